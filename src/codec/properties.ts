@@ -1,0 +1,118 @@
+/**
+ * The properties of MQTT 5 (section 2.2.2.2): one table, read by the decoder and by the encoder.
+ *
+ * A property is known by its identifier, has one type, may stand in certain packets, and may be repeated or not.
+ * Reading is strict: what is not in the table, or not in this packet, is malformed [MQTT-2.2.2]; what stands twice or out
+ * of its range is a Protocol Error.
+ */
+
+export type PropertyType =
+  | 'flag' // a byte, 0 or 1, told as a boolean
+  | 'byte'
+  | 'uint16'
+  | 'uint32'
+  | 'varint'
+  | 'string'
+  | 'topic' // a string that is a Topic Name
+  | 'binary'
+  | 'pair'
+
+/** Packets in which properties stand, as bits. */
+export const IN = {
+  connect: 1,
+  will: 2,
+  connack: 4,
+  publish: 8,
+  ack: 16, // PUBACK, PUBREC, PUBREL, PUBCOMP
+  subscribe: 32,
+  suback: 64,
+  unsubscribe: 128,
+  unsuback: 256,
+  disconnect: 512,
+  auth: 1024,
+} as const
+
+export type PropertyPlace = keyof typeof IN
+
+export interface PropertyRule {
+  readonly id: number
+  readonly name: string
+  readonly type: PropertyType
+  readonly places: number
+  readonly repeatable: boolean
+  /** Smallest and largest value of a number. */
+  readonly min: number
+  readonly max: number
+  readonly clause: string
+  /** Its place in the table: the bit that says that it was seen. */
+  readonly bit: number
+}
+
+const TYPE_MAX: Record<PropertyType, number> = {
+  flag: 1,
+  byte: 255,
+  uint16: 65_535,
+  uint32: 4_294_967_295,
+  varint: 268_435_455,
+  string: 65_535,
+  topic: 65_535,
+  binary: 65_535,
+  pair: 65_535,
+}
+
+type Row = readonly [
+  id: number,
+  name: string,
+  type: PropertyType,
+  places: number,
+  clause: string,
+  limits?: { readonly min?: number; readonly max?: number; readonly repeatable?: true },
+]
+
+const ANSWERS = IN.connack | IN.ack | IN.suback | IN.unsuback | IN.disconnect | IN.auth
+const EVERYWHERE = 2047
+
+const ROWS: readonly Row[] = [
+  [0x01, 'payloadFormatIndicator', 'flag', IN.publish | IN.will, '3.3.2.3.2'],
+  [0x02, 'messageExpiryInterval', 'uint32', IN.publish | IN.will, '3.3.2.3.3'],
+  [0x03, 'contentType', 'string', IN.publish | IN.will, '3.3.2.3.9'],
+  [0x08, 'responseTopic', 'topic', IN.publish | IN.will, 'MQTT-3.3.2-14'],
+  [0x09, 'correlationData', 'binary', IN.publish | IN.will, '3.3.2.3.6'],
+  // Several in a PUBLISH from the server, one for each subscription that it matches; one in a SUBSCRIBE.
+  [0x0b, 'subscriptionIdentifier', 'varint', IN.publish | IN.subscribe, '3.3.2.3.8', { min: 1 }],
+  [0x11, 'sessionExpiryInterval', 'uint32', IN.connect | IN.connack | IN.disconnect, '3.2.2.3.2'],
+  [0x12, 'assignedClientIdentifier', 'string', IN.connack, '3.2.2.3.7'],
+  [0x13, 'serverKeepAlive', 'uint16', IN.connack, '3.2.2.3.14'],
+  [0x15, 'authenticationMethod', 'string', IN.connect | IN.connack | IN.auth, '3.15.2.2.2'],
+  [0x16, 'authenticationData', 'binary', IN.connect | IN.connack | IN.auth, '3.15.2.2.3'],
+  [0x17, 'requestProblemInformation', 'flag', IN.connect, '3.1.2.11.7'],
+  [0x18, 'willDelayInterval', 'uint32', IN.will, '3.1.3.2.2'],
+  [0x19, 'requestResponseInformation', 'flag', IN.connect, '3.1.2.11.6'],
+  [0x1a, 'responseInformation', 'string', IN.connack, '3.2.2.3.15'],
+  [0x1c, 'serverReference', 'string', IN.connack | IN.disconnect, '3.2.2.3.16'],
+  [0x1f, 'reasonString', 'string', ANSWERS, '3.4.2.2.2'],
+  [0x21, 'receiveMaximum', 'uint16', IN.connect | IN.connack, '3.2.2.3.3', { min: 1 }],
+  [0x22, 'topicAliasMaximum', 'uint16', IN.connect | IN.connack, '3.2.2.3.8'],
+  [0x23, 'topicAlias', 'uint16', IN.publish, 'MQTT-3.3.2-8', { min: 1 }],
+  [0x24, 'maximumQoS', 'byte', IN.connack, '3.2.2.3.4', { max: 1 }],
+  [0x25, 'retainAvailable', 'flag', IN.connack, '3.2.2.3.5'],
+  [0x26, 'userProperties', 'pair', EVERYWHERE, '2.2.2.2', { repeatable: true }],
+  [0x27, 'maximumPacketSize', 'uint32', IN.connect | IN.connack, '3.2.2.3.6', { min: 1 }],
+  [0x28, 'wildcardSubscriptionAvailable', 'flag', IN.connack, '3.2.2.3.11'],
+  [0x29, 'subscriptionIdentifiersAvailable', 'flag', IN.connack, '3.2.2.3.12'],
+  [0x2a, 'sharedSubscriptionAvailable', 'flag', IN.connack, '3.2.2.3.13'],
+]
+
+/** By identifier. */
+export const PROPERTY_RULES: readonly (PropertyRule | undefined)[] = ROWS.reduce<
+  (PropertyRule | undefined)[]
+>((rules, [id, name, type, places, clause, limits = {}], index) => {
+  const { min = 0, max = TYPE_MAX[type], repeatable = false } = limits
+  rules[id] = { id, name, type, places, repeatable, min, max, clause, bit: 1 << index }
+  return rules
+}, new Array(0x2b).fill(undefined))
+
+/** By name. */
+export const PROPERTY_NAMES: ReadonlyMap<string, PropertyRule> = new Map(
+  PROPERTY_RULES.flatMap((rule) => (rule === undefined ? [] : [[rule.name, rule] as const])),
+)
