@@ -1,0 +1,99 @@
+/**
+ * What a running step works on: copies of the groups of the state, changed freely until the step returns them.
+ *
+ * Rules of the room. A draft lives within one call of `step`. The groups are shallow copies, the tables editors; nothing
+ * reachable from the state that came in is ever changed. `finish()` gives the new state, after which the draft is gone.
+ */
+import type {
+  Config,
+  ConnectionState,
+  Effect,
+  FlowState,
+  HeldSubscription,
+  IncomingState,
+  KeepAliveState,
+  OpenRequest,
+  OutgoingState,
+  PendingAck,
+  ReceivedMessage,
+  ReconnectState,
+  SessionState,
+  State,
+} from './contract.ts'
+import { TableEditor } from './packet-table.ts'
+
+export type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+type WireEffect = Extract<
+  Effect,
+  {
+    type:
+      | 'connect'
+      | 'publish'
+      | 'subscribe'
+      | 'unsubscribe'
+      | 'acknowledge'
+      | 'pingreq'
+      | 'disconnect'
+  }
+>
+
+export class Draft {
+  readonly effects: Effect[] = []
+  readonly config: Config
+  readonly session: Mutable<SessionState>
+  readonly connection: Mutable<ConnectionState>
+  keepAlive: Mutable<KeepAliveState>
+  readonly reconnect: Mutable<ReconnectState>
+  readonly outgoing: Mutable<OutgoingState>
+  readonly incoming: Mutable<IncomingState>
+  readonly flow: Mutable<FlowState>
+  readonly counters: Mutable<State['counters']>
+  readonly open: TableEditor<OpenRequest>
+  readonly received: TableEditor<ReceivedMessage>
+  readonly pending: TableEditor<PendingAck>
+  readonly subscriptions: TableEditor<readonly HeldSubscription[]>
+
+  constructor(state: State) {
+    this.config = state.config
+    this.session = { ...state.session }
+    this.connection = { ...state.connection }
+    this.keepAlive = { ...state.keepAlive }
+    this.reconnect = { ...state.reconnect }
+    this.outgoing = { ...state.outgoing }
+    this.incoming = { ...state.incoming }
+    this.flow = { ...state.flow }
+    this.counters = { ...state.counters }
+    this.open = new TableEditor(state.session.open)
+    this.received = new TableEditor(state.session.received)
+    this.pending = new TableEditor(state.incoming.pending)
+    this.subscriptions = new TableEditor(state.session.subscriptions)
+  }
+
+  /** Whether the running input handed anything to the transport. */
+  sent = false
+
+  /** An effect that puts a packet on the wire. */
+  send(effect: WireEffect): void {
+    this.sent = true
+    this.effects.push(effect)
+  }
+
+  finish(): State {
+    this.session.open = this.open.finish()
+    this.session.received = this.received.finish()
+    this.session.subscriptions = this.subscriptions.finish()
+    this.incoming.pending = this.pending.finish()
+    return {
+      config: this.config,
+      session: this.session,
+      connection: this.connection,
+      keepAlive: this.keepAlive,
+      reconnect: this.reconnect,
+      outgoing: this.outgoing,
+      incoming: this.incoming,
+      flow: this.flow,
+      counters: this.counters,
+    }
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * Messages on their way in: topic aliases, the quota that we announced, acknowledgements in the order received, and exactly
+ * once at QoS 2. (R1, R2, R6)
+ *
+ * Every message at QoS > 0 gets a sequence number when it is handed to the consumer; acknowledgements leave from the head of
+ * that order, whatever the order in which they are earned [MQTT-4.6.0-2, MQTT-4.6.0-3]. Sequences never repeat, so an
+ * acknowledgement that was earned on an earlier connection cannot be taken for one of this connection.
+ */
+import type { AckPacket, IncomingState, PublishPacket, ReceivedMessage } from './contract.ts'
+import type { Draft } from './draft.ts'
+import { entries, lookup } from './packet-table.ts'
+
+/** What the server did wrong; null: nothing. */
+export type IncomingViolation = {
+  readonly reasonCode: number
+  readonly clause: string
+  readonly message: string
+} | null
+
+/** A sequence's place in the table of those that wait for their acknowledgement. */
+const placeOf = (sequence: number) => sequence & 0xffff
+const PENDING_MAX = 65_535
+
+export function publishReceived(d: Draft, packet: PublishPacket, at: number): IncomingViolation {
+  const aliased = packet.properties?.['topicAlias'] !== undefined || packet.topic === ''
+  const resolved = aliased ? resolveAlias(d, packet) : packet
+  if ('reasonCode' in resolved) return resolved
+  d.counters.received++
+  if (resolved.qos === 0) {
+    handOver(d, resolved, 0, 0, false)
+    return null
+  }
+  const messageId = resolved.messageId!
+  const known = d.received.size > 0 ? d.received.get(messageId) : undefined
+  if (resolved.qos === 1 && known !== undefined) {
+    const message = `QoS 1 PUBLISH with packet identifier ${messageId}, which a QoS 2 message has`
+    return { reasonCode: 0x82, clause: 'MQTT-2.2.1-4', message }
+  }
+  if (known !== undefined && known.pendingSequence >= d.incoming.epochFrom) {
+    // Sent twice on one connection: acknowledged again, delivered once. [MQTT-4.3.3-10]
+    if (known.pendingSequence < d.incoming.pendingFrom) {
+      d.send({ type: 'acknowledge', cmd: 'pubrec', messageId, reasonCode: 0 })
+    }
+    return null
+  }
+  const excess = overQuota(d)
+  if (excess !== null) return excess
+  if (resolved.qos === 1) qos1Received(d, resolved, messageId, at)
+  else qos2Received(d, resolved, messageId, known, at)
+  return null
+}
+
+function overQuota(d: Draft): IncomingViolation {
+  const quota = d.connection.protocolVersion === 5 ? d.config.receiveMaximum : PENDING_MAX
+  if (d.incoming.unacknowledged < quota && d.pending.size < PENDING_MAX) return null
+  const message = `More than ${quota} messages without acknowledgement (Receive Maximum)`
+  return { reasonCode: 0x93, clause: 'MQTT-3.3.4-9', message }
+}
+
+function qos1Received(d: Draft, packet: PublishPacket, messageId: number, at: number): void {
+  const sequence = d.incoming.nextSequence++
+  if (d.config.acks === 'receipt') {
+    d.incoming.pendingFrom = d.incoming.nextSequence
+    d.send({ type: 'acknowledge', cmd: 'puback', messageId, reasonCode: 0 })
+  } else {
+    d.incoming.unacknowledged++
+    d.pending.set(placeOf(sequence), {
+      messageId,
+      qos: 1,
+      acknowledged: false,
+      reasonCode: 0,
+      at,
+    })
+  }
+  handOver(d, packet, sequence, 0, false)
+}
+
+/** First arrival: kept and handed over. Later ones: acknowledged again, handed over only if nobody here has seen it. */
+function qos2Received(
+  d: Draft,
+  packet: PublishPacket,
+  messageId: number,
+  known: ReceivedMessage | undefined,
+  at: number,
+): void {
+  d.incoming.unacknowledged++
+  const sequence = d.incoming.nextSequence++
+  const seen = known !== undefined && (known.stage === 'handled' || known.stage === 'arrived')
+  const handled = known?.stage === 'handled' || d.config.acks === 'receipt'
+  const deliveryId = known?.deliveryId ?? d.session.nextDeliveryId++
+  d.received.set(messageId, {
+    deliveryId,
+    sequence: seen ? known.sequence : sequence,
+    pendingSequence: sequence,
+    stage: handled ? 'handled' : 'arrived',
+  })
+  if (!seen) handOver(d, packet, sequence, deliveryId, known?.stage === 'restored')
+  if (known?.stage === 'arrived' && known.sequence < d.incoming.epochFrom) d.incoming.inHand++
+  d.pending.set(placeOf(sequence), {
+    messageId,
+    qos: 2,
+    acknowledged: handled,
+    reasonCode: 0,
+    at,
+  })
+  if (handled) acknowledgeHead(d)
+}
+
+function handOver(
+  d: Draft,
+  packet: PublishPacket,
+  sequence: number,
+  deliveryId: number,
+  redelivered: boolean,
+): void {
+  const bytes = weightOf(packet)
+  d.flow.bufferedPackets++
+  d.flow.bufferedBytes += bytes
+  d.effects.push({ type: 'yield', packet, handle: 0, sequence, deliveryId, redelivered, bytes })
+}
+
+/** What an object and its strings cost beside the payload. */
+const MESSAGE_OVERHEAD_BYTES = 200
+const PROPERTY_BYTES = 100
+
+function weightOf(packet: PublishPacket): number {
+  const bytes = packet.payload.length + packet.topic.length + MESSAGE_OVERHEAD_BYTES
+  return packet.properties === undefined ? bytes : bytes + propertiesWeight(packet.properties)
+}
+
+function propertiesWeight(properties: object): number {
+  let bytes = 0
+  for (const value of Object.values(properties)) {
+    bytes += PROPERTY_BYTES
+    if (typeof value === 'string') bytes += value.length
+    else if (ArrayBuffer.isView(value)) bytes += value.byteLength
+    else if (typeof value === 'object' && value !== null) bytes += propertiesWeight(value)
+  }
+  return bytes
+}
+
+/** PUBREL: the server forgets the message, so do we. [MQTT-4.3.3-11] */
+export function pubrelReceived(d: Draft, packet: AckPacket): IncomingViolation {
+  const { messageId } = packet
+  const known = d.received.get(messageId)
+  if (known !== undefined && known.stage !== 'handled') {
+    const message = `PUBREL for packet identifier ${messageId} before PUBREC`
+    return { reasonCode: 0x82, clause: 'MQTT-4.3.3-6', message }
+  }
+  if (known !== undefined) {
+    d.received.remove(messageId)
+    if (known.pendingSequence >= d.incoming.epochFrom) d.incoming.unacknowledged--
+  }
+  const reasonCode = known === undefined ? 0x92 : 0
+  d.send({ type: 'acknowledge', cmd: 'pubcomp', messageId, reasonCode })
+  return null
+}
+
+/** The consumer has handled every message up to this sequence. */
+export function handledThrough(d: Draft, sequence: number): void {
+  for (let s = d.incoming.pendingFrom; s <= sequence; s++) mark(d, s, 0)
+  acknowledgeHead(d)
+  if (d.incoming.inHand === 0) return
+  for (const [messageId, message] of entries(d.received.finish())) {
+    if (message.stage === 'arrived' && message.sequence <= sequence) {
+      handledEarlier(d, messageId, message, 0)
+    }
+  }
+  acknowledgeHead(d)
+}
+
+/** `ack()`: one message, in any order. False: it is of an older connection and nothing waits for it. */
+export function acknowledged(
+  d: Draft,
+  sequence: number,
+  messageId: number,
+  reasonCode: number,
+): void {
+  if (sequence >= d.incoming.epochFrom) mark(d, sequence, reasonCode)
+  else {
+    const message = d.received.get(messageId)
+    if (message?.sequence === sequence) handledEarlier(d, messageId, message, reasonCode)
+  }
+  acknowledgeHead(d)
+}
+
+/** A QoS 2 message that arrived on an earlier connection: what is acknowledged is its redelivery. */
+function handledEarlier(
+  d: Draft,
+  messageId: number,
+  message: ReceivedMessage,
+  reasonCode: number,
+): void {
+  if (message.stage !== 'arrived') return
+  d.incoming.inHand = Math.max(0, d.incoming.inHand - 1)
+  if (message.pendingSequence >= d.incoming.epochFrom) mark(d, message.pendingSequence, reasonCode)
+  else d.received.set(messageId, { ...message, stage: 'handled' })
+}
+
+function mark(d: Draft, sequence: number, reasonCode: number): void {
+  if (sequence < d.incoming.pendingFrom) return
+  const waiting = d.pending.get(placeOf(sequence))
+  if (waiting === undefined || waiting.acknowledged) return
+  d.pending.set(placeOf(sequence), { ...waiting, acknowledged: true, reasonCode })
+  if (waiting.qos === 1) return
+  const message = d.received.get(waiting.messageId)
+  if (message === undefined) return
+  if (reasonCode < 0x80) d.received.set(waiting.messageId, { ...message, stage: 'handled' })
+  else d.received.remove(waiting.messageId)
+}
+
+/** Sends what is earned from the head of the order. */
+function acknowledgeHead(d: Draft): void {
+  const { incoming } = d
+  while (incoming.pendingFrom < incoming.nextSequence) {
+    const place = placeOf(incoming.pendingFrom)
+    const head = d.pending.get(place)
+    if (head !== undefined) {
+      if (!head.acknowledged) return
+      d.pending.remove(place)
+      const { messageId, qos, reasonCode } = head
+      if (qos === 1 || reasonCode >= 0x80) incoming.unacknowledged--
+      const cmd = qos === 1 ? 'puback' : 'pubrec'
+      d.send({ type: 'acknowledge', cmd, messageId, reasonCode })
+    }
+    incoming.pendingFrom++
+  }
+}
+
+/** When the oldest message that waits for its acknowledgement arrived; Infinity: none waits. */
+export function oldestPendingAt(incoming: IncomingState): number {
+  return lookup(incoming.pending, placeOf(incoming.pendingFrom))?.at ?? Infinity
+}
+
+/** The connection is gone: acknowledgements that it was owed are stale, aliases void [MQTT-3.3.2-7]. */
+export function incomingLost(d: Draft): void {
+  const { incoming } = d
+  let inHand = 0
+  for (const [messageId, message] of entries(d.received.finish())) {
+    if (message.stage !== 'arrived') continue
+    if (message.sequence <= incoming.yieldedThrough) inHand++
+    else d.received.set(messageId, { ...message, stage: 'unseen' })
+  }
+  d.pending.clear()
+  incoming.inHand = inHand
+  incoming.pendingFrom = incoming.nextSequence
+  incoming.epochFrom = incoming.nextSequence
+  incoming.unacknowledged = 0
+  incoming.aliases = []
+  d.effects.push({ type: 'withhold' })
+}
+
+/** After a CONNACK. Without a session the server will not redeliver: what we have is all that there is. (D5, R6) */
+export function incomingConnected(d: Draft, sessionPresent: boolean): void {
+  if (!sessionPresent) {
+    d.received.clear()
+    d.incoming.inHand = 0
+  }
+  d.effects.push({ type: 'unwithhold', drop: sessionPresent })
+}
+
+function resolveAlias(
+  d: Draft,
+  packet: PublishPacket,
+): PublishPacket | NonNullable<IncomingViolation> {
+  const alias = packet.properties?.['topicAlias'] as number | undefined
+  const { topicAliasMaximum } = d.config
+  if (alias === undefined) {
+    return {
+      reasonCode: 0x82,
+      clause: 'MQTT-4.7.3-1',
+      message: 'PUBLISH without a topic and without an alias',
+    }
+  }
+  if (alias === 0 || alias > topicAliasMaximum) {
+    const message = `Topic Alias ${alias}, ${topicAliasMaximum} is the Topic Alias Maximum`
+    return { reasonCode: 0x94, clause: 'MQTT-3.3.2-9', message }
+  }
+  const { aliases } = d.incoming
+  if (packet.topic !== '') {
+    const changed = aliases.slice()
+    while (changed.length <= alias) changed.push(undefined)
+    changed[alias] = packet.topic
+    d.incoming.aliases = changed
+    return packet
+  }
+  const topic = aliases[alias]
+  if (topic === undefined) {
+    const message = `Topic Alias ${alias} was never given a topic on this connection`
+    return { reasonCode: 0x82, clause: 'MQTT-3.3.2-12', message }
+  }
+  return { ...packet, topic }
+}

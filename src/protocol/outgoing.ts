@@ -1,0 +1,669 @@
+/**
+ * Requests on their way out: identifiers, the window, order, resending, and what each answer settles. (D1 to D6)
+ *
+ * A request is either waiting (no identifier), open (it has one), or settled. A QoS 0 publish goes from waiting to
+ * unconfirmed and is settled when the kernel took it. Orders are given once, when a request is taken; whatever is sent again
+ * is sent in their order. The window counts PUBLISH packets at QoS > 0 sent on this connection: a request left open by an
+ * earlier one counts again only when it is resent.
+ */
+import type {
+  AckPacket,
+  Failure,
+  Limits,
+  OpenRequest,
+  PublishFacts,
+  RequestFacts,
+  ServerPacket,
+  SubscribeFacts,
+  SubscriptionAckPacket,
+  UnsubscribeFacts,
+  WaitingRequest,
+} from './contract.ts'
+import type { Draft } from './draft.ts'
+import { entries, type PacketTable } from './packet-table.ts'
+import { hex } from './words.ts'
+
+const MESSAGE_IDS = 65_535
+/** Share of a second whose allowance may be sent in one burst under `throttle`. */
+const BURST_MS = 100
+
+// ------------------------------------------------------------------------------------------------------------ what is let in
+
+/** How many QoS > 0 publishes may be sent at this instant. */
+function windowLeft(d: Draft): number {
+  if (isCautious(d)) {
+    const busy = d.outgoing.inFlight + d.outgoing.subscribing
+    return d.connection.pingAnswered && busy === 0 ? 1 : 0
+  }
+  return Math.min(d.connection.limits.receiveMaximum, d.config.maxInflight) - d.outgoing.inFlight
+}
+
+export function waitingCount(session: {
+  readonly waiting: readonly unknown[]
+  readonly waitingAt: number
+}): number {
+  return session.waiting.length - session.waitingAt
+}
+
+function isCautious(d: Draft): boolean {
+  return d.session.cautiousBelow > 0
+}
+
+/** Takes a request: sends it, or holds it until it can be sent. */
+export function take(d: Draft, facts: RequestFacts, at: number, holding: boolean): void {
+  d.counters.taken++
+  const request = { facts, order: d.session.nextOrder++, strikes: 0 }
+  const ready = d.connection.kind === 'connected' && !d.connection.birthsPending && !isCautious(d)
+  if (ready && !holding && mayPass(d, facts, at)) send(d, request, at)
+  else hold(d, request)
+}
+
+/** Whether a request that was just taken may go out ahead of those that wait. [MQTT-3.3.4-8] */
+function mayPass(d: Draft, facts: RequestFacts, at: number): boolean {
+  if (facts.kind !== 'publish') return d.open.size < MESSAGE_IDS
+  const queued = waitingCount(d.session) > 0
+  if (d.flow.perSecond > 0 && (queued || !mayTransmit(d, at))) return false
+  if (facts.qos === 0) return true
+  return !queued && !isResending(d) && windowLeft(d) > 0
+}
+
+function isResending(d: Draft): boolean {
+  return d.outgoing.resendAt < d.outgoing.resend.length
+}
+
+/** Birth messages: ahead of everything that waits or is to be sent again. */
+export function takeBirths(d: Draft, births: readonly RequestFacts[], at: number): void {
+  const held: WaitingRequest[] = []
+  for (const facts of births) {
+    d.counters.taken++
+    const request = { facts, order: d.session.nextOrder++, strikes: 0 }
+    const windowed = facts.kind === 'publish' && facts.qos > 0
+    if (!windowed || (held.length === 0 && windowLeft(d) > 0)) send(d, request, at)
+    else held.push(request)
+  }
+  if (held.length === 0) return
+  d.session.waiting = [...held, ...d.session.waiting.slice(d.session.waitingAt)]
+  d.session.waitingAt = 0
+}
+
+function hold(d: Draft, request: WaitingRequest): void {
+  noteExpiry(d, request.facts)
+  d.session.waiting = [...d.session.waiting.slice(d.session.waitingAt), request]
+  d.session.waitingAt = 0
+}
+
+/** Sends what was sent on an earlier connection, then what waits, as far as window and throttle allow. */
+export function flush(d: Draft, at: number): void {
+  if (d.connection.kind !== 'connected' || d.connection.birthsPending) return
+  endCaution(d)
+  while (isResending(d)) {
+    const messageId = d.outgoing.resend[d.outgoing.resendAt]!
+    const request = d.open.get(messageId)
+    if (request !== undefined && !resend(d, messageId, request, at)) return
+    d.outgoing.resendAt++
+  }
+  const { session } = d
+  while (session.waitingAt < session.waiting.length) {
+    const request = session.waiting[session.waitingAt]!
+    if (!mayLeave(d, request.facts, at)) return
+    session.waitingAt++
+    send(d, request, at)
+    endCaution(d)
+  }
+  if (session.waiting.length > 0) {
+    session.waiting = []
+    session.waitingAt = 0
+  }
+}
+
+function mayLeave(d: Draft, facts: RequestFacts, at: number): boolean {
+  if (isCautious(d) && windowLeft(d) <= 0) return false
+  if (facts.kind !== 'publish') return d.open.size < MESSAGE_IDS
+  if (isExpired(facts, at)) return true
+  if (facts.qos > 0 && windowLeft(d) <= 0) return false
+  return d.flow.perSecond === 0 || mayTransmit(d, at)
+}
+
+/** Whether `throttle` lets a first transmission through now: at most 100 ms' worth in a burst (E3). */
+function mayTransmit(d: Draft, at: number): boolean {
+  return at >= transmissionDueAt(d.flow)
+}
+
+export function transmissionDueAt(flow: {
+  readonly perSecond: number
+  readonly nextTransmissionAt: number
+}): number {
+  return flow.nextTransmissionAt - Math.max(0, BURST_MS - 1000 / flow.perSecond)
+}
+
+/** Once all that were in flight when a suspicious close came are settled, the window opens again. */
+function endCaution(d: Draft): void {
+  if (!isCautious(d) || isResending(d) || d.outgoing.inFlight + d.outgoing.subscribing > 0) return
+  const next = d.session.waiting[d.session.waitingAt]
+  if (next === undefined || next.order >= d.session.cautiousBelow) d.session.cautiousBelow = 0
+}
+
+// ---------------------------------------------------------------------------------------------------------------- sending
+
+function send(d: Draft, request: WaitingRequest, at: number): void {
+  const { facts } = request
+  const refusal = refusalOf(facts, d.connection.limits, at)
+  if (refusal !== null) return settle(d, facts.handle, refusal, null, true)
+  if (facts.kind === 'publish') return sendPublish(d, request, facts, at)
+  const messageId = nextMessageId(d)
+  d.outgoing.subscribing++
+  openRequest(d, messageId, request, facts.kind, at)
+  if (facts.kind === 'subscribe') d.send({ type: 'subscribe', messageId, facts })
+  else d.send({ type: 'unsubscribe', messageId, facts })
+}
+
+function sendPublish(d: Draft, request: WaitingRequest, facts: PublishFacts, at: number): void {
+  if (d.flow.perSecond > 0) {
+    d.flow.nextTransmissionAt = Math.max(d.flow.nextTransmissionAt, at) + 1000 / d.flow.perSecond
+  }
+  d.counters.sent++
+  const { handle, qos } = facts
+  const expirySeconds = secondsLeft(facts, at)
+  if (qos === 0) {
+    d.outgoing.unconfirmed++
+    d.send({ type: 'publish', handle, qos, messageId: 0, dup: false, expirySeconds })
+    return
+  }
+  const messageId = nextMessageId(d)
+  d.outgoing.inFlight++
+  openRequest(d, messageId, request, 'publish', at)
+  d.send({ type: 'publish', handle, qos, messageId, dup: false, expirySeconds })
+}
+
+function openRequest(
+  d: Draft,
+  messageId: number,
+  request: WaitingRequest,
+  stage: 'publish' | 'subscribe' | 'unsubscribe',
+  at: number,
+): void {
+  d.session.owed++
+  d.open.set(messageId, {
+    facts: request.facts,
+    stage,
+    order: request.order,
+    epoch: d.connection.epoch,
+    sentAt: sentAt(d, at),
+    strikes: request.strikes,
+    settled: false,
+  })
+}
+
+/** The instant as `ackTimeout` sees it; 0 where nobody asked. */
+function sentAt(d: Draft, at: number): number {
+  const { ackTimeout } = d.config
+  if (ackTimeout === null) return 0
+  const now = at - d.flow.pausedMs
+  d.outgoing.ackCheckAt = Math.min(d.outgoing.ackCheckAt, now + ackTimeout.afterMs)
+  return now
+}
+
+/** A SUBSCRIBE of the engine's own, after the server lost the session. */
+export function sendRenewal(d: Draft, facts: SubscribeFacts, at: number): void {
+  const messageId = nextMessageId(d)
+  const order = d.session.nextOrder++
+  const epoch = d.connection.epoch
+  d.outgoing.subscribing++
+  d.open.set(messageId, {
+    facts,
+    stage: 'renewal',
+    order,
+    epoch,
+    sentAt: sentAt(d, at),
+    strikes: 0,
+    settled: true,
+  })
+  d.send({ type: 'subscribe', messageId, facts })
+}
+
+/** Sends an open request again under its identifier [MQTT-4.4.0-1]; false: not now. */
+function resend(d: Draft, messageId: number, request: OpenRequest, at: number): boolean {
+  const { facts, stage } = request
+  if (isCautious(d) && windowLeft(d) <= 0) return false
+  if (stage === 'pubrel') {
+    d.send({ type: 'acknowledge', cmd: 'pubrel', messageId, reasonCode: 0 })
+    return true
+  }
+  if (facts.kind === 'publish') {
+    if (windowLeft(d) <= 0) return false
+    const refusal = refusalOf({ ...facts, expiresAt: 0 }, d.connection.limits, at)
+    if (refusal !== null) {
+      d.open.remove(messageId)
+      finish(d, request, refusal, null)
+      return true
+    }
+    d.outgoing.inFlight++
+    d.open.set(messageId, { ...request, epoch: d.connection.epoch, sentAt: sentAt(d, at) })
+    const expirySeconds = secondsLeft(facts, at)
+    const { handle, qos } = facts
+    d.send({ type: 'publish', handle, qos, messageId, dup: true, expirySeconds })
+    return true
+  }
+  d.outgoing.subscribing++
+  d.open.set(messageId, { ...request, epoch: d.connection.epoch, sentAt: sentAt(d, at) })
+  if (facts.kind === 'subscribe') d.send({ type: 'subscribe', messageId, facts })
+  else d.send({ type: 'unsubscribe', messageId, facts: facts as UnsubscribeFacts })
+  return true
+}
+
+/** The next free identifier [MQTT-2.2.1-3]; callers made sure that there is one. */
+function nextMessageId(d: Draft): number {
+  let id = d.session.nextMessageId
+  while (d.open.get(id) !== undefined) id = id === MESSAGE_IDS ? 1 : id + 1
+  d.session.nextMessageId = id === MESSAGE_IDS ? 1 : id + 1
+  return id
+}
+
+function isExpired(facts: RequestFacts, at: number): boolean {
+  return facts.kind === 'publish' && facts.expiresAt !== 0 && facts.expiresAt <= at
+}
+
+/** [MQTT-3.3.2-6] asks this of servers; a client that held a message owes its receivers the same (I3). */
+function secondsLeft(facts: PublishFacts, at: number): number {
+  return facts.expiresAt === 0 ? -1 : Math.max(1, Math.ceil((facts.expiresAt - at) / 1000))
+}
+
+/** What the server said in its CONNACK that it will not take, said here instead. */
+function refusalOf(facts: RequestFacts, limits: Limits, at: number): Failure | null {
+  if (isExpired(facts, at)) {
+    const message = 'The message expired before it could be sent (messageExpiryInterval).'
+    return requestFailure('connection', 'MESSAGE_EXPIRED', message)
+  }
+  if (facts.bytes > limits.maximumPacketSize) {
+    return refused(
+      0x95,
+      'PACKET_TOO_LARGE',
+      `The packet has ${facts.bytes} bytes, the server takes ${limits.maximumPacketSize} (Maximum Packet Size).`,
+    )
+  }
+  if (facts.kind === 'publish') {
+    if (facts.qos > limits.maximumQoS) {
+      return refused(
+        0x9b,
+        'QOS_NOT_SUPPORTED',
+        `QoS ${facts.qos} was asked, the server takes QoS ${limits.maximumQoS} at most.`,
+      )
+    }
+    if (facts.retain && !limits.retainAvailable) {
+      return refused(0x9a, 'RETAIN_NOT_SUPPORTED', 'The server does not take retained messages.')
+    }
+    return null
+  }
+  return facts.kind === 'subscribe' ? refusalOfFilters(facts, limits) : null
+}
+
+function refusalOfFilters(facts: SubscribeFacts, limits: Limits): Failure | null {
+  for (const { topic } of facts.subscriptions) {
+    if (!limits.sharedSubscriptionAvailable && topic.startsWith('$share/')) {
+      const message = `The server has no shared subscriptions ("${topic}").`
+      return refused(0x9e, 'SHARED_SUBSCRIPTIONS_NOT_SUPPORTED', message)
+    }
+    if (!limits.wildcardSubscriptionAvailable && /[+#]/.test(topic)) {
+      const message = `The server has no wildcard subscriptions ("${topic}").`
+      return refused(0xa2, 'WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED', message)
+    }
+  }
+  if (
+    !limits.subscriptionIdentifiersAvailable &&
+    facts.properties?.['subscriptionIdentifier'] !== undefined
+  ) {
+    const message = 'The server has no subscription identifiers.'
+    return refused(0xa1, 'SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED', message)
+  }
+  return null
+}
+
+export function requestFailure(source: Failure['source'], code: string, message: string): Failure {
+  return { phase: 'request', source, code, retryable: source === 'connection', message }
+}
+
+function refused(reasonCode: number, code: string, message: string): Failure {
+  return { phase: 'request', source: 'refused', code, retryable: false, message, reasonCode }
+}
+
+// ---------------------------------------------------------------------------------------------------------------- answers
+
+/** A rule that the server broke, for the engine to act on; null: none. */
+export type Violation = { readonly clause: string; readonly message: string } | null
+
+/** PUBACK, PUBREC, PUBCOMP. */
+export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violation {
+  const { cmd, messageId, reasonCode } = packet
+  const request = d.open.get(messageId)
+  if (request === undefined) {
+    if (cmd === 'pubrec') {
+      // The server must be able to finish a flow that we forgot. [MQTT-4.3.3-4]
+      acknowledge(d, 'pubrel', messageId, 0x92)
+    }
+    warnUnknown(d, cmd, messageId)
+    return null
+  }
+  const { facts, stage } = request
+  if (facts.kind !== 'publish' || (cmd === 'puback') !== (facts.qos === 1)) {
+    const message = `${cmd.toUpperCase()} for packet identifier ${messageId}, which is a ${nameOf(request)}`
+    return { clause: cmd === 'puback' ? 'MQTT-4.3.2-1' : 'MQTT-4.3.3-1', message }
+  }
+  if (cmd === 'pubcomp' && stage !== 'pubrel') {
+    return {
+      clause: 'MQTT-4.3.3-1',
+      message: `PUBCOMP before PUBREC for packet identifier ${messageId}`,
+    }
+  }
+  answer(d, packet, facts.handle)
+  if (cmd === 'pubrec' && reasonCode < 0x80) {
+    if (stage === 'publish') d.open.set(messageId, { ...request, stage: 'pubrel' })
+    acknowledge(d, 'pubrel', messageId, 0)
+    return null
+  }
+  d.open.remove(messageId)
+  if (request.epoch === d.connection.epoch) d.outgoing.inFlight--
+  if (reasonCode < 0x80) d.counters.acknowledged++
+  finish(d, request, reasonCode < 0x80 ? null : negative(packet, reasonCode), packet)
+  if (isResending(d) || d.session.waiting.length > 0) flush(d, at)
+  return null
+}
+
+/** SUBACK, UNSUBACK. On success returns the request, for the table of subscriptions. */
+export function subscriptionAnswered(
+  d: Draft,
+  packet: SubscriptionAckPacket,
+  protocolVersion: number,
+  at: number,
+): Violation | OpenRequest {
+  const { cmd, messageId, granted } = packet
+  const request = d.open.get(messageId)
+  if (request === undefined) {
+    warnUnknown(d, cmd, messageId)
+    return null
+  }
+  const { facts } = request
+  const wanted = cmd === 'suback' ? 'subscribe' : 'unsubscribe'
+  if (facts.kind !== wanted) {
+    const message = `${cmd.toUpperCase()} for packet identifier ${messageId}, which is a ${nameOf(request)}`
+    return { clause: 'MQTT-3.8.4-2', message }
+  }
+  const filters =
+    facts.kind === 'subscribe'
+      ? facts.subscriptions.length
+      : (facts as UnsubscribeFacts).unsubscriptions.length
+  const coded = cmd === 'suback' || protocolVersion === 5
+  if (coded && granted.length !== filters) {
+    const message = `${cmd.toUpperCase()} with ${granted.length} reason codes for ${filters} filters`
+    return { clause: cmd === 'suback' ? 'MQTT-3.8.4-6' : 'MQTT-3.11.3-1', message }
+  }
+  d.open.remove(messageId)
+  if (request.epoch === d.connection.epoch) d.outgoing.subscribing--
+  answer(d, packet, facts.handle)
+  const refusal = granted.find((code) => code >= 0x80)
+  if (request.stage !== 'renewal') {
+    finish(d, request, refusal === undefined ? null : negative(packet, refusal), packet)
+  }
+  flush(d, at)
+  return request
+}
+
+function answer(d: Draft, packet: ServerPacket, handle: number): void {
+  d.flow.bufferedPackets++
+  d.flow.bufferedBytes += ANSWER_BYTES
+  d.effects.push({
+    type: 'yield',
+    packet,
+    handle,
+    sequence: 0,
+    deliveryId: 0,
+    redelivered: false,
+    bytes: ANSWER_BYTES,
+  })
+}
+
+/** What a packet without payload counts for in the buffer. */
+export const ANSWER_BYTES = 64
+
+function nameOf(request: OpenRequest): string {
+  if (request.facts.kind !== 'publish') return request.facts.kind.toUpperCase()
+  return `PUBLISH at QoS ${request.facts.qos}`
+}
+
+function negative(packet: AckPacket | SubscriptionAckPacket, reasonCode: number): Failure {
+  const reason = packet.properties?.['reasonString']
+  return {
+    phase: 'request',
+    source: 'refused',
+    code: 'NEGATIVE_ACKNOWLEDGEMENT',
+    retryable: false,
+    reasonCode,
+    packet,
+    message: `The server refused with ${hex(reasonCode)} in its ${packet.cmd.toUpperCase()}${
+      typeof reason === 'string' ? `: ${reason}` : '.'
+    }`,
+  }
+}
+
+function warnUnknown(d: Draft, cmd: string, messageId: number): void {
+  const message = `${cmd.toUpperCase()} for packet identifier ${messageId}, which is not in use; ignored.`
+  d.effects.push({ type: 'warn', code: 'UNKNOWN_PACKET_IDENTIFIER', message })
+}
+
+function acknowledge(d: Draft, cmd: AckPacket['cmd'], messageId: number, reasonCode: number): void {
+  d.send({ type: 'acknowledge', cmd, messageId, reasonCode })
+}
+
+/** The identifier of `request` is free; its outcome is due unless it was given before. */
+function finish(
+  d: Draft,
+  request: OpenRequest,
+  failure: Failure | null,
+  packet: ServerPacket | null,
+): void {
+  if (request.settled) {
+    const { handle } = request.facts
+    if (handle === 0) return
+    d.effects.push({
+      type: 'settle',
+      handle,
+      failure: null,
+      packet: null,
+      outcome: false,
+      release: true,
+    })
+    return
+  }
+  d.session.owed--
+  settle(d, request.facts.handle, failure, packet, true)
+}
+
+function settle(
+  d: Draft,
+  handle: number,
+  failure: Failure | null,
+  packet: ServerPacket | null,
+  release: boolean,
+): void {
+  d.counters.settled++
+  d.effects.push({ type: 'settle', handle, failure, packet, outcome: true, release })
+}
+
+/** The kernel took `count` QoS 0 publishes. */
+export function confirmed(d: Draft, count: number): void {
+  if (count === 0) return
+  d.outgoing.unconfirmed -= count
+  d.counters.settled += count
+  d.effects.push({ type: 'confirm', count, failure: null })
+}
+
+// ------------------------------------------------------------------------------------------------------------ connections
+
+/** After a CONNACK: what is open is resent under its identifier, or becomes new, as Session Present says. (D5) */
+export function outgoingConnected(
+  d: Draft,
+  sessionPresent: boolean,
+  onSessionLost: 'republish' | 'fail',
+): void {
+  d.outgoing.resend = []
+  d.outgoing.resendAt = 0
+  const open = inOrder(d.open.finish())
+  if (sessionPresent) {
+    d.outgoing.resend = open.map(([messageId]) => messageId)
+    return
+  }
+  d.open.clear()
+  const again: WaitingRequest[] = []
+  for (const [, request] of open) {
+    const { facts, stage, order, strikes } = request
+    if (request.settled || stage === 'pubrel') {
+      // After PUBREC the server has the message: sending it again would double it.
+      finish(d, request, null, null)
+    } else if (stage === 'publish' && onSessionLost === 'fail') {
+      const message = 'The server lost the session before it acknowledged this message.'
+      finish(d, request, requestFailure('connection', 'SESSION_LOST', message), null)
+    } else {
+      d.session.owed--
+      noteExpiry(d, facts)
+      again.push({ facts, order, strikes })
+    }
+  }
+  if (again.length > 0) {
+    d.session.waiting = [...again, ...d.session.waiting.slice(d.session.waitingAt)]
+    d.session.waitingAt = 0
+  }
+}
+
+/** What the window does not hold back goes first; publishes that it does keep their order. */
+export function sortWaiting(d: Draft): void {
+  if (waitingCount(d.session) < 2) return
+  const waiting = d.session.waiting.slice(d.session.waitingAt)
+  const windowed = (w: WaitingRequest) => w.facts.kind === 'publish' && w.facts.qos > 0
+  waiting.sort((a, b) => Number(windowed(a)) - Number(windowed(b)) || a.order - b.order)
+  d.session.waiting = waiting
+  d.session.waitingAt = 0
+}
+
+function inOrder(open: PacketTable<OpenRequest>): [number, OpenRequest][] {
+  return [...entries(open)].sort(([, a], [, b]) => a.order - b.order)
+}
+
+/**
+ * The connection is gone. A close that looks like a verdict on a message makes the next connection send one at a time, and
+ * counts against a message only where nothing else can be meant. (D6)
+ */
+export function outgoingLost(d: Draft, suspicious: boolean, failure: Failure): void {
+  const { outgoing, session } = d
+  if (outgoing.unconfirmed > 0) {
+    d.counters.settled += outgoing.unconfirmed
+    const message = 'The connection was lost before the kernel took this QoS 0 message.'
+    d.effects.push({
+      type: 'confirm',
+      count: outgoing.unconfirmed,
+      failure: { ...requestFailure('connection', 'CONNECTION_LOST', message), ...cause(failure) },
+    })
+  }
+  const busy = outgoing.inFlight + outgoing.subscribing
+  if (suspicious && busy > 0 && d.config.quarantineAfter > 0) {
+    session.cautiousBelow = session.nextOrder
+    if (busy === 1 && d.connection.pingAnswered) strike(d, failure)
+  }
+  outgoing.inFlight = 0
+  outgoing.subscribing = 0
+  outgoing.unconfirmed = 0
+  outgoing.ackCheckAt = Infinity
+  outgoing.resend = []
+  outgoing.resendAt = 0
+}
+
+function cause(failure: Failure): { cause?: number } {
+  return failure.cause === undefined ? {} : { cause: failure.cause }
+}
+
+function strike(d: Draft, failure: Failure): void {
+  const { epoch } = d.connection
+  for (const [messageId, request] of entries(d.open.finish())) {
+    const onWire = request.stage !== 'pubrel' && request.epoch === epoch
+    if (!onWire || request.stage === 'renewal') continue
+    const strikes = request.strikes + 1
+    if (strikes < d.config.quarantineAfter) {
+      d.open.set(messageId, { ...request, strikes })
+      return
+    }
+    d.open.remove(messageId)
+    const message = `The server closed the connection ${strikes} times on this request alone (${failure.code}); it is not sent again.`
+    const code = failure.reasonCode
+    finish(
+      d,
+      request,
+      {
+        ...requestFailure('refused', 'QUARANTINED', message),
+        ...(code === undefined ? {} : { reasonCode: code }),
+      },
+      null,
+    )
+    return
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------ cancelled and late
+
+/** The user gave up: the outcome comes now, an identifier stays taken until it is acknowledged. (C27) */
+export function cancel(d: Draft, handle: number, cause: number): void {
+  const message = 'The request was cancelled by its signal.'
+  const failure: Failure = { ...requestFailure('usage', 'CANCELLED', message), cause }
+  const { waiting, waitingAt } = d.session
+  const index = waiting.findIndex((w, i) => i >= waitingAt && w.facts.handle === handle)
+  if (index >= 0) {
+    d.session.waiting = waiting.filter((_, i) => i >= waitingAt && i !== index)
+    d.session.waitingAt = 0
+    settle(d, handle, failure, null, true)
+    return
+  }
+  for (const [messageId, request] of entries(d.open.finish())) {
+    if (request.facts.handle !== handle || request.settled) continue
+    return settleEarly(d, messageId, request, failure)
+  }
+}
+
+function settleEarly(d: Draft, messageId: number, request: OpenRequest, failure: Failure): void {
+  d.open.set(messageId, { ...request, settled: true })
+  d.session.owed--
+  settle(d, request.facts.handle, failure, null, false)
+}
+
+/** The oldest instant at which a request was sent on this connection and is unanswered; Infinity: none. */
+export function oldestSentAt(open: PacketTable<OpenRequest>, epoch: number): number {
+  let oldest = Infinity
+  for (const [, request] of entries(open)) {
+    if (request.epoch === epoch && !request.settled) oldest = Math.min(oldest, request.sentAt)
+  }
+  return oldest
+}
+
+/** Settles what was sent before `sentBefore` and is unanswered (`ackTimeout` with `'fail'`). */
+export function timeOut(d: Draft, sentBefore: number): void {
+  const message = 'The server did not acknowledge in time (ackTimeout).'
+  const failure = requestFailure('connection', 'ACK_TIMEOUT', message)
+  for (const [messageId, request] of entries(d.open.finish())) {
+    if (request.settled || request.epoch !== d.connection.epoch) continue
+    if (request.sentAt <= sentBefore) settleEarly(d, messageId, request, failure)
+  }
+}
+
+/** Settles what expired while it waited. (I3) */
+export function expire(d: Draft, at: number): void {
+  const waiting = d.session.waiting.slice(d.session.waitingAt)
+  d.session.waiting = waiting.filter(({ facts }) => !isExpired(facts, at))
+  d.session.waitingAt = 0
+  d.session.waitingExpiresAt = Infinity
+  for (const { facts } of d.session.waiting) noteExpiry(d, facts)
+  for (const { facts } of waiting) {
+    if (!isExpired(facts, at)) continue
+    settle(d, facts.handle, refusalOf(facts, d.connection.limits, at), null, true)
+  }
+}
+
+function noteExpiry(d: Draft, facts: RequestFacts): void {
+  if (facts.kind !== 'publish' || facts.expiresAt === 0) return
+  d.session.waitingExpiresAt = Math.min(d.session.waitingExpiresAt, facts.expiresAt)
+}

@@ -1,0 +1,68 @@
+/**
+ * What the loop asks of a state: how many requests may be taken, how many packets may be decoded, when to look again.
+ */
+import type { State } from './contract.ts'
+import { oldestPendingAt } from './incoming.ts'
+import { deadAt, pingDueAt } from './keepalive.ts'
+import { transmissionDueAt, waitingCount } from './outgoing.ts'
+
+/** Identifiers kept free for SUBSCRIBE and UNSUBSCRIBE beside a full window. */
+const MESSAGE_IDS = 65_535
+
+/**
+ * How many QoS > 0 publishes may be taken from the stream at this instant, at most; 0: nothing may. With the window full one
+ * further request is taken: a publish is held, anything else goes out. (D4)
+ */
+export function intake(state: State): number {
+  const { connection, flow, session, outgoing, config } = state
+  const open = connection.kind === 'connected' && !connection.birthsPending
+  if (!open || flow.paused || flow.congested || flow.requestsEnded) return 0
+  if (connection.drainBy !== Infinity || waitingCount(session) > 0) return 0
+  if (flow.perSecond > 0 || session.cautiousBelow > 0) return 1
+  if (outgoing.resendAt < outgoing.resend.length) return 1
+  const window = Math.min(connection.limits.receiveMaximum, config.maxInflight)
+  const free = Math.min(window - outgoing.inFlight, MESSAGE_IDS - session.open.size)
+  return Math.max(0, free) + 1
+}
+
+/** How many packets may be decoded at this instant. */
+export function room(state: State): number {
+  const { connection, flow, keepAlive, config } = state
+  if (connection.kind === 'connecting') return 1
+  if (connection.kind !== 'connected' || keepAlive.readingPaused) return 0
+  return Math.max(1, config.maxBufferedPackets - flow.bufferedPackets)
+}
+
+/** When a `tick` is due; Infinity: no time that passes changes anything. */
+export function deadline(state: State): number {
+  const { connection, flow, session, keepAlive, config, outgoing, incoming } = state
+  let due = Math.min(connection.closeBy, connection.drainBy, flow.pausedUntil)
+  due = Math.min(due, session.waitingExpiresAt)
+  switch (connection.kind) {
+    case 'connecting':
+      return Math.min(due, connection.connectBy)
+    case 'disconnected':
+      return Math.min(due, connection.retryAt)
+    case 'closing':
+      return connection.closeBy
+    case 'connected': {
+      due = Math.min(due, pingDueAt(keepAlive), deadAt(keepAlive))
+      if (flow.perSecond > 0 && waitingCount(session) > 0) {
+        due = Math.min(due, transmissionDueAt(flow))
+      }
+      if (config.ackTimeout !== null && !flow.paused) {
+        due = Math.min(due, outgoing.ackCheckAt + flow.pausedMs)
+      }
+      if (flow.warned) return due
+      if (flow.consumerAwaitedSince >= 0) {
+        due = Math.min(due, flow.consumerAwaitedSince + config.warnAfterMs)
+      }
+      if (config.acks === 'manual') {
+        due = Math.min(due, oldestPendingAt(incoming) + config.warnAfterMs)
+      }
+      return due
+    }
+    default:
+      return Infinity
+  }
+}
