@@ -1,0 +1,65 @@
+/**
+ * The requests behind the handles of the reducers, from the moment they are taken until nothing needs them any more.
+ *
+ * Slots are numbered from 1 and used again. A session that was read shares them: whoever changes them next copies first, so
+ * that reading is O(1) and what was read stays as it was.
+ */
+import type { PreparedPublish, PreparedSubscribe, PreparedUnsubscribe } from './codec/prepare.ts'
+import type { SentRequest } from './packets.ts'
+import type { Source } from './sources/source.ts'
+
+export type Sendable = PreparedPublish | PreparedSubscribe | PreparedUnsubscribe
+
+export interface Slot {
+  readonly request: SentRequest
+  readonly prepared: Sendable
+  /** Where it came from; null: from a session, and its source has not come back. */
+  source: Source | null
+  /** Stops listening to the request's signal. */
+  readonly unlisten: (() => void) | null
+}
+
+export type Slots = readonly (Slot | undefined)[]
+
+export class Held {
+  #slots: (Slot | undefined)[] = [undefined]
+  readonly #free: number[] = []
+  #shared = false
+
+  /** The handle for the next `put`. */
+  get nextHandle(): number {
+    return this.#free.length > 0 ? this.#free[this.#free.length - 1]! : this.#slots.length
+  }
+
+  put(slot: Slot): number {
+    if (this.#shared) this.#own()
+    const handle = this.#free.pop()
+    if (handle === undefined) return this.#slots.push(slot) - 1
+    this.#slots[handle] = slot
+    return handle
+  }
+
+  get(handle: number): Slot | undefined {
+    return this.#slots[handle]
+  }
+
+  remove(handle: number): Slot | undefined {
+    const slot = this.#slots[handle]
+    if (slot === undefined) return undefined
+    if (this.#shared) this.#own()
+    this.#slots[handle] = undefined
+    this.#free.push(handle)
+    return slot
+  }
+
+  /** The slots as they are now, for good. */
+  share(): Slots {
+    this.#shared = true
+    return this.#slots
+  }
+
+  #own(): void {
+    this.#slots = this.#slots.slice()
+    this.#shared = false
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * What the broker sent and the consumer has not taken, and who waits for it. (R1, R3, R6)
+ *
+ * `next()` calls are answered in order, one packet each. Every change is counted, so that the loop can tell the reducers in
+ * one input what a whole burst of calls took and handled.
+ */
+import type { Incoming } from './packets.ts'
+import type { YieldEffect } from './protocol/contract.ts'
+
+interface Waiter {
+  resolve(result: IteratorResult<Incoming, undefined>): void
+  reject(reason: unknown): void
+}
+
+/** Beyond this many taken entries the array is cut. */
+const COMPACT_AT = 512
+
+export class Inbox {
+  #queue: YieldEffect[] = []
+  #head = 0
+  #waiters: Waiter[] = []
+  #withheld: YieldEffect[] = []
+  /** Messages at QoS > 0 that the consumer holds since its last `next()`. */
+  #inHand: YieldEffect[] = []
+  /** By packet, where acknowledgements are the user's to give. */
+  readonly #sequences: WeakMap<object, number> | null
+  packets = 0
+  bytes = 0
+  yieldedThrough = 0
+  handledThrough = 0
+
+  constructor(manual: boolean) {
+    this.#sequences = manual ? new WeakMap() : null
+  }
+
+  /** Something has changed that the reducers do not know. */
+  get dirty(): boolean {
+    return this.packets > 0 || this.handledThrough > 0
+  }
+
+  get waiting(): boolean {
+    return this.#waiters.length > 0
+  }
+
+  offer(entry: YieldEffect): void {
+    const waiter = this.#waiters.shift()
+    if (waiter === undefined) this.#queue.push(entry)
+    else waiter.resolve({ done: false, value: this.#deliver(entry) })
+  }
+
+  /** The next packet, or undefined: none is here. */
+  take(): Incoming | undefined {
+    const entry = this.#queue[this.#head]
+    if (entry === undefined) return undefined
+    this.#head++
+    if (this.#head === this.#queue.length) {
+      this.#queue = []
+      this.#head = 0
+    } else if (this.#head >= COMPACT_AT && this.#head * 2 >= this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#head)
+      this.#head = 0
+    }
+    return this.#deliver(entry)
+  }
+
+  wait(): Promise<IteratorResult<Incoming, undefined>> {
+    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }))
+  }
+
+  #deliver(entry: YieldEffect): Incoming {
+    this.packets++
+    this.bytes += entry.bytes
+    const packet = entry.packet as Incoming
+    if (entry.sequence > 0) {
+      this.yieldedThrough = entry.sequence
+      if (this.#sequences === null) this.#inHand.push(entry)
+      else this.#sequences.set(packet, entry.sequence)
+    }
+    return packet
+  }
+
+  /** The consumer asks for more: what it had in hand is handled. */
+  handled(): void {
+    if (this.#inHand.length === 0) return
+    this.handledThrough = this.#inHand[this.#inHand.length - 1]!.sequence
+    this.#inHand = []
+  }
+
+  /** The sequence of a packet that may be acknowledged; undefined: it was, or is no such packet. */
+  sequenceOf(packet: object): number | undefined {
+    if (this.#sequences !== null) return this.#sequences.get(packet)
+    return this.#inHand.find((entry) => entry.packet === packet)?.sequence
+  }
+
+  /** What was counted is told. */
+  reported(): void {
+    this.packets = 0
+    this.bytes = 0
+    this.handledThrough = 0
+  }
+
+  /** Messages at QoS > 0 that nobody has taken wait for the next CONNACK. */
+  withhold(): void {
+    const rest = this.#queue.slice(this.#head)
+    this.#withheld.push(...rest.filter(({ sequence }) => sequence > 0))
+    this.#queue = rest.filter(({ sequence }) => sequence === 0)
+    this.#head = 0
+  }
+
+  unwithhold(drop: boolean): void {
+    const withheld = this.#withheld
+    this.#withheld = []
+    for (const entry of withheld) {
+      if (!drop) this.offer(entry)
+      else {
+        this.packets++
+        this.bytes += entry.bytes
+      }
+    }
+  }
+
+  /** The loop is over: nothing that is left will be asked for. */
+  clear(): void {
+    this.#queue = []
+    this.#head = 0
+    this.#withheld = []
+    this.#inHand = []
+  }
+
+  /** Answers those who wait: the oldest with the error, where there is one, the others with done. True: it was told. */
+  end(error: { readonly reason: unknown } | null): boolean {
+    const waiters = this.#waiters
+    this.#waiters = []
+    const told = error !== null && waiters.length > 0
+    if (told) waiters.shift()!.reject(error.reason)
+    for (const waiter of waiters) waiter.resolve({ done: true, value: undefined })
+    return told
+  }
+}

@@ -1,0 +1,56 @@
+/** The front door. */
+export { Connected, connect } from './connect.ts'
+export {
+  BugError,
+  ConnectionError,
+  MqttError,
+  ProtocolError,
+  RefusedError,
+  StorageError,
+  UsageError,
+} from './errors.ts'
+export { type Eventloop, eventloop } from './eventloop.ts'
+export type {
+  ConnectionFailure,
+  Endpoint,
+  EventloopOptions,
+  OpenTransport,
+  Platform,
+  ReconnectOptions,
+  Warning,
+  WillOptions,
+} from './options.ts'
+export type {
+  Base64,
+  Control,
+  Incoming,
+  IncomingPuback,
+  IncomingPubcomp,
+  IncomingPublish,
+  IncomingPubrec,
+  IncomingSuback,
+  IncomingUnsuback,
+  Outcome,
+  PublishProperties,
+  PublishRequest,
+  QoS,
+  Request,
+  SentRequest,
+  SubscribeRequest,
+  Subscription,
+  UnsubscribeRequest,
+  UserProperties,
+} from './packets.ts'
+export {
+  type PublishOptions,
+  publish,
+  type SubscribeOptions,
+  subscribe,
+  type UnsubscribeOptions,
+  unsubscribe,
+} from './requests.ts'
+export { type RunOptions, type RunResult, run } from './run.ts'
+export { decodeSession, encodeSession, Session, type SessionStore } from './session.ts'
+export type { Requests, Settling } from './sources/source.ts'
+export type { LoopState } from './state.ts'
+export { memoryPair } from './transport/memory.ts'

@@ -1,0 +1,355 @@
+/**
+ * Every request that was taken, until its outcome is given: one for each. (D2, D6, D7)
+ *
+ * The reducers know requests by handles; here are the objects, where they came from, their keys and signals. Outcomes are
+ * collected while effects are performed and given afterwards, so that a callback may push, control or abort.
+ */
+import { ConnectionError, UsageError } from './errors.ts'
+import type { Causes } from './failures.ts'
+import { Held, type Sendable, type Slot } from './held.ts'
+import type { EventloopOptions } from './options.ts'
+import type { Control, Incoming, Outcome, SentRequest } from './packets.ts'
+import type {
+  Failure,
+  ProtocolVersion,
+  RequestFacts,
+  SessionState,
+  SettleEffect,
+} from './protocol/contract.ts'
+import { initialSession } from './protocol/engine.ts'
+import { TableEditor } from './protocol/packet-table.ts'
+import { restoreSubscriptions } from './protocol/subscriptions.ts'
+import { prepare } from './requests.ts'
+import { type HeldRecord, type Session, type SessionRecord, sessionOf } from './session.ts'
+import type { Source } from './sources/source.ts'
+
+/** What the loop does when something happens to a request from outside. */
+export interface LedgerListener {
+  cancelled(handle: number, reason: unknown): void
+  /** A request got its outcome before the reducers heard of it. */
+  refused(): void
+  /** The loop cannot go on. */
+  fatal(error: unknown): void
+}
+
+type Key = string | number
+
+interface Due {
+  readonly request: SentRequest
+  readonly source: Source | null
+  readonly outcome: Outcome
+}
+
+const OK: Outcome = Object.freeze({ ok: true })
+
+export class Ledger {
+  readonly #held = new Held()
+  readonly #causes: Causes
+  readonly #onSettled: EventloopOptions['onSettled']
+  readonly #listener: LedgerListener
+  #observer: ((request: SentRequest, outcome: Outcome) => void) | null = null
+  /** Keys of requests without an outcome, and of those whose source has not confirmed it. */
+  readonly #keys = new Map<Key, number>()
+  #settling = new Map<Key, Outcome>()
+  #settlingShared = false
+  /** QoS 0 publishes that the kernel has not taken, oldest first, from `#unconfirmedAt` on. */
+  #unconfirmed: Slot[] = []
+  #unconfirmedAt = 0
+  #due: Due[] = []
+
+  constructor(causes: Causes, onSettled: EventloopOptions['onSettled'], listener: LedgerListener) {
+    this.#causes = causes
+    this.#onSettled = onSettled
+    this.#listener = listener
+  }
+
+  /** Takes what a source gave: facts for the reducers, a control for the loop, or null where there is nothing to do. */
+  accept(
+    item: unknown,
+    source: Source | null,
+    version: ProtocolVersion,
+    at: number,
+  ): RequestFacts | Control | null {
+    if (typeof item === 'string' || item instanceof Uint8Array) {
+      const given = typeof item === 'string' ? 'text' : 'bytes'
+      throw new UsageError(
+        `requests: the stream gives ${given}; requests or arrays of requests are expected`,
+      )
+    }
+    let prepared: ReturnType<typeof prepare>
+    try {
+      prepared = prepare(item, version)
+    } catch (error) {
+      this.#refuse(item as SentRequest, source, error)
+      return null
+    }
+    if (prepared.kind === 'control') return prepared.control
+    const { request } = prepared
+    if (request.key !== undefined && this.#isKnown(request.key, request, source)) return null
+    if (request.signal?.aborted) {
+      this.#refuse(request, source, request.signal.reason)
+      return null
+    }
+    return this.#enter(prepared, source, at)
+  }
+
+  #enter(prepared: Sendable, source: Source | null, at: number): RequestFacts {
+    const { request } = prepared
+    const handle = this.#held.nextHandle
+    const unlisten = request.signal === undefined ? null : this.#listen(request.signal, handle)
+    this.#held.put({ request, prepared, source, unlisten })
+    if (request.key !== undefined) this.#keys.set(request.key, handle)
+    return factsOf(prepared, handle, at)
+  }
+
+  #listen(signal: AbortSignal, handle: number): () => void {
+    const abort = () => this.#listener.cancelled(handle, signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    return () => signal.removeEventListener('abort', abort)
+  }
+
+  /** D7: a request whose key is known is not sent again; its source hears the outcome once it is there, or again. */
+  #isKnown(key: Key, request: SentRequest, source: Source | null): boolean {
+    const outcome = this.#settling.get(key)
+    if (outcome !== undefined) {
+      this.#due.push({ request, source, outcome })
+      return true
+    }
+    const handle = this.#keys.get(key)
+    if (handle === undefined) return false
+    const slot = this.#held.get(handle)
+    if (slot !== undefined) slot.source = source
+    return true
+  }
+
+  #refuse(request: SentRequest, source: Source | null, error: unknown): void {
+    this.#listener.refused()
+    this.#due.push({ request, source, outcome: { ok: false, error } })
+  }
+
+  get(handle: number): Slot | undefined {
+    return this.#held.get(handle)
+  }
+
+  /** A QoS 0 publish was handed over: it has no handle any more, only its turn. */
+  handedOver(handle: number): void {
+    const slot = this.#held.remove(handle)
+    if (slot !== undefined) this.#unconfirmed.push(slot)
+  }
+
+  confirm(count: number, failure: Failure | null): void {
+    for (let i = 0; i < count; i++) {
+      const slot = this.#unconfirmed[this.#unconfirmedAt++]!
+      this.#settle(slot, failure === null ? OK : this.#failed(failure, undefined))
+    }
+    if (this.#unconfirmedAt < this.#unconfirmed.length) return
+    this.#unconfirmed = []
+    this.#unconfirmedAt = 0
+  }
+
+  settle(effect: SettleEffect): void {
+    const { handle, failure } = effect
+    const slot = effect.release ? this.#held.remove(handle) : this.#held.get(handle)
+    if (slot === undefined || !effect.outcome) return
+    const packet = effect.packet as Incoming | null
+    if (failure !== null) this.#settle(slot, this.#failed(failure, packet ?? undefined))
+    else this.#settle(slot, packet === null ? OK : { ok: true, packet })
+  }
+
+  #failed(failure: Failure, packet: Incoming | undefined): Outcome {
+    const error = this.#causes.errorOf(failure)
+    return packet === undefined ? { ok: false, error } : { ok: false, error, packet }
+  }
+
+  #settle(slot: Slot, outcome: Outcome): void {
+    const { request, source, unlisten } = slot
+    unlisten?.()
+    if (request.key !== undefined) {
+      this.#keys.delete(request.key)
+      if (source?.settling) this.#changeSettling(request.key, outcome)
+    }
+    this.#due.push({ request, source, outcome })
+  }
+
+  /** Gives the outcomes that are due. Whatever a callback throws, the others are still given. */
+  tell(): void {
+    while (this.#due.length > 0) {
+      const due = this.#due
+      this.#due = []
+      for (const one of due) this.#tellOne(one)
+    }
+  }
+
+  #tellOne({ request, source, outcome }: Due): void {
+    const settling = source?.settling ?? null
+    if (settling !== null) {
+      try {
+        const done = settling.settled(request, outcome)
+        if (done === undefined) this.#confirmed(request?.key)
+        else {
+          Promise.resolve(done).then(
+            () => this.#confirmed(request?.key),
+            (error: unknown) => this.#listener.fatal(error),
+          )
+        }
+      } catch (error) {
+        this.#listener.fatal(error)
+      }
+    }
+    this.#observer?.(request, outcome)
+    try {
+      this.#onSettled?.(request, outcome)
+    } catch (error) {
+      this.#listener.fatal(error)
+    }
+    const unheard = settling === null && !this.#onSettled && !this.#observer
+    if (unheard && !outcome.ok && outcome.packet === undefined && !isExpected(request, outcome)) {
+      this.#listener.fatal(outcome.error)
+    }
+  }
+
+  #confirmed(key: Key | undefined): void {
+    if (key !== undefined && this.#settling.has(key)) this.#changeSettling(key, null)
+  }
+
+  #changeSettling(key: Key, outcome: Outcome | null): void {
+    if (this.#settlingShared) this.#settling = new Map(this.#settling)
+    this.#settlingShared = false
+    if (outcome === null) this.#settling.delete(key)
+    else this.#settling.set(key, outcome)
+  }
+
+  /** The session as it is now. O(1): what it shows is read when it is asked for. */
+  session(state: SessionState, final: boolean, wallOffsetMs: number): Session {
+    this.#settlingShared = true
+    return sessionOf(state, this.#held.share(), this.#settling, final, wallOffsetMs)
+  }
+
+  /** Takes a session over: its requests get handles here, and the reducers a state that speaks of these. */
+  restore(
+    record: SessionRecord,
+    source: Source | null,
+    at: number,
+    wallOffsetMs: number,
+  ): SessionState {
+    const open = new TableEditor(initialSession('').open)
+    const waiting = []
+    let waitingExpiresAt = Number.POSITIVE_INFINITY
+    let owed = 0
+    for (const held of record.held) {
+      const facts = this.#restoreOne(held, record, source, at, wallOffsetMs)
+      const { order, strikes, stage, settled } = held
+      if (stage === 'waiting') {
+        waiting.push({ facts, order, strikes })
+        if (facts.kind === 'publish' && facts.expiresAt > 0) {
+          waitingExpiresAt = Math.min(waitingExpiresAt, facts.expiresAt)
+        }
+        continue
+      }
+      if (!settled) owed++
+      open.set(held.messageId, { facts, stage, order, epoch: 0, sentAt: 0, strikes, settled })
+    }
+    const received = new TableEditor(initialSession('').received)
+    for (const { messageId, deliveryId, stage } of record.received) {
+      received.set(messageId, { deliveryId, sequence: 0, pendingSequence: 0, stage })
+    }
+    for (const [key, ok] of record.settling) {
+      const error = new UsageError('the request failed in an earlier life of its session', {
+        code: 'FAILED_EARLIER',
+      })
+      this.#settling.set(key, ok ? OK : { ok: false, error })
+    }
+    const { clientId, protocolVersion, nextMessageId, nextOrder, nextDeliveryId } = record
+    return {
+      ...initialSession(clientId),
+      protocolVersion,
+      open: open.finish(),
+      owed,
+      waiting,
+      waitingExpiresAt,
+      nextMessageId,
+      nextOrder,
+      cautiousBelow: record.cautiousBelow,
+      received: received.finish(),
+      nextDeliveryId,
+      subscriptions: restoreSubscriptions(record.subscriptions),
+      subscriptionCount: record.subscriptions.length,
+      adopted: record.adopted,
+    }
+  }
+
+  #restoreOne(
+    { request, expiresAt }: HeldRecord,
+    { protocolVersion }: SessionRecord,
+    source: Source | null,
+    at: number,
+    wallOffsetMs: number,
+  ): RequestFacts {
+    const prepared = prepare(request, protocolVersion === 0 ? 5 : protocolVersion) as Sendable
+    // Its own source, in this life: the one that knows what its key means.
+    const owner = request.key !== undefined && source?.settling ? source : null
+    const facts = this.#enter(prepared, owner, at)
+    if (facts.kind !== 'publish' || expiresAt === 0) return facts
+    return { ...facts, expiresAt: Math.max(1, expiresAt - wallOffsetMs) }
+  }
+
+  /** A stream came after its session: what is held by key is told to it. */
+  rebind(source: Source | null): void {
+    if (source === null || source.settling === null) return
+    for (const handle of this.#keys.values()) {
+      const slot = this.#held.get(handle)
+      if (slot !== undefined) slot.source ??= source
+    }
+  }
+
+  /** One more who hears every outcome, before the user does. */
+  observe(observer: (request: SentRequest, outcome: Outcome) => void): void {
+    this.#observer = observer
+  }
+
+  /** The answer to a `ping` among the controls. */
+  tellControl(control: Control, error: unknown, roundTripMs: number): void {
+    try {
+      this.#onSettled?.(control, error === null ? { ok: true, roundTripMs } : { ok: false, error })
+    } catch (thrown) {
+      this.#listener.fatal(thrown)
+    }
+  }
+
+  /** The loop is over: nobody is listened to any more. What is held stays, for the session. */
+  close(): void {
+    for (const slot of this.#held.share()) slot?.unlisten?.()
+  }
+}
+
+function factsOf(prepared: Sendable, handle: number, at: number): RequestFacts {
+  const { bytes } = prepared
+  switch (prepared.kind) {
+    case 'publish': {
+      const { qos, retain, expiryGiven } = prepared
+      const expiresAt = expiryGiven ? at + prepared.expirySeconds * 1000 : 0
+      return { kind: 'publish', handle, qos, retain, bytes, expiresAt }
+    }
+    case 'subscribe': {
+      const { subscriptions, properties } = prepared
+      return { kind: 'subscribe', handle, bytes, subscriptions, properties }
+    }
+    case 'unsubscribe':
+      return { kind: 'unsubscribe', handle, bytes, unsubscriptions: prepared.unsubscriptions }
+  }
+}
+
+/** What nobody needs to be told of: the user cancelled it, or asked for "at most once" and the connection broke. */
+function isExpected(request: SentRequest, outcome: Outcome & { ok: false }): boolean {
+  const signal = request?.signal
+  if (signal?.aborted && outcome.error === signal.reason) return true
+  return (
+    request?.cmd === 'publish' &&
+    (request.qos ?? 0) === 0 &&
+    outcome.error instanceof ConnectionError
+  )
+}
+
+export function isControl(taken: RequestFacts | Control): taken is Control {
+  return 'cmd' in taken
+}

@@ -1,0 +1,101 @@
+/**
+ * One connection: a transport with the decoder and the outbox at its ends, from the moment it is open until it has closed.
+ */
+import type { Duplex } from 'node:stream'
+import { Decoder } from './codec/decode.ts'
+import { Outbox } from './outbox.ts'
+import type { ProtocolVersion, ServerPacket } from './protocol/contract.ts'
+
+export interface LinkListener {
+  /** Bytes are there to be decoded. */
+  readable(): void
+  /** The kernel took something; `outbox.report` says what. */
+  written(): void
+  /** The transport has closed. `error`: null where the peer closed in order. */
+  closed(error: unknown, byPeer: boolean): void
+}
+
+export class Link {
+  readonly outbox: Outbox
+  readonly #decoder: Decoder
+  readonly #duplex: Duplex
+  #listener: LinkListener | null
+  #error: unknown = null
+  #ended = false
+  #closed = false
+  /** The decoder stopped because it was told to, not because it ran out of bytes. */
+  #more = false
+
+  constructor(
+    duplex: Duplex,
+    protocolVersion: ProtocolVersion,
+    maximumPacketSize: number,
+    listener: LinkListener,
+  ) {
+    this.#duplex = duplex
+    this.#listener = listener
+    this.#decoder = new Decoder(protocolVersion, maximumPacketSize)
+    this.outbox = new Outbox(duplex, protocolVersion, () => this.#listener?.written())
+    duplex.on('data', (chunk: Uint8Array) => {
+      this.#decoder.push(chunk)
+      this.#more = true
+      this.#listener?.readable()
+    })
+    duplex.on('error', (error) => {
+      this.#error ??= error
+    })
+    duplex.on('end', () => {
+      this.#ended = true
+      // The peer says nothing more: there is no MQTT in one direction only.
+      duplex.destroy()
+    })
+    duplex.on('close', () => this.#close())
+    if (duplex.destroyed) queueMicrotask(() => this.#close())
+  }
+
+  #close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#listener?.closed(this.#error, this.#ended && this.#error === null)
+  }
+
+  /** Whether bytes wait that `read` has not seen. */
+  get hasMore(): boolean {
+    return this.#more
+  }
+
+  /** Appends at most `max` packets. Throws the decoder's ProtocolError; the packets before it are appended. */
+  read(into: ServerPacket[], max: number): void {
+    this.#more = this.#decoder.read(into, max) === max
+  }
+
+  pause(): void {
+    this.#duplex.pause()
+  }
+
+  resume(): void {
+    this.#duplex.resume()
+  }
+
+  /** Writes what is left and closes. `patient`: the server may close first, else we do once everything is written. */
+  close(patient: boolean): void {
+    this.outbox.flush()
+    if (!patient) this.#duplex.once('finish', () => this.#duplex.destroy())
+    // What the server still says is read and thrown away, so that its FIN is seen.
+    this.#duplex.resume()
+    this.outbox.end()
+  }
+
+  destroy(): void {
+    this.#duplex.destroy()
+  }
+
+  /** From now on somebody else listens; what happened meanwhile is told. */
+  handTo(listener: LinkListener | null): void {
+    this.#listener = listener
+    if (listener !== null && this.#closed) {
+      const ended = this.#ended && this.#error === null
+      queueMicrotask(() => listener.closed(this.#error, ended))
+    }
+  }
+}

@@ -1,0 +1,871 @@
+/**
+ * The loop: moves bytes, requests and time into the reducers, and their effects out. It decides nothing.
+ *
+ * Everything that happens becomes an input; a turn steps all that have gathered at once and performs the effects in order. A
+ * turn runs as soon as bytes come, and otherwise when the consumer and the request stream have run out of things to do
+ * (`process.nextTick` comes after the microtasks of both), so that what one burst caused is stepped, encoded and written
+ * together. Outcomes are told after the effects of a step; user code never runs inside one.
+ */
+import type { Duplex } from 'node:stream'
+import type { IConnackPacket } from 'mqtt-packet'
+import { connectPacket, disconnectPacket, subscriptionPacket } from './connect-packet.ts'
+import { Dialer } from './dial.ts'
+import { BugError, ConnectionError, ProtocolError, UsageError, unreachable } from './errors.ts'
+import { Causes, dialFailure, lossFailure, rethrown } from './failures.ts'
+import { Inbox } from './inbox.ts'
+import { isControl, Ledger } from './ledger.ts'
+import { Link, type LinkListener } from './link.ts'
+import {
+  type Platform,
+  type ReconnectOptions,
+  type Resolved,
+  reconnectPolicy,
+  redact,
+} from './options.ts'
+import { CONGESTED_BYTES } from './outbox.ts'
+import type {
+  Control,
+  Incoming,
+  IncomingPublish,
+  Outcome,
+  Request,
+  SentRequest,
+} from './packets.ts'
+import { machine } from './platform.ts'
+import type {
+  Acks,
+  Config,
+  Effect,
+  Failure,
+  Input,
+  ReconnectPolicy,
+  RequestFacts,
+  ServerPacket,
+  State,
+  Until,
+  YieldEffect,
+} from './protocol/contract.ts'
+import { initialSession, initialState, step } from './protocol/engine.ts'
+import { lookup } from './protocol/packet-table.ts'
+import { deadline, intake, room } from './protocol/views.ts'
+import { prepareControl } from './requests.ts'
+import type { Session } from './session.ts'
+import type { Source } from './sources/source.ts'
+import { type LoopState, viewOf } from './state.ts'
+import { openEndpoint } from './transport/transport.ts'
+
+/** Somebody of this package who drives a loop and sees each outcome. */
+export interface Observer {
+  readonly until: Until
+  readonly acks: Acks
+  settled(request: Request, outcome: Outcome): void
+}
+
+/** Requests taken before the process may do other things; beyond it bytes and timers would wait. */
+const REQUESTS_PER_TURN = 512
+/** 4 KiB of a request count like one request more. */
+const BYTES_PER_COUNT_LOG2 = 12
+/** Graceful end of `disconnect` where the caller names no other, in ms. */
+const DRAIN_MS = 10_000
+
+type Result = IteratorResult<Incoming, undefined>
+
+const CLOSE_UNBEGUN: Input = { type: 'shutdown', at: 0, failure: null }
+
+export class Loop {
+  readonly #resolved: Resolved
+  readonly #platform: Platform
+  readonly #causes = new Causes()
+  readonly #ledger: Ledger
+  #inbox: Inbox
+  readonly #dialer: Dialer
+  readonly #where: string
+  readonly #wallOffsetMs: number
+  #state: State
+  #requests: Source | null
+  #controls: Source | null
+  #link: Link | null = null
+  #inputs: Input[] = []
+  #facts: RequestFacts[] = []
+  /** How many QoS > 0 publishes may still be taken before the next step. */
+  #allowance = 0
+  #taken = 0
+  #resting = false
+  #scheduled = false
+  #turning = false
+  #timer: unknown = null
+  #timerAt = Number.POSITIVE_INFINITY
+  #pings: { settle(error: unknown): void }[] = []
+  /** What an ended loop still has to throw. */
+  #error: { readonly reason: unknown } | null = null
+  #finish: (() => void) | null = null
+  #finished: Promise<void> | null = null
+  /** The consumer left: the streams are closed, not released. */
+  #left = false
+  #begun = false
+  /** What `connect()` waits for; and the effects of its CONNACK, until a loop takes over. */
+  #establishing: ((error: { readonly reason: unknown } | null) => void) | null = null
+  #kept: readonly Effect[] | null = null
+  #retryable: Resolved['retryable']
+  /** SUBSCRIBE requests of the engine's own, by packet identifier. */
+  #renewals = new Map<number, SentRequest>()
+
+  constructor(resolved: Resolved, requests: Source | null, controls: Source | null) {
+    const { options, config, endpoint, session } = resolved
+    this.#resolved = resolved
+    this.#retryable = resolved.retryable
+    this.#platform = options.platform ?? machine
+    this.#where = redact(
+      `${endpoint.url.protocol}//${endpoint.url.host}${endpoint.url.protocol === 'unix:' ? endpoint.url.pathname : ''}`,
+    )
+    this.#wallOffsetMs = Date.now() - this.#platform.now()
+    this.#ledger = new Ledger(this.#causes, options.onSettled, {
+      cancelled: (handle, reason) =>
+        this.#push({ type: 'cancel', at: this.#now(), handle, cause: this.#causes.keep(reason) }),
+      refused: () => this.#push({ type: 'refused', at: this.#now(), count: 1 }),
+      fatal: (error) => this.#fail(error),
+    })
+    this.#inbox = new Inbox(config.acks === 'manual')
+    this.#dialer = new Dialer(endpoint, options.transport ?? openEndpoint, {
+      opened: (duplex) => this.#opened(duplex),
+      failed: (error) => this.#lost(error, false),
+    })
+    this.#requests = requests
+    this.#controls = controls
+    const restored =
+      session === null
+        ? initialSession(config.clientId)
+        : this.#ledger.restore(session.record(), requests, this.#now(), this.#wallOffsetMs)
+    this.#state = initialState(config, restored)
+    this.#attach()
+  }
+
+  #attach(): void {
+    this.#requests?.attach({ ready: () => this.#ready() })
+    this.#controls?.attach({ ready: () => this.#controlsReady() })
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return()
+  }
+
+  // ------------------------------------------------------------------------------------------------------- the iterator
+
+  next(): Promise<Result> {
+    if (!this.#begun) this.#begin()
+    if (this.#state.config.acks === 'pull') this.#inbox.handled()
+    const packet = this.#inbox.take()
+    if (this.#inbox.dirty) this.#schedule()
+    if (packet !== undefined) return Promise.resolve({ done: false, value: packet })
+    if (this.#finish !== null) return this.#inbox.wait()
+    const error = this.#error
+    this.#error = null
+    if (error !== null) return Promise.reject(error.reason)
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  /** The consumer leaves (`break`): says goodbye to the server and closes the request stream. */
+  async return(): Promise<Result> {
+    this.#leave()
+    this.#error = null
+    this.#run({ type: 'shutdown', at: this.#now(), failure: null })
+    await this.#finished
+    return { done: true, value: undefined }
+  }
+
+  async throw(error?: unknown): Promise<Result> {
+    await this.return()
+    throw error
+  }
+
+  /** The packets that nobody took, and what streams handed out, are settled for the last time. */
+  #leave(): void {
+    if (this.#left || this.#isOver()) return
+    this.#left = true
+    if (!this.#begun) {
+      this.#begun = true
+      if (this.#kept === null) this.#state = step(this.#state, CLOSE_UNBEGUN).state
+      this.#kept = null
+      this.#link?.handTo(this.#linkListener)
+    }
+    const rest = this.#requests?.close() ?? []
+    this.#controls?.close()
+    for (const item of rest) this.#accept(item, true)
+    this.#flushFacts(true)
+    this.#inbox.clear()
+  }
+
+  #isOver(): boolean {
+    const { kind } = this.#state.connection
+    return kind === 'closed' || kind === 'failed'
+  }
+
+  /** The first `next()`: from now on the loop lives. */
+  #begin(): void {
+    this.#begun = true
+    const kept = this.#kept
+    if (kept !== null) return this.#takeOver(kept)
+    this.#start()
+  }
+
+  #start(): void {
+    this.#finished = new Promise((resolve) => {
+      this.#finish = resolve
+    })
+    const { signal } = this.#resolved.options
+    if (signal?.aborted) return this.#abort()
+    signal?.addEventListener('abort', this.#abort, { once: true })
+    if (this.#requests === null && this.#establishing === null) this.#noRequests()
+    this.#run({ type: 'start', at: this.#now() })
+  }
+
+  #noRequests(): void {
+    this.#inputs.push({ type: 'requestsEnded', at: this.#now() })
+  }
+
+  /** For `connect()`: one attempt, up to the CONNACK. Nothing is sent and nothing read beyond it. */
+  establish(): Promise<IConnackPacket> {
+    this.#begun = true
+    return new Promise((resolve, reject) => {
+      this.#establishing = (error) => {
+        if (error === null) resolve(this.#state.connection.connack as IConnackPacket)
+        else reject(error.reason)
+      }
+      this.#start()
+    })
+  }
+
+  #keep(effects: readonly Effect[]): void {
+    const settle = this.#establishing
+    this.#establishing = null
+    this.#kept = effects
+    this.#link?.pause()
+    this.#link?.handTo(null)
+    this.#begun = false
+    settle?.(null)
+  }
+
+  /** Gives what `connect()` resolved with to a loop: these are its streams and its policy. */
+  adopt(requests: Source | null, controls: Source | null, policy: ReconnectPolicy): void {
+    this.#requests = requests
+    this.#controls = controls
+    this.#attach()
+    this.#ledger.rebind(requests)
+    const { reconnect } = this.#state
+    this.#state = { ...this.#state, reconnect: { ...reconnect, policy } }
+  }
+
+  /** Before the first `next()`. */
+  observe({ until, acks, settled }: Observer): void {
+    const config: Config = { ...this.#state.config, until, acks }
+    this.#state = { ...this.#state, config }
+    this.#inbox = new Inbox(acks === 'manual')
+    this.#ledger.observe(settled)
+  }
+
+  #takeOver(kept: readonly Effect[]): void {
+    this.#kept = null
+    if (this.#requests === null) this.#noRequests()
+    this.#turning = true
+    for (const effect of kept) this.#performOne(effect)
+    this.#turning = false
+    this.#link?.outbox.flush()
+    this.#link?.handTo(this.#linkListener)
+    if (!this.#state.keepAlive.readingPaused) this.#link?.resume()
+    this.#run({ type: 'tick', at: this.#now() })
+  }
+
+  readonly #abort = (): void => {
+    this.#leave()
+    this.#fail(this.#resolved.options.signal?.reason)
+  }
+
+  /** Ends the loop with an error of the user's. */
+  #fail(error: unknown): void {
+    const failure = rethrown(this.#causes.keep(error))
+    this.#push({ type: 'shutdown', at: this.#now(), failure })
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ queries
+
+  get state(): LoopState {
+    return viewOf(this.#state, this.#facts.length)
+  }
+
+  get session(): Session {
+    return this.#ledger.session(this.#state.session, this.#isOver(), this.#wallOffsetMs)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- controls
+
+  ack(packet: Incoming, reasonCode = 0): 'queued' | 'stale' {
+    if (typeof packet !== 'object' || packet === null) {
+      throw new UsageError('ack: a PUBLISH that this loop yielded is expected')
+    }
+    if (!Number.isInteger(reasonCode) || reasonCode < 0 || reasonCode > 255) {
+      throw new UsageError(
+        `ack: a reason code from 0 to 255 is expected, ${String(reasonCode)} was given`,
+      )
+    }
+    const sequence = this.#inbox.sequenceOf(packet)
+    const messageId = packet.messageId ?? 0
+    if (sequence === undefined || !this.#mayAck(sequence, messageId)) return 'stale'
+    this.#push({ type: 'ack', at: this.#now(), sequence, messageId, reasonCode })
+    return 'queued'
+  }
+
+  /** Of this connection; or at QoS 2 of an earlier one, where its redelivery is what is acknowledged. */
+  #mayAck(sequence: number, messageId: number): boolean {
+    const { incoming, session, connection } = this.#state
+    if (sequence >= incoming.epochFrom && connection.kind === 'connected') return true
+    return lookup(session.received, messageId)?.sequence === sequence && !this.#isOver()
+  }
+
+  pause(ms?: number): void {
+    this.#control(
+      prepareControl(ms === undefined ? { cmd: 'pause' } : { cmd: 'pause', ms }).control,
+    )
+  }
+
+  resume(): void {
+    this.#control({ cmd: 'resume' })
+  }
+
+  throttle(perSecond: number | null): void {
+    this.#control(prepareControl({ cmd: 'throttle', perSecond }).control)
+  }
+
+  reconnect(reconnect?: ReconnectOptions): void {
+    const control = reconnect === undefined ? { cmd: 'reconnect' } : { cmd: 'reconnect', reconnect }
+    this.#control(prepareControl(control).control)
+  }
+
+  disconnect(timeout = DRAIN_MS): void {
+    this.#control(prepareControl({ cmd: 'disconnect', timeout }).control)
+  }
+
+  shutdown(): void {
+    this.#control({ cmd: 'shutdown' })
+  }
+
+  /** Resolves when the server has answered a PINGREQ; rejects where it does not within keepAlive, or the connection ends. */
+  ping(): Promise<{ roundTripMs: number }> {
+    return new Promise((resolve, reject) => {
+      this.#ping((error, roundTripMs) =>
+        error === null ? resolve({ roundTripMs }) : reject(error),
+      )
+    })
+  }
+
+  #control(control: Control): void {
+    const at = this.#now()
+    switch (control.cmd) {
+      case 'pause':
+        return this.#push({ type: 'pause', at, ms: control.ms ?? Number.POSITIVE_INFINITY })
+      case 'resume':
+        return this.#push({ type: 'resume', at })
+      case 'throttle':
+        return this.#push({ type: 'throttle', at, perSecond: control.perSecond ?? 0 })
+      case 'reconnect': {
+        const policy = control.reconnect === undefined ? null : reconnectPolicy(control.reconnect)
+        if (control.reconnect !== undefined) this.#retryable = control.reconnect.retryable ?? null
+        return this.#push({ type: 'reconnect', at, policy })
+      }
+      case 'disconnect':
+        return this.#push({
+          type: 'disconnect',
+          at,
+          timeoutMs: control.timeout ?? DRAIN_MS,
+          failure: null,
+        })
+      case 'shutdown':
+        return this.#push({ type: 'shutdown', at, failure: null })
+      case 'ping':
+        return this.#ping((error, roundTripMs) =>
+          this.#ledger.tellControl(control, error, roundTripMs),
+        )
+    }
+  }
+
+  #ping(settle: (error: unknown, roundTripMs: number) => void): void {
+    const { connection, keepAlive } = this.#state
+    if (connection.kind !== 'connected') {
+      const message = 'ping: there is no connection now.'
+      return settle(new ConnectionError(message, { code: 'NOT_CONNECTED' }), 0)
+    }
+    const sentAt = this.#now()
+    const limitMs = keepAlive.intervalMs || this.#resolved.config.connectTimeoutMs
+    const timer = this.#platform.setTimer(() => {
+      this.#pings = this.#pings.filter((other) => other !== ping)
+      const message = `The server did not answer a PINGREQ within ${limitMs} ms.`
+      settle(new ConnectionError(message, { code: 'PING_TIMEOUT' }), 0)
+    }, limitMs)
+    const ping = {
+      settle: (error: unknown) => {
+        this.#platform.clearTimer(timer)
+        settle(error, this.#now() - sentAt)
+      },
+    }
+    this.#pings.push(ping)
+    this.#push({ type: 'ping', at: sentAt })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- intake
+
+  /** A stream that was asked has answered, in a microtask of its own. */
+  #ready(): void {
+    if (this.#turning) return
+    this.#gather()
+    this.#schedule()
+  }
+
+  #controlsReady(): void {
+    if (this.#turning || this.#finish === null) return
+    this.#takeControls()
+    this.#schedule()
+  }
+
+  /** Takes requests as far as the window, and fairness to everything else, allow. (D4) */
+  #gather(): void {
+    const source = this.#requests
+    if (source === null || this.#resting || this.#state.flow.requestsEnded) return
+    while (this.#allowance > 0) {
+      if (this.#taken >= REQUESTS_PER_TURN) return this.#rest()
+      const item = source.take()
+      if (item === undefined) break
+      this.#taken++
+      if (this.#accept(item, false)) this.#allowance--
+    }
+    if (this.#allowance > 0 && source.ended) this.#requestsEnded(source)
+  }
+
+  /** The stream gives without end: bytes and timers get their turn before it goes on. */
+  #rest(): void {
+    this.#resting = true
+    setImmediate(() => {
+      this.#resting = false
+      this.#taken = 0
+      this.#turn()
+    })
+  }
+
+  /** True: it counts against the window. */
+  #accept(item: unknown, hold: boolean): boolean {
+    const version = this.#state.connection.protocolVersion
+    let taken: RequestFacts | Control | null
+    try {
+      taken = this.#ledger.accept(item, this.#requests, version, this.#now())
+    } catch (error) {
+      this.#fail(error)
+      this.#allowance = 0
+      return false
+    }
+    if (taken === null) return false
+    if (isControl(taken)) {
+      if (hold) return false
+      this.#flushFacts(false)
+      this.#control(taken)
+      // What follows must not overtake it.
+      this.#allowance = 0
+      return false
+    }
+    this.#facts.push(taken)
+    // A large request counts for many: what is taken at once must fit into memory at once.
+    this.#taken += taken.bytes >>> BYTES_PER_COUNT_LOG2
+    return taken.kind === 'publish' && taken.qos > 0
+  }
+
+  #flushFacts(hold: boolean): void {
+    if (this.#facts.length === 0) return
+    this.#inputs.push({ type: 'requests', at: this.#now(), requests: this.#facts, hold })
+    this.#facts = []
+  }
+
+  #requestsEnded(source: Source): void {
+    const at = this.#now()
+    this.#flushFacts(false)
+    this.#inputs.push({ type: 'requestsEnded', at })
+    this.#allowance = 0
+    const { error } = source
+    if (error === null) return
+    // What was taken may still settle; then the loop ends with what the stream threw.
+    const failure = rethrown(this.#causes.keep(error.thrown))
+    this.#inputs.push({ type: 'disconnect', at, timeoutMs: DRAIN_MS, failure })
+  }
+
+  #takeControls(): void {
+    const controls = this.#controls
+    if (controls === null) return
+    for (;;) {
+      const item = controls.take()
+      if (item === undefined) break
+      try {
+        this.#control(prepareControl(item).control)
+      } catch (error) {
+        return this.#fail(error)
+      }
+    }
+    if (!controls.ended) return
+    this.#controls = null
+    if (controls.error !== null) this.#fail(controls.error.thrown)
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- turns
+
+  #now(): number {
+    return this.#platform.now()
+  }
+
+  /** Something happened; it is dealt with when the current burst is over. */
+  #push(input: Input): void {
+    this.#inputs.push(input)
+    this.#schedule()
+  }
+
+  /** Something happened that is dealt with at once. */
+  #run(input: Input): void {
+    this.#inputs.push(input)
+    this.#turn()
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#turning || this.#finish === null) return
+    this.#scheduled = true
+    process.nextTick(this.#scheduledTurn)
+  }
+
+  readonly #scheduledTurn = (): void => {
+    this.#scheduled = false
+    this.#turn()
+  }
+
+  #turn(): void {
+    if (this.#turning || this.#finish === null) return
+    this.#turning = true
+    try {
+      do {
+        this.#collect()
+        if (this.#inputs.length === 0) break
+        const inputs = this.#inputs
+        this.#inputs = []
+        const { state, effects } = step(this.#state, inputs)
+        this.#state = state
+        this.#perform(effects)
+        if (this.#kept !== null) return
+        this.#link?.outbox.flush()
+        this.#noteCongestion()
+        this.#ledger.tell()
+        this.#allowance = intake(this.#state)
+        this.#decode(room(this.#state))
+        this.#takeControls()
+        this.#gather()
+      } while (this.#inputs.length > 0 || this.#facts.length > 0 || this.#inbox.dirty)
+    } catch (error) {
+      this.#defect(error)
+    } finally {
+      this.#turning = false
+    }
+    this.#arm()
+  }
+
+  /** What gathered without being an input yet. */
+  #collect(): void {
+    this.#flushFacts(false)
+    const inbox = this.#inbox
+    if (inbox.dirty) {
+      const { packets, bytes, yieldedThrough, handledThrough } = inbox
+      const at = this.#now()
+      // What the consumer took came before whatever happened to the connection since.
+      this.#inputs.unshift({ type: 'pulled', at, packets, bytes, yieldedThrough, handledThrough })
+      inbox.reported()
+    }
+  }
+
+  /** An invariant does not hold: nothing that follows could be trusted. */
+  #defect(error: unknown): void {
+    const bug = new BugError(
+      `The loop met ${error instanceof Error ? error.message : String(error)}`,
+      {
+        cause: error,
+      },
+    )
+    this.#end({ reason: bug })
+  }
+
+  #arm(): void {
+    if (this.#finish === null) return
+    const due = deadline(this.#state)
+    // A timer that is early costs one look; one that is late costs a promise.
+    if (this.#timer !== null && this.#timerAt <= due) return
+    if (this.#timer !== null) this.#platform.clearTimer(this.#timer)
+    this.#timer = null
+    this.#timerAt = due
+    if (due === Number.POSITIVE_INFINITY) return
+    this.#timer = this.#platform.setTimer(this.#tick, Math.max(0, Math.ceil(due - this.#now())))
+  }
+
+  readonly #tick = (): void => {
+    this.#timer = null
+    this.#timerAt = Number.POSITIVE_INFINITY
+    const at = this.#now()
+    if (at >= deadline(this.#state)) this.#run({ type: 'tick', at })
+    else this.#arm()
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- effects
+
+  #perform(effects: readonly Effect[]): void {
+    for (let i = 0; i < effects.length; i++) {
+      if (this.#establishing !== null && this.#state.connection.kind === 'connected') {
+        return this.#keep(effects.slice(i))
+      }
+      this.#performOne(effects[i]!)
+    }
+  }
+
+  #performOne(effect: Effect): void {
+    const link = this.#link
+    switch (effect.type) {
+      case 'yield':
+        return this.#yield(effect)
+      case 'settle':
+        return this.#ledger.settle(effect)
+      case 'publish': {
+        const { handle, messageId, dup, expirySeconds } = effect
+        const { prepared } = this.#ledger.get(handle)!
+        if (prepared.kind !== 'publish') throw new BugError('a handle is of another kind')
+        link?.outbox.encoder.publish(prepared, messageId, dup, expirySeconds)
+        if (effect.qos > 0) return
+        link?.outbox.countPublish()
+        return this.#ledger.handedOver(handle)
+      }
+      case 'acknowledge':
+        return link?.outbox.encoder.ack(effect.cmd, effect.messageId, effect.reasonCode)
+      case 'confirm':
+        return this.#ledger.confirm(effect.count, effect.failure)
+      case 'subscribe':
+      case 'unsubscribe': {
+        const packet = subscriptionPacket(effect, this.#ledger)
+        if (effect.facts.handle === 0) this.#renewals.set(effect.messageId, packet as SentRequest)
+        return link?.outbox.encoder.packet(packet)
+      }
+      case 'dial':
+        return this.#dialer.dial()
+      case 'connect': {
+        const { session } = this.#state
+        return link?.outbox.encoder.packet(
+          connectPacket(
+            this.#resolved,
+            session.clientId,
+            effect.protocolVersion,
+            effect.cleanStart,
+          ),
+        )
+      }
+      case 'pingreq':
+        link?.outbox.countPing()
+        return link?.outbox.encoder.packet({ cmd: 'pingreq' })
+      case 'disconnect':
+        return link?.outbox.encoder.packet(disconnectPacket(effect))
+      case 'close':
+        return link?.close(effect.patient)
+      case 'destroy':
+        return link === null ? this.#dialer.cancel() : link.destroy()
+      case 'pauseReading':
+        return link?.pause()
+      case 'resumeReading':
+        return link?.resume()
+      case 'withhold':
+        return this.#inbox.withhold()
+      case 'unwithhold':
+        return this.#inbox.unwithhold(effect.drop)
+      case 'births':
+        return this.#births(effect.packet as IConnackPacket)
+      case 'pong':
+        return this.#pings.shift()?.settle(null)
+      case 'warn':
+        return this.#warn(effect.code, effect.message)
+      case 'finished':
+        return this.#end(
+          effect.failure === null ? null : { reason: this.#causes.errorOf(effect.failure) },
+        )
+      default:
+        return unreachable(effect)
+    }
+  }
+
+  #yield(effect: YieldEffect): void {
+    const packet = effect.packet as Incoming
+    if (effect.handle > 0) {
+      const { request } = this.#ledger.get(effect.handle)!
+      ;(packet as { request?: SentRequest }).request = request
+    } else if (effect.deliveryId > 0) {
+      const message = packet as IncomingPublish
+      message.deliveryId = effect.deliveryId
+      if (effect.redelivered) message.redelivered = true
+    } else if (packet.cmd === 'suback') {
+      const renewal = this.#renewals.get(packet.messageId ?? 0)
+      if (renewal !== undefined) packet.request = renewal
+    }
+    this.#inbox.offer(effect)
+  }
+
+  #births(connack: IConnackPacket): void {
+    const facts: RequestFacts[] = []
+    const at = this.#now()
+    try {
+      const births = this.#resolved.options.onConnected?.(connack) ?? []
+      for (const birth of births) {
+        const taken = this.#ledger.accept(birth, null, this.#state.connection.protocolVersion, at)
+        if (taken === null) continue
+        if (isControl(taken)) this.#control(taken)
+        else facts.push(taken)
+      }
+    } catch (error) {
+      this.#fail(error)
+    }
+    this.#inputs.push({ type: 'births', at, requests: facts })
+  }
+
+  #warn(code: string, message: string): void {
+    try {
+      this.#resolved.options.onWarning?.({ code, message })
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- transport
+
+  readonly #linkListener: LinkListener = {
+    readable: () => {
+      this.#decode(room(this.#state))
+      this.#turn()
+    },
+    written: () => {
+      this.#reportWritten()
+      this.#schedule()
+    },
+    closed: (error, byPeer) => {
+      this.#decode(Number.MAX_SAFE_INTEGER)
+      this.#link = null
+      this.#renewals.clear()
+      this.#lost(error, byPeer)
+    },
+  }
+
+  #opened(duplex: Duplex): void {
+    const { connection, config } = this.#state
+    if (this.#finish === null || connection.kind !== 'connecting') {
+      duplex.destroy()
+      return this.#lost(null, false)
+    }
+    const { protocolVersion } = connection
+    this.#link = new Link(duplex, protocolVersion, config.maximumPacketSize, this.#linkListener)
+    this.#run({ type: 'opened', at: this.#now() })
+  }
+
+  /** Decodes what is there, as far as the consumer's buffer has room. */
+  #decode(max: number): void {
+    const link = this.#link
+    if (link === null || !link.hasMore || max <= 0) return
+    const packets: ServerPacket[] = []
+    const at = this.#now()
+    try {
+      link.read(packets, max)
+      this.#inputs.push({ type: 'received', at, packets })
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      const { reasonCode, clause, message } = error
+      this.#inputs.push({ type: 'received', at, packets })
+      this.#inputs.push({ type: 'malformed', at, reasonCode, clause, message })
+    }
+  }
+
+  #reportWritten(): void {
+    const outbox = this.#link?.outbox
+    const report = outbox?.report
+    if (outbox === undefined || report === undefined || report === null) return
+    outbox.report = null
+    const { publishes, ping } = report
+    const more = outbox.pendingBytes > 0
+    this.#inputs.push({ type: 'written', at: this.#now(), publishes, ping, more })
+    this.#noteCongestion()
+  }
+
+  #noteCongestion(): void {
+    const { congested } = this.#state.flow
+    const pending = this.#link?.outbox.pendingBytes ?? 0
+    const now = pending > (congested ? CONGESTED_BYTES / 2 : CONGESTED_BYTES)
+    if (now !== congested && this.#link !== null) {
+      this.#inputs.push({ type: 'congestion', at: this.#now(), congested: now })
+    }
+  }
+
+  /** The transport is gone, or could not be opened. */
+  #lost(error: unknown, byPeer: boolean): void {
+    const { kind } = this.#state.connection
+    const dialling = kind === 'connecting' && !this.#state.connection.opened
+    const base = dialling
+      ? dialFailure(error, this.#where)
+      : lossFailure(error, kind === 'connecting' ? 'handshake' : 'connected', this.#where)
+    const failure = error === null ? base : { ...base, cause: this.#causes.keepRecent(error) }
+    for (const ping of this.#pings.splice(0)) ping.settle(this.#causes.errorOf(failure))
+    const at = this.#now()
+    const retryable = this.#judge(failure)
+    const random = this.#platform.random()
+    this.#run({ type: 'lost', at, random, failure, byPeer, retryable })
+  }
+
+  /** The user's word on a failure; null: none. */
+  #judge(failure: Failure): boolean | null {
+    if (this.#retryable === null) return null
+    const { verdict, reason } = this.#state.connection
+    const { cause, packet, clause, ...told } =
+      verdict !== null && reason !== null ? reason : failure
+    try {
+      return this.#retryable(told)
+    } catch (error) {
+      this.#fail(error)
+      return false
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- the end
+
+  /** Everything stops: no timer, socket, listener or promise is left. (N4) */
+  #end(error: { readonly reason: unknown } | null): void {
+    const finish = this.#finish
+    if (finish === null) return
+    this.#finish = null
+    this.#resolved.options.signal?.removeEventListener('abort', this.#abort)
+    if (this.#timer !== null) this.#platform.clearTimer(this.#timer)
+    this.#timer = null
+    for (const ping of this.#pings.splice(0)) ping.settle(closedError())
+    this.#dialer.stop()
+    this.#link?.handTo(null)
+    this.#link?.destroy()
+    this.#link = null
+    this.#ledger.close()
+    if (!this.#left) {
+      this.#requests?.release()
+      this.#controls?.release()
+    }
+    const establishing = this.#establishing
+    if (establishing !== null) {
+      this.#establishing = null
+      establishing(error ?? { reason: closedError() })
+    } else if (!this.#inbox.end(error)) {
+      this.#error = error
+    }
+    finish()
+  }
+}
+
+function closedError(): ConnectionError {
+  return new ConnectionError('The loop has ended.', { code: 'CLOSED', retryable: false })
+}

@@ -1,0 +1,501 @@
+/**
+ * Every option: unit, default, bounds; resolved once, at the door, so that nobody behind it has to ask again.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import type { ConnectionOptions as TlsOptions } from 'node:tls'
+import type { IConnackPacket, IConnectPacket } from 'mqtt-packet'
+import { encodeRare } from './codec/rare.ts'
+import { connectPacket } from './connect-packet.ts'
+import { describe, UsageError } from './errors.ts'
+import type { Base64, Incoming, Outcome, QoS, Request } from './packets.ts'
+import type { Config, ReconnectPolicy } from './protocol/contract.ts'
+import { topicNameProblem } from './protocol/topics.ts'
+import { Session, type SessionStore } from './session.ts'
+
+/** A connection that failed or ended: when, through whom, why, and whether trying again may help. */
+export interface ConnectionFailure {
+  /** `dial`: no road to the server; `handshake`: no good CONNACK; `connected`: after it. */
+  readonly phase: 'dial' | 'handshake' | 'connected' | 'request'
+  readonly source: 'usage' | 'protocol' | 'refused' | 'connection' | 'storage' | 'bug'
+  /** An error code of Node (`ECONNREFUSED`), or of this package (`KEEP_ALIVE_TIMEOUT`). */
+  readonly code: string
+  readonly retryable: boolean
+  readonly message: string
+  /** Of the standard, where the server gave one. */
+  readonly reasonCode?: number
+}
+
+export interface ReconnectOptions {
+  /** Default `after-first-success`. */
+  readonly when?: 'always' | 'after-first-success' | 'never'
+  /** Shortest delay in ms, 0 to 3,600,000. Default 100. */
+  readonly minMs?: number
+  /** The random part of the delay grows from 1 s to this many ms, 0 to 86,400,000. Default 30,000. */
+  readonly maxMs?: number
+  /** A connection that lasted as long, in ms, starts the delays anew. Default 30,000. */
+  readonly stableMs?: number
+  /** Overrules the judgement on a failure. */
+  readonly retryable?: (failure: ConnectionFailure) => boolean
+}
+
+export interface WillOptions {
+  readonly topic: string
+  readonly payload?: string | Uint8Array | Base64
+  readonly qos?: QoS
+  readonly retain?: boolean
+  readonly properties?: NonNullable<IConnectPacket['will']>['properties']
+}
+
+/** Where a transport goes. */
+export interface Endpoint {
+  readonly url: URL
+  readonly tls: TlsOptions
+}
+
+/** Opens a stream of bytes, or rejects; an abort of `signal` destroys what was begun. */
+export type OpenTransport = (endpoint: Endpoint, signal: AbortSignal) => Promise<Duplex> | Duplex
+
+/** Something that went not as it should and that the loop could live with. */
+export interface Warning {
+  readonly code: string
+  readonly message: string
+}
+
+/** Time and chance, for tests and simulations. */
+export interface Platform {
+  /** Milliseconds on a clock that never goes back. */
+  now(): number
+  setTimer(callback: () => void, ms: number): unknown
+  clearTimer(timer: unknown): void
+  /** 0 ≤ r < 1. */
+  random(): number
+}
+
+export interface EventloopOptions {
+  /** `mqtt:` or `tcp:` (port 1883), `mqtts:` or `tls:` (port 8883), `unix:/path`. May carry user name and password. */
+  readonly url?: string | URL
+  /** At most 65,535 bytes; '' lets the server choose. Default: generated, at most 23 characters. */
+  readonly clientId?: string
+  /** 5 (MQTT 5), 4 (3.1.1) or 3 (3.1). Default 5, falling to 4 where a broker does not speak 5; given, it is not changed. */
+  readonly protocolVersion?: 5 | 4 | 3
+  readonly username?: string
+  readonly password?: string | Uint8Array
+  readonly will?: WillOptions
+  /** Properties of the CONNECT packet that have no option of their own here. MQTT 5. */
+  readonly properties?: NonNullable<IConnectPacket['properties']>
+  /**
+   * Whether the loop's first connection begins a new session; later ones ask to resume. In MQTT 3 true means a new session at
+   * every connection. Default true; false where `session` is given.
+   */
+  readonly cleanStart?: boolean
+  /** Seconds, 0 to 4,294,967,295. Default 300, or 86,400 where cleanStart is false. MQTT 5. */
+  readonly sessionExpiryInterval?: number
+  /** The session of an earlier loop, a store of sessions, or `'adopt'`: whatever the server holds is taken as it stands. */
+  readonly session?: Session | SessionStore | 'adopt'
+  /** Seconds, 0 (none) to 65,535. Default 60. [MQTT-3.1.2-20] */
+  readonly keepAlive?: number
+  /** Milliseconds, 1 to 3,600,000, for the whole way from the name lookup to the CONNACK. Default 10,000. */
+  readonly connectTimeout?: number
+  /** Default `after-first-success`. */
+  readonly reconnect?: 'always' | 'after-first-success' | 'never' | ReconnectOptions
+  /** Publishes at QoS > 0 without acknowledgement, 1 to 65,000. Default 1,000; the server may allow less. */
+  readonly maxInflight?: number
+  /** Messages at QoS > 0 that the server may send before we acknowledge, 1 to 65,535. Default 1,024. */
+  readonly receiveMaximum?: number
+  /** Packets received and not yet pulled, 1 to 1,000,000; beyond that the socket is paused. Default receiveMaximum + 1,024. */
+  readonly maxBufferedPackets?: number
+  /** Bytes received and not yet pulled; beyond that the socket is paused. Default 16 MiB. */
+  readonly maxBufferedBytes?: number
+  /** Largest packet that we take, in bytes, 1 to 268,435,455. Default 268,435,455. [MQTT-3.1.2-24] */
+  readonly maximumPacketSize?: number
+  /** Topic aliases that the server may use, 0 to 65,535. Default 0. */
+  readonly topicAliasMaximum?: number
+  /**
+   * When a message at QoS > 0 is acknowledged. `pull`: when the consumer asks for the next packet. `receipt`: as it arrives.
+   * `manual`: by `loop.ack(packet)`. Default `pull`.
+   */
+  readonly acks?: 'pull' | 'receipt' | 'manual'
+  /** What becomes of publishes in flight where the server lost the session. Default `republish`. */
+  readonly onSessionLost?: 'republish' | 'fail'
+  /** What to do about an acknowledgement that does not come within `afterMs` (1 to 86,400,000). Default: wait. */
+  readonly ackTimeout?: { readonly afterMs: number; readonly then: 'reconnect' | 'fail' }
+  /** After how many closes that can only mean one message it is given up, 0 (never) to 1,000. Default 3. */
+  readonly quarantineAfter?: number
+  /** When the loop ends by itself: nothing more can happen, all requests are settled, never. Default `idle`. */
+  readonly until?: 'idle' | 'settled' | 'closed'
+  /** Reason code of our DISCONNECT: 0, or 4 to have the will published. Default 0. */
+  readonly disconnectReason?: 0 | 4
+  /** Requests to be sent after each CONNACK, after the renewal of subscriptions and before the backlog. */
+  readonly onConnected?: (connack: IConnackPacket) => readonly Request[]
+  /** The outcome of each request, after the `settled` of its source. */
+  readonly onSettled?: (request: Request, outcome: Outcome) => void
+  readonly onWarning?: (warning: Warning) => void
+  /** After how many ms a stalled consumer or a forgotten acknowledgement is a warning. Default 30,000. */
+  readonly warnAfterMs?: number
+  /** Aborting ends the loop as `shutdown` does; `next()` rejects with its reason. */
+  readonly signal?: AbortSignal
+  /** For Node's `tls.connect`: ca, cert, key, servername … Verification is on by default. */
+  readonly tls?: TlsOptions
+  /** Any stream of bytes instead of those that `url` names. */
+  readonly transport?: OpenTransport
+  /** Clock and random numbers, for tests. */
+  readonly platform?: Platform
+}
+
+/** Options as the rest of the package sees them. */
+export interface Resolved {
+  readonly options: EventloopOptions
+  readonly config: Config
+  readonly endpoint: Endpoint
+  readonly username: string | undefined
+  readonly password: string | Uint8Array | undefined
+  readonly session: Session | null
+  readonly store: SessionStore | null
+  readonly retryable: ((failure: ConnectionFailure) => boolean) | null
+}
+
+const PORTS: Readonly<Record<string, number>> = {
+  'mqtt:': 1883,
+  'tcp:': 1883,
+  'mqtts:': 8883,
+  'tls:': 8883,
+}
+export const SCHEMES = [...Object.keys(PORTS), 'unix:']
+const DAY_MS = 86_400_000
+
+/** @throws UsageError that names the option, what was given and what is allowed. */
+export function resolveOptions(
+  given: string | URL | EventloopOptions,
+  session?: Session,
+): Resolved {
+  const options = toOptions(given)
+  for (const name of Object.keys(options)) {
+    if (!NAMES.has(name))
+      throw wrong(name, undefined, `one of ${[...NAMES].join(', ')}`, 'is no option')
+  }
+  const endpoint = resolveEndpoint(options)
+  const { username, password } = credentials(options, endpoint.url)
+  const restored = session ?? (options.session instanceof Session ? options.session : null)
+  const store = isStore(options.session) ? options.session : null
+  if (options.session !== undefined && options.session !== 'adopt' && !restored && !store) {
+    throw wrong('session', options.session, 'a Session, a SessionStore or "adopt"')
+  }
+  const config = resolveConfig(options, restored)
+  if (config.protocolVersion < 5 && options.properties !== undefined) {
+    throw new UsageError(
+      'properties: only MQTT 5 has properties; leave them out or set protocolVersion: 5',
+    )
+  }
+  checkWill(options.will)
+  if (config.protocolVersion < 5 && password !== undefined && username === undefined) {
+    throw new UsageError('password: MQTT 3 allows no password without a user name [MQTT-3.1.2-22]')
+  }
+  // What cannot be encoded is said now, not at the first connection.
+  encodeRare(
+    connectPacket(
+      { options, config, username, password },
+      config.clientId,
+      config.protocolVersion,
+      config.cleanStart,
+    ),
+    config.protocolVersion,
+  )
+  const policy = options.reconnect
+  const retryable = (typeof policy === 'object' ? policy.retryable : undefined) ?? null
+  return { options, config, endpoint, username, password, session: restored, store, retryable }
+}
+
+function toOptions(given: unknown): EventloopOptions {
+  if (typeof given === 'string' || given instanceof URL) return { url: given }
+  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given
+  throw new UsageError(
+    `options: a URL or an object of options is expected, ${describe(given)} was given`,
+  )
+}
+
+function resolveEndpoint(options: EventloopOptions): Endpoint {
+  const { url: given, tls = {}, transport } = options
+  if (transport !== undefined && typeof transport !== 'function') {
+    throw wrong(
+      'transport',
+      transport,
+      'a function (endpoint, signal) that opens a stream of bytes',
+    )
+  }
+  if (typeof tls !== 'object' || tls === null)
+    throw wrong('tls', tls, 'an object of options for tls.connect')
+  if (given === undefined && transport !== undefined)
+    return { url: new URL('custom://transport'), tls }
+  if (given === undefined) throw wrong('url', given, 'a URL such as mqtt://localhost')
+  let url: URL
+  try {
+    url = new URL(given)
+  } catch {
+    throw wrong(
+      'url',
+      typeof given === 'string' ? redact(given) : given,
+      'a URL such as mqtt://localhost:1883',
+    )
+  }
+  if (transport !== undefined) return { url, tls }
+  if (!SCHEMES.includes(url.protocol))
+    throw wrong('url', url.protocol, `one of the schemes ${SCHEMES.join(' ')}`)
+  if (url.protocol === 'unix:' ? url.pathname === '' : url.hostname === '') {
+    throw wrong(
+      'url',
+      redact(url.href),
+      'a URL with a host (mqtt://localhost), or unix:/path/of/socket',
+    )
+  }
+  return { url, tls }
+}
+
+export function defaultPort(url: URL): number {
+  return url.port === '' ? (PORTS[url.protocol] ?? 0) : Number(url.port)
+}
+
+/** A URL for messages: without its password. */
+export function redact(url: string): string {
+  return url.replace(/\/\/([^/@:]*):[^/@]*@/, '//$1:***@')
+}
+
+function credentials(options: EventloopOptions, url: URL) {
+  const decode = (part: string) => {
+    try {
+      return part === '' ? undefined : decodeURIComponent(part)
+    } catch {
+      throw new UsageError('url: its user name or password has a "%" that is no escape; write %25')
+    }
+  }
+  const username = options.username ?? decode(url.username)
+  const password = options.password ?? decode(url.password)
+  if (username !== undefined && typeof username !== 'string')
+    throw wrong('username', username, 'a string')
+  if (password !== undefined && typeof password !== 'string' && !(password instanceof Uint8Array)) {
+    throw new UsageError(`password: a string or bytes are expected, a ${typeof password} was given`)
+  }
+  for (const [name, value] of Object.entries({ username, password })) {
+    if (typeof value !== 'string' && !(value instanceof Uint8Array)) continue
+    const bytes = typeof value === 'string' ? Buffer.byteLength(value) : value.length
+    if (bytes > 65_535)
+      throw new UsageError(`${name}: at most 65,535 bytes are allowed, ${bytes} were given`)
+  }
+  return { username, password }
+}
+
+function isStore(value: unknown): value is SessionStore {
+  const store = value as Partial<SessionStore> | null | undefined
+  return (
+    typeof store === 'object' &&
+    store !== null &&
+    typeof store.load === 'function' &&
+    typeof store.commit === 'function'
+  )
+}
+
+function checkWill(will: WillOptions | undefined): void {
+  if (will === undefined) return
+  if (typeof will !== 'object' || will === null)
+    throw wrong('will', will, 'an object with topic and payload')
+  const problem =
+    typeof will.topic === 'string' ? topicNameProblem(will.topic) : 'a string is expected'
+  if (problem !== null)
+    throw new UsageError(`will.topic: ${problem}; ${describe(will.topic)} was given`)
+  const { payload, qos = 0, retain = false } = will
+  const bytes =
+    payload instanceof Uint8Array || typeof (payload as Base64 | undefined)?.base64 === 'string'
+  if (payload !== undefined && typeof payload !== 'string' && !bytes) {
+    throw wrong('will.payload', payload, 'a string, bytes or { base64 }')
+  }
+  if (![0, 1, 2].includes(qos)) throw wrong('will.qos', qos, '0, 1 or 2')
+  if (typeof retain !== 'boolean') throw wrong('will.retain', retain, 'true or false')
+}
+
+function resolveConfig(o: EventloopOptions, session: Session | null): Config {
+  const resumes = session !== null || isStore(o.session)
+  const adopt = o.session === 'adopt'
+  const cleanStart = resumes || adopt ? false : flag('cleanStart', o.cleanStart, true)
+  const receiveMaximum = whole('receiveMaximum', o.receiveMaximum, 1024, 1, 65_535)
+  const clientId = o.clientId ?? session?.clientId ?? `it-mqtt-${randomBytes(7).toString('hex')}`
+  if (typeof clientId !== 'string') throw wrong('clientId', clientId, 'a string')
+  if (Buffer.byteLength(clientId) > 65_535 || /\0|\p{Surrogate}/u.test(clientId)) {
+    throw wrong('clientId', clientId, 'a string of at most 65,535 bytes of UTF-8 without U+0000')
+  }
+  if (session !== null && clientId !== session.clientId) {
+    throw wrong('clientId', clientId, `"${session.clientId}", whose session was given`)
+  }
+  const made = session?.protocolVersion || undefined
+  const protocolVersion = choice('protocolVersion', o.protocolVersion ?? made, 5, [5, 4, 3])
+  const pinned =
+    o.protocolVersion !== undefined ||
+    made !== undefined ||
+    o.properties !== undefined ||
+    o.will?.properties !== undefined
+  const callbacks = { onConnected: o.onConnected, onSettled: o.onSettled, onWarning: o.onWarning }
+  for (const [name, value] of Object.entries(callbacks)) {
+    if (value !== undefined && typeof value !== 'function') throw wrong(name, value, 'a function')
+  }
+  if (o.signal !== undefined && !(o.signal instanceof AbortSignal))
+    throw wrong('signal', o.signal, 'an AbortSignal')
+  return {
+    protocolVersion,
+    versionMayFall: !pinned,
+    clientId,
+    cleanStart,
+    resumes,
+    adopt,
+    sessionExpiryInterval: whole(
+      'sessionExpiryInterval',
+      o.sessionExpiryInterval,
+      cleanStart ? 300 : 86_400,
+      0,
+      0xffff_ffff,
+    ),
+    keepAlive: whole('keepAlive', o.keepAlive, 60, 0, 65_535),
+    connectTimeoutMs: bounded('connectTimeout', o.connectTimeout, 10_000, 1, 3_600_000),
+    reconnect: reconnectPolicy(o.reconnect),
+    maxInflight: whole('maxInflight', o.maxInflight, 1000, 1, 65_000),
+    receiveMaximum,
+    maxBufferedPackets: whole(
+      'maxBufferedPackets',
+      o.maxBufferedPackets,
+      receiveMaximum + 1024,
+      1,
+      1_000_000,
+    ),
+    maxBufferedBytes: whole(
+      'maxBufferedBytes',
+      o.maxBufferedBytes,
+      16 * 1024 * 1024,
+      1,
+      Number.MAX_SAFE_INTEGER,
+    ),
+    maximumPacketSize: whole(
+      'maximumPacketSize',
+      o.maximumPacketSize,
+      MAXIMUM_PACKET_SIZE,
+      1,
+      MAXIMUM_PACKET_SIZE,
+    ),
+    topicAliasMaximum: whole('topicAliasMaximum', o.topicAliasMaximum, 0, 0, 65_535),
+    acks: choice('acks', o.acks, 'pull', ['pull', 'receipt', 'manual']),
+    onSessionLost: choice('onSessionLost', o.onSessionLost, 'republish', ['republish', 'fail']),
+    ackTimeout: ackTimeout(o.ackTimeout),
+    quarantineAfter: whole('quarantineAfter', o.quarantineAfter, 3, 0, 1000),
+    until: choice('until', o.until, 'idle', ['idle', 'settled', 'closed']),
+    hasBirths: o.onConnected !== undefined,
+    disconnectReason: choice('disconnectReason', o.disconnectReason, 0, [0, 4]),
+    authenticationMethod: o.properties?.authenticationMethod ?? null,
+    requestProblemInformation: o.properties?.requestProblemInformation !== false,
+    warnAfterMs: bounded('warnAfterMs', o.warnAfterMs, 30_000, 1, DAY_MS),
+  }
+}
+
+/** The largest that a fixed header can say, 256 MiB - 1, is the remaining length; the packet with its header is 5 bytes more. */
+const MAXIMUM_PACKET_SIZE = 268_435_455
+
+/** The policy of the option `reconnect`, or of the control of that name. */
+export function reconnectPolicy(given: EventloopOptions['reconnect']): ReconnectPolicy {
+  const r: ReconnectOptions = typeof given === 'object' && given !== null ? given : {}
+  const named = typeof given === 'object' && given !== null ? r.when : given
+  if (r.retryable !== undefined && typeof r.retryable !== 'function') {
+    throw wrong('reconnect.retryable', r.retryable, 'a function of a failure')
+  }
+  return {
+    when: choice('reconnect', named, 'after-first-success', [
+      'always',
+      'after-first-success',
+      'never',
+    ]),
+    minMs: bounded('reconnect.minMs', r.minMs, 100, 0, 3_600_000),
+    maxMs: bounded('reconnect.maxMs', r.maxMs, 30_000, 0, DAY_MS),
+    stableMs: bounded('reconnect.stableMs', r.stableMs, 30_000, 0, DAY_MS),
+  }
+}
+
+function ackTimeout(given: EventloopOptions['ackTimeout']): Config['ackTimeout'] {
+  if (given === undefined) return null
+  if (typeof given !== 'object' || given === null)
+    throw wrong('ackTimeout', given, '{ afterMs, then }')
+  return {
+    afterMs: bounded('ackTimeout.afterMs', given.afterMs, Number.NaN, 1, DAY_MS),
+    then: choice('ackTimeout.then', given.then, 'reconnect', ['reconnect', 'fail']),
+  }
+}
+
+function flag(name: string, given: unknown, fallback: boolean): boolean {
+  if (given === undefined) return fallback
+  if (typeof given !== 'boolean') throw wrong(name, given, 'true or false')
+  return given
+}
+
+function whole(name: string, given: unknown, fallback: number, min: number, max: number): number {
+  const value = bounded(name, given, fallback, min, max)
+  if (!Number.isInteger(value)) throw wrong(name, given, `a whole number from ${min} to ${max}`)
+  return value
+}
+
+function bounded(name: string, given: unknown, fallback: number, min: number, max: number): number {
+  const value = given === undefined ? fallback : given
+  if (typeof value !== 'number' || !(value >= min && value <= max)) {
+    throw wrong(name, given, `a number from ${min} to ${max}`)
+  }
+  return value
+}
+
+function choice<T extends string | number>(
+  name: string,
+  given: unknown,
+  fallback: T,
+  allowed: readonly T[],
+): T {
+  if (given === undefined) return fallback
+  if (!allowed.includes(given as T)) {
+    throw wrong(name, given, `one of ${allowed.map((one) => JSON.stringify(one)).join(', ')}`)
+  }
+  return given as T
+}
+
+function wrong(name: string, given: unknown, allowed: string, problem?: string): UsageError {
+  if (problem !== undefined) return new UsageError(`${name} ${problem}: ${allowed} is expected`)
+  return new UsageError(`${name}: ${allowed} is expected, ${describe(given)} was given`)
+}
+
+const NAMES: ReadonlySet<string> = new Set([
+  'url',
+  'clientId',
+  'protocolVersion',
+  'username',
+  'password',
+  'will',
+  'properties',
+  'cleanStart',
+  'sessionExpiryInterval',
+  'session',
+  'keepAlive',
+  'connectTimeout',
+  'reconnect',
+  'maxInflight',
+  'receiveMaximum',
+  'maxBufferedPackets',
+  'maxBufferedBytes',
+  'maximumPacketSize',
+  'topicAliasMaximum',
+  'acks',
+  'onSessionLost',
+  'ackTimeout',
+  'quarantineAfter',
+  'until',
+  'disconnectReason',
+  'onConnected',
+  'onSettled',
+  'onWarning',
+  'warnAfterMs',
+  'signal',
+  'tls',
+  'transport',
+  'platform',
+] satisfies (keyof EventloopOptions)[])
+
+export type { Incoming }

@@ -1,0 +1,239 @@
+/**
+ * What outlives a connection, a loop, and as text a process: requests without an outcome, received identifiers,
+ * subscriptions.
+ *
+ * A session of a running loop is a moment's copy: it is marked as not final, and restoring it forgets what was received and
+ * promises at least once, because the broker has gone on since. That of a loop that has ended is final.
+ */
+import { createHash } from 'node:crypto'
+import { UsageError } from './errors.ts'
+import type { Slots } from './held.ts'
+import type { Base64, Outcome, SentRequest } from './packets.ts'
+import type {
+  HeldSubscription,
+  OpenStage,
+  ProtocolVersion,
+  RequestFacts,
+  SessionState,
+} from './protocol/contract.ts'
+import { entries } from './protocol/packet-table.ts'
+import { subscriptionsOf } from './protocol/subscriptions.ts'
+
+/** A request without an outcome. */
+export interface HeldRecord {
+  readonly request: SentRequest
+  readonly order: number
+  readonly strikes: number
+  /** Wall clock, ms; 0: never. */
+  readonly expiresAt: number
+  /** Its identifier, where it has one. */
+  readonly messageId: number
+  readonly stage: OpenStage | 'waiting'
+  /** Its outcome was given: only the identifier is still taken. */
+  readonly settled: boolean
+}
+
+export interface ReceivedRecord {
+  readonly messageId: number
+  readonly deliveryId: number
+  readonly stage: 'unseen' | 'restored' | 'handled'
+}
+
+/** A session in full, plain but for the request objects. */
+export interface SessionRecord {
+  readonly clientId: string
+  readonly protocolVersion: ProtocolVersion | 0
+  readonly final: boolean
+  readonly nextMessageId: number
+  readonly nextOrder: number
+  readonly nextDeliveryId: number
+  readonly cautiousBelow: number
+  readonly adopted: boolean
+  readonly held: readonly HeldRecord[]
+  readonly received: readonly ReceivedRecord[]
+  readonly subscriptions: readonly HeldSubscription[]
+  /** Keys whose outcome was given while the source has not confirmed it (D7). */
+  readonly settling: readonly (readonly [key: string | number, ok: boolean])[]
+}
+
+/** The part of a loop that outlives a connection: `eventloop({ …, session })` goes on with it. */
+export class Session {
+  readonly clientId: string
+  /** What the broker agreed to; 0: no CONNACK yet. */
+  readonly protocolVersion: ProtocolVersion | 0
+  /** Whether it was taken after the loop had ended. */
+  readonly final: boolean
+  readonly #record: () => SessionRecord
+  #made: SessionRecord | undefined
+
+  /** @internal */
+  constructor(
+    head: { clientId: string; protocolVersion: ProtocolVersion | 0; final: boolean },
+    record: () => SessionRecord,
+  ) {
+    this.clientId = head.clientId
+    this.protocolVersion = head.protocolVersion
+    this.final = head.final
+    this.#record = record
+  }
+
+  /** The requests that were taken and have no outcome yet, in their order: the same objects. */
+  get held(): readonly SentRequest[] {
+    return this.record()
+      .held.filter(({ settled }) => !settled)
+      .map(({ request }) => request)
+  }
+
+  /** @internal */
+  record(): SessionRecord {
+    this.#made ??= this.#record()
+    return this.#made
+  }
+}
+
+/** What `options.session` may be to keep a session on disk. */
+export interface SessionStore {
+  /** The session that was committed last; null: none was. */
+  load(): Promise<Session | null>
+  /** Resolves once the session is safe; what rests on it leaves only then. Calls never overlap. */
+  commit(session: Session): Promise<void>
+  /** The loop has ended. */
+  close(): Promise<void>
+}
+
+/** A copy of a loop's session. `wallOffsetMs`: what to add to the loop's clock for the wall clock. */
+export function sessionOf(
+  state: SessionState,
+  slots: Slots,
+  settling: ReadonlyMap<string | number, Outcome>,
+  final: boolean,
+  wallOffsetMs: number,
+): Session {
+  const { clientId, protocolVersion } = state
+  return new Session({ clientId, protocolVersion, final }, () => {
+    const requestOf = (facts: RequestFacts) => slots[facts.handle]?.request
+    const expiryOf = (facts: RequestFacts) =>
+      facts.kind === 'publish' && facts.expiresAt > 0 ? facts.expiresAt + wallOffsetMs : 0
+    const held: HeldRecord[] = []
+    for (const [messageId, { facts, stage, order, strikes, settled }] of entries(state.open)) {
+      const request = requestOf(facts)
+      if (request === undefined) continue
+      held.push({ request, order, strikes, expiresAt: expiryOf(facts), messageId, stage, settled })
+    }
+    for (const { facts, order, strikes } of state.waiting.slice(state.waitingAt)) {
+      const request = requestOf(facts)
+      if (request === undefined) continue
+      const expiresAt = expiryOf(facts)
+      held.push({
+        request,
+        order,
+        strikes,
+        expiresAt,
+        messageId: 0,
+        stage: 'waiting',
+        settled: false,
+      })
+    }
+    held.sort((a, b) => a.order - b.order)
+    const received = [...entries(state.received)].map(([messageId, { deliveryId, stage }]) => ({
+      messageId,
+      deliveryId,
+      stage: stage === 'arrived' ? ('restored' as const) : stage,
+    }))
+    const { nextMessageId, nextOrder, nextDeliveryId, cautiousBelow, adopted } = state
+    return {
+      clientId,
+      protocolVersion,
+      final,
+      nextMessageId,
+      nextOrder,
+      nextDeliveryId,
+      cautiousBelow,
+      adopted,
+      held,
+      received,
+      subscriptions: subscriptionsOf(state.subscriptions),
+      settling: [...settling].map(([key, { ok }]) => [key, ok] as const),
+    }
+  })
+}
+
+// ------------------------------------------------------------------------------------------------------------------- text
+
+const MAGIC = 'it-mqtt session'
+const FORMAT = 1
+
+/** A session as text: one line that names format and checksum, one of JSON. */
+export function encodeSession(session: Session): string {
+  if (!(session instanceof Session)) {
+    throw new UsageError('session: a Session is expected, as `loop.session` gives it')
+  }
+  const record = session.record()
+  const held = record.held.map((one) => ({ ...one, request: textual(one.request) }))
+  const body = JSON.stringify({ ...record, held })
+  return `${MAGIC} ${FORMAT} ${checksum(body)}\n${body}\n`
+}
+
+/** @throws UsageError where the text is damaged, foreign, or of a later format. */
+export function decodeSession(text: string): Session {
+  if (typeof text !== 'string') throw new UsageError('session: a text is expected')
+  const [head = '', body = ''] = text.split('\n', 2)
+  const match = /^it-mqtt session (\d+) ([0-9a-f]{64})$/.exec(head)
+  if (match === null) {
+    throw new UsageError(
+      'session: this is not the text of a session (its first line does not say so)',
+    )
+  }
+  if (Number(match[1]) !== FORMAT) {
+    throw new UsageError(
+      `session: format ${match[1]} is unknown, this version reads format ${FORMAT}`,
+    )
+  }
+  if (checksum(body) !== match[2]) {
+    throw new UsageError(
+      'session: the text is damaged (its checksum does not match); use an earlier copy or begin anew',
+    )
+  }
+  const saved = JSON.parse(body) as SessionRecord
+  const record: SessionRecord = {
+    ...saved,
+    // The broker has gone on since a copy that is not final: what it says of received identifiers may be of other messages.
+    received: saved.final ? saved.received : [],
+    nextMessageId: saved.final ? saved.nextMessageId : farFrom(saved.nextMessageId),
+  }
+  return new Session(record, () => record)
+}
+
+/** Identifiers that the broker may have seen since are as far away as can be. */
+function farFrom(messageId: number): number {
+  return ((messageId + 32_767) % 65_535) + 1
+}
+
+function checksum(body: string): string {
+  return createHash('sha256').update(body).digest('hex')
+}
+
+/** A request as plain JSON: bytes as base64, no signal. */
+function textual(request: SentRequest): object {
+  const { signal, ...plain } = request
+  if (plain.cmd !== 'publish') return plain
+  const { payload, properties, ...rest } = plain
+  return {
+    ...rest,
+    ...(payload === undefined ? {} : { payload: bytesAsText(payload) }),
+    ...(properties === undefined
+      ? {}
+      : {
+          properties: {
+            ...properties,
+            ...(properties.correlationData === undefined
+              ? {}
+              : { correlationData: bytesAsText(properties.correlationData) }),
+          },
+        }),
+  }
+}
+
+function bytesAsText(value: string | Uint8Array | Base64): string | Base64 {
+  return value instanceof Uint8Array ? { base64: Buffer.from(value).toString('base64') } : value
+}

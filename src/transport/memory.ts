@@ -1,0 +1,47 @@
+/**
+ * Two ends of a connection in memory: what is written to one is read from the other. For tests and simulations.
+ */
+import { Duplex } from 'node:stream'
+
+class MemoryEnd extends Duplex {
+  peer: MemoryEnd | undefined
+  #resume: (() => void) | undefined
+
+  override _read(): void {
+    const resume = this.#resume
+    this.#resume = undefined
+    resume?.()
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
+    const { peer } = this
+    if (peer === undefined || peer.destroyed) return done(new Error('the other end is gone'))
+    if (peer.push(chunk)) done()
+    else peer.#resume = done
+  }
+
+  override _final(done: () => void): void {
+    this.peer?.push(null)
+    done()
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    const { peer } = this
+    this.peer = undefined
+    done(error)
+    // The other end hears of it later, as over a wire.
+    if (peer !== undefined && !peer.destroyed) {
+      process.nextTick(() => {
+        if (!peer.readableEnded && !peer.destroyed) peer.push(null)
+      })
+    }
+  }
+}
+
+export function memoryPair(): [client: Duplex, server: Duplex] {
+  const client = new MemoryEnd()
+  const server = new MemoryEnd()
+  client.peer = server
+  server.peer = client
+  return [client, server]
+}
