@@ -1,0 +1,33 @@
+/**
+ * Ctrl-C and its kin: the first asks for a graceful end, the second ends at once.
+ */
+import { constants } from 'node:os'
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+export class Interrupt {
+  #caught: NodeJS.Signals | null = null
+  readonly #listener: (signal: NodeJS.Signals) => void
+
+  constructor(onFirst: () => void) {
+    this.#listener = (signal) => {
+      if (this.#caught !== null) process.exit(this.status)
+      this.#caught = signal
+      onFirst()
+    }
+    for (const signal of SIGNALS) process.on(signal, this.#listener)
+  }
+
+  get caught(): boolean {
+    return this.#caught !== null
+  }
+
+  /** What a shell reports for a process that the signal ended: 130 for Ctrl-C. */
+  get status(): number {
+    return this.#caught === null ? 0 : 128 + constants.signals[this.#caught]
+  }
+
+  close(): void {
+    for (const signal of SIGNALS) process.off(signal, this.#listener)
+  }
+}

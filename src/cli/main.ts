@@ -1,0 +1,40 @@
+#!/usr/bin/env node
+/**
+ * The command line. Each command is a file; what they share is in `flags`, `deliver`, `session-file` and `output`.
+ *
+ * Exit status: 0 all went well, 1 something was not delivered or the world is at fault, 2 the command line is at fault,
+ * 128 + signal where Ctrl-C or its kin ended it.
+ */
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { oneLine, tellFailure } from './fail.ts'
+import { guardOutput } from './output.ts'
+import { addPipe } from './pipe.ts'
+import { addPub } from './pub.ts'
+import { addSub } from './sub.ts'
+
+const { version } = JSON.parse(
+  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+) as { version: string }
+
+const program = new Command('it-mqtt')
+  .description('An MQTT 3.1.1 and 5.0 client.')
+  .version(version)
+  .exitOverride()
+  .configureOutput({
+    outputError: (text, writeError) =>
+      writeError(`it-mqtt: ${oneLine(text.replace(/^error: /, ''))}\n`),
+  })
+addPub(program)
+addSub(program)
+addPipe(program)
+
+guardOutput()
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = tellFailure(error)
+}
+// An end that was asked for does not wait for a reader that has stalled, or for standard input.
+process.stdin.destroy()
+if (process.stdout.writableLength > 0) process.exit()
