@@ -449,6 +449,7 @@ export class Loop {
     setImmediate(() => {
       this.#resting = false
       this.#taken = 0
+      this.#gather()
       this.#turn()
     })
   }

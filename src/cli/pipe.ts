@@ -8,6 +8,7 @@ import { type Command, Option } from 'commander'
 import { UsageError } from '../errors.ts'
 import type { Eventloop } from '../eventloop.ts'
 import type { Outcome, Request } from '../packets.ts'
+import { prepare, publish } from '../requests.ts'
 import { type Delivery, deliver } from './deliver.ts'
 import { counted, FAILED, messageOf, oneLine, say, tellFailure } from './fail.ts'
 import {
@@ -69,6 +70,9 @@ class Pipe {
 
   async run(path: string): Promise<number> {
     const flags = this.#flags
+    if (flags.topic !== undefined) {
+      prepare(publish(flags.topic), protocolVersionOf(flags.mqtt))
+    }
     const { input, bytes } = await inputOf(path)
     const sessionFile = flags.session === undefined ? null : await SessionFile.open(flags.session)
     const saved = sessionFile?.saved ?? { session: null, position: null }
