@@ -365,25 +365,25 @@ export class Loop {
     const at = this.#now()
     switch (control.cmd) {
       case 'pause':
-        return this.#push({ type: 'pause', at, ms: control.ms ?? Number.POSITIVE_INFINITY })
+        return this.#run({ type: 'pause', at, ms: control.ms ?? Number.POSITIVE_INFINITY })
       case 'resume':
-        return this.#push({ type: 'resume', at })
+        return this.#run({ type: 'resume', at })
       case 'throttle':
-        return this.#push({ type: 'throttle', at, perSecond: control.perSecond ?? 0 })
+        return this.#run({ type: 'throttle', at, perSecond: control.perSecond ?? 0 })
       case 'reconnect': {
         const policy = control.reconnect === undefined ? null : reconnectPolicy(control.reconnect)
         if (control.reconnect !== undefined) this.#retryable = control.reconnect.retryable ?? null
-        return this.#push({ type: 'reconnect', at, policy })
+        return this.#run({ type: 'reconnect', at, policy })
       }
       case 'disconnect':
-        return this.#push({
+        return this.#run({
           type: 'disconnect',
           at,
           timeoutMs: control.timeout ?? DRAIN_MS,
           failure: null,
         })
       case 'shutdown':
-        return this.#push({ type: 'shutdown', at, failure: null })
+        return this.#run({ type: 'shutdown', at, failure: null })
       case 'ping':
         return this.#ping((error, roundTripMs) =>
           this.#ledger.tellControl(control, error, roundTripMs),
@@ -527,7 +527,7 @@ export class Loop {
     this.#schedule()
   }
 
-  /** Something happened that is dealt with at once. */
+  /** Something happened that is dealt with at once; within a turn, as soon as its effects are performed. */
   #run(input: Input): void {
     this.#inputs.push(input)
     this.#turn()

@@ -1,0 +1,111 @@
+/**
+ * A loop at a virtual clock and a scripted server, with somebody who consumes it.
+ */
+import { type Eventloop, eventloop } from '../../src/eventloop.ts'
+import type { EventloopOptions, Warning } from '../../src/options.ts'
+import type { Control, Incoming, Outcome, Request } from '../../src/packets.ts'
+import type { Requests } from '../../src/sources/source.ts'
+import { peek, VirtualClock } from './clock.ts'
+import { ScriptedServer } from './server.ts'
+
+export interface Settled {
+  readonly request: Request
+  readonly outcome: Outcome
+  readonly at: number
+}
+
+export interface Surroundings {
+  readonly clock?: VirtualClock
+  readonly server?: ScriptedServer
+  /** Nobody pulls but the test. */
+  readonly manual?: boolean
+  /** Neither `onSettled` nor `onWarning` is given unless the test does. */
+  readonly silent?: boolean
+}
+
+export interface Started {
+  readonly loop: Eventloop
+  readonly clock: VirtualClock
+  readonly server: ScriptedServer
+  /** What the background consumer got. */
+  readonly received: Incoming[]
+  readonly outcomes: Settled[]
+  readonly warnings: Warning[]
+  /** What `next()` rejected with; undefined: it has not. */
+  readonly error: unknown
+  /** The background consumer has come to an end. */
+  readonly ended: boolean
+  /** Resolves when the background consumer has come to an end; never rejects. */
+  readonly done: Promise<void>
+}
+
+export function startLoop(
+  options: EventloopOptions = {},
+  requests?: Requests,
+  controls?: Iterable<Control> | AsyncIterable<Control>,
+  surroundings: Surroundings = {},
+): Started {
+  const clock = surroundings.clock ?? surroundings.server?.clock ?? new VirtualClock()
+  const server = surroundings.server ?? new ScriptedServer(clock)
+  const received: Incoming[] = []
+  const outcomes: Settled[] = []
+  const warnings: Warning[] = []
+  const listeners: EventloopOptions = {
+    onSettled: (request, outcome) => outcomes.push({ request, outcome, at: clock.now() }),
+    onWarning: (warning) => warnings.push(warning),
+  }
+  const loop = eventloop(
+    {
+      ...(options.session === undefined ? { clientId: 'test' } : {}),
+      ...(surroundings.silent ? {} : listeners),
+      platform: clock,
+      transport: server.transport,
+      ...options,
+    },
+    requests,
+    controls,
+  )
+  let error: unknown
+  let ended = false
+  const consume = async () => {
+    try {
+      for await (const packet of loop) {
+        clock.touch()
+        received.push(packet)
+      }
+    } catch (thrown) {
+      error = thrown
+    }
+    ended = true
+    clock.touch()
+  }
+  const done = surroundings.manual ? Promise.resolve() : consume()
+  return {
+    loop,
+    clock,
+    server,
+    received,
+    outcomes,
+    warnings,
+    done,
+    get error() {
+      return error
+    },
+    get ended() {
+      return ended
+    },
+  }
+}
+
+/** The next `n` packets of a loop that nobody else consumes; throws where they do not come without time passing. */
+export async function collect(started: Started, n: number): Promise<Incoming[]> {
+  const packets: Incoming[] = []
+  while (packets.length < n) {
+    const result = await peek(started.clock, started.loop.next())
+    if (result === 'pending') throw new Error(`packet ${packets.length + 1} of ${n} does not come`)
+    if ('error' in result) throw result.error
+    if (result.value.done) throw new Error(`the loop is done after ${packets.length} of ${n}`)
+    packets.push(result.value.value)
+  }
+  return packets
+}
