@@ -107,15 +107,18 @@ export class Inbox {
     this.#head = 0
   }
 
+  /** Nobody will get it: it counts as taken, not as handled. */
+  drop(entry: YieldEffect): void {
+    this.packets++
+    this.bytes += entry.bytes
+  }
+
   unwithhold(drop: boolean): void {
     const withheld = this.#withheld
     this.#withheld = []
     for (const entry of withheld) {
       if (!drop) this.offer(entry)
-      else {
-        this.packets++
-        this.bytes += entry.bytes
-      }
+      else this.drop(entry)
     }
   }
 

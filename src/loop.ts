@@ -10,9 +10,18 @@ import type { Duplex } from 'node:stream'
 import type { IConnackPacket } from 'mqtt-packet'
 import { connectPacket, disconnectPacket, subscriptionPacket } from './connect-packet.ts'
 import { Dialer } from './dial.ts'
-import { BugError, ConnectionError, ProtocolError, UsageError, unreachable } from './errors.ts'
+import {
+  BugError,
+  ConnectionError,
+  ProtocolError,
+  StorageError,
+  UsageError,
+  unreachable,
+} from './errors.ts'
 import { Causes, dialFailure, lossFailure, rethrown } from './failures.ts'
+import { Gate, type GateListener } from './gate.ts'
 import { Inbox } from './inbox.ts'
+import { Intake, type IntakeListener } from './intake.ts'
 import { isControl, Ledger } from './ledger.ts'
 import { Link, type LinkListener } from './link.ts'
 import {
@@ -21,6 +30,7 @@ import {
   type Resolved,
   reconnectPolicy,
   redact,
+  resolveOptions,
 } from './options.ts'
 import { CONGESTED_BYTES } from './outbox.ts'
 import type {
@@ -49,7 +59,7 @@ import { initialSession, initialState, step } from './protocol/engine.ts'
 import { lookup } from './protocol/packet-table.ts'
 import { deadline, intake, room } from './protocol/views.ts'
 import { prepareControl } from './requests.ts'
-import type { Session } from './session.ts'
+import type { Session, SessionStore } from './session.ts'
 import type { Source } from './sources/source.ts'
 import { type LoopState, viewOf } from './state.ts'
 import { openEndpoint } from './transport/transport.ts'
@@ -61,10 +71,6 @@ export interface Observer {
   settled(request: Request, outcome: Outcome): void
 }
 
-/** Requests taken before the process may do other things; beyond it bytes and timers would wait. */
-const REQUESTS_PER_TURN = 512
-/** 4 KiB of a request count like one request more. */
-const BYTES_PER_COUNT_LOG2 = 12
 /** Graceful end of `disconnect` where the caller names no other, in ms. */
 const DRAIN_MS = 10_000
 
@@ -82,15 +88,10 @@ export class Loop {
   readonly #where: string
   readonly #wallOffsetMs: number
   #state: State
-  #requests: Source | null
-  #controls: Source | null
+  readonly #intake: Intake
+  readonly #gate: Gate | null
   #link: Link | null = null
   #inputs: Input[] = []
-  #facts: RequestFacts[] = []
-  /** How many QoS > 0 publishes may still be taken before the next step. */
-  #allowance = 0
-  #taken = 0
-  #resting = false
   #scheduled = false
   #turning = false
   #timer: unknown = null
@@ -130,19 +131,23 @@ export class Loop {
       opened: (duplex) => this.#opened(duplex),
       failed: (error) => this.#lost(error, false),
     })
-    this.#requests = requests
-    this.#controls = controls
-    const restored =
-      session === null
-        ? initialSession(config.clientId)
-        : this.#ledger.restore(session.record(), requests, this.#now(), this.#wallOffsetMs)
-    this.#state = initialState(config, restored)
-    this.#attach()
+    this.#intake = new Intake(this.#ledger, this.#intakeListener)
+    const { store } = resolved
+    this.#gate = store === null ? null : new Gate(store, this.#gateListener)
+    this.#intake.attach(requests, controls)
+    this.#state = initialState(config, initialSession(config.clientId))
+    if (session !== null) this.#restore(session)
   }
 
-  #attach(): void {
-    this.#requests?.attach({ ready: () => this.#ready() })
-    this.#controls?.attach({ ready: () => this.#controlsReady() })
+  #restore(session: Session): void {
+    const record = session.record()
+    const restored = this.#ledger.restore(
+      record,
+      this.#intake.requests,
+      this.#now(),
+      this.#wallOffsetMs,
+    )
+    this.#state = initialState(this.#state.config, restored)
   }
 
   [Symbol.asyncIterator](): this {
@@ -192,9 +197,8 @@ export class Loop {
       this.#kept = null
       this.#link?.handTo(this.#linkListener)
     }
-    const rest = this.#requests?.close() ?? []
-    this.#controls?.close()
-    for (const item of rest) this.#accept(item, true)
+    this.#flushFacts(false)
+    this.#intake.close()
     this.#flushFacts(true)
     this.#inbox.clear()
   }
@@ -219,12 +223,36 @@ export class Loop {
     const { signal } = this.#resolved.options
     if (signal?.aborted) return this.#abort()
     signal?.addEventListener('abort', this.#abort, { once: true })
-    if (this.#requests === null && this.#establishing === null) this.#noRequests()
-    this.#run({ type: 'start', at: this.#now() })
+    const { store } = this.#resolved
+    if (store === null) this.#run({ type: 'start', at: this.#now() })
+    else this.#load(store)
   }
 
-  #noRequests(): void {
-    this.#inputs.push({ type: 'requestsEnded', at: this.#now() })
+  /** The session of the store, before anything is sent. */
+  #load(store: SessionStore): void {
+    store.load().then(
+      (session) => {
+        if (this.#finish === null) return
+        try {
+          if (session !== null) this.#continue(session)
+        } catch (error) {
+          return this.#end({ reason: error })
+        }
+        this.#run({ type: 'start', at: this.#now() })
+      },
+      (cause: unknown) => {
+        const why = cause instanceof Error ? cause.message : String(cause)
+        const message = `The session could not be loaded: ${why}.`
+        this.#end({ reason: new StorageError(message, { code: 'LOAD_FAILED', cause }) })
+      },
+    )
+  }
+
+  #continue(session: Session): void {
+    const { options } = this.#resolved
+    const { config } = resolveOptions({ ...options, session }, session)
+    this.#state = { ...this.#state, config }
+    this.#restore(session)
   }
 
   /** For `connect()`: one attempt, up to the CONNACK. Nothing is sent and nothing read beyond it. */
@@ -251,9 +279,7 @@ export class Loop {
 
   /** Gives what `connect()` resolved with to a loop: these are its streams and its policy. */
   adopt(requests: Source | null, controls: Source | null, policy: ReconnectPolicy): void {
-    this.#requests = requests
-    this.#controls = controls
-    this.#attach()
+    this.#intake.attach(requests, controls)
     this.#ledger.rebind(requests)
     const { reconnect } = this.#state
     this.#state = { ...this.#state, reconnect: { ...reconnect, policy } }
@@ -269,7 +295,6 @@ export class Loop {
 
   #takeOver(kept: readonly Effect[]): void {
     this.#kept = null
-    if (this.#requests === null) this.#noRequests()
     this.#turning = true
     for (const effect of kept) this.#performOne(effect)
     this.#turning = false
@@ -293,7 +318,7 @@ export class Loop {
   // ------------------------------------------------------------------------------------------------------------ queries
 
   get state(): LoopState {
-    return viewOf(this.#state, this.#facts.length)
+    return viewOf(this.#state, this.#intake.pending)
   }
 
   get session(): Session {
@@ -416,103 +441,32 @@ export class Loop {
 
   // -------------------------------------------------------------------------------------------------------------- intake
 
-  /** A stream that was asked has answered, in a microtask of its own. */
-  #ready(): void {
-    if (this.#turning) return
-    this.#gather()
-    this.#schedule()
-  }
-
-  #controlsReady(): void {
-    if (this.#turning || this.#finish === null) return
-    this.#takeControls()
-    this.#schedule()
-  }
-
-  /** Takes requests as far as the window, and fairness to everything else, allow. (D4) */
-  #gather(): void {
-    const source = this.#requests
-    if (source === null || this.#resting || this.#state.flow.requestsEnded) return
-    while (this.#allowance > 0) {
-      if (this.#taken >= REQUESTS_PER_TURN) return this.#rest()
-      const item = source.take()
-      if (item === undefined) break
-      this.#taken++
-      if (this.#accept(item, false)) this.#allowance--
-    }
-    if (this.#allowance > 0 && source.ended) this.#requestsEnded(source)
-  }
-
-  /** The stream gives without end: bytes and timers get their turn before it goes on. */
-  #rest(): void {
-    this.#resting = true
-    setImmediate(() => {
-      this.#resting = false
-      this.#taken = 0
-      this.#gather()
-      this.#turn()
-    })
-  }
-
-  /** True: it counts against the window. */
-  #accept(item: unknown, hold: boolean): boolean {
-    const version = this.#state.connection.protocolVersion
-    let taken: RequestFacts | Control | null
-    try {
-      taken = this.#ledger.accept(item, this.#requests, version, this.#now())
-    } catch (error) {
-      this.#fail(error)
-      this.#allowance = 0
-      return false
-    }
-    if (taken === null) return false
-    if (isControl(taken)) {
-      if (hold) return false
+  readonly #intakeListener: IntakeListener = {
+    now: () => this.#now(),
+    version: () => this.#state.connection.protocolVersion,
+    gathered: () => this.#schedule(),
+    control: (control) => {
       this.#flushFacts(false)
-      this.#control(taken)
-      // What follows must not overtake it.
-      this.#allowance = 0
-      return false
-    }
-    this.#facts.push(taken)
-    // A large request counts for many: what is taken at once must fit into memory at once.
-    this.#taken += taken.bytes >>> BYTES_PER_COUNT_LOG2
-    return taken.kind === 'publish' && taken.qos > 0
+      this.#control(control)
+    },
+    ended: (error) => this.#requestsEnded(error),
+    fail: (error) => this.#fail(error),
   }
 
   #flushFacts(hold: boolean): void {
-    if (this.#facts.length === 0) return
-    this.#inputs.push({ type: 'requests', at: this.#now(), requests: this.#facts, hold })
-    this.#facts = []
+    const requests = this.#intake.drainFacts()
+    if (requests.length === 0) return
+    this.#inputs.push({ type: 'requests', at: this.#now(), requests, hold })
   }
 
-  #requestsEnded(source: Source): void {
+  #requestsEnded(error: { readonly thrown: unknown } | null): void {
     const at = this.#now()
     this.#flushFacts(false)
-    this.#inputs.push({ type: 'requestsEnded', at })
-    this.#allowance = 0
-    const { error } = source
+    this.#push({ type: 'requestsEnded', at })
     if (error === null) return
     // What was taken may still settle; then the loop ends with what the stream threw.
     const failure = rethrown(this.#causes.keep(error.thrown))
-    this.#inputs.push({ type: 'disconnect', at, timeoutMs: DRAIN_MS, failure })
-  }
-
-  #takeControls(): void {
-    const controls = this.#controls
-    if (controls === null) return
-    for (;;) {
-      const item = controls.take()
-      if (item === undefined) break
-      try {
-        this.#control(prepareControl(item).control)
-      } catch (error) {
-        return this.#fail(error)
-      }
-    }
-    if (!controls.ended) return
-    this.#controls = null
-    if (controls.error !== null) this.#fail(controls.error.thrown)
+    this.#push({ type: 'disconnect', at, timeoutMs: DRAIN_MS, failure })
   }
 
   // --------------------------------------------------------------------------------------------------------------- turns
@@ -555,16 +509,16 @@ export class Loop {
         this.#inputs = []
         const { state, effects } = step(this.#state, inputs)
         this.#state = state
-        this.#perform(effects)
+        this.#perform(this.#gate?.admit(effects, this.#link) ?? effects)
         if (this.#kept !== null) return
         this.#link?.outbox.flush()
         this.#noteCongestion()
         this.#ledger.tell()
-        this.#allowance = intake(this.#state)
+        this.#intake.allow(intake(this.#state))
         this.#decode(room(this.#state))
-        this.#takeControls()
-        this.#gather()
-      } while (this.#inputs.length > 0 || this.#facts.length > 0 || this.#inbox.dirty)
+        this.#intake.takeControls()
+        if (intake(this.#state) > 0) this.#intake.gather()
+      } while (this.#inputs.length > 0 || this.#intake.pending > 0 || this.#inbox.dirty)
     } catch (error) {
       this.#defect(error)
     } finally {
@@ -626,6 +580,27 @@ export class Loop {
       }
       this.#performOne(effects[i]!)
     }
+  }
+
+  readonly #gateListener: GateListener = {
+    session: () => this.session,
+    release: (effects, link) => {
+      if (this.#finish === null) return
+      const gone = link !== this.#link
+      this.#turning = true
+      try {
+        for (const effect of effects) {
+          if (!gone || !isOfConnection(effect)) this.#performOne(effect)
+          else if (effect.type === 'yield') this.#inbox.drop(effect)
+        }
+      } finally {
+        this.#turning = false
+      }
+      this.#link?.outbox.flush()
+      this.#ledger.tell()
+      this.#turn()
+    },
+    fail: (error) => this.#fail(error),
   }
 
   #performOne(effect: Effect): void {
@@ -852,10 +827,7 @@ export class Loop {
     this.#link?.destroy()
     this.#link = null
     this.#ledger.close()
-    if (!this.#left) {
-      this.#requests?.release()
-      this.#controls?.release()
-    }
+    if (!this.#left) this.#intake.release()
     const establishing = this.#establishing
     if (establishing !== null) {
       this.#establishing = null
@@ -863,8 +835,19 @@ export class Loop {
     } else if (!this.#inbox.end(error)) {
       this.#error = error
     }
-    finish()
+    const { store } = this.#resolved
+    if (store === null) return finish()
+    store.close().then(finish, finish)
   }
+}
+
+/** Of no use once the connection for which it was meant is gone: the next one does it again. */
+function isOfConnection(effect: Effect): boolean {
+  const { type } = effect
+  if (type === 'yield') return effect.sequence > 0
+  return (
+    type === 'publish' || type === 'subscribe' || type === 'unsubscribe' || type === 'acknowledge'
+  )
 }
 
 function closedError(): ConnectionError {

@@ -313,9 +313,10 @@ function checkWill(will: WillOptions | undefined): void {
 }
 
 function resolveConfig(o: EventloopOptions, session: Session | null): Config {
-  const resumes = session !== null || isStore(o.session)
+  const resumes = session !== null
+  const kept = isStore(o.session)
   const adopt = o.session === 'adopt'
-  const cleanStart = resumes || adopt ? false : flag('cleanStart', o.cleanStart, true)
+  const cleanStart = resumes || adopt || kept ? false : flag('cleanStart', o.cleanStart, true)
   const receiveMaximum = whole('receiveMaximum', o.receiveMaximum, 1024, 1, 65_535)
   const clientId = o.clientId ?? session?.clientId ?? `it-mqtt-${randomBytes(7).toString('hex')}`
   if (typeof clientId !== 'string') throw wrong('clientId', clientId, 'a string')

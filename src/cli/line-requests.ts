@@ -27,6 +27,9 @@ export interface LineInput {
   readonly seekable: boolean
 }
 
+/** Requests given at once: enough to be fast, few enough that little is read and not taken when it ends. */
+const BATCH = 128
+
 type Name = string | number | object
 
 export class LineRequests implements AsyncIterable<readonly Request[]> {
@@ -82,8 +85,8 @@ export class LineRequests implements AsyncIterable<readonly Request[]> {
     return this.#unsettled.size
   }
 
-  /** The number of its line, where it came from one. */
-  settled(request: Request): number | null {
+  /** It has its outcome. The number of its line, where it came from one. */
+  settle(request: Request): number | null {
     const name = nameOf(request)
     const place = this.#unsettled.get(name)
     this.#unsettled.delete(name)
@@ -120,7 +123,7 @@ export class LineRequests implements AsyncIterable<readonly Request[]> {
     const upTo = this.#offset
     this.#bytes = this.#input.open(offset)
     for await (const lines of linesOf(this.#bytes, { offset, line }, this.#input.name)) {
-      const requests: Request[] = []
+      let requests: Request[] = []
       let stop = false
       for (const line of lines) {
         if (line.offset < upTo && !again.has(line.offset)) continue
@@ -137,6 +140,9 @@ export class LineRequests implements AsyncIterable<readonly Request[]> {
         this.#offset = line.end
         this.#line = line.number + 1
         this.#last = line
+        if (requests.length < BATCH) continue
+        yield requests
+        requests = []
       }
       if (requests.length > 0) yield requests
       if (stop) return

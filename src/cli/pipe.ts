@@ -118,7 +118,7 @@ class Pipe {
   }
 
   #settled(lines: LineRequests, file: string, request: Request, outcome: Outcome): void {
-    const line = lines.settled(request)
+    const line = lines.settle(request)
     if (outcome.ok) this.#delivered++
     else {
       this.#refused++
@@ -151,7 +151,7 @@ class Pipe {
       ...(this.#refused > 0 ? [`${this.#refused} refused`] : []),
       ...(this.#skipped > 0 ? [`${counted(this.#skipped, 'line')} skipped`] : []),
       ...(undelivered > 0 || interrupted ? [`${undelivered} not delivered`] : []),
-      ...(lines.ended ? [] : [`the rest was not read`]),
+      ...(lines.ended ? [] : ['the rest was not read']),
     ]
     const isGood = error === undefined && undelivered === 0 && this.#refused === 0 && lines.ended
     if (error !== undefined) this.#say(`${messageOf(error)} ${counts.join(', ')}`)

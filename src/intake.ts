@@ -1,0 +1,164 @@
+/**
+ * Takes requests and controls from the user's streams, as far as the window and fairness to everything else allow. (D4, E3)
+ */
+import { isControl, type Ledger } from './ledger.ts'
+import type { Control } from './packets.ts'
+import type { ProtocolVersion, RequestFacts } from './protocol/contract.ts'
+import { prepareControl } from './requests.ts'
+import type { Source } from './sources/source.ts'
+
+/** Requests taken before the process may do other things; beyond it bytes and timers would wait. */
+const REQUESTS_PER_TURN = 512
+/** 4 KiB of a request count like one request more. */
+const BYTES_PER_COUNT_LOG2 = 12
+
+export interface IntakeListener {
+  now(): number
+  version(): ProtocolVersion
+  /** Facts were gathered; they are asked for with `drainFacts` before anything else becomes an input. */
+  gathered(): void
+  control(control: Control): void
+  /** The request stream has ended; `thrown`: with an error. */
+  ended(thrown: { readonly thrown: unknown } | null): void
+  fail(error: unknown): void
+}
+
+export class Intake {
+  readonly #ledger: Ledger
+  readonly #listener: IntakeListener
+  #requests: Source | null = null
+  #controls: Source | null = null
+  #facts: RequestFacts[] = []
+  /** How many QoS > 0 publishes may still be taken before the next step. */
+  #allowance = 0
+  #taken = 0
+  #resting = false
+  #told = false
+
+  constructor(ledger: Ledger, listener: IntakeListener) {
+    this.#ledger = ledger
+    this.#listener = listener
+  }
+
+  get requests(): Source | null {
+    return this.#requests
+  }
+
+  /** Requests taken that the reducers have not heard of. */
+  get pending(): number {
+    return this.#facts.length
+  }
+
+  attach(requests: Source | null, controls: Source | null): void {
+    this.#requests = requests
+    this.#controls = controls
+    requests?.attach({
+      ready: () => {
+        this.gather()
+        this.#listener.gathered()
+      },
+    })
+    controls?.attach({
+      ready: () => {
+        this.takeControls()
+        this.#listener.gathered()
+      },
+    })
+  }
+
+  /** What the reducers allow after a step. */
+  allow(publishes: number): void {
+    this.#allowance = publishes
+  }
+
+  gather(): void {
+    const source = this.#requests
+    if (source === null) return this.#tellEnd(null)
+    if (this.#resting) return
+    while (this.#allowance > 0) {
+      if (this.#taken >= REQUESTS_PER_TURN) return this.#rest()
+      const item = source.take()
+      if (item === undefined) break
+      this.#taken++
+      if (this.#accept(item, false)) this.#allowance--
+    }
+    if (this.#allowance > 0 && source.ended) this.#tellEnd(source.error)
+  }
+
+  #tellEnd(thrown: { readonly thrown: unknown } | null): void {
+    if (this.#told) return
+    this.#told = true
+    this.#allowance = 0
+    this.#listener.ended(thrown)
+  }
+
+  /** The stream gives without end: bytes and timers get their turn before it goes on. */
+  #rest(): void {
+    this.#resting = true
+    setImmediate(() => {
+      this.#resting = false
+      this.#taken = 0
+      this.gather()
+      this.#listener.gathered()
+    })
+  }
+
+  /** True: it counts against the window. */
+  #accept(item: unknown, closing: boolean): boolean {
+    let taken: RequestFacts | Control | null
+    try {
+      const { now, version } = this.#listener
+      taken = this.#ledger.accept(item, this.#requests, version(), now())
+    } catch (error) {
+      this.#allowance = 0
+      this.#listener.fail(error)
+      return false
+    }
+    if (taken === null) return false
+    if (isControl(taken)) {
+      // What follows must not overtake it.
+      this.#allowance = 0
+      if (!closing) this.#listener.control(taken)
+      return false
+    }
+    this.#facts.push(taken)
+    // A large request counts for many: what is taken at once must fit into memory at once.
+    this.#taken += taken.bytes >>> BYTES_PER_COUNT_LOG2
+    return taken.kind === 'publish' && taken.qos > 0
+  }
+
+  drainFacts(): RequestFacts[] {
+    const facts = this.#facts
+    if (facts.length > 0) this.#facts = []
+    return facts
+  }
+
+  takeControls(): void {
+    const controls = this.#controls
+    if (controls === null) return
+    for (;;) {
+      const item = controls.take()
+      if (item === undefined) break
+      try {
+        this.#listener.control(prepareControl(item).control)
+      } catch (error) {
+        return this.#listener.fail(error)
+      }
+    }
+    if (!controls.ended) return
+    this.#controls = null
+    if (controls.error !== null) this.#listener.fail(controls.error.thrown)
+  }
+
+  /** The consumer left: closes the streams; what they handed out and nobody took is taken now, to be held. */
+  close(): void {
+    this.#controls?.close()
+    for (const item of this.#requests?.close() ?? []) this.#accept(item, true)
+  }
+
+  /** The loop ended and may be followed by another: the streams stay as they are. */
+  release(): void {
+    this.#requests?.release()
+    this.#controls?.release()
+  }
+}
