@@ -583,7 +583,8 @@ export class Loop {
   }
 
   readonly #gateListener: GateListener = {
-    session: () => this.session,
+    // What leaves afterwards is what was committed before: as good as final.
+    session: () => this.#ledger.session(this.#state.session, true, this.#wallOffsetMs),
     release: (effects, link) => {
       if (this.#finish === null) return
       const gone = link !== this.#link

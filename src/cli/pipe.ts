@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, type Stats } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
+import { setTimeout } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
 import { UsageError } from '../errors.ts'
 import type { Eventloop } from '../eventloop.ts'
@@ -31,6 +32,9 @@ interface PipeFlags extends ConnectionFlags {
   readonly json?: boolean
   readonly onInvalid: 'stop' | 'skip'
 }
+
+/** How long outcomes may still be read after Ctrl-C. */
+const FLUSH_MS = 1_000
 
 export function addPipe(program: Command): void {
   const invalid = new Option('--on-invalid <what>', 'what a line that is no request leads to')
@@ -62,6 +66,8 @@ class Pipe {
   #stopped = false
   #loop: Eventloop | null = null
   #progress: Progress | null = null
+  /** The last outcome that was written and not read yet. */
+  #writing: Promise<void> | undefined
   #outputError: unknown
 
   constructor(flags: PipeFlags) {
@@ -93,7 +99,7 @@ class Pipe {
     const startedAt = performance.now()
     const delivery = await deliver({
       options: connectionOptions(flags, saved.session),
-      requests: lines,
+      requests: this.#paced(lines),
       onSettled: (request, outcome) => this.#settled(lines, input.name, request, outcome),
       onStart: (loop) => {
         this.#loop = loop
@@ -112,6 +118,8 @@ class Pipe {
       },
     })
     lines.close()
+    const patience = delivery.interrupted ? setTimeout(FLUSH_MS, undefined, { ref: false }) : null
+    await (patience === null ? this.#writing : Promise.race([this.#writing, patience]))
     this.#progress?.stop()
     this.#progress = null
     return this.#conclude(lines, delivery, performance.now() - startedAt)
@@ -125,10 +133,19 @@ class Pipe {
       this.#say(`${file}${line === null ? '' : `:${line}`}: ${messageOf(outcome.error)}`)
     }
     if (!this.#flags.json || this.#outputError !== undefined) return
-    write(`${outcomeText(line, request, outcome)}\n`)?.catch((error) => {
+    const writing = write(`${outcomeText(line, request, outcome)}\n`)
+    this.#writing = writing?.catch((error) => {
       this.#outputError ??= error
       this.#loop?.shutdown()
     })
+  }
+
+  /** No faster than the outcomes are read. */
+  async *#paced(lines: LineRequests): AsyncGenerator<readonly Request[]> {
+    for await (const requests of lines) {
+      await this.#writing
+      yield requests
+    }
   }
 
   #invalid(message: string): boolean {
