@@ -108,7 +108,7 @@ export class Intake {
     let taken: RequestFacts | Control | null
     try {
       const { now, version } = this.#listener
-      taken = this.#ledger.accept(item, this.#requests, version(), now())
+      taken = this.#ledger.accept(item, this.#requests, version(), now)
     } catch (error) {
       this.#allowance = 0
       this.#listener.fail(error)

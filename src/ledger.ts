@@ -40,6 +40,8 @@ interface Due {
   readonly outcome: Outcome
 }
 
+/** No slot has it. */
+const NO_HANDLE = 0
 const OK: Outcome = Object.freeze({ ok: true })
 
 export class Ledger {
@@ -68,7 +70,7 @@ export class Ledger {
     item: unknown,
     source: Source | null,
     version: ProtocolVersion,
-    at: number,
+    now: () => number,
   ): RequestFacts | Control | null {
     if (typeof item === 'string' || item instanceof Uint8Array) {
       const given = typeof item === 'string' ? 'text' : 'bytes'
@@ -90,16 +92,16 @@ export class Ledger {
       this.#refuse(request, source, request.signal.reason)
       return null
     }
-    return this.#enter(prepared, source, at)
+    return this.#enter(prepared, source, now)
   }
 
-  #enter(prepared: Sendable, source: Source | null, at: number): RequestFacts {
+  #enter(prepared: Sendable, source: Source | null, now: () => number): RequestFacts {
     const { request } = prepared
     const handle = this.#held.nextHandle
     const unlisten = request.signal === undefined ? null : this.#listen(request.signal, handle)
     this.#held.put({ request, prepared, source, unlisten })
     if (request.key !== undefined) this.#keys.set(request.key, handle)
-    return factsOf(prepared, handle, at)
+    return factsOf(prepared, handle, now)
   }
 
   #listen(signal: AbortSignal, handle: number): () => void {
@@ -134,7 +136,9 @@ export class Ledger {
   /** A QoS 0 publish was handed over: it has no handle any more, only its turn. */
   handedOver(handle: number): void {
     const slot = this.#held.remove(handle)
-    if (slot !== undefined) this.#unconfirmed.push(slot)
+    if (slot === undefined) return
+    if (slot.request.key !== undefined) this.#keys.set(slot.request.key, NO_HANDLE)
+    this.#unconfirmed.push(slot)
   }
 
   confirm(count: number, failure: Failure | null): void {
@@ -288,7 +292,7 @@ export class Ledger {
     const prepared = prepare(request, protocolVersion === 0 ? 5 : protocolVersion) as Sendable
     // Its own source, in this life: the one that knows what its key means.
     const owner = request.key !== undefined && source?.settling ? source : null
-    const facts = this.#enter(prepared, owner, at)
+    const facts = this.#enter(prepared, owner, () => at)
     if (facts.kind !== 'publish' || expiresAt === 0) return facts
     return { ...facts, expiresAt: Math.max(1, expiresAt - wallOffsetMs) }
   }
@@ -322,12 +326,13 @@ export class Ledger {
   }
 }
 
-function factsOf(prepared: Sendable, handle: number, at: number): RequestFacts {
+/** The clock is asked only by what expires: a request is a matter of nanoseconds. */
+function factsOf(prepared: Sendable, handle: number, now: () => number): RequestFacts {
   const { bytes } = prepared
   switch (prepared.kind) {
     case 'publish': {
       const { qos, retain, expiryGiven } = prepared
-      const expiresAt = expiryGiven ? at + prepared.expirySeconds * 1000 : 0
+      const expiresAt = expiryGiven ? now() + prepared.expirySeconds * 1000 : 0
       return { kind: 'publish', handle, qos, retain, bytes, expiresAt }
     }
     case 'subscribe': {

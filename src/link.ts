@@ -23,6 +23,8 @@ export class Link {
   #error: unknown = null
   #ended = false
   #closed = false
+  /** We are closing: what still comes is thrown away. */
+  #deaf = false
   /** The decoder stopped because it was told to, not because it ran out of bytes. */
   #more = false
 
@@ -37,6 +39,7 @@ export class Link {
     this.#decoder = new Decoder(protocolVersion, maximumPacketSize)
     this.outbox = new Outbox(duplex, protocolVersion, () => this.#listener?.written())
     duplex.on('data', (chunk: Uint8Array) => {
+      if (this.#deaf) return
       this.#decoder.push(chunk)
       this.#more = true
       this.#listener?.readable()
@@ -81,6 +84,7 @@ export class Link {
   close(patient: boolean): void {
     this.outbox.flush()
     if (!patient) this.#duplex.once('finish', () => this.#duplex.destroy())
+    this.#deaf = true
     // What the server still says is read and thrown away, so that its FIN is seen.
     this.#duplex.resume()
     this.outbox.end()

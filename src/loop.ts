@@ -96,7 +96,7 @@ export class Loop {
   #turning = false
   #timer: unknown = null
   #timerAt = Number.POSITIVE_INFINITY
-  #pings: { settle(error: unknown): void }[] = []
+  #pings: { unanswered: number; settle(error: unknown): void }[] = []
   /** What an ended loop still has to throw. */
   #error: { readonly reason: unknown } | null = null
   #finish: (() => void) | null = null
@@ -430,6 +430,8 @@ export class Loop {
       settle(new ConnectionError(message, { code: 'PING_TIMEOUT' }), 0)
     }, limitMs)
     const ping = {
+      // Answers come in order: those to earlier PINGREQs are not ours.
+      unanswered: connection.pings + this.#pings.length + 1,
       settle: (error: unknown) => {
         this.#platform.clearTimer(timer)
         settle(error, this.#now() - sentAt)
@@ -477,12 +479,14 @@ export class Loop {
 
   /** Something happened; it is dealt with when the current burst is over. */
   #push(input: Input): void {
+    this.#flushFacts(false)
     this.#inputs.push(input)
     this.#schedule()
   }
 
   /** Something happened that is dealt with at once; within a turn, as soon as its effects are performed. */
   #run(input: Input): void {
+    this.#flushFacts(false)
     this.#inputs.push(input)
     this.#turn()
   }
@@ -663,7 +667,7 @@ export class Loop {
       case 'births':
         return this.#births(effect.packet as IConnackPacket)
       case 'pong':
-        return this.#pings.shift()?.settle(null)
+        return this.#ponged()
       case 'warn':
         return this.#warn(effect.code, effect.message)
       case 'finished':
@@ -673,6 +677,13 @@ export class Loop {
       default:
         return unreachable(effect)
     }
+  }
+
+  #ponged(): void {
+    for (const ping of this.#pings) ping.unanswered--
+    const answered = this.#pings.filter(({ unanswered }) => unanswered <= 0)
+    this.#pings = this.#pings.filter(({ unanswered }) => unanswered > 0)
+    for (const ping of answered) ping.settle(null)
   }
 
   #yield(effect: YieldEffect): void {
@@ -697,7 +708,12 @@ export class Loop {
     try {
       const births = this.#resolved.options.onConnected?.(connack) ?? []
       for (const birth of births) {
-        const taken = this.#ledger.accept(birth, null, this.#state.connection.protocolVersion, at)
+        const taken = this.#ledger.accept(
+          birth,
+          null,
+          this.#state.connection.protocolVersion,
+          () => at,
+        )
         if (taken === null) continue
         if (isControl(taken)) this.#control(taken)
         else facts.push(taken)

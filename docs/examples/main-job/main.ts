@@ -65,15 +65,16 @@ class Tally {
     this.#expected = Math.max(this.#expected, number + 1)
   }
 
+  progress(): string {
+    const { published, acknowledged, received } = this
+    return `published ${published}, acknowledged ${acknowledged}, received ${received}`
+  }
+
   summary(): string {
-    return [
-      `published ${this.published}`,
-      `acknowledged ${this.acknowledged}`,
-      `received ${this.received}`,
-      `lost ${this.published - this.received}`,
-      `out of order ${this.outOfOrder}`,
-      `reconnections ${Math.max(0, this.connections - 1)}`,
-    ].join(', ')
+    const lost = this.published - this.received
+    const reconnections = Math.max(0, this.connections - 1)
+    const faults = `lost ${lost}, out of order ${this.outOfOrder}`
+    return `${this.progress()}, ${faults}, reconnections ${reconnections}`
   }
 }
 
@@ -107,7 +108,10 @@ async function send(loop: Eventloop, relay: Relay, cutsAt: number[], tally: Tall
 /** Receives them all, or whatever comes until somebody ends the loop. */
 async function receive(loop: Eventloop, total: number, tally: Tally, onSubscribed: () => void) {
   for await (const packet of loop) {
-    if (packet.cmd === 'suback') onSubscribed()
+    if (packet.cmd === 'suback') {
+      if (packet.granted[0] !== 1) throw new Error(`No subscription at QoS 1: ${packet.granted}`)
+      onSubscribed()
+    }
     if (packet.cmd !== 'publish') continue
     const { number } = JSON.parse(packet.payload.toString()) as Reading
     tally.receive(number)
@@ -164,15 +168,15 @@ async function forgetSessions(url: URL, clientIds: readonly string[]): Promise<v
 
 function showProgress(total: number, tally: Tally): () => void {
   const bar = new SingleBar({
-    format: '{bar} {percentage} % | {summary}',
+    format: '{bar} {percentage} % | {progress}',
     barsize: 20,
     linewrap: true,
     noTTYOutput: true,
     notTTYSchedule: 2_000,
     clearOnComplete: true,
   })
-  const update = () => bar.update(tally.received, { summary: tally.summary() })
-  bar.start(total, 0, { summary: tally.summary() })
+  const update = () => bar.update(tally.received, { progress: tally.progress() })
+  bar.start(total, 0, { progress: tally.progress() })
   const timer = setInterval(update, 100)
   return () => {
     clearInterval(timer)
@@ -202,9 +206,11 @@ async function main(given: string | undefined, total: number, cuts: number): Pro
   let watch: NodeJS.Timeout | undefined
   let stopProgress = () => {}
   try {
-    const subscribed = Promise.withResolvers<void>()
-    const receiving = receive(receiver, total, tally, subscribed.resolve)
-    await Promise.race([subscribed.promise, receiving])
+    let receiving = Promise.resolve()
+    const subscribed = new Promise<void>((resolve) => {
+      receiving = receive(receiver, total, tally, resolve)
+    })
+    await Promise.race([subscribed, receiving])
     stopProgress = showProgress(total, tally)
     await send(sender, relay, cutsAt, tally)
     watch = endWhenQuiet(receiver, tally)
