@@ -431,7 +431,7 @@ export class Loop {
     }, limitMs)
     const ping = {
       // Answers come in order: those to earlier PINGREQs are not ours.
-      unanswered: connection.pings + this.#pings.length + 1,
+      unanswered: connection.pings + this.#inputs.filter(({ type }) => type === 'ping').length + 1,
       settle: (error: unknown) => {
         this.#platform.clearTimer(timer)
         settle(error, this.#now() - sentAt)

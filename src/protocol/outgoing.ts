@@ -7,21 +7,18 @@
  * earlier one counts again only when it is resent.
  */
 import type {
-  AckPacket,
   Failure,
-  Limits,
   OpenRequest,
   PublishFacts,
   RequestFacts,
   ServerPacket,
   SubscribeFacts,
-  SubscriptionAckPacket,
   UnsubscribeFacts,
   WaitingRequest,
 } from './contract.ts'
 import type { Draft } from './draft.ts'
 import { entries, type PacketTable } from './packet-table.ts'
-import { hex } from './words.ts'
+import { isExpired, refusalOf, requestFailure } from './refusals.ts'
 
 const MESSAGE_IDS = 65_535
 /** Share of a second whose allowance may be sent in one burst under `throttle`. */
@@ -67,7 +64,7 @@ function mayPass(d: Draft, facts: RequestFacts, at: number): boolean {
   return !queued && !isResending(d) && windowLeft(d) > 0
 }
 
-function isResending(d: Draft): boolean {
+export function isResending(d: Draft): boolean {
   return d.outgoing.resendAt < d.outgoing.resend.length
 }
 
@@ -259,202 +256,13 @@ function nextMessageId(d: Draft): number {
   return id
 }
 
-function isExpired(facts: RequestFacts, at: number): boolean {
-  return facts.kind === 'publish' && facts.expiresAt !== 0 && facts.expiresAt <= at
-}
-
 /** [MQTT-3.3.2-6] asks this of servers; a client that held a message owes its receivers the same (I3). */
 function secondsLeft(facts: PublishFacts, at: number): number {
   return facts.expiresAt === 0 ? -1 : Math.max(1, Math.ceil((facts.expiresAt - at) / 1000))
 }
 
-/** What the server said in its CONNACK that it will not take, said here instead. */
-function refusalOf(facts: RequestFacts, limits: Limits, at: number): Failure | null {
-  if (isExpired(facts, at)) {
-    const message = 'The message expired before it could be sent (messageExpiryInterval).'
-    return requestFailure('connection', 'MESSAGE_EXPIRED', message)
-  }
-  if (facts.bytes > limits.maximumPacketSize) {
-    return refused(
-      0x95,
-      'PACKET_TOO_LARGE',
-      `The packet has ${facts.bytes} bytes, the server takes ${limits.maximumPacketSize} (Maximum Packet Size).`,
-    )
-  }
-  if (facts.kind === 'publish') {
-    if (facts.qos > limits.maximumQoS) {
-      return refused(
-        0x9b,
-        'QOS_NOT_SUPPORTED',
-        `QoS ${facts.qos} was asked, the server takes QoS ${limits.maximumQoS} at most.`,
-      )
-    }
-    if (facts.retain && !limits.retainAvailable) {
-      return refused(0x9a, 'RETAIN_NOT_SUPPORTED', 'The server does not take retained messages.')
-    }
-    return null
-  }
-  return facts.kind === 'subscribe' ? refusalOfFilters(facts, limits) : null
-}
-
-function refusalOfFilters(facts: SubscribeFacts, limits: Limits): Failure | null {
-  for (const { topic } of facts.subscriptions) {
-    if (!limits.sharedSubscriptionAvailable && topic.startsWith('$share/')) {
-      const message = `The server has no shared subscriptions ("${topic}").`
-      return refused(0x9e, 'SHARED_SUBSCRIPTIONS_NOT_SUPPORTED', message)
-    }
-    if (!limits.wildcardSubscriptionAvailable && /[+#]/.test(topic)) {
-      const message = `The server has no wildcard subscriptions ("${topic}").`
-      return refused(0xa2, 'WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED', message)
-    }
-  }
-  if (
-    !limits.subscriptionIdentifiersAvailable &&
-    facts.properties?.['subscriptionIdentifier'] !== undefined
-  ) {
-    const message = 'The server has no subscription identifiers.'
-    return refused(0xa1, 'SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED', message)
-  }
-  return null
-}
-
-export function requestFailure(source: Failure['source'], code: string, message: string): Failure {
-  return { phase: 'request', source, code, retryable: source === 'connection', message }
-}
-
-function refused(reasonCode: number, code: string, message: string): Failure {
-  return { phase: 'request', source: 'refused', code, retryable: false, message, reasonCode }
-}
-
-// ---------------------------------------------------------------------------------------------------------------- answers
-
-/** A rule that the server broke, for the engine to act on; null: none. */
-export type Violation = { readonly clause: string; readonly message: string } | null
-
-/** PUBACK, PUBREC, PUBCOMP. */
-export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violation {
-  const { cmd, messageId, reasonCode } = packet
-  const request = d.open.get(messageId)
-  if (request === undefined) {
-    if (cmd === 'pubrec') {
-      // The server must be able to finish a flow that we forgot. [MQTT-4.3.3-4]
-      acknowledge(d, 'pubrel', messageId, 0x92)
-    }
-    warnUnknown(d, cmd, messageId)
-    return null
-  }
-  const { facts, stage } = request
-  if (facts.kind !== 'publish' || (cmd === 'puback') !== (facts.qos === 1)) {
-    const message = `${cmd.toUpperCase()} for packet identifier ${messageId}, which is a ${nameOf(request)}`
-    return { clause: cmd === 'puback' ? 'MQTT-4.3.2-1' : 'MQTT-4.3.3-1', message }
-  }
-  if (cmd === 'pubcomp' && stage !== 'pubrel') {
-    return {
-      clause: 'MQTT-4.3.3-1',
-      message: `PUBCOMP before PUBREC for packet identifier ${messageId}`,
-    }
-  }
-  answer(d, packet, facts.handle)
-  if (cmd === 'pubrec' && reasonCode < 0x80) {
-    if (stage === 'publish') d.open.set(messageId, { ...request, stage: 'pubrel' })
-    acknowledge(d, 'pubrel', messageId, 0)
-    return null
-  }
-  d.open.remove(messageId)
-  if (request.epoch === d.connection.epoch) d.outgoing.inFlight--
-  if (reasonCode < 0x80) d.counters.acknowledged++
-  finish(d, request, reasonCode < 0x80 ? null : negative(packet, reasonCode), packet)
-  if (isResending(d) || d.session.waiting.length > 0) flush(d, at)
-  return null
-}
-
-/** SUBACK, UNSUBACK. On success returns the request, for the table of subscriptions. */
-export function subscriptionAnswered(
-  d: Draft,
-  packet: SubscriptionAckPacket,
-  protocolVersion: number,
-  at: number,
-): Violation | OpenRequest {
-  const { cmd, messageId, granted } = packet
-  const request = d.open.get(messageId)
-  if (request === undefined) {
-    warnUnknown(d, cmd, messageId)
-    return null
-  }
-  const { facts } = request
-  const wanted = cmd === 'suback' ? 'subscribe' : 'unsubscribe'
-  if (facts.kind !== wanted) {
-    const message = `${cmd.toUpperCase()} for packet identifier ${messageId}, which is a ${nameOf(request)}`
-    return { clause: 'MQTT-3.8.4-2', message }
-  }
-  const filters =
-    facts.kind === 'subscribe'
-      ? facts.subscriptions.length
-      : (facts as UnsubscribeFacts).unsubscriptions.length
-  const coded = cmd === 'suback' || protocolVersion === 5
-  if (coded && granted.length !== filters) {
-    const message = `${cmd.toUpperCase()} with ${granted.length} reason codes for ${filters} filters`
-    return { clause: cmd === 'suback' ? 'MQTT-3.8.4-6' : 'MQTT-3.11.3-1', message }
-  }
-  d.open.remove(messageId)
-  if (request.epoch === d.connection.epoch) d.outgoing.subscribing--
-  answer(d, packet, facts.handle)
-  const refusal = granted.find((code) => code >= 0x80)
-  if (request.stage !== 'renewal') {
-    finish(d, request, refusal === undefined ? null : negative(packet, refusal), packet)
-  }
-  flush(d, at)
-  return request
-}
-
-function answer(d: Draft, packet: ServerPacket, handle: number): void {
-  d.flow.bufferedPackets++
-  d.flow.bufferedBytes += ANSWER_BYTES
-  d.effects.push({
-    type: 'yield',
-    packet,
-    handle,
-    sequence: 0,
-    deliveryId: 0,
-    redelivered: false,
-    bytes: ANSWER_BYTES,
-  })
-}
-
-/** What a packet without payload counts for in the buffer. */
-export const ANSWER_BYTES = 64
-
-function nameOf(request: OpenRequest): string {
-  if (request.facts.kind !== 'publish') return request.facts.kind.toUpperCase()
-  return `PUBLISH at QoS ${request.facts.qos}`
-}
-
-function negative(packet: AckPacket | SubscriptionAckPacket, reasonCode: number): Failure {
-  const reason = packet.properties?.['reasonString']
-  return {
-    phase: 'request',
-    source: 'refused',
-    code: 'NEGATIVE_ACKNOWLEDGEMENT',
-    retryable: false,
-    reasonCode,
-    packet,
-    message: `The server refused with ${hex(reasonCode)} in its ${packet.cmd.toUpperCase()}${
-      typeof reason === 'string' ? `: ${reason}` : '.'
-    }`,
-  }
-}
-
-function warnUnknown(d: Draft, cmd: string, messageId: number): void {
-  const message = `${cmd.toUpperCase()} for packet identifier ${messageId}, which is not in use; ignored.`
-  d.effects.push({ type: 'warn', code: 'UNKNOWN_PACKET_IDENTIFIER', message })
-}
-
-function acknowledge(d: Draft, cmd: AckPacket['cmd'], messageId: number, reasonCode: number): void {
-  d.send({ type: 'acknowledge', cmd, messageId, reasonCode })
-}
-
 /** The identifier of `request` is free; its outcome is due unless it was given before. */
-function finish(
+export function finish(
   d: Draft,
   request: OpenRequest,
   failure: Failure | null,

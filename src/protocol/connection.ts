@@ -1,0 +1,384 @@
+/**
+ * One connection after the other: asked for, accepted or refused, given up, lost, closed. (D5, N1, N2, E1, E2)
+ *
+ * A connection goes down in two parts: `drop` decides what the loss means for requests and messages, and what comes after;
+ * `lost` is the transport's word that it is gone, and only then the next one is dialled.
+ */
+
+import { ANSWER_BYTES } from './answers.ts'
+import type { ConnackPacket, Failure, Input, ServerPacket, State } from './contract.ts'
+import type { Draft } from './draft.ts'
+import { connackRefusal, limitsOf } from './handshake.ts'
+import { incomingConnected, incomingLost } from './incoming.ts'
+import { keepAlivePinged, keepAliveStart } from './keepalive.ts'
+import {
+  flush,
+  outgoingConnected,
+  outgoingLost,
+  sendRenewal,
+  sortWaiting,
+  waitingCount,
+} from './outgoing.ts'
+import { mayRetry, retryDelayMs } from './reconnect.ts'
+import { renewals } from './subscriptions.ts'
+
+/** How long a transport may take to close once nothing more is written (E2). */
+const CLOSE_MS = 1000
+/** A server that closes this soon after its CONNACK, so often in a row, has probably another client with our identifier. */
+const QUICK_CLOSE_MS = 5000
+const QUICK_CLOSES = 5
+
+// ------------------------------------------------------------------------------------------------------------- connecting
+
+export function dial(d: Draft, at: number, connectBy: number): void {
+  const { connection } = d
+  connection.kind = 'connecting'
+  connection.engaged = true
+  connection.opened = false
+  connection.heard = false
+  connection.verdict = null
+  connection.closeBy = Infinity
+  connection.retryAt = Infinity
+  connection.connectBy = Math.max(connectBy, at)
+  connection.protocolVersion = d.reconnect.version
+  connection.connackAt = -1
+  connection.pings = 0
+  connection.pingAnswered = false
+  d.keepAlive = keepAliveStart(0, at)
+  d.effects.push({ type: 'dial', protocolVersion: d.reconnect.version })
+}
+
+export function opened(d: Draft): void {
+  const { connection } = d
+  if (connection.kind !== 'connecting') return
+  connection.opened = true
+  const { protocolVersion } = connection
+  d.send({ type: 'connect', cleanStart: asksCleanStart(d), protocolVersion })
+}
+
+/** The first connection as the user said; later ones ask to resume, but for MQTT 3 with Clean Session. */
+function asksCleanStart(d: Draft): boolean {
+  if (d.connection.epoch === 0 || d.connection.protocolVersion < 5) return d.config.cleanStart
+  return false
+}
+
+export function connackReceived(d: Draft, packet: ConnackPacket, at: number): void {
+  const { connection, session, config } = d
+  const refusal = connackRefusal(packet)
+  if (refusal !== null) {
+    if (refusal.code === 'UNSUPPORTED_VERSION' && fallBack(d, at)) return
+    return drop(d, at, refusal, 'retry', false)
+  }
+  const rule = connackViolation(d, packet)
+  if (rule !== null) return violation(d, at, 0x82, rule.clause, rule.message, rule.fatal)
+  const limits = limitsOf(packet, config)
+  if (limits.maximumPacketSize < ACK_BYTES) {
+    const message = `The server takes packets of ${limits.maximumPacketSize} bytes at most: nothing can be sent.`
+    return drop(
+      d,
+      at,
+      failure('handshake', 'refused', 'SERVER_LIMITS', false, message),
+      'fail',
+      false,
+    )
+  }
+  const { sessionPresent } = packet
+  const first = connection.epoch === 0
+  connection.kind = 'connected'
+  connection.epoch++
+  connection.connackAt = at
+  connection.connectBy = Infinity
+  connection.connack = packet
+  connection.limits = limits
+  connection.birthsPending = config.hasBirths
+  d.reconnect.everConnected = true
+  d.reconnect.versionMayFall = false
+  session.protocolVersion = connection.protocolVersion
+  const assigned = packet.properties?.['assignedClientIdentifier']
+  if (typeof assigned === 'string') session.clientId = assigned
+  const seconds = packet.properties?.['serverKeepAlive'] as number | undefined
+  d.keepAlive = keepAliveStart(seconds ?? config.keepAlive, at)
+  session.adopted = sessionPresent && (session.adopted || (first && adopts(d)))
+  incomingConnected(d, sessionPresent)
+  handOver(d, packet)
+  outgoingConnected(d, sessionPresent, config.onSessionLost)
+  sortWaiting(d)
+  if (!sessionPresent && session.subscriptionCount > 0) {
+    for (const facts of renewals(d.subscriptions.finish(), limits.maximumPacketSize)) {
+      sendRenewal(d, facts, at)
+    }
+  }
+  if (session.cautiousBelow > 0) ping(d)
+  if (config.hasBirths) d.effects.push({ type: 'births', packet })
+  else flush(d, at)
+}
+
+/** A PUBACK without reason code: a client that cannot send one can do nothing. */
+const ACK_BYTES = 4
+
+/** MQTT 3 has no rule against a session that we do not know: it is taken as it stands. */
+function adopts(d: Draft): boolean {
+  return d.config.adopt || (!d.config.resumes && d.connection.protocolVersion < 5)
+}
+
+function connackViolation(
+  d: Draft,
+  packet: ConnackPacket,
+): { clause: string; message: string; fatal: boolean } | null {
+  const { config, connection } = d
+  if (packet.sessionPresent && asksCleanStart(d)) {
+    const message = 'CONNACK with Session Present 1 after Clean Start 1'
+    return { clause: 'MQTT-3.2.2-4', message, fatal: false }
+  }
+  const known = connection.epoch > 0 || config.resumes || config.adopt
+  if (packet.sessionPresent && !known && connection.protocolVersion === 5) {
+    const message =
+      'The server holds a session of which this process knows nothing. Pass the saved session as the option `session`, take the session as it stands with session: "adopt", or begin anew with cleanStart: true'
+    return { clause: 'MQTT-3.2.2-4', message, fatal: true }
+  }
+  const method = packet.properties?.['authenticationMethod']
+  if (method !== undefined && method !== config.authenticationMethod) {
+    const message = 'CONNACK with an Authentication Method that was not asked for'
+    return { clause: 'MQTT-4.12.0-5', message, fatal: false }
+  }
+  if (config.authenticationMethod !== null && method === undefined) {
+    const message = 'CONNACK without the Authentication Method of the CONNECT'
+    return { clause: 'MQTT-4.12.0-5', message, fatal: false }
+  }
+  if (packet.properties?.['authenticationData'] !== undefined && method === undefined) {
+    const message = 'CONNACK with Authentication Data and no Authentication Method'
+    return { clause: 'MQTT-4.12.0-5', message, fatal: false }
+  }
+  return null
+}
+
+/** Version 5 was refused by a broker that never accepted it: asks for 4, within the same time limit. */
+function fallBack(d: Draft, at: number): boolean {
+  const { reconnect, connection } = d
+  if (!reconnect.versionMayFall || connection.protocolVersion !== 5) return false
+  reconnect.version = 4
+  reconnect.versionMayFall = false
+  if (connection.engaged && connection.verdict === null && connection.kind === 'connecting') {
+    const message = 'The server does not speak MQTT 5; asking for 3.1.1.'
+    connection.reason = failure('handshake', 'refused', 'UNSUPPORTED_VERSION', true, message)
+    connection.verdict = 'now'
+    connection.kind = 'disconnected'
+    connection.closeBy = at
+    d.effects.push({ type: 'destroy' })
+  }
+  return true
+}
+
+export function handOver(d: Draft, packet: ServerPacket): void {
+  d.flow.bufferedPackets++
+  d.flow.bufferedBytes += ANSWER_BYTES
+  d.effects.push({
+    type: 'yield',
+    packet,
+    handle: 0,
+    sequence: 0,
+    deliveryId: 0,
+    redelivered: false,
+    bytes: ANSWER_BYTES,
+  })
+}
+
+// ----------------------------------------------------------------------------------------------------------- going down
+
+/** The peer broke a rule: MQTT 5 tells it which [MQTT-4.13.1-1], then the connection is closed [MQTT-4.8.0-1 in 3.1.1]. */
+export function violation(
+  d: Draft,
+  at: number,
+  reasonCode: number,
+  clause: string,
+  message: string,
+  fatal = false,
+): void {
+  const { kind, protocolVersion, limits } = d.connection
+  if (kind !== 'connected' && kind !== 'connecting') return
+  if (protocolVersion === 5 && d.connection.opened && limits.maximumPacketSize >= 3) {
+    d.send({ type: 'disconnect', reasonCode, properties: undefined })
+  }
+  const phase = kind === 'connected' ? 'connected' : 'handshake'
+  const broken: Failure = {
+    ...failure(phase, 'protocol', 'PROTOCOL', !fatal, `${message} [${clause}].`),
+    reasonCode,
+    clause,
+  }
+  drop(d, at, broken, fatal ? 'fail' : 'retry', false)
+}
+
+export function failure(
+  phase: Failure['phase'],
+  source: Failure['source'],
+  code: string,
+  retryable: boolean,
+  message: string,
+): Failure {
+  return { phase, source, code, retryable, message }
+}
+
+/** We give this connection up, for `reason`; the transport is told to close. */
+export function drop(
+  d: Draft,
+  at: number,
+  reason: Failure,
+  verdict: 'retry' | 'now' | 'fail',
+  suspicious: boolean,
+): void {
+  down(d, at, reason, suspicious)
+  d.connection.kind = 'disconnected'
+  d.connection.verdict = verdict
+  d.connection.closeBy = at + CLOSE_MS
+  d.effects.push({ type: 'close', patient: false })
+}
+
+/** What the end of a connection means for requests and messages. */
+function down(d: Draft, at: number, reason: Failure, suspicious: boolean): void {
+  const { connection, reconnect } = d
+  connection.reason = reason
+  if (connection.kind === 'connected' || connection.kind === 'closing') {
+    outgoingLost(d, suspicious, reason)
+    incomingLost(d)
+  }
+  const stable = connection.connackAt >= 0 && at - connection.connackAt >= reconnect.policy.stableMs
+  if (stable) reconnect.attempt = -1
+  connection.birthsPending = false
+  connection.connack = null
+  d.flow.congested = false
+}
+
+export function lost(d: Draft, input: Extract<Input, { type: 'lost' }>): void {
+  const { connection, reconnect } = d
+  const { at } = input
+  if (!connection.engaged) return
+  connection.engaged = false
+  connection.opened = false
+  connection.closeBy = Infinity
+  let verdict = connection.verdict
+  if (verdict === null) {
+    const was = connection.kind
+    const mute = was === 'connecting' && !connection.heard && input.byPeer
+    if (mute && fallBack(d, at)) verdict = 'now'
+    else {
+      // MQTT 3 has no reason codes: a plain close is all that a server can say. (D6)
+      const suspicious = input.byPeer && connection.protocolVersion < 5
+      noteQuickClose(d, at, input.byPeer)
+      down(d, at, input.failure, suspicious)
+      verdict = 'retry'
+    }
+  }
+  connection.verdict = null
+  const reason = { ...(connection.reason ?? input.failure) }
+  if (verdict === 'end') return finished(d, connection.endsWith)
+  if (verdict === 'now') {
+    connection.kind = 'disconnected'
+    return dial(d, at, Math.min(connection.connectBy, at + d.config.connectTimeoutMs))
+  }
+  const judged = { ...reason, retryable: input.retryable ?? reason.retryable }
+  const allowed = input.retryable === true ? whenAllows(d) : mayRetry(reconnect, judged)
+  if (verdict === 'fail' || !allowed) return finished(d, connection.endsWith ?? judged)
+  const stable = reconnect.attempt < 0
+  const attempt = Math.max(0, reconnect.attempt)
+  connection.kind = 'disconnected'
+  connection.reason = judged
+  connection.retryAt = at + retryDelayMs(reconnect.policy, attempt, judged, stable, input.random)
+  reconnect.attempt = stable ? 0 : attempt + 1
+  const { reconnections } = d.counters
+  d.counters.reconnections = {
+    ...reconnections,
+    [judged.code]: (reconnections[judged.code] ?? 0) + 1,
+  }
+}
+
+function whenAllows(d: Draft): boolean {
+  return mayRetry(d.reconnect, failure('dial', 'connection', '', true, ''))
+}
+
+/** MQTT 3 cannot say "session taken over"; a server that closes again and again at once means it. (C33) */
+function noteQuickClose(d: Draft, at: number, byPeer: boolean): void {
+  const { connection, reconnect } = d
+  const quick =
+    byPeer &&
+    connection.protocolVersion < 5 &&
+    connection.kind === 'connected' &&
+    at - connection.connackAt < QUICK_CLOSE_MS
+  reconnect.quickCloses = quick ? reconnect.quickCloses + 1 : 0
+  if (reconnect.quickCloses !== QUICK_CLOSES) return
+  const message = `The server closed ${QUICK_CLOSES} connections in a row right after accepting them. Is another client using the client identifier "${d.session.clientId}"?`
+  d.effects.push({ type: 'warn', code: 'SESSION_TAKEN_OVER_SUSPECTED', message })
+}
+
+export function reconnect(d: Draft, policy: State['reconnect']['policy'] | null, at: number): void {
+  if (policy !== null) d.reconnect.policy = policy
+  const { connection } = d
+  if (connection.kind === 'connected') {
+    d.send({ type: 'disconnect', reasonCode: 0, properties: undefined })
+    const message = 'The user asked to reconnect.'
+    drop(d, at, failure('connected', 'usage', 'RECONNECT', true, message), 'now', false)
+    connection.connectBy = Infinity
+    const { reconnections } = d.counters
+    d.counters.reconnections = {
+      ...reconnections,
+      RECONNECT: (reconnections['RECONNECT'] ?? 0) + 1,
+    }
+  } else if (connection.kind === 'disconnected' && !connection.engaged) {
+    dial(d, at, at + d.config.connectTimeoutMs)
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------------------- ending
+
+/** E1 and `disconnect`: nothing more can happen, or nothing more may. */
+export function endWhenDone(d: Draft, at: number): void {
+  const { connection, session, outgoing } = d
+  if (connection.kind === 'closing' || connection.verdict === 'end') return
+  const settled = session.owed === 0 && waitingCount(session) === 0 && outgoing.unconfirmed === 0
+  if (connection.drainBy < Infinity && (settled || at >= connection.drainBy)) return close(d, at)
+  if (connection.kind !== 'connected' || connection.birthsPending || !settled) return
+  const { until } = d.config
+  if (until === 'closed' || !d.flow.requestsEnded || d.flow.bufferedPackets > 0) return
+  if (until === 'idle' && (session.subscriptionCount > 0 || session.adopted)) return
+  // What the consumer of `acks: 'manual'` has not acknowledged is its own business.
+  if (d.config.acks !== 'manual' && (d.pending.size > 0 || d.received.size > 0)) return
+  close(d, at)
+}
+
+/** Says goodbye and closes (E2); where there is nobody to say it to, ends at once. */
+export function close(d: Draft, at: number): void {
+  const { connection } = d
+  if (connection.verdict === 'end') return
+  if (connection.kind === 'connected') {
+    const forget = d.config.cleanStart && connection.limits.sessionExpiryInterval > 0
+    const properties =
+      connection.protocolVersion === 5 && forget ? { sessionExpiryInterval: 0 } : undefined
+    const { disconnectReason: reasonCode } = d.config
+    d.send({ type: 'disconnect', reasonCode, properties })
+    d.effects.push({ type: 'close', patient: true })
+    connection.closeBy = at + CLOSE_MS
+  } else if (connection.engaged) {
+    if (connection.verdict === null) d.effects.push({ type: 'destroy' })
+  } else {
+    return finished(d, connection.endsWith)
+  }
+  if (connection.kind === 'connected') incomingLost(d)
+  connection.kind = 'closing'
+  connection.verdict = 'end'
+}
+
+function finished(d: Draft, reason: Failure | null): void {
+  const { connection } = d
+  outgoingLost(d, false, reason ?? ENDED)
+  connection.kind = reason === null ? 'closed' : 'failed'
+  connection.reason = reason
+  connection.retryAt = Infinity
+  d.effects.push({ type: 'finished', failure: reason })
+}
+
+const ENDED = failure('connected', 'connection', 'CLOSED', false, 'The loop has ended.')
+
+export function ping(d: Draft): void {
+  d.connection.pings++
+  keepAlivePinged(d.keepAlive)
+  d.send({ type: 'pingreq' })
+}
