@@ -5,7 +5,7 @@ import { isControl, type Ledger } from './ledger.ts'
 import type { Control } from './packets.ts'
 import type { ProtocolVersion, RequestFacts } from './protocol/contract.ts'
 import { prepareControl } from './requests.ts'
-import type { Source } from './sources/source.ts'
+import { NOTHING, type Source } from './sources/source.ts'
 
 /** Requests taken before the process may do other things; beyond it bytes and timers would wait. */
 const REQUESTS_PER_TURN = 512
@@ -78,7 +78,7 @@ export class Intake {
     while (this.#allowance > 0) {
       if (this.#taken >= REQUESTS_PER_TURN) return this.#rest()
       const item = source.take()
-      if (item === undefined) break
+      if (item === NOTHING) break
       this.#taken++
       if (this.#accept(item, false)) this.#allowance--
     }
@@ -138,7 +138,7 @@ export class Intake {
     if (controls === null) return
     for (;;) {
       const item = controls.take()
-      if (item === undefined) break
+      if (item === NOTHING) break
       try {
         this.#listener.control(prepareControl(item).control)
       } catch (error) {

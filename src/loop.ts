@@ -13,6 +13,7 @@ import { Dialer } from './dial.ts'
 import {
   BugError,
   ConnectionError,
+  describe,
   ProtocolError,
   StorageError,
   UsageError,
@@ -58,6 +59,7 @@ import type {
 import { initialSession, initialState, step } from './protocol/engine.ts'
 import { lookup } from './protocol/packet-table.ts'
 import { deadline, intake, room } from './protocol/views.ts'
+import { hex } from './protocol/words.ts'
 import { prepareControl } from './requests.ts'
 import type { Session, SessionStore } from './session.ts'
 import type { Source } from './sources/source.ts'
@@ -76,6 +78,8 @@ const DRAIN_MS = 10_000
 
 type Result = IteratorResult<Incoming, undefined>
 
+/** Reason codes of PUBACK and PUBREC; MQTT 3 cannot refuse. */
+const ACK_CODES = [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
 const CLOSE_UNBEGUN: Input = { type: 'shutdown', at: 0, failure: null }
 
 export class Loop {
@@ -331,9 +335,11 @@ export class Loop {
     if (typeof packet !== 'object' || packet === null) {
       throw new UsageError('ack: a PUBLISH that this loop yielded is expected')
     }
-    if (!Number.isInteger(reasonCode) || reasonCode < 0 || reasonCode > 255) {
+    const allowed = this.#state.connection.protocolVersion === 5 ? ACK_CODES : [0]
+    if (!allowed.includes(reasonCode)) {
+      const codes = allowed.map(hex).join(', ')
       throw new UsageError(
-        `ack: a reason code from 0 to 255 is expected, ${String(reasonCode)} was given`,
+        `ack: a reason code of ${codes} is expected, ${describe(reasonCode)} was given`,
       )
     }
     const sequence = this.#inbox.sequenceOf(packet)

@@ -182,12 +182,8 @@ export function resolveOptions(
     throw wrong('session', options.session, 'a Session, a SessionStore or "adopt"')
   }
   const config = resolveConfig(options, restored)
-  if (config.protocolVersion < 5 && options.properties !== undefined) {
-    throw new UsageError(
-      'properties: only MQTT 5 has properties; leave them out or set protocolVersion: 5',
-    )
-  }
-  checkWill(options.will)
+  checkProperties('properties', options.properties, config.protocolVersion)
+  checkWill(options.will, config.protocolVersion)
   if (config.protocolVersion < 5 && password !== undefined && username === undefined) {
     throw new UsageError('password: MQTT 3 allows no password without a user name [MQTT-3.1.2-22]')
   }
@@ -202,7 +198,7 @@ export function resolveOptions(
     config.protocolVersion,
   )
   const policy = options.reconnect
-  const retryable = (typeof policy === 'object' ? policy.retryable : undefined) ?? null
+  const retryable = (isPlainObject(policy) ? policy.retryable : undefined) ?? null
   return { options, config, endpoint, username, password, session: restored, store, retryable }
 }
 
@@ -257,7 +253,7 @@ export function defaultPort(url: URL): number {
 
 /** A URL for messages: without its password. */
 export function redact(url: string): string {
-  return url.replace(/\/\/([^/@:]*):[^/@]*@/, '//$1:***@')
+  return url.replace(/\/\/([^/@:]*):.*@/, '//$1:***@')
 }
 
 function credentials(options: EventloopOptions, url: URL) {
@@ -268,12 +264,14 @@ function credentials(options: EventloopOptions, url: URL) {
       throw new UsageError('url: its user name or password has a "%" that is no escape; write %25')
     }
   }
-  const username = options.username ?? decode(url.username)
-  const password = options.password ?? decode(url.password)
+  const username = options.username === undefined ? decode(url.username) : options.username
+  const password = options.password === undefined ? decode(url.password) : options.password
   if (username !== undefined && typeof username !== 'string')
     throw wrong('username', username, 'a string')
   if (password !== undefined && typeof password !== 'string' && !(password instanceof Uint8Array)) {
-    throw new UsageError(`password: a string or bytes are expected, a ${typeof password} was given`)
+    // Not the value: it may be the secret itself in the wrong form.
+    const given = password === null ? 'null' : `a ${typeof password}`
+    throw new UsageError(`password: a string or bytes are expected, ${given} was given`)
   }
   for (const [name, value] of Object.entries({ username, password })) {
     if (typeof value !== 'string' && !(value instanceof Uint8Array)) continue
@@ -294,22 +292,60 @@ function isStore(value: unknown): value is SessionStore {
   )
 }
 
-function checkWill(will: WillOptions | undefined): void {
+const WILL_FIELDS: ReadonlySet<string> = new Set([
+  'topic',
+  'payload',
+  'qos',
+  'retain',
+  'properties',
+])
+
+function checkWill(will: WillOptions | undefined, protocolVersion: number): void {
   if (will === undefined) return
-  if (typeof will !== 'object' || will === null)
-    throw wrong('will', will, 'an object with topic and payload')
-  const problem =
-    typeof will.topic === 'string' ? topicNameProblem(will.topic) : 'a string is expected'
-  if (problem !== null)
-    throw new UsageError(`will.topic: ${problem}; ${describe(will.topic)} was given`)
-  const { payload, qos = 0, retain = false } = will
-  const bytes =
-    payload instanceof Uint8Array || typeof (payload as Base64 | undefined)?.base64 === 'string'
-  if (payload !== undefined && typeof payload !== 'string' && !bytes) {
-    throw wrong('will.payload', payload, 'a string, bytes or { base64 }')
-  }
+  if (!isPlainObject(will)) throw wrong('will', will, 'an object with topic and payload')
+  checkFields('will', will, WILL_FIELDS)
+  const { topic, payload = '', qos = 0, retain = false, properties } = will
+  const problem = typeof topic === 'string' ? topicNameProblem(topic) : 'is no string'
+  if (problem !== null) throw new UsageError(`will.topic ${problem}: ${describe(topic)}`)
+  if (!isPayload(payload)) throw wrong('will.payload', payload, 'a string, bytes or { base64 }')
   if (![0, 1, 2].includes(qos)) throw wrong('will.qos', qos, '0, 1 or 2')
   if (typeof retain !== 'boolean') throw wrong('will.retain', retain, 'true or false')
+  checkProperties('will.properties', properties, protocolVersion)
+}
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
+
+function isPayload(value: unknown): boolean {
+  if (typeof value === 'string' || value instanceof Uint8Array) return true
+  const base64 = isPlainObject(value) ? (value as Partial<Base64>).base64 : undefined
+  return typeof base64 === 'string' && BASE64.test(base64)
+}
+
+function checkProperties(name: string, given: unknown, protocolVersion: number): void {
+  if (given === undefined) return
+  if (!isPlainObject(given)) throw wrong(name, given, 'an object of properties')
+  if (protocolVersion === 5) return
+  throw new UsageError(
+    `${name}: only MQTT 5 has properties; leave them out or set protocolVersion: 5`,
+  )
+}
+
+function isPlainObject(value: unknown): value is object {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    !ArrayBuffer.isView(value)
+  )
+}
+
+function checkFields(name: string, given: object, allowed: ReadonlySet<string>): void {
+  for (const field of Object.keys(given)) {
+    if (allowed.has(field)) continue
+    throw new UsageError(
+      `${name}.${field} is not known: one of ${[...allowed].join(', ')} is expected`,
+    )
+  }
 }
 
 function resolveConfig(o: EventloopOptions, session: Session | null): Config {
@@ -318,7 +354,8 @@ function resolveConfig(o: EventloopOptions, session: Session | null): Config {
   const adopt = o.session === 'adopt'
   const cleanStart = resumes || adopt || kept ? false : flag('cleanStart', o.cleanStart, true)
   const receiveMaximum = whole('receiveMaximum', o.receiveMaximum, 1024, 1, 65_535)
-  const clientId = o.clientId ?? session?.clientId ?? `it-mqtt-${randomBytes(7).toString('hex')}`
+  const generated = `it-mqtt-${randomBytes(7).toString('hex')}`
+  const clientId = o.clientId === undefined ? (session?.clientId ?? generated) : o.clientId
   if (typeof clientId !== 'string') throw wrong('clientId', clientId, 'a string')
   if (Buffer.byteLength(clientId) > 65_535 || /\0|\p{Surrogate}/u.test(clientId)) {
     throw wrong('clientId', clientId, 'a string of at most 65,535 bytes of UTF-8 without U+0000')
@@ -327,7 +364,12 @@ function resolveConfig(o: EventloopOptions, session: Session | null): Config {
     throw wrong('clientId', clientId, `"${session.clientId}", whose session was given`)
   }
   const made = session?.protocolVersion || undefined
-  const protocolVersion = choice('protocolVersion', o.protocolVersion ?? made, 5, [5, 4, 3])
+  const protocolVersion = choice(
+    'protocolVersion',
+    o.protocolVersion === undefined ? made : o.protocolVersion,
+    5,
+    [5, 4, 3],
+  )
   const pinned =
     o.protocolVersion !== undefined ||
     made !== undefined ||
@@ -396,10 +438,19 @@ function resolveConfig(o: EventloopOptions, session: Session | null): Config {
 /** The largest that a fixed header can say, 256 MiB - 1, is the remaining length; the packet with its header is 5 bytes more. */
 const MAXIMUM_PACKET_SIZE = 268_435_455
 
+const RECONNECT_FIELDS: ReadonlySet<string> = new Set([
+  'when',
+  'minMs',
+  'maxMs',
+  'stableMs',
+  'retryable',
+])
+
 /** The policy of the option `reconnect`, or of the control of that name. */
 export function reconnectPolicy(given: EventloopOptions['reconnect']): ReconnectPolicy {
-  const r: ReconnectOptions = typeof given === 'object' && given !== null ? given : {}
-  const named = typeof given === 'object' && given !== null ? r.when : given
+  const r: ReconnectOptions = isPlainObject(given) ? given : {}
+  const named = isPlainObject(given) ? r.when : given
+  checkFields('reconnect', r, RECONNECT_FIELDS)
   if (r.retryable !== undefined && typeof r.retryable !== 'function') {
     throw wrong('reconnect.retryable', r.retryable, 'a function of a failure')
   }

@@ -67,7 +67,7 @@ export class Source {
     return this.#error
   }
 
-  /** The next item, or undefined: there is none now, and `ready` will tell. Items are judged by whoever takes them. */
+  /** The next item, or NOTHING: there is none now, and `ready` will tell. Items are judged by whoever takes them. */
   take(): unknown {
     for (;;) {
       const batch = this.#batch
@@ -75,10 +75,9 @@ export class Source {
         if (this.#batchAt < batch.length) return batch[this.#batchAt++]
         this.#batch = null
       }
-      if (this.#ended || this.#asking) return undefined
+      if (this.#ended || this.#asking) return NOTHING
       const item = this.#ask()
-      if (item === NOTHING) continue
-      return item
+      if (item !== AGAIN) return item
     }
   }
 
@@ -90,32 +89,32 @@ export class Source {
     } catch (thrown) {
       this.#ended = true
       this.#error = { thrown }
-      return undefined
+      return NOTHING
     }
     if (typeof (step as Promise<Step>).then === 'function') {
       this.#asking = true
       ;(step as Promise<Step>).then(this.#answered, this.#failed)
-      return undefined
+      return NOTHING
     }
     return this.#accept(step as Step)
   }
 
-  /** A single item, or NOTHING where there is none or it became the batch. */
+  /** A single item, or AGAIN where there is none or it became the batch. */
   #accept(step: Step): unknown {
     if (step.done) {
       this.#ended = true
-      return NOTHING
+      return AGAIN
     }
     if (!Array.isArray(step.value)) return step.value
     this.#batch = step.value
     this.#batchAt = 0
-    return NOTHING
+    return AGAIN
   }
 
   #arrived(step: Step): void {
     this.#asking = false
     const item = this.#accept(step)
-    if (item !== NOTHING) {
+    if (item !== AGAIN) {
       this.#batch = [item]
       this.#batchAt = 0
     }
@@ -154,7 +153,9 @@ export class Source {
   }
 }
 
-const NOTHING = Symbol('nothing')
+/** Whatever a stream gives may be an item, `undefined` too; this is none. */
+export const NOTHING = Symbol('nothing')
+const AGAIN = Symbol('again')
 
 function iteratorOf(stream: object): Iterator<unknown> | AsyncIterator<unknown> {
   const { [Symbol.asyncIterator]: asynchronous, [Symbol.iterator]: synchronous } =

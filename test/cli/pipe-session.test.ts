@@ -92,24 +92,16 @@ describe('[CLI] pipe --session', { timeout: 20_000 }, () => {
   })
 
   test('[CLI] pipe: SIGKILL loses no line', async () => {
-    const { file, session, flags, position } = await setUp(100_000)
-    const peer = await broker()
-    const first = start(['pipe', file, ...flags, '--url', peer.url])
-    await until(async () => {
-      const saved = await readFile(session, 'utf8').catch(() => '')
-      return saved !== '' && (await position())?.offset > 0
-    })
+    const { file, flags, position } = await setUp(5_000)
+    const some = await scripted(only((payload) => Number(payload) < 700))
+    const first = start(['pipe', file, ...flags, '--url', some.url])
+    // The session is kept every second; line 701 is the first that is never acknowledged.
+    await until(async () => (await position().catch(() => null))?.unsettled[0]?.[1] === 701)
     first.process.kill('SIGKILL')
     await first.ended
-    const before = new Set(payloads(peer)).size
-    const { offset } = (await position()) as { offset: number }
-    expect(offset).toBeGreaterThan(0)
-    const again = payloads(peer).length
-    const second = await cli(['pipe', file, ...flags, '--url', peer.url])
-    expect(second.status).toBe(0)
-    expect([...new Set(payloads(peer))]).toEqual(lines(100_000))
-    expect(before).toBeGreaterThan(0)
-    expect(payloads(peer).length - again).toBeLessThan(100_000)
+    const server = await scripted(acknowledge)
+    expect((await cli(['pipe', file, ...flags, '--url', server.url])).status).toBe(0)
+    expect(sent(server.packets)).toEqual(lines(5_000).slice(700))
   })
 
   test('[CLI] pipe: a file that was piped to its end begins anew', async () => {
@@ -186,9 +178,6 @@ describe('[CLI] pipe --session', { timeout: 20_000 }, () => {
     expect(ended.stderr).toMatch(
       /^it-mqtt: [^\n]+ 4 requests delivered in [^\n]+, 6 not delivered\n$/,
     )
-    const peer = await broker()
-    const flagsOfFour = [...flags, '--mqtt', '5', '--url', peer.url]
-    expect((await cli(['pipe', file, ...flagsOfFour])).status).toBe(1)
     const later = await scripted(acknowledge)
     expect((await cli(['pipe', file, ...flags, '--url', later.url])).status).toBe(0)
     expect(sent(later.packets)).toEqual(['4', '5', '6', '7', '8', '9'])

@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { acknowledge, scripted } from './scripted.ts'
 import { broker, cli, run, scratch, start, type TestBroker, until } from './support.ts'
@@ -8,8 +7,6 @@ import { broker, cli, run, scratch, start, type TestBroker, until } from './supp
 const lines = (count: number) => Array.from({ length: count }, (_, i) => String(i))
 const text = (items: readonly string[]) => items.map((item) => `${item}\n`).join('')
 const payloads = ({ messages }: TestBroker) => messages.map(({ payload }) => payload.toString())
-const sent = (packets: readonly Packet[]) =>
-  packets.flatMap((packet) => (packet.cmd === 'publish' ? [String(packet.payload)] : []))
 
 async function fileOf(content: string | Buffer, name = 'requests.ndjson'): Promise<string> {
   const path = join(await scratch(), name)
@@ -110,21 +107,25 @@ describe('[CLI] pipe', { timeout: 20_000 }, () => {
     expect(peer.messages.map(({ topic }) => topic)).toEqual(['a', 'a', 'c'])
   })
 
-  test.each([
-    ['nope', 'not valid JSON'],
-    ['[]', 'an object with cmd'],
-    ['{"topic":"a"}', 'cmd'],
-    ['{"cmd":"publish","topic":"a/#"}', 'wildcard'],
-    ['{"cmd":"publish","topic":"a","messageId":7}', 'messageId'],
-    ['{"cmd":"publish","topic":"\xff"}', 'UTF-8'],
-  ])('[CLI] pipe: %j is no request', async (line, part) => {
-    const server = await scripted(acknowledge)
-    const file = await fileOf(Buffer.from(`${line}\n`, 'latin1'))
-    const ended = await cli(['pipe', file, '--url', server.url])
-    expect(ended.status).toBe(1)
-    expect(ended.stderr).toMatch(/requests\.ndjson:1: no request: /)
-    expect(ended.stderr).toContain(part)
-    expect(server.count('publish')).toBe(0)
+  test('[CLI] pipe is no request', async () => {
+    const cases: readonly [given: string, part: string][] = [
+      ['nope', 'not valid JSON'],
+      ['[]', 'an object with cmd'],
+      ['{"topic":"a"}', 'cmd'],
+      ['{"cmd":"publish","topic":"a/#"}', 'wildcard'],
+      ['{"cmd":"publish","topic":"a","messageId":7}', 'messageId'],
+      ['{"cmd":"publish","topic":"\xff"}', 'UTF-8'],
+    ]
+    const check = async ([line, part]: (typeof cases)[number]) => {
+      const server = await scripted(acknowledge)
+      const file = await fileOf(Buffer.from(`${line}\n`, 'latin1'))
+      const ended = await cli(['pipe', file, '--url', server.url])
+      expect(ended.status).toBe(1)
+      expect(ended.stderr).toMatch(/requests\.ndjson:1: no request: /)
+      expect(ended.stderr).toContain(part)
+      expect(server.count('publish')).toBe(0)
+    }
+    await Promise.all(cases.map(check))
   })
 
   test('[CLI] pipe: what the broker refuses is told with its line, the others are delivered', async () => {
@@ -145,16 +146,20 @@ describe('[CLI] pipe', { timeout: 20_000 }, () => {
     expect(refused.error.code).toEqual(expect.any(String))
   })
 
-  test.each([
-    [['pipe', 'no-such-file'], 'no-such-file'],
-    [['pipe', 'src'], 'directory'],
-    [['pipe', '-', '--topic', 'a/#'], 'wildcard'],
-    [['pipe', '-', '--on-invalid', 'cry'], '--on-invalid'],
-  ])('[CLI] pipe: a wrong command line is one line and status 2: %j', async (args, part) => {
-    const ended = await cli([...args, '--url', 'mqtt://127.0.0.1:1'])
-    expect(ended).toMatchObject({ status: 2, stdout: '' })
-    expect(ended.stderr).toMatch(/^it-mqtt: [^\n]+\n$/)
-    expect(ended.stderr).toContain(part)
+  test('[CLI] pipe: a wrong command line is one line and status 2', async () => {
+    const cases: readonly [given: string[], part: string][] = [
+      [['pipe', 'no-such-file'], 'no-such-file'],
+      [['pipe', 'src'], 'directory'],
+      [['pipe', '-', '--topic', 'a/#'], 'wildcard'],
+      [['pipe', '-', '--on-invalid', 'cry'], '--on-invalid'],
+    ]
+    const check = async ([args, part]: (typeof cases)[number]) => {
+      const ended = await cli([...args, '--url', 'mqtt://127.0.0.1:1'])
+      expect(ended).toMatchObject({ status: 2, stdout: '' })
+      expect(ended.stderr).toMatch(/^it-mqtt: [^\n]+\n$/)
+      expect(ended.stderr).toContain(part)
+    }
+    await Promise.all(cases.map(check))
   })
 
   test('[CLI] pipe: an unreachable broker is one line and status 1', async () => {
