@@ -29,8 +29,9 @@ export class Intake {
   #requests: Source | null = null
   #controls: Source | null = null
   #facts: RequestFacts[] = []
-  /** How many QoS > 0 publishes may still be taken before the next step. */
+  /** How many QoS > 0 publishes may still be taken before the next step; with `#counting`, how many requests of any kind. */
   #allowance = 0
+  #counting = false
   #taken = 0
   #resting = false
   #told = false
@@ -67,8 +68,9 @@ export class Intake {
   }
 
   /** What the reducers allow after a step. */
-  allow(publishes: number): void {
+  allow(publishes: number, counting: boolean): void {
     this.#allowance = publishes
+    this.#counting = counting
   }
 
   gather(): void {
@@ -124,7 +126,7 @@ export class Intake {
     this.#facts.push(taken)
     // A large request counts for many: what is taken at once must fit into memory at once.
     this.#taken += taken.bytes >>> BYTES_PER_COUNT_LOG2
-    return taken.kind === 'publish' && taken.qos > 0
+    return this.#counting || (taken.kind === 'publish' && taken.qos > 0)
   }
 
   drainFacts(): RequestFacts[] {

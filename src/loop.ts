@@ -151,7 +151,10 @@ export class Loop {
       this.#now(),
       this.#wallOffsetMs,
     )
-    this.#state = initialState(this.#state.config, restored)
+    const { counters, ...state } = initialState(this.#state.config, restored)
+    // Taken in an earlier life: what is held counts on both sides of taken = settled + held.
+    const taken = restored.owed + restored.waiting.length
+    this.#state = { ...state, counters: { ...counters, taken } }
   }
 
   [Symbol.asyncIterator](): this {
@@ -337,7 +340,8 @@ export class Loop {
     }
     const allowed = this.#state.connection.protocolVersion === 5 ? ACK_CODES : [0]
     if (!allowed.includes(reasonCode)) {
-      const codes = allowed.map(hex).join(', ')
+      const where = allowed.length === 1 ? ' (only MQTT 5 can refuse a message)' : ''
+      const codes = allowed.map(hex).join(', ') + where
       throw new UsageError(
         `ack: a reason code of ${codes} is expected, ${describe(reasonCode)} was given`,
       )
@@ -524,7 +528,7 @@ export class Loop {
         this.#link?.outbox.flush()
         this.#noteCongestion()
         this.#ledger.tell()
-        this.#intake.allow(intake(this.#state))
+        this.#intake.allow(intake(this.#state), this.#state.flow.perSecond > 0)
         this.#decode(room(this.#state))
         this.#intake.takeControls()
         if (intake(this.#state) > 0) this.#intake.gather()

@@ -296,8 +296,10 @@ function settle(
   d.effects.push({ type: 'settle', handle, failure, packet, outcome: true, release })
 }
 
-/** The kernel took `count` QoS 0 publishes. */
-export function confirmed(d: Draft, count: number): void {
+/** The kernel took QoS 0 publishes. */
+export function confirmed(d: Draft, taken: number): void {
+  // A write may end after the connection was given up, and its publishes with it.
+  const count = Math.min(taken, d.outgoing.unconfirmed)
   if (count === 0) return
   d.outgoing.unconfirmed -= count
   d.counters.settled += count

@@ -13,11 +13,14 @@ class MemoryEnd extends Duplex {
     resume?.()
   }
 
+  /** As over a wire, the other end hears of it only after the writer has gone on. */
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
-    const { peer } = this
-    if (peer === undefined || peer.destroyed) return done(new Error('the other end is gone'))
-    if (peer.push(chunk)) done()
-    else peer.#resume = done
+    process.nextTick(() => {
+      const { peer } = this
+      if (peer === undefined || peer.destroyed) done(new Error('the other end is gone'))
+      else if (peer.push(chunk)) done()
+      else peer.#resume = done
+    })
   }
 
   override _final(done: () => void): void {

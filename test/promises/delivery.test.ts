@@ -6,6 +6,7 @@
  * script says so, judged by what it saw on the wire; tables and single cases where one rule is the point.
  */
 import fc from 'fast-check'
+import { pushable } from 'it-pushable'
 import mqtt from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import {
@@ -31,6 +32,7 @@ import { type Settled, startLoop } from '../support/loop.ts'
 import { ScriptedServer, type Sent, type ServerConnection } from '../support/server.ts'
 
 const DAY_MS = 86_400_000
+const q0 = (payload: string) => publish('t', payload)
 const q1 = (payload: string) => publish('t', payload, { qos: 1 })
 const q2 = (payload: string) => publish('t', payload, { qos: 2 })
 
@@ -57,22 +59,11 @@ function afterConnect(connection: ServerConnection): string[] {
   return connection.packets.filter(({ cmd }) => cmd !== 'connect').map(told)
 }
 
-const PUBLISHED = { publish: true, pubrel: true } as const
-
-function isDelivery(packet: Sent): boolean {
-  return packet.cmd in PUBLISHED
-}
-
-/** `packet` answered with a negative acknowledgement. */
+/** A PUBLISH or PUBREL answered with a negative acknowledgement. */
 function refuse(connection: ServerConnection, packet: Sent, reasonCode: number): void {
-  const cmd = packet.cmd === 'pubrel' ? 'pubcomp' : packet.cmd === 'publish' ? 'ack' : 'ack'
-  const answer =
-    cmd === 'pubcomp'
-      ? 'pubcomp'
-      : packet.cmd === 'publish' && packet.qos === 1
-        ? 'puback'
-        : 'pubrec'
-  connection.send({ cmd: answer, messageId: packet.messageId!, reasonCode })
+  const published = packet.cmd === 'publish' && packet.qos === 1 ? 'puback' : 'pubrec'
+  const cmd = packet.cmd === 'pubrel' ? 'pubcomp' : published
+  connection.send({ cmd, messageId: packet.messageId!, reasonCode })
 }
 
 // ------------------------------------------------------------------------------------------------- a broker that breaks
@@ -413,7 +404,7 @@ describe('[D3] order and DUP', () => {
     const second = await reconnect(s, true)
     await started.done
     expect(afterConnect(second)).toEqual([
-      ...['DUP PUBLISH 1 one', 'DUP PUBLISH 2 two', 'PUBREL 2', 'PUBLISH 3 three', 'DISCONNECT'],
+      ...['DUP PUBLISH 1 one', 'DUP PUBLISH 2 two', 'PUBLISH 3 three', 'PUBREL 2', 'DISCONNECT'],
     ])
   })
 
@@ -852,20 +843,15 @@ describe('[D2] one outcome or held', () => {
 
   test('[C23] what waits for its turn is in the session, QoS 0 too, and goes out in the next life', async () => {
     const s = stage()
-    const stream = [publish('t', '1'), publish('t', '2'), q1('3')].values()
-    const first = startLoop({ ...STILL, until: 'closed' }, stream, undefined, s)
+    const first = startLoop({ ...STILL, until: 'closed' }, ['1', '2'].map(q0), undefined, s)
     first.loop.throttle(0.001)
     await s.clock.settle()
     expect(first.outcomes).toHaveLength(1)
     first.loop.shutdown()
     await first.done
-    expect(first.loop.session.held.map((one) => one.cmd === 'publish' && one.payload)).toEqual([
-      '2',
-    ])
-    const text = encodeSession(first.loop.session)
-    const second = startLoop({ ...STILL, session: decodeSession(text) }, stream, undefined, {
-      server: s.server,
-    })
+    expect(first.loop.session.held).toMatchObject([{ payload: '2' }])
+    const session = decodeSession(encodeSession(first.loop.session))
+    const second = startLoop({ ...STILL, session }, [q1('3')], undefined, { server: s.server })
     await second.done
     expect(afterConnect(s.server.current)).toEqual(['PUBLISH 2', 'PUBLISH 1 3', 'DISCONNECT'])
     expect(second.outcomes).toHaveLength(2)
@@ -924,20 +910,22 @@ describe('[D2] one outcome or held', () => {
 
   test('callbacks may push, control and abort', async () => {
     const s = stage()
-    const stream: Request[] = [q1('1')]
-    const options: EventloopOptions = {
-      ...STILL,
-      onSettled: (_, outcome) => {
-        expect(outcome.ok).toBe(true)
-        if (stream.length < 3) stream.push(q1(`${stream.length + 1}`))
-        else started.loop.shutdown()
-      },
+    const requests = pushable<Request>({ objectMode: true })
+    const abort = new AbortController()
+    const reason = new Error('enough')
+    const onSettled = () => {
+      const { settled } = started.loop.state.counters
+      if (settled === 1) started.loop.reconnect()
+      if (settled < 4) requests.push(q1(`${settled + 1}`))
+      else abort.abort(reason)
     }
-    const started = startLoop({ ...options, until: 'closed' }, stream, undefined, s)
-    await s.clock.advance(2000)
-    expect(started.ended).toBe(true)
-    expect(s.server.current.of('publish').length).toBeGreaterThanOrEqual(1)
-    expect(started.error).toBeUndefined()
+    requests.push(q1('1'))
+    const options = { ...STILL, signal: abort.signal, onSettled }
+    const started = startLoop(options, requests, undefined, s)
+    await s.clock.advance(60_000)
+    expect(started.error).toBe(reason)
+    expect(s.server.connections).toHaveLength(2)
+    expect(timesSent(s.server, '4')).toBe(1)
   })
 })
 
@@ -1056,6 +1044,8 @@ describe('[D6] [C28] a poison message', () => {
       expect(started.ended).toBe(true)
       expect(started.outcomes).toHaveLength(requests.length)
       for (const { request, outcome } of started.outcomes) {
+        // At most once: the first close may take it along.
+        if (request === requests[5]) continue
         if (request !== requests[2]) expect(outcome.ok).toBe(true)
         else {
           expect(outcome).toMatchObject({ ok: false, error: { code: 'QUARANTINED' } })

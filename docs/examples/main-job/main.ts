@@ -95,12 +95,19 @@ async function* readings(
 }
 
 /** Publishes them all; the loop connects again by itself whenever the link is cut. */
-async function send(loop: Eventloop, relay: Relay, cutsAt: number[], tally: Tally): Promise<void> {
+async function send(
+  loop: Eventloop,
+  relay: Relay,
+  cutsAt: readonly number[],
+  tally: Tally,
+): Promise<void> {
+  let cuts = 0
   for await (const packet of loop) {
     if (packet.cmd === 'connack') tally.connections++
     if (packet.cmd === 'puback') tally.acknowledged++
-    if (tally.acknowledged < (cutsAt[0] ?? Infinity)) continue
-    cutsAt.shift()
+    // Acknowledgements of a connection that was cut may still come: each cut is for a connection of its own.
+    if (tally.connections === cuts || tally.acknowledged < (cutsAt[cuts] ?? Infinity)) continue
+    cuts++
     relay.cut()
   }
 }
@@ -141,6 +148,7 @@ function byWayOf(relay: Relay, url: URL): EventloopOptions {
       ...(isIP(host) ? {} : { servername: host }),
       checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
     },
+    maxInflight: 200,
     // A link that is cut every few hundred ms is worth a quick second try.
     reconnect: { minMs: 50, maxMs: 500 },
   }
