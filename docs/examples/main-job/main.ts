@@ -33,6 +33,8 @@ const PORTS: Readonly<Record<string, number>> = { 'mqtts:': 8883, 'tls:': 8883 }
 /** Once all is acknowledged: a receiver that gets nothing for so many ms has got all that it will. */
 const QUIET_MS = 10_000
 
+const CUT_AFTER_MS = 3
+
 interface Reading {
   /** From 0: tells repeats from losses, and shows the order. */
   readonly number: number
@@ -108,7 +110,8 @@ async function send(
     // Acknowledgements of a connection that was cut may still come: each cut is for a connection of its own.
     if (tally.connections === cuts || tally.acknowledged < (cutsAt[cuts] ?? Infinity)) continue
     cuts++
-    relay.cut()
+    // A moment later the window is full again, and much is on its way in both directions.
+    setTimeout(() => relay.cut(), CUT_AFTER_MS)
   }
 }
 
