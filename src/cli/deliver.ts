@@ -3,9 +3,14 @@
  *
  * Messages that a durable session brings stay unacknowledged: they are for whoever subscribes.
  */
-import { type Eventloop, eventloop } from '../eventloop.ts'
-import type { EventloopOptions } from '../options.ts'
-import type { Outcome, Request, SentRequest } from '../packets.ts'
+import {
+  type Eventloop,
+  type EventloopOptions,
+  eventloop,
+  type Outcome,
+  type Request,
+  type SentRequest,
+} from '../index.ts'
 import { Interrupt } from './interrupt.ts'
 import type { Position, SessionFile } from './session-file.ts'
 

@@ -2,7 +2,7 @@
  * What went wrong, as one line and a status: 1 where the world is at fault, 2 where the command line is.
  */
 import { CommanderError } from 'commander'
-import { MqttError, UsageError } from '../errors.ts'
+import { MqttError, ProtocolError, UsageError } from '../index.ts'
 
 export const FAILED = 1
 export const MISUSED = 2
@@ -21,10 +21,18 @@ export function say(text: string): void {
 
 /** One line for what belongs to the world; a stack only for what must be a defect. */
 export function messageOf(error: unknown): string {
+  if (isUnknownSession(error)) {
+    return 'the broker holds a session of this client id that the session file does not know; use another --client-id'
+  }
   if (error instanceof MqttError) return oneLine(error.message)
   if (!(error instanceof Error)) return oneLine(String(error))
   const known = typeof (error as NodeJS.ErrnoException).code === 'string'
   return known ? oneLine(error.message) : (error.stack ?? error.message)
+}
+
+/** Its own message speaks of options that are not on the command line. */
+function isUnknownSession(error: unknown): boolean {
+  return error instanceof ProtocolError && error.clause === 'MQTT-3.2.2-4' && !error.retryable
 }
 
 export function oneLine(text: string): string {

@@ -3,10 +3,13 @@
  */
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { UsageError } from '../errors.ts'
-import type { EventloopOptions, WillOptions } from '../options.ts'
-import type { QoS } from '../packets.ts'
-import type { Session } from '../session.ts'
+import {
+  type EventloopOptions,
+  type QoS,
+  type Session,
+  UsageError,
+  type WillOptions,
+} from '../index.ts'
 
 export interface ConnectionFlags {
   readonly url: string
@@ -32,7 +35,7 @@ export interface ConnectionFlags {
 export function addConnectionFlags(command: Command): Command {
   const url = new Option(
     '-u, --url <url>',
-    'mqtt, mqtts, tcp, tls or unix; may carry user:password',
+    'mqtt, mqtts, tcp, tls or unix; may carry user:password, and may be the first argument',
   )
   const reconnect = new Option('--reconnect <when>', 'what a lost or refused connection leads to')
   return command

@@ -2,8 +2,13 @@
  * Lines as a stream of requests that knows which of them have no outcome, and so where a later run has to go on.
  */
 import { createHash } from 'node:crypto'
-import { UsageError } from '../errors.ts'
-import type { PublishRequest, QoS, Request, SentRequest } from '../packets.ts'
+import {
+  type PublishRequest,
+  type QoS,
+  type Request,
+  type SentRequest,
+  UsageError,
+} from '../index.ts'
 import { prepare } from '../requests.ts'
 import { type Line, linesOf } from './lines.ts'
 import type { Position } from './session-file.ts'

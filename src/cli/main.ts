@@ -31,10 +31,17 @@ addPipe(program)
 
 guardOutput()
 try {
-  await program.parseAsync()
+  await program.parseAsync(withUrlFlag(process.argv))
 } catch (error) {
   process.exitCode = tellFailure(error)
 }
 // An end that was asked for does not wait for a reader that has stalled, or for standard input.
 process.stdin.destroy()
 if (process.stdout.writableLength > 0) process.exit()
+
+/** `it-mqtt pub mqtt://host …` is `it-mqtt pub --url mqtt://host …`. */
+function withUrlFlag(argv: readonly string[]): string[] {
+  const [node = '', script = '', command = '', first = '', ...rest] = argv
+  if (!/^(mqtts?|tcp|tls|unix|wss?):/.test(first)) return [...argv]
+  return [node, script, command, '--url', first, ...rest]
+}

@@ -2,8 +2,7 @@
  * Messages as text: NDJSON in the shape of a request, so that `sub` can be piped into `pipe`; or by a format.
  */
 import { isUtf8 } from 'node:buffer'
-import { UsageError } from '../errors.ts'
-import type { Base64, IncomingPublish } from '../packets.ts'
+import { type Base64, type IncomingPublish, UsageError } from '../index.ts'
 
 /** A string where the bytes are UTF-8, base64 otherwise: what a request takes. */
 export function textOf(bytes: Uint8Array): string | Base64 {

@@ -3,9 +3,8 @@
  */
 import { buffer } from 'node:stream/consumers'
 import type { Command } from 'commander'
-import { UsageError } from '../errors.ts'
-import type { Outcome } from '../packets.ts'
-import { prepare, publish } from '../requests.ts'
+import { type Outcome, publish, UsageError } from '../index.ts'
+import { prepare } from '../requests.ts'
 import { deliver } from './deliver.ts'
 import { counted, FAILED, messageOf, say, tellFailure } from './fail.ts'
 import {

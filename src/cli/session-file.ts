@@ -7,8 +7,7 @@
  */
 import { open, readFile, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { StorageError, UsageError } from '../errors.ts'
-import { decodeSession, encodeSession, type Session } from '../session.ts'
+import { decodeSession, encodeSession, type Session, StorageError, UsageError } from '../index.ts'
 
 /** How far a file was read. */
 export interface Position {

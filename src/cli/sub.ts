@@ -2,9 +2,8 @@
  * `it-mqtt sub`: messages to standard output; one is acknowledged once it is written.
  */
 import { type Command, InvalidArgumentError } from 'commander'
-import { type Eventloop, eventloop } from '../eventloop.ts'
-import type { IncomingPublish } from '../packets.ts'
-import { prepare, subscribe } from '../requests.ts'
+import { type Eventloop, eventloop, type IncomingPublish, subscribe } from '../index.ts'
+import { prepare } from '../requests.ts'
 import { FAILED, messageOf, say, tellFailure } from './fail.ts'
 import {
   addConnectionFlags,

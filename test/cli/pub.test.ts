@@ -51,6 +51,12 @@ describe('[CLI] pub', { timeout: 20_000 }, () => {
     expect(new Set(seen)).toEqual(new Set(['me p@ss']))
   })
 
+  test('[CLI] pub: the URL may be the first argument', async () => {
+    const { url, messages } = await broker()
+    expect(await cli(['pub', url, 'a', 'b', '--qos', '1'])).toMatchObject({ status: 0, stderr: '' })
+    expect(messages[0]).toMatchObject({ topic: 'a', payload: Buffer.from('b') })
+  })
+
   test('[CLI] pub: options reach CONNECT', async () => {
     const server = await scripted(acknowledge)
     const flags = ['--client-id', 'edge-7', '--keep-alive', '7', '--mqtt', '5']
@@ -171,6 +177,16 @@ describe('[CLI] sessions of pub', { timeout: 20_000 }, () => {
     const ended = await cli(['pub', 'a', 'x', '--qos', '1', '--url', server.url, '--session', path])
     expect(ended).toMatchObject({ status: 0, stderr: '' })
     expect(server.packets.map(({ cmd }) => cmd)).toEqual(['connect', 'publish', 'disconnect'])
+  })
+
+  test('[CLI] pub: a session at the broker that nobody here knows is one line and status 1', async () => {
+    const server = await scripted(acknowledge, true)
+    const path = join(await scratch(), 'session.json')
+    const flags = ['--client-id', 'me', '--session', path]
+    const ended = await cli(['pub', 'a', '--url', server.url, ...flags])
+    expect(ended.status).toBe(1)
+    expectOneLine(ended.stderr, '--client-id')
+    expect(server.count('publish')).toBe(0)
   })
 
   test('[CLI] a file that is no session file is one line and status 2', async () => {

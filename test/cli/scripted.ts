@@ -20,6 +20,7 @@ export interface ScriptedBroker {
 
 export async function scripted(
   onPacket: (packet: Packet, peer: Peer) => void = () => {},
+  sessionPresent = false,
 ): Promise<ScriptedBroker> {
   const packets: Packet[] = []
   const { port } = await listen((socket) => {
@@ -33,7 +34,7 @@ export async function scripted(
       packets.push(packet)
       if (packet.cmd === 'connect') {
         peer = { connect: packet, send, socket }
-        send({ cmd: 'connack', reasonCode: 0, sessionPresent: false })
+        send({ cmd: 'connack', reasonCode: 0, sessionPresent })
       }
       if (packet.cmd === 'disconnect') socket.end()
       if (peer !== undefined) onPacket(packet, peer)

@@ -91,6 +91,19 @@ export class VirtualClock implements Platform {
     await this.settle()
   }
 
+  /** Calls `callback` every `ms`, the first time after `ms`; returns what stops it. Counts as a pending timer. */
+  every(ms: number, callback: () => void): () => void {
+    let timer: unknown
+    const arm = () => {
+      timer = this.setTimer(() => {
+        arm()
+        callback()
+      }, ms)
+    }
+    arm()
+    return () => this.clearTimer(timer)
+  }
+
   /** A suspended machine wakes: time has passed and no timer fired meanwhile; all that are overdue fire now. */
   async jump(ms: number): Promise<void> {
     await this.settle()

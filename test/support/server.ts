@@ -267,9 +267,9 @@ export class ServerConnection {
     this.#end.resume()
   }
 
-  /** While stalled: reads one chunk of what has backed up, so that it moves a little. False: nothing was there. */
-  sip(): boolean {
-    return this.#end.read(Math.min(1024, this.#end.readableLength || 1024)) !== null
+  /** While stalled: reads that many bytes of what has backed up, so that it moves a little. False: nothing was there. */
+  sip(bytes = 1024): boolean {
+    return this.#end.read(Math.min(bytes, this.#end.readableLength || bytes)) !== null
   }
 
   #received(packet: Packet): void {

@@ -1,0 +1,86 @@
+/** What a strict program in TypeScript relies on; compiled, not run. */
+import {
+  ConnectionError,
+  type Control,
+  connect,
+  decodeSession,
+  type Eventloop,
+  type EventloopOptions,
+  encodeSession,
+  eventloop,
+  type Incoming,
+  type IncomingPublish,
+  MqttError,
+  type Outcome,
+  publish,
+  RefusedError,
+  type Request,
+  run,
+  type Session,
+  subscribe,
+  UsageError,
+  unsubscribe,
+} from 'it-mqtt'
+
+const options: EventloopOptions = {
+  url: new URL('mqtts://user:password@localhost'),
+  protocolVersion: 5,
+  reconnect: { when: 'always', minMs: 50, retryable: ({ code }) => code !== 'ENOTFOUND' },
+  will: { topic: 'gone', payload: 'bye', qos: 1 },
+  acks: 'manual',
+  tls: { rejectUnauthorized: true },
+  onSettled: (request: Request, outcome: Outcome) => {
+    if (!outcome.ok) console.error(request.cmd, outcome.error)
+  },
+}
+
+async function* requests(): AsyncGenerator<Request | readonly Request[]> {
+  yield subscribe([{ topic: 'a/#', qos: 1, nl: true }, 'b'], { qos: 2 })
+  yield [publish('a/b', new Uint8Array(3), { qos: 1, key: 7 }), unsubscribe('b')]
+  yield { cmd: 'publish', topic: 'c', payload: { base64: 'AP8=' } }
+  yield { cmd: 'throttle', perSecond: 10 }
+}
+
+const controls: Control[] = [{ cmd: 'ping' }]
+
+export async function consume(): Promise<Session> {
+  const loop: Eventloop = eventloop(options, requests(), controls)
+  for await (const packet of loop) handle(loop, packet)
+  const session: Session = decodeSession(encodeSession(loop.session))
+  const { settled, failed, unsettled } = await run({ ...options, session }, [publish('a')], {
+    timeout: 1000,
+  })
+  const counts: number[] = [settled, failed.length, unsettled.length]
+  console.log(counts, loop.state.connection.kind)
+  return session
+}
+
+function handle(loop: Eventloop, packet: Incoming): void {
+  if (packet.cmd === 'publish') {
+    const message: IncomingPublish = packet
+    const text: string = message.payload.toString('utf8')
+    const answer: 'queued' | 'stale' = loop.ack(message)
+    console.log(text, answer)
+  }
+  if (packet.cmd === 'puback') {
+    const { request } = packet
+    if (request.cmd === 'publish') console.log(request.topic)
+  }
+  if (packet.cmd === 'suback') console.log(packet.granted.map((code: number) => code >= 0x80))
+}
+
+export async function first(): Promise<void> {
+  try {
+    const connected = await connect('mqtt://localhost')
+    for await (const packet of eventloop(connected)) console.log(packet.cmd)
+  } catch (error) {
+    if (error instanceof UsageError || error instanceof ConnectionError) throw error
+    if (error instanceof RefusedError) console.log(error.reasonCode)
+    if (error instanceof MqttError) console.log(error.code, error.retryable)
+  }
+}
+
+// @ts-expect-error A QoS is 0, 1 or 2.
+publish('a', 'b', { qos: 3 })
+// @ts-expect-error Options are known by name.
+eventloop({ url: 'mqtt://localhost', clientID: 'x' })

@@ -1,0 +1,119 @@
+/**
+ * The package as its users get it: packed, installed into an empty folder, imported, run, compiled against, and judged by
+ * publint and attw. `npm run test:package`; prints a line for each step, and ends with status 1 at the first that fails.
+ */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { Aedes } from 'aedes'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const CONSUMER = fileURLToPath(new URL('./consumer', import.meta.url))
+/** The budget for all that is installed, the package included. */
+const INSTALLED_PACKAGES_MAX = 32
+const INSTALLED_BYTES_MAX = 6_500_000
+
+const execute = promisify(execFile)
+
+async function run(cwd: string, file: string, ...args: string[]): Promise<string> {
+  try {
+    const { stdout } = await execute(file, args, { cwd, maxBuffer: 1 << 26 })
+    return stdout
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
+    throw new Error(`${file} ${args.join(' ')} failed\n${stdout}${stderr}`)
+  }
+}
+
+async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const startedAt = performance.now()
+  const result = await work()
+  console.log(`ok   ${name} (${((performance.now() - startedAt) / 1000).toFixed(1)} s)`)
+  return result
+}
+
+const bin = (name: string) => join(ROOT, 'node_modules', '.bin', name)
+
+/** Packages in a node_modules folder, nested ones too, and their bytes. */
+async function measure(folder: string): Promise<{ packages: number; bytes: number }> {
+  let packages = 0
+  let bytes = 0
+  const files = await readdir(folder, { recursive: true, withFileTypes: true })
+  for (const file of files) {
+    if (!file.isFile()) continue
+    const path = join(file.parentPath, file.name)
+    bytes += (await readFile(path)).length
+    const inner = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)
+    if (/^(@[^/]+\/)?[^/]+\/package\.json$/.test(inner)) packages++
+  }
+  return { packages, bytes }
+}
+
+const temporary = await mkdtemp(join(tmpdir(), 'it-mqtt-package-'))
+const broker = await Aedes.createBroker()
+const server = createServer(broker.handle)
+await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+const url = `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`
+const home = join(temporary, 'home')
+
+try {
+  const tarball = await step('pack', async () => {
+    const output = await run(ROOT, 'npm', 'pack', '--json', '--pack-destination', temporary)
+    // What the build prints stands before the JSON.
+    const [packed] = JSON.parse(output.slice(output.indexOf('[\n')))
+    const files = packed.files.map(({ path }: { path: string }) => path) as string[]
+    for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'LICENSE']) {
+      assert.ok(files.includes(path), `${path} is missing in the package`)
+    }
+    const stray = files.filter((path) => !/^(dist\/|README|LICENSE|package\.json)/.test(path))
+    assert.deepEqual(stray, [], 'the package holds what it should not')
+    return join(temporary, packed.filename)
+  })
+
+  await step('install into an empty folder', async () => {
+    await cp(CONSUMER, home, { recursive: true })
+    await run(home, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline', tarball)
+    const { packages, bytes } = await measure(join(home, 'node_modules'))
+    const size = `${packages} packages, ${(bytes / 1e6).toFixed(1)} MB`
+    assert.ok(packages <= INSTALLED_PACKAGES_MAX && bytes <= INSTALLED_BYTES_MAX, size)
+    console.log(`     ${size}`)
+  })
+
+  await step('import and run', async () => {
+    assert.equal(await run(home, process.execPath, 'example.js', url), 'received hello\n')
+  })
+
+  await step('command line', async () => {
+    const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+    assert.equal(await run(home, 'npx', '--no-install', 'it-mqtt', '--version'), `${version}\n`)
+    const command = join(home, 'node_modules', '.bin', 'it-mqtt')
+    await run(home, command, 'pub', 'greeting', 'hello', '--retain', '--qos', '1', '--url', url)
+    const message = await run(home, command, 'sub', 'greeting', '-n', '1', '--url', url)
+    assert.equal(JSON.parse(message).payload, 'hello')
+    await run(home, command, 'pipe', 'requests.ndjson', '--url', url)
+  })
+
+  await step('compile against it, strictly', async () => {
+    const { devDependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+    const types = `@types/node@${devDependencies['@types/node']}`
+    await run(home, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline', types)
+    for (const resolution of ['nodenext', 'bundler']) {
+      await run(home, bin('tsc'), '-p', `tsconfig.${resolution}.json`)
+    }
+  })
+
+  await step('publint', () => run(ROOT, bin('publint'), tarball, '--strict'))
+  await step('attw', () => run(ROOT, bin('attw'), tarball, '--profile', 'esm-only'))
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+} finally {
+  server.close()
+  broker.close()
+  await rm(temporary, { recursive: true, force: true })
+}

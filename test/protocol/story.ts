@@ -1,0 +1,418 @@
+/**
+ * Random but plausible lives of a loop: a story is a list of short instructions, and each becomes the input that a shell
+ * could give in the state that has been reached. The same instructions always become the same inputs.
+ */
+import fc from 'fast-check'
+import type {
+  Config,
+  Effect,
+  Input,
+  PublishPacket,
+  QoS,
+  RequestFacts,
+  ServerPacket,
+  YieldEffect,
+} from '../../src/protocol/contract.ts'
+import { entries } from '../../src/protocol/packet-table.ts'
+import { deadline, intake } from '../../src/protocol/views.ts'
+import {
+  ackOf,
+  byeOf,
+  connackOf,
+  Driver,
+  failureOf,
+  messageOf,
+  PINGRESP,
+  plainConnack,
+  publishOf,
+  subackOf,
+  subscribeOf,
+  type Untimed,
+  unsubackOf,
+  unsubscribeOf,
+} from './support.ts'
+
+export const INSTRUCTIONS = [
+  'connect',
+  'answer',
+  'answerUnknown',
+  'message',
+  'pubrel',
+  'pingresp',
+  'bye',
+  'stray',
+  'malformed',
+  'written',
+  'congestion',
+  'lost',
+  'requests',
+  'refused',
+  'requestsEnded',
+  'cancel',
+  'pulled',
+  'ack',
+  'pause',
+  'resume',
+  'throttle',
+  'reconnect',
+  'ping',
+  'disconnect',
+  'shutdown',
+  'leave',
+  'tick',
+  'jump',
+  'anything',
+] as const
+type InstructionName = (typeof INSTRUCTIONS)[number]
+
+export interface Instruction {
+  readonly name: InstructionName
+  /** Time that passes first, in ms. */
+  readonly after: number
+  /** Whatever the instruction leaves open. */
+  readonly dice: readonly [number, number, number]
+}
+
+const WEIGHTS: Partial<Record<InstructionName, number>> = {
+  connect: 6,
+  answer: 9,
+  requests: 8,
+  message: 6,
+  pubrel: 3,
+  pulled: 5,
+  ack: 3,
+  written: 4,
+  tick: 4,
+  lost: 2,
+}
+
+export const instructions: fc.Arbitrary<Instruction> = fc.record({
+  name: fc.oneof(
+    ...INSTRUCTIONS.map((name) => ({ weight: WEIGHTS[name] ?? 1, arbitrary: fc.constant(name) })),
+  ),
+  after: fc.oneof(
+    { weight: 5, arbitrary: fc.constant(0) },
+    { weight: 3, arbitrary: fc.nat(50) },
+    { weight: 2, arbitrary: fc.nat(20_000) },
+    { weight: 1, arbitrary: fc.constantFrom(60_000, 90_000, 10_800_000) },
+  ),
+  dice: fc.tuple(fc.nat(1000), fc.nat(1000), fc.nat(1000)),
+})
+
+/** Small bounds, so that a short story meets all of them. */
+export const configs: fc.Arbitrary<Partial<Config>> = fc.record({
+  protocolVersion: fc.constantFrom(5, 5, 4, 3),
+  versionMayFall: fc.boolean(),
+  cleanStart: fc.boolean(),
+  resumes: fc.boolean(),
+  adopt: fc.boolean(),
+  keepAlive: fc.constantFrom(0, 10, 60),
+  reconnect: fc.record({
+    when: fc.constantFrom('always', 'always', 'after-first-success', 'never'),
+    minMs: fc.constant(100),
+    maxMs: fc.constant(30_000),
+    stableMs: fc.constant(30_000),
+  }),
+  maxInflight: fc.constantFrom(1, 3, 1000),
+  receiveMaximum: fc.constantFrom(1, 3, 1024),
+  maxBufferedPackets: fc.constantFrom(1, 4, 2048),
+  maxBufferedBytes: fc.constantFrom(1, 1000, 1 << 24),
+  topicAliasMaximum: fc.constantFrom(0, 2),
+  acks: fc.constantFrom('pull', 'receipt', 'manual'),
+  onSessionLost: fc.constantFrom('republish', 'fail'),
+  ackTimeout: fc.constantFrom(
+    null,
+    { afterMs: 5000, then: 'reconnect' as const },
+    { afterMs: 5000, then: 'fail' as const },
+  ),
+  quarantineAfter: fc.constantFrom(0, 1, 3),
+  until: fc.constantFrom('idle', 'settled', 'closed', 'closed'),
+  hasBirths: fc.boolean(),
+  authenticationMethod: fc.constantFrom(null, null, null, 'm'),
+  requestProblemInformation: fc.boolean(),
+})
+
+const pick = <T>(list: readonly T[], die: number): T | undefined => list[die % list.length]
+
+/** Plays a story. What it remembers is what a shell knows: packets nobody pulled, requests that have no outcome. */
+export class Player {
+  readonly driver: Driver
+  #nextHandle = 1
+  readonly #live = new Set<number>()
+  #buffer: YieldEffect[] = []
+  #withheld: YieldEffect[] = []
+  /** Dropped by the shell: reported as pulled with the next pull. */
+  #dropped: YieldEffect[] = []
+  #inHand: YieldEffect[] = []
+  #yieldedThrough = 0
+  #ended = false
+
+  constructor(config: Partial<Config>) {
+    this.driver = new Driver(config)
+    this.#feed({ type: 'start' })
+  }
+
+  play({ name, after, dice }: Instruction): void {
+    this.driver.sleep(after)
+    for (const input of this.#inputs(name, dice)) this.#feed(input)
+  }
+
+  #feed(input: Untimed): void {
+    const effects = this.driver.feed(input)
+    for (const effect of effects) this.#perform(effect)
+    if (effects.some(({ type }) => type === 'births')) {
+      this.#feed({ type: 'births', requests: this.#requests(this.driver.at, 2) })
+    }
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.type) {
+      case 'yield':
+        this.#buffer.push(effect)
+        return
+      case 'withhold':
+        this.#withheld.push(...this.#buffer.filter(({ sequence }) => sequence > 0))
+        this.#buffer = this.#buffer.filter(({ sequence }) => sequence === 0)
+        return
+      case 'unwithhold':
+        if (effect.drop) this.#dropped.push(...this.#withheld)
+        else this.#buffer.push(...this.#withheld)
+        this.#withheld = []
+        return
+      case 'settle':
+        if (effect.outcome) this.#live.delete(effect.handle)
+        return
+      default:
+        return
+    }
+  }
+
+  #requests(seed: number, publishes: number): RequestFacts[] {
+    const requests: RequestFacts[] = []
+    let counted = 0
+    for (let i = 0; i < 5 && counted < publishes; i++) {
+      const handle = this.#nextHandle++
+      this.#live.add(handle)
+      const die = (seed * 7 + i * 13) % 17
+      const expiresAt = die % 5 === 0 ? this.driver.at + 1 + ((die * 997) % 9000) : 0
+      if (die < 10) {
+        const qos = (die % 3) as QoS
+        if (qos > 0) counted++
+        const bytes = die === 9 ? 500 : 20
+        requests.push(publishOf(handle, qos, { bytes, expiresAt, retain: die === 8 }))
+      } else if (die < 14) {
+        requests.push(subscribeOf(handle, die === 10 ? ['a', '$share/g/b'] : ['a/+', 'b']))
+      } else requests.push(unsubscribeOf(handle, ['a/+', 'c']))
+    }
+    return requests
+  }
+
+  /** The server's answer to something that is open. */
+  #answer([a, b]: readonly number[]): ServerPacket[] {
+    const open = [...entries(this.driver.state.session.open)]
+    const chosen = pick(open, a!)
+    if (chosen === undefined) return []
+    const [messageId, { facts, stage }] = chosen
+    const bad = b! % 7 === 0
+    if (facts.kind === 'subscribe') {
+      const codes = facts.subscriptions.map((_, i) => (bad && i === 0 ? 0x80 : b! % 3))
+      return [subackOf(messageId, ...codes)]
+    }
+    if (facts.kind === 'unsubscribe') {
+      return [unsubackOf(messageId, ...facts.unsubscriptions.map(() => (bad ? 0x80 : 0)))]
+    }
+    const code = bad && this.driver.state.connection.protocolVersion === 5 ? 0x97 : 0
+    if (facts.qos === 1) return [ackOf('puback', messageId, code)]
+    if (stage === 'pubrel') return [ackOf(b! % 5 === 0 ? 'pubrec' : 'pubcomp', messageId)]
+    return [ackOf('pubrec', messageId, code)]
+  }
+
+  #message([a, b, c]: readonly [number, number, number]): PublishPacket {
+    const alias = { properties: { topicAlias: 1 + (b % 2) } }
+    const over = c % 6 === 0 ? { ...alias, topic: c % 12 === 0 ? 't' : '' } : {}
+    return messageOf((a % 3) as QoS, 1 + (b % 4), { dup: c % 2 === 0, ...over })
+  }
+
+  #pulled(die: number): Untimed {
+    const taken = this.#buffer.splice(0, die % (this.#buffer.length + 1))
+    const { acks } = this.driver.state.config
+    const handledThrough = acks === 'pull' ? (this.#inHand.at(-1)?.sequence ?? 0) : 0
+    if (acks === 'pull') this.#inHand = []
+    this.#inHand.push(...taken.filter(({ sequence }) => sequence > 0))
+    for (const { sequence } of taken)
+      this.#yieldedThrough = Math.max(this.#yieldedThrough, sequence)
+    const gone = [...taken, ...this.#dropped]
+    this.#dropped = []
+    const bytes = gone.reduce((sum, one) => sum + one.bytes, 0)
+    const yieldedThrough = this.#yieldedThrough
+    return { type: 'pulled', packets: gone.length, bytes, yieldedThrough, handledThrough }
+  }
+
+  #ack([a, b]: readonly number[]): Untimed[] {
+    const held = pick(this.#inHand, a!)
+    if (held === undefined) return []
+    const { sequence, packet } = held
+    const messageId = (packet as PublishPacket).messageId!
+    const five = this.driver.state.connection.protocolVersion === 5
+    return [{ type: 'ack', sequence, messageId, reasonCode: five && b! % 5 === 0 ? 0x83 : 0 }]
+  }
+
+  #connect([a, b, c]: readonly [number, number, number]): Untimed[] {
+    const { connection, reconnect } = this.driver.state
+    if (connection.kind === 'disconnected' && !connection.engaged) {
+      this.driver.sleep(Math.max(0, connection.retryAt - this.driver.at))
+      return [{ type: 'tick' }]
+    }
+    if (connection.kind !== 'connecting') return []
+    if (!connection.opened) return [{ type: 'opened' }]
+    const present = a % 3 > 0
+    if (connection.protocolVersion < 5) {
+      return [{ type: 'received', packets: [plainConnack(present, b % 9 === 0 ? (c % 5) + 1 : 0)] }]
+    }
+    const code = b % 9 === 0 ? [0x84, 0x87, 0x88, 0x89, 0x97, 0x9d][c % 6]! : 0
+    const properties = {
+      ...(b % 2 === 0 ? { receiveMaximum: 1 + (c % 4) } : {}),
+      ...(b % 5 === 0 ? { maximumPacketSize: 100 } : {}),
+      ...(c % 5 === 0 ? { serverKeepAlive: c % 3 } : {}),
+      ...(c % 7 === 0 ? { maximumQoS: c % 2, retainAvailable: false } : {}),
+      ...(a % 5 === 0 ? { sharedSubscriptionAvailable: false } : {}),
+      ...(reconnect.everConnected ? {} : { assignedClientIdentifier: 'x' }),
+      ...(this.driver.state.config.authenticationMethod && { authenticationMethod: 'm' }),
+    }
+    return [{ type: 'received', packets: [connackOf(present, properties, code)] }]
+  }
+
+  #stray([a, b]: readonly number[]): ServerPacket {
+    return pick<ServerPacket>(
+      [
+        connackOf(true),
+        { cmd: 'auth', reasonCode: 0x18, properties: { authenticationMethod: 'm' } },
+        ackOf('puback', 1 + (b! % 3)),
+        ackOf('pubrec', 1 + (b! % 3)),
+        ackOf('pubcomp', 1 + (b! % 3)),
+        subackOf(1 + (b! % 3), 0),
+        unsubackOf(1 + (b! % 3), 0),
+        { cmd: 'puback', messageId: 1, reasonCode: 0, properties: { reasonString: 'because' } },
+      ],
+      a!,
+    )!
+  }
+
+  #lost([a, b, c]: readonly [number, number, number]): Untimed[] {
+    const { connection } = this.driver.state
+    if (!connection.engaged) return []
+    return [
+      {
+        type: 'lost',
+        random: b / 1001,
+        failure: failureOf({
+          code: c % 4 === 0 ? 'ENOTFOUND' : 'ECONNRESET',
+          retryable: c % 4 > 0,
+          phase: connection.opened ? 'connected' : 'dial',
+        }),
+        byPeer: a % 2 === 0,
+        retryable: c % 9 === 0 ? true : c % 9 === 1 ? false : null,
+      },
+    ]
+  }
+
+  #inputs(name: InstructionName, dice: readonly [number, number, number]): Untimed[] {
+    const [a, b, c] = dice
+    const { state } = this.driver
+    const received = (...packets: ServerPacket[]): Untimed[] =>
+      state.connection.opened ? [{ type: 'received', packets }] : []
+    switch (name) {
+      case 'connect':
+        return this.#connect(dice)
+      case 'answer':
+        return received(...this.#answer(dice), ...(c % 3 === 0 ? this.#answer([b, c]) : []))
+      case 'answerUnknown':
+        return received(ackOf(pick(['puback', 'pubrec', 'pubcomp'] as const, a)!, 40_000 + b))
+      case 'message':
+        return received(this.#message(dice), ...(c % 4 === 0 ? [this.#message([b, c, a])] : []))
+      case 'pubrel':
+        return received(ackOf('pubrel', 1 + (a % 4)))
+      case 'pingresp':
+        return received(PINGRESP)
+      case 'bye':
+        return received(byeOf(pick([0, 0x82, 0x87, 0x8b, 0x8e, 0x95, 0x99], a)!))
+      case 'stray':
+        return received(this.#stray(dice))
+      case 'malformed':
+        return state.connection.opened
+          ? [{ type: 'malformed', reasonCode: 0x81, clause: 'MQTT-2.2.2-2', message: 'broken' }]
+          : []
+      case 'written': {
+        const publishes = a % (state.outgoing.unconfirmed + 1)
+        return [{ type: 'written', publishes, ping: b % 2 === 0, more: c % 2 === 0 }]
+      }
+      case 'congestion':
+        return [{ type: 'congestion', congested: a % 2 === 0 }]
+      case 'lost':
+        return this.#lost(dice)
+      case 'requests': {
+        const allowed = this.#ended ? 0 : intake(state)
+        const requests = this.#requests(a, Math.min(allowed, 3))
+        return requests.length > 0 ? [{ type: 'requests', requests, hold: false }] : []
+      }
+      case 'refused':
+        return [{ type: 'refused', count: 1 + (a % 2) }]
+      case 'requestsEnded':
+        this.#ended = true
+        return [{ type: 'requestsEnded' }]
+      case 'cancel': {
+        const handle = pick([...this.#live], a)
+        return handle === undefined ? [] : [{ type: 'cancel', handle, cause: 1 }]
+      }
+      case 'pulled':
+        return [this.#pulled(a)]
+      case 'ack':
+        return this.#ack(dice)
+      case 'pause':
+        return [{ type: 'pause', ms: a % 2 === 0 ? Number.POSITIVE_INFINITY : b * 20 }]
+      case 'resume':
+        return [{ type: 'resume' }]
+      case 'throttle':
+        return [{ type: 'throttle', perSecond: pick([0, 0.5, 10, 1000], a)! }]
+      case 'reconnect': {
+        const policy = a % 2 === 0 ? null : { ...state.reconnect.policy, minMs: 1 + b }
+        return [{ type: 'reconnect', policy }]
+      }
+      case 'ping':
+        return [{ type: 'ping' }]
+      case 'disconnect':
+        return c % 3 > 0 ? [] : [{ type: 'disconnect', timeoutMs: a * 10, failure: null }]
+      case 'shutdown':
+        return c % 3 > 0 ? [] : [{ type: 'shutdown', failure: a % 2 === 0 ? null : failureOf() }]
+      case 'leave':
+        if (c % 3 > 0) return []
+        return [
+          { type: 'requests', requests: this.#requests(b, 2), hold: true },
+          { type: 'shutdown', failure: null },
+        ]
+      case 'tick':
+        this.#untilDue()
+        return [{ type: 'tick' }]
+      case 'jump':
+        this.driver.sleep(3 * 3_600_000)
+        return [{ type: 'tick' }]
+      case 'anything':
+        return [pick<Untimed>([{ type: 'start' }, { type: 'opened' }, { type: 'tick' }], a)!]
+    }
+  }
+
+  /** To the next deadline, where there is one. */
+  #untilDue(): void {
+    const due = deadline(this.driver.state)
+    if (due !== Number.POSITIVE_INFINITY) this.driver.sleep(Math.max(0, due - this.driver.at))
+  }
+}
+
+/** The inputs of a whole life. */
+export function play(config: Partial<Config>, story: readonly Instruction[]): Driver {
+  const player = new Player(config)
+  for (const one of story) player.play(one)
+  return player.driver
+}
+
+export type { Input }

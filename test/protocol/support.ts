@@ -1,0 +1,337 @@
+/**
+ * Drives the pure `step` one input at a time. Every state, input and effect is frozen to the last leaf, and a witness judges
+ * every step by itself, so that each test of a reducer is a test of the invariants too.
+ */
+import { expect } from 'vitest'
+import type {
+  AckPacket,
+  Config,
+  ConnackPacket,
+  Effect,
+  Failure,
+  Input,
+  Properties,
+  PublishFacts,
+  PublishPacket,
+  QoS,
+  ReasonPacket,
+  ServerPacket,
+  SessionState,
+  State,
+  Step,
+  SubscribeFacts,
+  SubscriptionAckPacket,
+  SubscriptionFacts,
+  UnsubscribeFacts,
+} from '../../src/protocol/contract.ts'
+import { initialSession, initialState, step } from '../../src/protocol/engine.ts'
+import { deadline } from '../../src/protocol/views.ts'
+import { hex } from '../../src/protocol/words.ts'
+import { Witness } from './witness.ts'
+
+/** An input without its instant: the driver has the clock. */
+export type Untimed = Input extends infer I ? (I extends Input ? Omit<I, 'at'> : never) : never
+
+// -------------------------------------------------------------------------------------------------------------- freezing
+
+const known = new WeakSet<object>()
+
+/** Freezes all that can be reached. Bytes cannot be frozen. */
+export function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
+  if (known.has(value)) return value
+  known.add(value)
+  Object.freeze(value)
+  for (const key of Object.keys(value)) frozen((value as Record<string, unknown>)[key])
+  return value
+}
+
+// --------------------------------------------------------------------------------------------------------------- values
+
+export function configOf(over: Partial<Config> = {}): Config {
+  return {
+    protocolVersion: 5,
+    versionMayFall: false,
+    clientId: 'c',
+    cleanStart: false,
+    resumes: true,
+    adopt: false,
+    sessionExpiryInterval: 86_400,
+    keepAlive: 60,
+    connectTimeoutMs: 10_000,
+    reconnect: { when: 'always', minMs: 100, maxMs: 30_000, stableMs: 30_000 },
+    maxInflight: 1000,
+    receiveMaximum: 1024,
+    maxBufferedPackets: 2048,
+    maxBufferedBytes: 16 * 1024 * 1024,
+    maximumPacketSize: 268_435_455,
+    topicAliasMaximum: 0,
+    acks: 'pull',
+    onSessionLost: 'republish',
+    ackTimeout: null,
+    quarantineAfter: 3,
+    until: 'closed',
+    hasBirths: false,
+    disconnectReason: 0,
+    authenticationMethod: null,
+    requestProblemInformation: true,
+    warnAfterMs: 30_000,
+    ...over,
+  }
+}
+
+export function publishOf(handle: number, qos: QoS = 1, over: Partial<PublishFacts> = {}) {
+  const facts: PublishFacts = {
+    kind: 'publish',
+    handle,
+    qos,
+    retain: false,
+    bytes: 20,
+    expiresAt: 0,
+    ...over,
+  }
+  return facts
+}
+
+export function subscribeOf(
+  handle: number,
+  filters: readonly (string | SubscriptionFacts)[] = ['a'],
+  properties?: Properties,
+): SubscribeFacts {
+  const subscriptions = filters.map((one) =>
+    typeof one === 'string' ? { topic: one, qos: 1 as const } : one,
+  )
+  return { kind: 'subscribe', handle, bytes: 30, subscriptions, properties }
+}
+
+export function unsubscribeOf(handle: number, filters: readonly string[] = ['a']) {
+  const facts: UnsubscribeFacts = {
+    kind: 'unsubscribe',
+    handle,
+    bytes: 30,
+    unsubscriptions: filters,
+  }
+  return facts
+}
+
+export function connackOf(
+  sessionPresent = false,
+  properties: Properties = {},
+  reasonCode = 0,
+): ConnackPacket {
+  return { cmd: 'connack', sessionPresent, reasonCode, properties }
+}
+
+/** Of MQTT 3. */
+export function plainConnack(sessionPresent = false, returnCode = 0): ConnackPacket {
+  return { cmd: 'connack', sessionPresent, returnCode }
+}
+
+export function ackOf(cmd: AckPacket['cmd'], messageId: number, reasonCode = 0): AckPacket {
+  return { cmd, messageId, reasonCode }
+}
+
+export function subackOf(messageId: number, ...granted: number[]): SubscriptionAckPacket {
+  return { cmd: 'suback', messageId, granted }
+}
+
+export function unsubackOf(messageId: number, ...granted: number[]): SubscriptionAckPacket {
+  return { cmd: 'unsuback', messageId, granted }
+}
+
+export const PINGRESP: ServerPacket = { cmd: 'pingresp' }
+
+export function byeOf(reasonCode: number, properties?: Properties): ReasonPacket {
+  return properties === undefined
+    ? { cmd: 'disconnect', reasonCode }
+    : { cmd: 'disconnect', reasonCode, properties }
+}
+
+export function messageOf(
+  qos: QoS,
+  messageId = 0,
+  over: Partial<PublishPacket> = {},
+): PublishPacket {
+  return {
+    cmd: 'publish',
+    topic: 't',
+    payload: new Uint8Array([1, 2, 3]),
+    qos,
+    dup: false,
+    retain: false,
+    ...(qos > 0 ? { messageId } : {}),
+    ...over,
+  }
+}
+
+export function failureOf(over: Partial<Failure> = {}): Failure {
+  return {
+    phase: 'connected',
+    source: 'connection',
+    code: 'ECONNRESET',
+    retryable: true,
+    message: 'reset',
+    ...over,
+  }
+}
+
+// --------------------------------------------------------------------------------------------------------------- driver
+
+/** More ticks at one instant than this: the loop would spin. */
+const TICKS_AT_ONCE_MAX = 3
+
+export class Driver {
+  state: State
+  at = 1_000_000
+  readonly inputs: Input[] = []
+  readonly effects: Effect[] = []
+  readonly #witness: Witness
+
+  constructor(over: Partial<Config> = {}, session?: SessionState) {
+    const config = configOf(over)
+    const state = initialState(config, session ?? initialSession(config.clientId))
+    // What an earlier life held counts as taken.
+    const taken = state.session.owed + state.session.waiting.length
+    this.state = frozen({ ...state, counters: { ...state.counters, taken } })
+    this.#witness = new Witness(this.state)
+  }
+
+  get kind() {
+    return this.state.connection.kind
+  }
+
+  /** One input, now. */
+  feed(untimed: Untimed): readonly Effect[] {
+    const input = frozen({ ...untimed, at: this.at } as Input)
+    const before = this.state
+    const result: Step = frozen(step(before, input))
+    this.#witness.judge(before, input, result)
+    this.state = result.state
+    this.inputs.push(input)
+    this.effects.push(...result.effects)
+    return result.effects
+  }
+
+  receive(...packets: readonly ServerPacket[]): readonly Effect[] {
+    return this.feed({ type: 'received', packets })
+  }
+
+  request(...requests: readonly (PublishFacts | SubscribeFacts | UnsubscribeFacts)[]) {
+    return this.feed({ type: 'requests', requests, hold: false })
+  }
+
+  /** Up to the open transport and the CONNECT. */
+  open(): readonly Effect[] {
+    const effects: Effect[] = []
+    if (this.kind === 'idle') effects.push(...this.feed({ type: 'start' }))
+    if (this.kind === 'disconnected') {
+      if (this.state.connection.engaged) effects.push(...this.lose())
+      if (this.kind === 'disconnected') {
+        this.at = Math.max(this.at, this.state.connection.retryAt)
+        effects.push(...this.feed({ type: 'tick' }))
+      }
+    }
+    effects.push(...this.feed({ type: 'opened' }))
+    return effects
+  }
+
+  /** From wherever it is to a connection. */
+  connect(connack: ConnackPacket = connackOf(this.state.connection.epoch > 0)): readonly Effect[] {
+    const effects = [...this.open(), ...this.receive(connack)]
+    expect(this.kind).toBe('connected')
+    return effects
+  }
+
+  lose(over: Partial<Omit<Extract<Input, { type: 'lost' }>, 'type' | 'at'>> = {}) {
+    const failure = failureOf()
+    return this.feed({
+      type: 'lost',
+      random: 0.5,
+      failure,
+      byPeer: false,
+      retryable: null,
+      ...over,
+    })
+  }
+
+  tick(): readonly Effect[] {
+    return this.feed({ type: 'tick' })
+  }
+
+  /** Lets time pass as the loop does: a tick at each deadline. A deadline that does not move would be a loop that spins. */
+  advance(ms: number): readonly Effect[] {
+    const until = this.at + ms
+    const effects: Effect[] = []
+    let repeated = 0
+    for (let due = deadline(this.state); due <= until; due = deadline(this.state)) {
+      repeated = due > this.at ? 0 : repeated + 1
+      if (repeated > TICKS_AT_ONCE_MAX) throw new Error(`the deadline ${due} does not move`)
+      this.at = Math.max(this.at, due)
+      effects.push(...this.tick())
+    }
+    this.at = until
+    return effects
+  }
+
+  /** Time passes and nobody looks at the clock: a machine that sleeps. */
+  sleep(ms: number): void {
+    this.at += ms
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------- effects in words
+
+/** What goes on the wire, one packet a word or two: `DUP PUBLISH 3 h7`. */
+export function wire(effects: readonly Effect[]): string[] {
+  return effects.flatMap((effect) => {
+    switch (effect.type) {
+      case 'connect':
+        return [`CONNECT ${effect.protocolVersion}${effect.cleanStart ? ' clean' : ''}`]
+      case 'publish': {
+        const id = effect.qos === 0 ? '' : ` ${effect.messageId}`
+        return [`${effect.dup ? 'DUP ' : ''}PUBLISH${id} h${effect.handle}`]
+      }
+      case 'subscribe': {
+        const topics = effect.facts.subscriptions.map(({ topic }) => topic).join(' ')
+        return [`SUBSCRIBE ${effect.messageId} ${topics}`]
+      }
+      case 'unsubscribe':
+        return [`UNSUBSCRIBE ${effect.messageId} ${effect.facts.unsubscriptions.join(' ')}`]
+      case 'acknowledge': {
+        const code = effect.reasonCode === 0 ? '' : ` ${hex(effect.reasonCode)}`
+        return [`${effect.cmd.toUpperCase()} ${effect.messageId}${code}`]
+      }
+      case 'pingreq':
+        return ['PINGREQ']
+      case 'disconnect':
+        return [`DISCONNECT ${hex(effect.reasonCode)}`]
+      default:
+        return []
+    }
+  })
+}
+
+/** Outcomes: `h3 ok`, `h4 QUARANTINED`. */
+export function outcomes(effects: readonly Effect[]): string[] {
+  return effects.flatMap((effect) =>
+    effect.type === 'settle' && effect.outcome
+      ? [`h${effect.handle} ${effect.failure?.code ?? 'ok'}`]
+      : [],
+  )
+}
+
+/** Packets handed to the consumer. */
+export function yielded(effects: readonly Effect[]): ServerPacket[] {
+  return effects.flatMap((effect) => (effect.type === 'yield' ? [effect.packet] : []))
+}
+
+export function only<T extends Effect['type']>(
+  effects: readonly Effect[],
+  type: T,
+): Extract<Effect, { type: T }>[] {
+  return effects.filter((effect): effect is Extract<Effect, { type: T }> => effect.type === type)
+}
+
+export function types(effects: readonly Effect[]): Effect['type'][] {
+  return effects.map(({ type }) => type)
+}

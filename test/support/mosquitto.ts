@@ -1,0 +1,129 @@
+/**
+ * A mosquitto of the test's own: a free loopback port, a folder of its own, stopped and started at will.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'vitest'
+
+const PROGRAM = ['/usr/sbin/mosquitto', 'mosquitto'].find(
+  (path) => spawnSync(path, ['-h']).error === undefined,
+)
+
+/** Ends the test as not run where there is no mosquitto; where brokers are required, fails it. */
+export function requireMosquitto(context: TestContext): void {
+  if (PROGRAM !== undefined) return
+  if (process.env['IT_MQTT_REQUIRE_BROKERS'] === '1')
+    throw new Error('mosquitto is required and not installed')
+  console.log(`not run, mosquitto is not installed: ${context.task.name}`)
+  context.skip('mosquitto is not installed: not run')
+}
+
+/** What mosquitto needs to keep its word across SIGKILL, as far as it can. */
+export const DURABLE = [
+  'persistence true',
+  'autosave_on_changes true',
+  'autosave_interval 1',
+  'max_queued_messages 0',
+]
+
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+export class Mosquitto {
+  readonly port: number
+  readonly folder: string
+  #process: ChildProcess | null = null
+
+  private constructor(port: number, folder: string) {
+    this.port = port
+    this.folder = folder
+  }
+
+  get url(): string {
+    return `mqtt://127.0.0.1:${this.port}`
+  }
+
+  /** `lines` of its configuration; `{folder}` and `{port}` are filled in. Without a listener among them, one on loopback. */
+  static async start(lines: readonly string[] = []): Promise<Mosquitto> {
+    const folder = await mkdtemp(join(tmpdir(), 'it-mqtt-mosquitto-'))
+    await chmod(folder, 0o777)
+    const broker = new Mosquitto(await freePort(), folder)
+    const listener = lines.some((line) => line.startsWith('listener'))
+      ? []
+      : ['listener {port} 127.0.0.1']
+    const access = lines.some((line) => line.startsWith('allow_anonymous'))
+      ? []
+      : ['allow_anonymous true']
+    const all = [
+      ...listener,
+      ...access,
+      'user root',
+      'log_dest file {folder}/log',
+      `persistence_location {folder}/`,
+      ...lines,
+    ]
+    const text = all
+      .join('\n')
+      .replaceAll('{folder}', folder)
+      .replaceAll('{port}', String(broker.port))
+    await writeFile(join(folder, 'mosquitto.conf'), `${text}\n`)
+    await broker.up()
+    return broker
+  }
+
+  async up(): Promise<void> {
+    if (PROGRAM === undefined) throw new Error('mosquitto is not installed')
+    this.#process = spawn(PROGRAM, ['-c', join(this.folder, 'mosquitto.conf')], { stdio: 'ignore' })
+    for (let attempt = 0; attempt < 1000; attempt++) {
+      if (await this.#answers()) return
+      if (this.#process.exitCode !== null) {
+        throw new Error(
+          `mosquitto did not start: ${await readFile(join(this.folder, 'log'), 'utf8')}`,
+        )
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    throw new Error('mosquitto does not answer')
+  }
+
+  #answers(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const probe = connect(this.port, '127.0.0.1')
+      probe.on('error', () => resolve(false))
+      probe.on('connect', () => {
+        probe.destroy()
+        resolve(true)
+      })
+    })
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#process?.kill(name)
+  }
+
+  async down(name: NodeJS.Signals): Promise<void> {
+    const ending = this.#process
+    if (ending === null || ending.exitCode !== null || ending.signalCode !== null) return
+    const gone = new Promise((resolve) => ending.once('exit', resolve))
+    ending.kill(name)
+    await gone
+  }
+
+  async restart(name: NodeJS.Signals): Promise<void> {
+    await this.down(name)
+    await this.up()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.down('SIGKILL')
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}

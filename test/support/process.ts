@@ -1,0 +1,110 @@
+/**
+ * Processes, ports and folders of a test: all gone when it is over. And waiting for a condition, never for a time.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { build } from 'esbuild'
+
+/** A condition that is not met by then never will be; it only ends a test that hangs. */
+const HANG_MS = 25_000
+
+/** Below the ports that systems give to outgoing connections: a dial to a broker that is down must not meet itself. */
+const PORTS = { from: 15_000, to: 32_000 }
+
+const children = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
+/** Starts a process that does not outlive this one. */
+export function start(command: string, args: readonly string[]): ChildProcess {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  children.add(child)
+  child.once('close', () => children.delete(child))
+  return child
+}
+
+export interface Finished {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a process to its end. One that does not end by itself is killed, and `signal` says so. */
+export async function finish(
+  command: string,
+  args: readonly string[],
+  hangMs = HANG_MS,
+): Promise<Finished> {
+  const child = start(command, args)
+  const output = { stdout: '', stderr: '' }
+  child.stdout?.on('data', (chunk) => (output.stdout += chunk))
+  child.stderr?.on('data', (chunk) => (output.stderr += chunk))
+  const guard = setTimeout(() => child.kill('SIGKILL'), hangMs)
+  try {
+    const [code, signal] = await once(child, 'close')
+    return { code, signal, ...output }
+  } finally {
+    clearTimeout(guard)
+  }
+}
+
+/** One file of JavaScript with all that `entry` imports: a child that loads it starts at once and holds no loader. */
+export async function bundle(entry: URL, folder: string): Promise<string> {
+  const outfile = join(folder, 'bundle.mjs')
+  await build({
+    entryPoints: [entry.pathname],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    logLevel: 'silent',
+    // mqtt-packet is CommonJS and requires parts of Node.
+    banner: {
+      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+    },
+  })
+  return outfile
+}
+
+export function temporaryFolder(): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), 'it-mqtt-'))
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+/** A port on which nobody listens now. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = PORTS.from + Math.floor(Math.random() * (PORTS.to - PORTS.from))
+    const server = createServer()
+    try {
+      server.listen(port, '127.0.0.1')
+      await once(server, 'listening')
+      return port
+    } catch {
+      // Taken: another one.
+    } finally {
+      server.close()
+    }
+  }
+}
+
+/** Resolves once `condition` holds. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  hangMs = HANG_MS,
+): Promise<void> {
+  const giveUpAt = performance.now() + hangMs
+  while (!(await condition())) {
+    if (performance.now() > giveUpAt) throw new Error(`in vain: ${what}`)
+    await sleep(5)
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * The main job as a measurement: the sample file goes from one loop to another through a broker that is restarted on the way,
+ * each time at a number of acknowledged messages.
+ */
+import { createReadStream } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { expect } from 'vitest'
+import {
+  type EventloopOptions,
+  eventloop,
+  type Outcome,
+  type PublishRequest,
+  publish,
+  subscribe,
+} from '../../src/index.ts'
+
+const FILE = new URL('../../docs/data/nab/machine_temperature_system_failure.csv', import.meta.url)
+export const READINGS = 22_695
+const LAST = 'the last one'
+
+interface Job {
+  readonly url: string
+  readonly protocolVersion: 4 | 5
+  readonly qos: 1 | 2
+  readonly total: number
+  readonly restarts: number
+  readonly restart: () => Promise<void>
+}
+
+interface Delivery {
+  /** Numbers of the readings in the order received, repeats included. */
+  readonly received: readonly number[]
+  readonly outcomes: readonly Outcome[]
+  readonly held: number
+  /** Session Present of each connection. */
+  readonly publisher: readonly boolean[]
+  readonly subscriber: readonly boolean[]
+}
+
+async function* readings(topic: string, total: number, qos: 1 | 2): AsyncGenerator<PublishRequest> {
+  let number = -1
+  for await (const line of createInterface({ input: createReadStream(FILE) })) {
+    if (number >= 0) yield publish(topic, `${number},${line}`, { qos })
+    if (++number === total) break
+  }
+  yield publish(topic, LAST, { qos })
+}
+
+export async function deliver({ url, protocolVersion, qos, ...job }: Job): Promise<Delivery> {
+  const { total, restarts, restart } = job
+  const topic = `machine/${qos}`
+  const failed = new AbortController()
+  const options = (clientId: string): EventloopOptions => ({
+    url,
+    clientId,
+    protocolVersion,
+    cleanStart: false,
+    // A broker that is back after some ms is worth a quick second try.
+    reconnect: { when: 'always', minMs: 10, maxMs: 100 },
+    signal: failed.signal,
+  })
+
+  const received: number[] = []
+  const subscriber: boolean[] = []
+  const subscribed = deferred()
+  const receiving = (async () => {
+    const loop = eventloop(options('subscriber'), [subscribe(topic, { qos })])
+    for await (const packet of loop) {
+      if (packet.cmd === 'connack') subscriber.push(packet.sessionPresent)
+      if (packet.cmd === 'suback') subscribed.resolve()
+      if (packet.cmd !== 'publish') continue
+      const payload = packet.payload.toString()
+      if (payload !== LAST) received.push(Number.parseInt(payload, 10))
+      else loop.disconnect()
+    }
+  })()
+  await Promise.race([subscribed.promise, receiving])
+
+  const outcomes: Outcome[] = []
+  const publisher: boolean[] = []
+  const onSettled = (_: unknown, outcome: Outcome) => void outcomes.push(outcome)
+  const loop = eventloop({ ...options('publisher'), onSettled }, readings(topic, total, qos))
+  let acknowledged = 0
+  let begun = 0
+  let restarting = false
+  for await (const packet of loop) {
+    if (packet.cmd === 'connack') publisher.push(packet.sessionPresent)
+    if (packet.cmd === (qos === 1 ? 'puback' : 'pubcomp')) acknowledged++
+    const due = begun < restarts && acknowledged >= ((begun + 1) * total) / (restarts + 1)
+    if (!due || restarting) continue
+    begun++
+    restarting = true
+    restart().then(
+      () => (restarting = false),
+      (error) => failed.abort(error),
+    )
+  }
+  await receiving
+  return { received, outcomes, held: loop.session.held.length, publisher, subscriber }
+}
+
+/** Nothing lost, nothing doubled at QoS 2, first deliveries in order, one outcome for each. */
+export function judge(delivery: Delivery, { qos, total, restarts }: Job): void {
+  const { received, outcomes, held, publisher, subscriber } = delivery
+  const all = Array.from({ length: total }, (_, number) => number)
+  const first = [...new Set(received)]
+  expect(first.length, 'readings that arrived').toBe(total)
+  expect(first, 'the order of first deliveries').toEqual(all)
+  if (qos === 2) expect(received.length - total, 'readings that came again').toBe(0)
+  expect(outcomes.filter(({ ok }) => !ok)).toEqual([])
+  expect(outcomes.length).toBe(total + 1)
+  expect(held).toBe(0)
+  // The broker did go each time, and had kept the session: that is what was to be survived.
+  expect(publisher).toEqual([false, ...Array(restarts).fill(true)])
+  expect(subscriber.slice(0, 1)).toEqual([false])
+  expect(subscriber.slice(1)).not.toContain(false)
+  if (restarts > 0) expect(subscriber.length).toBeGreaterThan(1)
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {}
+  const promise = new Promise<void>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve }
+}

@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config'
+
+/** Long tests against real brokers: `npm run test:brokers`. */
+export default defineConfig({
+  test: {
+    include: ['test/brokers/**/*.test.ts'],
+    testTimeout: 300_000,
+    hookTimeout: 60_000,
+    fileParallelism: false,
+  },
+})

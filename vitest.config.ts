@@ -1,0 +1,19 @@
+/**
+ * `npm test`: everything that needs nothing but this package. What takes a broker and minutes is in vitest.brokers.config.ts.
+ */
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  resolve: { alias: { 'it-mqtt': fileURLToPath(new URL('src/index.ts', import.meta.url)) } },
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/brokers/**', 'test/package/**'],
+    // A process for each file: tests look at heaps, handles and unhandled rejections.
+    pool: 'forks',
+    maxWorkers: 2,
+    // The time-out of a test that hangs; none is meant to come near it.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
+})
