@@ -43,9 +43,16 @@ export class Inbox {
   }
 
   offer(entry: YieldEffect): void {
-    const waiter = this.#waiters.shift()
-    if (waiter === undefined) this.#queue.push(entry)
-    else waiter.resolve({ done: false, value: this.#deliver(entry) })
+    this.#queue.push(entry)
+  }
+
+  /** Answers those who wait. Only once all effects of a step are performed: a later one may withhold what an earlier one gave. */
+  serve(): void {
+    while (this.#waiters.length > 0) {
+      const packet = this.take()
+      if (packet === undefined) return
+      this.#waiters.shift()!.resolve({ done: false, value: packet })
+    }
   }
 
   /** The next packet, or undefined: none is here. */

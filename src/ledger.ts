@@ -254,8 +254,8 @@ export class Ledger {
       open.set(held.messageId, { facts, stage, order, epoch: 0, sentAt: 0, strikes, settled })
     }
     const received = new TableEditor(initialSession('').received)
-    for (const { messageId, deliveryId, stage } of record.received) {
-      received.set(messageId, { deliveryId, sequence: 0, pendingSequence: 0, stage })
+    for (const { messageId, deliveryId, stage, again } of record.received) {
+      received.set(messageId, { deliveryId, sequence: 0, pendingSequence: 0, stage, again })
     }
     for (const [key, ok] of record.settling) {
       const error = new UsageError('the request failed in an earlier life of its session', {

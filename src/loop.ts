@@ -57,11 +57,12 @@ import type {
   YieldEffect,
 } from './protocol/contract.ts'
 import { initialSession, initialState, step } from './protocol/engine.ts'
+import { isPending } from './protocol/incoming.ts'
 import { lookup } from './protocol/packet-table.ts'
 import { deadline, intake, room } from './protocol/views.ts'
 import { hex } from './protocol/words.ts'
 import { prepareControl } from './requests.ts'
-import type { Session, SessionStore } from './session.ts'
+import { restorable, type Session, type SessionStore } from './session.ts'
 import type { Source } from './sources/source.ts'
 import { type LoopState, viewOf } from './state.ts'
 import { openEndpoint } from './transport/transport.ts'
@@ -108,6 +109,8 @@ export class Loop {
   /** The consumer left: the streams are closed, not released. */
   #left = false
   #begun = false
+  /** Acknowledgements that the reducers have not heard of. */
+  readonly #acking = new Set<number>()
   /** What `connect()` waits for; and the effects of its CONNACK, until a loop takes over. */
   #establishing: ((error: { readonly reason: unknown } | null) => void) | null = null
   #kept: readonly Effect[] | null = null
@@ -144,7 +147,7 @@ export class Loop {
   }
 
   #restore(session: Session): void {
-    const record = session.record()
+    const record = restorable(session.record())
     const restored = this.#ledger.restore(
       record,
       this.#intake.requests,
@@ -305,6 +308,7 @@ export class Loop {
     this.#turning = true
     for (const effect of kept) this.#performOne(effect)
     this.#turning = false
+    this.#inbox.serve()
     this.#link?.outbox.flush()
     this.#link?.handTo(this.#linkListener)
     if (!this.#state.keepAlive.readingPaused) this.#link?.resume()
@@ -349,15 +353,18 @@ export class Loop {
     const sequence = this.#inbox.sequenceOf(packet)
     const messageId = packet.messageId ?? 0
     if (sequence === undefined || !this.#mayAck(sequence, messageId)) return 'stale'
+    this.#acking.add(sequence)
     this.#push({ type: 'ack', at: this.#now(), sequence, messageId, reasonCode })
     return 'queued'
   }
 
   /** Of this connection; or at QoS 2 of an earlier one, where its redelivery is what is acknowledged. */
   #mayAck(sequence: number, messageId: number): boolean {
-    const { incoming, session, connection } = this.#state
-    if (sequence >= incoming.epochFrom && connection.kind === 'connected') return true
-    return lookup(session.received, messageId)?.sequence === sequence && !this.#isOver()
+    const { incoming, session } = this.#state
+    if (this.#acking.has(sequence) || this.#isOver()) return false
+    if (sequence >= incoming.epochFrom) return isPending(incoming, sequence)
+    const message = lookup(session.received, messageId)
+    return message?.sequence === sequence && message.stage === 'arrived'
   }
 
   pause(ms?: number): void {
@@ -521,11 +528,13 @@ export class Loop {
         if (this.#inputs.length === 0) break
         const inputs = this.#inputs
         this.#inputs = []
+        if (this.#acking.size > 0) this.#acking.clear()
         const { state, effects } = step(this.#state, inputs)
         this.#state = state
         this.#perform(this.#gate?.admit(effects, this.#link) ?? effects)
         if (this.#kept !== null) return
         this.#link?.outbox.flush()
+        this.#inbox.serve()
         this.#noteCongestion()
         this.#ledger.tell()
         this.#intake.allow(intake(this.#state), this.#state.flow.perSecond > 0)
@@ -612,6 +621,7 @@ export class Loop {
         this.#turning = false
       }
       this.#link?.outbox.flush()
+      this.#inbox.serve()
       this.#ledger.tell()
       this.#turn()
     },
@@ -855,6 +865,7 @@ export class Loop {
     this.#link = null
     this.#ledger.close()
     if (!this.#left) this.#intake.release()
+    this.#inbox.serve()
     const establishing = this.#establishing
     if (establishing !== null) {
       this.#establishing = null

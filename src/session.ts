@@ -37,6 +37,7 @@ export interface ReceivedRecord {
   readonly messageId: number
   readonly deliveryId: number
   readonly stage: 'unseen' | 'restored' | 'handled'
+  readonly again: boolean
 }
 
 /** A session in full, plain but for the request objects. */
@@ -135,11 +136,14 @@ export function sessionOf(
       })
     }
     held.sort((a, b) => a.order - b.order)
-    const received = [...entries(state.received)].map(([messageId, { deliveryId, stage }]) => ({
-      messageId,
-      deliveryId,
-      stage: stage === 'arrived' ? ('restored' as const) : stage,
-    }))
+    const received = [...entries(state.received)].map(
+      ([messageId, { deliveryId, stage, again }]) => ({
+        messageId,
+        deliveryId,
+        stage: stage === 'arrived' ? ('restored' as const) : stage,
+        again: again || stage === 'arrived',
+      }),
+    )
     const { nextMessageId, nextOrder, nextDeliveryId, cautiousBelow, adopted } = state
     return {
       clientId,
@@ -195,13 +199,14 @@ export function decodeSession(text: string): Session {
     )
   }
   const saved = JSON.parse(body) as SessionRecord
-  const record: SessionRecord = {
-    ...saved,
-    // The broker has gone on since a copy that is not final: what it says of received identifiers may be of other messages.
-    received: saved.final ? saved.received : [],
-    nextMessageId: saved.final ? saved.nextMessageId : farFrom(saved.nextMessageId),
-  }
-  return new Session(record, () => record)
+  return new Session(saved, () => saved)
+}
+
+/** What may be taken from a record: the broker has gone on since a copy that is not final. */
+export function restorable(record: SessionRecord): SessionRecord {
+  if (record.final) return record
+  // Received identifiers may be those of other messages now, and ours may be taken.
+  return { ...record, received: [], nextMessageId: farFrom(record.nextMessageId) }
 }
 
 /** Identifiers that the broker may have seen since are as far away as can be. */

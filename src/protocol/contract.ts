@@ -260,6 +260,8 @@ export interface ReceivedMessage {
    * that died may have yielded it. `handled`: PUBREC may leave, or has left.
    */
   readonly stage: 'arrived' | 'unseen' | 'restored' | 'handled'
+  /** An earlier process may have yielded it. */
+  readonly again: boolean
 }
 
 export interface HeldSubscription {
@@ -338,7 +340,9 @@ export interface KeepAliveState {
   /** When the kernel took that PINGREQ; -1: not yet. */
   readonly pingTakenAt: number
   readonly readingPaused: boolean
-  /** When a write last moved. */
+  /** Since when the write that the kernel has not taken stands still. */
+  readonly standsSince: number
+  /** When a write that had been backed up last moved. */
   readonly movedAt: number
   /** Something was handed over that the kernel has not taken. */
   readonly writing: boolean
@@ -383,6 +387,8 @@ export interface IncomingState {
   readonly yieldedThrough: number
   /** Messages at QoS 2 of earlier connections that the consumer holds and has not handled. */
   readonly inHand: number
+  /** The head of the order about which the user was warned. */
+  readonly warnedFrom: number
   /** As Receive Maximum counts. */
   readonly unacknowledged: number
   /** Topics by alias. */

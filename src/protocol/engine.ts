@@ -34,8 +34,8 @@ import { activeAt, decideReading, setPaused } from './flow.ts'
 import { DEFAULT_LIMITS, disconnectFailure, SUSPICIOUS } from './handshake.ts'
 import {
   acknowledged,
+  forgottenAt,
   handledThrough,
-  oldestPendingAt,
   publishReceived,
   pubrelReceived,
 } from './incoming.ts'
@@ -130,6 +130,7 @@ export function initialState(config: Config, session: SessionState): State {
       epochFrom: 1,
       yieldedThrough: 0,
       inHand: 0,
+      warnedFrom: 0,
       unacknowledged: 0,
       aliases: [],
     },
@@ -413,15 +414,15 @@ function tickAcknowledgements(d: Draft, at: number): void {
 
 /** A consumer that waits for its own outcome in the loop body, or forgets to acknowledge, is told so once. (C21, C24) */
 function tickWarnings(d: Draft, at: number): void {
-  const { flow, config } = d
-  if (flow.warned) return
-  if (flow.consumerAwaitedSince >= 0 && at >= flow.consumerAwaitedSince + config.warnAfterMs) {
+  const { flow, config, incoming } = d
+  const stalledAt = flow.consumerAwaitedSince
+  if (!flow.warned && stalledAt >= 0 && at >= stalledAt + config.warnAfterMs) {
     flow.warned = true
     const message = `${flow.bufferedPackets} packets wait for next() since ${config.warnAfterMs} ms, and no more are read. A loop body that awaits the outcome of its own request waits for ever.`
     d.effects.push({ type: 'warn', code: 'CONSUMER_STALLED', message })
   }
-  if (config.acks === 'manual' && at >= oldestPendingAt(d.incoming) + config.warnAfterMs) {
-    flow.warned = true
+  if (at >= forgottenAt(config, incoming)) {
+    incoming.warnedFrom = incoming.pendingFrom
     const message = `A message was received ${config.warnAfterMs} ms ago and is not acknowledged; those behind it cannot be either. Call ack(packet).`
     d.effects.push({ type: 'warn', code: 'ACKNOWLEDGEMENT_FORGOTTEN', message })
   }

@@ -6,7 +6,13 @@
  * that order, whatever the order in which they are earned [MQTT-4.6.0-2, MQTT-4.6.0-3]. Sequences never repeat, so an
  * acknowledgement that was earned on an earlier connection cannot be taken for one of this connection.
  */
-import type { AckPacket, IncomingState, PublishPacket, ReceivedMessage } from './contract.ts'
+import type {
+  AckPacket,
+  Config,
+  IncomingState,
+  PublishPacket,
+  ReceivedMessage,
+} from './contract.ts'
 import type { Draft } from './draft.ts'
 import { entries, lookup } from './packet-table.ts'
 
@@ -72,7 +78,8 @@ function qos1Received(d: Draft, packet: PublishPacket, messageId: number, at: nu
       at,
     })
   }
-  handOver(d, packet, sequence, 0, false)
+  // What was acknowledged as it arrived will not come again: it is never withheld.
+  handOver(d, packet, d.config.acks === 'receipt' ? 0 : sequence, 0, false)
 }
 
 /** First arrival: kept and handed over. Later ones: acknowledged again, handed over only if nobody here has seen it. */
@@ -93,8 +100,10 @@ function qos2Received(
     sequence: seen ? known.sequence : sequence,
     pendingSequence: sequence,
     stage: handled ? 'handled' : 'arrived',
+    again: known?.again ?? false,
   })
-  if (!seen) handOver(d, packet, sequence, deliveryId, known?.stage === 'restored')
+  const owed = d.config.acks === 'receipt' ? 0 : sequence
+  if (!seen) handOver(d, packet, owed, deliveryId, known?.again ?? false)
   if (known?.stage === 'arrived' && known.sequence < d.incoming.epochFrom) d.incoming.inHand++
   d.pending.set(placeOf(sequence), {
     messageId,
@@ -227,9 +236,17 @@ function acknowledgeHead(d: Draft): void {
   }
 }
 
-/** When the oldest message that waits for its acknowledgement arrived; Infinity: none waits. */
-export function oldestPendingAt(incoming: IncomingState): number {
-  return lookup(incoming.pending, placeOf(incoming.pendingFrom))?.at ?? Infinity
+/** When the head of the order counts as forgotten, once for each head; Infinity: nothing is or will be. (C21) */
+export function forgottenAt(config: Config, incoming: IncomingState): number {
+  if (config.acks !== 'manual' || incoming.warnedFrom === incoming.pendingFrom) return Infinity
+  const head = lookup(incoming.pending, placeOf(incoming.pendingFrom))
+  return head === undefined ? Infinity : head.at + config.warnAfterMs
+}
+
+/** Whether a message of this connection waits for its acknowledgement. */
+export function isPending(incoming: IncomingState, sequence: number): boolean {
+  if (sequence < incoming.pendingFrom || sequence < incoming.epochFrom) return false
+  return lookup(incoming.pending, placeOf(sequence))?.acknowledged === false
 }
 
 /** The connection is gone: acknowledgements that it was owed are stale, aliases void [MQTT-3.3.2-7]. */
@@ -239,7 +256,7 @@ export function incomingLost(d: Draft): void {
   for (const [messageId, message] of entries(d.received.finish())) {
     if (message.stage !== 'arrived') continue
     if (message.sequence <= incoming.yieldedThrough) inHand++
-    else d.received.set(messageId, { ...message, stage: 'unseen' })
+    else d.received.set(messageId, { ...message, stage: message.again ? 'restored' : 'unseen' })
   }
   d.pending.clear()
   incoming.inHand = inHand

@@ -8,6 +8,9 @@
 import type { KeepAliveState } from './contract.ts'
 import type { Mutable } from './draft.ts'
 
+/** A write that is not taken within this time was backed up, and its moving on is a sign of life. */
+const BACKED_UP_MS = 10
+
 export function keepAliveStart(intervalSeconds: number, at: number): KeepAliveState {
   return {
     intervalMs: intervalSeconds * 1000,
@@ -16,6 +19,7 @@ export function keepAliveStart(intervalSeconds: number, at: number): KeepAliveSt
     pinging: false,
     pingTakenAt: -1,
     readingPaused: false,
+    standsSince: at,
     movedAt: at,
     writing: false,
   }
@@ -31,7 +35,7 @@ export function pingDueAt(s: KeepAliveState): number {
 /** When the connection counts as dead; Infinity: not before something else happens. */
 export function deadAt(s: KeepAliveState): number {
   if (s.intervalMs === 0) return Infinity
-  if (s.readingPaused) return s.writing ? s.movedAt + 1.5 * s.intervalMs : Infinity
+  if (s.readingPaused) return s.writing ? s.standsSince + 1.5 * s.intervalMs : Infinity
   if (!s.pinging) return Infinity
   if (s.pingTakenAt >= 0) return s.pingTakenAt + s.intervalMs / 2
   return Math.max(s.receivedAt, s.movedAt) + 1.5 * s.intervalMs
@@ -40,7 +44,7 @@ export function deadAt(s: KeepAliveState): number {
 /** Bytes were handed to the transport. */
 export function keepAliveSent(s: Mutable<KeepAliveState>, at: number): void {
   s.sentAt = at
-  if (!s.writing) s.movedAt = at
+  if (!s.writing) s.standsSince = at
   s.writing = true
 }
 
@@ -51,7 +55,9 @@ export function keepAliveWritten(
   ping: boolean,
   more: boolean,
 ): void {
-  s.movedAt = at
+  // What the kernel takes at once proves nothing: it may be filling its own buffer.
+  if (at - s.standsSince >= BACKED_UP_MS) s.movedAt = at
+  s.standsSince = at
   s.writing = more
   if (ping && s.pinging) s.pingTakenAt = at
 }
@@ -73,6 +79,7 @@ export function keepAliveReading(s: Mutable<KeepAliveState>, at: number, paused:
   if (s.readingPaused && !paused) {
     s.receivedAt = at
     s.movedAt = at
+    s.standsSince = at
     if (s.pingTakenAt >= 0) s.pingTakenAt = at
   }
   s.readingPaused = paused

@@ -2,7 +2,7 @@
  * What the loop asks of a state: how many requests may be taken, how many packets may be decoded, when to look again.
  */
 import type { State } from './contract.ts'
-import { oldestPendingAt } from './incoming.ts'
+import { forgottenAt } from './incoming.ts'
 import { deadAt, pingDueAt } from './keepalive.ts'
 import { transmissionDueAt, waitingCount } from './outgoing.ts'
 
@@ -53,14 +53,10 @@ export function deadline(state: State): number {
       if (config.ackTimeout !== null && !flow.paused) {
         due = Math.min(due, outgoing.ackCheckAt + flow.pausedMs)
       }
-      if (flow.warned) return due
-      if (flow.consumerAwaitedSince >= 0) {
+      if (!flow.warned && flow.consumerAwaitedSince >= 0) {
         due = Math.min(due, flow.consumerAwaitedSince + config.warnAfterMs)
       }
-      if (config.acks === 'manual') {
-        due = Math.min(due, oldestPendingAt(incoming) + config.warnAfterMs)
-      }
-      return due
+      return Math.min(due, forgottenAt(config, incoming))
     }
     default:
       return Infinity

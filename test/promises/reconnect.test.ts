@@ -15,6 +15,7 @@ import { retryDelayMs } from '../../src/protocol/reconnect.ts'
 import { publish, subscribe } from '../../src/requests.ts'
 import { peek, VirtualClock } from '../support/clock.ts'
 import { collect, type Started, startLoop } from '../support/loop.ts'
+import { counted, numbered } from '../support/requests.ts'
 import { networkError, ScriptedServer, type ServerOptions } from '../support/server.ts'
 
 const DEFAULTS = reconnectPolicy(undefined)
@@ -437,38 +438,11 @@ describe('whether there is a next attempt', () => {
 
 // ---------------------------------------------------------------------------------------------------------------------- N3
 
-/** Requests that count what was asked of them. */
-function counted(requests: readonly Request[], returned: () => unknown = () => undefined) {
-  const calls = { next: 0, return: 0, iterators: 0 }
-  const stream: AsyncIterable<Request> = {
-    [Symbol.asyncIterator]() {
-      calls.iterators++
-      let index = 0
-      return {
-        async next() {
-          calls.next++
-          const value = requests[index++]
-          return value === undefined ? { done: true, value: undefined } : { done: false, value }
-        },
-        async return() {
-          calls.return++
-          await returned()
-          return { done: true, value: undefined }
-        },
-      }
-    },
-  }
-  return { stream, calls }
-}
-
-const numbers = (n: number) =>
-  Array.from({ length: n }, (_, i) => publish('a', `${i}`, { qos: ((i % 2) + 1) as 1 | 2 }))
-
 describe("reconnect: 'never'", () => {
   test('[N3] [N5] the loop ends at the first loss, and one loop after the other finishes the work', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat({ max: 12 }), { maxLength: 12 }), async (cuts) => {
-        const requests = numbers(40)
+        const requests = numbered(40)
         const { stream, calls } = counted(requests)
         const clock = new VirtualClock()
         const server = new ScriptedServer(clock)
@@ -563,7 +537,7 @@ describe('the request stream after the end', () => {
     test(`[N5] ${name}: its return() is called once and never awaited (${fate})`, async () => {
       let hangs = true
       const { stream, calls } = counted(
-        numbers(3),
+        numbered(3),
         () =>
           new Promise<void>(() => {
             hangs = false
@@ -587,7 +561,7 @@ describe('the request stream after the end', () => {
 
   for (const { name, end } of ENDS.filter(({ stream }) => stream === 'released')) {
     test(`[N5] ${name}: the stream is kept, and a later loop given the same object goes on there`, async () => {
-      const { stream, calls } = counted(numbers(9))
+      const { stream, calls } = counted(numbered(9))
       const abort = new AbortController()
       const first = startLoop(
         { reconnect: 'never', until: 'closed', maxInflight: 3, signal: abort.signal },
@@ -635,7 +609,7 @@ describe('the request stream after the end', () => {
   }
 
   test('[N5] the rest of a batch goes to the later loop', async () => {
-    const batches = [numbers(6)]
+    const batches = [numbered(6)]
     const first = startLoop({ maxInflight: 2 }, batches, undefined, {
       server: new ScriptedServer(new VirtualClock(), { autoAck: false }),
     })
@@ -737,8 +711,8 @@ test('[N1] a dial that hangs is given up at connectTimeout, its signal aborted, 
   expect(server.dials.map(({ signal }) => signal.aborted)).toEqual([true, true])
 })
 
-test('[N3] eventloop() with the default transport options refuses nothing that a session brings', async () => {
-  const started = startLoop({ reconnect: 'never', cleanStart: false }, numbers(2), undefined, {
+test('[N3] a session brings its client identifier; another one is refused', async () => {
+  const started = startLoop({ reconnect: 'never', cleanStart: false }, numbered(2), undefined, {
     server: new ScriptedServer(new VirtualClock(), { autoAck: false }),
   })
   await started.clock.advance(0)

@@ -40,6 +40,9 @@ export class Witness {
   /** The request sent last for the first time, by QoS. */
   readonly #latestFirst = [0, 0, 0]
   readonly #everSent = new Set<number>()
+  /** In which order they were sent as new: that is the order in which they are sent again. */
+  readonly #places = new Map<number, number>()
+  #nextPlace = 1
   #latestAgain = 0
   #wire: 'none' | 'dialled' | 'asked' | 'agreed' | 'gone' = 'none'
   #handledThrough = 0
@@ -163,10 +166,11 @@ export class Witness {
     }
     const again = this.#ids.get(messageId) === handle
     demand(dup === again, `[D3] [C09] DUP ${dup} on h${handle}, sent before: ${again}`)
-    if (again && !this.#births.has(handle)) {
-      demand(handle > this.#latestAgain, `[D3] h${handle} sent again out of order [MQTT-4.6.0-1]`)
-      this.#latestAgain = handle
-    }
+    if (again) {
+      const place = this.#places.get(handle)!
+      demand(place > this.#latestAgain, `[D3] h${handle} sent again out of order [MQTT-4.6.0-1]`)
+      this.#latestAgain = place
+    } else this.#places.set(handle, this.#nextPlace++)
     this.#judgeId(messageId, handle)
     this.#inFlight.add(messageId)
     const { limits } = after.connection
