@@ -181,7 +181,7 @@ export function encodeSession(session: Session): string {
 /** @throws UsageError where the text is damaged, foreign, or of a later format. */
 export function decodeSession(text: string): Session {
   if (typeof text !== 'string') throw new UsageError('session: a text is expected')
-  const [head = '', body = ''] = text.split('\n', 2)
+  const [head = '', body = '', ...tail] = text.split('\n')
   const match = /^it-mqtt session (\d+) ([0-9a-f]{64})$/.exec(head)
   if (match === null) {
     throw new UsageError(
@@ -193,13 +193,30 @@ export function decodeSession(text: string): Session {
       `session: format ${match[1]} is unknown, this version reads format ${FORMAT}`,
     )
   }
-  if (checksum(body) !== match[2]) {
+  if (checksum(body) !== match[2] || tail.length !== 1 || tail[0] !== '') {
     throw new UsageError(
       'session: the text is damaged (its checksum does not match); use an earlier copy or begin anew',
     )
   }
-  const saved = JSON.parse(body) as SessionRecord
+  const saved = parse(body)
   return new Session(saved, () => saved)
+}
+
+function parse(body: string): SessionRecord {
+  let saved: Partial<SessionRecord> | null = null
+  try {
+    saved = JSON.parse(body)
+  } catch {
+    // Said below: the checksum is right, so somebody made it.
+  }
+  const lists = [saved?.held, saved?.received, saved?.subscriptions, saved?.settling]
+  const numbers = [saved?.nextMessageId, saved?.nextOrder, saved?.nextDeliveryId]
+  const whole =
+    typeof saved?.clientId === 'string' &&
+    lists.every((list) => Array.isArray(list)) &&
+    numbers.every((number) => Number.isInteger(number))
+  if (!whole) throw new UsageError('session: the text holds no session')
+  return saved as SessionRecord
 }
 
 /** What may be taken from a record: the broker has gone on since a copy that is not final. */

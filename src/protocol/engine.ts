@@ -36,6 +36,7 @@ import {
   acknowledged,
   forgottenAt,
   handledThrough,
+  headOf,
   publishReceived,
   pubrelReceived,
 } from './incoming.ts'
@@ -165,12 +166,17 @@ function isList(input: Input | readonly Input[]): input is readonly Input[] {
 }
 
 function handle(d: Draft, input: Input): void {
-  if (d.connection.kind === 'closed' || d.connection.kind === 'failed') return
+  if (isOver(d)) return
   route(d, input)
+  if (isOver(d)) return
   endWhenDone(d, input.at)
   decideReading(d, input.at)
   if (d.sent) keepAliveSent(d.keepAlive, input.at)
   d.sent = false
+}
+
+function isOver(d: Draft): boolean {
+  return d.connection.kind === 'closed' || d.connection.kind === 'failed'
 }
 
 function route(d: Draft, input: Input): void {
@@ -421,7 +427,7 @@ function tickWarnings(d: Draft, at: number): void {
     const message = `${flow.bufferedPackets} packets wait for next() since ${config.warnAfterMs} ms, and no more are read. A loop body that awaits the outcome of its own request waits for ever.`
     d.effects.push({ type: 'warn', code: 'CONSUMER_STALLED', message })
   }
-  if (at >= forgottenAt(config, incoming)) {
+  if (at >= forgottenAt(config, incoming, headOf(d))) {
     incoming.warnedFrom = incoming.pendingFrom
     const message = `A message was received ${config.warnAfterMs} ms ago and is not acknowledged; those behind it cannot be either. Call ack(packet).`
     d.effects.push({ type: 'warn', code: 'ACKNOWLEDGEMENT_FORGOTTEN', message })

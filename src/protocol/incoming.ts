@@ -10,6 +10,7 @@ import type {
   AckPacket,
   Config,
   IncomingState,
+  PendingAck,
   PublishPacket,
   ReceivedMessage,
 } from './contract.ts'
@@ -236,10 +237,18 @@ function acknowledgeHead(d: Draft): void {
   }
 }
 
+/** The message that is to be acknowledged next. */
+export function headOf(d: Draft): PendingAck | undefined {
+  return d.pending.get(placeOf(d.incoming.pendingFrom))
+}
+
 /** When the head of the order counts as forgotten, once for each head; Infinity: nothing is or will be. (C21) */
-export function forgottenAt(config: Config, incoming: IncomingState): number {
+export function forgottenAt(
+  config: Config,
+  incoming: IncomingState,
+  head = lookup(incoming.pending, placeOf(incoming.pendingFrom)),
+): number {
   if (config.acks !== 'manual' || incoming.warnedFrom === incoming.pendingFrom) return Infinity
-  const head = lookup(incoming.pending, placeOf(incoming.pendingFrom))
   return head === undefined ? Infinity : head.at + config.warnAfterMs
 }
 

@@ -74,6 +74,10 @@ export function takeBirths(d: Draft, births: readonly RequestFacts[], at: number
   for (const facts of births) {
     d.counters.taken++
     const request = { facts, order: d.session.nextOrder++, strikes: 0 }
+    if (d.connection.kind !== 'connected') {
+      hold(d, request)
+      continue
+    }
     const windowed = facts.kind === 'publish' && facts.qos > 0
     if (!windowed || (held.length === 0 && windowLeft(d) > 0)) send(d, request, at)
     else held.push(request)

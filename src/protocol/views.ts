@@ -47,7 +47,7 @@ export function deadline(state: State): number {
       return connection.closeBy
     case 'connected': {
       due = Math.min(due, pingDueAt(keepAlive), deadAt(keepAlive))
-      if (flow.perSecond > 0 && waitingCount(session) > 0) {
+      if (flow.perSecond > 0 && waitsForThrottle(state)) {
         due = Math.min(due, transmissionDueAt(flow))
       }
       if (config.ackTimeout !== null && !flow.paused) {
@@ -61,4 +61,14 @@ export function deadline(state: State): number {
     default:
       return Infinity
   }
+}
+
+/** Whether it is the throttle that holds the first waiting request, and not the window, a resend or caution. */
+function waitsForThrottle({ session, outgoing, connection, config }: State): boolean {
+  const head = session.waiting[session.waitingAt]
+  if (head === undefined || connection.birthsPending || session.cautiousBelow > 0) return false
+  if (outgoing.resendAt < outgoing.resend.length) return false
+  const window = Math.min(connection.limits.receiveMaximum, config.maxInflight)
+  const windowed = head.facts.kind === 'publish' && head.facts.qos > 0
+  return !windowed || outgoing.inFlight < window
 }

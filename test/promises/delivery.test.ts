@@ -889,7 +889,7 @@ describe('[D2] one outcome or held', () => {
   })
 
   test('outcomes: to `settled` of the source first, then to onSettled; what one throws does not silence the others', async () => {
-    const s = stage()
+    const s = stage({ autoAck: false })
     const log: string[] = []
     const requests = Object.assign([q1('1'), q1('2'), q1('3')], {
       settled(request: Request) {
@@ -900,6 +900,11 @@ describe('[D2] one outcome or held', () => {
     const onSettled = (request: Request) =>
       void log.push(`onSettled ${request.cmd === 'publish' && request.payload}`)
     const started = startLoop({ ...STILL, onSettled }, requests, undefined, s)
+    await s.clock.settle()
+    // One chunk, and so one step.
+    const ids = [1, 2, 3]
+    const answers = ids.map((messageId) => ({ cmd: 'puback', messageId, reasonCode: 0 }) as const)
+    s.server.current.send(...answers)
     await s.clock.advance(2000)
     expect(log.slice(0, 6)).toEqual([
       ...['settled 1', 'onSettled 1', 'settled 2', 'onSettled 2', 'settled 3', 'onSettled 3'],

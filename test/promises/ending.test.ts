@@ -40,14 +40,15 @@ interface Setting {
   /** Whether a good connection is there, over which a DISCONNECT can leave. */
   readonly connected: boolean
   readonly before?: (started: Started) => void
-  readonly reach: (started: Started) => Promise<Next | null>
+  /** Resolves with a `next()` that stays outstanding; wrapped, or it would be awaited. */
+  readonly reach: (started: Started) => Promise<readonly [Next] | null>
 }
 
-const waitForNext = async ({ loop, clock }: Started): Promise<Next> => {
+const waitForNext = async ({ loop, clock }: Started): Promise<readonly [Next]> => {
   const pending = loop.next()
   pending.catch(() => {})
   await clock.advance(0)
-  return pending
+  return [pending]
 }
 
 const STATES = {
@@ -218,7 +219,7 @@ async function bring(state: StateName, protocolVersion: 4 | 5, acks?: 'manual'):
   }
   const started = startLoop(options, requests, controls, { server, manual: true })
   setting.before?.(started)
-  const pending = await setting.reach(started)
+  const [pending] = (await setting.reach(started)) ?? [null]
   return Object.assign(started, { abort, controls, calls, pending })
 }
 

@@ -929,6 +929,7 @@ describe('[R6] received and not yet yielded when the connection breaks', () => {
 
   test('receipt: what was acknowledged is there for next() after shutdown, too', async () => {
     const s = await connected({ acks: 'receipt' })
+    s.server.current.autoAck = false
     s.server.current.send(...five)
     await s.clock.settle()
     s.loop.shutdown()
