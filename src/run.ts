@@ -44,7 +44,7 @@ export async function run(
   const failed: { request: Request; error: unknown }[] = []
   const loop = openLoop(options, requests, undefined, {
     until: 'settled',
-    acks: 'manual',
+    acks: onPacket === undefined ? 'manual' : 'pull',
     settled: (request, outcome) => {
       settled++
       if (!outcome.ok) failed.push({ request, error: outcome.error })
@@ -54,19 +54,31 @@ export async function run(
     const { session, state } = loop
     return { settled, failed, unsettled: session.held, taken: state.counters.taken, session }
   }
-  const timer = timeout === undefined ? undefined : setTimeout(() => loop.shutdown(), timeout)
-  const abort = () => void loop.return()
+  // What the user's own code still does cannot be awaited once the time is over.
+  let stop = () => {}
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve
+  })
+  const expire = () => {
+    loop.shutdown()
+    stop()
+  }
+  const abort = () => {
+    void loop.return()
+    stop()
+  }
+  const timer = timeout === undefined ? undefined : setTimeout(expire, timeout)
   signal?.addEventListener('abort', abort, { once: true })
   try {
     for await (const packet of loop) {
-      if (onPacket === undefined) continue
-      await onPacket(packet)
-      if (packet.cmd === 'publish' && packet.qos > 0) loop.ack(packet)
+      if (onPacket !== undefined) await Promise.race([onPacket(packet), stopped])
     }
     signal?.throwIfAborted()
     return result()
   } catch (error) {
-    if (!signal?.aborted && error instanceof Error) Object.assign(error, { result: result() })
+    if (!signal?.aborted && error instanceof Error && Object.isExtensible(error)) {
+      Object.assign(error, { result: result() })
+    }
     throw error
   } finally {
     clearTimeout(timer)

@@ -121,6 +121,7 @@ export function sessionOf(
       if (request === undefined) continue
       held.push({ request, order, strikes, expiresAt: expiryOf(facts), messageId, stage, settled })
     }
+    held.sort((a, b) => a.order - b.order)
     for (const { facts, order, strikes } of state.waiting.slice(state.waitingAt)) {
       const request = requestOf(facts)
       if (request === undefined) continue
@@ -135,7 +136,6 @@ export function sessionOf(
         settled: false,
       })
     }
-    held.sort((a, b) => a.order - b.order)
     const received = [...entries(state.received)].map(
       ([messageId, { deliveryId, stage, again }]) => ({
         messageId,

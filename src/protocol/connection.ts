@@ -108,7 +108,7 @@ export function connackReceived(d: Draft, packet: ConnackPacket, at: number): vo
       sendRenewal(d, facts, at)
     }
   }
-  if (session.cautiousBelow > 0) ping(d)
+  if (session.cautiousBelow > 0) ping(d, at)
   if (config.hasBirths) d.effects.push({ type: 'births', packet })
   else flush(d, at)
 }
@@ -377,8 +377,8 @@ function finished(d: Draft, reason: Failure | null): void {
 
 const ENDED = failure('connected', 'connection', 'CLOSED', false, 'The loop has ended.')
 
-export function ping(d: Draft): void {
+export function ping(d: Draft, at: number): void {
   d.connection.pings++
-  keepAlivePinged(d.keepAlive)
+  keepAlivePinged(d.keepAlive, at)
   d.send({ type: 'pingreq' })
 }

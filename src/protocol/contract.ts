@@ -233,6 +233,7 @@ export type OpenStage =
 export interface OpenRequest {
   readonly facts: RequestFacts
   readonly stage: OpenStage
+  /** Of its first sending: it is sent again in this order. */
   readonly order: number
   /** The connection on which it was last sent; only there it counts as in flight. */
   readonly epoch: number
@@ -337,6 +338,7 @@ export interface KeepAliveState {
   readonly receivedAt: number
   /** A PINGREQ was handed over and no byte has come since. */
   readonly pinging: boolean
+  readonly pingedAt: number
   /** When the kernel took that PINGREQ; -1: not yet. */
   readonly pingTakenAt: number
   readonly readingPaused: boolean

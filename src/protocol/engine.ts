@@ -234,7 +234,7 @@ function route(d: Draft, input: Input): void {
     case 'reconnect':
       return reconnect(d, input.policy, at)
     case 'ping':
-      if (d.connection.kind === 'connected') ping(d)
+      if (d.connection.kind === 'connected') ping(d, at)
       return
     case 'disconnect':
       d.connection.drainBy = Math.min(d.connection.drainBy, at + input.timeoutMs)
@@ -398,7 +398,7 @@ function tickKeepAlive(d: Draft, at: number): void {
     )
     d.effects.push({ type: 'destroy' })
   } else if (at >= pingDueAt(keepAlive)) {
-    ping(d)
+    ping(d, at)
   }
 }
 

@@ -17,6 +17,7 @@ export function keepAliveStart(intervalSeconds: number, at: number): KeepAliveSt
     sentAt: at,
     receivedAt: at,
     pinging: false,
+    pingedAt: at,
     pingTakenAt: -1,
     readingPaused: false,
     standsSince: at,
@@ -38,7 +39,8 @@ export function deadAt(s: KeepAliveState): number {
   if (s.readingPaused) return s.writing ? s.standsSince + 1.5 * s.intervalMs : Infinity
   if (!s.pinging) return Infinity
   if (s.pingTakenAt >= 0) return s.pingTakenAt + s.intervalMs / 2
-  return Math.max(s.receivedAt, s.movedAt) + 1.5 * s.intervalMs
+  // A clock that jumped makes the PINGREQ late; it still has half of keepAlive to be answered (K3).
+  return Math.max(s.receivedAt, s.movedAt, s.pingedAt - s.intervalMs) + 1.5 * s.intervalMs
 }
 
 /** Bytes were handed to the transport. */
@@ -69,8 +71,9 @@ export function keepAliveReceived(s: Mutable<KeepAliveState>, at: number): void 
   s.pingTakenAt = -1
 }
 
-export function keepAlivePinged(s: Mutable<KeepAliveState>): void {
+export function keepAlivePinged(s: Mutable<KeepAliveState>, at: number): void {
   s.pinging = true
+  s.pingedAt = at
   s.pingTakenAt = -1
 }
 

@@ -187,7 +187,7 @@ function openRequest(
   d.open.set(messageId, {
     facts: request.facts,
     stage,
-    order: request.order,
+    order: d.session.nextOrder++,
     epoch: d.connection.epoch,
     sentAt: sentAt(d, at),
     strikes: request.strikes,
@@ -352,7 +352,7 @@ export function sortWaiting(d: Draft): void {
   if (waitingCount(d.session) < 2) return
   const waiting = d.session.waiting.slice(d.session.waitingAt)
   const windowed = (w: WaitingRequest) => w.facts.kind === 'publish' && w.facts.qos > 0
-  waiting.sort((a, b) => Number(windowed(a)) - Number(windowed(b)) || a.order - b.order)
+  waiting.sort((a, b) => Number(windowed(a)) - Number(windowed(b)))
   d.session.waiting = waiting
   d.session.waitingAt = 0
 }

@@ -25,7 +25,8 @@ function stateOf(over: Partial<KeepAliveState> = {}): KeepAliveState {
 /** The kernel took all there was. */
 function written(driver: Driver): void {
   const publishes = driver.state.outgoing.unconfirmed
-  driver.feed({ type: 'written', publishes, ping: true, more: false })
+  const { pinging, pingTakenAt } = driver.state.keepAlive
+  driver.feed({ type: 'written', publishes, ping: pinging && pingTakenAt < 0, more: false })
 }
 
 describe('[K1] when a PINGREQ is due', () => {
