@@ -36,7 +36,9 @@ for (const document of ['README.md', 'docs/GUIDE.md']) {
     const text = await readFile(`${root}${document}`, 'utf8')
     let heading = ''
     let number = 0
-    for (const match of text.matchAll(/^#+ (.*)$|^```ts\n([\s\S]*?)^```\n(?:\n```text\n([\s\S]*?)^```)?/gm)) {
+    for (const match of text.matchAll(
+      /^#+ (.*)$|^```ts\n([\s\S]*?)^```\n(?:\n```text\n([\s\S]*?)^```)?/gm,
+    )) {
       const [, title, code, printed] = match
       if (title !== undefined) heading = title
       if (code === undefined) continue

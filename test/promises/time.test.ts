@@ -195,13 +195,14 @@ describe('when a PINGREQ leaves', () => {
       pinging: fc.boolean(),
       pingTakenAt: fc.oneof(fc.constant(-1), instant),
       readingPaused: fc.boolean(),
+      standsSince: instant,
       movedAt: instant,
       writing: fc.boolean(),
     })
     fc.assert(
       fc.property(state, state, (s, other) => {
-        const { pingTakenAt, movedAt, writing } = other
-        expect(pingDueAt({ ...s, pingTakenAt, movedAt, writing })).toBe(pingDueAt(s))
+        const { pingTakenAt, standsSince, movedAt, writing } = other
+        expect(pingDueAt({ ...s, pingTakenAt, standsSince, movedAt, writing })).toBe(pingDueAt(s))
         const { intervalMs, sentAt, receivedAt, pinging, readingPaused } = s
         const due = readingPaused ? sentAt : Math.min(sentAt, receivedAt)
         const none = intervalMs === 0 || (pinging && !readingPaused)
