@@ -396,11 +396,14 @@ export class Loop {
 
   /** Resolves when the server has answered a PINGREQ; rejects where it does not within keepAlive, or the connection ends. */
   ping(): Promise<{ roundTripMs: number }> {
-    return new Promise((resolve, reject) => {
+    const answer = new Promise<{ roundTripMs: number }>((resolve, reject) => {
       this.#ping((error, roundTripMs) =>
         error === null ? resolve({ roundTripMs }) : reject(error),
       )
     })
+    // Who sends a ping like any other control need not listen to its answer.
+    answer.catch(() => {})
+    return answer
   }
 
   #control(control: Control): void {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'vitest'
 import { DURABLE, Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
 import { until } from '../support/process.ts'
-import { deliver, judge, READINGS } from '../support/readings.ts'
+import { deliver, judge, MAX_INFLIGHT, READINGS } from '../support/readings.ts'
 import { Relay } from '../support/relay.ts'
 
 const RESTARTS = 4
@@ -23,7 +23,7 @@ interface World {
 
 async function open(context: TestContext): Promise<Mosquitto> {
   requireMosquitto(context)
-  const broker = await Mosquitto.start(DURABLE)
+  const broker = await Mosquitto.start([...DURABLE, `max_inflight_messages ${MAX_INFLIGHT}`])
   context.onTestFinished(() => broker[Symbol.asyncDispose]())
   return broker
 }

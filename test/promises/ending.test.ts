@@ -2,7 +2,9 @@
  * Every way in which a loop can end, in every state in which it can be: what the server is told, what the consumer gets, and
  * that nothing is left. Then E1 (when it ends by itself), and user code that throws.
  */
+import { spawn } from 'node:child_process'
 import { getEventListeners } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { pushable } from 'it-pushable'
 import { describe, expect, test } from 'vitest'
 import { eventloop } from '../../src/eventloop.ts'
@@ -649,6 +651,53 @@ test('[N4] [E2] [C36] an abort at whatever moment: the reason itself, and nothin
     while (await life(moment, when)) moment++
     expect(moment).toBeGreaterThan(30)
   }
+})
+
+// ------------------------------------------------------------------------------------------------------- a process of its own
+
+/** Every ending over TCP, one after the other, and then nothing: whatever is left keeps the process alive. */
+const PROGRAM = `
+import { createServer } from 'node:net'
+import { connect, eventloop, publish, run, subscribe } from './src/index.ts'
+const server = createServer((socket) => {
+  socket.unref()
+  socket.on('error', () => {})
+  socket.on('end', () => socket.end())
+  socket.once('data', () => socket.write(Uint8Array.of(0x20, 3, 0, 0, 0)))
+})
+await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+server.unref()
+const url = 'mqtt://127.0.0.1:' + server.address().port
+const abort = new AbortController()
+const never = { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) }
+for await (const packet of eventloop(url, never)) break
+try { for await (const packet of eventloop(url, never)) throw new Error('x') } catch {}
+try { for await (const packet of eventloop({ url, signal: abort.signal }, never)) abort.abort() } catch {}
+const down = eventloop(url, [subscribe('a')])
+for await (const packet of down) down.shutdown()
+const gone = eventloop(url, [publish('a', 'x', { qos: 1 })])
+for await (const packet of gone) gone.disconnect(50)
+for await (const packet of eventloop(url, [publish('a')])) {}
+await run(url, [publish('a', 'x', { qos: 1 })], { timeout: 50 })
+await (await connect(url))[Symbol.asyncDispose]()
+try { for await (const packet of eventloop('mqtt://127.0.0.1:1', never)) {} } catch {}
+setTimeout(() => process.exit(3), 20_000).unref()
+console.log('done')
+`
+
+test('[N4] Node exits by itself after every kind of end', { timeout: 120_000 }, async () => {
+  const cwd = fileURLToPath(new URL('../..', import.meta.url))
+  const args = ['--import', 'tsx', '--input-type=module', '-e', PROGRAM]
+  const child = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk) => {
+      output += String(chunk)
+    })
+  }
+  const status = await new Promise((resolve) => child.once('close', resolve))
+  expect(output).toBe('done\n')
+  expect(status).toBe(0)
 })
 
 // ---------------------------------------------------------------------------------------------------------------------- E1

@@ -95,11 +95,11 @@ describe('sizes', () => {
     }
   })
 
-  test('[I2] a promise of 256 MiB costs what has come of it, and no more', async () => {
+  test('[I2] a promise of 254 MiB costs what has come of it, and no more', async () => {
     const started = await running({})
     const { current } = started.server
     const before = process.memoryUsage().arrayBuffers
-    current.send(Uint8Array.of(0x30, 0xff, 0xff, 0xff, 0x7f, 0, 1, 0x61, 0))
+    current.send(Uint8Array.of(0x30, 0xff, 0xff, 0xff, 0x7e, 0, 1, 0x61, 0))
     for (let i = 0; i < 100; i++) current.send(new Uint8Array(1000))
     await started.clock.advance(0)
     expect(current.closed).toBe(false)
@@ -196,7 +196,7 @@ describe('messages that expire', () => {
     expect(outcomes(started)).toEqual([])
     await started.clock.advance(1)
     expect(outcomes(started)).toEqual([['held', false, 10_000]])
-    expect(started.outcomes[0]!.outcome).toMatchObject({ error: { code: 'EXPIRED' } })
+    expect(started.outcomes[0]!.outcome).toMatchObject({ error: { code: 'MESSAGE_EXPIRED' } })
     started.server.current.autoAck = true
     started.server.current.acknowledge(started.server.current.of('publish')[0]!)
     await started.clock.advance(0)
@@ -235,33 +235,50 @@ describe('messages that expire', () => {
     await over(started)
   })
 
-  test('[I3] throttled and paused, time counts as well', async () => {
-    const started = await running({}, [], {})
-    await over(started)
-    const server = new ScriptedServer(new VirtualClock())
-    const requests = [expiring('1', 100), { cmd: 'pause', ms: 10_000 } as const, expiring('2', 100)]
-    const paused = startLoop({}, requests, undefined, { server })
-    await server.clock.advance(11_000)
-    // It was taken after the pause: only what the engine holds grows old.
-    expect(sent(paused)).toEqual([
-      ['1', 100],
-      ['2', 100],
+  test('[I3] [D5] in flight, expired, and the session lost: it is not sent as a new one', async () => {
+    const started = await running(
+      { reconnect: { minMs: 20_000, maxMs: 0 }, cleanStart: false },
+      [expiring('old', 10), expiring('new', 100)],
+      { autoAck: false },
+    )
+    started.server.current.reset()
+    await started.clock.advance(20_000)
+    const again = started.server.current.of('publish')
+    expect(again.map(({ payload, dup }) => [payload.toString(), dup])).toEqual([['new', false]])
+    expect(started.outcomes).toMatchObject([
+      { request: { payload: 'old' }, outcome: { ok: false, error: { code: 'MESSAGE_EXPIRED' } } },
     ])
-    const throttled = startLoop({}, [
+    await over(started)
+  })
+
+  test('[I3] under throttle time counts as well', async () => {
+    const started = startLoop({}, [
       { cmd: 'throttle', perSecond: 0.1 },
       expiring('1', 100),
       expiring('2', 5),
       expiring('3', 100),
     ])
-    await throttled.clock.advance(60_000)
-    for (const [payload, seconds] of sent(throttled)) {
-      const { at } = throttled.server.packets.find(
-        (packet) => packet.cmd === 'publish' && packet.payload.toString() === payload,
-      )!
-      expect(seconds).toBeLessThanOrEqual(100)
-      expect(at).toBeGreaterThan(0)
-    }
-    expect(throttled.outcomes).toHaveLength(3)
+    await started.clock.advance(60_000)
+    expect(outcomes(started)).toEqual([
+      ['1', true, 0],
+      ['2', false, 5000],
+      ['3', true, 10_000],
+    ])
+    expect(sent(started)).toEqual([
+      ['1', 100],
+      ['3', 95],
+    ])
+  })
+
+  test('[I3] in a pause too, for what was taken before it', async () => {
+    const requests = [publish('a', 'first', { qos: 1 }), expiring('lives', 100)]
+    const started = await running({ maxInflight: 1 }, requests, { autoAck: false })
+    started.loop.pause(40_000)
+    await started.clock.advance(10_000)
+    started.server.current.acknowledge(started.server.current.of('publish')[0]!)
+    await started.clock.advance(30_000)
+    expect(sent(started)[1]).toEqual(['lives', 60])
+    await over(started)
   })
 
   test('[I3] between two loops, and as text between two processes, time goes on', async () => {

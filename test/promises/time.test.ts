@@ -193,6 +193,7 @@ describe('when a PINGREQ leaves', () => {
       sentAt: instant,
       receivedAt: instant,
       pinging: fc.boolean(),
+      pingedAt: instant,
       pingTakenAt: fc.oneof(fc.constant(-1), instant),
       readingPaused: fc.boolean(),
       standsSince: instant,

@@ -139,6 +139,11 @@ describe('[K2] when a connection is dead', () => {
       T + 7 + 1.5 * K,
     ],
     [
+      'asked late, after the clock had jumped: half of keepAlive',
+      { pinging: true, pingedAt: T + 9 * K },
+      T + 9.5 * K,
+    ],
+    [
       'asked, stuck, and a write that was backed up moved',
       { pinging: true, movedAt: T + 9 },
       T + 9 + 1.5 * K,
@@ -310,7 +315,7 @@ test('the transitions of the state, one by one', () => {
   expect(s).toMatchObject({ sentAt: T + 1, writing: true, standsSince: T + 1 })
   keepAliveSent(s, T + 2)
   expect(s).toMatchObject({ sentAt: T + 2, standsSince: T + 1 })
-  keepAlivePinged(s)
+  keepAlivePinged(s, T + 2)
   expect(s).toMatchObject({ pinging: true, pingTakenAt: -1 })
   keepAliveWritten(s, T + 3, false, true)
   expect(s).toMatchObject({ pingTakenAt: -1, writing: true })

@@ -16,6 +16,8 @@ import {
 
 const FILE = new URL('../../docs/data/nab/machine_temperature_system_failure.csv', import.meta.url)
 export const READINGS = 22_695
+/** What a broker must be told to allow: mosquitto 2.0 loses messages at QoS 2 of 3.1.1 clients that send more than it expects. */
+export const MAX_INFLIGHT = 10_000
 const LAST = 'the last one'
 
 interface Job {
@@ -61,15 +63,23 @@ export async function deliver({ url, protocolVersion, qos, ...job }: Job): Promi
   })
 
   const received: number[] = []
+  const released = new Map<number | undefined, string>()
   const subscriber: boolean[] = []
   const subscribed = deferred()
   const receiving = (async () => {
-    const loop = eventloop(options('subscriber'), [subscribe(topic, { qos })])
+    const receiver = { ...options('subscriber'), receiveMaximum: MAX_INFLIGHT }
+    const loop = eventloop(receiver, [subscribe(topic, { qos })])
+    const underway = new Map<number | undefined, string>()
     for await (const packet of loop) {
+      const { messageId } = packet
       if (packet.cmd === 'connack') subscriber.push(packet.sessionPresent)
       if (packet.cmd === 'suback') subscribed.resolve()
+      if (packet.cmd === 'pubrel') released.set(messageId, underway.get(messageId) ?? '')
       if (packet.cmd !== 'publish') continue
       const payload = packet.payload.toString()
+      underway.set(messageId, payload)
+      // A broker that publishes again what it had released breaks a rule [MQTT-4.3.3-6], and nobody can tell that from a new message.
+      if (packet.dup && released.get(messageId) === payload) continue
       if (payload !== LAST) received.push(Number.parseInt(payload, 10))
       else loop.disconnect()
     }
