@@ -251,7 +251,16 @@ export class Ledger {
         continue
       }
       if (!settled) owed++
-      open.set(held.messageId, { facts, stage, order, epoch: 0, sentAt: 0, strikes, settled })
+      open.set(held.messageId, {
+        facts,
+        stage,
+        order,
+        epoch: 0,
+        touchedEpoch: 0,
+        sentAt: 0,
+        strikes,
+        settled,
+      })
     }
     const received = new TableEditor(initialSession('').received)
     for (const { messageId, deliveryId, stage, again } of record.received) {

@@ -421,6 +421,18 @@ describe('[N5] the stream after the end', () => {
     }
   })
 
+  test('one that has ended, or was never asked, is not closed', async () => {
+    const over = new Counting((i) => (i < 2 ? q1(i) : undefined))
+    const ended = startLoop({ ...STILL, until: 'closed' }, over)
+    await ended.clock.settle()
+    await ended.loop.return()
+    expect(over).toMatchObject({ asked: 3, returned: 0 })
+    const unused = new Counting((i) => q1(i))
+    const unbegun = startLoop(STILL, unused, undefined, { manual: true })
+    await unbegun.loop.return()
+    expect(unused).toMatchObject({ iterators: 0, returned: 0 })
+  })
+
   test('a return() that throws or rejects concerns nobody', async () => {
     for (const fail of [
       () => {

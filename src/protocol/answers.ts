@@ -10,7 +10,7 @@ import type {
   UnsubscribeFacts,
 } from './contract.ts'
 import type { Draft } from './draft.ts'
-import { finish, flush, isResending } from './outgoing.ts'
+import { finish, flush, isCautious, isResending } from './outgoing.ts'
 import { hex } from './words.ts'
 
 /** A rule that the server broke, for the engine to act on; null: none. */
@@ -49,7 +49,7 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
   if (request.epoch === d.connection.epoch) d.outgoing.inFlight--
   if (reasonCode < 0x80) d.counters.acknowledged++
   finish(d, request, reasonCode < 0x80 ? null : negative(packet, reasonCode), packet)
-  if (isResending(d) || d.session.waiting.length > 0) flush(d, at)
+  if (isResending(d) || d.session.waiting.length > 0 || isCautious(d)) flush(d, at)
   return null
 }
 

@@ -237,6 +237,8 @@ export interface OpenRequest {
   readonly order: number
   /** The connection on which it was last sent; only there it counts as in flight. */
   readonly epoch: number
+  /** The connection on which anything of it was sent last, a PUBREL included. */
+  readonly touchedEpoch: number
   /** On the clock of `ackTimeout`, which stands still in pauses. */
   readonly sentAt: number
   readonly strikes: number

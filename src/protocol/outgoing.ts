@@ -17,6 +17,7 @@ import type {
   WaitingRequest,
 } from './contract.ts'
 import type { Draft } from './draft.ts'
+import { activeAt } from './flow.ts'
 import { entries, type PacketTable } from './packet-table.ts'
 import { isExpired, refusalOf, requestFailure } from './refusals.ts'
 
@@ -42,13 +43,14 @@ export function waitingCount(session: {
   return session.waiting.length - session.waitingAt
 }
 
-function isCautious(d: Draft): boolean {
+export function isCautious(d: Draft): boolean {
   return d.session.cautiousBelow > 0
 }
 
 /** Takes a request: sends it, or holds it until it can be sent. */
 export function take(d: Draft, facts: RequestFacts, at: number, holding: boolean): void {
   d.counters.taken++
+  endCaution(d)
   const request = { facts, order: d.session.nextOrder++, strikes: 0 }
   const ready = d.connection.kind === 'connected' && !d.connection.birthsPending && !isCautious(d)
   if (ready && !holding && mayPass(d, facts, at)) send(d, request, at)
@@ -189,6 +191,7 @@ function openRequest(
     stage,
     order: d.session.nextOrder++,
     epoch: d.connection.epoch,
+    touchedEpoch: d.connection.epoch,
     sentAt: sentAt(d, at),
     strikes: request.strikes,
     settled: false,
@@ -199,7 +202,7 @@ function openRequest(
 function sentAt(d: Draft, at: number): number {
   const { ackTimeout } = d.config
   if (ackTimeout === null) return 0
-  const now = at - d.flow.pausedMs
+  const now = activeAt(d.flow, at)
   d.outgoing.ackCheckAt = Math.min(d.outgoing.ackCheckAt, now + ackTimeout.afterMs)
   return now
 }
@@ -215,6 +218,7 @@ export function sendRenewal(d: Draft, facts: SubscribeFacts, at: number): void {
     stage: 'renewal',
     order,
     epoch,
+    touchedEpoch: epoch,
     sentAt: sentAt(d, at),
     strikes: 0,
     settled: true,
@@ -226,7 +230,9 @@ export function sendRenewal(d: Draft, facts: SubscribeFacts, at: number): void {
 function resend(d: Draft, messageId: number, request: OpenRequest, at: number): boolean {
   const { facts, stage } = request
   if (isCautious(d) && windowLeft(d) <= 0) return false
+  const touchedEpoch = d.connection.epoch
   if (stage === 'pubrel') {
+    d.open.set(messageId, { ...request, touchedEpoch, sentAt: sentAt(d, at) })
     d.send({ type: 'acknowledge', cmd: 'pubrel', messageId, reasonCode: 0 })
     return true
   }
@@ -239,14 +245,14 @@ function resend(d: Draft, messageId: number, request: OpenRequest, at: number): 
       return true
     }
     d.outgoing.inFlight++
-    d.open.set(messageId, { ...request, epoch: d.connection.epoch, sentAt: sentAt(d, at) })
+    d.open.set(messageId, { ...request, epoch: touchedEpoch, touchedEpoch, sentAt: sentAt(d, at) })
     const expirySeconds = secondsLeft(facts, at)
     const { handle, qos } = facts
     d.send({ type: 'publish', handle, qos, messageId, dup: true, expirySeconds })
     return true
   }
   d.outgoing.subscribing++
-  d.open.set(messageId, { ...request, epoch: d.connection.epoch, sentAt: sentAt(d, at) })
+  d.open.set(messageId, { ...request, epoch: touchedEpoch, touchedEpoch, sentAt: sentAt(d, at) })
   if (facts.kind === 'subscribe') d.send({ type: 'subscribe', messageId, facts })
   else d.send({ type: 'unsubscribe', messageId, facts: facts as UnsubscribeFacts })
   return true
@@ -379,7 +385,7 @@ export function outgoingLost(d: Draft, suspicious: boolean, failure: Failure): v
   const busy = outgoing.inFlight + outgoing.subscribing
   if (suspicious && busy > 0 && d.config.quarantineAfter > 0) {
     session.cautiousBelow = session.nextOrder
-    if (busy === 1 && d.connection.pingAnswered) strike(d, failure)
+    if (d.connection.pingAnswered) strike(d, failure)
   }
   outgoing.inFlight = 0
   outgoing.subscribing = 0
@@ -393,30 +399,24 @@ function cause(failure: Failure): { cause?: number } {
   return failure.cause === undefined ? {} : { cause: failure.cause }
 }
 
+/** Counts the close against the one request that was open, if there was only one. */
 function strike(d: Draft, failure: Failure): void {
   const { epoch } = d.connection
-  for (const [messageId, request] of entries(d.open.finish())) {
-    const onWire = request.stage !== 'pubrel' && request.epoch === epoch
-    if (!onWire || request.stage === 'renewal') continue
-    const strikes = request.strikes + 1
-    if (strikes < d.config.quarantineAfter) {
-      d.open.set(messageId, { ...request, strikes })
-      return
-    }
-    d.open.remove(messageId)
-    const message = `The server closed the connection ${strikes} times on this request alone (${failure.code}); it is not sent again.`
-    const code = failure.reasonCode
-    finish(
-      d,
-      request,
-      {
-        ...requestFailure('refused', 'QUARANTINED', message),
-        ...(code === undefined ? {} : { reasonCode: code }),
-      },
-      null,
-    )
+  const open = [...entries(d.open.finish())].filter(([, one]) => one.touchedEpoch === epoch)
+  const [suspect] = open
+  if (suspect === undefined || open.length > 1) return
+  const [messageId, request] = suspect
+  if (request.stage === 'pubrel' || request.stage === 'renewal') return
+  const strikes = request.strikes + 1
+  if (strikes < d.config.quarantineAfter) {
+    d.open.set(messageId, { ...request, strikes })
     return
   }
+  d.open.remove(messageId)
+  const message = `The server closed the connection ${strikes} times on this request alone (${failure.code}); it is not sent again.`
+  const { reasonCode } = failure
+  const verdict = requestFailure('refused', 'QUARANTINED', message)
+  finish(d, request, reasonCode === undefined ? verdict : { ...verdict, reasonCode }, null)
 }
 
 // ------------------------------------------------------------------------------------------------------ cancelled and late
@@ -449,7 +449,8 @@ function settleEarly(d: Draft, messageId: number, request: OpenRequest, failure:
 export function oldestSentAt(open: PacketTable<OpenRequest>, epoch: number): number {
   let oldest = Infinity
   for (const [, request] of entries(open)) {
-    if (request.epoch === epoch && !request.settled) oldest = Math.min(oldest, request.sentAt)
+    if (request.touchedEpoch === epoch && !request.settled)
+      oldest = Math.min(oldest, request.sentAt)
   }
   return oldest
 }
@@ -459,7 +460,7 @@ export function timeOut(d: Draft, sentBefore: number): void {
   const message = 'The server did not acknowledge in time (ackTimeout).'
   const failure = requestFailure('connection', 'ACK_TIMEOUT', message)
   for (const [messageId, request] of entries(d.open.finish())) {
-    if (request.settled || request.epoch !== d.connection.epoch) continue
+    if (request.settled || request.touchedEpoch !== d.connection.epoch) continue
     if (request.sentAt <= sentBefore) settleEarly(d, messageId, request, failure)
   }
 }

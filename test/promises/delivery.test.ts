@@ -1121,10 +1121,9 @@ describe('[D6] [C28] a poison message', () => {
       connection.autoAck = (packet) =>
         packet.cmd === 'subscribe' && index === 1 ? false : answer(packet)
     }
-    const stream = async function* (): AsyncGenerator<Request> {
+    const stream = async function* (): AsyncGenerator<Request[]> {
       await started.loop.ping()
-      yield subscribe('open')
-      yield q1('poison')
+      yield [q1('poison'), subscribe('open')]
     }
     const started = startLoop(STILL, stream(), undefined, s)
     await s.clock.advance(DAY_MS)

@@ -1033,6 +1033,21 @@ describe('[C29] topic aliases', () => {
     }
   })
 
+  test('[MQTT-3.3.2-7] an alias of the connection before means nothing', async () => {
+    const s = startLoop({ until: 'closed', keepAlive: 0, topicAliasMaximum: 2 })
+    await s.clock.settle()
+    const aliased = { ...message('x'), properties: { topicAlias: 1 } }
+    s.server.current.send(aliased, { ...aliased, topic: '' })
+    await s.clock.settle()
+    expect(payloads(s.received)).toEqual(['x', 'x'])
+    const second = await reconnect(s, true)
+    second.send({ ...aliased, topic: '' })
+    await s.clock.settle()
+    expect(second.of('disconnect')).toMatchObject([{ reasonCode: 0x82 }])
+    expect(payloads(s.received)).toEqual(['x', 'x'])
+    await s.loop.return()
+  })
+
   test('outbound: over reconnections and changing maxima the broker hears the topics that were asked, and no session holds an alias', async () => {
     const arbitrary = fc.record({
       topics: fc.array(fc.constantFrom('a', 'b', 'c/d', 'long/topic/name'), {

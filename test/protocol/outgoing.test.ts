@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Config, Effect, Input, QoS, ServerPacket } from '../../src/protocol/contract.ts'
 import { initialSession, step } from '../../src/protocol/engine.ts'
-import { entries, TableEditor } from '../../src/protocol/packet-table.ts'
+import { entries, lookup, TableEditor } from '../../src/protocol/packet-table.ts'
 import { intake } from '../../src/protocol/views.ts'
 import {
   ackOf,
@@ -177,19 +177,11 @@ describe('[D4] [MQTT-2.2.1-3] identifiers', () => {
   })
 
   test('exhaustion waits: nothing is used twice, nothing throws, the last one free is found', () => {
+    const one = connected()
+    one.request(subscribeOf(77))
+    const template = lookup(one.state.session.open, 1)!
     const open = new TableEditor(initialSession('c').open)
-    for (let id = 1; id <= 65_535; id++) {
-      if (id === 40_000) continue
-      open.set(id, {
-        facts: subscribeOf(0),
-        stage: 'renewal',
-        order: id,
-        epoch: 0,
-        sentAt: 0,
-        strikes: 0,
-        settled: true,
-      })
-    }
+    for (let id = 1; id <= 65_535; id++) if (id !== 40_000) open.set(id, template)
     const session = { ...initialSession('c'), open: open.finish(), nextOrder: 70_000 }
     const at = 1_000_000
     let { state } = connected({}, { receiveMaximum: 1 })
