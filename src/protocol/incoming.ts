@@ -105,7 +105,6 @@ function qos2Received(
   })
   const owed = d.config.acks === 'receipt' ? 0 : sequence
   if (!seen) handOver(d, packet, owed, deliveryId, known?.again ?? false)
-  if (known?.stage === 'arrived' && known.sequence < d.incoming.epochFrom) d.incoming.inHand++
   d.pending.set(placeOf(sequence), {
     messageId,
     qos: 2,

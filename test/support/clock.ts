@@ -9,6 +9,8 @@ import type { Platform } from '../../src/options.ts'
 const QUIET_TURNS = 4
 /** Beyond as many turns a test runs for ever. */
 const TURNS_MAX = 200_000
+/** Timers that fire without time passing, beyond which somebody arms them again and again. */
+const TIMERS_AT_ONCE_MAX = 1000
 
 interface Timer {
   readonly due: number
@@ -81,7 +83,10 @@ export class VirtualClock implements Platform {
   async advance(ms: number): Promise<void> {
     const until = this.#now + ms
     await this.settle()
+    let atOnce = 0
     for (let next = this.#next(); next !== undefined && next.due <= until; next = this.#next()) {
+      atOnce = next.due > this.#now ? 0 : atOnce + 1
+      if (atOnce > TIMERS_AT_ONCE_MAX) throw new Error('a timer is armed again and again')
       this.#now = Math.max(this.#now, next.due)
       this.#timers.delete(next)
       next.callback()
