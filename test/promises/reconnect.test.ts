@@ -442,7 +442,7 @@ describe("reconnect: 'never'", () => {
   test('[N3] [N5] the loop ends at the first loss, and one loop after the other finishes the work', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat({ max: 12 }), { maxLength: 12 }), async (cuts) => {
-        const requests = numbered(40)
+        const requests = numbered(16)
         const { stream, calls } = counted(requests)
         const clock = new VirtualClock()
         const server = new ScriptedServer(clock)
@@ -622,6 +622,46 @@ describe('the request stream after the end', () => {
     await second.clock.advance(1000)
     const sent = second.server.current.of('publish').map(({ payload }) => payload.toString())
     expect(sent).toEqual(['3', '4', '5'])
+  })
+
+  test.each([
+    ['an array', (requests: Request[]) => requests],
+    ['an asynchronous stream', (requests: Request[]) => counted(requests).stream],
+  ])(
+    '[N3] [N5] %s that had ended is not begun anew while its requests are still held',
+    async (_, of) => {
+      const stream = of(numbered(3))
+      const first = startLoop({ reconnect: 'never', cleanStart: false }, stream, undefined, {
+        server: new ScriptedServer(new VirtualClock(), { autoAck: false }),
+      })
+      await first.clock.advance(0)
+      first.server.current.reset()
+      await first.clock.advance(0)
+      const { session } = first.loop
+      expect([first.ended, session.held.length]).toEqual([true, 3])
+      const server = new ScriptedServer(new VirtualClock(), {
+        autoConnack: { sessionPresent: true },
+      })
+      const second = startLoop({ session }, stream, undefined, { server })
+      await second.clock.advance(1000)
+      expect(
+        server.current.of('publish').map(({ payload, dup }) => [payload.toString(), dup]),
+      ).toEqual([
+        ['0', true],
+        ['1', true],
+        ['2', true],
+      ])
+      expect([second.ended, second.outcomes.length]).toEqual([true, 3])
+    },
+  )
+
+  test('[N5] a loop that came to its end by itself leaves the stream to begin anew', async () => {
+    const stream = numbered(2)
+    for (const life of [1, 2]) {
+      const started = startLoop({}, stream)
+      await started.clock.advance(1000)
+      expect([started.ended, started.outcomes.length], `life ${life}`).toEqual([true, 2])
+    }
   })
 
   test('[N5] an outstanding next() that brings a request after break is no unhandled matter', async () => {
