@@ -8,6 +8,7 @@ export default defineConfig({
   resolve: { alias: { 'it-mqtt': fileURLToPath(new URL('src/index.ts', import.meta.url)) } },
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['test/support/seed.ts'],
     exclude: ['test/brokers/**', 'test/package/**'],
     // A process for each file: tests look at heaps, handles and unhandled rejections.
     pool: 'forks',

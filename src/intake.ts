@@ -159,8 +159,8 @@ export class Intake {
   }
 
   /** The loop ended and may be followed by another: the streams stay as they are. */
-  release(): void {
-    this.#requests?.release()
-    this.#controls?.release()
+  release(finished: boolean): void {
+    this.#requests?.release(finished)
+    this.#controls?.release(finished)
   }
 }

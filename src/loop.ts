@@ -867,7 +867,7 @@ export class Loop {
     this.#link?.destroy()
     this.#link = null
     this.#ledger.close()
-    if (!this.#left) this.#intake.release()
+    if (!this.#left) this.#intake.release(error === null && this.state.counters.held === 0)
     this.#inbox.serve()
     const establishing = this.#establishing
     if (establishing !== null) {

@@ -129,9 +129,10 @@ export class Source {
   }
 
   /** The loop ended and may be followed by another: everything stays as it is. */
-  release(): void {
+  release(finished: boolean): void {
     this.#listener = null
-    if (this.#iterator === null || this.ended) return
+    // A stream that ended is not begun anew while its requests are still held.
+    if (this.#iterator === null || (finished && this.ended)) return
     released.set(this.stream, this)
   }
 
