@@ -4,21 +4,24 @@
 import type { IConnackPacket } from 'mqtt-packet'
 import { UsageError } from './errors.ts'
 import { Loop } from './loop.ts'
-import { type EventloopOptions, resolveOptions } from './options.ts'
+import { type EventloopOptions, hasSession, resolveOptions } from './options.ts'
 import type { ReconnectPolicy } from './protocol/contract.ts'
 import type { Source } from './sources/source.ts'
 
 /** A connection that was accepted and of which nobody has read anything beyond the CONNACK. Sends nothing by itself. */
 export class Connected implements AsyncDisposable {
   readonly connack: IConnackPacket
+  /** @internal A saved session or a store was given. */
+  readonly hasSession: boolean
   readonly #policy: ReconnectPolicy
   #loop: Loop | null
 
   /** @internal */
-  constructor(loop: Loop, connack: IConnackPacket, policy: ReconnectPolicy) {
+  constructor(loop: Loop, connack: IConnackPacket, policy: ReconnectPolicy, hasSession: boolean) {
     this.#loop = loop
     this.#policy = policy
     this.connack = connack
+    this.hasSession = hasSession
   }
 
   /** @internal The loop behind it goes on with these streams: once. */
@@ -52,5 +55,5 @@ export async function connect(options: string | URL | EventloopOptions): Promise
   const config = { ...resolved.config, reconnect: { ...reconnect, when: 'never' as const } }
   const loop = new Loop({ ...resolved, config }, null, null)
   const connack = await loop.establish()
-  return new Connected(loop, connack, reconnect)
+  return new Connected(loop, connack, reconnect, hasSession(resolved))
 }

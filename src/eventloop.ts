@@ -3,7 +3,12 @@
  */
 import { Connected } from './connect.ts'
 import { Loop, type Observer } from './loop.ts'
-import { type EventloopOptions, type ReconnectOptions, resolveOptions } from './options.ts'
+import {
+  type EventloopOptions,
+  hasSession,
+  type ReconnectOptions,
+  resolveOptions,
+} from './options.ts'
 import type { Control, Incoming } from './packets.ts'
 import type { Session } from './session.ts'
 import { type Requests, Source } from './sources/source.ts'
@@ -66,8 +71,9 @@ export function openLoop(
   observer?: Observer,
 ): Eventloop {
   const resolved = options instanceof Connected ? null : resolveOptions(options)
-  const source = requests === undefined ? null : Source.of(requests)
-  const steering = controls === undefined ? null : Source.of(controls)
+  const goesOn = resolved === null ? (options as Connected).hasSession : hasSession(resolved)
+  const source = requests === undefined ? null : Source.of(requests, goesOn)
+  const steering = controls === undefined ? null : Source.of(controls, goesOn)
   const loop =
     resolved === null
       ? (options as Connected).claim(source, steering)

@@ -163,6 +163,13 @@ const PORTS: Readonly<Record<string, number>> = {
 }
 export const SCHEMES = [...Object.keys(PORTS), 'unix:']
 const DAY_MS = 86_400_000
+/** Properties of CONNECT that are options of their own, because the engine itself keeps to them. */
+const OWN_PROPERTIES = [
+  'sessionExpiryInterval',
+  'receiveMaximum',
+  'maximumPacketSize',
+  'topicAliasMaximum',
+] as const
 
 /** @throws UsageError that names the option, what was given and what is allowed. */
 export function resolveOptions(
@@ -183,6 +190,10 @@ export function resolveOptions(
   }
   const config = resolveConfig(options, restored)
   checkProperties('properties', options.properties, config.protocolVersion)
+  for (const name of OWN_PROPERTIES) {
+    if (options.properties?.[name] === undefined) continue
+    throw new UsageError(`properties.${name}: give it as the option ${name}`)
+  }
   checkWill(options.will, config.protocolVersion)
   if (config.protocolVersion < 5 && password !== undefined && username === undefined) {
     throw new UsageError('password: MQTT 3 allows no password without a user name [MQTT-3.1.2-22]')
@@ -200,6 +211,11 @@ export function resolveOptions(
   const policy = options.reconnect
   const retryable = (isPlainObject(policy) ? policy.retryable : undefined) ?? null
   return { options, config, endpoint, username, password, session: restored, store, retryable }
+}
+
+/** A saved session or a store was given: what an earlier loop held may be there. */
+export function hasSession({ session, store }: Resolved): boolean {
+  return session !== null || store !== null
 }
 
 function toOptions(given: unknown): EventloopOptions {

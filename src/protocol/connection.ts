@@ -20,7 +20,7 @@ import {
   waitingCount,
 } from './outgoing.ts'
 import { mayRetry, retryDelayMs } from './reconnect.ts'
-import { renewals } from './subscriptions.ts'
+import { renewals, subscriptionsOf } from './subscriptions.ts'
 
 /** How long a transport may take to close once nothing more is written (E2). */
 const CLOSE_MS = 1000
@@ -50,7 +50,7 @@ export function dial(d: Draft, at: number, connectBy: number): void {
 
 export function opened(d: Draft): void {
   const { connection } = d
-  if (connection.kind !== 'connecting') return
+  if (connection.kind !== 'connecting' || connection.opened) return
   connection.opened = true
   const { protocolVersion } = connection
   d.send({ type: 'connect', cleanStart: asksCleanStart(d), protocolVersion })
@@ -104,9 +104,8 @@ export function connackReceived(d: Draft, packet: ConnackPacket, at: number): vo
   outgoingConnected(d, sessionPresent, config.onSessionLost)
   sortWaiting(d)
   if (!sessionPresent && session.subscriptionCount > 0) {
-    for (const facts of renewals(d.subscriptions.finish(), limits.maximumPacketSize)) {
-      sendRenewal(d, facts, at)
-    }
+    const held = subscriptionsOf(d.subscriptions.finish())
+    for (const facts of renewals(d, held)) sendRenewal(d, facts, at)
   }
   if (session.cautiousBelow > 0) ping(d, at)
   if (config.hasBirths) d.effects.push({ type: 'births', packet })
@@ -284,11 +283,8 @@ export function lost(d: Draft, input: Extract<Input, { type: 'lost' }>): void {
   connection.reason = judged
   connection.retryAt = at + retryDelayMs(reconnect.policy, attempt, judged, stable, input.random)
   reconnect.attempt = stable ? 0 : attempt + 1
-  const { reconnections } = d.counters
-  d.counters.reconnections = {
-    ...reconnections,
-    [judged.code]: (reconnections[judged.code] ?? 0) + 1,
-  }
+  countReconnection(d, judged.code)
+  if (verdict === 'retryAtOnce') dial(d, at, at + d.config.connectTimeoutMs)
 }
 
 function whenAllows(d: Draft): boolean {
@@ -317,14 +313,17 @@ export function reconnect(d: Draft, policy: State['reconnect']['policy'] | null,
     const message = 'The user asked to reconnect.'
     drop(d, at, failure('connected', 'usage', 'RECONNECT', true, message), 'now', false)
     connection.connectBy = Infinity
-    const { reconnections } = d.counters
-    d.counters.reconnections = {
-      ...reconnections,
-      RECONNECT: (reconnections['RECONNECT'] ?? 0) + 1,
-    }
+    countReconnection(d, 'RECONNECT')
   } else if (connection.kind === 'disconnected' && !connection.engaged) {
     dial(d, at, at + d.config.connectTimeoutMs)
+  } else if (connection.kind === 'disconnected' && connection.verdict === 'retry') {
+    connection.verdict = 'retryAtOnce'
   }
+}
+
+function countReconnection(d: Draft, code: string): void {
+  const { reconnections } = d.counters
+  d.counters.reconnections = { ...reconnections, [code]: (reconnections[code] ?? 0) + 1 }
 }
 
 // ----------------------------------------------------------------------------------------------------------------- ending

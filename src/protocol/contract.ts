@@ -305,7 +305,7 @@ export interface ConnectionState {
   /** When a transport that we are closing is destroyed; Infinity: we are not closing one. */
   readonly closeBy: number
   /** How the transport that we are closing shall be judged once its end is told. */
-  readonly verdict: 'retry' | 'now' | 'fail' | 'end' | null
+  readonly verdict: 'retry' | 'retryAtOnce' | 'now' | 'fail' | 'end' | null
   /** Nothing more is taken, what is in flight may settle until then; Infinity: not draining. */
   readonly drainBy: number
   readonly connack: ConnackPacket | null

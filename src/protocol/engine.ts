@@ -170,6 +170,7 @@ function handle(d: Draft, input: Input): void {
   route(d, input)
   if (isOver(d)) return
   endWhenDone(d, input.at)
+  if (isOver(d)) return
   decideReading(d, input.at)
   if (d.sent) keepAliveSent(d.keepAlive, input.at)
   d.sent = false

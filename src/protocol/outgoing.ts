@@ -20,6 +20,7 @@ import type { Draft } from './draft.ts'
 import { activeAt } from './flow.ts'
 import { entries, type PacketTable } from './packet-table.ts'
 import { isExpired, refusalOf, requestFailure } from './refusals.ts'
+import { renewals } from './subscriptions.ts'
 
 const MESSAGE_IDS = 65_535
 /** Share of a second whose allowance may be sent in one burst under `throttle`. */
@@ -236,14 +237,23 @@ function resend(d: Draft, messageId: number, request: OpenRequest, at: number): 
     d.send({ type: 'acknowledge', cmd: 'pubrel', messageId, reasonCode: 0 })
     return true
   }
+  if (facts.kind === 'subscribe' && stage === 'renewal') {
+    const { subscriptions, properties } = facts
+    d.open.remove(messageId)
+    const wanted = subscriptions.map((subscription) => ({ subscription, properties }))
+    for (const renewal of renewals(d, wanted)) sendRenewal(d, renewal, at)
+    return true
+  }
+  if (facts.kind === 'publish' && windowLeft(d) <= 0) return false
+  // What was sent once may be delivered already: it does not expire.
+  const judged = facts.kind === 'publish' ? { ...facts, expiresAt: 0 } : facts
+  const refusal = refusalOf(judged, d.connection.limits, at)
+  if (refusal !== null) {
+    d.open.remove(messageId)
+    finish(d, request, refusal, null)
+    return true
+  }
   if (facts.kind === 'publish') {
-    if (windowLeft(d) <= 0) return false
-    const refusal = refusalOf({ ...facts, expiresAt: 0 }, d.connection.limits, at)
-    if (refusal !== null) {
-      d.open.remove(messageId)
-      finish(d, request, refusal, null)
-      return true
-    }
     d.outgoing.inFlight++
     d.open.set(messageId, { ...request, epoch: touchedEpoch, touchedEpoch, sentAt: sentAt(d, at) })
     const expirySeconds = secondsLeft(facts, at)

@@ -13,13 +13,15 @@ import type {
 } from './contract.ts'
 import type { Draft } from './draft.ts'
 import { emptyTable, entries, type PacketTable, TableEditor } from './packet-table.ts'
+import { refusalOf } from './refusals.ts'
 
 /** No renewal packet is larger, whatever the server takes: brokers dislike giants. */
 const RENEWAL_BYTES_MAX = 65_536
-/** Fixed header, packet identifier, property length. */
-const SUBSCRIBE_OVERHEAD_BYTES = 12
+const MESSAGE_ID_BYTES = 2
 /** Length of the filter and its options. */
 const FILTER_OVERHEAD_BYTES = 3
+
+type Wanted = Pick<HeldSubscription, 'subscription' | 'properties'>
 
 /** A SUBACK came: what was granted replaces what was held for the same filter [MQTT-3.8.4-3]. */
 export function subscribed(d: Draft, facts: SubscribeFacts, granted: readonly number[]): void {
@@ -32,11 +34,14 @@ export function subscribed(d: Draft, facts: SubscribeFacts, granted: readonly nu
 /** A renewal was answered: what the server refuses now is no longer held. */
 export function renewed(d: Draft, facts: SubscribeFacts, granted: readonly number[]): void {
   facts.subscriptions.forEach(({ topic }, i) => {
-    if (granted[i]! < 0x80) return
-    drop(d, topic)
-    const message = `The server refused to renew the subscription "${topic}".`
-    d.effects.push({ type: 'warn', code: 'RENEWAL_REFUSED', message })
+    if (granted[i]! >= 0x80) unrenewed(d, topic, 'The server refused it.')
   })
+}
+
+function unrenewed(d: Draft, topic: string, why: string): void {
+  drop(d, topic)
+  const message = `The subscription "${topic}" could not be renewed. ${why}`
+  d.effects.push({ type: 'warn', code: 'RENEWAL_REFUSED', message })
 }
 
 /** An UNSUBACK came. In MQTT 3 it has no codes and means all. */
@@ -89,41 +94,79 @@ export function restoreSubscriptions(
   return table.finish()
 }
 
-/** The SUBSCRIBE requests for exactly what is held, options and identifiers included, in packets that the server takes. */
-export function renewals(
-  table: PacketTable<readonly HeldSubscription[]>,
-  maximumPacketSize: number,
-): SubscribeFacts[] {
-  const limit = Math.min(maximumPacketSize, RENEWAL_BYTES_MAX)
+/**
+ * The SUBSCRIBE requests for these, options and identifiers included, in packets that the server takes. What it said that it
+ * takes from nobody is no longer held. [MQTT-3.2.2-15]
+ */
+export function renewals(d: Draft, wanted: readonly Wanted[]): SubscribeFacts[] {
+  const { limits } = d.connection
+  const limit = Math.min(limits.maximumPacketSize, RENEWAL_BYTES_MAX)
   const packets: SubscribeFacts[] = []
-  const byProperties = new Map<string, HeldSubscription[]>()
-  for (const held of subscriptionsOf(table)) {
-    const key = JSON.stringify(held.properties ?? null)
-    const group = byProperties.get(key)
-    if (group) group.push(held)
-    else byProperties.set(key, [held])
-  }
-  for (const [key, group] of byProperties) {
-    const properties = group[0]!.properties
-    // JSON is never shorter than the encoded properties but for their 1 + 2 + 2 bytes a pair.
-    const overhead = SUBSCRIBE_OVERHEAD_BYTES + (properties ? utf8Bytes(key) * 2 : 0)
-    let bytes = overhead
+  for (const group of byProperties(wanted)) {
+    const { properties } = group[0]!
+    const emptyBytes = MESSAGE_ID_BYTES + propertiesBytes(properties)
+    let bytes = emptyBytes
     let subscriptions: SubscriptionFacts[] = []
     const flush = () => {
-      if (subscriptions.length === 0) return
-      packets.push({ kind: 'subscribe', handle: 0, bytes, subscriptions, properties })
+      if (subscriptions.length > 0) packets.push(renewal(subscriptions, properties, bytes))
       subscriptions = []
-      bytes = overhead
+      bytes = emptyBytes
     }
     for (const { subscription } of group) {
-      const size = utf8Bytes(subscription.topic) + FILTER_OVERHEAD_BYTES
-      if (bytes + size > limit) flush()
+      const size = FILTER_OVERHEAD_BYTES + utf8Bytes(subscription.topic)
+      const refusal = refusalOf(renewal([subscription], properties, emptyBytes + size), limits, 0)
+      if (refusal !== null) {
+        unrenewed(d, subscription.topic, refusal.message)
+        continue
+      }
+      if (packetBytes(bytes + size) > limit) flush()
       subscriptions.push(subscription)
       bytes += size
     }
     flush()
   }
   return packets
+}
+
+function renewal(
+  subscriptions: readonly SubscriptionFacts[],
+  properties: Properties | undefined,
+  bodyBytes: number,
+): SubscribeFacts {
+  const bytes = packetBytes(bodyBytes)
+  return { kind: 'subscribe', handle: 0, bytes, subscriptions, properties }
+}
+
+/** Properties belong to the packet, not to its filters: what shares a packet has the same. */
+function byProperties(wanted: readonly Wanted[]): Wanted[][] {
+  const groups = new Map<string, Wanted[]>()
+  for (const held of wanted) {
+    const key = JSON.stringify(held.properties ?? null)
+    const group = groups.get(key)
+    if (group) group.push(held)
+    else groups.set(key, [held])
+  }
+  return [...groups.values()]
+}
+
+/** With the length before them. SUBSCRIBE may carry an identifier and User Properties. (3.8.2.1) */
+function propertiesBytes(properties: Properties | undefined): number {
+  let bytes = 0
+  const identifier = properties?.['subscriptionIdentifier']
+  if (typeof identifier === 'number') bytes += 1 + variableBytes(identifier)
+  for (const [name, values] of Object.entries(properties?.['userProperties'] ?? {})) {
+    for (const value of [values].flat()) bytes += 5 + utf8Bytes(name) + utf8Bytes(String(value))
+  }
+  return variableBytes(bytes) + bytes
+}
+
+function packetBytes(bodyBytes: number): number {
+  return 1 + variableBytes(bodyBytes) + bodyBytes
+}
+
+/** A Variable Byte Integer. (1.5.5) */
+function variableBytes(value: number): number {
+  return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : 4
 }
 
 function hash(filter: string): number {

@@ -46,12 +46,15 @@ export class Source {
     this.settling = typeof settled === 'function' ? (stream as Settling) : null
   }
 
-  /** The source of this object: a new one, or the one that an earlier loop released. */
-  static of(stream: unknown): Source {
+  /**
+   * The source of this object: a new one, or the one that an earlier loop released. One that had come to its end goes on only
+   * in a loop that has a session, where its requests are held; for any other loop the stream begins anew.
+   */
+  static of(stream: unknown, hasSession = false): Source {
     judge(stream)
     const kept = released.get(stream)
     released.delete(stream)
-    return kept ?? new Source(stream)
+    return kept === undefined || (kept.ended && !hasSession) ? new Source(stream) : kept
   }
 
   attach(listener: Listener): void {
@@ -133,6 +136,7 @@ export class Source {
     this.#listener = null
     // A stream that ended is not begun anew while its requests are still held.
     if (this.#iterator === null || (finished && this.ended)) return
+    this.#error = null
     released.set(this.stream, this)
   }
 

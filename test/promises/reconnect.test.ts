@@ -655,6 +655,37 @@ describe('the request stream after the end', () => {
     },
   )
 
+  test('[N5] without the session that holds its requests a stream that had ended begins anew', async () => {
+    const stream = numbered(3)
+    const first = startLoop({ reconnect: 'never' }, stream, undefined, {
+      server: new ScriptedServer(new VirtualClock(), { autoAck: false }),
+    })
+    await first.clock.advance(0)
+    first.server.current.reset()
+    await first.clock.advance(0)
+    expect(first.loop.session.held).toHaveLength(3)
+    const second = startLoop({}, stream)
+    await second.clock.advance(1000)
+    expect(second.outcomes).toHaveLength(3)
+  })
+
+  test('[N5] a stream that threw has said so once: the loop that takes over ends in peace', async () => {
+    const stream = (function* () {
+      yield* numbered(3)
+      throw new Error('the source is broken')
+    })()
+    const held = new ScriptedServer(new VirtualClock(), { autoAck: false })
+    const first = startLoop({ cleanStart: false }, stream, undefined, { server: held })
+    await first.clock.advance(60_000)
+    expect(first.error).toMatchObject({ message: 'the source is broken' })
+    const { session } = first.loop
+    expect(session.held).toHaveLength(3)
+    const server = new ScriptedServer(new VirtualClock(), { autoConnack: { sessionPresent: true } })
+    const second = startLoop({ session }, stream, undefined, { server })
+    await second.clock.advance(1000)
+    expect([second.ended, second.error, second.outcomes.length]).toEqual([true, undefined, 3])
+  })
+
   test('[N5] a loop that came to its end by itself leaves the stream to begin anew', async () => {
     const stream = numbered(2)
     for (const life of [1, 2]) {

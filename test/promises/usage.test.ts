@@ -252,6 +252,13 @@ describe('options that are refused, and what the error says', () => {
     ['another word than adopt', { ...u, session: 'adopted' }, /session/, /"adopt"/, /"adopted"/],
     ['properties in 3.1.1', { ...u, protocolVersion: 4, properties: {} }, /properties/, /MQTT 5/],
     ['an unknown property', { ...u, properties: { foo: 5 } }, /properties/, /"foo"/, /allowed/],
+    ...['sessionExpiryInterval', 'receiveMaximum', 'maximumPacketSize', 'topicAliasMaximum'].map(
+      (name): [string, object, ...RegExp[]] => [
+        `a property that is an option of its own: ${name}`,
+        { ...u, properties: { [name]: 100 } },
+        ...[new RegExp(`properties.${name}`), /as the option/],
+      ],
+    ),
     ['properties that are none', { ...u, properties: 5 }, /properties/, /object/, /5/],
     ['properties as an array', { ...u, properties: [] }, /properties/, /object/, /Array/],
     [

@@ -1,7 +1,9 @@
 /** What is held, and the SUBSCRIBE packets that bring it back. (D5, E1, C13, C40) */
 import fc from 'fast-check'
+import mqtt, { type ISubscribePacket } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
-import type { HeldSubscription, SubscribeFacts } from '../../src/protocol/contract.ts'
+import type { HeldSubscription, Properties, SubscribeFacts } from '../../src/protocol/contract.ts'
+import { Draft } from '../../src/protocol/draft.ts'
 import {
   renewals,
   restoreSubscriptions,
@@ -160,7 +162,7 @@ describe('[D5] [C13] renewal', () => {
       { subscriptionIdentifier: 1 },
       { userProperties: { a: 'é' } },
     )
-    const limits = fc.integer({ min: 50, max: 2000 })
+    const limits = fc.integer({ min: 20, max: 400 })
     fc.assert(
       fc.property(
         filters,
@@ -175,25 +177,46 @@ describe('[D5] [C13] renewal', () => {
               granted: 1,
             }),
           )
-          const packets = renewals(restoreSubscriptions(saved), limit)
-          const all = packets.flatMap(({ subscriptions }) =>
-            subscriptions.map(({ topic }) => topic),
-          )
-          expect([...all].sort()).toEqual([...topics].sort())
+          const d = draftOf(saved, limit)
+          const packets = renewals(d, saved)
+          const sent = packets.flatMap(({ subscriptions }) => subscriptions)
+          const tooLarge = saved.filter((one) => sizeOf([one.subscription], one.properties) > limit)
+          const dropped = d.effects.map((effect) => effect.type === 'warn' && effect.code)
+          expect(dropped).toEqual(tooLarge.map(() => 'RENEWAL_REFUSED'))
+          const kept = saved.filter((one) => !tooLarge.includes(one))
+          expect(new Set(sent)).toEqual(new Set(kept.map(({ subscription }) => subscription)))
+          expect(sent).toHaveLength(kept.length)
+          expect(d.session.subscriptionCount).toBe(kept.length)
           for (const packet of packets) checkPacket(packet, limit, saved)
         },
       ),
     )
   })
 
+  function draftOf(saved: readonly HeldSubscription[], maximumPacketSize: number): Draft {
+    const { state } = connected()
+    const session = {
+      ...state.session,
+      subscriptions: restoreSubscriptions(saved),
+      subscriptionCount: saved.length,
+    }
+    const limits = { ...state.connection.limits, maximumPacketSize }
+    return new Draft({ ...state, session, connection: { ...state.connection, limits } })
+  }
+
+  /** As another encoder has it. */
+  function sizeOf(
+    subscriptions: SubscribeFacts['subscriptions'],
+    properties: Properties | undefined,
+  ): number {
+    const packet = { cmd: 'subscribe', messageId: 1, subscriptions, properties } as ISubscribePacket
+    return mqtt.generate(packet, { protocolVersion: 5 }).length
+  }
+
   function checkPacket(packet: SubscribeFacts, limit: number, saved: readonly HeldSubscription[]) {
-    const bytes = (text: string) => new TextEncoder().encode(text).length
-    const names = packet.subscriptions.map(({ topic }) => topic)
-    const body = names.reduce((sum, topic) => sum + bytes(topic) + 3, 0)
-    const properties = packet.properties === undefined ? 0 : 16
-    expect(names.length === 1 || 5 + body + 3 + properties <= limit).toBe(true)
-    expect(packet.bytes).toBeGreaterThanOrEqual(body + 5)
-    const orders = names.map((topic) => saved.find((one) => one.subscription.topic === topic)!)
+    expect(packet.bytes).toBe(sizeOf(packet.subscriptions, packet.properties))
+    expect(packet.bytes).toBeLessThanOrEqual(limit)
+    const orders = packet.subscriptions.map((one) => saved.find((s) => s.subscription === one)!)
     for (let i = 1; i < orders.length; i++)
       expect(orders[i]!.order).toBeGreaterThan(orders[i - 1]!.order)
     for (const { properties } of orders) expect(properties).toEqual(packet.properties)
@@ -209,10 +232,34 @@ describe('[D5] [C13] renewal', () => {
         granted: 1,
       }),
     )
-    const packets = renewals(restoreSubscriptions(saved), 268_435_455)
+    const packets = renewals(draftOf(saved, 268_435_455), saved)
     expect(packets.reduce((sum, { subscriptions }) => sum + subscriptions.length, 0)).toBe(100_000)
     for (const { bytes } of packets) expect(bytes).toBeLessThanOrEqual(65_536)
   })
+})
+
+test('[MQTT-3.2.2-15] a filter that the server cannot take at all is told, not sent', () => {
+  const driver = connected()
+  driver.request(subscribeOf(1, ['a'.repeat(100), 'b']))
+  driver.receive(subackOf(1, 1, 1))
+  driver.lose()
+  const effects = driver.connect(connackOf(false, { maximumPacketSize: 60 }))
+  expect(wire(effects).slice(1)).toEqual(['SUBSCRIBE 2 b'])
+  expect(only(effects, 'warn').map(({ code }) => code)).toEqual(['RENEWAL_REFUSED'])
+  expect(held(driver)).toEqual(['b 1'])
+})
+
+test('[MQTT-3.2.2-15] a renewal without its answer is judged anew by the next CONNACK', () => {
+  const driver = connected()
+  driver.request(subscribeOf(1, ['a/#', 'b']))
+  driver.receive(subackOf(1, 1, 1))
+  driver.lose()
+  expect(wire(driver.connect(connackOf(false))).slice(1)).toEqual(['SUBSCRIBE 2 a/# b'])
+  driver.lose()
+  const effects = driver.connect(connackOf(true, { wildcardSubscriptionAvailable: false }))
+  expect(wire(effects).slice(1)).toEqual(['SUBSCRIBE 3 b'])
+  expect(only(effects, 'warn').map(({ code }) => code)).toEqual(['RENEWAL_REFUSED'])
+  expect(held(driver)).toEqual(['b 1'])
 })
 
 describe('[E1] adopted sessions', () => {
