@@ -20,7 +20,7 @@ import {
   waitingCount,
 } from './outgoing.ts'
 import { mayRetry, retryDelayMs } from './reconnect.ts'
-import { renewals, subscriptionsOf } from './subscriptions.ts'
+import { renewals, subscriptionsIn, subscriptionsOf } from './subscriptions.ts'
 
 /** How long a transport may take to close once nothing more is written (E2). */
 const CLOSE_MS = 1000
@@ -101,12 +101,12 @@ export function connackReceived(d: Draft, packet: ConnackPacket, at: number): vo
   session.adopted = sessionPresent && (session.adopted || (first && adopts(d)))
   incomingConnected(d, sessionPresent)
   handOver(d, packet)
-  outgoingConnected(d, sessionPresent, config.onSessionLost)
+  const unanswered = outgoingConnected(d, sessionPresent, config.onSessionLost)
   sortWaiting(d)
-  if (!sessionPresent && session.subscriptionCount > 0) {
-    const held = subscriptionsOf(d.subscriptions.finish())
-    for (const facts of renewals(d, held)) sendRenewal(d, facts, at)
-  }
+  const wanted = sessionPresent
+    ? unanswered.flatMap(subscriptionsIn)
+    : subscriptionsOf(d.subscriptions.finish())
+  for (const facts of renewals(d, wanted)) sendRenewal(d, facts, at)
   if (session.cautiousBelow > 0) ping(d, at)
   if (config.hasBirths) d.effects.push({ type: 'births', packet })
   else flush(d, at)

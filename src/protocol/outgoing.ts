@@ -20,7 +20,6 @@ import type { Draft } from './draft.ts'
 import { activeAt } from './flow.ts'
 import { entries, type PacketTable } from './packet-table.ts'
 import { isExpired, refusalOf, requestFailure } from './refusals.ts'
-import { renewals } from './subscriptions.ts'
 
 const MESSAGE_IDS = 65_535
 /** Share of a second whose allowance may be sent in one burst under `throttle`. */
@@ -237,13 +236,6 @@ function resend(d: Draft, messageId: number, request: OpenRequest, at: number): 
     d.send({ type: 'acknowledge', cmd: 'pubrel', messageId, reasonCode: 0 })
     return true
   }
-  if (facts.kind === 'subscribe' && stage === 'renewal') {
-    const { subscriptions, properties } = facts
-    d.open.remove(messageId)
-    const wanted = subscriptions.map((subscription) => ({ subscription, properties }))
-    for (const renewal of renewals(d, wanted)) sendRenewal(d, renewal, at)
-    return true
-  }
   if (facts.kind === 'publish' && windowLeft(d) <= 0) return false
   // What was sent once may be delivered already: it does not expire.
   const judged = facts.kind === 'publish' ? { ...facts, expiresAt: 0 } : facts
@@ -328,18 +320,30 @@ export function confirmed(d: Draft, taken: number): void {
 
 // ------------------------------------------------------------------------------------------------------------ connections
 
-/** After a CONNACK: what is open is resent under its identifier, or becomes new, as Session Present says. (D5) */
+/**
+ * After a CONNACK: what is open is resent under its identifier, or becomes new, as Session Present says. (D5) Renewals without
+ * their answer are returned instead, and no longer open: the server may take less than the one before.
+ */
 export function outgoingConnected(
   d: Draft,
   sessionPresent: boolean,
   onSessionLost: 'republish' | 'fail',
-): void {
+): SubscribeFacts[] {
   d.outgoing.resend = []
   d.outgoing.resendAt = 0
   const open = inOrder(d.open.finish())
   if (sessionPresent) {
-    d.outgoing.resend = open.map(([messageId]) => messageId)
-    return
+    const resend: number[] = []
+    const unanswered: SubscribeFacts[] = []
+    for (const [messageId, { facts, stage }] of open) {
+      if (stage !== 'renewal') resend.push(messageId)
+      else {
+        d.open.remove(messageId)
+        unanswered.push(facts as SubscribeFacts)
+      }
+    }
+    d.outgoing.resend = resend
+    return unanswered
   }
   d.open.clear()
   const again: WaitingRequest[] = []
@@ -361,6 +365,7 @@ export function outgoingConnected(
     d.session.waiting = [...again, ...d.session.waiting.slice(d.session.waitingAt)]
     d.session.waitingAt = 0
   }
+  return []
 }
 
 /** What the window does not hold back goes first; publishes that it does keep their order. */

@@ -82,6 +82,11 @@ export function subscriptionsOf(
   return [...entries(table)].flatMap(([, bucket]) => bucket).sort((a, b) => a.order - b.order)
 }
 
+/** What a renewal asked for. */
+export function subscriptionsIn({ subscriptions, properties }: SubscribeFacts): Wanted[] {
+  return subscriptions.map((subscription) => ({ subscription, properties }))
+}
+
 /** The table of a session that was saved. */
 export function restoreSubscriptions(
   saved: readonly HeldSubscription[],
