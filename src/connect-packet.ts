@@ -74,7 +74,7 @@ export function subscriptionPacket(
     const packet = { cmd: type, messageId, subscriptions: [...subscriptions] }
     return properties === undefined ? packet : { ...packet, properties }
   }
-  const prepared = ledger.get(facts.handle)?.prepared
+  const prepared = ledger.get(facts.handle)
   const properties = prepared?.kind === 'unsubscribe' ? prepared.properties : undefined
   const packet = { cmd: type, messageId, unsubscriptions: [...facts.unsubscriptions] }
   return properties === undefined ? packet : { ...packet, properties }

@@ -5,24 +5,13 @@
  * that reading is O(1) and what was read stays as it was.
  */
 import type { PreparedPublish, PreparedSubscribe, PreparedUnsubscribe } from './codec/prepare.ts'
-import type { SentRequest } from './packets.ts'
-import type { Source } from './sources/source.ts'
 
 export type Sendable = PreparedPublish | PreparedSubscribe | PreparedUnsubscribe
 
-export interface Slot {
-  readonly request: SentRequest
-  readonly prepared: Sendable
-  /** Where it came from; null: from a session, and its source has not come back. */
-  source: Source | null
-  /** Stops listening to the request's signal. */
-  readonly unlisten: (() => void) | null
-}
-
-export type Slots = readonly (Slot | undefined)[]
+export type Slots = readonly (Sendable | undefined)[]
 
 export class Held {
-  #slots: (Slot | undefined)[] = [undefined]
+  #slots: (Sendable | undefined)[] = [undefined]
   readonly #free: number[] = []
   #shared = false
 
@@ -31,7 +20,7 @@ export class Held {
     return this.#free.length > 0 ? this.#free[this.#free.length - 1]! : this.#slots.length
   }
 
-  put(slot: Slot): number {
+  put(slot: Sendable): number {
     if (this.#shared) this.#own()
     const handle = this.#free.pop()
     if (handle === undefined) return this.#slots.push(slot) - 1
@@ -39,11 +28,11 @@ export class Held {
     return handle
   }
 
-  get(handle: number): Slot | undefined {
+  get(handle: number): Sendable | undefined {
     return this.#slots[handle]
   }
 
-  remove(handle: number): Slot | undefined {
+  remove(handle: number): Sendable | undefined {
     const slot = this.#slots[handle]
     if (slot === undefined) return undefined
     if (this.#shared) this.#own()

@@ -51,6 +51,6 @@ export {
 } from './requests.ts'
 export { type RunOptions, type RunResult, run } from './run.ts'
 export { decodeSession, encodeSession, Session, type SessionStore } from './session.ts'
-export type { Requests, Settling } from './sources/source.ts'
+export type { Requests } from './sources/source.ts'
 export type { LoopState } from './state.ts'
 export { memoryPair } from './transport/memory.ts'

@@ -8,7 +8,7 @@ import { prepareControl } from './requests.ts'
 import { NOTHING, type Source } from './sources/source.ts'
 
 /** Requests taken before the process may do other things; beyond it bytes and timers would wait. */
-const REQUESTS_PER_TURN = 512
+const REQUESTS_PER_TURN = 2048
 /** 4 KiB of a request count like one request more. */
 const BYTES_PER_COUNT_LOG2 = 12
 
@@ -110,7 +110,7 @@ export class Intake {
     let taken: RequestFacts | Control | null
     try {
       const { now, version } = this.#listener
-      taken = this.#ledger.accept(item, this.#requests, version(), now)
+      taken = this.#ledger.accept(item, this.#requests?.settling ?? null, version(), now)
     } catch (error) {
       this.#allowance = 0
       this.#listener.fail(error)

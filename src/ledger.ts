@@ -6,9 +6,9 @@
  */
 import { ConnectionError, UsageError } from './errors.ts'
 import type { Causes } from './failures.ts'
-import { Held, type Sendable, type Slot } from './held.ts'
+import { Held, type Sendable } from './held.ts'
 import type { EventloopOptions } from './options.ts'
-import type { Control, Incoming, Outcome, SentRequest } from './packets.ts'
+import type { Control, Incoming, Outcome, SentRequest, Settling } from './packets.ts'
 import type {
   Failure,
   ProtocolVersion,
@@ -36,7 +36,7 @@ type Key = string | number
 
 interface Due {
   readonly request: SentRequest
-  readonly source: Source | null
+  readonly settling: Settling | null
   readonly outcome: Outcome
 }
 
@@ -55,7 +55,7 @@ export class Ledger {
   #settling = new Map<Key, Outcome>()
   #settlingShared = false
   /** QoS 0 publishes that the kernel has not taken, oldest first, from `#unconfirmedAt` on. */
-  #unconfirmed: Slot[] = []
+  #unconfirmed: Sendable[] = []
   #unconfirmedAt = 0
   #due: Due[] = []
 
@@ -68,7 +68,7 @@ export class Ledger {
   /** Takes what a source gave: facts for the reducers, a control for the loop, or null where there is nothing to do. */
   accept(
     item: unknown,
-    source: Source | null,
+    settling: Settling | null,
     version: ProtocolVersion,
     now: () => number,
   ): RequestFacts | Control | null {
@@ -82,25 +82,25 @@ export class Ledger {
     try {
       prepared = prepare(item, version)
     } catch (error) {
-      this.#refuse(item as SentRequest, source, error)
+      this.#refuse(item as SentRequest, settling, error)
       return null
     }
     if (prepared.kind === 'control') return prepared.control
     const { request } = prepared
-    if (request.key !== undefined && this.#isKnown(request.key, request, source)) return null
+    if (request.key !== undefined && this.#isKnown(request.key, request, settling)) return null
     if (request.signal?.aborted) {
-      this.#refuse(request, source, request.signal.reason)
+      this.#refuse(request, settling, request.signal.reason)
       return null
     }
-    return this.#enter(prepared, source, now)
+    return this.#enter(prepared, settling, now)
   }
 
-  #enter(prepared: Sendable, source: Source | null, now: () => number): RequestFacts {
-    const { request } = prepared
-    const handle = this.#held.nextHandle
-    const unlisten = request.signal === undefined ? null : this.#listen(request.signal, handle)
-    this.#held.put({ request, prepared, source, unlisten })
-    if (request.key !== undefined) this.#keys.set(request.key, handle)
+  #enter(prepared: Sendable, settling: Settling | null, now: () => number): RequestFacts {
+    const { key, signal } = prepared.request
+    const handle = this.#held.put(prepared)
+    prepared.settling = settling
+    if (signal !== undefined) prepared.unlisten = this.#listen(signal, handle)
+    if (key !== undefined) this.#keys.set(key, handle)
     return factsOf(prepared, handle, now)
   }
 
@@ -111,25 +111,25 @@ export class Ledger {
   }
 
   /** D7: a request whose key is known is not sent again; its source hears the outcome once it is there, or again. */
-  #isKnown(key: Key, request: SentRequest, source: Source | null): boolean {
+  #isKnown(key: Key, request: SentRequest, settling: Settling | null): boolean {
     const outcome = this.#settling.get(key)
     if (outcome !== undefined) {
-      this.#due.push({ request, source, outcome })
+      this.#due.push({ request, settling, outcome })
       return true
     }
     const handle = this.#keys.get(key)
     if (handle === undefined) return false
     const slot = this.#held.get(handle)
-    if (slot !== undefined) slot.source = source
+    if (slot !== undefined) slot.settling = settling
     return true
   }
 
-  #refuse(request: SentRequest, source: Source | null, error: unknown): void {
+  #refuse(request: SentRequest, settling: Settling | null, error: unknown): void {
     this.#listener.refused()
-    this.#due.push({ request, source, outcome: { ok: false, error } })
+    this.#due.push({ request, settling, outcome: { ok: false, error } })
   }
 
-  get(handle: number): Slot | undefined {
+  get(handle: number): Sendable | undefined {
     return this.#held.get(handle)
   }
 
@@ -165,14 +165,21 @@ export class Ledger {
     return packet === undefined ? { ok: false, error } : { ok: false, error, packet }
   }
 
-  #settle(slot: Slot, outcome: Outcome): void {
-    const { request, source, unlisten } = slot
-    unlisten?.()
+  #settle(slot: Sendable, outcome: Outcome): void {
+    const { request, settling, unlisten } = slot
+    if (unlisten !== null) unlisten()
     if (request.key !== undefined) {
       this.#keys.delete(request.key)
-      if (source?.settling) this.#changeSettling(request.key, outcome)
+      if (settling !== null) this.#changeSettling(request.key, outcome)
     }
-    this.#due.push({ request, source, outcome })
+    if (!outcome.ok || settling !== null || this.#isHeard) {
+      this.#due.push({ request, settling, outcome })
+    }
+  }
+
+  /** Whether somebody hears every outcome; who fails is told in any case. */
+  get #isHeard(): boolean {
+    return this.#onSettled !== undefined || this.#observer !== null
   }
 
   /** Gives the outcomes that are due. Whatever a callback throws, the others are still given. */
@@ -184,8 +191,7 @@ export class Ledger {
     }
   }
 
-  #tellOne({ request, source, outcome }: Due): void {
-    const settling = source?.settling ?? null
+  #tellOne({ request, settling, outcome }: Due): void {
     if (settling !== null) {
       try {
         const done = settling.settled(request, outcome)
@@ -206,7 +212,7 @@ export class Ledger {
     } catch (error) {
       this.#listener.fatal(error)
     }
-    const unheard = settling === null && !this.#onSettled && !this.#observer
+    const unheard = settling === null && !this.#isHeard
     if (unheard && !outcome.ok && outcome.packet === undefined && !isExpected(request, outcome)) {
       this.#listener.fatal(outcome.error)
     }
@@ -300,7 +306,7 @@ export class Ledger {
   ): RequestFacts {
     const prepared = prepare(request, protocolVersion === 0 ? 5 : protocolVersion) as Sendable
     // Its own source, in this life: the one that knows what its key means.
-    const owner = request.key !== undefined && source?.settling ? source : null
+    const owner = request.key === undefined ? null : (source?.settling ?? null)
     const facts = this.#enter(prepared, owner, () => at)
     if (facts.kind !== 'publish' || expiresAt === 0) return facts
     return { ...facts, expiresAt: Math.max(1, expiresAt - wallOffsetMs) }
@@ -311,7 +317,7 @@ export class Ledger {
     if (source === null || source.settling === null) return
     for (const handle of this.#keys.values()) {
       const slot = this.#held.get(handle)
-      if (slot !== undefined) slot.source ??= source
+      if (slot !== undefined) slot.settling ??= source.settling
     }
   }
 

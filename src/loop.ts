@@ -640,7 +640,7 @@ export class Loop {
         return this.#ledger.settle(effect)
       case 'publish': {
         const { handle, messageId, dup, expirySeconds } = effect
-        const { prepared } = this.#ledger.get(handle)!
+        const prepared = this.#ledger.get(handle)!
         if (prepared.kind !== 'publish') throw new BugError('a handle is of another kind')
         link?.outbox.encoder.publish(prepared, messageId, dup, expirySeconds)
         if (effect.qos > 0) return

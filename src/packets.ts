@@ -147,3 +147,8 @@ export type Outcome =
       readonly roundTripMs?: number
     }
   | { readonly ok: false; readonly error: unknown; readonly packet?: Incoming }
+
+/** A stream of requests that wants to know how each one ended. */
+export interface Settling {
+  settled(request: Request, outcome: Outcome): void | Promise<void>
+}

@@ -51,10 +51,9 @@ export function isCautious(d: Draft): boolean {
 export function take(d: Draft, facts: RequestFacts, at: number, holding: boolean): void {
   d.counters.taken++
   endCaution(d)
-  const request = { facts, order: d.session.nextOrder++, strikes: 0 }
   const ready = d.connection.kind === 'connected' && !d.connection.birthsPending && !isCautious(d)
-  if (ready && !holding && mayPass(d, facts, at)) send(d, request, at)
-  else hold(d, request)
+  if (ready && !holding && mayPass(d, facts, at)) send(d, facts, 0, at)
+  else hold(d, { facts, order: d.session.nextOrder++, strikes: 0 })
 }
 
 /** Whether a request that was just taken may go out ahead of those that wait. [MQTT-3.3.4-8] */
@@ -75,14 +74,14 @@ export function takeBirths(d: Draft, births: readonly RequestFacts[], at: number
   const held: WaitingRequest[] = []
   for (const facts of births) {
     d.counters.taken++
-    const request = { facts, order: d.session.nextOrder++, strikes: 0 }
-    if (d.connection.kind !== 'connected') {
-      hold(d, request)
-      continue
-    }
     const windowed = facts.kind === 'publish' && facts.qos > 0
-    if (!windowed || (held.length === 0 && windowLeft(d) > 0)) send(d, request, at)
-    else held.push(request)
+    const connected = d.connection.kind === 'connected'
+    if (connected && (!windowed || (held.length === 0 && windowLeft(d) > 0))) send(d, facts, 0, at)
+    else {
+      const request = { facts, order: d.session.nextOrder++, strikes: 0 }
+      if (connected) held.push(request)
+      else hold(d, request)
+    }
   }
   if (held.length === 0) return
   d.session.waiting = [...held, ...d.session.waiting.slice(d.session.waitingAt)]
@@ -110,7 +109,7 @@ export function flush(d: Draft, at: number): void {
     const request = session.waiting[session.waitingAt]!
     if (!mayLeave(d, request.facts, at)) return
     session.waitingAt++
-    send(d, request, at)
+    send(d, request.facts, request.strikes, at)
     endCaution(d)
   }
   if (session.waiting.length > 0) {
@@ -148,19 +147,18 @@ function endCaution(d: Draft): void {
 
 // ---------------------------------------------------------------------------------------------------------------- sending
 
-function send(d: Draft, request: WaitingRequest, at: number): void {
-  const { facts } = request
+function send(d: Draft, facts: RequestFacts, strikes: number, at: number): void {
   const refusal = refusalOf(facts, d.connection.limits, at)
   if (refusal !== null) return settle(d, facts.handle, refusal, null, true)
-  if (facts.kind === 'publish') return sendPublish(d, request, facts, at)
+  if (facts.kind === 'publish') return sendPublish(d, facts, strikes, at)
   const messageId = nextMessageId(d)
   d.outgoing.subscribing++
-  openRequest(d, messageId, request, facts.kind, at)
+  openRequest(d, messageId, facts, strikes, at)
   if (facts.kind === 'subscribe') d.send({ type: 'subscribe', messageId, facts })
   else d.send({ type: 'unsubscribe', messageId, facts })
 }
 
-function sendPublish(d: Draft, request: WaitingRequest, facts: PublishFacts, at: number): void {
+function sendPublish(d: Draft, facts: PublishFacts, strikes: number, at: number): void {
   if (d.flow.perSecond > 0) {
     d.flow.nextTransmissionAt = Math.max(d.flow.nextTransmissionAt, at) + 1000 / d.flow.perSecond
   }
@@ -174,26 +172,26 @@ function sendPublish(d: Draft, request: WaitingRequest, facts: PublishFacts, at:
   }
   const messageId = nextMessageId(d)
   d.outgoing.inFlight++
-  openRequest(d, messageId, request, 'publish', at)
+  openRequest(d, messageId, facts, strikes, at)
   d.send({ type: 'publish', handle, qos, messageId, dup: false, expirySeconds })
 }
 
 function openRequest(
   d: Draft,
   messageId: number,
-  request: WaitingRequest,
-  stage: 'publish' | 'subscribe' | 'unsubscribe',
+  facts: RequestFacts,
+  strikes: number,
   at: number,
 ): void {
   d.session.owed++
   d.open.set(messageId, {
-    facts: request.facts,
-    stage,
+    facts,
+    stage: facts.kind,
     order: d.session.nextOrder++,
     epoch: d.connection.epoch,
     touchedEpoch: d.connection.epoch,
     sentAt: sentAt(d, at),
-    strikes: request.strikes,
+    strikes,
     settled: false,
   })
 }

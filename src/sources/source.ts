@@ -5,16 +5,11 @@
  * rest of a batch and a `next()` that is still under way, and a later loop given the same object goes on there.
  */
 import { describe, UsageError } from '../errors.ts'
-import type { Outcome, Request } from '../packets.ts'
+import type { Request, Settling } from '../packets.ts'
 
 export type Requests =
   | Iterable<Request | readonly Request[]>
   | AsyncIterable<Request | readonly Request[]>
-
-/** A stream of requests that wants to know how each one ended. */
-export interface Settling {
-  settled(request: Request, outcome: Outcome): void | Promise<void>
-}
 
 interface Listener {
   /** Something can be taken now, or never again. */
