@@ -31,8 +31,10 @@ async function* one(): AsyncGenerator<Request> {
 }
 
 function* batch(): Generator<Request[]> {
-  for (let i = 0; i < count; i += BATCH) {
-    yield Array.from({ length: Math.min(BATCH, count - i) }, make)
+  for (let i = 0; i < count; ) {
+    const requests: Request[] = []
+    while (requests.length < BATCH && i++ < count) requests.push(make())
+    yield requests
   }
   if (qos === 0) yield [publish('eoj', 'x')]
 }

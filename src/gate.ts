@@ -21,6 +21,7 @@ const AT_ONCE: ReadonlySet<Effect['type']> = new Set([
   'withhold',
   'unwithhold',
   'warn',
+  'takeApart',
 ])
 
 export interface GateListener {

@@ -5,22 +5,20 @@
  * that reading is O(1) and what was read stays as it was.
  */
 import type { PreparedPublish, PreparedSubscribe, PreparedUnsubscribe } from './codec/prepare.ts'
+import type { Group } from './group.ts'
 
 export type Sendable = PreparedPublish | PreparedSubscribe | PreparedUnsubscribe
 
-export type Slots = readonly (Sendable | undefined)[]
+export type Slot = Sendable | Group
+
+export type Slots = readonly (Slot | undefined)[]
 
 export class Held {
-  #slots: (Sendable | undefined)[] = [undefined]
+  #slots: (Slot | undefined)[] = [undefined]
   readonly #free: number[] = []
   #shared = false
 
-  /** The handle for the next `put`. */
-  get nextHandle(): number {
-    return this.#free.length > 0 ? this.#free[this.#free.length - 1]! : this.#slots.length
-  }
-
-  put(slot: Sendable): number {
+  put(slot: Slot): number {
     if (this.#shared) this.#own()
     const handle = this.#free.pop()
     if (handle === undefined) return this.#slots.push(slot) - 1
@@ -28,11 +26,11 @@ export class Held {
     return handle
   }
 
-  get(handle: number): Sendable | undefined {
+  get(handle: number): Slot | undefined {
     return this.#slots[handle]
   }
 
-  remove(handle: number): Sendable | undefined {
+  remove(handle: number): Slot | undefined {
     const slot = this.#slots[handle]
     if (slot === undefined) return undefined
     if (this.#shared) this.#own()

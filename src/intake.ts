@@ -1,7 +1,7 @@
 /**
  * Takes requests and controls from the user's streams, as far as the window and fairness to everything else allow. (D4, E3)
  */
-import { isControl, type Ledger } from './ledger.ts'
+import { isControl, JOINED, type Ledger } from './ledger.ts'
 import type { Control } from './packets.ts'
 import type { ProtocolVersion, RequestFacts } from './protocol/contract.ts'
 import { prepareControl } from './requests.ts'
@@ -29,6 +29,8 @@ export class Intake {
   #requests: Source | null = null
   #controls: Source | null = null
   #facts: RequestFacts[] = []
+  /** Requests that stand in facts or wait for their group to be closed. */
+  #pending = 0
   /** How many QoS > 0 publishes may still be taken before the next step; with `#counting`, how many requests of any kind. */
   #allowance = 0
   #counting = false
@@ -47,7 +49,7 @@ export class Intake {
 
   /** Requests taken that the reducers have not heard of. */
   get pending(): number {
-    return this.#facts.length
+    return this.#pending
   }
 
   attach(requests: Source | null, controls: Source | null): void {
@@ -107,31 +109,46 @@ export class Intake {
 
   /** True: it counts against the window. */
   #accept(item: unknown, closing: boolean): boolean {
-    let taken: RequestFacts | Control | null
+    let taken: RequestFacts | Control | typeof JOINED | null
     try {
       const { now, version } = this.#listener
-      taken = this.#ledger.accept(item, this.#requests?.settling ?? null, version(), now)
+      const settling = this.#requests?.settling ?? null
+      const grouping = !this.#counting && !closing
+      taken = this.#ledger.accept(item, settling, version(), now, grouping)
     } catch (error) {
       this.#allowance = 0
       this.#listener.fail(error)
       return false
     }
     if (taken === null) return false
+    if (taken === JOINED) {
+      this.#pending++
+      return false
+    }
     if (isControl(taken)) {
       // What follows must not overtake it.
       this.#allowance = 0
       if (!closing) this.#listener.control(taken)
       return false
     }
+    this.#closeGroup()
     this.#facts.push(taken)
+    this.#pending++
     // A large request counts for many: what is taken at once must fit into memory at once.
     this.#taken += taken.bytes >>> BYTES_PER_COUNT_LOG2
     return this.#counting || (taken.kind === 'publish' && taken.qos > 0)
   }
 
+  #closeGroup(): void {
+    const group = this.#ledger.closeGroup()
+    if (group !== null) this.#facts.push(group)
+  }
+
   drainFacts(): RequestFacts[] {
+    this.#closeGroup()
     const facts = this.#facts
     if (facts.length > 0) this.#facts = []
+    this.#pending = 0
     return facts
   }
 

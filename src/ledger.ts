@@ -4,14 +4,18 @@
  * The reducers know requests by handles; here are the objects, where they came from, their keys and signals. Outcomes are
  * collected while effects are performed and given afterwards, so that a callback may push, control or abort.
  */
+
+import type { PreparedPublish } from './codec/prepare.ts'
 import { ConnectionError, UsageError } from './errors.ts'
 import type { Causes } from './failures.ts'
-import { Held, type Sendable } from './held.ts'
+import { Group } from './group.ts'
+import { Held, type Sendable, type Slot } from './held.ts'
 import type { EventloopOptions } from './options.ts'
 import type { Control, Incoming, Outcome, SentRequest, Settling } from './packets.ts'
 import type {
   Failure,
   ProtocolVersion,
+  PublishFacts,
   RequestFacts,
   SessionState,
   SettleEffect,
@@ -42,6 +46,9 @@ interface Due {
 
 /** No slot has it. */
 const NO_HANDLE = 0
+/** It waits for others like it. */
+export const JOINED = Symbol('joined')
+const never = () => 0
 const OK: Outcome = Object.freeze({ ok: true })
 
 export class Ledger {
@@ -55,8 +62,13 @@ export class Ledger {
   #settling = new Map<Key, Outcome>()
   #settlingShared = false
   /** QoS 0 publishes that the kernel has not taken, oldest first, from `#unconfirmedAt` on. */
-  #unconfirmed: Sendable[] = []
+  #unconfirmed: Slot[] = []
   #unconfirmedAt = 0
+  /** Messages of the oldest, where it is a group, that were confirmed. */
+  #unconfirmedWithin = 0
+  /** What may become a group: its first message, or the group from the second on. */
+  #first: PreparedPublish | null = null
+  #group: Group | null = null
   #due: Due[] = []
 
   constructor(causes: Causes, onSettled: EventloopOptions['onSettled'], listener: LedgerListener) {
@@ -65,13 +77,17 @@ export class Ledger {
     this.#listener = listener
   }
 
-  /** Takes what a source gave: facts for the reducers, a control for the loop, or null where there is nothing to do. */
+  /**
+   * Takes what a source gave: facts for the reducers, a control for the loop, JOINED where it waits for `closeGroup`, or null
+   * where there is nothing to do.
+   */
   accept(
     item: unknown,
     settling: Settling | null,
     version: ProtocolVersion,
     now: () => number,
-  ): RequestFacts | Control | null {
+    grouping: boolean,
+  ): RequestFacts | Control | typeof JOINED | null {
     if (typeof item === 'string' || item instanceof Uint8Array) {
       const given = typeof item === 'string' ? 'text' : 'bytes'
       throw new UsageError(
@@ -86,6 +102,9 @@ export class Ledger {
       return null
     }
     if (prepared.kind === 'control') return prepared.control
+    if (grouping && prepared.kind === 'publish' && Group.mayJoin(prepared)) {
+      return this.#join(prepared, settling, version)
+    }
     const { request } = prepared
     if (request.key !== undefined && this.#isKnown(request.key, request, settling)) return null
     if (request.signal?.aborted) {
@@ -93,6 +112,46 @@ export class Ledger {
       return null
     }
     return this.#enter(prepared, settling, now)
+  }
+
+  #join(
+    prepared: PreparedPublish,
+    settling: Settling | null,
+    version: ProtocolVersion,
+  ): typeof JOINED {
+    if (this.#group !== null) this.#group.add(prepared)
+    else if (this.#first === null) {
+      prepared.settling = settling
+      this.#first = prepared
+    } else {
+      this.#group = new Group(settling, version)
+      this.#group.add(this.#first)
+      this.#group.add(prepared)
+    }
+    return JOINED
+  }
+
+  /** What has joined since the last call: one message, or a group; null: nothing has. */
+  closeGroup(): PublishFacts | null {
+    const first = this.#first
+    const group = this.#group
+    this.#first = null
+    this.#group = null
+    if (group !== null) {
+      const { bytes, retain, requests } = group
+      const handle = this.#held.put(group)
+      const count = requests.length
+      return { kind: 'publish', handle, qos: 0, retain, bytes, expiresAt: 0, count }
+    }
+    return first === null ? null : (factsOf(first, this.#held.put(first), never) as PublishFacts)
+  }
+
+  /** The messages of a group one by one. */
+  takeApart(handle: number, version: ProtocolVersion): RequestFacts[] {
+    const group = this.#held.remove(handle) as Group
+    return group.requests.map((request) =>
+      this.#enter(prepare(request, version) as Sendable, group.settling, never),
+    )
   }
 
   #enter(prepared: Sendable, settling: Settling | null, now: () => number): RequestFacts {
@@ -119,7 +178,7 @@ export class Ledger {
     }
     const handle = this.#keys.get(key)
     if (handle === undefined) return false
-    const slot = this.#held.get(handle)
+    const slot = this.get(handle)
     if (slot !== undefined) slot.settling = settling
     return true
   }
@@ -129,31 +188,54 @@ export class Ledger {
     this.#due.push({ request, settling, outcome: { ok: false, error } })
   }
 
+  /** What a request was made into; only what leaves at QoS 0 may be a group. */
   get(handle: number): Sendable | undefined {
-    return this.#held.get(handle)
+    return this.#held.get(handle) as Sendable | undefined
   }
 
-  /** A QoS 0 publish was handed over: it has no handle any more, only its turn. */
-  handedOver(handle: number): void {
+  /** QoS 0: it was handed over and has no handle any more, only its turn. */
+  handOver(handle: number): Slot | undefined {
     const slot = this.#held.remove(handle)
-    if (slot === undefined) return
-    if (slot.request.key !== undefined) this.#keys.set(slot.request.key, NO_HANDLE)
+    if (slot === undefined) return undefined
+    if (slot.kind !== 'group' && slot.request.key !== undefined) {
+      this.#keys.set(slot.request.key, NO_HANDLE)
+    }
     this.#unconfirmed.push(slot)
+    return slot
   }
 
   confirm(count: number, failure: Failure | null): void {
-    for (let i = 0; i < count; i++) {
-      const slot = this.#unconfirmed[this.#unconfirmedAt++]!
-      this.#settle(slot, failure === null ? OK : this.#failed(failure, undefined))
+    let left = count
+    while (left > 0) {
+      const slot = this.#unconfirmed[this.#unconfirmedAt]!
+      const within = this.#unconfirmedWithin
+      const size = slot.kind === 'group' ? slot.requests.length : 1
+      const confirmed = Math.min(left, size - within)
+      this.#confirmSome(slot, within, within + confirmed, failure)
+      left -= confirmed
+      this.#unconfirmedWithin = within + confirmed === size ? 0 : within + confirmed
+      if (this.#unconfirmedWithin === 0) this.#unconfirmedAt++
     }
     if (this.#unconfirmedAt < this.#unconfirmed.length) return
     this.#unconfirmed = []
     this.#unconfirmedAt = 0
   }
 
+  #confirmSome(slot: Slot, from: number, to: number, failure: Failure | null): void {
+    const { settling } = slot
+    if (failure === null && slot.kind === 'group' && settling === null && !this.#isHeard) return
+    for (let i = from; i < to; i++) {
+      const outcome = failure === null ? OK : this.#failed(failure, undefined)
+      if (slot.kind !== 'group') this.#settle(slot, outcome)
+      else this.#due.push({ request: slot.requests[i]!, settling, outcome })
+    }
+  }
+
   settle(effect: SettleEffect): void {
     const { handle, failure } = effect
-    const slot = effect.release ? this.#held.remove(handle) : this.#held.get(handle)
+    const slot = (effect.release ? this.#held.remove(handle) : this.#held.get(handle)) as
+      | Sendable
+      | undefined
     if (slot === undefined || !effect.outcome) return
     const packet = effect.packet as Incoming | null
     if (failure !== null) this.#settle(slot, this.#failed(failure, packet ?? undefined))
@@ -316,7 +398,7 @@ export class Ledger {
   rebind(source: Source | null): void {
     if (source === null || source.settling === null) return
     for (const handle of this.#keys.values()) {
-      const slot = this.#held.get(handle)
+      const slot = this.get(handle)
       if (slot !== undefined) slot.settling ??= source.settling
     }
   }
@@ -348,7 +430,7 @@ function factsOf(prepared: Sendable, handle: number, now: () => number): Request
     case 'publish': {
       const { qos, retain, expiryGiven } = prepared
       const expiresAt = expiryGiven ? now() + prepared.expirySeconds * 1000 : 0
-      return { kind: 'publish', handle, qos, retain, bytes, expiresAt }
+      return { kind: 'publish', handle, qos, retain, bytes, expiresAt, count: 1 }
     }
     case 'subscribe': {
       const { subscriptions, properties } = prepared

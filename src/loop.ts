@@ -23,7 +23,7 @@ import { Causes, dialFailure, lossFailure, rethrown } from './failures.ts'
 import { Gate, type GateListener } from './gate.ts'
 import { Inbox } from './inbox.ts'
 import { Intake, type IntakeListener } from './intake.ts'
-import { isControl, Ledger } from './ledger.ts'
+import { isControl, JOINED, Ledger } from './ledger.ts'
 import { Link, type LinkListener } from './link.ts'
 import {
   type Platform,
@@ -639,13 +639,20 @@ export class Loop {
       case 'settle':
         return this.#ledger.settle(effect)
       case 'publish': {
-        const { handle, messageId, dup, expirySeconds } = effect
-        const prepared = this.#ledger.get(handle)!
-        if (prepared.kind !== 'publish') throw new BugError('a handle is of another kind')
-        link?.outbox.encoder.publish(prepared, messageId, dup, expirySeconds)
-        if (effect.qos > 0) return
-        link?.outbox.countPublish()
-        return this.#ledger.handedOver(handle)
+        const { handle, messageId, dup, expirySeconds, qos } = effect
+        const slot = qos > 0 ? this.#ledger.get(handle) : this.#ledger.handOver(handle)
+        if (slot?.kind === 'group')
+          return link?.outbox.group(slot.takeBytes(), slot.requests.length)
+        if (slot?.kind !== 'publish') throw new BugError('a handle is of another kind')
+        link?.outbox.encoder.publish(slot, messageId, dup, expirySeconds)
+        if (qos === 0) link?.outbox.countPublishes(1)
+        return
+      }
+      case 'takeApart': {
+        const { handle } = effect
+        const requests = this.#ledger.takeApart(handle, this.#state.connection.protocolVersion)
+        this.#inputs.push({ type: 'apart', at: this.#now(), handle, requests })
+        return
       }
       case 'acknowledge':
         return link?.outbox.encoder.ack(effect.cmd, effect.messageId, effect.reasonCode)
@@ -736,8 +743,9 @@ export class Loop {
           null,
           this.#state.connection.protocolVersion,
           () => at,
+          false,
         )
-        if (taken === null) continue
+        if (taken === null || taken === JOINED) continue
         if (isControl(taken)) this.#control(taken)
         else facts.push(taken)
       }

@@ -45,9 +45,15 @@ export class Outbox {
     this.#written = written
   }
 
-  /** A QoS 0 publish was encoded. */
-  countPublish(): void {
-    this.#publishes++
+  /** QoS 0 publishes were encoded. */
+  countPublishes(count: number): void {
+    this.#publishes += count
+  }
+
+  /** QoS 0 publishes that were encoded elsewhere. */
+  group(encoded: readonly Uint8Array[], count: number): void {
+    for (const bytes of encoded) this.encoder.append(bytes)
+    this.#publishes += count
   }
 
   /** A PINGREQ was encoded. */

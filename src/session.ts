@@ -112,7 +112,7 @@ export function sessionOf(
 ): Session {
   const { clientId, protocolVersion } = state
   return new Session({ clientId, protocolVersion, final }, () => {
-    const requestOf = (facts: RequestFacts) => slots[facts.handle]?.request
+    const requestOf = ({ handle }: RequestFacts) => requestsIn(slots[handle])[0]
     const expiryOf = (facts: RequestFacts) =>
       facts.kind === 'publish' && facts.expiresAt > 0 ? facts.expiresAt + wallOffsetMs : 0
     const held: HeldRecord[] = []
@@ -123,18 +123,16 @@ export function sessionOf(
     }
     held.sort((a, b) => a.order - b.order)
     for (const { facts, order, strikes } of state.waiting.slice(state.waitingAt)) {
-      const request = requestOf(facts)
-      if (request === undefined) continue
       const expiresAt = expiryOf(facts)
-      held.push({
-        request,
+      const waiting = {
         order,
         strikes,
         expiresAt,
         messageId: 0,
-        stage: 'waiting',
+        stage: 'waiting' as const,
         settled: false,
-      })
+      }
+      for (const request of requestsIn(slots[facts.handle])) held.push({ ...waiting, request })
     }
     const received = [...entries(state.received)].map(
       ([messageId, { deliveryId, stage, again }]) => ({
@@ -160,6 +158,11 @@ export function sessionOf(
       settling: [...settling].map(([key, { ok }]) => [key, ok] as const),
     }
   })
+}
+
+function requestsIn(slot: Slots[number]): readonly SentRequest[] {
+  if (slot === undefined) return []
+  return slot.kind === 'group' ? slot.requests : [slot.request]
 }
 
 // ------------------------------------------------------------------------------------------------------------------- text

@@ -133,7 +133,11 @@ export class Encoder {
 
   /** Everything that is rare: CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT, AUTH. */
   packet(packet: Packet): void {
-    const bytes = encodeRare(packet, this.version)
+    this.append(encodeRare(packet, this.version))
+  }
+
+  /** Whole packets that are encoded already. */
+  append(bytes: Uint8Array): void {
     if (bytes.length >= REFERENCE_BYTES_MIN) {
       this.refer(bytes)
     } else {

@@ -85,6 +85,8 @@ export interface PublishFacts {
   readonly bytes: number
   /** The instant at which the message expires; 0 = never. */
   readonly expiresAt: number
+  /** How many messages this stands for: 1, or a group at QoS 0 that leaves together; `bytes` is that of the largest. */
+  readonly count: number
 }
 
 export interface SubscriptionFacts {
@@ -376,6 +378,8 @@ export interface OutgoingState {
   readonly subscribing: number
   /** QoS 0 publishes handed over that the kernel has not taken. */
   readonly unconfirmed: number
+  /** The group that was asked to be taken apart; 0: none is. */
+  readonly apart: number
   /** No request exceeds `ackTimeout` before this instant on its clock. */
   readonly ackCheckAt: number
 }
@@ -493,6 +497,13 @@ export type Input =
       readonly handle: number
       readonly cause: number
     }
+  /** A group was taken apart, as `takeApart` asked: these are its messages. */
+  | {
+      readonly type: 'apart'
+      readonly at: number
+      readonly handle: number
+      readonly requests: readonly RequestFacts[]
+    }
   /** The consumer took packets; it has seen and handled QoS > 0 messages up to these sequences. */
   | {
       readonly type: 'pulled'
@@ -560,6 +571,8 @@ export type Effect =
   | SettleEffect
   /** The oldest `count` QoS 0 publishes handed over: the kernel took them, or the connection broke first. */
   | { readonly type: 'confirm'; readonly count: number; readonly failure: Failure | null }
+  /** A group that cannot leave whole: its messages are wanted one by one. */
+  | { readonly type: 'takeApart'; readonly handle: number }
   | { readonly type: 'births'; readonly packet: ConnackPacket }
   /** The PINGREQs that `ping` sent are answered. */
   | { readonly type: 'pong' }

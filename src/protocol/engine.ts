@@ -56,6 +56,7 @@ import {
   oldestSentAt,
   take,
   takeBirths,
+  takenApart,
   timeOut,
 } from './outgoing.ts'
 import { emptyTable } from './packet-table.ts'
@@ -122,6 +123,7 @@ export function initialState(config: Config, session: SessionState): State {
       resendAt: 0,
       subscribing: 0,
       unconfirmed: 0,
+      apart: 0,
       ackCheckAt: Infinity,
     },
     incoming: {
@@ -214,6 +216,8 @@ function route(d: Draft, input: Input): void {
     case 'requestsEnded':
       d.flow.requestsEnded = true
       return
+    case 'apart':
+      return takenApart(d, input.handle, input.requests, at)
     case 'cancel':
       return cancel(d, input.handle, input.cause)
     case 'pulled':

@@ -49,16 +49,48 @@ export function isCautious(d: Draft): boolean {
 
 /** Takes a request: sends it, or holds it until it can be sent. */
 export function take(d: Draft, facts: RequestFacts, at: number, holding: boolean): void {
-  d.counters.taken++
+  d.counters.taken += facts.kind === 'publish' ? facts.count : 1
   endCaution(d)
-  const ready = d.connection.kind === 'connected' && !d.connection.birthsPending && !isCautious(d)
-  if (ready && !holding && mayPass(d, facts, at)) send(d, facts, 0, at)
-  else hold(d, { facts, order: d.session.nextOrder++, strikes: 0 })
+  const { connection } = d
+  const ready =
+    connection.kind === 'connected' && !connection.birthsPending && !isCautious(d) && !holding
+  if (ready && mayPass(d, facts, at)) return send(d, facts, 0, at)
+  hold(d, { facts, order: d.session.nextOrder++, strikes: 0 })
+  if (ready && isGroup(facts) && d.outgoing.apart === 0) takeApart(d, facts.handle)
+}
+
+function isGroup(facts: RequestFacts): boolean {
+  return facts.kind === 'publish' && facts.count > 1
+}
+
+/** Whether all messages of a group may leave at once. */
+function leavesWhole(d: Draft, facts: RequestFacts, at: number): boolean {
+  return d.flow.perSecond === 0 && refusalOf(facts, d.connection.limits, at) === null
+}
+
+/** The messages of a group take its place. */
+export function takenApart(
+  d: Draft,
+  handle: number,
+  messages: readonly RequestFacts[],
+  at: number,
+): void {
+  const { session, outgoing } = d
+  outgoing.apart = 0
+  session.waiting = session.waiting.slice(session.waitingAt).flatMap((request) => {
+    if (request.facts.handle !== handle) return [request]
+    return messages.map((facts) => ({ ...request, facts }))
+  })
+  session.waitingAt = 0
+  flush(d, at)
 }
 
 /** Whether a request that was just taken may go out ahead of those that wait. [MQTT-3.3.4-8] */
 function mayPass(d: Draft, facts: RequestFacts, at: number): boolean {
   if (facts.kind !== 'publish') return d.open.size < MESSAGE_IDS
+  // Until the messages of a group have its place, nothing may pass them.
+  if (d.outgoing.apart !== 0) return false
+  if (facts.count > 1) return leavesWhole(d, facts, at)
   const queued = waitingCount(d.session) > 0
   if (d.flow.perSecond > 0 && (queued || !mayTransmit(d, at))) return false
   if (facts.qos === 0) return true
@@ -108,6 +140,9 @@ export function flush(d: Draft, at: number): void {
   while (session.waitingAt < session.waiting.length) {
     const request = session.waiting[session.waitingAt]!
     if (!mayLeave(d, request.facts, at)) return
+    if (isGroup(request.facts) && !leavesWhole(d, request.facts, at)) {
+      return takeApart(d, request.facts.handle)
+    }
     session.waitingAt++
     send(d, request.facts, request.strikes, at)
     endCaution(d)
@@ -116,6 +151,12 @@ export function flush(d: Draft, at: number): void {
     session.waiting = []
     session.waitingAt = 0
   }
+}
+
+function takeApart(d: Draft, handle: number): void {
+  if (d.outgoing.apart === handle) return
+  d.outgoing.apart = handle
+  d.effects.push({ type: 'takeApart', handle })
 }
 
 function mayLeave(d: Draft, facts: RequestFacts, at: number): boolean {
@@ -162,11 +203,11 @@ function sendPublish(d: Draft, facts: PublishFacts, strikes: number, at: number)
   if (d.flow.perSecond > 0) {
     d.flow.nextTransmissionAt = Math.max(d.flow.nextTransmissionAt, at) + 1000 / d.flow.perSecond
   }
-  d.counters.sent++
+  d.counters.sent += facts.count
   const { handle, qos } = facts
   const expirySeconds = secondsLeft(facts, at)
   if (qos === 0) {
-    d.outgoing.unconfirmed++
+    d.outgoing.unconfirmed += facts.count
     d.send({ type: 'publish', handle, qos, messageId: 0, dup: false, expirySeconds })
     return
   }

@@ -131,8 +131,8 @@ describe('any life of a loop', () => {
       'disconnected',
       'failed',
     ])
-    expect(inputs.size).toBe(22)
-    expect(effects.size).toBe(21)
+    expect(inputs.size).toBe(23)
+    expect(effects.size).toBe(22)
     expect([...codes]).toEqual(
       expect.arrayContaining([
         'ACK_TIMEOUT',

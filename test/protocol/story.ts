@@ -7,6 +7,7 @@ import type {
   Config,
   Effect,
   Input,
+  PublishFacts,
   PublishPacket,
   QoS,
   RequestFacts,
@@ -147,6 +148,7 @@ export class Player {
   readonly driver: Driver
   #nextHandle = 1
   readonly #live = new Set<number>()
+  readonly #groups = new Map<number, PublishFacts>()
   #buffer: YieldEffect[] = []
   #withheld: YieldEffect[] = []
   /** Dropped by the shell: reported as pulled with the next pull. */
@@ -172,8 +174,18 @@ export class Player {
     const effects = this.driver.feed(input)
     for (const effect of effects) this.#perform(effect)
     if (effects.some(({ type }) => type === 'births')) {
-      this.#feed({ type: 'births', requests: this.#requests(this.driver.at, 2) })
+      this.#feed({ type: 'births', requests: this.#requests(this.driver.at, 2, false) })
     }
+    for (const effect of effects) if (effect.type === 'takeApart') this.#takeApart(effect.handle)
+  }
+
+  /** Its messages have the numbers behind its own; the first is the largest. */
+  #takeApart(handle: number): void {
+    const { bytes, retain, count } = this.#groups.get(handle)!
+    const requests = Array.from({ length: count }, (_, i) =>
+      publishOf(handle + 1 + i, 0, i === 0 ? { bytes, retain } : {}),
+    )
+    this.#feed({ type: 'apart', handle, requests })
   }
 
   #perform(effect: Effect): void {
@@ -198,10 +210,27 @@ export class Player {
     }
   }
 
-  #requests(seed: number, publishes: number): RequestFacts[] {
+  #group(seed: number): PublishFacts {
+    const handle = this.#nextHandle
+    const count = 2 + (seed % 3)
+    this.#nextHandle += count + 1
+    const group = publishOf(handle, 0, {
+      count,
+      bytes: seed % 4 === 0 ? 500 : 20,
+      retain: seed % 5 === 0,
+    })
+    this.#groups.set(handle, group)
+    return group
+  }
+
+  #requests(seed: number, publishes: number, grouping = true): RequestFacts[] {
     const requests: RequestFacts[] = []
     let counted = 0
     for (let i = 0; i < 5 && counted < publishes; i++) {
+      if (grouping && (seed + i) % 6 === 0) {
+        requests.push(this.#group(seed + i * 5))
+        continue
+      }
       const handle = this.#nextHandle++
       this.#live.add(handle)
       const die = (seed * 7 + i * 13) % 17

@@ -88,6 +88,7 @@ export function publishOf(handle: number, qos: QoS = 1, over: Partial<PublishFac
     retain: false,
     bytes: 20,
     expiresAt: 0,
+    count: 1,
     ...over,
   }
   return facts

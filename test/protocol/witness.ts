@@ -36,6 +36,8 @@ export class Witness {
   /** QoS 0 publishes handed over and not confirmed, oldest first. */
   #unconfirmed: number[] = []
   readonly #requests = new Map<number, 'owed' | 'settled'>()
+  /** Messages without an outcome behind a handle: one, or what is left of a group. */
+  readonly #left = new Map<number, number>()
   readonly #births = new Set<number>()
   /** The request sent last for the first time, by QoS. */
   readonly #latestFirst = [0, 0, 0]
@@ -85,12 +87,20 @@ export class Witness {
     const { kind } = before.connection
     if (kind === 'closed' || kind === 'failed') return
     if (input.type === 'requests' || input.type === 'births') {
-      for (const { handle } of input.requests) {
-        demand(!this.#requests.has(handle), `the test gave handle ${handle} twice`)
-        this.#requests.set(handle, 'owed')
-        this.#taken++
+      for (const facts of input.requests) {
+        const { handle } = facts
+        const count = facts.kind === 'publish' ? facts.count : 1
+        this.#owe(handle, count)
+        this.#taken += count
         if (input.type === 'births') this.#births.add(handle)
       }
+    }
+    if (input.type === 'apart' && this.#requests.delete(input.handle)) {
+      demand(
+        input.requests.length === this.#left.get(input.handle),
+        'the test lost part of a group',
+      )
+      for (const { handle } of input.requests) this.#owe(handle, 1)
     }
     if (input.type === 'refused') {
       this.#taken += input.count
@@ -101,6 +111,12 @@ export class Witness {
     }
     if (input.type === 'lost') this.#wire = 'gone'
     if (input.type === 'ack') this.#handledThrough = Infinity
+  }
+
+  #owe(handle: number, count: number): void {
+    demand(!this.#requests.has(handle), `the test gave handle ${handle} twice`)
+    this.#requests.set(handle, 'owed')
+    this.#left.set(handle, count)
   }
 
   // ------------------------------------------------------------------------------------------------------------- effects
@@ -161,7 +177,8 @@ export class Witness {
     this.#everSent.add(handle)
     if (qos === 0) {
       demand(messageId === 0 && !dup, 'QoS 0 with an identifier or DUP [MQTT-3.3.1-2]')
-      this.#unconfirmed.push(handle)
+      const messages = this.#left.get(handle)!
+      for (let i = 0; i < messages; i++) this.#unconfirmed.push(handle)
       return
     }
     const again = this.#ids.get(messageId) === handle
@@ -245,6 +262,9 @@ export class Witness {
   #settle(handle: number, release: boolean): void {
     demand(this.#requests.get(handle) === 'owed', `[D2] h${handle} settled without being owed`)
     this.#settled++
+    const left = (this.#left.get(handle) ?? 1) - 1
+    this.#left.set(handle, left)
+    if (left > 0) return
     if (release) this.#requests.delete(handle)
     else this.#requests.set(handle, 'settled')
   }
@@ -257,7 +277,8 @@ export class Witness {
     const open = [...entries(session.open)]
     const owed = open.filter(([, request]) => !request.settled).length
     demand(session.owed === owed, `owed ${session.owed}, open and unsettled ${owed}`)
-    const held = owed + waiting.length + outgoing.unconfirmed
+    const messages = waiting.map(({ facts }) => (facts.kind === 'publish' ? facts.count : 1))
+    const held = owed + messages.reduce((sum, count) => sum + count, 0) + outgoing.unconfirmed
     demand(counters.taken === counters.settled + held, '[D2] taken is not settled + held')
     demand(counters.taken === this.#taken, `${this.#taken} were taken, not ${counters.taken}`)
     demand(counters.settled === this.#settled, `${this.#settled} outcomes, not ${counters.settled}`)
