@@ -1,12 +1,12 @@
 /**
- * it-mqtt at the work of peers/floor.mjs and peers/mqttjs.mjs: publish COUNT messages, or receive them, against the raw
+ * it-mqtt at the work of ../peers/floor.mjs and ../peers/mqttjs.mjs: publish COUNT messages, or receive them, against the raw
  * server, count, and print one line of JSON.
  *
  *   driver PORT pub|sub QOS COUNT SIZE [4|5] [one|plain|batch]
  *
  * `one`: an async generator, one request per `next()`. `plain`: a plain generator. `batch`: arrays of 250.
  */
-import { eventloop, publish, type QoS, type Request, subscribe } from '../src/index.ts'
+import { eventloop, publish, type QoS, type Request, subscribe } from '../../src/index.ts'
 
 const [port, mode, qosText, countText, sizeText, version = '4', style = 'one'] =
   process.argv.slice(2)
