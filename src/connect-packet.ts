@@ -2,6 +2,7 @@
  * The packets whose contents come from options and the session: CONNECT, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT.
  */
 import type { IConnectPacket, IDisconnectPacket, Packet } from 'mqtt-packet'
+import { credentials } from './endpoint.ts'
 import type { Ledger } from './ledger.ts'
 import type { Resolved, WillOptions } from './options.ts'
 import type { Base64 } from './packets.ts'
@@ -11,12 +12,7 @@ import type { Effect, ProtocolVersion } from './protocol/contract.ts'
 const MAXIMUM_PACKET_SIZE = 268_435_455
 
 export function connectPacket(
-  {
-    options,
-    config,
-    username,
-    password,
-  }: Pick<Resolved, 'options' | 'config' | 'username' | 'password'>,
+  { options, config }: Pick<Resolved, 'options' | 'config'>,
   clientId: string,
   protocolVersion: ProtocolVersion,
   clean: boolean,
@@ -29,6 +25,7 @@ export function connectPacket(
     ...(maximumPacketSize < MAXIMUM_PACKET_SIZE ? { maximumPacketSize } : {}),
     ...(topicAliasMaximum > 0 ? { topicAliasMaximum } : {}),
   }
+  const { username, password } = credentials(options)
   return {
     cmd: 'connect',
     protocolId: protocolVersion === 3 ? 'MQIsdp' : 'MQTT',

@@ -5,10 +5,12 @@
 import { Duplex } from 'node:stream'
 import { ReadableStream, WritableStream } from 'node:stream/web'
 import pRetry from 'p-retry'
+import { endpointOf } from './endpoint.ts'
 import { UsageError } from './errors.ts'
-import type { Endpoint, OpenTransport } from './options.ts'
+import type { EventloopOptions } from './options.ts'
+import { openEndpoint } from './transport/transport.ts'
 
-interface Listener {
+export interface DialListener {
   opened(duplex: Duplex): void
   failed(error: unknown): void
 }
@@ -17,17 +19,16 @@ interface Listener {
 class AttemptError extends Error {}
 
 export class Dialer {
-  readonly #endpoint: Endpoint
-  readonly #open: OpenTransport
-  readonly #listener: Listener
-  readonly #stop = new AbortController()
+  readonly #options: EventloopOptions
+  readonly #listener: DialListener
+  /** Ends the attempts; null: none are made. */
+  #stop: AbortController | null = null
   #attempt: AbortController | null = null
   /** Lets p-retry go on to the next attempt. */
   #next: (() => void) | null = null
 
-  constructor(endpoint: Endpoint, open: OpenTransport, listener: Listener) {
-    this.#endpoint = endpoint
-    this.#open = open
+  constructor(options: EventloopOptions, listener: DialListener) {
+    this.#options = options
     this.#listener = listener
   }
 
@@ -38,14 +39,19 @@ export class Dialer {
       this.#next = null
       return next()
     }
+    const stop = new AbortController()
+    this.#stop = stop
     pRetry(() => this.#attemptOnce(), {
       retries: Number.POSITIVE_INFINITY,
       minTimeout: 0,
       maxTimeout: 0,
-      signal: this.#stop.signal,
-      onFailedAttempt: ({ error }) => this.#failed(error.cause),
+      signal: stop.signal,
+      onFailedAttempt: ({ error }) => this.#failed(error.cause, stop.signal),
     }).then(
-      (duplex) => this.#listener.opened(duplex),
+      (duplex) => {
+        this.#stop = null
+        this.#listener.opened(duplex)
+      },
       () => {},
     )
   }
@@ -57,16 +63,16 @@ export class Dialer {
 
   /** No more attempts. */
   stop(): void {
-    this.#stop.abort()
+    this.#stop?.abort()
     this.cancel()
     this.#next?.()
   }
 
-  #failed(error: unknown): Promise<void> {
+  #failed(error: unknown, stop: AbortSignal): Promise<void> {
     const due = new Promise<void>((resolve) => {
       this.#next = resolve
     })
-    if (!this.#stop.signal.aborted) this.#listener.failed(error)
+    if (!stop.aborted) this.#listener.failed(error)
     else this.#next?.()
     return due
   }
@@ -85,7 +91,8 @@ export class Dialer {
 
   /** Rejects at an abort even where the transport does not heed the signal. */
   async #openOrAbort(signal: AbortSignal): Promise<Duplex> {
-    const opening = (async () => asDuplex(await this.#open(this.#endpoint, signal)))()
+    const { transport = openEndpoint } = this.#options
+    const opening = (async () => asDuplex(await transport(endpointOf(this.#options), signal)))()
     const aborted = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })
     })

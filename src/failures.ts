@@ -66,27 +66,28 @@ function messageOf(error: unknown): string {
 
 /** Keeps what was thrown until a failure that names it becomes an error. */
 export class Causes {
-  readonly #causes = new Map<number, unknown>()
+  #causes: Map<number, unknown> | null = null
   #next = 1
 
   /** Until it is asked for. */
   keep(cause: unknown): number {
+    this.#causes ??= new Map()
     this.#causes.set(this.#next, cause)
     return this.#next++
   }
 
   /** Of a lost connection: nobody may ever ask, so only the latest few are kept. */
   keepRecent(cause: unknown): number {
-    this.#causes.delete(this.#next - RECENT_CAUSES)
+    this.#causes?.delete(this.#next - RECENT_CAUSES)
     return this.keep(cause)
   }
 
   /** The error of a failure. Where the failure only carries what the user threw, that itself. */
   errorOf(failure: Failure): unknown {
     const { code, message, retryable } = failure
-    const cause = failure.cause === undefined ? undefined : this.#causes.get(failure.cause)
+    const cause = failure.cause === undefined ? undefined : this.#causes?.get(failure.cause)
     if (code === RETHROWN || code === 'CANCELLED') {
-      this.#causes.delete(failure.cause!)
+      this.#causes?.delete(failure.cause!)
       return cause
     }
     const details = { code, retryable, ...(cause === undefined ? {} : { cause }) }

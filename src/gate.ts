@@ -28,7 +28,7 @@ export interface GateListener {
   session(): Session
   /** These rest on what is safe now. `link`: the connection for which they were meant. */
   release(effects: readonly Effect[], link: Link | null): void
-  fail(error: StorageError): void
+  fail(error: unknown): void
 }
 
 export class Gate {

@@ -13,14 +13,17 @@ export type Slot = Sendable | Group
 
 export type Slots = readonly (Slot | undefined)[]
 
+/** There is no slot 0. */
+const NO_SLOTS: (Slot | undefined)[] = [undefined]
+
 export class Held {
-  #slots: (Slot | undefined)[] = [undefined]
-  readonly #free: number[] = []
-  #shared = false
+  #slots: (Slot | undefined)[] = NO_SLOTS
+  #free: number[] | null = null
+  #shared = true
 
   put(slot: Slot): number {
     if (this.#shared) this.#own()
-    const handle = this.#free.pop()
+    const handle = this.#free?.pop()
     if (handle === undefined) return this.#slots.push(slot) - 1
     this.#slots[handle] = slot
     return handle
@@ -35,6 +38,7 @@ export class Held {
     if (slot === undefined) return undefined
     if (this.#shared) this.#own()
     this.#slots[handle] = undefined
+    this.#free ??= []
     this.#free.push(handle)
     return slot
   }

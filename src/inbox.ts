@@ -15,13 +15,16 @@ interface Waiter {
 /** Beyond this many taken entries the array is cut. */
 const COMPACT_AT = 512
 
+/** One for all that are empty; never changed. */
+const NOTHING: YieldEffect[] = []
+
 export class Inbox {
-  #queue: YieldEffect[] = []
+  #queue: YieldEffect[] = NOTHING
   #head = 0
-  #waiters: Waiter[] = []
-  #withheld: YieldEffect[] = []
+  #waiters: Waiter[] | null = null
+  #withheld: YieldEffect[] | null = null
   /** Messages at QoS > 0 that the consumer holds since its last `next()`. */
-  #inHand: YieldEffect[] = []
+  #inHand: YieldEffect[] | null = null
   /** By packet, where acknowledgements are the user's to give. */
   readonly #sequences: WeakMap<object, number> | null
   packets = 0
@@ -39,19 +42,23 @@ export class Inbox {
   }
 
   get waiting(): boolean {
-    return this.#waiters.length > 0
+    return this.#waiters !== null
   }
 
   offer(entry: YieldEffect): void {
-    this.#queue.push(entry)
+    if (this.#queue === NOTHING) this.#queue = [entry]
+    else this.#queue.push(entry)
   }
 
   /** Answers those who wait. Only once all effects of a step are performed: a later one may withhold what an earlier one gave. */
   serve(): void {
-    while (this.#waiters.length > 0) {
+    while (this.#waiters !== null) {
       const packet = this.take()
       if (packet === undefined) return
-      this.#waiters.shift()!.resolve({ done: false, value: packet })
+      const [first] = this.#waiters
+      if (this.#waiters.length === 1) this.#waiters = null
+      else this.#waiters.shift()
+      first!.resolve({ done: false, value: packet })
     }
   }
 
@@ -61,7 +68,7 @@ export class Inbox {
     if (entry === undefined) return undefined
     this.#head++
     if (this.#head === this.#queue.length) {
-      this.#queue = []
+      this.#queue = NOTHING
       this.#head = 0
     } else if (this.#head >= COMPACT_AT && this.#head * 2 >= this.#queue.length) {
       this.#queue = this.#queue.slice(this.#head)
@@ -71,7 +78,10 @@ export class Inbox {
   }
 
   wait(): Promise<IteratorResult<Incoming, undefined>> {
-    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }))
+    return new Promise((resolve, reject) => {
+      if (this.#waiters === null) this.#waiters = [{ resolve, reject }]
+      else this.#waiters.push({ resolve, reject })
+    })
   }
 
   #deliver(entry: YieldEffect): Incoming {
@@ -80,23 +90,24 @@ export class Inbox {
     const packet = entry.packet as Incoming
     if (entry.sequence > 0) {
       this.yieldedThrough = entry.sequence
-      if (this.#sequences === null) this.#inHand.push(entry)
-      else this.#sequences.set(packet, entry.sequence)
+      if (this.#sequences !== null) this.#sequences.set(packet, entry.sequence)
+      else if (this.#inHand === null) this.#inHand = [entry]
+      else this.#inHand.push(entry)
     }
     return packet
   }
 
   /** The consumer asks for more: what it had in hand is handled. */
   handled(): void {
-    if (this.#inHand.length === 0) return
+    if (this.#inHand === null) return
     this.handledThrough = this.#inHand[this.#inHand.length - 1]!.sequence
-    this.#inHand = []
+    this.#inHand = null
   }
 
   /** The sequence of a packet that may be acknowledged; undefined: it was, or is no such packet. */
   sequenceOf(packet: object): number | undefined {
     if (this.#sequences !== null) return this.#sequences.get(packet)
-    return this.#inHand.find((entry) => entry.packet === packet)?.sequence
+    return this.#inHand?.find((entry) => entry.packet === packet)?.sequence
   }
 
   /** What was counted is told. */
@@ -109,8 +120,10 @@ export class Inbox {
   /** Messages at QoS > 0 that nobody has taken wait for the next CONNACK. */
   withhold(): void {
     const rest = this.#queue.slice(this.#head)
-    this.#withheld.push(...rest.filter(({ sequence }) => sequence > 0))
-    this.#queue = rest.filter(({ sequence }) => sequence === 0)
+    const earlier = this.#withheld ?? []
+    this.#withheld = [...earlier, ...rest.filter(({ sequence }) => sequence > 0)]
+    const kept = rest.filter(({ sequence }) => sequence === 0)
+    this.#queue = kept.length > 0 ? kept : NOTHING
     this.#head = 0
   }
 
@@ -121,8 +134,8 @@ export class Inbox {
   }
 
   unwithhold(drop: boolean): void {
-    const withheld = this.#withheld
-    this.#withheld = []
+    const withheld = this.#withheld ?? []
+    this.#withheld = null
     for (const entry of withheld) {
       if (!drop) this.offer(entry)
       else this.drop(entry)
@@ -131,16 +144,16 @@ export class Inbox {
 
   /** The loop is over: nothing that is left will be asked for. */
   clear(): void {
-    this.#queue = []
+    this.#queue = NOTHING
     this.#head = 0
-    this.#withheld = []
-    this.#inHand = []
+    this.#withheld = null
+    this.#inHand = null
   }
 
   /** Answers those who wait: the oldest with the error, where there is one, the others with done. True: it was told. */
   end(error: { readonly reason: unknown } | null): boolean {
-    const waiters = this.#waiters
-    this.#waiters = []
+    const waiters = this.#waiters ?? []
+    this.#waiters = null
     const told = error !== null && waiters.length > 0
     if (told) waiters.shift()!.reject(error.reason)
     for (const waiter of waiters) waiter.resolve({ done: true, value: undefined })

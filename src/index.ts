@@ -1,5 +1,7 @@
 /** The front door. */
+
 export { Connected, connect } from './connect.ts'
+export type { Endpoint, OpenTransport } from './endpoint.ts'
 export {
   BugError,
   ConnectionError,
@@ -12,9 +14,7 @@ export {
 export { type Eventloop, eventloop } from './eventloop.ts'
 export type {
   ConnectionFailure,
-  Endpoint,
   EventloopOptions,
-  OpenTransport,
   Platform,
   ReconnectOptions,
   Warning,

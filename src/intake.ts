@@ -1,7 +1,7 @@
 /**
  * Takes requests and controls from the user's streams, as far as the window and fairness to everything else allow. (D4, E3)
  */
-import { isControl, JOINED, type Ledger } from './ledger.ts'
+import { type Clock, isControl, JOINED, type Ledger } from './ledger.ts'
 import type { Control } from './packets.ts'
 import type { ProtocolVersion, RequestFacts } from './protocol/contract.ts'
 import { prepareControl } from './requests.ts'
@@ -12,8 +12,7 @@ const REQUESTS_PER_TURN = 2048
 /** 4 KiB of a request count like one request more. */
 const BYTES_PER_COUNT_LOG2 = 12
 
-export interface IntakeListener {
-  now(): number
+export interface IntakeListener extends Clock {
   version(): ProtocolVersion
   /** Facts were gathered; they are asked for with `drainFacts` before anything else becomes an input. */
   gathered(): void
@@ -28,7 +27,7 @@ export class Intake {
   readonly #listener: IntakeListener
   #requests: Source | null = null
   #controls: Source | null = null
-  #facts: RequestFacts[] = []
+  #facts: RequestFacts[] | null = null
   /** Requests that stand in facts or wait for their group to be closed. */
   #pending = 0
   /** How many QoS > 0 publishes may still be taken before the next step; with `#counting`, how many requests of any kind. */
@@ -111,10 +110,10 @@ export class Intake {
   #accept(item: unknown, closing: boolean): boolean {
     let taken: RequestFacts | Control | typeof JOINED | null
     try {
-      const { now, version } = this.#listener
+      const listener = this.#listener
       const settling = this.#requests?.settling ?? null
       const grouping = !this.#counting && !closing
-      taken = this.#ledger.accept(item, settling, version(), now, grouping)
+      taken = this.#ledger.accept(item, settling, listener.version(), listener, grouping)
     } catch (error) {
       this.#allowance = 0
       this.#listener.fail(error)
@@ -132,7 +131,7 @@ export class Intake {
       return false
     }
     this.#closeGroup()
-    this.#facts.push(taken)
+    this.#add(taken)
     this.#pending++
     // A large request counts for many: what is taken at once must fit into memory at once.
     this.#taken += taken.bytes >>> BYTES_PER_COUNT_LOG2
@@ -141,13 +140,19 @@ export class Intake {
 
   #closeGroup(): void {
     const group = this.#ledger.closeGroup()
-    if (group !== null) this.#facts.push(group)
+    if (group !== null) this.#add(group)
   }
 
-  drainFacts(): RequestFacts[] {
+  #add(facts: RequestFacts): void {
+    if (this.#facts === null) this.#facts = [facts]
+    else this.#facts.push(facts)
+  }
+
+  /** Null: there are none. */
+  drainFacts(): readonly RequestFacts[] | null {
     this.#closeGroup()
     const facts = this.#facts
-    if (facts.length > 0) this.#facts = []
+    this.#facts = null
     this.#pending = 0
     return facts
   }

@@ -38,6 +38,10 @@ export interface LedgerListener {
 
 type Key = string | number
 
+export interface Clock {
+  now(): number
+}
+
 interface Due {
   readonly request: SentRequest
   readonly settling: Settling | null
@@ -48,7 +52,10 @@ interface Due {
 const NO_HANDLE = 0
 /** It waits for others like it. */
 export const JOINED = Symbol('joined')
-const never = () => 0
+const NEVER: Clock = { now: () => 0 }
+/** Shared by all who have none; never changed. */
+const NO_SLOTS: Slot[] = []
+const NONE: ReadonlyMap<Key, Outcome> = new Map()
 const OK: Outcome = Object.freeze({ ok: true })
 
 export class Ledger {
@@ -58,18 +65,18 @@ export class Ledger {
   readonly #listener: LedgerListener
   #observer: ((request: SentRequest, outcome: Outcome) => void) | null = null
   /** Keys of requests without an outcome, and of those whose source has not confirmed it. */
-  readonly #keys = new Map<Key, number>()
-  #settling = new Map<Key, Outcome>()
+  #keys: Map<Key, number> | null = null
+  #settling: Map<Key, Outcome> | null = null
   #settlingShared = false
   /** QoS 0 publishes that the kernel has not taken, oldest first, from `#unconfirmedAt` on. */
-  #unconfirmed: Slot[] = []
+  #unconfirmed: Slot[] = NO_SLOTS
   #unconfirmedAt = 0
   /** Messages of the oldest, where it is a group, that were confirmed. */
   #unconfirmedWithin = 0
   /** What may become a group: its first message, or the group from the second on. */
   #first: PreparedPublish | null = null
   #group: Group | null = null
-  #due: Due[] = []
+  #due: Due[] | null = null
 
   constructor(causes: Causes, onSettled: EventloopOptions['onSettled'], listener: LedgerListener) {
     this.#causes = causes
@@ -85,7 +92,7 @@ export class Ledger {
     item: unknown,
     settling: Settling | null,
     version: ProtocolVersion,
-    now: () => number,
+    clock: Clock,
     grouping: boolean,
   ): RequestFacts | Control | typeof JOINED | null {
     if (typeof item === 'string' || item instanceof Uint8Array) {
@@ -111,7 +118,7 @@ export class Ledger {
       this.#refuse(request, settling, request.signal.reason)
       return null
     }
-    return this.#enter(prepared, settling, now)
+    return this.#enter(prepared, settling, clock)
   }
 
   #join(
@@ -143,24 +150,29 @@ export class Ledger {
       const count = requests.length
       return { kind: 'publish', handle, qos: 0, retain, bytes, expiresAt: 0, count }
     }
-    return first === null ? null : (factsOf(first, this.#held.put(first), never) as PublishFacts)
+    return first === null ? null : (factsOf(first, this.#held.put(first), NEVER) as PublishFacts)
   }
 
   /** The messages of a group one by one. */
   takeApart(handle: number, version: ProtocolVersion): RequestFacts[] {
     const group = this.#held.remove(handle) as Group
     return group.requests.map((request) =>
-      this.#enter(prepare(request, version) as Sendable, group.settling, never),
+      this.#enter(prepare(request, version) as Sendable, group.settling, NEVER),
     )
   }
 
-  #enter(prepared: Sendable, settling: Settling | null, now: () => number): RequestFacts {
+  #enter(prepared: Sendable, settling: Settling | null, clock: Clock): RequestFacts {
     const { key, signal } = prepared.request
     const handle = this.#held.put(prepared)
     prepared.settling = settling
     if (signal !== undefined) prepared.unlisten = this.#listen(signal, handle)
-    if (key !== undefined) this.#keys.set(key, handle)
-    return factsOf(prepared, handle, now)
+    if (key !== undefined) this.#holdKey(key, handle)
+    return factsOf(prepared, handle, clock)
+  }
+
+  #holdKey(key: Key, handle: number): void {
+    this.#keys ??= new Map()
+    this.#keys.set(key, handle)
   }
 
   #listen(signal: AbortSignal, handle: number): () => void {
@@ -171,12 +183,12 @@ export class Ledger {
 
   /** D7: a request whose key is known is not sent again; its source hears the outcome once it is there, or again. */
   #isKnown(key: Key, request: SentRequest, settling: Settling | null): boolean {
-    const outcome = this.#settling.get(key)
+    const outcome = this.#settling?.get(key)
     if (outcome !== undefined) {
-      this.#due.push({ request, settling, outcome })
+      this.#owe({ request, settling, outcome })
       return true
     }
-    const handle = this.#keys.get(key)
+    const handle = this.#keys?.get(key)
     if (handle === undefined) return false
     const slot = this.get(handle)
     if (slot !== undefined) slot.settling = settling
@@ -185,7 +197,7 @@ export class Ledger {
 
   #refuse(request: SentRequest, settling: Settling | null, error: unknown): void {
     this.#listener.refused()
-    this.#due.push({ request, settling, outcome: { ok: false, error } })
+    this.#owe({ request, settling, outcome: { ok: false, error } })
   }
 
   /** What a request was made into; only what leaves at QoS 0 may be a group. */
@@ -198,8 +210,9 @@ export class Ledger {
     const slot = this.#held.remove(handle)
     if (slot === undefined) return undefined
     if (slot.kind !== 'group' && slot.request.key !== undefined) {
-      this.#keys.set(slot.request.key, NO_HANDLE)
+      this.#holdKey(slot.request.key, NO_HANDLE)
     }
+    if (this.#unconfirmed === NO_SLOTS) this.#unconfirmed = []
     this.#unconfirmed.push(slot)
     return slot
   }
@@ -217,7 +230,7 @@ export class Ledger {
       if (this.#unconfirmedWithin === 0) this.#unconfirmedAt++
     }
     if (this.#unconfirmedAt < this.#unconfirmed.length) return
-    this.#unconfirmed = []
+    this.#unconfirmed = NO_SLOTS
     this.#unconfirmedAt = 0
   }
 
@@ -227,7 +240,7 @@ export class Ledger {
     for (let i = from; i < to; i++) {
       const outcome = failure === null ? OK : this.#failed(failure, undefined)
       if (slot.kind !== 'group') this.#settle(slot, outcome)
-      else this.#due.push({ request: slot.requests[i]!, settling, outcome })
+      else this.#owe({ request: slot.requests[i]!, settling, outcome })
     }
   }
 
@@ -251,11 +264,11 @@ export class Ledger {
     const { request, settling, unlisten } = slot
     if (unlisten !== null) unlisten()
     if (request.key !== undefined) {
-      this.#keys.delete(request.key)
+      this.#keys?.delete(request.key)
       if (settling !== null) this.#changeSettling(request.key, outcome)
     }
     if (!outcome.ok || settling !== null || this.#isHeard) {
-      this.#due.push({ request, settling, outcome })
+      this.#owe({ request, settling, outcome })
     }
   }
 
@@ -264,11 +277,16 @@ export class Ledger {
     return this.#onSettled !== undefined || this.#observer !== null
   }
 
+  #owe(due: Due): void {
+    if (this.#due === null) this.#due = [due]
+    else this.#due.push(due)
+  }
+
   /** Gives the outcomes that are due. Whatever a callback throws, the others are still given. */
   tell(): void {
-    while (this.#due.length > 0) {
+    while (this.#due !== null) {
       const due = this.#due
-      this.#due = []
+      this.#due = null
       for (const one of due) this.#tellOne(one)
     }
   }
@@ -301,11 +319,11 @@ export class Ledger {
   }
 
   #confirmed(key: Key | undefined): void {
-    if (key !== undefined && this.#settling.has(key)) this.#changeSettling(key, null)
+    if (key !== undefined && this.#settling?.has(key)) this.#changeSettling(key, null)
   }
 
   #changeSettling(key: Key, outcome: Outcome | null): void {
-    if (this.#settlingShared) this.#settling = new Map(this.#settling)
+    if (this.#settling === null || this.#settlingShared) this.#settling = new Map(this.#settling)
     this.#settlingShared = false
     if (outcome === null) this.#settling.delete(key)
     else this.#settling.set(key, outcome)
@@ -314,7 +332,7 @@ export class Ledger {
   /** The session as it is now. O(1): what it shows is read when it is asked for. */
   session(state: SessionState, final: boolean, wallOffsetMs: number): Session {
     this.#settlingShared = true
-    return sessionOf(state, this.#held.share(), this.#settling, final, wallOffsetMs)
+    return sessionOf(state, this.#held.share(), this.#settling ?? NONE, final, wallOffsetMs)
   }
 
   /** Takes a session over: its requests get handles here, and the reducers a state that speaks of these. */
@@ -358,7 +376,7 @@ export class Ledger {
       const error = new UsageError('the request failed in an earlier life of its session', {
         code: 'FAILED_EARLIER',
       })
-      this.#settling.set(key, ok ? OK : { ok: false, error })
+      this.#changeSettling(key, ok ? OK : { ok: false, error })
     }
     const { clientId, protocolVersion, nextMessageId, nextOrder, nextDeliveryId } = record
     return {
@@ -389,7 +407,7 @@ export class Ledger {
     const prepared = prepare(request, protocolVersion === 0 ? 5 : protocolVersion) as Sendable
     // Its own source, in this life: the one that knows what its key means.
     const owner = request.key === undefined ? null : (source?.settling ?? null)
-    const facts = this.#enter(prepared, owner, () => at)
+    const facts = this.#enter(prepared, owner, { now: () => at })
     if (facts.kind !== 'publish' || expiresAt === 0) return facts
     return { ...facts, expiresAt: Math.max(1, expiresAt - wallOffsetMs) }
   }
@@ -397,7 +415,7 @@ export class Ledger {
   /** A stream came after its session: what is held by key is told to it. */
   rebind(source: Source | null): void {
     if (source === null || source.settling === null) return
-    for (const handle of this.#keys.values()) {
+    for (const handle of this.#keys?.values() ?? []) {
       const slot = this.get(handle)
       if (slot !== undefined) slot.settling ??= source.settling
     }
@@ -424,12 +442,12 @@ export class Ledger {
 }
 
 /** The clock is asked only by what expires: a request is a matter of nanoseconds. */
-function factsOf(prepared: Sendable, handle: number, now: () => number): RequestFacts {
+function factsOf(prepared: Sendable, handle: number, clock: Clock): RequestFacts {
   const { bytes } = prepared
   switch (prepared.kind) {
     case 'publish': {
       const { qos, retain, expiryGiven } = prepared
-      const expiresAt = expiryGiven ? now() + prepared.expirySeconds * 1000 : 0
+      const expiresAt = expiryGiven ? clock.now() + prepared.expirySeconds * 1000 : 0
       return { kind: 'publish', handle, qos, retain, bytes, expiresAt, count: 1 }
     }
     case 'subscribe': {

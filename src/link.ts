@@ -3,7 +3,7 @@
  */
 import type { Duplex } from 'node:stream'
 import { Decoder } from './codec/decode.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, type OutboxListener } from './outbox.ts'
 import type { ProtocolVersion, ServerPacket } from './protocol/contract.ts'
 
 export interface LinkListener {
@@ -15,7 +15,27 @@ export interface LinkListener {
   closed(error: unknown, byPeer: boolean): void
 }
 
-export class Link {
+// Listeners that all links share: the stream knows its link. Ten thousand idle connections hold no closures.
+const LINK = Symbol('link')
+type Linked = Duplex & { [LINK]?: Link }
+
+function onData(this: Linked, chunk: Uint8Array): void {
+  this[LINK]!.data(chunk)
+}
+
+function onError(this: Linked, error: unknown): void {
+  this[LINK]!.failed(error)
+}
+
+function onEnd(this: Linked): void {
+  this[LINK]!.ended()
+}
+
+function onClose(this: Linked): void {
+  this[LINK]!.closed()
+}
+
+export class Link implements OutboxListener {
   readonly outbox: Outbox
   readonly #decoder: Decoder
   readonly #duplex: Duplex
@@ -37,26 +57,35 @@ export class Link {
     this.#duplex = duplex
     this.#listener = listener
     this.#decoder = new Decoder(protocolVersion, maximumPacketSize)
-    this.outbox = new Outbox(duplex, protocolVersion, () => this.#listener?.written())
-    duplex.on('data', (chunk: Uint8Array) => {
-      if (this.#deaf) return
-      this.#decoder.push(chunk)
-      this.#more = true
-      this.#listener?.readable()
-    })
-    duplex.on('error', (error) => {
-      this.#error ??= error
-    })
-    duplex.on('end', () => {
-      this.#ended = true
-      // The peer says nothing more: there is no MQTT in one direction only.
-      duplex.destroy()
-    })
-    duplex.on('close', () => this.#close())
-    if (duplex.destroyed) queueMicrotask(() => this.#close())
+    this.outbox = new Outbox(duplex, protocolVersion, this)
+    const linked: Linked = duplex
+    linked[LINK] = this
+    linked.on('data', onData).on('error', onError).on('end', onEnd).on('close', onClose)
+    if (duplex.destroyed) queueMicrotask(() => this.closed())
   }
 
-  #close(): void {
+  data(chunk: Uint8Array): void {
+    if (this.#deaf) return
+    this.#decoder.push(chunk)
+    this.#more = true
+    this.#listener?.readable()
+  }
+
+  failed(error: unknown): void {
+    this.#error ??= error
+  }
+
+  ended(): void {
+    this.#ended = true
+    // The peer says nothing more: there is no MQTT in one direction only.
+    this.#duplex.destroy()
+  }
+
+  written(): void {
+    this.#listener?.written()
+  }
+
+  closed(): void {
     if (this.#closed) return
     this.#closed = true
     this.#listener?.closed(this.#error, this.#ended && this.#error === null)

@@ -9,7 +9,8 @@
 import type { Duplex } from 'node:stream'
 import type { IConnackPacket } from 'mqtt-packet'
 import { connectPacket, disconnectPacket, subscriptionPacket } from './connect-packet.ts'
-import { Dialer } from './dial.ts'
+import { Dialer, type DialListener } from './dial.ts'
+import { whereOf } from './endpoint.ts'
 import {
   BugError,
   ConnectionError,
@@ -23,15 +24,15 @@ import { Causes, dialFailure, lossFailure, rethrown } from './failures.ts'
 import { Gate, type GateListener } from './gate.ts'
 import { Inbox } from './inbox.ts'
 import { Intake, type IntakeListener } from './intake.ts'
-import { isControl, JOINED, Ledger } from './ledger.ts'
+import { isControl, JOINED, Ledger, type LedgerListener } from './ledger.ts'
 import { Link, type LinkListener } from './link.ts'
 import {
   type Platform,
   type ReconnectOptions,
   type Resolved,
   reconnectPolicy,
-  redact,
   resolveOptions,
+  retryableOf,
 } from './options.ts'
 import { CONGESTED_BYTES } from './outbox.ts'
 import type {
@@ -49,6 +50,7 @@ import type {
   Effect,
   Failure,
   Input,
+  ProtocolVersion,
   ReconnectPolicy,
   RequestFacts,
   ServerPacket,
@@ -65,7 +67,6 @@ import { prepareControl } from './requests.ts'
 import { restorable, type Session, type SessionStore } from './session.ts'
 import type { Source } from './sources/source.ts'
 import { type LoopState, viewOf } from './state.ts'
-import { openEndpoint } from './transport/transport.ts'
 
 /** Somebody of this package who drives a loop and sees each outcome. */
 export interface Observer {
@@ -83,64 +84,68 @@ type Result = IteratorResult<Incoming, undefined>
 const ACK_CODES = [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
 const CLOSE_UNBEGUN: Input = { type: 'shutdown', at: 0, failure: null }
 
+interface Ping {
+  unanswered: number
+  settle(error: unknown): void
+}
+
+/** One for all that have none; never changed. */
+const NO_PINGS: readonly Ping[] = []
+const NO_INPUTS: Input[] = []
+
+interface Ears extends IntakeListener, LedgerListener, DialListener, LinkListener, GateListener {}
+
 export class Loop {
+  readonly #ears: Ears
   readonly #resolved: Resolved
   readonly #platform: Platform
   readonly #causes = new Causes()
   readonly #ledger: Ledger
   #inbox: Inbox
-  readonly #dialer: Dialer
-  readonly #where: string
-  readonly #wallOffsetMs: number
+  /** Null: no transport is being opened. */
+  #dialer: Dialer | null = null
   #state: State
   readonly #intake: Intake
   readonly #gate: Gate | null
   #link: Link | null = null
-  #inputs: Input[] = []
+  #inputs: Input[] = NO_INPUTS
   #scheduled = false
   #turning = false
   #timer: unknown = null
   #timerAt = Number.POSITIVE_INFINITY
-  #pings: { unanswered: number; settle(error: unknown): void }[] = []
+  #onAbort: (() => void) | null = null
+  #pings: readonly Ping[] = NO_PINGS
   /** What an ended loop still has to throw. */
   #error: { readonly reason: unknown } | null = null
-  #finish: (() => void) | null = null
-  #finished: Promise<void> | null = null
+  /** Begun and not ended. */
+  #alive = false
+  /** Ended, but its store is not closed yet. */
+  #closing = false
+  /** Those who wait until all is over. */
+  #awaiting: (() => void)[] | null = null
   /** The consumer left: the streams are closed, not released. */
   #left = false
   #begun = false
   /** Acknowledgements that the reducers have not heard of. */
-  readonly #acking = new Set<number>()
+  #acking: Set<number> | null = null
+  #retryable: ReconnectOptions['retryable'] | null
   /** What `connect()` waits for; and the effects of its CONNACK, until a loop takes over. */
   #establishing: ((error: { readonly reason: unknown } | null) => void) | null = null
   #kept: readonly Effect[] | null = null
-  #retryable: Resolved['retryable']
   /** SUBSCRIBE requests of the engine's own, by packet identifier. */
-  #renewals = new Map<number, SentRequest>()
+  #renewals: Map<number, SentRequest> | null = null
 
   constructor(resolved: Resolved, requests: Source | null, controls: Source | null) {
-    const { options, config, endpoint, session } = resolved
+    const { options, config, session } = resolved
+    this.#ears = new Loop.#Ears(this)
+    this.#retryable = retryableOf(options)
     this.#resolved = resolved
-    this.#retryable = resolved.retryable
     this.#platform = options.platform ?? machine
-    this.#where = redact(
-      `${endpoint.url.protocol}//${endpoint.url.host}${endpoint.url.protocol === 'unix:' ? endpoint.url.pathname : ''}`,
-    )
-    this.#wallOffsetMs = Date.now() - this.#platform.now()
-    this.#ledger = new Ledger(this.#causes, options.onSettled, {
-      cancelled: (handle, reason) =>
-        this.#push({ type: 'cancel', at: this.#now(), handle, cause: this.#causes.keep(reason) }),
-      refused: () => this.#push({ type: 'refused', at: this.#now(), count: 1 }),
-      fatal: (error) => this.#fail(error),
-    })
+    this.#ledger = new Ledger(this.#causes, options.onSettled, this.#ears)
     this.#inbox = new Inbox(config.acks === 'manual')
-    this.#dialer = new Dialer(endpoint, options.transport ?? openEndpoint, {
-      opened: (duplex) => this.#opened(duplex),
-      failed: (error) => this.#lost(error, false),
-    })
-    this.#intake = new Intake(this.#ledger, this.#intakeListener)
+    this.#intake = new Intake(this.#ledger, this.#ears)
     const { store } = resolved
-    this.#gate = store === null ? null : new Gate(store, this.#gateListener)
+    this.#gate = store === null ? null : new Gate(store, this.#ears)
     this.#intake.attach(requests, controls)
     this.#state = initialState(config, initialSession(config.clientId))
     if (session !== null) this.#restore(session)
@@ -152,7 +157,7 @@ export class Loop {
       record,
       this.#intake.requests,
       this.#now(),
-      this.#wallOffsetMs,
+      this.#wallOffsetMs(),
     )
     const { counters, ...state } = initialState(this.#state.config, restored)
     // Taken in an earlier life: what is held counts on both sides of taken = settled + held.
@@ -176,7 +181,7 @@ export class Loop {
     const packet = this.#inbox.take()
     if (this.#inbox.dirty) this.#schedule()
     if (packet !== undefined) return Promise.resolve({ done: false, value: packet })
-    if (this.#finish !== null) return this.#inbox.wait()
+    if (this.#alive) return this.#inbox.wait()
     const error = this.#error
     this.#error = null
     if (error !== null) return Promise.reject(error.reason)
@@ -188,7 +193,7 @@ export class Loop {
     this.#leave()
     this.#error = null
     this.#run({ type: 'shutdown', at: this.#now(), failure: null })
-    await this.#finished
+    await this.#over()
     return { done: true, value: undefined }
   }
 
@@ -205,7 +210,7 @@ export class Loop {
       this.#begun = true
       if (this.#kept === null) this.#state = step(this.#state, CLOSE_UNBEGUN).state
       this.#kept = null
-      this.#link?.handTo(this.#linkListener)
+      this.#link?.handTo(this.#ears)
     }
     this.#flushFacts(false)
     this.#intake.close()
@@ -227,12 +232,13 @@ export class Loop {
   }
 
   #start(): void {
-    this.#finished = new Promise((resolve) => {
-      this.#finish = resolve
-    })
+    this.#alive = true
     const { signal } = this.#resolved.options
     if (signal?.aborted) return this.#abort()
-    signal?.addEventListener('abort', this.#abort, { once: true })
+    if (signal !== undefined) {
+      this.#onAbort = () => this.#abort()
+      signal.addEventListener('abort', this.#onAbort, { once: true })
+    }
     const { store } = this.#resolved
     if (store === null) this.#run({ type: 'start', at: this.#now() })
     else this.#load(store)
@@ -242,7 +248,7 @@ export class Loop {
   #load(store: SessionStore): void {
     store.load().then(
       (session) => {
-        if (this.#finish === null) return
+        if (!this.#alive) return
         try {
           if (session !== null) this.#continue(session)
         } catch (error) {
@@ -310,12 +316,12 @@ export class Loop {
     this.#turning = false
     this.#inbox.serve()
     this.#link?.outbox.flush()
-    this.#link?.handTo(this.#linkListener)
+    this.#link?.handTo(this.#ears)
     if (!this.#state.keepAlive.readingPaused) this.#link?.resume()
     this.#run({ type: 'tick', at: this.#now() })
   }
 
-  readonly #abort = (): void => {
+  #abort(): void {
     this.#leave()
     this.#fail(this.#resolved.options.signal?.reason)
   }
@@ -333,7 +339,7 @@ export class Loop {
   }
 
   get session(): Session {
-    return this.#ledger.session(this.#state.session, this.#isOver(), this.#wallOffsetMs)
+    return this.#ledger.session(this.#state.session, this.#isOver(), this.#wallOffsetMs())
   }
 
   // ----------------------------------------------------------------------------------------------------------- controls
@@ -353,6 +359,7 @@ export class Loop {
     const sequence = this.#inbox.sequenceOf(packet)
     const messageId = packet.messageId ?? 0
     if (sequence === undefined || !this.#mayAck(sequence, messageId)) return 'stale'
+    this.#acking ??= new Set()
     this.#acking.add(sequence)
     this.#push({ type: 'ack', at: this.#now(), sequence, messageId, reasonCode })
     return 'queued'
@@ -361,7 +368,7 @@ export class Loop {
   /** Of this connection; or at QoS 2 of an earlier one, where its redelivery is what is acknowledged. */
   #mayAck(sequence: number, messageId: number): boolean {
     const { incoming, session } = this.#state
-    if (this.#acking.has(sequence) || this.#isOver()) return false
+    if (this.#acking?.has(sequence) || this.#isOver()) return false
     if (sequence >= incoming.epochFrom) return isPending(incoming, sequence)
     const message = lookup(session.received, messageId)
     return message?.sequence === sequence && message.stage === 'arrived'
@@ -457,28 +464,16 @@ export class Loop {
         settle(error, this.#now() - sentAt)
       },
     }
-    this.#pings.push(ping)
+    this.#pings = [...this.#pings, ping]
     this.#push({ type: 'ping', at: sentAt })
   }
 
   // -------------------------------------------------------------------------------------------------------------- intake
 
-  readonly #intakeListener: IntakeListener = {
-    now: () => this.#now(),
-    version: () => this.#state.connection.protocolVersion,
-    gathered: () => this.#schedule(),
-    control: (control) => {
-      this.#flushFacts(false)
-      this.#control(control)
-    },
-    ended: (error) => this.#requestsEnded(error),
-    fail: (error) => this.#fail(error),
-  }
-
   #flushFacts(hold: boolean): void {
     const requests = this.#intake.drainFacts()
-    if (requests.length === 0) return
-    this.#inputs.push({ type: 'requests', at: this.#now(), requests, hold })
+    if (requests === null) return
+    this.#add({ type: 'requests', at: this.#now(), requests, hold })
   }
 
   #requestsEnded(error: { readonly thrown: unknown } | null): void {
@@ -497,41 +492,51 @@ export class Loop {
     return this.#platform.now()
   }
 
+  /** What to add to the loop's clock for the wall clock. */
+  #wallOffsetMs(): number {
+    return Date.now() - this.#platform.now()
+  }
+
+  #add(input: Input): void {
+    if (this.#inputs === NO_INPUTS) this.#inputs = [input]
+    else this.#inputs.push(input)
+  }
+
   /** Something happened; it is dealt with when the current burst is over. */
   #push(input: Input): void {
     this.#flushFacts(false)
-    this.#inputs.push(input)
+    this.#add(input)
     this.#schedule()
   }
 
   /** Something happened that is dealt with at once; within a turn, as soon as its effects are performed. */
   #run(input: Input): void {
     this.#flushFacts(false)
-    this.#inputs.push(input)
+    this.#add(input)
     this.#turn()
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#turning || this.#finish === null) return
+    if (this.#scheduled || this.#turning || !this.#alive) return
     this.#scheduled = true
-    process.nextTick(this.#scheduledTurn)
+    process.nextTick(Loop.#scheduledTurn, this)
   }
 
-  readonly #scheduledTurn = (): void => {
-    this.#scheduled = false
-    this.#turn()
+  static #scheduledTurn(loop: Loop): void {
+    loop.#scheduled = false
+    loop.#turn()
   }
 
   #turn(): void {
-    if (this.#turning || this.#finish === null) return
+    if (this.#turning || !this.#alive) return
     this.#turning = true
     try {
       do {
         this.#collect()
         if (this.#inputs.length === 0) break
         const inputs = this.#inputs
-        this.#inputs = []
-        if (this.#acking.size > 0) this.#acking.clear()
+        this.#inputs = NO_INPUTS
+        this.#acking = null
         const { state, effects } = step(this.#state, inputs)
         this.#state = state
         this.#perform(this.#gate?.admit(effects, this.#link) ?? effects)
@@ -561,7 +566,8 @@ export class Loop {
       const { packets, bytes, yieldedThrough, handledThrough } = inbox
       const at = this.#now()
       // What the consumer took came before whatever happened to the connection since.
-      this.#inputs.unshift({ type: 'pulled', at, packets, bytes, yieldedThrough, handledThrough })
+      const pulled: Input = { type: 'pulled', at, packets, bytes, yieldedThrough, handledThrough }
+      this.#inputs = [pulled, ...this.#inputs]
       inbox.reported()
     }
   }
@@ -578,7 +584,7 @@ export class Loop {
   }
 
   #arm(): void {
-    if (this.#finish === null) return
+    if (!this.#alive) return
     const due = deadline(this.#state)
     // A timer that is early costs one look; one that is late costs a promise.
     if (this.#timer !== null && this.#timerAt <= due) return
@@ -608,27 +614,23 @@ export class Loop {
     }
   }
 
-  readonly #gateListener: GateListener = {
-    // What leaves afterwards is what was committed before: as good as final.
-    session: () => this.#ledger.session(this.#state.session, true, this.#wallOffsetMs),
-    release: (effects, link) => {
-      if (this.#finish === null) return
-      const gone = link !== this.#link
-      this.#turning = true
-      try {
-        for (const effect of effects) {
-          if (!gone || !isOfConnection(effect)) this.#performOne(effect)
-          else if (effect.type === 'yield') this.#inbox.drop(effect)
-        }
-      } finally {
-        this.#turning = false
+  /** What waited for a commit. */
+  #release(effects: readonly Effect[], link: Link | null): void {
+    if (!this.#alive) return
+    const gone = link !== this.#link
+    this.#turning = true
+    try {
+      for (const effect of effects) {
+        if (!gone || !isOfConnection(effect)) this.#performOne(effect)
+        else if (effect.type === 'yield') this.#inbox.drop(effect)
       }
-      this.#link?.outbox.flush()
-      this.#inbox.serve()
-      this.#ledger.tell()
-      this.#turn()
-    },
-    fail: (error) => this.#fail(error),
+    } finally {
+      this.#turning = false
+    }
+    this.#link?.outbox.flush()
+    this.#inbox.serve()
+    this.#ledger.tell()
+    this.#turn()
   }
 
   #performOne(effect: Effect): void {
@@ -651,7 +653,7 @@ export class Loop {
       case 'takeApart': {
         const { handle } = effect
         const requests = this.#ledger.takeApart(handle, this.#state.connection.protocolVersion)
-        this.#inputs.push({ type: 'apart', at: this.#now(), handle, requests })
+        this.#add({ type: 'apart', at: this.#now(), handle, requests })
         return
       }
       case 'acknowledge':
@@ -661,10 +663,14 @@ export class Loop {
       case 'subscribe':
       case 'unsubscribe': {
         const packet = subscriptionPacket(effect, this.#ledger)
-        if (effect.facts.handle === 0) this.#renewals.set(effect.messageId, packet as SentRequest)
+        if (effect.facts.handle === 0) {
+          this.#renewals ??= new Map()
+          this.#renewals.set(effect.messageId, packet as SentRequest)
+        }
         return link?.outbox.encoder.packet(packet)
       }
       case 'dial':
+        this.#dialer ??= new Dialer(this.#resolved.options, this.#ears)
         return this.#dialer.dial()
       case 'connect': {
         const { session } = this.#state
@@ -685,7 +691,7 @@ export class Loop {
       case 'close':
         return link?.close(effect.patient)
       case 'destroy':
-        return link === null ? this.#dialer.cancel() : link.destroy()
+        return link === null ? this.#dialer?.cancel() : link.destroy()
       case 'pauseReading':
         return link?.pause()
       case 'resumeReading':
@@ -709,7 +715,14 @@ export class Loop {
     }
   }
 
+  #failPings(reason: () => unknown): void {
+    const pings = this.#pings
+    this.#pings = NO_PINGS
+    for (const ping of pings) ping.settle(reason())
+  }
+
   #ponged(): void {
+    if (this.#pings.length === 0) return
     for (const ping of this.#pings) ping.unanswered--
     const answered = this.#pings.filter(({ unanswered }) => unanswered <= 0)
     this.#pings = this.#pings.filter(({ unanswered }) => unanswered > 0)
@@ -726,7 +739,7 @@ export class Loop {
       message.deliveryId = effect.deliveryId
       if (effect.redelivered) message.redelivered = true
     } else if (packet.cmd === 'suback') {
-      const renewal = this.#renewals.get(packet.messageId ?? 0)
+      const renewal = this.#renewals?.get(packet.messageId ?? 0)
       if (renewal !== undefined) packet.request = renewal
     }
     this.#inbox.offer(effect)
@@ -742,7 +755,7 @@ export class Loop {
           birth,
           null,
           this.#state.connection.protocolVersion,
-          () => at,
+          { now: () => at },
           false,
         )
         if (taken === null || taken === JOINED) continue
@@ -752,7 +765,7 @@ export class Loop {
     } catch (error) {
       this.#fail(error)
     }
-    this.#inputs.push({ type: 'births', at, requests: facts })
+    this.#add({ type: 'births', at, requests: facts })
   }
 
   #warn(code: string, message: string): void {
@@ -765,31 +778,15 @@ export class Loop {
 
   // ----------------------------------------------------------------------------------------------------------- transport
 
-  readonly #linkListener: LinkListener = {
-    readable: () => {
-      this.#decode(room(this.#state))
-      this.#turn()
-    },
-    written: () => {
-      this.#reportWritten()
-      this.#schedule()
-    },
-    closed: (error, byPeer) => {
-      this.#decode(Number.MAX_SAFE_INTEGER)
-      this.#link = null
-      this.#renewals.clear()
-      this.#lost(error, byPeer)
-    },
-  }
-
   #opened(duplex: Duplex): void {
+    this.#dialer = null
     const { connection, config } = this.#state
-    if (this.#finish === null || connection.kind !== 'connecting') {
+    if (!this.#alive || connection.kind !== 'connecting') {
       duplex.destroy()
       return this.#lost(null, false)
     }
     const { protocolVersion } = connection
-    this.#link = new Link(duplex, protocolVersion, config.maximumPacketSize, this.#linkListener)
+    this.#link = new Link(duplex, protocolVersion, config.maximumPacketSize, this.#ears)
     this.#run({ type: 'opened', at: this.#now() })
   }
 
@@ -801,12 +798,12 @@ export class Loop {
     const at = this.#now()
     try {
       link.read(packets, max)
-      this.#inputs.push({ type: 'received', at, packets })
+      this.#add({ type: 'received', at, packets })
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       const { reasonCode, clause, message } = error
-      this.#inputs.push({ type: 'received', at, packets })
-      this.#inputs.push({ type: 'malformed', at, reasonCode, clause, message })
+      this.#add({ type: 'received', at, packets })
+      this.#add({ type: 'malformed', at, reasonCode, clause, message })
     }
   }
 
@@ -817,7 +814,7 @@ export class Loop {
     outbox.report = null
     const { publishes, ping } = report
     const more = outbox.pendingBytes > 0
-    this.#inputs.push({ type: 'written', at: this.#now(), publishes, ping, more })
+    this.#add({ type: 'written', at: this.#now(), publishes, ping, more })
     this.#noteCongestion()
   }
 
@@ -826,19 +823,20 @@ export class Loop {
     const pending = this.#link?.outbox.pendingBytes ?? 0
     const now = pending > (congested ? CONGESTED_BYTES / 2 : CONGESTED_BYTES)
     if (now !== congested && this.#link !== null) {
-      this.#inputs.push({ type: 'congestion', at: this.#now(), congested: now })
+      this.#add({ type: 'congestion', at: this.#now(), congested: now })
     }
   }
 
   /** The transport is gone, or could not be opened. */
   #lost(error: unknown, byPeer: boolean): void {
     const { kind } = this.#state.connection
+    const where = whereOf(this.#resolved.options)
     const dialling = kind === 'connecting' && !this.#state.connection.opened
     const base = dialling
-      ? dialFailure(error, this.#where)
-      : lossFailure(error, kind === 'connecting' ? 'handshake' : 'connected', this.#where)
+      ? dialFailure(error, where)
+      : lossFailure(error, kind === 'connecting' ? 'handshake' : 'connected', where)
     const failure = error === null ? base : { ...base, cause: this.#causes.keepRecent(error) }
-    for (const ping of this.#pings.splice(0)) ping.settle(this.#causes.errorOf(failure))
+    this.#failPings(() => this.#causes.errorOf(failure))
     const at = this.#now()
     const retryable = this.#judge(failure)
     const random = this.#platform.random()
@@ -847,7 +845,7 @@ export class Loop {
 
   /** The user's word on a failure; null: none. */
   #judge(failure: Failure): boolean | null {
-    if (this.#retryable === null) return null
+    if (!this.#retryable) return null
     const { verdict, reason } = this.#state.connection
     const { cause, packet, clause, ...told } =
       verdict !== null && reason !== null ? reason : failure
@@ -863,14 +861,15 @@ export class Loop {
 
   /** Everything stops: no timer, socket, listener or promise is left. (N4) */
   #end(error: { readonly reason: unknown } | null): void {
-    const finish = this.#finish
-    if (finish === null) return
-    this.#finish = null
-    this.#resolved.options.signal?.removeEventListener('abort', this.#abort)
+    if (!this.#alive) return
+    this.#alive = false
+    if (this.#onAbort !== null) {
+      this.#resolved.options.signal?.removeEventListener('abort', this.#onAbort)
+    }
     if (this.#timer !== null) this.#platform.clearTimer(this.#timer)
     this.#timer = null
-    for (const ping of this.#pings.splice(0)) ping.settle(closedError())
-    this.#dialer.stop()
+    this.#failPings(closedError)
+    this.#dialer?.stop()
     this.#link?.handTo(null)
     this.#link?.destroy()
     this.#link = null
@@ -885,8 +884,109 @@ export class Loop {
       this.#error = error
     }
     const { store } = this.#resolved
-    if (store === null) return finish()
+    if (store === null) return this.#finish()
+    this.#closing = true
+    const finish = () => this.#finish()
     store.close().then(finish, finish)
+  }
+
+  #finish(): void {
+    this.#closing = false
+    for (const resolve of this.#awaiting ?? []) resolve()
+    this.#awaiting = null
+  }
+
+  async #over(): Promise<void> {
+    if (!this.#alive && !this.#closing) return
+    await new Promise<void>((resolve) => {
+      this.#awaiting ??= []
+      this.#awaiting.push(resolve)
+    })
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- the ears
+
+  /** What its parts tell the loop. A class within the class reaches what is private, and costs one object, not a closure each. */
+  static readonly #Ears = class implements Ears {
+    readonly #loop: Loop
+
+    constructor(loop: Loop) {
+      this.#loop = loop
+    }
+
+    now(): number {
+      return this.#loop.#now()
+    }
+
+    version(): ProtocolVersion {
+      return this.#loop.#state.connection.protocolVersion
+    }
+
+    gathered(): void {
+      this.#loop.#schedule()
+    }
+
+    control(control: Control): void {
+      this.#loop.#flushFacts(false)
+      this.#loop.#control(control)
+    }
+
+    ended(error: { readonly thrown: unknown } | null): void {
+      this.#loop.#requestsEnded(error)
+    }
+
+    fail(error: unknown): void {
+      this.#loop.#fail(error)
+    }
+
+    cancelled(handle: number, reason: unknown): void {
+      const loop = this.#loop
+      loop.#push({ type: 'cancel', at: loop.#now(), handle, cause: loop.#causes.keep(reason) })
+    }
+
+    refused(): void {
+      this.#loop.#push({ type: 'refused', at: this.#loop.#now(), count: 1 })
+    }
+
+    fatal(error: unknown): void {
+      this.#loop.#fail(error)
+    }
+
+    opened(duplex: Duplex): void {
+      this.#loop.#opened(duplex)
+    }
+
+    failed(error: unknown): void {
+      this.#loop.#lost(error, false)
+    }
+
+    readable(): void {
+      this.#loop.#decode(room(this.#loop.#state))
+      this.#loop.#turn()
+    }
+
+    written(): void {
+      this.#loop.#reportWritten()
+      this.#loop.#schedule()
+    }
+
+    closed(error: unknown, byPeer: boolean): void {
+      const loop = this.#loop
+      loop.#decode(Number.MAX_SAFE_INTEGER)
+      loop.#link = null
+      loop.#renewals = null
+      loop.#lost(error, byPeer)
+    }
+
+    /** What leaves afterwards is what was committed before: as good as final. */
+    session(): Session {
+      const loop = this.#loop
+      return loop.#ledger.session(loop.#state.session, true, loop.#wallOffsetMs())
+    }
+
+    release(effects: readonly Effect[], link: Link | null): void {
+      this.#loop.#release(effects, link)
+    }
   }
 }
 

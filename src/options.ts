@@ -2,12 +2,12 @@
  * Every option: unit, default, bounds; resolved once, at the door, so that nobody behind it has to ask again.
  */
 import { randomBytes } from 'node:crypto'
-import type { Duplex } from 'node:stream'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type { IConnackPacket, IConnectPacket } from 'mqtt-packet'
 import { encodeRare } from './codec/rare.ts'
 import { connectPacket } from './connect-packet.ts'
-import { describe, UsageError } from './errors.ts'
+import { credentials, judgeEndpoint, type OpenTransport } from './endpoint.ts'
+import { describe, UsageError, wrong } from './errors.ts'
 import type { Base64, Incoming, Outcome, QoS, Request } from './packets.ts'
 import type { Config, ReconnectPolicy } from './protocol/contract.ts'
 import { topicNameProblem } from './protocol/topics.ts'
@@ -46,15 +46,6 @@ export interface WillOptions {
   readonly retain?: boolean
   readonly properties?: NonNullable<IConnectPacket['will']>['properties']
 }
-
-/** Where a transport goes. */
-export interface Endpoint {
-  readonly url: URL
-  readonly tls: TlsOptions
-}
-
-/** Opens a stream of bytes, or rejects; an abort of `signal` destroys what was begun. */
-export type OpenTransport = (endpoint: Endpoint, signal: AbortSignal) => Promise<Duplex> | Duplex
 
 /** Something that went not as it should and that the loop could live with. */
 export interface Warning {
@@ -147,21 +138,10 @@ export interface EventloopOptions {
 export interface Resolved {
   readonly options: EventloopOptions
   readonly config: Config
-  readonly endpoint: Endpoint
-  readonly username: string | undefined
-  readonly password: string | Uint8Array | undefined
   readonly session: Session | null
   readonly store: SessionStore | null
-  readonly retryable: ((failure: ConnectionFailure) => boolean) | null
 }
 
-const PORTS: Readonly<Record<string, number>> = {
-  'mqtt:': 1883,
-  'tcp:': 1883,
-  'mqtts:': 8883,
-  'tls:': 8883,
-}
-export const SCHEMES = [...Object.keys(PORTS), 'unix:']
 const DAY_MS = 86_400_000
 /** Properties of CONNECT that are options of their own, because the engine itself keeps to them. */
 const OWN_PROPERTIES = [
@@ -181,8 +161,8 @@ export function resolveOptions(
     if (!NAMES.has(name))
       throw wrong(name, undefined, `one of ${[...NAMES].join(', ')}`, 'is no option')
   }
-  const endpoint = resolveEndpoint(options)
-  const { username, password } = credentials(options, endpoint.url)
+  judgeEndpoint(options)
+  const { username, password } = credentials(options)
   const restored = session ?? (options.session instanceof Session ? options.session : null)
   const store = isStore(options.session) ? options.session : null
   if (options.session !== undefined && options.session !== 'adopt' && !restored && !store) {
@@ -200,17 +180,15 @@ export function resolveOptions(
   }
   // What cannot be encoded is said now, not at the first connection.
   encodeRare(
-    connectPacket(
-      { options, config, username, password },
-      config.clientId,
-      config.protocolVersion,
-      config.cleanStart,
-    ),
+    connectPacket({ options, config }, config.clientId, config.protocolVersion, config.cleanStart),
     config.protocolVersion,
   )
-  const policy = options.reconnect
-  const retryable = (isPlainObject(policy) ? policy.retryable : undefined) ?? null
-  return { options, config, endpoint, username, password, session: restored, store, retryable }
+  return { options, config, session: restored, store }
+}
+
+/** The user's word on a failure; null: none. */
+export function retryableOf({ reconnect }: EventloopOptions): ReconnectOptions['retryable'] | null {
+  return isPlainObject(reconnect) ? reconnect.retryable : null
 }
 
 /** A saved session or a store was given: what an earlier loop held may be there. */
@@ -219,83 +197,16 @@ export function hasSession({ session, store }: Resolved): boolean {
 }
 
 function toOptions(given: unknown): EventloopOptions {
-  if (typeof given === 'string' || given instanceof URL) return { url: given }
-  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given
+  if (typeof given === 'string') return { url: given }
+  // A URL can be changed later, a string cannot.
+  if (given instanceof URL) return { url: given.href }
+  if (typeof given === 'object' && given !== null && !Array.isArray(given)) {
+    const { url } = given as EventloopOptions
+    return url instanceof URL ? { ...given, url: url.href } : given
+  }
   throw new UsageError(
     `options: a URL or an object of options is expected, ${describe(given)} was given`,
   )
-}
-
-function resolveEndpoint(options: EventloopOptions): Endpoint {
-  const { url: given, tls = {}, transport } = options
-  if (transport !== undefined && typeof transport !== 'function') {
-    throw wrong(
-      'transport',
-      transport,
-      'a function (endpoint, signal) that opens a stream of bytes',
-    )
-  }
-  if (typeof tls !== 'object' || tls === null)
-    throw wrong('tls', tls, 'an object of options for tls.connect')
-  if (given === undefined && transport !== undefined)
-    return { url: new URL('custom://transport'), tls }
-  if (given === undefined) throw wrong('url', given, 'a URL such as mqtt://localhost')
-  let url: URL
-  try {
-    url = new URL(given)
-  } catch {
-    throw wrong(
-      'url',
-      typeof given === 'string' ? redact(given) : given,
-      'a URL such as mqtt://localhost:1883',
-    )
-  }
-  if (transport !== undefined) return { url, tls }
-  if (!SCHEMES.includes(url.protocol))
-    throw wrong('url', url.protocol, `one of the schemes ${SCHEMES.join(' ')}`)
-  if (url.protocol === 'unix:' ? url.pathname === '' : url.hostname === '') {
-    throw wrong(
-      'url',
-      redact(url.href),
-      'a URL with a host (mqtt://localhost), or unix:/path/of/socket',
-    )
-  }
-  return { url, tls }
-}
-
-export function defaultPort(url: URL): number {
-  return url.port === '' ? (PORTS[url.protocol] ?? 0) : Number(url.port)
-}
-
-/** A URL for messages: without its password. */
-export function redact(url: string): string {
-  return url.replace(/\/\/([^/@:]*):.*@/, '//$1:***@')
-}
-
-function credentials(options: EventloopOptions, url: URL) {
-  const decode = (part: string) => {
-    try {
-      return part === '' ? undefined : decodeURIComponent(part)
-    } catch {
-      throw new UsageError('url: its user name or password has a "%" that is no escape; write %25')
-    }
-  }
-  const username = options.username === undefined ? decode(url.username) : options.username
-  const password = options.password === undefined ? decode(url.password) : options.password
-  if (username !== undefined && typeof username !== 'string')
-    throw wrong('username', username, 'a string')
-  if (password !== undefined && typeof password !== 'string' && !(password instanceof Uint8Array)) {
-    // Not the value: it may be the secret itself in the wrong form.
-    const given = password === null ? 'null' : `a ${typeof password}`
-    throw new UsageError(`password: a string or bytes are expected, ${given} was given`)
-  }
-  for (const [name, value] of Object.entries({ username, password })) {
-    if (typeof value !== 'string' && !(value instanceof Uint8Array)) continue
-    const bytes = typeof value === 'string' ? Buffer.byteLength(value) : value.length
-    if (bytes > 65_535)
-      throw new UsageError(`${name}: at most 65,535 bytes are allowed, ${bytes} were given`)
-  }
-  return { username, password }
 }
 
 function isStore(value: unknown): value is SessionStore {
@@ -463,7 +374,15 @@ const RECONNECT_FIELDS: ReadonlySet<string> = new Set([
 ])
 
 /** The policy of the option `reconnect`, or of the control of that name. */
+const DEFAULT_POLICY: ReconnectPolicy = {
+  when: 'after-first-success',
+  minMs: 100,
+  maxMs: 30_000,
+  stableMs: 30_000,
+}
+
 export function reconnectPolicy(given: EventloopOptions['reconnect']): ReconnectPolicy {
+  if (given === undefined) return DEFAULT_POLICY
   const r: ReconnectOptions = isPlainObject(given) ? given : {}
   const named = isPlainObject(given) ? r.when : given
   checkFields('reconnect', r, RECONNECT_FIELDS)
@@ -471,14 +390,14 @@ export function reconnectPolicy(given: EventloopOptions['reconnect']): Reconnect
     throw wrong('reconnect.retryable', r.retryable, 'a function of a failure')
   }
   return {
-    when: choice('reconnect', named, 'after-first-success', [
+    when: choice('reconnect', named, DEFAULT_POLICY.when, [
       'always',
       'after-first-success',
       'never',
     ]),
-    minMs: bounded('reconnect.minMs', r.minMs, 100, 0, 3_600_000),
-    maxMs: bounded('reconnect.maxMs', r.maxMs, 30_000, 0, DAY_MS),
-    stableMs: bounded('reconnect.stableMs', r.stableMs, 30_000, 0, DAY_MS),
+    minMs: bounded('reconnect.minMs', r.minMs, DEFAULT_POLICY.minMs, 0, 3_600_000),
+    maxMs: bounded('reconnect.maxMs', r.maxMs, DEFAULT_POLICY.maxMs, 0, DAY_MS),
+    stableMs: bounded('reconnect.stableMs', r.stableMs, DEFAULT_POLICY.stableMs, 0, DAY_MS),
   }
 }
 
@@ -523,11 +442,6 @@ function choice<T extends string | number>(
     throw wrong(name, given, `one of ${allowed.map((one) => JSON.stringify(one)).join(', ')}`)
   }
   return given as T
-}
-
-function wrong(name: string, given: unknown, allowed: string, problem?: string): UsageError {
-  if (problem !== undefined) return new UsageError(`${name} ${problem}: ${allowed} is expected`)
-  return new UsageError(`${name}: ${allowed} is expected, ${describe(given)} was given`)
 }
 
 const NAMES: ReadonlySet<string> = new Set([

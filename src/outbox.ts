@@ -13,6 +13,9 @@ const OUTSTANDING_BYTES_MAX = 262_144
 /** Bytes that wait here and there beyond which no more requests are taken. */
 export const CONGESTED_BYTES = 524_288
 
+/** One for all that are empty; never changed. */
+const NOTHING: Piece[] = []
+
 interface Piece {
   readonly bytes: Uint8Array
   /** QoS 0 publishes that are complete with this piece, and whether a PINGREQ is. */
@@ -25,11 +28,16 @@ export interface WrittenReport {
   ping: boolean
 }
 
+export interface OutboxListener {
+  /** The kernel took something; `report` says what. */
+  written(): void
+}
+
 export class Outbox {
   readonly encoder: Encoder
   readonly #duplex: Duplex
-  readonly #written: () => void
-  #queue: Piece[] = []
+  readonly #listener: OutboxListener
+  #queue: Piece[] = NOTHING
   #queueAt = 0
   #queuedBytes = 0
   #outstanding = 0
@@ -39,10 +47,10 @@ export class Outbox {
   /** What the kernel took since the last report. */
   report: WrittenReport | null = null
 
-  constructor(duplex: Duplex, protocolVersion: ProtocolVersion, written: () => void) {
+  constructor(duplex: Duplex, protocolVersion: ProtocolVersion, listener: OutboxListener) {
     this.encoder = new Encoder(protocolVersion)
     this.#duplex = duplex
-    this.#written = written
+    this.#listener = listener
   }
 
   /** QoS 0 publishes were encoded. */
@@ -75,6 +83,7 @@ export class Outbox {
         const bytes =
           at === 0 && buffer.length <= PIECE_BYTES ? buffer : buffer.subarray(at, at + PIECE_BYTES)
         const last = i === buffers.length - 1 && at + PIECE_BYTES >= buffer.length
+        if (this.#queue === NOTHING) this.#queue = []
         this.#queue.push({ bytes, publishes: last ? this.#publishes : 0, ping: last && this.#ping })
         this.#queuedBytes += bytes.length
       }
@@ -92,7 +101,7 @@ export class Outbox {
       this.#duplex.write(piece.bytes, (error) => this.#taken(piece, error))
     }
     if (this.#queueAt < this.#queue.length) return
-    this.#queue = []
+    this.#queue = NOTHING
     this.#queueAt = 0
     if (this.#ending) this.#duplex.end()
   }
@@ -105,7 +114,7 @@ export class Outbox {
     this.report.publishes += piece.publishes
     this.report.ping ||= piece.ping
     if (this.#queueAt < this.#queue.length) this.#pump()
-    this.#written()
+    this.#listener.written()
   }
 
   /** Closes the transport's writing side once everything is written. */

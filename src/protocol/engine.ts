@@ -63,13 +63,17 @@ import { emptyTable } from './packet-table.ts'
 import { renewed, subscribed, unsubscribed } from './subscriptions.ts'
 import { hex } from './words.ts'
 
+/** One for all states that have none. */
+const NONE: readonly never[] = []
+const NO_RECONNECTIONS = {}
+
 export function initialSession(clientId: string): SessionState {
   return {
     clientId,
     protocolVersion: 0,
     open: emptyTable(),
     owed: 0,
-    waiting: [],
+    waiting: NONE,
     waitingAt: 0,
     waitingExpiresAt: Infinity,
     nextMessageId: 1,
@@ -119,7 +123,7 @@ export function initialState(config: Config, session: SessionState): State {
     },
     outgoing: {
       inFlight: 0,
-      resend: [],
+      resend: NONE,
       resendAt: 0,
       subscribing: 0,
       unconfirmed: 0,
@@ -135,7 +139,7 @@ export function initialState(config: Config, session: SessionState): State {
       inHand: 0,
       warnedFrom: 0,
       unacknowledged: 0,
-      aliases: [],
+      aliases: NONE,
     },
     flow: {
       bufferedPackets: 0,
@@ -151,7 +155,14 @@ export function initialState(config: Config, session: SessionState): State {
       pausedMs: 0,
       pausedSince: 0,
     },
-    counters: { taken: 0, settled: 0, sent: 0, received: 0, acknowledged: 0, reconnections: {} },
+    counters: {
+      taken: 0,
+      settled: 0,
+      sent: 0,
+      received: 0,
+      acknowledged: 0,
+      reconnections: NO_RECONNECTIONS,
+    },
   }
 }
 

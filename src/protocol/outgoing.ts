@@ -22,6 +22,8 @@ import { entries, type PacketTable } from './packet-table.ts'
 import { isExpired, refusalOf, requestFailure } from './refusals.ts'
 
 const MESSAGE_IDS = 65_535
+/** One for all states that have none. */
+const NONE: readonly never[] = []
 /** Share of a second whose allowance may be sent in one burst under `throttle`. */
 const BURST_MS = 100
 
@@ -148,7 +150,7 @@ export function flush(d: Draft, at: number): void {
     endCaution(d)
   }
   if (session.waiting.length > 0) {
-    session.waiting = []
+    session.waiting = NONE
     session.waitingAt = 0
   }
 }
@@ -368,7 +370,7 @@ export function outgoingConnected(
   sessionPresent: boolean,
   onSessionLost: 'republish' | 'fail',
 ): SubscribeFacts[] {
-  d.outgoing.resend = []
+  d.outgoing.resend = NONE
   d.outgoing.resendAt = 0
   const open = inOrder(d.open.finish())
   if (sessionPresent) {
@@ -445,7 +447,7 @@ export function outgoingLost(d: Draft, suspicious: boolean, failure: Failure): v
   outgoing.subscribing = 0
   outgoing.unconfirmed = 0
   outgoing.ackCheckAt = Infinity
-  outgoing.resend = []
+  outgoing.resend = NONE
   outgoing.resendAt = 0
 }
 

@@ -5,7 +5,7 @@ import { connect, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { execute } from 'abort-controller-x'
-import { defaultPort, type Endpoint } from '../options.ts'
+import { defaultPort, type Endpoint } from '../endpoint.ts'
 
 export function openTcp({ url }: Endpoint, signal: AbortSignal): Promise<Duplex> {
   return opened(signal, 'connect', () =>
@@ -33,6 +33,8 @@ function hostOf(url: URL): string {
   return url.hostname.replace(/^\[(.*)\]$/, '$1')
 }
 
+const ignore = () => {}
+
 function opened(
   signal: AbortSignal,
   event: 'connect' | 'secureConnect',
@@ -40,10 +42,17 @@ function opened(
 ): Promise<Duplex> {
   return execute<Duplex>(signal, (resolve, reject) => {
     const socket = open()
-    // Stays: an error between this moment and the loop's own listener must not end the process.
+    const closed = () => reject(new Error('the connection was closed'))
     socket.on('error', reject)
-    socket.once('close', () => reject(new Error('the connection was closed')))
-    socket.once(event, () => resolve(socket))
+    socket.on('close', closed)
+    socket.once(event, () => {
+      // An error between this moment and the loop's own listener must not end the process.
+      socket.on('error', ignore)
+      // What opened the socket is not kept alive by it.
+      socket.off('error', reject)
+      socket.off('close', closed)
+      resolve(socket)
+    })
     return () => {
       socket.destroy()
     }

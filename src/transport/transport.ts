@@ -5,7 +5,7 @@
  * option `transport` brings any other. Whoever opens one destroys what it began when the signal aborts.
  */
 import type { Duplex } from 'node:stream'
-import type { Endpoint } from '../options.ts'
+import type { Endpoint } from '../endpoint.ts'
 import { openTcp, openTls, openUnix } from './socket.ts'
 
 export function openEndpoint(endpoint: Endpoint, signal: AbortSignal): Promise<Duplex> {

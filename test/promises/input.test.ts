@@ -296,6 +296,7 @@ describe('messages that expire', () => {
       vi.setSystemTime(1_700_000_010_000)
       first.loop.shutdown()
       await first.clock.advance(1000)
+      vi.setSystemTime(1_700_000_011_000)
       const { session } = first.loop
       expect(session.held).toHaveLength(2)
       const later = asText ? decodeSession(encodeSession(session)) : session

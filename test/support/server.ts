@@ -7,7 +7,7 @@
  */
 import type { Duplex } from 'node:stream'
 import mqtt, { type IConnackPacket, type Packet } from 'mqtt-packet'
-import type { Endpoint, OpenTransport } from '../../src/options.ts'
+import type { Endpoint, OpenTransport } from '../../src/endpoint.ts'
 import { memoryPair } from '../../src/transport/memory.ts'
 import type { VirtualClock } from './clock.ts'
 
