@@ -236,7 +236,7 @@ export class Ledger {
 
   #confirmSome(slot: Slot, from: number, to: number, failure: Failure | null): void {
     const { settling } = slot
-    if (failure === null && slot.kind === 'group' && settling === null && !this.#isHeard) return
+    if (failure === null && slot.kind === 'group' && !this.#isHeardBy(settling)) return
     for (let i = from; i < to; i++) {
       const outcome = failure === null ? OK : this.#failed(failure, undefined)
       if (slot.kind !== 'group') this.#settle(slot, outcome)
@@ -250,6 +250,7 @@ export class Ledger {
       | Sendable
       | undefined
     if (slot === undefined || !effect.outcome) return
+    if (failure === null && !this.#isHeardBy(slot.settling)) return this.#release(slot)
     const packet = effect.packet as Incoming | null
     if (failure !== null) this.#settle(slot, this.#failed(failure, packet ?? undefined))
     else this.#settle(slot, packet === null ? OK : { ok: true, packet })
@@ -261,20 +262,21 @@ export class Ledger {
   }
 
   #settle(slot: Sendable, outcome: Outcome): void {
-    const { request, settling, unlisten } = slot
-    if (unlisten !== null) unlisten()
-    if (request.key !== undefined) {
-      this.#keys?.delete(request.key)
-      if (settling !== null) this.#changeSettling(request.key, outcome)
-    }
-    if (!outcome.ok || settling !== null || this.#isHeard) {
-      this.#owe({ request, settling, outcome })
-    }
+    const { request, settling } = slot
+    this.#release(slot)
+    if (request.key !== undefined && settling !== null) this.#changeSettling(request.key, outcome)
+    if (!outcome.ok || this.#isHeardBy(settling)) this.#owe({ request, settling, outcome })
   }
 
-  /** Whether somebody hears every outcome; who fails is told in any case. */
-  get #isHeard(): boolean {
-    return this.#onSettled !== undefined || this.#observer !== null
+  /** Nothing waits for this request any more. */
+  #release({ request, unlisten }: Sendable): void {
+    if (unlisten !== null) unlisten()
+    if (request.key !== undefined) this.#keys?.delete(request.key)
+  }
+
+  /** Whether somebody hears of a good outcome; of a bad one, the loop at least. */
+  #isHeardBy(settling: Settling | null): boolean {
+    return settling !== null || this.#onSettled !== undefined || this.#observer !== null
   }
 
   #owe(due: Due): void {
@@ -312,7 +314,7 @@ export class Ledger {
     } catch (error) {
       this.#listener.fatal(error)
     }
-    const unheard = settling === null && !this.#isHeard
+    const unheard = !this.#isHeardBy(settling)
     if (unheard && !outcome.ok && outcome.packet === undefined && !isExpected(request, outcome)) {
       this.#listener.fatal(outcome.error)
     }
