@@ -9,7 +9,7 @@ const bench = fileURLToPath(new URL('../bench', import.meta.url))
 
 test('the peers are unchanged', () => {
   const readme = readFileSync(join(bench, 'README.md'), 'utf8')
-  const noted = [...readme.matchAll(/^\| (peers\/\S+) \| ([0-9a-f]{64}) \|$/gm)]
+  const noted = [...readme.matchAll(/^\| (peers\/\S+) +\| ([0-9a-f]{64}) \|$/gm)]
   expect(noted.map(([, name]) => name)).toEqual(
     readdirSync(join(bench, 'peers'))
       .sort()
