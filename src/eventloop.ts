@@ -45,6 +45,8 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
   disconnect(timeout?: number): void
   /** Ends at once, with the session in hand. */
   shutdown(): void
+  /** What the option `recorder` kept, as text for `it-mqtt replay`; null: nothing is kept. */
+  recording(): string | null
   /** Resolves when the server has answered; rejects after keepAlive without an answer, or where there is no connection. */
   ping(): Promise<{ readonly roundTripMs: number }>
 }

@@ -36,11 +36,13 @@ export type {
   QoS,
   Request,
   SentRequest,
+  Settling,
   SubscribeRequest,
   Subscription,
   UnsubscribeRequest,
   UserProperties,
 } from './packets.ts'
+export { type RecorderOptions, type ReplayedStep, replay } from './recorder.ts'
 export {
   type PublishOptions,
   publish,

@@ -63,6 +63,7 @@ import { isPending } from './protocol/incoming.ts'
 import { lookup } from './protocol/packet-table.ts'
 import { deadline, intake, room } from './protocol/views.ts'
 import { hex } from './protocol/words.ts'
+import { Recorder } from './recorder.ts'
 import { prepareControl } from './requests.ts'
 import { restorable, type Session, type SessionStore } from './session.ts'
 import type { Source } from './sources/source.ts'
@@ -128,6 +129,7 @@ export class Loop {
   #begun = false
   /** Acknowledgements that the reducers have not heard of. */
   #acking: Set<number> | null = null
+  readonly #recorder: Recorder | null
   #retryable: ReconnectOptions['retryable'] | null
   /** What `connect()` waits for; and the effects of its CONNACK, until a loop takes over. */
   #establishing: ((error: { readonly reason: unknown } | null) => void) | null = null
@@ -139,6 +141,7 @@ export class Loop {
     const { options, config, session } = resolved
     this.#ears = new Loop.#Ears(this)
     this.#retryable = retryableOf(options)
+    this.#recorder = options.recorder === undefined ? null : new Recorder(options.recorder)
     this.#resolved = resolved
     this.#platform = options.platform ?? machine
     this.#ledger = new Ledger(this.#causes, options.onSettled, this.#ears)
@@ -342,6 +345,10 @@ export class Loop {
     return this.#ledger.session(this.#state.session, this.#isOver(), this.#wallOffsetMs())
   }
 
+  recording(): string | null {
+    return this.#recorder?.text() ?? null
+  }
+
   // ----------------------------------------------------------------------------------------------------------- controls
 
   ack(packet: Incoming, reasonCode = 0): 'queued' | 'stale' {
@@ -538,6 +545,7 @@ export class Loop {
         this.#inputs = NO_INPUTS
         this.#acking = null
         const { state, effects } = step(this.#state, inputs)
+        this.#recorder?.note(this.#state, inputs, effects, state)
         this.#state = state
         this.#perform(this.#gate?.admit(effects, this.#link) ?? effects)
         if (this.#kept !== null) return
@@ -876,6 +884,7 @@ export class Loop {
     this.#ledger.close()
     if (!this.#left) this.#intake.release(error === null && this.state.counters.held === 0)
     this.#inbox.serve()
+    if (error !== null && !this.#resolved.options.signal?.aborted) this.#tellRecording()
     const establishing = this.#establishing
     if (establishing !== null) {
       this.#establishing = null
@@ -888,6 +897,15 @@ export class Loop {
     this.#closing = true
     const finish = () => this.#finish()
     store.close().then(finish, finish)
+  }
+
+  /** What the recorder's listener throws concerns nobody: the loop ends with an error already. */
+  #tellRecording(): void {
+    try {
+      this.#recorder?.fault()
+    } catch {
+      // The first error is the one to be told.
+    }
   }
 
   #finish(): void {

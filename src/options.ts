@@ -11,6 +11,7 @@ import { describe, UsageError, wrong } from './errors.ts'
 import type { Base64, Incoming, Outcome, QoS, Request } from './packets.ts'
 import type { Config, ReconnectPolicy } from './protocol/contract.ts'
 import { topicNameProblem } from './protocol/topics.ts'
+import type { RecorderOptions } from './recorder.ts'
 import { Session, type SessionStore } from './session.ts'
 
 /** A connection that failed or ended: when, through whom, why, and whether trying again may help. */
@@ -124,6 +125,8 @@ export interface EventloopOptions {
   readonly onWarning?: (warning: Warning) => void
   /** After how many ms a stalled consumer or a forgotten acknowledgement is a warning. Default 30,000. */
   readonly warnAfterMs?: number
+  /** Keeps the last inputs of the reducers, to be looked at after a fault (`loop.recording()`). Default: none are kept. */
+  readonly recorder?: RecorderOptions
   /** Aborting ends the loop as `shutdown` does; `next()` rejects with its reason. */
   readonly signal?: AbortSignal
   /** For Node's `tls.connect`: ca, cert, key, servername … Verification is on by default. */
@@ -168,6 +171,7 @@ export function resolveOptions(
   if (options.session !== undefined && options.session !== 'adopt' && !restored && !store) {
     throw wrong('session', options.session, 'a Session, a SessionStore or "adopt"')
   }
+  judgeRecorder(options.recorder)
   const config = resolveConfig(options, restored)
   checkProperties('properties', options.properties, config.protocolVersion)
   for (const name of OWN_PROPERTIES) {
@@ -190,6 +194,20 @@ export function resolveOptions(
 export function retryableOf({ reconnect }: EventloopOptions): ReconnectOptions['retryable'] | null {
   return isPlainObject(reconnect) ? reconnect.retryable : null
 }
+
+function judgeRecorder(given: unknown): void {
+  if (given === undefined) return
+  if (!isPlainObject(given)) throw wrong('recorder', given, '{ inputs, bytes, onFault }')
+  checkFields('recorder', given, RECORDER_FIELDS)
+  const { inputs, bytes, onFault } = given as Partial<RecorderOptions>
+  whole('recorder.inputs', inputs ?? Number.NaN, 0, 1, 10_000_000)
+  flag('recorder.bytes', bytes, false)
+  if (onFault !== undefined && typeof onFault !== 'function') {
+    throw wrong('recorder.onFault', onFault, 'a function')
+  }
+}
+
+const RECORDER_FIELDS: ReadonlySet<string> = new Set(['inputs', 'bytes', 'onFault'])
 
 /** A saved session or a store was given: what an earlier loop held may be there. */
 export function hasSession({ session, store }: Resolved): boolean {
@@ -474,6 +492,7 @@ const NAMES: ReadonlySet<string> = new Set([
   'onSettled',
   'onWarning',
   'warnAfterMs',
+  'recorder',
   'signal',
   'tls',
   'transport',

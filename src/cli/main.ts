@@ -11,6 +11,7 @@ import { oneLine, tellFailure } from './fail.ts'
 import { guardOutput } from './output.ts'
 import { addPipe } from './pipe.ts'
 import { addPub } from './pub.ts'
+import { addReplay } from './replay.ts'
 import { addSub } from './sub.ts'
 
 const { version } = JSON.parse(
@@ -28,6 +29,7 @@ const program = new Command('it-mqtt')
 addPub(program)
 addSub(program)
 addPipe(program)
+addReplay(program)
 
 guardOutput()
 try {
