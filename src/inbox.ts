@@ -7,9 +7,21 @@
 import type { Incoming } from './packets.ts'
 import type { YieldEffect } from './protocol/contract.ts'
 
-interface Waiter {
-  resolve(result: IteratorResult<Incoming, undefined>): void
-  reject(reason: unknown): void
+type Resolve = (result: IteratorResult<Incoming, undefined>) => void
+
+/**
+ * Somebody who waits, and who waits behind. A class: V8 moves object literals into the old generation where they once lived
+ * long, and an old waiter keeps its packet until a full collection.
+ */
+class Waiter {
+  readonly resolve: Resolve
+  readonly reject: (reason: unknown) => void
+  next: Waiter | null = null
+
+  constructor(resolve: Resolve, reject: (reason: unknown) => void) {
+    this.resolve = resolve
+    this.reject = reject
+  }
 }
 
 /** Beyond this many taken entries the array is cut. */
@@ -21,7 +33,8 @@ const NOTHING: YieldEffect[] = []
 export class Inbox {
   #queue: YieldEffect[] = NOTHING
   #head = 0
-  #waiters: Waiter[] | null = null
+  #oldest: Waiter | null = null
+  #newest: Waiter | null = null
   #withheld: YieldEffect[] | null = null
   /** Messages at QoS > 0 that the consumer holds since its last `next()`. */
   #inHand: YieldEffect[] | null = null
@@ -42,7 +55,7 @@ export class Inbox {
   }
 
   get waiting(): boolean {
-    return this.#waiters !== null
+    return this.#oldest !== null
   }
 
   offer(entry: YieldEffect): void {
@@ -52,13 +65,10 @@ export class Inbox {
 
   /** Answers those who wait. Only once all effects of a step are performed: a later one may withhold what an earlier one gave. */
   serve(): void {
-    while (this.#waiters !== null) {
+    while (this.#oldest !== null) {
       const packet = this.take()
       if (packet === undefined) return
-      const [first] = this.#waiters
-      if (this.#waiters.length === 1) this.#waiters = null
-      else this.#waiters.shift()
-      first!.resolve({ done: false, value: packet })
+      this.#leave()!.resolve({ done: false, value: packet })
     }
   }
 
@@ -78,10 +88,23 @@ export class Inbox {
   }
 
   wait(): Promise<IteratorResult<Incoming, undefined>> {
-    return new Promise((resolve, reject) => {
-      if (this.#waiters === null) this.#waiters = [{ resolve, reject }]
-      else this.#waiters.push({ resolve, reject })
-    })
+    return new Promise((resolve, reject) => this.#join(new Waiter(resolve, reject)))
+  }
+
+  #join(waiter: Waiter): void {
+    if (this.#newest === null) this.#oldest = waiter
+    else this.#newest.next = waiter
+    this.#newest = waiter
+  }
+
+  /** The oldest, who waits no more. */
+  #leave(): Waiter | null {
+    const waiter = this.#oldest
+    if (waiter === null) return null
+    this.#oldest = waiter.next
+    waiter.next = null
+    if (this.#oldest === null) this.#newest = null
+    return waiter
   }
 
   #deliver(entry: YieldEffect): Incoming {
@@ -152,11 +175,9 @@ export class Inbox {
 
   /** Answers those who wait: the oldest with the error, where there is one, the others with done. True: it was told. */
   end(error: { readonly reason: unknown } | null): boolean {
-    const waiters = this.#waiters ?? []
-    this.#waiters = null
-    const told = error !== null && waiters.length > 0
-    if (told) waiters.shift()!.reject(error.reason)
-    for (const waiter of waiters) waiter.resolve({ done: true, value: undefined })
+    const told = error !== null && this.waiting
+    if (told) this.#leave()!.reject(error.reason)
+    while (this.waiting) this.#leave()!.resolve({ done: true, value: undefined })
     return told
   }
 }

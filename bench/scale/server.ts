@@ -52,10 +52,12 @@ class Peer {
       }
       let length = 0
       let p = at + 1
-      for (let shift = 0, more = true; more && p < bytes.length; shift += 7) {
+      let more = true
+      for (let shift = 0; more && p < bytes.length; shift += 7) {
         length |= (bytes[p]! & 0x7f) << shift
         more = bytes[p++]! >= 0x80
       }
+      if (more) break
       const whole = bytes.length - p >= length
       if (!whole && bytes.length - at < HEAD_BYTES) break
       if (bytes[at]! >> 4 === 3) this.#publish(bytes, at, p, acks)
