@@ -2,10 +2,9 @@
  * Publishes at QoS 0 that were taken one after the other: encoded as they come, and from then on one thing to the reducers,
  * which send it whole or have it taken apart.
  */
-import { Encoder } from './codec/encode.ts'
+import type { Encoder } from './codec/encode.ts'
 import type { Holding, PreparedPublish } from './codec/prepare.ts'
 import type { PublishRequest, Settling } from './packets.ts'
-import type { ProtocolVersion } from './protocol/contract.ts'
 
 /** Bytes. A larger publish is worth an entry of its own. */
 const MEMBER_BYTES_MAX = 4096
@@ -19,11 +18,14 @@ export class Group implements Holding {
   bytes = 0
   /** Whether any of them is to be retained. */
   retain = false
+  /** The packets, once the group is closed. */
+  encoded: readonly Uint8Array[] = []
   readonly #encoder: Encoder
 
-  constructor(settling: Settling | null, protocolVersion: ProtocolVersion) {
+  /** `encoder`: its own until it is closed. */
+  constructor(settling: Settling | null, encoder: Encoder) {
     this.settling = settling
-    this.#encoder = new Encoder(protocolVersion)
+    this.#encoder = encoder
   }
 
   /** Whether nothing will ever concern this publish alone but its outcome. */
@@ -44,8 +46,7 @@ export class Group implements Holding {
     if (prepared.retain) this.retain = true
   }
 
-  /** The packets, once. */
-  takeBytes(): Uint8Array[] {
-    return this.#encoder.take()
+  close(): void {
+    this.encoded = this.#encoder.take()
   }
 }

@@ -5,6 +5,7 @@
  * collected while effects are performed and given afterwards, so that a callback may push, control or abort.
  */
 
+import { Encoder } from './codec/encode.ts'
 import type { PreparedPublish } from './codec/prepare.ts'
 import { ConnectionError, UsageError } from './errors.ts'
 import type { Causes } from './failures.ts'
@@ -76,6 +77,8 @@ export class Ledger {
   /** What may become a group: its first message, or the group from the second on. */
   #first: PreparedPublish | null = null
   #group: Group | null = null
+  /** One for all groups: it has learnt how large they are. */
+  #encoder: Encoder | null = null
   #due: Due[] | null = null
 
   constructor(causes: Causes, onSettled: EventloopOptions['onSettled'], listener: LedgerListener) {
@@ -131,7 +134,8 @@ export class Ledger {
       prepared.settling = settling
       this.#first = prepared
     } else {
-      this.#group = new Group(settling, version)
+      if (this.#encoder?.version !== version) this.#encoder = new Encoder(version)
+      this.#group = new Group(settling, this.#encoder)
       this.#group.add(this.#first)
       this.#group.add(prepared)
     }
@@ -145,6 +149,7 @@ export class Ledger {
     this.#first = null
     this.#group = null
     if (group !== null) {
+      group.close()
       const { bytes, retain, requests } = group
       const handle = this.#held.put(group)
       const count = requests.length

@@ -651,8 +651,7 @@ export class Loop {
       case 'publish': {
         const { handle, messageId, dup, expirySeconds, qos } = effect
         const slot = qos > 0 ? this.#ledger.get(handle) : this.#ledger.handOver(handle)
-        if (slot?.kind === 'group')
-          return link?.outbox.group(slot.takeBytes(), slot.requests.length)
+        if (slot?.kind === 'group') return link?.outbox.group(slot.encoded, slot.requests.length)
         if (slot?.kind !== 'publish') throw new BugError('a handle is of another kind')
         link?.outbox.encoder.publish(slot, messageId, dup, expirySeconds)
         if (qos === 0) link?.outbox.countPublishes(1)

@@ -32,8 +32,9 @@ async function* one(): AsyncGenerator<Request> {
 
 function* batch(): Generator<Request[]> {
   for (let i = 0; i < count; ) {
-    const requests: Request[] = []
-    while (requests.length < BATCH && i++ < count) requests.push(make())
+    const requests = new Array<Request>(Math.min(BATCH, count - i))
+    for (let n = 0; n < requests.length; n++) requests[n] = make()
+    i += requests.length
     yield requests
   }
   if (qos === 0) yield [publish('eoj', 'x')]

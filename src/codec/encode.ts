@@ -31,7 +31,7 @@ const writeLatin1 = (
 const FIRST_BYTES = { puback: 0x40, pubrec: 0x50, pubrel: 0x62, pubcomp: 0x70 } as const
 
 export class Encoder {
-  private readonly version: 3 | 4 | 5
+  readonly version: 3 | 4 | 5
   private batch: Buffer | null = null
   private used = 0
   private full: Uint8Array[] | null = null

@@ -203,11 +203,15 @@ const TOPICS_MAX = 4096
 /** UTF-16 units; the cache holds at most some 3 MiB. */
 const CACHED_TOPIC_LENGTH_MAX = 256
 const topics = new Map<string, Uint8Array>()
+let lastTopic: string | null = null
+let lastTopicBytes = new Uint8Array(0) as Uint8Array
 
 function topicBytesOf(topic: unknown): Uint8Array {
   if (typeof topic !== 'string') wrong('publish.topic', 'a string', topic)
+  // Most often it is the one before: a comparison of pointers where the text is the same object.
+  if (topic === lastTopic) return lastTopicBytes
   const known = topics.get(topic)
-  if (known !== undefined) return known
+  if (known !== undefined) return remember(topic, known)
   const problem = topicNameProblem(topic)
   if (problem !== null) throw new UsageError(`publish.topic ${problem}: ${describe(topic)}`)
   const length = Buffer.byteLength(topic)
@@ -218,6 +222,12 @@ function topicBytesOf(topic: unknown): Uint8Array {
     if (topics.size >= TOPICS_MAX) topics.clear()
     topics.set(topic, bytes)
   }
+  return remember(topic, bytes)
+}
+
+function remember(topic: string, bytes: Uint8Array): Uint8Array {
+  lastTopic = topic
+  lastTopicBytes = bytes
   return bytes
 }
 
