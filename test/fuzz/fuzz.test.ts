@@ -1,0 +1,35 @@
+/** [I1] [I2] A taste of `npm run fuzz`, the same in every run; and that it bites. */
+import { expect, test } from 'vitest'
+import { Decoder } from '../../src/codec/decode.ts'
+import { inputOf } from './inputs.ts'
+import { judgeDecoder, judgeLoop } from './judge.ts'
+
+test('[I1] [I2] 20,000 inputs through the decoder', { timeout: 60_000 }, () => {
+  let accepted = 0
+  let refused = 0
+  for (let number = 0; number < 20_000; number++) {
+    const verdict = judgeDecoder(inputOf(1, number))
+    accepted += verdict.packets
+    if (verdict.refused > 0) refused++
+  }
+  expect([accepted > 5000, refused > 5000]).toEqual([true, true])
+})
+
+test('[I1] [N4] 150 inputs through the whole loop', { timeout: 60_000 }, async () => {
+  for (let number = 0; number < 150; number++) await judgeLoop(inputOf(2, number))
+})
+
+test('a decoder that forgets a byte is found', () => {
+  const { push } = Decoder.prototype
+  Decoder.prototype.push = function (this: Decoder, chunk) {
+    push.call(this, chunk.length === 5 ? chunk.subarray(0, 4) : chunk)
+  }
+  try {
+    const all = () => {
+      for (let number = 0; number < 2000; number++) judgeDecoder(inputOf(1, number))
+    }
+    expect(all).toThrow(/the cut changes/)
+  } finally {
+    Decoder.prototype.push = push
+  }
+})

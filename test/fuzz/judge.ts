@@ -1,0 +1,92 @@
+/**
+ * What has to hold whatever the bytes: the decoder ends in packets or in a ProtocolError, in every cut the same, holds no more
+ * than it was given, and says nothing that was not said; the loop ends or goes on, and what it yields is what was decoded.
+ */
+import assert from 'node:assert/strict'
+import { Decoder } from '../../src/codec/decode.ts'
+import { Encoder } from '../../src/codec/encode.ts'
+import { type PreparedPublish, preparePublish } from '../../src/codec/prepare.ts'
+import { BugError, ProtocolError } from '../../src/errors.ts'
+import type { PublishPacket, ServerPacket } from '../../src/protocol/contract.ts'
+import { feed, NO_LIMIT, type Version } from '../codec/support.ts'
+import { startLoop } from '../support/loop.ts'
+import type { FuzzInput } from './inputs.ts'
+
+export interface Verdict {
+  readonly packets: number
+  /** The reason code of the refusal; 0: nothing was refused. */
+  readonly refused: number
+}
+
+/** @throws what is a defect. */
+export function judgeDecoder({ version, bytes, chunks }: FuzzInput): Verdict {
+  const { packets, error } = feed([bytes], version)
+  const decoder = new Decoder(version, NO_LIMIT)
+  const again: ServerPacket[] = []
+  let refused: ProtocolError | null = null
+  let given = 0
+  try {
+    for (const chunk of chunks) {
+      decoder.push(chunk)
+      given += chunk.length
+      decoder.read(again, Number.POSITIVE_INFINITY)
+      assert.ok(decoder.bufferedBytes <= given, 'more is held than was given')
+    }
+  } catch (thrown) {
+    if (!(thrown instanceof ProtocolError)) throw thrown
+    refused = thrown
+  }
+  assert.deepEqual(again, packets, 'the cut changes the packets')
+  assert.equal(refused?.reasonCode, error?.reasonCode, 'the cut changes the refusal')
+  for (const packet of packets) {
+    if (packet.cmd === 'publish') rewrite(packet, version)
+  }
+  return { packets: packets.length, refused: error?.reasonCode ?? 0 }
+}
+
+/** A message that was read can be written, and is read again as the same. */
+function rewrite(packet: PublishPacket, version: Version): void {
+  const { topic, payload, qos, retain, dup, messageId, properties } = packet
+  // A topic in an alias, and what only a server may say.
+  if (topic === '' || properties?.['topicAlias'] !== undefined) return
+  if (properties?.['subscriptionIdentifier'] !== undefined) return
+  const request = { cmd: 'publish', topic, payload, qos, retain, properties }
+  const prepared: PreparedPublish = preparePublish(request, version)
+  const encoder = new Encoder(version)
+  const expiry = prepared.expiryGiven ? prepared.expirySeconds : -1
+  encoder.publish(prepared, messageId ?? 0, dup, expiry)
+  const { packets, error } = feed(encoder.take(), version)
+  assert.equal(error, null)
+  assert.deepEqual(packets, [packet], 'a message is not what it was')
+}
+
+/** The whole loop, as a client of a server that says this behind its CONNACK. */
+export async function judgeLoop({ version, chunks, bytes }: FuzzInput): Promise<Verdict> {
+  const expected = feed([bytes], version)
+  const requests = [
+    { cmd: 'publish', topic: 'q', payload: '1', qos: 1 },
+    { cmd: 'publish', topic: 'q', payload: '2', qos: 2 },
+    { cmd: 'subscribe', subscriptions: [{ topic: 'a/#', qos: 2 }] },
+  ] as const
+  const options = { protocolVersion: version, until: 'closed', reconnect: 'never' } as const
+  const started = startLoop(options, requests)
+  const { clock, server } = started
+  server.autoAck = false
+  await clock.advance(0)
+  const { current } = server
+  for (const chunk of chunks) {
+    current.send(chunk)
+    await clock.advance(0)
+  }
+  await clock.advance(1)
+  const yielded = started.received.filter(({ cmd }) => cmd === 'publish').length
+  const decoded = expected.packets.filter(({ cmd }) => cmd === 'publish').length
+  assert.ok(yielded <= decoded, `${yielded} messages of ${decoded} that were sent`)
+  void started.loop.return()
+  await clock.advance(5000)
+  assert.ok(!(started.error instanceof BugError), String(started.error))
+  assert.ok(started.ended, 'the loop does not end')
+  assert.deepEqual([clock.pendingTimers, server.open], [0, 0], 'something is left')
+  assert.equal(current.error, undefined, 'the client wrote what is no packet')
+  return { packets: yielded, refused: expected.error?.reasonCode ?? 0 }
+}
