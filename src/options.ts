@@ -309,6 +309,12 @@ function resolveConfig(o: EventloopOptions, session: Session | null): Config {
     throw wrong('clientId', clientId, `"${session.clientId}", whose session was given`)
   }
   const made = session?.protocolVersion || undefined
+  const spoken = o.protocolVersion ?? made ?? 5
+  if (clientId === '' && spoken < 5 && !cleanStart) {
+    throw new UsageError(
+      'clientId: MQTT 3 allows an empty one only with cleanStart: true [MQTT-3.1.3-7]',
+    )
+  }
   const protocolVersion = choice(
     'protocolVersion',
     o.protocolVersion === undefined ? made : o.protocolVersion,

@@ -155,6 +155,8 @@ function connackViolation(
 function fallBack(d: Draft, at: number): boolean {
   const { reconnect, connection } = d
   if (!reconnect.versionMayFall || connection.protocolVersion !== 5) return false
+  // Only version 5 has sessions for clients without a name. [MQTT-3.1.3-7]
+  if (d.session.clientId === '' && !d.config.cleanStart) return false
   reconnect.version = 4
   reconnect.versionMayFall = false
   if (connection.engaged && connection.verdict === null && connection.kind === 'connecting') {

@@ -9,7 +9,9 @@ import { type PreparedPublish, preparePublish } from '../../src/codec/prepare.ts
 import { BugError, ProtocolError } from '../../src/errors.ts'
 import type { PublishPacket, ServerPacket } from '../../src/protocol/contract.ts'
 import { feed, NO_LIMIT, type Version } from '../codec/support.ts'
+import { VirtualClock } from '../support/clock.ts'
 import { startLoop } from '../support/loop.ts'
+import { ScriptedServer } from '../support/server.ts'
 import type { FuzzInput } from './inputs.ts'
 
 export interface Verdict {
@@ -69,9 +71,9 @@ export async function judgeLoop({ version, chunks, bytes }: FuzzInput): Promise<
     { cmd: 'subscribe', subscriptions: [{ topic: 'a/#', qos: 2 }] },
   ] as const
   const options = { protocolVersion: version, until: 'closed', reconnect: 'never' } as const
-  const started = startLoop(options, requests)
-  const { clock, server } = started
-  server.autoAck = false
+  const server = new ScriptedServer(new VirtualClock(), { autoAck: false })
+  const started = startLoop(options, requests, undefined, { server })
+  const { clock } = started
   await clock.advance(0)
   const { current } = server
   for (const chunk of chunks) {
