@@ -5,7 +5,7 @@
  */
 import type { Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
-import { publish, subscribe, UsageError, unsubscribe } from '../../src/index.ts'
+import { publish, type Request, subscribe, UsageError, unsubscribe } from '../../src/index.ts'
 import { hex } from '../codec/support.ts'
 import { startLoop } from '../support/loop.ts'
 import {
@@ -243,20 +243,30 @@ describe('limits of the server', () => {
     await failsToConnect('20 06 00 00 03 21 00 00')
   })
 
-  test.each([
-    ['MQTT-3.4.2-2', 'MQTT-3.4.2-3', { qos: 1, messageId: 5 }, 'puback'],
-    ['MQTT-3.5.2-2', 'MQTT-3.5.2-3', { qos: 2, messageId: 5 }, 'pubrec'],
-  ] as const)(
-    '[%s] [%s] an acknowledgement of ours is never larger than the server takes',
-    async (_, __, message, cmd) => {
+  test('[MQTT-3.4.2-2] [MQTT-3.4.2-3] [MQTT-3.5.2-2] [MQTT-3.5.2-3] PUBACK and PUBREC of ours are never larger than the server takes', async () => {
+    for (const [qos, first] of [
+      [1, 0x40],
+      [2, 0x50],
+    ] as const) {
       const w = await world({}, [], { properties: { maximumPacketSize: 5 } })
-      w.connection.send(inbound(message))
+      w.connection.send(inbound({ qos, messageId: 5 }))
       await w.settle()
-      expect(w.connection.of(cmd)).toHaveLength(1)
-      expect(w.connection.bytes.subarray(-4)).toHaveLength(4)
-      expect(w.connection.bytes.subarray(-4)[1]).toBe(2)
-    },
-  )
+      expect([...w.connection.bytes.subarray(-4)]).toEqual([first, 2, 0, 5])
+    }
+  })
+
+  test("[MQTT-3.4.2-1] [MQTT-3.5.2-1] acknowledgements have codes of their tables, ours and the server's", async () => {
+    for (const qos of [1, 2] as const) {
+      const w = await world({ acks: 'manual' })
+      w.connection.send(inbound({ qos, messageId: 5 }))
+      await w.settle()
+      const [packet] = messages(w)
+      for (const wrong of [0x01, 0x92, 0xff]) usage(() => w.loop.ack(packet!, wrong), /reason code/)
+      expect(w.loop.ack(packet!, 0x97)).toBe('queued')
+    }
+    await refuses('40 03 00 01 01', [0x81, 0x82], {}, [publish('a', 'x', { qos: 1 })])
+    await refuses('50 03 00 01 92', [0x81, 0x82], {}, [publish('a', 'x', { qos: 2 })])
+  })
 
   test('[MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3] PUBREL and PUBCOMP neither', async () => {
     const w = await world({}, [publish('a', '', { qos: 2 })], {
@@ -304,6 +314,11 @@ describe('publishing', () => {
     const [{ topic, payload } = { topic: '', payload: Buffer.alloc(0) }] = messages(w)
     const forwarded = await world({}, [publish(topic, payload, { qos: 1 })])
     expect(forwarded.connection.of('publish')[0]!.dup).toBe(false)
+  })
+
+  test('[MQTT-3.3.4-6] a publish of ours has no Subscription Identifier', async () => {
+    const properties = { subscriptionIdentifier: 5 } as never
+    expect(await refusedHere(publish('a', 'x', { properties }))).toBeInstanceOf(UsageError)
   })
 
   test('[MQTT-3.3.1-4] QoS 3 is refused, by us and from a server', async () => {
@@ -520,6 +535,8 @@ describe('receiving', () => {
     ['MQTT-1.5.7-1', '30 0b 00 01 74 07 26 00 01 ff 00 01 61', [0x81]],
     ['MQTT-1.5.7-1', '30 0b 00 01 74 07 26 00 01 61 00 01 00', [0x81]],
     ['MQTT-1.5.5-1', '30 80 80 80 80 01', [0x81]],
+    ['MQTT-2.1.3-1', 'd1 00', [0x81]],
+    ['MQTT-2.1.3-1', '41 02 00 01', [0x81]],
     ['MQTT-3.15.1-1', 'f1 00', [0x81]],
     ['MQTT-3.14.1-1', 'e1 00', [0x81]],
     ['MQTT-3.8.1-1', '82 07 00 02 00 00 01 62 00', [0x82, 0x81]],
@@ -558,6 +575,15 @@ describe('subscribing', () => {
     expect(bytes.includes(hex('a2 06 00 02 00 00 01 62'))).toBe(true)
     expect(await refusedHere(subscribe('a', { qos: 3 as never }))).toBeInstanceOf(UsageError)
     expect(await refusedHere(subscribe('a', { rh: 3 as never }))).toBeInstanceOf(UsageError)
+  })
+
+  test('[MQTT-3.8.3-2] [MQTT-3.10.3-2] [MQTT-3.8.3-4] empty lists, and No Local on a shared subscription, are refused', async () => {
+    const wrong: Request[] = [
+      { cmd: 'subscribe', subscriptions: [] },
+      { cmd: 'unsubscribe', unsubscriptions: [] },
+      subscribe('$share/g/a', { nl: true }),
+    ]
+    for (const request of wrong) expect(await refusedHere(request)).toBeInstanceOf(UsageError)
   })
 
   test('[MQTT-3.10.3-1] filters that are no strings are refused', async () => {

@@ -1,0 +1,35 @@
+/** The normative statements, and which tests speak of them. */
+import { jsonLines } from '../codec/support.ts'
+
+export interface Statement {
+  readonly id: string
+  readonly version: '5.0' | '3.1.1'
+  readonly client_testable: boolean
+  readonly summary: string
+}
+
+export const rows = jsonLines<Statement>('conformance/normative.jsonl')
+
+/** Numbers of statements in the title of a test. */
+export function idsOf(title: string): Set<string> {
+  return new Set([...title.matchAll(/\[(MQTT-\d+\.\d+\.\d+-\d+)\]/g)].map(([, id]) => id!))
+}
+
+/** The numbers of 3.1.1 are said by one file; everywhere else they are those of 5.0. */
+export function versionOf(file: string): '5.0' | '3.1.1' {
+  return file.endsWith('statements-311.test.ts') ? '3.1.1' : '5.0'
+}
+
+const AUTHENTICATION = 'with enhanced authentication, which is not built yet'
+const WEB_SOCKET = 'with the WebSocket transport, which is not built yet'
+
+/** What has no test yet, and why. */
+export const LATER: ReadonlyMap<string, string> = new Map([
+  ...[
+    ...['MQTT-3.1.2-30', 'MQTT-3.15.2-1', 'MQTT-3.15.2-2', 'MQTT-3.15.2-3', 'MQTT-4.12.0-2'],
+    ...['MQTT-4.12.0-3', 'MQTT-4.12.0-5', 'MQTT-4.12.0-7', 'MQTT-4.12.1-1', 'MQTT-4.12.1-2'],
+  ].map((id) => [`5.0 ${id}`, AUTHENTICATION] as const),
+  ...['5.0', '3.1.1'].flatMap((version) =>
+    [1, 2, 3, 4].map((n) => [`${version} MQTT-6.0.0-${n}`, WEB_SOCKET] as const),
+  ),
+])
