@@ -411,6 +411,18 @@ describe('publishing', () => {
     expect(said(w.server.connections[1]!)).toEqual(['connect'])
   })
 
+  test('[MQTT-4.3.3-9] a failing PUBREC frees its place in the window and its identifier', async () => {
+    const w = await world(
+      { maxInflight: 1 },
+      [1, 2].map((n) => publish('a', `${n}`, { qos: 2 })),
+    )
+    const [first] = w.connection.of('publish')
+    w.connection.send({ cmd: 'pubrec', messageId: first!.messageId!, reasonCode: 0x80 })
+    await w.settle()
+    expect(w.connection.of('publish').map(({ payload }) => payload.toString())).toEqual(['1', '2'])
+    expect(w.loop.state.counters.inFlight).toBe(1)
+  })
+
   test('[MQTT-4.3.3-4] PUBREC 0x10 is a success', async () => {
     const w = await world({}, [publish('a', '2', { qos: 2 })])
     w.connection.send({ cmd: 'pubrec', messageId: 1, reasonCode: 0x10 })
