@@ -122,9 +122,12 @@ const nats: Kind = {
   },
 }
 
-/** Erlang's name server would outlive its test: each has its own, and ends it. */
-function endNames(port: number): void {
-  spawnSync('epmd', ['-port', String(port), '-relaxed_command_check', '-kill'])
+/** Erlang's name server would outlive its test: each has its own, and it goes once no node needs it. */
+async function endNames(port: number): Promise<void> {
+  await until(async () => {
+    spawnSync('epmd', ['-port', String(port), '-kill'])
+    return !(await answers(port))
+  }, "Erlang's name server ends")
 }
 
 const rabbit: Kind = {
@@ -156,7 +159,7 @@ const rabbit: Kind = {
     const child = await started('/usr/lib/rabbitmq/bin/rabbitmq-server', [], env, port!)
     const stop = async () => {
       await ended(child)
-      endNames(names!)
+      await endNames(names!)
     }
     return { url: `mqtt://127.0.0.1:${port}`, stop }
   },
@@ -188,18 +191,18 @@ const ejabberd: Kind = {
       for (const path of [folder, config, join(folder, 'data')])
         chownSync(path, Number(uid), Number(gid))
     }
-    const child = await started(
-      'ejabberdctl',
-      [
-        ...['--config', config, '--config-dir', folder, '--spool', join(folder, 'data')],
-        ...['--logs', join(folder, 'log'), '--node', `test${port}@localhost`, 'foreground'],
-      ],
-      { ERL_EPMD_PORT: String(names) },
-      port!,
-    )
+    const flags = [
+      ...['--config', config, '--config-dir', folder, '--spool', join(folder, 'data')],
+      ...['--logs', join(folder, 'log'), '--node', `test${port}@localhost`],
+    ]
+    const env = { ERL_EPMD_PORT: String(names) }
+    const child = await started('ejabberdctl', [...flags, 'foreground'], env, port!)
     const stop = async () => {
+      // The server is no child of ours: its control program began a session of its own.
+      spawnSync('ejabberdctl', [...flags, 'stop'], { env: { ...process.env, ...env } })
+      await until(async () => !(await answers(port!)), 'ejabberd stops')
       await ended(child)
-      endNames(names!)
+      await endNames(names!)
     }
     return { url: `mqtt://user:x@127.0.0.1:${port}`, stop }
   },
