@@ -4,7 +4,8 @@
  * Method: the small and the large case of each scenario are processes of their own that take turns against one server; what
  * counts is the ratio of their medians. Goal: flat. No goal: absolute figures, or a verdict.
  *
- *   npm run bench:scale [-- --runs 5 --only inFlight,replay --json]      npm run soak
+ *   npm run bench:scale -- [--runs 5] [--only inFlight,replay] [--json]
+ *   npm run bench:scale -- --only soak      ten million messages
  */
 import { parseArgs } from 'node:util'
 import { compile, inTurn, type Server, serve, summary } from '../measure.ts'

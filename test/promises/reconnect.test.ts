@@ -15,6 +15,7 @@ import { retryDelayMs } from '../../src/protocol/reconnect.ts'
 import { publish, subscribe } from '../../src/requests.ts'
 import { peek, VirtualClock } from '../support/clock.ts'
 import { collect, type Started, startLoop } from '../support/loop.ts'
+import { randomOf } from '../support/random.ts'
 import { counted, numbered } from '../support/requests.ts'
 import { networkError, ScriptedServer, type ServerOptions } from '../support/server.ts'
 
@@ -24,17 +25,6 @@ const AT_ONCE = { minMs: 0, maxMs: 0 } as const
 
 function failureOf(phase: Failure['phase'], code = 'CONNECTION_CLOSED'): Failure {
   return { phase, source: 'connection', code, retryable: true, message: '' }
-}
-
-/** mulberry32. */
-function randomOf(seed: number): () => number {
-  let a = seed
-  return () => {
-    a = (a + 0x6d2b79f5) | 0
-    let t = Math.imul(a ^ (a >>> 15), 1 | a)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
 }
 
 async function over({ loop, clock, server }: Started): Promise<void> {

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Failure, ReconnectPolicy } from '../../src/protocol/contract.ts'
 import { mayRetry, retryDelayMs } from '../../src/protocol/reconnect.ts'
+import { randomOf } from '../support/random.ts'
 import { byeOf, connackOf, Driver, failureOf, only, plainConnack } from './support.ts'
 
 const POLICY: ReconnectPolicy = { when: 'always', minMs: 100, maxMs: 30_000, stableMs: 30_000 }
@@ -22,17 +23,6 @@ const causes: fc.Arbitrary<Failure> = fc.record({
   retryable: fc.constant(true),
   message: fc.constant(''),
 })
-
-/** mulberry32: a seed makes all that is random. */
-function randomOf(seed: number): () => number {
-  let a = seed
-  return () => {
-    a = (a + 0x6d2b79f5) | 0
-    let t = Math.imul(a ^ (a >>> 15), 1 | a)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
 
 describe('[N1] the delay', () => {
   test('after a stable connection: random × 1 s, whatever came before', () => {

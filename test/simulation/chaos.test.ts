@@ -8,16 +8,7 @@ import { expect, test } from 'vitest'
 import { eventloop, publish, subscribe } from '../../src/index.ts'
 import { memoryPair } from '../../src/transport/memory.ts'
 import { VirtualClock } from '../support/clock.ts'
-
-function randomOf(seed: number): () => number {
-  let a = seed
-  return () => {
-    a = (a + 0x6d2b79f5) | 0
-    let t = Math.imul(a ^ (a >>> 15), 1 | a)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
+import { randomOf } from '../support/random.ts'
 
 interface Outbound {
   readonly messageId: number

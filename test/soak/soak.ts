@@ -1,0 +1,181 @@
+/**
+ * Question: does anything get lost, doubled at QoS 2 or reordered, and do memory or handles grow, while the road breaks every few
+ * seconds for as long as it is asked?
+ *
+ * Method: two pairs of loops (MQTT 5 and 3.1.1) and mosquitto; each loop on a road of its own that is reset, ended within a
+ * packet, stalled, slowed to a trickle, made a hole in either direction or both, or closed.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { Mosquitto } from '../support/mosquitto.ts'
+import { until } from '../support/process.ts'
+import { randomOf } from '../support/random.ts'
+import { Relay } from '../support/relay.ts'
+import { type Counts, type Pace, Traffic } from './traffic.ts'
+
+/** What can happen to a road, and for how long at most, in ms. */
+const FAULTS = {
+  reset: 0,
+  'end within a packet': 0,
+  stall: 2000,
+  trickle: 2000,
+  mute: 8000,
+  deaf: 8000,
+  hole: 8000,
+  closed: 1500,
+  'reconnect()': 0,
+  'pause()': 500,
+} as const
+type Fault = keyof typeof FAULTS
+const NAMES = Object.keys(FAULTS) as Fault[]
+const SAMPLES_MAX = 600
+
+export interface Plan {
+  readonly ms: number
+  readonly seed: number
+  /** Mean time from the end of a fault to the next one of the same road. */
+  readonly faultEveryMs: number
+  readonly pace: Pace
+  readonly say: (line: string) => void
+}
+
+export interface Figures {
+  readonly problems: readonly string[]
+  readonly traffic: { readonly [name: string]: Counts }
+  readonly faults: { readonly [name: string]: number }
+  readonly reconnections: { readonly [code: string]: number }
+  /** MB of heap after a full collection: the median of the first and of the last third. */
+  readonly heap: readonly [early: number, late: number]
+  readonly rss: readonly [early: number, late: number]
+  /** What keeps the process alive, before the loops began and after they ended. */
+  readonly handles: readonly [before: number, after: number]
+}
+
+export async function soak(plan: Plan): Promise<Figures> {
+  const random = randomOf(plan.seed)
+  await using broker = await Mosquitto.start(['max_queued_messages 0', 'max_inflight_messages 200'])
+  const closing: (() => void)[] = []
+  const roads: Relay[] = []
+  for (let i = 0; i < 4; i++) {
+    roads.push(await Relay.open({ onTestFinished: (done) => closing.push(done) }, broker.port))
+  }
+  const handlesBefore = handles()
+  const traffics = ([5, 4] as const).map((version, i) => {
+    const urls = [roads[2 * i]!.url, roads[2 * i + 1]!.url] as const
+    return new Traffic(`v${version}`, version, urls, plan.pace, random)
+  })
+  const stopping = new AbortController()
+  const faults = Object.fromEntries(NAMES.map((name) => [name, 0])) as Record<Fault, number>
+  const spoilt: Promise<void>[] = []
+  const runs = traffics.map((traffic, i) =>
+    traffic.run(() => {
+      for (const end of [0, 1] as const) {
+        const spoil = () => spoilRoad(roads[2 * i + end]!, traffic.loops[end])
+        if (spoilt.length < 4) spoilt.push(spoil())
+      }
+    }),
+  )
+
+  async function spoilRoad(road: Relay, loop: Traffic['loops'][number]): Promise<void> {
+    const { signal } = stopping
+    const pause = (ms: number) => sleep(ms, undefined, { signal }).catch(() => {})
+    for (;;) {
+      await pause(plan.faultEveryMs * 2 * random())
+      if (signal.aborted) break
+      const name = NAMES[Math.floor(random() * NAMES.length)]!
+      faults[name]++
+      const ms = FAULTS[name] * random()
+      if (name === 'reset') road.cut()
+      else if (name === 'end within a packet') road.endAfter(1 + Math.floor(random() * 300))
+      else if (name === 'reconnect()') loop.reconnect()
+      else if (name === 'pause()') loop.pause(ms)
+      else road.set(name === 'stall' ? 'held' : name)
+      await pause(ms)
+      road.set('open')
+    }
+  }
+
+  const samples: { readonly heap: number; readonly rss: number }[] = []
+  const startedAt = performance.now()
+  const every = Math.max(250, plan.ms / SAMPLES_MAX)
+  let said = 0
+  const failed = Promise.all(runs).then(
+    () => {},
+    (error: unknown) => traffics[0]!.problems.push(`a loop ended: ${String(error)}`),
+  )
+  const broken = () => traffics.some(({ problems }) => problems.length > 0)
+  while (performance.now() - startedAt < plan.ms && !broken()) {
+    await sleep(every)
+    samples.push(memory())
+    const minute = Math.floor((performance.now() - startedAt) / 60_000)
+    if (minute === said) continue
+    said = minute
+    const arrived = traffics.map(({ counts }) => counts.arrived.join(' + '))
+    plan.say(`${minute} min: arrived ${arrived.join(' and ')}, heap ${samples.at(-1)!.heap} MB`)
+  }
+  stopping.abort()
+  await Promise.all(spoilt)
+  for (const traffic of traffics) traffic.stop()
+  for (const traffic of traffics) {
+    const [sender, receiver] = traffic.loops
+    const all = () => traffic.complete || broken()
+    await until(all, 'everything arrives', 60_000).catch((error) =>
+      traffic.problems.push(`${error.message}: ${JSON.stringify(traffic.counts)}`),
+    )
+    sender.shutdown()
+    receiver.shutdown()
+  }
+  await failed
+  const handlesAfter = await settledHandles(handlesBefore)
+  for (const close of closing) close()
+  const third = Math.max(1, Math.floor(samples.length / 3))
+  const of = (part: typeof samples, name: 'heap' | 'rss') => median(part.map((one) => one[name]))
+  const [early, late] = [samples.slice(0, third), samples.slice(-third)]
+  return {
+    problems: traffics.flatMap(({ problems }) => problems),
+    traffic: Object.fromEntries(traffics.map(({ counts }, i) => [i === 0 ? '5' : '3.1.1', counts])),
+    faults,
+    reconnections: reconnections(traffics),
+    heap: [of(early, 'heap'), of(late, 'heap')],
+    rss: [of(early, 'rss'), of(late, 'rss')],
+    handles: [handlesBefore, handlesAfter],
+  }
+}
+
+function reconnections(traffics: readonly Traffic[]): Record<string, number> {
+  const all: Record<string, number> = {}
+  for (const { loops } of traffics) {
+    for (const { state } of loops) {
+      for (const [code, count] of Object.entries(state.counters.reconnections)) {
+        all[code] = (all[code] ?? 0) + count
+      }
+    }
+  }
+  return all
+}
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+function memory(): { heap: number; rss: number } {
+  collect()
+  const { heapUsed, rss } = process.memoryUsage()
+  return { heap: Math.round(heapUsed / 1e5) / 10, rss: Math.round(rss / 1e5) / 10 }
+}
+
+function handles(): number {
+  return process.getActiveResourcesInfo().length
+}
+
+/** The relays' ends of connections go a moment after ours. */
+async function settledHandles(before: number): Promise<number> {
+  // The timer of the wait is a handle itself.
+  await until(() => handles() <= before + 1, 'nothing is left', 10_000).catch(() => {})
+  await new Promise((resolve) => setImmediate(resolve))
+  return handles()
+}
+
+function median(numbers: readonly number[]): number {
+  return [...numbers].sort((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN
+}

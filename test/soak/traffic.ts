@@ -1,0 +1,197 @@
+/**
+ * Traffic that judges itself: numbered messages at every QoS from one loop to another, through mosquitto, each loop on a road of
+ * its own. The judge keeps one number for each QoS, so that a soak of any length judges in constant memory.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type Eventloop,
+  eventloop,
+  type Outcome,
+  publish,
+  type QoS,
+  type Request,
+  subscribe,
+  unsubscribe,
+} from '../../src/index.ts'
+
+/** Head of a payload: number and length; every other byte is the number's last one. */
+const HEAD_BYTES = 8
+const LEVELS = [0, 1, 2] as const
+
+export interface Pace {
+  /** One batch each `everyMs`. */
+  readonly everyMs: number
+  readonly batch: number
+}
+
+type PerQoS = [number, number, number]
+
+export interface Counts {
+  readonly accepted: PerQoS
+  readonly settled: PerQoS
+  readonly failed: PerQoS
+  readonly arrived: PerQoS
+  readonly repeated: PerQoS
+  bytes: number
+  subscriptions: number
+}
+
+export class Traffic {
+  readonly counts: Counts = {
+    accepted: [0, 0, 0],
+    settled: [0, 0, 0],
+    failed: [0, 0, 0],
+    arrived: [0, 0, 0],
+    repeated: [0, 0, 0],
+    bytes: 0,
+    subscriptions: 0,
+  }
+  /** What broke a promise, the first few. */
+  readonly problems: string[] = []
+  readonly loops: readonly [sender: Eventloop, receiver: Eventloop]
+  readonly #name: string
+  readonly #random: () => number
+  readonly #pace: Pace
+  readonly #last: PerQoS = [0, 0, 0]
+  #stopped = false
+
+  constructor(
+    name: string,
+    protocolVersion: 4 | 5,
+    urls: readonly [sender: string, receiver: string],
+    pace: Pace,
+    random: () => number,
+  ) {
+    this.#name = name
+    this.#random = random
+    this.#pace = pace
+    const common = {
+      protocolVersion,
+      cleanStart: false,
+      session: 'adopt',
+      keepAlive: 3,
+      connectTimeout: 3000,
+      reconnect: { when: 'always', minMs: 10, maxMs: 500, stableMs: 1000 },
+    } as const
+    const sender = eventloop(
+      {
+        ...common,
+        url: urls[0],
+        clientId: `${name}-sender`,
+        until: 'settled',
+        onSettled: (request, outcome) => this.#settled(request, outcome),
+      },
+      this.#requests(),
+    )
+    const receiver = eventloop(
+      { ...common, url: urls[1], clientId: `${name}-receiver`, until: 'closed' },
+      [subscribe(`${name}/+`, { qos: 2 })],
+    )
+    this.loops = [sender, receiver]
+  }
+
+  /** Resolves once what was accepted has arrived, after `stop()`. Rejects where a loop ends with an error. */
+  async run(subscribed: () => void): Promise<void> {
+    const [sender, receiver] = this.loops
+    const received = this.#receive(receiver, subscribed)
+    const sent = (async () => {
+      for await (const _ of sender);
+      this.#finish()
+    })()
+    await Promise.all([sent, received])
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  get complete(): boolean {
+    const [sender] = this.loops
+    const { kind } = sender.state.connection
+    if (!this.#stopped || kind !== 'closed') return false
+    return ([1, 2] as const).every((qos) => this.#last[qos] === this.counts.accepted[qos])
+  }
+
+  async *#requests(): AsyncGenerator<Request[]> {
+    let subscribed = false
+    while (!this.#stopped) {
+      await sleep(this.#pace.everyMs)
+      const batch: Request[] = []
+      for (let i = 0; i < this.#pace.batch; i++) batch.push(this.#publish())
+      if (this.#random() < 0.005) {
+        const filter = `${this.#name}-other/#`
+        batch.push(subscribed ? unsubscribe(filter) : subscribe(filter, { qos: 1 }))
+        subscribed = !subscribed
+      }
+      yield batch
+    }
+    // The last words of each QoS, for whoever waits for everything.
+    yield LEVELS.map((qos) => this.#publish(qos))
+  }
+
+  #publish(qos: QoS = LEVELS[Math.floor(this.#random() * 3)]!): Request {
+    const large = this.#random() < 0.02
+    const room = Math.floor(2 ** (4 + this.#random() * (large ? 12 : 5)))
+    const payload = Buffer.alloc(HEAD_BYTES + room)
+    const number = ++this.counts.accepted[qos]
+    payload.fill(number & 0xff)
+    payload.writeUInt32BE(number, 0)
+    payload.writeUInt32BE(payload.length, 4)
+    this.counts.bytes += payload.length
+    return publish(`${this.#name}/${qos}`, payload, { qos })
+  }
+
+  #settled(request: Request, outcome: Outcome): void {
+    if (request.cmd !== 'publish') {
+      this.counts.subscriptions++
+      if (!outcome.ok) this.#problem(`${request.cmd} failed: ${outcome.error}`)
+      return
+    }
+    const qos = request.qos ?? 0
+    if (outcome.ok) this.counts.settled[qos]++
+    else this.counts.failed[qos]++
+    if (!outcome.ok && qos > 0) this.#problem(`a publish at QoS ${qos} failed: ${outcome.error}`)
+  }
+
+  async #receive(receiver: Eventloop, subscribed: () => void): Promise<void> {
+    for await (const packet of receiver) {
+      if (packet.cmd === 'suback') subscribed()
+      if (packet.cmd !== 'publish') continue
+      this.#arrived(Number(packet.topic.at(-1)) as QoS, packet.payload)
+      if (this.#random() < 0.001) await sleep(this.#random() * 100)
+    }
+  }
+
+  #arrived(qos: QoS, payload: Buffer): void {
+    const number = payload.readUInt32BE(0)
+    const last = this.#last[qos]
+    const filler = payload.subarray(HEAD_BYTES)
+    if (payload.readUInt32BE(4) !== payload.length || filler.some((b) => b !== (number & 0xff))) {
+      this.#problem(`QoS ${qos}: message ${number} is damaged`)
+    }
+    if (number <= last) {
+      this.counts.repeated[qos]++
+      if (qos !== 1) this.#problem(`QoS ${qos}: message ${number} came again after ${last}`)
+      return
+    }
+    if (qos > 0 && number !== last + 1) {
+      this.#problem(`QoS ${qos}: message ${number} came after ${last}`)
+    }
+    this.#last[qos] = number
+    this.counts.arrived[qos]++
+  }
+
+  #finish(): void {
+    const { accepted, settled, failed } = this.counts
+    for (const qos of LEVELS) {
+      if (settled[qos] + failed[qos] === accepted[qos]) continue
+      this.#problem(
+        `QoS ${qos}: ${accepted[qos]} accepted, ${settled[qos]} + ${failed[qos]} outcomes`,
+      )
+    }
+  }
+
+  #problem(what: string): void {
+    if (this.problems.length < 20) this.problems.push(`${this.#name}: ${what}`)
+  }
+}
