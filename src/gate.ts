@@ -4,27 +4,13 @@
  */
 import { StorageError } from './errors.ts'
 import type { Link } from './link.ts'
+import { restsOnSession } from './protocol/commits.ts'
 import type { Effect } from './protocol/contract.ts'
 import type { Session, SessionStore } from './session.ts'
 
-/** Effects that neither rest on the session nor may wait: signs of life, dialling, goodbyes. */
-const AT_ONCE: ReadonlySet<Effect['type']> = new Set([
-  'dial',
-  'connect',
-  'pingreq',
-  'pong',
-  'disconnect',
-  'close',
-  'destroy',
-  'pauseReading',
-  'resumeReading',
-  'withhold',
-  'unwithhold',
-  'warn',
-  'takeApart',
-])
-
 export interface GateListener {
+  /** These will be performed after the next commit. */
+  foresee(effects: readonly Effect[]): void
   session(): Session
   /** These rest on what is safe now. `link`: the connection for which they were meant. */
   release(effects: readonly Effect[], link: Link | null): void
@@ -35,42 +21,83 @@ export class Gate {
   readonly #store: SessionStore
   readonly #listener: GateListener
   #waiting: { readonly effects: readonly Effect[]; readonly link: Link | null }[] = []
-  #committing = false
+  /** What the store is asked now; null: nothing. */
+  #asking: Promise<unknown> | null = null
+  /** Before the session is loaded nothing may replace it. */
+  #loaded = false
+  /** Nothing is safe any more: what rests on a commit never leaves, and the end waits for none. */
+  #broken = false
 
   constructor(store: SessionStore, listener: GateListener) {
     this.#store = store
     this.#listener = listener
   }
 
+  /** The session that is kept; null: none is. Rejects with a StorageError. */
+  async load(): Promise<Session | null> {
+    try {
+      const session = await this.#ask(() => this.#store.load())
+      this.#loaded = true
+      return session
+    } catch (cause) {
+      throw storageError('The session could not be loaded', 'LOAD_FAILED', cause)
+    }
+  }
+
   /** Keeps what has to wait, gives back what has not. */
   admit(effects: readonly Effect[], link: Link | null): readonly Effect[] {
-    const resting = effects.filter((effect) => !passes(effect))
+    if (!this.#loaded) return effects
+    if (this.#broken) return effects.filter((effect) => !restsOnSession(effect) || endsAll(effect))
+    const resting = effects.filter(restsOnSession)
     if (resting.length === 0) return effects
+    this.#listener.foresee(resting)
     this.#waiting.push({ effects: resting, link })
     this.#commit()
-    return effects.filter(passes)
+    return effects.filter((effect) => !restsOnSession(effect))
+  }
+
+  /** Once what is under way is over; nothing more is asked. */
+  async close(): Promise<void> {
+    this.#broken = true
+    this.#waiting = []
+    await this.#asking?.catch(() => {})
+    await this.#store.close()
   }
 
   #commit(): void {
-    if (this.#committing || this.#waiting.length === 0) return
+    if (this.#asking !== null || this.#waiting.length === 0) return
     const batch = this.#waiting
     this.#waiting = []
-    this.#committing = true
-    this.#store.commit(this.#listener.session()).then(
+    this.#ask(() => this.#store.commit(this.#listener.session())).then(
       () => {
-        this.#committing = false
         for (const { effects, link } of batch) this.#listener.release(effects, link)
         this.#commit()
       },
       (cause: unknown) => {
-        const message = `The session could not be saved: ${cause instanceof Error ? cause.message : String(cause)}.`
-        this.#listener.fail(new StorageError(message, { code: 'COMMIT_FAILED', cause }))
+        this.#broken = true
+        this.#waiting = []
+        this.#listener.fail(storageError('The session could not be saved', 'COMMIT_FAILED', cause))
       },
     )
   }
+
+  /** One question at a time: a store never meets two. */
+  async #ask<T>(question: () => Promise<T>): Promise<T> {
+    const answer = (async () => question())()
+    this.#asking = answer
+    try {
+      return await answer
+    } finally {
+      this.#asking = null
+    }
+  }
 }
 
-function passes(effect: Effect): boolean {
-  if (effect.type === 'publish') return effect.qos === 0
-  return AT_ONCE.has(effect.type) || effect.type === 'confirm'
+function storageError(what: string, code: string, cause: unknown): StorageError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new StorageError(`${what}: ${why}.`, { code, cause })
+}
+
+function endsAll({ type }: Effect): boolean {
+  return type === 'finished'
 }

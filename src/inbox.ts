@@ -36,6 +36,8 @@ export class Inbox {
   #oldest: Waiter | null = null
   #newest: Waiter | null = null
   #withheld: YieldEffect[] | null = null
+  /** What became of those that were withheld last. */
+  #dropsLate = false
   /** Messages at QoS > 0 that the consumer holds since its last `next()`. */
   #inHand: YieldEffect[] | null = null
   /** By packet, where acknowledgements are the user's to give. */
@@ -159,10 +161,22 @@ export class Inbox {
   unwithhold(drop: boolean): void {
     const withheld = this.#withheld ?? []
     this.#withheld = null
+    this.#dropsLate = drop
     for (const entry of withheld) {
       if (!drop) this.offer(entry)
       else this.drop(entry)
     }
+  }
+
+  get withholds(): boolean {
+    return this.#withheld !== null
+  }
+
+  /** A message of a connection that is over by now. */
+  offerLate(entry: YieldEffect): void {
+    if (this.#withheld !== null) this.#withheld.push(entry)
+    else if (this.#dropsLate) this.drop(entry)
+    else this.offer(entry)
   }
 
   /** The loop is over: nothing that is left will be asked for. */

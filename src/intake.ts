@@ -55,12 +55,14 @@ export class Intake {
     this.#requests = requests
     this.#controls = controls
     requests?.attach({
+      came: (batch) => this.#ledger.sift(batch, requests.settling),
       ready: () => {
         this.gather()
         this.#listener.gathered()
       },
     })
     controls?.attach({
+      came: (batch) => batch,
       ready: () => {
         this.takeControls()
         this.#listener.gathered()

@@ -14,6 +14,7 @@ import { Held, type Sendable, type Slot } from './held.ts'
 import type { EventloopOptions } from './options.ts'
 import type { Control, Incoming, Outcome, SentRequest, Settling } from './packets.ts'
 import type {
+  Effect,
   Failure,
   ProtocolVersion,
   PublishFacts,
@@ -188,16 +189,28 @@ export class Ledger {
 
   /** D7: a request whose key is known is not sent again; its source hears the outcome once it is there, or again. */
   #isKnown(key: Key, request: SentRequest, settling: Settling | null): boolean {
-    const outcome = this.#settling?.get(key)
-    if (outcome !== undefined) {
-      this.#owe({ request, settling, outcome })
+    const handle = this.#keys?.get(key)
+    if (handle !== undefined) {
+      const slot = this.get(handle)
+      if (slot !== undefined) slot.settling = settling
       return true
     }
-    const handle = this.#keys?.get(key)
-    if (handle === undefined) return false
-    const slot = this.get(handle)
-    if (slot !== undefined) slot.settling = settling
+    const outcome = this.#settling?.get(key)
+    if (outcome === undefined) return false
+    this.#owe({ request, settling, outcome })
     return true
+  }
+
+  /**
+   * What of a batch is new. D7 is judged as a batch comes: until its rest is taken, the outcome of what it repeats may have been
+   * told and forgotten.
+   */
+  sift(batch: readonly unknown[], settling: Settling | null): readonly unknown[] {
+    if ((this.#keys?.size ?? 0) === 0 && (this.#settling?.size ?? 0) === 0) return batch
+    return batch.filter((item) => {
+      const { key } = (item ?? {}) as { key?: Key }
+      return key === undefined || !this.#isKnown(key, item as SentRequest, settling)
+    })
   }
 
   #refuse(request: SentRequest, settling: Settling | null, error: unknown): void {
@@ -214,6 +227,8 @@ export class Ledger {
   handOver(handle: number): Slot | undefined {
     const slot = this.#held.remove(handle)
     if (slot === undefined) return undefined
+    // Its handle may be another's soon: too late to cancel it.
+    slot.unlisten?.()
     if (slot.kind !== 'group' && slot.request.key !== undefined) {
       this.#holdKey(slot.request.key, NO_HANDLE)
     }
@@ -259,6 +274,17 @@ export class Ledger {
     const packet = effect.packet as Incoming | null
     if (failure !== null) this.#settle(slot, this.#failed(failure, packet ?? undefined))
     else this.#settle(slot, packet === null ? OK : { ok: true, packet })
+  }
+
+  /** Outcomes that wait for a commit: it remembers them by key, should the process end before they are told. (D7) */
+  foresee(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.type !== 'settle' || !effect.outcome) continue
+      const slot = this.get(effect.handle)
+      const key = slot?.settling ? slot.request.key : undefined
+      if (key === undefined) continue
+      this.#changeSettling(key, effect.failure === null ? OK : failedEarlier())
+    }
   }
 
   #failed(failure: Failure, packet: Incoming | undefined): Outcome {
@@ -380,10 +406,7 @@ export class Ledger {
       received.set(messageId, { deliveryId, sequence: 0, pendingSequence: 0, stage, again })
     }
     for (const [key, ok] of record.settling) {
-      const error = new UsageError('the request failed in an earlier life of its session', {
-        code: 'FAILED_EARLIER',
-      })
-      this.#changeSettling(key, ok ? OK : { ok: false, error })
+      this.#changeSettling(key, ok ? OK : failedEarlier())
     }
     const { clientId, protocolVersion, nextMessageId, nextOrder, nextDeliveryId } = record
     return {
@@ -446,6 +469,12 @@ export class Ledger {
   close(): void {
     for (const slot of this.#held.share()) slot?.unlisten?.()
   }
+}
+
+/** Of a failure a session keeps that it was one. */
+function failedEarlier(): Outcome {
+  const message = 'the request failed in an earlier life of its session'
+  return { ok: false, error: new UsageError(message, { code: 'FAILED_EARLIER' }) }
 }
 
 /** The clock is asked only by what expires: a request is a matter of nanoseconds. */

@@ -91,6 +91,11 @@ export class Link implements OutboxListener {
     this.#listener?.closed(this.#error, this.#ended && this.#error === null)
   }
 
+  /** Nothing more may be written [MQTT-3.14.4-1]. */
+  get closing(): boolean {
+    return this.#deaf
+  }
+
   /** Whether bytes wait that `read` has not seen. */
   get hasMore(): boolean {
     return this.#more

@@ -16,7 +16,6 @@ import {
   ConnectionError,
   describe,
   ProtocolError,
-  StorageError,
   UsageError,
   unreachable,
 } from './errors.ts'
@@ -65,7 +64,7 @@ import { deadline, intake, room } from './protocol/views.ts'
 import { hex } from './protocol/words.ts'
 import { Recorder } from './recorder.ts'
 import { prepareControl } from './requests.ts'
-import { restorable, type Session, type SessionStore } from './session.ts'
+import { restorable, type Session } from './session.ts'
 import type { Source } from './sources/source.ts'
 import { type LoopState, viewOf } from './state.ts'
 
@@ -182,13 +181,22 @@ export class Loop {
     if (!this.#begun) this.#begin()
     if (this.#state.config.acks === 'pull') this.#inbox.handled()
     const packet = this.#inbox.take()
-    if (this.#inbox.dirty) this.#schedule()
+    if (this.#inbox.dirty) this.#taken()
     if (packet !== undefined) return Promise.resolve({ done: false, value: packet })
     if (this.#alive) return this.#inbox.wait()
     const error = this.#error
     this.#error = null
     if (error !== null) return Promise.reject(error.reason)
     return Promise.resolve({ done: true, value: undefined })
+  }
+
+  /** What the consumer took counts even after the end: the session remembers what was handled. */
+  #taken(): void {
+    if (this.#alive) return this.#schedule()
+    this.#collect()
+    const inputs = this.#inputs
+    this.#inputs = NO_INPUTS
+    this.#state = step(this.#state, inputs).state
   }
 
   /** The consumer leaves (`break`): says goodbye to the server and closes the request stream. */
@@ -207,7 +215,7 @@ export class Loop {
 
   /** The packets that nobody took, and what streams handed out, are settled for the last time. */
   #leave(): void {
-    if (this.#left || this.#isOver()) return
+    if (this.#left || (this.#begun && !this.#alive)) return
     this.#left = true
     if (!this.#begun) {
       this.#begun = true
@@ -242,36 +250,34 @@ export class Loop {
       this.#onAbort = () => this.#abort()
       signal.addEventListener('abort', this.#onAbort, { once: true })
     }
-    const { store } = this.#resolved
-    if (store === null) this.#run({ type: 'start', at: this.#now() })
-    else this.#load(store)
+    const gate = this.#gate
+    if (gate === null) this.#run({ type: 'start', at: this.#now() })
+    else this.#load(gate)
   }
 
   /** The session of the store, before anything is sent. */
-  #load(store: SessionStore): void {
-    store.load().then(
-      (session) => {
-        if (!this.#alive) return
-        try {
-          if (session !== null) this.#continue(session)
-        } catch (error) {
-          return this.#end({ reason: error })
-        }
-        this.#run({ type: 'start', at: this.#now() })
-      },
-      (cause: unknown) => {
-        const why = cause instanceof Error ? cause.message : String(cause)
-        const message = `The session could not be loaded: ${why}.`
-        this.#end({ reason: new StorageError(message, { code: 'LOAD_FAILED', cause }) })
-      },
-    )
+  async #load(gate: Gate): Promise<void> {
+    try {
+      const session = await gate.load()
+      if (!this.#alive) return
+      if (session !== null) this.#continue(session)
+      if (!session?.protocolVersion) this.#configure({ store: 'empty' })
+    } catch (reason) {
+      return this.#end({ reason })
+    }
+    this.#run({ type: 'start', at: this.#now() })
   }
 
   #continue(session: Session): void {
     const { options } = this.#resolved
     const { config } = resolveOptions({ ...options, session }, session)
-    this.#state = { ...this.#state, config }
+    this.#configure({ ...config, cleanStart: false, store: 'kept' })
     this.#restore(session)
+  }
+
+  /** Before anything is sent. */
+  #configure(config: Partial<Config>): void {
+    this.#state = { ...this.#state, config: { ...this.#state.config, ...config } }
   }
 
   /** For `connect()`: one attempt, up to the CONNACK. Nothing is sent and nothing read beyond it. */
@@ -306,8 +312,7 @@ export class Loop {
 
   /** Before the first `next()`. */
   observe({ until, acks, settled }: Observer): void {
-    const config: Config = { ...this.#state.config, until, acks }
-    this.#state = { ...this.#state, config }
+    this.#configure({ until, acks })
     this.#inbox = new Inbox(acks === 'manual')
     this.#ledger.observe(settled)
   }
@@ -329,8 +334,9 @@ export class Loop {
     this.#fail(this.#resolved.options.signal?.reason)
   }
 
-  /** Ends the loop with an error of the user's. */
+  /** Ends the loop with an error of the user's; one whose end only waits for its store ends at once. */
   #fail(error: unknown): void {
+    if (this.#isOver()) return this.#end({ reason: error })
     const failure = rethrown(this.#causes.keep(error))
     this.#push({ type: 'shutdown', at: this.#now(), failure })
   }
@@ -625,17 +631,21 @@ export class Loop {
   /** What waited for a commit. */
   #release(effects: readonly Effect[], link: Link | null): void {
     if (!this.#alive) return
-    const gone = link !== this.#link
+    const gone = link === null || link !== this.#link
     this.#turning = true
     try {
       for (const effect of effects) {
-        if (!gone || !isOfConnection(effect)) this.#performOne(effect)
-        else if (effect.type === 'yield') this.#inbox.drop(effect)
+        // A message whose connection is over is treated as those that were here when it ended.
+        const over = gone || this.#inbox.withholds
+        if (effect.type === 'yield' && this.#left) this.#inbox.drop(effect)
+        else if (effect.type === 'yield' && effect.sequence > 0 && over)
+          this.#inbox.offerLate(effect)
+        else if (!isSent(effect) || !(gone || link.closing)) this.#performOne(effect)
       }
     } finally {
       this.#turning = false
     }
-    this.#link?.outbox.flush()
+    if (this.#link?.outbox.flush()) this.#add({ type: 'released', at: this.#now() })
     this.#inbox.serve()
     this.#ledger.tell()
     this.#turn()
@@ -838,16 +848,25 @@ export class Loop {
   #lost(error: unknown, byPeer: boolean): void {
     const { kind } = this.#state.connection
     const where = whereOf(this.#resolved.options)
+    const at = this.#now()
+    // What waits for its turn comes afterwards: nothing of it was sent.
+    const waiting = this.#inputs
+    this.#inputs = NO_INPUTS
+    if (this.#link?.hasMore) this.#add({ type: 'unwritable', at })
+    this.#decode(Number.MAX_SAFE_INTEGER)
+    this.#link = null
+    this.#renewals = null
     const dialling = kind === 'connecting' && !this.#state.connection.opened
     const base = dialling
       ? dialFailure(error, where)
       : lossFailure(error, kind === 'connecting' ? 'handshake' : 'connected', where)
     const failure = error === null ? base : { ...base, cause: this.#causes.keepRecent(error) }
     this.#failPings(() => this.#causes.errorOf(failure))
-    const at = this.#now()
     const retryable = this.#judge(failure)
     const random = this.#platform.random()
-    this.#run({ type: 'lost', at, random, failure, byPeer, retryable })
+    this.#add({ type: 'lost', at, random, failure, byPeer, retryable })
+    this.#inputs.push(...waiting)
+    this.#turn()
   }
 
   /** The user's word on a failure; null: none. */
@@ -891,11 +910,11 @@ export class Loop {
     } else if (!this.#inbox.end(error)) {
       this.#error = error
     }
-    const { store } = this.#resolved
-    if (store === null) return this.#finish()
+    const gate = this.#gate
+    if (gate === null) return this.#finish()
     this.#closing = true
     const finish = () => this.#finish()
-    store.close().then(finish, finish)
+    gate.close().then(finish, finish)
   }
 
   /** What the recorder's listener throws concerns nobody: the loop ends with an error already. */
@@ -988,17 +1007,17 @@ export class Loop {
     }
 
     closed(error: unknown, byPeer: boolean): void {
-      const loop = this.#loop
-      loop.#decode(Number.MAX_SAFE_INTEGER)
-      loop.#link = null
-      loop.#renewals = null
-      loop.#lost(error, byPeer)
+      this.#loop.#lost(error, byPeer)
     }
 
     /** What leaves afterwards is what was committed before: as good as final. */
     session(): Session {
       const loop = this.#loop
       return loop.#ledger.session(loop.#state.session, true, loop.#wallOffsetMs())
+    }
+
+    foresee(effects: readonly Effect[]): void {
+      this.#loop.#ledger.foresee(effects)
     }
 
     release(effects: readonly Effect[], link: Link | null): void {
@@ -1008,12 +1027,8 @@ export class Loop {
 }
 
 /** Of no use once the connection for which it was meant is gone: the next one does it again. */
-function isOfConnection(effect: Effect): boolean {
-  const { type } = effect
-  if (type === 'yield') return effect.sequence > 0
-  return (
-    type === 'publish' || type === 'subscribe' || type === 'unsubscribe' || type === 'acknowledge'
-  )
+function isSent({ type }: Effect): boolean {
+  return type === 'publish' || type === 'acknowledge'
 }
 
 function closedError(): ConnectionError {

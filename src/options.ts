@@ -294,7 +294,8 @@ function checkFields(name: string, given: object, allowed: ReadonlySet<string>):
 }
 
 function resolveConfig(o: EventloopOptions, session: Session | null): Config {
-  const resumes = session !== null
+  // One that never met a server has nothing there to be resumed.
+  const resumes = session !== null && session.protocolVersion > 0
   const kept = isStore(o.session)
   const adopt = o.session === 'adopt'
   const cleanStart = resumes || adopt || kept ? false : flag('cleanStart', o.cleanStart, true)
@@ -337,6 +338,7 @@ function resolveConfig(o: EventloopOptions, session: Session | null): Config {
     versionMayFall: !pinned,
     clientId,
     cleanStart,
+    store: kept ? 'kept' : 'none',
     resumes,
     adopt,
     sessionExpiryInterval: whole(

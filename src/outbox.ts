@@ -74,9 +74,9 @@ export class Outbox {
     return this.encoder.pendingBytes + this.#queuedBytes + this.#outstanding
   }
 
-  /** Hands over what was encoded. */
-  flush(): void {
-    if (this.encoder.pendingBytes === 0) return
+  /** Hands over what was encoded; false: nothing was. */
+  flush(): boolean {
+    if (this.encoder.pendingBytes === 0) return false
     const buffers = this.encoder.take()
     buffers.forEach((buffer, i) => {
       for (let at = 0; at < buffer.length; at += PIECE_BYTES) {
@@ -91,6 +91,7 @@ export class Outbox {
     this.#publishes = 0
     this.#ping = false
     this.#pump()
+    return true
   }
 
   #pump(): void {

@@ -56,10 +56,15 @@ export function opened(d: Draft): void {
   d.send({ type: 'connect', cleanStart: asksCleanStart(d), protocolVersion })
 }
 
-/** The first connection as the user said; later ones ask to resume, but for MQTT 3 with Clean Session. */
+/**
+ * The first connection as the user said; later ones ask to resume, but for MQTT 3 with Clean Session. A store in which nothing
+ * is kept yet begins a session: one that the server holds would be of somebody else, or of a process that was killed before
+ * anything that mattered had left.
+ */
 function asksCleanStart(d: Draft): boolean {
-  if (d.connection.epoch === 0 || d.connection.protocolVersion < 5) return d.config.cleanStart
-  return false
+  const { config, connection } = d
+  if (connection.protocolVersion < 5) return config.cleanStart
+  return connection.epoch === 0 && (config.cleanStart || config.store === 'empty')
 }
 
 export function connackReceived(d: Draft, packet: ConnackPacket, at: number): void {
@@ -243,7 +248,8 @@ function down(d: Draft, at: number, reason: Failure, suspicious: boolean): void 
     incomingLost(d)
   }
   const stable = connection.connackAt >= 0 && at - connection.connackAt >= reconnect.policy.stableMs
-  if (stable) reconnect.attempt = -1
+  // Where the user dialled at once, no delay has used up that the connection before was stable.
+  reconnect.attempt = stable ? -1 : Math.max(0, reconnect.attempt)
   connection.birthsPending = false
   connection.connack = null
   d.flow.congested = false

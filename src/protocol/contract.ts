@@ -131,6 +131,8 @@ export interface Config {
   readonly versionMayFall: boolean
   readonly clientId: string
   readonly cleanStart: boolean
+  /** Whether a store keeps the session; `empty`: none that ever met a server. */
+  readonly store: 'none' | 'empty' | 'kept'
   /** A session was given: the first connection goes on with it. */
   readonly resumes: boolean
   /** The server's session is taken as it stands. */
@@ -469,8 +471,12 @@ export type Input =
       readonly ping: boolean
       readonly more: boolean
     }
+  /** What waited for a commit was handed to the transport. */
+  | { readonly type: 'released'; readonly at: number }
   /** The transport holds as much unsent as it may, or no longer. */
   | { readonly type: 'congestion'; readonly at: number; readonly congested: boolean }
+  /** The transport is closing and takes nothing more; what it gave before comes next, and then its end. */
+  | { readonly type: 'unwritable'; readonly at: number }
   /** The transport is closed, or could not be opened. `random` spaces the next attempt. */
   | {
       readonly type: 'lost'

@@ -4,6 +4,7 @@
  * Rules of the room. A draft lives within one call of `step`. The groups are shallow copies, the tables editors; nothing
  * reachable from the state that came in is ever changed. `finish()` gives the new state, after which the draft is gone.
  */
+import { restsOnSession } from './commits.ts'
 import type {
   Config,
   ConnectionState,
@@ -73,9 +74,9 @@ export class Draft {
   /** Whether the running input handed anything to the transport. */
   sent = false
 
-  /** An effect that puts a packet on the wire. */
+  /** An effect that puts a packet on the wire; what waits for a commit, later. */
   send(effect: WireEffect): void {
-    this.sent = true
+    if (this.config.store === 'none' || !restsOnSession(effect)) this.sent = true
     this.effects.push(effect)
   }
 

@@ -179,7 +179,11 @@ function isList(input: Input | readonly Input[]): input is readonly Input[] {
 }
 
 function handle(d: Draft, input: Input): void {
-  if (isOver(d)) return
+  if (isOver(d)) {
+    // What the consumer handles after the end is remembered all the same.
+    if (input.type === 'pulled') route(d, input)
+    return
+  }
   route(d, input)
   if (isOver(d)) return
   endWhenDone(d, input.at)
@@ -208,8 +212,14 @@ function route(d: Draft, input: Input): void {
     case 'written':
       keepAliveWritten(d.keepAlive, at, input.ping, input.more)
       return confirmed(d, input.publishes)
+    case 'released':
+      d.sent = true
+      return
     case 'congestion':
       d.flow.congested = input.congested
+      return
+    case 'unwritable':
+      d.connection.opened = false
       return
     case 'lost':
       return lost(d, input)

@@ -61,7 +61,7 @@ export function keepAliveWritten(
   if (at - s.standsSince >= BACKED_UP_MS) s.movedAt = at
   s.standsSince = at
   s.writing = more
-  if (ping && s.pinging) s.pingTakenAt = at
+  if (ping && s.pinging && s.pingTakenAt < 0) s.pingTakenAt = at
 }
 
 /** Any byte is a sign of life. */
@@ -71,7 +71,9 @@ export function keepAliveReceived(s: Mutable<KeepAliveState>, at: number): void 
   s.pingTakenAt = -1
 }
 
+/** Another PINGREQ while one waits for its answer gives the connection no more time. */
 export function keepAlivePinged(s: Mutable<KeepAliveState>, at: number): void {
+  if (s.pinging) return
   s.pinging = true
   s.pingedAt = at
   s.pingTakenAt = -1
@@ -83,7 +85,8 @@ export function keepAliveReading(s: Mutable<KeepAliveState>, at: number, paused:
     s.receivedAt = at
     s.movedAt = at
     s.standsSince = at
-    if (s.pingTakenAt >= 0) s.pingTakenAt = at
+    s.pinging = false
+    s.pingTakenAt = -1
   }
   s.readingPaused = paused
 }

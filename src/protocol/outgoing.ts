@@ -130,7 +130,8 @@ function hold(d: Draft, request: WaitingRequest): void {
 
 /** Sends what was sent on an earlier connection, then what waits, as far as window and throttle allow. */
 export function flush(d: Draft, at: number): void {
-  if (d.connection.kind !== 'connected' || d.connection.birthsPending) return
+  const { kind, opened, birthsPending } = d.connection
+  if (kind !== 'connected' || !opened || birthsPending) return
   endCaution(d)
   while (isResending(d)) {
     const messageId = d.outgoing.resend[d.outgoing.resendAt]!
@@ -184,8 +185,11 @@ export function transmissionDueAt(flow: {
 /** Once all that were in flight when a suspicious close came are settled, the window opens again. */
 function endCaution(d: Draft): void {
   if (!isCautious(d) || isResending(d) || d.outgoing.inFlight + d.outgoing.subscribing > 0) return
-  const next = d.session.waiting[d.session.waitingAt]
-  if (next === undefined || next.order >= d.session.cautiousBelow) d.session.cautiousBelow = 0
+  // Births stand before them, and are younger.
+  const { waiting, waitingAt, cautiousBelow } = d.session
+  if (!waiting.some(({ order }, i) => i >= waitingAt && order < cautiousBelow)) {
+    d.session.cautiousBelow = 0
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------- sending

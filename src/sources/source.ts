@@ -12,6 +12,8 @@ export type Requests =
   | AsyncIterable<Request | readonly Request[]>
 
 interface Listener {
+  /** Items that wait until they are taken; gives back those that shall. */
+  came(batch: readonly unknown[]): readonly unknown[]
   /** Something can be taken now, or never again. */
   ready(): void
 }
@@ -104,19 +106,20 @@ export class Source {
       return AGAIN
     }
     if (!Array.isArray(step.value)) return step.value
-    this.#batch = step.value
-    this.#batchAt = 0
+    this.#keep(step.value)
     return AGAIN
   }
 
   #arrived(step: Step): void {
     this.#asking = false
     const item = this.#accept(step)
-    if (item !== AGAIN) {
-      this.#batch = [item]
-      this.#batchAt = 0
-    }
+    if (item !== AGAIN) this.#keep([item])
     this.#listener?.ready()
+  }
+
+  #keep(batch: readonly unknown[]): void {
+    this.#batch = this.#listener?.came(batch) ?? batch
+    this.#batchAt = 0
   }
 
   #threw(thrown: unknown): void {

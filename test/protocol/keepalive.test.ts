@@ -234,9 +234,9 @@ describe('[K2] when a connection is dead', () => {
     }
     expect(driver.kind).toBe('connected')
     driver.feed({ type: 'resume' })
-    driver.advance(K / 2 - 1)
+    driver.advance(1.5 * K - 1)
     expect(driver.kind).toBe('connected')
-    driver.advance(K)
+    driver.advance(1)
     expect(driver.kind).toBe('disconnected')
   })
 
@@ -321,9 +321,18 @@ test('the transitions of the state, one by one', () => {
   expect(s).toMatchObject({ pingTakenAt: -1, writing: true })
   keepAliveWritten(s, T + 4, true, false)
   expect(s).toMatchObject({ pingTakenAt: T + 4, writing: false })
+  // Another PINGREQ gives no more time.
+  keepAlivePinged(s, T + 5)
+  keepAliveWritten(s, T + 5, true, false)
+  expect(s).toMatchObject({ pingedAt: T + 2, pingTakenAt: T + 4 })
   keepAliveReading(s, T + 5, true)
   keepAliveReading(s, T + 9, false)
-  expect(s).toMatchObject({ readingPaused: false, receivedAt: T + 9, pingTakenAt: T + 9 })
+  expect(s).toMatchObject({
+    readingPaused: false,
+    receivedAt: T + 9,
+    pinging: false,
+    pingTakenAt: -1,
+  })
   keepAliveReceived(s, T + 10)
   expect(s).toMatchObject({ receivedAt: T + 10, pinging: false, pingTakenAt: -1 })
 })

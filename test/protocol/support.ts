@@ -54,6 +54,7 @@ export function configOf(over: Partial<Config> = {}): Config {
     versionMayFall: false,
     clientId: 'c',
     cleanStart: false,
+    store: 'none',
     resumes: true,
     adopt: false,
     sessionExpiryInterval: 86_400,
