@@ -1,4 +1,6 @@
-/** `npm run soak -- [--minutes 60] [--seed 1] [--every 4]`: faults on real sockets, one every few seconds; mosquitto is needed. */
+/** `npm run soak -- [--minutes 60] [--seed 1] [--every 4] [--record folder]`: faults on real sockets, one every few seconds; mosquitto is needed. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { soak } from './soak.ts'
 
@@ -8,8 +10,11 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     /** Seconds of good road between two faults, on average. */
     every: { type: 'string', default: '4' },
+    /** Where recordings of the loops go when a promise was broken: `it-mqtt replay` reads them. */
+    record: { type: 'string' },
   },
 })
+const { record } = values
 const seed = Number(values.seed)
 console.log(`${values.minutes} minutes, seed ${seed}`)
 const { problems, ...figures } = await soak({
@@ -18,6 +23,9 @@ const { problems, ...figures } = await soak({
   faultEveryMs: Number(values.every) * 1000,
   pace: { everyMs: 10, batch: 3 },
   say: console.log,
+  ...(record === undefined
+    ? {}
+    : { record: (name: string, text: string) => writeFileSync(join(record, name), text) }),
 })
 console.log(JSON.stringify(figures, null, 1))
 const [early, late] = figures.heap

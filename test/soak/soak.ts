@@ -38,6 +38,8 @@ export interface Plan {
   readonly faultEveryMs: number
   readonly pace: Pace
   readonly say: (line: string) => void
+  /** What the loops recorded, where a promise was broken. */
+  readonly record?: (name: string, recording: string) => void
 }
 
 export interface Figures {
@@ -63,7 +65,7 @@ export async function soak(plan: Plan): Promise<Figures> {
   const handlesBefore = handles()
   const traffics = ([5, 4] as const).map((version, i) => {
     const urls = [roads[2 * i]!.url, roads[2 * i + 1]!.url] as const
-    return new Traffic(`v${version}`, version, urls, plan.pace, random)
+    return new Traffic(`v${version}`, version, urls, plan.pace, random, plan.record !== undefined)
   })
   const stopping = new AbortController()
   const faults = Object.fromEntries(NAMES.map((name) => [name, 0])) as Record<Fault, number>
@@ -113,6 +115,12 @@ export async function soak(plan: Plan): Promise<Figures> {
     said = minute
     const arrived = traffics.map(({ counts }) => counts.arrived.join(' + '))
     plan.say(`${minute} min: arrived ${arrived.join(' and ')}, heap ${samples.at(-1)!.heap} MB`)
+  }
+  if (broken()) {
+    for (const { loops, name } of traffics) {
+      plan.record?.(`${name}-sender`, loops[0].recording() ?? '')
+      plan.record?.(`${name}-receiver`, loops[1].recording() ?? '')
+    }
   }
   stopping.abort()
   await Promise.all(spoilt)

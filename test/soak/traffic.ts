@@ -16,6 +16,8 @@ import {
 
 /** Head of a payload: number and length; every other byte is the number's last one. */
 const HEAD_BYTES = 8
+/** Inputs of the reducers that a recording keeps. */
+const RECORDED = 20_000
 const LEVELS = [0, 1, 2] as const
 
 export interface Pace {
@@ -49,7 +51,7 @@ export class Traffic {
   /** What broke a promise, the first few. */
   readonly problems: string[] = []
   readonly loops: readonly [sender: Eventloop, receiver: Eventloop]
-  readonly #name: string
+  readonly name: string
   readonly #random: () => number
   readonly #pace: Pace
   readonly #last: PerQoS = [0, 0, 0]
@@ -61,8 +63,9 @@ export class Traffic {
     urls: readonly [sender: string, receiver: string],
     pace: Pace,
     random: () => number,
+    record: boolean,
   ) {
-    this.#name = name
+    this.name = name
     this.#random = random
     this.#pace = pace
     const common = {
@@ -72,6 +75,7 @@ export class Traffic {
       keepAlive: 3,
       connectTimeout: 3000,
       reconnect: { when: 'always', minMs: 10, maxMs: 500, stableMs: 1000 },
+      ...(record ? { recorder: { inputs: RECORDED, bytes: true } } : {}),
     } as const
     const sender = eventloop(
       {
@@ -119,7 +123,7 @@ export class Traffic {
       const batch: Request[] = []
       for (let i = 0; i < this.#pace.batch; i++) batch.push(this.#publish())
       if (this.#random() < 0.005) {
-        const filter = `${this.#name}-other/#`
+        const filter = `${this.name}-other/#`
         batch.push(subscribed ? unsubscribe(filter) : subscribe(filter, { qos: 1 }))
         subscribed = !subscribed
       }
@@ -138,7 +142,7 @@ export class Traffic {
     payload.writeUInt32BE(number, 0)
     payload.writeUInt32BE(payload.length, 4)
     this.counts.bytes += payload.length
-    return publish(`${this.#name}/${qos}`, payload, { qos })
+    return publish(`${this.name}/${qos}`, payload, { qos })
   }
 
   #settled(request: Request, outcome: Outcome): void {
@@ -192,6 +196,6 @@ export class Traffic {
   }
 
   #problem(what: string): void {
-    if (this.problems.length < 20) this.problems.push(`${this.#name}: ${what}`)
+    if (this.problems.length < 20) this.problems.push(`${this.name}: ${what}`)
   }
 }

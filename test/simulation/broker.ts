@@ -1,0 +1,363 @@
+/**
+ * A broker that keeps the truth: what was delivered to it and how often, what it owes its client, what was acknowledged. One
+ * client, one session. It follows the standard; what it may do within it is its mood.
+ */
+import mqtt, { type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
+import type { VirtualClock } from '../support/clock.ts'
+import type { BrokerEnd, Connection } from './network.ts'
+import { GOOD_MOOD, type Mood } from './scenario.ts'
+
+/** A message for the client. */
+export interface Offered {
+  readonly number: number
+  readonly qos: 0 | 1 | 2
+  readonly bytes: number
+}
+
+interface Outbound {
+  readonly offered: Offered
+  readonly messageId: number
+  stage: 'publish' | 'pubrel'
+  /** Sent on this connection; sent at all. */
+  current: boolean
+  ever: boolean
+}
+
+export interface Delivery {
+  readonly number: number
+  readonly qos: number
+  /** Of the broker's session: one that forgot cannot know a repeat. */
+  readonly sessionNumber: number
+  /** Of the client's: one that forgot cannot know what it sent. */
+  readonly memory: number
+}
+
+const CLOSE_CODES = { poison: 0x95, restart: 0x8b } as const
+
+export class Broker {
+  mood: Mood = GOOD_MOOD
+  readonly deliveries: Delivery[] = []
+  /** Numbers of offered messages whose PUBACK or PUBREC came. */
+  readonly acknowledged = new Set<number>()
+  /** Offered messages that a lost session took with it. */
+  readonly forgotten = new Set<number>()
+  readonly problems: string[] = []
+  /** Requests by number that kill a connection. */
+  readonly poison = new Set<number>()
+  /** Requests by number that were refused: their turn passed. */
+  readonly refused = new Set<number>()
+  /** Connections closed in order by us: in MQTT 3.1.1 each may speak against a message (D6). */
+  orderlyCloses = 0
+  sessionNumber = 0
+  memory = 0
+  readonly #clock: VirtualClock
+  readonly #random: () => number
+  #session = false
+  #filters = new Map<string, number>()
+  #received = new Map<number, number>()
+  #outbound: Outbound[] = []
+  #nextId = 1
+  #peer: Peer | null = null
+
+  constructor(clock: VirtualClock, random: () => number) {
+    this.#clock = clock
+    this.#random = random
+  }
+
+  readonly accept = (connection: Connection): BrokerEnd => {
+    const peer = new Peer(this, connection)
+    return peer
+  }
+
+  get clock(): VirtualClock {
+    return this.#clock
+  }
+
+  random(): number {
+    return this.#random()
+  }
+
+  /** Whether the client would get a message offered now. */
+  get subscribed(): boolean {
+    return this.#session && this.#filters.has('down/#')
+  }
+
+  /** Nothing is owed to the client. */
+  get quits(): boolean {
+    return this.#outbound.length === 0
+  }
+
+  get received(): Map<number, number> {
+    return this.#received
+  }
+
+  get outbound(): Outbound[] {
+    return this.#outbound
+  }
+
+  restart(keep: boolean): void {
+    const peer = this.#peer
+    if (peer !== null) {
+      if (peer.version === 5 && this.#random() < 0.5) {
+        peer.send({ cmd: 'disconnect', reasonCode: CLOSE_CODES.restart })
+      }
+      peer.end()
+    }
+    if (!keep) this.forget()
+  }
+
+  forget(): void {
+    this.#session = false
+    this.sessionNumber++
+    for (const { offered } of this.#outbound) this.forgotten.add(offered.number)
+    this.#filters.clear()
+    this.#received.clear()
+    this.#outbound = []
+  }
+
+  /** Kept until it is acknowledged, if anybody is subscribed. */
+  offer(offered: Offered): boolean {
+    if (!this.subscribed) return false
+    if (offered.qos === 0) {
+      this.#peer?.publish(offered, 0, false)
+      return this.#peer !== null
+    }
+    const messageId = this.#nextId
+    this.#nextId = (this.#nextId % 65_535) + 1
+    this.#outbound.push({ offered, messageId, stage: 'publish', current: false, ever: false })
+    this.#peer?.push()
+    return true
+  }
+
+  connected(peer: Peer, connect: IConnectPacket): boolean {
+    if (this.#peer !== null && this.#peer !== peer) this.#peer.end()
+    this.#peer = peer
+    if (connect.clean) this.forget()
+    const present = this.#session
+    this.#session = true
+    for (const message of this.#outbound) message.current = false
+    return present
+  }
+
+  gone(peer: Peer): void {
+    if (this.#peer !== peer) return
+    this.#peer = null
+    if (peer.ephemeral) this.forget()
+  }
+
+  subscribe(filter: string, qos: number): void {
+    this.#filters.set(filter, qos)
+  }
+
+  unsubscribe(filter: string): boolean {
+    return this.#filters.delete(filter)
+  }
+
+  acknowledge(messageId: number, stage: Outbound['stage'], done: boolean): boolean {
+    const message = this.#outbound.find((one) => one.messageId === messageId)
+    if (message?.stage !== stage) return message?.stage === 'pubrel' && stage === 'publish'
+    if (stage === 'publish') this.acknowledged.add(message.offered.number)
+    if (done) this.#outbound.splice(this.#outbound.indexOf(message), 1)
+    else message.stage = 'pubrel'
+    return true
+  }
+}
+
+/** One connection, as the broker sees it. */
+export class Peer implements BrokerEnd {
+  version: 4 | 5 = 4
+  /** The session ends with this connection. */
+  ephemeral = false
+  readonly #broker: Broker
+  readonly #connection: Connection
+  readonly #parser = mqtt.parser()
+  #connected = false
+  #over = false
+  #receiveMaximum = 65_535
+  #aliasMaximum = 0
+  readonly #aliases = new Map<string, number>()
+
+  constructor(broker: Broker, connection: Connection) {
+    this.#broker = broker
+    this.#connection = connection
+    this.#parser.on('packet', (packet) => this.#received(packet))
+    this.#parser.on('error', (error) => broker.problems.push(`cannot be read: ${error.message}`))
+  }
+
+  received(bytes: Buffer): void {
+    if (!this.#over) this.#parser.parse(bytes)
+  }
+
+  ended(): void {
+    this.#over = true
+    this.#broker.gone(this)
+  }
+
+  end(): void {
+    this.ended()
+    this.#broker.orderlyCloses++
+    this.#connection.end('fin')
+  }
+
+  send(packet: Packet): void {
+    if (this.#over) return
+    this.#connection.send(mqtt.generate(packet, { protocolVersion: this.version }))
+  }
+
+  /** Answers now, later, twice or never, as the mood is. */
+  #answer(packet: Packet): void {
+    const { mood } = this.#broker
+    if (this.#broker.random() < mood.loseAnswer) return
+    const times = this.#broker.random() < mood.doubleAnswer ? 2 : 1
+    for (let i = 0; i < times; i++) {
+      const delay = this.#broker.random() * mood.answerDelayMs
+      if (delay < 1) this.send(packet)
+      else this.#broker.clock.setTimer(() => this.send(packet), delay)
+    }
+  }
+
+  #received(packet: Packet): void {
+    if (this.#over) return
+    const messageId = packet.messageId ?? 0
+    switch (packet.cmd) {
+      case 'connect':
+        return this.#connect(packet)
+      case 'publish':
+        return this.#published(packet, messageId)
+      case 'pubrel':
+        this.#broker.received.delete(messageId)
+        return this.#answer({ cmd: 'pubcomp', messageId, reasonCode: 0 })
+      case 'puback':
+        this.#broker.acknowledge(messageId, 'publish', true)
+        return this.push()
+      case 'pubrec':
+        this.#broker.acknowledge(messageId, 'publish', false)
+        return this.send({ cmd: 'pubrel', messageId, reasonCode: 0 })
+      case 'pubcomp':
+        this.#broker.acknowledge(messageId, 'pubrel', true)
+        return this.push()
+      case 'subscribe': {
+        for (const { topic, qos } of packet.subscriptions) this.#broker.subscribe(topic, qos)
+        const granted = packet.subscriptions.map(({ qos }) => qos)
+        return this.#answer({ cmd: 'suback', messageId, granted })
+      }
+      case 'unsubscribe': {
+        const granted = packet.unsubscriptions.map((filter) =>
+          this.#broker.unsubscribe(filter) ? 0 : 0x11,
+        )
+        return this.#answer({ cmd: 'unsuback', messageId, granted })
+      }
+      case 'pingreq':
+        if (this.#broker.mood.pings) this.send({ cmd: 'pingresp' })
+        return
+      case 'disconnect':
+        this.ephemeral ||= packet.properties?.sessionExpiryInterval === 0
+        return this.end()
+      default:
+        this.#broker.problems.push(`a client sent ${packet.cmd}`)
+    }
+  }
+
+  #connect(connect: IConnectPacket): void {
+    const broker = this.#broker
+    const { mood } = broker
+    this.version = connect.protocolVersion === 5 ? 5 : 4
+    this.ephemeral = this.version === 4 && connect.clean === true
+    if (this.#connected) broker.problems.push('a second CONNECT')
+    this.#connected = true
+    if (mood.connack === 'silent') return
+    if (mood.connack === 'busy') {
+      this.send({ cmd: 'connack', sessionPresent: false, reasonCode: 0x89, returnCode: 3 })
+      return this.end()
+    }
+    this.#receiveMaximum = connect.properties?.receiveMaximum ?? 65_535
+    this.#aliasMaximum = connect.properties?.topicAliasMaximum ?? 0
+    const sessionPresent = broker.connected(this, connect)
+    const { receiveMaximum, maximumPacketSize, maximumQoS, serverKeepAlive } = mood
+    const properties = {
+      ...(receiveMaximum > 0 ? { receiveMaximum } : {}),
+      ...(maximumPacketSize > 0 ? { maximumPacketSize } : {}),
+      ...(maximumQoS < 2 ? { maximumQoS } : {}),
+      ...(serverKeepAlive === null ? {} : { serverKeepAlive }),
+    }
+    const limits = this.version === 5 ? { properties } : {}
+    this.send({ cmd: 'connack', sessionPresent, reasonCode: 0, returnCode: 0, ...limits })
+    if (mood.closeAfterConnackMs !== null) {
+      broker.clock.setTimer(() => {
+        if (this.#over) return
+        this.end()
+      }, mood.closeAfterConnackMs)
+    }
+    this.push()
+  }
+
+  #published(packet: IPublishPacket, messageId: number): void {
+    const broker = this.#broker
+    const number = numberOf(packet)
+    const { qos } = packet
+    if (broker.poison.has(number)) {
+      if (this.version === 5) this.send({ cmd: 'disconnect', reasonCode: CLOSE_CODES.poison })
+      return this.end()
+    }
+    const { sessionNumber, memory } = broker
+    if (qos === 2 && broker.received.has(messageId)) {
+      if (broker.received.get(messageId) !== number) {
+        broker.problems.push(`identifier ${messageId} names ${number} while it is open`)
+      }
+      return this.#answer({ cmd: 'pubrec', messageId, reasonCode: 0 })
+    }
+    const refused = qos > 0 && this.version === 5 && broker.random() < broker.mood.refuse
+    if (refused) broker.refused.add(number)
+    else broker.deliveries.push({ number, qos, sessionNumber, memory })
+    if (qos === 0) return
+    if (qos === 2 && !refused) broker.received.set(messageId, number)
+    const reasonCode = refused ? 0x97 : 0
+    this.#answer({ cmd: qos === 1 ? 'puback' : 'pubrec', messageId, reasonCode })
+  }
+
+  /** Sends what is owed, within the client's Receive Maximum. */
+  push(): void {
+    let open = this.#broker.outbound.filter(({ current }) => current).length
+    for (const message of this.#broker.outbound) {
+      if (message.current) continue
+      if (message.stage === 'pubrel') {
+        message.current = true
+        this.send({ cmd: 'pubrel', messageId: message.messageId, reasonCode: 0 })
+        continue
+      }
+      if (open >= this.#receiveMaximum) return
+      open++
+      message.current = true
+      this.publish(message.offered, message.messageId, message.ever)
+      message.ever = true
+    }
+  }
+
+  publish({ number, qos, bytes }: Offered, messageId: number, dup: boolean): void {
+    const name = `down/${qos}`
+    let topic = name
+    let properties = {}
+    if (this.version === 5 && this.#broker.mood.aliases && this.#aliasMaximum > 0) {
+      const known = this.#aliases.get(name)
+      if (known !== undefined) topic = ''
+      const topicAlias = known ?? this.#aliases.size + 1
+      if (topicAlias <= this.#aliasMaximum) {
+        this.#aliases.set(name, topicAlias)
+        properties = { properties: { topicAlias } }
+      }
+    }
+    const payload = payloadOf(number, bytes)
+    const id = qos > 0 ? { messageId } : {}
+    this.send({ cmd: 'publish', topic, payload, qos, dup, retain: false, ...id, ...properties })
+  }
+}
+
+/** The number of a message is the head of its payload; the rest fills. */
+export function payloadOf(number: number, bytes: number): Buffer {
+  const text = `${number};`
+  return Buffer.from(text.padEnd(Math.max(text.length, bytes), '.'))
+}
+
+export function numberOf({ payload }: { readonly payload: string | Buffer }): number {
+  return Number.parseInt(payload.toString(), 10)
+}

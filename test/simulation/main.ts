@@ -1,0 +1,51 @@
+/**
+ * `npm run simulate -- [--seeds 2000] [--from 1]`, or one scenario again: `--seed n [--only 3,7] [--trace]`. Ends with 1 at the first
+ * failure, which is told with its events shrunk.
+ */
+import { parseArgs } from 'node:util'
+import * as engine from '../../src/index.ts'
+import { examine, partOf, shrink, tell } from './shrink.ts'
+import { simulate } from './world.ts'
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '2000' },
+    from: { type: 'string', default: '1' },
+    seed: { type: 'string' },
+    only: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+  },
+})
+
+async function one(seed: number): Promise<boolean> {
+  const named = values.only === 'none' ? [] : values.only?.split(',').map(Number)
+  const scenario = partOf(seed, named ?? null)
+  const problems = await simulate(scenario, engine, values.trace ? console.log : null)
+  const only = named ?? scenario.events.map((_, index) => index)
+  if (problems.length === 0) console.log(`seed ${seed}: every promise was kept`)
+  else console.error(tell({ seed, only, scenario, problems }))
+  return problems.length === 0
+}
+
+async function many(from: number, seeds: number): Promise<boolean> {
+  const startedAt = performance.now()
+  for (let seed = from; seed < from + seeds; seed++) {
+    const failure = await examine(seed, engine)
+    if (failure === null) continue
+    console.error(tell(await shrink(failure, engine)))
+    return false
+  }
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(0)
+  console.log(`${seeds} seeds from ${from} in ${seconds} s: every promise was kept`)
+  return true
+}
+
+process.on('unhandledRejection', (error) => {
+  console.error('nobody heard of', error)
+  process.exit(1)
+})
+const kept =
+  values.seed === undefined
+    ? await many(Number(values.from), Number(values.seeds))
+    : await one(Number(values.seed))
+process.exit(kept ? 0 : 1)

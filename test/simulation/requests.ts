@@ -1,0 +1,121 @@
+/**
+ * The request stream of a scenario: numbered requests, each with its number as key, so that whoever lost them gives them again
+ * (D7). It comes in batches or not, stalls, throws, and knows who closed it.
+ */
+import type { Outcome, Request } from '../../src/index.ts'
+
+export interface Item {
+  readonly number: number
+  readonly request: Request
+  outcome: Outcome | null
+  readonly cancel: AbortController | null
+}
+
+type Result = IteratorResult<Request | Request[], undefined>
+
+/** All requests there are, over all lives of the client. */
+export class Backlog {
+  readonly items: Item[] = []
+  stalled = false
+  #wake: (() => void)[] = []
+
+  add(item: Item): void {
+    this.items.push(item)
+    this.wake()
+  }
+
+  stall(on: boolean): void {
+    this.stalled = on
+    if (!on) this.wake()
+  }
+
+  wake(): void {
+    const waiting = this.#wake
+    this.#wake = []
+    for (const wake of waiting) wake()
+  }
+
+  changed(): Promise<void> {
+    return new Promise((resolve) => this.#wake.push(resolve))
+  }
+
+  get unsettled(): number {
+    return this.items.filter(isOwed).length
+  }
+}
+
+/** Controls have no outcome that is told. */
+export function isOwed({ outcome, request }: Item): boolean {
+  return outcome === null && SENT.has(request.cmd)
+}
+
+const SENT: ReadonlySet<string> = new Set(['publish', 'subscribe', 'unsubscribe'])
+
+export class SimulatedRequests implements AsyncIterable<Request | Request[]> {
+  /** How often `return()` was called; and whether anything was asked for afterwards. */
+  returned = 0
+  askedLate = false
+  iterated = false
+  /** It threw: nobody has to close it. */
+  failed = false
+  #failure: Error | null = null
+  readonly #backlog: Backlog
+  readonly #batch: number
+  readonly #told: (request: Request, outcome: Outcome) => void
+  #at = 0
+
+  constructor(backlog: Backlog, batch: number, told: (request: Request, outcome: Outcome) => void) {
+    this.#backlog = backlog
+    this.#batch = batch
+    this.#told = told
+  }
+
+  settled(request: Request, outcome: Outcome): void {
+    this.#told(request, outcome)
+  }
+
+  /** The next thing that the reader gets is this. */
+  fail(error: Error): void {
+    this.#failure = error
+    this.#backlog.wake()
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Request | Request[], undefined> {
+    this.iterated = true
+    const iterator = {
+      next: () => this.#next(),
+      return: async (): Promise<Result> => {
+        this.returned++
+        this.#backlog.wake()
+        return { done: true, value: undefined }
+      },
+    }
+    return iterator
+  }
+
+  async #next(): Promise<Result> {
+    if (this.returned > 0) this.askedLate = true
+    for (;;) {
+      const failure = this.#failure
+      if (failure !== null) {
+        this.#failure = null
+        this.failed = true
+        throw failure
+      }
+      if (this.returned > 0) return { done: true, value: undefined }
+      const ready = this.#backlog.stalled ? [] : this.#take()
+      if (ready.length === 0) await this.#backlog.changed()
+      else return { done: false, value: this.#batch === 1 ? ready[0]! : ready }
+    }
+  }
+
+  #take(): Request[] {
+    const { items } = this.#backlog
+    const taken: Request[] = []
+    while (this.#at < items.length && taken.length < this.#batch) {
+      const { request, outcome } = items[this.#at++]!
+      if (outcome === null) taken.push(request)
+    }
+    return taken
+  }
+}
