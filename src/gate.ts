@@ -14,6 +14,8 @@ export interface GateListener {
   session(): Session
   /** These rest on what is safe now. `link`: the connection for which they were meant. */
   release(effects: readonly Effect[], link: Link | null): void
+  /** The loop has ended; only outcomes are told. */
+  settleLate(effects: readonly Effect[]): void
   fail(error: unknown): void
 }
 
@@ -56,12 +58,25 @@ export class Gate {
     return effects.filter((effect) => !restsOnSession(effect))
   }
 
-  /** Once what is under way is over; nothing more is asked. */
+  /** The loop has ended: what it knows is kept once more, whatever ended it, and the outcomes that rest on that are told. */
   async close(): Promise<void> {
+    const keeps = this.#loaded && !this.#broken
     this.#broken = true
+    const waiting = this.#waiting
     this.#waiting = []
     await this.#asking?.catch(() => {})
+    if (keeps) await this.#keepLast(waiting.flatMap(({ effects }) => effects))
     await this.#store.close()
+  }
+
+  async #keepLast(effects: readonly Effect[]): Promise<void> {
+    try {
+      await this.#ask(() => this.#store.commit(this.#listener.session()))
+    } catch {
+      // The loop ended with its own error already, and what is not safe is told by nobody.
+      return
+    }
+    this.#listener.settleLate(effects)
   }
 
   #commit(): void {

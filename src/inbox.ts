@@ -36,8 +36,8 @@ export class Inbox {
   #oldest: Waiter | null = null
   #newest: Waiter | null = null
   #withheld: YieldEffect[] | null = null
-  /** What became of those that were withheld last. */
-  #dropsLate = false
+  /** Messages before this sequence were dropped in favour of their redelivery. */
+  #droppedBefore = 0
   /** Messages at QoS > 0 that the consumer holds since its last `next()`. */
   #inHand: YieldEffect[] | null = null
   /** By packet, where acknowledgements are the user's to give. */
@@ -158,10 +158,10 @@ export class Inbox {
     this.bytes += entry.bytes
   }
 
-  unwithhold(drop: boolean): void {
+  unwithhold(drop: boolean, before: number): void {
     const withheld = this.#withheld ?? []
     this.#withheld = null
-    this.#dropsLate = drop
+    if (drop) this.#droppedBefore = before
     for (const entry of withheld) {
       if (!drop) this.offer(entry)
       else this.drop(entry)
@@ -174,8 +174,8 @@ export class Inbox {
 
   /** A message of a connection that is over by now. */
   offerLate(entry: YieldEffect): void {
-    if (this.#withheld !== null) this.#withheld.push(entry)
-    else if (this.#dropsLate) this.drop(entry)
+    if (entry.sequence < this.#droppedBefore) this.drop(entry)
+    else if (this.#withheld !== null) this.#withheld.push(entry)
     else this.offer(entry)
   }
 

@@ -227,10 +227,11 @@ export class Ledger {
   handOver(handle: number): Slot | undefined {
     const slot = this.#held.remove(handle)
     if (slot === undefined) return undefined
-    // Its handle may be another's soon: too late to cancel it.
-    slot.unlisten?.()
-    if (slot.kind !== 'group' && slot.request.key !== undefined) {
-      this.#holdKey(slot.request.key, NO_HANDLE)
+    if (slot.kind !== 'group') {
+      // Its handle may be another's soon: too late to cancel it.
+      slot.unlisten?.()
+      slot.unlisten = null
+      if (slot.request.key !== undefined) this.#holdKey(slot.request.key, NO_HANDLE)
     }
     if (this.#unconfirmed === NO_SLOTS) this.#unconfirmed = []
     this.#unconfirmed.push(slot)
@@ -428,7 +429,7 @@ export class Ledger {
   }
 
   #restoreOne(
-    { request, expiresAt }: HeldRecord,
+    { request, expiresAt, settled }: HeldRecord,
     { protocolVersion }: SessionRecord,
     source: Source | null,
     at: number,
@@ -438,6 +439,8 @@ export class Ledger {
     // Its own source, in this life: the one that knows what its key means.
     const owner = request.key === undefined ? null : (source?.settling ?? null)
     const facts = this.#enter(prepared, owner, { now: () => at })
+    // Its outcome was given: only the identifier is taken.
+    if (settled && request.key !== undefined) this.#keys?.delete(request.key)
     if (facts.kind !== 'publish' || expiresAt === 0) return facts
     return { ...facts, expiresAt: Math.max(1, expiresAt - wallOffsetMs) }
   }

@@ -638,8 +638,7 @@ export class Loop {
         // A message whose connection is over is treated as those that were here when it ended.
         const over = gone || this.#inbox.withholds
         if (effect.type === 'yield' && this.#left) this.#inbox.drop(effect)
-        else if (effect.type === 'yield' && effect.sequence > 0 && over)
-          this.#inbox.offerLate(effect)
+        else if (effect.type === 'yield' && effect.sequence > 0 && over) this.#yield(effect, true)
         else if (!isSent(effect) || !(gone || link.closing)) this.#performOne(effect)
       }
     } finally {
@@ -716,7 +715,7 @@ export class Loop {
       case 'withhold':
         return this.#inbox.withhold()
       case 'unwithhold':
-        return this.#inbox.unwithhold(effect.drop)
+        return this.#inbox.unwithhold(effect.drop, effect.before)
       case 'births':
         return this.#births(effect.packet as IConnackPacket)
       case 'pong':
@@ -746,7 +745,7 @@ export class Loop {
     for (const ping of answered) ping.settle(null)
   }
 
-  #yield(effect: YieldEffect): void {
+  #yield(effect: YieldEffect, late = false): void {
     const packet = effect.packet as Incoming
     if (effect.handle > 0) {
       const { request } = this.#ledger.get(effect.handle)!
@@ -759,7 +758,8 @@ export class Loop {
       const renewal = this.#renewals?.get(packet.messageId ?? 0)
       if (renewal !== undefined) packet.request = renewal
     }
-    this.#inbox.offer(effect)
+    if (late) this.#inbox.offerLate(effect)
+    else this.#inbox.offer(effect)
   }
 
   #births(connack: IConnackPacket): void {
@@ -1018,6 +1018,12 @@ export class Loop {
 
     foresee(effects: readonly Effect[]): void {
       this.#loop.#ledger.foresee(effects)
+    }
+
+    settleLate(effects: readonly Effect[]): void {
+      const ledger = this.#loop.#ledger
+      for (const effect of effects) if (effect.type === 'settle') ledger.settle(effect)
+      ledger.tell()
     }
 
     release(effects: readonly Effect[], link: Link | null): void {

@@ -572,8 +572,8 @@ export type Effect =
   | YieldEffect
   /** Messages at QoS > 0 that the consumer has not taken wait for the CONNACK (R6)… */
   | { readonly type: 'withhold' }
-  /** …which drops them in favour of the redelivery, or lets them go. */
-  | { readonly type: 'unwithhold'; readonly drop: boolean }
+  /** …which drops them in favour of the redelivery, or lets them go. `before`: the first sequence of this connection. */
+  | { readonly type: 'unwithhold'; readonly drop: boolean; readonly before: number }
   | SettleEffect
   /** The oldest `count` QoS 0 publishes handed over: the kernel took them, or the connection broke first. */
   | { readonly type: 'confirm'; readonly count: number; readonly failure: Failure | null }

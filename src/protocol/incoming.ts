@@ -281,7 +281,7 @@ export function incomingConnected(d: Draft, sessionPresent: boolean): void {
     d.received.clear()
     d.incoming.inHand = 0
   }
-  d.effects.push({ type: 'unwithhold', drop: sessionPresent })
+  d.effects.push({ type: 'unwithhold', drop: sessionPresent, before: d.incoming.epochFrom })
 }
 
 function resolveAlias(

@@ -259,7 +259,9 @@ describe('[R6] a drop before the consumer took it', () => {
       driver.receive(messageOf(1, 1), messageOf(2, 2))
       expect(types(driver.lose())).toContain('withhold')
       const effects = driver.connect(connackOf(present))
-      expect(only(effects, 'unwithhold')).toEqual([{ type: 'unwithhold', drop: present }])
+      expect(only(effects, 'unwithhold')).toEqual([
+        { type: 'unwithhold', drop: present, before: 3 },
+      ])
       // Before the CONNACK is yielded, so that what is let go comes first.
       const kinds = types(effects)
       expect(kinds.indexOf('unwithhold')).toBeLessThan(kinds.indexOf('yield'))

@@ -172,6 +172,8 @@ export class Peer implements BrokerEnd {
   readonly #connection: Connection
   readonly #parser = mqtt.parser()
   #connected = false
+  /** What was under way when a client lost its memory is still of the old one. */
+  readonly #memory: number
   #over = false
   #receiveMaximum = 65_535
   #aliasMaximum = 0
@@ -179,6 +181,7 @@ export class Peer implements BrokerEnd {
 
   constructor(broker: Broker, connection: Connection) {
     this.#broker = broker
+    this.#memory = broker.memory
     this.#connection = connection
     this.#parser.on('packet', (packet) => this.#received(packet))
     this.#parser.on('error', (error) => broker.problems.push(`cannot be read: ${error.message}`))
@@ -299,7 +302,7 @@ export class Peer implements BrokerEnd {
       if (this.version === 5) this.send({ cmd: 'disconnect', reasonCode: CLOSE_CODES.poison })
       return this.end()
     }
-    const { sessionNumber, memory } = broker
+    const { sessionNumber } = broker
     if (qos === 2 && broker.received.has(messageId)) {
       if (broker.received.get(messageId) !== number) {
         broker.problems.push(`identifier ${messageId} names ${number} while it is open`)
@@ -308,7 +311,7 @@ export class Peer implements BrokerEnd {
     }
     const refused = qos > 0 && this.version === 5 && broker.random() < broker.mood.refuse
     if (refused) broker.refused.add(number)
-    else broker.deliveries.push({ number, qos, sessionNumber, memory })
+    else broker.deliveries.push({ number, qos, sessionNumber, memory: this.#memory })
     if (qos === 0) return
     if (qos === 2 && !refused) broker.received.set(messageId, number)
     const reasonCode = refused ? 0x97 : 0

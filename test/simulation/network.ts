@@ -21,6 +21,10 @@ export interface Tap {
   wrote(bytes: Buffer): void
   read(bytes: Buffer): void
   resumed(): void
+  /** The kernel took what was written, at once or at last. */
+  moved(): void
+  /** The client closes its side, and hears nothing more. */
+  ended(): void
   closed(how: Ending | 'client'): void
 }
 
@@ -100,7 +104,10 @@ class Pipe {
     this.#queuedBytes -= all.length
     this.#blocked = part.length > 0 && !this.#deliver(part)
     for (const { taken } of parcels) taken?.()
-    if (this.bytesLeft === 0) this.#broken()
+    if (this.bytesLeft === 0) {
+      this.swallows = true
+      this.#broken()
+    }
     this.#arm()
   }
 }
@@ -151,7 +158,10 @@ export class Connection {
       }
 
       override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-        connection.#up.send(chunk, done)
+        connection.#up.send(chunk, () => {
+          tap.moved()
+          done()
+        })
       }
 
       override write(...args: unknown[]): boolean {
@@ -168,6 +178,11 @@ export class Connection {
       override resume(): this {
         tap.resumed()
         return super.resume()
+      }
+
+      override end(...args: unknown[]): this {
+        tap.ended()
+        return (super.end as (...args: unknown[]) => this)(...args)
       }
 
       override _final(done: () => void): void {
@@ -248,7 +263,7 @@ export class Network {
   dialling: Dialling = 'accept'
   /** Instants at which somebody dialled. */
   readonly dials: number[] = []
-  current: Connection | null = null
+  latest: Connection | null = null
   readonly #clock: VirtualClock
   readonly #accept: (connection: Connection) => BrokerEnd
 
@@ -278,7 +293,7 @@ export class Network {
       throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
     }
     const connection = new Connection(this.#clock, () => this.quality, tap)
-    this.current = connection
+    this.latest = connection
     connection.broker = this.#accept(connection)
     return connection.client
   }

@@ -56,6 +56,8 @@ export class SimulatedRequests implements AsyncIterable<Request | Request[]> {
   returned = 0
   askedLate = false
   iterated = false
+  /** Its process was killed: what it hears now is heard by nobody. */
+  orphaned = false
   /** It threw: nobody has to close it. */
   failed = false
   #failure: Error | null = null
@@ -70,8 +72,10 @@ export class SimulatedRequests implements AsyncIterable<Request | Request[]> {
     this.#told = told
   }
 
-  settled(request: Request, outcome: Outcome): void {
-    this.#told(request, outcome)
+  /** Its promise resolves when what was handed out before this was told has arrived. */
+  async settled(request: Request, outcome: Outcome): Promise<void> {
+    if (!this.orphaned) this.#told(request, outcome)
+    await new Promise((resolve) => setImmediate(resolve))
   }
 
   /** The next thing that the reader gets is this. */

@@ -199,7 +199,7 @@ export function scenarioOf(seed: number): Scenario {
     [1, () => ({ do: 'link', quality: quality() })],
     [1, () => ({ do: 'restart', keep: chance(0.6) })],
     [2, () => ({ do: 'mood', mood: mood() })],
-    [1, () => ({ do: 'leave', how: oneOf(...DEPARTURES) })],
+    [2, () => ({ do: 'leave', how: oneOf(...DEPARTURES) })],
     [1, () => ({ do: 'save' })],
     [1, () => ({ do: 'pause', ms: upTo(5000) })],
     [1, () => ({ do: 'resume' })],
@@ -208,7 +208,7 @@ export function scenarioOf(seed: number): Scenario {
     [1, () => ({ do: 'ping' })],
     [1, () => ({ do: 'jump', ms: upTo(100_000) })],
     [1, () => ({ do: 'stall', on: chance(0.5) })],
-    [1, () => ({ do: 'cancel' })],
+    [2, () => ({ do: 'cancel' })],
     [0.3, () => ({ do: 'poison' })],
     [0.3, () => ({ do: 'disk full' })],
   ]

@@ -62,6 +62,7 @@ export class Witness implements Tap {
   readonly #down: mqtt.Parser
   #connects = 0
   #goodbye = false
+  #ended = false
   #births = 0
   #inFlight = new Set<number>()
   #subscriptions = new Map<number, readonly string[]>()
@@ -102,7 +103,12 @@ export class Witness implements Tap {
   }
 
   get live(): boolean {
-    return this.connack !== null && !this.#goodbye && this.closedAt === Number.POSITIVE_INFINITY
+    return (
+      this.connack !== null &&
+      !this.#goodbye &&
+      !this.#ended &&
+      this.closedAt === Number.POSITIVE_INFINITY
+    )
   }
 
   wrote(bytes: Buffer): void {
@@ -117,8 +123,17 @@ export class Witness implements Tap {
     this.#down.parse(bytes)
   }
 
+  /** A write that was backed up is heard when it moves. */
+  moved(): void {
+    this.#lastWriteAt = this.#world.clock.now()
+  }
+
   resumed(): void {
     this.#resumedAt = this.#world.clock.now()
+  }
+
+  ended(): void {
+    this.#ended = true
   }
 
   closed(_how: Ending | 'client'): void {
@@ -145,6 +160,8 @@ export class Witness implements Tap {
     const { keepAliveMs } = this
     const since = Math.max(this.#lastWriteAt, this.connackAt)
     if (!this.live || keepAliveMs === 0 || this.#world.jumpedAt() >= since) return
+    // What is under way is heard.
+    if ((this.client?.writableLength ?? 0) > 0) return
     const silence = now - this.#lastWriteAt
     if (this.#lastWriteAt >= this.connackAt && silence > keepAliveMs + SLACK_MS) {
       this.#problem('K1', `${silence} ms of silence, ${keepAliveMs} allowed`)
@@ -259,8 +276,8 @@ export class Witness implements Tap {
     const memory = this.#world.memory()
     const messageId = packet.messageId ?? 0
     this.#world.trace('←', packet)
-    // After its DISCONNECT a client hears nothing more.
-    if (this.#goodbye) return
+    // Once it says goodbye a client hears nothing more.
+    if (this.#goodbye || this.#ended) return
     switch (packet.cmd) {
       case 'connack': {
         if ((packet.reasonCode ?? 0) > 0 || (packet.returnCode ?? 0) > 0) return
@@ -294,7 +311,9 @@ export class Witness implements Tap {
         return
       }
       case 'suback':
-        if (this.#subscriptions.get(messageId)?.includes('down/#')) memory.subscribed = true
+        if (this.#decodesAll && this.#subscriptions.get(messageId)?.includes('down/#')) {
+          memory.subscribed = true
+        }
         this.#subscriptions.delete(messageId)
         return
       case 'unsuback':

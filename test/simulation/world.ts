@@ -8,7 +8,7 @@ import type { Eventloop, EventloopOptions, Incoming, Outcome, Request } from '..
 import { peek, VirtualClock } from '../support/clock.ts'
 import { randomOf } from '../support/random.ts'
 import { Broker, numberOf, payloadOf } from './broker.ts'
-import { Network } from './network.ts'
+import { type Connection, Network } from './network.ts'
 import { Backlog, isOwed, SimulatedRequests } from './requests.ts'
 import {
   type Departure,
@@ -89,6 +89,7 @@ export class World {
   #session: Engine.Session | null = null
   #saved: string | null = null
   #witness: Witness | null = null
+  #connection: Connection | null = null
   #jumpedAt = Number.NEGATIVE_INFINITY
   #lostAt = Number.NEGATIVE_INFINITY
   #promptly = true
@@ -153,7 +154,7 @@ export class World {
 
   async #happen(what: Happening): Promise<void> {
     const { loop } = this.#life!
-    const connection = this.#network.current
+    const connection = this.#connection
     this.#say(`# ${JSON.stringify(what)}`)
     switch (what.do) {
       case 'requests':
@@ -257,7 +258,9 @@ export class World {
     }
   }
 
+  /** A stream that gives again what has no outcome. */
   #newRequests(): SimulatedRequests {
+    this.#repeats = this.#life !== null
     return new SimulatedRequests(this.#backlog, this.#scenario.setup.batch, (request, outcome) =>
       this.#settled(request, outcome),
     )
@@ -267,7 +270,8 @@ export class World {
     const open = this.#backlog.items.filter(
       ({ outcome, request }) => outcome === null && request.cmd === 'publish',
     )
-    open[Math.floor(this.#random() * open.length)]?.cancel?.abort(new Error('cancelled'))
+    // The latest are most likely under way.
+    open.at(-1 - Math.floor(this.#random() * 8))?.cancel?.abort(new Error('cancelled'))
   }
 
   #settled(request: Request, outcome: Outcome): void {
@@ -298,6 +302,8 @@ export class World {
     const { setup } = this.#scenario
     const blamed = setup.protocolVersion === 4 && this.#broker.orderlyCloses > 0
     if (code === 'QUARANTINED' && (blamed || this.#broker.poison.has(number))) return
+    // Its reason was not told, in a life that ended meanwhile.
+    if (code === 'FAILED_EARLIER') return
     if (message === 'cancelled' && item.cancel?.signal.aborted) return
     if (request.cmd === 'publish') {
       if (!request.qos || request.topic === 'up/#') return
@@ -364,7 +370,8 @@ export class World {
   #kill(life: Life): void {
     life.dead = true
     life.over = true
-    this.#network.current?.end('reset')
+    this.#requests.orphaned = true
+    this.#connection?.client.destroy()
     const { memory } = this.#scenario.setup
     this.#session = null
     this.#forgetUncommitted(life)
@@ -454,6 +461,7 @@ export class World {
         return disk.text === null ? null : this.#subject.decodeSession(disk.text)
       },
       commit: async (session) => {
+        if (life.dead) return
         const text = this.#subject.encodeSession(session)
         await alone('commit')
         if (life.dead && this.#random() < 0.5) return
@@ -483,6 +491,7 @@ export class World {
       handled: (number) => this.#handled.has(number),
       jumpedAt: () => this.#jumpedAt,
       lost: () => {
+        if (life.dead) return
         this.#lostAt = this.clock.now()
         this.#promptly ||= this.#lostAt - witness.connackAt >= setup.reconnect.stableMs
       },
@@ -499,9 +508,10 @@ export class World {
       }
       witness.client = client
       this.#witness = witness
+      this.#connection = this.#network.latest
       return client
     } catch (error) {
-      this.#lostAt = this.clock.now()
+      if (!life.dead) this.#lostAt = this.clock.now()
       throw error
     }
   }
@@ -695,7 +705,7 @@ export class World {
     this.#wake()
     this.#backlog.stall(false)
     this.#revive()
-    this.#network.current?.end('reset')
+    this.#connection?.end('reset')
     for (let ms = 0; ms < RECOVERY_MS; ms += STEP_MS) {
       await this.#pass(STEP_MS)
       if (this.problems.length > 0) return
@@ -754,7 +764,7 @@ export class World {
     await this.clock.advance(1500)
     if (life.timers.size > 0) this.#problem('N4', `${life.timers.size} timers after the end`)
     if (life.pulling > 0) this.#problem('N4', 'a next() is never answered')
-    if (this.#network.current?.over === false) this.#problem('N4', 'the connection is not closed')
+    if (this.#connection?.over === false) this.#problem('N4', 'the connection is not closed')
     this.#judgeStream(true)
   }
 

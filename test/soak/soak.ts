@@ -47,6 +47,8 @@ export interface Figures {
   readonly traffic: { readonly [name: string]: Counts }
   readonly faults: { readonly [name: string]: number }
   readonly reconnections: { readonly [code: string]: number }
+  /** What the broker was found to have broken. */
+  readonly violations: readonly string[]
   /** MB of heap after a full collection: the median of the first and of the last third. */
   readonly heap: readonly [early: number, late: number]
   readonly rss: readonly [early: number, late: number]
@@ -145,6 +147,7 @@ export async function soak(plan: Plan): Promise<Figures> {
     traffic: Object.fromEntries(traffics.map(({ counts }, i) => [i === 0 ? '5' : '3.1.1', counts])),
     faults,
     reconnections: reconnections(traffics),
+    violations: traffics.flatMap(({ violations }) => [...violations]),
     heap: [of(early, 'heap'), of(late, 'heap')],
     rss: [of(early, 'rss'), of(late, 'rss')],
     handles: [handlesBefore, handlesAfter],

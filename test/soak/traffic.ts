@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  type ConnectionFailure,
   type Eventloop,
   eventloop,
   type Outcome,
@@ -48,6 +49,8 @@ export class Traffic {
     bytes: 0,
     subscriptions: 0,
   }
+  /** What the broker was found to have broken. */
+  readonly violations = new Set<string>()
   /** What broke a promise, the first few. */
   readonly problems: string[] = []
   readonly loops: readonly [sender: Eventloop, receiver: Eventloop]
@@ -74,7 +77,16 @@ export class Traffic {
       session: 'adopt',
       keepAlive: 3,
       connectTimeout: 3000,
-      reconnect: { when: 'always', minMs: 10, maxMs: 500, stableMs: 1000 },
+      reconnect: {
+        when: 'always',
+        minMs: 10,
+        maxMs: 500,
+        stableMs: 1000,
+        retryable: (failure: ConnectionFailure) => {
+          if (failure.source === 'protocol') this.violations.add(failure.message)
+          return true
+        },
+      },
       ...(record ? { recorder: { inputs: RECORDED, bytes: true } } : {}),
     } as const
     const sender = eventloop(

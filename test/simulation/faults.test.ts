@@ -1,0 +1,20 @@
+/** Goal: the simulation bites. Method: copies of the engine with one deliberate fault each; the seeds find every one of them. */
+import { expect, test } from 'vitest'
+import * as healthy from '../../src/index.ts'
+import { FAULTS, faulty } from './faults.ts'
+import { examine } from './shrink.ts'
+
+/** What CI takes. */
+const SEEDS = 2000
+
+test.each(FAULTS)('found: $name', { timeout: 120_000 }, async (fault) => {
+  const engine = await faulty(fault)
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const failure = await examine(seed, engine)
+    if (failure === null) continue
+    expect(await examine(seed, healthy), 'what fails without the fault proves nothing').toBeNull()
+    console.log(`${fault.name}: seed ${seed}, ${failure.problems[0]}`)
+    return
+  }
+  expect.fail(`${SEEDS} seeds did not find it`)
+})

@@ -1,0 +1,178 @@
+/**
+ * Deliberate faults: each breaks the engine in one place, as a patch to a copy of it. A simulation that does not find them is
+ * worth nothing.
+ */
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { build, type Plugin } from 'esbuild'
+import { temporaryFolder } from '../support/process.ts'
+import type { Subject } from './world.ts'
+
+export interface Fault {
+  readonly name: string
+  /** Within src. */
+  readonly file: string
+  /** Stands there once. */
+  readonly find: string
+  readonly replace: string
+}
+
+export const FAULTS: readonly Fault[] = [
+  {
+    name: 'what is sent again has no DUP',
+    file: 'protocol/outgoing.ts',
+    find: 'dup: true, expirySeconds',
+    replace: 'dup: false, expirySeconds',
+  },
+  {
+    name: 'after a PUBREC it is the PUBLISH that is sent again',
+    file: 'protocol/outgoing.ts',
+    find: "if (stage === 'pubrel') {\n    d.open.set(messageId, { ...request, touchedEpoch",
+    replace:
+      "if (stage === ('never' as string)) {\n    d.open.set(messageId, { ...request, touchedEpoch",
+  },
+  {
+    name: 'the Receive Maximum of the server is not heeded',
+    file: 'protocol/outgoing.ts',
+    find: 'Math.min(d.connection.limits.receiveMaximum, d.config.maxInflight)',
+    replace: 'd.config.maxInflight',
+  },
+  {
+    name: 'an identifier that is open is used again',
+    file: 'protocol/outgoing.ts',
+    find: 'while (d.open.get(id) !== undefined)',
+    replace: 'id = d.connection.epoch > 1 ? 1 + (id % 8) : id\n  while (false)',
+  },
+  {
+    name: 'a QoS 2 message that comes again is yielded again',
+    file: 'protocol/incoming.ts',
+    find: "(known.stage === 'handled' || known.stage === 'arrived')",
+    replace: "(known.stage === 'handled')",
+  },
+  {
+    name: 'a message is acknowledged as it is yielded, not as it is handled',
+    file: 'protocol/engine.ts',
+    find: 'if (input.handledThrough > 0) handledThrough(d, input.handledThrough)',
+    replace: "if (d.config.acks === 'pull') handledThrough(d, input.yieldedThrough)",
+  },
+  {
+    name: 'acknowledgements overtake each other',
+    file: 'protocol/incoming.ts',
+    find: '      if (!head.acknowledged) return\n',
+    replace:
+      '      if (!head.acknowledged) {\n        incoming.pendingFrom++\n        continue\n      }\n',
+  },
+  {
+    name: 'traffic in one direction spares the PINGREQ',
+    file: 'protocol/keepalive.ts',
+    find: 'Math.min(s.sentAt, s.receivedAt) + s.intervalMs',
+    replace: 'Math.max(s.sentAt, s.receivedAt) + s.intervalMs',
+  },
+  {
+    name: 'a PINGREQ may go unanswered',
+    file: 'protocol/keepalive.ts',
+    find: 'return s.pingTakenAt + s.intervalMs / 2',
+    replace: 'return Infinity',
+  },
+  {
+    name: 'the next attempt follows at once',
+    file: 'protocol/reconnect.ts',
+    find: 'return policy.minMs + spread * span',
+    replace: 'return 0',
+  },
+  {
+    name: 'subscriptions are not renewed',
+    file: 'protocol/connection.ts',
+    find: 'for (const facts of renewals(d, wanted)) sendRenewal(d, facts, at)',
+    replace: 'renewals(d, wanted)',
+  },
+  {
+    name: 'a lost session takes what was in flight with it',
+    file: 'protocol/outgoing.ts',
+    find: 'again.push({ facts, order, strikes })',
+    replace: "if (facts.kind !== 'publish') again.push({ facts, order, strikes })",
+  },
+  {
+    name: 'the order of what is sent again is that of the identifiers',
+    file: 'protocol/outgoing.ts',
+    find: 'sort(([, a], [, b]) => a.order - b.order)',
+    replace: 'sort(([a], [b]) => (a * 40503) % 65536 - ((b * 40503) % 65536))',
+  },
+  {
+    name: 'a key that the session holds is sent again',
+    file: 'ledger.ts',
+    find: 'const handle = this.#keys?.get(key)',
+    replace: 'const handle = undefined as number | undefined',
+  },
+  {
+    name: 'something is written after DISCONNECT',
+    file: 'loop.ts',
+    find: '!(gone || link.closing)',
+    replace: '!gone',
+  },
+  {
+    name: 'the end leaves a timer',
+    file: 'loop.ts',
+    find: '    if (this.#timer !== null) this.#platform.clearTimer(this.#timer)\n    this.#timer = null\n    this.#failPings',
+    replace: '    this.#failPings',
+  },
+  {
+    name: "the consumer's buffer has no bound",
+    file: 'protocol/views.ts',
+    find: 'return Math.max(1, config.maxBufferedPackets - flow.bufferedPackets)',
+    replace: 'return 1_000_000',
+  },
+  {
+    name: 'the stream is not closed when the consumer leaves',
+    file: 'sources/source.ts',
+    find: 'this.#iterator.return?.()',
+    replace: 'undefined',
+  },
+  {
+    name: 'a failed commit waits for ever',
+    file: 'gate.ts',
+    find: 'this.#broken = true\n        this.#waiting = []\n        this.#listener',
+    replace: 'this.#asking = new Promise(() => {})\n        this.#listener',
+  },
+]
+
+/** A copy of the engine with one fault. */
+export async function faulty({ name, file, find, replace }: Fault): Promise<Subject> {
+  const root = new URL('../../src/', import.meta.url).pathname
+  const target = join(root, file)
+  const plugin: Plugin = {
+    name: 'fault',
+    setup({ onLoad }) {
+      onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        if (path !== target) return undefined
+        const text = readFileSync(path, 'utf8')
+        const parts = text.split(find)
+        if (parts.length !== 2)
+          throw new Error(`"${name}": ${file} has it ${parts.length - 1} times`)
+        return { contents: parts.join(replace), loader: 'ts' }
+      })
+    },
+  }
+  const { path: folder, remove } = temporaryFolder()
+  const outfile = join(folder, 'engine.mjs')
+  try {
+    await build({
+      entryPoints: [join(root, 'index.ts')],
+      outfile,
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      logLevel: 'silent',
+      plugins: [plugin],
+      // mqtt-packet is CommonJS and requires parts of Node.
+      banner: {
+        js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+      },
+    })
+    return (await import(pathToFileURL(outfile).href)) as Subject
+  } finally {
+    rmSync(outfile, { force: true })
+    remove()
+  }
+}
