@@ -154,7 +154,7 @@ export class Loop {
   }
 
   #restore(session: Session): void {
-    const record = restorable(session.record())
+    const record = restorable(session.record(), this.#platform.random())
     const restored = this.#ledger.restore(
       record,
       this.#intake.requests,

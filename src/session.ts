@@ -222,16 +222,17 @@ function parse(body: string): SessionRecord {
   return saved as SessionRecord
 }
 
-/** What may be taken from a record: the broker has gone on since a copy that is not final. */
-export function restorable(record: SessionRecord): SessionRecord {
+/** What may be taken from a record: the broker has gone on since a copy that is not final. `random`: 0 ≤ r < 1. */
+export function restorable(record: SessionRecord, random: number): SessionRecord {
   if (record.final) return record
   // Received identifiers may be those of other messages now, and ours may be taken.
-  return { ...record, received: [], nextMessageId: farFrom(record.nextMessageId) }
+  return { ...record, received: [], nextMessageId: farFrom(record.nextMessageId, random) }
 }
 
-/** Identifiers that the broker may have seen since are as far away as can be. */
-function farFrom(messageId: number): number {
-  return ((messageId + 32_767) % 65_535) + 1
+/** Identifiers that the broker may have seen since are far away, those of another life from the same copy too as a rule. */
+function farFrom(messageId: number, random: number): number {
+  const distance = 16_384 + Math.floor(random * 32_768)
+  return ((messageId + distance) % 65_535) + 1
 }
 
 function checksum(body: string): string {

@@ -100,6 +100,7 @@ export class World {
   #offered: { readonly number: number; readonly qos: number; readonly at: Life | null }[] = []
   #yields = new Map<number, Yielded>()
   #handled = new Set<number>()
+  #handledLate = new Set<number>()
   #firstYields: [number, number, number] = [0, 0, 0]
   #settledThrows = false
   /** What was settled may be told again: `settled` is idempotent. */
@@ -488,7 +489,7 @@ export class World {
       clock: this.clock,
       setup,
       memory: () => this.#memory,
-      handled: (number) => this.#handled.has(number),
+      handled: (number) => this.#handled.has(number) || this.#handledLate.has(number),
       jumpedAt: () => this.#jumpedAt,
       lost: () => {
         if (life.dead) return
@@ -565,10 +566,10 @@ export class World {
     for (;;) {
       await this.#ready()
       if (life.dead || life.left) return
-      // The last commit of a store may be under way.
-      const late = memory === 'store' && life.ending
-      if (acks === 'pull' && !life.closed && !late) {
-        for (const number of life.inHand) this.#handled.add(number)
+      if (acks === 'pull' && !life.closed) {
+        // The last commit of a store may be under way: what is handled now may be kept or not.
+        const marks = memory === 'store' && life.ending ? this.#handledLate : this.#handled
+        for (const number of life.inHand) marks.add(number)
         life.inHand = []
       }
       life.pulling++
@@ -641,7 +642,8 @@ export class World {
       this.#problem('R2', `message ${number} is yielded again after its PUBREC`)
     }
     // A session that is kept in part may have lost the mark, never the number.
-    if (!before.life.forgot && this.#handled.has(number)) {
+    if (before.life.forgot) this.#handled.delete(number)
+    if (this.#handled.has(number)) {
       this.#problem('R2', `message ${number} is yielded again after it was handled`)
     }
     if (packet.redelivered !== true || packet.deliveryId !== before.deliveryId) {
