@@ -29,7 +29,8 @@ const { problems, ...figures } = await soak({
 })
 console.log(JSON.stringify(figures, null, 1))
 const [early, late] = figures.heap
-const grew = late > early * 1.2 + 2
+// A recording fills until it has as many inputs as it keeps.
+const grew = record === undefined && late > early * 1.2 + 2
 const left = figures.handles[1] > figures.handles[0]
 if (grew) console.error(`the heap grew from ${early} to ${late} MB`)
 if (left) console.error('handles are left')

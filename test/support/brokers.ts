@@ -2,44 +2,45 @@
  * Other people's brokers, each with a configuration, a folder and ports of its own; all of it is gone when the test is over.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
+import { createServer as createTlsServer } from 'node:tls'
 import { Aedes } from 'aedes'
-import type { TestContext } from 'vitest'
-import { freePort } from './mosquitto.ts'
+import type { Certificate } from './certificates.ts'
+import { DURABLE, freePort, Mosquitto } from './mosquitto.ts'
 import { until } from './process.ts'
 
 export interface Broker {
   readonly url: string
+  /** Behind the certificate for `localhost`. */
+  readonly tlsUrl: string
+  /** Ends as a crash would, as far as the broker can be ended so, and begins again with what it kept. */
+  restart(): Promise<void>
   stop(): Promise<void> | void
 }
 
+type Version = 4 | 5
+
 export interface Kind {
   readonly name: string
-  /** What has to be installed; null: nothing. */
+  /** Of Debian; null: nothing has to be installed. */
+  readonly package: string | null
   readonly program: string | null
-  readonly versions: readonly (4 | 5)[]
+  readonly versions: readonly Version[]
   /** The highest QoS that it grants. */
   readonly maximumQoS: 1 | 2
-  start(folder: string): Promise<Broker>
+  /** Versions in which it shares subscriptions. */
+  readonly shares: readonly Version[]
+  /** Whether sessions are there after a restart. */
+  readonly keeps: boolean
+  /** What it does differently, for people to read; what tests say is not repeated here. */
+  readonly notes: readonly string[]
+  start(folder: string, certificate: Certificate): Promise<Broker>
 }
 
-/** The broker, or the test is told as not run; where brokers are required, it fails. */
-export async function open(context: TestContext, { name, program, start }: Kind): Promise<Broker> {
-  if (program !== null && spawnSync('which', [program]).status !== 0) {
-    if (process.env['IT_MQTT_REQUIRE_BROKERS'] === '1') throw new Error(`${name} is required`)
-    console.log(`not run, ${name} is not installed: ${context.task.name}`)
-    context.skip(`${name} is not installed: not run`)
-  }
-  const folder = mkdtempSync(join(tmpdir(), `it-mqtt-${name}-`))
-  const broker = await start(folder)
-  context.onTestFinished(async () => {
-    await broker.stop()
-    rmSync(folder, { recursive: true, force: true })
-  })
-  return broker
+export function isInstalled({ program }: Kind): boolean {
+  return program === null || spawnSync('which', [program]).status === 0
 }
 
 async function answers(port: number): Promise<boolean> {
@@ -84,41 +85,138 @@ async function ended(child: ChildProcess): Promise<void> {
   await until(() => child.exitCode !== null || child.signalCode !== null, 'the broker ends')
 }
 
+/** A broker that is one process group: killed, and started again with the same arguments. */
+async function running(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  port: number,
+  finish: () => Promise<void> = async () => {},
+): Promise<Pick<Broker, 'restart' | 'stop'>> {
+  const start = () => started(command, args, env, port)
+  let child = await start()
+  return {
+    async restart() {
+      await ended(child)
+      child = await start()
+    },
+    async stop() {
+      await ended(child)
+      await finish()
+    },
+  }
+}
+
+const at = (port: number | undefined, tlsPort: number | undefined) => ({
+  url: `mqtt://127.0.0.1:${port}`,
+  tlsUrl: `mqtts://localhost:${tlsPort}`,
+})
+
 const aedes: Kind = {
   name: 'aedes',
+  package: null,
   program: null,
   versions: [4],
   maximumQoS: 2,
-  async start() {
-    const broker = await Aedes.createBroker()
-    const server = createServer(broker.handle)
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const { port } = server.address() as AddressInfo
-    const stop = () => {
-      broker.close()
-      server.close()
+  shares: [],
+  keeps: false,
+  notes: [
+    'In memory unless it is given a persistence: a restart forgets sessions and retained messages.',
+  ],
+  async start(_, { cert, key }) {
+    const [port, tlsPort] = await ports(2)
+    const start = async () => {
+      const broker = await Aedes.createBroker()
+      const secure = { cert: readFileSync(cert), key: readFileSync(key) }
+      const servers = [createServer(broker.handle), createTlsServer(secure, broker.handle)]
+      const [plain, tls] = servers
+      await new Promise<void>((resolve) => plain!.listen(port, '127.0.0.1', resolve))
+      await new Promise<void>((resolve) => tls!.listen(tlsPort, '127.0.0.1', resolve))
+      return async () => {
+        await new Promise<void>((resolve) => broker.close(resolve))
+        await Promise.all(servers.map((one) => new Promise((resolve) => one.close(resolve))))
+      }
     }
-    return { url: `mqtt://127.0.0.1:${port}`, stop }
+    let stop = await start()
+    const restart = async () => {
+      await stop()
+      stop = await start()
+    }
+    return { ...at(port, tlsPort), restart, stop: () => stop() }
+  },
+}
+
+const mosquitto: Kind = {
+  name: 'mosquitto',
+  package: 'mosquitto',
+  program: 'mosquitto',
+  versions: [5, 4],
+  maximumQoS: 2,
+  shares: [5, 4],
+  keeps: true,
+  notes: [
+    'Answers first and saves afterwards: what it acknowledged within `autosave_interval` before a SIGKILL may be forgotten, whatever the client does. It needs `autosave_on_changes true`, `autosave_interval 1`.',
+    'Version 2.0.11 stands still after `max_inflight_messages` (20) messages at QoS 2 to a client of MQTT 3.1.1, this one or MQTT.js: set it to 1000, or speak MQTT 5.',
+    'Set to `max_queued_messages 0`, version 2.0.11 closes a connection of MQTT 3.1.1 that has more than `max_inflight_messages` (20) publishes at QoS 2 in flight: give `maxInflight: 20` there.',
+    'Was seen to send more than the Receive Maximum of the client after many reconnections; such a connection is closed with 0x93 and the next one goes on.',
+  ],
+  async start(_, { cert, key }) {
+    const tlsPort = await freePort()
+    const broker = await Mosquitto.start([
+      // With `max_queued_messages 0` it closes a 3.1.1 connection with more than 20 messages at QoS 2 in flight.
+      ...DURABLE.filter((line) => !line.startsWith('max_queued_messages')),
+      // With the default of 20, messages at QoS 2 for a 3.1.1 client stand still after the first 20.
+      'max_inflight_messages 1000',
+      'listener {port} 127.0.0.1',
+      `listener ${tlsPort} 127.0.0.1`,
+      `certfile ${cert}`,
+      `keyfile ${key}`,
+    ])
+    // What it answered is saved within a second.
+    const restart = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 2500))
+      await broker.restart('SIGKILL')
+    }
+    return { ...at(broker.port, tlsPort), restart, stop: () => broker[Symbol.asyncDispose]() }
   },
 }
 
 const nats: Kind = {
   name: 'NATS',
+  package: 'nats-server',
   program: 'nats-server',
   versions: [4],
   maximumQoS: 1,
-  async start(folder) {
-    const [port, own] = [await freePort(), await freePort()]
-    const file = join(folder, 'nats.conf')
-    const lines = [
-      'server_name: test',
-      `listen: 127.0.0.1:${own}`,
-      `jetstream { store_dir: ${folder}/jetstream }`,
-      `mqtt { listen: 127.0.0.1:${port} }`,
+  shares: [],
+  keeps: true,
+  notes: [
+    'Grants QoS 1 where 2 is asked for; a PUBLISH at QoS 2 ends the connection.',
+    'Of Keep Alive 1 it allows 1 s and not 1.5: ask for 2 s or more.',
+    'Needs JetStream and a server name. Its own limit for a payload is 1 MB.',
+  ],
+  async start(folder, { cert, key }) {
+    const [port, own, tlsPort, ownToo] = await ports(4)
+    const config = (client: number, mqtt: number, tls: readonly string[]) => [
+      `server_name: test${client}`,
+      `listen: 127.0.0.1:${client}`,
+      `jetstream { store_dir: ${folder}/jetstream${client} }`,
+      `mqtt { listen: 127.0.0.1:${mqtt}`,
+      ...tls,
+      '}',
     ]
-    writeFileSync(file, `${lines.join('\n')}\n`)
-    const child = await started('nats-server', ['-c', file], {}, port)
-    return { url: `mqtt://127.0.0.1:${port}`, stop: () => ended(child) }
+    const start = async (client: number, mqtt: number, tls: readonly string[]) => {
+      const file = join(folder, `nats${client}.conf`)
+      writeFileSync(file, `${config(client, mqtt, tls).join('\n')}\n`)
+      return running('nats-server', ['-c', file], {}, mqtt)
+    }
+    // One listener for MQTT is all that it has: the one behind TLS is another server.
+    const secure = `tls { cert_file: ${cert}, key_file: ${key} }`
+    const [plain, tls] = [await start(own!, port!, []), await start(ownToo!, tlsPort!, [secure])]
+    const stop = async () => {
+      await plain.stop()
+      await tls.stop()
+    }
+    return { ...at(port, tlsPort), restart: plain.restart, stop }
   },
 }
 
@@ -132,18 +230,30 @@ async function endNames(port: number): Promise<void> {
 
 const rabbit: Kind = {
   name: 'RabbitMQ',
+  package: 'rabbitmq-server',
   program: 'rabbitmq-server',
   versions: [4],
   maximumQoS: 1,
-  async start(folder) {
-    const [port, amqp, names, own] = await ports(4)
+  shares: [],
+  keeps: true,
+  notes: [
+    'Grants QoS 1 where 2 is asked for, and takes a PUBLISH at QoS 2 as one at QoS 1.',
+    'Version 3.10 closes without CONNACK on MQTT 5 (later ones speak it).',
+    'Without the plugin for retained messages on disk they live in memory.',
+  ],
+  async start(folder, { cert, key }) {
+    const [port, amqp, names, own, tlsPort] = await ports(5)
     const config = join(folder, 'rabbitmq.conf')
     const plugins = join(folder, 'plugins')
     const lines = [
       `listeners.tcp.1 = 127.0.0.1:${amqp}`,
       `mqtt.listeners.tcp.1 = 127.0.0.1:${port}`,
+      `mqtt.listeners.ssl.1 = 127.0.0.1:${tlsPort}`,
+      `ssl_options.certfile = ${cert}`,
+      `ssl_options.keyfile = ${key}`,
+      'mqtt.allow_anonymous = true',
     ]
-    writeFileSync(config, `${lines.join('\n')}\nmqtt.allow_anonymous = true\n`)
+    writeFileSync(config, `${lines.join('\n')}\n`)
     writeFileSync(plugins, '[rabbitmq_mqtt].\n')
     const env = {
       HOME: folder,
@@ -156,29 +266,35 @@ const rabbit: Kind = {
       RABBITMQ_ENABLED_PLUGINS_FILE: plugins,
       RABBITMQ_PID_FILE: join(folder, 'pid'),
     }
-    const child = await started('/usr/lib/rabbitmq/bin/rabbitmq-server', [], env, port!)
-    const stop = async () => {
-      await ended(child)
-      await endNames(names!)
-    }
-    return { url: `mqtt://127.0.0.1:${port}`, stop }
+    const program = '/usr/lib/rabbitmq/bin/rabbitmq-server'
+    const broker = await running(program, [], env, port!, () => endNames(names!))
+    return { ...at(port, tlsPort), ...broker }
   },
 }
 
 const ejabberd: Kind = {
   name: 'ejabberd',
+  package: 'ejabberd',
   program: 'ejabberdctl',
   versions: [5, 4],
   maximumQoS: 2,
-  async start(folder) {
-    const [port, names] = await ports(2)
+  shares: [],
+  keeps: false,
+  notes: ['Sessions live in memory: a restart forgets them, retained messages stay.'],
+  async start(folder, { cert, key }) {
+    const [port, names, tlsPort] = await ports(3)
     const config = join(folder, 'ejabberd.yml')
+    const pem = join(folder, 'both.pem')
+    writeFileSync(pem, readFileSync(cert, 'utf8') + readFileSync(key, 'utf8'))
     const lines = [
       'hosts: [localhost]',
       'auth_method: [anonymous]',
       'anonymous_protocol: login_anon',
       'allow_multiple_connections: true',
-      `listen: [{ port: ${port}, ip: "127.0.0.1", module: mod_mqtt }]`,
+      `certfiles: ["${pem}"]`,
+      'listen:',
+      `  - { port: ${port}, ip: "127.0.0.1", module: mod_mqtt }`,
+      `  - { port: ${tlsPort}, ip: "127.0.0.1", module: mod_mqtt, tls: true }`,
       'modules: { mod_mqtt: {} }',
     ]
     writeFileSync(config, `${lines.join('\n')}\n`)
@@ -188,7 +304,7 @@ const ejabberd: Kind = {
       const [, , uid, gid] = /^ejabberd:(.*)$/m
         .exec(readFileSync('/etc/passwd', 'utf8'))![0]
         .split(':')
-      for (const path of [folder, config, join(folder, 'data')])
+      for (const path of [folder, config, pem, join(folder, 'data')])
         chownSync(path, Number(uid), Number(gid))
     }
     const flags = [
@@ -196,15 +312,32 @@ const ejabberd: Kind = {
       ...['--logs', join(folder, 'log'), '--node', `test${port}@localhost`],
     ]
     const env = { ERL_EPMD_PORT: String(names) }
-    const child = await started('ejabberdctl', [...flags, 'foreground'], env, port!)
-    const stop = async () => {
+    const start = () => started('ejabberdctl', [...flags, 'foreground'], env, port!)
+    let child = await start()
+    const end = async () => {
       // The server is no child of ours: its control program began a session of its own.
       spawnSync('ejabberdctl', [...flags, 'stop'], { env: { ...process.env, ...env } })
       await until(async () => !(await answers(port!)), 'ejabberd stops')
       await ended(child)
+    }
+    const restart = async () => {
+      await end()
+      // Its name is free a moment after its port.
+      await endNames(names!)
+      child = await start()
+    }
+    const stop = async () => {
+      await end()
       await endNames(names!)
     }
-    return { url: `mqtt://user:x@127.0.0.1:${port}`, stop }
+    const user = 'user:x@'
+    const { url, tlsUrl } = at(port, tlsPort)
+    return {
+      url: url.replace('//', `//${user}`),
+      tlsUrl: tlsUrl.replace('//', `//${user}`),
+      restart,
+      stop,
+    }
   },
 }
 
@@ -214,4 +347,4 @@ async function ports(count: number): Promise<number[]> {
   return [...found]
 }
 
-export const KINDS: readonly Kind[] = [aedes, nats, rabbit, ejabberd]
+export const KINDS: readonly Kind[] = [mosquitto, ejabberd, rabbit, nats, aedes]

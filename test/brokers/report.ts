@@ -1,0 +1,98 @@
+/**
+ * `npm run brokers`: runs the tests against real brokers and writes docs/BROKERS.md from what ran: broker and version × feature.
+ * Exit status 1 where one failed.
+ */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { KINDS, type Kind } from '../support/brokers.ts'
+
+interface Report {
+  readonly testResults: readonly {
+    readonly assertionResults: readonly {
+      readonly ancestorTitles: readonly string[]
+      readonly title: string
+      readonly status: string
+    }[]
+  }[]
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const output = join(mkdtempSync(join(tmpdir(), 'it-mqtt-brokers-')), 'report.json')
+const config = ['--config', 'vitest.brokers.config.ts', 'test/brokers/kinds.test.ts']
+const { status } = spawnSync(
+  'npx',
+  ['vitest', 'run', ...config, '--reporter=json', `--outputFile=${output}`],
+  { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
+)
+const { testResults } = JSON.parse(readFileSync(output, 'utf8')) as Report
+const results = testResults.flatMap(({ assertionResults }) => assertionResults)
+
+/** Rows of the table, and how a title begins that is about one. */
+const FEATURES: readonly (readonly [row: string, begins: RegExp])[] = [
+  ['QoS 0', /^QoS 0/],
+  ['QoS 1', /^QoS 1/],
+  ['QoS 2', /^QoS 2/],
+  ['retained messages', /^retained/],
+  ['will', /^will/],
+  ['session resumed', /^session resumed/],
+  ['restart of the broker', /restart/],
+  ['keep-alive', /^keep-alive/],
+  ['shared subscriptions', /shared subscription/],
+  ['payload of 900 KB', /^large/],
+  ['TLS, verified', /^TLS/],
+]
+
+function versionOf(kind: Kind): string {
+  if (kind.package === null) {
+    const manifest = readFileSync(join(root, `node_modules/${kind.name}/package.json`), 'utf8')
+    return JSON.parse(manifest).version
+  }
+  const query = ['-W', '-f', '$' + '{Version}', kind.package]
+  return spawnSync('dpkg-query', query, { encoding: 'utf8' }).stdout || 'not installed'
+}
+
+function cell({ name }: Kind, spoken: string, begins: RegExp): string {
+  const found = results.find(({ ancestorTitles, title }) => {
+    const [broker, version] = ancestorTitles
+    return broker === name && version === spoken && begins.test(plain(title))
+  })
+  if (found === undefined || found.status === 'skipped') return 'not run'
+  if (found.status !== 'passed') return '**failed**'
+  const title = plain(found.title)
+  if (title.startsWith('no ')) return 'no'
+  const told = /, (?!verified)(granted as \d|renewed)$|session (kept|lost)/.exec(title)
+  return told === null ? 'yes' : told[2] ? `session ${told[2]}` : told[1]!
+}
+
+const plain = (title: string) => title.replace(/^(\[[^\]]+\] )+/, '')
+const columns = KINDS.flatMap((kind) =>
+  kind.versions.map((version) => ({ kind, spoken: `MQTT ${version === 5 ? '5' : '3.1.1'}` })),
+)
+const lines = [
+  '# Brokers',
+  '',
+  'Written by `npm run brokers` from what ran: each broker with a configuration and folder of its own on loopback, started and',
+  'ended by the test (`test/brokers/kinds.test.ts`, `test/support/brokers.ts`). mosquitto is also tested with wills, limits, expiry,',
+  'lost and held connections, certificates of every kind and hours of faults (`test/brokers/`).',
+  '',
+  `| | ${columns.map(({ kind, spoken }) => `${kind.name}, ${spoken}`).join(' | ')} |`,
+  `| --- |${' --- |'.repeat(columns.length)}`,
+  ...FEATURES.map(
+    ([row, begins]) =>
+      `| ${row} | ${columns.map(({ kind, spoken }) => cell(kind, spoken, begins)).join(' | ')} |`,
+  ),
+  '',
+  '## What each does differently',
+  '',
+  ...KINDS.flatMap((kind) => [
+    `**${kind.name}** ${versionOf(kind)}`,
+    '',
+    ...kind.notes.map((note) => `- ${note}`),
+    '',
+  ]),
+]
+writeFileSync(join(root, 'docs/BROKERS.md'), `${lines.join('\n').trimEnd()}\n`)
+if (status !== 0) process.exitCode = 1
