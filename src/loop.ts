@@ -889,6 +889,7 @@ export class Loop {
   #end(error: { readonly reason: unknown } | null): void {
     if (!this.#alive) return
     this.#alive = false
+    this.#holdTaken()
     if (this.#onAbort !== null) {
       this.#resolved.options.signal?.removeEventListener('abort', this.#onAbort)
     }
@@ -915,6 +916,16 @@ export class Loop {
     this.#closing = true
     const finish = () => this.#finish()
     gate.close().then(finish, finish)
+  }
+
+  /** What was taken and has not become part of the state is held. */
+  #holdTaken(): void {
+    this.#flushFacts(true)
+    const taken = this.#inputs.flatMap((input) =>
+      input.type === 'requests' ? [{ ...input, hold: true }] : [],
+    )
+    this.#inputs = NO_INPUTS
+    if (taken.length > 0) this.#state = step(this.#state, taken).state
   }
 
   /** What the recorder's listener throws concerns nobody: the loop ends with an error already. */

@@ -180,8 +180,8 @@ function isList(input: Input | readonly Input[]): input is readonly Input[] {
 
 function handle(d: Draft, input: Input): void {
   if (isOver(d)) {
-    // What the consumer handles after the end is remembered all the same.
-    if (input.type === 'pulled') route(d, input)
+    // What the consumer handles after the end, and what was taken before it, is remembered all the same.
+    if (input.type === 'pulled' || (input.type === 'requests' && input.hold)) route(d, input)
     return
   }
   route(d, input)

@@ -77,8 +77,8 @@ export class Witness {
       before.connection.kind === state.connection.kind
     ) {
       const over = before.connection.kind === 'closed' || before.connection.kind === 'failed'
-      const handled = input.type === 'pulled'
-      if (over && !handled) demand(same(before, state), 'a loop that is over has changed')
+      const remembered = input.type === 'pulled' || input.type === 'requests'
+      if (over && !remembered) demand(same(before, state), 'a loop that is over has changed')
     }
   }
 
@@ -86,7 +86,8 @@ export class Witness {
 
   #note(before: State, input: Input): void {
     const { kind } = before.connection
-    if (kind === 'closed' || kind === 'failed') return
+    const over = kind === 'closed' || kind === 'failed'
+    if (over && !(input.type === 'requests' && input.hold)) return
     if (input.type === 'requests' || input.type === 'births') {
       for (const facts of input.requests) {
         const { handle } = facts
