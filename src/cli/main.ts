@@ -32,8 +32,11 @@ addPipe(program)
 addReplay(program)
 
 guardOutput()
+const given = withUrlFlag(process.argv)
+// A list of processes shows no password, once this one has read it.
+process.title = program.name()
 try {
-  await program.parseAsync(withUrlFlag(process.argv))
+  await program.parseAsync(given)
 } catch (error) {
   process.exitCode = tellFailure(error)
 }
