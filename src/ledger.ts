@@ -73,8 +73,6 @@ export class Ledger {
   /** QoS 0 publishes that the kernel has not taken, oldest first, from `#unconfirmedAt` on. */
   #unconfirmed: Slot[] = NO_SLOTS
   #unconfirmedAt = 0
-  /** Messages of the oldest, where it is a group, that were confirmed. */
-  #unconfirmedWithin = 0
   /** What may become a group: its first message, or the group from the second on. */
   #first: PreparedPublish | null = null
   #group: Group | null = null
@@ -238,30 +236,28 @@ export class Ledger {
     return slot
   }
 
+  /** The oldest that were handed over; a group is confirmed whole, because it is written whole. */
   confirm(count: number, failure: Failure | null): void {
     let left = count
     while (left > 0) {
-      const slot = this.#unconfirmed[this.#unconfirmedAt]!
-      const within = this.#unconfirmedWithin
-      const size = slot.kind === 'group' ? slot.requests.length : 1
-      const confirmed = Math.min(left, size - within)
-      this.#confirmSome(slot, within, within + confirmed, failure)
-      left -= confirmed
-      this.#unconfirmedWithin = within + confirmed === size ? 0 : within + confirmed
-      if (this.#unconfirmedWithin === 0) this.#unconfirmedAt++
+      const slot = this.#unconfirmed[this.#unconfirmedAt++]!
+      left -= slot.kind === 'group' ? slot.requests.length : 1
+      this.#confirmOne(slot, failure)
     }
     if (this.#unconfirmedAt < this.#unconfirmed.length) return
     this.#unconfirmed = NO_SLOTS
     this.#unconfirmedAt = 0
   }
 
-  #confirmSome(slot: Slot, from: number, to: number, failure: Failure | null): void {
+  #confirmOne(slot: Slot, failure: Failure | null): void {
     const { settling } = slot
-    if (failure === null && slot.kind === 'group' && !this.#isHeardBy(settling)) return
-    for (let i = from; i < to; i++) {
+    if (slot.kind !== 'group') {
+      return this.#settle(slot, failure === null ? OK : this.#failed(failure, undefined))
+    }
+    if (failure === null && !this.#isHeardBy(settling)) return
+    for (const request of slot.requests) {
       const outcome = failure === null ? OK : this.#failed(failure, undefined)
-      if (slot.kind !== 'group') this.#settle(slot, outcome)
-      else this.#owe({ request: slot.requests[i]!, settling, outcome })
+      this.#owe({ request, settling, outcome })
     }
   }
 
