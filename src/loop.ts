@@ -628,9 +628,15 @@ export class Loop {
     }
   }
 
+  /** After the end: what is safe is told, and nothing else is done. */
+  #settleLate(effects: readonly Effect[]): void {
+    for (const effect of effects) if (effect.type === 'settle') this.#ledger.settle(effect)
+    this.#ledger.tell()
+  }
+
   /** What waited for a commit. */
   #release(effects: readonly Effect[], link: Link | null): void {
-    if (!this.#alive) return
+    if (!this.#alive) return this.#settleLate(effects)
     const gone = link === null || link !== this.#link
     this.#turning = true
     try {
@@ -1032,9 +1038,7 @@ export class Loop {
     }
 
     settleLate(effects: readonly Effect[]): void {
-      const ledger = this.#loop.#ledger
-      for (const effect of effects) if (effect.type === 'settle') ledger.settle(effect)
-      ledger.tell()
+      this.#loop.#settleLate(effects)
     }
 
     release(effects: readonly Effect[], link: Link | null): void {
