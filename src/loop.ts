@@ -119,7 +119,7 @@ export class Loop {
   #error: { readonly reason: unknown } | null = null
   /** Begun and not ended. */
   #alive = false
-  /** Ended, but its store is not closed yet. */
+  /** Ended, but its store is not closed yet, and nobody is told. */
   #closing = false
   /** Those who wait until all is over. */
   #awaiting: (() => void)[] | null = null
@@ -183,7 +183,7 @@ export class Loop {
     const packet = this.#inbox.take()
     if (this.#inbox.dirty) this.#taken()
     if (packet !== undefined) return Promise.resolve({ done: false, value: packet })
-    if (this.#alive) return this.#inbox.wait()
+    if (this.#alive || this.#closing) return this.#inbox.wait()
     const error = this.#error
     this.#error = null
     if (error !== null) return Promise.reject(error.reason)
@@ -910,17 +910,11 @@ export class Loop {
     if (!this.#left) this.#intake.release(error === null && this.state.counters.held === 0)
     this.#inbox.serve()
     if (error !== null && !this.#resolved.options.signal?.aborted) this.#tellRecording()
-    const establishing = this.#establishing
-    if (establishing !== null) {
-      this.#establishing = null
-      establishing(error ?? { reason: closedError() })
-    } else if (!this.#inbox.end(error)) {
-      this.#error = error
-    }
     const gate = this.#gate
-    if (gate === null) return this.#finish()
+    if (gate === null) return this.#finish(error)
+    // Nothing is left when the end is told: its store neither.
     this.#closing = true
-    const finish = () => this.#finish()
+    const finish = () => this.#finish(error)
     gate.close().then(finish, finish)
   }
 
@@ -943,8 +937,15 @@ export class Loop {
     }
   }
 
-  #finish(): void {
+  #finish(error: { readonly reason: unknown } | null): void {
     this.#closing = false
+    const establishing = this.#establishing
+    if (establishing !== null) {
+      this.#establishing = null
+      establishing(error ?? { reason: closedError() })
+    } else if (!this.#inbox.end(error)) {
+      this.#error = error
+    }
     for (const resolve of this.#awaiting ?? []) resolve()
     this.#awaiting = null
   }
