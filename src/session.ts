@@ -94,11 +94,14 @@ export class Session {
 
 /** What `options.session` may be to keep a session on disk. */
 export interface SessionStore {
-  /** The session that was committed last; null: none was. */
+  /** The session that was committed last; null: none was, and the first connection begins one (MQTT 5: Clean Start 1). */
   load(): Promise<Session | null>
-  /** Resolves once the session is safe; what rests on it leaves only then. Calls never overlap. */
+  /**
+   * Resolves once the session is safe; what rests on it leaves only then. Calls never overlap. A rejection ends the loop with a
+   * StorageError.
+   */
   commit(session: Session): Promise<void>
-  /** The loop has ended. */
+  /** The last call, after one more commit; the loop tells its end once this has resolved. */
   close(): Promise<void>
 }
 

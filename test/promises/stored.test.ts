@@ -170,6 +170,19 @@ describe('the end', () => {
     expect(started.clock.pendingTimers).toBe(0)
   })
 
+  test('[N4] the end is told once the store is closed', async () => {
+    const { store, loop, clock, ...started } = stored([])
+    await store.answerAll()
+    const done = loop.next()
+    loop.shutdown()
+    await clock.advance(2000)
+    while (store.asked.at(-1) !== 'close') await store.answer()
+    expect(await peek(clock, done)).toBe('pending')
+    await store.answer()
+    expect(await peek(clock, done)).toMatchObject({ value: { done: true } })
+    expect(started.server.open).toBe(0)
+  })
+
   test('[D1] a loop that is left while its session is loaded does not replace it', async () => {
     const { store, loop, server } = stored([])
     store.text = 'what is kept'
