@@ -379,6 +379,7 @@ export class World {
     if (memory === 'store') return
     this.#broker.memory = ++this.#amnesia
     this.#yields.clear()
+    this.#handled.clear()
     this.#memory = new Memory()
     this.#memory.vague = memory === 'copy'
     if (memory === 'copy' && this.#saved !== null) {
