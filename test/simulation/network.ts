@@ -121,7 +121,6 @@ export interface BrokerEnd {
 
 export class Connection {
   readonly client: Duplex
-  readonly openedAt: number
   /** Nothing passes any more. */
   over = false
   broker: BrokerEnd | null = null
@@ -135,7 +134,6 @@ export class Connection {
   constructor(clock: VirtualClock, quality: () => LinkQuality, tap: Tap) {
     this.#clock = clock
     this.#quality = quality
-    this.openedAt = clock.now()
     const received = (bytes: Buffer) => {
       this.broker?.received(bytes)
       return true

@@ -81,7 +81,6 @@ export interface PlannedRequest {
   readonly bytes: number
   /** 0: none. */
   readonly expirySeconds: number
-  readonly cancelled: boolean
 }
 
 export type Happening =
@@ -169,7 +168,6 @@ export function scenarioOf(seed: number): Scenario {
       qos: oneOf(0, 1, 1, 2, 2),
       bytes: chance(0.95) ? below(60) : below(3000),
       expirySeconds: protocolVersion === 5 && chance(0.03) ? 1 + below(5) : 0,
-      cancelled: false,
     } as const
     if (chance(0.9)) return { ...common, cmd: 'publish' }
     return { ...common, cmd: oneOf('subscribe', 'unsubscribe', 'bad', 'ping', 'pause', 'throttle') }

@@ -47,7 +47,6 @@ export interface Surroundings {
 }
 
 export class Witness implements Tap {
-  readonly openedAt: number
   connack: IConnackPacket | null = null
   connackAt = Number.POSITIVE_INFINITY
   /** The client's end, once it is known. */
@@ -79,7 +78,6 @@ export class Witness implements Tap {
   constructor(world: Surroundings) {
     this.#world = world
     const now = world.clock.now()
-    this.openedAt = now
     this.#lastWriteAt = now
     this.#lastReadAt = now
     this.#down = mqtt.parser({ protocolVersion: world.setup.protocolVersion })

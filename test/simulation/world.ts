@@ -127,7 +127,7 @@ export class World {
 
   /** Everything that was wrong, in the order in which it was seen; stops at the first. */
   async run(): Promise<readonly string[]> {
-    this.#plan({ cmd: 'subscribe', qos: 2, bytes: 0, expirySeconds: 0, cancelled: false }, 'down/#')
+    this.#plan({ cmd: 'subscribe', qos: 2, bytes: 0, expirySeconds: 0 }, 'down/#')
     for (const { after, what } of this.#scenario.events) {
       await this.#pass(after)
       if (this.problems.length > 0) return this.problems
