@@ -164,12 +164,14 @@ function life(
     )
     await granted(loop)
     const presence: boolean[] = []
-    const messages = (async () => {
+    let message: string | null = null
+    const reading = (async () => {
       for await (const packet of loop) {
         if (packet.cmd === 'connack') presence.push(packet.sessionPresent)
-        if (packet.cmd === 'publish') return packet.payload.toString()
+        if (packet.cmd !== 'publish') continue
+        message = packet.payload.toString()
+        return
       }
-      return 'nothing'
     })()
     await surroundings().broker.restart()
     await until(() => presence.length > 0, 'it is connected again', 60_000)
@@ -177,14 +179,22 @@ function life(
     await until(renewed, 'it is subscribed again')
     const said = 'after the restart'
     const retry: EventloopOptions = { ...options(), reconnect: 'always' }
+    let sent = 0
     const again = setInterval(() => {
-      run(retry, [publish(topic, said, { qos: 1 })], { timeout: 5000 }).catch(() => {})
+      run(retry, [publish(topic, said, { qos: 1 })], { timeout: 5000 }).then(
+        ({ settled }) => (sent += settled),
+        () => {},
+      )
     }, 500)
     try {
-      expect(await messages).toBe(said)
+      const what = () => `a message after ${sent} were accepted; ${JSON.stringify(loop.state)}`
+      await until(() => message !== null, what, 60_000)
     } finally {
       clearInterval(again)
+      await loop.return()
     }
+    await reading
+    expect(message).toBe(said)
     expect(presence.at(-1)).toBe(kind.keeps)
   })
 

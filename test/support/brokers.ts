@@ -5,6 +5,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createServer as createTlsServer } from 'node:tls'
 import { Aedes } from 'aedes'
 import type { Certificate } from './certificates.ts'
@@ -52,6 +53,11 @@ async function answers(port: number): Promise<boolean> {
 }
 
 const START_MS = 90_000
+
+/** Brokers that answer first and save afterwards: until what they answered is safe from a SIGKILL, in ms. */
+const SAVED_MS = 2500
+
+const saved = () => sleep(SAVED_MS)
 
 /** A process of its own group, so that what it started ends with it. */
 async function started(
@@ -172,9 +178,8 @@ const mosquitto: Kind = {
       `certfile ${cert}`,
       `keyfile ${key}`,
     ])
-    // What it answered is saved within a second.
     const restart = async () => {
-      await new Promise((resolve) => setTimeout(resolve, 2500))
+      await saved()
       await broker.restart('SIGKILL')
     }
     return { ...at(broker.port, tlsPort), restart, stop: () => broker[Symbol.asyncDispose]() }
@@ -238,6 +243,7 @@ const rabbit: Kind = {
   keeps: true,
   notes: [
     'Grants QoS 1 where 2 is asked for, and takes a PUBLISH at QoS 2 as one at QoS 1.',
+    'Writes its tables (subscriptions among them) with a delay of up to two seconds: what it granted just before a SIGKILL may be forgotten while the session is there.',
     'Version 3.10 closes without CONNACK on MQTT 5 (later ones speak it).',
     'Without the plugin for retained messages on disk they live in memory.',
   ],
@@ -268,7 +274,11 @@ const rabbit: Kind = {
     }
     const program = '/usr/lib/rabbitmq/bin/rabbitmq-server'
     const broker = await running(program, [], env, port!, () => endNames(names!))
-    return { ...at(port, tlsPort), ...broker }
+    const restart = async () => {
+      await saved()
+      await broker.restart()
+    }
+    return { ...at(port, tlsPort), ...broker, restart }
   },
 }
 

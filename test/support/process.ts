@@ -99,12 +99,14 @@ export async function freePort(): Promise<number> {
 /** Resolves once `condition` holds. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
-  what: string,
+  what: string | (() => string),
   hangMs = HANG_MS,
 ): Promise<void> {
   const giveUpAt = performance.now() + hangMs
   while (!(await condition())) {
-    if (performance.now() > giveUpAt) throw new Error(`in vain: ${what}`)
+    if (performance.now() > giveUpAt) {
+      throw new Error(`in vain: ${typeof what === 'string' ? what : what()}`)
+    }
     await sleep(5)
   }
 }
