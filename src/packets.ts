@@ -150,5 +150,14 @@ export type Outcome =
 
 /** A stream of requests that wants to know how each one ended. */
 export interface Settling {
+  /**
+   * Called once for each request that came from this stream, or by key from it in an earlier life. The session keeps the key
+   * until what it returns resolves (D7): so a stream on disk returns a promise of having written it down.
+   */
   settled(request: Request, outcome: Outcome): void | Promise<void>
+  /**
+   * True: each iteration begins with what has no outcome, under the same keys. A loop that ends keeps no place in such a
+   * stream; the next loop begins it anew.
+   */
+  readonly replays?: boolean
 }

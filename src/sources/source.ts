@@ -2,7 +2,8 @@
  * Anything iterable as a stream of requests: asked for one at a time, never further than the loop can take. (D4, N5)
  *
  * A source is bound to the object that the user gave. When a loop ends without closing it, the source keeps the iterator, the
- * rest of a batch and a `next()` that is still under way, and a later loop given the same object goes on there.
+ * rest of a batch and a `next()` that is still under way, and a later loop given the same object goes on there. A stream that
+ * replays what has no outcome is closed instead: its next iteration gives all of it again, and D7 knows what is held.
  */
 import { describe, UsageError } from '../errors.ts'
 import type { Request, Settling } from '../packets.ts'
@@ -134,6 +135,10 @@ export class Source {
     this.#listener = null
     // A stream that ended is not begun anew while its requests are still held.
     if (this.#iterator === null || (finished && this.ended)) return
+    if ((this.stream as Partial<Settling>).replays === true) {
+      this.close()
+      return
+    }
     this.#error = null
     released.set(this.stream, this)
   }
