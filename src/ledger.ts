@@ -362,7 +362,8 @@ export class Ledger {
   /** The session as it is now. O(1): what it shows is read when it is asked for. */
   session(state: SessionState, final: boolean, wallOffsetMs: number): Session {
     this.#settlingShared = true
-    return sessionOf(state, this.#held.share(), this.#settling ?? NONE, final, wallOffsetMs)
+    const slots = this.#held.share()
+    return sessionOf({ state, slots, settling: this.#settling ?? NONE, wallOffsetMs }, final)
   }
 
   /** Takes a session over: its requests get handles here, and the reducers a state that speaks of these. */

@@ -11,10 +11,13 @@ import type { Slots } from './held.ts'
 import type { Base64, Outcome, SentRequest } from './packets.ts'
 import type {
   HeldSubscription,
+  OpenRequest,
   OpenStage,
   ProtocolVersion,
+  ReceivedMessage,
   RequestFacts,
   SessionState,
+  WaitingRequest,
 } from './protocol/contract.ts'
 import { entries } from './protocol/packet-table.ts'
 import { subscriptionsOf } from './protocol/subscriptions.ts'
@@ -57,6 +60,15 @@ export interface SessionRecord {
   readonly settling: readonly (readonly [key: string | number, ok: boolean])[]
 }
 
+/** A session as it lives in a loop: nothing in it changes any more. */
+export interface SessionParts {
+  readonly state: SessionState
+  readonly slots: Slots
+  readonly settling: ReadonlyMap<string | number, Outcome>
+  /** What to add to the loop's clock for the wall clock. */
+  readonly wallOffsetMs: number
+}
+
 /** The part of a loop that outlives a connection: `eventloop({ …, session })` goes on with it. */
 export class Session {
   readonly clientId: string
@@ -64,18 +76,20 @@ export class Session {
   readonly protocolVersion: ProtocolVersion | 0
   /** Whether it was taken after the loop had ended. */
   readonly final: boolean
-  readonly #record: () => SessionRecord
+  /** @internal Null: it was read from a text or a disk. */
+  readonly parts: SessionParts | null
   #made: SessionRecord | undefined
 
   /** @internal */
   constructor(
-    head: { clientId: string; protocolVersion: ProtocolVersion | 0; final: boolean },
-    record: () => SessionRecord,
+    { clientId, protocolVersion, final }: SessionHead,
+    source: { readonly parts: SessionParts } | { readonly record: SessionRecord },
   ) {
-    this.clientId = head.clientId
-    this.protocolVersion = head.protocolVersion
-    this.final = head.final
-    this.#record = record
+    this.clientId = clientId
+    this.protocolVersion = protocolVersion
+    this.final = final
+    this.parts = 'parts' in source ? source.parts : null
+    this.#made = 'parts' in source ? undefined : source.record
   }
 
   /** The requests that were taken and have no outcome yet, in their order: the same objects. */
@@ -87,10 +101,12 @@ export class Session {
 
   /** @internal */
   record(): SessionRecord {
-    this.#made ??= this.#record()
+    this.#made ??= recordOf(this.parts!, this.final)
     return this.#made
   }
 }
+
+type SessionHead = Pick<SessionRecord, 'clientId' | 'protocolVersion' | 'final'>
 
 /** What `options.session` may be to keep a session on disk. */
 export interface SessionStore {
@@ -105,62 +121,77 @@ export interface SessionStore {
   close(): Promise<void>
 }
 
-/** A copy of a loop's session. `wallOffsetMs`: what to add to the loop's clock for the wall clock. */
-export function sessionOf(
-  state: SessionState,
-  slots: Slots,
-  settling: ReadonlyMap<string | number, Outcome>,
-  final: boolean,
-  wallOffsetMs: number,
-): Session {
-  const { clientId, protocolVersion } = state
-  return new Session({ clientId, protocolVersion, final }, () => {
-    const requestOf = ({ handle }: RequestFacts) => requestsIn(slots[handle])[0]
-    const expiryOf = (facts: RequestFacts) =>
-      facts.kind === 'publish' && facts.expiresAt > 0 ? facts.expiresAt + wallOffsetMs : 0
-    const held: HeldRecord[] = []
-    for (const [messageId, { facts, stage, order, strikes, settled }] of entries(state.open)) {
-      const request = requestOf(facts)
-      if (request === undefined) continue
-      held.push({ request, order, strikes, expiresAt: expiryOf(facts), messageId, stage, settled })
-    }
-    held.sort((a, b) => a.order - b.order)
-    for (const { facts, order, strikes } of state.waiting.slice(state.waitingAt)) {
-      const expiresAt = expiryOf(facts)
-      const waiting = {
-        order,
-        strikes,
-        expiresAt,
-        messageId: 0,
-        stage: 'waiting' as const,
-        settled: false,
-      }
-      for (const request of requestsIn(slots[facts.handle])) held.push({ ...waiting, request })
-    }
-    const received = [...entries(state.received)].map(
-      ([messageId, { deliveryId, stage, again }]) => ({
-        messageId,
-        deliveryId,
-        stage: stage === 'arrived' ? ('restored' as const) : stage,
-        again: again || stage === 'arrived',
-      }),
-    )
-    const { nextMessageId, nextOrder, nextDeliveryId, cautiousBelow, adopted } = state
-    return {
-      clientId,
-      protocolVersion,
-      final,
-      nextMessageId,
-      nextOrder,
-      nextDeliveryId,
-      cautiousBelow,
-      adopted,
-      held,
-      received,
-      subscriptions: subscriptionsOf(state.subscriptions),
-      settling: [...settling].map(([key, { ok }]) => [key, ok] as const),
-    }
-  })
+/** A copy of a loop's session. O(1): what it shows is made when it is asked for. */
+export function sessionOf(parts: SessionParts, final: boolean): Session {
+  const { clientId, protocolVersion } = parts.state
+  return new Session({ clientId, protocolVersion, final }, { parts })
+}
+
+function recordOf(parts: SessionParts, final: boolean): SessionRecord {
+  const { state, settling } = parts
+  const held: HeldRecord[] = []
+  for (const [messageId, request] of entries(state.open)) {
+    held.push(...openRecords(parts, messageId, request))
+  }
+  held.sort((a, b) => a.order - b.order)
+  for (const request of state.waiting.slice(state.waitingAt)) {
+    held.push(...waitingRecords(parts, request))
+  }
+  return {
+    ...numbersOf(state),
+    final,
+    held,
+    received: [...entries(state.received)].map(([id, message]) => receivedRecord(id, message)),
+    subscriptions: subscriptionsOf(state.subscriptions),
+    settling: [...settling].map(([key, { ok }]) => [key, ok] as const),
+  }
+}
+
+/** What of a record is no list. */
+export function numbersOf(state: SessionState) {
+  const { clientId, protocolVersion, nextMessageId, nextOrder, nextDeliveryId } = state
+  const { cautiousBelow, adopted } = state
+  return {
+    clientId,
+    protocolVersion,
+    nextMessageId,
+    nextOrder,
+    nextDeliveryId,
+    cautiousBelow,
+    adopted,
+  }
+}
+
+/** One, or none where it is the engine's own. */
+export function openRecords(
+  parts: SessionParts,
+  messageId: number,
+  { facts, stage, order, strikes, settled }: OpenRequest,
+): HeldRecord[] {
+  const rest = { order, strikes, expiresAt: expiryOf(parts, facts), messageId, stage, settled }
+  return requestsIn(parts.slots[facts.handle]).map((request) => ({ ...rest, request }))
+}
+
+/** One, or those of a group. */
+export function waitingRecords(
+  parts: SessionParts,
+  { facts, order, strikes }: WaitingRequest,
+): HeldRecord[] {
+  const rest = { order, strikes, expiresAt: expiryOf(parts, facts), messageId: 0, settled: false }
+  const stage = 'waiting'
+  return requestsIn(parts.slots[facts.handle]).map((request) => ({ ...rest, stage, request }))
+}
+
+function expiryOf({ wallOffsetMs }: SessionParts, facts: RequestFacts): number {
+  return facts.kind === 'publish' && facts.expiresAt > 0 ? facts.expiresAt + wallOffsetMs : 0
+}
+
+export function receivedRecord(
+  messageId: number,
+  { deliveryId, stage, again }: ReceivedMessage,
+): ReceivedRecord {
+  const arrived = stage === 'arrived'
+  return { messageId, deliveryId, stage: arrived ? 'restored' : stage, again: again || arrived }
 }
 
 function requestsIn(slot: Slots[number]): readonly SentRequest[] {
@@ -205,7 +236,7 @@ export function decodeSession(text: string): Session {
     )
   }
   const saved = parse(body)
-  return new Session(saved, () => saved)
+  return new Session(saved, { record: saved })
 }
 
 function parse(body: string): SessionRecord {
@@ -243,7 +274,7 @@ function checksum(body: string): string {
 }
 
 /** A request as plain JSON: bytes as base64, no signal. */
-function textual(request: SentRequest): object {
+export function textual(request: SentRequest): object {
   const { signal, ...plain } = request
   if (plain.cmd !== 'publish') return plain
   const { payload, properties, ...rest } = plain

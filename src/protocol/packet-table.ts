@@ -50,6 +50,26 @@ export function* entries<V>(table: PacketTable<V>): Generator<[key: number, valu
   }
 }
 
+/** Keys whose entries are not the same in both, by ascending key. What the tables share costs nothing. */
+export function* differences<V>(
+  before: PacketTable<V>,
+  after: PacketTable<V>,
+): Generator<[key: number, before: V | undefined, after: V | undefined]> {
+  if (before === after) return
+  for (let b = 0; b < 32; b++) {
+    const [branch, branchNow] = [before.branches[b], after.branches[b]]
+    if (branch === branchNow) continue
+    for (let l = 0; l < 32; l++) {
+      const [leaf, leafNow] = [branch?.slots[l], branchNow?.slots[l]]
+      if (leaf === leafNow) continue
+      for (let s = 0; s < 64; s++) {
+        const [value, valueNow] = [leaf?.slots[s], leafNow?.slots[s]]
+        if (value !== valueNow) yield [(b << 11) | (l << 6) | s, value, valueNow]
+      }
+    }
+  }
+}
+
 interface OwnLeaf<V> {
   count: number
   slots: (V | undefined)[]

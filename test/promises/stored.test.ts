@@ -225,10 +225,10 @@ describe('the beginning', () => {
     await first.store.answerAll()
     const again = stored([])
     again.store.text = encodeSession(
-      new Session({ clientId: 'kept', protocolVersion: 0, final: true }, () => ({
-        ...first.loop.session.record(),
-        protocolVersion: 0,
-      })),
+      new Session(
+        { clientId: 'kept', protocolVersion: 0, final: true },
+        { record: { ...first.loop.session.record(), protocolVersion: 0 } },
+      ),
     )
     await again.store.answer()
     expect(again.server.current.of('connect')[0]).toMatchObject({ clean: true })
