@@ -3,27 +3,29 @@
  *
  * Messages that a durable session brings stay unacknowledged: they are for whoever subscribes.
  */
+import type { Position } from '../disk/position.ts'
 import {
   type Eventloop,
   type EventloopOptions,
   eventloop,
   type Outcome,
   type Request,
+  type Requests,
   type SentRequest,
 } from '../index.ts'
 import { Interrupt } from './interrupt.ts'
-import type { Position, SessionFile } from './session-file.ts'
+import type { SessionFile } from './session-file.ts'
 
 export interface Job {
   readonly options: EventloopOptions
-  readonly requests: Iterable<Request> | AsyncIterable<readonly Request[]>
+  readonly requests: Requests
   readonly onSettled: (request: Request, outcome: Outcome) => void
   readonly onStart?: (loop: Eventloop) => void
   readonly onTrouble: (message: string) => void
   readonly disconnectTimeout: number
   readonly sessionFile: SessionFile | null
-  /** What is saved beside the session. `ended`: the loop has ended by itself. */
-  readonly position: (ended: boolean) => Position | null
+  /** What is saved beside the session, of the instant of the call. `ended`: the loop has ended by itself. */
+  readonly position: (ended: boolean) => Promise<Position | null>
 }
 
 export interface Delivery {
@@ -52,14 +54,19 @@ export async function deliver(job: Job): Promise<Delivery> {
     job.requests,
   )
   const interrupt = new Interrupt(() => loop.disconnect(job.disconnectTimeout))
-  const save = (ended: boolean) => job.sessionFile?.save(loop.session, job.position(ended))
+  const save = async (ended: boolean) => {
+    if (job.sessionFile === null) return
+    const { session } = loop
+    const position = await job.position(ended)
+    await job.sessionFile.save(session, position)
+  }
   let timer: NodeJS.Timeout | undefined
   let error: unknown
   try {
     // A place that cannot be written is told before anything is sent.
     await save(false)
     timer = setInterval(
-      () => save(false)?.catch(({ message }: Error) => job.onTrouble(message)),
+      () => save(false).catch(({ message }: Error) => job.onTrouble(message)),
       SAVE_EVERY_MS,
     )
     job.onStart?.(loop)

@@ -7,6 +7,7 @@ import {
   type EventloopOptions,
   type QoS,
   type Session,
+  type SessionStore,
   UsageError,
   type WillOptions,
 } from '../index.ts'
@@ -66,7 +67,10 @@ export function addConnectionFlags(command: Command): Command {
     .option('--will-payload <text>')
     .addOption(qosOption('--will-qos <qos>', 'default: 0'))
     .option('--will-retain')
-    .option('--session <file>', 'keep the session here, and go on with the one that is kept')
+    .option(
+      '--session <path>',
+      'keep the session in this file, and go on with the one that is kept; a directory (dir/) keeps it at every step',
+    )
     .option('-q, --quiet', 'say only what went wrong')
 }
 
@@ -84,8 +88,11 @@ export function number(text: string): number {
   return value
 }
 
-/** The options of a loop. `saved`: the session of an earlier run. */
-export function connectionOptions(flags: ConnectionFlags, saved: Session | null): EventloopOptions {
+/** The options of a loop. `saved`: the session of an earlier run, or what keeps it. */
+export function connectionOptions(
+  flags: ConnectionFlags,
+  saved: Session | SessionStore | null,
+): EventloopOptions {
   const { clientId, keepAlive, mqtt, maxInflight, reconnect, connectTimeout } = flags
   const tls = tlsOf(flags)
   const will = willOf(flags)

@@ -1,12 +1,21 @@
 /**
  * `it-mqtt pipe`: lines to requests, requests to outcomes, and where it was interrupted it goes on.
  */
-import { createHash } from 'node:crypto'
-import { createReadStream, type Stats } from 'node:fs'
-import { open, stat } from 'node:fs/promises'
+import { createReadStream, type Stats, statSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
-import { type Eventloop, type Outcome, publish, type Request, UsageError } from '../index.ts'
+import { FileRequests, type LineParser, requestOfJson } from '../disk/file-requests.ts'
+import { type Spool, spool } from '../disk/spool.ts'
+import { isPacked } from '../disk/tail.ts'
+import {
+  type Eventloop,
+  type Outcome,
+  publish,
+  type Request,
+  type Requests,
+  type SentRequest,
+  UsageError,
+} from '../index.ts'
 import { prepare } from '../requests.ts'
 import { type Delivery, deliver } from './deliver.ts'
 import { counted, FAILED, messageOf, oneLine, say, tellFailure } from './fail.ts'
@@ -18,10 +27,9 @@ import {
   qosOf,
   qosOption,
 } from './flags.ts'
-import { type LineInput, LineRequests } from './line-requests.ts'
 import { isClosedPipe, write } from './output.ts'
 import { Progress } from './progress.ts'
-import { type Position, SessionFile } from './session-file.ts'
+import { openKept } from './session-file.ts'
 
 interface PipeFlags extends ConnectionFlags {
   readonly topic?: string
@@ -29,25 +37,36 @@ interface PipeFlags extends ConnectionFlags {
   readonly retain?: boolean
   readonly json?: boolean
   readonly onInvalid: 'stop' | 'skip'
+  readonly checkpoint?: string
+  readonly follow?: boolean
+  readonly spool?: string
 }
 
 /** How long outcomes may still be read after Ctrl-C. */
 const FLUSH_MS = 1_000
+/** For a file that is to be followed and is not there at the moment. */
+const OPEN_MS = 10_000
 
 export function addPipe(program: Command): void {
   const invalid = new Option('--on-invalid <what>', 'what a line that is no request leads to')
   const command = program
     .command('pipe')
     .description(
-      'send the requests of a file, one JSON object in each line; with a session, an interrupted file goes on where it was',
+      'send the requests of a file, one JSON object in each line; with a session or a checkpoint, an interrupted file goes on where it was',
     )
-    .argument('[file]', '- is standard input', '-')
+    .argument('[file]', '- is standard input; a .gz is unpacked', '-')
     .option(
       '-t, --topic <topic>',
       'each line is a payload for this topic; blank lines are left out',
     )
     .addOption(qosOption('--qos <qos>', 'of lines that do not say theirs (default: 0)'))
     .option('--retain', 'of lines that do not say theirs')
+    .option('--checkpoint <file>', 'keep here how far the file was delivered, and go on there')
+    .option('--follow', 'at its end, wait for the file to grow or to be replaced')
+    .option(
+      '--spool <directory>',
+      'take lines as fast as the disk does, and deliver them from there',
+    )
     .option('--json', 'write the outcomes to standard output, one JSON object in each line')
     .addOption(invalid.choices(['stop', 'skip']).default('stop'))
   addConnectionFlags(command).action(async (file: string, flags: PipeFlags) => {
@@ -60,13 +79,16 @@ class Pipe {
   #delivered = 0
   #refused = 0
   #skipped = 0
-  /** Of a line that is no request. */
-  #stopped = false
+  /** Of the request whose outcome comes next. */
+  #line: number | null = null
   #loop: Eventloop | null = null
+  #spool: Spool | null = null
   #progress: Progress | null = null
   /** The last outcome that was written and not read yet. */
   #writing: Promise<void> | undefined
   #outputError: unknown
+  /** What ended the reading into a spool. */
+  #readError: unknown
 
   constructor(flags: PipeFlags) {
     this.#flags = flags
@@ -74,48 +96,56 @@ class Pipe {
 
   async run(path: string): Promise<number> {
     const flags = this.#flags
-    if (flags.topic !== undefined) {
-      prepare(publish(flags.topic), protocolVersionOf(flags.mqtt))
-    }
-    const { input, bytes } = await inputOf(path)
-    const sessionFile = flags.session === undefined ? null : await SessionFile.open(flags.session)
-    const saved = sessionFile?.saved ?? { session: null, position: null }
-    if (!input.seekable) sessionFile?.refuseHalfway()
-    if (saved.position !== null) await recognise(path, saved.position, flags.session)
-    const lines = new LineRequests(
-      input,
+    const { topic, checkpoint, follow = false, spool: directory } = flags
+    if (topic !== undefined) prepare(publish(topic), protocolVersionOf(flags.mqtt))
+    const bytes = sizeOf(path)
+    if (bytes === null) refuseStream(flags)
+    else if (follow && isPacked(path)) throw new UsageError('--follow: a .gz does not grow')
+    const { file: sessionFile, session } = await openKept(flags.session)
+    if (bytes === null) sessionFile?.refuseHalfway()
+    // One of them keeps how far the file was read.
+    const keepsPosition = checkpoint === undefined && directory === undefined && bytes !== null
+    const lines = new FileRequests(
+      bytes === null ? streamOf(path) : path,
       {
-        topic: flags.topic ?? null,
-        qos: qosOf(flags.qos),
-        retain: flags.retain ?? false,
-        protocolVersion: protocolVersionOf(flags.mqtt),
+        follow,
+        ...(checkpoint === undefined ? {} : { checkpoint }),
+        onInvalid: (error) => this.#invalid(error),
       },
-      saved.position,
-      saved.session?.held ?? [],
-      (message) => this.#invalid(message),
+      this.#parser(),
+      keepsPosition ? (sessionFile?.saved.position ?? null) : null,
+      checkpoint ?? `--session: ${flags.session}`,
     )
+    // What cannot be used is told before anything is sent.
+    await lines.open(AbortSignal.timeout(OPEN_MS))
+    const queue = directory === undefined ? null : await spool(directory)
+    this.#spool = queue
     const startedAt = performance.now()
+    let reading: Promise<void> | null = null
     const delivery = await deliver({
-      options: connectionOptions(flags, saved.session),
-      requests: this.#paced(lines),
-      onSettled: (request, outcome) => this.#settled(lines, input.name, request, outcome),
+      options: connectionOptions(flags, session),
+      requests: this.#heard(lines, queue ?? lines),
+      onSettled: (request, outcome) => this.#settled(path, request, outcome),
       onStart: (loop) => {
         this.#loop = loop
+        reading = queue === null ? null : this.#fill(queue, lines)
         if (flags.quiet) return
-        this.#progress = new Progress(bytes, () => ({
-          value: lines.offset,
+        this.#progress = new Progress(follow ? null : bytes, () => ({
+          value: lines.bytesRead,
           text: this.#text(lines),
         }))
       },
       onTrouble: (message) => flags.quiet || this.#say(message),
       disconnectTimeout: flags.disconnectTimeout,
       sessionFile,
-      position: (ended) => {
-        const isWhole = ended && lines.ended && lines.unsettledCount === 0
-        return input.seekable && !isWhole ? lines.position() : null
+      position: async (ended) => {
+        const isWhole = ended && lines.ended && lines.unsettled === 0
+        return keepsPosition && !isWhole ? lines.prove(lines.position()) : null
       },
     })
-    lines.close()
+    await lines.close()
+    await queue?.close()
+    await reading
     const patience = delivery.interrupted ? setTimeout(FLUSH_MS, undefined, { ref: false }) : null
     await (patience === null ? this.#writing : Promise.race([this.#writing, patience]))
     this.#progress?.stop()
@@ -123,12 +153,70 @@ class Pipe {
     return this.#conclude(lines, delivery, performance.now() - startedAt)
   }
 
-  #settled(lines: LineRequests, file: string, request: Request, outcome: Outcome): void {
-    const line = lines.settle(request)
+  #parser(): LineParser {
+    const { mqtt, qos, retain = false, topic, spool: directory } = this.#flags
+    const version = protocolVersionOf(mqtt)
+    const defaults = { qos: qosOf(qos), retain }
+    return (line) => {
+      if (topic !== undefined) {
+        if (line.bytes.length === 0) return null
+        return { cmd: 'publish', topic, payload: line.bytes, ...defaults }
+      }
+      const request = requestOfJson(line)
+      if (request === null) return null
+      prepare(request, version)
+      const isSent = ['publish', 'subscribe', 'unsubscribe'].includes(request.cmd)
+      if (directory !== undefined && !isSent) {
+        throw new UsageError('a control cannot be spooled; it would act long after it was written')
+      }
+      return request.cmd === 'publish' ? { ...defaults, ...request } : request
+    }
+  }
+
+  /** The stream, its outcomes noted with their lines, and given no faster than outcomes are read. */
+  #heard(lines: FileRequests, source: FileRequests | Spool): Requests {
+    return {
+      replays: source.replays,
+      settled: (request: Request, outcome: Outcome) => {
+        this.#line = lines.lineOf(request)
+        return source.settled(request, outcome)
+      },
+      [Symbol.asyncIterator]: () => {
+        const batches = source[Symbol.asyncIterator]()
+        return {
+          next: async () => {
+            await this.#writing
+            return batches.next()
+          },
+          return: async () => batches.return!(),
+        }
+      },
+    } as Requests
+  }
+
+  /** Lines to the spool: what is safe there counts as settled for the file. */
+  async #fill(queue: Spool, lines: FileRequests): Promise<void> {
+    try {
+      for await (const requests of lines) {
+        await queue.push(requests.map(withoutKey))
+        for (const request of requests) lines.settled(request, { ok: true })
+      }
+      queue.end()
+    } catch (error) {
+      if (this.#loop?.state.connection.kind === 'closed') return
+      this.#readError = error
+      this.#loop?.disconnect(this.#flags.disconnectTimeout)
+    }
+  }
+
+  #settled(file: string, request: Request, outcome: Outcome): void {
+    const line = this.#line
+    this.#line = null
     if (outcome.ok) this.#delivered++
     else {
       this.#refused++
-      this.#say(`${file}${line === null ? '' : `:${line}`}: ${messageOf(outcome.error)}`)
+      const name = file === '-' ? 'stdin' : file
+      this.#say(`${name}${line === null ? '' : `:${line}`}: ${messageOf(outcome.error)}`)
     }
     if (!this.#flags.json || this.#outputError !== undefined) return
     const writing = write(`${outcomeText(line, request, outcome)}\n`)
@@ -138,26 +226,20 @@ class Pipe {
     })
   }
 
-  /** No faster than the outcomes are read. */
-  async *#paced(lines: LineRequests): AsyncGenerator<readonly Request[]> {
-    for await (const requests of lines) {
-      await this.#writing
-      yield requests
-    }
-  }
-
-  #invalid(message: string): boolean {
+  #invalid({ message }: UsageError): boolean {
     this.#say(oneLine(message))
-    if (this.#flags.onInvalid === 'stop') this.#stopped = true
-    else this.#skipped++
-    return !this.#stopped
+    if (this.#flags.onInvalid === 'stop') return false
+    this.#skipped++
+    return true
   }
 
   /** One line that says how it went, and the exit status. */
-  #conclude(lines: LineRequests, delivery: Delivery, tookMs: number): number {
-    const { error, held, interrupted, status } = delivery
-    const elsewhere = held.filter((request) => !lines.isUnsettled(request)).length
-    const undelivered = lines.unsettledCount + elsewhere
+  #conclude(lines: FileRequests, delivery: Delivery, tookMs: number): number {
+    const { held, interrupted, status } = delivery
+    const error = delivery.error ?? this.#readError
+    const elsewhere = held.filter((request) => lines.lineOf(request) === null).length
+    const spooled = this.#spool?.size ?? 0
+    const undelivered = lines.unsettled + (this.#spool === null ? elsewhere : spooled)
     const nothingDone = this.#delivered + this.#refused + undelivered === 0
     if (error !== undefined && (error instanceof UsageError || nothingDone))
       return tellFailure(error)
@@ -166,6 +248,7 @@ class Pipe {
       ...(this.#refused > 0 ? [`${this.#refused} refused`] : []),
       ...(this.#skipped > 0 ? [`${counted(this.#skipped, 'line')} skipped`] : []),
       ...(undelivered > 0 || interrupted ? [`${undelivered} not delivered`] : []),
+      ...(spooled > 0 ? [`${spooled} in the spool`] : []),
       ...(lines.ended ? [] : ['the rest was not read']),
     ]
     const isGood = error === undefined && undelivered === 0 && this.#refused === 0 && lines.ended
@@ -178,12 +261,12 @@ class Pipe {
     return isGood ? 0 : FAILED
   }
 
-  #text(lines: LineRequests): string {
+  #text(lines: FileRequests): string {
     const kind = this.#loop?.state.connection.kind
-    const pending = lines.unsettledCount
+    const pending = this.#spool?.size ?? lines.unsettled
     return [
       `${this.#delivered.toLocaleString('en')} delivered`,
-      `${pending.toLocaleString('en')} under way`,
+      `${pending.toLocaleString('en')} ${this.#spool === null ? 'under way' : 'in the spool'}`,
       ...(this.#refused > 0 ? [`${this.#refused} refused`] : []),
       ...(kind === undefined || kind === 'connected' ? [] : [kind]),
     ].join(', ')
@@ -193,6 +276,12 @@ class Pipe {
     if (this.#progress !== null) this.#progress.say(text)
     else say(text)
   }
+}
+
+/** The spool has names of its own. */
+function withoutKey(request: Request): SentRequest {
+  const { key, ...rest } = request as SentRequest
+  return rest as SentRequest
 }
 
 function outcomeText(line: number | null, request: Request, outcome: Outcome): string {
@@ -212,44 +301,29 @@ function outcomeText(line: number | null, request: Request, outcome: Outcome): s
   })
 }
 
-/** Standard input, a file, or what can be read only once (a FIFO). `bytes`: null where the size is not known. */
-async function inputOf(path: string): Promise<{ input: LineInput; bytes: number | null }> {
-  if (path === '-') {
-    return { input: { name: 'stdin', open: () => process.stdin, seekable: false }, bytes: null }
-  }
+/** Null: standard input, or what else can be read only once (a FIFO). */
+function sizeOf(path: string): number | null {
+  if (path === '-') return null
   let stats: Stats
   try {
-    stats = await stat(path)
+    stats = statSync(path)
   } catch (error) {
     throw new UsageError((error as Error).message, { cause: error })
   }
   if (stats.isDirectory()) throw new UsageError(`${path} is a directory; a file is expected`)
-  const seekable = stats.isFile()
-  const start = (offset: number) => (seekable ? { start: offset } : {})
-  const input = {
-    name: path,
-    open: (offset: number) => createReadStream(path, start(offset)),
-    seekable,
-  }
-  return { input, bytes: seekable ? stats.size : null }
+  return stats.isFile() ? stats.size : null
 }
 
-/** @throws UsageError where this is not the file, or no longer as it was, that an earlier run began. */
-async function recognise(
-  path: string,
-  position: Position,
-  session: string | undefined,
-): Promise<void> {
-  const { last } = position
-  if (last === null) return
-  const file = await open(path)
-  try {
-    const { buffer } = await file.read(Buffer.alloc(last.bytes), 0, last.bytes, last.offset)
-    if (createHash('sha256').update(buffer).digest('hex') === last.sha256) return
-  } finally {
-    await file.close()
+function refuseStream({ checkpoint, follow }: PipeFlags): void {
+  const given = Object.entries({ checkpoint, follow }).find(([, value]) => value !== undefined)
+  if (given === undefined) return
+  throw new UsageError(`--${given[0]} needs a file; a stream cannot be read again`)
+}
+
+function streamOf(path: string) {
+  const bytes = path === '-' ? process.stdin : createReadStream(path)
+  return {
+    name: path === '-' ? 'stdin' : path,
+    bytes: bytes as AsyncIterable<Buffer> & typeof bytes,
   }
-  throw new UsageError(
-    `--session: ${session} goes on at line ${position.line} of ${position.file}, and ${path} is not that file or has changed; pipe the right file, or remove the session`,
-  )
 }

@@ -15,7 +15,7 @@ import {
   qosOf,
   qosOption,
 } from './flags.ts'
-import { SessionFile } from './session-file.ts'
+import { openKept } from './session-file.ts'
 
 interface PubFlags extends ConnectionFlags {
   readonly qos?: '0' | '1' | '2'
@@ -41,12 +41,12 @@ async function pub(topic: string, payload: string, flags: PubFlags): Promise<num
     retain: flags.retain ?? false,
   })
   prepare(message, protocolVersionOf(flags.mqtt))
-  const sessionFile = flags.session === undefined ? null : await SessionFile.open(flags.session)
+  const { file: sessionFile, session } = await openKept(flags.session)
   sessionFile?.refuseHalfway()
   const outcomes: Outcome[] = []
   let isTold = false
   const { error, held, interrupted, status } = await deliver({
-    options: connectionOptions(flags, sessionFile?.saved.session ?? null),
+    options: connectionOptions(flags, session),
     requests: [message],
     onSettled: (request, outcome) => {
       outcomes.push(outcome)
@@ -56,7 +56,7 @@ async function pub(topic: string, payload: string, flags: PubFlags): Promise<num
     onTrouble: (text) => flags.quiet || say(text),
     disconnectTimeout: flags.disconnectTimeout,
     sessionFile,
-    position: () => null,
+    position: async () => null,
   })
   const undelivered = held.length + (isTold || held.includes(message) ? 0 : 1)
   if (error !== undefined) {

@@ -1,25 +1,36 @@
 /**
- * The file of `--session`: the session, and how far a piped file was read, of the same instant.
+ * What `--session` names. A directory keeps the session at every step, a file once a second and at the end: the session, and how
+ * far a piped file was read, of the same instant.
  *
- * It is replaced as a whole (written beside, synced, renamed), so that whatever ends the process leaves the one or the other.
  * Requests without an outcome are in the session; lines behind the position were never taken. So nothing is lost, and after
  * a graceful end nothing is sent twice.
  */
-import { open, readFile, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { decodeSession, encodeSession, type Session, StorageError, UsageError } from '../index.ts'
+import { readFile, stat } from 'node:fs/promises'
+import type { Position } from '../disk/position.ts'
+import { replaceFile } from '../disk/replace-file.ts'
+import { openSession } from '../disk/session.ts'
+import {
+  decodeSession,
+  encodeSession,
+  type Session,
+  type SessionStore,
+  UsageError,
+} from '../index.ts'
 
-/** How far a file was read. */
-export interface Position {
-  readonly file: string
-  /** Of the first byte that was not read… */
-  readonly offset: number
-  /** …and the number of the line there. */
-  readonly line: number
-  /** Lines before it without an outcome: offset and number. */
-  readonly unsettled: readonly (readonly [offset: number, line: number])[]
-  /** The last line that was read, by which the file is known again. */
-  readonly last: { readonly offset: number; readonly bytes: number; readonly sha256: string } | null
+export interface KeptSession {
+  /** Null: it is a directory, or there is none. */
+  readonly file: SessionFile | null
+  /** For the options of a loop. */
+  readonly session: Session | SessionStore | null
+}
+
+/** A path that ends in / or is a directory is one. */
+export async function openKept(path: string | undefined): Promise<KeptSession> {
+  if (path === undefined) return { file: null, session: null }
+  const isDirectory = (await stat(path).catch(() => null))?.isDirectory() ?? path.endsWith('/')
+  if (isDirectory) return { file: null, session: await openSession(path) }
+  const file = await SessionFile.open(path)
+  return { file, session: file.saved.session }
 }
 
 interface Saved {
@@ -28,7 +39,7 @@ interface Saved {
   readonly position: Position | null
 }
 
-const FORMAT = 1
+const FORMAT = 2
 
 export class SessionFile {
   readonly path: string
@@ -79,31 +90,9 @@ export class SessionFile {
 
   async #replace(text: string): Promise<void> {
     if (text === this.#written) return
-    const beside = `${this.path}.tmp`
-    try {
-      // Payloads are nobody else's business.
-      const file = await open(beside, 'w', 0o600)
-      try {
-        await file.writeFile(text)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await rename(beside, this.path)
-      await syncDirectory(dirname(this.path))
-    } catch (error) {
-      const { message } = error as Error
-      throw new StorageError(`The session could not be kept: ${message}`, { cause: error })
-    }
+    await replaceFile(this.path, text, 'The session')
     this.#written = text
   }
-}
-
-/** A rename is safe once its directory is; not every system lets one be opened. */
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r').catch(() => null)
-  await directory?.sync().catch(() => {})
-  await directory?.close()
 }
 
 function parse(path: string, text: string): Saved {

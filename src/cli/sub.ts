@@ -17,7 +17,7 @@ import {
 import { Interrupt } from './interrupt.ts'
 import { isClosedPipe, write } from './output.ts'
 import { FORMAT_HELP, formatter, jsonOf } from './packet-text.ts'
-import { SessionFile } from './session-file.ts'
+import { openKept } from './session-file.ts'
 
 interface SubFlags extends ConnectionFlags {
   readonly qos?: '0' | '1' | '2'
@@ -47,15 +47,14 @@ async function sub(filters: readonly string[], flags: SubFlags): Promise<number>
     flags.format === undefined
       ? (packet: IncomingPublish) => `${jsonOf(packet)}\n`
       : formatter(flags.format)
-  const sessionFile = flags.session === undefined ? null : await SessionFile.open(flags.session)
+  const { file: sessionFile, session } = await openKept(flags.session)
   sessionFile?.refuseHalfway()
-  const saved = sessionFile?.saved.session ?? null
   let refusal: unknown
   const loop = eventloop(
     {
-      ...connectionOptions(flags, saved),
+      ...connectionOptions(flags, session),
       // A broker that knows the client id keeps messages for it, and they are what was asked for.
-      ...(sessionFile !== null && saved === null ? { session: 'adopt' } : {}),
+      ...(sessionFile !== null && session === null ? { session: 'adopt' } : {}),
       acks: 'pull',
       until: 'closed',
       onSettled: (_, outcome) => {

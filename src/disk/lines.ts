@@ -1,7 +1,7 @@
 /**
  * Bytes as lines, one chunk at a time: memory stays flat at any size, and every line knows where it stands.
  */
-import { UsageError } from '../index.ts'
+import { UsageError } from '../errors.ts'
 
 export interface Line {
   /** From 1. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Line, linesOf } from '../../src/cli/lines.ts'
+import { type Line, linesOf } from '../../src/disk/lines.ts'
 
 async function* cut(bytes: Buffer, at: readonly number[]) {
   const places = [...new Set(at.map((place) => place % (bytes.length + 1)))].sort((a, b) => a - b)
@@ -19,7 +19,7 @@ async function collect(bytes: Buffer, at: readonly number[], from = { offset: 0,
 
 const anyText = fc.stringMatching(/^[ab\r\n]{0,60}$/)
 
-test('[CLI] lines are the same however the bytes are cut', async () => {
+test('lines are the same however the bytes are cut', async () => {
   const cuts = fc.array(fc.nat(), { maxLength: 8 })
   const property = fc.asyncProperty(anyText, cuts, async (text, at) => {
     const expected = text.split('\n').map((line) => line.replace(/\r$/, ''))
@@ -31,7 +31,7 @@ test('[CLI] lines are the same however the bytes are cut', async () => {
   await fc.assert(property)
 })
 
-test('[CLI] reading from where a line ended gives the lines behind it', async () => {
+test('reading from where a line ended gives the lines behind it', async () => {
   const property = fc.asyncProperty(anyText, fc.nat(), async (text, pick) => {
     const bytes = Buffer.from(text)
     const lines = await collect(bytes, [])

@@ -1,0 +1,255 @@
+/**
+ * A folder in which records are safe: LevelDB, opened by one process at a time.
+ *
+ * `commit` resolves once its operations are on the disk, all or none; torn and corrupt tails are what LevelDB recovers from by
+ * itself, and a folder that it cannot open is repaired once. After a write that failed nothing may be written behind it, so
+ * the folder is opened anew before the next one. New records leave a reserve of the disk free: removing needs room too.
+ */
+import { mkdir, readFile, rename, statfs, writeFile } from 'node:fs/promises'
+import { hostname, uptime } from 'node:os'
+import { join } from 'node:path'
+import type { ClassicLevel } from 'classic-level'
+import { StorageError, UsageError } from '../errors.ts'
+
+export type Operation =
+  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: string }
+
+export interface Range {
+  readonly gte?: string
+  readonly gt?: string
+  readonly lt: string
+}
+
+type Level = ClassicLevel<string, Uint8Array>
+
+/** Left free for removals and for what LevelDB writes when it is opened, in bytes; of a small disk, a quarter. */
+const RESERVE_BYTES = 16 << 20
+/** What a record needs at once: its log and its table. */
+const COPIES = 2
+const FORMAT = 1
+const ABOUT = '!about'
+const OWNER = 'owner.json'
+
+export class Database {
+  readonly directory: string
+  /** It could not be opened as it was: what it holds was gathered anew. */
+  readonly repaired: boolean
+  readonly #engine: typeof ClassicLevel
+  #level: Level
+  /** A write failed: what follows it in the same file might not be found again. */
+  #ailing = false
+  #closed = false
+
+  private constructor(
+    directory: string,
+    engine: typeof ClassicLevel,
+    level: Level,
+    repaired: boolean,
+  ) {
+    this.directory = directory
+    this.#engine = engine
+    this.#level = level
+    this.repaired = repaired
+  }
+
+  /**
+   * @param kind what the folder holds; one of another kind is refused.
+   * @throws UsageError without the package `classic-level`, and for a folder of another kind.
+   * @throws StorageError for a folder in use (`IN_USE`, naming the process), or where it cannot be made or read.
+   */
+  static async open(directory: string, kind: string): Promise<Database> {
+    if (typeof directory !== 'string' || directory === '') {
+      throw new UsageError(`${kind}: the path of a directory is expected`)
+    }
+    const engine = await engineOf(kind)
+    try {
+      await mkdir(join(directory, 'data'), { recursive: true, mode: 0o700 })
+    } catch (cause) {
+      throw failed(`${directory} cannot be made`, 'OPEN_FAILED', cause)
+    }
+    const { level, repaired } = await openOrRepair(engine, directory)
+    const database = new Database(directory, engine, level, repaired)
+    try {
+      await database.#claim(kind)
+    } catch (error) {
+      await level.close()
+      throw error
+    }
+    return database
+  }
+
+  async #claim(kind: string): Promise<void> {
+    const about = await this.get(ABOUT)
+    if (about === undefined) {
+      const value = Buffer.from(JSON.stringify({ 'it-mqtt': kind, format: FORMAT }))
+      await this.commit([{ type: 'put', key: ABOUT, value }])
+    } else {
+      const found = JSON.parse(Buffer.from(about).toString())
+      if (found['it-mqtt'] !== kind || found.format !== FORMAT) {
+        throw new UsageError(
+          `${this.directory} holds a ${found['it-mqtt']} of format ${found.format}, not a ${kind} of format ${FORMAT}`,
+        )
+      }
+    }
+    // Only for the message of whoever comes second: the lock itself is the kernel's, and goes with the process.
+    const owner = { pid: process.pid, bootId: await bootId(), since: new Date().toISOString() }
+    const path = join(this.directory, OWNER)
+    await writeFile(`${path}.tmp`, JSON.stringify(owner)).catch(() => {})
+    await rename(`${path}.tmp`, path).catch(() => {})
+  }
+
+  /**
+   * Resolves once all of it is on the disk. `adding`: bytes that are new; 0 for what only removes.
+   * @throws StorageError, `DISK_FULL` (retryable) or `WRITE_FAILED`; then nothing of it is there.
+   */
+  async commit(operations: readonly Operation[], adding = 0): Promise<void> {
+    if (this.#closed) throw closedError(this.directory)
+    if (adding > 0) await this.#keepReserve(adding)
+    try {
+      if (this.#ailing) await this.#reopen()
+      await this.#level.batch(operations as Operation[], { sync: true })
+    } catch (cause) {
+      this.#ailing = true
+      throw failed(`${this.directory} could not be written`, 'WRITE_FAILED', cause)
+    }
+  }
+
+  async #keepReserve(adding: number): Promise<void> {
+    const { bavail, blocks, bsize } = await statfs(this.directory).catch(() => UNKNOWN_DISK)
+    const reserve = Math.min(RESERVE_BYTES, (blocks * bsize) / 4)
+    const free = bavail * bsize
+    if (free - adding * COPIES >= reserve) return
+    throw new StorageError(
+      `The disk of ${this.directory} is full: ${free} bytes are free, and ${Math.ceil(reserve)} are kept for removals. Nothing of this was kept; make room and try again.`,
+      { code: 'DISK_FULL', retryable: true },
+    )
+  }
+
+  /** As long as this fails, nothing can be read or written. */
+  async #reopen(): Promise<void> {
+    await this.#level.close()
+    this.#level = await openLevel(this.#engine, this.directory)
+    this.#ailing = false
+  }
+
+  /** @throws StorageError */
+  async get(key: string): Promise<Uint8Array | undefined> {
+    return this.#read(() => this.#level.get(key))
+  }
+
+  /** By ascending key, until `maxBytes` are reached; at least one, where there is one. */
+  async range(range: Range, maxBytes = Infinity): Promise<[key: string, value: Uint8Array][]> {
+    return this.#read(async () => {
+      const found: [string, Uint8Array][] = []
+      let bytes = 0
+      for await (const entry of this.#level.iterator(range)) {
+        found.push(entry)
+        bytes += entry[1].length
+        if (bytes >= maxBytes) break
+      }
+      return found
+    })
+  }
+
+  async #read<T>(read: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw closedError(this.directory)
+    try {
+      if (this.#level.status !== 'open') await this.#reopen()
+      return await read()
+    } catch (cause) {
+      throw failed(`${this.directory} could not be read`, 'READ_FAILED', cause)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#level.close()
+  }
+}
+
+const UNKNOWN_DISK = { bavail: Infinity, blocks: 0, bsize: 1 }
+
+async function engineOf(kind: string): Promise<typeof ClassicLevel> {
+  try {
+    return (await import('classic-level')).ClassicLevel
+  } catch (cause) {
+    throw new UsageError(
+      `${kind}: the package classic-level is needed to keep anything on disk: npm install classic-level@3`,
+      { code: 'NO_STORAGE_ENGINE', cause },
+    )
+  }
+}
+
+async function openLevel(engine: typeof ClassicLevel, directory: string): Promise<Level> {
+  const level: Level = new engine(join(directory, 'data'), { valueEncoding: 'view' })
+  await level.open()
+  return level
+}
+
+async function openOrRepair(
+  engine: typeof ClassicLevel,
+  directory: string,
+): Promise<{ level: Level; repaired: boolean }> {
+  try {
+    return { level: await openLevel(engine, directory), repaired: false }
+  } catch (error) {
+    const reason = rootOf(error)
+    if (reason.code === 'LEVEL_LOCKED') throw await inUse(directory, error)
+    if (isFull(reason) || /permission|read-only/i.test(reason.message)) {
+      throw failed(`${directory} cannot be opened`, 'OPEN_FAILED', error)
+    }
+  }
+  try {
+    await engine.repair(join(directory, 'data'))
+    return { level: await openLevel(engine, directory), repaired: true }
+  } catch (error) {
+    throw failed(`${directory} is damaged and could not be repaired`, 'DAMAGED', error)
+  }
+}
+
+async function inUse(directory: string, cause: unknown): Promise<StorageError> {
+  let who = 'by another process'
+  try {
+    const { pid, bootId, since } = JSON.parse(await readFile(join(directory, OWNER), 'utf8'))
+    who = `by process ${pid} (boot id ${bootId}) since ${since}`
+  } catch {
+    // Opened a moment ago: it has not said yet who it is.
+  }
+  const message = `${directory} is in use ${who}; end that one first, or give this one a directory of its own`
+  return new StorageError(message, { code: 'IN_USE', retryable: true, cause })
+}
+
+/** Tells a process of this start of the machine from one of an earlier start with the same number. */
+async function bootId(): Promise<string> {
+  try {
+    return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
+  } catch {
+    return `${hostname()} since ${new Date(Date.now() - uptime() * 1000).toISOString()}`
+  }
+}
+
+function rootOf(error: unknown): Error & { code?: string } {
+  let root = error as Error & { code?: string }
+  while (root.cause instanceof Error) root = root.cause
+  return root
+}
+
+function isFull({ message, code }: Error & { code?: string }): boolean {
+  return code === 'DISK_FULL' || /no space left|disk quota|file too large/i.test(message)
+}
+
+function failed(what: string, code: string, cause: unknown): StorageError {
+  if (cause instanceof StorageError) return cause
+  const reason = rootOf(cause)
+  if (isFull(reason)) {
+    const message = `${what}: the disk is full (${reason.message}). Make room and try again.`
+    return new StorageError(message, { code: 'DISK_FULL', retryable: true, cause })
+  }
+  return new StorageError(`${what}: ${reason.message}.`, { code, cause })
+}
+
+function closedError(directory: string): UsageError {
+  return new UsageError(`${directory} is closed`, { code: 'CLOSED' })
+}

@@ -1,0 +1,5 @@
+/** `it-mqtt/disk`: request streams and sessions that outlive their process. */
+
+export { type FileRequests, type FileRequestsOptions, fileRequests } from './file-requests.ts'
+export { openSession } from './session.ts'
+export { type Spool, type SpoolOptions, spool } from './spool.ts'
