@@ -79,6 +79,11 @@ export class Ledger {
   /** One for all groups: it has learnt how large they are. */
   #encoder: Encoder | null = null
   #due: Due[] | null = null
+  /** There are keys of an earlier life, which a source may repeat. */
+  #restored = false
+  /** Outcomes that are being told, and how many of them were. */
+  #telling: readonly Due[] = []
+  #told = 0
 
   constructor(causes: Causes, onSettled: EventloopOptions['onSettled'], listener: LedgerListener) {
     this.#causes = causes
@@ -115,7 +120,10 @@ export class Ledger {
       return this.#join(prepared, settling, version)
     }
     const { request } = prepared
-    if (request.key !== undefined && this.#isKnown(request.key, request, settling)) return null
+    const { key } = request
+    if (key !== undefined && this.#mayRepeat(settling) && this.#isKnown(key, request, settling)) {
+      return null
+    }
     if (request.signal?.aborted) {
       this.#refuse(request, settling, request.signal.reason)
       return null
@@ -170,8 +178,13 @@ export class Ledger {
     const handle = this.#held.put(prepared)
     prepared.settling = settling
     if (signal !== undefined) prepared.unlisten = this.#listen(signal, handle)
-    if (key !== undefined) this.#holdKey(key, handle)
+    if (key !== undefined && !settling?.replays) this.#holdKey(key, handle)
     return factsOf(prepared, handle, clock)
+  }
+
+  /** A stream that replays gives no key twice, but for those of an earlier life. */
+  #mayRepeat(settling: Settling | null): boolean {
+    return this.#restored || settling?.replays !== true
   }
 
   #holdKey(key: Key, handle: number): void {
@@ -200,11 +213,11 @@ export class Ledger {
   }
 
   /**
-   * What of a batch is new. D7 is judged as a batch comes: until its rest is taken, the outcome of what it repeats may have been
-   * told and forgotten.
+   * What of a batch is new, where an earlier life left keys. D7 is judged as a batch comes: until its rest is taken, the outcome of
+   * what it repeats may have been told and forgotten.
    */
   sift(batch: readonly unknown[], settling: Settling | null): readonly unknown[] {
-    if ((this.#keys?.size ?? 0) === 0 && (this.#settling?.size ?? 0) === 0) return batch
+    if (!this.#restored) return batch
     return batch.filter((item) => {
       const { key } = (item ?? {}) as { key?: Key }
       return key === undefined || !this.#isKnown(key, item as SentRequest, settling)
@@ -229,7 +242,8 @@ export class Ledger {
       // Its handle may be another's soon: too late to cancel it.
       slot.unlisten?.()
       slot.unlisten = null
-      if (slot.request.key !== undefined) this.#holdKey(slot.request.key, NO_HANDLE)
+      const { key } = slot.request
+      if (key !== undefined && !slot.settling?.replays) this.#holdKey(key, NO_HANDLE)
     }
     if (this.#unconfirmed === NO_SLOTS) this.#unconfirmed = []
     this.#unconfirmed.push(slot)
@@ -292,7 +306,6 @@ export class Ledger {
   #settle(slot: Sendable, outcome: Outcome): void {
     const { request, settling } = slot
     this.#release(slot)
-    if (request.key !== undefined && settling !== null) this.#changeSettling(request.key, outcome)
     if (!outcome.ok || this.#isHeardBy(settling)) this.#owe({ request, settling, outcome })
   }
 
@@ -315,9 +328,12 @@ export class Ledger {
   /** Gives the outcomes that are due. Whatever a callback throws, the others are still given. */
   tell(): void {
     while (this.#due !== null) {
-      const due = this.#due
+      this.#telling = this.#due
       this.#due = null
-      for (const one of due) this.#tellOne(one)
+      for (this.#told = 0; this.#told < this.#telling.length; ) {
+        this.#tellOne(this.#telling[this.#told++]!)
+      }
+      this.#telling = []
     }
   }
 
@@ -327,6 +343,7 @@ export class Ledger {
         const done = settling.settled(request, outcome)
         if (done === undefined) this.#confirmed(request?.key)
         else {
+          if (request.key !== undefined) this.#changeSettling(request.key, outcome)
           Promise.resolve(done).then(
             () => this.#confirmed(request?.key),
             (error: unknown) => this.#listener.fatal(error),
@@ -361,9 +378,19 @@ export class Ledger {
 
   /** The session as it is now. O(1): what it shows is read when it is asked for. */
   session(state: SessionState, final: boolean, wallOffsetMs: number): Session {
-    this.#settlingShared = true
     const slots = this.#held.share()
-    return sessionOf({ state, slots, settling: this.#settling ?? NONE, wallOffsetMs }, final)
+    return sessionOf({ state, slots, settling: this.#unconfirmedKeys(), wallOffsetMs }, final)
+  }
+
+  /** Outcomes that their sources have not confirmed: those that are about to be told too. */
+  #unconfirmedKeys(): ReadonlyMap<Key, Outcome> {
+    const untold = [...this.#telling.slice(this.#told), ...(this.#due ?? [])]
+    for (const { request, settling, outcome } of untold) {
+      if (settling === null || request?.key === undefined) continue
+      this.#changeSettling(request.key, outcome)
+    }
+    this.#settlingShared = true
+    return this.#settling ?? NONE
   }
 
   /** Takes a session over: its requests get handles here, and the reducers a state that speaks of these. */
@@ -373,6 +400,7 @@ export class Ledger {
     at: number,
     wallOffsetMs: number,
   ): SessionState {
+    this.#restored = true
     const open = new TableEditor(initialSession('').open)
     const waiting = []
     let waitingExpiresAt = Number.POSITIVE_INFINITY
@@ -436,8 +464,11 @@ export class Ledger {
     // Its own source, in this life: the one that knows what its key means.
     const owner = request.key === undefined ? null : (source?.settling ?? null)
     const facts = this.#enter(prepared, owner, { now: () => at })
-    // Its outcome was given: only the identifier is taken.
-    if (settled && request.key !== undefined) this.#keys?.delete(request.key)
+    // Where its outcome was given only the identifier is taken.
+    if (request.key !== undefined) {
+      if (settled) this.#keys?.delete(request.key)
+      else this.#holdKey(request.key, facts.handle)
+    }
     if (facts.kind !== 'publish' || expiresAt === 0) return facts
     return { ...facts, expiresAt: Math.max(1, expiresAt - wallOffsetMs) }
   }

@@ -2,4 +2,5 @@
 
 export { type FileRequests, type FileRequestsOptions, fileRequests } from './file-requests.ts'
 export { openSession } from './session.ts'
-export { type Spool, type SpoolOptions, spool } from './spool.ts'
+export { type Spool, spool } from './spool.ts'
+export type { SpoolOptions } from './spool-options.ts'

@@ -42,7 +42,7 @@ export class Reader implements AsyncIterator<readonly Request[], undefined> {
 
   /** Something changed: answers those who ask, as far as there is something for them. */
   provide(): void {
-    if (this.#providing) return
+    if (this.#providing || this.#asking.length === 0) return
     this.#providing = true
     try {
       while (this.#asking.length > 0) {

@@ -1,82 +1,58 @@
 /**
  * Requests as bytes and back. Bytes stay bytes: a payload is never made into text.
  */
-import { createHash } from 'node:crypto'
+import { isBytes } from '../codec/writer.ts'
 import type { SentRequest } from '../packets.ts'
 import { textual } from '../session.ts'
+import { CHECK_BYTES, checked, GrowingRecord } from './growing.ts'
 
-/** A request as it is kept, with what its keeper needs to know without reading it. */
-export interface Kept {
-  readonly request: SentRequest
-  /** Size on the wire. */
-  readonly bytes: number
-  /** Wall clock, ms; 0: never. */
-  readonly expiresAt: number
-}
-
-/** Before each request: lengths of head and payload (plus 1; 0: it stands in the head), `bytes`, `expiresAt`. */
-const FRAME_BYTES = 4 + 4 + 4 + 8
-const CHECK_BYTES = 8
-const FIRST_BYTES = 16 << 10
+/** Before each request: lengths of head and payload (plus 1; 0: it stands in the head), and when it expires. */
+const FRAME_BYTES = 4 + 4 + 8
 
 /** Writes one record of many requests. */
 export class RecordWriter {
-  #buffer = Buffer.allocUnsafe(FIRST_BYTES)
-  #at = CHECK_BYTES
+  readonly #record = new GrowingRecord()
 
   get bytes(): number {
-    return this.#at
+    return this.#record.at
   }
 
-  add({ request, bytes, expiresAt }: Kept): void {
+  /** `expiresAt`: wall clock in ms; 0: never. */
+  add(request: SentRequest, expiresAt: number): void {
+    const record = this.#record
     const payload = payloadOf(request)
     const head = headOf(request, payload)
     // A character of UTF-16 is at most three bytes of UTF-8.
-    this.#reserve(FRAME_BYTES + head.length * 3 + (payload?.length ?? 0))
-    const start = this.#at
-    const headBytes = this.#buffer.write(head, start + FRAME_BYTES)
-    this.#buffer.writeUInt32LE(headBytes, start)
-    this.#buffer.writeUInt32LE(payload === null ? 0 : payload.length + 1, start + 4)
-    this.#buffer.writeUInt32LE(bytes, start + 8)
-    this.#buffer.writeDoubleLE(expiresAt, start + 12)
-    this.#at = start + FRAME_BYTES + headBytes
+    record.reserve(FRAME_BYTES + head.length * 3 + (payload?.length ?? 0))
+    const { buffer, at } = record
+    const headBytes = buffer.write(head, at + FRAME_BYTES)
+    buffer.writeUInt32LE(headBytes, at)
+    buffer.writeUInt32LE(payload === null ? 0 : payload.length + 1, at + 4)
+    buffer.writeDoubleLE(expiresAt, at + 8)
+    record.at = at + FRAME_BYTES + headBytes
     if (payload === null) return
-    this.#buffer.set(payload, this.#at)
-    this.#at += payload.length
+    buffer.set(payload, record.at)
+    record.at += payload.length
   }
 
   /** The record; the writer is empty again. */
   finish(): Buffer {
-    const record = Buffer.from(this.#buffer.subarray(0, this.#at))
-    record.set(checkOf(record))
-    this.#at = CHECK_BYTES
-    // One large request does not keep its room for ever.
-    if (this.#buffer.length > 1 << 20) this.#buffer = Buffer.allocUnsafe(FIRST_BYTES)
-    return record
-  }
-
-  #reserve(bytes: number): void {
-    const needed = this.#at + bytes
-    if (needed <= this.#buffer.length) return
-    const larger = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2))
-    larger.set(this.#buffer.subarray(0, this.#at))
-    this.#buffer = larger
+    return this.#record.finish()
   }
 }
 
-/** Null: the record is damaged. */
-export function readRecord(view: Uint8Array): Kept[] | null {
-  const record = Buffer.from(view.buffer, view.byteOffset, view.byteLength)
-  if (record.length < CHECK_BYTES || !checkOf(record).equals(record.subarray(0, CHECK_BYTES))) {
-    return null
-  }
-  const found: Kept[] = []
+/** Gives each request of a record in its order. False: the record is damaged, and none was given. */
+export function readRecord(
+  view: Uint8Array,
+  take: (request: SentRequest, expiresAt: number) => void,
+): boolean {
+  const record = checked(view)
+  if (record === null) return false
   let at = CHECK_BYTES
   while (at < record.length) {
     const headBytes = record.readUInt32LE(at)
     const payloadBytes = record.readUInt32LE(at + 4)
-    const bytes = record.readUInt32LE(at + 8)
-    const expiresAt = record.readDoubleLE(at + 12)
+    const expiresAt = record.readDoubleLE(at + 8)
     at += FRAME_BYTES
     const request = JSON.parse(record.toString('utf8', at, at + headBytes))
     at += headBytes
@@ -85,23 +61,22 @@ export function readRecord(view: Uint8Array): Kept[] | null {
       request.payload = Buffer.from(record.subarray(at, at + payloadBytes - 1))
       at += payloadBytes - 1
     }
-    found.push({ request, bytes, expiresAt })
+    take(request, expiresAt)
   }
-  return found
-}
-
-function checkOf(record: Buffer): Buffer {
-  return createHash('sha256').update(record.subarray(CHECK_BYTES)).digest().subarray(0, CHECK_BYTES)
+  return true
 }
 
 function payloadOf(request: SentRequest): Uint8Array | null {
   if (request.cmd !== 'publish') return null
   const { payload } = request
-  return payload instanceof Uint8Array ? payload : null
+  return isBytes(payload) ? payload : null
 }
 
 function headOf(request: SentRequest, payload: Uint8Array | null): string {
-  if (payload === null) return JSON.stringify(textual(request))
-  const { payload: _, ...head } = request as { payload: Uint8Array }
-  return JSON.stringify(textual(head as unknown as SentRequest))
+  if (request.cmd !== 'publish' || request.properties !== undefined || payload === null) {
+    const { payload: _, ...head } = request as { payload?: unknown }
+    return JSON.stringify(textual((payload === null ? request : head) as SentRequest))
+  }
+  const { cmd, topic, qos, retain, key } = request
+  return JSON.stringify({ cmd, topic, qos, retain, key })
 }

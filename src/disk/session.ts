@@ -1,9 +1,12 @@
 /**
  * A session on disk: what an outcome or an acknowledgement rests on is there before the packet leaves. (S1, R2)
  *
- * A session is many small records, and a commit writes those that changed since the last one: what two states of the reducers
- * share is not even looked at. A request is written once, whatever becomes of it; beside it stands how far it is.
+ * A session is many small records, and a commit writes a journal of those that changed since the last one: what two states of
+ * the reducers share is not even looked at. A request is written once, whatever becomes of it; beside it stands how far it is.
+ * When the journals have outgrown the session, it is written whole and they go.
  */
+
+import { StorageError } from '../errors.ts'
 import type { OpenRequest } from '../protocol/contract.ts'
 import { differences, emptyTable, type PacketTable } from '../protocol/packet-table.ts'
 import { subscriptionsOf } from '../protocol/subscriptions.ts'
@@ -19,6 +22,7 @@ import {
   waitingRecords,
 } from '../session.ts'
 import { Database, type Operation } from './database.ts'
+import { type Change, JournalWriter, replayJournal } from './journal.ts'
 import { RecordWriter, readRecord } from './records.ts'
 
 /** Numbers, and what else is no list. */
@@ -37,7 +41,13 @@ const SETTLING = 's'
 
 const NO_REQUESTS: PacketTable<OpenRequest> = emptyTable()
 const NOTHING = Buffer.from('[]')
-const ALL = { gt: '!~', lt: '~' }
+const ALL = { gte: 'j', lt: 'k' }
+/** Journals smaller than this are not worth writing the session whole. */
+const JOURNAL_BYTES = 4 << 20
+/** Read at once. */
+const READ_BYTES = 8 << 20
+/** Of one journal: what is written and read at once stays small. */
+const RECORD_BYTES = 1 << 20
 
 class DiskSession implements SessionStore {
   readonly #directory: string
@@ -45,7 +55,14 @@ class DiskSession implements SessionStore {
   #database: Database | null
   /** What is on disk. Null: nobody has compared yet. */
   #kept: SessionParts | null = null
-  readonly #writer = new RecordWriter()
+  /** Journals on disk: from, up to before; and their size. */
+  #first = 0
+  #next = 0
+  #bytes = 0
+  /** Of the session, when it was last written whole. */
+  #wholeBytes = 0
+  readonly #requests = new RecordWriter()
+  readonly #writer = new JournalWriter()
 
   constructor(directory: string, database: Database) {
     this.#directory = directory
@@ -55,7 +72,7 @@ class DiskSession implements SessionStore {
   async load(): Promise<Session | null> {
     this.#database ??= await Database.open(this.#directory, KIND)
     this.#kept = null
-    const records = new Map(await this.#database.range(ALL))
+    const records = await this.#replay(this.#database)
     const head = records.get(HEAD)
     if (head === undefined) return null
     const record: SessionRecord = {
@@ -69,14 +86,55 @@ class DiskSession implements SessionStore {
     return new Session(record, { record })
   }
 
+  /** @throws StorageError for a journal that is damaged: what it said cannot be guessed. */
+  async #replay(database: Database): Promise<Map<string, Buffer>> {
+    const records = new Map<string, Buffer>()
+    let after: string = ALL.gte
+    for (;;) {
+      const journals = await database.range({ gt: after, lt: ALL.lt }, READ_BYTES)
+      const last = journals.at(-1)
+      if (last === undefined) return records
+      for (const [key, journal] of journals) {
+        if (replayJournal(journal, records)) continue
+        throw new StorageError(
+          `The session in ${this.#directory} is damaged (${key}); move the directory away to begin a new one`,
+          { code: 'DAMAGED' },
+        )
+      }
+      after = last[0]
+      if (this.#next === 0) this.#first = numberOf(journals[0]![0])
+      this.#next = numberOf(after) + 1
+    }
+  }
+
   async commit(session: Session): Promise<void> {
-    const database = this.#database!
     const parts = session.parts!
-    const clearing = this.#kept === null ? await this.#clear(database) : []
-    const changes = this.#changes(this.#kept, parts)
-    const added = changes.reduce((sum, one) => sum + (one.type === 'put' ? one.value.length : 0), 0)
-    await database.commit([...clearing, ...changes], added)
+    const outgrown = this.#bytes > Math.max(JOURNAL_BYTES, 4 * this.#wholeBytes)
+    const whole = this.#kept === null || outgrown
+    const changes = this.#changes(whole ? null : this.#kept, parts)
+    const journals = this.#journalsOf(changes)
+    const added = journals.reduce((sum, { length }) => sum + length, 0)
+    const next = this.#next + journals.length
+    const operations = journals.map((value, i): Operation => {
+      return { type: 'put', key: keyOf(this.#next + i), value }
+    })
+    if (whole) for (let i = this.#first; i < this.#next; i++) operations.push(del(keyOf(i)))
+    await this.#database!.commit(operations, added)
+    if (whole) this.#first = this.#next
+    this.#next = next
+    this.#bytes = whole ? added : this.#bytes + added
+    if (whole) this.#wholeBytes = added
     this.#kept = parts
+  }
+
+  #journalsOf(changes: readonly Change[]): Buffer[] {
+    const journals: Buffer[] = []
+    for (const change of changes) {
+      this.#writer.add(change)
+      if (this.#writer.bytes > RECORD_BYTES) journals.push(this.#writer.finish())
+    }
+    journals.push(this.#writer.finish())
+    return journals
   }
 
   async close(): Promise<void> {
@@ -85,22 +143,16 @@ class DiskSession implements SessionStore {
     await database?.close()
   }
 
-  /** What an earlier life left. */
-  async #clear(database: Database): Promise<Operation[]> {
-    const records = await database.range(ALL)
-    return records.map(([key]) => ({ type: 'del', key }))
-  }
-
-  #changes(before: SessionParts | null, now: SessionParts): Operation[] {
+  #changes(before: SessionParts | null, now: SessionParts): Change[] {
     const { state } = now
-    const operations: Operation[] = [put(HEAD, numbersOf(state))]
-    const requests = new Requests(this.#writer)
+    const operations: Change[] = [put(HEAD, numbersOf(state))]
+    const requests = new Requests(this.#requests)
     for (const [id, was, is] of differences(before?.state.open ?? NO_REQUESTS, state.open)) {
       const [old] = was === undefined ? [] : openRecords(before!, id, was)
       const [held] = is === undefined ? [] : openRecords(now, id, is)
       if (old !== undefined) requests.remove(old.order)
       if (held === undefined) {
-        if (old !== undefined) operations.push(del(OPEN, id))
+        if (old !== undefined) operations.push(gone(OPEN, id))
         continue
       }
       requests.add(held.order, [held])
@@ -109,7 +161,7 @@ class DiskSession implements SessionStore {
     this.#waitingChanges(before, now, requests, operations)
     const received = before?.state.received ?? emptyTable()
     for (const [id, , message] of differences(received, state.received)) {
-      if (message === undefined) operations.push(del(RECEIVED, id))
+      if (message === undefined) operations.push(gone(RECEIVED, id))
       else operations.push(put(nameOf(RECEIVED, id), receivedRecord(id, message)))
     }
     if (before?.state.subscriptions !== state.subscriptions) {
@@ -124,14 +176,14 @@ class DiskSession implements SessionStore {
     before: SessionParts | null,
     now: SessionParts,
     requests: Requests,
-    operations: Operation[],
+    operations: Change[],
   ): void {
     const was = waitingOf(before)
     const is = waitingOf(now)
     for (const [order, request] of was) {
       if (is.get(order) === request) continue
       requests.remove(order)
-      if (!is.has(order)) operations.push(del(WAITING, order))
+      if (!is.has(order)) operations.push(gone(WAITING, order))
     }
     for (const [order, request] of is) {
       if (was.get(order) === request) continue
@@ -142,11 +194,11 @@ class DiskSession implements SessionStore {
     }
   }
 
-  #settlingChanges(before: SessionParts | null, now: SessionParts, operations: Operation[]): void {
+  #settlingChanges(before: SessionParts | null, now: SessionParts, operations: Change[]): void {
     const was = before?.settling ?? new Map()
     const is = now.settling
     if (was === is) return
-    for (const key of was.keys()) if (!is.has(key)) operations.push(del(SETTLING, key))
+    for (const key of was.keys()) if (!is.has(key)) operations.push(gone(SETTLING, key))
     for (const [key, { ok }] of is) {
       if (was.get(key)?.ok !== ok) operations.push(put(nameOf(SETTLING, key), [key, ok]))
     }
@@ -174,14 +226,14 @@ class Requests {
     this.#added.set(order, held)
   }
 
-  finish(operations: Operation[]): void {
+  finish(operations: Change[]): void {
     for (const order of this.#removed) {
-      if (!this.#added.has(order)) operations.push(del(REQUEST, order))
+      if (!this.#added.has(order)) operations.push(gone(REQUEST, order))
     }
     for (const [order, held] of this.#added) {
       if (this.#removed.has(order)) continue
-      for (const { request } of held) this.#writer.add({ request, bytes: 0, expiresAt: 0 })
-      operations.push({ type: 'put', key: nameOf(REQUEST, order), value: this.#writer.finish() })
+      for (const { request } of held) this.#writer.add(request, 0)
+      operations.push({ key: nameOf(REQUEST, order), value: this.#writer.finish() })
     }
   }
 }
@@ -196,18 +248,19 @@ function progressOf({ request, ...progress }: HeldRecord): Progress {
 }
 
 /** In their order, as a session lists them. */
-function heldOf(records: ReadonlyMap<string, Uint8Array>): HeldRecord[] {
+function heldOf(records: ReadonlyMap<string, Buffer>): HeldRecord[] {
   const held = [OPEN, WAITING].flatMap((kind) =>
-    (listOf(records, kind) as Progress[]).flatMap((progress) => {
-      const record = records.get(nameOf(REQUEST, progress.order))
-      const requests = record === undefined ? null : readRecord(record)
-      return (requests ?? []).map(({ request }): HeldRecord => ({ ...progress, request }))
+    listOf<Progress>(records, kind).flatMap((progress) => {
+      const record = records.get(nameOf(REQUEST, progress.order)) ?? Buffer.alloc(0)
+      const requests: HeldRecord[] = []
+      readRecord(record, (request) => requests.push({ ...progress, request }))
+      return requests
     }),
   )
   return held.sort((a, b) => a.order - b.order)
 }
 
-function listOf<T>(records: ReadonlyMap<string, Uint8Array>, kind: string): T[] {
+function listOf<T>(records: ReadonlyMap<string, Buffer>, kind: string): T[] {
   const found: T[] = []
   for (const [key, value] of records) {
     if (key.startsWith(kind) && key[kind.length] === ' ') found.push(read(value) as T)
@@ -219,16 +272,29 @@ function nameOf(kind: string, id: number | string): string {
   return `${kind} ${typeof id === 'string' ? JSON.stringify(id) : id}`
 }
 
-function put(key: string, value: unknown): Operation {
-  return { type: 'put', key, value: Buffer.from(JSON.stringify(value)) }
+function put(key: string, value: unknown): Change {
+  return { key, value: JSON.stringify(value) }
 }
 
-function del(kind: string, id: number | string): Operation {
-  return { type: 'del', key: nameOf(kind, id) }
+function gone(kind: string, id: number | string): Change {
+  return { key: nameOf(kind, id), value: null }
 }
 
-function read(value: Uint8Array): unknown {
-  return JSON.parse(Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString())
+function del(key: string): Operation {
+  return { type: 'del', key }
+}
+
+/** Numbers in the order of their names. */
+function keyOf(journal: number): string {
+  return `j${journal.toString(16).padStart(14, '0')}`
+}
+
+function numberOf(key: string): number {
+  return Number.parseInt(key.slice(1), 16)
+}
+
+function read(value: Buffer): unknown {
+  return JSON.parse(value.toString())
 }
 
 const KIND = 'session'
