@@ -2036,7 +2036,10 @@ function bytesAsText(value) {
 import { mkdir, readFile, rename, statfs, writeFile } from "node:fs/promises";
 import { hostname, uptime } from "node:os";
 import { join } from "node:path";
-var RESERVE_BYTES = 16 << 20;
+var RESERVE_BYTES = 48 << 20;
+var GATHER_BYTES = 16 << 20;
+var GATHER_BYTES_MIN = 64 << 10;
+var GATHER_PART = 64;
 var COPIES = 2;
 var FORMAT = 1;
 var ABOUT = "!about";
@@ -2049,6 +2052,8 @@ var Database = class _Database {
   #level;
   /** A write failed: what follows it in the same file might not be found again. */
   #ailing = false;
+  /** Something was removed whose room LevelDB may not have given back. */
+  #hasGarbage = true;
   #closed = false;
   constructor(directory, engine, level, repaired) {
     this.directory = directory;
@@ -2111,20 +2116,26 @@ var Database = class _Database {
     try {
       if (this.#ailing) await this.#reopen();
       await this.#level.batch(operations, { sync: true });
+      this.#hasGarbage ||= operations.some(({ type }) => type === "del");
     } catch (cause2) {
       this.#ailing = true;
       throw failed(`${this.directory} could not be written`, "WRITE_FAILED", cause2);
     }
   }
   async #keepReserve(adding) {
-    const { bavail, blocks, bsize } = await statfs(this.directory).catch(() => UNKNOWN_DISK);
-    const reserve = Math.min(RESERVE_BYTES, blocks * bsize / 4);
-    const free = bavail * bsize;
-    if (free - adding * COPIES >= reserve) return;
-    throw new StorageError(
-      `The disk of ${this.directory} is full: ${free} bytes are free, and ${Math.ceil(reserve)} are kept for removals. Nothing of this was kept; make room and try again.`,
-      { code: "DISK_FULL", retryable: true }
-    );
+    if (await this.#hasRoom(adding)) return;
+    if (this.#hasGarbage && !this.#ailing) {
+      this.#hasGarbage = false;
+      await this.#level.compactRange("", "~").catch(() => {
+      });
+      if (await this.#hasRoom(adding)) return;
+    }
+    const message = `The disk of ${this.directory} is full: what is free is kept for removals. Nothing of this was kept; make room and try again.`;
+    throw new StorageError(message, { code: "DISK_FULL", retryable: true });
+  }
+  async #hasRoom(adding) {
+    const { free, size } = await diskOf(this.directory);
+    return free - adding * COPIES >= Math.min(RESERVE_BYTES, size / 4);
   }
   /** As long as this fails, nothing can be read or written. */
   async #reopen() {
@@ -2164,7 +2175,14 @@ var Database = class _Database {
     await this.#level.close();
   }
 };
-var UNKNOWN_DISK = { bavail: Infinity, blocks: 0, bsize: 1 };
+async function diskOf(path) {
+  try {
+    const { bavail, blocks, bsize } = await statfs(path);
+    return { free: bavail * bsize, size: blocks * bsize };
+  } catch {
+    return { free: Infinity, size: Infinity };
+  }
+}
 async function engineOf(kind) {
   try {
     return (await import("classic-level")).ClassicLevel;
@@ -2176,7 +2194,11 @@ async function engineOf(kind) {
   }
 }
 async function openLevel(engine, directory) {
-  const level = new engine(join(directory, "data"), { valueEncoding: "view" });
+  const { size } = await diskOf(directory);
+  const level = new engine(join(directory, "data"), {
+    valueEncoding: "view",
+    writeBufferSize: Math.max(GATHER_BYTES_MIN, Math.min(GATHER_BYTES, size / GATHER_PART))
+  });
   await level.open();
   return level;
 }
@@ -2316,7 +2338,14 @@ function replayJournal(view, records) {
 }
 
 // src/disk/records.ts
-var FRAME_BYTES = 4 + 4 + 8;
+var FRAME_BYTES = 1 + 4 + 4 + 8;
+var IS_JSON = 128;
+var QOS = 3;
+var HAS_QOS = 4;
+var IS_RETAINED = 8;
+var HAS_RETAIN = 16;
+var HAS_PAYLOAD = 32;
+var IS_TEXT = 64;
 var RecordWriter = class {
   #record = new GrowingRecord();
   get bytes() {
@@ -2325,18 +2354,24 @@ var RecordWriter = class {
   /** `expiresAt`: wall clock in ms; 0: never. */
   add(request2, expiresAt) {
     const record = this.#record;
-    const payload2 = payloadOf(request2);
-    const head = headOf(request2, payload2);
-    record.reserve(FRAME_BYTES + head.length * 3 + (payload2?.length ?? 0));
+    const kind = kindOf(request2);
+    const { text, payload: payload2 } = kind === IS_JSON ? jsonOf(request2) : plainParts(request2);
+    const room2 = typeof payload2 === "string" ? payload2.length * 3 : payload2?.length ?? 0;
+    record.reserve(FRAME_BYTES + text.length * 3 + room2);
     const { buffer, at } = record;
-    const headBytes = buffer.write(head, at + FRAME_BYTES);
-    buffer.writeUInt32LE(headBytes, at);
-    buffer.writeUInt32LE(payload2 === null ? 0 : payload2.length + 1, at + 4);
-    buffer.writeDoubleLE(expiresAt, at + 8);
-    record.at = at + FRAME_BYTES + headBytes;
-    if (payload2 === null) return;
-    buffer.set(payload2, record.at);
-    record.at += payload2.length;
+    const headBytes = buffer.write(text, at + FRAME_BYTES);
+    const payloadAt = at + FRAME_BYTES + headBytes;
+    let payloadBytes2 = 0;
+    if (typeof payload2 === "string") payloadBytes2 = buffer.write(payload2, payloadAt);
+    else if (payload2 !== void 0) {
+      buffer.set(payload2, payloadAt);
+      payloadBytes2 = payload2.length;
+    }
+    buffer[at] = kind === IS_JSON && payload2 !== void 0 ? IS_JSON | HAS_PAYLOAD : kind;
+    buffer.writeUInt32LE(headBytes, at + 1);
+    buffer.writeUInt32LE(payloadBytes2, at + 5);
+    buffer.writeDoubleLE(expiresAt, at + 9);
+    record.at = payloadAt + payloadBytes2;
   }
   /** The record; the writer is empty again. */
   finish() {
@@ -2346,35 +2381,70 @@ var RecordWriter = class {
 function readRecord(view, take2) {
   const record = checked(view);
   if (record === null) return false;
+  const topics2 = new Topics(record);
   let at = CHECK_BYTES;
   while (at < record.length) {
-    const headBytes = record.readUInt32LE(at);
-    const payloadBytes2 = record.readUInt32LE(at + 4);
-    const expiresAt = record.readDoubleLE(at + 8);
-    at += FRAME_BYTES;
-    const request2 = JSON.parse(record.toString("utf8", at, at + headBytes));
-    at += headBytes;
-    if (payloadBytes2 > 0) {
-      request2.payload = Buffer.from(record.subarray(at, at + payloadBytes2 - 1));
-      at += payloadBytes2 - 1;
+    const kind = record[at];
+    const headAt = at + FRAME_BYTES;
+    const payloadAt = headAt + record.readUInt32LE(at + 1);
+    const end = payloadAt + record.readUInt32LE(at + 5);
+    const expiresAt = record.readDoubleLE(at + 9);
+    const payload2 = (kind & HAS_PAYLOAD) === 0 ? void 0 : (kind & IS_TEXT) !== 0 ? record.toString("utf8", payloadAt, end) : Buffer.from(record.subarray(payloadAt, end));
+    if ((kind & IS_JSON) === 0)
+      take2(plainOf(kind, topics2.at(headAt, payloadAt), payload2), expiresAt);
+    else {
+      const request2 = JSON.parse(record.toString("utf8", headAt, payloadAt));
+      if (payload2 !== void 0) request2.payload = payload2;
+      take2(request2, expiresAt);
     }
-    take2(request2, expiresAt);
+    at = end;
   }
   return true;
 }
-function payloadOf(request2) {
-  if (request2.cmd !== "publish") return null;
-  const { payload: payload2 } = request2;
-  return isBytes(payload2) ? payload2 : null;
+function kindOf(request2) {
+  if (request2.cmd !== "publish") return IS_JSON;
+  const { payload: payload2, qos, retain, properties, key } = request2;
+  const isText = typeof payload2 === "string";
+  if (properties !== void 0 || key !== void 0) return IS_JSON;
+  if (payload2 !== void 0 && !isText && !isBytes(payload2)) return IS_JSON;
+  let kind = 0;
+  if (qos !== void 0) kind |= HAS_QOS | qos;
+  if (retain !== void 0) kind |= retain ? HAS_RETAIN | IS_RETAINED : HAS_RETAIN;
+  if (payload2 !== void 0) kind |= isText ? HAS_PAYLOAD | IS_TEXT : HAS_PAYLOAD;
+  return kind;
 }
-function headOf(request2, payload2) {
-  if (request2.cmd !== "publish" || request2.properties !== void 0 || payload2 === null) {
-    const { payload: _, ...head } = request2;
-    return JSON.stringify(textual(payload2 === null ? request2 : head));
+function plainOf(kind, topic, payload2) {
+  const qos = (kind & HAS_QOS) === 0 ? void 0 : kind & QOS;
+  const retain = (kind & HAS_RETAIN) === 0 ? void 0 : (kind & IS_RETAINED) !== 0;
+  return { cmd: "publish", topic, payload: payload2, qos, retain };
+}
+function jsonOf(request2) {
+  const { payload: payload2, ...rest2 } = request2;
+  if (!isBytes(payload2)) return { text: JSON.stringify(textual(request2)), payload: void 0 };
+  return { text: JSON.stringify(textual(rest2)), payload: payload2 };
+}
+function plainParts({ topic, payload: payload2 }) {
+  return { text: topic, payload: payload2 };
+}
+var Topics = class {
+  #record;
+  #start = 0;
+  #end = 0;
+  #topic = "";
+  constructor(record) {
+    this.#record = record;
   }
-  const { cmd, topic, qos, retain, key } = request2;
-  return JSON.stringify({ cmd, topic, qos, retain, key });
-}
+  at(start, end) {
+    const record = this.#record;
+    if (end - start === this.#end - this.#start && end > start) {
+      if (record.compare(record, this.#start, this.#end, start, end) === 0) return this.#topic;
+    }
+    this.#topic = record.toString("utf8", start, end);
+    this.#start = start;
+    this.#end = end;
+    return this.#topic;
+  }
+};
 
 // src/disk/session.ts
 var HEAD = "head";
@@ -5628,7 +5698,7 @@ function acknowledgeHead(d) {
     incoming.pendingFrom++;
   }
 }
-function headOf2(d) {
+function headOf(d) {
   return d.pending.get(placeOf(d.incoming.pendingFrom));
 }
 function forgottenAt(config, incoming, head = lookup(incoming.pending, placeOf(incoming.pendingFrom))) {
@@ -6420,7 +6490,7 @@ function tickWarnings(d, at) {
     const message = `${flow.bufferedPackets} packets wait for next() since ${config.warnAfterMs} ms, and no more are read. A loop body that awaits the outcome of its own request waits for ever.`;
     d.effects.push({ type: "warn", code: "CONSUMER_STALLED", message });
   }
-  if (at >= forgottenAt(config, incoming, headOf2(d))) {
+  if (at >= forgottenAt(config, incoming, headOf(d))) {
     incoming.warnedFrom = incoming.pendingFrom;
     const message = `A message was received ${config.warnAfterMs} ms ago and is not acknowledged; those behind it cannot be either. Call ack(packet).`;
     d.effects.push({ type: "warn", code: "ACKNOWLEDGEMENT_FORGOTTEN", message });
@@ -7524,7 +7594,7 @@ function zeroId(cmd) {
 
 // src/codec/chunks.ts
 var SMALL_CHUNK_BYTES = 512;
-var GATHER_BYTES_MIN = 1024;
+var GATHER_BYTES_MIN2 = 1024;
 var GATHER_BYTES_MAX = 65536;
 var Chunks2 = class {
   /** The chunk being read, and how far. */
@@ -7617,7 +7687,7 @@ var Chunks2 = class {
   gatherSmall(bytes) {
     let { gather } = this;
     if (gather === null || gather.length - this.gathered < bytes.length) {
-      const size = gather === null ? GATHER_BYTES_MIN : gather.length * 2;
+      const size = gather === null ? GATHER_BYTES_MIN2 : gather.length * 2;
       this.closeGather();
       gather = this.gather = Buffer.allocUnsafeSlow(Math.min(size, GATHER_BYTES_MAX));
     }
