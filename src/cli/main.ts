@@ -12,6 +12,7 @@ import { guardOutput } from './output.ts'
 import { addPipe } from './pipe.ts'
 import { addPub } from './pub.ts'
 import { addReplay } from './replay.ts'
+import { addSpool } from './spool.ts'
 import { addSub } from './sub.ts'
 
 const { version } = JSON.parse(
@@ -30,6 +31,7 @@ addPub(program)
 addSub(program)
 addPipe(program)
 addReplay(program)
+addSpool(program)
 
 guardOutput()
 const given = withUrlFlag(process.argv)

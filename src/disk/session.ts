@@ -25,6 +25,8 @@ import { Database, type Operation } from './database.ts'
 import { type Change, JournalWriter, replayJournal } from './journal.ts'
 import { RecordWriter, readRecord } from './records.ts'
 
+/** Last of a session that is written whole. */
+const WHOLE = 'whole'
 /** Numbers, and what else is no list. */
 const HEAD = 'head'
 const SUBSCRIPTIONS = 'subscriptions'
@@ -32,6 +34,8 @@ const SUBSCRIPTIONS = 'subscriptions'
 const OPEN = 'o'
 /** By order: a request without identifier, or a group of them. */
 const WAITING = 'w'
+/** Orders of these, where they do not wait in that of their numbers. */
+const SEQUENCE = 'sequence'
 /** By order: the requests themselves. */
 const REQUEST = 'q'
 /** By packet identifier: a message at QoS 2. */
@@ -72,12 +76,13 @@ class DiskSession implements SessionStore {
   async load(): Promise<Session | null> {
     this.#database ??= await Database.open(this.#directory, KIND)
     this.#kept = null
-    const records = await this.#replay(this.#database)
+    const { records, isTorn } = await this.#replay(this.#database)
     const head = records.get(HEAD)
     if (head === undefined) return null
     const record: SessionRecord = {
       ...(read(head) as ReturnType<typeof numbersOf>),
-      final: true,
+      // The last commits are lost: what was received and acknowledged since is not known.
+      final: !isTorn,
       held: heldOf(records),
       received: listOf(records, RECEIVED),
       subscriptions: read(records.get(SUBSCRIPTIONS) ?? NOTHING) as Subscriptions,
@@ -86,24 +91,34 @@ class DiskSession implements SessionStore {
     return new Session(record, { record })
   }
 
-  /** @throws StorageError for a journal that is damaged: what it said cannot be guessed. */
-  async #replay(database: Database): Promise<Map<string, Buffer>> {
+  /**
+   * Up to the first journal that is missing or damaged; what follows it would be changes of something else.
+   * @throws StorageError where the session itself is damaged, and not only what changed since.
+   */
+  async #replay(database: Database): Promise<{ records: Map<string, Buffer>; isTorn: boolean }> {
     const records = new Map<string, Buffer>()
+    let isWhole = true
     let after: string = ALL.gte
+    this.#first = 0
+    this.#next = 0
     for (;;) {
       const journals = await database.range({ gt: after, lt: ALL.lt }, READ_BYTES)
-      const last = journals.at(-1)
-      if (last === undefined) return records
       for (const [key, journal] of journals) {
-        if (replayJournal(journal, records)) continue
-        throw new StorageError(
-          `The session in ${this.#directory} is damaged (${key}); move the directory away to begin a new one`,
-          { code: 'DAMAGED' },
-        )
+        const number = numberOf(key)
+        if (this.#next === 0) this.#first = number
+        else isWhole &&= number === this.#next
+        isWhole &&= replayJournal(journal, records)
+        this.#next = number + 1
+        after = key
       }
-      after = last[0]
-      if (this.#next === 0) this.#first = numberOf(journals[0]![0])
-      this.#next = numberOf(after) + 1
+      if (journals.length > 0) continue
+      if (this.#next === 0 || records.has(WHOLE)) {
+        return { records, isTorn: !isWhole || database.repaired }
+      }
+      throw new StorageError(
+        `The session in ${this.#directory} is damaged; move the directory away to begin a new one`,
+        { code: 'DAMAGED' },
+      )
     }
   }
 
@@ -112,6 +127,7 @@ class DiskSession implements SessionStore {
     const outgrown = this.#bytes > Math.max(JOURNAL_BYTES, 4 * this.#wholeBytes)
     const whole = this.#kept === null || outgrown
     const changes = this.#changes(whole ? null : this.#kept, parts)
+    if (whole) changes.push(put(WHOLE, true))
     const journals = this.#journalsOf(changes)
     const added = journals.reduce((sum, { length }) => sum + length, 0)
     const next = this.#next + journals.length
@@ -192,6 +208,9 @@ class DiskSession implements SessionStore {
       requests.add(order, held)
       operations.push(put(nameOf(WAITING, order), progressOf(held[0]!)))
     }
+    const sequence = sequenceOf(is)
+    if (sequence !== null) operations.push(put(SEQUENCE, sequence))
+    else if (sequenceOf(was) !== null) operations.push({ key: SEQUENCE, value: null })
   }
 
   #settlingChanges(before: SessionParts | null, now: SessionParts, operations: Change[]): void {
@@ -243,21 +262,37 @@ function waitingOf(parts: SessionParts | null) {
   return new Map(waiting.slice(waitingAt).map((request) => [request.order, request]))
 }
 
+/** Null: ascending. */
+function sequenceOf(waiting: ReadonlyMap<number, unknown>): readonly number[] | null {
+  let last = 0
+  for (const order of waiting.keys()) {
+    if (order < last) return [...waiting.keys()]
+    last = order
+  }
+  return null
+}
+
 function progressOf({ request, ...progress }: HeldRecord): Progress {
   return progress
 }
 
-/** In their order, as a session lists them. */
+/** In their order, as a session lists them: what has an identifier first. */
 function heldOf(records: ReadonlyMap<string, Buffer>): HeldRecord[] {
-  const held = [OPEN, WAITING].flatMap((kind) =>
-    listOf<Progress>(records, kind).flatMap((progress) => {
-      const record = records.get(nameOf(REQUEST, progress.order)) ?? Buffer.alloc(0)
-      const requests: HeldRecord[] = []
-      readRecord(record, (request) => requests.push({ ...progress, request }))
-      return requests
-    }),
+  const [open, waiting] = [OPEN, WAITING].map((kind) =>
+    listOf<Progress>(records, kind).sort((a, b) => a.order - b.order),
   )
-  return held.sort((a, b) => a.order - b.order)
+  const sequence = records.get(SEQUENCE)
+  if (sequence !== undefined) {
+    const places = new Map((read(sequence) as number[]).map((order, place) => [order, place]))
+    waiting!.sort((a, b) => places.get(a.order)! - places.get(b.order)!)
+  }
+  return [...open!, ...waiting!].flatMap((progress) => {
+    const requests: HeldRecord[] = []
+    readRecord(records.get(nameOf(REQUEST, progress.order)) ?? NOTHING, (request) => {
+      requests.push({ ...progress, request })
+    })
+    return requests
+  })
 }
 
 function listOf<T>(records: ReadonlyMap<string, Buffer>, kind: string): T[] {
