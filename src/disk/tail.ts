@@ -4,6 +4,7 @@
  */
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { createGunzip } from 'node:zlib'
 import { UsageError } from '../errors.ts'
@@ -82,16 +83,11 @@ export async function* bytesOf(
   if (isPacked(path)) return yield* unpacked(path, handle, offset, note)
   let at = offset
   for (let rotated = false; ; ) {
-    const { buffer, bytesRead } = await handle.read(
-      Buffer.allocUnsafe(CHUNK_BYTES),
-      0,
-      CHUNK_BYTES,
-      at,
-    )
-    at += bytesRead
-    note(at)
-    if (bytesRead > 0) {
-      yield buffer.subarray(0, bytesRead)
+    const chunk = await readChunk(handle, at)
+    if (chunk.length > 0) {
+      at += chunk.length
+      note(at)
+      yield chunk
       continue
     }
     // What was written before it was replaced is read by now.
@@ -110,7 +106,8 @@ async function* unpacked(
   offset: number,
   note: (bytesRead: number) => void,
 ): AsyncGenerator<Buffer> {
-  const packed = handle.createReadStream({ start: 0, autoClose: false })
+  // A stream of the handle's own would close it.
+  const packed = Readable.from(bytesIn(handle, note))
   const plain = createGunzip()
   packed.on('error', (error) => plain.destroy(error))
   let skip = offset
@@ -118,7 +115,6 @@ async function* unpacked(
     for await (const chunk of packed.pipe(plain) as AsyncIterable<Buffer>) {
       const rest = chunk.subarray(Math.min(skip, chunk.length))
       skip -= chunk.length - rest.length
-      note(packed.bytesRead)
       if (rest.length > 0) yield rest
     }
   } catch (cause) {
@@ -126,6 +122,22 @@ async function* unpacked(
   } finally {
     packed.destroy()
   }
+}
+
+async function* bytesIn(handle: FileHandle, note: (bytesRead: number) => void) {
+  for (let at = 0; ; ) {
+    const chunk = await readChunk(handle, at)
+    if (chunk.length === 0) return
+    at += chunk.length
+    note(at)
+    yield chunk
+  }
+}
+
+async function readChunk(handle: FileHandle, at: number): Promise<Buffer> {
+  const room = Buffer.allocUnsafe(CHUNK_BYTES)
+  const { bytesRead } = await handle.read(room, 0, CHUNK_BYTES, at)
+  return room.subarray(0, bytesRead)
 }
 
 export function isPacked(path: string): boolean {
