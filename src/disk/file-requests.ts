@@ -78,6 +78,8 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
   #begun = false
   /** Lines without an outcome, in their order: their numbers by their names. */
   readonly #unsettled = new Map<Name, number>()
+  /** Lines that have their outcome and were not read yet: what to do once they are. */
+  readonly #early = new Map<number, () => void>()
   #readThrough = 0
   /** The number of the line there. */
   #line = 1
@@ -136,7 +138,16 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
 
   /** For the loop. Resolves once the checkpoint, where there is one, knows of it. */
   settled(request: Request, _outcome: Outcome): void | Promise<void> {
-    if (!this.#unsettled.delete(nameOf(request))) return undefined
+    const name = nameOf(request)
+    if (this.#unsettled.delete(name)) return this.#kept()
+    if (typeof name !== 'number' || name < this.#readThrough) return undefined
+    // An earlier life read it, after its last checkpoint.
+    return new Promise((resolve, reject) => {
+      this.#early.set(name, () => Promise.resolve(this.#kept()).then(resolve, reject))
+    })
+  }
+
+  #kept(): Promise<void> | undefined {
     return this.#options.checkpoint === undefined ? undefined : this.#save()
   }
 
@@ -324,6 +335,13 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
   #requestOf(line: Line, known: number): Request | null {
     const { offset, number } = line
     if (offset < known && !this.#unsettled.has(offset)) return null
+    const early = this.#early.get(offset)
+    if (early !== undefined) {
+      this.#early.delete(offset)
+      // Once it counts as read.
+      queueMicrotask(early)
+      return null
+    }
     const parsed = this.#parse(line) ?? null
     if (parsed === null) return null
     const request = this.#stream === null ? { ...parsed, key: offset } : parsed

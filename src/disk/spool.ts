@@ -40,6 +40,8 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
   #readThrough = 0
   /** …and those up to this one are on disk, or were in memory. */
   #keptThrough = 0
+  /** Outcomes of requests that an earlier life handed out and this one has not read yet: who is to be told once they are gone. */
+  readonly #early = new Map<number, () => void>()
   #reading = false
   #queue: Push[] = []
   #reader: Reader | null = null
@@ -166,13 +168,36 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
   /** For the loop: the request is removed. Resolves once the disk knows. */
   settled(request: Request, outcome: Outcome): void | Promise<void> {
     const { key } = request as SentRequest
-    const chunk = typeof key === 'number' ? this.#chunks.find(key) : undefined
-    const bytes = chunk?.settle(key as number) ?? -1
+    if (typeof key !== 'number') return undefined
+    if (key > this.#readThrough && key <= this.#keptThrough)
+      return this.#settledEarly(key, request, outcome)
+    const chunk = this.#chunks.find(key)
+    const bytes = chunk?.settle(key) ?? -1
     if (bytes < 0) return undefined
     const removal = this.#gone(chunk!, bytes)
     this.#options.onSettled?.(request, outcome)
     if (this.#queue.length > 0) this.#admit()
     return removal
+  }
+
+  /** It is gone as soon as it is read; until then the session remembers. */
+  #settledEarly(key: number, request: Request, outcome: Outcome): Promise<void> {
+    const gone = new Promise<void>((resolve) => {
+      this.#early.set(key, resolve)
+    })
+    this.#options.onSettled?.(request, outcome)
+    return gone
+  }
+
+  /** A chunk was read of which some had their outcome before. */
+  #settleEarly(chunk: Chunk): void {
+    for (const [key, resolve] of this.#early) {
+      if (key > chunk.last) continue
+      this.#early.delete(key)
+      const bytes = chunk.settle(key)
+      if (bytes < 0) resolve()
+      else this.#gone(chunk, bytes)?.then(resolve)
+    }
   }
 
   // ------------------------------------------------------------------------------------------------------------ admission
@@ -293,7 +318,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
   }
 
   /** It needs its place no longer. Resolves once the disk knows, where it was there. */
-  #gone(chunk: Chunk, bytes: number): void | Promise<void> {
+  #gone(chunk: Chunk, bytes: number): Promise<void> | undefined {
     this.#size--
     this.#bytes -= bytes
     if (chunk.left === 0) this.#chunks.forget(chunk)
@@ -330,7 +355,10 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
     this.#shelf.read(this.#readThrough).then(
       (chunks) => {
         this.#reading = false
-        for (const chunk of chunks) this.#chunks.push(chunk)
+        for (const chunk of chunks) {
+          if (this.#early.size > 0) this.#settleEarly(chunk)
+          if (chunk.left > 0) this.#chunks.push(chunk)
+        }
         // What is not there was lost to damage.
         this.#readThrough = chunks.at(-1)?.last ?? through
         this.#admit()

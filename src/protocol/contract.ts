@@ -401,6 +401,8 @@ export interface IncomingState {
   readonly warnedFrom: number
   /** As Receive Maximum counts. */
   readonly unacknowledged: number
+  /** Messages that came again on this connection, of a session that it resumed. */
+  readonly repeats: number
   /** Topics by alias. */
   readonly aliases: readonly (string | undefined)[]
 }

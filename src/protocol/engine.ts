@@ -139,6 +139,7 @@ export function initialState(config: Config, session: SessionState): State {
       inHand: 0,
       warnedFrom: 0,
       unacknowledged: 0,
+      repeats: 0,
       aliases: NONE,
     },
     flow: {

@@ -50,6 +50,7 @@ export function publishReceived(d: Draft, packet: PublishPacket, at: number): In
     }
     return null
   }
+  if (resolved.dup && d.connection.connack?.sessionPresent) d.incoming.repeats++
   const excess = overQuota(d)
   if (excess !== null) return excess
   if (resolved.qos === 1) qos1Received(d, resolved, messageId, at)
@@ -57,9 +58,15 @@ export function publishReceived(d: Draft, packet: PublishPacket, at: number): In
   return null
 }
 
+/**
+ * What comes again in a session that was resumed is not held against the server: mosquitto 2.0 sends all that was in flight,
+ * and as much again as Receive Maximum allows, after every connection. To close that connection would only bring all of it once
+ * more, and more.
+ */
 function overQuota(d: Draft): IncomingViolation {
+  const { unacknowledged, repeats } = d.incoming
   const quota = d.connection.protocolVersion === 5 ? d.config.receiveMaximum : PENDING_MAX
-  if (d.incoming.unacknowledged < quota && d.pending.size < PENDING_MAX) return null
+  if (unacknowledged < quota + repeats && d.pending.size < PENDING_MAX) return null
   const message = `More than ${quota} messages without acknowledgement (Receive Maximum)`
   return { reasonCode: 0x93, clause: 'MQTT-3.3.4-9', message }
 }
@@ -271,6 +278,7 @@ export function incomingLost(d: Draft): void {
   incoming.pendingFrom = incoming.nextSequence
   incoming.epochFrom = incoming.nextSequence
   incoming.unacknowledged = 0
+  incoming.repeats = 0
   incoming.aliases = []
   d.effects.push({ type: 'withhold' })
 }

@@ -244,6 +244,26 @@ describe('[S1] checkpoint', () => {
     expect(lines.settled(one!, OK)).toBeUndefined()
   })
 
+  test('[D7] outcomes of lines that an earlier life read after its last checkpoint: not handed out again', async () => {
+    writeFileSync(file, linesOf(0, 6))
+    const first = open({ checkpoint })
+    const found = await all(first)
+    await first.close()
+    rmSync(checkpoint)
+    const again = open({ checkpoint })
+    let confirmed = 0
+    const gone = [1, 4].map(async (i) => {
+      await again.settled(found[i]!, OK)
+      confirmed++
+    })
+    const rest = await all(again)
+    expect(rest.map(payloadOf)).toEqual(['0', '2', '3', '5'])
+    await Promise.all(gone)
+    expect(confirmed).toBe(2)
+    await again.close()
+    expect((await all(open({ checkpoint }))).map(payloadOf)).toEqual(['0', '2', '3', '5'])
+  })
+
   test('goes on behind its end where the file has grown', async () => {
     writeFileSync(file, linesOf(0, 3))
     const first = open({ checkpoint })

@@ -440,6 +440,45 @@ describe('[S1] iterations', () => {
   })
 })
 
+describe('[D7] outcomes of requests that an earlier life handed out', () => {
+  test('wait until they are read, are not handed out again, and are confirmed once they are gone', async () => {
+    const first = await open()
+    await first.push(Array.from({ length: 5 }, (_, i) => q1(i)))
+    const requests = await handedOut(first)
+    await first.close()
+    const onSettled = vi.fn()
+    const again = await open({ onSettled })
+    const confirmed: number[] = []
+    const gone = [1, 3].map(async (i) => {
+      await again.settled(requests[i]!, OK)
+      confirmed.push(i)
+    })
+    expect(onSettled).toHaveBeenCalledTimes(2)
+    expect([again.size, confirmed]).toEqual([5, []])
+    again.end()
+    const found: Request[] = []
+    for await (const batch of again) found.push(...batch)
+    expect(textsOf(found)).toEqual(['0', '2', '4'])
+    await Promise.all(gone)
+    expect([again.size, confirmed.sort()]).toEqual([3, [1, 3]])
+    await again.close()
+    expect(textsOf(await handedOut(await open()))).toEqual(['0', '2', '4'])
+  })
+
+  test('all of a record too', async () => {
+    const first = await open()
+    await first.push([q1(1), q1(2)])
+    const requests = await handedOut(first)
+    await first.push(q1(3))
+    await first.close()
+    const again = await open()
+    const gone = Promise.all(requests.map((request) => again.settled(request, OK)))
+    expect(textsOf(await handedOut(again))).toEqual(['3'])
+    await gone
+    expect(again.size).toBe(1)
+  })
+})
+
 describe('spill', () => {
   test('writes nothing while the network keeps up', async () => {
     const queue = await open({ mode: 'spill' })

@@ -306,6 +306,20 @@ describe('[C30] our own Receive Maximum', () => {
     expect(wire(driver.receive(messageOf(2, 3)))).toEqual(['DISCONNECT 0x93'])
   })
 
+  test('what comes again in a session that was resumed does not count, what is new does', () => {
+    const driver = connected({ receiveMaximum: 2 }, true)
+    const repeats = [1, 2, 3, 4, 5].map((id) => ({ ...messageOf(2, id), dup: true }))
+    expect(yielded(driver.receive(...repeats)).length).toBe(5)
+    expect(wire(driver.receive(messageOf(2, 6), messageOf(2, 7)))).toEqual([])
+    expect(wire(driver.receive(messageOf(2, 8)))).toEqual(['DISCONNECT 0x93'])
+  })
+
+  test('DUP in a session that is new excuses nothing', () => {
+    const driver = connected({ receiveMaximum: 2 })
+    const repeats = [1, 2, 3].map((id) => ({ ...messageOf(1, id), dup: true }))
+    expect(wire(driver.receive(...repeats))).toEqual(['DISCONNECT 0x93'])
+  })
+
   test('3.1.1 has no such promise, and a bound still', () => {
     const driver = connected({ protocolVersion: 4, receiveMaximum: 2 })
     driver.receive(...[1, 2, 3, 4, 5].map((id) => messageOf(1, id)))

@@ -293,7 +293,7 @@ export class Witness {
     if (connection.kind === 'connected') this.#judgeQuota(state, open)
     demand(incoming.unacknowledged >= 0, 'fewer than no message unacknowledged')
     if (connection.protocolVersion === 5) {
-      const within = incoming.unacknowledged <= config.receiveMaximum
+      const within = incoming.unacknowledged <= config.receiveMaximum + incoming.repeats
       demand(within, `[C30] ${incoming.unacknowledged} unacknowledged of ${config.receiveMaximum}`)
     }
     for (const [name, view] of Object.entries({ deadline, intake, room })) {

@@ -66,6 +66,8 @@ export async function bundle(entry: URL, folder: string): Promise<string> {
     format: 'esm',
     target: 'node20',
     logLevel: 'silent',
+    // Found where the bundle lies, or not needed.
+    external: ['classic-level'],
     // mqtt-packet is CommonJS and requires parts of Node.
     banner: {
       js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
