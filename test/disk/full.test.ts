@@ -1,0 +1,148 @@
+/**
+ * [S2] A disk that is full. Goal: pushes are rejected with an error that says so, nothing else breaks, and all goes on when there
+ * is room again. Method: a small tmpfs, where this process may mount one; told plainly as not run elsewhere.
+ */
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { fileRequests, openSession, type Spool, spool } from '../../src/disk/index.ts'
+import { StorageError } from '../../src/errors.ts'
+import type { SentRequest } from '../../src/packets.ts'
+import { publish } from '../../src/requests.ts'
+import { temporaryFolder } from '../support/process.ts'
+import { longLife } from './story.ts'
+
+const SIZE = 8 << 20
+const PAYLOAD = Buffer.alloc(50_000, 65)
+
+const folder = temporaryFolder()
+const disk = join(folder.path, 'disk')
+const canMount = (() => {
+  mkdirSync(disk)
+  return mount() && umount()
+})()
+if (!canMount) console.log('not run: a full disk; this process may not mount a tmpfs')
+
+function mount(): boolean {
+  return spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${SIZE}`, 'tmpfs', disk]).status === 0
+}
+
+function umount(): boolean {
+  return spawnSync('umount', ['-l', disk]).status === 0
+}
+
+afterAll(() => folder.remove())
+beforeEach(() => void (canMount && mount()))
+afterEach(() => {
+  if (canMount) umount()
+})
+
+/** Somebody else's file takes all that is left. */
+function fill(): string {
+  const file = join(disk, 'filler')
+  const { bavail, bsize } = statfsSync(disk)
+  writeFileSync(file, Buffer.alloc(bavail * bsize))
+  return file
+}
+
+async function open(options: Parameters<typeof spool>[1] = {}): Promise<Spool> {
+  const queue = await spool(join(disk, 'spool'), options)
+  onTestFinished(async () => queue.close().catch(() => {}))
+  return queue
+}
+
+/** Pushes until it is full; how many were accepted. */
+async function pushUntilFull(queue: Spool): Promise<{ accepted: number; error: unknown }> {
+  for (let accepted = 0; ; accepted++) {
+    try {
+      await queue.push(publish(`n/${accepted}`, PAYLOAD, { qos: 1 }))
+    } catch (error) {
+      return { accepted, error }
+    }
+  }
+}
+
+async function drain(queue: Spool): Promise<SentRequest[]> {
+  const found: SentRequest[] = []
+  const iterator = queue[Symbol.asyncIterator]()
+  while (queue.size > 0) {
+    const { value } = await iterator.next()
+    const requests = (value ?? []) as SentRequest[]
+    found.push(...requests)
+    await Promise.all(requests.map((request) => queue.settled(request, { ok: true })))
+  }
+  await iterator.return?.()
+  return found
+}
+
+describe.skipIf(!canMount)('[S2] a full disk', () => {
+  test('rejects pushes and says what to do; what was accepted is delivered and makes room again, many times', async () => {
+    const queue = await open()
+    for (let round = 0; round < 5; round++) {
+      const { accepted, error } = await pushUntilFull(queue)
+      expect(error).toBeInstanceOf(StorageError)
+      expect(error).toMatchObject({ code: 'DISK_FULL', retryable: true })
+      expect((error as Error).message).toMatch(/disk .*is full.*make room and try again/i)
+      expect(accepted).toBeGreaterThan(30)
+      expect(queue.size).toBe(accepted)
+      const found = await drain(queue)
+      expect(found.map((request) => (request as { topic: string }).topic)).toEqual(
+        Array.from({ length: accepted }, (_, i) => `n/${i}`),
+      )
+    }
+  })
+
+  test('filled by somebody else: nothing that was accepted is lost, and pushes go on when there is room', async () => {
+    const warnings: string[] = []
+    const queue = await open({ onWarning: ({ code }) => warnings.push(code) })
+    for (let i = 0; i < 10; i++) await queue.push(publish(`n/${i}`, PAYLOAD, { qos: 1 }))
+    const filler = fill()
+    await expect(queue.push(publish('t', PAYLOAD))).rejects.toMatchObject({ code: 'DISK_FULL' })
+    const iterator = queue[Symbol.asyncIterator]()
+    const { value } = await iterator.next()
+    const requests = value as SentRequest[]
+    expect(requests).toHaveLength(10)
+    // The disk cannot be told of an outcome: the loop goes on, and it is told later.
+    const told = requests.map((request) => queue.settled(request, { ok: true }))
+    rmSync(filler)
+    await Promise.all(told)
+    expect(queue.size).toBe(0)
+    await iterator.return?.()
+    expect(await queue.push(publish('after', PAYLOAD))).toBe(1)
+    await queue.close()
+    const again = await open()
+    expect((await drain(again)).map((request) => (request as { topic: string }).topic)).toEqual([
+      'after',
+    ])
+  })
+
+  test('a session that cannot be kept is a StorageError, and the one before it is still there', async () => {
+    const sessions = await longLife()
+    const store = await openSession(join(disk, 'session'))
+    onTestFinished(() => store.close())
+    await store.load()
+    await store.commit(sessions[0]!)
+    const filler = fill()
+    const failed = (async () => {
+      for (const session of [...sessions, ...sessions]) await store.commit(session)
+    })()
+    await expect(failed).rejects.toBeInstanceOf(StorageError)
+    await expect(failed).rejects.toMatchObject({ code: 'DISK_FULL' })
+    await store.close()
+    rmSync(filler)
+    expect(await store.load()).not.toBeNull()
+  })
+
+  test('a checkpoint that cannot be kept is a StorageError; the last one stands', async () => {
+    const lines = join(folder.path, 'lines')
+    writeFileSync(lines, `${JSON.stringify(publish('t', 'x'))}\n`.repeat(10))
+    const file = fileRequests(lines, { checkpoint: join(disk, 'checkpoint') })
+    onTestFinished(() => file.close())
+    const found: SentRequest[] = []
+    for await (const requests of file) found.push(...(requests as SentRequest[]))
+    fill()
+    const settled = Promise.all(found.map((request) => file.settled(request, { ok: true })))
+    await expect(settled).rejects.toThrow(/The checkpoint could not be kept: ENOSPC/)
+  })
+})
