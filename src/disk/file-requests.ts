@@ -158,12 +158,16 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
     }
     const abort = new AbortController()
     this.#abort = abort
+    this.#ended = false
     const batches = this.#batches(abort.signal)
     return {
       next: async () => {
         try {
-          return await batches.next()
+          const step = await batches.next()
+          if (step.done && this.#abort === abort) this.#abort = null
+          return step
         } catch (error) {
+          if (this.#abort === abort) this.#abort = null
           if (abort.signal.aborted) return { done: true, value: undefined }
           throw error
         }
