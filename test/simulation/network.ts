@@ -22,7 +22,8 @@ export interface Tap {
   read(bytes: Buffer): void
   resumed(): void
   /** The kernel took what was written, at once or at last. */
-  moved(): void
+  /** `backedUp`: it had to wait. */
+  moved(backedUp: boolean): void
   /** The client closes its side, and hears nothing more. */
   ended(): void
   closed(how: Ending | 'client'): void
@@ -156,8 +157,9 @@ export class Connection {
       }
 
       override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+        const beganAt = clock.now()
         connection.#up.send(chunk, () => {
-          tap.moved()
+          tap.moved(clock.now() > beganAt)
           done()
         })
       }

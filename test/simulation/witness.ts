@@ -69,6 +69,7 @@ export class Witness implements Tap {
   #lastWriteAt: number
   #lastReadAt: number
   #resumedAt = 0
+  #movedAt = 0
   /** Messages of the broker by identifier, and those whose first acknowledgement is due, in order. */
   readonly #incoming = new Map<number, number>()
   readonly #due: { 1: number[]; 2: number[] } = { 1: [], 2: [] }
@@ -122,8 +123,9 @@ export class Witness implements Tap {
   }
 
   /** A write that was backed up is heard when it moves. */
-  moved(): void {
+  moved(backedUp: boolean): void {
     this.#lastWriteAt = this.#world.clock.now()
+    if (backedUp) this.#movedAt = this.#lastWriteAt
   }
 
   resumed(): void {
@@ -147,7 +149,7 @@ export class Witness implements Tap {
     const { client, keepAliveMs } = this
     if (!this.live || client === null || client.destroyed || keepAliveMs === 0) return
     this.#judgeSilence(now)
-    const evidence = Math.max(this.#lastReadAt, this.#resumedAt)
+    const evidence = Math.max(this.#lastReadAt, this.#resumedAt, this.#movedAt)
     const proves = !client.isPaused() && client.writableLength === 0 && jumpedAt() < evidence
     if (proves && now - evidence > 1.5 * keepAliveMs + SLACK_MS) {
       this.#problem('K2', `still connected ${now - evidence} ms after the last sign of life`)
