@@ -1,10 +1,9 @@
 /**
  * Programs against programs: each in a process of its own, in turn, so that whatever the machine does meets all of them alike.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -12,12 +11,17 @@ import { build } from 'esbuild'
 
 export const folder = fileURLToPath(new URL('.', import.meta.url))
 const HANG_MS = 300_000
+const PINS = spawnSync('taskset', ['-c', '1', 'true']).status === 0
 
 export interface Program {
   /** Who: `it-mqtt` or a style of it, `mqtt.js`, `floor`. */
   readonly name: string
   readonly script: string
   readonly args: readonly (string | number)[]
+  /** On one core, with all its threads, where the system has `taskset`. */
+  readonly onOneCore?: boolean
+  /** Before each of its runs. */
+  readonly before?: () => void
 }
 
 /** What a program prints: one line of JSON. */
@@ -36,12 +40,14 @@ export async function inTurn(
 ): Promise<Map<string, Figures[]>> {
   const figures = new Map<string, Figures[]>(programs.map(({ name }) => [name, []]))
   for (let run = 0; run < runs; run++) {
-    for (const { name, script, args } of programs) {
-      const { stdout } = await promisify(execFile)(
-        process.execPath,
-        ['--expose-gc', script, ...args.map(String)],
-        { cwd: join(folder, '..'), timeout: HANG_MS },
-      )
+    for (const { name, script, args, onOneCore, before } of programs) {
+      before?.()
+      const command = [process.execPath, '--expose-gc', script, ...args.map(String)]
+      const [file, ...rest] = onOneCore && PINS ? ['taskset', '-c', '1', ...command] : command
+      const { stdout } = await promisify(execFile)(file!, rest, {
+        cwd: join(folder, '..'),
+        timeout: HANG_MS,
+      })
       figures.get(name)!.push(JSON.parse(stdout))
     }
   }
@@ -101,7 +107,10 @@ export function rawServer(): Promise<Server> {
 export async function compile(
   sources: readonly string[],
 ): Promise<{ scripts: Map<string, string>; remove(): Promise<void> }> {
-  const out = await mkdtemp(join(tmpdir(), 'it-mqtt-bench-'))
+  // Where what is not bundled is found.
+  const cache = join(folder, '../node_modules/.cache')
+  await mkdir(cache, { recursive: true })
+  const out = await mkdtemp(join(cache, 'bench-'))
   await build({
     entryPoints: sources.map((name) => join(folder, name)),
     outdir: out,
@@ -109,6 +118,7 @@ export async function compile(
     bundle: true,
     platform: 'node',
     format: 'esm',
+    external: ['classic-level'],
     // Some of what is bundled was written for `require`.
     banner: {
       js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)",

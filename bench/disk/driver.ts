@@ -6,6 +6,7 @@
  *   driver stream PORT COUNT none|spill     one request at a time from a producer, through it-pushable or through a spool
  *   driver session PORT COUNT FOLDER QOS    a session on disk under plain requests
  */
+import { randomBytes } from 'node:crypto'
 import { pushable } from 'it-pushable'
 import { openSession, spool } from '../../src/disk/index.ts'
 import { type Eventloop, type EventloopOptions, eventloop, type Request } from '../../src/index.ts'
@@ -13,7 +14,9 @@ import type { SentRequest } from '../../src/packets.ts'
 
 const [mode = '', port = '', amount = '', ...rest] = process.argv.slice(2)
 const count = Number(amount)
-const payload = Buffer.alloc(64, 65)
+/** Of which a database can make nothing smaller. */
+const payloads = Array.from({ length: 4096 }, () => randomBytes(64))
+let made = 0
 const BURST = 500
 const PRODUCERS = 4
 /** Through a queue of any depth. */
@@ -22,7 +25,7 @@ const PASSING = 200_000
 const request = (): SentRequest => ({
   cmd: 'publish',
   topic: 'sensors/room/1/temp',
-  payload,
+  payload: payloads[made++ & 4095]!,
   qos: 1,
 })
 const burst = (size = BURST) => Array.from({ length: size }, request)
