@@ -8,7 +8,7 @@ import { requireMosquitto } from '../support/mosquitto.ts'
 
 const KILLS = 200
 
-test(`[S1] [D1] [D7] [R2] ${KILLS} kills: what was accepted arrives, with a session exactly once, and nothing is handled twice`, async (context) => {
+test(`[S1] [D1] [D7] [R2] [C22] ${KILLS} kills: what was accepted arrives, with a session exactly once, and nothing is handled twice`, async (context) => {
   requireMosquitto(context)
   const seed = Date.now() % 1_000_000
   const figures = await kill({ kills: KILLS, seed, say: () => {} })

@@ -98,6 +98,17 @@ try {
     await run(home, command, 'pipe', 'requests.ndjson', '--url', url)
   })
 
+  await step('disk, without its engine and with it', async () => {
+    const disk = () => run(home, process.execPath, 'disk.js', url)
+    assert.equal(await disk(), 'NO_STORAGE_ENGINE\n')
+    const { peerDependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+    const engine = `classic-level@${peerDependencies['classic-level']}`
+    // Its binaries are in the package: nothing of it is run to install it.
+    const flags = ['--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts']
+    await run(home, 'npm', 'install', ...flags, engine)
+    assert.equal(await disk(), 'delivered 2, 0 left\n')
+  })
+
   await step('compile against it, strictly', async () => {
     const { devDependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
     const types = `@types/node@${devDependencies['@types/node']}`

@@ -84,3 +84,19 @@ export async function first(): Promise<void> {
 publish('a', 'b', { qos: 3 })
 // @ts-expect-error Options are known by name.
 eventloop({ url: 'mqtt://localhost', clientID: 'x' })
+
+import {
+  type FileRequestsOptions,
+  fileRequests,
+  openSession,
+  type Spool,
+  spool,
+} from 'it-mqtt/disk'
+
+export async function onDisk(options: FileRequestsOptions): Promise<Spool> {
+  const queue = await spool('./queue', { mode: 'spill', maxMessages: 10, overflow: 'reject' })
+  eventloop({ url: 'mqtt://localhost', session: await openSession('./session') }, queue)
+  eventloop('mqtt://localhost', fileRequests('./lines', options))
+  const accepted: number = await queue.push([])
+  return accepted === 0 ? queue : spool('./other')
+}
