@@ -44,6 +44,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
   readonly #early = new Map<number, () => void>()
   #reading = false
   #queue: Push[] = []
+  #admitting = false
   #reader: Reader | null = null
   #retry: NodeJS.Timeout | null = null
   #ended = false
@@ -71,7 +72,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
         this.#reader?.provide()
         this.#admit()
       },
-      warn: ({ code, message }) => this.#options.onWarning?.({ code, message }),
+      warn: (warning) => this.#warn(warning),
     })
     this.#shelf = shelf
     this.#size = shelf.size
@@ -200,6 +201,15 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
     }
   }
 
+  /** What was lost needs not be remembered. */
+  #forgetEarly(): void {
+    for (const [key, resolve] of this.#early) {
+      if (key > this.#readThrough) continue
+      this.#early.delete(key)
+      resolve()
+    }
+  }
+
   // ------------------------------------------------------------------------------------------------------------ admission
 
   /** `index`: in its push; -1: it is alone. */
@@ -228,11 +238,23 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
 
   /** Lets in what there is room for, in the order of the pushes. */
   #admit(): void {
+    // Who pushes from within a listener waits for its turn.
+    if (this.#admitting) return
+    this.#admitting = true
+    try {
+      this.#admitAll()
+    } finally {
+      this.#admitting = false
+    }
+    this.#shelf.commit()
+  }
+
+  #admitAll(): void {
     for (let push = this.#queue[0]; push !== undefined; push = this.#queue[0]) {
       for (let next = push.next; next !== undefined; next = push.next) {
         const bytes = bytesOf(next)
         if (this.#fits(1, bytes)) this.#accept(next, bytes, push)
-        else if (this.#options.overflow === 'wait') return this.#shelf.commit()
+        else if (this.#options.overflow === 'wait') return
         else if (this.#options.overflow === 'dropOldest' && this.#dropOldest()) continue
         // What a loop has in hand cannot be dropped any more; what is on disk and was not read, in a moment.
         else if (this.#options.overflow === 'dropOldest' && this.#unread) return this.#read()
@@ -242,7 +264,6 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
       this.#queue.shift()
       push.conclude()
     }
-    this.#shelf.commit()
   }
 
   #accept(request: SentRequest, bytes: number, push: Push): void {
@@ -317,6 +338,15 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
     }
   }
 
+  /** What a listener throws ends the iteration. */
+  #warn({ code, message }: { readonly code: string; readonly message: string }): void {
+    try {
+      this.#options.onWarning?.({ code, message })
+    } catch (error) {
+      this.#reader?.fail(error)
+    }
+  }
+
   /** It needs its place no longer. Resolves once the disk knows, where it was there. */
   #gone(chunk: Chunk, bytes: number): Promise<void> | undefined {
     this.#size--
@@ -361,6 +391,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
         }
         // What is not there was lost to damage.
         this.#readThrough = chunks.at(-1)?.last ?? through
+        if (chunks.length === 0) this.#forgetEarly()
         this.#admit()
         this.#reader?.provide()
       },
@@ -368,7 +399,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
         this.#reading = false
         if (this.#closing !== null) return
         if (!error.retryable) return this.#reader?.fail(error)
-        this.#options.onWarning?.(error)
+        this.#warn(error)
         this.#retry = setTimeout(() => {
           this.#retry = null
           this.#read()

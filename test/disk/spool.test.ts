@@ -347,6 +347,30 @@ describe('[S1] bounds', () => {
     )
   })
 
+  test.each(['dropOldest', 'dropNewest'] as const)(
+    '%s: a listener may push: each request has one outcome',
+    async (overflow) => {
+      let more = 5
+      const pushes: Promise<number>[] = []
+      const queue: Spool = await open({
+        maxMessages: 3,
+        overflow,
+        onSettled: (request, outcome) => {
+          onSettled(request, outcome)
+          if (more-- > 0) pushes.push(queue.push(q1(`more ${more}`)))
+        },
+      })
+      await queue.push(Array.from({ length: 6 }, (_, i) => q1(i)))
+      const accepted = await Promise.all(pushes)
+      expect(accepted).toHaveLength(5)
+      const left = textsOf(await handedOut(queue))
+      const told = outcomes.map(([text]) => text)
+      expect(left).toHaveLength(3)
+      expect([...left, ...told].sort()).toEqual([...new Set([...left, ...told])].sort())
+      expect(left.length + told.length).toBe(6 + 5)
+    },
+  )
+
   test('what a listener throws ends the iteration with it', async () => {
     const queue = await open({
       maxMessages: 1,
