@@ -11,6 +11,8 @@ import type { EventloopOptions } from './options.ts'
 export interface Endpoint {
   readonly url: URL
   readonly tls: TlsOptions
+  /** Of packets to us, in bytes: what a transport in frames may take as their bound. */
+  readonly maximumPacketSize: number
 }
 
 /** Opens a stream of bytes, or rejects; an abort of `signal` destroys what was begun. */
@@ -21,12 +23,24 @@ const PORTS: Readonly<Record<string, number>> = {
   'tcp:': 1883,
   'mqtts:': 8883,
   'tls:': 8883,
+  'ws:': 80,
+  'wss:': 443,
 }
+const IN_FRAMES = ['ws:', 'wss:']
 export const SCHEMES = [...Object.keys(PORTS), 'unix:']
 /** What a transport is opened to. Made when it is needed: a URL is a large object. */
-export function endpointOf({ url, tls = NO_TLS }: EventloopOptions): Endpoint {
-  return { url: new URL(url ?? 'custom://transport'), tls }
+export function endpointOf(options: EventloopOptions): Endpoint {
+  const { url, tls = NO_TLS, maximumPacketSize = PACKET_BYTES_MAX } = options
+  return { url: new URL(url ?? 'custom://transport'), tls, maximumPacketSize }
 }
+
+/** Whether it goes by WebSocket, where idle connections are cut soon. (T2) */
+export function isWebSocket({ url, transport }: EventloopOptions): boolean {
+  return transport === undefined && url !== undefined && IN_FRAMES.includes(new URL(url).protocol)
+}
+
+/** The largest packet of MQTT [MQTT 2.1.4]. */
+const PACKET_BYTES_MAX = 268_435_460
 
 const NO_TLS: TlsOptions = {}
 

@@ -6,7 +6,7 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type { IConnackPacket, IConnectPacket } from 'mqtt-packet'
 import { encodeRare } from './codec/rare.ts'
 import { connectPacket } from './connect-packet.ts'
-import { credentials, judgeEndpoint, type OpenTransport } from './endpoint.ts'
+import { credentials, isWebSocket, judgeEndpoint, type OpenTransport } from './endpoint.ts'
 import { describe, UsageError, wrong } from './errors.ts'
 import type { Base64, Incoming, Outcome, QoS, Request } from './packets.ts'
 import type { Config, ReconnectPolicy } from './protocol/contract.ts'
@@ -85,7 +85,7 @@ export interface EventloopOptions {
   readonly sessionExpiryInterval?: number
   /** The session of an earlier loop, a store of sessions, or `'adopt'`: whatever the server holds is taken as it stands. */
   readonly session?: Session | SessionStore | 'adopt'
-  /** Seconds, 0 (none) to 65,535. Default 60. [MQTT-3.1.2-20] */
+  /** Seconds, 0 (none) to 65,535. Default 60; over WebSocket 25, below what load balancers bear. [MQTT-3.1.2-20] */
   readonly keepAlive?: number
   /** Milliseconds, 1 to 3,600,000, for the whole way from the name lookup to the CONNACK. Default 10,000. */
   readonly connectTimeout?: number
@@ -348,7 +348,7 @@ function resolveConfig(o: EventloopOptions, session: Session | null): Config {
       0,
       0xffff_ffff,
     ),
-    keepAlive: whole('keepAlive', o.keepAlive, 60, 0, 65_535),
+    keepAlive: whole('keepAlive', o.keepAlive, isWebSocket(o) ? 25 : 60, 0, 65_535),
     connectTimeoutMs: bounded('connectTimeout', o.connectTimeout, 10_000, 1, 3_600_000),
     reconnect: reconnectPolicy(o.reconnect),
     maxInflight: whole('maxInflight', o.maxInflight, 1000, 1, 65_000),

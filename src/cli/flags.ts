@@ -36,13 +36,13 @@ export interface ConnectionFlags {
 export function addConnectionFlags(command: Command): Command {
   const url = new Option(
     '-u, --url <url>',
-    'mqtt, mqtts, tcp, tls or unix; may carry user:password, and may be the first argument',
+    'mqtt, mqtts, tcp, tls, ws, wss or unix; may carry user:password, and may be the first argument',
   )
   const reconnect = new Option('--reconnect <when>', 'what a lost or refused connection leads to')
   return command
     .addOption(url.env('IT_MQTT_URL').default('mqtt://localhost'))
     .option('-i, --client-id <id>', 'default: generated, or that of the session')
-    .option('--keep-alive <seconds>', '0 = none (default: 60)', number)
+    .option('--keep-alive <seconds>', '0 = none (default: 60, over WebSocket 25)', number)
     .addOption(
       new Option('--mqtt <version>', 'default: 5, or 4 where 5 is refused').choices([
         '3',
@@ -120,7 +120,7 @@ function tlsOf({ url, ca, cert, key, insecure }: ConnectionFlags): EventloopOpti
   const name = Object.entries(given).find(([, value]) => value !== undefined)?.[0]
   if (name === undefined) return undefined
   if (/^(mqtt|tcp|unix|ws):/.test(url)) {
-    throw new UsageError(`--${name} needs a connection with TLS: write mqtts:// instead`)
+    throw new UsageError(`--${name} needs a connection with TLS: write mqtts:// or wss:// instead`)
   }
   return {
     ...(ca === undefined ? {} : { ca: fileOf('--ca', ca) }),

@@ -7,6 +7,7 @@
 import type { Duplex } from 'node:stream'
 import type { Endpoint } from '../endpoint.ts'
 import { openTcp, openTls, openUnix } from './socket.ts'
+import { openWebSocket } from './websocket.ts'
 
 export function openEndpoint(endpoint: Endpoint, signal: AbortSignal): Promise<Duplex> {
   switch (endpoint.url.protocol) {
@@ -15,6 +16,9 @@ export function openEndpoint(endpoint: Endpoint, signal: AbortSignal): Promise<D
     case 'mqtts:':
     case 'tls:':
       return openTls(endpoint, signal)
+    case 'ws:':
+    case 'wss:':
+      return openWebSocket(endpoint, signal)
     default:
       return openTcp(endpoint, signal)
   }

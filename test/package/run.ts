@@ -98,6 +98,11 @@ try {
     await run(home, command, 'pipe', 'requests.ndjson', '--url', url)
   })
 
+  await step('WebSocket without its package is told', async () => {
+    const failed = run(home, process.execPath, 'example.js', 'ws://127.0.0.1:1')
+    await assert.rejects(failed, /ws: and wss: need the package ws: npm install ws@8/)
+  })
+
   await step('disk, without its engine and with it', async () => {
     const disk = () => run(home, process.execPath, 'disk.js', url)
     assert.equal(await disk(), 'NO_STORAGE_ENGINE\n')
