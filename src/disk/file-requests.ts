@@ -6,11 +6,12 @@
  * on that have theirs.
  */
 import { describe, UsageError, wrong } from '../errors.ts'
-import type { Outcome, Request, Settling } from '../packets.ts'
+import type { Outcome, Request, SentRequest, Settling } from '../packets.ts'
 import { prepare } from '../requests.ts'
 import { type Line, linesOf } from './lines.ts'
 import { checkpointText, type Generation, type Position, readCheckpoint } from './position.ts'
 import { replaceFile } from './replace-file.ts'
+import { named } from './requests.ts'
 import {
   awaitFile,
   bytesOf,
@@ -348,7 +349,8 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
     }
     const parsed = this.#parse(line) ?? null
     if (parsed === null) return null
-    const request = this.#stream === null ? { ...parsed, key: offset } : parsed
+    const request =
+      this.#stream === null ? (named(parsed as SentRequest, offset) as Request) : parsed
     prepare(request, 5)
     if (SENT.includes(request.cmd)) this.#unsettled.set(nameOf(request), number)
     return request

@@ -221,7 +221,7 @@ describe('options that are refused, and what the error says', () => {
     ['an empty URL', { url: '' }, /url/, /""/],
     ['a URL that is none', 'localhost', /url/, /mqtt:\/\//, /"localhost"/],
     ['a number as URL', { url: 1883 }, /url/, /1883/],
-    ['an unknown scheme', 'http://localhost', /url/, /mqtt: tcp: mqtts: tls: unix:/, /"http:"/],
+    ['an unknown scheme', 'http://localhost', /url/, /mqtt: tcp: mqtts: tls: ws: wss: unix:/, /"http:"/],
     ['an unknown scheme in a URL object', new URL('ftp://h'), /url/, /mqtt:/, /"ftp:"/],
     ['a host where the scheme should be', 'localhost:1883', /url/, /mqtt:/, /"localhost:"/],
     ['a URL without a host', 'mqtt://', /url/, /host/, /"mqtt:\/\/"/],
