@@ -138,6 +138,26 @@ describe.each(Object.keys(streams))('%s', (name) => {
   })
 })
 
+test('[S1] [N5] a spool that goes on: what the first loop had in hand is sent by one without its session', async () => {
+  const queue = await spool(join(folder.path, 'spool'))
+  onTestFinished(() => queue.close())
+  await queue.push(texts(20))
+  const first = await scripted(some)
+  const loop = eventloop({ url: first.url, clientId: 'one' }, queue)
+  const reading = (async () => {
+    for await (const _ of loop);
+  })()
+  await until(() => first.count('publish') === 20 && queue.size === 10, 'ten are settled')
+  loop.shutdown()
+  await reading
+  const second = await scripted(acknowledge)
+  const next = eventloop({ url: second.url, clientId: 'two' }, queue)
+  onTestFinished(async () => void (await next.return()))
+  void next.next()
+  await until(() => queue.size === 0, 'the other ten are settled', 5000)
+  expect(sent(second)).toHaveLength(10)
+})
+
 test('two loops at once: the second is told', async () => {
   const queue = await spool(join(folder.path, 'spool'))
   onTestFinished(() => queue.close())

@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { ClassicLevel } from 'classic-level'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openSession, type Spool, spool } from '../../src/disk/index.ts'
 import type { SentRequest } from '../../src/packets.ts'
@@ -142,4 +143,19 @@ describe('[S2] a session whose files end badly', { timeout: 120_000 }, () => {
       }
     },
   )
+
+  test('one commit of many is missing: those behind it are not guessed from, and nothing is as good as final', async () => {
+    const copy = join(folder.path, 'hole')
+    cpSync(kept, copy, { recursive: true })
+    const level = new ClassicLevel(join(copy, 'data'))
+    const journals = await level.keys({ gt: 'j', lt: 'k' }).all()
+    const missing = journals.length - 20
+    await level.del(journals[missing]!)
+    await level.close()
+    const store = await openSession(copy)
+    const found = await store.load()
+    await store.close()
+    expect(contentText(found)).toBe(texts[missing - 1])
+    expect(found?.final).toBe(false)
+  })
 })
