@@ -16,10 +16,14 @@ export function connectPacket(
   clientId: string,
   protocolVersion: ProtocolVersion,
   clean: boolean,
+  authenticationData: Buffer | null = null,
 ): IConnectPacket {
   const { maximumPacketSize, topicAliasMaximum, receiveMaximum, sessionExpiryInterval } = config
+  const { authenticationMethod } = config
   const properties = {
     ...options.properties,
+    ...(authenticationMethod === null ? {} : { authenticationMethod }),
+    ...(authenticationData === null ? {} : { authenticationData }),
     sessionExpiryInterval,
     receiveMaximum,
     ...(maximumPacketSize < MAXIMUM_PACKET_SIZE ? { maximumPacketSize } : {}),

@@ -5,13 +5,14 @@
 import { Duplex } from 'node:stream'
 import { ReadableStream, WritableStream } from 'node:stream/web'
 import pRetry from 'p-retry'
+import { type Attempt, optionsAt, prepareAttempt, type Target } from './attempt.ts'
 import { endpointOf } from './endpoint.ts'
 import { UsageError } from './errors.ts'
-import type { EventloopOptions } from './options.ts'
+import type { EventloopOptions, Resolved } from './options.ts'
 import { openEndpoint } from './transport/transport.ts'
 
 export interface DialListener {
-  opened(duplex: Duplex): void
+  opened(duplex: Duplex, attempt: Attempt): void
   failed(error: unknown): void
 }
 
@@ -19,21 +20,27 @@ export interface DialListener {
 class AttemptError extends Error {}
 
 export class Dialer {
-  readonly #options: EventloopOptions
+  readonly #resolved: Resolved
   readonly #listener: DialListener
   /** Ends the attempts; null: none are made. */
   #stop: AbortController | null = null
   #attempt: AbortController | null = null
   /** Lets p-retry go on to the next attempt. */
   #next: (() => void) | null = null
+  #target: Target | null = null
+  /** Of the latest attempt, as far as they are known. */
+  options: EventloopOptions
 
-  constructor(options: EventloopOptions, listener: DialListener) {
-    this.#options = options
+  constructor(resolved: Resolved, listener: DialListener) {
+    this.#resolved = resolved
+    this.options = resolved.options
     this.#listener = listener
   }
 
   /** Begins an attempt; the listener hears of its end. */
-  dial(): void {
+  dial(target: Target): void {
+    this.#target = target
+    this.options = optionsAt(this.#resolved.options, { ...target, redirect: null })
     const next = this.#next
     if (next !== null) {
       this.#next = null
@@ -48,9 +55,9 @@ export class Dialer {
       signal: stop.signal,
       onFailedAttempt: ({ error }) => this.#failed(error.cause, stop.signal),
     }).then(
-      (duplex) => {
+      ([duplex, attempt]) => {
         this.#stop = null
-        this.#listener.opened(duplex)
+        this.#listener.opened(duplex, attempt)
       },
       () => {},
     )
@@ -77,7 +84,7 @@ export class Dialer {
     return due
   }
 
-  async #attemptOnce(): Promise<Duplex> {
+  async #attemptOnce(): Promise<[Duplex, Attempt]> {
     const attempt = new AbortController()
     this.#attempt = attempt
     try {
@@ -90,9 +97,8 @@ export class Dialer {
   }
 
   /** Rejects at an abort even where the transport does not heed the signal. */
-  async #openOrAbort(signal: AbortSignal): Promise<Duplex> {
-    const { transport = openEndpoint } = this.#options
-    const opening = (async () => asDuplex(await transport(endpointOf(this.#options), signal)))()
+  async #openOrAbort(signal: AbortSignal): Promise<[Duplex, Attempt]> {
+    const opening = this.#open(signal)
     const aborted = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })
     })
@@ -100,9 +106,23 @@ export class Dialer {
       return await Promise.race([opening, aborted])
     } catch (error) {
       opening.then(
-        (late) => late.destroy(),
+        ([late]) => late.destroy(),
         () => {},
       )
+      throw error
+    }
+  }
+
+  async #open(signal: AbortSignal): Promise<[Duplex, Attempt]> {
+    const prepared = prepareAttempt(this.#resolved, this.#target!, signal)
+    const attempt = prepared instanceof Promise ? await prepared : prepared
+    this.options = attempt.options
+    const { transport = openEndpoint } = attempt.options
+    try {
+      signal.throwIfAborted()
+      return [asDuplex(await transport(endpointOf(attempt.options), signal)), attempt]
+    } catch (error) {
+      attempt.exchange?.abandon()
       throw error
     }
   }

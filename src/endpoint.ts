@@ -4,7 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import { UsageError, wrong } from './errors.ts'
+import { ConnectionError, describe, UsageError, wrong } from './errors.ts'
 import type { EventloopOptions } from './options.ts'
 
 /** Where a transport goes. */
@@ -13,7 +13,11 @@ export interface Endpoint {
   readonly tls: TlsOptions
   /** Of packets to us, in bytes: what a transport in frames may take as their bound. */
   readonly maximumPacketSize: number
+  /** Of the handshake, where the transport has one. */
+  readonly headers: Headers
 }
+
+export type Headers = Readonly<Record<string, string>>
 
 /** Opens a stream of bytes, or rejects; an abort of `signal` destroys what was begun. */
 export type OpenTransport = (endpoint: Endpoint, signal: AbortSignal) => Promise<Duplex> | Duplex
@@ -30,19 +34,44 @@ const IN_FRAMES = ['ws:', 'wss:']
 export const SCHEMES = [...Object.keys(PORTS), 'unix:']
 /** What a transport is opened to. Made when it is needed: a URL is a large object. */
 export function endpointOf(options: EventloopOptions): Endpoint {
-  const { url, tls = NO_TLS, maximumPacketSize = PACKET_BYTES_MAX } = options
-  return { url: new URL(url ?? 'custom://transport'), tls, maximumPacketSize }
+  const { tls = NO_TLS, maximumPacketSize = PACKET_BYTES_MAX, headers = NO_HEADERS } = options
+  const [url = 'custom://transport'] = urlsOf(options)
+  return { url: new URL(url), tls, maximumPacketSize, headers }
+}
+
+/** The servers, the primary first; none where only the transport knows. */
+export function urlsOf({ url }: Pick<EventloopOptions, 'url'>): readonly (string | URL)[] {
+  if (url === undefined) return []
+  return typeof url === 'string' || url instanceof URL ? [url] : url
+}
+
+/**
+ * Where a Server Reference leads, the first of its list: another host and port under our own scheme, so that nobody can send us
+ * from TLS to the clear. (4.11)
+ */
+export function redirected(from: URL, reference: string): string {
+  const [first = ''] = reference.trim().split(/\s+/)
+  const host = first.replace(/^[a-z]+:\/\//i, '')
+  if (!/^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(host)) {
+    const message = `the Server Reference ${describe(reference)} names no host`
+    throw new ConnectionError(message, { code: 'BAD_SERVER_REFERENCE' })
+  }
+  const { protocol, pathname, search } = from
+  const scheme = protocol === 'unix:' || !SCHEMES.includes(protocol) ? 'mqtt:' : protocol
+  return `${scheme}//${host}${IN_FRAMES.includes(scheme) ? pathname + search : ''}`
 }
 
 /** Whether it goes by WebSocket, where idle connections are cut soon. (T2) */
-export function isWebSocket({ url, transport }: EventloopOptions): boolean {
-  return transport === undefined && url !== undefined && IN_FRAMES.includes(new URL(url).protocol)
+export function isWebSocket(options: EventloopOptions): boolean {
+  if (options.transport !== undefined) return false
+  return urlsOf(options).some((url) => IN_FRAMES.includes(new URL(url).protocol))
 }
 
 /** The largest packet of MQTT [MQTT 2.1.4]. */
 const PACKET_BYTES_MAX = 268_435_460
 
 const NO_TLS: TlsOptions = {}
+const NO_HEADERS: Headers = {}
 
 /** The endpoint for messages: without user and password. */
 export function whereOf(options: EventloopOptions): string {
@@ -50,9 +79,9 @@ export function whereOf(options: EventloopOptions): string {
   return redact(`${protocol}//${host}${protocol === 'unix:' ? pathname : ''}`)
 }
 
-/** @throws UsageError for a URL, `tls` or `transport` that cannot be used. */
+/** @throws UsageError for a URL, `headers`, `tls` or `transport` that cannot be used. */
 export function judgeEndpoint(options: EventloopOptions): void {
-  const { url: given, tls = {}, transport } = options
+  const { url: given, tls = {}, transport, headers = {} } = options
   if (transport !== undefined && typeof transport !== 'function') {
     throw wrong(
       'transport',
@@ -62,24 +91,34 @@ export function judgeEndpoint(options: EventloopOptions): void {
   }
   if (typeof tls !== 'object' || tls === null)
     throw wrong('tls', tls, 'an object of options for tls.connect')
+  const lines = typeof headers === 'object' && headers !== null ? Object.values(headers) : [null]
+  if (lines.some((line) => typeof line !== 'string')) {
+    // Not the value: headers carry secrets.
+    throw new UsageError('headers: an object of strings is expected')
+  }
   if (given === undefined && transport !== undefined) return
-  if (given === undefined) throw wrong('url', given, 'a URL such as mqtt://localhost')
+  const urls = Array.isArray(given) ? given : [given]
+  if (urls.length === 0) throw new UsageError('url: the list is empty; it needs one URL at least')
+  urls.forEach((url: unknown, i) => {
+    judgeUrl(url, Array.isArray(given) ? `url[${i}]` : 'url', transport !== undefined)
+  })
+}
+
+function judgeUrl(given: unknown, name: string, custom: boolean): void {
+  const example = 'a URL such as mqtt://localhost:1883'
+  if (typeof given !== 'string' && !(given instanceof URL)) throw wrong(name, given, example)
   let url: URL
   try {
     url = new URL(given)
   } catch {
-    throw wrong(
-      'url',
-      typeof given === 'string' ? redact(given) : given,
-      'a URL such as mqtt://localhost:1883',
-    )
+    throw wrong(name, redact(String(given)), example)
   }
-  if (transport !== undefined) return
+  if (custom) return
   if (!SCHEMES.includes(url.protocol))
-    throw wrong('url', url.protocol, `one of the schemes ${SCHEMES.join(' ')}`)
+    throw wrong(name, url.protocol, `one of the schemes ${SCHEMES.join(' ')}`)
   if (url.protocol === 'unix:' ? url.pathname === '' : url.hostname === '') {
     throw wrong(
-      'url',
+      name,
       redact(url.href),
       'a URL with a host (mqtt://localhost), or unix:/path/of/socket',
     )

@@ -13,6 +13,7 @@ import type { Control, Incoming } from './packets.ts'
 import type { Session } from './session.ts'
 import { type Requests, Source } from './sources/source.ts'
 import type { LoopState } from './state.ts'
+import type { Transition } from './transitions.ts'
 
 /**
  * Yields every packet that the server sends, except repeats of a QoS 2 PUBLISH and CONNACKs that refuse (these are errors).
@@ -47,6 +48,13 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
   shutdown(): void
   /** What the option `recorder` kept, as text for `it-mqtt replay`; null: nothing is kept. */
   recording(): string | null
+  /**
+   * The connection as it changes, from now on until the loop has ended. Several may watch, and none holds up the loop: who leaves
+   * 1,024 of them untaken is told so by an error and may watch again.
+   */
+  transitions(): AsyncIterableIterator<Transition, undefined>
+  /** Begins enhanced authentication anew; resolves when both sides are content. MQTT 5, with an `authenticator`. (4.12.1) */
+  reauthenticate(): Promise<void>
   /** Resolves when the server has answered; rejects after keepAlive without an answer, or where there is no connection. */
   ping(): Promise<{ readonly roundTripMs: number }>
 }

@@ -52,6 +52,16 @@ export function lossFailure(
   return { phase, source: 'connection', code, retryable: true, message }
 }
 
+/** The authenticator could not go on, or did not trust the server. */
+export function authenticationFailure(
+  error: unknown,
+  phase: 'handshake' | 'connected',
+): Omit<Failure, 'cause'> {
+  const retryable = (error as { retryable?: unknown } | null)?.retryable === true
+  const message = `The authentication failed: ${messageOf(error)}.`
+  return { phase, source: 'connection', code: 'AUTHENTICATION_FAILED', retryable, message }
+}
+
 function codeOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code
   return typeof code === 'string' ? code : undefined

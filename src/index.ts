@@ -13,7 +13,16 @@ export {
 } from './errors.ts'
 export { type Eventloop, eventloop } from './eventloop.ts'
 export type {
+  AuthenticationData,
+  Authenticator,
+  ExchangeContext,
+  ExchangeSteps,
+} from './exchange.ts'
+export type {
+  AttemptOptions,
   ConnectionFailure,
+  ConnectOptions,
+  DivertOptions,
   EventloopOptions,
   Platform,
   ReconnectOptions,
@@ -54,5 +63,6 @@ export {
 export { type RunOptions, type RunResult, run } from './run.ts'
 export { decodeSession, encodeSession, Session, type SessionStore } from './session.ts'
 export type { Requests } from './sources/source.ts'
-export type { LoopState } from './state.ts'
+export type { LoopState, SubscriptionState } from './state.ts'
+export type { Transition } from './transitions.ts'
 export { memoryPair } from './transport/memory.ts'

@@ -33,6 +33,7 @@ export class Intake {
   /** How many QoS > 0 publishes may still be taken before the next step; with `#counting`, how many requests of any kind. */
   #allowance = 0
   #counting = false
+  #grouping = true
   #taken = 0
   #resting = false
   #told = false
@@ -70,10 +71,11 @@ export class Intake {
     })
   }
 
-  /** What the reducers allow after a step. */
-  allow(publishes: number, counting: boolean): void {
+  /** What the reducers allow after a step. `grouping`: messages at QoS 0 may leave as groups. */
+  allow(publishes: number, counting: boolean, grouping: boolean): void {
     this.#allowance = publishes
     this.#counting = counting
+    this.#grouping = grouping && !counting
   }
 
   gather(): void {
@@ -114,7 +116,7 @@ export class Intake {
     try {
       const listener = this.#listener
       const settling = this.#requests?.settling ?? null
-      const grouping = !this.#counting && !closing
+      const grouping = this.#grouping && !closing
       taken = this.#ledger.accept(item, settling, listener.version(), listener, grouping)
     } catch (error) {
       this.#allowance = 0

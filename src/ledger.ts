@@ -5,6 +5,7 @@
  * collected while effects are performed and given afterwards, so that a callback may push, control or abort.
  */
 
+import { outcomes } from './channels.ts'
 import { Encoder } from './codec/encode.ts'
 import type { PreparedPublish } from './codec/prepare.ts'
 import { ConnectionError, UsageError } from './errors.ts'
@@ -34,6 +35,7 @@ export interface LedgerListener {
   cancelled(handle: number, reason: unknown): void
   /** A request got its outcome before the reducers heard of it. */
   refused(): void
+  clientId(): string
   /** The loop cannot go on. */
   fatal(error: unknown): void
 }
@@ -268,7 +270,7 @@ export class Ledger {
     if (slot.kind !== 'group') {
       return this.#settle(slot, failure === null ? OK : this.#failed(failure, undefined))
     }
-    if (failure === null && !this.#isHeardBy(settling)) return
+    if (failure === null && !this.#isWantedBy(settling)) return
     for (const request of slot.requests) {
       const outcome = failure === null ? OK : this.#failed(failure, undefined)
       this.#owe({ request, settling, outcome })
@@ -281,7 +283,7 @@ export class Ledger {
       | Sendable
       | undefined
     if (slot === undefined || !effect.outcome) return
-    if (failure === null && !this.#isHeardBy(slot.settling)) return this.#release(slot)
+    if (failure === null && !this.#isWantedBy(slot.settling)) return this.#release(slot)
     const packet = effect.packet as Incoming | null
     if (failure !== null) this.#settle(slot, this.#failed(failure, packet ?? undefined))
     else this.#settle(slot, packet === null ? OK : { ok: true, packet })
@@ -306,7 +308,7 @@ export class Ledger {
   #settle(slot: Sendable, outcome: Outcome): void {
     const { request, settling } = slot
     this.#release(slot)
-    if (!outcome.ok || this.#isHeardBy(settling)) this.#owe({ request, settling, outcome })
+    if (!outcome.ok || this.#isWantedBy(settling)) this.#owe({ request, settling, outcome })
   }
 
   /** Nothing waits for this request any more. */
@@ -318,6 +320,10 @@ export class Ledger {
   /** Whether somebody hears of a good outcome; of a bad one, the loop at least. */
   #isHeardBy(settling: Settling | null): boolean {
     return settling !== null || this.#onSettled !== undefined || this.#observer !== null
+  }
+
+  #isWantedBy(settling: Settling | null): boolean {
+    return this.#isHeardBy(settling) || outcomes.hasSubscribers
   }
 
   #owe(due: Due): void {
@@ -354,6 +360,9 @@ export class Ledger {
       }
     }
     this.#observer?.(request, outcome)
+    if (outcomes.hasSubscribers) {
+      outcomes.publish({ clientId: this.#listener.clientId(), request, outcome })
+    }
     try {
       this.#onSettled?.(request, outcome)
     } catch (error) {
@@ -487,10 +496,10 @@ export class Ledger {
     this.#observer = observer
   }
 
-  /** The answer to a `ping` among the controls. */
-  tellControl(control: Control, error: unknown, roundTripMs: number): void {
+  /** The answer to a `ping` or `reauthenticate` among the controls. */
+  tellControl(control: Control, error: unknown, good: { roundTripMs?: number }): void {
     try {
-      this.#onSettled?.(control, error === null ? { ok: true, roundTripMs } : { ok: false, error })
+      this.#onSettled?.(control, error === null ? { ok: true, ...good } : { ok: false, error })
     } catch (thrown) {
       this.#listener.fatal(thrown)
     }

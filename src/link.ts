@@ -4,7 +4,7 @@
 import type { Duplex } from 'node:stream'
 import { Decoder } from './codec/decode.ts'
 import { Outbox, type OutboxListener } from './outbox.ts'
-import type { ProtocolVersion, ServerPacket } from './protocol/contract.ts'
+import type { Limits, ProtocolVersion, ServerPacket } from './protocol/contract.ts'
 
 export interface LinkListener {
   /** Bytes are there to be decoded. */
@@ -104,6 +104,11 @@ export class Link implements OutboxListener {
   /** Appends at most `max` packets. Throws the decoder's ProtocolError; the packets before it are appended. */
   read(into: ServerPacket[], max: number): void {
     this.#more = this.#decoder.read(into, max) === max
+  }
+
+  /** The server has said in its CONNACK what it takes. */
+  agree({ topicAliasMaximum, maximumPacketSize }: Limits): void {
+    this.outbox.encoder.allowAliases(topicAliasMaximum, maximumPacketSize)
   }
 
   pause(): void {

@@ -8,8 +8,10 @@
  */
 import type { Duplex } from 'node:stream'
 import type { IConnackPacket } from 'mqtt-packet'
-import { connectPacket, disconnectPacket, subscriptionPacket } from './connect-packet.ts'
+import type { Attempt } from './attempt.ts'
+import { packets, stalls, transitions } from './channels.ts'
 import { Dialer, type DialListener } from './dial.ts'
+import { Diverter, type DiverterListener } from './diverter.ts'
 import { whereOf } from './endpoint.ts'
 import {
   BugError,
@@ -19,12 +21,14 @@ import {
   UsageError,
   unreachable,
 } from './errors.ts'
-import { Causes, dialFailure, lossFailure, rethrown } from './failures.ts'
+import { Exchange } from './exchange.ts'
+import { authenticationFailure, Causes, dialFailure, lossFailure, rethrown } from './failures.ts'
 import { Gate, type GateListener } from './gate.ts'
 import { Inbox } from './inbox.ts'
 import { Intake, type IntakeListener } from './intake.ts'
 import { isControl, JOINED, Ledger, type LedgerListener } from './ledger.ts'
 import { Link, type LinkListener } from './link.ts'
+import { Network, type NetworkListener } from './network.ts'
 import {
   type Platform,
   type ReconnectOptions,
@@ -42,6 +46,7 @@ import type {
   Request,
   SentRequest,
 } from './packets.ts'
+import { Pings } from './pings.ts'
 import { machine } from './platform.ts'
 import type {
   Acks,
@@ -54,6 +59,7 @@ import type {
   RequestFacts,
   ServerPacket,
   State,
+  TransitionEffect,
   Until,
   YieldEffect,
 } from './protocol/contract.ts'
@@ -67,6 +73,8 @@ import { prepareControl } from './requests.ts'
 import { restorable, type Session } from './session.ts'
 import type { Source } from './sources/source.ts'
 import { type LoopState, viewOf } from './state.ts'
+import { type Transition, Transitions, told, transitionOf } from './transitions.ts'
+import { tellReceived, Wire } from './wire.ts'
 
 /** Somebody of this package who drives a loop and sees each outcome. */
 export interface Observer {
@@ -84,16 +92,17 @@ type Result = IteratorResult<Incoming, undefined>
 const ACK_CODES = [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
 const CLOSE_UNBEGUN: Input = { type: 'shutdown', at: 0, failure: null }
 
-interface Ping {
-  unanswered: number
-  settle(error: unknown): void
-}
-
 /** One for all that have none; never changed. */
-const NO_PINGS: readonly Ping[] = []
 const NO_INPUTS: Input[] = []
 
-interface Ears extends IntakeListener, LedgerListener, DialListener, LinkListener, GateListener {}
+interface Ears
+  extends IntakeListener,
+    LedgerListener,
+    DialListener,
+    LinkListener,
+    GateListener,
+    NetworkListener,
+    DiverterListener {}
 
 export class Loop {
   readonly #ears: Ears
@@ -114,7 +123,16 @@ export class Loop {
   #timer: unknown = null
   #timerAt = Number.POSITIVE_INFINITY
   #onAbort: (() => void) | null = null
-  #pings: readonly Ping[] = NO_PINGS
+  #pings: Pings | null = null
+  readonly #wire: Wire
+  /** Of the connection that is open or being opened; null: the options as they stand. */
+  #attempt: Attempt | null = null
+  #exchange: Exchange | null = null
+  /** Who waits for an authentication to end. */
+  #reauthenticating: ((error: unknown) => void)[] = []
+  #network: Network | null = null
+  #diverter: Diverter | null = null
+  #transitions: Transitions | null = null
   /** What an ended loop still has to throw. */
   #error: { readonly reason: unknown } | null = null
   /** Begun and not ended. */
@@ -133,8 +151,6 @@ export class Loop {
   /** What `connect()` waits for; and the effects of its CONNACK, until a loop takes over. */
   #establishing: ((error: { readonly reason: unknown } | null) => void) | null = null
   #kept: readonly Effect[] | null = null
-  /** SUBSCRIBE requests of the engine's own, by packet identifier. */
-  #renewals: Map<number, SentRequest> | null = null
 
   constructor(resolved: Resolved, requests: Source | null, controls: Source | null) {
     const { options, config, session } = resolved
@@ -144,6 +160,7 @@ export class Loop {
     this.#resolved = resolved
     this.#platform = options.platform ?? machine
     this.#ledger = new Ledger(this.#causes, options.onSettled, this.#ears)
+    this.#wire = new Wire(resolved, this.#ledger)
     this.#inbox = new Inbox(config.acks === 'manual')
     this.#intake = new Intake(this.#ledger, this.#ears)
     const { store } = resolved
@@ -250,6 +267,12 @@ export class Loop {
       this.#onAbort = () => this.#abort()
       signal.addEventListener('abort', this.#onAbort, { once: true })
     }
+    const { networkHints, connectivityCheck, divert } = this.#resolved.options
+    if (networkHints !== undefined || connectivityCheck !== undefined) {
+      this.#network = new Network(this.#resolved.options, this.#ears)
+      this.#network.listen()
+    }
+    if (divert !== undefined) this.#diverter = new Diverter(divert, this.#ears)
     const gate = this.#gate
     if (gate === null) this.#run({ type: 'start', at: this.#now() })
     else this.#load(gate)
@@ -344,7 +367,19 @@ export class Loop {
   // ------------------------------------------------------------------------------------------------------------ queries
 
   get state(): LoopState {
-    return viewOf(this.#state, this.#intake.pending)
+    const queuedBytes = this.#link?.outbox.pendingBytes ?? 0
+    return viewOf(this.#state, this.#intake.pending, queuedBytes, this.#where())
+  }
+
+  transitions(): AsyncIterableIterator<Transition, undefined> {
+    this.#transitions ??= new Transitions()
+    if (this.#begun && !this.#alive && this.#kept === null) this.#transitions.end()
+    return this.#transitions.watch()
+  }
+
+  /** The endpoint for messages. */
+  #where(): string {
+    return whereOf(this.#attempt?.options ?? this.#dialer?.options ?? this.#resolved.options)
   }
 
   get session(): Session {
@@ -416,14 +451,14 @@ export class Loop {
 
   /** Resolves when the server has answered a PINGREQ; rejects where it does not within keepAlive, or the connection ends. */
   ping(): Promise<{ roundTripMs: number }> {
-    const answer = new Promise<{ roundTripMs: number }>((resolve, reject) => {
-      this.#ping((error, roundTripMs) =>
-        error === null ? resolve({ roundTripMs }) : reject(error),
-      )
+    return asked((settle) => {
+      this.#ping((error, roundTripMs) => settle(error, { roundTripMs }))
     })
-    // Who sends a ping like any other control need not listen to its answer.
-    answer.catch(() => {})
-    return answer
+  }
+
+  /** Resolves when the server and the authenticator agree again. */
+  reauthenticate(): Promise<void> {
+    return asked((settle) => this.#reauthenticate((error) => settle(error, undefined)))
   }
 
   #control(control: Control): void {
@@ -451,34 +486,34 @@ export class Loop {
         return this.#run({ type: 'shutdown', at, failure: null })
       case 'ping':
         return this.#ping((error, roundTripMs) =>
-          this.#ledger.tellControl(control, error, roundTripMs),
+          this.#ledger.tellControl(control, error, { roundTripMs }),
         )
+      case 'reauthenticate':
+        return this.#reauthenticate((error) => this.#ledger.tellControl(control, error, {}))
     }
   }
 
   #ping(settle: (error: unknown, roundTripMs: number) => void): void {
     const { connection, keepAlive } = this.#state
-    if (connection.kind !== 'connected') {
-      const message = 'ping: there is no connection now.'
-      return settle(new ConnectionError(message, { code: 'NOT_CONNECTED' }), 0)
-    }
-    const sentAt = this.#now()
+    if (connection.kind !== 'connected') return settle(notConnected('ping'), 0)
     const limitMs = keepAlive.intervalMs || this.#resolved.config.connectTimeoutMs
-    const timer = this.#platform.setTimer(() => {
-      this.#pings = this.#pings.filter((other) => other !== ping)
-      const message = `The server did not answer a PINGREQ within ${limitMs} ms.`
-      settle(new ConnectionError(message, { code: 'PING_TIMEOUT' }), 0)
-    }, limitMs)
-    const ping = {
-      // Answers come in order: those to earlier PINGREQs are not ours.
-      unanswered: connection.pings + this.#inputs.filter(({ type }) => type === 'ping').length + 1,
-      settle: (error: unknown) => {
-        this.#platform.clearTimer(timer)
-        settle(error, this.#now() - sentAt)
-      },
+    this.#pings ??= new Pings(this.#platform)
+    const before = connection.pings.length
+    const gathered = this.#inputs.filter(({ type }) => type === 'ping').length
+    this.#pings.expect(before + gathered + 1, limitMs, settle)
+    this.#push({ type: 'ping', at: this.#now() })
+  }
+
+  #reauthenticate(settle: (error: unknown) => void): void {
+    const { connection, config } = this.#state
+    if (config.authenticator === 'none') {
+      const message =
+        'reauthenticate: there is no authenticator [MQTT-4.12.0-7]; give one as the option of that name'
+      return settle(new UsageError(message, { code: 'NO_AUTHENTICATOR' }))
     }
-    this.#pings = [...this.#pings, ping]
-    this.#push({ type: 'ping', at: sentAt })
+    if (connection.kind !== 'connected') return settle(notConnected('reauthenticate'))
+    this.#reauthenticating.push(settle)
+    this.#push({ type: 'reauthenticate', at: this.#now() })
   }
 
   // -------------------------------------------------------------------------------------------------------------- intake
@@ -559,7 +594,7 @@ export class Loop {
         this.#inbox.serve()
         this.#noteCongestion()
         this.#ledger.tell()
-        this.#intake.allow(intake(this.#state), this.#state.flow.perSecond > 0)
+        this.#allow()
         this.#decode(room(this.#state))
         this.#intake.takeControls()
         if (intake(this.#state) > 0) this.#intake.gather()
@@ -570,6 +605,14 @@ export class Loop {
       this.#turning = false
     }
     this.#arm()
+  }
+
+  #allow(): void {
+    const { flow, connection } = this.#state
+    const counting = flow.perSecond > 0 || flow.diverting
+    // Groups are encoded before it is known on which connection they leave, and so have no aliases.
+    const grouping = connection.limits.topicAliasMaximum === 0
+    this.#intake.allow(intake(this.#state), counting, grouping)
   }
 
   /** What gathered without being an input yet. */
@@ -663,53 +706,26 @@ export class Loop {
         return this.#yield(effect)
       case 'settle':
         return this.#ledger.settle(effect)
-      case 'publish': {
-        const { handle, messageId, dup, expirySeconds, qos } = effect
-        const slot = qos > 0 ? this.#ledger.get(handle) : this.#ledger.handOver(handle)
-        if (slot?.kind === 'group') return link?.outbox.group(slot.encoded, slot.requests.length)
-        if (slot?.kind !== 'publish') throw new BugError('a handle is of another kind')
-        link?.outbox.encoder.publish(slot, messageId, dup, expirySeconds)
-        if (qos === 0) link?.outbox.countPublishes(1)
-        return
-      }
+      case 'publish':
+        return this.#wire.publish(effect, link, this.#state)
+      case 'acknowledge':
+      case 'subscribe':
+      case 'unsubscribe':
+      case 'connect':
+      case 'pingreq':
+      case 'auth':
+      case 'disconnect':
+        return this.#wire.send(effect, link, this.#attempt, this.#state)
       case 'takeApart': {
         const { handle } = effect
         const requests = this.#ledger.takeApart(handle, this.#state.connection.protocolVersion)
         this.#add({ type: 'apart', at: this.#now(), handle, requests })
         return
       }
-      case 'acknowledge':
-        return link?.outbox.encoder.ack(effect.cmd, effect.messageId, effect.reasonCode)
       case 'confirm':
         return this.#ledger.confirm(effect.count, effect.failure)
-      case 'subscribe':
-      case 'unsubscribe': {
-        const packet = subscriptionPacket(effect, this.#ledger)
-        if (effect.facts.handle === 0) {
-          this.#renewals ??= new Map()
-          this.#renewals.set(effect.messageId, packet as SentRequest)
-        }
-        return link?.outbox.encoder.packet(packet)
-      }
       case 'dial':
-        this.#dialer ??= new Dialer(this.#resolved.options, this.#ears)
-        return this.#dialer.dial()
-      case 'connect': {
-        const { session } = this.#state
-        return link?.outbox.encoder.packet(
-          connectPacket(
-            this.#resolved,
-            session.clientId,
-            effect.protocolVersion,
-            effect.cleanStart,
-          ),
-        )
-      }
-      case 'pingreq':
-        link?.outbox.countPing()
-        return link?.outbox.encoder.packet({ cmd: 'pingreq' })
-      case 'disconnect':
-        return link?.outbox.encoder.packet(disconnectPacket(effect))
+        return this.#dial(effect)
       case 'close':
         return link?.close(effect.patient)
       case 'destroy':
@@ -725,7 +741,21 @@ export class Loop {
       case 'births':
         return this.#births(effect.packet as IConnackPacket)
       case 'pong':
-        return this.#ponged()
+        return this.#pings?.answered()
+      case 'transition':
+        return this.#moved(effect)
+      case 'checkConnectivity':
+        this.#network?.check()
+        return
+      case 'authenticate':
+        return this.#authenticate(effect)
+      case 'reauthenticated':
+        return this.#reauthenticated(effect.failure)
+      case 'divert': {
+        const slot = this.#ledger.get(effect.handle)
+        if (slot?.kind === 'publish') this.#diverter?.divert(effect.handle, slot.request)
+        return
+      }
       case 'warn':
         return this.#warn(effect.code, effect.message)
       case 'finished':
@@ -737,18 +767,80 @@ export class Loop {
     }
   }
 
-  #failPings(reason: () => unknown): void {
-    const pings = this.#pings
-    this.#pings = NO_PINGS
-    for (const ping of pings) ping.settle(reason())
+  #dial({ host, redirect, attempt }: Extract<Effect, { type: 'dial' }>): void {
+    const { connection, session } = this.#state
+    const { reason } = connection
+    const lastClose = reason === null ? null : told(reason)
+    this.#network?.forget()
+    this.#attempt = null
+    this.#dialer ??= new Dialer(this.#resolved, this.#ears)
+    this.#dialer.dial({ host, redirect, attempt, lastClose, clientId: session.clientId })
   }
 
-  #ponged(): void {
-    if (this.#pings.length === 0) return
-    for (const ping of this.#pings) ping.unanswered--
-    const answered = this.#pings.filter(({ unanswered }) => unanswered <= 0)
-    this.#pings = this.#pings.filter(({ unanswered }) => unanswered > 0)
-    for (const ping of answered) ping.settle(null)
+  #moved(effect: TransitionEffect): void {
+    if (effect.to === 'connected') this.#link?.agree(this.#state.connection.limits)
+    if (this.#transitions === null && !transitions.hasSubscribers) return
+    const transition = transitionOf(effect)
+    this.#transitions?.tell(transition)
+    if (!transitions.hasSubscribers) return
+    transitions.publish({ clientId: this.#state.session.clientId, ...transition })
+  }
+
+  // ------------------------------------------------------------------------------------------------------ authentication
+
+  #authenticate({ step, by, data }: Extract<Effect, { type: 'authenticate' }>): void {
+    const { authenticator } = this.#resolved.options
+    let answering: Promise<Buffer | null>
+    try {
+      if (step === 'begin') {
+        const reason = by === 'client' ? 'reauthenticate' : 'server'
+        this.#exchange = new Exchange(authenticator!, reason, data)
+        answering = this.#exchange.begin()
+      } else {
+        answering = this.#exchange![step](data)
+      }
+    } catch (error) {
+      answering = Promise.reject(error)
+    }
+    const exchange = this.#exchange
+    answering.then(
+      (answer) => {
+        if (this.#exchange !== exchange) return
+        this.#push({ type: 'authenticated', at: this.#now(), data: answer })
+      },
+      (error: unknown) => {
+        if (this.#exchange === exchange) this.#unauthenticated(error)
+      },
+    )
+  }
+
+  #unauthenticated(error: unknown): void {
+    const { kind } = this.#state.connection
+    const phase = kind === 'connected' ? 'connected' : 'handshake'
+    const base = authenticationFailure(error, phase)
+    const failure = { ...base, cause: this.#causes.keepRecent(error) }
+    this.#failReauthentications(() => error)
+    this.#push({ type: 'unauthenticated', at: this.#now(), failure })
+  }
+
+  #reauthenticated(failure: Failure | null): void {
+    this.#exchange = null
+    this.#failReauthentications(() => (failure === null ? null : this.#causes.errorOf(failure)))
+  }
+
+  #failReauthentications(reason: () => unknown): void {
+    const waiting = this.#reauthenticating
+    this.#reauthenticating = []
+    for (const settle of waiting) settle(reason())
+  }
+
+  /** Nothing that was asked on this connection will be answered. */
+  #forsake(reason: () => unknown): void {
+    this.#pings?.fail(reason)
+    this.#failReauthentications(reason)
+    this.#exchange?.abandon()
+    this.#exchange = null
+    this.#wire.forget()
   }
 
   #yield(effect: YieldEffect, late = false): void {
@@ -761,7 +853,7 @@ export class Loop {
       message.deliveryId = effect.deliveryId
       if (effect.redelivered) message.redelivered = true
     } else if (packet.cmd === 'suback') {
-      const renewal = this.#renewals?.get(packet.messageId ?? 0)
+      const renewal = this.#wire.renewal(packet.messageId ?? 0)
       if (renewal !== undefined) packet.request = renewal
     }
     if (late) this.#inbox.offerLate(effect)
@@ -792,6 +884,8 @@ export class Loop {
   }
 
   #warn(code: string, message: string): void {
+    const kind = STALLS[code]
+    if (kind !== undefined) this.#stalled(kind, message)
     try {
       this.#resolved.options.onWarning?.({ code, message })
     } catch (error) {
@@ -799,35 +893,49 @@ export class Loop {
     }
   }
 
+  #stalled(kind: string, message: string): void {
+    if (!stalls.hasSubscribers) return
+    stalls.publish({ clientId: this.#state.session.clientId, kind, message })
+  }
+
   // ----------------------------------------------------------------------------------------------------------- transport
 
-  #opened(duplex: Duplex): void {
+  #opened(duplex: Duplex, attempt: Attempt): void {
     this.#dialer = null
     const { connection, config } = this.#state
     if (!this.#alive || connection.kind !== 'connecting') {
       duplex.destroy()
+      attempt.exchange?.abandon()
       return this.#lost(null, false)
     }
     const { protocolVersion } = connection
+    const plain = attempt.options === this.#resolved.options && attempt.exchange === null
+    this.#attempt = plain && attempt.facts === null ? null : attempt
+    this.#exchange = attempt.exchange
     this.#link = new Link(duplex, protocolVersion, config.maximumPacketSize, this.#ears)
-    this.#run({ type: 'opened', at: this.#now() })
+    this.#run({ type: 'opened', at: this.#now(), attempt: attempt.facts })
   }
 
   /** Decodes what is there, as far as the consumer's buffer has room. */
   #decode(max: number): void {
     const link = this.#link
     if (link === null || !link.hasMore || max <= 0) return
-    const packets: ServerPacket[] = []
+    const received: ServerPacket[] = []
     const at = this.#now()
     try {
-      link.read(packets, max)
-      this.#add({ type: 'received', at, packets })
+      link.read(received, max)
+      this.#received(received, at)
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       const { reasonCode, clause, message } = error
-      this.#add({ type: 'received', at, packets })
+      this.#received(received, at)
       this.#add({ type: 'malformed', at, reasonCode, clause, message })
     }
+  }
+
+  #received(received: readonly ServerPacket[], at: number): void {
+    if (packets.hasSubscribers) tellReceived(received, this.#state)
+    this.#add({ type: 'received', at, packets: received })
   }
 
   #reportWritten(): void {
@@ -847,13 +955,14 @@ export class Loop {
     const now = pending > (congested ? CONGESTED_BYTES / 2 : CONGESTED_BYTES)
     if (now !== congested && this.#link !== null) {
       this.#add({ type: 'congestion', at: this.#now(), congested: now })
+      if (now) this.#stalled('transport', `${pending} bytes wait for the transport.`)
     }
   }
 
   /** The transport is gone, or could not be opened. */
   #lost(error: unknown, byPeer: boolean): void {
     const { kind } = this.#state.connection
-    const where = whereOf(this.#resolved.options)
+    const where = this.#where()
     const at = this.#now()
     // What waits for its turn comes afterwards: nothing of it was sent.
     const waiting = this.#inputs
@@ -861,13 +970,12 @@ export class Loop {
     if (this.#link?.hasMore) this.#add({ type: 'unwritable', at })
     this.#decode(Number.MAX_SAFE_INTEGER)
     this.#link = null
-    this.#renewals = null
     const dialling = kind === 'connecting' && !this.#state.connection.opened
     const base = dialling
       ? dialFailure(error, where)
       : lossFailure(error, kind === 'connecting' ? 'handshake' : 'connected', where)
     const failure = error === null ? base : { ...base, cause: this.#causes.keepRecent(error) }
-    this.#failPings(() => this.#causes.errorOf(failure))
+    this.#forsake(() => this.#causes.errorOf(failure))
     const retryable = this.#judge(failure)
     const random = this.#platform.random()
     this.#add({ type: 'lost', at, random, failure, byPeer, retryable })
@@ -879,10 +987,8 @@ export class Loop {
   #judge(failure: Failure): boolean | null {
     if (!this.#retryable) return null
     const { verdict, reason } = this.#state.connection
-    const { cause, packet, clause, ...told } =
-      verdict !== null && reason !== null ? reason : failure
     try {
-      return this.#retryable(told)
+      return this.#retryable(told(verdict !== null && reason !== null ? reason : failure))
     } catch (error) {
       this.#fail(error)
       return false
@@ -901,7 +1007,10 @@ export class Loop {
     }
     if (this.#timer !== null) this.#platform.clearTimer(this.#timer)
     this.#timer = null
-    this.#failPings(closedError)
+    this.#forsake(closedError)
+    this.#network?.stop()
+    this.#abandonDiverted()
+    this.#transitions?.end()
     this.#dialer?.stop()
     this.#link?.handTo(null)
     this.#link?.destroy()
@@ -926,6 +1035,22 @@ export class Loop {
     )
     this.#inputs = NO_INPUTS
     if (taken.length > 0) this.#state = step(this.#state, taken).state
+  }
+
+  /** What is on the other way is not held: whether it arrived nobody knows, unless its stream gives it again. */
+  #abandonDiverted(): void {
+    const handles = this.#diverter?.end() ?? []
+    const message =
+      'The loop ended while the other way (divert.to) had this publish; whether it arrived is not known.'
+    const base = { phase: 'request', source: 'connection', retryable: true } as const
+    const failure: Failure = { ...base, code: 'DIVERT_ABORTED', message }
+    for (const handle of handles) {
+      if (this.#ledger.get(handle)?.settling?.replays) continue
+      const input: Input = { type: 'diverted', at: this.#now(), handle, failure }
+      const { state, effects } = step(this.#state, input)
+      this.#state = state
+      this.#settleLate(effects)
+    }
   }
 
   /** What the recorder's listener throws concerns nobody: the loop ends with an error already. */
@@ -1006,8 +1131,30 @@ export class Loop {
       this.#loop.#fail(error)
     }
 
-    opened(duplex: Duplex): void {
-      this.#loop.#opened(duplex)
+    opened(duplex: Duplex, attempt: Attempt): void {
+      this.#loop.#opened(duplex, attempt)
+    }
+
+    clientId(): string {
+      return this.#loop.#state.session.clientId
+    }
+
+    hint(online: boolean): void {
+      this.#loop.#run({ type: 'network', at: this.now(), online })
+    }
+
+    connectivity(online: boolean): void {
+      this.#loop.#run({ type: 'connectivity', at: this.now(), online })
+    }
+
+    warn(code: string, message: string): void {
+      this.#loop.#warn(code, message)
+    }
+
+    diverted(handle: number, error: { readonly reason: unknown } | null): void {
+      const loop = this.#loop
+      const failure = error === null ? null : rethrown(loop.#causes.keep(error.reason))
+      loop.#push({ type: 'diverted', at: loop.#now(), handle, failure })
     }
 
     failed(error: unknown): void {
@@ -1051,6 +1198,26 @@ export class Loop {
 /** Of no use once the connection for which it was meant is gone: the next one does it again. */
 function isSent({ type }: Effect): boolean {
   return type === 'publish' || type === 'acknowledge'
+}
+
+/** Which warnings are stalls, and of whom. */
+const STALLS: Readonly<Record<string, string>> = {
+  CONSUMER_STALLED: 'consumer',
+  ACKNOWLEDGEMENT_FORGOTTEN: 'acknowledgement',
+}
+
+/** A question as a promise; who asks by a control need not listen to the answer. */
+function asked<T>(ask: (settle: (error: unknown, value: T) => void) => void): Promise<T> {
+  const answer = new Promise<T>((resolve, reject) => {
+    ask((error, value) => (error === null ? resolve(value) : reject(error)))
+  })
+  answer.catch(() => {})
+  return answer
+}
+
+function notConnected(what: string): ConnectionError {
+  const message = `${what}: there is no connection now.`
+  return new ConnectionError(message, { code: 'NOT_CONNECTED' })
 }
 
 function closedError(): ConnectionError {

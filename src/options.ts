@@ -6,9 +6,17 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type { IConnackPacket, IConnectPacket } from 'mqtt-packet'
 import { encodeRare } from './codec/rare.ts'
 import { connectPacket } from './connect-packet.ts'
-import { credentials, isWebSocket, judgeEndpoint, type OpenTransport } from './endpoint.ts'
+import {
+  credentials,
+  type Headers,
+  isWebSocket,
+  judgeEndpoint,
+  type OpenTransport,
+  urlsOf,
+} from './endpoint.ts'
 import { describe, UsageError, wrong } from './errors.ts'
-import type { Base64, Incoming, Outcome, QoS, Request } from './packets.ts'
+import type { Authenticator } from './exchange.ts'
+import type { Base64, Incoming, Outcome, PublishRequest, QoS, Request } from './packets.ts'
 import type { Config, ReconnectPolicy } from './protocol/contract.ts'
 import { topicNameProblem } from './protocol/topics.ts'
 import type { RecorderOptions } from './recorder.ts'
@@ -40,6 +48,38 @@ export interface ReconnectOptions {
   readonly retryable?: (failure: ConnectionFailure) => boolean
 }
 
+/** What may differ from one attempt to the next. */
+export type AttemptOptions = Pick<
+  EventloopOptions,
+  'url' | 'headers' | 'tls' | 'transport' | 'username' | 'password' | 'clientId' | 'will'
+>
+
+/**
+ * @param attempt since the last connection, from 1.
+ * @param lastClose why there is no connection; null: there was none yet.
+ * @param signal aborted when the attempt is given up, at `connectTimeout` say.
+ */
+export type ConnectOptions = (
+  attempt: number,
+  lastClose: ConnectionFailure | null,
+  signal: AbortSignal,
+) => AttemptOptions | undefined | Promise<AttemptOptions | undefined>
+
+export interface DivertOptions {
+  /**
+   * After how many ms without a healthy connection (none at all, or three PINGREQs unanswered; they are sent three times as
+   * often as this), 1 to 86,400,000.
+   */
+  readonly afterMs: number
+  /**
+   * Takes a publish the other way: it is settled as the promise is. It never returns to MQTT, and order does not span the two
+   * ways. `signal`: the request's own, and the end of the loop.
+   */
+  readonly to: (request: PublishRequest, signal: AbortSignal) => unknown
+  /** Calls at a time, 1 to 65,535. Default 16. */
+  readonly concurrency?: number
+}
+
 export interface WillOptions {
   readonly topic: string
   readonly payload?: string | Uint8Array | Base64
@@ -65,8 +105,33 @@ export interface Platform {
 }
 
 export interface EventloopOptions {
-  /** `mqtt:` or `tcp:` (port 1883), `mqtts:` or `tls:` (port 8883), `unix:/path`. May carry user name and password. */
-  readonly url?: string | URL
+  /**
+   * `mqtt:` or `tcp:` (port 1883), `mqtts:` or `tls:` (port 8883), `ws:` (80), `wss:` (443), `unix:/path`. May carry user name and
+   * password. A list: the first is the primary; the others are tried in random order for what another server can cure, and the
+   * next round starts at the primary.
+   */
+  readonly url?: string | URL | readonly (string | URL)[]
+  /** Of the handshake of `ws:` and `wss:`. */
+  readonly headers?: Headers
+  /**
+   * Awaited before each attempt; what it returns takes the place of these options for that attempt. A credential that the
+   * server refuses is asked for once more.
+   */
+  readonly connectOptions?: ConnectOptions
+  /** Enhanced authentication, at connect and again later. MQTT 5. (4.12) */
+  readonly authenticator?: Authenticator
+  /** Whether a server that names another one (0x9C, 0x9D) is believed; it gets the same credentials. Default false. */
+  readonly followRedirects?: boolean
+  /** Whether this side is online: asked before another server of the list is tried. Default: it is taken to be. */
+  readonly connectivityCheck?: (signal: AbortSignal) => boolean | Promise<boolean>
+  /** `online` retries at once, `offline` drops at once. Its end ends nothing, its error ends the loop. */
+  readonly networkHints?: AsyncIterable<'online' | 'offline'>
+  /** Without a connection for as many ms the loop is `suspended`, 0 to 86,400,000. Default 120,000. */
+  readonly suspendAfterMs?: number
+  /** How often it retries then, in ms, half of it more or less, 1 to 86,400,000. Default 30,000. */
+  readonly suspendedRetryMs?: number
+  /** Another way for new publishes while there is no healthy connection. */
+  readonly divert?: DivertOptions
   /** At most 65,535 bytes; '' lets the server choose. Default: generated, at most 23 characters. */
   readonly clientId?: string
   /** 5 (MQTT 5), 4 (3.1.1) or 3 (3.1). Default 5, falling to 4 where a broker does not speak 5; given, it is not changed. */
@@ -165,6 +230,7 @@ export function resolveOptions(
       throw wrong(name, undefined, `one of ${[...NAMES].join(', ')}`, 'is no option')
   }
   judgeEndpoint(options)
+  for (const url of urlsOf(options)) credentials({ ...options, url })
   const { username, password } = credentials(options)
   const restored = session ?? (options.session instanceof Session ? options.session : null)
   const store = isStore(options.session) ? options.session : null
@@ -220,11 +286,17 @@ function toOptions(given: unknown): EventloopOptions {
   if (given instanceof URL) return { url: given.href }
   if (typeof given === 'object' && given !== null && !Array.isArray(given)) {
     const { url } = given as EventloopOptions
-    return url instanceof URL ? { ...given, url: url.href } : given
+    if (url instanceof URL) return { ...given, url: url.href }
+    if (Array.isArray(url)) return { ...given, url: url.map(hrefOf) }
+    return given
   }
   throw new UsageError(
     `options: a URL or an object of options is expected, ${describe(given)} was given`,
   )
+}
+
+function hrefOf(url: string | URL): string {
+  return url instanceof URL ? url.href : url
 }
 
 function isStore(value: unknown): value is SessionStore {
@@ -275,7 +347,7 @@ function checkProperties(name: string, given: unknown, protocolVersion: number):
   )
 }
 
-function isPlainObject(value: unknown): value is object {
+export function isPlainObject(value: unknown): value is object {
   return (
     typeof value === 'object' &&
     value !== null &&
@@ -284,7 +356,7 @@ function isPlainObject(value: unknown): value is object {
   )
 }
 
-function checkFields(name: string, given: object, allowed: ReadonlySet<string>): void {
+export function checkFields(name: string, given: object, allowed: ReadonlySet<string>): void {
   for (const field of Object.keys(given)) {
     if (allowed.has(field)) continue
     throw new UsageError(
@@ -326,10 +398,16 @@ function resolveConfig(o: EventloopOptions, session: Session | null): Config {
     o.protocolVersion !== undefined ||
     made !== undefined ||
     o.properties !== undefined ||
+    o.authenticator !== undefined ||
     o.will?.properties !== undefined
-  const callbacks = { onConnected: o.onConnected, onSettled: o.onSettled, onWarning: o.onWarning }
+  const { onConnected, onSettled, onWarning, connectOptions, connectivityCheck } = o
+  const callbacks = { onConnected, onSettled, onWarning, connectOptions, connectivityCheck }
   for (const [name, value] of Object.entries(callbacks)) {
     if (value !== undefined && typeof value !== 'function') throw wrong(name, value, 'a function')
+  }
+  const { networkHints } = o
+  if (networkHints !== undefined && typeof networkHints?.[Symbol.asyncIterator] !== 'function') {
+    throw wrong('networkHints', networkHints, 'an AsyncIterable of "online" and "offline"')
   }
   if (o.signal !== undefined && !(o.signal instanceof AbortSignal))
     throw wrong('signal', o.signal, 'an AbortSignal')
@@ -382,7 +460,16 @@ function resolveConfig(o: EventloopOptions, session: Session | null): Config {
     until: choice('until', o.until, 'idle', ['idle', 'settled', 'closed']),
     hasBirths: o.onConnected !== undefined,
     disconnectReason: choice('disconnectReason', o.disconnectReason, 0, [0, 4]),
-    authenticationMethod: o.properties?.authenticationMethod ?? null,
+    authenticationMethod: methodOf(o, protocolVersion),
+    authenticator:
+      o.authenticator === undefined ? 'none' : o.authenticator.serverMayStart ? 'either' : 'client',
+    hosts: Math.max(1, urlsOf(o).length),
+    checksConnectivity: o.connectivityCheck !== undefined,
+    followRedirects: flag('followRedirects', o.followRedirects, false),
+    renewsCredentials: o.connectOptions !== undefined,
+    suspendAfterMs: bounded('suspendAfterMs', o.suspendAfterMs, 120_000, 0, DAY_MS),
+    suspendedRetryMs: bounded('suspendedRetryMs', o.suspendedRetryMs, 30_000, 1, DAY_MS),
+    divert: divertOf(o.divert),
     requestProblemInformation: o.properties?.requestProblemInformation !== false,
     warnAfterMs: bounded('warnAfterMs', o.warnAfterMs, 30_000, 1, DAY_MS),
   }
@@ -424,6 +511,41 @@ export function reconnectPolicy(given: EventloopOptions['reconnect']): Reconnect
     minMs: bounded('reconnect.minMs', r.minMs, DEFAULT_POLICY.minMs, 0, 3_600_000),
     maxMs: bounded('reconnect.maxMs', r.maxMs, DEFAULT_POLICY.maxMs, 0, DAY_MS),
     stableMs: bounded('reconnect.stableMs', r.stableMs, DEFAULT_POLICY.stableMs, 0, DAY_MS),
+  }
+}
+
+const AUTHENTICATOR_FIELDS: ReadonlySet<string> = new Set(['method', 'exchange', 'serverMayStart'])
+
+function methodOf({ authenticator, properties }: EventloopOptions, version: number): string | null {
+  if (authenticator === undefined) return properties?.authenticationMethod ?? null
+  if (!isPlainObject(authenticator))
+    throw wrong('authenticator', authenticator, '{ method, exchange }')
+  checkFields('authenticator', authenticator, AUTHENTICATOR_FIELDS)
+  const { method, exchange, serverMayStart } = authenticator
+  if (typeof method !== 'string') throw wrong('authenticator.method', method, 'a string')
+  if (typeof exchange !== 'function')
+    throw wrong('authenticator.exchange', exchange, 'a generator function')
+  flag('authenticator.serverMayStart', serverMayStart, false)
+  if (version < 5)
+    throw new UsageError('authenticator: only MQTT 5 has enhanced authentication [MQTT-3.1.2-31]')
+  for (const name of ['authenticationMethod', 'authenticationData'] as const) {
+    if (properties?.[name] === undefined) continue
+    throw new UsageError(`properties.${name}: the authenticator says it; leave it out`)
+  }
+  return method
+}
+
+const DIVERT_FIELDS: ReadonlySet<string> = new Set(['afterMs', 'to', 'concurrency'])
+
+function divertOf(given: EventloopOptions['divert']): Config['divert'] {
+  if (given === undefined) return null
+  if (!isPlainObject(given)) throw wrong('divert', given, '{ afterMs, to }')
+  checkFields('divert', given, DIVERT_FIELDS)
+  const { afterMs, to, concurrency } = given
+  if (typeof to !== 'function') throw wrong('divert.to', to, 'a function (request, signal)')
+  return {
+    afterMs: bounded('divert.afterMs', afterMs, Number.NaN, 1, DAY_MS),
+    concurrency: whole('divert.concurrency', concurrency, 16, 1, 65_535),
   }
 }
 
@@ -505,6 +627,15 @@ const NAMES: ReadonlySet<string> = new Set([
   'tls',
   'transport',
   'platform',
+  'headers',
+  'connectOptions',
+  'authenticator',
+  'followRedirects',
+  'connectivityCheck',
+  'networkHints',
+  'suspendAfterMs',
+  'suspendedRetryMs',
+  'divert',
 ] satisfies (keyof EventloopOptions)[])
 
 export type { Incoming }

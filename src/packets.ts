@@ -97,6 +97,7 @@ export type Control =
   | { readonly cmd: 'disconnect'; readonly timeout?: number }
   | { readonly cmd: 'shutdown' }
   | { readonly cmd: 'ping' }
+  | { readonly cmd: 'reauthenticate' }
 
 export type Request = PublishRequest | SubscribeRequest | UnsubscribeRequest | Control
 

@@ -137,6 +137,7 @@ const CONTROL_FIELDS: Record<Control['cmd'], readonly string[]> = {
   disconnect: ['timeout'],
   shutdown: [],
   ping: [],
+  reauthenticate: [],
 }
 
 /** @throws UsageError as `prepare` does; for the stream of controls, in which nothing else may stand. */

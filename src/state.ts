@@ -4,13 +4,15 @@
 import type {
   ConnectionKind,
   Failure,
-  HeldSubscription,
   Limits,
   ProtocolVersion,
   QoS,
+  RequestFacts,
   State,
 } from './protocol/contract.ts'
+import { isWaiting } from './protocol/lifecycle.ts'
 import { waitingCount } from './protocol/outgoing.ts'
+import { entries } from './protocol/packet-table.ts'
 import { subscriptionsOf } from './protocol/subscriptions.ts'
 
 export interface LoopState {
@@ -18,8 +20,10 @@ export interface LoopState {
     readonly kind: ConnectionKind
     /** What led here; null: nothing went wrong. */
     readonly reason: Failure | null
-    /** In `disconnected`: when the next attempt is due, in ms on the loop's clock. */
+    /** In `disconnected` and `suspended`: when the next attempt is due, in ms on the loop's clock. */
     readonly retryAt: number | null
+    /** Where it goes or went last, without password. */
+    readonly endpoint: string
     readonly protocolVersion: ProtocolVersion
     /** What the server agreed to in its CONNACK; null: there is no connection. */
     readonly limits: Limits | null
@@ -28,6 +32,8 @@ export interface LoopState {
   }
   readonly clientId: string
   readonly paused: boolean
+  /** New publishes go to `divert.to`. */
+  readonly diverting: boolean
   readonly counters: {
     /** Requests taken from the stream; at any instant settled + held. */
     readonly taken: number
@@ -45,32 +51,57 @@ export interface LoopState {
     readonly bufferedBytes: number
     /** Connections lost and tried again, by the code of the failure. */
     readonly reconnections: { readonly [code: string]: number }
+    /** Publishes on the other way (`divert`) and not settled. */
+    readonly diverted: number
+    /** Bytes that the kernel has not taken: of packets handed to the transport, and of requests that wait for their turn. */
+    readonly queuedBytes: number
+    /** Of the last PINGREQ that was answered; null: none was. */
+    readonly roundTripMs: number | null
   }
-  /** What is subscribed, oldest first. Made when it is read. */
-  readonly subscriptions: readonly {
-    readonly topic: string
-    readonly qos: QoS
-    readonly granted: QoS
-  }[]
+  /** What was asked for, oldest first. Made when it is read. */
+  readonly subscriptions: readonly SubscriptionState[]
+}
+
+export interface SubscriptionState {
+  readonly topic: string
+  /** As asked. */
+  readonly qos: QoS
+  /**
+   * `requested`: without an answer; `granted`; `refused`, the latest hundred of them, until asked again; `renewing`: the server
+   * lost the session and is asked again.
+   */
+  readonly status: 'requested' | 'granted' | 'refused' | 'renewing'
+  /** What the server granted, or had granted before it was asked again; null: nothing. */
+  readonly granted: QoS | null
+  /** Of a refusal. */
+  readonly reasonCode?: number
 }
 
 /** `gathered`: requests taken that the reducers have not heard of yet. */
-export function viewOf(state: State, gathered: number): LoopState {
+export function viewOf(
+  state: State,
+  gathered: number,
+  pendingBytes: number,
+  endpoint: string,
+): LoopState {
   const { connection, session, outgoing, flow, counters, keepAlive } = state
   const { kind, reason, retryAt, protocolVersion } = connection
-  const held = session.owed + waitingCount(session) + outgoing.unconfirmed + gathered
-  let subscriptions: readonly HeldSubscription[] | undefined
+  const waiting = waitingCount(session)
+  const held = session.owed + waiting + outgoing.unconfirmed + flow.diverted + gathered
+  let subscriptions: readonly SubscriptionState[] | undefined
   return Object.freeze({
     connection: Object.freeze({
       kind,
       reason,
-      retryAt: kind === 'disconnected' && retryAt !== Number.POSITIVE_INFINITY ? retryAt : null,
+      retryAt: isWaiting(kind) && retryAt !== Number.POSITIVE_INFINITY ? retryAt : null,
+      endpoint,
       protocolVersion,
       limits: kind === 'connected' ? connection.limits : null,
       keepAlive: keepAlive.intervalMs / 1000,
     }),
     clientId: session.clientId,
     paused: flow.paused,
+    diverting: flow.diverting,
     counters: Object.freeze({
       taken: counters.taken + gathered,
       settled: counters.settled,
@@ -82,14 +113,41 @@ export function viewOf(state: State, gathered: number): LoopState {
       bufferedPackets: flow.bufferedPackets,
       bufferedBytes: flow.bufferedBytes,
       reconnections: counters.reconnections,
+      diverted: flow.diverted,
+      get queuedBytes() {
+        const { waiting, waitingAt } = session
+        return waiting.slice(waitingAt).reduce((sum, { facts }) => sum + facts.bytes, pendingBytes)
+      },
+      roundTripMs: counters.roundTripMs < 0 ? null : counters.roundTripMs,
     }),
     get subscriptions() {
-      subscriptions ??= subscriptionsOf(session.subscriptions)
-      return subscriptions.map(({ subscription, granted }) => ({
-        topic: subscription.topic,
-        qos: subscription.qos,
-        granted,
-      }))
+      subscriptions ??= subscriptionStates(state)
+      return subscriptions
     },
   })
+}
+
+function subscriptionStates({ session, outgoing }: State): readonly SubscriptionState[] {
+  const states = new Map<string, SubscriptionState>()
+  for (const { subscription, granted } of subscriptionsOf(session.subscriptions)) {
+    const { topic, qos } = subscription
+    states.set(topic, { topic, qos, status: 'granted', granted })
+  }
+  for (const { topic, qos, reasonCode } of outgoing.refused) {
+    const granted = states.get(topic)?.granted ?? null
+    states.set(topic, { topic, qos, status: 'refused', granted, reasonCode })
+  }
+  const ask = (facts: RequestFacts, status: 'requested' | 'renewing') => {
+    if (facts.kind !== 'subscribe') return
+    for (const { topic, qos } of facts.subscriptions) {
+      const granted = states.get(topic)?.granted ?? null
+      states.set(topic, { topic, qos, status, granted })
+    }
+  }
+  for (const [, { facts, stage, settled }] of entries(session.open)) {
+    if (stage === 'renewal') ask(facts, 'renewing')
+    else if (!settled) ask(facts, 'requested')
+  }
+  for (const { facts } of session.waiting.slice(session.waitingAt)) ask(facts, 'requested')
+  return [...states.values()]
 }

@@ -9,6 +9,7 @@
 import type { Packet } from 'mqtt-packet'
 import type { PreparedPublish } from './prepare.ts'
 import { encodeRare } from './rare.ts'
+import { TopicAliases } from './topic-aliases.ts'
 import { varintBytes, writeVarint } from './writer.ts'
 
 /** Bytes of a batch. */
@@ -28,6 +29,9 @@ const writeLatin1 = (
   }
 ).latin1Write
 
+/** Of a Topic Alias in a packet: the property, and what the lengths before it may grow by. */
+const ALIAS_BYTES_MAX = 3 + 2
+
 const FIRST_BYTES = { puback: 0x40, pubrec: 0x50, pubrel: 0x62, pubcomp: 0x70 } as const
 
 export class Encoder {
@@ -37,25 +41,28 @@ export class Encoder {
   private full: Uint8Array[] | null = null
   private fullBytes = 0
   private nextBytes = BATCH_BYTES_MIN
+  private aliases: TopicAliases | null = null
+  /** Packets up to this size have room for an alias. */
+  private aliasedBytesMax = 0
 
   constructor(protocolVersion: 3 | 4 | 5) {
     this.version = protocolVersion
   }
 
-  /**
-   * A PUBLISH. `messageId`: 0 at QoS 0. `expirySeconds`: the Message Expiry Interval that is left, -1 for none.
-   * `topicAlias`: 0 for none; with `aliasKnown` the topic is left out, the server knows it by the alias.
-   */
-  publish(
-    prepared: PreparedPublish,
-    messageId: number,
-    dup: boolean,
-    expirySeconds: number,
-    topicAlias = 0,
-    aliasKnown = false,
-  ): void {
+  /** From now on topics have aliases, as far as the server allows. */
+  allowAliases(topicAliasMaximum: number, maximumPacketSize: number): void {
+    this.aliases = topicAliasMaximum > 0 ? new TopicAliases(topicAliasMaximum) : null
+    this.aliasedBytesMax = maximumPacketSize - ALIAS_BYTES_MAX
+  }
+
+  /** A PUBLISH. `messageId`: 0 at QoS 0. `expirySeconds`: the Message Expiry Interval that is left, -1 for none. */
+  publish(prepared: PreparedPublish, messageId: number, dup: boolean, expirySeconds: number): void {
     const { payload, payloadBytes, qos } = prepared
-    const topic = aliasKnown ? NO_TOPIC : prepared.topic
+    const { aliases } = this
+    const mayAlias = aliases !== null && prepared.topic.length > ALIAS_BYTES_MAX
+    const topicAlias =
+      mayAlias && prepared.bytes <= this.aliasedBytesMax ? aliases.of(prepared.request.topic) : 0
+    const topic = topicAlias !== 0 && aliases!.isKnown ? NO_TOPIC : prepared.topic
     const topicBytes = topic.length
     let properties: Uint8Array | null = null
     let propertyBytes = 0

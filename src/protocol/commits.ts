@@ -23,6 +23,12 @@ const AT_ONCE: ReadonlySet<Effect['type']> = new Set([
   'warn',
   'takeApart',
   'confirm',
+  'transition',
+  'checkConnectivity',
+  'authenticate',
+  'auth',
+  'reauthenticated',
+  'divert',
 ])
 
 export function restsOnSession(effect: Effect): boolean {

@@ -6,11 +6,21 @@
  */
 
 import { ANSWER_BYTES } from './answers.ts'
-import type { ConnackPacket, Failure, Input, ServerPacket, State } from './contract.ts'
+import { judgeConnack } from './authentication.ts'
+import type {
+  AttemptFacts,
+  ConnackPacket,
+  Failure,
+  Input,
+  Limits,
+  ServerPacket,
+  State,
+} from './contract.ts'
 import type { Draft } from './draft.ts'
 import { connackRefusal, limitsOf } from './handshake.ts'
 import { incomingConnected, incomingLost } from './incoming.ts'
 import { keepAlivePinged, keepAliveStart } from './keepalive.ts'
+import { enter, isWaiting } from './lifecycle.ts'
 import {
   flush,
   outgoingConnected,
@@ -19,7 +29,8 @@ import {
   sortWaiting,
   waitingCount,
 } from './outgoing.ts'
-import { mayRetry, retryDelayMs } from './reconnect.ts'
+import { mayRetry, retryDelayMs, suspendedDelayMs } from './reconnect.ts'
+import { anyHostLeft, beginRound, mayRenew, othersCure, redirectOf, takeHost } from './roads.ts'
 import { renewals, subscriptionsIn, subscriptionsOf } from './subscriptions.ts'
 
 /** How long a transport may take to close once nothing more is written (E2). */
@@ -30,9 +41,14 @@ const QUICK_CLOSES = 5
 
 // ------------------------------------------------------------------------------------------------------------- connecting
 
-export function dial(d: Draft, at: number, connectBy: number): void {
-  const { connection } = d
-  connection.kind = 'connecting'
+/** A new round: at the primary. */
+export function dial(d: Draft, at: number): void {
+  beginRound(d)
+  dialHost(d, at, at + d.config.connectTimeoutMs)
+}
+
+function dialHost(d: Draft, at: number, connectBy: number): void {
+  const { connection, reconnect } = d
   connection.engaged = true
   connection.opened = false
   connection.heard = false
@@ -40,38 +56,61 @@ export function dial(d: Draft, at: number, connectBy: number): void {
   connection.closeBy = Infinity
   connection.retryAt = Infinity
   connection.connectBy = Math.max(connectBy, at)
-  connection.protocolVersion = d.reconnect.version
+  connection.protocolVersion = reconnect.version
   connection.connackAt = -1
-  connection.pings = 0
+  connection.pings = NO_PINGS
   connection.pingAnswered = false
+  connection.exchange = null
+  if (connection.downSince < 0) connection.downSince = at
+  reconnect.dials++
+  reconnect.checking = null
   d.keepAlive = keepAliveStart(0, at)
-  d.effects.push({ type: 'dial', protocolVersion: d.reconnect.version })
+  enter(d, 'connecting', at)
+  d.effects.push({
+    type: 'dial',
+    protocolVersion: reconnect.version,
+    host: reconnect.host,
+    redirect: reconnect.redirect?.reference ?? null,
+    attempt: reconnect.dials,
+  })
 }
 
-export function opened(d: Draft): void {
-  const { connection } = d
+/** One for all that have none. */
+const NO_PINGS: readonly number[] = []
+
+export function opened(d: Draft, attempt: AttemptFacts | null, at: number): void {
+  const { connection, session, config } = d
   if (connection.kind !== 'connecting' || connection.opened) return
-  connection.opened = true
   const { protocolVersion } = connection
-  d.send({ type: 'connect', cleanStart: asksCleanStart(d), protocolVersion })
+  connection.opened = true
+  connection.foreign = attempt !== null && attempt.clientId !== session.clientId
+  connection.keepAlive = attempt?.keepAlive ?? config.keepAlive
+  connection.asksCleanStart = asksCleanStart(d, at)
+  if (attempt !== null) session.clientId = attempt.clientId
+  if (config.authenticator !== 'none' && protocolVersion === 5) {
+    connection.exchange = { by: 'connect', turn: 'theirs', begun: true, until: Infinity }
+  }
+  d.send({ type: 'connect', cleanStart: connection.asksCleanStart, protocolVersion })
 }
 
 /**
- * The first connection as the user said; later ones ask to resume, but for MQTT 3 with Clean Session. A store in which nothing
- * is kept yet begins a session: one that the server holds would be of somebody else, or of a process that was killed before
- * anything that mattered had left.
+ * The first connection as the user said; later ones ask to resume, but for MQTT 3 with Clean Session, and what cannot be there:
+ * a session that the server must have ended, or the session of another client identifier. A store in which nothing is kept yet
+ * begins a session: one that the server holds would be of somebody else, or of a process that was killed before anything that
+ * mattered had left.
  */
-function asksCleanStart(d: Draft): boolean {
-  const { config, connection } = d
+function asksCleanStart({ config, connection }: Draft, at: number): boolean {
   if (connection.protocolVersion < 5) return config.cleanStart
-  return connection.epoch === 0 && (config.cleanStart || config.store === 'empty')
+  if (connection.foreign) return true
+  if (connection.epoch > 0) return at >= connection.expiresAt
+  return config.cleanStart || config.store === 'empty'
 }
 
 export function connackReceived(d: Draft, packet: ConnackPacket, at: number): void {
-  const { connection, session, config } = d
+  const { connection, config } = d
   const refusal = connackRefusal(packet)
   if (refusal !== null) {
-    if (refusal.code === 'UNSUPPORTED_VERSION' && fallBack(d, at)) return
+    if (refusal.code === 'UNSUPPORTED_VERSION' && fallBack(d)) return giveUpForVersion(d, at)
     return drop(d, at, refusal, 'retry', false)
   }
   const rule = connackViolation(d, packet)
@@ -87,23 +126,45 @@ export function connackReceived(d: Draft, packet: ConnackPacket, at: number): vo
       false,
     )
   }
-  const { sessionPresent } = packet
+  if (connection.exchange === null) return accepted(d, packet, limits, at)
+  connection.connack = packet
+  judgeConnack(d, packet.properties)
+  d.effects.push({ type: 'pauseReading' })
+}
+
+/** The authenticator is content with the server. */
+export function verified(d: Draft, at: number): void {
+  const { connack } = d.connection
+  d.connection.exchange = null
+  d.effects.push({ type: 'resumeReading' })
+  if (connack !== null) accepted(d, connack, limitsOf(connack, d.config), at)
+}
+
+function accepted(d: Draft, packet: ConnackPacket, limits: Limits, at: number): void {
+  const { connection, session, config, reconnect } = d
+  // MQTT 3 cannot ask for a new session that outlives its connection: what another identifier holds there is not ours.
+  const sessionPresent = packet.sessionPresent && !connection.foreign
   const first = connection.epoch === 0
-  connection.kind = 'connected'
   connection.epoch++
   connection.connackAt = at
   connection.connectBy = Infinity
   connection.connack = packet
   connection.limits = limits
   connection.birthsPending = config.hasBirths
-  d.reconnect.everConnected = true
-  d.reconnect.versionMayFall = false
+  connection.expiresAt = Infinity
+  connection.reason = null
+  reconnect.everConnected = true
+  reconnect.versionMayFall = false
+  reconnect.dials = 0
+  reconnect.redirects = 0
+  reconnect.renewing = false
   session.protocolVersion = connection.protocolVersion
   const assigned = packet.properties?.['assignedClientIdentifier']
   if (typeof assigned === 'string') session.clientId = assigned
   const seconds = packet.properties?.['serverKeepAlive'] as number | undefined
-  d.keepAlive = keepAliveStart(seconds ?? config.keepAlive, at)
-  session.adopted = sessionPresent && (session.adopted || (first && adopts(d)))
+  d.keepAlive = keepAliveStart(seconds ?? connection.keepAlive, at)
+  session.adopted = packet.sessionPresent && (session.adopted || (first && adopts(d)))
+  enter(d, 'connected', at)
   incomingConnected(d, sessionPresent)
   handOver(d, packet)
   const unanswered = outgoingConnected(d, sessionPresent, config.onSessionLost)
@@ -112,7 +173,7 @@ export function connackReceived(d: Draft, packet: ConnackPacket, at: number): vo
     ? unanswered.flatMap(subscriptionsIn)
     : subscriptionsOf(d.subscriptions.finish())
   for (const facts of renewals(d, wanted)) sendRenewal(d, facts, at)
-  if (session.cautiousBelow > 0) ping(d, at)
+  if (session.cautiousBelow > 0 || d.flow.diverting) ping(d, at)
   if (config.hasBirths) d.effects.push({ type: 'births', packet })
   else flush(d, at)
 }
@@ -130,7 +191,7 @@ function connackViolation(
   packet: ConnackPacket,
 ): { clause: string; message: string; fatal: boolean } | null {
   const { config, connection } = d
-  if (packet.sessionPresent && asksCleanStart(d)) {
+  if (packet.sessionPresent && connection.asksCleanStart) {
     const message = 'CONNACK with Session Present 1 after Clean Start 1'
     return { clause: 'MQTT-3.2.2-4', message, fatal: false }
   }
@@ -157,22 +218,23 @@ function connackViolation(
 }
 
 /** Version 5 was refused by a broker that never accepted it: asks for 4, within the same time limit. */
-function fallBack(d: Draft, at: number): boolean {
+function fallBack(d: Draft): boolean {
   const { reconnect, connection } = d
   if (!reconnect.versionMayFall || connection.protocolVersion !== 5) return false
   // Only version 5 has sessions for clients without a name. [MQTT-3.1.3-7]
   if (d.session.clientId === '' && !d.config.cleanStart) return false
   reconnect.version = 4
   reconnect.versionMayFall = false
-  if (connection.engaged && connection.verdict === null && connection.kind === 'connecting') {
-    const message = 'The server does not speak MQTT 5; asking for 3.1.1.'
-    connection.reason = failure('handshake', 'refused', 'UNSUPPORTED_VERSION', true, message)
-    connection.verdict = 'now'
-    connection.kind = 'disconnected'
-    connection.closeBy = at
-    d.effects.push({ type: 'destroy' })
-  }
+  const message = 'The server does not speak MQTT 5; asking for 3.1.1.'
+  connection.reason = failure('handshake', 'refused', 'UNSUPPORTED_VERSION', true, message)
   return true
+}
+
+function giveUpForVersion(d: Draft, at: number): void {
+  d.connection.verdict = 'now'
+  d.connection.closeBy = at
+  enter(d, 'disconnected', at)
+  d.effects.push({ type: 'destroy' })
 }
 
 export function handOver(d: Draft, packet: ServerPacket): void {
@@ -233,7 +295,7 @@ export function drop(
   suspicious: boolean,
 ): void {
   down(d, at, reason, suspicious)
-  d.connection.kind = 'disconnected'
+  enter(d, 'disconnected', at)
   d.connection.verdict = verdict
   d.connection.closeBy = at + CLOSE_MS
   d.effects.push({ type: 'close', patient: false })
@@ -246,27 +308,40 @@ function down(d: Draft, at: number, reason: Failure, suspicious: boolean): void 
   if (connection.kind === 'connected' || connection.kind === 'closing') {
     outgoingLost(d, suspicious, reason)
     incomingLost(d)
+    connection.downSince = at
+    connection.expiresAt = expiresAt(d, at)
   }
   const stable = connection.connackAt >= 0 && at - connection.connackAt >= reconnect.policy.stableMs
   // Where the user dialled at once, no delay has used up that the connection before was stable.
   reconnect.attempt = stable ? -1 : Math.max(0, reconnect.attempt)
   connection.birthsPending = false
+  connection.exchange = null
   connection.connack = null
   d.flow.congested = false
 }
 
+/** When the server, which may notice the end of the connection late, must have ended the session. (3.1.2.11.2) */
+function expiresAt({ connection, keepAlive }: Draft, at: number): number {
+  const { sessionExpiryInterval: seconds } = connection.limits
+  const known = connection.protocolVersion === 5 && keepAlive.intervalMs > 0
+  if (!known || seconds === NEVER_EXPIRES) return Infinity
+  return at + 1.5 * keepAlive.intervalMs + seconds * 1000
+}
+
+/** Session Expiry Interval of a session that does not end. */
+const NEVER_EXPIRES = 0xffff_ffff
+
 export function lost(d: Draft, input: Extract<Input, { type: 'lost' }>): void {
   const { connection, reconnect } = d
-  const { at } = input
+  const { at, random } = input
   if (!connection.engaged) return
   connection.engaged = false
   connection.opened = false
   connection.closeBy = Infinity
   let verdict = connection.verdict
   if (verdict === null) {
-    const was = connection.kind
-    const mute = was === 'connecting' && !connection.heard && input.byPeer
-    if (mute && fallBack(d, at)) verdict = 'now'
+    const mute = connection.kind === 'connecting' && !connection.heard && input.byPeer
+    if (mute && fallBack(d)) verdict = 'now'
     else {
       // MQTT 3 has no reason codes: a plain close is all that a server can say. (D6)
       const suspicious = input.byPeer && connection.protocolVersion < 5
@@ -276,23 +351,124 @@ export function lost(d: Draft, input: Extract<Input, { type: 'lost' }>): void {
     }
   }
   connection.verdict = null
-  const reason = { ...(connection.reason ?? input.failure) }
-  if (verdict === 'end') return finished(d, connection.endsWith)
+  if (verdict === 'end') return finished(d, connection.endsWith, at)
   if (verdict === 'now') {
-    connection.kind = 'disconnected'
-    return dial(d, at, Math.min(connection.connectBy, at + d.config.connectTimeoutMs))
+    return again(d, at, Math.min(connection.connectBy, at + d.config.connectTimeoutMs))
   }
+  const reason = { ...(connection.reason ?? input.failure) }
   const judged = { ...reason, retryable: input.retryable ?? reason.retryable }
   const allowed = input.retryable === true ? whenAllows(d) : mayRetry(reconnect, judged)
-  if (verdict === 'fail' || !allowed) return finished(d, connection.endsWith ?? judged)
+  connection.reason = judged
+  const forbidden = verdict === 'fail' || input.retryable === false
+  if (!forbidden && goesElsewhere(d, reason, allowed, at, random)) return
+  rest(d, judged, allowed && verdict !== 'fail', at, random)
+  if (verdict === 'retryAtOnce' && isWaiting(connection.kind)) dial(d, at)
+}
+
+/** Whether there is something else to be tried before the next round. */
+function goesElsewhere(
+  d: Draft,
+  reason: Failure,
+  allowed: boolean,
+  at: number,
+  random: number,
+): boolean {
+  const { reconnect, config } = d
+  const connectBy = at + config.connectTimeoutMs
+  if (mayRenew(d, reason)) {
+    reconnect.renewing = true
+    again(d, at, connectBy)
+    return true
+  }
+  // What ends a connection that was good is a loss, and a policy may forbid to go on.
+  if (reason.phase === 'connected' && !whenAllows(d)) return false
+  const redirect = redirectOf(d, reason)
+  if (redirect !== null) {
+    reconnect.redirect = redirect
+    reconnect.redirects++
+    countReconnection(d, reason.code)
+    again(d, at, connectBy)
+    return true
+  }
+  const host = othersCure(reason) ? anyHostLeft(d, random) : null
+  if (host === null) return false
+  if (config.checksConnectivity) {
+    reconnect.checking = { host, failure: reason, allowed, random, by: connectBy }
+    if (!isWaiting(d.connection.kind)) enter(d, 'disconnected', at)
+    d.effects.push({ type: 'checkConnectivity' })
+  } else {
+    move(d, host, reason, at)
+  }
+  return true
+}
+
+function move(d: Draft, host: number, reason: Failure, at: number): void {
+  takeHost(d, host)
+  countReconnection(d, reason.code)
+  again(d, at, at + d.config.connectTimeoutMs)
+}
+
+/** Dials without waiting. */
+function again(d: Draft, at: number, connectBy: number): void {
+  if (!isWaiting(d.connection.kind)) enter(d, 'disconnected', at)
+  dialHost(d, at, connectBy)
+}
+
+/** This side is online, and so the server is to blame; or it is not, and no other server would help. */
+export function connectivity(d: Draft, online: boolean, at: number): void {
+  const { checking } = d.reconnect
+  if (checking === null || !isWaiting(d.connection.kind)) return
+  d.reconnect.checking = null
+  const { host, failure: reason, allowed, random } = checking
+  if (online) move(d, host, reason, at)
+  else rest(d, reason, allowed, at, random)
+}
+
+/** Waits for the next round; or ends, where there may be none. */
+function rest(d: Draft, reason: Failure, allowed: boolean, at: number, random: number): void {
+  const { connection, reconnect, config } = d
+  if (!allowed) return finished(d, connection.endsWith ?? reason, at)
   const stable = reconnect.attempt < 0
   const attempt = Math.max(0, reconnect.attempt)
-  connection.kind = 'disconnected'
-  connection.reason = judged
-  connection.retryAt = at + retryDelayMs(reconnect.policy, attempt, judged, stable, input.random)
+  const suspended = at - connection.downSince >= config.suspendAfterMs
+  connection.retryAt = suspended
+    ? at + suspendedDelayMs(config.suspendedRetryMs, random)
+    : at + retryDelayMs(reconnect.policy, attempt, reason, stable, random)
   reconnect.attempt = stable ? 0 : attempt + 1
-  countReconnection(d, judged.code)
-  if (verdict === 'retryAtOnce') dial(d, at, at + d.config.connectTimeoutMs)
+  countReconnection(d, reason.code)
+  enter(d, suspended ? 'suspended' : 'disconnected', at)
+}
+
+/** Too long without a connection. (T3) */
+export function suspend(d: Draft, at: number): void {
+  const { connection, config } = d
+  connection.retryAt = Math.min(connection.retryAt, at + config.suspendedRetryMs)
+  enter(d, 'suspended', at)
+}
+
+export function suspendsAt({ connection, config }: Pick<State, 'connection' | 'config'>): number {
+  if (connection.kind !== 'disconnected' || connection.engaged) return Infinity
+  return connection.downSince + config.suspendAfterMs
+}
+
+/** A hint about the network (T5). */
+export function network(d: Draft, online: boolean, at: number): void {
+  const { connection } = d
+  if (online) return atOnce(d, at)
+  if (connection.kind !== 'connected' && connection.kind !== 'connecting') return
+  const phase =
+    connection.kind === 'connected' ? 'connected' : connection.opened ? 'handshake' : 'dial'
+  const message = 'The network is gone (networkHints).'
+  drop(d, at, failure(phase, 'connection', 'NETWORK_OFFLINE', true, message), 'retry', false)
+  d.effects.push({ type: 'destroy' })
+}
+
+/** The next round begins now. */
+function atOnce(d: Draft, at: number): void {
+  const { connection } = d
+  if (!isWaiting(connection.kind)) return
+  if (!connection.engaged) dial(d, at)
+  else if (connection.verdict === 'retry') connection.verdict = 'retryAtOnce'
 }
 
 function whenAllows(d: Draft): boolean {
@@ -319,13 +495,12 @@ export function reconnect(d: Draft, policy: State['reconnect']['policy'] | null,
   if (connection.kind === 'connected') {
     d.send({ type: 'disconnect', reasonCode: 0, properties: undefined })
     const message = 'The user asked to reconnect.'
+    beginRound(d)
     drop(d, at, failure('connected', 'usage', 'RECONNECT', true, message), 'now', false)
     connection.connectBy = Infinity
     countReconnection(d, 'RECONNECT')
-  } else if (connection.kind === 'disconnected' && !connection.engaged) {
-    dial(d, at, at + d.config.connectTimeoutMs)
-  } else if (connection.kind === 'disconnected' && connection.verdict === 'retry') {
-    connection.verdict = 'retryAtOnce'
+  } else {
+    atOnce(d, at)
   }
 }
 
@@ -340,7 +515,11 @@ function countReconnection(d: Draft, code: string): void {
 export function endWhenDone(d: Draft, at: number): void {
   const { connection, session, outgoing } = d
   if (connection.kind === 'closing' || connection.verdict === 'end') return
-  const settled = session.owed === 0 && waitingCount(session) === 0 && outgoing.unconfirmed === 0
+  const settled =
+    session.owed === 0 &&
+    waitingCount(session) === 0 &&
+    outgoing.unconfirmed === 0 &&
+    d.flow.diverted === 0
   if (connection.drainBy < Infinity && (settled || at >= connection.drainBy)) return close(d, at)
   if (connection.kind !== 'connected' || connection.birthsPending || !settled) return
   const { until } = d.config
@@ -366,26 +545,27 @@ export function close(d: Draft, at: number): void {
   } else if (connection.engaged) {
     if (connection.verdict === null) d.effects.push({ type: 'destroy' })
   } else {
-    return finished(d, connection.endsWith)
+    return finished(d, connection.endsWith, at)
   }
   if (connection.kind === 'connected') incomingLost(d)
-  connection.kind = 'closing'
+  connection.exchange = null
+  enter(d, 'closing', at)
   connection.verdict = 'end'
 }
 
-function finished(d: Draft, reason: Failure | null): void {
+function finished(d: Draft, reason: Failure | null, at: number): void {
   const { connection } = d
   outgoingLost(d, false, reason ?? ENDED)
-  connection.kind = reason === null ? 'closed' : 'failed'
   connection.reason = reason
   connection.retryAt = Infinity
+  enter(d, reason === null ? 'closed' : 'failed', at)
   d.effects.push({ type: 'finished', failure: reason })
 }
 
 const ENDED = failure('connected', 'connection', 'CLOSED', false, 'The loop has ended.')
 
 export function ping(d: Draft, at: number): void {
-  d.connection.pings++
+  d.connection.pings = [...d.connection.pings, at]
   keepAlivePinged(d.keepAlive, at)
   d.send({ type: 'pingreq' })
 }

@@ -159,7 +159,22 @@ export interface Config {
   readonly hasBirths: boolean
   readonly disconnectReason: number
   readonly authenticationMethod: string | null
+  /** Who may begin an authentication once connected, where there is somebody who answers; `none`: there is not. */
+  readonly authenticator: 'none' | 'client' | 'either'
   readonly requestProblemInformation: boolean
+  /** Servers in the list: the first is the primary. */
+  readonly hosts: number
+  /** Whether somebody can say that this side is online, before another server is tried. */
+  readonly checksConnectivity: boolean
+  readonly followRedirects: boolean
+  /** Options come anew for each attempt, and with them credentials. */
+  readonly renewsCredentials: boolean
+  /** Without a connection for as long, the loop is suspended… */
+  readonly suspendAfterMs: number
+  /** …and tries again this often, half of it more or less. */
+  readonly suspendedRetryMs: number
+  /** When new publishes go another way, and how many at a time. */
+  readonly divert: { readonly afterMs: number; readonly concurrency: number } | null
   /** After how long a silent consumer or a forgotten acknowledgement is worth a warning. */
   readonly warnAfterMs: number
 }
@@ -284,6 +299,7 @@ export type ConnectionKind =
   | 'connecting'
   | 'connected'
   | 'disconnected'
+  | 'suspended'
   | 'closing'
   | 'closed'
   | 'failed'
@@ -304,8 +320,18 @@ export interface ConnectionState {
   /** When this attempt must have its CONNACK. */
   readonly connectBy: number
   readonly connackAt: number
-  /** In `disconnected`: when the next attempt is due. */
+  /** In `disconnected` and `suspended`: when the next attempt is due. */
   readonly retryAt: number
+  /** Since when there is no connection, from the first attempt on; -1: there is one. */
+  readonly downSince: number
+  /** When the server must have ended the session that it held for us; Infinity: it need not. */
+  readonly expiresAt: number
+  /** What this CONNECT asked for. */
+  readonly asksCleanStart: boolean
+  /** The client identifier of this attempt is not that of the session. */
+  readonly foreign: boolean
+  /** Seconds, as this CONNECT said. */
+  readonly keepAlive: number
   /** When a transport that we are closing is destroyed; Infinity: we are not closing one. */
   readonly closeBy: number
   /** How the transport that we are closing shall be judged once its end is told. */
@@ -316,12 +342,24 @@ export interface ConnectionState {
   readonly limits: Limits
   /** The requests of `onConnected` are awaited. */
   readonly birthsPending: boolean
-  /** PINGREQs that no PINGRESP has answered. */
-  readonly pings: number
+  /** When the PINGREQs left that no PINGRESP has answered. */
+  readonly pings: readonly number[]
   /** A PINGREQ was answered on this connection. */
   readonly pingAnswered: boolean
+  /** Enhanced authentication under way. (4.12) */
+  readonly exchange: Exchange | null
   /** What the loop ends with, once it is closed. */
   readonly endsWith: Failure | null
+}
+
+/** `verifying`: the server has said its last word, and the authenticator judges it. */
+export interface Exchange {
+  readonly by: 'connect' | 'client' | 'server'
+  readonly turn: 'ours' | 'theirs' | 'verifying'
+  /** The server knows of it. */
+  readonly begun: boolean
+  /** When it must have ended; Infinity: the time limit of the CONNACK is that of the exchange. */
+  readonly until: number
 }
 
 /** What the CONNACK agreed to. */
@@ -334,6 +372,8 @@ export interface Limits {
   readonly subscriptionIdentifiersAvailable: boolean
   readonly sharedSubscriptionAvailable: boolean
   readonly sessionExpiryInterval: number
+  /** Aliases that we may use for topics. */
+  readonly topicAliasMaximum: number
 }
 
 /** Lives with the connection. */
@@ -367,6 +407,36 @@ export interface ReconnectState {
   readonly versionMayFall: boolean
   /** Closes by the server within seconds of its CONNACK, in a row. */
   readonly quickCloses: number
+  /** Attempts since the last good CONNACK. */
+  readonly dials: number
+  /** Which of the list is dialled, or was last. */
+  readonly host: number
+  /** Servers of the list that this round has not tried. */
+  readonly hostsLeft: readonly number[]
+  /** Where the server sent us. */
+  readonly redirect: Redirect | null
+  /** In a row, without a connection between. */
+  readonly redirects: number
+  /** Credentials that were refused are being renewed. */
+  readonly renewing: boolean
+  /** Another server waits for the word that this side is online. */
+  readonly checking: Checking | null
+}
+
+export interface Redirect {
+  /** Server Reference, as it came. (3.2.2.3.16) */
+  readonly reference: string
+  /** 0x9D: each round begins there. */
+  readonly permanent: boolean
+}
+
+export interface Checking {
+  readonly host: number
+  readonly failure: Failure
+  readonly allowed: boolean
+  readonly random: number
+  /** Without an answer until then this side counts as offline. */
+  readonly by: number
 }
 
 /** Lives with the connection. */
@@ -384,6 +454,14 @@ export interface OutgoingState {
   readonly apart: number
   /** No request exceeds `ackTimeout` before this instant on its clock. */
   readonly ackCheckAt: number
+  /** Subscriptions that the server, or what it said in its CONNACK, refused: the latest. Lives with the loop. */
+  readonly refused: readonly RefusedSubscription[]
+}
+
+export interface RefusedSubscription {
+  readonly topic: string
+  readonly qos: QoS
+  readonly reasonCode: number
 }
 
 /** Lives with the connection, but for the sequence numbers, which live with the loop. */
@@ -435,6 +513,10 @@ export interface FlowState {
   /** Time spent in pauses, so that `ackTimeout` can stand still. */
   readonly pausedMs: number
   readonly pausedSince: number
+  /** New publishes go another way (T9). */
+  readonly diverting: boolean
+  /** Publishes that went there and are not settled. */
+  readonly diverted: number
 }
 
 export interface Counters {
@@ -445,6 +527,8 @@ export interface Counters {
   readonly received: number
   readonly acknowledged: number
   readonly reconnections: { readonly [cause: string]: number }
+  /** Of the last PINGREQ that was answered; -1: none was. */
+  readonly roundTripMs: number
 }
 
 // ------------------------------------------------------------------------------------------------------------------ inputs
@@ -453,8 +537,23 @@ export interface Counters {
 export type Input =
   /** The first `next()`. */
   | { readonly type: 'start'; readonly at: number }
-  /** The transport is open. */
-  | { readonly type: 'opened'; readonly at: number }
+  /** The transport is open. `attempt`: what the options of this attempt changed; null: nothing. */
+  | { readonly type: 'opened'; readonly at: number; readonly attempt: AttemptFacts | null }
+  /** What `checkConnectivity` asked. */
+  | { readonly type: 'connectivity'; readonly at: number; readonly online: boolean }
+  /** Somebody who knows the network says that it came or went. */
+  | { readonly type: 'network'; readonly at: number; readonly online: boolean }
+  /** The authenticator answers, or is content with what the server said last. */
+  | { readonly type: 'authenticated'; readonly at: number; readonly data: Uint8Array | null }
+  | { readonly type: 'unauthenticated'; readonly at: number; readonly failure: Failure }
+  | { readonly type: 'reauthenticate'; readonly at: number }
+  /** The other way has settled a publish. `failure`: what it rejected with. */
+  | {
+      readonly type: 'diverted'
+      readonly at: number
+      readonly handle: number
+      readonly failure: Failure | null
+    }
   /** Bytes came, and these packets were whole. */
   | { readonly type: 'received'; readonly at: number; readonly packets: readonly ServerPacket[] }
   /** The decoder refused what came. */
@@ -545,11 +644,40 @@ export type Input =
 
 export type InputType = Input['type']
 
+/** What the user gave for one attempt, as far as reducers need it. */
+export interface AttemptFacts {
+  readonly clientId: string
+  /** Seconds. */
+  readonly keepAlive: number
+}
+
 // ----------------------------------------------------------------------------------------------------------------- effects
 
 /** What the loop has to do, in order. */
 export type Effect =
-  | { readonly type: 'dial'; readonly protocolVersion: ProtocolVersion }
+  /** `host`: which of the list; `redirect`: what to dial in its place. `attempt` counts from 1 since the last connection. */
+  | {
+      readonly type: 'dial'
+      readonly protocolVersion: ProtocolVersion
+      readonly host: number
+      readonly redirect: string | null
+      readonly attempt: number
+    }
+  | TransitionEffect
+  /** Is this side online? The answer is the input `connectivity`. */
+  | { readonly type: 'checkConnectivity' }
+  /** The authenticator's turn: to begin, to answer `data`, or to judge the last word of the server. */
+  | {
+      readonly type: 'authenticate'
+      readonly step: 'begin' | 'answer' | 'judge'
+      readonly by: 'client' | 'server'
+      readonly data: Uint8Array | null
+    }
+  | { readonly type: 'auth'; readonly reasonCode: number; readonly data: Uint8Array | null }
+  /** An authentication that was asked for has ended; null: well. */
+  | { readonly type: 'reauthenticated'; readonly failure: Failure | null }
+  /** This publish goes the other way; the answer is the input `diverted`. */
+  | { readonly type: 'divert'; readonly handle: number }
   | {
       readonly type: 'connect'
       readonly cleanStart: boolean
@@ -587,6 +715,17 @@ export type Effect =
   | { readonly type: 'warn'; readonly code: string; readonly message: string }
   /** The loop is over. */
   | { readonly type: 'finished'; readonly failure: Failure | null }
+
+/** The connection went from one kind to another; from `disconnected` to itself where only `retryAt` is new. */
+export interface TransitionEffect {
+  readonly type: 'transition'
+  readonly from: ConnectionKind
+  readonly to: ConnectionKind
+  readonly reason: Failure | null
+  readonly at: number
+  /** Infinity: no attempt is due. */
+  readonly retryAt: number
+}
 
 export interface PublishEffect {
   readonly type: 'publish'

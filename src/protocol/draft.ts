@@ -12,6 +12,7 @@ import type {
   FlowState,
   HeldSubscription,
   IncomingState,
+  InputType,
   KeepAliveState,
   OpenRequest,
   OutgoingState,
@@ -35,6 +36,7 @@ type WireEffect = Extract<
       | 'unsubscribe'
       | 'acknowledge'
       | 'pingreq'
+      | 'auth'
       | 'disconnect'
   }
 >
@@ -70,6 +72,9 @@ export class Draft {
     this.pending = new TableEditor(state.incoming.pending)
     this.subscriptions = new TableEditor(state.session.subscriptions)
   }
+
+  /** The input that is running. */
+  input: InputType = 'start'
 
   /** Whether the running input handed anything to the transport. */
   sent = false

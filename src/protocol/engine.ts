@@ -6,22 +6,29 @@
  */
 import { unreachable } from '../errors.ts'
 import { publishAnswered, subscriptionAnswered } from './answers.ts'
+import { answer, authReceived, ended, reauthenticate } from './authentication.ts'
 import {
   close,
   connackReceived,
+  connectivity,
   dial,
   drop,
   endWhenDone,
   failure,
   handOver,
   lost,
+  network,
   opened,
   ping,
   reconnect,
+  suspend,
+  suspendsAt,
+  verified,
   violation,
 } from './connection.ts'
 import type {
   Config,
+  Failure,
   Input,
   ReasonPacket,
   ServerPacket,
@@ -29,6 +36,7 @@ import type {
   State,
   Step,
 } from './contract.ts'
+import { diverted, probeDueAt, tickDivert } from './divert.ts'
 import { Draft } from './draft.ts'
 import { activeAt, decideReading, setPaused } from './flow.ts'
 import { DEFAULT_LIMITS, disconnectFailure, SUSPICIOUS } from './handshake.ts'
@@ -48,6 +56,7 @@ import {
   keepAliveWritten,
   pingDueAt,
 } from './keepalive.ts'
+import { isWaiting } from './lifecycle.ts'
 import {
   cancel,
   confirmed,
@@ -102,14 +111,20 @@ export function initialState(config: Config, session: SessionState): State {
       connectBy: Infinity,
       connackAt: -1,
       retryAt: Infinity,
+      downSince: -1,
+      expiresAt: Infinity,
+      asksCleanStart: config.cleanStart,
+      foreign: false,
+      keepAlive: config.keepAlive,
       closeBy: Infinity,
       verdict: null,
       drainBy: Infinity,
       connack: null,
       limits: DEFAULT_LIMITS,
       birthsPending: false,
-      pings: 0,
+      pings: NONE,
       pingAnswered: false,
+      exchange: null,
       endsWith: null,
     },
     keepAlive: keepAliveStart(0, 0),
@@ -120,6 +135,13 @@ export function initialState(config: Config, session: SessionState): State {
       version: config.protocolVersion,
       versionMayFall: config.versionMayFall,
       quickCloses: 0,
+      dials: 0,
+      host: 0,
+      hostsLeft: NONE,
+      redirect: null,
+      redirects: 0,
+      renewing: false,
+      checking: null,
     },
     outgoing: {
       inFlight: 0,
@@ -129,6 +151,7 @@ export function initialState(config: Config, session: SessionState): State {
       unconfirmed: 0,
       apart: 0,
       ackCheckAt: Infinity,
+      refused: NONE,
     },
     incoming: {
       pending: emptyTable(),
@@ -155,6 +178,8 @@ export function initialState(config: Config, session: SessionState): State {
       warned: false,
       pausedMs: 0,
       pausedSince: 0,
+      diverting: false,
+      diverted: 0,
     },
     counters: {
       taken: 0,
@@ -163,6 +188,7 @@ export function initialState(config: Config, session: SessionState): State {
       received: 0,
       acknowledged: 0,
       reconnections: NO_RECONNECTIONS,
+      roundTripMs: -1,
     },
   }
 }
@@ -182,9 +208,11 @@ function isList(input: Input | readonly Input[]): input is readonly Input[] {
 function handle(d: Draft, input: Input): void {
   if (isOver(d)) {
     // What the consumer handles after the end, and what was taken before it, is remembered all the same.
-    if (input.type === 'pulled' || (input.type === 'requests' && input.hold)) route(d, input)
+    const counts = input.type === 'pulled' || input.type === 'diverted'
+    if (counts || (input.type === 'requests' && input.hold)) route(d, input)
     return
   }
+  d.input = input.type
   route(d, input)
   if (isOver(d)) return
   endWhenDone(d, input.at)
@@ -202,10 +230,23 @@ function route(d: Draft, input: Input): void {
   const { at } = input
   switch (input.type) {
     case 'start':
-      if (d.connection.kind === 'idle') dial(d, at, at + d.config.connectTimeoutMs)
+      if (d.connection.kind === 'idle') dial(d, at)
       return
     case 'opened':
-      return opened(d)
+      return opened(d, input.attempt, at)
+    case 'connectivity':
+      return connectivity(d, input.online, at)
+    case 'network':
+      return network(d, input.online, at)
+    case 'authenticated':
+      return authenticated(d, input.data, at)
+    case 'unauthenticated':
+      return unauthenticated(d, input.failure, at)
+    case 'reauthenticate':
+      if (mayReauthenticate(d)) reauthenticate(d, at)
+      return
+    case 'diverted':
+      return diverted(d, input.handle, input.failure)
     case 'received':
       return received(d, input.packets, at)
     case 'malformed':
@@ -291,8 +332,13 @@ function received(d: Draft, packets: readonly ServerPacket[], at: number): void 
 }
 
 function firstReceived(d: Draft, packet: ServerPacket, at: number): void {
+  // The authenticator judges the CONNACK: what follows it is not ours yet, and comes again.
+  if (d.connection.exchange?.turn === 'verifying') {
+    if (packet.cmd !== 'disconnect') return
+    return drop(d, at, disconnectFailure(packet), 'retry', false)
+  }
   if (packet.cmd === 'connack') return connackReceived(d, packet, at)
-  if (packet.cmd === 'auth') return authReceived(d, packet, at)
+  if (packet.cmd === 'auth') return authenticate(d, packet, at)
   const code = packet.cmd === 'disconnect' ? ` (${hex(packet.reasonCode)})` : ''
   const message = `${packet.cmd.toUpperCase()}${code} before CONNACK`
   violation(d, at, 0x82, 'MQTT-3.2.0-1', message)
@@ -336,18 +382,14 @@ function packetReceived(d: Draft, packet: ServerPacket, at: number): void {
     }
     case 'pingresp':
       handOver(d, packet)
-      if (d.connection.pings === 0) return
-      d.connection.pings--
-      d.connection.pingAnswered = true
-      d.effects.push({ type: 'pong' })
-      return flush(d, at)
+      return pingAnswered(d, at)
     case 'disconnect': {
       handOver(d, packet)
       const said = disconnectFailure(packet)
       return drop(d, at, said, 'retry', SUSPICIOUS.has(packet.reasonCode))
     }
     case 'auth':
-      return authReceived(d, packet, at)
+      return authenticate(d, packet, at)
     case 'connack':
       return violation(d, at, 0x82, 'MQTT-3.2.0-2', 'A second CONNACK')
     default:
@@ -369,20 +411,69 @@ function unwantedInformation(
   return { clause: 'MQTT-3.1.2-29', message }
 }
 
-function authReceived(d: Draft, packet: ReasonPacket, at: number): void {
-  const method = d.config.authenticationMethod
-  const expected =
-    method !== null &&
-    d.connection.kind === 'connecting' &&
-    packet.reasonCode === 0x18 &&
-    packet.properties?.['authenticationMethod'] === method
-  if (!expected) return violation(d, at, 0x82, 'MQTT-4.12.0-6', 'An AUTH that was not asked for')
-  const message = `The server goes on with authentication method "${method}", for which there is no authenticator.`
-  if (d.connection.protocolVersion === 5) {
-    d.send({ type: 'disconnect', reasonCode: 0x8c, properties: undefined })
+/** What nobody asked for answers nothing. */
+function pingAnswered(d: Draft, at: number): void {
+  const [sentAt, ...others] = d.connection.pings
+  if (sentAt === undefined) return
+  d.connection.pings = others
+  d.connection.pingAnswered = true
+  d.counters.roundTripMs = at - sentAt
+  d.flow.diverting = false
+  d.effects.push({ type: 'pong' })
+  flush(d, at)
+}
+
+// -------------------------------------------------------------------------------------------------------- authentication
+
+/** Implementation specific error: the codes that say "not authorized" are the server's. (3.14.2.1) */
+const GIVES_UP = 0x83
+
+function authenticate(d: Draft, packet: ReasonPacket, at: number): void {
+  const { config, connection } = d
+  const method = config.authenticationMethod
+  const asked = method !== null && packet.properties?.['authenticationMethod'] === method
+  const mute = config.authenticator === 'none' && connection.kind === 'connecting'
+  if (asked && mute && packet.reasonCode === 0x18) {
+    const message = `The server goes on with authentication method "${method}", for which there is no authenticator.`
+    const reason = failure('handshake', 'usage', 'NO_AUTHENTICATOR', false, message)
+    return unauthenticated(d, reason, at)
   }
-  const said = failure('handshake', 'usage', 'NO_AUTHENTICATOR', false, message)
-  drop(d, at, said, 'fail', false)
+  const broken = authReceived(d, packet, at)
+  if (broken !== null) return violation(d, at, 0x82, broken.clause, broken.message)
+  handOver(d, packet)
+}
+
+/** The authenticator has answered, or is content. What comes too late finds no exchange that waits for it. */
+function authenticated(d: Draft, data: Uint8Array | null, at: number): void {
+  const { exchange, kind } = d.connection
+  if (exchange === null || exchange.turn === 'theirs') return
+  if (exchange.turn === 'ours') {
+    if (answer(d, exchange, data)) return
+    const message = 'The answer of the authenticator is larger than a packet that the server takes.'
+    return unauthenticated(d, failure(phaseOf(d), 'usage', 'PACKET_TOO_LARGE', false, message), at)
+  }
+  if (kind === 'connecting') verified(d, at)
+  else ended(d, null)
+}
+
+function phaseOf({ connection }: Draft): 'handshake' | 'connected' {
+  return connection.kind === 'connected' ? 'connected' : 'handshake'
+}
+
+/** The authenticator could not go on, or does not trust the server. [MQTT-4.12.1-2] */
+function unauthenticated(d: Draft, reason: Failure, at: number): void {
+  const { kind, opened: open } = d.connection
+  if (kind !== 'connected' && kind !== 'connecting') return
+  if (open) d.send({ type: 'disconnect', reasonCode: GIVES_UP, properties: undefined })
+  drop(d, at, reason, reason.retryable ? 'retry' : 'fail', false)
+}
+
+function mayReauthenticate({ connection, config }: Draft): boolean {
+  return (
+    connection.kind === 'connected' &&
+    connection.protocolVersion === 5 &&
+    config.authenticator !== 'none'
+  )
 }
 
 // ------------------------------------------------------------------------------------------------------------------- time
@@ -393,8 +484,10 @@ function tick(d: Draft, at: number): void {
     connection.closeBy = Infinity
     d.effects.push({ type: 'destroy' })
   }
-  if (connection.kind === 'disconnected' && !connection.engaged && at >= connection.retryAt) {
-    return dial(d, at, at + d.config.connectTimeoutMs)
+  if (isWaiting(connection.kind) && !connection.engaged) {
+    if (at >= (d.reconnect.checking?.by ?? Infinity)) return connectivity(d, false, at)
+    if (at >= connection.retryAt) return dial(d, at)
+    if (at >= suspendsAt(d)) suspend(d, at)
   }
   if (connection.kind === 'connecting' && at >= connection.connectBy) {
     const phase = connection.opened ? 'handshake' : 'dial'
@@ -405,9 +498,11 @@ function tick(d: Draft, at: number): void {
   }
   if (at >= flow.pausedUntil) setPaused(d, at, null)
   if (at >= session.waitingExpiresAt) expire(d, at)
+  tickDivert(d, at)
   if (connection.kind !== 'connected') return
   flush(d, at)
   tickAcknowledgements(d, at)
+  tickAuthentication(d, at)
   tickWarnings(d, at)
   if (connection.kind === 'connected') tickKeepAlive(d, at)
 }
@@ -424,9 +519,17 @@ function tickKeepAlive(d: Draft, at: number): void {
       false,
     )
     d.effects.push({ type: 'destroy' })
-  } else if (at >= pingDueAt(keepAlive)) {
+  } else if (at >= Math.min(pingDueAt(keepAlive), probeDueAt(d))) {
     ping(d, at)
   }
+}
+
+function tickAuthentication(d: Draft, at: number): void {
+  const { exchange } = d.connection
+  if (exchange === null || at < exchange.until) return
+  const message = `The authentication did not come to its end within ${d.config.connectTimeoutMs} ms (connectTimeout).`
+  const reason = failure('connected', 'connection', 'AUTHENTICATION_TIMEOUT', true, message)
+  unauthenticated(d, reason, at)
 }
 
 function tickAcknowledgements(d: Draft, at: number): void {

@@ -14,6 +14,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   subscriptionIdentifiersAvailable: true,
   sharedSubscriptionAvailable: true,
   sessionExpiryInterval: 0,
+  topicAliasMaximum: 0,
 })
 
 export function limitsOf(connack: ConnackPacket, config: Config): Limits {
@@ -29,6 +30,7 @@ export function limitsOf(connack: ConnackPacket, config: Config): Limits {
     sharedSubscriptionAvailable: p['sharedSubscriptionAvailable'] !== false,
     sessionExpiryInterval:
       (p['sessionExpiryInterval'] as number | undefined) ?? config.sessionExpiryInterval,
+    topicAliasMaximum: (p['topicAliasMaximum'] as number | undefined) ?? 0,
   }
 }
 

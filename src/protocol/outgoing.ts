@@ -16,10 +16,11 @@ import type {
   UnsubscribeFacts,
   WaitingRequest,
 } from './contract.ts'
+import { divert } from './divert.ts'
 import type { Draft } from './draft.ts'
 import { activeAt } from './flow.ts'
 import { entries, type PacketTable } from './packet-table.ts'
-import { isExpired, refusalOf, requestFailure } from './refusals.ts'
+import { isExpired, noteRefused, refusalOf, requestFailure } from './refusals.ts'
 
 const MESSAGE_IDS = 65_535
 /** One for all states that have none. */
@@ -54,6 +55,9 @@ export function take(d: Draft, facts: RequestFacts, at: number, holding: boolean
   d.counters.taken += facts.kind === 'publish' ? facts.count : 1
   endCaution(d)
   const { connection } = d
+  if (d.flow.diverting && !holding && facts.kind === 'publish' && facts.count === 1) {
+    return divert(d, facts, at)
+  }
   const ready =
     connection.kind === 'connected' && !connection.birthsPending && !isCautious(d) && !holding
   if (ready && mayPass(d, facts, at)) return send(d, facts, 0, at)
@@ -196,13 +200,20 @@ function endCaution(d: Draft): void {
 
 function send(d: Draft, facts: RequestFacts, strikes: number, at: number): void {
   const refusal = refusalOf(facts, d.connection.limits, at)
-  if (refusal !== null) return settle(d, facts.handle, refusal, null, true)
+  if (refusal !== null) {
+    if (facts.kind === 'subscribe') noteAllRefused(d, facts, refusal)
+    return settle(d, facts.handle, refusal, null, true)
+  }
   if (facts.kind === 'publish') return sendPublish(d, facts, strikes, at)
   const messageId = nextMessageId(d)
   d.outgoing.subscribing++
   openRequest(d, messageId, facts, strikes, at)
   if (facts.kind === 'subscribe') d.send({ type: 'subscribe', messageId, facts })
   else d.send({ type: 'unsubscribe', messageId, facts })
+}
+
+function noteAllRefused(d: Draft, facts: SubscribeFacts, { reasonCode = 0x80 }: Failure): void {
+  for (const subscription of facts.subscriptions) noteRefused(d, subscription, reasonCode)
 }
 
 function sendPublish(d: Draft, facts: PublishFacts, strikes: number, at: number): void {

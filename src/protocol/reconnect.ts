@@ -40,6 +40,11 @@ export function retryDelayMs(
   return policy.minMs + spread * span
 }
 
+/** Half of the interval more or less, so that those who were suspended together do not come back together. (T3) */
+export function suspendedDelayMs(retryMs: number, random: number): number {
+  return retryMs * (0.5 + random)
+}
+
 /** Causes that only time or a first success excuse: a name that is not there yet, a clock that is not set yet. */
 const EARLY: ReadonlySet<string> = new Set(['ENOTFOUND', 'CERT_NOT_YET_VALID'])
 

@@ -1,7 +1,14 @@
 /**
  * What a request fails with before it is sent: it expired, or the server said in its CONNACK that it will not take it. (I3, T7)
  */
-import type { Failure, Limits, RequestFacts, SubscribeFacts } from './contract.ts'
+import type {
+  Failure,
+  Limits,
+  RequestFacts,
+  SubscribeFacts,
+  SubscriptionFacts,
+} from './contract.ts'
+import type { Draft } from './draft.ts'
 
 export function isExpired(facts: RequestFacts, at: number): boolean {
   return facts.kind === 'publish' && facts.expiresAt !== 0 && facts.expiresAt <= at
@@ -34,6 +41,24 @@ export function refusalOf(facts: RequestFacts, limits: Limits, at: number): Fail
     return null
   }
   return facts.kind === 'subscribe' ? refusalOfFilters(facts, limits) : null
+}
+
+/** Refused subscriptions that are remembered, so that a client that asks for ever keeps its memory. */
+const REFUSED_MAX = 100
+
+/** Shown until the filter is granted, unsubscribed or asked for again. (T8) */
+export function noteRefused(
+  { outgoing }: Draft,
+  { topic, qos }: SubscriptionFacts,
+  reasonCode: number,
+): void {
+  const others = outgoing.refused.filter((refused) => refused.topic !== topic)
+  outgoing.refused = [...others.slice(1 - REFUSED_MAX), { topic, qos, reasonCode }]
+}
+
+export function forgetRefused({ outgoing }: Draft, topic: string): void {
+  if (outgoing.refused.length === 0) return
+  outgoing.refused = outgoing.refused.filter((refused) => refused.topic !== topic)
 }
 
 function refusalOfFilters(facts: SubscribeFacts, limits: Limits): Failure | null {

@@ -13,7 +13,7 @@ import type {
 } from './contract.ts'
 import type { Draft } from './draft.ts'
 import { emptyTable, entries, type PacketTable, TableEditor } from './packet-table.ts'
-import { refusalOf } from './refusals.ts'
+import { forgetRefused, noteRefused, refusalOf } from './refusals.ts'
 
 /** No renewal packet is larger, whatever the server takes: brokers dislike giants. */
 const RENEWAL_BYTES_MAX = 65_536
@@ -28,18 +28,22 @@ export function subscribed(d: Draft, facts: SubscribeFacts, granted: readonly nu
   facts.subscriptions.forEach((subscription, i) => {
     const code = granted[i]!
     if (code < 0x80) keep(d, subscription, facts.properties, code as QoS)
+    else noteRefused(d, subscription, code)
   })
 }
 
 /** A renewal was answered: what the server refuses now is no longer held. */
 export function renewed(d: Draft, facts: SubscribeFacts, granted: readonly number[]): void {
-  facts.subscriptions.forEach(({ topic }, i) => {
-    if (granted[i]! >= 0x80) unrenewed(d, topic, 'The server refused it.')
+  facts.subscriptions.forEach((subscription, i) => {
+    const code = granted[i]!
+    if (code >= 0x80) unrenewed(d, subscription, code, 'The server refused it.')
   })
 }
 
-function unrenewed(d: Draft, topic: string, why: string): void {
+function unrenewed(d: Draft, subscription: SubscriptionFacts, code: number, why: string): void {
+  const { topic } = subscription
   drop(d, topic)
+  noteRefused(d, subscription, code)
   const message = `The subscription "${topic}" could not be renewed. ${why}`
   d.effects.push({ type: 'warn', code: 'RENEWAL_REFUSED', message })
 }
@@ -47,7 +51,9 @@ function unrenewed(d: Draft, topic: string, why: string): void {
 /** An UNSUBACK came. In MQTT 3 it has no codes and means all. */
 export function unsubscribed(d: Draft, filters: readonly string[], codes: readonly number[]): void {
   filters.forEach((filter, i) => {
-    if ((codes[i] ?? 0) < 0x80) drop(d, filter)
+    if ((codes[i] ?? 0) >= 0x80) return
+    drop(d, filter)
+    forgetRefused(d, filter)
   })
 }
 
@@ -57,6 +63,7 @@ function keep(
   properties: Properties | undefined,
   granted: QoS,
 ): void {
+  forgetRefused(d, subscription.topic)
   const key = hash(subscription.topic)
   const bucket = d.subscriptions.get(key) ?? []
   const others = bucket.filter((held) => held.subscription.topic !== subscription.topic)
@@ -121,7 +128,7 @@ export function renewals(d: Draft, wanted: readonly Wanted[]): SubscribeFacts[] 
       const size = FILTER_OVERHEAD_BYTES + utf8Bytes(subscription.topic)
       const refusal = refusalOf(renewal([subscription], properties, emptyBytes + size), limits, 0)
       if (refusal !== null) {
-        unrenewed(d, subscription.topic, refusal.message)
+        unrenewed(d, subscription, refusal.reasonCode ?? 0x80, refusal.message)
         continue
       }
       if (packetBytes(bytes + size) > limit) flush()

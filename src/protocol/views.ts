@@ -1,7 +1,10 @@
 /**
  * What the loop asks of a state: how many requests may be taken, how many packets may be decoded, when to look again.
  */
+
+import { suspendsAt } from './connection.ts'
 import type { State } from './contract.ts'
+import { divertedIntake, divertsAt, probeDueAt } from './divert.ts'
 import { forgottenAt } from './incoming.ts'
 import { deadAt, pingDueAt } from './keepalive.ts'
 import { transmissionDueAt, waitingCount } from './outgoing.ts'
@@ -15,9 +18,10 @@ const MESSAGE_IDS = 65_535
  */
 export function intake(state: State): number {
   const { connection, flow, session, outgoing, config } = state
+  if (flow.paused || flow.requestsEnded || connection.drainBy !== Infinity) return 0
+  if (flow.diverting) return takesDiverted(state) ? divertedIntake(state) : 0
   const open = connection.kind === 'connected' && !connection.birthsPending
-  if (!open || flow.paused || flow.congested || flow.requestsEnded) return 0
-  if (connection.drainBy !== Infinity || waitingCount(session) > 0) return 0
+  if (!open || flow.congested || waitingCount(session) > 0) return 0
   if (flow.perSecond > 0 || session.cautiousBelow > 0) return 1
   if (outgoing.resendAt < outgoing.resend.length) return 1
   const window = Math.min(connection.limits.receiveMaximum, config.maxInflight)
@@ -25,10 +29,17 @@ export function intake(state: State): number {
   return Math.max(0, free) + 1
 }
 
+/** What is no publish waits for a connection, within bounds. */
+function takesDiverted({ connection, session, config }: State): boolean {
+  const { kind } = connection
+  const alive = kind !== 'closing' && kind !== 'closed' && kind !== 'failed'
+  return alive && waitingCount(session) <= config.maxInflight
+}
+
 /** How many packets may be decoded at this instant. */
 export function room(state: State): number {
   const { connection, flow, keepAlive, config } = state
-  if (connection.kind === 'connecting') return 1
+  if (connection.kind === 'connecting') return connection.exchange?.turn === 'verifying' ? 0 : 1
   if (connection.kind !== 'connected' || keepAlive.readingPaused) return 0
   return Math.max(1, config.maxBufferedPackets - flow.bufferedPackets)
 }
@@ -37,16 +48,20 @@ export function room(state: State): number {
 export function deadline(state: State): number {
   const { connection, flow, session, keepAlive, config, outgoing, incoming } = state
   let due = Math.min(connection.closeBy, connection.drainBy, flow.pausedUntil)
-  due = Math.min(due, session.waitingExpiresAt)
+  due = Math.min(due, session.waitingExpiresAt, divertsAt(state))
   switch (connection.kind) {
     case 'connecting':
       return Math.min(due, connection.connectBy)
     case 'disconnected':
-      return Math.min(due, connection.retryAt)
+    case 'suspended': {
+      const { checking } = state.reconnect
+      return Math.min(due, connection.retryAt, suspendsAt(state), checking?.by ?? Infinity)
+    }
     case 'closing':
       return connection.closeBy
     case 'connected': {
-      due = Math.min(due, pingDueAt(keepAlive), deadAt(keepAlive))
+      due = Math.min(due, pingDueAt(keepAlive), deadAt(keepAlive), probeDueAt(state))
+      due = Math.min(due, connection.exchange?.until ?? Infinity)
       if (flow.perSecond > 0 && waitsForThrottle(state)) {
         due = Math.min(due, transmissionDueAt(flow))
       }

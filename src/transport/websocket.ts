@@ -13,7 +13,7 @@ const FRAME_BYTES_MIN = 256 << 10
 /** `ws:` and `wss:`; needs the package `ws`. The certificate is verified unless the user's own `tls` options say otherwise. */
 export async function openWebSocket(endpoint: Endpoint, signal: AbortSignal): Promise<Duplex> {
   const { WebSocket, createWebSocketStream } = await packageOf()
-  const { tls, maximumPacketSize } = endpoint
+  const { tls, maximumPacketSize, headers } = endpoint
   const url = new URL(endpoint.url)
   // They are for MQTT, and not for the door in front of it.
   url.username = ''
@@ -21,6 +21,7 @@ export async function openWebSocket(endpoint: Endpoint, signal: AbortSignal): Pr
   return execute<Duplex>(signal, (resolve, reject) => {
     const socket = new WebSocket(url, ['mqtt'], {
       ...tls,
+      headers,
       perMessageDeflate: false,
       maxPayload: Math.max(maximumPacketSize, FRAME_BYTES_MIN),
     })

@@ -175,7 +175,7 @@ function life(
     })()
     await surroundings().broker.restart()
     await until(() => presence.length > 0, 'it is connected again', 60_000)
-    const renewed = () => loop.state.subscriptions.length === 1
+    const renewed = () => loop.state.subscriptions.map(({ status }) => status).join() === 'granted'
     await until(renewed, 'it is subscribed again')
     const said = 'after the restart'
     const retry: EventloopOptions = { ...options(), reconnect: 'always' }

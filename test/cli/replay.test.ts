@@ -36,7 +36,7 @@ describe('[CLI] replay', { timeout: 20_000 }, () => {
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line))
-    expect(steps[0]).toMatchObject({ inputs: ['start'], effects: ['dial'] })
+    expect(steps[0]).toMatchObject({ inputs: ['start'], effects: ['transition', 'dial'] })
   })
 
   test('[CLI] replay: a decision that differs is told, with exit status 1', async () => {

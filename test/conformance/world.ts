@@ -2,6 +2,7 @@
 import mqtt, { type IConnackPacket, type Packet } from 'mqtt-packet'
 import { expect } from 'vitest'
 import {
+  type Eventloop,
   type EventloopOptions,
   type IncomingPublish,
   publish,
@@ -113,3 +114,9 @@ export const inbound = (fields: object) =>
     retain: false,
     ...fields,
   } as Packet)
+
+/** What is subscribed, with the QoS that was granted. */
+export function granted({ state }: Eventloop): [string, number | null][] {
+  const held = state.subscriptions.filter(({ status }) => status === 'granted')
+  return held.map(({ topic, granted }) => [topic, granted])
+}

@@ -11,7 +11,7 @@ import type { ConnectionFailure, EventloopOptions } from '../../src/options.ts'
 import { reconnectPolicy } from '../../src/options.ts'
 import type { Request } from '../../src/packets.ts'
 import type { Failure } from '../../src/protocol/contract.ts'
-import { retryDelayMs } from '../../src/protocol/reconnect.ts'
+import { retryDelayMs, suspendedDelayMs } from '../../src/protocol/reconnect.ts'
 import { publish, subscribe } from '../../src/requests.ts'
 import { peek, VirtualClock } from '../support/clock.ts'
 import { collect, type Started, startLoop } from '../support/loop.ts'
@@ -21,6 +21,7 @@ import { networkError, ScriptedServer, type ServerOptions } from '../support/ser
 
 const DEFAULTS = reconnectPolicy(undefined)
 const TEN_MINUTES = 600_000
+const SUSPEND_AFTER_MS = 120_000
 const AT_ONCE = { minMs: 0, maxMs: 0 } as const
 
 function failureOf(phase: Failure['phase'], code = 'CONNECTION_CLOSED'): Failure {
@@ -100,7 +101,10 @@ function dialsAgainstRefusal(random: () => number): number[] {
   const dials: number[] = []
   for (let at = 0, n = 0; at <= TEN_MINUTES; n++) {
     dials.push(at)
-    const delay = retryDelayMs(DEFAULTS, n, failureOf('dial', 'ECONNREFUSED'), false, random())
+    const delay =
+      at < SUSPEND_AFTER_MS
+        ? retryDelayMs(DEFAULTS, n, failureOf('dial', 'ECONNREFUSED'), false, random())
+        : suspendedDelayMs(30_000, random())
     at += Math.ceil(delay)
   }
   return dials

@@ -248,7 +248,7 @@ describe('going down', () => {
     driver.request(publishOf(1))
     expect(wire(driver.feed({ type: 'reconnect', policy: null }))).toEqual(['DISCONNECT 0x00'])
     expect(types(driver.lose())).toEqual(['dial'])
-    driver.feed({ type: 'opened' })
+    driver.feed({ type: 'opened', attempt: null })
     expect(wire(driver.receive(connackOf(true)))).toEqual(['DUP PUBLISH 1 h1'])
   })
 

@@ -40,6 +40,15 @@ const PLACES = {
       driver.connect()
       driver.lose()
     }),
+  suspended: () =>
+    begun((driver) => {
+      driver.connect()
+      driver.lose()
+      while (driver.kind !== 'suspended') {
+        driver.advance(1)
+        if (driver.kind === 'connecting') driver.lose()
+      }
+    }),
   closing: () =>
     begun((driver) => {
       driver.connect()
@@ -62,7 +71,7 @@ function begun(prepare: (driver: Driver) => void): Driver {
 const policy = { when: 'always', minMs: 1, maxMs: 2, stableMs: 3 } as const
 const INPUTS = {
   start: { type: 'start' },
-  opened: { type: 'opened' },
+  opened: { type: 'opened', attempt: null },
   received: { type: 'received', packets: [PINGRESP] },
   malformed: { type: 'malformed', reasonCode: 0x81, clause: 'MQTT-2.1.3-1', message: 'broken' },
   written: { type: 'written', publishes: 0, ping: false, more: false },
@@ -85,6 +94,12 @@ const INPUTS = {
   ping: { type: 'ping' },
   disconnect: { type: 'disconnect', timeoutMs: 5000, failure: null },
   shutdown: { type: 'shutdown', failure: null },
+  connectivity: { type: 'connectivity', online: true },
+  network: { type: 'network', online: false },
+  authenticated: { type: 'authenticated', data: null },
+  unauthenticated: { type: 'unauthenticated', failure: failureOf() },
+  reauthenticate: { type: 'reauthenticate' },
+  diverted: { type: 'diverted', handle: 99, failure: null },
   tick: { type: 'tick' },
 } as const satisfies { readonly [T in InputType]: Extract<Untimed, { type: T }> }
 
@@ -96,6 +111,7 @@ type Row = readonly [
   connected: string,
   dropping: string,
   waiting: string,
+  suspended: string,
   closing: string,
 ]
 const COLUMNS = [
@@ -105,37 +121,44 @@ const COLUMNS = [
   'connected',
   'dropping',
   'waiting',
+  'suspended',
   'closing',
 ] as const
 
 // biome-ignore format: a table is read by its columns
 const TABLE = {
-  //              idle                dialling               asking                            connected                                   dropping          waiting             closing
-  start:         ['→connecting dial', '',                    '',                               '',                                         '',               '',                 ''],
-  opened:        ['',                 'connect',             '',                               '',                                         '',               '',                 ''],
-  received:      ['',                 '→disconnected close', '→disconnected disconnect close', 'yield',                                    '',               '',                 ''],
-  malformed:     ['',                 '→disconnected close', '→disconnected disconnect close', '→disconnected disconnect withhold close',  '',               '',                 ''],
-  written:       ['',                 '',                    '',                               '',                                         '',               '',                 ''],
-  released:      ['',                 '',                    '',                               '',                                         '',               '',                 ''],
-  congestion:    ['',                 '',                    '',                               '',                                         '',               '',                 ''],
-  unwritable:    ['',                 '',                    '',                               '',                                         '',               '',                 ''],
-  lost:          ['',                 '→disconnected',       '→disconnected',                  '→disconnected withhold',                   '',               '',                 '→closed finished'],
-  requests:      ['',                 '',                    '',                               'publish',                                  '',               '',                 ''],
-  refused:       ['',                 '',                    '',                               '',                                         '',               '',                 ''],
-  births:        ['',                 '',                    '',                               'publish',                                  '',               '',                 ''],
-  requestsEnded: ['',                 '',                    '',                               '',                                         '',               '',                 ''],
-  apart:         ['',                 '',                    '',                               '',                                         '',               '',                 ''],
-  cancel:        ['',                 '',                    '',                               '',                                         '',               '',                 ''],
-  pulled:        ['',                 '',                    '',                               '',                                         '',               '',                 ''],
-  ack:           ['',                 '',                    '',                               '',                                         '',               '',                 ''],
-  pause:         ['',                 '',                    '',                               'pauseReading',                             '',               '',                 ''],
-  resume:        ['',                 '',                    '',                               '',                                         '',               '',                 ''],
-  throttle:      ['',                 '',                    '',                               '',                                         '',               '',                 ''],
-  reconnect:     ['',                 '',                    '',                               '→disconnected disconnect withhold close',  '',               '→connecting dial', ''],
-  ping:          ['',                 '',                    '',                               'pingreq',                                  '',               '',                 ''],
-  disconnect:    ['→closed finished', '→closing destroy',    '→closing destroy',               '→closing disconnect close withhold',       '→closing',       '→closed finished', ''],
-  shutdown:      ['→closed finished', '→closing destroy',    '→closing destroy',               '→closing disconnect close withhold',       '→closing',       '→closed finished', ''],
-  tick:          ['',                 '',                    '',                               '',                                         '',               '',                 ''],
+  //              idle                dialling               asking                            connected                                   dropping          waiting             suspended           closing
+  start:          ['→connecting dial', '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  opened:         ['',                 'connect',              '',                               '',                                         '',               '',                 '',                 ''],
+  received:       ['',                 '→disconnected close',  '→disconnected disconnect close', 'yield',                                    '',               '',                 '',                 ''],
+  malformed:      ['',                 '→disconnected close',  '→disconnected disconnect close', '→disconnected disconnect withhold close',  '',               '',                 '',                 ''],
+  written:        ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  released:       ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  congestion:     ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  unwritable:     ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  lost:           ['',                 '→disconnected',        '→disconnected',                  '→disconnected withhold',                   '',               '',                 '',                 '→closed finished'],
+  requests:       ['',                 '',                     '',                               'publish',                                  '',               '',                 '',                 ''],
+  refused:        ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  births:         ['',                 '',                     '',                               'publish',                                  '',               '',                 '',                 ''],
+  requestsEnded:  ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  apart:          ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  cancel:         ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  pulled:         ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  ack:            ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  pause:          ['',                 '',                     '',                               'pauseReading',                             '',               '',                 '',                 ''],
+  resume:         ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  throttle:       ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  reconnect:      ['',                 '',                     '',                               '→disconnected disconnect withhold close',  '',               '→connecting dial', '→connecting dial', ''],
+  ping:           ['',                 '',                     '',                               'pingreq',                                  '',               '',                 '',                 ''],
+  disconnect:     ['→closed finished', '→closing destroy',     '→closing destroy',               '→closing disconnect close withhold',       '→closing',       '→closed finished', '→closed finished', ''],
+  shutdown:       ['→closed finished', '→closing destroy',     '→closing destroy',               '→closing disconnect close withhold',       '→closing',       '→closed finished', '→closed finished', ''],
+  connectivity:   ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  network:        ['',                 '→disconnected close destroy', '→disconnected close destroy',    '→disconnected withhold close destroy',     '',               '',                 '',                 ''],
+  authenticated:  ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  unauthenticated:['',                 '→disconnected close',  '→disconnected disconnect close', '→disconnected disconnect withhold close',  '',               '',                 '',                 ''],
+  reauthenticate: ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  diverted:       ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
+  tick:           ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
 } as const satisfies Record<InputType, Row>
 
 function told(before: Driver['kind'], driver: Driver, effects: readonly Effect[]): string {

@@ -14,6 +14,7 @@ import type {
   ServerPacket,
   YieldEffect,
 } from '../../src/protocol/contract.ts'
+import { isWaiting } from '../../src/protocol/lifecycle.ts'
 import { entries } from '../../src/protocol/packet-table.ts'
 import { deadline, intake } from '../../src/protocol/views.ts'
 import {
@@ -62,6 +63,12 @@ export const INSTRUCTIONS = [
   'leave',
   'tick',
   'jump',
+  'network',
+  'checked',
+  'auth',
+  'authenticated',
+  'reauthenticate',
+  'diverted',
   'anything',
 ] as const
 type InstructionName = (typeof INSTRUCTIONS)[number]
@@ -93,6 +100,11 @@ const WEIGHTS: Partial<Record<InstructionName, number>> = {
   throttle: 3,
   pause: 3,
   resume: 4,
+  checked: 3,
+  reauthenticate: 3,
+  auth: 6,
+  authenticated: 10,
+  diverted: 4,
 }
 
 export const instructions: fc.Arbitrary<Instruction> = fc.record({
@@ -137,8 +149,14 @@ export const configs: fc.Arbitrary<Partial<Config>> = fc.record({
   quarantineAfter: fc.constantFrom(0, 1, 3),
   until: fc.constantFrom('idle', 'settled', 'closed', 'closed'),
   hasBirths: fc.boolean(),
-  authenticationMethod: fc.constantFrom(null, null, null, 'm'),
+  authenticationMethod: fc.constantFrom(null, null, 'm'),
+  authenticator: fc.constantFrom('none', 'client', 'either'),
   requestProblemInformation: fc.boolean(),
+  hosts: fc.constantFrom(1, 1, 3),
+  checksConnectivity: fc.boolean(),
+  followRedirects: fc.boolean(),
+  renewsCredentials: fc.boolean(),
+  divert: fc.constantFrom(null, null, { afterMs: 3000, concurrency: 2 }),
 })
 
 const pick = <T>(list: readonly T[], die: number): T | undefined => list[die % list.length]
@@ -156,6 +174,9 @@ export class Player {
   #inHand: YieldEffect[] = []
   #yieldedThrough = 0
   #ended = false
+  #diverted: number[] = []
+  #asked = false
+  #checking = false
 
   constructor(config: Partial<Config>) {
     this.driver = new Driver(config)
@@ -204,6 +225,19 @@ export class Player {
         return
       case 'settle':
         if (effect.outcome) this.#live.delete(effect.handle)
+        return
+      case 'divert':
+        this.#diverted.push(effect.handle)
+        return
+      case 'authenticate':
+        this.#asked = true
+        return
+      case 'checkConnectivity':
+        this.#checking = true
+        return
+      case 'dial':
+        this.#asked = false
+        this.#checking = false
         return
       default:
         return
@@ -299,18 +333,24 @@ export class Player {
 
   #connect([a, b, c]: readonly [number, number, number]): Untimed[] {
     const { connection, reconnect } = this.driver.state
-    if (connection.kind === 'disconnected' && !connection.engaged) {
+    if (isWaiting(connection.kind) && !connection.engaged) {
+      if (connection.retryAt === Number.POSITIVE_INFINITY) return this.#checked(a)
       this.driver.sleep(Math.max(0, connection.retryAt - this.driver.at))
       return [{ type: 'tick' }]
     }
     if (connection.kind !== 'connecting') return []
-    if (!connection.opened) return [{ type: 'opened' }]
+    if (!connection.opened) {
+      const other = { clientId: b % 2 === 0 ? 'other' : 'c', keepAlive: 10 }
+      return [{ type: 'opened', attempt: a % 9 === 0 ? other : null }]
+    }
+    if (this.#asked) return this.#authenticated(b)
     const present = a % 3 > 0
     if (connection.protocolVersion < 5) {
       return [{ type: 'received', packets: [plainConnack(present, b % 9 === 0 ? (c % 5) + 1 : 0)] }]
     }
     const code = b % 9 === 0 ? [0x84, 0x87, 0x88, 0x89, 0x97, 0x9d][c % 6]! : 0
     const properties = {
+      ...(code === 0x9d && c % 4 === 0 ? { serverReference: 'elsewhere' } : {}),
       ...(b % 2 === 0 ? { receiveMaximum: 1 + (c % 4) } : {}),
       ...(b % 5 === 0 ? { maximumPacketSize: 100 } : {}),
       ...(c % 5 === 0 ? { serverKeepAlive: c % 3 } : {}),
@@ -320,6 +360,43 @@ export class Player {
       ...(this.driver.state.config.authenticationMethod && { authenticationMethod: 'm' }),
     }
     return [{ type: 'received', packets: [connackOf(present, properties, code)] }]
+  }
+
+  #checked(die: number): Untimed[] {
+    if (!this.#checking) return []
+    this.#checking = false
+    return [{ type: 'connectivity', online: die % 3 > 0 }]
+  }
+
+  #authenticated(die: number): Untimed[] {
+    if (!this.#asked) return []
+    this.#asked = false
+    if (die % 5 === 0) {
+      return [{ type: 'unauthenticated', failure: failureOf({ retryable: die % 2 === 0 }) }]
+    }
+    return [{ type: 'authenticated', data: new Uint8Array(die % 200) }]
+  }
+
+  /** Begun, and as often as not to the end. */
+  #reauthenticate([a, b]: readonly number[]): Untimed[] {
+    const { connection, config } = this.driver.state
+    const begin: Untimed = { type: 'reauthenticate' }
+    const able = config.authenticator !== 'none' && config.authenticationMethod !== null
+    if (!able || connection.kind !== 'connected' || a! % 2 === 0) return [begin]
+    const properties = { authenticationMethod: 'm' }
+    const reasonCode = b! % 4 === 0 ? 0x18 : 0
+    const answer: Untimed = { type: 'authenticated', data: null }
+    return [
+      begin,
+      answer,
+      { type: 'received', packets: [{ cmd: 'auth', reasonCode, properties }] },
+      answer,
+    ]
+  }
+
+  #auth(die: number): ServerPacket {
+    const properties = { authenticationMethod: die % 9 === 0 ? 'n' : 'm' }
+    return { cmd: 'auth', reasonCode: die % 3 === 0 ? 0 : 0x18, properties }
   }
 
   #stray([a, b]: readonly number[]): ServerPacket {
@@ -414,6 +491,21 @@ export class Player {
         return [{ type: 'resume' }]
       case 'throttle':
         return [{ type: 'throttle', perSecond: pick([0, 0.5, 10, 1000], a)! }]
+      case 'network':
+        return [{ type: 'network', online: a % 3 > 0 }]
+      case 'checked':
+        return this.#checked(a)
+      case 'auth':
+        return received(this.#auth(a))
+      case 'authenticated':
+        return this.#authenticated(a)
+      case 'reauthenticate':
+        return this.#reauthenticate(dice)
+      case 'diverted': {
+        const handle = this.#diverted.shift()
+        const failure = a % 2 === 0 ? null : failureOf()
+        return handle === undefined ? [] : [{ type: 'diverted', handle, failure }]
+      }
       case 'reconnect': {
         const policy = a % 2 === 0 ? null : { ...state.reconnect.policy, minMs: 1 + b }
         return [{ type: 'reconnect', policy }]

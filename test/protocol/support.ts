@@ -22,9 +22,11 @@ import type {
   SubscribeFacts,
   SubscriptionAckPacket,
   SubscriptionFacts,
+  TransitionEffect,
   UnsubscribeFacts,
 } from '../../src/protocol/contract.ts'
 import { initialSession, initialState, step } from '../../src/protocol/engine.ts'
+import { isWaiting } from '../../src/protocol/lifecycle.ts'
 import { deadline } from '../../src/protocol/views.ts'
 import { hex } from '../../src/protocol/words.ts'
 import { Witness } from './witness.ts'
@@ -75,7 +77,15 @@ export function configOf(over: Partial<Config> = {}): Config {
     hasBirths: false,
     disconnectReason: 0,
     authenticationMethod: null,
+    authenticator: 'none',
     requestProblemInformation: true,
+    hosts: 1,
+    checksConnectivity: false,
+    followRedirects: false,
+    renewsCredentials: false,
+    suspendAfterMs: 120_000,
+    suspendedRetryMs: 30_000,
+    divert: null,
     warnAfterMs: 30_000,
     ...over,
   }
@@ -187,6 +197,7 @@ export class Driver {
   at = 1_000_000
   readonly inputs: Input[] = []
   readonly effects: Effect[] = []
+  readonly transitions: TransitionEffect[] = []
   readonly #witness: Witness
 
   constructor(over: Partial<Config> = {}, session?: SessionState) {
@@ -211,7 +222,9 @@ export class Driver {
     this.state = result.state
     this.inputs.push(input)
     this.effects.push(...result.effects)
-    return result.effects
+    // Where the connection stands is asked of the state; transitions have a table of their own.
+    this.transitions.push(...only(result.effects, 'transition'))
+    return result.effects.filter(({ type }) => type !== 'transition')
   }
 
   receive(...packets: readonly ServerPacket[]): readonly Effect[] {
@@ -226,14 +239,14 @@ export class Driver {
   open(): readonly Effect[] {
     const effects: Effect[] = []
     if (this.kind === 'idle') effects.push(...this.feed({ type: 'start' }))
-    if (this.kind === 'disconnected') {
+    if (isWaiting(this.kind)) {
       if (this.state.connection.engaged) effects.push(...this.lose())
-      if (this.kind === 'disconnected') {
+      if (isWaiting(this.kind)) {
         this.at = Math.max(this.at, this.state.connection.retryAt)
         effects.push(...this.feed({ type: 'tick' }))
       }
     }
-    effects.push(...this.feed({ type: 'opened' }))
+    effects.push(...this.feed({ type: 'opened', attempt: null }))
     return effects
   }
 

@@ -212,7 +212,7 @@ describe('deadline', () => {
     for (const opened of [false, true]) {
       const driver = new Driver()
       driver.feed({ type: 'start' })
-      if (opened) driver.feed({ type: 'opened' })
+      if (opened) driver.feed({ type: 'opened', attempt: null })
       driver.advance(9999)
       expect(driver.kind).toBe('connecting')
       const kinds = driver.advance(1).map(({ type }) => type)

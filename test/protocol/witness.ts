@@ -25,8 +25,11 @@ const ON_WIRE = new Set<Effect['type']>([
   'unsubscribe',
   'acknowledge',
   'pingreq',
+  'auth',
   'disconnect',
 ])
+/** [MQTT-3.1.2-30] */
+const BEFORE_CONNACK = new Set<Effect['type']>(['auth', 'disconnect'])
 
 export class Witness {
   /** What is open for which request, as a server that keeps the session sees it. */
@@ -51,6 +54,7 @@ export class Witness {
   /** Sequences and identifiers of QoS 1 messages of this connection without PUBACK. */
   #messages: { readonly messageId: number; readonly sequence: number }[] = []
   #latestSequence = 0
+  #late = false
   #finished = false
   #taken = 0
   #settled = 0
@@ -69,6 +73,8 @@ export class Witness {
 
   judge(before: State, input: Input, { state, effects }: Step): void {
     this.#note(before, input)
+    // The other way may have a publish when the loop ends: then it is settled last.
+    this.#late = input.type === 'diverted'
     for (const effect of effects) this.#judgeEffect(effect, state)
     this.#judgeState(state)
     if (
@@ -77,7 +83,7 @@ export class Witness {
       before.connection.kind === state.connection.kind
     ) {
       const over = before.connection.kind === 'closed' || before.connection.kind === 'failed'
-      const remembered = input.type === 'pulled' || input.type === 'requests'
+      const remembered = ['pulled', 'requests', 'diverted'].includes(input.type)
       if (over && !remembered) demand(same(before, state), 'a loop that is over has changed')
     }
   }
@@ -124,7 +130,8 @@ export class Witness {
   // ------------------------------------------------------------------------------------------------------------- effects
 
   #judgeEffect(effect: Effect, after: State): void {
-    demand(!this.#finished, `${effect.type} after the end`)
+    const late = this.#late && effect.type === 'settle'
+    demand(!this.#finished || late, `${effect.type} after the end`)
     if (ON_WIRE.has(effect.type)) this.#judgeWire(effect)
     switch (effect.type) {
       case 'dial':
@@ -149,7 +156,7 @@ export class Witness {
         if (effect.cmd === 'puback') this.#judgePuback(effect.messageId, after)
         return
       case 'yield':
-        return this.#judgeYield(effect)
+        return this.#judgeYield(effect, after)
       case 'settle':
         return this.#judgeSettle(effect)
       case 'confirm':
@@ -166,7 +173,7 @@ export class Witness {
 
   #judgeWire(effect: Effect): void {
     demand(this.#wire !== 'gone', `${effect.type} after the goodbye [MQTT-3.14.4-1]`)
-    const early = this.#wire !== 'agreed' && effect.type !== 'disconnect'
+    const early = this.#wire !== 'agreed' && !BEFORE_CONNACK.has(effect.type)
     demand(!early, `${effect.type} before CONNACK`)
   }
 
@@ -216,7 +223,7 @@ export class Witness {
     demand(oldest.sequence <= this.#handledThrough, `[R1] PUBACK ${messageId} is not earned`)
   }
 
-  #judgeYield({ packet, sequence }: YieldEffect): void {
+  #judgeYield({ packet, sequence }: YieldEffect, after: State): void {
     if (sequence > 0) {
       demand(sequence > this.#latestSequence, 'a sequence is used twice')
       this.#latestSequence = sequence
@@ -228,7 +235,7 @@ export class Witness {
         this.#inFlight.clear()
         this.#latestAgain = 0
         this.#messages = []
-        if (!packet.sessionPresent) this.#ids.clear()
+        if (!packet.sessionPresent || after.connection.foreign) this.#ids.clear()
         return
       case 'publish':
         if (packet.qos === 1) this.#messages.push({ messageId: packet.messageId!, sequence })
@@ -280,7 +287,8 @@ export class Witness {
     const owed = open.filter(([, request]) => !request.settled).length
     demand(session.owed === owed, `owed ${session.owed}, open and unsettled ${owed}`)
     const messages = waiting.map(({ facts }) => (facts.kind === 'publish' ? facts.count : 1))
-    const held = owed + messages.reduce((sum, count) => sum + count, 0) + outgoing.unconfirmed
+    const unconfirmed = outgoing.unconfirmed + flow.diverted
+    const held = owed + messages.reduce((sum, count) => sum + count, 0) + unconfirmed
     demand(counters.taken === counters.settled + held, '[D2] taken is not settled + held')
     demand(counters.taken === this.#taken, `${this.#taken} were taken, not ${counters.taken}`)
     demand(counters.settled === this.#settled, `${this.#settled} outcomes, not ${counters.settled}`)

@@ -114,8 +114,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'the end leaves a timer',
     file: 'loop.ts',
-    find: '    if (this.#timer !== null) this.#platform.clearTimer(this.#timer)\n    this.#timer = null\n    this.#failPings',
-    replace: '    this.#failPings',
+    find: '    if (this.#timer !== null) this.#platform.clearTimer(this.#timer)\n    this.#timer = null\n    this.#forsake',
+    replace: '    this.#forsake',
   },
   {
     name: "the consumer's buffer has no bound",

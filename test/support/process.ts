@@ -78,7 +78,7 @@ export async function bundle(entry: URL, folder: string): Promise<string> {
 
 export function temporaryFolder(): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'it-mqtt-'))
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+  return { path, remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 5 }) }
 }
 
 /** A port on which nobody listens now. */
