@@ -91,7 +91,9 @@ export function reauthenticate(d: Draft, at: number): void {
 export function answer(d: Draft, exchange: Exchange, data: Uint8Array | null): boolean {
   const method = d.config.authenticationMethod ?? ''
   const bytes = AUTH_OVERHEAD_BYTES + method.length * UTF8_BYTES_MAX + (data?.length ?? 0)
-  if (bytes > d.connection.limits.maximumPacketSize) return false
+  // Before the CONNACK nothing is agreed.
+  const { kind, limits } = d.connection
+  if (kind === 'connected' && bytes > limits.maximumPacketSize) return false
   d.connection.exchange = { ...exchange, turn: 'theirs', begun: true }
   d.send({ type: 'auth', reasonCode: exchange.begun ? CONTINUE : AGAIN, data })
   return true

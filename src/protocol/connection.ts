@@ -520,7 +520,8 @@ export function endWhenDone(d: Draft, at: number): void {
     waitingCount(session) === 0 &&
     outgoing.unconfirmed === 0 &&
     d.flow.diverted === 0
-  if (connection.drainBy < Infinity && (settled || at >= connection.drainBy)) return close(d, at)
+  const late = d.input === 'tick' && at >= connection.drainBy
+  if (connection.drainBy < Infinity && (settled || late)) return close(d, at)
   if (connection.kind !== 'connected' || connection.birthsPending || !settled) return
   const { until } = d.config
   if (until === 'closed' || !d.flow.requestsEnded || d.flow.bufferedPackets > 0) return
