@@ -380,6 +380,8 @@ function goesElsewhere(
     again(d, at, connectBy)
     return true
   }
+  // A server that moved and cannot be reached where it went is asked for where it was.
+  if (d.connection.connackAt < 0) reconnect.redirect = null
   // What ends a connection that was good is a loss, and a policy may forbid to go on.
   if (reason.phase === 'connected' && !whenAllows(d)) return false
   const redirect = redirectOf(d, reason)
