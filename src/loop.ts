@@ -975,8 +975,10 @@ export class Loop {
       ? dialFailure(error, where)
       : lossFailure(error, kind === 'connecting' ? 'handshake' : 'connected', where)
     const failure = error === null ? base : { ...base, cause: this.#causes.keepRecent(error) }
-    this.#forsake(() => this.#causes.errorOf(failure))
-    const retryable = this.#judge(failure)
+    const { verdict, reason } = this.#state.connection
+    const why = verdict !== null && reason !== null ? reason : failure
+    this.#forsake(() => this.#causes.errorOf(why))
+    const retryable = this.#judge(why)
     const random = this.#platform.random()
     this.#add({ type: 'lost', at, random, failure, byPeer, retryable })
     this.#inputs.push(...waiting)
@@ -986,9 +988,8 @@ export class Loop {
   /** The user's word on a failure; null: none. */
   #judge(failure: Failure): boolean | null {
     if (!this.#retryable) return null
-    const { verdict, reason } = this.#state.connection
     try {
-      return this.#retryable(told(verdict !== null && reason !== null ? reason : failure))
+      return this.#retryable(told(failure))
     } catch (error) {
       this.#fail(error)
       return false

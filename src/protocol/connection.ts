@@ -522,7 +522,8 @@ export function endWhenDone(d: Draft, at: number): void {
     waitingCount(session) === 0 &&
     outgoing.unconfirmed === 0 &&
     d.flow.diverted === 0
-  const late = d.input === 'tick' && at >= connection.drainBy
+  const asked = d.input === 'tick' || d.input === 'disconnect'
+  const late = asked && at >= connection.drainBy
   if (connection.drainBy < Infinity && (settled || late)) return close(d, at)
   if (connection.kind !== 'connected' || connection.birthsPending || !settled) return
   const { until } = d.config

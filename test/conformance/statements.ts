@@ -20,12 +20,5 @@ export function versionOf(file: string): '5.0' | '3.1.1' {
   return file.endsWith('-311.test.ts') ? '3.1.1' : '5.0'
 }
 
-const AUTHENTICATION = 'with enhanced authentication, which is not built yet'
-
 /** What has no test yet, and why. */
-export const LATER: ReadonlyMap<string, string> = new Map([
-  ...[
-    ...['MQTT-3.1.2-30', 'MQTT-3.15.2-1', 'MQTT-3.15.2-2', 'MQTT-3.15.2-3', 'MQTT-4.12.0-2'],
-    ...['MQTT-4.12.0-3', 'MQTT-4.12.0-5', 'MQTT-4.12.0-7', 'MQTT-4.12.1-1', 'MQTT-4.12.1-2'],
-  ].map((id) => [`5.0 ${id}`, AUTHENTICATION] as const),
-])
+export const LATER: ReadonlyMap<string, string> = new Map()
