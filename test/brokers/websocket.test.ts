@@ -40,7 +40,7 @@ afterAll(async () => {
 
 describe.each(['ws', 'wss'])('%s', (scheme) => {
   test.each([4, 5] as const)(
-    'MQTT version %i: all QoS, there and back, and a large payload',
+    '[T1] MQTT version %i: all QoS, there and back, and a large payload',
     async (protocolVersion, context) => {
       requireMosquitto(context as never)
       const tls = { ca: authority.pem }
@@ -83,7 +83,7 @@ describe.each(['ws', 'wss'])('%s', (scheme) => {
   })
 })
 
-test('wss verifies by default: an authority that nobody knows, and a wrong name, are refused', async (context) => {
+test('[T1] wss verifies by default: an authority that nobody knows, and a wrong name, are refused', async (context) => {
   requireMosquitto(context)
   const refused = run(urls['wss']!, [publish('t', 'x', { qos: 1 })])
   await expect(refused).rejects.toThrow(/certificate of wss:\/\/localhost.* was refused/)

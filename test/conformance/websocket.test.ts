@@ -12,10 +12,10 @@ test.each([false, 'mqttv3.1'] as const)(
   '[MQTT-6.0.0-4] [W02] a handshake that selects %s fails',
   (selected) => webSocket.subProtocol(5, selected),
 )
-test('[W04] a close frame in the middle of a packet is a lost connection', () =>
+test('[T1] [W04] a close frame in the middle of a packet is a lost connection', () =>
   webSocket.closedWithin(5))
-test('[W05] a frame far larger than a packet may be closes the connection', () =>
+test('[T1] [W05] a frame far larger than a packet may be closes the connection', () =>
   webSocket.largeFrame(5))
 test('the end leaves nothing', () => webSocket.ends(5))
-test('connectTimeout covers the upgrade', () => webSocket.silentUpgrade(5))
-test('the default keep-alive stays below what load balancers bear', () => webSocket.keepsAlive(5))
+test('[T2] connectTimeout covers the upgrade', () => webSocket.silentUpgrade(5))
+test('[T2] the default keep-alive stays below what load balancers bear', () => webSocket.keepsAlive(5))
