@@ -122,6 +122,6 @@ function factsOf(
   { clientId }: Target,
 ): AttemptFacts {
   const { session, ...others } = there
-  const { config } = resolveOptions({ ...others, clientId, ...given })
-  return { clientId: config.clientId, keepAlive: config.keepAlive }
+  const resolved = resolveOptions({ ...others, clientId, ...given })
+  return { clientId: resolved.clientId, keepAlive: resolved.config.keepAlive }
 }

@@ -55,6 +55,7 @@ import type {
   Failure,
   Input,
   ProtocolVersion,
+  PublishEffect,
   ReconnectPolicy,
   RequestFacts,
   ServerPacket,
@@ -74,7 +75,7 @@ import { restorable, type Session } from './session.ts'
 import type { Source } from './sources/source.ts'
 import { type LoopState, viewOf } from './state.ts'
 import { type Transition, Transitions, told, transitionOf } from './transitions.ts'
-import { tellReceived, Wire } from './wire.ts'
+import { sendPacket, sendPublish, tellReceived, type WireEffect } from './wire.ts'
 
 /** Somebody of this package who drives a loop and sees each outcome. */
 export interface Observer {
@@ -94,6 +95,19 @@ const CLOSE_UNBEGUN: Input = { type: 'shutdown', at: 0, failure: null }
 
 /** One for all that have none; never changed. */
 const NO_INPUTS: Input[] = []
+
+/** One object for what most loops never need: ten thousand idle ones hold a null each. */
+class Rare {
+  pings: Pings | null = null
+  exchange: Exchange | null = null
+  /** Who waits for an authentication to end. */
+  reauthenticating: ((error: unknown) => void)[] = []
+  network: Network | null = null
+  diverter: Diverter | null = null
+  transitions: Transitions | null = null
+  /** SUBSCRIBE requests of the engine's own, by packet identifier. */
+  renewals: Map<number, SentRequest> | null = null
+}
 
 interface Ears
   extends IntakeListener,
@@ -123,16 +137,10 @@ export class Loop {
   #timer: unknown = null
   #timerAt = Number.POSITIVE_INFINITY
   #onAbort: (() => void) | null = null
-  #pings: Pings | null = null
-  readonly #wire: Wire
   /** Of the connection that is open or being opened; null: the options as they stand. */
   #attempt: Attempt | null = null
-  #exchange: Exchange | null = null
-  /** Who waits for an authentication to end. */
-  #reauthenticating: ((error: unknown) => void)[] = []
-  #network: Network | null = null
-  #diverter: Diverter | null = null
-  #transitions: Transitions | null = null
+  /** What most loops never need; null: nothing of it was needed yet. */
+  #rare: Rare | null = null
   /** What an ended loop still has to throw. */
   #error: { readonly reason: unknown } | null = null
   /** Begun and not ended. */
@@ -153,20 +161,19 @@ export class Loop {
   #kept: readonly Effect[] | null = null
 
   constructor(resolved: Resolved, requests: Source | null, controls: Source | null) {
-    const { options, config, session } = resolved
+    const { options, config, session, clientId } = resolved
     this.#ears = new Loop.#Ears(this)
     this.#retryable = retryableOf(options)
     this.#recorder = options.recorder === undefined ? null : new Recorder(options.recorder)
     this.#resolved = resolved
     this.#platform = options.platform ?? machine
     this.#ledger = new Ledger(this.#causes, options.onSettled, this.#ears)
-    this.#wire = new Wire(resolved, this.#ledger)
     this.#inbox = new Inbox(config.acks === 'manual')
     this.#intake = new Intake(this.#ledger, this.#ears)
     const { store } = resolved
     this.#gate = store === null ? null : new Gate(store, this.#ears)
     this.#intake.attach(requests, controls)
-    this.#state = initialState(config, initialSession(config.clientId))
+    this.#state = initialState(config, initialSession(clientId))
     if (session !== null) this.#restore(session)
   }
 
@@ -269,10 +276,10 @@ export class Loop {
     }
     const { networkHints, connectivityCheck, divert } = this.#resolved.options
     if (networkHints !== undefined || connectivityCheck !== undefined) {
-      this.#network = new Network(this.#resolved.options, this.#ears)
-      this.#network.listen()
+      this.#need().network = new Network(this.#resolved.options, this.#ears)
+      this.#rare?.network?.listen()
     }
-    if (divert !== undefined) this.#diverter = new Diverter(divert, this.#ears)
+    if (divert !== undefined) this.#need().diverter = new Diverter(divert, this.#ears)
     const gate = this.#gate
     if (gate === null) this.#run({ type: 'start', at: this.#now() })
     else this.#load(gate)
@@ -372,9 +379,15 @@ export class Loop {
   }
 
   transitions(): AsyncIterableIterator<Transition, undefined> {
-    this.#transitions ??= new Transitions()
-    if (this.#begun && !this.#alive && this.#kept === null) this.#transitions.end()
-    return this.#transitions.watch()
+    const rare = this.#need()
+    rare.transitions ??= new Transitions()
+    if (this.#begun && !this.#alive && this.#kept === null) rare.transitions.end()
+    return rare.transitions.watch()
+  }
+
+  #need(): Rare {
+    this.#rare ??= new Rare()
+    return this.#rare
   }
 
   /** The endpoint for messages. */
@@ -497,10 +510,11 @@ export class Loop {
     const { connection, keepAlive } = this.#state
     if (connection.kind !== 'connected') return settle(notConnected('ping'), 0)
     const limitMs = keepAlive.intervalMs || this.#resolved.config.connectTimeoutMs
-    this.#pings ??= new Pings(this.#platform)
+    const rare = this.#need()
+    rare.pings ??= new Pings(this.#platform)
     const before = connection.pings.length
     const gathered = this.#inputs.filter(({ type }) => type === 'ping').length
-    this.#pings.expect(before + gathered + 1, limitMs, settle)
+    rare.pings.expect(before + gathered + 1, limitMs, settle)
     this.#push({ type: 'ping', at: this.#now() })
   }
 
@@ -512,7 +526,7 @@ export class Loop {
       return settle(new UsageError(message, { code: 'NO_AUTHENTICATOR' }))
     }
     if (connection.kind !== 'connected') return settle(notConnected('reauthenticate'))
-    this.#reauthenticating.push(settle)
+    this.#need().reauthenticating.push(settle)
     this.#push({ type: 'reauthenticate', at: this.#now() })
   }
 
@@ -707,7 +721,7 @@ export class Loop {
       case 'settle':
         return this.#ledger.settle(effect)
       case 'publish':
-        return this.#wire.publish(effect, link, this.#state)
+        return sendPublish(effect, link, this.#ledger, this.#state)
       case 'acknowledge':
       case 'subscribe':
       case 'unsubscribe':
@@ -715,7 +729,7 @@ export class Loop {
       case 'pingreq':
       case 'auth':
       case 'disconnect':
-        return this.#wire.send(effect, link, this.#attempt, this.#state)
+        return this.#send(effect)
       case 'takeApart': {
         const { handle } = effect
         const requests = this.#ledger.takeApart(handle, this.#state.connection.protocolVersion)
@@ -741,11 +755,11 @@ export class Loop {
       case 'births':
         return this.#births(effect.packet as IConnackPacket)
       case 'pong':
-        return this.#pings?.answered()
+        return this.#rare?.pings?.answered()
       case 'transition':
         return this.#moved(effect)
       case 'checkConnectivity':
-        this.#network?.check()
+        this.#rare?.network?.check()
         return
       case 'authenticate':
         return this.#authenticate(effect)
@@ -753,7 +767,9 @@ export class Loop {
         return this.#reauthenticated(effect.failure)
       case 'divert': {
         const slot = this.#ledger.get(effect.handle)
-        if (slot?.kind === 'publish') this.#diverter?.divert(effect.handle, slot.request)
+        if (slot?.kind === 'publish') {
+          this.#rare?.diverter?.divert(effect.handle, slot.request)
+        }
         return
       }
       case 'warn':
@@ -771,17 +787,35 @@ export class Loop {
     const { connection, session } = this.#state
     const { reason } = connection
     const lastClose = reason === null ? null : told(reason)
-    this.#network?.forget()
+    this.#rare?.network?.forget()
     this.#attempt = null
     this.#dialer ??= new Dialer(this.#resolved, this.#ears)
     this.#dialer.dial({ host, redirect, attempt, lastClose, clientId: session.clientId })
   }
 
+  #send(effect: Exclude<WireEffect, PublishEffect>): void {
+    const attempt = this.#attempt
+    const packet = sendPacket(
+      effect,
+      this.#link,
+      this.#resolved,
+      attempt,
+      this.#ledger,
+      this.#state,
+    )
+    if (packet?.cmd !== 'subscribe' || effect.type !== 'subscribe') return
+    if (effect.facts.handle !== 0) return
+    const rare = this.#need()
+    rare.renewals ??= new Map()
+    rare.renewals.set(effect.messageId, packet as SentRequest)
+  }
+
   #moved(effect: TransitionEffect): void {
     if (effect.to === 'connected') this.#link?.agree(this.#state.connection.limits)
-    if (this.#transitions === null && !transitions.hasSubscribers) return
+    const watched = this.#rare?.transitions ?? null
+    if (watched === null && !transitions.hasSubscribers) return
     const transition = transitionOf(effect)
-    this.#transitions?.tell(transition)
+    watched?.tell(transition)
     if (!transitions.hasSubscribers) return
     transitions.publish({ clientId: this.#state.session.clientId, ...transition })
   }
@@ -790,26 +824,27 @@ export class Loop {
 
   #authenticate({ step, by, data }: Extract<Effect, { type: 'authenticate' }>): void {
     const { authenticator } = this.#resolved.options
+    const rare = this.#need()
     let answering: Promise<Buffer | null>
     try {
       if (step === 'begin') {
         const reason = by === 'client' ? 'reauthenticate' : 'server'
-        this.#exchange = new Exchange(authenticator!, reason, data)
-        answering = this.#exchange.begin()
+        rare.exchange = new Exchange(authenticator!, reason, data)
+        answering = rare.exchange.begin()
       } else {
-        answering = this.#exchange![step](data)
+        answering = rare.exchange![step](data)
       }
     } catch (error) {
       answering = Promise.reject(error)
     }
-    const exchange = this.#exchange
+    const { exchange } = rare
     answering.then(
       (answer) => {
-        if (this.#exchange !== exchange) return
+        if (rare.exchange !== exchange) return
         this.#push({ type: 'authenticated', at: this.#now(), data: answer })
       },
       (error: unknown) => {
-        if (this.#exchange === exchange) this.#unauthenticated(error)
+        if (rare.exchange === exchange) this.#unauthenticated(error)
       },
     )
   }
@@ -824,23 +859,26 @@ export class Loop {
   }
 
   #reauthenticated(failure: Failure | null): void {
-    this.#exchange = null
+    if (this.#rare !== null) this.#rare.exchange = null
     this.#failReauthentications(() => (failure === null ? null : this.#causes.errorOf(failure)))
   }
 
   #failReauthentications(reason: () => unknown): void {
-    const waiting = this.#reauthenticating
-    this.#reauthenticating = []
+    const waiting = this.#rare?.reauthenticating ?? []
+    if (waiting.length === 0) return
+    this.#need().reauthenticating = []
     for (const settle of waiting) settle(reason())
   }
 
   /** Nothing that was asked on this connection will be answered. */
   #forsake(reason: () => unknown): void {
-    this.#pings?.fail(reason)
+    const rare = this.#rare
+    if (rare === null) return
+    rare.pings?.fail(reason)
     this.#failReauthentications(reason)
-    this.#exchange?.abandon()
-    this.#exchange = null
-    this.#wire.forget()
+    rare.exchange?.abandon()
+    rare.exchange = null
+    rare.renewals = null
   }
 
   #yield(effect: YieldEffect, late = false): void {
@@ -853,7 +891,7 @@ export class Loop {
       message.deliveryId = effect.deliveryId
       if (effect.redelivered) message.redelivered = true
     } else if (packet.cmd === 'suback') {
-      const renewal = this.#wire.renewal(packet.messageId ?? 0)
+      const renewal = this.#rare?.renewals?.get(packet.messageId ?? 0)
       if (renewal !== undefined) packet.request = renewal
     }
     if (late) this.#inbox.offerLate(effect)
@@ -911,7 +949,7 @@ export class Loop {
     const { protocolVersion } = connection
     const plain = attempt.options === this.#resolved.options && attempt.exchange === null
     this.#attempt = plain && attempt.facts === null ? null : attempt
-    this.#exchange = attempt.exchange
+    if (attempt.exchange !== null) this.#need().exchange = attempt.exchange
     this.#link = new Link(duplex, protocolVersion, config.maximumPacketSize, this.#ears)
     this.#run({ type: 'opened', at: this.#now(), attempt: attempt.facts })
   }
@@ -1009,9 +1047,9 @@ export class Loop {
     if (this.#timer !== null) this.#platform.clearTimer(this.#timer)
     this.#timer = null
     this.#forsake(closedError)
-    this.#network?.stop()
+    this.#rare?.network?.stop()
     this.#abandonDiverted()
-    this.#transitions?.end()
+    this.#rare?.transitions?.end()
     this.#dialer?.stop()
     this.#link?.handTo(null)
     this.#link?.destroy()
@@ -1040,7 +1078,7 @@ export class Loop {
 
   /** What is on the other way is not held: whether it arrived nobody knows, unless its stream gives it again. */
   #abandonDiverted(): void {
-    const handles = this.#diverter?.end() ?? []
+    const handles = this.#rare?.diverter?.end() ?? []
     const message =
       'The loop ended while the other way (divert.to) had this publish; whether it arrived is not known.'
     const base = { phase: 'request', source: 'connection', retryable: true } as const

@@ -3,6 +3,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
+import { isDeepStrictEqual } from 'node:util'
 import type { IConnackPacket, IConnectPacket } from 'mqtt-packet'
 import { encodeRare } from './codec/rare.ts'
 import { connectPacket } from './connect-packet.ts'
@@ -206,6 +207,7 @@ export interface EventloopOptions {
 export interface Resolved {
   readonly options: EventloopOptions
   readonly config: Config
+  readonly clientId: string
   readonly session: Session | null
   readonly store: SessionStore | null
 }
@@ -238,7 +240,8 @@ export function resolveOptions(
     throw wrong('session', options.session, 'a Session, a SessionStore or "adopt"')
   }
   judgeRecorder(options.recorder)
-  const config = resolveConfig(options, restored)
+  const { clientId, ...rest } = resolveConfig(options, restored)
+  const config = shared(rest)
   checkProperties('properties', options.properties, config.protocolVersion)
   for (const name of OWN_PROPERTIES) {
     if (options.properties?.[name] === undefined) continue
@@ -250,10 +253,10 @@ export function resolveOptions(
   }
   // What cannot be encoded is said now, not at the first connection.
   encodeRare(
-    connectPacket({ options, config }, config.clientId, config.protocolVersion, config.cleanStart),
+    connectPacket({ options, config }, clientId, config.protocolVersion, config.cleanStart),
     config.protocolVersion,
   )
-  return { options, config, session: restored, store }
+  return { options, config, clientId, session: restored, store }
 }
 
 /** The user's word on a failure; null: none. */
@@ -365,7 +368,18 @@ export function checkFields(name: string, given: object, allowed: ReadonlySet<st
   }
 }
 
-function resolveConfig(o: EventloopOptions, session: Session | null): Config {
+let latestConfig: Config | null = null
+
+/** Thousands of loops of one process say the same, but for who they are. */
+function shared(config: Config): Config {
+  if (latestConfig === null || !isDeepStrictEqual(config, latestConfig)) latestConfig = config
+  return latestConfig
+}
+
+function resolveConfig(
+  o: EventloopOptions,
+  session: Session | null,
+): Config & Pick<Resolved, 'clientId'> {
   // One that never met a server has nothing there to be resumed.
   const resumes = session !== null && session.protocolVersion > 0
   const kept = isStore(o.session)
@@ -463,12 +477,7 @@ function resolveConfig(o: EventloopOptions, session: Session | null): Config {
     authenticationMethod: methodOf(o, protocolVersion),
     authenticator:
       o.authenticator === undefined ? 'none' : o.authenticator.serverMayStart ? 'either' : 'client',
-    hosts: Math.max(1, urlsOf(o).length),
-    checksConnectivity: o.connectivityCheck !== undefined,
-    followRedirects: flag('followRedirects', o.followRedirects, false),
-    renewsCredentials: o.connectOptions !== undefined,
-    suspendAfterMs: bounded('suspendAfterMs', o.suspendAfterMs, 120_000, 0, DAY_MS),
-    suspendedRetryMs: bounded('suspendedRetryMs', o.suspendedRetryMs, 30_000, 1, DAY_MS),
+    roads: roadsOf(o),
     divert: divertOf(o.divert),
     requestProblemInformation: o.properties?.requestProblemInformation !== false,
     warnAfterMs: bounded('warnAfterMs', o.warnAfterMs, 30_000, 1, DAY_MS),
@@ -512,6 +521,29 @@ export function reconnectPolicy(given: EventloopOptions['reconnect']): Reconnect
     maxMs: bounded('reconnect.maxMs', r.maxMs, DEFAULT_POLICY.maxMs, 0, DAY_MS),
     stableMs: bounded('reconnect.stableMs', r.stableMs, DEFAULT_POLICY.stableMs, 0, DAY_MS),
   }
+}
+
+/** One for all that say nothing: a process may hold thousands. */
+const DEFAULT_ROADS: Config['roads'] = {
+  hosts: 1,
+  checksConnectivity: false,
+  followRedirects: false,
+  renewsCredentials: false,
+  suspendAfterMs: 120_000,
+  suspendedRetryMs: 30_000,
+}
+
+function roadsOf(o: EventloopOptions): Config['roads'] {
+  const { suspendAfterMs, suspendedRetryMs } = DEFAULT_ROADS
+  const roads = {
+    hosts: Math.max(1, urlsOf(o).length),
+    checksConnectivity: o.connectivityCheck !== undefined,
+    followRedirects: flag('followRedirects', o.followRedirects, false),
+    renewsCredentials: o.connectOptions !== undefined,
+    suspendAfterMs: bounded('suspendAfterMs', o.suspendAfterMs, suspendAfterMs, 0, DAY_MS),
+    suspendedRetryMs: bounded('suspendedRetryMs', o.suspendedRetryMs, suspendedRetryMs, 1, DAY_MS),
+  }
+  return isDeepStrictEqual(roads, DEFAULT_ROADS) ? DEFAULT_ROADS : roads
 }
 
 const AUTHENTICATOR_FIELDS: ReadonlySet<string> = new Set(['method', 'exchange', 'serverMayStart'])

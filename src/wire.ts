@@ -9,7 +9,7 @@ import { BugError, unreachable } from './errors.ts'
 import type { Ledger } from './ledger.ts'
 import type { Link } from './link.ts'
 import type { Resolved } from './options.ts'
-import type { PublishRequest, SentRequest } from './packets.ts'
+import type { PublishRequest } from './packets.ts'
 import type { Effect, PublishEffect, ServerPacket, State } from './protocol/contract.ts'
 
 const NAMES = [
@@ -18,106 +18,77 @@ const NAMES = [
 ]
 export type WireEffect = Extract<Effect, { type: (typeof NAMES)[number] }>
 
-export class Wire {
-  readonly #resolved: Resolved
-  readonly #ledger: Ledger
-  /** SUBSCRIBE requests of the engine's own, by packet identifier. */
-  #renewals: Map<number, SentRequest> | null = null
-
-  constructor(resolved: Resolved, ledger: Ledger) {
-    this.#resolved = resolved
-    this.#ledger = ledger
+export function sendPublish(
+  effect: PublishEffect,
+  link: Link | null,
+  ledger: Ledger,
+  state: State,
+): void {
+  const { handle, messageId, dup, expirySeconds, qos } = effect
+  const slot = qos > 0 ? ledger.get(handle) : ledger.handOver(handle)
+  if (slot?.kind === 'group') {
+    link?.outbox.group(slot.encoded, slot.requests.length)
+    if (packets.hasSubscribers) for (const one of slot.requests) tellPublish(effect, one, state)
+    return
   }
+  if (slot?.kind !== 'publish') throw new BugError('a handle is of another kind')
+  link?.outbox.encoder.publish(slot, messageId, dup, expirySeconds)
+  if (qos === 0) link?.outbox.countPublishes(1)
+  if (packets.hasSubscribers) tellPublish(effect, slot.request, state)
+}
 
-  /** The engine's own request that a SUBACK answers. */
-  renewal(messageId: number): SentRequest | undefined {
-    return this.#renewals?.get(messageId)
+/** Returns what was sent, but for acknowledgements, which are never made into objects. */
+export function sendPacket(
+  effect: Exclude<WireEffect, PublishEffect>,
+  link: Link | null,
+  resolved: Resolved,
+  attempt: Attempt | null,
+  ledger: Ledger,
+  state: State,
+): Packet | null {
+  const outbox = link?.outbox
+  if (effect.type === 'acknowledge') {
+    const { cmd, messageId, reasonCode } = effect
+    outbox?.encoder.ack(cmd, messageId, reasonCode)
+    if (packets.hasSubscribers) tell('sent', { cmd, messageId, reasonCode }, state)
+    return null
   }
+  if (effect.type === 'pingreq') outbox?.countPing()
+  const packet = packetOf(effect, resolved, attempt, ledger, state)
+  outbox?.encoder.packet(packet)
+  if (packets.hasSubscribers) tell('sent', withoutSecrets(packet), state)
+  return packet
+}
 
-  /** The connection is gone. */
-  forget(): void {
-    this.#renewals = null
-  }
-
-  publish(effect: PublishEffect, link: Link | null, state: State): void {
-    const { handle, messageId, dup, expirySeconds, qos } = effect
-    const slot = qos > 0 ? this.#ledger.get(handle) : this.#ledger.handOver(handle)
-    if (slot?.kind === 'group') {
-      link?.outbox.group(slot.encoded, slot.requests.length)
-      if (packets.hasSubscribers) for (const one of slot.requests) tellPublish(effect, one, state)
-      return
+function packetOf(
+  effect: Exclude<WireEffect, { type: 'publish' | 'acknowledge' }>,
+  { options, config }: Resolved,
+  attempt: Attempt | null,
+  ledger: Ledger,
+  { session }: State,
+): Packet {
+  switch (effect.type) {
+    case 'connect': {
+      const { protocolVersion, cleanStart, keepAlive } = effect
+      const here = { options: attempt?.options ?? options, config: { ...config, keepAlive } }
+      const data = attempt?.authenticationData ?? null
+      return connectPacket(here, session.clientId, protocolVersion, cleanStart, data)
     }
-    if (slot?.kind !== 'publish') throw new BugError('a handle is of another kind')
-    link?.outbox.encoder.publish(slot, messageId, dup, expirySeconds)
-    if (qos === 0) link?.outbox.countPublishes(1)
-    if (packets.hasSubscribers) tellPublish(effect, slot.request, state)
-  }
-
-  send(
-    effect: Exclude<WireEffect, PublishEffect>,
-    link: Link | null,
-    attempt: Attempt | null,
-    state: State,
-  ): void {
-    const outbox = link?.outbox
-    switch (effect.type) {
-      case 'acknowledge':
-        outbox?.encoder.ack(effect.cmd, effect.messageId, effect.reasonCode)
-        if (packets.hasSubscribers) {
-          const { cmd, messageId, reasonCode } = effect
-          tell('sent', { cmd, messageId, reasonCode }, state)
-        }
-        return
-      case 'pingreq':
-        outbox?.countPing()
-        break
-      case 'subscribe':
-      case 'unsubscribe':
-      case 'connect':
-      case 'auth':
-      case 'disconnect':
-        break
-      default:
-        return unreachable(effect)
+    case 'auth': {
+      const { reasonCode, data } = effect
+      const authenticationMethod = config.authenticationMethod ?? ''
+      const said = data === null ? {} : { authenticationData: data as Buffer }
+      return { cmd: 'auth', reasonCode, properties: { authenticationMethod, ...said } }
     }
-    const packet = this.#packetOf(effect, attempt, state)
-    outbox?.encoder.packet(packet)
-    if (packets.hasSubscribers) tell('sent', withoutSecrets(packet), state)
-  }
-
-  #packetOf(
-    effect: Exclude<WireEffect, { type: 'publish' | 'acknowledge' }>,
-    attempt: Attempt | null,
-    state: State,
-  ): Packet {
-    switch (effect.type) {
-      case 'connect': {
-        const { options, config } = this.#resolved
-        const { keepAlive } = state.connection
-        const here = { options: attempt?.options ?? options, config: { ...config, keepAlive } }
-        const { protocolVersion, cleanStart } = effect
-        const data = attempt?.authenticationData ?? null
-        return connectPacket(here, state.session.clientId, protocolVersion, cleanStart, data)
-      }
-      case 'auth': {
-        const { reasonCode, data } = effect
-        const authenticationMethod = this.#resolved.config.authenticationMethod ?? ''
-        const said = data === null ? {} : { authenticationData: data as Buffer }
-        return { cmd: 'auth', reasonCode, properties: { authenticationMethod, ...said } }
-      }
-      case 'disconnect':
-        return disconnectPacket(effect)
-      case 'pingreq':
-        return { cmd: 'pingreq' }
-      default: {
-        const packet = subscriptionPacket(effect, this.#ledger)
-        if (effect.facts.handle === 0) {
-          this.#renewals ??= new Map()
-          this.#renewals.set(effect.messageId, packet as SentRequest)
-        }
-        return packet
-      }
-    }
+    case 'disconnect':
+      return disconnectPacket(effect)
+    case 'pingreq':
+      return { cmd: 'pingreq' }
+    case 'subscribe':
+    case 'unsubscribe':
+      return subscriptionPacket(effect, ledger)
+    default:
+      return unreachable(effect)
   }
 }
 

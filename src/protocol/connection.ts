@@ -13,6 +13,7 @@ import type {
   Failure,
   Input,
   Limits,
+  Road,
   ServerPacket,
   State,
 } from './contract.ts'
@@ -30,7 +31,15 @@ import {
   waitingCount,
 } from './outgoing.ts'
 import { mayRetry, retryDelayMs, suspendedDelayMs } from './reconnect.ts'
-import { anyHostLeft, beginRound, mayRenew, othersCure, redirectOf, takeHost } from './roads.ts'
+import {
+  anyHostLeft,
+  beginRound,
+  mayRenew,
+  othersCure,
+  redirectOf,
+  setOut,
+  takeHost,
+} from './roads.ts'
 import { renewals, subscriptionsIn, subscriptionsOf } from './subscriptions.ts'
 
 /** How long a transport may take to close once nothing more is written (E2). */
@@ -43,12 +52,14 @@ const QUICK_CLOSES = 5
 
 /** A new round: at the primary. */
 export function dial(d: Draft, at: number): void {
+  if (d.road === null) setOut(d, at, Infinity)
   beginRound(d)
   dialHost(d, at, at + d.config.connectTimeoutMs)
 }
 
 function dialHost(d: Draft, at: number, connectBy: number): void {
   const { connection, reconnect } = d
+  const road = d.road!
   connection.engaged = true
   connection.opened = false
   connection.heard = false
@@ -61,17 +72,16 @@ function dialHost(d: Draft, at: number, connectBy: number): void {
   connection.pings = NO_PINGS
   connection.pingAnswered = false
   connection.exchange = null
-  if (connection.downSince < 0) connection.downSince = at
-  reconnect.dials++
-  reconnect.checking = null
+  road.dials++
+  road.checking = null
   d.keepAlive = keepAliveStart(0, at)
   enter(d, 'connecting', at)
   d.effects.push({
     type: 'dial',
     protocolVersion: reconnect.version,
-    host: reconnect.host,
-    redirect: reconnect.redirect?.reference ?? null,
-    attempt: reconnect.dials,
+    host: road.host,
+    redirect: road.redirect?.reference ?? null,
+    attempt: road.dials,
   })
 }
 
@@ -83,14 +93,20 @@ export function opened(d: Draft, attempt: AttemptFacts | null, at: number): void
   if (connection.kind !== 'connecting' || connection.opened) return
   const { protocolVersion } = connection
   connection.opened = true
-  connection.foreign = attempt !== null && attempt.clientId !== session.clientId
-  connection.keepAlive = attempt?.keepAlive ?? config.keepAlive
-  connection.asksCleanStart = asksCleanStart(d, at)
+  const road = d.road!
+  road.foreign = attempt !== null && attempt.clientId !== session.clientId
+  road.keepAlive = attempt?.keepAlive ?? config.keepAlive
+  road.asksCleanStart = asksCleanStart(d, road, at)
   if (attempt !== null) session.clientId = attempt.clientId
   if (config.authenticator !== 'none' && protocolVersion === 5) {
     connection.exchange = { by: 'connect', turn: 'theirs', begun: true, until: Infinity }
   }
-  d.send({ type: 'connect', cleanStart: connection.asksCleanStart, protocolVersion })
+  d.send({
+    type: 'connect',
+    cleanStart: road.asksCleanStart,
+    keepAlive: road.keepAlive,
+    protocolVersion,
+  })
 }
 
 /**
@@ -99,10 +115,10 @@ export function opened(d: Draft, attempt: AttemptFacts | null, at: number): void
  * begins a session: one that the server holds would be of somebody else, or of a process that was killed before anything that
  * mattered had left.
  */
-function asksCleanStart({ config, connection }: Draft, at: number): boolean {
+function asksCleanStart({ config, connection }: Draft, road: Road, at: number): boolean {
   if (connection.protocolVersion < 5) return config.cleanStart
-  if (connection.foreign) return true
-  if (connection.epoch > 0) return at >= connection.expiresAt
+  if (road.foreign) return true
+  if (connection.epoch > 0) return at >= road.expiresAt
   return config.cleanStart || config.store === 'empty'
 }
 
@@ -143,7 +159,8 @@ export function verified(d: Draft, at: number): void {
 function accepted(d: Draft, packet: ConnackPacket, limits: Limits, at: number): void {
   const { connection, session, config, reconnect } = d
   // MQTT 3 cannot ask for a new session that outlives its connection: what another identifier holds there is not ours.
-  const sessionPresent = packet.sessionPresent && !connection.foreign
+  const road = d.road!
+  const sessionPresent = packet.sessionPresent && !road.foreign
   const first = connection.epoch === 0
   connection.epoch++
   connection.connackAt = at
@@ -151,19 +168,17 @@ function accepted(d: Draft, packet: ConnackPacket, limits: Limits, at: number): 
   connection.connack = packet
   connection.limits = limits
   connection.birthsPending = config.hasBirths
-  connection.expiresAt = Infinity
   connection.reason = null
   reconnect.everConnected = true
   reconnect.versionMayFall = false
-  reconnect.dials = 0
-  reconnect.redirects = 0
-  reconnect.renewing = false
+  if (road.redirect?.permanent) reconnect.moved = road.redirect.reference
   session.protocolVersion = connection.protocolVersion
   const assigned = packet.properties?.['assignedClientIdentifier']
   if (typeof assigned === 'string') session.clientId = assigned
   const seconds = packet.properties?.['serverKeepAlive'] as number | undefined
-  d.keepAlive = keepAliveStart(seconds ?? connection.keepAlive, at)
+  d.keepAlive = keepAliveStart(seconds ?? road.keepAlive, at)
   session.adopted = packet.sessionPresent && (session.adopted || (first && adopts(d)))
+  d.road = null
   enter(d, 'connected', at)
   incomingConnected(d, sessionPresent)
   handOver(d, packet)
@@ -191,7 +206,7 @@ function connackViolation(
   packet: ConnackPacket,
 ): { clause: string; message: string; fatal: boolean } | null {
   const { config, connection } = d
-  if (packet.sessionPresent && connection.asksCleanStart) {
+  if (packet.sessionPresent && d.road!.asksCleanStart) {
     const message = 'CONNACK with Session Present 1 after Clean Start 1'
     return { clause: 'MQTT-3.2.2-4', message, fatal: false }
   }
@@ -308,8 +323,7 @@ function down(d: Draft, at: number, reason: Failure, suspicious: boolean): void 
   if (connection.kind === 'connected' || connection.kind === 'closing') {
     outgoingLost(d, suspicious, reason)
     incomingLost(d)
-    connection.downSince = at
-    connection.expiresAt = expiresAt(d, at)
+    setOut(d, at, expiresAt(d, at))
   }
   const stable = connection.connackAt >= 0 && at - connection.connackAt >= reconnect.policy.stableMs
   // Where the user dialled at once, no delay has used up that the connection before was stable.
@@ -373,29 +387,33 @@ function goesElsewhere(
   at: number,
   random: number,
 ): boolean {
-  const { reconnect, config } = d
+  const { config } = d
+  const road = d.road!
   const connectBy = at + config.connectTimeoutMs
   if (mayRenew(d, reason)) {
-    reconnect.renewing = true
+    road.renewing = true
     again(d, at, connectBy)
     return true
   }
   // A server that moved and cannot be reached where it went is asked for where it was.
-  if (d.connection.connackAt < 0) reconnect.redirect = null
+  if (d.connection.connackAt < 0) {
+    if (road.redirect?.permanent) d.reconnect.moved = null
+    road.redirect = null
+  }
   // What ends a connection that was good is a loss, and a policy may forbid to go on.
   if (reason.phase === 'connected' && !whenAllows(d)) return false
   const redirect = redirectOf(d, reason)
   if (redirect !== null) {
-    reconnect.redirect = redirect
-    reconnect.redirects++
+    road.redirect = redirect
+    road.redirects++
     countReconnection(d, reason.code)
     again(d, at, connectBy)
     return true
   }
   const host = othersCure(reason) ? anyHostLeft(d, random) : null
   if (host === null) return false
-  if (config.checksConnectivity) {
-    reconnect.checking = { host, failure: reason, allowed, random, by: connectBy }
+  if (config.roads.checksConnectivity) {
+    road.checking = { host, failure: reason, allowed, random, by: connectBy }
     if (!isWaiting(d.connection.kind)) enter(d, 'disconnected', at)
     d.effects.push({ type: 'checkConnectivity' })
   } else {
@@ -418,9 +436,10 @@ function again(d: Draft, at: number, connectBy: number): void {
 
 /** This side is online, and so the server is to blame; or it is not, and no other server would help. */
 export function connectivity(d: Draft, online: boolean, at: number): void {
-  const { checking } = d.reconnect
-  if (checking === null || !isWaiting(d.connection.kind)) return
-  d.reconnect.checking = null
+  const { road } = d
+  if (road === null || road.checking === null || !isWaiting(d.connection.kind)) return
+  const { checking } = road
+  road.checking = null
   const { host, failure: reason, allowed, random } = checking
   if (online) move(d, host, reason, at)
   else rest(d, reason, allowed, at, random)
@@ -432,9 +451,10 @@ function rest(d: Draft, reason: Failure, allowed: boolean, at: number, random: n
   if (!allowed) return finished(d, connection.endsWith ?? reason, at)
   const stable = reconnect.attempt < 0
   const attempt = Math.max(0, reconnect.attempt)
-  const suspended = at - connection.downSince >= config.suspendAfterMs
+  const { suspendAfterMs, suspendedRetryMs } = config.roads
+  const suspended = at - d.road!.downSince >= suspendAfterMs
   connection.retryAt = suspended
-    ? at + suspendedDelayMs(config.suspendedRetryMs, random)
+    ? at + suspendedDelayMs(suspendedRetryMs, random)
     : at + retryDelayMs(reconnect.policy, attempt, reason, stable, random)
   reconnect.attempt = stable ? 0 : attempt + 1
   countReconnection(d, reason.code)
@@ -444,13 +464,17 @@ function rest(d: Draft, reason: Failure, allowed: boolean, at: number, random: n
 /** Too long without a connection. (T3) */
 export function suspend(d: Draft, at: number): void {
   const { connection, config } = d
-  connection.retryAt = Math.min(connection.retryAt, at + config.suspendedRetryMs)
+  connection.retryAt = Math.min(connection.retryAt, at + config.roads.suspendedRetryMs)
   enter(d, 'suspended', at)
 }
 
-export function suspendsAt({ connection, config }: Pick<State, 'connection' | 'config'>): number {
-  if (connection.kind !== 'disconnected' || connection.engaged) return Infinity
-  return connection.downSince + config.suspendAfterMs
+export function suspendsAt({
+  connection,
+  config,
+  road,
+}: Pick<State, 'connection' | 'config'> & { readonly road: Road | null }): number {
+  if (connection.kind !== 'disconnected' || connection.engaged || road === null) return Infinity
+  return road.downSince + config.roads.suspendAfterMs
 }
 
 /** A hint about the network (T5). */
@@ -497,8 +521,8 @@ export function reconnect(d: Draft, policy: State['reconnect']['policy'] | null,
   if (connection.kind === 'connected') {
     d.send({ type: 'disconnect', reasonCode: 0, properties: undefined })
     const message = 'The user asked to reconnect.'
-    beginRound(d)
     drop(d, at, failure('connected', 'usage', 'RECONNECT', true, message), 'now', false)
+    beginRound(d)
     connection.connectBy = Infinity
     countReconnection(d, 'RECONNECT')
   } else {

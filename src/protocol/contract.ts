@@ -129,7 +129,6 @@ export interface Config {
   readonly protocolVersion: ProtocolVersion
   /** Version 4 may be asked where version 5 is refused. */
   readonly versionMayFall: boolean
-  readonly clientId: string
   readonly cleanStart: boolean
   /** Whether a store keeps the session; `empty`: none that ever met a server. */
   readonly store: 'none' | 'empty' | 'kept'
@@ -162,6 +161,15 @@ export interface Config {
   /** Who may begin an authentication once connected, where there is somebody who answers; `none`: there is not. */
   readonly authenticator: 'none' | 'client' | 'either'
   readonly requestProblemInformation: boolean
+  readonly roads: RoadsConfig
+  /** When new publishes go another way, and how many at a time. */
+  readonly divert: { readonly afterMs: number; readonly concurrency: number } | null
+  /** After how long a silent consumer or a forgotten acknowledgement is worth a warning. */
+  readonly warnAfterMs: number
+}
+
+/** How another connection is come by. Most loops share the defaults. */
+export interface RoadsConfig {
   /** Servers in the list: the first is the primary. */
   readonly hosts: number
   /** Whether somebody can say that this side is online, before another server is tried. */
@@ -173,10 +181,6 @@ export interface Config {
   readonly suspendAfterMs: number
   /** …and tries again this often, half of it more or less. */
   readonly suspendedRetryMs: number
-  /** When new publishes go another way, and how many at a time. */
-  readonly divert: { readonly afterMs: number; readonly concurrency: number } | null
-  /** After how long a silent consumer or a forgotten acknowledgement is worth a warning. */
-  readonly warnAfterMs: number
 }
 
 // ---------------------------------------------------------------------------------------------------------------- failures
@@ -322,16 +326,6 @@ export interface ConnectionState {
   readonly connackAt: number
   /** In `disconnected` and `suspended`: when the next attempt is due. */
   readonly retryAt: number
-  /** Since when there is no connection, from the first attempt on; -1: there is one. */
-  readonly downSince: number
-  /** When the server must have ended the session that it held for us; Infinity: it need not. */
-  readonly expiresAt: number
-  /** What this CONNECT asked for. */
-  readonly asksCleanStart: boolean
-  /** The client identifier of this attempt is not that of the session. */
-  readonly foreign: boolean
-  /** Seconds, as this CONNECT said. */
-  readonly keepAlive: number
   /** When a transport that we are closing is destroyed; Infinity: we are not closing one. */
   readonly closeBy: number
   /** How the transport that we are closing shall be judged once its end is told. */
@@ -407,26 +401,44 @@ export interface ReconnectState {
   readonly versionMayFall: boolean
   /** Closes by the server within seconds of its CONNACK, in a row. */
   readonly quickCloses: number
-  /** Attempts since the last good CONNACK. */
+  /** Where the server moved (0x9D): each round begins there. */
+  readonly moved: string | null
+  /** From one connection to the next; null: there is one, or there was no attempt yet. */
+  readonly road: Road | null
+}
+
+/** Lives from one connection to the next, over all attempts between. */
+export interface Road {
+  /** Since when there is no connection. */
+  readonly downSince: number
+  /** When the server must have ended the session that it held for us; Infinity: it need not. */
+  readonly expiresAt: number
+  /** Attempts so far. */
   readonly dials: number
   /** Which of the list is dialled, or was last. */
   readonly host: number
   /** Servers of the list that this round has not tried. */
   readonly hostsLeft: readonly number[]
-  /** Where the server sent us. */
+  /** Where a server sent us instead. */
   readonly redirect: Redirect | null
-  /** In a row, without a connection between. */
+  /** In a row. */
   readonly redirects: number
   /** Credentials that were refused are being renewed. */
   readonly renewing: boolean
   /** Another server waits for the word that this side is online. */
   readonly checking: Checking | null
+  /** What the CONNECT of this attempt asked for. */
+  readonly asksCleanStart: boolean
+  /** Its client identifier is not that of the session. */
+  readonly foreign: boolean
+  /** Seconds, as it said. */
+  readonly keepAlive: number
 }
 
 export interface Redirect {
   /** Server Reference, as it came. (3.2.2.3.16) */
   readonly reference: string
-  /** 0x9D: each round begins there. */
+  /** 0x9D: not only for now. */
   readonly permanent: boolean
 }
 
@@ -681,6 +693,8 @@ export type Effect =
   | {
       readonly type: 'connect'
       readonly cleanStart: boolean
+      /** Seconds. */
+      readonly keepAlive: number
       readonly protocolVersion: ProtocolVersion
     }
   | PublishEffect

@@ -4,7 +4,7 @@
  * Healthy: there is a connection, and fewer than three PINGREQs wait for their answer. To know in time, PINGREQs are sent
  * three times as often as the user wants to be patient. The first answer brings everything back.
  */
-import type { PublishFacts, State } from './contract.ts'
+import type { PublishFacts, Road, State } from './contract.ts'
 import type { Draft } from './draft.ts'
 import { isExpired, refusalOf } from './refusals.ts'
 
@@ -12,6 +12,7 @@ import { isExpired, refusalOf } from './refusals.ts'
 const PINGS = 3
 
 type Parts = Pick<State, 'config' | 'connection' | 'keepAlive' | 'flow'>
+type Roads = Parts & { readonly road: Road | null }
 
 /** When a PINGREQ has to find out how the connection is; Infinity: not now. */
 export function probeDueAt({ config, connection, keepAlive }: Parts): number {
@@ -23,11 +24,11 @@ export function probeDueAt({ config, connection, keepAlive }: Parts): number {
 }
 
 /** When new publishes begin to go the other way; Infinity: nothing speaks for it, or they do already. */
-export function divertsAt({ config, connection, keepAlive, flow }: Parts): number {
+export function divertsAt({ config, connection, keepAlive, flow, road }: Roads): number {
   const { divert } = config
   if (divert === null || flow.diverting) return Infinity
-  const { downSince, pings } = connection
-  if (downSince >= 0) return downSince + divert.afterMs
+  if (road !== null) return road.downSince + divert.afterMs
+  const { pings } = connection
   if (pings.length < PINGS || keepAlive.readingPaused) return Infinity
   return pings[0]! + divert.afterMs
 }

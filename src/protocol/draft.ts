@@ -19,6 +19,7 @@ import type {
   PendingAck,
   ReceivedMessage,
   ReconnectState,
+  Road,
   SessionState,
   State,
 } from './contract.ts'
@@ -52,6 +53,7 @@ export class Draft {
   readonly incoming: Mutable<IncomingState>
   readonly flow: Mutable<FlowState>
   readonly counters: Mutable<State['counters']>
+  road: Mutable<Road> | null
   readonly open: TableEditor<OpenRequest>
   readonly received: TableEditor<ReceivedMessage>
   readonly pending: TableEditor<PendingAck>
@@ -67,6 +69,8 @@ export class Draft {
     this.incoming = { ...state.incoming }
     this.flow = { ...state.flow }
     this.counters = { ...state.counters }
+    const { road } = state.reconnect
+    this.road = road === null ? null : { ...road }
     this.open = new TableEditor(state.session.open)
     this.received = new TableEditor(state.session.received)
     this.pending = new TableEditor(state.incoming.pending)
@@ -90,6 +94,7 @@ export class Draft {
     this.session.received = this.received.finish()
     this.session.subscriptions = this.subscriptions.finish()
     this.incoming.pending = this.pending.finish()
+    this.reconnect.road = this.road
     return {
       config: this.config,
       session: this.session,

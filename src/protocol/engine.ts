@@ -111,11 +111,6 @@ export function initialState(config: Config, session: SessionState): State {
       connectBy: Infinity,
       connackAt: -1,
       retryAt: Infinity,
-      downSince: -1,
-      expiresAt: Infinity,
-      asksCleanStart: config.cleanStart,
-      foreign: false,
-      keepAlive: config.keepAlive,
       closeBy: Infinity,
       verdict: null,
       drainBy: Infinity,
@@ -135,13 +130,8 @@ export function initialState(config: Config, session: SessionState): State {
       version: config.protocolVersion,
       versionMayFall: config.versionMayFall,
       quickCloses: 0,
-      dials: 0,
-      host: 0,
-      hostsLeft: NONE,
-      redirect: null,
-      redirects: 0,
-      renewing: false,
-      checking: null,
+      moved: null,
+      road: null,
     },
     outgoing: {
       inFlight: 0,
@@ -485,7 +475,7 @@ function tick(d: Draft, at: number): void {
     d.effects.push({ type: 'destroy' })
   }
   if (isWaiting(connection.kind) && !connection.engaged) {
-    if (at >= (d.reconnect.checking?.by ?? Infinity)) return connectivity(d, false, at)
+    if (at >= (d.road?.checking?.by ?? Infinity)) return connectivity(d, false, at)
     if (at >= connection.retryAt) return dial(d, at)
     if (at >= suspendsAt(d)) suspend(d, at)
   }

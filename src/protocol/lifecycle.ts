@@ -11,7 +11,6 @@ export function enter(d: Draft, to: ConnectionKind, at: number): void {
   const { kind: from, reason, retryAt } = d.connection
   const allowed: readonly ConnectionKind[] = LIFECYCLE[from][d.input]
   assert(allowed.includes(to), `${from} became ${to} at the input ${d.input}`)
-  if (to === 'connected') d.connection.downSince = -1
   d.connection.kind = to
   d.effects.push({ type: 'transition', from, to, reason, at, retryAt })
 }

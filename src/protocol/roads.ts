@@ -38,38 +38,61 @@ const CREDENTIALS: ReadonlySet<string> = new Set(['BAD_CREDENTIALS', 'NOT_AUTHOR
 
 /** Credentials that were refused are asked for anew, once. */
 export function mayRenew(d: Draft, { phase, code }: Failure): boolean {
-  if (!d.config.renewsCredentials || d.reconnect.renewing) return false
+  if (!d.config.roads.renewsCredentials || d.road?.renewing) return false
   return phase === 'handshake' && CREDENTIALS.has(code)
 }
 
 /** Where the server sends us, if we follow. */
 export function redirectOf(d: Draft, { code, packet }: Failure) {
-  if (!d.config.followRedirects || !SENDS_AWAY.has(code)) return null
-  if (d.reconnect.redirects >= REDIRECTS_MAX) return null
+  if (!d.config.roads.followRedirects || !SENDS_AWAY.has(code)) return null
+  if (d.road!.redirects >= REDIRECTS_MAX) return null
   const properties = packet !== undefined && 'properties' in packet ? packet.properties : undefined
   const reference = properties?.['serverReference']
   if (typeof reference !== 'string' || reference === '') return null
   return { reference, permanent: code === 'SERVER_MOVED' }
 }
 
-/** The round begins: at the server that the primary moved to, or at the primary. */
-export function beginRound({ reconnect, config }: Draft): void {
-  const moved = reconnect.redirect?.permanent === true
-  if (!moved) reconnect.redirect = null
-  reconnect.host = 0
-  reconnect.hostsLeft = moved ? [] : Array.from({ length: config.hosts - 1 }, (_, i) => i + 1)
-  reconnect.redirects = 0
-  reconnect.checking = null
+/** There is no connection any more, or there was none yet. */
+export function setOut(d: Draft, at: number, expiresAt: number): void {
+  d.road = {
+    downSince: at,
+    expiresAt,
+    dials: 0,
+    host: 0,
+    hostsLeft: NONE,
+    redirect: null,
+    redirects: 0,
+    renewing: false,
+    checking: null,
+    asksCleanStart: d.config.cleanStart,
+    foreign: false,
+    keepAlive: d.config.keepAlive,
+  }
+}
+
+/** One for all that have none. */
+const NONE: readonly never[] = []
+
+/** The round begins: where the primary moved to, or at the primary. */
+export function beginRound({ reconnect, config, road }: Draft): void {
+  const { moved } = reconnect
+  const { hosts } = config.roads
+  road!.redirect = moved === null ? null : { reference: moved, permanent: true }
+  road!.host = 0
+  const others = moved === null ? hosts - 1 : 0
+  road!.hostsLeft = others === 0 ? NONE : Array.from({ length: others }, (_, i) => i + 1)
+  road!.redirects = 0
+  road!.checking = null
 }
 
 /** One of the servers that this round has not tried; null: there is none. */
-export function anyHostLeft({ reconnect }: Draft, random: number): number | null {
-  const { hostsLeft } = reconnect
+export function anyHostLeft({ road }: Draft, random: number): number | null {
+  const { hostsLeft } = road!
   return hostsLeft[Math.floor(random * hostsLeft.length)] ?? null
 }
 
-export function takeHost({ reconnect }: Draft, host: number): void {
-  reconnect.host = host
-  reconnect.redirect = null
-  reconnect.hostsLeft = reconnect.hostsLeft.filter((other) => other !== host)
+export function takeHost({ road }: Draft, host: number): void {
+  road!.host = host
+  road!.redirect = null
+  road!.hostsLeft = road!.hostsLeft.filter((other) => other !== host)
 }

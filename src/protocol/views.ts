@@ -47,15 +47,17 @@ export function room(state: State): number {
 /** When a `tick` is due; Infinity: no time that passes changes anything. */
 export function deadline(state: State): number {
   const { connection, flow, session, keepAlive, config, outgoing, incoming } = state
+  const { road } = state.reconnect
   let due = Math.min(connection.closeBy, connection.drainBy, flow.pausedUntil)
-  due = Math.min(due, session.waitingExpiresAt, divertsAt(state))
+  due = Math.min(due, session.waitingExpiresAt)
+  if (config.divert !== null) due = Math.min(due, divertsAt({ ...state, road }))
   switch (connection.kind) {
     case 'connecting':
       return Math.min(due, connection.connectBy)
     case 'disconnected':
     case 'suspended': {
-      const { checking } = state.reconnect
-      return Math.min(due, connection.retryAt, suspendsAt(state), checking?.by ?? Infinity)
+      const checkedBy = road?.checking?.by ?? Infinity
+      return Math.min(due, connection.retryAt, suspendsAt({ connection, config, road }), checkedBy)
     }
     case 'closing':
       return connection.closeBy

@@ -18,4 +18,5 @@ test('[T1] [W05] a frame far larger than a packet may be closes the connection',
   webSocket.largeFrame(5))
 test('the end leaves nothing', () => webSocket.ends(5))
 test('[T2] connectTimeout covers the upgrade', () => webSocket.silentUpgrade(5))
-test('[T2] the default keep-alive stays below what load balancers bear', () => webSocket.keepsAlive(5))
+test('[T2] the default keep-alive stays below what load balancers bear', () =>
+  webSocket.keepsAlive(5))

@@ -132,10 +132,10 @@ describe('numbers among the options', () => {
   test('defaults that depend on others', () => {
     expect(resolveOptions({ url, cleanStart: false }).config.sessionExpiryInterval).toBe(86_400)
     expect(resolveOptions({ url, receiveMaximum: 10 }).config.maxBufferedPackets).toBe(1034)
-    const { clientId } = resolveOptions(url).config
+    const { clientId } = resolveOptions(url)
     expect(clientId).toMatch(/^[0-9a-zA-Z-]+$/)
     expect(clientId.length).toBeLessThanOrEqual(23)
-    expect(resolveOptions(url).config.clientId).not.toBe(clientId)
+    expect(resolveOptions(url).clientId).not.toBe(clientId)
   })
 })
 

@@ -17,13 +17,15 @@ import {
   failureOf,
   messageOf,
   publishOf,
+  roadsOf,
   type Untimed,
 } from './support.ts'
 
 const AUTH = { authenticationMethod: 'm', authenticator: 'client' } as const
 const DIVERT = { divert: { afterMs: 3000, concurrency: 2 } } as const
-const SUSPENDS = { suspendAfterMs: 0 } as const
-const TWO = { hosts: 2, checksConnectivity: true } as const
+const SUSPENDS = { roads: roadsOf({ suspendAfterMs: 0 }) }
+const TWO = { roads: roadsOf({ hosts: 2, checksConnectivity: true }) }
+const SOON = { roads: roadsOf({ hosts: 2, checksConnectivity: true, suspendAfterMs: 10 }) }
 const NEVER = { reconnect: { when: 'never', minMs: 0, maxMs: 0, stableMs: 0 } } as const
 const UNTIL = { until: 'settled' } as const
 
@@ -280,7 +282,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     last: { type: 'connectivity', online: false },
   },
   'disconnected connectivity suspended': {
-    config: { ...TWO, suspendAfterMs: 10 },
+    config: SOON,
     prepare: [checking, sleep(10)],
     last: { type: 'connectivity', online: false },
   },
@@ -309,7 +311,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   'disconnected lost connecting': { prepare: [connect, dropped, feed(ONLINE)], last: lostBy() },
   'disconnected lost disconnected': { prepare: [connect, dropped], last: lostBy() },
   'disconnected lost suspended': {
-    config: { suspendAfterMs: 10 },
+    config: { roads: roadsOf({ suspendAfterMs: 10 }) },
     prepare: [connect, dropped, sleep(10)],
     last: lostBy(),
   },
@@ -351,7 +353,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     last: TICK,
   },
   'disconnected tick suspended': {
-    config: { ...TWO, suspendAfterMs: 10 },
+    config: SOON,
     prepare: [checking, sleep(10)],
     last: TICK,
   },
@@ -364,17 +366,17 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   }),
 
   'suspended connectivity connecting': {
-    config: { ...TWO, suspendAfterMs: 10 },
+    config: SOON,
     prepare: [checking, sleep(10), feed(TICK)],
     last: { type: 'connectivity', online: true },
   },
   'suspended connectivity suspended': {
-    config: { ...TWO, suspendAfterMs: 10 },
+    config: SOON,
     prepare: [checking, sleep(10), feed(TICK)],
     last: { type: 'connectivity', online: false },
   },
   'suspended connectivity failed': {
-    config: { ...TWO, ...NEVER, suspendAfterMs: 10 },
+    config: { ...SOON, ...NEVER },
     prepare: [checking, sleep(10), feed(TICK)],
     last: { type: 'connectivity', online: false },
   },
@@ -433,7 +435,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     last: TICK,
   },
   'suspended tick suspended': {
-    config: { ...TWO, suspendAfterMs: 10 },
+    config: SOON,
     prepare: [checking, sleep(10), feed(TICK), sleep(10_000)],
     last: TICK,
   },

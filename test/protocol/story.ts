@@ -152,10 +152,14 @@ export const configs: fc.Arbitrary<Partial<Config>> = fc.record({
   authenticationMethod: fc.constantFrom(null, null, 'm'),
   authenticator: fc.constantFrom('none', 'client', 'either'),
   requestProblemInformation: fc.boolean(),
-  hosts: fc.constantFrom(1, 1, 3),
-  checksConnectivity: fc.boolean(),
-  followRedirects: fc.boolean(),
-  renewsCredentials: fc.boolean(),
+  roads: fc.record({
+    hosts: fc.constantFrom(1, 1, 3),
+    checksConnectivity: fc.boolean(),
+    followRedirects: fc.boolean(),
+    renewsCredentials: fc.boolean(),
+    suspendAfterMs: fc.constant(120_000),
+    suspendedRetryMs: fc.constant(30_000),
+  }),
   divert: fc.constantFrom(null, null, { afterMs: 3000, concurrency: 2 }),
 })
 

@@ -50,11 +50,22 @@ export function frozen<T>(value: T): T {
 
 // --------------------------------------------------------------------------------------------------------------- values
 
+export function roadsOf(over: Partial<Config['roads']> = {}): Config['roads'] {
+  return {
+    hosts: 1,
+    checksConnectivity: false,
+    followRedirects: false,
+    renewsCredentials: false,
+    suspendAfterMs: 120_000,
+    suspendedRetryMs: 30_000,
+    ...over,
+  }
+}
+
 export function configOf(over: Partial<Config> = {}): Config {
   return {
     protocolVersion: 5,
     versionMayFall: false,
-    clientId: 'c',
     cleanStart: false,
     store: 'none',
     resumes: true,
@@ -79,12 +90,7 @@ export function configOf(over: Partial<Config> = {}): Config {
     authenticationMethod: null,
     authenticator: 'none',
     requestProblemInformation: true,
-    hosts: 1,
-    checksConnectivity: false,
-    followRedirects: false,
-    renewsCredentials: false,
-    suspendAfterMs: 120_000,
-    suspendedRetryMs: 30_000,
+    roads: roadsOf(),
     divert: null,
     warnAfterMs: 30_000,
     ...over,
@@ -202,7 +208,7 @@ export class Driver {
 
   constructor(over: Partial<Config> = {}, session?: SessionState) {
     const config = configOf(over)
-    const state = initialState(config, session ?? initialSession(config.clientId))
+    const state = initialState(config, session ?? initialSession('c'))
     // What an earlier life held counts as taken.
     const taken = state.session.owed + state.session.waiting.length
     this.state = frozen({ ...state, counters: { ...state.counters, taken } })

@@ -55,6 +55,8 @@ export class Witness {
   #messages: { readonly messageId: number; readonly sequence: number }[] = []
   #latestSequence = 0
   #late = false
+  /** The CONNECT came from another client identifier than that of the session. */
+  #foreign = false
   #finished = false
   #taken = 0
   #settled = 0
@@ -75,6 +77,7 @@ export class Witness {
     this.#note(before, input)
     // The other way may have a publish when the loop ends: then it is settled last.
     this.#late = input.type === 'diverted'
+    this.#foreign = before.reconnect.road?.foreign ?? false
     for (const effect of effects) this.#judgeEffect(effect, state)
     this.#judgeState(state)
     if (
@@ -156,7 +159,7 @@ export class Witness {
         if (effect.cmd === 'puback') this.#judgePuback(effect.messageId, after)
         return
       case 'yield':
-        return this.#judgeYield(effect, after)
+        return this.#judgeYield(effect)
       case 'settle':
         return this.#judgeSettle(effect)
       case 'confirm':
@@ -223,7 +226,7 @@ export class Witness {
     demand(oldest.sequence <= this.#handledThrough, `[R1] PUBACK ${messageId} is not earned`)
   }
 
-  #judgeYield({ packet, sequence }: YieldEffect, after: State): void {
+  #judgeYield({ packet, sequence }: YieldEffect): void {
     if (sequence > 0) {
       demand(sequence > this.#latestSequence, 'a sequence is used twice')
       this.#latestSequence = sequence
@@ -235,7 +238,7 @@ export class Witness {
         this.#inFlight.clear()
         this.#latestAgain = 0
         this.#messages = []
-        if (!packet.sessionPresent || after.connection.foreign) this.#ids.clear()
+        if (!packet.sessionPresent || this.#foreign) this.#ids.clear()
         return
       case 'publish':
         if (packet.qos === 1) this.#messages.push({ messageId: packet.messageId!, sequence })
