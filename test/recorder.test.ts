@@ -117,7 +117,7 @@ describe('any life', () => {
           const { inputs } = play(config, story)
           const recorder = new Recorder({ inputs: keep + 1, bytes: true })
           const given = configOf(config)
-          let state = initialState(given, initialSession(given.clientId))
+          let state = initialState(given, initialSession('c'))
           for (const input of inputs as Input[]) {
             const result = step(state, [input])
             recorder.note(state, [input], result.effects, result.state)

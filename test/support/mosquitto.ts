@@ -40,6 +40,8 @@ export async function freePort(): Promise<number> {
 export class Mosquitto {
   readonly port: number
   readonly folder: string
+  /** Of all listeners: mosquitto opens them one after the other. */
+  #ports: readonly number[] = []
   #process: ChildProcess | null = null
 
   private constructor(port: number, folder: string) {
@@ -74,6 +76,7 @@ export class Mosquitto {
       .join('\n')
       .replaceAll('{folder}', folder)
       .replaceAll('{port}', String(broker.port))
+    broker.#ports = [...text.matchAll(/^listener (\d+)/gm)].map(([, port]) => Number(port))
     await writeFile(join(folder, 'mosquitto.conf'), `${text}\n`)
     await broker.up()
     return broker
@@ -83,7 +86,8 @@ export class Mosquitto {
     if (PROGRAM === undefined) throw new Error('mosquitto is not installed')
     this.#process = spawn(PROGRAM, ['-c', join(this.folder, 'mosquitto.conf')], { stdio: 'ignore' })
     for (let attempt = 0; attempt < 1000; attempt++) {
-      if (await this.#answers()) return
+      const answers = await Promise.all(this.#ports.map((port) => this.#answers(port)))
+      if (answers.every((answer) => answer)) return
       if (this.#process.exitCode !== null) {
         throw new Error(
           `mosquitto did not start: ${await readFile(join(this.folder, 'log'), 'utf8')}`,
@@ -94,9 +98,9 @@ export class Mosquitto {
     throw new Error('mosquitto does not answer')
   }
 
-  #answers(): Promise<boolean> {
+  #answers(port: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const probe = connect(this.port, '127.0.0.1')
+      const probe = connect(port, '127.0.0.1')
       probe.on('error', () => resolve(false))
       probe.on('connect', () => {
         probe.destroy()

@@ -1,0 +1,78 @@
+/**
+ * A heartbeat whose loop can be watched.
+ *
+ *   tsx main.ts                             with a broker of its own
+ *   tsx main.ts mqtt://broker --port 9464   with any broker
+ *
+ * Its first line says where: `curl http://127.0.0.1:9464/metrics`. Until Ctrl-C.
+ */
+import { type AddressInfo, createServer } from 'node:net'
+import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { Aedes } from 'aedes'
+import { Registry } from 'prom-client'
+import { eventloop, publish, type Request, subscribe } from '../../../src/index.ts'
+import { observe, serve } from './prometheus.ts'
+
+async function openBroker(): Promise<{ url: string; close: () => void }> {
+  const broker = await Aedes.createBroker()
+  const server = createServer(broker.handle)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const close = () => {
+    server.close()
+    broker.close()
+  }
+  return { url: `mqtt://127.0.0.1:${port}`, close }
+}
+
+/** Subscribes to its own heartbeats, so that messages are received too. */
+async function* heartbeats(everyMs: number, signal: AbortSignal): AsyncGenerator<Request> {
+  const topic = `heartbeat/${hostname()}`
+  yield subscribe(topic, { qos: 1 })
+  while (!signal.aborted) {
+    yield publish(topic, new Date().toISOString(), { qos: 1 })
+    await sleep(everyMs, undefined, { signal }).catch(() => {})
+  }
+}
+
+async function main(given: string | undefined, port: number, everyMs: number): Promise<void> {
+  const broker = given === undefined ? await openBroker() : null
+  const ending = new AbortController()
+  const loop = eventloop(
+    {
+      url: given ?? broker?.url ?? '',
+      clientId: `heartbeat-${process.pid}`,
+      reconnect: 'always',
+      onWarning: ({ message }) => console.error(message),
+    },
+    heartbeats(everyMs, ending.signal),
+  )
+  const registry = new Registry()
+  using _ = observe(registry, [loop])
+  await using server = await serve(registry, port)
+  console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}/metrics`)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      ending.abort()
+      loop.disconnect(2000)
+    })
+  }
+  try {
+    for await (const _ of loop) {
+      // The metrics tell all that there is to see.
+    }
+  } finally {
+    broker?.close()
+  }
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    port: { type: 'string', default: '9464' },
+    every: { type: 'string', default: '1000' },
+  },
+})
+await main(positionals[0], Number(values.port), Number(values.every))

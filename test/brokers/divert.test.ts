@@ -1,0 +1,155 @@
+/**
+ * Goal: an HTTP endpoint takes over while the broker is frozen, and hands back. Method: a mosquitto is stopped by SIGSTOP in the
+ * middle of a stream and goes on by SIGCONT, again and again; an observer who is always there, and the endpoint, count what came.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { eventloop, publish, subscribe, type Transition } from '../../src/index.ts'
+import { HttpIngest } from '../support/http-ingest.ts'
+import { DURABLE, Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
+import { until } from '../support/process.ts'
+
+/** Who sees everything that the broker forwards, however long it takes. */
+function observe(url: string, topic: string) {
+  const arrived = new Map<string, number>()
+  const options = { url, keepAlive: 0, reconnect: 'always', cleanStart: false } as const
+  const loop = eventloop(options, [subscribe(topic, { qos: 2 })])
+  const reading = (async () => {
+    for await (const packet of loop) {
+      if (packet.cmd !== 'publish') continue
+      const payload = packet.payload.toString()
+      arrived.set(payload, (arrived.get(payload) ?? 0) + 1)
+    }
+  })()
+  return { loop, arrived, reading }
+}
+
+describe.each([1, 2] as const)('QoS %i', (qos) => {
+  test('[T9] the broker is frozen and thaws, three times: every message arrives, exactly once, on one of the two ways', async (context) => {
+    requireMosquitto(context)
+    await using broker = await Mosquitto.start(DURABLE)
+    const ingest = await HttpIngest.open()
+    const topic = `frozen/${qos}`
+    const observer = observe(broker.url, topic)
+    await until(
+      () => observer.loop.state.subscriptions.some(({ status }) => status === 'granted'),
+      'the observer is subscribed',
+    )
+
+    let produced = 0
+    let producing = true
+    async function* samples() {
+      while (producing) {
+        yield publish(topic, `${produced++}`, { qos })
+        await sleep(2)
+      }
+    }
+    const outcomes: boolean[] = []
+    const seen: Transition[] = []
+    const loop = eventloop(
+      {
+        url: broker.url,
+        // The default, so that the connection itself outlives the freeze.
+        keepAlive: 60,
+        cleanStart: false,
+        reconnect: 'always',
+        until: 'settled',
+        divert: { afterMs: 600, to: ingest.post },
+        onSettled: (_, { ok }) => outcomes.push(ok),
+      },
+      samples(),
+    )
+    const watching = (async () => {
+      for await (const transition of loop.transitions()) seen.push(transition)
+    })()
+    const driving = (async () => {
+      for await (const _ of loop);
+    })()
+    await until(() => observer.arrived.size > 100, 'messages arrive')
+    for (let i = 0; i < 3; i++) {
+      broker.signal('SIGSTOP')
+      await until(() => loop.state.diverting, 'the other way takes over', 10_000)
+      const before = ingest.arrived.size
+      await until(() => ingest.arrived.size > before + 100, 'messages take the other way')
+      broker.signal('SIGCONT')
+      await until(() => !loop.state.diverting, 'the loop takes over again', 10_000)
+      const back = observer.arrived.size
+      await until(() => observer.arrived.size > back + 100, 'messages arrive again')
+    }
+    producing = false
+    await driving
+    await watching
+    await until(
+      () => observer.arrived.size + ingest.arrived.size >= produced,
+      'everything has arrived',
+    )
+    observer.loop.shutdown()
+    await observer.reading
+    await ingest.close()
+
+    const ways = [...observer.arrived.keys()].filter((payload) => ingest.arrived.has(payload))
+    expect(ways).toEqual([])
+    const counts = [...observer.arrived.values(), ...ingest.arrived.values()]
+    expect(counts.every((count) => count === 1)).toBe(true)
+    expect(counts.length).toBe(produced)
+    expect(outcomes.length).toBe(produced)
+    expect(outcomes.every((ok) => ok)).toBe(true)
+    expect(ingest.arrived.size).toBeGreaterThan(300)
+    // One connection lived through all of it.
+    expect(seen.map(({ to }) => to)).toEqual(['connecting', 'connected', 'closing', 'closed'])
+  })
+
+  test('[T9] the broker is away: the other way takes over, and back after its restart', async (context) => {
+    requireMosquitto(context)
+    await using broker = await Mosquitto.start(DURABLE)
+    const ingest = await HttpIngest.open()
+    const topic = `away/${qos}`
+    const observer = observe(broker.url, topic)
+    await until(
+      () => observer.loop.state.subscriptions.some(({ status }) => status === 'granted'),
+      'the observer is subscribed',
+    )
+    let produced = 0
+    let producing = true
+    async function* samples() {
+      while (producing) {
+        yield publish(topic, `${produced++}`, { qos })
+        await sleep(2)
+      }
+    }
+    const loop = eventloop(
+      {
+        url: broker.url,
+        cleanStart: false,
+        reconnect: { when: 'always', minMs: 10, maxMs: 200 },
+        until: 'settled',
+        divert: { afterMs: 600, to: ingest.post },
+      },
+      samples(),
+    )
+    const driving = (async () => {
+      for await (const _ of loop);
+    })()
+    await until(() => observer.arrived.size > 100, 'messages arrive')
+    // In order, so that it saves what it answered.
+    await broker.down('SIGTERM')
+    await until(() => ingest.arrived.size > 100, 'messages take the other way', 10_000)
+    await broker.up()
+    await until(() => !loop.state.diverting, 'the loop takes over again', 20_000)
+    const back = observer.arrived.size
+    await until(() => observer.arrived.size > back + 50, 'messages arrive again')
+    producing = false
+    await driving
+    await until(
+      () => new Set([...observer.arrived.keys(), ...ingest.arrived.keys()]).size >= produced,
+      'everything has arrived',
+    )
+    observer.loop.shutdown()
+    await observer.reading
+    await ingest.close()
+    const ways = [...observer.arrived.keys()].filter((payload) => ingest.arrived.has(payload))
+    expect(ways).toEqual([])
+    expect([...ingest.arrived.values()].every((count) => count === 1)).toBe(true)
+    if (qos === 2) expect([...observer.arrived.values()].every((count) => count === 1)).toBe(true)
+  })
+})

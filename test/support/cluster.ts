@@ -1,0 +1,169 @@
+/**
+ * A cluster of RabbitMQ nodes on loopback: each a process group with ports, data and log of its own; they share a cookie and a
+ * name server of Erlang that nobody else uses. A node is killed as a crash would; all of it is gone when the test is over.
+ *
+ * Two nodes are enough to kill one: its manual wants most of the nodes there for a client of MQTT, version 3.10 does not insist.
+ */
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { answers } from './balancers.ts'
+import { freePort, temporaryFolder, until } from './process.ts'
+
+/** Not those of the search path: they become another user, who has no access to the folder of a test. */
+const PROGRAMS = '/usr/lib/rabbitmq/bin'
+const SERVER = join(PROGRAMS, 'rabbitmq-server')
+const CONTROL = join(PROGRAMS, 'rabbitmqctl')
+const START_MS = 90_000
+
+/** Where it is installed; undefined: it is not. */
+export const RABBIT = existsSync(SERVER) ? SERVER : undefined
+
+const run = promisify(execFile)
+
+export class Cluster {
+  readonly nodes: readonly ClusterNode[]
+  readonly #folder: { readonly path: string; remove(): void }
+  readonly #namesPort: number
+
+  private constructor(
+    folder: { readonly path: string; remove(): void },
+    namesPort: number,
+    nodes: readonly ClusterNode[],
+  ) {
+    this.#folder = folder
+    this.#namesPort = namesPort
+    this.nodes = nodes
+  }
+
+  /** Nodes of these names, in one cluster. */
+  static async start(names: readonly string[]): Promise<Cluster> {
+    const folder = temporaryFolder()
+    const namesPort = await freePort()
+    writeFileSync(join(folder.path, '.erlang.cookie'), 'cookie-of-a-test', { mode: 0o400 })
+    const nodes: ClusterNode[] = []
+    for (const name of names) nodes.push(await ClusterNode.prepare(name, folder.path, namesPort))
+    const cluster = new Cluster(folder, namesPort, nodes)
+    try {
+      await cluster.#form()
+      return cluster
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  async #form(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.up()))
+    const [first, ...others] = this.nodes
+    // One by one: who joins restarts, and one that is asked meanwhile would not answer.
+    for (const node of others) await node.join(first!)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.kill()))
+    await endNames(this.#namesPort)
+    this.#folder.remove()
+  }
+}
+
+export class ClusterNode {
+  readonly name: string
+  readonly port: number
+  readonly #env: NodeJS.ProcessEnv
+  #process: ChildProcess | null = null
+
+  private constructor(name: string, port: number, env: NodeJS.ProcessEnv) {
+    this.name = name
+    this.port = port
+    this.#env = { ...process.env, ...env }
+  }
+
+  get url(): string {
+    return `mqtt://127.0.0.1:${this.port}`
+  }
+
+  /** Its configuration; nothing runs yet. */
+  static async prepare(name: string, home: string, namesPort: number): Promise<ClusterNode> {
+    const folder = join(home, name)
+    const [port, amqpPort, ownPort] = [await freePort(), await freePort(), await freePort()]
+    const config = join(folder, 'rabbitmq.conf')
+    const plugins = join(folder, 'plugins')
+    const lines = [
+      `listeners.tcp.1 = 127.0.0.1:${amqpPort}`,
+      `mqtt.listeners.tcp.1 = 127.0.0.1:${port}`,
+      'mqtt.allow_anonymous = true',
+    ]
+    mkdirSync(folder)
+    writeFileSync(config, `${lines.join('\n')}\n`)
+    writeFileSync(plugins, '[rabbitmq_mqtt].\n')
+    return new ClusterNode(`${name}@localhost`, port, {
+      HOME: home,
+      ERL_EPMD_PORT: String(namesPort),
+      RABBITMQ_NODENAME: `${name}@localhost`,
+      RABBITMQ_DIST_PORT: String(ownPort),
+      RABBITMQ_MNESIA_BASE: join(folder, 'data'),
+      RABBITMQ_LOG_BASE: join(folder, 'log'),
+      RABBITMQ_CONFIG_FILE: config,
+      RABBITMQ_ENABLED_PLUGINS_FILE: plugins,
+      RABBITMQ_PID_FILE: join(folder, 'pid'),
+    })
+  }
+
+  async up(): Promise<void> {
+    const child = spawn(SERVER, [], { env: this.#env, detached: true, stdio: 'ignore' })
+    this.#process = child
+    process.once('exit', () => killGroup(child))
+    await until(
+      async () => {
+        if (child.exitCode !== null) throw new Error(`${this.name} did not start`)
+        return answers(this.port)
+      },
+      `${this.name} answers`,
+      START_MS,
+    )
+  }
+
+  /** Forgets what it has and becomes one with the other. */
+  async join(other: ClusterNode): Promise<void> {
+    await this.#control('stop_app')
+    await this.#control('join_cluster', other.name)
+    await this.#control('start_app')
+    await until(() => answers(this.port), `${this.name} answers as one of the cluster`, START_MS)
+  }
+
+  async #control(...args: readonly string[]): Promise<void> {
+    await run(CONTROL, ['-n', this.name, ...args], { env: this.#env, timeout: START_MS })
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#process
+    if (child === null) return
+    this.#process = null
+    killGroup(child)
+    await until(() => hasEnded(child), `${this.name} is killed`)
+  }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null
+}
+
+/** With all that it started. */
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined || hasEnded(child)) return
+  try {
+    process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // It is gone already.
+  }
+}
+
+/** Erlang's name server would outlive its test; it goes once no node needs it. */
+async function endNames(port: number): Promise<void> {
+  await until(async () => {
+    spawnSync('epmd', ['-port', String(port), '-kill'])
+    return !(await answers(port))
+  }, "Erlang's name server ends")
+}
