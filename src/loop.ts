@@ -1015,7 +1015,7 @@ export class Loop {
     const failure = error === null ? base : { ...base, cause: this.#causes.keepRecent(error) }
     const { verdict, reason } = this.#state.connection
     const why = verdict !== null && reason !== null ? reason : failure
-    this.#forsake(() => this.#causes.errorOf(why))
+    this.#forsake(verdict === 'end' ? closedError : () => this.#causes.errorOf(why))
     const retryable = this.#judge(why)
     const random = this.#platform.random()
     this.#add({ type: 'lost', at, random, failure, byPeer, retryable })

@@ -371,6 +371,14 @@ describe('again', () => {
     await over(started)
   })
 
+  test('[T6] [N4] the end of the loop rejects it, and says that it was the loop', async () => {
+    const { started } = await connected()
+    const again = started.loop.reauthenticate()
+    await started.clock.advance(0)
+    await over(started)
+    await expect(again).rejects.toMatchObject({ code: 'CLOSED' })
+  })
+
   test('[T6] without a connection it rejects at once', async () => {
     const { started } = await begun()
     await expect(started.loop.reauthenticate()).rejects.toMatchObject({ code: 'NOT_CONNECTED' })
