@@ -10,8 +10,7 @@ export interface DiverterListener {
 export class Diverter {
   readonly #to: DivertOptions['to']
   readonly #listener: DiverterListener
-  readonly #ending = new AbortController()
-  readonly #under = new Set<number>()
+  readonly #under = new Map<number, Call>()
 
   constructor({ to }: DivertOptions, listener: DiverterListener) {
     this.#to = to
@@ -19,10 +18,10 @@ export class Diverter {
   }
 
   divert(handle: number, request: PublishRequest): void {
-    this.#under.add(handle)
-    const { signal } = this.#ending
-    const either = request.signal === undefined ? signal : AbortSignal.any([signal, request.signal])
-    const going = (async () => this.#to(request, either))()
+    // A signal for each call: what listens to one that lives as long as the loop would never be let go.
+    const call = new Call(request.signal)
+    this.#under.set(handle, call)
+    const going = (async () => this.#to(request, call.signal))()
     going.then(
       () => this.#settled(handle, null),
       (reason: unknown) => this.#settled(handle, { reason }),
@@ -30,14 +29,44 @@ export class Diverter {
   }
 
   #settled(handle: number, error: { readonly reason: unknown } | null): void {
-    if (this.#under.delete(handle)) this.#listener.diverted(handle, error)
+    const call = this.#under.get(handle)
+    if (call === undefined) return
+    this.#under.delete(handle)
+    call.forget()
+    this.#listener.diverted(handle, error)
   }
 
   /** The loop has ended: gives up what is under way, and says which that was. */
   end(): number[] {
     const under = [...this.#under]
     this.#under.clear()
-    this.#ending.abort()
-    return under
+    for (const [, call] of under) call.abort()
+    return under.map(([handle]) => handle)
+  }
+}
+
+/** Aborted with the request's own signal, and by the end of the loop. */
+class Call {
+  readonly #controller = new AbortController()
+  readonly #given: AbortSignal | undefined
+  readonly #follow = () => this.#controller.abort(this.#given?.reason)
+
+  constructor(given: AbortSignal | undefined) {
+    this.#given = given
+    if (given?.aborted) this.#follow()
+    else given?.addEventListener('abort', this.#follow, { once: true })
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  forget(): void {
+    this.#given?.removeEventListener('abort', this.#follow)
+  }
+
+  abort(): void {
+    this.forget()
+    this.#controller.abort()
   }
 }

@@ -1,4 +1,5 @@
 /** While there is no healthy connection new publishes go another way, and come back with the first answered ping. */
+import { getEventListeners } from 'node:events'
 import { pushable } from 'it-pushable'
 import { describe, expect, test } from 'vitest'
 import type { DivertOptions, EventloopOptions } from '../../src/options.ts'
@@ -220,6 +221,19 @@ describe('divert', () => {
     expect(started.outcomes[1]).toMatchObject({
       outcome: { ok: false, error: { message: 'enough' } },
     })
+    await over(started)
+  })
+
+  test('[T9] [N4] each call has a signal of its own, and leaves nothing on that of its request', async () => {
+    const s = stage()
+    s.server.refuse(networkError('ECONNREFUSED'))
+    const way = otherWay()
+    const { signal } = new AbortController()
+    const requests = [1, 2, 3].map((n) => publish('a', `${n}`, { qos: 1, signal }))
+    const started = startLoop({ ...STILL, divert: way.divert }, requests, undefined, s)
+    await s.server.clock.advance(AFTER)
+    expect(new Set(way.calls.map((call) => call.signal)).size).toBe(3)
+    expect(getEventListeners(signal, 'abort')).toEqual([])
     await over(started)
   })
 
