@@ -1,0 +1,57 @@
+/**
+ * A WebSocket URL that opens the door for a minute, as cloud services want it: signed with a shared key, anew for each attempt.
+ *
+ *   eventloop({ url, connectOptions: signedUrl(url, key) })     wss://broker/mqtt?expires=1767225660&signature=…
+ *
+ * The signature is the HMAC-SHA256 of the path and the whole query, the time of expiry among it. It is only looked at when the
+ * connection is opened: a connection outlives the URL that it came by.
+ */
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { ConnectOptions } from '../../../src/index.ts'
+
+export interface SigningOptions {
+  /** Seconds, from the beginning of the attempt. Default 60. */
+  readonly expiresIn?: number
+  /** Milliseconds since 1970; for tests. */
+  readonly now?: () => number
+}
+
+/** @param url of the option `url` as well: what is known before the first attempt is read from there. */
+export function signedUrl(
+  url: URL | string,
+  key: string | Uint8Array,
+  { expiresIn = 60, now = Date.now }: SigningOptions = {},
+): ConnectOptions {
+  return () => {
+    const signed = new URL(url)
+    signed.searchParams.set('expires', String(Math.floor(now() / 1000) + expiresIn))
+    signed.searchParams.set('signature', signatureOf(signed, key).toString('base64url'))
+    return { url: signed }
+  }
+}
+
+/**
+ * For the server.
+ * @param target of the request: path and query.
+ */
+export function judgeSignature(
+  target: string,
+  key: string | Uint8Array,
+  now: () => number = Date.now,
+): 'good' | 'expired' | 'forged' {
+  // Anybody may ask for anything.
+  if (!URL.canParse(`ws://server${target}`)) return 'forged'
+  const url = new URL(`ws://server${target}`)
+  const given = Buffer.from(url.searchParams.get('signature') ?? '', 'base64url')
+  const expected = signatureOf(url, key)
+  if (given.length !== expected.length || !timingSafeEqual(given, expected)) return 'forged'
+  const expires = Number(url.searchParams.get('expires') ?? 0)
+  return now() / 1000 < expires ? 'good' : 'expired'
+}
+
+function signatureOf(url: URL, key: string | Uint8Array): Buffer {
+  const unsigned = new URL(url)
+  unsigned.searchParams.delete('signature')
+  const { pathname, search } = unsigned
+  return createHmac('sha256', key).update(`${pathname}${search}`).digest()
+}

@@ -1,0 +1,82 @@
+/**
+ * Out of a network through a SOCKS 5 proxy (RFC 1928, RFC 1929): `ssh -D`, Tor, a jump host. Needs the package `socks`.
+ *
+ *   eventloop({ url: 'mqtts://broker', transport: throughSocks5('socks5://user:password@proxy:1080') })
+ *
+ * For `mqtt:` and `mqtts:`. The broker's name goes to the proxy as it is: nobody on this side looks it up. `socks` gives a
+ * proxy 30 s at most, whatever `connectTimeout` says.
+ */
+import { connect, type Socket } from 'node:net'
+import { SocksClient } from 'socks'
+import { ConnectionError, type OpenTransport, UsageError } from '../../../src/index.ts'
+import {
+  type Destination,
+  destinationOf,
+  opened,
+  type ProxyServer,
+  proxyOf,
+  secured,
+} from './tunnel.ts'
+
+/** Of a user name or password, each. (RFC 1929) */
+const CREDENTIAL_BYTES_MAX = 255
+
+/** @param proxy `socks5://user:password@host:port`; default port 1080. */
+export function throughSocks5(proxy: URL | string): OpenTransport {
+  const known = proxyOf(proxy, 'socks5:', 1080)
+  judgeCredentials(known)
+  return async (endpoint, signal) => {
+    const destination = destinationOf(endpoint)
+    const socket = await dial(known, signal)
+    await negotiate(socket, known, destination, signal)
+    return secured(socket, endpoint, signal)
+  }
+}
+
+function judgeCredentials({ username, password }: ProxyServer): void {
+  const bytes = Math.max(Buffer.byteLength(username), Buffer.byteLength(password))
+  if (bytes <= CREDENTIAL_BYTES_MAX) return
+  const allowed = `${CREDENTIAL_BYTES_MAX} bytes are allowed for its user name and its password`
+  throw new UsageError(`proxy: ${allowed}, ${bytes} were given`)
+}
+
+/** A socket of our own, because `socks` does not let go of one that it opened itself before its own time is over. */
+async function dial({ host, port, name }: ProxyServer, signal: AbortSignal): Promise<Socket> {
+  signal.throwIfAborted()
+  const socket = connect({ host, port, noDelay: true })
+  try {
+    await opened(socket, 'connect', signal)
+    return socket
+  } catch (cause) {
+    signal.throwIfAborted()
+    const { code = 'PROXY_FAILED', message } = cause as NodeJS.ErrnoException
+    throw new ConnectionError(`the proxy ${name} did not answer: ${message}`, { code, cause })
+  }
+}
+
+async function negotiate(
+  socket: Socket,
+  proxy: ProxyServer,
+  { host, port }: Destination,
+  signal: AbortSignal,
+): Promise<void> {
+  const { username: userId, password, name } = proxy
+  const abort = () => socket.destroy()
+  signal.addEventListener('abort', abort)
+  try {
+    await SocksClient.createConnection({
+      command: 'connect',
+      proxy: { host: proxy.host, port: proxy.port, type: 5, userId, password },
+      destination: { host, port },
+      existing_socket: socket,
+    })
+  } catch (error) {
+    socket.destroy()
+    signal.throwIfAborted()
+    // Not as the `cause`: errors of `socks` carry the password.
+    const message = `the proxy ${name} refused ${host}:${port}: ${(error as Error).message}`
+    throw new ConnectionError(message, { code: 'PROXY_FAILED' })
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
