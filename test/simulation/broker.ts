@@ -49,6 +49,7 @@ export class Broker {
   /** Connections closed in order by us: in MQTT 3.1.1 each may speak against a message (D6). */
   orderlyCloses = 0
   sessionNumber = 0
+  connacks = 0
   memory = 0
   readonly #clock: VirtualClock
   readonly #random: () => number
@@ -178,6 +179,9 @@ export class Peer implements BrokerEnd {
   #receiveMaximum = 65_535
   #aliasMaximum = 0
   readonly #aliases = new Map<string, number>()
+  /** Topics of the client's aliases, and how many it may have. */
+  readonly #topics = new Map<number, string>()
+  #topicAliasMaximum = 0
 
   constructor(broker: Broker, connection: Connection) {
     this.#broker = broker
@@ -276,12 +280,15 @@ export class Peer implements BrokerEnd {
     this.#receiveMaximum = connect.properties?.receiveMaximum ?? 65_535
     this.#aliasMaximum = connect.properties?.topicAliasMaximum ?? 0
     const sessionPresent = broker.connected(this, connect)
+    // From one connection to the next it changes its mind.
+    this.#topicAliasMaximum = broker.connacks++ % 3
     const { receiveMaximum, maximumPacketSize, maximumQoS, serverKeepAlive } = mood
     const properties = {
       ...(receiveMaximum > 0 ? { receiveMaximum } : {}),
       ...(maximumPacketSize > 0 ? { maximumPacketSize } : {}),
       ...(maximumQoS < 2 ? { maximumQoS } : {}),
       ...(serverKeepAlive === null ? {} : { serverKeepAlive }),
+      ...(this.#topicAliasMaximum === 0 ? {} : { topicAliasMaximum: this.#topicAliasMaximum }),
     }
     const limits = this.version === 5 ? { properties } : {}
     this.send({ cmd: 'connack', sessionPresent, reasonCode: 0, returnCode: 0, ...limits })
@@ -294,10 +301,25 @@ export class Peer implements BrokerEnd {
     this.push()
   }
 
+  /** [MQTT-3.3.2-9], [MQTT-3.3.2-12]: what the client means by its aliases is what it was asked to publish. */
+  #judgeTopic({ topic, qos, properties }: IPublishPacket): void {
+    const { problems } = this.#broker
+    const alias = properties?.topicAlias
+    if (alias !== undefined && alias > this.#topicAliasMaximum) {
+      problems.push(`alias ${alias}, ${this.#topicAliasMaximum} are allowed`)
+    }
+    if (alias !== undefined && topic !== '') this.#topics.set(alias, topic)
+    const meant = topic === '' ? this.#topics.get(alias ?? 0) : topic
+    if (meant !== `up/${qos}` && meant !== 'birth') {
+      problems.push(`[C29] a publish at QoS ${qos} came under the topic "${meant}"`)
+    }
+  }
+
   #published(packet: IPublishPacket, messageId: number): void {
     const broker = this.#broker
     const number = numberOf(packet)
     const { qos } = packet
+    this.#judgeTopic(packet)
     if (broker.poison.has(number)) {
       if (this.version === 5) this.send({ cmd: 'disconnect', reasonCode: CLOSE_CODES.poison })
       return this.end()

@@ -112,6 +112,12 @@ export const FAULTS: readonly Fault[] = [
     replace: '!gone',
   },
   {
+    name: 'an alias is used before its topic was told',
+    file: 'codec/topic-aliases.ts',
+    find: 'this.isKnown = known !== undefined',
+    replace: 'this.isKnown = true',
+  },
+  {
     name: 'the end leaves a timer',
     file: 'loop.ts',
     find: '    if (this.#timer !== null) this.#platform.clearTimer(this.#timer)\n    this.#timer = null\n    this.#forsake',

@@ -10,7 +10,8 @@ import type { Setup } from './scenario.ts'
 
 /** Timers are whole milliseconds. */
 const SLACK_MS = 5
-const BIRTH = 'birth'
+/** Its topic may be an alias. */
+const BIRTH = 'here'
 
 /** What the client knows of its session, as far as the wire tells; outlives connections, and lives with a good memory. */
 export class Memory {
@@ -202,7 +203,7 @@ export class Witness implements Tap {
     if (qos > (properties?.maximumQoS ?? 2)) this.#problem('MQTT-3.2.2-11', `PUBLISH at QoS ${qos}`)
     if (this.#renewalDue) this.#problem('D5', 'PUBLISH before subscriptions are renewed')
     if (qos === 0) return this.#ordered(packet)
-    const number = packet.topic === BIRTH ? -++this.#births : numberOf(packet)
+    const number = isBirth(packet) ? -++this.#births : numberOf(packet)
     this.#inFlight.add(messageId)
     const { setup } = this.#world
     const { maxInflight } = setup
@@ -216,7 +217,7 @@ export class Witness implements Tap {
       this.#problem('D4', `identifier ${messageId} of ${other} is used for ${number}`)
     }
     memory.open.set(messageId, number)
-    if (packet.topic === BIRTH) return
+    if (isBirth(packet)) return
     if (memory.sent.has(number) && !dup && !memory.vague) {
       this.#problem('D3', `${number} is sent again without DUP`)
     }
@@ -230,7 +231,7 @@ export class Witness implements Tap {
   }
 
   #ordered(packet: IPublishPacket): void {
-    if (packet.topic === BIRTH) return
+    if (isBirth(packet)) return
     const number = numberOf(packet)
     const last = this.#last[packet.qos]
     if (number <= last) this.#problem('D3', `${number} is sent after ${last}`)
@@ -334,4 +335,8 @@ function sizeOf(packet: Packet): number {
   let head = 2
   for (let n = rest; n > 127; n >>= 7) head++
   return head + rest
+}
+
+function isBirth({ payload }: IPublishPacket): boolean {
+  return String(payload) === BIRTH
 }
