@@ -14,7 +14,7 @@ import {
   type Resolved,
   resolveOptions,
 } from './options.ts'
-import type { AttemptFacts } from './protocol/contract.ts'
+import type { AttemptFacts, ProtocolVersion } from './protocol/contract.ts'
 
 export interface Target {
   /** Which of the list. */
@@ -26,6 +26,7 @@ export interface Target {
   readonly lastClose: ConnectionFailure | null
   /** Of the session, where `connectOptions` says no other. */
   readonly clientId: string
+  readonly protocolVersion: ProtocolVersion
 }
 
 export interface Attempt {
@@ -65,15 +66,24 @@ async function askedFor(
   signal: AbortSignal,
 ): Promise<Attempt> {
   const given = await givenOptions(there, target, signal)
+  signal.throwIfAborted()
   const facts = given === undefined ? null : factsOf(there, given, target)
   const options = given === undefined ? there : { ...there, ...given }
   const { authenticator } = options
   if (authenticator === undefined) {
     return { options, facts, exchange: null, authenticationData: null }
   }
-  const exchange = new Exchange(authenticator, 'connect', null)
-  signal.addEventListener('abort', () => exchange.abandon(), { once: true })
-  return { options, facts, exchange, authenticationData: await exchange.begin() }
+  try {
+    const exchange = new Exchange(authenticator, 'connect', null)
+    signal.addEventListener('abort', () => exchange.abandon(), { once: true })
+    return { options, facts, exchange, authenticationData: await exchange.begin() }
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    // As later in the exchange: fatal, unless the error says that it is not.
+    const retryable = (cause as { retryable?: unknown } | null)?.retryable === true
+    const details = { code: 'AUTHENTICATION_FAILED', retryable, cause }
+    throw new ConnectionError(`the authentication failed: ${why}`, details)
+  }
 }
 
 /** The options as they stand where nothing has to be prepared. */
@@ -96,7 +106,7 @@ export function optionsAt(
 
 async function givenOptions(
   { connectOptions }: EventloopOptions,
-  { attempt, lastClose }: Target,
+  { attempt, lastClose, redirect }: Target,
   signal: AbortSignal,
 ): Promise<AttemptOptions | undefined> {
   if (connectOptions === undefined) return undefined
@@ -112,16 +122,22 @@ async function givenOptions(
   if (!isPlainObject(given))
     throw new UsageError('connectOptions: it must return an object of options')
   checkFields('connectOptions', given, FIELDS)
-  return given
+  const { url, ...others }: AttemptOptions = given
+  if (Array.isArray(url))
+    throw new UsageError('connectOptions.url: one URL is expected, not a list')
+  // Where the server sent us is where we go.
+  return redirect !== null || url === undefined ? others : { url, ...others }
 }
 
 /** Judges what was given as the options of the loop are judged. */
 function factsOf(
   there: EventloopOptions,
   given: AttemptOptions,
-  { clientId }: Target,
+  { clientId, protocolVersion }: Target,
 ): AttemptFacts {
   const { session, ...others } = there
-  const resolved = resolveOptions({ ...others, clientId, ...given })
+  // A version that the server does not speak is given up for good.
+  const version = protocolVersion === 5 ? {} : { protocolVersion }
+  const resolved = resolveOptions({ ...others, ...version, clientId, ...given })
   return { clientId: resolved.clientId, keepAlive: resolved.config.keepAlive }
 }

@@ -14,6 +14,8 @@ import { openEndpoint } from './transport/transport.ts'
 export interface DialListener {
   opened(duplex: Duplex, attempt: Attempt): void
   failed(error: unknown): void
+  /** The loop cannot go on. */
+  fail(error: unknown): void
 }
 
 /** p-retry takes a TypeError for a mistake in the program and gives up; wrapped, every error is treated alike. */
@@ -59,7 +61,10 @@ export class Dialer {
         this.#stop = null
         this.#listener.opened(duplex, attempt)
       },
-      () => {},
+      (error: unknown) => {
+        // What ends p-retry beside us is a defect, and must not end in silence.
+        if (!stop.signal.aborted) this.#listener.fail(error)
+      },
     )
   }
 
@@ -106,7 +111,7 @@ export class Dialer {
       return await Promise.race([opening, aborted])
     } catch (error) {
       opening.then(
-        ([late]) => late.destroy(),
+        ([late]) => discard(late),
         () => {},
       )
       throw error
@@ -116,10 +121,10 @@ export class Dialer {
   async #open(signal: AbortSignal): Promise<[Duplex, Attempt]> {
     const prepared = prepareAttempt(this.#resolved, this.#target!, signal)
     const attempt = prepared instanceof Promise ? await prepared : prepared
-    this.options = attempt.options
     const { transport = openEndpoint } = attempt.options
     try {
       signal.throwIfAborted()
+      this.options = attempt.options
       return [asDuplex(await transport(endpointOf(attempt.options), signal)), attempt]
     } catch (error) {
       attempt.exchange?.abandon()
@@ -128,12 +133,19 @@ export class Dialer {
   }
 }
 
+/** A stream that nobody wants any more; an error of its closing is nobody's. */
+export function discard(duplex: Duplex): void {
+  duplex.on('error', () => {})
+  duplex.destroy()
+}
+
+/** What a Duplex of another realm has. */
+const METHODS = ['on', 'once', 'write', 'end', 'pause', 'resume', 'destroy']
+
 function asDuplex(opened: unknown): Duplex {
   if (opened instanceof Duplex) return opened
-  const stream = opened as (Partial<Duplex> & { writable?: unknown }) | null | undefined
-  if (typeof stream?.write === 'function' && typeof stream.destroy === 'function') {
-    return opened as Duplex
-  }
+  const stream = opened as { readonly [name: string]: unknown } | null | undefined
+  if (METHODS.every((name) => typeof stream?.[name] === 'function')) return opened as Duplex
   const { readable, writable } = (opened ?? {}) as { readable?: unknown; writable?: unknown }
   if (readable instanceof ReadableStream && writable instanceof WritableStream) {
     return Duplex.fromWeb({ readable, writable })

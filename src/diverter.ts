@@ -8,12 +8,12 @@ export interface DiverterListener {
 }
 
 export class Diverter {
-  readonly #to: DivertOptions['to']
+  readonly #options: DivertOptions
   readonly #listener: DiverterListener
   readonly #under = new Map<number, Call>()
 
-  constructor({ to }: DivertOptions, listener: DiverterListener) {
-    this.#to = to
+  constructor(options: DivertOptions, listener: DiverterListener) {
+    this.#options = options
     this.#listener = listener
   }
 
@@ -21,7 +21,7 @@ export class Diverter {
     // A signal for each call: what listens to one that lives as long as the loop would never be let go.
     const call = new Call(request.signal)
     this.#under.set(handle, call)
-    const going = (async () => this.#to(request, call.signal))()
+    const going = (async () => this.#options.to(request, call.signal))()
     going.then(
       () => this.#settled(handle, null),
       (reason: unknown) => this.#settled(handle, { reason }),

@@ -14,10 +14,10 @@ export interface Endpoint {
   /** Of packets to us, in bytes: what a transport in frames may take as their bound. */
   readonly maximumPacketSize: number
   /** Of the handshake, where the transport has one. */
-  readonly headers: Headers
+  readonly headers: HandshakeHeaders
 }
 
-export type Headers = Readonly<Record<string, string>>
+export type HandshakeHeaders = Readonly<Record<string, string>>
 
 /** Opens a stream of bytes, or rejects; an abort of `signal` destroys what was begun. */
 export type OpenTransport = (endpoint: Endpoint, signal: AbortSignal) => Promise<Duplex> | Duplex
@@ -52,13 +52,12 @@ export function urlsOf({ url }: Pick<EventloopOptions, 'url'>): readonly (string
 export function redirected(from: URL, reference: string): string {
   const [first = ''] = reference.trim().split(/\s+/)
   const host = first.replace(/^[a-z]+:\/\//i, '')
-  if (!/^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(host)) {
-    const message = `the Server Reference ${describe(reference)} names no host`
-    throw new ConnectionError(message, { code: 'BAD_SERVER_REFERENCE' })
-  }
   const { protocol, pathname, search } = from
   const scheme = protocol === 'unix:' || !SCHEMES.includes(protocol) ? 'mqtt:' : protocol
-  return `${scheme}//${host}${IN_FRAMES.includes(scheme) ? pathname + search : ''}`
+  const url = `${scheme}//${host}${IN_FRAMES.includes(scheme) ? pathname + search : ''}`
+  if (/^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(host) && URL.canParse(url)) return url
+  const message = `the Server Reference ${describe(reference)} names no host`
+  throw new ConnectionError(message, { code: 'BAD_SERVER_REFERENCE', retryable: true })
 }
 
 /** Whether it goes by WebSocket, where idle connections are cut soon. (T2) */
@@ -71,7 +70,7 @@ export function isWebSocket(options: EventloopOptions): boolean {
 const PACKET_BYTES_MAX = 268_435_460
 
 const NO_TLS: TlsOptions = {}
-const NO_HEADERS: Headers = {}
+const NO_HEADERS: HandshakeHeaders = {}
 
 /** The endpoint for messages: without user and password. */
 export function whereOf(options: EventloopOptions): string {
@@ -91,10 +90,11 @@ export function judgeEndpoint(options: EventloopOptions): void {
   }
   if (typeof tls !== 'object' || tls === null)
     throw wrong('tls', tls, 'an object of options for tls.connect')
-  const lines = typeof headers === 'object' && headers !== null ? Object.values(headers) : [null]
-  if (lines.some((line) => typeof line !== 'string')) {
-    // Not the value: headers carry secrets.
-    throw new UsageError('headers: an object of strings is expected')
+  const prototype = typeof headers === 'object' ? Object.getPrototypeOf(headers ?? []) : undefined
+  const plain = prototype === Object.prototype || prototype === null
+  if (!plain || Object.values(headers).some((line) => typeof line !== 'string')) {
+    // Not the value: headers carry secrets. A Headers or a Map has nothing that spreading would copy.
+    throw new UsageError('headers: a plain object of strings is expected')
   }
   if (given === undefined && transport !== undefined) return
   const urls = Array.isArray(given) ? given : [given]
@@ -129,9 +129,9 @@ export function defaultPort(url: URL): number {
   return url.port === '' ? (PORTS[url.protocol] ?? 0) : Number(url.port)
 }
 
-/** A URL for messages: without its password. */
+/** A URL for messages: without its password, however many slashes were forgotten, and without its query, which may be signed. */
 export function redact(url: string): string {
-  return url.replace(/\/\/([^/@:]*):.*@/, '//$1:***@')
+  return url.replace(/^([a-z][a-z\d+.-]*:\/*)([^/@:]*):.*@/i, '$1$2:***@').replace(/\?.*$/s, '?…')
 }
 
 /** User name and password: the options' own, or those in the URL. */

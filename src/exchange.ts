@@ -82,13 +82,19 @@ export class Exchange {
   }
 }
 
+/** Of Binary Data. */
+const BYTES_MAX = 65_535
+
 function asBuffer(data: Uint8Array | null): Buffer | undefined {
   return data === null ? undefined : Buffer.from(data.buffer, data.byteOffset, data.byteLength)
 }
 
 function bytesOf(value: AuthenticationData): Buffer | null {
   if (value === undefined || value === null) return null
-  if (typeof value === 'string') return Buffer.from(value)
-  if (value instanceof Uint8Array) return asBuffer(value)!
+  const bytes = typeof value === 'string' ? Buffer.from(value) : value
+  if (bytes.length > BYTES_MAX) {
+    throw new UsageError(`authenticator: ${bytes.length} bytes, at most ${BYTES_MAX} fit (1.5.6)`)
+  }
+  if (bytes instanceof Uint8Array) return asBuffer(bytes)!
   throw new UsageError('authenticator: it must yield bytes, a string or nothing')
 }

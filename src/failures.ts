@@ -6,7 +6,7 @@
 import {
   BugError,
   ConnectionError,
-  type MqttError,
+  MqttError,
   ProtocolError,
   RefusedError,
   StorageError,
@@ -33,7 +33,8 @@ export function dialFailure(error: unknown, where: string): Omit<Failure, 'cause
   const message = certificate
     ? `The certificate of ${where} was refused: ${messageOf(error)}.`
     : `No connection to ${where}: ${messageOf(error)}.`
-  const retryable = !certificate && !HOPELESS.has(code) && !(error instanceof UsageError)
+  const curable = !certificate && !HOPELESS.has(code)
+  const retryable = error instanceof MqttError ? error.retryable : curable
   return { phase: 'dial', source: 'connection', code, retryable, message }
 }
 
@@ -78,6 +79,8 @@ function messageOf(error: unknown): string {
 export class Causes {
   #causes: Map<number, unknown> | null = null
   #next = 1
+  /** Of lost connections, oldest first. */
+  #recent: number[] = []
 
   /** Until it is asked for. */
   keep(cause: unknown): number {
@@ -88,8 +91,10 @@ export class Causes {
 
   /** Of a lost connection: nobody may ever ask, so only the latest few are kept. */
   keepRecent(cause: unknown): number {
-    this.#causes?.delete(this.#next - RECENT_CAUSES)
-    return this.keep(cause)
+    if (this.#recent.length === RECENT_CAUSES) this.#causes?.delete(this.#recent.shift()!)
+    const kept = this.keep(cause)
+    this.#recent.push(kept)
+    return kept
   }
 
   /** The error of a failure. Where the failure only carries what the user threw, that itself. */

@@ -1,7 +1,7 @@
 /** The front door. */
 
 export { Connected, connect } from './connect.ts'
-export type { Endpoint, OpenTransport } from './endpoint.ts'
+export type { Endpoint, HandshakeHeaders, OpenTransport } from './endpoint.ts'
 export {
   BugError,
   ConnectionError,
@@ -51,6 +51,7 @@ export type {
   UnsubscribeRequest,
   UserProperties,
 } from './packets.ts'
+export type { ConnectionKind, Limits, ProtocolVersion } from './protocol/contract.ts'
 export { type RecorderOptions, type ReplayedStep, replay } from './recorder.ts'
 export {
   type PublishOptions,

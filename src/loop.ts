@@ -10,7 +10,7 @@ import type { Duplex } from 'node:stream'
 import type { IConnackPacket } from 'mqtt-packet'
 import type { Attempt } from './attempt.ts'
 import { packets, stalls, transitions } from './channels.ts'
-import { Dialer, type DialListener } from './dial.ts'
+import { Dialer, type DialListener, discard } from './dial.ts'
 import { Diverter, type DiverterListener } from './diverter.ts'
 import { whereOf } from './endpoint.ts'
 import {
@@ -243,7 +243,7 @@ export class Loop {
     this.#left = true
     if (!this.#begun) {
       this.#begun = true
-      if (this.#kept === null) this.#state = step(this.#state, CLOSE_UNBEGUN).state
+      if (this.#kept === null) this.#closeUnbegun()
       this.#kept = null
       this.#link?.handTo(this.#ears)
     }
@@ -251,6 +251,19 @@ export class Loop {
     this.#intake.close()
     this.#flushFacts(true)
     this.#inbox.clear()
+  }
+
+  /** Nobody ever asked for a packet: there is no connection to close, but a store, and watchers. */
+  #closeUnbegun(): void {
+    const { state, effects } = step(this.#state, CLOSE_UNBEGUN)
+    this.#state = state
+    for (const effect of effects) if (effect.type === 'transition') this.#moved(effect)
+    this.#rare?.transitions?.end()
+    const gate = this.#gate
+    if (gate === null) return
+    this.#closing = true
+    const finish = () => this.#finish(null)
+    gate.close().then(finish, finish)
   }
 
   #isOver(): boolean {
@@ -292,8 +305,9 @@ export class Loop {
       if (!this.#alive) return
       if (session !== null) this.#continue(session)
       if (!session?.protocolVersion) this.#configure({ store: 'empty' })
-    } catch (reason) {
-      return this.#end({ reason })
+    } catch (error) {
+      const failure = rethrown(this.#causes.keep(error))
+      return this.#run({ type: 'shutdown', at: this.#now(), failure })
     }
     this.#run({ type: 'start', at: this.#now() })
   }
@@ -350,7 +364,7 @@ export class Loop {
   #takeOver(kept: readonly Effect[]): void {
     this.#kept = null
     this.#turning = true
-    for (const effect of kept) this.#performOne(effect)
+    this.#perform(kept)
     this.#turning = false
     this.#inbox.serve()
     this.#link?.outbox.flush()
@@ -602,7 +616,11 @@ export class Loop {
         const { state, effects } = step(this.#state, inputs)
         this.#recorder?.note(this.#state, inputs, effects, state)
         this.#state = state
-        this.#perform(this.#gate?.admit(effects, this.#link) ?? effects)
+        if (this.#establishing !== null && state.connection.kind === 'connected') {
+          return this.#keep(effects)
+        }
+        this.#perform(effects)
+        // Until a loop takes over nothing is sent.
         if (this.#kept !== null) return
         this.#link?.outbox.flush()
         this.#inbox.serve()
@@ -677,12 +695,8 @@ export class Loop {
   // ------------------------------------------------------------------------------------------------------------- effects
 
   #perform(effects: readonly Effect[]): void {
-    for (let i = 0; i < effects.length; i++) {
-      if (this.#establishing !== null && this.#state.connection.kind === 'connected') {
-        return this.#keep(effects.slice(i))
-      }
-      this.#performOne(effects[i]!)
-    }
+    const admitted = this.#gate?.admit(effects, this.#link) ?? effects
+    for (const effect of admitted) this.#performOne(effect)
   }
 
   /** After the end: what is safe is told, and nothing else is done. */
@@ -783,14 +797,15 @@ export class Loop {
     }
   }
 
-  #dial({ host, redirect, attempt }: Extract<Effect, { type: 'dial' }>): void {
+  #dial({ host, redirect, attempt, protocolVersion }: Extract<Effect, { type: 'dial' }>): void {
     const { connection, session } = this.#state
     const { reason } = connection
     const lastClose = reason === null ? null : told(reason)
     this.#rare?.network?.forget()
     this.#attempt = null
     this.#dialer ??= new Dialer(this.#resolved, this.#ears)
-    this.#dialer.dial({ host, redirect, attempt, lastClose, clientId: session.clientId })
+    const { clientId } = session
+    this.#dialer.dial({ host, redirect, attempt, lastClose, clientId, protocolVersion })
   }
 
   #send(effect: Exclude<WireEffect, PublishEffect>): void {
@@ -942,7 +957,7 @@ export class Loop {
     this.#dialer = null
     const { connection, config } = this.#state
     if (!this.#alive || connection.kind !== 'connecting') {
-      duplex.destroy()
+      discard(duplex)
       attempt.exchange?.abandon()
       return this.#lost(null, false)
     }
@@ -1040,6 +1055,7 @@ export class Loop {
   #end(error: { readonly reason: unknown } | null): void {
     if (!this.#alive) return
     this.#alive = false
+    if (!this.#isOver()) this.#markFailed()
     this.#holdTaken()
     if (this.#onAbort !== null) {
       this.#resolved.options.signal?.removeEventListener('abort', this.#onAbort)
@@ -1064,6 +1080,17 @@ export class Loop {
     this.#closing = true
     const finish = () => this.#finish(error)
     gate.close().then(finish, finish)
+  }
+
+  /** A defect ended the loop, past the reducers. */
+  #markFailed(): void {
+    const { connection } = this.#state
+    const base = { phase: 'connected', source: 'bug', code: 'BUG', retryable: false } as const
+    const reason: Failure = { ...base, message: 'A defect of it-mqtt ended the loop.' }
+    this.#state = { ...this.#state, connection: { ...connection, kind: 'failed', reason } }
+    const at = this.#now()
+    const to = { from: connection.kind, to: 'failed', reason, at } as const
+    this.#moved({ type: 'transition', ...to, retryAt: Number.POSITIVE_INFINITY })
   }
 
   /** What was taken and has not become part of the state is held. */

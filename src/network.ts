@@ -14,6 +14,7 @@ export class Network {
   readonly #listener: NetworkListener
   #hints: AsyncIterator<unknown> | null = null
   #check: AbortController | null = null
+  #stopped = false
 
   constructor(options: EventloopOptions, listener: NetworkListener) {
     this.#options = options
@@ -23,17 +24,22 @@ export class Network {
   listen(): void {
     const { networkHints } = this.#options
     if (networkHints === undefined) return
-    const hints = networkHints[Symbol.asyncIterator]()
-    this.#hints = hints
-    this.#pull(hints).catch((error: unknown) => {
-      if (this.#hints === hints) this.#listener.fail(error)
+    this.#pull(networkHints).catch((error: unknown) => {
+      if (!this.#stopped) this.#listener.fail(error)
     })
   }
 
-  async #pull(hints: AsyncIterator<unknown>): Promise<void> {
+  async #pull(networkHints: AsyncIterable<unknown>): Promise<void> {
+    const hints = networkHints[Symbol.asyncIterator]()
+    this.#hints = hints
     for (;;) {
-      const { done, value } = await hints.next()
-      if (done || this.#hints !== hints) return
+      const result: unknown = await hints.next()
+      if (this.#stopped) return
+      if (typeof result !== 'object' || result === null) {
+        throw new UsageError(`networkHints: next() must give an object, not ${describe(result)}`)
+      }
+      const { done, value } = result as IteratorResult<unknown>
+      if (done) return
       if (value !== 'online' && value !== 'offline') {
         throw new UsageError(
           `networkHints: "online" or "offline" is expected, ${describe(value)} came`,
@@ -69,6 +75,7 @@ export class Network {
 
   stop(): void {
     this.forget()
+    this.#stopped = true
     const hints = this.#hints
     this.#hints = null
     // Not awaited: a stream may be slow to close.

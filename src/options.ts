@@ -9,7 +9,7 @@ import { encodeRare } from './codec/rare.ts'
 import { connectPacket } from './connect-packet.ts'
 import {
   credentials,
-  type Headers,
+  type HandshakeHeaders,
   isWebSocket,
   judgeEndpoint,
   type OpenTransport,
@@ -113,7 +113,7 @@ export interface EventloopOptions {
    */
   readonly url?: string | URL | readonly (string | URL)[]
   /** Of the handshake of `ws:` and `wss:`. */
-  readonly headers?: Headers
+  readonly headers?: HandshakeHeaders
   /**
    * Awaited before each attempt; what it returns takes the place of these options for that attempt. A credential that the
    * server refuses is asked for once more.
@@ -359,6 +359,12 @@ export function isPlainObject(value: unknown): value is object {
   )
 }
 
+/** An instance of a class may have fields of its own. */
+function isLiteral(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
 export function checkFields(name: string, given: object, allowed: ReadonlySet<string>): void {
   for (const field of Object.keys(given)) {
     if (allowed.has(field)) continue
@@ -413,6 +419,8 @@ function resolveConfig(
     made !== undefined ||
     o.properties !== undefined ||
     o.authenticator !== undefined ||
+    // A token alone is no credential of MQTT 3. [MQTT-3.1.2-22]
+    (o.password !== undefined && o.username === undefined) ||
     o.will?.properties !== undefined
   const { onConnected, onSettled, onWarning, connectOptions, connectivityCheck } = o
   const callbacks = { onConnected, onSettled, onWarning, connectOptions, connectivityCheck }
@@ -552,7 +560,7 @@ function methodOf({ authenticator, properties }: EventloopOptions, version: numb
   if (authenticator === undefined) return properties?.authenticationMethod ?? null
   if (!isPlainObject(authenticator))
     throw wrong('authenticator', authenticator, '{ method, exchange }')
-  checkFields('authenticator', authenticator, AUTHENTICATOR_FIELDS)
+  if (isLiteral(authenticator)) checkFields('authenticator', authenticator, AUTHENTICATOR_FIELDS)
   const { method, exchange, serverMayStart } = authenticator
   if (typeof method !== 'string') throw wrong('authenticator.method', method, 'a string')
   if (typeof exchange !== 'function')
@@ -572,7 +580,7 @@ const DIVERT_FIELDS: ReadonlySet<string> = new Set(['afterMs', 'to', 'concurrenc
 function divertOf(given: EventloopOptions['divert']): Config['divert'] {
   if (given === undefined) return null
   if (!isPlainObject(given)) throw wrong('divert', given, '{ afterMs, to }')
-  checkFields('divert', given, DIVERT_FIELDS)
+  if (isLiteral(given)) checkFields('divert', given, DIVERT_FIELDS)
   const { afterMs, to, concurrency } = given
   if (typeof to !== 'function') throw wrong('divert.to', to, 'a function (request, signal)')
   return {

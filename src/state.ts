@@ -1,9 +1,9 @@
 /**
  * What `loop.state` shows: an immutable snapshot, made from the state of the reducers when it is asked for.
  */
+import type { ConnectionFailure } from './options.ts'
 import type {
   ConnectionKind,
-  Failure,
   Limits,
   ProtocolVersion,
   QoS,
@@ -14,12 +14,13 @@ import { isWaiting } from './protocol/lifecycle.ts'
 import { waitingCount } from './protocol/outgoing.ts'
 import { entries } from './protocol/packet-table.ts'
 import { subscriptionsOf } from './protocol/subscriptions.ts'
+import { told } from './transitions.ts'
 
 export interface LoopState {
   readonly connection: {
     readonly kind: ConnectionKind
     /** What led here; null: nothing went wrong. */
-    readonly reason: Failure | null
+    readonly reason: ConnectionFailure | null
     /** In `disconnected` and `suspended`: when the next attempt is due, in ms on the loop's clock. */
     readonly retryAt: number | null
     /** Where it goes or went last, without password. */
@@ -92,7 +93,7 @@ export function viewOf(
   return Object.freeze({
     connection: Object.freeze({
       kind,
-      reason,
+      reason: reason === null ? null : told(reason),
       retryAt: isWaiting(kind) && retryAt !== Number.POSITIVE_INFINITY ? retryAt : null,
       endpoint,
       protocolVersion,

@@ -54,7 +54,7 @@ export function sendPacket(
     return null
   }
   if (effect.type === 'pingreq') outbox?.countPing()
-  const packet = packetOf(effect, resolved, attempt, ledger, state)
+  const packet = packetOf(effect, resolved, attempt, ledger)
   outbox?.encoder.packet(packet)
   if (packets.hasSubscribers) tell('sent', withoutSecrets(packet), state)
   return packet
@@ -65,14 +65,13 @@ function packetOf(
   { options, config }: Resolved,
   attempt: Attempt | null,
   ledger: Ledger,
-  { session }: State,
 ): Packet {
   switch (effect.type) {
     case 'connect': {
-      const { protocolVersion, cleanStart, keepAlive } = effect
+      const { clientId, protocolVersion, cleanStart, keepAlive } = effect
       const here = { options: attempt?.options ?? options, config: { ...config, keepAlive } }
       const data = attempt?.authenticationData ?? null
-      return connectPacket(here, session.clientId, protocolVersion, cleanStart, data)
+      return connectPacket(here, clientId, protocolVersion, cleanStart, data)
     }
     case 'auth': {
       const { reasonCode, data } = effect

@@ -34,6 +34,7 @@ import { mayRetry, retryDelayMs, suspendedDelayMs } from './reconnect.ts'
 import {
   anyHostLeft,
   beginRound,
+  isSentAround,
   mayRenew,
   othersCure,
   redirectOf,
@@ -79,7 +80,7 @@ function dialHost(d: Draft, at: number, connectBy: number): void {
   d.effects.push({
     type: 'dial',
     protocolVersion: reconnect.version,
-    host: road.host,
+    host: reconnect.host,
     redirect: road.redirect?.reference ?? null,
     attempt: road.dials,
   })
@@ -94,19 +95,16 @@ export function opened(d: Draft, attempt: AttemptFacts | null, at: number): void
   const { protocolVersion } = connection
   connection.opened = true
   const road = d.road!
-  road.foreign = attempt !== null && attempt.clientId !== session.clientId
+  road.clientId = attempt?.clientId ?? session.clientId
+  const ours = connection.epoch > 0 || config.resumes
+  road.foreign = ours && road.clientId !== session.clientId
   road.keepAlive = attempt?.keepAlive ?? config.keepAlive
   road.asksCleanStart = asksCleanStart(d, road, at)
-  if (attempt !== null) session.clientId = attempt.clientId
   if (config.authenticator !== 'none' && protocolVersion === 5) {
     connection.exchange = { by: 'connect', turn: 'theirs', begun: true, until: Infinity }
   }
-  d.send({
-    type: 'connect',
-    cleanStart: road.asksCleanStart,
-    keepAlive: road.keepAlive,
-    protocolVersion,
-  })
+  const { clientId, asksCleanStart: cleanStart, keepAlive } = road
+  d.send({ type: 'connect', clientId, cleanStart, keepAlive, protocolVersion })
 }
 
 /**
@@ -129,6 +127,11 @@ export function connackReceived(d: Draft, packet: ConnackPacket, at: number): vo
     if (refusal.code === 'UNSUPPORTED_VERSION' && fallBack(d)) return giveUpForVersion(d, at)
     return drop(d, at, refusal, 'retry', false)
   }
+  const { exchange } = connection
+  if (exchange !== null && exchange.turn !== 'theirs') {
+    const message = 'CONNACK before the answer to an AUTH'
+    return violation(d, at, 0x82, 'MQTT-4.12.0-6', message)
+  }
   const rule = connackViolation(d, packet)
   if (rule !== null) return violation(d, at, 0x82, rule.clause, rule.message, rule.fatal)
   const limits = limitsOf(packet, config)
@@ -142,7 +145,7 @@ export function connackReceived(d: Draft, packet: ConnackPacket, at: number): vo
       false,
     )
   }
-  if (connection.exchange === null) return accepted(d, packet, limits, at)
+  if (exchange === null) return accepted(d, packet, limits, at)
   connection.connack = packet
   judgeConnack(d, packet.properties)
   d.effects.push({ type: 'pauseReading' })
@@ -173,6 +176,7 @@ function accepted(d: Draft, packet: ConnackPacket, limits: Limits, at: number): 
   reconnect.versionMayFall = false
   if (road.redirect?.permanent) reconnect.moved = road.redirect.reference
   session.protocolVersion = connection.protocolVersion
+  session.clientId = road.clientId
   const assigned = packet.properties?.['assignedClientIdentifier']
   if (typeof assigned === 'string') session.clientId = assigned
   const seconds = packet.properties?.['serverKeepAlive'] as number | undefined
@@ -328,6 +332,7 @@ function down(d: Draft, at: number, reason: Failure, suspicious: boolean): void 
   const stable = connection.connackAt >= 0 && at - connection.connackAt >= reconnect.policy.stableMs
   // Where the user dialled at once, no delay has used up that the connection before was stable.
   reconnect.attempt = stable ? -1 : Math.max(0, reconnect.attempt)
+  if (stable) reconnect.redirects = 0
   connection.birthsPending = false
   connection.exchange = null
   connection.connack = null
@@ -349,6 +354,7 @@ export function lost(d: Draft, input: Extract<Input, { type: 'lost' }>): void {
   const { connection, reconnect } = d
   const { at, random } = input
   if (!connection.engaged) return
+  if (connection.connackAt < 0 && connection.opened) noteUnanswered(d, at)
   connection.engaged = false
   connection.opened = false
   connection.closeBy = Infinity
@@ -370,13 +376,36 @@ export function lost(d: Draft, input: Extract<Input, { type: 'lost' }>): void {
     return again(d, at, Math.min(connection.connectBy, at + d.config.connectTimeoutMs))
   }
   const reason = { ...(connection.reason ?? input.failure) }
-  const judged = { ...reason, retryable: input.retryable ?? reason.retryable }
-  const allowed = input.retryable === true ? whenAllows(d) : mayRetry(reconnect, judged)
-  connection.reason = judged
+  const curable = reason.retryable || isOneOfMany(d, reason)
+  const judged = { ...reason, retryable: input.retryable ?? curable }
   const forbidden = verdict === 'fail' || input.retryable === false
+  const asked = input.retryable === true ? whenAllows(d) : mayRetry(reconnect, judged)
+  const allowed = asked && !forbidden
+  connection.reason = judged
   if (!forbidden && goesElsewhere(d, reason, allowed, at, random)) return
-  rest(d, judged, allowed && verdict !== 'fail', at, random)
+  rest(d, judged, allowed, at, random)
   if (verdict === 'retryAtOnce' && isWaiting(connection.kind)) dial(d, at)
+}
+
+/** Of a list one server may be older than the others, one of which spoke our version. */
+function isOneOfMany({ reconnect, config }: Draft, { code }: Failure): boolean {
+  return code === 'UNSUPPORTED_VERSION' && reconnect.everConnected && config.roads.hosts > 1
+}
+
+/** Version 4 is remembered once a server has accepted it; until then the next one is asked for 5. */
+function forgetVersion({ reconnect, session, config }: Draft): void {
+  if (!config.versionMayFall || session.protocolVersion !== 0) return
+  reconnect.version = config.protocolVersion
+  reconnect.versionMayFall = true
+}
+
+/** A CONNECT without CONNACK may have reached the server, and then the session lives anew. */
+function noteUnanswered({ road, connection, config }: Draft, at: number): void {
+  if (road === null || road.asksCleanStart || road.expiresAt === Infinity) return
+  const seconds = Math.max(connection.limits.sessionExpiryInterval, config.sessionExpiryInterval)
+  const never = road.keepAlive === 0 || seconds === NEVER_EXPIRES
+  const ends = never ? Infinity : at + 1500 * road.keepAlive + seconds * 1000
+  road.expiresAt = Math.max(road.expiresAt, ends)
 }
 
 /** Whether there is something else to be tried before the next round. */
@@ -405,13 +434,18 @@ function goesElsewhere(
   const redirect = redirectOf(d, reason)
   if (redirect !== null) {
     road.redirect = redirect
-    road.redirects++
+    d.reconnect.redirects++
     countReconnection(d, reason.code)
     again(d, at, connectBy)
     return true
   }
   const host = othersCure(reason) ? anyHostLeft(d, random) : null
   if (host === null) return false
+  if (reason.phase === 'connected') {
+    // Who accepts us and sends us away at once may do so for ever.
+    if (isSentAround(d)) return false
+    d.reconnect.redirects++
+  }
   if (config.roads.checksConnectivity) {
     road.checking = { host, failure: reason, allowed, random, by: connectBy }
     if (!isWaiting(d.connection.kind)) enter(d, 'disconnected', at)
@@ -424,6 +458,7 @@ function goesElsewhere(
 
 function move(d: Draft, host: number, reason: Failure, at: number): void {
   takeHost(d, host)
+  forgetVersion(d)
   countReconnection(d, reason.code)
   again(d, at, at + d.config.connectTimeoutMs)
 }
@@ -449,6 +484,8 @@ export function connectivity(d: Draft, online: boolean, at: number): void {
 function rest(d: Draft, reason: Failure, allowed: boolean, at: number, random: number): void {
   const { connection, reconnect, config } = d
   if (!allowed) return finished(d, connection.endsWith ?? reason, at)
+  reconnect.redirects = 0
+  forgetVersion(d)
   const stable = reconnect.attempt < 0
   const attempt = Math.max(0, reconnect.attempt)
   const { suspendAfterMs, suspendedRetryMs } = config.roads
@@ -558,12 +595,17 @@ export function endWhenDone(d: Draft, at: number): void {
   close(d, at)
 }
 
+/** Of a DISCONNECT with Session Expiry Interval. */
+const EXPIRING_DISCONNECT_BYTES = 9
+
 /** Says goodbye and closes (E2); where there is nobody to say it to, ends at once. */
 export function close(d: Draft, at: number): void {
   const { connection } = d
   if (connection.verdict === 'end') return
   if (connection.kind === 'connected') {
-    const forget = d.config.cleanStart && connection.limits.sessionExpiryInterval > 0
+    const { maximumPacketSize, sessionExpiryInterval } = connection.limits
+    const fits = maximumPacketSize >= EXPIRING_DISCONNECT_BYTES
+    const forget = d.config.cleanStart && sessionExpiryInterval > 0 && fits
     const properties =
       connection.protocolVersion === 5 && forget ? { sessionExpiryInterval: 0 } : undefined
     const { disconnectReason: reasonCode } = d.config

@@ -401,6 +401,10 @@ export interface ReconnectState {
   readonly versionMayFall: boolean
   /** Closes by the server within seconds of its CONNACK, in a row. */
   readonly quickCloses: number
+  /** Which of the list is dialled, or was last. */
+  readonly host: number
+  /** Servers that sent us away, in a row: without a stable connection and without a wait between. */
+  readonly redirects: number
   /** Where the server moved (0x9D): each round begins there. */
   readonly moved: string | null
   /** From one connection to the next; null: there is one, or there was no attempt yet. */
@@ -415,21 +419,19 @@ export interface Road {
   readonly expiresAt: number
   /** Attempts so far. */
   readonly dials: number
-  /** Which of the list is dialled, or was last. */
-  readonly host: number
   /** Servers of the list that this round has not tried. */
   readonly hostsLeft: readonly number[]
   /** Where a server sent us instead. */
   readonly redirect: Redirect | null
-  /** In a row. */
-  readonly redirects: number
   /** Credentials that were refused are being renewed. */
   readonly renewing: boolean
   /** Another server waits for the word that this side is online. */
   readonly checking: Checking | null
   /** What the CONNECT of this attempt asked for. */
   readonly asksCleanStart: boolean
-  /** Its client identifier is not that of the session. */
+  /** Its client identifier; the session's own only once the server has accepted it. */
+  readonly clientId: string
+  /** There is something of ours that belongs to another client identifier. */
   readonly foreign: boolean
   /** Seconds, as it said. */
   readonly keepAlive: number
@@ -692,6 +694,7 @@ export type Effect =
   | { readonly type: 'divert'; readonly handle: number }
   | {
       readonly type: 'connect'
+      readonly clientId: string
       readonly cleanStart: boolean
       /** Seconds. */
       readonly keepAlive: number

@@ -30,7 +30,8 @@ export function divertsAt({ config, connection, keepAlive, flow, road }: Roads):
   if (road !== null) return road.downSince + divert.afterMs
   const { pings } = connection
   if (pings.length < PINGS || keepAlive.readingPaused) return Infinity
-  return pings[0]! + divert.afterMs
+  // Any byte is a sign of life; and after a pause, in which no answer was read, the count starts anew (K2).
+  return Math.max(pings[0]!, keepAlive.receivedAt) + divert.afterMs
 }
 
 export function tickDivert(d: Draft, at: number): void {

@@ -130,6 +130,8 @@ export function initialState(config: Config, session: SessionState): State {
       version: config.protocolVersion,
       versionMayFall: config.versionMayFall,
       quickCloses: 0,
+      host: 0,
+      redirects: 0,
       moved: null,
       road: null,
     },

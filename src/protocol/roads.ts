@@ -21,10 +21,15 @@ const OTHERS_CURE: ReadonlySet<string> = new Set([
   'SERVER_SHUTTING_DOWN',
   'QUOTA_EXCEEDED',
   'CONNECTION_RATE_EXCEEDED',
+  'UNSUPPORTED_VERSION',
 ])
 
 /** No server is to blame. */
-const OURS: ReadonlySet<string> = new Set(['CONNECT_OPTIONS_FAILED', 'NETWORK_OFFLINE'])
+const OURS: ReadonlySet<string> = new Set([
+  'CONNECT_OPTIONS_FAILED',
+  'AUTHENTICATION_FAILED',
+  'NETWORK_OFFLINE',
+])
 
 /** Whether another server of the list may do what this one did not. */
 export function othersCure({ phase, source, code, retryable }: Failure): boolean {
@@ -45,7 +50,7 @@ export function mayRenew(d: Draft, { phase, code }: Failure): boolean {
 /** Where the server sends us, if we follow. */
 export function redirectOf(d: Draft, { code, packet }: Failure) {
   if (!d.config.roads.followRedirects || !SENDS_AWAY.has(code)) return null
-  if (d.road!.redirects >= REDIRECTS_MAX) return null
+  if (isSentAround(d)) return null
   const properties = packet !== undefined && 'properties' in packet ? packet.properties : undefined
   const reference = properties?.['serverReference']
   if (typeof reference !== 'string' || reference === '') return null
@@ -58,13 +63,12 @@ export function setOut(d: Draft, at: number, expiresAt: number): void {
     downSince: at,
     expiresAt,
     dials: 0,
-    host: 0,
-    hostsLeft: NONE,
+    hostsLeft: othersThan(d, d.reconnect.host),
     redirect: null,
-    redirects: 0,
     renewing: false,
     checking: null,
     asksCleanStart: d.config.cleanStart,
+    clientId: d.session.clientId,
     foreign: false,
     keepAlive: d.config.keepAlive,
   }
@@ -73,16 +77,26 @@ export function setOut(d: Draft, at: number, expiresAt: number): void {
 /** One for all that have none. */
 const NONE: readonly never[] = []
 
-/** The round begins: where the primary moved to, or at the primary. */
-export function beginRound({ reconnect, config, road }: Draft): void {
-  const { moved } = reconnect
+function othersThan({ config }: Draft, host: number): readonly number[] {
   const { hosts } = config.roads
-  road!.redirect = moved === null ? null : { reference: moved, permanent: true }
-  road!.host = 0
-  const others = moved === null ? hosts - 1 : 0
-  road!.hostsLeft = others === 0 ? NONE : Array.from({ length: others }, (_, i) => i + 1)
-  road!.redirects = 0
-  road!.checking = null
+  if (hosts === 1) return NONE
+  return Array.from({ length: hosts }, (_, i) => i).filter((other) => other !== host)
+}
+
+/** Each of them accepts us and sends us away, or does not even accept us: now it takes a wait. */
+export function isSentAround({ reconnect }: Draft): boolean {
+  return reconnect.redirects >= REDIRECTS_MAX
+}
+
+/** The round begins: where the primary moved to, or at the primary. */
+export function beginRound(d: Draft): void {
+  const { reconnect } = d
+  const road = d.road!
+  const { moved } = reconnect
+  road.redirect = moved === null ? null : { reference: moved, permanent: true }
+  reconnect.host = 0
+  road.hostsLeft = moved === null ? othersThan(d, 0) : NONE
+  road.checking = null
 }
 
 /** One of the servers that this round has not tried; null: there is none. */
@@ -91,8 +105,8 @@ export function anyHostLeft({ road }: Draft, random: number): number | null {
   return hostsLeft[Math.floor(random * hostsLeft.length)] ?? null
 }
 
-export function takeHost({ road }: Draft, host: number): void {
-  road!.host = host
+export function takeHost({ road, reconnect }: Draft, host: number): void {
+  reconnect.host = host
   road!.redirect = null
   road!.hostsLeft = road!.hostsLeft.filter((other) => other !== host)
 }
