@@ -320,8 +320,8 @@ describe('beginnings and ends', () => {
       expect(server.packets.map(({ cmd }) => cmd)).toEqual(['connect'])
       const settled: unknown[] = []
       const stream = {
-        settled: (request: Request, { ok }: { ok: boolean }) =>
-          void settled.push([request.key, ok]),
+        settled: (request: object, { ok }: { ok: boolean }) =>
+          void settled.push([(request as { key?: unknown }).key, ok]),
         *[Symbol.iterator](): Generator<Request> {},
       }
       const loop = eventloop(connected, stream)
