@@ -80,7 +80,7 @@ export class Causes {
   #causes: Map<number, unknown> | null = null
   #next = 1
   /** Of lost connections, oldest first. */
-  #recent: number[] = []
+  #recent: number[] | null = null
 
   /** Until it is asked for. */
   keep(cause: unknown): number {
@@ -91,6 +91,7 @@ export class Causes {
 
   /** Of a lost connection: nobody may ever ask, so only the latest few are kept. */
   keepRecent(cause: unknown): number {
+    this.#recent ??= []
     if (this.#recent.length === RECENT_CAUSES) this.#causes?.delete(this.#recent.shift()!)
     const kept = this.keep(cause)
     this.#recent.push(kept)

@@ -42,8 +42,6 @@ export class Encoder {
   private fullBytes = 0
   private nextBytes = BATCH_BYTES_MIN
   private aliases: TopicAliases | null = null
-  /** Packets up to this size have room for an alias. */
-  private aliasedBytesMax = 0
 
   constructor(protocolVersion: 3 | 4 | 5) {
     this.version = protocolVersion
@@ -51,8 +49,8 @@ export class Encoder {
 
   /** From now on topics have aliases, as far as the server allows. */
   allowAliases(topicAliasMaximum: number, maximumPacketSize: number): void {
-    this.aliases = topicAliasMaximum > 0 ? new TopicAliases(topicAliasMaximum) : null
-    this.aliasedBytesMax = maximumPacketSize - ALIAS_BYTES_MAX
+    const bytesMax = maximumPacketSize - ALIAS_BYTES_MAX
+    this.aliases = topicAliasMaximum > 0 ? new TopicAliases(topicAliasMaximum, bytesMax) : null
   }
 
   /** A PUBLISH. `messageId`: 0 at QoS 0. `expirySeconds`: the Message Expiry Interval that is left, -1 for none. */
@@ -61,7 +59,7 @@ export class Encoder {
     const { aliases } = this
     const mayAlias = aliases !== null && prepared.topic.length > ALIAS_BYTES_MAX
     const topicAlias =
-      mayAlias && prepared.bytes <= this.aliasedBytesMax ? aliases.of(prepared.request.topic) : 0
+      mayAlias && prepared.bytes <= aliases.bytesMax ? aliases.of(prepared.request.topic) : 0
     const topic = topicAlias !== 0 && aliases!.isKnown ? NO_TOPIC : prepared.topic
     const topicBytes = topic.length
     let properties: Uint8Array | null = null

@@ -16,6 +16,8 @@ interface Aliased {
 
 export class TopicAliases {
   readonly #maximum: number
+  /** A packet up to this size has room for an alias. */
+  readonly bytesMax: number
   readonly #byTopic = new Map<string, Aliased>()
   readonly #given: Aliased[] = []
   /** Publishes so far. */
@@ -25,8 +27,9 @@ export class TopicAliases {
   /** Of the alias given last: whether the server knows its topic. */
   isKnown = false
 
-  constructor(maximum: number) {
+  constructor(maximum: number, bytesMax: number) {
     this.#maximum = maximum
+    this.bytesMax = bytesMax
   }
 
   /** The alias of a topic; 0: it has none. */
