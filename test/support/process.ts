@@ -78,7 +78,17 @@ export async function bundle(entry: URL, folder: string): Promise<string> {
 
 export function temporaryFolder(): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'it-mqtt-'))
-  return { path, remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 5 }) }
+  return { path, remove: () => removed(path) }
+}
+
+/** Again where somebody put a file there while it was emptied: a stream may write its checkpoint after its loop has ended. */
+function removed(path: string, attempts = 5): void {
+  try {
+    rmSync(path, { recursive: true, force: true })
+  } catch (error) {
+    if (attempts === 1) throw error
+    removed(path, attempts - 1)
+  }
 }
 
 /** A port on which nobody listens now. */
