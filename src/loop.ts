@@ -9,6 +9,7 @@
 import type { Duplex } from 'node:stream'
 import type { IConnackPacket } from 'mqtt-packet'
 import type { Attempt } from './attempt.ts'
+import { Authentication, type AuthenticationListener } from './authentication.ts'
 import { packets, stalls, transitions } from './channels.ts'
 import { Dialer, type DialListener, discard } from './dial.ts'
 import { Diverter, type DiverterListener } from './diverter.ts'
@@ -21,7 +22,6 @@ import {
   UsageError,
   unreachable,
 } from './errors.ts'
-import { Exchange } from './exchange.ts'
 import { authenticationFailure, Causes, dialFailure, lossFailure, rethrown } from './failures.ts'
 import { Gate, type GateListener } from './gate.ts'
 import { Inbox } from './inbox.ts'
@@ -99,9 +99,7 @@ const NO_INPUTS: Input[] = []
 /** One object for what most loops never need: ten thousand idle ones hold a null each. */
 class Rare {
   pings: Pings | null = null
-  exchange: Exchange | null = null
-  /** Who waits for an authentication to end. */
-  reauthenticating: ((error: unknown) => void)[] = []
+  authentication: Authentication | null = null
   network: Network | null = null
   diverter: Diverter | null = null
   transitions: Transitions | null = null
@@ -116,6 +114,7 @@ interface Ears
     LinkListener,
     GateListener,
     NetworkListener,
+    AuthenticationListener,
     DiverterListener {}
 
 export class Loop {
@@ -540,7 +539,7 @@ export class Loop {
       return settle(new UsageError(message, { code: 'NO_AUTHENTICATOR' }))
     }
     if (connection.kind !== 'connected') return settle(notConnected('reauthenticate'))
-    this.#need().reauthenticating.push(settle)
+    this.#authentication().wait(settle)
     this.#push({ type: 'reauthenticate', at: this.#now() })
   }
 
@@ -776,7 +775,7 @@ export class Loop {
         this.#rare?.network?.check()
         return
       case 'authenticate':
-        return this.#authenticate(effect)
+        return this.#authentication().ask(effect)
       case 'reauthenticated':
         return this.#reauthenticated(effect.failure)
       case 'divert': {
@@ -837,52 +836,24 @@ export class Loop {
 
   // ------------------------------------------------------------------------------------------------------ authentication
 
-  #authenticate({ step, by, data }: Extract<Effect, { type: 'authenticate' }>): void {
-    const { authenticator } = this.#resolved.options
+  /** Where there is an authenticator. */
+  #authentication(): Authentication {
     const rare = this.#need()
-    let answering: Promise<Buffer | null>
-    try {
-      if (step === 'begin') {
-        const reason = by === 'client' ? 'reauthenticate' : 'server'
-        rare.exchange = new Exchange(authenticator!, reason, data)
-        answering = rare.exchange.begin()
-      } else {
-        answering = rare.exchange![step](data)
-      }
-    } catch (error) {
-      answering = Promise.reject(error)
-    }
-    const { exchange } = rare
-    answering.then(
-      (answer) => {
-        if (rare.exchange !== exchange) return
-        this.#push({ type: 'authenticated', at: this.#now(), data: answer })
-      },
-      (error: unknown) => {
-        if (rare.exchange === exchange) this.#unauthenticated(error)
-      },
-    )
+    const { authenticator } = this.#resolved.options
+    rare.authentication ??= new Authentication(authenticator!, this.#ears)
+    return rare.authentication
   }
 
   #unauthenticated(error: unknown): void {
     const { kind } = this.#state.connection
-    const phase = kind === 'connected' ? 'connected' : 'handshake'
-    const base = authenticationFailure(error, phase)
+    const base = authenticationFailure(error, kind === 'connected' ? 'connected' : 'handshake')
     const failure = { ...base, cause: this.#causes.keepRecent(error) }
-    this.#failReauthentications(() => error)
     this.#push({ type: 'unauthenticated', at: this.#now(), failure })
   }
 
   #reauthenticated(failure: Failure | null): void {
-    if (this.#rare !== null) this.#rare.exchange = null
-    this.#failReauthentications(() => (failure === null ? null : this.#causes.errorOf(failure)))
-  }
-
-  #failReauthentications(reason: () => unknown): void {
-    const waiting = this.#rare?.reauthenticating ?? []
-    if (waiting.length === 0) return
-    this.#need().reauthenticating = []
-    for (const settle of waiting) settle(reason())
+    const error = () => (failure === null ? null : this.#causes.errorOf(failure))
+    this.#rare?.authentication?.ended(error)
   }
 
   /** Nothing that was asked on this connection will be answered. */
@@ -890,9 +861,7 @@ export class Loop {
     const rare = this.#rare
     if (rare === null) return
     rare.pings?.fail(reason)
-    this.#failReauthentications(reason)
-    rare.exchange?.abandon()
-    rare.exchange = null
+    rare.authentication?.abandon(reason)
     rare.renewals = null
   }
 
@@ -964,7 +933,7 @@ export class Loop {
     const { protocolVersion } = connection
     const plain = attempt.options === this.#resolved.options && attempt.exchange === null
     this.#attempt = plain && attempt.facts === null ? null : attempt
-    if (attempt.exchange !== null) this.#need().exchange = attempt.exchange
+    if (attempt.exchange !== null) this.#authentication().adopt(attempt.exchange)
     this.#link = new Link(duplex, protocolVersion, config.maximumPacketSize, this.#ears)
     this.#run({ type: 'opened', at: this.#now(), attempt: attempt.facts })
   }
@@ -1215,6 +1184,14 @@ export class Loop {
 
     warn(code: string, message: string): void {
       this.#loop.#warn(code, message)
+    }
+
+    authenticated(data: Uint8Array | null): void {
+      this.#loop.#push({ type: 'authenticated', at: this.now(), data })
+    }
+
+    unauthenticated(error: unknown): void {
+      this.#loop.#unauthenticated(error)
     }
 
     diverted(handle: number, error: { readonly reason: unknown } | null): void {
