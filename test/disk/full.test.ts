@@ -91,7 +91,7 @@ describe.skipIf(!canMount)('[S2] a full disk', () => {
         Array.from({ length: accepted }, (_, i) => `n/${i}`),
       )
     }
-  })
+  }, 120_000)
 
   test('filled by somebody else: nothing that was accepted is lost, and pushes go on when there is room', async () => {
     const warnings: string[] = []
