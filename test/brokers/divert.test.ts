@@ -10,7 +10,7 @@ import { DURABLE, Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
 import { until } from '../support/process.ts'
 
 /** Who sees everything that the broker forwards, however long it takes. */
-function observe(url: string, topic: string) {
+async function observe(url: string, topic: string) {
   const arrived = new Map<string, number>()
   const options = { url, keepAlive: 0, reconnect: 'always', cleanStart: false } as const
   const loop = eventloop(options, [subscribe(topic, { qos: 2 })])
@@ -21,7 +21,24 @@ function observe(url: string, topic: string) {
       arrived.set(payload, (arrived.get(payload) ?? 0) + 1)
     }
   })()
+  const granted = () => loop.state.subscriptions.some(({ status }) => status === 'granted')
+  await until(granted, 'the observer is subscribed')
   return { loop, arrived, reading }
+}
+
+/** A message every two milliseconds, by its number. */
+function steady(topic: string, qos: 1 | 2) {
+  const stream = {
+    produced: 0,
+    producing: true,
+    async *requests() {
+      while (stream.producing) {
+        yield publish(topic, `${stream.produced++}`, { qos })
+        await sleep(2)
+      }
+    },
+  }
+  return stream
 }
 
 describe.each([1, 2] as const)('QoS %i', (qos) => {
@@ -30,20 +47,9 @@ describe.each([1, 2] as const)('QoS %i', (qos) => {
     await using broker = await Mosquitto.start(DURABLE)
     const ingest = await HttpIngest.open()
     const topic = `frozen/${qos}`
-    const observer = observe(broker.url, topic)
-    await until(
-      () => observer.loop.state.subscriptions.some(({ status }) => status === 'granted'),
-      'the observer is subscribed',
-    )
+    const observer = await observe(broker.url, topic)
 
-    let produced = 0
-    let producing = true
-    async function* samples() {
-      while (producing) {
-        yield publish(topic, `${produced++}`, { qos })
-        await sleep(2)
-      }
-    }
+    const stream = steady(topic, qos)
     const outcomes: boolean[] = []
     const seen: Transition[] = []
     const loop = eventloop(
@@ -57,7 +63,7 @@ describe.each([1, 2] as const)('QoS %i', (qos) => {
         divert: { afterMs: 600, to: ingest.post },
         onSettled: (_, { ok }) => outcomes.push(ok),
       },
-      samples(),
+      stream.requests(),
     )
     const watching = (async () => {
       for await (const transition of loop.transitions()) seen.push(transition)
@@ -76,11 +82,11 @@ describe.each([1, 2] as const)('QoS %i', (qos) => {
       const back = observer.arrived.size
       await until(() => observer.arrived.size > back + 100, 'messages arrive again')
     }
-    producing = false
+    stream.producing = false
     await driving
     await watching
     await until(
-      () => observer.arrived.size + ingest.arrived.size >= produced,
+      () => observer.arrived.size + ingest.arrived.size >= stream.produced,
       'everything has arrived',
     )
     observer.loop.shutdown()
@@ -91,8 +97,8 @@ describe.each([1, 2] as const)('QoS %i', (qos) => {
     expect(ways).toEqual([])
     const counts = [...observer.arrived.values(), ...ingest.arrived.values()]
     expect(counts.every((count) => count === 1)).toBe(true)
-    expect(counts.length).toBe(produced)
-    expect(outcomes.length).toBe(produced)
+    expect(counts.length).toBe(stream.produced)
+    expect(outcomes.length).toBe(stream.produced)
     expect(outcomes.every((ok) => ok)).toBe(true)
     expect(ingest.arrived.size).toBeGreaterThan(300)
     // One connection lived through all of it.
@@ -104,19 +110,8 @@ describe.each([1, 2] as const)('QoS %i', (qos) => {
     await using broker = await Mosquitto.start(DURABLE)
     const ingest = await HttpIngest.open()
     const topic = `away/${qos}`
-    const observer = observe(broker.url, topic)
-    await until(
-      () => observer.loop.state.subscriptions.some(({ status }) => status === 'granted'),
-      'the observer is subscribed',
-    )
-    let produced = 0
-    let producing = true
-    async function* samples() {
-      while (producing) {
-        yield publish(topic, `${produced++}`, { qos })
-        await sleep(2)
-      }
-    }
+    const observer = await observe(broker.url, topic)
+    const stream = steady(topic, qos)
     const loop = eventloop(
       {
         url: broker.url,
@@ -125,7 +120,7 @@ describe.each([1, 2] as const)('QoS %i', (qos) => {
         until: 'settled',
         divert: { afterMs: 600, to: ingest.post },
       },
-      samples(),
+      stream.requests(),
     )
     const driving = (async () => {
       for await (const _ of loop);
@@ -138,10 +133,10 @@ describe.each([1, 2] as const)('QoS %i', (qos) => {
     await until(() => !loop.state.diverting, 'the loop takes over again', 20_000)
     const back = observer.arrived.size
     await until(() => observer.arrived.size > back + 50, 'messages arrive again')
-    producing = false
+    stream.producing = false
     await driving
     await until(
-      () => new Set([...observer.arrived.keys(), ...ingest.arrived.keys()]).size >= produced,
+      () => new Set([...observer.arrived.keys(), ...ingest.arrived.keys()]).size >= stream.produced,
       'everything has arrived',
     )
     observer.loop.shutdown()

@@ -120,8 +120,11 @@ describe('at connect', () => {
       },
     }
     const { started, connection } = await begun(slow)
-    connection.connack(good())
-    connection.send({ cmd: 'publish', topic: 't', payload: 'x', qos: 0, dup: false, retain: false })
+    // In one chunk: the PUBLISH is here when the CONNACK is judged.
+    connection.send(
+      { cmd: 'connack', sessionPresent: false, reasonCode: 0, ...good() },
+      { cmd: 'publish', topic: 't', payload: 'x', qos: 0, dup: false, retain: false },
+    )
     await started.clock.advance(1000)
     expect(started.received).toEqual([])
     expect(started.loop.state.connection.kind).toBe('connecting')

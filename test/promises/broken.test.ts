@@ -163,6 +163,20 @@ describe('which server', () => {
     await started.loop.return()
   })
 
+  test('[T4] connections that were stable between do not count as being sent round', async () => {
+    const s = stage()
+    const options = { ...STILL, url: 'mqtt://a', followRedirects: true }
+    const started = startLoop(options, [], undefined, s)
+    for (let i = 1; i <= 8; i++) {
+      await s.server.clock.advance(30_000)
+      const properties = { serverReference: `server-${i}` }
+      s.server.current.send({ cmd: 'disconnect', reasonCode: 0x9c, properties })
+      await s.server.clock.advance(0)
+      expect(started.loop.state.connection.endpoint).toBe(`mqtt://server-${i}`)
+    }
+    await started.loop.return()
+  })
+
   test('[T4] 0x9C and 0x9D in a DISCONNECT lead to the others of the list', async () => {
     for (const reasonCode of [0x9c, 0x9d]) {
       const s = stage()

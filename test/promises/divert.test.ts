@@ -224,6 +224,23 @@ describe('divert', () => {
     await over(started)
   })
 
+  test('[T9] [I3] what has expired goes neither way', async () => {
+    const s = stage()
+    s.server.refuse(networkError('ECONNREFUSED'))
+    const way = otherWay()
+    const properties = { messageExpiryInterval: 0 }
+    const requests = [publish('a', 'late', { qos: 1, properties }), publish('a', 'fresh')]
+    const started = startLoop({ ...STILL, divert: way.divert }, requests, undefined, s)
+    await s.server.clock.advance(AFTER)
+    expect(payloads(way.calls)).toEqual(['fresh'])
+    expect(started.outcomes[0]!.outcome).toMatchObject({
+      ok: false,
+      error: { code: 'MESSAGE_EXPIRED' },
+    })
+    expect(started.loop.state.counters).toMatchObject({ taken: 2, settled: 2, diverted: 0 })
+    await over(started)
+  })
+
   test('[T9] [N4] each call has a signal of its own, and leaves nothing on that of its request', async () => {
     const s = stage()
     s.server.refuse(networkError('ECONNREFUSED'))
