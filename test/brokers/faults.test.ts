@@ -11,6 +11,7 @@ test('[D1] [D3] [R2] [N4] forty seconds of faults on the road to mosquitto lose,
   const seed = Date.now() % 1_000_000
   const figures = await soak({
     ms: 40_000,
+    messages: 1000,
     seed,
     faultEveryMs: 500,
     pace: { everyMs: 5, batch: 5 },
@@ -20,7 +21,7 @@ test('[D1] [D3] [R2] [N4] forty seconds of faults on the road to mosquitto lose,
   for (const counts of Object.values(figures.traffic)) {
     expect(counts.arrived[1]).toBe(counts.accepted[1])
     expect(counts.arrived[2]).toBe(counts.accepted[2])
-    expect(counts.arrived[2]).toBeGreaterThan(1000)
+    expect(counts.arrived[2]).toBeGreaterThanOrEqual(1000)
   }
   expect(Object.values(figures.reconnections).reduce((sum, n) => sum + n, 0)).toBeGreaterThan(20)
   const [before, after] = figures.handles

@@ -7,7 +7,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -25,6 +25,8 @@ const HANG_MS = 60_000
 const LIFE_MS_MAX = 250
 /** Sent to a receiver that has not handled them. */
 const UNHANDLED_MAX = 400
+/** Lines of a piped file before a life: more than it can deliver before it is killed. */
+const UNDELIVERED_MIN = 50_000
 
 export interface Plan {
   readonly kills: number
@@ -307,24 +309,30 @@ function isHandled(line: string): boolean {
 }
 
 async function piping(story: Story & { readonly qos: 1 | 2 }): Promise<void> {
-  const { broker, folder, kills, name, program, qos, say } = story
+  const { broker, folder, name, program, qos, say } = story
   const collector = await Collector.at(broker.url)
   const file = join(folder, `${name}.txt`)
-  // Enough for all lives: the last one delivers what is left.
-  const texts = Array.from({ length: kills * 3000 }, (_, i) => `0:${i}`)
-  writeFileSync(file, `${texts.join('\n')}\n`)
+  const texts: string[] = []
   const session = name.includes('session') ? ['--session', `${join(folder, name)}/`] : []
   const args = [
     ...['pipe', file, '--url', broker.url, '--topic', 'out', '--qos', String(qos), '--quiet'],
     ...['--checkpoint', join(folder, `${name}.checkpoint`), '--reconnect', 'always', ...session],
     ...['--client-id', name],
   ]
+  const append = () => {
+    const more = Array.from({ length: 1000 }, (_, i) => `0:${texts.length + i}`)
+    appendFileSync(file, `${more.join('\n')}\n`)
+    texts.push(...more)
+  }
   let before = 0
   const works = () => collector.heard.length > before
   await chain(
     story,
     () => {
       before = collector.heard.length
+      // No life comes to the end of it; the last one delivers what is left.
+      const delivered = new Set(collector.heard).size
+      while (texts.length - delivered < UNDELIVERED_MIN) append()
       return args
     },
     works,

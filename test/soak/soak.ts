@@ -33,6 +33,8 @@ const SAMPLES_MAX = 600
 
 export interface Plan {
   readonly ms: number
+  /** It goes on until as many QoS 2 messages of each pair have arrived: how many do in a time is luck. Default 0. */
+  readonly messages?: number
   readonly seed: number
   /** Mean time from the end of a fault to the next one of the same road. */
   readonly faultEveryMs: number
@@ -101,15 +103,17 @@ export async function soak(plan: Plan): Promise<Figures> {
   }
 
   const samples: { readonly heap: number; readonly rss: number }[] = []
+  const { ms, messages = 0 } = plan
   const startedAt = performance.now()
-  const every = Math.max(250, plan.ms / SAMPLES_MAX)
+  const every = Math.max(250, ms / SAMPLES_MAX)
   let said = 0
   const failed = Promise.all(runs).then(
     () => {},
     (error: unknown) => traffics[0]!.problems.push(`a loop ended: ${String(error)}`),
   )
   const broken = () => traffics.some(({ problems }) => problems.length > 0)
-  while (performance.now() - startedAt < plan.ms && !broken()) {
+  const few = () => traffics.some(({ counts }) => counts.arrived[2] < messages)
+  while ((performance.now() - startedAt < ms || few()) && !broken()) {
     await sleep(every)
     samples.push(memory())
     const minute = Math.floor((performance.now() - startedAt) / 60_000)
