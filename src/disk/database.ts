@@ -3,13 +3,15 @@
  *
  * `commit` resolves once its operations are on the disk, all or none; torn and corrupt tails are what LevelDB recovers from by
  * itself, and a folder that it cannot open is repaired once. After a write that failed nothing may be written behind it, so
- * the folder is opened anew before the next one. New records leave a reserve of the disk free: removing needs room too.
+ * the folder is opened anew before the next one. New records leave as much of the disk free as LevelDB needs to sort what is
+ * there: what it sorts it writes anew before it removes it, and where it cannot, nothing can be removed either.
  */
 import { mkdir, readFile, rename, statfs, writeFile } from 'node:fs/promises'
 import { hostname, uptime } from 'node:os'
 import { join } from 'node:path'
 import type { ClassicLevel } from 'classic-level'
 import { StorageError, UsageError } from '../errors.ts'
+import { dropBallast, layBallast } from './ballast.ts'
 
 export type Operation =
   | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
@@ -23,8 +25,8 @@ export interface Range {
 
 type Level = ClassicLevel<string, Uint8Array>
 
-/** Left free for removals and for what LevelDB writes when it is opened, in bytes; of a small disk, a quarter. */
-const RESERVE_BYTES = 48 << 20
+/** The most that LevelDB sorts at once, in bytes: twelve times what it gathers, and what that falls between. */
+const SORTED_BYTES_MAX = 256 << 20
 /**
  * What LevelDB gathers before it sorts, in bytes; of a small disk, less: it is there twice. With its default of 4 MiB a message
  * through a queue of ten million costs a third more than through one of ten thousand, with 16 a tenth.
@@ -46,6 +48,7 @@ export class Database {
   #level: Level
   /** A write failed: what follows it in the same file might not be found again. */
   #ailing = false
+  #reopening: Promise<void> | null = null
   /** Something was removed whose room LevelDB may not have given back. */
   #hasGarbage = true
   #closed = false
@@ -114,9 +117,9 @@ export class Database {
    */
   async commit(operations: readonly Operation[], adding = 0): Promise<void> {
     if (this.#closed) throw closedError(this.directory)
+    if (this.#ailing) await this.#reopen()
     if (adding > 0) await this.#keepReserve(adding)
     try {
-      if (this.#ailing) await this.#reopen()
       await this.#level.batch(operations as Operation[], { sync: true })
       this.#hasGarbage ||= operations.some(({ type }) => type === 'del')
     } catch (cause) {
@@ -127,7 +130,7 @@ export class Database {
 
   async #keepReserve(adding: number): Promise<void> {
     if (await this.#hasRoom(adding)) return
-    if (this.#hasGarbage && !this.#ailing) {
+    if (this.#hasGarbage) {
       // Only now and then: it reads and writes everything that is there.
       this.#hasGarbage = false
       await this.#level.compactRange('', '~').catch(() => {})
@@ -139,14 +142,29 @@ export class Database {
 
   async #hasRoom(adding: number): Promise<boolean> {
     const { free, size } = await diskOf(this.directory)
-    return free - adding * COPIES >= Math.min(RESERVE_BYTES, size / 4)
+    const left = free - adding * COPIES
+    if (left >= SORTED_BYTES_MAX + ballastBytes(size)) return true
+    if (!(await layBallast(this.directory, ballastBytes(size)))) return false
+    const sorted = await this.#level.approximateSize('', '~')
+    return left >= Math.min(SORTED_BYTES_MAX, sorted + adding)
   }
 
   /** As long as this fails, nothing can be read or written. */
-  async #reopen(): Promise<void> {
-    await this.#level.close()
-    this.#level = await openLevel(this.#engine, this.directory)
-    this.#ailing = false
+  #reopen(): Promise<void> {
+    this.#reopening ??= this.#openAnew().finally(() => {
+      this.#reopening = null
+    })
+    return this.#reopening
+  }
+
+  async #openAnew(): Promise<void> {
+    try {
+      await this.#level.close()
+      this.#level = await openInRoom(this.#engine, this.directory)
+      this.#ailing = false
+    } catch (cause) {
+      throw failed(`${this.directory} could not be opened anew`, 'WRITE_FAILED', cause)
+    }
   }
 
   /** @throws StorageError */
@@ -169,18 +187,24 @@ export class Database {
   }
 
   async #read<T>(read: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw closedError(this.directory)
-    try {
-      if (this.#level.status !== 'open') await this.#reopen()
-      return await read()
-    } catch (cause) {
-      throw failed(`${this.directory} could not be read`, 'READ_FAILED', cause)
+    for (;;) {
+      if (this.#closed) throw closedError(this.directory)
+      const level = this.#level
+      try {
+        if (level.status !== 'open') await this.#reopen()
+        return await read()
+      } catch (cause) {
+        // A commit has it opened anew meanwhile: it is read then.
+        if (this.#reopening !== null || level !== this.#level) continue
+        throw failed(`${this.directory} could not be read`, 'READ_FAILED', cause)
+      }
     }
   }
 
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    await this.#reopening?.catch(() => {})
     await this.#level.close()
   }
 }
@@ -206,14 +230,37 @@ async function engineOf(kind: string): Promise<typeof ClassicLevel> {
   }
 }
 
+function gatherBytes(diskSize: number): number {
+  return Math.max(GATHER_BYTES_MIN, Math.min(GATHER_BYTES, diskSize / GATHER_PART))
+}
+
+/** When it is opened, LevelDB writes what it had gathered: its log and the one before, and a record that made them longer. */
+function ballastBytes(diskSize: number): number {
+  return gatherBytes(diskSize) * 4
+}
+
 async function openLevel(engine: typeof ClassicLevel, directory: string): Promise<Level> {
   const { size } = await diskOf(directory)
   const level: Level = new engine(join(directory, 'data'), {
     valueEncoding: 'view',
-    writeBufferSize: Math.max(GATHER_BYTES_MIN, Math.min(GATHER_BYTES, size / GATHER_PART)),
+    writeBufferSize: gatherBytes(size),
   })
   await level.open()
   return level
+}
+
+/** Also where what a sorting left behind took all the room. */
+async function openInRoom(engine: typeof ClassicLevel, directory: string): Promise<Level> {
+  try {
+    return await openLevel(engine, directory)
+  } catch (error) {
+    if (!isFull(rootOf(error)) || !(await dropBallast(directory))) throw error
+  }
+  // It removes that when it is opened, and closed again at once it has no time to take the room anew.
+  const level = await openLevel(engine, directory)
+  await level.close()
+  await layBallast(directory, ballastBytes((await diskOf(directory)).size))
+  return openLevel(engine, directory)
 }
 
 async function openOrRepair(
@@ -221,7 +268,7 @@ async function openOrRepair(
   directory: string,
 ): Promise<{ level: Level; repaired: boolean }> {
   try {
-    return { level: await openLevel(engine, directory), repaired: false }
+    return { level: await openInRoom(engine, directory), repaired: false }
   } catch (error) {
     const reason = rootOf(error)
     if (reason.code === 'LEVEL_LOCKED') throw await inUse(directory, error)
