@@ -3,7 +3,7 @@
  * opened again; and where that took all the room, it cannot be opened. Without the ballast, it can.
  */
 import { randomFillSync } from 'node:crypto'
-import { open, rm, stat } from 'node:fs/promises'
+import { rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 const NAME = 'ballast'
@@ -15,13 +15,7 @@ export async function layBallast(directory: string, bytes: number): Promise<bool
   const found = await stat(path).catch(() => null)
   if (found?.size === bytes) return true
   try {
-    await using file = await open(path, 'w', 0o600)
-    // Not zeros: some file systems keep those in no room.
-    const chunk = randomFillSync(Buffer.allocUnsafe(Math.min(bytes, CHUNK_BYTES)))
-    for (let left = bytes; left > 0; left -= chunk.length) {
-      await file.writeFile(left < chunk.length ? chunk.subarray(0, left) : chunk)
-    }
-    await file.sync()
+    await writeFile(path, noise(bytes), { mode: 0o600, flush: true })
     return true
   } catch {
     await dropBallast(directory)
@@ -35,4 +29,10 @@ export async function dropBallast(directory: string): Promise<boolean> {
     () => true,
     () => false,
   )
+}
+
+/** Not zeros: some file systems keep those in no room. */
+function* noise(bytes: number): Generator<Uint8Array> {
+  const chunk = randomFillSync(Buffer.allocUnsafe(Math.min(bytes, CHUNK_BYTES)))
+  for (let left = bytes; left > 0; left -= chunk.length) yield chunk.subarray(0, left)
 }
