@@ -10,4 +10,4 @@ test('[S1] the gateway, killed and cut off again and again, loses no sample that
   expect(stderr).toBe('')
   expect(stdout).toMatch(/^killed 8 times: \d+ samples on disk, \d+ arrived, \d+ twice, 0 lost\n$/)
   expect(code).toBe(0)
-}, 65_000)
+})

@@ -27,11 +27,11 @@ test('[CLI] the main job loses nothing and keeps the order over a link that is c
   )
   expect(status).toBe(0)
   expect(stderr).toContain('100 %')
-}, 30_000)
+})
 
 test('[CLI] the main job without a broker is one line and status 1', async () => {
   const { status, stdout, stderr } = await mainJob('mqtt://127.0.0.1:1')
   expect(status).toBe(1)
   expect(stdout).toBe('')
   expect(stderr).toMatch(/^[^\n]*ECONNREFUSED[^\n]*\n$/)
-}, 30_000)
+})

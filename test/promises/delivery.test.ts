@@ -465,7 +465,7 @@ describe('[D3] order and DUP', () => {
     expect(next).toBe(total)
     expect(started.loop.state.counters).toMatchObject({ held: 1, inFlight: 1 })
     await started.loop.return()
-  }, 60_000)
+  })
 
   test('[C08] the CONNACK is yielded at once and other traffic flows beside a retransmission that nobody acknowledges', async () => {
     const s = stage({ autoAck: (packet) => packet.cmd === 'publish' && packet.messageId !== 1 })
@@ -572,7 +572,7 @@ describe('[D4] the window', () => {
     expect(outcomes.map(({ request }) => request)).toEqual(more.slice(0, 2))
     expect(loop.state.counters).toMatchObject({ inFlight: 65_000, held: 65_001 })
     await loop.return()
-  }, 60_000)
+  })
 
   test('[C19] no mix of negative acknowledgements costs a unit of the window', async () => {
     const s = stage({ autoAck: false, autoConnack: { properties: { receiveMaximum: 2 } } })
@@ -1380,7 +1380,7 @@ describe('[C27] cancelling', () => {
     expect(started.error).toBeUndefined()
     expect(settled).toBe(total)
     expect(started.loop.state.counters).toMatchObject({ held: 0, inFlight: 0, taken: total })
-  }, 120_000)
+  })
 })
 
 // --------------------------------------------------------------------------------------------------------------------- D7

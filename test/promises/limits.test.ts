@@ -215,5 +215,5 @@ describe('topic aliases', () => {
       },
     )
     await fc.assert(property, { numRuns: 60 })
-  }, 60_000)
+  })
 })

@@ -782,7 +782,7 @@ describe('[R4] [C24] pushing from inside the loop body', () => {
           expect(await peek(clock, body)).not.toBe('pending')
           expect(got).toBe(total)
           expect(settled).toBe(total)
-        }, 30_000)
+        })
       }
     }
   }
