@@ -1,9 +1,10 @@
 /**
  * `npm run simulate -- [--seeds 2000] [--from 1]`, or one scenario again: `--seed n [--only 3,7] [--trace]`. Ends with 1 at the first
- * failure, which is told with its events shrunk.
+ * failure, which is told with its events shrunk. `--digest` prints what each seed made the reducers decide, as a hash.
  */
 import { parseArgs } from 'node:util'
 import * as engine from '../../src/index.ts'
+import { digestOf } from './digest.ts'
 import { examine, partOf, shrink, tell } from './shrink.ts'
 import { simulate } from './world.ts'
 
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     only: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    digest: { type: 'boolean', default: false },
   },
 })
 
@@ -25,6 +27,14 @@ async function one(seed: number): Promise<boolean> {
   if (problems.length === 0) console.log(`seed ${seed}: every promise was kept`)
   else console.error(tell({ seed, only, scenario, problems }))
   return problems.length === 0
+}
+
+/** For comparing two versions of the engine. */
+async function digests(from: number, seeds: number): Promise<boolean> {
+  for (let seed = from; seed < from + seeds; seed++) {
+    console.log(`${seed} ${await digestOf(seed, engine)}`)
+  }
+  return true
 }
 
 async function many(from: number, seeds: number): Promise<boolean> {
@@ -44,8 +54,9 @@ process.on('unhandledRejection', (error) => {
   console.error('nobody heard of', error)
   process.exit(1)
 })
+const range = [Number(values.from), Number(values.seeds)] as const
 const kept =
-  values.seed === undefined
-    ? await many(Number(values.from), Number(values.seeds))
-    : await one(Number(values.seed))
+  values.seed !== undefined
+    ? await one(Number(values.seed))
+    : await (values.digest ? digests(...range) : many(...range))
 process.exit(kept ? 0 : 1)
