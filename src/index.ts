@@ -1,7 +1,12 @@
 /** The front door. */
 
-export { Connected, connect } from './connect.ts'
-export type { Endpoint, HandshakeHeaders, OpenTransport } from './endpoint.ts'
+export type {
+  AuthenticationData,
+  Authenticator,
+  ExchangeContext,
+  ExchangeSteps,
+} from './connection/authentication-exchange.ts'
+export { memoryPair } from './connection/transport/memory-pair.ts'
 export {
   BugError,
   ConnectionError,
@@ -11,13 +16,13 @@ export {
   StorageError,
   UsageError,
 } from './errors.ts'
-export { type Eventloop, eventloop } from './eventloop.ts'
-export type {
-  AuthenticationData,
-  Authenticator,
-  ExchangeContext,
-  ExchangeSteps,
-} from './exchange.ts'
+export { Connected, connect } from './loop/connect.ts'
+export { type Eventloop, eventloop } from './loop/eventloop.ts'
+export type { LoopState, SubscriptionState } from './loop/loop-state.ts'
+export { type RecorderOptions, type ReplayedStep, replay } from './loop/recorder.ts'
+export { type RunOptions, type RunResult, run } from './loop/run.ts'
+export type { Transition } from './loop/transitions.ts'
+export type { Endpoint, HandshakeHeaders, OpenTransport } from './options/endpoint.ts'
 export type {
   AttemptOptions,
   ConnectionFailure,
@@ -28,7 +33,18 @@ export type {
   ReconnectOptions,
   Warning,
   WillOptions,
-} from './options.ts'
+} from './options/options.ts'
+export type { ConnectionKind, Limits, ProtocolVersion } from './protocol/contract.ts'
+export {
+  type PublishOptions,
+  publish,
+  type SubscribeOptions,
+  subscribe,
+  type UnsubscribeOptions,
+  unsubscribe,
+} from './requests/build.ts'
+export { decodeSession, encodeSession, Session, type SessionStore } from './requests/session.ts'
+export type { Requests } from './requests/source.ts'
 export type {
   Base64,
   Control,
@@ -50,20 +66,4 @@ export type {
   Subscription,
   UnsubscribeRequest,
   UserProperties,
-} from './packets.ts'
-export type { ConnectionKind, Limits, ProtocolVersion } from './protocol/contract.ts'
-export { type RecorderOptions, type ReplayedStep, replay } from './recorder.ts'
-export {
-  type PublishOptions,
-  publish,
-  type SubscribeOptions,
-  subscribe,
-  type UnsubscribeOptions,
-  unsubscribe,
-} from './requests.ts'
-export { type RunOptions, type RunResult, run } from './run.ts'
-export { decodeSession, encodeSession, Session, type SessionStore } from './session.ts'
-export type { Requests } from './sources/source.ts'
-export type { LoopState, SubscriptionState } from './state.ts'
-export type { Transition } from './transitions.ts'
-export { memoryPair } from './transport/memory.ts'
+} from './requests/vocabulary.ts'

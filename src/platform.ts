@@ -1,5 +1,5 @@
 /** Time and chance as the machine has them. Looked up at each call, so that fake timers of a test are seen. */
-import type { Platform } from './options.ts'
+import type { Platform } from './options/options.ts'
 
 /** The longest that a Node timer can wait. */
 const TIMER_MS_MAX = 2 ** 31 - 1

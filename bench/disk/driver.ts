@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto'
 import { pushable } from 'it-pushable'
 import { openSession, spool } from '../../src/disk/index.ts'
 import { type Eventloop, type EventloopOptions, eventloop, type Request } from '../../src/index.ts'
-import type { SentRequest } from '../../src/packets.ts'
+import type { SentRequest } from '../../src/requests/vocabulary.ts'
 
 const [mode = '', port = '', amount = '', ...rest] = process.argv.slice(2)
 const count = Number(amount)

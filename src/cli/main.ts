@@ -8,11 +8,11 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { oneLine, tellFailure } from './fail.ts'
+import { addSpool } from './list-spool.ts'
 import { guardOutput } from './output.ts'
 import { addPipe } from './pipe.ts'
 import { addPub } from './pub.ts'
 import { addReplay } from './replay.ts'
-import { addSpool } from './spool.ts'
 import { addSub } from './sub.ts'
 
 const { version } = JSON.parse(

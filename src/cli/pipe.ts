@@ -4,9 +4,9 @@
 import { createReadStream, type Stats, statSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
-import { FileRequests, type LineParser, requestOfJson } from '../disk/file-requests.ts'
-import { type Spool, spool } from '../disk/spool.ts'
-import { isPacked } from '../disk/tail.ts'
+import { FileRequests, type LineParser, requestOfJson } from '../disk/file/file-requests.ts'
+import { isPacked } from '../disk/file/followed-file.ts'
+import { type Spool, spool } from '../disk/spool/spool.ts'
 import {
   type Eventloop,
   type Outcome,
@@ -16,7 +16,7 @@ import {
   type SentRequest,
   UsageError,
 } from '../index.ts'
-import { prepare } from '../requests.ts'
+import { prepare } from '../requests/build.ts'
 import { type Delivery, deliver } from './deliver.ts'
 import { counted, FAILED, messageOf, oneLine, say, tellFailure } from './fail.ts'
 import {

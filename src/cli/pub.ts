@@ -4,7 +4,7 @@
 import { buffer } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { type Outcome, publish, UsageError } from '../index.ts'
-import { prepare } from '../requests.ts'
+import { prepare } from '../requests/build.ts'
 import { deliver } from './deliver.ts'
 import { counted, FAILED, messageOf, say, tellFailure } from './fail.ts'
 import {

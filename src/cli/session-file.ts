@@ -6,9 +6,9 @@
  * a graceful end nothing is sent twice.
  */
 import { readFile, stat } from 'node:fs/promises'
-import type { Position } from '../disk/position.ts'
-import { replaceFile } from '../disk/replace-file.ts'
-import { openSession } from '../disk/session.ts'
+import type { Position } from '../disk/file/position.ts'
+import { openSession } from '../disk/session/disk-session.ts'
+import { replaceFile } from '../disk/store/replace-file.ts'
 import {
   decodeSession,
   encodeSession,

@@ -3,7 +3,7 @@
  */
 import { type Command, InvalidArgumentError } from 'commander'
 import { type Eventloop, eventloop, type IncomingPublish, subscribe } from '../index.ts'
-import { prepare } from '../requests.ts'
+import { prepare } from '../requests/build.ts'
 import { FAILED, messageOf, say, tellFailure } from './fail.ts'
 import {
   addConnectionFlags,

@@ -12,12 +12,12 @@
  */
 import { BugError, ProtocolError } from '../errors.ts'
 import type { Properties, PublishPacket, QoS, ServerPacket } from '../protocol/contract.ts'
-import * as answers from './answers.ts'
-import { Chunks } from './chunks.ts'
-import { fixedLengths, judgeFirstByte, judgeLength } from './header.ts'
-import { claim, copyOf, EMPTY, SLAB_BYTES, View } from './memory.ts'
+import * as answers from './decode-rare.ts'
+import { fixedLengths, judgeFirstByte, judgeLength } from './fixed-header.ts'
 import { Reader } from './reader.ts'
+import { Chunks } from './received-chunks.ts'
 import { clauseFor, cutOff, MALFORMED, PACKET_TOO_LARGE, PROTOCOL_ERROR, refuse } from './refuse.ts'
+import { claim, copyOf, EMPTY, SLAB_BYTES, View } from './slabs.ts'
 import { topicOf } from './text.ts'
 
 /** Bytes copied at a time; a payload that is larger than half of it is copied by itself. */

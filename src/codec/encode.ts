@@ -7,8 +7,8 @@
  * batch is never written again. A payload of 16 KiB and more is passed by reference.
  */
 import type { Packet } from 'mqtt-packet'
-import type { PreparedPublish } from './prepare.ts'
-import { encodeRare } from './rare.ts'
+import type { PreparedPublish } from '../requests/prepare.ts'
+import { encodeRare } from './encode-rare.ts'
 import { TopicAliases } from './topic-aliases.ts'
 import { varintBytes, writeVarint } from './writer.ts'
 

@@ -4,9 +4,9 @@
  */
 import type { Properties } from '../protocol/contract.ts'
 import { hasWildcard } from '../protocol/topics.ts'
-import { copyOf } from './memory.ts'
 import { IN, PROPERTY_RULES, type PropertyPlace, type PropertyRule } from './properties.ts'
 import { cutOff, MALFORMED, PROTOCOL_ERROR, refuse, TOPIC_ALIAS_INVALID } from './refuse.ts'
+import { copyOf } from './slabs.ts'
 import { textOf } from './text.ts'
 
 type UserProperties = { [name: string]: string | string[] }

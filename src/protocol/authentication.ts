@@ -6,7 +6,7 @@
  */
 import type { Exchange, Failure, Properties, ReasonPacket } from './contract.ts'
 import type { Draft } from './draft.ts'
-import { hex } from './words.ts'
+import { hex } from './reason-codes.ts'
 
 const SUCCESS = 0x00
 const CONTINUE = 0x18

@@ -5,7 +5,7 @@
  * `lost` is the transport's word that it is gone, and only then the next one is dialled.
  */
 
-import { ANSWER_BYTES } from './answers.ts'
+import { ANSWER_BYTES } from './acknowledgements.ts'
 import { judgeConnack } from './authentication.ts'
 import type {
   AttemptFacts,
@@ -40,7 +40,7 @@ import {
   redirectOf,
   setOut,
   takeHost,
-} from './roads.ts'
+} from './servers.ts'
 import { renewals, subscriptionsIn, subscriptionsOf } from './subscriptions.ts'
 
 /** How long a transport may take to close once nothing more is written (E2). */

@@ -4,7 +4,7 @@
  * Rules of the room. A draft lives within one call of `step`. The groups are shallow copies, the tables editors; nothing
  * reachable from the state that came in is ever changed. `finish()` gives the new state, after which the draft is gone.
  */
-import { restsOnSession } from './commits.ts'
+
 import type {
   Config,
   ConnectionState,
@@ -23,6 +23,7 @@ import type {
   SessionState,
   State,
 } from './contract.ts'
+import { restsOnSession } from './effects.ts'
 import { TableEditor } from './packet-table.ts'
 
 export type Mutable<T> = { -readonly [K in keyof T]: T[K] }

@@ -5,7 +5,7 @@
  * loop done?
  */
 import { unreachable } from '../errors.ts'
-import { publishAnswered, subscriptionAnswered } from './answers.ts'
+import { publishAnswered, subscriptionAnswered } from './acknowledgements.ts'
 import { answer, authReceived, ended, reauthenticate } from './authentication.ts'
 import {
   close,
@@ -69,8 +69,8 @@ import {
   timeOut,
 } from './outgoing.ts'
 import { emptyTable } from './packet-table.ts'
+import { hex } from './reason-codes.ts'
 import { renewed, subscribed, unsubscribed } from './subscriptions.ts'
-import { hex } from './words.ts'
 
 /** One for all states that have none. */
 const NONE: readonly never[] = []

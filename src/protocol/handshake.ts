@@ -2,7 +2,7 @@
  * CONNECT … CONNACK: is the answer good, what was agreed to, and if it was no: for how long? (N2, T7)
  */
 import type { Config, ConnackPacket, Failure, Limits, QoS, ReasonPacket } from './contract.ts'
-import { hex } from './words.ts'
+import { hex } from './reason-codes.ts'
 
 /** Before a CONNACK, and what holds where it does not say otherwise. */
 export const DEFAULT_LIMITS: Limits = Object.freeze({

@@ -3,10 +3,10 @@ import fc from 'fast-check'
 import { generate, type IConnectPacket, type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { Encoder } from '../../src/codec/encode.ts'
-import type { PreparedPublish } from '../../src/codec/prepare.ts'
 import { UsageError } from '../../src/errors.ts'
 import type { PublishPacket } from '../../src/protocol/contract.ts'
-import { prepare } from '../../src/requests.ts'
+import { prepare } from '../../src/requests/build.ts'
+import type { PreparedPublish } from '../../src/requests/prepare.ts'
 import { cuts, feed, meaning, theirs, type Version } from './support.ts'
 
 function written(version: Version, ...write: ((encoder: Encoder) => void)[]): Buffer {

@@ -1,7 +1,10 @@
 /** Enhanced authentication (4.12), statement by statement, with the authenticator as a generator. */
 import type { IAuthPacket, Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
-import type { Authenticator, ExchangeContext } from '../../src/exchange.ts'
+import type {
+  Authenticator,
+  ExchangeContext,
+} from '../../src/connection/authentication-exchange.ts'
 import { ConnectionError, type EventloopOptions, publish, UsageError } from '../../src/index.ts'
 import { peek, resolved } from '../support/clock.ts'
 import { type Started, startLoop } from '../support/loop.ts'

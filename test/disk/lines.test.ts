@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Line, linesOf } from '../../src/disk/lines.ts'
+import { type Line, linesOf } from '../../src/disk/file/lines.ts'
 
 async function* cut(bytes: Buffer, at: readonly number[]) {
   const places = [...new Set(at.map((place) => place % (bytes.length + 1)))].sort((a, b) => a - b)

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { openSession } from '../../src/disk/index.ts'
 import * as engine from '../../src/index.ts'
-import type { Session, SessionStore } from '../../src/session.ts'
+import type { Session, SessionStore } from '../../src/requests/session.ts'
 import { temporaryFolder } from '../support/process.ts'
 import { contentOf, storyOf } from './story.ts'
 

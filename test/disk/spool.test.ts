@@ -8,8 +8,8 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Spool, type SpoolOptions, spool } from '../../src/disk/index.ts'
 import { StorageError, UsageError } from '../../src/errors.ts'
-import type { Outcome, Request, SentRequest } from '../../src/packets.ts'
-import { publish, subscribe, unsubscribe } from '../../src/requests.ts'
+import { publish, subscribe, unsubscribe } from '../../src/requests/build.ts'
+import type { Outcome, Request, SentRequest } from '../../src/requests/vocabulary.ts'
 import { temporaryFolder, until } from '../support/process.ts'
 
 const OK: Outcome = { ok: true }

@@ -2,7 +2,7 @@
  * Sessions as they come about: those that a simulated world saves.
  */
 import * as engine from '../../src/index.ts'
-import type { HeldRecord, Session } from '../../src/session.ts'
+import type { HeldRecord, Session } from '../../src/requests/session.ts'
 import { scenarioOf } from '../simulation/scenario.ts'
 import { simulate } from '../simulation/world.ts'
 

@@ -2,10 +2,10 @@
  * What comes from the network is judged before it is kept, and what is kept grows old.
  */
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import type { EventloopOptions } from '../../src/options.ts'
-import type { Request } from '../../src/packets.ts'
-import { publish } from '../../src/requests.ts'
-import { decodeSession, encodeSession } from '../../src/session.ts'
+import type { EventloopOptions } from '../../src/options/options.ts'
+import { publish } from '../../src/requests/build.ts'
+import { decodeSession, encodeSession } from '../../src/requests/session.ts'
+import type { Request } from '../../src/requests/vocabulary.ts'
 import { VirtualClock } from '../support/clock.ts'
 import { type Started, startLoop } from '../support/loop.ts'
 import { ScriptedServer, type ServerOptions } from '../support/server.ts'

@@ -5,8 +5,12 @@
 import { pushable } from 'it-pushable'
 import { describe, expect, test } from 'vitest'
 import { ConnectionError, RefusedError, UsageError } from '../../src/errors.ts'
-import type { AttemptOptions, ConnectionFailure, EventloopOptions } from '../../src/options.ts'
-import { publish } from '../../src/requests.ts'
+import type {
+  AttemptOptions,
+  ConnectionFailure,
+  EventloopOptions,
+} from '../../src/options/options.ts'
+import { publish } from '../../src/requests/build.ts'
 import { VirtualClock } from '../support/clock.ts'
 import { type Started, startLoop } from '../support/loop.ts'
 import { networkError, ScriptedServer, type ServerOptions } from '../support/server.ts'

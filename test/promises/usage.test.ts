@@ -18,7 +18,7 @@ import {
   UsageError,
   unsubscribe,
 } from '../../src/index.ts'
-import { type EventloopOptions, resolveOptions } from '../../src/options.ts'
+import { type EventloopOptions, resolveOptions } from '../../src/options/options.ts'
 import type { Config } from '../../src/protocol/contract.ts'
 import { VirtualClock } from '../support/clock.ts'
 import { collect, type Settled, startLoop } from '../support/loop.ts'

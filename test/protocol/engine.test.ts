@@ -1,7 +1,7 @@
 /** `step` as a total table: each kind of connection × each type of input, and what happens. Then what couples the reducers. */
 import { describe, expect, test } from 'vitest'
 import type { Effect, InputType, ServerPacket } from '../../src/protocol/contract.ts'
-import { hex } from '../../src/protocol/words.ts'
+import { hex } from '../../src/protocol/reason-codes.ts'
 import {
   ackOf,
   byeOf,

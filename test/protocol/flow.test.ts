@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { activeAt } from '../../src/protocol/flow.ts'
-import { intake, room } from '../../src/protocol/views.ts'
+import { intake, room } from '../../src/protocol/queries.ts'
 import { ackOf, connackOf, Driver, messageOf, only, publishOf, types, wire } from './support.ts'
 
 const BOUNDS = { maxBufferedPackets: 10, maxBufferedBytes: 100_000, keepAlive: 0 }

@@ -8,7 +8,7 @@ import {
   limitsOf,
   SUSPICIOUS,
 } from '../../src/protocol/handshake.ts'
-import { hex } from '../../src/protocol/words.ts'
+import { hex } from '../../src/protocol/reason-codes.ts'
 import {
   byeOf,
   configOf,

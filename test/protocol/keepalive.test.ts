@@ -12,7 +12,7 @@ import {
   keepAliveWritten,
   pingDueAt,
 } from '../../src/protocol/keepalive.ts'
-import { deadline } from '../../src/protocol/views.ts'
+import { deadline } from '../../src/protocol/queries.ts'
 import { connackOf, Driver, messageOf, only, PINGRESP, publishOf, wire } from './support.ts'
 
 const K = 60_000

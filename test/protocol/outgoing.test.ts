@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { Config, Effect, Input, QoS, ServerPacket } from '../../src/protocol/contract.ts'
 import { initialSession, step } from '../../src/protocol/engine.ts'
 import { entries, lookup, TableEditor } from '../../src/protocol/packet-table.ts'
-import { intake } from '../../src/protocol/views.ts'
+import { intake } from '../../src/protocol/queries.ts'
 import {
   ackOf,
   byeOf,

@@ -16,7 +16,7 @@ import type {
 } from '../../src/protocol/contract.ts'
 import { isWaiting } from '../../src/protocol/lifecycle.ts'
 import { entries } from '../../src/protocol/packet-table.ts'
-import { deadline, intake } from '../../src/protocol/views.ts'
+import { deadline, intake } from '../../src/protocol/queries.ts'
 import {
   ackOf,
   byeOf,

@@ -27,8 +27,8 @@ import type {
 } from '../../src/protocol/contract.ts'
 import { initialSession, initialState, step } from '../../src/protocol/engine.ts'
 import { isWaiting } from '../../src/protocol/lifecycle.ts'
-import { deadline } from '../../src/protocol/views.ts'
-import { hex } from '../../src/protocol/words.ts'
+import { deadline } from '../../src/protocol/queries.ts'
+import { hex } from '../../src/protocol/reason-codes.ts'
 import { Witness } from './witness.ts'
 
 /** An input without its instant: the driver has the clock. */

@@ -13,7 +13,7 @@ import type {
   YieldEffect,
 } from '../../src/protocol/contract.ts'
 import { entries } from '../../src/protocol/packet-table.ts'
-import { deadline, intake, room } from '../../src/protocol/views.ts'
+import { deadline, intake, room } from '../../src/protocol/queries.ts'
 
 function demand(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(`broken: ${message}`)

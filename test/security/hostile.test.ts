@@ -12,7 +12,7 @@ import {
   publish,
   type Request,
 } from '../../src/index.ts'
-import { replay } from '../../src/recorder.ts'
+import { replay } from '../../src/loop/recorder.ts'
 import { VirtualClock } from '../support/clock.ts'
 import { startLoop } from '../support/loop.ts'
 import { ScriptedServer } from '../support/server.ts'

@@ -1,7 +1,7 @@
 /** An HTTP endpoint that takes messages by POST, as a cloud's ingest does, and remembers each by its number. */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { PublishRequest } from '../../src/packets.ts'
+import type { PublishRequest } from '../../src/requests/vocabulary.ts'
 
 export class HttpIngest {
   /** How often each payload came. */

@@ -1,10 +1,10 @@
 /**
  * A loop at a virtual clock and a scripted server, with somebody who consumes it.
  */
-import { type Eventloop, eventloop } from '../../src/eventloop.ts'
-import type { EventloopOptions, Warning } from '../../src/options.ts'
-import type { Control, Incoming, Outcome, Request } from '../../src/packets.ts'
-import type { Requests } from '../../src/sources/source.ts'
+import { type Eventloop, eventloop } from '../../src/loop/eventloop.ts'
+import type { EventloopOptions, Warning } from '../../src/options/options.ts'
+import type { Requests } from '../../src/requests/source.ts'
+import type { Control, Incoming, Outcome, Request } from '../../src/requests/vocabulary.ts'
 import { peek, VirtualClock } from './clock.ts'
 import { ScriptedServer } from './server.ts'
 

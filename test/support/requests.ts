@@ -1,6 +1,7 @@
 /** Request streams that tell what was asked of them. */
-import type { Request } from '../../src/packets.ts'
-import { publish } from '../../src/requests.ts'
+
+import { publish } from '../../src/requests/build.ts'
+import type { Request } from '../../src/requests/vocabulary.ts'
 
 export interface Calls {
   iterators: number

@@ -7,8 +7,8 @@
  */
 import type { Duplex } from 'node:stream'
 import mqtt, { type IConnackPacket, type Packet } from 'mqtt-packet'
-import type { Endpoint, OpenTransport } from '../../src/endpoint.ts'
-import { memoryPair } from '../../src/transport/memory.ts'
+import { memoryPair } from '../../src/connection/transport/memory-pair.ts'
+import type { Endpoint, OpenTransport } from '../../src/options/endpoint.ts'
 import type { VirtualClock } from './clock.ts'
 
 export type Command = Packet['cmd']

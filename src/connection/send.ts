@@ -1,0 +1,123 @@
+/**
+ * Effects that are packets, on their way to the encoder of a connection; and for whoever listens, as packets.
+ */
+import type { Packet } from 'mqtt-packet'
+import { packets } from '../channels.ts'
+import { BugError, unreachable } from '../errors.ts'
+import { connectPacket, disconnectPacket, subscriptionPacket } from '../options/connect-packet.ts'
+import type { Resolved } from '../options/options.ts'
+import type { Effect, PublishEffect, ServerPacket, State } from '../protocol/contract.ts'
+import type { Ledger } from '../requests/ledger.ts'
+import type { PublishRequest } from '../requests/vocabulary.ts'
+import type { Attempt } from './attempt.ts'
+import type { Link } from './link.ts'
+
+const NAMES = [
+  ...(['publish', 'acknowledge', 'subscribe', 'unsubscribe'] as const),
+  ...(['connect', 'pingreq', 'auth', 'disconnect'] as const),
+]
+export type WireEffect = Extract<Effect, { type: (typeof NAMES)[number] }>
+
+export function sendPublish(
+  effect: PublishEffect,
+  link: Link | null,
+  ledger: Ledger,
+  state: State,
+): void {
+  const { handle, messageId, dup, expirySeconds, qos } = effect
+  const slot = qos > 0 ? ledger.get(handle) : ledger.handOver(handle)
+  if (slot?.kind === 'group') {
+    link?.outbox.group(slot.encoded, slot.requests.length)
+    if (packets.hasSubscribers) for (const one of slot.requests) tellPublish(effect, one, state)
+    return
+  }
+  if (slot?.kind !== 'publish') throw new BugError('a handle is of another kind')
+  link?.outbox.encoder.publish(slot, messageId, dup, expirySeconds)
+  if (qos === 0) link?.outbox.countPublishes(1)
+  if (packets.hasSubscribers) tellPublish(effect, slot.request, state)
+}
+
+/** Returns what was sent, but for acknowledgements, which are never made into objects. */
+export function sendPacket(
+  effect: Exclude<WireEffect, PublishEffect>,
+  link: Link | null,
+  resolved: Resolved,
+  attempt: Attempt | null,
+  ledger: Ledger,
+  state: State,
+): Packet | null {
+  const outbox = link?.outbox
+  if (effect.type === 'acknowledge') {
+    const { cmd, messageId, reasonCode } = effect
+    outbox?.encoder.ack(cmd, messageId, reasonCode)
+    if (packets.hasSubscribers) tell('sent', { cmd, messageId, reasonCode }, state)
+    return null
+  }
+  if (effect.type === 'pingreq') outbox?.countPing()
+  const packet = packetOf(effect, resolved, attempt, ledger)
+  outbox?.encoder.packet(packet)
+  if (packets.hasSubscribers) tell('sent', withoutSecrets(packet), state)
+  return packet
+}
+
+function packetOf(
+  effect: Exclude<WireEffect, { type: 'publish' | 'acknowledge' }>,
+  { options, config }: Resolved,
+  attempt: Attempt | null,
+  ledger: Ledger,
+): Packet {
+  switch (effect.type) {
+    case 'connect': {
+      const { clientId, protocolVersion, cleanStart, keepAlive } = effect
+      const here = { options: attempt?.options ?? options, config: { ...config, keepAlive } }
+      const data = attempt?.authenticationData ?? null
+      return connectPacket(here, clientId, protocolVersion, cleanStart, data)
+    }
+    case 'auth': {
+      const { reasonCode, data } = effect
+      const authenticationMethod = config.authenticationMethod ?? ''
+      const said = data === null ? {} : { authenticationData: data as Buffer }
+      return { cmd: 'auth', reasonCode, properties: { authenticationMethod, ...said } }
+    }
+    case 'disconnect':
+      return disconnectPacket(effect)
+    case 'pingreq':
+      return { cmd: 'pingreq' }
+    case 'subscribe':
+    case 'unsubscribe':
+      return subscriptionPacket(effect, ledger)
+    default:
+      return unreachable(effect)
+  }
+}
+
+/** What the server sent, for whoever listens. */
+export function tellReceived(received: readonly ServerPacket[], state: State): void {
+  for (const packet of received) tell('received', withoutSecrets(packet as Packet), state)
+}
+
+function tellPublish(
+  { messageId, dup, qos }: PublishEffect,
+  request: PublishRequest,
+  state: State,
+): void {
+  const { topic, payload = '', retain = false, properties } = request
+  const numbered = qos === 0 ? {} : { messageId }
+  const more = properties === undefined ? {} : { properties }
+  tell('sent', { cmd: 'publish', topic, payload, qos, retain, dup, ...numbered, ...more }, state)
+}
+
+function tell(direction: 'sent' | 'received', packet: object, { session }: State): void {
+  packets.publish({ clientId: session.clientId, direction, packet })
+}
+
+/** Passwords and tokens are for the server alone. */
+function withoutSecrets(packet: Packet): object {
+  if (packet.cmd !== 'connect' && packet.cmd !== 'auth' && packet.cmd !== 'connack') return packet
+  const { properties, ...rest } = packet
+  const { authenticationData, ...said } = properties ?? {}
+  const shown = properties === undefined ? rest : { ...rest, properties: said }
+  if (packet.cmd !== 'connect') return shown
+  const { password, ...connect } = shown as typeof packet
+  return connect
+}

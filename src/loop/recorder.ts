@@ -1,0 +1,182 @@
+/**
+ * The flight recorder: the last inputs of the reducers and the state before the oldest of them, from which everything that
+ * followed can be computed again.
+ *
+ * States and inputs are never changed once they are made, so keeping them costs a reference; they become text only when
+ * somebody asks. Bytes (payloads, correlation data, authentication data) are kept as their length unless all is to be shown,
+ * and a length is all that the reducers ever look at. Passwords and tokens of CONNECT never reach the reducers.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { UsageError } from '../errors.ts'
+import type { Effect, Input, State } from '../protocol/contract.ts'
+import { step } from '../protocol/engine.ts'
+
+export interface RecorderOptions {
+  /** Inputs that are kept, at least 1; a chunk of many packets or requests counts for each. */
+  readonly inputs: number
+  /** Whether a recording shows the bytes of payloads and properties. Default false: only how many there are. */
+  readonly bytes?: boolean
+  /** Called once with the recording where the loop ends with an error. */
+  readonly onFault?: (recording: string) => void
+}
+
+interface Entry {
+  readonly before: State
+  readonly inputs: readonly Input[]
+  readonly effects: readonly Effect[]
+  readonly after: State
+}
+
+const MAGIC = 'it-mqtt recording'
+const FORMAT = 1
+
+export class Recorder {
+  readonly #options: RecorderOptions
+  readonly #entries: Entry[] = []
+  #weight = 0
+
+  constructor(options: RecorderOptions) {
+    this.#options = options
+  }
+
+  note(before: State, inputs: readonly Input[], effects: readonly Effect[], after: State): void {
+    this.#entries.push({ before, inputs, effects, after })
+    this.#weight += weightOf(inputs)
+    while (this.#weight > this.#options.inputs && this.#entries.length > 1) {
+      this.#weight -= weightOf(this.#entries.shift()!.inputs)
+    }
+  }
+
+  fault(): void {
+    this.#options.onFault?.(this.text())
+  }
+
+  /** NDJSON: a header, the state before the oldest input, the steps, the state at the end. */
+  text(): string {
+    const bytes = this.#options.bytes ?? false
+    const lines = [JSON.stringify({ [MAGIC]: FORMAT, bytes })]
+    const line = (value: object) => lines.push(JSON.stringify(plain(value, bytes)))
+    let reached: State | null = null
+    for (const { before, inputs, effects, after } of this.#entries) {
+      // Between steps only a session that is loaded or a connection that is handed over changes the state.
+      if (before !== reached) line({ state: before })
+      line({ inputs, effects })
+      reached = after
+    }
+    if (reached !== null) line({ end: reached })
+    return `${lines.join('\n')}\n`
+  }
+}
+
+function weightOf(inputs: readonly Input[]): number {
+  let weight = 0
+  for (const input of inputs) {
+    if (input.type === 'received') weight += input.packets.length
+    else if (input.type === 'requests') weight += input.requests.length
+    else weight++
+  }
+  return weight
+}
+
+// --------------------------------------------------------------------------------------------------------------- replaying
+
+export interface ReplayedStep {
+  /** The line of the recording, from 1. */
+  readonly line: number
+  readonly inputs: readonly Input[]
+  readonly effects: readonly Effect[]
+  readonly before: State
+  readonly after: State
+  /** What is not as it was recorded: the effects of this step, or the state at the end. */
+  readonly differs: 'effects' | 'end' | null
+}
+
+/**
+ * Computes a recording again, step by step; the last step says whether it ended in the same state.
+ * @throws UsageError, with the line, for a text that is no recording.
+ */
+export function* replay(text: string): Generator<ReplayedStep> {
+  const lines = text.trimEnd().split('\n')
+  const header = parse(lines[0] ?? '', 1)
+  if (header[MAGIC] !== FORMAT) {
+    throw new UsageError(`recording: line 1 is not the header of a recording of format ${FORMAT}`)
+  }
+  const bytes = header['bytes'] === true
+  let state: State | null = null
+  let last = null as ReplayedStep | null
+  for (const [index, source] of lines.entries()) {
+    if (index === 0) continue
+    const line = index + 1
+    const recorded = parse(source, line)
+    if ('state' in recorded) state = revive(recorded['state']) as State
+    else if (state === null) throw new UsageError(`recording: line ${line} has no state before it`)
+    else if ('end' in recorded) {
+      const same = isDeepStrictEqual(asRecorded(state, bytes), recorded['end'])
+      if (last !== null) last = { ...last, differs: last.differs ?? (same ? null : 'end') }
+    } else {
+      if (last !== null) yield last
+      const before: State = state
+      const inputs = revive(recorded['inputs']) as readonly Input[]
+      const result = step(before, inputs)
+      const same = isDeepStrictEqual(asRecorded(result.effects, bytes), recorded['effects'])
+      state = result.state
+      const { effects } = result
+      last = { line, inputs, effects, before, after: state, differs: same ? null : 'effects' }
+    }
+  }
+  if (last !== null) yield last
+}
+
+function parse(line: string, number: number): Record<string, unknown> {
+  try {
+    const value = JSON.parse(line) as unknown
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
+  } catch {
+    // Said below.
+  }
+  throw new UsageError(`recording: line ${number} is not an object of JSON`)
+}
+
+function asRecorded(value: unknown, bytes: boolean): unknown {
+  return JSON.parse(JSON.stringify(plain(value, bytes)))
+}
+
+// -------------------------------------------------------------------------------------------------------------------- text
+
+/** What the loop adds to packets on their way to the consumer. */
+const ADDED: ReadonlySet<string> = new Set(['request', 'deliveryId', 'redelivered'])
+
+/** As JSON can say it: numbers without end, bytes, and arrays with holes have a form of their own. */
+function plain(value: unknown, bytes: boolean): unknown {
+  if (typeof value === 'number') return Number.isFinite(value) ? value : { $number: String(value) }
+  if (typeof value !== 'object' || value === null) return value
+  if (value instanceof Uint8Array) {
+    return bytes ? { $bytes: Buffer.from(value).toString('base64') } : { $length: value.length }
+  }
+  if (Array.isArray(value)) {
+    if (!value.includes(undefined)) return value.map((item) => plain(item, bytes))
+    const held = [...value.entries()].filter(([, item]) => item !== undefined)
+    return { $size: value.length, at: held.map(([i, item]) => [i, plain(item, bytes)]) }
+  }
+  const isPacket = 'cmd' in value
+  const entries = Object.entries(value)
+    .filter(([name, one]) => one !== undefined && !(isPacket && ADDED.has(name)))
+    .map(([name, one]) => [name, plain(one, bytes)])
+  return Object.fromEntries(entries)
+}
+
+function revive(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(revive)
+  const tagged = value as { $number?: string; $bytes?: string; $length?: number; $size?: number }
+  if (tagged.$number !== undefined) return Number(tagged.$number)
+  if (tagged.$bytes !== undefined) return Buffer.from(tagged.$bytes, 'base64')
+  if (tagged.$length !== undefined) return Buffer.alloc(tagged.$length)
+  if (tagged.$size !== undefined) {
+    const array = new Array<unknown>(tagged.$size).fill(undefined)
+    const { at } = value as unknown as { readonly at: readonly [number, unknown][] }
+    for (const [i, item] of at) array[i] = revive(item)
+    return array
+  }
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, revive(one)]))
+}

@@ -1,0 +1,102 @@
+/**
+ * Bounded work: send these requests, see each one settled, and go.
+ */
+
+import { describe, UsageError } from '../errors.ts'
+import type { EventloopOptions } from '../options/options.ts'
+import type { Session } from '../requests/session.ts'
+import type { Requests } from '../requests/source.ts'
+import type { Incoming, Request } from '../requests/vocabulary.ts'
+import type { Connected } from './connect.ts'
+import { openLoop } from './eventloop.ts'
+
+export interface RunOptions {
+  /** Milliseconds after which the run stops with what is unsettled, above 0. Default: none. */
+  readonly timeout?: number
+  /** Aborting rejects with its reason. */
+  readonly signal?: AbortSignal
+  /** Takes packets: a message at QoS > 0 is acknowledged when it (or its promise) is done. Without it none is. */
+  readonly onPacket?: (packet: Incoming) => unknown
+}
+
+export interface RunResult {
+  /** How many requests have an outcome, the failed ones among them: taken = settled + unsettled. */
+  readonly settled: number
+  readonly failed: readonly { readonly request: Request; readonly error: unknown }[]
+  /** Taken and without an outcome: `session` has them. */
+  readonly unsettled: readonly Request[]
+  /** How many requests were taken from the stream. */
+  readonly taken: number
+  readonly session: Session
+}
+
+/**
+ * Drives a loop until every request is settled, disconnects, and tells how each one fared.
+ * @throws UsageError for what cannot be used; any fatal error, with what was reached until then as its `result`.
+ */
+export async function run(
+  options: string | URL | EventloopOptions | Connected,
+  requests: Requests,
+  { timeout, signal, onPacket }: RunOptions = {},
+): Promise<RunResult> {
+  judge(timeout, signal, onPacket)
+  signal?.throwIfAborted()
+  let settled = 0
+  const failed: { request: Request; error: unknown }[] = []
+  const loop = openLoop(options, requests, undefined, {
+    until: 'settled',
+    acks: onPacket === undefined ? 'manual' : 'pull',
+    settled: (request, outcome) => {
+      settled++
+      if (!outcome.ok) failed.push({ request, error: outcome.error })
+    },
+  })
+  const result = (): RunResult => {
+    const { session, state } = loop
+    return { settled, failed, unsettled: session.held, taken: state.counters.taken, session }
+  }
+  // What the user's own code still does cannot be awaited once the time is over.
+  let stop = () => {}
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve
+  })
+  const expire = () => {
+    loop.shutdown()
+    stop()
+  }
+  const abort = () => {
+    void loop.return()
+    stop()
+  }
+  const timer = timeout === undefined ? undefined : setTimeout(expire, timeout)
+  signal?.addEventListener('abort', abort, { once: true })
+  try {
+    for await (const packet of loop) {
+      if (onPacket !== undefined) await Promise.race([onPacket(packet), stopped])
+    }
+    signal?.throwIfAborted()
+    return result()
+  } catch (error) {
+    if (!signal?.aborted && error instanceof Error && Object.isExtensible(error)) {
+      Object.assign(error, { result: result() })
+    }
+    throw error
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', abort)
+  }
+}
+
+function judge(timeout: unknown, signal: unknown, onPacket: unknown): void {
+  if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0)) {
+    throw new UsageError(
+      `timeout: a number of ms above 0 is expected, ${describe(timeout)} was given`,
+    )
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new UsageError(`signal: an AbortSignal is expected, ${describe(signal)} was given`)
+  }
+  if (onPacket !== undefined && typeof onPacket !== 'function') {
+    throw new UsageError(`onPacket: a function is expected, ${describe(onPacket)} was given`)
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * The vocabulary that users write, and the door that it passes.
+ *
+ * The builders make plain data and judge nothing: a request from a builder, a literal and a line of NDJSON are the same
+ * thing, and all of them are judged by `prepare`, once, when the loop takes them.
+ */
+
+import { describe, UsageError } from '../errors.ts'
+import {
+  type Fields,
+  judgeFields,
+  judgeOptions,
+  list,
+  type Prepared,
+  type PreparedControl,
+  type PreparedPublish,
+  type PreparedSubscribe,
+  type PreparedUnsubscribe,
+  preparePublish,
+  prepareSubscribe,
+  prepareUnsubscribe,
+  wrong,
+} from './prepare.ts'
+import type {
+  Control,
+  PublishRequest,
+  RequestOptions,
+  SubscribeRequest,
+  Subscription,
+  UnsubscribeRequest,
+} from './vocabulary.ts'
+
+export type { Prepared, PreparedControl, PreparedPublish, PreparedSubscribe, PreparedUnsubscribe }
+
+export type PublishOptions = Pick<
+  PublishRequest,
+  'qos' | 'retain' | 'properties' | keyof RequestOptions
+>
+
+export type SubscribeOptions = Partial<Omit<Subscription, 'topic'>> &
+  Pick<SubscribeRequest, 'properties' | keyof RequestOptions>
+
+export type UnsubscribeOptions = Pick<UnsubscribeRequest, 'properties' | keyof RequestOptions>
+
+/**
+ * A request to publish one message.
+ *
+ * @param topic 1 to 65,535 bytes of UTF-8, without + and # [MQTT-3.3.2-2] and without U+0000.
+ * @param payload Text (sent as UTF-8), bytes, or `{ base64 }`; default: empty. The packet, all in all, is at most 268,435,460 bytes.
+ *   Bytes are not copied here: they belong to the engine until the outcome.
+ * @param options `qos` 0 (default), 1 or 2; `retain`, default false; `properties` (MQTT 5; `messageExpiryInterval` in seconds);
+ *   `key`, the request's name in its source; `signal` to cancel.
+ * Nothing is thrown here. What is wrong is the request's outcome, a `UsageError`.
+ */
+export function publish(
+  topic: string,
+  payload?: PublishRequest['payload'],
+  options: PublishOptions = {},
+): PublishRequest {
+  return payload === undefined
+    ? { cmd: 'publish', topic, ...options }
+    : { cmd: 'publish', topic, payload, ...options }
+}
+
+/**
+ * A request to subscribe to one filter or several, in one SUBSCRIBE.
+ *
+ * @param filters A Topic Filter (1 to 65,535 bytes of UTF-8; + and # as whole levels [MQTT-4.7.1-1], [MQTT-4.7.1-2];
+ *   `$share/name/filter` in MQTT 5), a subscription with options of its own, or an array of these, not empty [MQTT-3.8.3-2].
+ * @param options For each filter that does not say otherwise: `qos`, the largest wanted, default 0; `nl`, no messages of one's
+ *   own, default false, not for shared subscriptions [MQTT-3.8.3-4]; `rap`, keep the retain flag, default false; `rh`, retained
+ *   messages always (0, default), if the subscription is new (1), never (2). For the request: `properties`
+ *   (`subscriptionIdentifier` 1 to 268,435,455), `key`, `signal`. `nl`, `rap`, `rh` and `properties` need MQTT 5.
+ * Nothing is thrown here. What is wrong is the request's outcome, a `UsageError`.
+ */
+export function subscribe(
+  filters: string | Subscription | readonly (string | Subscription)[],
+  options: SubscribeOptions = {},
+): SubscribeRequest {
+  const { qos = 0, nl, rap, rh, ...rest } = options
+  const defaults = {
+    qos,
+    ...(nl === undefined ? {} : { nl }),
+    ...(rap === undefined ? {} : { rap }),
+    ...(rh === undefined ? {} : { rh }),
+  }
+  const subscriptions = (Array.isArray(filters) ? filters : [filters]).map(
+    (filter: string | Subscription): Subscription =>
+      typeof filter === 'string' ? { topic: filter, ...defaults } : { ...defaults, ...filter },
+  )
+  return { cmd: 'subscribe', subscriptions, ...rest }
+}
+
+/**
+ * A request to end subscriptions, in one UNSUBSCRIBE.
+ *
+ * @param filters One filter or several (not none [MQTT-3.10.3-2]), character for character as subscribed [MQTT-3.10.4-1].
+ * @param options `properties` (MQTT 5), `key`, `signal`.
+ * Nothing is thrown here. What is wrong is the request's outcome, a `UsageError`.
+ */
+export function unsubscribe(
+  filters: string | readonly string[],
+  options: UnsubscribeOptions = {},
+): UnsubscribeRequest {
+  const unsubscriptions = typeof filters === 'string' ? [filters] : [...filters]
+  return { cmd: 'unsubscribe', unsubscriptions, ...options }
+}
+
+/**
+ * Judges a request in full and encodes what can be encoded before it is sent.
+ * @throws UsageError naming the field, what was given and what is allowed.
+ */
+export function prepare(request: unknown, protocolVersion: 3 | 4 | 5): Prepared {
+  if (typeof request !== 'object' || request === null) {
+    wrong('a request', 'an object with cmd', request)
+  }
+  const fields = request as Fields
+  switch (fields.cmd) {
+    case 'publish':
+      return preparePublish(fields, protocolVersion)
+    case 'subscribe':
+      return prepareSubscribe(fields, protocolVersion)
+    case 'unsubscribe':
+      return prepareUnsubscribe(fields, protocolVersion)
+    default:
+      return prepareControl(fields)
+  }
+}
+
+const REQUESTS = ['publish', 'subscribe', 'unsubscribe']
+
+/** Which fields a control has beside those that every request may have: a source may put its key on a control too. */
+const CONTROL_FIELDS: Record<Control['cmd'], readonly string[]> = {
+  pause: ['ms'],
+  resume: [],
+  throttle: ['perSecond'],
+  reconnect: ['reconnect'],
+  disconnect: ['timeout'],
+  shutdown: [],
+  ping: [],
+  reauthenticate: [],
+}
+
+/** @throws UsageError as `prepare` does; for the stream of controls, in which nothing else may stand. */
+export function prepareControl(request: unknown): PreparedControl {
+  if (typeof request !== 'object' || request === null) {
+    wrong('a control', 'an object with cmd', request)
+  }
+  const fields = request as Fields
+  const { cmd } = fields
+  if (typeof cmd !== 'string' || !Object.hasOwn(CONTROL_FIELDS, cmd)) {
+    wrong('cmd', `one of ${list([...REQUESTS, ...Object.keys(CONTROL_FIELDS)])}`, cmd)
+  }
+  const allowed = CONTROL_FIELDS[cmd as Control['cmd']]
+  judgeFields(fields, new Set(['cmd', 'key', 'signal', ...allowed]))
+  judgeOptions(fields)
+  const { ms, perSecond, timeout, reconnect } = fields
+  if (ms !== undefined) judgeMs(ms, 'pause.ms')
+  if (timeout !== undefined) judgeMs(timeout, 'disconnect.timeout')
+  if (cmd === 'throttle' && perSecond !== null) {
+    if (typeof perSecond !== 'number' || !(perSecond > 0) || perSecond === Infinity) {
+      wrong('throttle.perSecond', 'a number above 0, or null to lift it', perSecond)
+    }
+  }
+  if (reconnect !== undefined) judgePolicy(reconnect)
+  return { kind: 'control', control: request as Control }
+}
+
+function judgeMs(value: unknown, where: string): void {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
+    wrong(where, 'milliseconds, 0 or more', value)
+  }
+}
+
+const POLICIES = ['always', 'after-first-success', 'never']
+const POLICY_FIELDS = ['when', 'minMs', 'maxMs', 'stableMs', 'retryable']
+
+function judgePolicy(policy: unknown): void {
+  const where = 'reconnect.reconnect'
+  if (typeof policy === 'string' && POLICIES.includes(policy)) return
+  if (typeof policy !== 'object' || policy === null) {
+    wrong(where, `one of ${list(POLICIES)}, or an object`, policy)
+  }
+  for (const [name, value] of Object.entries(policy)) {
+    if (!POLICY_FIELDS.includes(name)) {
+      throw new UsageError(`${where} has no ${describe(name)}; allowed: ${list(POLICY_FIELDS)}`)
+    }
+    if (value === undefined) continue
+    if (name === 'when') {
+      if (!POLICIES.includes(value as string)) wrong(`${where}.when`, list(POLICIES), value)
+    } else if (name === 'retryable') {
+      if (typeof value !== 'function') wrong(`${where}.retryable`, 'a function', value)
+    } else {
+      judgeMs(value, `${where}.${name}`)
+    }
+  }
+}
