@@ -29,11 +29,11 @@ export type {
   ConnectOptions,
   DivertOptions,
   EventloopOptions,
-  Platform,
   ReconnectOptions,
   Warning,
   WillOptions,
 } from './options/options.ts'
+export type { Platform } from './platform/runtime.ts'
 export type { ConnectionKind, Limits, ProtocolVersion } from './protocol/contract.ts'
 export {
   type PublishOptions,

@@ -2,10 +2,10 @@
  * Effects that are packets, on their way to the encoder of a connection; and for whoever listens, as packets.
  */
 import type { Packet } from 'mqtt-packet'
-import { packets } from '../channels.ts'
 import { BugError, unreachable } from '../errors.ts'
 import { connectPacket, disconnectPacket, subscriptionPacket } from '../options/connect-packet.ts'
 import type { Resolved } from '../options/options.ts'
+import { packetChannel } from '../platform/runtime.ts'
 import type { Effect, PublishEffect, ServerPacket, State } from '../protocol/contract.ts'
 import type { Ledger } from '../requests/ledger.ts'
 import type { PublishRequest } from '../requests/vocabulary.ts'
@@ -28,13 +28,14 @@ export function sendPublish(
   const slot = qos > 0 ? ledger.get(handle) : ledger.handOver(handle)
   if (slot?.kind === 'group') {
     link?.outbox.group(slot.encoded, slot.requests.length)
-    if (packets.hasSubscribers) for (const one of slot.requests) tellPublish(effect, one, state)
+    if (packetChannel.hasSubscribers)
+      for (const one of slot.requests) tellPublish(effect, one, state)
     return
   }
   if (slot?.kind !== 'publish') throw new BugError('a handle is of another kind')
   link?.outbox.encoder.publish(slot, messageId, dup, expirySeconds)
   if (qos === 0) link?.outbox.countPublishes(1)
-  if (packets.hasSubscribers) tellPublish(effect, slot.request, state)
+  if (packetChannel.hasSubscribers) tellPublish(effect, slot.request, state)
 }
 
 /** Returns what was sent, but for acknowledgements, which are never made into objects. */
@@ -50,13 +51,13 @@ export function sendPacket(
   if (effect.type === 'acknowledge') {
     const { cmd, messageId, reasonCode } = effect
     outbox?.encoder.ack(cmd, messageId, reasonCode)
-    if (packets.hasSubscribers) tell('sent', { cmd, messageId, reasonCode }, state)
+    if (packetChannel.hasSubscribers) tell('sent', { cmd, messageId, reasonCode }, state)
     return null
   }
   if (effect.type === 'pingreq') outbox?.countPing()
   const packet = packetOf(effect, resolved, attempt, ledger)
   outbox?.encoder.packet(packet)
-  if (packets.hasSubscribers) tell('sent', withoutSecrets(packet), state)
+  if (packetChannel.hasSubscribers) tell('sent', withoutSecrets(packet), state)
   return packet
 }
 
@@ -108,7 +109,7 @@ function tellPublish(
 }
 
 function tell(direction: 'sent' | 'received', packet: object, { session }: State): void {
-  packets.publish({ clientId: session.clientId, direction, packet })
+  packetChannel.publish({ clientId: session.clientId, direction, packet })
 }
 
 /** Passwords and tokens are for the server alone. */

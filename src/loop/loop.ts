@@ -8,7 +8,6 @@
  */
 import type { Duplex } from 'node:stream'
 import type { IConnackPacket } from 'mqtt-packet'
-import { packets, stalls, transitions } from '../channels.ts'
 import type { Attempt } from '../connection/attempt.ts'
 import { Authentication, type AuthenticationListener } from '../connection/authenticator.ts'
 import { Dialer, type DialListener, discard } from '../connection/dial.ts'
@@ -26,14 +25,21 @@ import {
 } from '../errors.ts'
 import { whereOf } from '../options/endpoint.ts'
 import {
-  type Platform,
   type ReconnectOptions,
   type Resolved,
   reconnectPolicy,
   resolveOptions,
   retryableOf,
 } from '../options/options.ts'
-import { machine } from '../platform.ts'
+import {
+  machine,
+  type Platform,
+  packetChannel,
+  soon,
+  stallChannel,
+  transitionChannel,
+  wallNow,
+} from '../platform/runtime.ts'
 import type {
   Acks,
   Config,
@@ -569,7 +575,7 @@ export class Loop {
 
   /** What to add to the loop's clock for the wall clock. */
   #wallOffsetMs(): number {
-    return Date.now() - this.#platform.now()
+    return (this.#platform.wallNow ?? wallNow)() - this.#platform.now()
   }
 
   #add(input: Input): void {
@@ -594,7 +600,7 @@ export class Loop {
   #schedule(): void {
     if (this.#scheduled || this.#turning || !this.#alive) return
     this.#scheduled = true
-    process.nextTick(Loop.#scheduledTurn, this)
+    soon(Loop.#scheduledTurn, this)
   }
 
   static #scheduledTurn(loop: Loop): void {
@@ -827,11 +833,11 @@ export class Loop {
   #moved(effect: TransitionEffect): void {
     if (effect.to === 'connected') this.#link?.agree(this.#state.connection.limits)
     const watched = this.#rare?.transitions ?? null
-    if (watched === null && !transitions.hasSubscribers) return
+    if (watched === null && !transitionChannel.hasSubscribers) return
     const transition = transitionOf(effect)
     watched?.tell(transition)
-    if (!transitions.hasSubscribers) return
-    transitions.publish({ clientId: this.#state.session.clientId, ...transition })
+    if (!transitionChannel.hasSubscribers) return
+    transitionChannel.publish({ clientId: this.#state.session.clientId, ...transition })
   }
 
   // ------------------------------------------------------------------------------------------------------ authentication
@@ -916,8 +922,8 @@ export class Loop {
   }
 
   #stalled(kind: string, message: string): void {
-    if (!stalls.hasSubscribers) return
-    stalls.publish({ clientId: this.#state.session.clientId, kind, message })
+    if (!stallChannel.hasSubscribers) return
+    stallChannel.publish({ clientId: this.#state.session.clientId, kind, message })
   }
 
   // ----------------------------------------------------------------------------------------------------------- transport
@@ -956,7 +962,7 @@ export class Loop {
   }
 
   #received(received: readonly ServerPacket[], at: number): void {
-    if (packets.hasSubscribers) tellReceived(received, this.#state)
+    if (packetChannel.hasSubscribers) tellReceived(received, this.#state)
     this.#add({ type: 'received', at, packets: received })
   }
 

@@ -1,6 +1,6 @@
 /** Who asked for a PINGREQ, until the server has answered it. */
 import { ConnectionError } from '../errors.ts'
-import type { Platform } from '../options/options.ts'
+import type { Platform } from '../platform/runtime.ts'
 
 interface Ping {
   /** Answers come in order: as many stand before and with this one. */

@@ -6,8 +6,9 @@
  * somebody asks. Bytes (payloads, correlation data, authentication data) are kept as their length unless all is to be shown,
  * and a length is all that the reducers ever look at. Passwords and tokens of CONNECT never reach the reducers.
  */
-import { isDeepStrictEqual } from 'node:util'
+
 import { UsageError } from '../errors.ts'
+import { equal } from '../platform/runtime.ts'
 import type { Effect, Input, State } from '../protocol/contract.ts'
 import { step } from '../protocol/engine.ts'
 
@@ -111,14 +112,14 @@ export function* replay(text: string): Generator<ReplayedStep> {
     if ('state' in recorded) state = revive(recorded['state']) as State
     else if (state === null) throw new UsageError(`recording: line ${line} has no state before it`)
     else if ('end' in recorded) {
-      const same = isDeepStrictEqual(asRecorded(state, bytes), recorded['end'])
+      const same = equal(asRecorded(state, bytes), recorded['end'])
       if (last !== null) last = { ...last, differs: last.differs ?? (same ? null : 'end') }
     } else {
       if (last !== null) yield last
       const before: State = state
       const inputs = revive(recorded['inputs']) as readonly Input[]
       const result = step(before, inputs)
-      const same = isDeepStrictEqual(asRecorded(result.effects, bytes), recorded['effects'])
+      const same = equal(asRecorded(result.effects, bytes), recorded['effects'])
       state = result.state
       const { effects } = result
       last = { line, inputs, effects, before, after: state, differs: same ? null : 'effects' }

@@ -1,14 +1,13 @@
 /**
  * Every option: unit, default, bounds; resolved once, at the door, so that nobody behind it has to ask again.
  */
-import { randomBytes } from 'node:crypto'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import { isDeepStrictEqual } from 'node:util'
 import type { IConnackPacket, IConnectPacket } from 'mqtt-packet'
 import { encodeRare } from '../codec/encode-rare.ts'
 import type { Authenticator } from '../connection/authentication-exchange.ts'
 import { describe, UsageError, wrong } from '../errors.ts'
 import type { RecorderOptions } from '../loop/recorder.ts'
+import { equal, type Platform, randomHex } from '../platform/runtime.ts'
 import type { Config, ReconnectPolicy } from '../protocol/contract.ts'
 import { topicNameProblem } from '../protocol/topics.ts'
 import { Session, type SessionStore } from '../requests/session.ts'
@@ -100,16 +99,6 @@ export interface WillOptions {
 export interface Warning {
   readonly code: string
   readonly message: string
-}
-
-/** Time and chance, for tests and simulations. */
-export interface Platform {
-  /** Milliseconds on a clock that never goes back. */
-  now(): number
-  setTimer(callback: () => void, ms: number): unknown
-  clearTimer(timer: unknown): void
-  /** 0 ≤ r < 1. */
-  random(): number
 }
 
 export interface EventloopOptions {
@@ -385,7 +374,7 @@ let latestConfig: Config | null = null
 
 /** Thousands of loops of one process say the same, but for who they are. */
 function shared(config: Config): Config {
-  if (latestConfig === null || !isDeepStrictEqual(config, latestConfig)) latestConfig = config
+  if (latestConfig === null || !equal(config, latestConfig)) latestConfig = config
   return latestConfig
 }
 
@@ -399,7 +388,7 @@ function resolveConfig(
   const adopt = o.session === 'adopt'
   const cleanStart = resumes || adopt || kept ? false : flag('cleanStart', o.cleanStart, true)
   const receiveMaximum = whole('receiveMaximum', o.receiveMaximum, 1024, 1, 65_535)
-  const generated = `it-mqtt-${randomBytes(7).toString('hex')}`
+  const generated = `it-mqtt-${randomHex(7)}`
   const clientId = o.clientId === undefined ? (session?.clientId ?? generated) : o.clientId
   if (typeof clientId !== 'string') throw wrong('clientId', clientId, 'a string')
   if (Buffer.byteLength(clientId) > 65_535 || /\0|\p{Surrogate}/u.test(clientId)) {
@@ -558,7 +547,7 @@ function roadsOf(o: EventloopOptions): Config['roads'] {
     suspendAfterMs: bounded('suspendAfterMs', o.suspendAfterMs, suspendAfterMs, 0, DAY_MS),
     suspendedRetryMs: bounded('suspendedRetryMs', o.suspendedRetryMs, suspendedRetryMs, 1, DAY_MS),
   }
-  return isDeepStrictEqual(roads, DEFAULT_ROADS) ? DEFAULT_ROADS : roads
+  return equal(roads, DEFAULT_ROADS) ? DEFAULT_ROADS : roads
 }
 
 const AUTHENTICATOR_FIELDS: ReadonlySet<string> = new Set(['method', 'exchange', 'serverMayStart'])

@@ -2,6 +2,7 @@
  * Takes requests and controls from the user's streams, as far as the window and fairness to everything else allow. (D4, E3)
  */
 
+import { later } from '../platform/runtime.ts'
 import type { ProtocolVersion, RequestFacts } from '../protocol/contract.ts'
 import { prepareControl } from './build.ts'
 import { type Clock, isControl, JOINED, type Ledger } from './ledger.ts'
@@ -103,7 +104,7 @@ export class Intake {
   /** The stream gives without end: bytes and timers get their turn before it goes on. */
   #rest(): void {
     this.#resting = true
-    setImmediate(() => {
+    later(() => {
       this.#resting = false
       this.#taken = 0
       this.gather()

@@ -5,11 +5,11 @@
  * collected while effects are performed and given afterwards, so that a callback may push, control or abort.
  */
 
-import { outcomes } from '../channels.ts'
 import { Encoder } from '../codec/encode.ts'
 import { ConnectionError, UsageError } from '../errors.ts'
 import type { Causes } from '../loop/failures.ts'
 import type { EventloopOptions } from '../options/options.ts'
+import { outcomeChannel } from '../platform/runtime.ts'
 import type {
   Effect,
   Failure,
@@ -323,7 +323,7 @@ export class Ledger {
   }
 
   #isWantedBy(settling: Settling | null): boolean {
-    return this.#isHeardBy(settling) || outcomes.hasSubscribers
+    return this.#isHeardBy(settling) || outcomeChannel.hasSubscribers
   }
 
   #owe(due: Due): void {
@@ -360,8 +360,8 @@ export class Ledger {
       }
     }
     this.#observer?.(request, outcome)
-    if (outcomes.hasSubscribers) {
-      outcomes.publish({ clientId: this.#listener.clientId(), request, outcome })
+    if (outcomeChannel.hasSubscribers) {
+      outcomeChannel.publish({ clientId: this.#listener.clientId(), request, outcome })
     }
     try {
       this.#onSettled?.(request, outcome)

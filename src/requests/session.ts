@@ -5,8 +5,9 @@
  * A session of a running loop is a moment's copy: it is marked as not final, and restoring it forgets what was received and
  * promises at least once, because the broker has gone on since. That of a loop that has ended is final.
  */
-import { createHash } from 'node:crypto'
+
 import { UsageError } from '../errors.ts'
+import { sha256Hex } from '../platform/runtime.ts'
 import type {
   HeldSubscription,
   OpenRequest,
@@ -270,7 +271,7 @@ function farFrom(messageId: number, random: number): number {
 }
 
 function checksum(body: string): string {
-  return createHash('sha256').update(body).digest('hex')
+  return sha256Hex(body)
 }
 
 /** A request as plain JSON: bytes as base64, no signal. */

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { LIFECYCLE } from '../../src/protocol/lifecycle-table.ts'
 
-const file = join(fileURLToPath(new URL('..', import.meta.url)), 'docs/LIFECYCLE.md')
+const file = join(fileURLToPath(new URL('../..', import.meta.url)), 'docs/LIFECYCLE.md')
 
 const rows = Object.entries(LIFECYCLE)
 

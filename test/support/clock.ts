@@ -3,7 +3,7 @@
  * microtasks, next ticks, streams. "Has nothing more to do" is seen by nobody asking this clock or moving bytes for a few
  * turns of Node's event loop, so a slow machine makes a test slower and never makes it fail.
  */
-import type { Platform } from '../../src/options/options.ts'
+import type { Platform } from '../../src/platform/runtime.ts'
 
 /** Turns of Node's event loop without any activity after which all is quiet. */
 const QUIET_TURNS = 4
