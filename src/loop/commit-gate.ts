@@ -1,6 +1,6 @@
 /**
- * Where a session is kept in a store: what rests on a commit waits for it. One commit is under way at a time, and whatever
- * gathers meanwhile shares the next one.
+ * For a session that is kept in a store: holds effects that depend on a commit until that commit is safe. One commit is under
+ * way at a time, and whatever gathers meanwhile shares the next one.
  */
 
 import type { Link } from '../connection/link.ts'
@@ -9,34 +9,38 @@ import type { Effect } from '../protocol/contract.ts'
 import { restsOnSession } from '../protocol/effects.ts'
 import type { Session, SessionStore } from '../requests/session.ts'
 
-export interface GateListener {
-  /** These will be performed after the next commit. */
+export interface CommitListener {
+  /** These effects will be performed after the next commit: the commit has to remember their outcomes. */
   foresee(effects: readonly Effect[]): void
-  session(): Session
-  /** These rest on what is safe now. `link`: the connection for which they were meant. */
+  /** @returns the session as it is to be stored. */
+  committable(): Session
+  /** What these effects depend on is safe now. `link` is the connection for which they were meant. */
   release(effects: readonly Effect[], link: Link | null): void
-  /** The loop has ended; only outcomes are told. */
+  /** The loop has ended, and the outcomes among these effects are safe to report. */
   settleLate(effects: readonly Effect[]): void
   fail(error: unknown): void
 }
 
-export class Gate {
+export class CommitGate {
   readonly #store: SessionStore
-  readonly #listener: GateListener
+  readonly #listener: CommitListener
   #waiting: { readonly effects: readonly Effect[]; readonly link: Link | null }[] = []
-  /** What the store is asked now; null: nothing. */
+  /** The call of the store that is under way, or null. */
   #asking: Promise<unknown> | null = null
-  /** Before the session is loaded nothing may replace it. */
+  /** False until the session is loaded: nothing may replace it before. */
   #loaded = false
-  /** Nothing is safe any more: what rests on a commit never leaves, and the end waits for none. */
+  /** True if a commit failed: what depends on a commit is never performed, and the end waits for no commit. */
   #broken = false
 
-  constructor(store: SessionStore, listener: GateListener) {
+  constructor(store: SessionStore, listener: CommitListener) {
     this.#store = store
     this.#listener = listener
   }
 
-  /** The session that is kept; null: none is. Rejects with a StorageError. */
+  /**
+   * @returns the stored session, or null if there is none.
+   * @throws StorageError if the store fails.
+   */
   async load(): Promise<Session | null> {
     try {
       const session = await this.#ask(() => this.#store.load())
@@ -47,19 +51,21 @@ export class Gate {
     }
   }
 
-  /** Keeps what has to wait, gives back what has not. */
+  /** Keeps the effects that depend on a commit. @returns the others. */
   admit(effects: readonly Effect[], link: Link | null): readonly Effect[] {
     if (!this.#loaded) return effects
     if (this.#broken) return effects.filter((effect) => !restsOnSession(effect) || endsAll(effect))
-    const resting = effects.filter(restsOnSession)
-    if (resting.length === 0) return effects
-    this.#listener.foresee(resting)
-    this.#waiting.push({ effects: resting, link })
+    const dependent = effects.filter(restsOnSession)
+    if (dependent.length === 0) return effects
+    this.#listener.foresee(dependent)
+    this.#waiting.push({ effects: dependent, link })
     this.#commit()
     return effects.filter((effect) => !restsOnSession(effect))
   }
 
-  /** The loop has ended: what it knows is kept once more, whatever ended it, and the outcomes that rest on that are told. */
+  /**
+   * Commits a last time and closes the store, whatever ended the loop. Outcomes that depend on that commit are reported after it.
+   */
   async close(): Promise<void> {
     const keeps = this.#loaded && !this.#broken
     this.#broken = true
@@ -72,9 +78,9 @@ export class Gate {
 
   async #keepLast(effects: readonly Effect[]): Promise<void> {
     try {
-      await this.#ask(() => this.#store.commit(this.#listener.session()))
+      await this.#ask(() => this.#store.commit(this.#listener.committable()))
     } catch {
-      // The loop ended with its own error already, and what is not safe is told by nobody.
+      // The loop has ended with its own error already, and an outcome that is not safe is not reported.
       return
     }
     this.#listener.settleLate(effects)
@@ -84,7 +90,7 @@ export class Gate {
     if (this.#asking !== null || this.#waiting.length === 0) return
     const batch = this.#waiting
     this.#waiting = []
-    this.#ask(() => this.#store.commit(this.#listener.session())).then(
+    this.#ask(() => this.#store.commit(this.#listener.committable())).then(
       () => {
         for (const { effects, link } of batch) this.#listener.release(effects, link)
         this.#commit()
@@ -97,7 +103,7 @@ export class Gate {
     )
   }
 
-  /** One question at a time: a store never meets two. */
+  /** Calls the store; there is never more than one call under way. */
   async #ask<T>(question: () => Promise<T>): Promise<T> {
     const answer = (async () => question())()
     this.#asking = answer

@@ -6,7 +6,9 @@ import { UsageError } from '../errors.ts'
 import { type EventloopOptions, hasSession, resolveOptions } from '../options/options.ts'
 import type { ReconnectPolicy } from '../protocol/contract.ts'
 import type { Source } from '../requests/source.ts'
+import { adopt, driveBy, establish } from './beginning.ts'
 import { Loop } from './loop.ts'
+import type { Driver } from './parts.ts'
 
 /** A connection that was accepted and of which nobody has read anything beyond the CONNACK. Sends nothing by itself. */
 export class Connected implements AsyncDisposable {
@@ -25,7 +27,7 @@ export class Connected implements AsyncDisposable {
   }
 
   /** @internal The loop behind it goes on with these streams: once. */
-  claim(requests: Source | null, controls: Source | null): Loop {
+  claim(requests: Source | null, controls: Source | null, driver: Driver | null): Loop {
     const loop = this.#loop
     if (loop === null) {
       throw new UsageError(
@@ -33,7 +35,8 @@ export class Connected implements AsyncDisposable {
       )
     }
     this.#loop = null
-    loop.adopt(requests, controls, this.#policy)
+    adopt(loop, requests, controls, this.#policy)
+    if (driver !== null) driveBy(loop, driver)
     return loop
   }
 
@@ -53,7 +56,8 @@ export async function connect(options: string | URL | EventloopOptions): Promise
   const resolved = resolveOptions(options)
   const { reconnect } = resolved.config
   const config = { ...resolved.config, reconnect: { ...reconnect, when: 'never' as const } }
-  const loop = new Loop({ ...resolved, config }, null, null)
-  const connack = await loop.establish()
+  const loop = new Loop({ ...resolved, config }, null, null, null)
+  await establish(loop)
+  const connack = loop.state.connection.connack as IConnackPacket
   return new Connected(loop, connack, reconnect, hasSession(resolved))
 }

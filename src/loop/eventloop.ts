@@ -1,20 +1,25 @@
 /**
- * `eventloop()`: an MQTT connection as a value that you iterate.
+ * `eventloop()`: an MQTT connection as a value that you iterate. The object that users get has the public methods and nothing
+ * else; the loop behind it is theirs to drive and not to touch.
  */
 
-import {
-  type EventloopOptions,
-  hasSession,
-  type ReconnectOptions,
-  resolveOptions,
-} from '../options/options.ts'
+import type { EventloopOptions } from '../options/options.ts'
+import { hasSession, type ReconnectOptions, resolveOptions } from '../options/options.ts'
+import { prepareControl } from '../requests/build.ts'
 import type { Session } from '../requests/session.ts'
 import { type Requests, Source } from '../requests/source.ts'
 import type { Control, Incoming } from '../requests/vocabulary.ts'
 import { Connected } from './connect.ts'
-import { Loop, type Observer } from './loop.ts'
-import type { LoopState } from './loop-state.ts'
+import { acknowledge, DRAIN_MS, ping, reauthenticate } from './controls.ts'
+import { isFinished } from './ending.ts'
+import { endpointFor } from './link-events.ts'
+import { Loop } from './loop.ts'
+import { type LoopState, viewOf } from './loop-state.ts'
+import type { Driver } from './parts.ts'
+import { watchersOf } from './perform.ts'
 import type { Transition } from './transitions.ts'
+
+type Result = IteratorResult<Incoming, undefined>
 
 /**
  * Yields every packet that the server sends, except repeats of a QoS 2 PUBLISH and CONNACKs that refuse (these are errors).
@@ -62,8 +67,8 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
 
 /**
  * @param options a URL, options, or what `connect()` resolved with.
- * @param requests pulled only as far as the window allows (D4). None: an empty stream.
- * @param controls take effect at once, whatever the backlog of requests; keep nothing alive.
+ * @param requests pulled only as far as the window allows (D4). Default: an empty stream.
+ * @param controls take effect immediately, whatever the backlog of requests. They do not keep the loop alive.
  * @throws UsageError for what cannot be used, naming it.
  */
 export function eventloop(
@@ -71,24 +76,121 @@ export function eventloop(
   requests?: Requests,
   controls?: Iterable<Control> | AsyncIterable<Control>,
 ): Eventloop {
-  return openLoop(options, requests, controls)
+  return driveLoop(options, requests, controls, null)
 }
 
-/** `eventloop()` for those in this package that look on. */
-export function openLoop(
+/** `eventloop()` for code of this package that drives the loop and sees each outcome. */
+export function driveLoop(
   options: string | URL | EventloopOptions | Connected,
   requests: Requests | undefined,
   controls: Iterable<Control> | AsyncIterable<Control> | undefined,
-  observer?: Observer,
+  driver: Driver | null,
 ): Eventloop {
   const resolved = options instanceof Connected ? null : resolveOptions(options)
   const goesOn = resolved === null ? (options as Connected).hasSession : hasSession(resolved)
   const source = requests === undefined ? null : Source.of(requests, goesOn)
   const steering = controls === undefined ? null : Source.of(controls, goesOn)
-  const loop =
+  return new EventloopObject(
     resolved === null
-      ? (options as Connected).claim(source, steering)
-      : new Loop(resolved, source, steering)
-  if (observer !== undefined) loop.observe(observer)
-  return loop
+      ? (options as Connected).claim(source, steering, driver)
+      : new Loop(resolved, source, steering, driver),
+  )
+}
+
+class EventloopObject implements Eventloop {
+  readonly #loop: Loop
+
+  constructor(loop: Loop) {
+    this.#loop = loop
+  }
+
+  next(): Promise<Result> {
+    return this.#loop.next()
+  }
+
+  return(): Promise<Result> {
+    return this.#loop.return()
+  }
+
+  async throw(error?: unknown): Promise<Result> {
+    await this.#loop.return()
+    throw error
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#loop.return()
+  }
+
+  get state(): LoopState {
+    const loop = this.#loop
+    const queuedBytes = loop.link?.outbox.pendingBytes ?? 0
+    return viewOf(loop.state, loop.intake.pending, queuedBytes, endpointFor(loop))
+  }
+
+  get session(): Session {
+    return this.#loop.session(isFinished(this.#loop))
+  }
+
+  recording(): string | null {
+    return this.#loop.recorder?.text() ?? null
+  }
+
+  transitions(): AsyncIterableIterator<Transition, undefined> {
+    return watchersOf(this.#loop).watch()
+  }
+
+  ack(packet: Incoming, reasonCode = 0): 'queued' | 'stale' {
+    return acknowledge(this.#loop, packet, reasonCode)
+  }
+
+  pause(ms?: number): void {
+    this.#control(ms === undefined ? { cmd: 'pause' } : { cmd: 'pause', ms })
+  }
+
+  resume(): void {
+    this.#control({ cmd: 'resume' })
+  }
+
+  throttle(perSecond: number | null): void {
+    this.#control({ cmd: 'throttle', perSecond })
+  }
+
+  reconnect(reconnect?: ReconnectOptions): void {
+    this.#control(reconnect === undefined ? { cmd: 'reconnect' } : { cmd: 'reconnect', reconnect })
+  }
+
+  disconnect(timeout = DRAIN_MS): void {
+    this.#control({ cmd: 'disconnect', timeout })
+  }
+
+  shutdown(): void {
+    this.#control({ cmd: 'shutdown' })
+  }
+
+  ping(): Promise<{ roundTripMs: number }> {
+    return answerOf((settle) => {
+      ping(this.#loop, (error, roundTripMs) => settle(error, { roundTripMs }))
+    })
+  }
+
+  reauthenticate(): Promise<void> {
+    return answerOf((settle) => reauthenticate(this.#loop, (error) => settle(error, undefined)))
+  }
+
+  #control(control: Control): void {
+    this.#loop.control(prepareControl(control).control)
+  }
+}
+
+/** @returns what `ask` settles as a promise; a caller who does not need the answer may ignore it. */
+function answerOf<T>(ask: (settle: (error: unknown, value: T) => void) => void): Promise<T> {
+  const answer = new Promise<T>((resolve, reject) => {
+    ask((error, value) => (error === null ? resolve(value) : reject(error)))
+  })
+  answer.catch(() => {})
+  return answer
 }

@@ -148,3 +148,7 @@ function makeError(
       return new BugError(message, details)
   }
 }
+
+export function closedError(): ConnectionError {
+  return new ConnectionError('The loop has ended.', { code: 'CLOSED', retryable: false })
+}

@@ -1,18 +1,18 @@
 /**
- * What the broker sent and the consumer has not taken, and who waits for it. (R1, R3, R6)
+ * Packets that were received and that the consumer has not taken, and the `next()` calls that wait for one. (R1, when a message
+ * is acknowledged; R3, a slow consumer is normal; R6, a drop with unread messages)
  *
- * `next()` calls are answered in order, one packet each. Every change is counted, so that the loop can tell the reducers in
- * one input what a whole burst of calls took and handled.
+ * `next()` calls are answered in order, one packet each. Everything that is taken is counted, so that the loop can tell the
+ * reducers in one input what a whole burst of calls took and handled.
  */
-
 import type { YieldEffect } from '../protocol/contract.ts'
 import type { Incoming } from '../requests/vocabulary.ts'
 
 type Resolve = (result: IteratorResult<Incoming, undefined>) => void
 
 /**
- * Somebody who waits, and who waits behind. A class: V8 moves object literals into the old generation where they once lived
- * long, and an old waiter keeps its packet until a full collection.
+ * A `next()` call that waits, and the call that waits behind it. It is a class and no object literal: V8 allocates literals of a
+ * place whose objects lived long in the old generation, and there a waiter would keep its packet until a full collection.
  */
 class Waiter {
   readonly resolve: Resolve
@@ -25,34 +25,34 @@ class Waiter {
   }
 }
 
-/** Beyond this many taken entries the array is cut. */
+/** The array is shortened when this many of its entries are taken, and half of it. */
 const COMPACT_AT = 512
 
-/** One for all that are empty; never changed. */
-const NOTHING: YieldEffect[] = []
+/** Shared by all inboxes that are empty; never changed. */
+const NO_ENTRIES: YieldEffect[] = []
 
 export class Inbox {
-  #queue: YieldEffect[] = NOTHING
+  #queue: YieldEffect[] = NO_ENTRIES
   #head = 0
   #oldest: Waiter | null = null
   #newest: Waiter | null = null
-  #withheld: YieldEffect[] | null = null
-  /** Messages before this sequence were dropped in favour of their redelivery. */
+  /** Messages whose connection was lost, held back until the next CONNACK; null if none are. */
+  #heldBack: YieldEffect[] | null = null
+  /** Messages before this sequence number were dropped in favour of their redelivery. */
   #droppedBefore = 0
-  /** Messages at QoS > 0 that the consumer holds since its last `next()`. */
-  #inHand: YieldEffect[] | null = null
-  /** By packet, where acknowledgements are the user's to give. */
-  readonly #sequences: WeakMap<object, number> | null
+  /** Messages at QoS > 0 that were yielded and are not handled. */
+  #unhandled: YieldEffect[] | null = null
+  /** The sequence number of each message, if the user acknowledges. */
+  #sequences: WeakMap<object, number> | null = null
+  /** Whether the user acknowledges (`acks: 'manual'`). */
+  manual = false
+  /** Packets and bytes that were taken, and sequence numbers reached, since the reducers were told. */
   packets = 0
   bytes = 0
   yieldedThrough = 0
   handledThrough = 0
 
-  constructor(manual: boolean) {
-    this.#sequences = manual ? new WeakMap() : null
-  }
-
-  /** Something has changed that the reducers do not know. */
+  /** Whether something was taken or handled that the reducers were not told. */
   get dirty(): boolean {
     return this.packets > 0 || this.handledThrough > 0
   }
@@ -62,11 +62,14 @@ export class Inbox {
   }
 
   offer(entry: YieldEffect): void {
-    if (this.#queue === NOTHING) this.#queue = [entry]
+    if (this.#queue === NO_ENTRIES) this.#queue = [entry]
     else this.#queue.push(entry)
   }
 
-  /** Answers those who wait. Only once all effects of a step are performed: a later one may withhold what an earlier one gave. */
+  /**
+   * Answers the calls that wait. Only called when all effects of a step are performed: a later effect may hold back what an
+   * earlier one offered.
+   */
   serve(): void {
     while (this.#oldest !== null) {
       const packet = this.take()
@@ -75,13 +78,13 @@ export class Inbox {
     }
   }
 
-  /** The next packet, or undefined: none is here. */
+  /** @returns the next packet, or undefined if there is none. */
   take(): Incoming | undefined {
     const entry = this.#queue[this.#head]
     if (entry === undefined) return undefined
     this.#head++
     if (this.#head === this.#queue.length) {
-      this.#queue = NOTHING
+      this.#queue = NO_ENTRIES
       this.#head = 0
     } else if (this.#head >= COMPACT_AT && this.#head * 2 >= this.#queue.length) {
       this.#queue = this.#queue.slice(this.#head)
@@ -100,7 +103,7 @@ export class Inbox {
     this.#newest = waiter
   }
 
-  /** The oldest, who waits no more. */
+  /** @returns the oldest call that waits, removed from the queue, or null if none waits. */
   #leave(): Waiter | null {
     const waiter = this.#oldest
     if (waiter === null) return null
@@ -116,83 +119,95 @@ export class Inbox {
     const packet = entry.packet as Incoming
     if (entry.sequence > 0) {
       this.yieldedThrough = entry.sequence
-      if (this.#sequences !== null) this.#sequences.set(packet, entry.sequence)
-      else if (this.#inHand === null) this.#inHand = [entry]
-      else this.#inHand.push(entry)
+      if (this.manual) this.#remember(packet, entry.sequence)
+      else if (this.#unhandled === null) this.#unhandled = [entry]
+      else this.#unhandled.push(entry)
     }
     return packet
   }
 
-  /** The consumer asks for more: what it had in hand is handled. */
+  #remember(packet: object, sequence: number): void {
+    this.#sequences ??= new WeakMap()
+    this.#sequences.set(packet, sequence)
+  }
+
+  /** The consumer asks for more: it has handled what was yielded. */
   handled(): void {
-    if (this.#inHand === null) return
-    this.handledThrough = this.#inHand[this.#inHand.length - 1]!.sequence
-    this.#inHand = null
+    if (this.#unhandled === null) return
+    this.handledThrough = this.#unhandled[this.#unhandled.length - 1]!.sequence
+    this.#unhandled = null
   }
 
-  /** The sequence of a packet that may be acknowledged; undefined: it was, or is no such packet. */
+  /** @returns the sequence number of a message that the user may acknowledge, or undefined for any other packet. */
   sequenceOf(packet: object): number | undefined {
-    if (this.#sequences !== null) return this.#sequences.get(packet)
-    return this.#inHand?.find((entry) => entry.packet === packet)?.sequence
+    if (this.manual) return this.#sequences?.get(packet)
+    return this.#unhandled?.find((entry) => entry.packet === packet)?.sequence
   }
 
-  /** What was counted is told. */
+  /** The reducers were told what was counted. */
   reported(): void {
     this.packets = 0
     this.bytes = 0
     this.handledThrough = 0
   }
 
-  /** Messages at QoS > 0 that nobody has taken wait for the next CONNACK. */
-  withhold(): void {
+  /** Holds messages at QoS > 0 that nobody has taken back until the next CONNACK. */
+  holdBack(): void {
     const rest = this.#queue.slice(this.#head)
-    const earlier = this.#withheld ?? []
-    this.#withheld = [...earlier, ...rest.filter(({ sequence }) => sequence > 0)]
+    const earlier = this.#heldBack ?? []
+    this.#heldBack = [...earlier, ...rest.filter(({ sequence }) => sequence > 0)]
     const kept = rest.filter(({ sequence }) => sequence === 0)
-    this.#queue = kept.length > 0 ? kept : NOTHING
+    this.#queue = kept.length > 0 ? kept : NO_ENTRIES
     this.#head = 0
   }
 
-  /** Nobody will get it: it counts as taken, not as handled. */
+  /** Counts a message that nobody will get as taken, and not as handled. */
   drop(entry: YieldEffect): void {
     this.packets++
     this.bytes += entry.bytes
   }
 
-  unwithhold(drop: boolean, before: number): void {
-    const withheld = this.#withheld ?? []
-    this.#withheld = null
+  /**
+   * Offers what was held back, or drops it because the server sends it again.
+   * @param before the sequence number below which messages are dropped.
+   */
+  releaseHeldBack(drop: boolean, before: number): void {
+    const messages = this.#heldBack ?? []
+    this.#heldBack = null
     if (drop) this.#droppedBefore = before
-    for (const entry of withheld) {
+    for (const entry of messages) {
       if (!drop) this.offer(entry)
       else this.drop(entry)
     }
   }
 
-  get withholds(): boolean {
-    return this.#withheld !== null
+  get isHoldingBack(): boolean {
+    return this.#heldBack !== null
   }
 
-  /** A message of a connection that is over by now. */
+  /** Offers a message whose connection is over by now. */
   offerLate(entry: YieldEffect): void {
     if (entry.sequence < this.#droppedBefore) this.drop(entry)
-    else if (this.#withheld !== null) this.#withheld.push(entry)
+    else if (this.#heldBack !== null) this.#heldBack.push(entry)
     else this.offer(entry)
   }
 
-  /** The loop is over: nothing that is left will be asked for. */
+  /** Forgets what is left: the loop is over, and nobody will ask for it. */
   clear(): void {
-    this.#queue = NOTHING
+    this.#queue = NO_ENTRIES
     this.#head = 0
-    this.#withheld = null
-    this.#inHand = null
+    this.#heldBack = null
+    this.#unhandled = null
   }
 
-  /** Answers those who wait: the oldest with the error, where there is one, the others with done. True: it was told. */
+  /**
+   * Answers the calls that wait: the oldest with the error, if there is one, and the others with done.
+   * @returns whether the error was reported.
+   */
   end(error: { readonly reason: unknown } | null): boolean {
-    const told = error !== null && this.waiting
-    if (told) this.#leave()!.reject(error.reason)
+    const reported = error !== null && this.waiting
+    if (reported) this.#leave()!.reject(error.reason)
     while (this.waiting) this.#leave()!.resolve({ done: true, value: undefined })
-    return told
+    return reported
   }
 }

@@ -14,7 +14,7 @@ import { isWaiting } from '../protocol/lifecycle.ts'
 import { waitingCount } from '../protocol/outgoing.ts'
 import { entries } from '../protocol/packet-table.ts'
 import { subscriptionsOf } from '../protocol/subscriptions.ts'
-import { told } from './transitions.ts'
+import { publicFailure } from './transitions.ts'
 
 export interface LoopState {
   readonly connection: {
@@ -87,13 +87,11 @@ export function viewOf(
 ): LoopState {
   const { connection, session, outgoing, flow, counters, keepAlive } = state
   const { kind, reason, retryAt, protocolVersion } = connection
-  const waiting = waitingCount(session)
-  const held = session.owed + waiting + outgoing.unconfirmed + flow.diverted + gathered
   let subscriptions: readonly SubscriptionState[] | undefined
   return Object.freeze({
     connection: Object.freeze({
       kind,
-      reason: reason === null ? null : told(reason),
+      reason: reason === null ? null : publicFailure(reason),
       retryAt: isWaiting(kind) && retryAt !== Number.POSITIVE_INFINITY ? retryAt : null,
       endpoint,
       protocolVersion,
@@ -106,7 +104,7 @@ export function viewOf(
     counters: Object.freeze({
       taken: counters.taken + gathered,
       settled: counters.settled,
-      held,
+      held: heldCount(state, gathered),
       inFlight: outgoing.inFlight,
       sent: counters.sent,
       received: counters.received,
@@ -126,6 +124,14 @@ export function viewOf(
       return subscriptions
     },
   })
+}
+
+/**
+ * @param gathered requests taken that the reducers have not been given yet.
+ * @returns how many requests are held.
+ */
+export function heldCount({ session, outgoing, flow }: State, gathered: number): number {
+  return session.owed + waitingCount(session) + outgoing.unconfirmed + flow.diverted + gathered
 }
 
 function subscriptionStates({ session, outgoing }: State): readonly SubscriptionState[] {

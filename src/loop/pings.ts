@@ -1,53 +1,54 @@
-/** Who asked for a PINGREQ, until the server has answered it. */
+/** The calls of `ping` and controls that wait for the answer to their PINGREQ. */
 import { ConnectionError } from '../errors.ts'
 import type { Platform } from '../platform/runtime.ts'
 
+/** @param error null if the server answered. */
+type Settle = (error: unknown, roundTripMs: number) => void
+
 interface Ping {
-  /** Answers come in order: as many stand before and with this one. */
-  unanswered: number
-  settle(error: unknown): void
+  readonly settle: Settle
+  readonly sentAt: number
+  readonly timer: unknown
 }
 
 export class Pings {
   readonly #platform: Platform
-  #pings: readonly Ping[] = []
+  readonly #pings = new Map<number, Ping>()
+  #lastId = 0
 
   constructor(platform: Platform) {
     this.#platform = platform
   }
 
-  expect(
-    unanswered: number,
-    limitMs: number,
-    settle: (error: unknown, roundTripMs: number) => void,
-  ): void {
-    const sentAt = this.#platform.now()
+  /**
+   * Waits for the answer to a PINGREQ that is about to be sent, for at most `limitMs`.
+   * @returns the id of the PINGREQ; the effect `pong` names it.
+   */
+  expect(limitMs: number, settle: Settle): number {
+    this.#lastId++
+    const id = this.#lastId
     const timer = this.#platform.setTimer(() => {
-      this.#pings = this.#pings.filter((other) => other !== ping)
+      this.#pings.delete(id)
       const message = `The server did not answer a PINGREQ within ${limitMs} ms.`
       settle(new ConnectionError(message, { code: 'PING_TIMEOUT' }), 0)
     }, limitMs)
-    const ping: Ping = {
-      unanswered,
-      settle: (error) => {
-        this.#platform.clearTimer(timer)
-        settle(error, this.#platform.now() - sentAt)
-      },
-    }
-    this.#pings = [...this.#pings, ping]
+    this.#pings.set(id, { settle, sentAt: this.#platform.now(), timer })
+    return id
   }
 
-  answered(): void {
-    if (this.#pings.length === 0) return
-    for (const ping of this.#pings) ping.unanswered--
-    const answered = this.#pings.filter(({ unanswered }) => unanswered <= 0)
-    this.#pings = this.#pings.filter(({ unanswered }) => unanswered > 0)
-    for (const ping of answered) ping.settle(null)
+  answered(id: number): void {
+    const ping = this.#pings.get(id)
+    if (ping !== undefined) this.#settle(id, ping, null)
   }
 
+  /** Fails all that wait: nobody will answer them. */
   fail(reason: () => unknown): void {
-    const pings = this.#pings
-    this.#pings = []
-    for (const ping of pings) ping.settle(reason())
+    for (const [id, ping] of this.#pings) this.#settle(id, ping, reason())
+  }
+
+  #settle(id: number, { settle, sentAt, timer }: Ping, error: unknown): void {
+    this.#pings.delete(id)
+    this.#platform.clearTimer(timer)
+    settle(error, this.#platform.now() - sentAt)
   }
 }

@@ -8,7 +8,7 @@ import type { Session } from '../requests/session.ts'
 import type { Requests } from '../requests/source.ts'
 import type { Incoming, Request } from '../requests/vocabulary.ts'
 import type { Connected } from './connect.ts'
-import { openLoop } from './eventloop.ts'
+import { driveLoop } from './eventloop.ts'
 
 export interface RunOptions {
   /** Milliseconds after which the run stops with what is unsettled, above 0. Default: none. */
@@ -43,7 +43,7 @@ export async function run(
   signal?.throwIfAborted()
   let settled = 0
   const failed: { request: Request; error: unknown }[] = []
-  const loop = openLoop(options, requests, undefined, {
+  const loop = driveLoop(options, requests, undefined, {
     until: 'settled',
     acks: onPacket === undefined ? 'manual' : 'pull',
     settled: (request, outcome) => {

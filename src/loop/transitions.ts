@@ -1,6 +1,6 @@
 /**
- * Who wants to see the connection change: each watcher has a queue of its own, so that none waits for another and the loop for
- * none.
+ * Reports changes of the connection to whoever watches. Each watcher has a queue of its own, so that no watcher waits for
+ * another, and the loop waits for none.
  */
 import { UsageError } from '../errors.ts'
 import type { ConnectionFailure } from '../options/options.ts'
@@ -8,17 +8,17 @@ import type { ConnectionKind, Failure, TransitionEffect } from '../protocol/cont
 
 export interface Transition {
   readonly from: ConnectionKind
-  /** The same as `from` where only `retryAt` is new. */
+  /** The same as `from` if only `retryAt` has changed. */
   readonly to: ConnectionKind
-  /** What led there; null: nothing went wrong. */
+  /** The failure that led there, or null if nothing went wrong. */
   readonly reason: ConnectionFailure | null
-  /** In ms on the loop's clock (`performance.now()`). */
+  /** When it happened, in ms on the loop's clock (`performance.now()`). */
   readonly at: number
-  /** When the next attempt is due, on the same clock; null: none is. */
+  /** When the next attempt is due, on the same clock, or null if none is. */
   readonly retryAt: number | null
 }
 
-/** Transitions that wait for a watcher; who falls behind further is told so. */
+/** How many transitions may wait for a watcher; one that falls further behind gets an error. */
 const QUEUED_MAX = 1024
 
 type Result = IteratorResult<Transition, undefined>
@@ -28,8 +28,8 @@ export class Transitions {
   readonly #watchers = new Set<Watcher>()
   #ended = false
 
-  tell(transition: Transition): void {
-    for (const watcher of this.#watchers) watcher.tell(transition)
+  report(transition: Transition): void {
+    for (const watcher of this.#watchers) watcher.report(transition)
   }
 
   end(): void {
@@ -52,17 +52,17 @@ interface Waiter {
 }
 
 class Watcher implements AsyncIterableIterator<Transition, undefined> {
-  readonly #leave: (self: Watcher) => void
+  readonly #unwatch: (self: Watcher) => void
   #queue: Transition[] = []
   #waiting: Waiter[] = []
   #ended = false
   #error: unknown = null
 
-  constructor(leave: (self: Watcher) => void) {
-    this.#leave = leave
+  constructor(unwatch: (self: Watcher) => void) {
+    this.#unwatch = unwatch
   }
 
-  tell(transition: Transition): void {
+  report(transition: Transition): void {
     const waiter = this.#waiting.shift()
     if (waiter !== undefined) return waiter.resolve({ done: false, value: transition })
     this.#queue.push(transition)
@@ -73,7 +73,7 @@ class Watcher implements AsyncIterableIterator<Transition, undefined> {
   }
 
   end(error: unknown): void {
-    this.#leave(this)
+    this.#unwatch(this)
     this.#ended = true
     this.#error = error
     for (const { resolve } of this.#waiting) resolve(DONE)
@@ -105,13 +105,13 @@ export function transitionOf({ from, to, reason, at, retryAt }: TransitionEffect
   return {
     from,
     to,
-    reason: reason === null ? null : told(reason),
+    reason: reason === null ? null : publicFailure(reason),
     at,
     retryAt: retryAt === Number.POSITIVE_INFINITY ? null : retryAt,
   }
 }
 
-/** A failure as users see it. */
-export function told({ cause, packet, clause, ...failure }: Failure): ConnectionFailure {
+/** @returns a failure as users see it. */
+export function publicFailure({ cause, packet, clause, ...failure }: Failure): ConnectionFailure {
   return failure
 }

@@ -14,6 +14,7 @@ import type {
   Input,
   Limits,
   Road,
+  SentPing,
   ServerPacket,
   State,
 } from './contract.ts'
@@ -87,7 +88,7 @@ function dialHost(d: Draft, at: number, connectBy: number): void {
 }
 
 /** One for all that have none. */
-const NO_PINGS: readonly number[] = []
+const NO_PINGS: readonly SentPing[] = []
 
 export function opened(d: Draft, attempt: AttemptFacts | null, at: number): void {
   const { connection, session, config } = d
@@ -192,7 +193,7 @@ function accepted(d: Draft, packet: ConnackPacket, limits: Limits, at: number): 
     ? unanswered.flatMap(subscriptionsIn)
     : subscriptionsOf(d.subscriptions.finish())
   for (const facts of renewals(d, wanted)) sendRenewal(d, facts, at)
-  if (session.cautiousBelow > 0 || d.flow.diverting) ping(d, at)
+  if (session.cautiousBelow > 0 || d.flow.diverting) ping(d, at, 0)
   if (config.hasBirths) d.effects.push({ type: 'births', packet })
   else flush(d, at)
 }
@@ -634,8 +635,8 @@ function finished(d: Draft, reason: Failure | null, at: number): void {
 
 const ENDED = failure('connected', 'connection', 'CLOSED', false, 'The loop has ended.')
 
-export function ping(d: Draft, at: number): void {
-  d.connection.pings = [...d.connection.pings, at]
+export function ping(d: Draft, at: number, id: number): void {
+  d.connection.pings = [...d.connection.pings, { at, id }]
   keepAlivePinged(d.keepAlive, at)
   d.send({ type: 'pingreq' })
 }

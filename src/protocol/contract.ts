@@ -308,6 +308,13 @@ export type ConnectionKind =
   | 'closed'
   | 'failed'
 
+/** A PINGREQ that was sent. */
+export interface SentPing {
+  readonly at: number
+  /** The id of the input that asked for it; 0 if the engine sent it by itself. */
+  readonly id: number
+}
+
 export interface ConnectionState {
   readonly kind: ConnectionKind
   /** What led here. */
@@ -336,8 +343,8 @@ export interface ConnectionState {
   readonly limits: Limits
   /** The requests of `onConnected` are awaited. */
   readonly birthsPending: boolean
-  /** When the PINGREQs left that no PINGRESP has answered. */
-  readonly pings: readonly number[]
+  /** The PINGREQs that no PINGRESP has answered, oldest first. */
+  readonly pings: readonly SentPing[]
   /** A PINGREQ was answered on this connection. */
   readonly pingAnswered: boolean
   /** Enhanced authentication under way. (4.12) */
@@ -645,7 +652,8 @@ export type Input =
   | { readonly type: 'resume'; readonly at: number }
   | { readonly type: 'throttle'; readonly at: number; readonly perSecond: number }
   | { readonly type: 'reconnect'; readonly at: number; readonly policy: ReconnectPolicy | null }
-  | { readonly type: 'ping'; readonly at: number }
+  /** The user wants a PINGREQ sent; `id` is above 0, and the effect `pong` names it. */
+  | { readonly type: 'ping'; readonly at: number; readonly id: number }
   | {
       readonly type: 'disconnect'
       readonly at: number
@@ -728,7 +736,8 @@ export type Effect =
   | { readonly type: 'takeApart'; readonly handle: number }
   | { readonly type: 'births'; readonly packet: ConnackPacket }
   /** The PINGREQs that `ping` sent are answered. */
-  | { readonly type: 'pong' }
+  /** A PINGREQ was answered. `id` is 0 if the engine had sent it by itself. */
+  | { readonly type: 'pong'; readonly id: number }
   | { readonly type: 'warn'; readonly code: string; readonly message: string }
   /** The loop is over. */
   | { readonly type: 'finished'; readonly failure: Failure | null }

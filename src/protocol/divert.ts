@@ -20,7 +20,7 @@ export function probeDueAt({ config, connection, keepAlive }: Parts): number {
   if (divert === null || keepAlive.readingPaused || connection.pings.length >= PINGS) {
     return Infinity
   }
-  return Math.max(keepAlive.receivedAt, connection.pings.at(-1) ?? 0) + divert.afterMs / PINGS
+  return Math.max(keepAlive.receivedAt, connection.pings.at(-1)?.at ?? 0) + divert.afterMs / PINGS
 }
 
 /** When new publishes begin to go the other way; Infinity: nothing speaks for it, or they do already. */
@@ -31,7 +31,7 @@ export function divertsAt({ config, connection, keepAlive, flow, road }: Roads):
   const { pings } = connection
   if (pings.length < PINGS || keepAlive.readingPaused) return Infinity
   // Any byte is a sign of life; and after a pause, in which no answer was read, the count starts anew (K2).
-  return Math.max(pings[0]!, keepAlive.receivedAt) + divert.afterMs
+  return Math.max(pings[0]!.at, keepAlive.receivedAt) + divert.afterMs
 }
 
 export function tickDivert(d: Draft, at: number): void {

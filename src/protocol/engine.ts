@@ -294,7 +294,7 @@ function route(d: Draft, input: Input): void {
     case 'reconnect':
       return reconnect(d, input.policy, at)
     case 'ping':
-      if (d.connection.kind === 'connected') ping(d, at)
+      if (d.connection.kind === 'connected') ping(d, at, input.id)
       return
     case 'disconnect':
       d.connection.drainBy = Math.min(d.connection.drainBy, at + input.timeoutMs)
@@ -405,13 +405,13 @@ function unwantedInformation(
 
 /** What nobody asked for answers nothing. */
 function pingAnswered(d: Draft, at: number): void {
-  const [sentAt, ...others] = d.connection.pings
-  if (sentAt === undefined) return
+  const [answered, ...others] = d.connection.pings
+  if (answered === undefined) return
   d.connection.pings = others
   d.connection.pingAnswered = true
-  d.counters.roundTripMs = at - sentAt
+  d.counters.roundTripMs = at - answered.at
   d.flow.diverting = false
-  d.effects.push({ type: 'pong' })
+  d.effects.push({ type: 'pong', id: answered.id })
   flush(d, at)
 }
 
@@ -512,7 +512,7 @@ function tickKeepAlive(d: Draft, at: number): void {
     )
     d.effects.push({ type: 'destroy' })
   } else if (at >= Math.min(pingDueAt(keepAlive), probeDueAt(d))) {
-    ping(d, at)
+    ping(d, at, 0)
   }
 }
 

@@ -91,7 +91,7 @@ const INPUTS = {
   resume: { type: 'resume' },
   throttle: { type: 'throttle', perSecond: 5 },
   reconnect: { type: 'reconnect', policy },
-  ping: { type: 'ping' },
+  ping: { type: 'ping', id: 1 },
   disconnect: { type: 'disconnect', timeoutMs: 5000, failure: null },
   shutdown: { type: 'shutdown', failure: null },
   connectivity: { type: 'connectivity', online: true },
@@ -207,7 +207,7 @@ describe('each packet, on a connection with something of each kind', () => {
     driver.connect()
     driver.request(publishOf(1, 1), publishOf(2, 2), subscribeOf(3), unsubscribeOf(4))
     driver.receive(messageOf(2, 9))
-    driver.feed({ type: 'ping' })
+    driver.feed({ type: 'ping', id: 1 })
     return driver
   }
   const violation = '→disconnected disconnect withhold close'
@@ -361,9 +361,10 @@ describe('[D5] births', () => {
 test('pings: each PINGRESP answers one, and one that nobody asked for is only yielded', () => {
   const driver = new Driver()
   driver.connect()
-  driver.feed({ type: 'ping' })
-  driver.feed({ type: 'ping' })
+  driver.feed({ type: 'ping', id: 1 })
+  driver.feed({ type: 'ping', id: 2 })
   const answers = [1, 2, 3].map(() => types(driver.receive(PINGRESP)))
   expect(answers).toEqual([['yield', 'pong'], ['yield', 'pong'], ['yield']])
   expect(only(driver.effects, 'pingreq').length).toBe(2)
+  expect(only(driver.effects, 'pong').map(({ id }) => id)).toEqual([1, 2])
 })

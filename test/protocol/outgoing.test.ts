@@ -401,7 +401,7 @@ describe('[D6] [C28] a poison message', () => {
   for (const [name, close] of innocent) {
     test(`${name} counts against nobody, and leaves the window as it is`, () => {
       const driver = connected()
-      driver.feed({ type: 'ping' })
+      driver.feed({ type: 'ping', id: 1 })
       driver.receive(PINGRESP)
       driver.request(publishOf(1))
       for (let i = 0; i < 5; i++) {
@@ -409,7 +409,7 @@ describe('[D6] [C28] a poison message', () => {
         if (driver.state.connection.engaged) driver.lose()
         expect(driver.state.session.cautiousBelow).toBe(0)
         expect(wire(driver.connect(connackOf(true))).slice(1)).toEqual(['DUP PUBLISH 1 h1'])
-        driver.feed({ type: 'ping' })
+        driver.feed({ type: 'ping', id: 1 })
         driver.receive(PINGRESP)
       }
       expect([...entries(driver.state.session.open)][0]![1].strikes).toBe(0)
@@ -444,7 +444,7 @@ describe('[D6] [C28] a poison message', () => {
 
   test('it does not count while anything else of ours is open', () => {
     const driver = connected({ quarantineAfter: 1 })
-    driver.feed({ type: 'ping' })
+    driver.feed({ type: 'ping', id: 1 })
     driver.receive(PINGRESP)
     driver.request(publishOf(1), subscribeOf(2))
     expect(outcomes(driver.receive(byeOf(0x82)))).toEqual([])
@@ -456,7 +456,7 @@ describe('[D6] [C28] a poison message', () => {
 
   test('a message of which the server has sent PUBREC is open still, before and after its PUBREL is sent again', () => {
     const driver = connected({ quarantineAfter: 1 })
-    driver.feed({ type: 'ping' })
+    driver.feed({ type: 'ping', id: 1 })
     driver.receive(PINGRESP)
     driver.request(publishOf(1, 2), publishOf(2))
     driver.receive(ackOf('pubrec', 1))

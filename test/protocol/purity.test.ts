@@ -245,7 +245,7 @@ describe('the guards refuse what they must', () => {
   test('a frozen state throws where it is changed', () => {
     const { state } = frozen(step(connected().state, { type: 'ping', at }))
     expect(() => {
-      ;(state.connection as { pings: readonly number[] }).pings = []
+      ;(state.connection as { pings: readonly object[] }).pings = []
     }).toThrow(TypeError)
     expect(() => (state.session.waiting as unknown[]).push(1)).toThrow(TypeError)
     expect(connackOf().cmd).toBe('connack')

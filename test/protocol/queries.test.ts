@@ -192,7 +192,7 @@ describe('deadline', () => {
       () =>
         begun(
           (d) => d.connect(),
-          (d) => d.feed({ type: 'ping' }),
+          (d) => d.feed({ type: 'ping', id: 1 }),
           (d) => d.feed({ type: 'written', publishes: 0, ping: true, more: false }),
         ),
       T + 30_000,
@@ -227,7 +227,7 @@ describe('deadline', () => {
 
   test('what was answered is no deadline any more', () => {
     const driver = connected()
-    driver.feed({ type: 'ping' })
+    driver.feed({ type: 'ping', id: 1 })
     driver.feed({ type: 'written', publishes: 0, ping: true, more: false })
     driver.receive(PINGRESP)
     expect(deadline(driver.state)).toBe(T + 60_000)

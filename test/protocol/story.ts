@@ -515,7 +515,7 @@ export class Player {
         return [{ type: 'reconnect', policy }]
       }
       case 'ping':
-        return [{ type: 'ping' }]
+        return [{ type: 'ping', id: 1 }]
       case 'disconnect':
         return c % 3 > 0 ? [] : [{ type: 'disconnect', timeoutMs: a * 10, failure: null }]
       case 'shutdown':

@@ -1,0 +1,141 @@
+/**
+ * How a loop begins: with the first `next()`, or with `connect()` and the loop that takes its connection over.
+ */
+import { Network } from '../connection/network.ts'
+import { resolveOptions } from '../options/options.ts'
+import { wallNow } from '../platform/runtime.ts'
+import type { Config, Effect, ReconnectPolicy } from '../protocol/contract.ts'
+import { initialState } from '../protocol/engine.ts'
+import { restorable, type Session } from '../requests/session.ts'
+import type { Source } from '../requests/source.ts'
+import type { CommitGate } from './commit-gate.ts'
+import { Diverter } from './diverter.ts'
+import { abort } from './ending.ts'
+import { rethrown } from './failures.ts'
+import { isAlive, lifeAfter } from './life.ts'
+import { type Driver, endsOf, type Parts, type Thrown } from './parts.ts'
+import { perform } from './perform.ts'
+
+/** The first `next()`: from now on the loop lives. */
+export function begin(loop: Parts): void {
+  const kept = loop.life === 'established' ? loop.ends!.kept! : null
+  loop.life = lifeAfter(loop.life, 'next')
+  if (kept === null) start(loop)
+  else takeOver(loop, kept)
+}
+
+/**
+ * Makes one attempt, up to the CONNACK; for `connect()`. Nothing is sent and nothing read beyond it.
+ * @returns a promise of the good CONNACK; it rejects with the error that ended the attempt.
+ */
+export function establish(loop: Parts): Promise<void> {
+  loop.life = lifeAfter(loop.life, 'establish')
+  return new Promise((resolve, reject) => {
+    endsOf(loop).established = (error: Thrown | null) => {
+      if (error === null) resolve()
+      else reject(error.reason)
+    }
+    start(loop)
+  })
+}
+
+/** A good CONNACK came for `connect()`: its effects wait for the loop that takes over. */
+export function keep(loop: Parts, effects: readonly Effect[]): void {
+  loop.life = lifeAfter(loop.life, 'accepted')
+  const ends = endsOf(loop)
+  const { established } = ends
+  ends.established = null
+  ends.kept = effects
+  loop.link?.pause()
+  loop.link?.handTo(null)
+  established?.(null)
+}
+
+/** Gives a connection that `connect()` made the streams and the policy of the loop that takes it over. */
+export function adopt(
+  loop: Parts,
+  requests: Source | null,
+  controls: Source | null,
+  policy: ReconnectPolicy,
+): void {
+  loop.intake.attach(requests, controls)
+  loop.ledger.rebind(requests)
+  const { reconnect } = loop.state
+  loop.replaceState({ ...loop.state, reconnect: { ...reconnect, policy } })
+}
+
+function takeOver(loop: Parts, kept: readonly Effect[]): void {
+  endsOf(loop).kept = null
+  loop.withoutTurns(() => perform(loop, kept))
+  loop.inbox.serve()
+  loop.link?.outbox.flush()
+  loop.link?.handTo(loop)
+  if (!loop.state.keepAlive.readingPaused) loop.link?.resume()
+  loop.run({ type: 'tick', at: loop.now() })
+}
+
+/** Listens to what the options name, loads the stored session if there is one, and lets the reducers dial. */
+function start(loop: Parts): void {
+  const { signal, networkHints, connectivityCheck, divert } = loop.resolved.options
+  if (signal?.aborted) return abort(loop)
+  if (signal !== undefined) {
+    const onAbort = () => abort(loop)
+    endsOf(loop).onAbort = onAbort
+    signal.addEventListener('abort', onAbort, { once: true })
+  }
+  if (networkHints !== undefined || connectivityCheck !== undefined) {
+    loop.network = new Network(loop.resolved.options, loop)
+    loop.network.listen()
+  }
+  if (divert !== undefined) loop.diverter = new Diverter(divert, loop)
+  if (loop.gate === null) loop.run({ type: 'start', at: loop.now() })
+  else loadStored(loop, loop.gate)
+}
+
+async function loadStored(loop: Parts, gate: CommitGate): Promise<void> {
+  try {
+    const session = await gate.load()
+    if (!isAlive(loop.life)) return
+    if (session !== null) goOnWith(loop, session)
+    if (!session?.protocolVersion) configure(loop, { store: 'empty' })
+  } catch (error) {
+    const failure = rethrown(loop.causes.keep(error))
+    return loop.run({ type: 'shutdown', at: loop.now(), failure })
+  }
+  loop.run({ type: 'start', at: loop.now() })
+}
+
+function goOnWith(loop: Parts, session: Session): void {
+  const { options } = loop.resolved
+  const { config } = resolveOptions({ ...options, session }, session)
+  configure(loop, { ...config, cleanStart: false, store: 'kept' })
+  restore(loop, session)
+}
+
+/** Changes settings before anything is sent. */
+export function configure(loop: Parts, config: Partial<Config>): void {
+  loop.replaceState({ ...loop.state, config: { ...loop.state.config, ...config } })
+}
+
+/** Lets code of this package drive the loop and see each outcome; before the first `next()`. */
+export function driveBy(loop: Parts, { until, acks, settled }: Driver): void {
+  configure(loop, { until, acks })
+  loop.inbox.manual = acks === 'manual'
+  loop.ledger.observe(settled)
+}
+
+/** Continues a session of an earlier loop. */
+export function restore(loop: Parts, session: Session): void {
+  const record = restorable(session.record(), loop.platform.random())
+  const { requests } = loop.intake
+  const restored = loop.ledger.restore(record, requests, loop.now(), wallOffsetMs(loop))
+  const { counters, ...state } = initialState(loop.state.config, restored)
+  // These were taken in an earlier life: what is held counts on both sides of taken = settled + held.
+  const taken = restored.owed + restored.waiting.length
+  loop.replaceState({ ...state, counters: { ...counters, taken } })
+}
+
+/** @returns what to add to the loop's clock to get the wall clock, in ms. */
+export function wallOffsetMs({ platform }: Pick<Parts, 'platform'>): number {
+  return (platform.wallNow ?? wallNow)() - platform.now()
+}

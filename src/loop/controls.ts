@@ -1,0 +1,108 @@
+/**
+ * What the user asks of the loop itself: controls, pings, acknowledgements.
+ */
+import { ConnectionError, describe, UsageError } from '../errors.ts'
+import { reconnectPolicy } from '../options/options.ts'
+import { isPending } from '../protocol/incoming.ts'
+import { lookup } from '../protocol/packet-table.ts'
+import { hex } from '../protocol/reason-codes.ts'
+import type { Control, Incoming } from '../requests/vocabulary.ts'
+import { isFinished } from './ending.ts'
+import type { Parts } from './parts.ts'
+import { authenticationOf } from './perform.ts'
+import { Pings } from './pings.ts'
+
+/** How long `disconnect` lets requests settle if the caller names no other time, in ms. */
+export const DRAIN_MS = 10_000
+
+/** Reason codes of PUBACK and PUBREC; MQTT 3 cannot refuse. */
+const ACK_CODES = [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
+
+export function performControl(loop: Parts, control: Control): void {
+  const at = loop.now()
+  switch (control.cmd) {
+    case 'pause':
+      return loop.run({ type: 'pause', at, ms: control.ms ?? Number.POSITIVE_INFINITY })
+    case 'resume':
+      return loop.run({ type: 'resume', at })
+    case 'throttle':
+      return loop.run({ type: 'throttle', at, perSecond: control.perSecond ?? 0 })
+    case 'reconnect': {
+      const { reconnect } = control
+      const policy = reconnect === undefined ? null : reconnectPolicy(reconnect)
+      if (reconnect !== undefined) loop.retryable = reconnect.retryable ?? null
+      return loop.run({ type: 'reconnect', at, policy })
+    }
+    case 'disconnect': {
+      const timeoutMs = control.timeout ?? DRAIN_MS
+      return loop.run({ type: 'disconnect', at, timeoutMs, failure: null })
+    }
+    case 'shutdown':
+      return loop.run({ type: 'shutdown', at, failure: null })
+    case 'ping':
+      return ping(loop, (error, roundTripMs) =>
+        loop.ledger.tellControl(control, error, { roundTripMs }),
+      )
+    case 'reauthenticate':
+      return reauthenticate(loop, (error) => loop.ledger.tellControl(control, error, {}))
+  }
+}
+
+/** Sends a PINGREQ. `settle` is given the error, or null and the time until the answer. */
+export function ping(loop: Parts, settle: (error: unknown, roundTripMs: number) => void): void {
+  const { connection, keepAlive } = loop.state
+  if (connection.kind !== 'connected') return settle(notConnected('ping'), 0)
+  const limitMs = keepAlive.intervalMs || loop.resolved.config.connectTimeoutMs
+  loop.pings ??= new Pings(loop.platform)
+  const id = loop.pings.expect(limitMs, settle)
+  loop.push({ type: 'ping', at: loop.now(), id })
+}
+
+/** Begins enhanced authentication again. `settle` is given the error, or null. */
+export function reauthenticate(loop: Parts, settle: (error: unknown) => void): void {
+  const { connection, config } = loop.state
+  if (config.authenticator === 'none') {
+    const message =
+      'reauthenticate: there is no authenticator [MQTT-4.12.0-7]; give one as the option of that name'
+    return settle(new UsageError(message, { code: 'NO_AUTHENTICATOR' }))
+  }
+  if (connection.kind !== 'connected') return settle(notConnected('reauthenticate'))
+  authenticationOf(loop).wait(settle)
+  loop.push({ type: 'reauthenticate', at: loop.now() })
+}
+
+/** Acknowledges a message with a reason code. (R1, when a message is acknowledged) */
+export function acknowledge(loop: Parts, packet: Incoming, reasonCode: number): 'queued' | 'stale' {
+  if (typeof packet !== 'object' || packet === null) {
+    throw new UsageError('ack: a PUBLISH that this loop yielded is expected')
+  }
+  const allowed = loop.state.connection.protocolVersion === 5 ? ACK_CODES : [0]
+  if (!allowed.includes(reasonCode)) {
+    const why = allowed.length === 1 ? ' (only MQTT 5 can refuse a message)' : ''
+    const codes = allowed.map(hex).join(', ') + why
+    throw new UsageError(
+      `ack: a reason code of ${codes} is expected, ${describe(reasonCode)} was given`,
+    )
+  }
+  const sequence = loop.inbox.sequenceOf(packet)
+  const messageId = packet.messageId ?? 0
+  if (sequence === undefined || !mayAcknowledge(loop, sequence, messageId)) return 'stale'
+  loop.acking ??= new Set()
+  loop.acking.add(sequence)
+  loop.push({ type: 'ack', at: loop.now(), sequence, messageId, reasonCode })
+  return 'queued'
+}
+
+/** A message of an earlier connection may be acknowledged at QoS 2 only, where its redelivery is what is acknowledged. */
+function mayAcknowledge(loop: Parts, sequence: number, messageId: number): boolean {
+  const { incoming, session } = loop.state
+  if (loop.acking?.has(sequence) || isFinished(loop)) return false
+  if (sequence >= incoming.epochFrom) return isPending(incoming, sequence)
+  const message = lookup(session.received, messageId)
+  return message?.sequence === sequence && message.stage === 'arrived'
+}
+
+function notConnected(what: string): ConnectionError {
+  const message = `${what}: there is no connection now.`
+  return new ConnectionError(message, { code: 'NOT_CONNECTED' })
+}

@@ -1,0 +1,150 @@
+/**
+ * How a loop ends: the consumer leaves, the user's signal is aborted, the reducers finish, or a defect is met. Whatever ended
+ * it, no timer, socket, listener or promise is left. (N4)
+ */
+import type { Failure, Input } from '../protocol/contract.ts'
+import { closedError } from './failures.ts'
+import { hasStopped, isAlive, lifeAfter } from './life.ts'
+import { failOutstanding } from './link-events.ts'
+import { heldCount } from './loop-state.ts'
+import { endsOf, type Parts, type Thrown } from './parts.ts'
+import { reportTransition, settleLate } from './perform.ts'
+
+const CLOSE_UNBEGUN: Input = { type: 'shutdown', at: 0, failure: null }
+
+/** Closes the streams: packets that nobody took, and requests that the streams handed out, are dealt with for the last time. */
+export function leave(loop: Parts): void {
+  const { life } = loop
+  if (life === 'leaving' || hasStopped(life)) return
+  loop.life = lifeAfter(life, 'leave')
+  if (life === 'unbegun') closeUnbegun(loop)
+  if (life === 'established') {
+    endsOf(loop).kept = null
+    loop.link?.handTo(loop)
+  }
+  loop.addRequests(false)
+  loop.intake.close()
+  loop.addRequests(true)
+  loop.inbox.clear()
+}
+
+/** No packet was ever asked for: there is no connection to close, but there may be a store, and watchers. */
+function closeUnbegun(loop: Parts): void {
+  for (const effect of loop.advance([CLOSE_UNBEGUN])) {
+    if (effect.type === 'transition') reportTransition(loop, effect)
+  }
+  loop.watchers?.end()
+  closeStore(loop, null)
+}
+
+export function abort(loop: Parts): void {
+  leave(loop)
+  loop.fail(loop.resolved.options.signal?.reason)
+}
+
+/** Whether the reducers have finished; what is left then is the session store. */
+export function isFinished({ state }: Pick<Parts, 'state'>): boolean {
+  const { kind } = state.connection
+  return kind === 'closed' || kind === 'failed'
+}
+
+/** Stops everything. */
+export function end(loop: Parts, error: Thrown | null): void {
+  if (!isAlive(loop.life)) return
+  const hasLeft = loop.life === 'leaving'
+  loop.life = lifeAfter(loop.life, 'ended')
+  if (!isFinished(loop)) markFailed(loop)
+  holdTaken(loop)
+  const { signal } = loop.resolved.options
+  const onAbort = loop.ends?.onAbort ?? null
+  if (onAbort !== null) signal?.removeEventListener('abort', onAbort)
+  loop.stopTimer()
+  failOutstanding(loop, closedError)
+  loop.network?.stop()
+  abandonDiverted(loop)
+  loop.watchers?.end()
+  loop.dialer?.stop()
+  loop.link?.handTo(null)
+  loop.link?.destroy()
+  loop.link = null
+  loop.ledger.close()
+  if (!hasLeft)
+    loop.intake.release(error === null && heldCount(loop.state, loop.intake.pending) === 0)
+  loop.inbox.serve()
+  if (error !== null && !signal?.aborted) reportRecording(loop)
+  closeStore(loop, error)
+}
+
+/** A defect ended the loop past the reducers. */
+function markFailed(loop: Parts): void {
+  const { connection } = loop.state
+  const base = { phase: 'connected', source: 'bug', code: 'BUG', retryable: false } as const
+  const reason: Failure = { ...base, message: 'A defect of it-mqtt ended the loop.' }
+  loop.replaceState({ ...loop.state, connection: { ...connection, kind: 'failed', reason } })
+  const moved = { from: connection.kind, to: 'failed', reason, at: loop.now() } as const
+  reportTransition(loop, { type: 'transition', ...moved, retryAt: Number.POSITIVE_INFINITY })
+}
+
+/** Requests that were taken and have not become part of the state are held. */
+function holdTaken(loop: Parts): void {
+  loop.addRequests(true)
+  const taken = loop
+    .takeInputs()
+    .flatMap((input) => (input.type === 'requests' ? [{ ...input, hold: true }] : []))
+  if (taken.length > 0) loop.advance(taken)
+}
+
+/**
+ * A publish that is diverted is not held: nobody knows whether it arrived. Its outcome says so, unless its stream will give it
+ * again by itself.
+ */
+function abandonDiverted(loop: Parts): void {
+  const handles = loop.diverter?.end() ?? []
+  const message =
+    'The loop ended while the other way (divert.to) had this publish; whether it arrived is not known.'
+  const base = { phase: 'request', source: 'connection', retryable: true } as const
+  const failure: Failure = { ...base, code: 'DIVERT_ABORTED', message }
+  for (const handle of handles) {
+    if (loop.ledger.get(handle)?.settling?.replays) continue
+    settleLate(loop, loop.advance([{ type: 'diverted', at: loop.now(), handle, failure }]))
+  }
+}
+
+/** An error of the recorder's own listener is dropped: the loop ends with an error already, and that one is reported. */
+function reportRecording({ recorder }: Parts): void {
+  try {
+    recorder?.fault()
+  } catch {
+    // See above.
+  }
+}
+
+/** The end is reported when nothing is left: the session store neither. */
+function closeStore(loop: Parts, error: Thrown | null): void {
+  const finish = () => finished(loop, error)
+  if (loop.gate === null) finish()
+  else loop.gate.close().then(finish, finish)
+}
+
+function finished(loop: Parts, error: Thrown | null): void {
+  loop.life = lifeAfter(loop.life, 'stored')
+  const { ends } = loop
+  const established = ends?.established ?? null
+  if (established !== null) {
+    ends!.established = null
+    established(error ?? { reason: closedError() })
+  } else if (!loop.inbox.end(error) && error !== null) {
+    endsOf(loop).error = error
+  }
+  const awaiting = ends?.awaiting ?? []
+  if (ends !== null) ends.awaiting = []
+  for (const resolve of awaiting) resolve()
+}
+
+/** @returns a promise that resolves when nothing is left of the loop. */
+export async function untilOver(loop: Parts): Promise<void> {
+  if (loop.life === 'over') return
+  await new Promise<void>((resolve) => {
+    endsOf(loop).awaiting.push(resolve)
+  })
+}

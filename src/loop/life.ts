@@ -1,0 +1,113 @@
+/**
+ * The life of a loop: which states it has, and what leads from one to the next. The connection has a table of its own, in
+ * `protocol/lifecycle.ts`: a loop lives through many connections.
+ *
+ * | state | |
+ * | --- | --- |
+ * | `unbegun` | No packet was asked for. |
+ * | `establishing` | `connect()` makes its one attempt. |
+ * | `established` | `connect()` has resolved. Inputs gather, and none is stepped until a loop takes the connection over. |
+ * | `live` | The loop runs. |
+ * | `leaving` | The consumer has left. The streams are closed, and the connection is about to be. |
+ * | `storing` | Everything has stopped, and the session store is being closed. |
+ * | `over` | Nothing is left. |
+ */
+import { BugError } from '../errors.ts'
+
+export type Life =
+  | 'unbegun'
+  | 'establishing'
+  | 'established'
+  | 'live'
+  | 'leaving'
+  | 'storing'
+  | 'over'
+
+/**
+ * `next`: a packet was asked for. `establish`: `connect()` was called. `accepted`: a good CONNACK came while establishing.
+ * `leave`: the consumer left, or the user's signal was aborted. `ended`: the reducers, or a defect, ended the loop.
+ * `stored`: the session store is closed, or there is none.
+ */
+export type LifeEvent = 'next' | 'establish' | 'accepted' | 'leave' | 'ended' | 'stored'
+
+/** Null stands for what cannot happen. */
+export const LIFE = {
+  unbegun: {
+    next: 'live',
+    establish: 'establishing',
+    accepted: null,
+    leave: 'storing',
+    ended: null,
+    stored: null,
+  },
+  establishing: {
+    next: null,
+    establish: null,
+    accepted: 'established',
+    leave: 'leaving',
+    ended: 'storing',
+    stored: null,
+  },
+  established: {
+    next: 'live',
+    establish: null,
+    accepted: null,
+    leave: 'leaving',
+    ended: 'storing',
+    stored: null,
+  },
+  live: {
+    next: 'live',
+    establish: null,
+    accepted: null,
+    leave: 'leaving',
+    ended: 'storing',
+    stored: null,
+  },
+  leaving: {
+    next: 'leaving',
+    establish: null,
+    accepted: null,
+    leave: 'leaving',
+    ended: 'storing',
+    stored: null,
+  },
+  storing: {
+    next: 'storing',
+    establish: null,
+    accepted: null,
+    leave: 'storing',
+    ended: 'storing',
+    stored: 'over',
+  },
+  over: {
+    next: 'over',
+    establish: null,
+    accepted: null,
+    leave: 'over',
+    ended: 'over',
+    stored: null,
+  },
+} as const satisfies Record<Life, Record<LifeEvent, Life | null>>
+
+/** @returns the state that follows; what the table rules out is a defect. */
+export function lifeAfter(life: Life, event: LifeEvent): Life {
+  const next = LIFE[life][event]
+  if (next === null) throw new BugError(`"${event}" happened to a loop that is ${life}`)
+  return next
+}
+
+/** Whether turns are made: inputs are stepped and effects performed. */
+export function isRunning(life: Life): boolean {
+  return life === 'live' || life === 'leaving' || life === 'establishing'
+}
+
+/** Whether there is something to end: the loop has begun and has not stopped. */
+export function isAlive(life: Life): boolean {
+  return isRunning(life) || life === 'established'
+}
+
+/** Whether the loop has stopped, though its session store may still be closing. */
+export function hasStopped(life: Life): boolean {
+  return life === 'storing' || life === 'over'
+}

@@ -1,0 +1,136 @@
+/**
+ * What the transport does: it opens, bytes come, the kernel takes what was written, it is lost. Each becomes an input.
+ */
+
+import type { Duplex as ByteStream } from 'node:stream'
+import type { Attempt } from '../connection/attempt.ts'
+import { discard } from '../connection/dial.ts'
+import { Link } from '../connection/link.ts'
+import { CONGESTED_BYTES } from '../connection/outbox.ts'
+import { tellReceived } from '../connection/send.ts'
+import { ProtocolError } from '../errors.ts'
+import { whereOf } from '../options/endpoint.ts'
+import { packetChannel } from '../platform/runtime.ts'
+import type { Failure, ServerPacket } from '../protocol/contract.ts'
+import { authenticationFailure, closedError, dialFailure, lossFailure } from './failures.ts'
+import { isAlive } from './life.ts'
+import type { Parts } from './parts.ts'
+import { authenticationOf, reportStall } from './perform.ts'
+import { publicFailure } from './transitions.ts'
+
+export function opened(loop: Parts, stream: ByteStream, attempt: Attempt): void {
+  loop.dialer = null
+  const { connection, config } = loop.state
+  if (!isAlive(loop.life) || connection.kind !== 'connecting') {
+    discard(stream)
+    attempt.exchange?.abandon()
+    return lost(loop, null, false)
+  }
+  const { protocolVersion } = connection
+  const plain = attempt.options === loop.resolved.options && attempt.exchange === null
+  loop.attempt = plain && attempt.facts === null ? null : attempt
+  if (attempt.exchange !== null) authenticationOf(loop).adopt(attempt.exchange)
+  loop.link = new Link(stream, protocolVersion, config.maximumPacketSize, loop)
+  loop.run({ type: 'opened', at: loop.now(), attempt: attempt.facts })
+}
+
+/** Decodes the bytes that came, as far as the consumer's buffer has room for `packetsMax` packets. */
+export function decode(loop: Parts, packetsMax: number): void {
+  const { link } = loop
+  if (link === null || !link.hasMore || packetsMax <= 0) return
+  const packets: ServerPacket[] = []
+  const at = loop.now()
+  try {
+    link.read(packets, packetsMax)
+    received(loop, packets, at)
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error
+    const { reasonCode, clause, message } = error
+    received(loop, packets, at)
+    loop.add({ type: 'malformed', at, reasonCode, clause, message })
+  }
+}
+
+function received(loop: Parts, packets: readonly ServerPacket[], at: number): void {
+  if (packetChannel.hasSubscribers) tellReceived(packets, loop.state)
+  loop.add({ type: 'received', at, packets })
+}
+
+/** The kernel took bytes. */
+export function written(loop: Parts): void {
+  const outbox = loop.link?.outbox
+  const report = outbox?.report
+  if (outbox === undefined || report === undefined || report === null) return
+  outbox.report = null
+  const { publishes, ping } = report
+  const more = outbox.pendingBytes > 0
+  loop.add({ type: 'written', at: loop.now(), publishes, ping, more })
+  noteCongestion(loop)
+}
+
+/** Adds an input if the transport has become congested, or no longer is. */
+export function noteCongestion(loop: Parts): void {
+  if (loop.link === null) return
+  const { congested } = loop.state.flow
+  const pending = loop.link.outbox.pendingBytes
+  const now = pending > (congested ? CONGESTED_BYTES / 2 : CONGESTED_BYTES)
+  if (now === congested) return
+  loop.add({ type: 'congestion', at: loop.now(), congested: now })
+  if (now) reportStall(loop, 'transport', `${pending} bytes wait for the transport.`)
+}
+
+/** The transport is gone, or could not be opened. `error`: null if it closed in order. */
+export function lost(loop: Parts, error: unknown, byPeer: boolean): void {
+  const { kind, opened } = loop.state.connection
+  const where = endpointFor(loop)
+  const at = loop.now()
+  // Inputs that wait for their turn come after the loss: nothing of them was sent.
+  const waiting = loop.takeInputs()
+  if (loop.link?.hasMore) loop.add({ type: 'unwritable', at })
+  decode(loop, Number.MAX_SAFE_INTEGER)
+  loop.link = null
+  const dialling = kind === 'connecting' && !opened
+  const base = dialling
+    ? dialFailure(error, where)
+    : lossFailure(error, kind === 'connecting' ? 'handshake' : 'connected', where)
+  const failure = error === null ? base : { ...base, cause: loop.causes.keepRecent(error) }
+  const { verdict, reason } = loop.state.connection
+  const why = verdict !== null && reason !== null ? reason : failure
+  failOutstanding(loop, verdict === 'end' ? closedError : () => loop.causes.errorOf(why))
+  const retryable = decide(loop, why)
+  const random = loop.platform.random()
+  loop.add({ type: 'lost', at, random, failure, byPeer, retryable })
+  for (const input of waiting) loop.add(input)
+  loop.turn()
+}
+
+/** @returns the decision of the user's `retryable` on a failure, or null if there is none. */
+function decide(loop: Parts, failure: Failure): boolean | null {
+  if (!loop.retryable) return null
+  try {
+    return loop.retryable(publicFailure(failure))
+  } catch (error) {
+    loop.fail(error)
+    return false
+  }
+}
+
+/** Fails the questions that nobody will answer on this connection any more. */
+export function failOutstanding(loop: Parts, reason: () => unknown): void {
+  loop.pings?.fail(reason)
+  loop.authentication?.abandon(reason)
+  loop.renewals = null
+}
+
+/** The authenticator failed, or does not trust the server. */
+export function unauthenticated(loop: Parts, error: unknown): void {
+  const { kind } = loop.state.connection
+  const base = authenticationFailure(error, kind === 'connected' ? 'connected' : 'handshake')
+  const failure = { ...base, cause: loop.causes.keepRecent(error) }
+  loop.push({ type: 'unauthenticated', at: loop.now(), failure })
+}
+
+/** @returns the endpoint for messages, without its password. */
+export function endpointFor({ attempt, dialer, resolved }: Parts): string {
+  return whereOf(attempt?.options ?? dialer?.options ?? resolved.options)
+}

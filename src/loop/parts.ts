@@ -1,0 +1,133 @@
+/**
+ * What the functions of this room may read and change of a loop, and what they may ask of it: the contract of the shell, as
+ * `protocol/contract.ts` is that of the reducers. `loop.ts` implements it; the other files import this interface only.
+ */
+import type { Attempt } from '../connection/attempt.ts'
+import type { Authentication, AuthenticationListener } from '../connection/authenticator.ts'
+import type { Dialer, DialListener } from '../connection/dial.ts'
+import type { Link, LinkListener } from '../connection/link.ts'
+import type { Network, NetworkListener } from '../connection/network.ts'
+import type { ReconnectOptions, Resolved } from '../options/options.ts'
+import type { Platform } from '../platform/runtime.ts'
+import type { Config, Effect, Input, State } from '../protocol/contract.ts'
+import type { Intake } from '../requests/intake.ts'
+import type { Ledger } from '../requests/ledger.ts'
+import type { Control, Outcome, Request, SentRequest } from '../requests/vocabulary.ts'
+import type { CommitGate } from './commit-gate.ts'
+import type { Diverter, DiverterListener } from './diverter.ts'
+import type { Causes } from './failures.ts'
+import type { Inbox } from './inbox.ts'
+import type { Life } from './life.ts'
+import type { Pings } from './pings.ts'
+import type { Recorder } from './recorder.ts'
+import type { Transitions } from './transitions.ts'
+
+/** Code of this package that drives a loop and is given each outcome, as `run()` is. */
+export interface Driver {
+  readonly until: Config['until']
+  readonly acks: Config['acks']
+  settled(request: Request, outcome: Outcome): void
+}
+
+/** An error in a box, so that `undefined` can be thrown too. */
+export interface Thrown {
+  readonly reason: unknown
+}
+
+/** Where everything that happens becomes an input of the reducers. */
+export interface Inputs {
+  /** Milliseconds on the loop's clock. */
+  now(): number
+  /** Adds an input to the next step, and causes no step. */
+  add(input: Input): void
+  /** Adds an input that is stepped when the current burst of events is over. */
+  push(input: Input): void
+  /** Adds an input that is stepped immediately, or after the current turn. */
+  run(input: Input): void
+  /** Ends the loop with an error of the user's. */
+  fail(error: unknown): void
+  /** Reports a warning. */
+  warn(code: string, message: string): void
+}
+
+/** What is needed when a loop begins or ends, and by most loops never in between. */
+export interface Ends {
+  /** The effects of the CONNACK that `connect()` resolved with, until a loop takes over. */
+  kept: readonly Effect[] | null
+  /** Settles the promise of `connect()`; its argument is null after a good CONNACK. */
+  established: ((error: Thrown | null) => void) | null
+  /** The error that an ended loop has not thrown yet. */
+  error: Thrown | null
+  /** Those who wait until the loop is over. */
+  awaiting: (() => void)[]
+  /** The listener on the user's signal. */
+  onAbort: (() => void) | null
+}
+
+type Listeners = LinkListener &
+  DialListener &
+  NetworkListener &
+  AuthenticationListener &
+  DiverterListener
+
+export type Parts = Inputs & Listeners & LoopRecord
+
+export interface LoopRecord {
+  // ---------------------------------------------------------------------------------------- lives with the loop
+  readonly resolved: Resolved
+  readonly platform: Platform
+  readonly causes: Causes
+  readonly ledger: Ledger
+  readonly inbox: Inbox
+  readonly intake: Intake
+  /** Null if the session is kept in no store. */
+  readonly gate: CommitGate | null
+  /** Null if nothing is recorded. */
+  readonly recorder: Recorder | null
+  readonly state: State
+  life: Life
+  ends: Ends | null
+  /** The user's own decision on failures. */
+  retryable: ReconnectOptions['retryable'] | null
+  network: Network | null
+  diverter: Diverter | null
+  watchers: Transitions | null
+
+  // ---------------------------------------------------------------------------------- lives with the connection
+  /** Null if no transport is being opened. */
+  dialer: Dialer | null
+  link: Link | null
+  /** The attempt that led to this connection; null if it was made with the options as they stand. */
+  attempt: Attempt | null
+  authentication: Authentication | null
+  pings: Pings | null
+  /** SUBSCRIBE requests of the engine's own, by packet identifier. */
+  renewals: Map<number, SentRequest> | null
+  /** Sequence numbers of acknowledgements that the reducers have not stepped yet. */
+  acking: Set<number> | null
+
+  // -------------------------------------------------------------------------------------- what may be asked for
+  /** Steps the reducers: the one place that does. The caller performs the effects. */
+  advance(inputs: readonly Input[]): readonly Effect[]
+  /** Changes the state between steps, before anything was sent. */
+  replaceState(state: State): void
+  /** @returns the inputs that were added and are not stepped; they are the caller's now. */
+  takeInputs(): Input[]
+  /** Adds, as inputs, what consumer and request stream did since the last step. */
+  collect(): void
+  /** Adds the requests that were taken as an input. `hold`: the loop ends, so they are remembered and not sent. */
+  addRequests(hold: boolean): void
+  turn(): void
+  control(control: Control): void
+  /** Stops everything; `error` is what `next()` rejects with. */
+  end(error: Thrown | null): void
+  /** Runs `action` while no turn can begin. */
+  withoutTurns(action: () => void): void
+  stopTimer(): void
+}
+
+/** @returns the object for what begins or ends, made when it is first needed. */
+export function endsOf(loop: Pick<Parts, 'ends'>): Ends {
+  loop.ends ??= { kept: null, established: null, error: null, awaiting: [], onAbort: null }
+  return loop.ends
+}

@@ -1,0 +1,239 @@
+/**
+ * Performs the effects of the reducers, in order. User code never runs here, but for `onConnected` and `onWarning`: outcomes are
+ * reported when all effects of a step are performed.
+ */
+
+import type { IConnackPacket as ConnackPacket } from 'mqtt-packet'
+import { Authentication } from '../connection/authenticator.ts'
+import { Dialer } from '../connection/dial.ts'
+import type { Link } from '../connection/link.ts'
+import { sendPacket, sendPublish, type WireEffect } from '../connection/send.ts'
+import { unreachable } from '../errors.ts'
+import { stallChannel, transitionChannel } from '../platform/runtime.ts'
+import type {
+  Effect,
+  PublishEffect,
+  RequestFacts,
+  TransitionEffect,
+  YieldEffect,
+} from '../protocol/contract.ts'
+import { isControl, JOINED } from '../requests/ledger.ts'
+import type { Incoming, IncomingPublish, SentRequest } from '../requests/vocabulary.ts'
+import { hasStopped, isAlive } from './life.ts'
+import type { Parts } from './parts.ts'
+import { publicFailure, Transitions, transitionOf } from './transitions.ts'
+
+/** Performs what may be performed now; with a session store the rest waits for a commit. */
+export function perform(loop: Parts, effects: readonly Effect[]): void {
+  const admitted = loop.gate?.admit(effects, loop.link) ?? effects
+  for (const effect of admitted) performOne(loop, effect)
+}
+
+/**
+ * Performs what has waited for a commit.
+ * @param link the connection for which it was meant; it may be closed by now.
+ */
+export function release(loop: Parts, effects: readonly Effect[], link: Link | null): void {
+  if (!isAlive(loop.life)) return settleLate(loop, effects)
+  const gone = link === null || link !== loop.link
+  loop.withoutTurns(() => {
+    for (const effect of effects) {
+      // A message whose connection is over is treated as those that were here when it ended.
+      const over = gone || loop.inbox.isHoldingBack
+      if (effect.type === 'yield' && loop.life === 'leaving') loop.inbox.drop(effect)
+      else if (effect.type === 'yield' && effect.sequence > 0 && over) give(loop, effect, true)
+      else if (!isForConnection(effect) || !(gone || link.closing)) performOne(loop, effect)
+    }
+  })
+  if (loop.link?.outbox.flush()) loop.add({ type: 'released', at: loop.now() })
+  loop.inbox.serve()
+  loop.ledger.tell()
+  loop.turn()
+}
+
+/** Whether an effect is of no use once its connection is gone: the next connection does it again. */
+function isForConnection({ type }: Effect): boolean {
+  return type === 'publish' || type === 'acknowledge'
+}
+
+/** Reports, after the end, the outcomes that are safe; nothing else is done. */
+export function settleLate(loop: Parts, effects: readonly Effect[]): void {
+  for (const effect of effects) if (effect.type === 'settle') loop.ledger.settle(effect)
+  loop.ledger.tell()
+}
+
+function performOne(loop: Parts, effect: Effect): void {
+  const { link } = loop
+  switch (effect.type) {
+    case 'yield':
+      return give(loop, effect, false)
+    case 'settle':
+      return loop.ledger.settle(effect)
+    case 'publish':
+      return sendPublish(effect, link, loop.ledger, loop.state)
+    case 'acknowledge':
+    case 'subscribe':
+    case 'unsubscribe':
+    case 'connect':
+    case 'pingreq':
+    case 'auth':
+    case 'disconnect':
+      return send(loop, effect)
+    case 'takeApart': {
+      const { handle } = effect
+      const requests = loop.ledger.takeApart(handle, loop.state.connection.protocolVersion)
+      return loop.add({ type: 'apart', at: loop.now(), handle, requests })
+    }
+    case 'confirm':
+      return loop.ledger.confirm(effect.count, effect.failure)
+    case 'dial':
+      return dial(loop, effect)
+    case 'close':
+      return link?.close(effect.patient)
+    case 'destroy':
+      return link === null ? loop.dialer?.cancel() : link.destroy()
+    case 'pauseReading':
+      return link?.pause()
+    case 'resumeReading':
+      return link?.resume()
+    case 'withhold':
+      return loop.inbox.holdBack()
+    case 'unwithhold':
+      return loop.inbox.releaseHeldBack(effect.drop, effect.before)
+    case 'births':
+      return births(loop, effect.packet as ConnackPacket)
+    case 'pong':
+      return loop.pings?.answered(effect.id)
+    case 'transition':
+      return reportTransition(loop, effect)
+    case 'checkConnectivity':
+      loop.network?.check()
+      return
+    case 'authenticate':
+      return authenticationOf(loop).ask(effect)
+    case 'reauthenticated': {
+      const { failure } = effect
+      return loop.authentication?.ended(() =>
+        failure === null ? null : loop.causes.errorOf(failure),
+      )
+    }
+    case 'divert': {
+      const slot = loop.ledger.get(effect.handle)
+      if (slot?.kind === 'publish') loop.diverter?.divert(effect.handle, slot.request)
+      return
+    }
+    case 'warn':
+      return loop.warn(effect.code, effect.message)
+    case 'finished': {
+      const { failure } = effect
+      return loop.end(failure === null ? null : { reason: loop.causes.errorOf(failure) })
+    }
+    default:
+      return unreachable(effect)
+  }
+}
+
+/** Puts a packet, with what belongs to it, where `next()` takes it from. `late`: its connection is over. */
+function give(loop: Parts, effect: YieldEffect, late: boolean): void {
+  const packet = effect.packet as Incoming
+  if (effect.handle > 0) {
+    const { request } = loop.ledger.get(effect.handle)!
+    ;(packet as { request?: SentRequest }).request = request
+  } else if (effect.deliveryId > 0) {
+    const message = packet as IncomingPublish
+    message.deliveryId = effect.deliveryId
+    if (effect.redelivered) message.redelivered = true
+  } else if (packet.cmd === 'suback') {
+    const renewal = loop.renewals?.get(packet.messageId ?? 0)
+    if (renewal !== undefined) packet.request = renewal
+  }
+  if (late) loop.inbox.offerLate(effect)
+  else loop.inbox.offer(effect)
+}
+
+function dial(
+  loop: Parts,
+  { host, redirect, attempt, protocolVersion }: Extract<Effect, { type: 'dial' }>,
+): void {
+  const { connection, session } = loop.state
+  const { reason } = connection
+  const lastClose = reason === null ? null : publicFailure(reason)
+  loop.network?.forget()
+  loop.attempt = null
+  loop.dialer ??= new Dialer(loop.resolved, loop)
+  const { clientId } = session
+  loop.dialer.dial({ host, redirect, attempt, lastClose, clientId, protocolVersion })
+}
+
+function send(loop: Parts, effect: Exclude<WireEffect, PublishEffect>): void {
+  const { link, resolved, attempt, ledger, state } = loop
+  const packet = sendPacket(effect, link, resolved, attempt, ledger, state)
+  if (packet?.cmd !== 'subscribe' || effect.type !== 'subscribe') return
+  if (effect.facts.handle !== 0) return
+  loop.renewals ??= new Map()
+  loop.renewals.set(effect.messageId, packet as SentRequest)
+}
+
+/** Takes what `onConnected` returns as requests that go before all others. */
+function births(loop: Parts, connack: ConnackPacket): void {
+  const requests: RequestFacts[] = []
+  const at = loop.now()
+  const clock = { now: () => at }
+  try {
+    for (const birth of loop.resolved.options.onConnected?.(connack) ?? []) {
+      const { protocolVersion } = loop.state.connection
+      const taken = loop.ledger.accept(birth, null, protocolVersion, clock, false)
+      if (taken === null || taken === JOINED) continue
+      if (isControl(taken)) loop.control(taken)
+      else requests.push(taken)
+    }
+  } catch (error) {
+    loop.fail(error)
+  }
+  loop.add({ type: 'births', at, requests })
+}
+
+/** Reports a change of the connection to whoever watches. */
+export function reportTransition(loop: Parts, effect: TransitionEffect): void {
+  if (effect.to === 'connected') loop.link?.agree(loop.state.connection.limits)
+  const { watchers } = loop
+  if (watchers === null && !transitionChannel.hasSubscribers) return
+  const transition = transitionOf(effect)
+  watchers?.report(transition)
+  if (!transitionChannel.hasSubscribers) return
+  transitionChannel.publish({ clientId: loop.state.session.clientId, ...transition })
+}
+
+/** @returns those who watch the connection; after the end each of them is done immediately. */
+export function watchersOf(loop: Parts): Transitions {
+  loop.watchers ??= new Transitions()
+  if (hasStopped(loop.life)) loop.watchers.end()
+  return loop.watchers
+}
+
+/** @returns the exchange with the user's authenticator; only for a loop that has one. */
+export function authenticationOf(loop: Parts): Authentication {
+  loop.authentication ??= new Authentication(loop.resolved.options.authenticator!, loop)
+  return loop.authentication
+}
+
+/** Which warnings are stalls, and what has stalled. */
+const STALLS: Readonly<Record<string, string>> = {
+  CONSUMER_STALLED: 'consumer',
+  ACKNOWLEDGEMENT_FORGOTTEN: 'acknowledgement',
+}
+
+export function warn(loop: Parts, code: string, message: string): void {
+  const kind = STALLS[code]
+  if (kind !== undefined) reportStall(loop, kind, message)
+  try {
+    loop.resolved.options.onWarning?.({ code, message })
+  } catch (error) {
+    loop.fail(error)
+  }
+}
+
+export function reportStall(loop: Parts, kind: string, message: string): void {
+  if (!stallChannel.hasSubscribers) return
+  stallChannel.publish({ clientId: loop.state.session.clientId, kind, message })
+}
