@@ -243,7 +243,7 @@ describe('the guards refuse what they must', () => {
   }
 
   test('a frozen state throws where it is changed', () => {
-    const { state } = frozen(step(connected().state, { type: 'ping', at }))
+    const { state } = frozen(step(connected().state, { type: 'ping', at, id: 1 }))
     expect(() => {
       ;(state.connection as { pings: readonly object[] }).pings = []
     }).toThrow(TypeError)
