@@ -1,11 +1,12 @@
 /** The exchange that is under way on a connection, and who waits for its end. (4.12) */
 
-import type { Effect } from '../protocol/contract.ts'
+import type { Effect, Input } from '../protocol/contract.ts'
 import { type Authenticator, Exchange } from './authentication-exchange.ts'
 
 export interface AuthenticationListener {
-  /** What to say; null: nothing, or content with what the server said last. */
-  authenticated(data: Uint8Array | null): void
+  now(): number
+  push(input: Input): void
+  /** The authenticator threw, or does not trust the server. */
   unauthenticated(error: unknown): void
 }
 
@@ -37,7 +38,7 @@ export class Authentication {
     const exchange = this.#exchange
     answering.then(
       (answer) => {
-        if (this.#exchange === exchange) this.#listener.authenticated(answer)
+        if (this.#exchange === exchange) this.#accepted(answer)
       },
       (error: unknown) => {
         if (this.#exchange !== exchange) return
@@ -45,6 +46,11 @@ export class Authentication {
         this.#listener.unauthenticated(error)
       },
     )
+  }
+
+  /** `data` is null if there is nothing to send, or if the authenticator accepts what the server sent last. */
+  #accepted(data: Uint8Array | null): void {
+    this.#listener.push({ type: 'authenticated', at: this.#listener.now(), data })
   }
 
   async #answer({ step, by, data }: Question): Promise<Buffer | null> {

@@ -1,10 +1,11 @@
 /** What others know of the network: a check when a server fails, and hints as they come. (T4, T5) */
 import { describe, UsageError } from '../errors.ts'
 import type { EventloopOptions } from '../options/options.ts'
+import type { Input } from '../protocol/contract.ts'
 
 export interface NetworkListener {
-  hint(online: boolean): void
-  connectivity(online: boolean): void
+  now(): number
+  run(input: Input): void
   warn(code: string, message: string): void
   fail(error: unknown): void
 }
@@ -45,7 +46,8 @@ export class Network {
           `networkHints: "online" or "offline" is expected, ${describe(value)} came`,
         )
       }
-      this.#listener.hint(value === 'online')
+      const online = value === 'online'
+      this.#listener.run({ type: 'network', at: this.#listener.now(), online })
     }
   }
 
@@ -63,7 +65,7 @@ export class Network {
     }
     if (this.#check !== check) return
     this.#check = null
-    this.#listener.connectivity(online)
+    this.#listener.run({ type: 'connectivity', at: this.#listener.now(), online })
   }
 
   /** Nobody waits for the answer any more. */

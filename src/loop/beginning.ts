@@ -1,5 +1,6 @@
 /**
- * How a loop begins: with the first `next()`, or with `connect()` and the loop that takes its connection over.
+ * How a loop begins: with the first `next()`, or with `connect()` and the loop that takes its
+ * connection over.
  */
 import { Network } from '../connection/network.ts'
 import { resolveOptions } from '../options/options.ts'
@@ -25,7 +26,8 @@ export function begin(loop: Parts): void {
 }
 
 /**
- * Makes one attempt, up to the CONNACK; for `connect()`. Nothing is sent and nothing read beyond it.
+ * Makes one attempt, up to the CONNACK; for `connect()`. Nothing is sent and nothing read beyond
+ * it.
  * @returns a promise of the good CONNACK; it rejects with the error that ended the attempt.
  */
 export function establish(loop: Parts): Promise<void> {
@@ -51,7 +53,10 @@ export function keep(loop: Parts, effects: readonly Effect[]): void {
   established?.(null)
 }
 
-/** Gives a connection that `connect()` made the streams and the policy of the loop that takes it over. */
+/**
+ * Gives a connection that `connect()` made the streams and the policy of the loop that takes it
+ * over.
+ */
 export function adopt(
   loop: Parts,
   requests: Source | null,
@@ -74,7 +79,10 @@ function takeOver(loop: Parts, kept: readonly Effect[]): void {
   loop.run({ type: 'tick', at: loop.now() })
 }
 
-/** Listens to what the options name, loads the stored session if there is one, and lets the reducers dial. */
+/**
+ * Listens to what the options name, loads the stored session if there is one, and lets the reducers
+ * dial.
+ */
 function start(loop: Parts): void {
   const { signal, networkHints, connectivityCheck, divert } = loop.resolved.options
   if (signal?.aborted) return abort(loop)
@@ -130,7 +138,8 @@ export function restore(loop: Parts, session: Session): void {
   const { requests } = loop.intake
   const restored = loop.ledger.restore(record, requests, loop.now(), wallOffsetMs(loop))
   const { counters, ...state } = initialState(loop.state.config, restored)
-  // These were taken in an earlier life: what is held counts on both sides of taken = settled + held.
+  // These were taken in an earlier life: what is held counts on both sides of taken = settled +
+  // held.
   const taken = restored.owed + restored.waiting.length
   loop.replaceState({ ...state, counters: { ...counters, taken } })
 }

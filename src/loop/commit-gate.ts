@@ -1,6 +1,6 @@
 /**
- * For a session that is kept in a store: holds effects that depend on a commit until that commit is safe. One commit is under
- * way at a time, and whatever gathers meanwhile shares the next one.
+ * For a session that is kept in a store: holds effects that depend on a commit until that commit is
+ * safe. One commit is under way at a time, and whatever gathers meanwhile shares the next one.
  */
 
 import type { Link } from '../connection/link.ts'
@@ -9,12 +9,17 @@ import type { Effect } from '../protocol/contract.ts'
 import { restsOnSession } from '../protocol/effects.ts'
 import type { Session, SessionStore } from '../requests/session.ts'
 
-export interface CommitListener {
-  /** These effects will be performed after the next commit: the commit has to remember their outcomes. */
+/** Remembers the outcomes of effects that will be performed after the next commit. */
+interface OutcomeMemory {
   foresee(effects: readonly Effect[]): void
+}
+
+export interface CommitListener {
   /** @returns the session as it is to be stored. */
   committable(): Session
-  /** What these effects depend on is safe now. `link` is the connection for which they were meant. */
+  /**
+   * What these effects depend on is safe now. `link` is the connection for which they were meant.
+   */
   release(effects: readonly Effect[], link: Link | null): void
   /** The loop has ended, and the outcomes among these effects are safe to report. */
   settleLate(effects: readonly Effect[]): void
@@ -23,17 +28,22 @@ export interface CommitListener {
 
 export class CommitGate {
   readonly #store: SessionStore
+  readonly #memory: OutcomeMemory
   readonly #listener: CommitListener
   #waiting: { readonly effects: readonly Effect[]; readonly link: Link | null }[] = []
   /** The call of the store that is under way, or null. */
   #asking: Promise<unknown> | null = null
   /** False until the session is loaded: nothing may replace it before. */
   #loaded = false
-  /** True if a commit failed: what depends on a commit is never performed, and the end waits for no commit. */
+  /**
+   * True if a commit failed: what depends on a commit is never performed, and the end waits for no
+   * commit.
+   */
   #broken = false
 
-  constructor(store: SessionStore, listener: CommitListener) {
+  constructor(store: SessionStore, memory: OutcomeMemory, listener: CommitListener) {
     this.#store = store
+    this.#memory = memory
     this.#listener = listener
   }
 
@@ -57,14 +67,15 @@ export class CommitGate {
     if (this.#broken) return effects.filter((effect) => !restsOnSession(effect) || endsAll(effect))
     const dependent = effects.filter(restsOnSession)
     if (dependent.length === 0) return effects
-    this.#listener.foresee(dependent)
+    this.#memory.foresee(dependent)
     this.#waiting.push({ effects: dependent, link })
     this.#commit()
     return effects.filter((effect) => !restsOnSession(effect))
   }
 
   /**
-   * Commits a last time and closes the store, whatever ended the loop. Outcomes that depend on that commit are reported after it.
+   * Commits a last time and closes the store, whatever ended the loop. Outcomes that depend on that
+   * commit are reported after it.
    */
   async close(): Promise<void> {
     const keeps = this.#loaded && !this.#broken
@@ -80,7 +91,8 @@ export class CommitGate {
     try {
       await this.#ask(() => this.#store.commit(this.#listener.committable()))
     } catch {
-      // The loop has ended with its own error already, and an outcome that is not safe is not reported.
+      // The loop has ended with its own error already, and an outcome that is not safe is not
+      // reported.
       return
     }
     this.#listener.settleLate(effects)

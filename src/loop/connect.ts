@@ -1,5 +1,6 @@
 /**
- * The first connection is the user's to judge: one attempt, and a value that goes to one `eventloop()`.
+ * `connect()`: makes one attempt, so that the user can decide what a failure means, and resolves
+ * with a value that one `eventloop()` takes over.
  */
 import type { IConnackPacket } from 'mqtt-packet'
 import { UsageError } from '../errors.ts'
@@ -10,10 +11,13 @@ import { adopt, driveBy, establish } from './beginning.ts'
 import { Loop } from './loop.ts'
 import type { Driver } from './parts.ts'
 
-/** A connection that was accepted and of which nobody has read anything beyond the CONNACK. Sends nothing by itself. */
+/**
+ * An accepted connection, of which nothing beyond the CONNACK has been read. It sends nothing by
+ * itself.
+ */
 export class Connected implements AsyncDisposable {
   readonly connack: IConnackPacket
-  /** @internal A saved session or a store was given. */
+  /** @internal Whether a saved session or a session store was given. */
   readonly hasSession: boolean
   readonly #policy: ReconnectPolicy
   #loop: Loop | null
@@ -26,7 +30,7 @@ export class Connected implements AsyncDisposable {
     this.hasSession = hasSession
   }
 
-  /** @internal The loop behind it goes on with these streams: once. */
+  /** @internal Gives the loop behind it these streams. It works once. */
   claim(requests: Source | null, controls: Source | null, driver: Driver | null): Loop {
     const loop = this.#loop
     if (loop === null) {
@@ -40,7 +44,7 @@ export class Connected implements AsyncDisposable {
     return loop
   }
 
-  /** Says goodbye and closes, where no loop took it. */
+  /** Sends DISCONNECT and closes, unless a loop has taken the connection over. */
   async [Symbol.asyncDispose](): Promise<void> {
     const loop = this.#loop
     this.#loop = null
@@ -49,7 +53,8 @@ export class Connected implements AsyncDisposable {
 }
 
 /**
- * Connects once. Resolves after a good CONNACK, or rejects with the reason and leaves nothing behind.
+ * Connects once. Resolves after a good CONNACK, or rejects with the reason and leaves nothing
+ * behind.
  * @throws UsageError for options that cannot be used.
  */
 export async function connect(options: string | URL | EventloopOptions): Promise<Connected> {

@@ -93,7 +93,10 @@ export function acknowledge(loop: Parts, packet: Incoming, reasonCode: number): 
   return 'queued'
 }
 
-/** A message of an earlier connection may be acknowledged at QoS 2 only, where its redelivery is what is acknowledged. */
+/**
+ * A message of an earlier connection may be acknowledged at QoS 2 only, where its redelivery is
+ * what is acknowledged.
+ */
 function mayAcknowledge(loop: Parts, sequence: number, messageId: number): boolean {
   const { incoming, session } = loop.state
   if (loop.acking?.has(sequence) || isFinished(loop)) return false

@@ -1,16 +1,21 @@
-/** Publishes on the other way, until it has settled them. (T9) */
+/** Publishes that the user's `divert.to` has, until it settles them. (T9, HTTP fallback) */
 import type { DivertOptions } from '../options/options.ts'
+import type { Input } from '../protocol/contract.ts'
 import type { PublishRequest } from '../requests/vocabulary.ts'
+import { type Causes, rethrown } from './failures.ts'
 
 export interface DiverterListener {
-  /** `error`: null where the other way took it. */
-  diverted(handle: number, error: { readonly reason: unknown } | null): void
+  now(): number
+  push(input: Input): void
+  /** Keeps what `divert.to` rejected with. */
+  readonly causes: Pick<Causes, 'keep'>
 }
 
 export class Diverter {
   readonly #options: DivertOptions
   readonly #listener: DiverterListener
-  readonly #under = new Map<number, Call>()
+  /** By handle. */
+  readonly #calls = new Map<number, DivertCall>()
 
   constructor(options: DivertOptions, listener: DiverterListener) {
     this.#options = options
@@ -18,35 +23,38 @@ export class Diverter {
   }
 
   divert(handle: number, request: PublishRequest): void {
-    // A signal for each call: what listens to one that lives as long as the loop would never be let go.
-    const call = new Call(request.signal)
-    this.#under.set(handle, call)
-    const going = (async () => this.#options.to(request, call.signal))()
-    going.then(
+    // Each call has a signal of its own: listeners on one that lives as long as the loop would
+    // never be released.
+    const call = new DivertCall(request.signal)
+    this.#calls.set(handle, call)
+    const settling = (async () => this.#options.to(request, call.signal))()
+    settling.then(
       () => this.#settled(handle, null),
       (reason: unknown) => this.#settled(handle, { reason }),
     )
   }
 
   #settled(handle: number, error: { readonly reason: unknown } | null): void {
-    const call = this.#under.get(handle)
+    const call = this.#calls.get(handle)
     if (call === undefined) return
-    this.#under.delete(handle)
+    this.#calls.delete(handle)
     call.forget()
-    this.#listener.diverted(handle, error)
+    const { causes } = this.#listener
+    const failure = error === null ? null : rethrown(causes.keep(error.reason))
+    this.#listener.push({ type: 'diverted', at: this.#listener.now(), handle, failure })
   }
 
-  /** The loop has ended: gives up what is under way, and says which that was. */
+  /** Aborts the calls that are under way: the loop has ended. @returns their handles. */
   end(): number[] {
-    const under = [...this.#under]
-    this.#under.clear()
-    for (const [, call] of under) call.abort()
-    return under.map(([handle]) => handle)
+    const calls = [...this.#calls]
+    this.#calls.clear()
+    for (const [, call] of calls) call.abort()
+    return calls.map(([handle]) => handle)
   }
 }
 
-/** Aborted with the request's own signal, and by the end of the loop. */
-class Call {
+/** A call of `divert.to`: aborted with the request's own signal, and when the loop ends. */
+class DivertCall {
   readonly #controller = new AbortController()
   readonly #given: AbortSignal | undefined
   readonly #follow = () => this.#controller.abort(this.#given?.reason)

@@ -1,6 +1,6 @@
 /**
- * How a loop ends: the consumer leaves, the user's signal is aborted, the reducers finish, or a defect is met. Whatever ended
- * it, no timer, socket, listener or promise is left. (N4)
+ * How a loop ends: the consumer leaves, the user's signal is aborted, the reducers finish, or a
+ * defect is met. Whatever ended it, no timer, socket, listener or promise is left. (N4)
  */
 import type { Failure, Input } from '../protocol/contract.ts'
 import { closedError } from './failures.ts'
@@ -9,10 +9,14 @@ import { failOutstanding } from './link-events.ts'
 import { heldCount } from './loop-state.ts'
 import { endsOf, type Parts, type Thrown } from './parts.ts'
 import { reportTransition, settleLate } from './perform.ts'
+import { addRequests } from './stream-events.ts'
 
 const CLOSE_UNBEGUN: Input = { type: 'shutdown', at: 0, failure: null }
 
-/** Closes the streams: packets that nobody took, and requests that the streams handed out, are dealt with for the last time. */
+/**
+ * Closes the streams: packets that nobody took, and requests that the streams handed out, are dealt
+ * with for the last time.
+ */
 export function leave(loop: Parts): void {
   const { life } = loop
   if (life === 'leaving' || hasStopped(life)) return
@@ -22,13 +26,16 @@ export function leave(loop: Parts): void {
     endsOf(loop).kept = null
     loop.link?.handTo(loop)
   }
-  loop.addRequests(false)
+  addRequests(loop, false)
   loop.intake.close()
-  loop.addRequests(true)
+  addRequests(loop, true)
   loop.inbox.clear()
 }
 
-/** No packet was ever asked for: there is no connection to close, but there may be a store, and watchers. */
+/**
+ * No packet was ever asked for: there is no connection to close, but there may be a store, and
+ * watchers.
+ */
 function closeUnbegun(loop: Parts): void {
   for (const effect of loop.advance([CLOSE_UNBEGUN])) {
     if (effect.type === 'transition') reportTransition(loop, effect)
@@ -87,7 +94,7 @@ function markFailed(loop: Parts): void {
 
 /** Requests that were taken and have not become part of the state are held. */
 function holdTaken(loop: Parts): void {
-  loop.addRequests(true)
+  addRequests(loop, true)
   const taken = loop
     .takeInputs()
     .flatMap((input) => (input.type === 'requests' ? [{ ...input, hold: true }] : []))
@@ -95,13 +102,13 @@ function holdTaken(loop: Parts): void {
 }
 
 /**
- * A publish that is diverted is not held: nobody knows whether it arrived. Its outcome says so, unless its stream will give it
- * again by itself.
+ * A publish that is diverted is not held: nobody knows whether it arrived. Its outcome says so,
+ * unless its stream will give it again by itself.
  */
 function abandonDiverted(loop: Parts): void {
   const handles = loop.diverter?.end() ?? []
   const message =
-    'The loop ended while the other way (divert.to) had this publish; whether it arrived is not known.'
+    'The loop ended while divert.to had this publish; whether it arrived is not known.'
   const base = { phase: 'request', source: 'connection', retryable: true } as const
   const failure: Failure = { ...base, code: 'DIVERT_ABORTED', message }
   for (const handle of handles) {
@@ -110,7 +117,10 @@ function abandonDiverted(loop: Parts): void {
   }
 }
 
-/** An error of the recorder's own listener is dropped: the loop ends with an error already, and that one is reported. */
+/**
+ * An error of the recorder's own listener is dropped: the loop ends with an error already, and that
+ * one is reported.
+ */
 function reportRecording({ recorder }: Parts): void {
   try {
     recorder?.fault()

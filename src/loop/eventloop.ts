@@ -1,6 +1,6 @@
 /**
- * `eventloop()`: an MQTT connection as a value that you iterate. The object that users get has the public methods and nothing
- * else; the loop behind it is theirs to drive and not to touch.
+ * `eventloop()`: an MQTT connection as a value that you iterate. The object that users get has the
+ * public methods and nothing else; the loop behind it is theirs to drive and not to touch.
  */
 
 import type { EventloopOptions } from '../options/options.ts'
@@ -22,53 +22,78 @@ import type { Transition } from './transitions.ts'
 type Result = IteratorResult<Incoming, undefined>
 
 /**
- * Yields every packet that the server sends, except repeats of a QoS 2 PUBLISH and CONNACKs that refuse (these are errors).
- * Nothing runs before the first `next()`; from then on it lives within its bounds, whether or not a `next()` is outstanding;
- * nothing is left when it has ended.
+ * Yields every packet that the server sends, except repeats of a QoS 2 PUBLISH and CONNACKs that
+ * refuse, which are errors. Nothing runs before the first `next()`. From then on the loop runs,
+ * within its bounds, whether or not a `next()` is outstanding. Nothing is left when it has ended.
  */
 export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, AsyncDisposable {
   next(): Promise<IteratorResult<Incoming, undefined>>
-  /** Ends the loop (E2): DISCONNECT, at most 1 s for the server to close, the request stream's `return()`. */
+  /**
+   * Ends the loop: sends DISCONNECT, waits at most 1 s for the server to close, and calls the
+   * request stream's `return()`.
+   */
   return(): Promise<IteratorResult<Incoming, undefined>>
   throw(error?: unknown): Promise<IteratorResult<Incoming, undefined>>
   [Symbol.asyncIterator](): Eventloop
-  /** An immutable snapshot, counters included. O(1). */
+  /** An immutable snapshot of the loop, counters included. Reading it is O(1). */
   readonly state: LoopState
-  /** The part that outlives a connection. O(1). Final once the loop has ended; before, a copy of the moment. */
+  /**
+   * The part of the state that outlives a connection. Reading it is O(1). It is final once the loop
+   * has ended; before that it may be outdated a moment later.
+   */
   readonly session: Session
   /**
-   * Acknowledges a message, in any order; acknowledgements leave in the order received. `reasonCode` (MQTT 5) of 0x80 and more
-   * refuses it. `'stale'`: the message is of an older connection, or acknowledged already; the broker redelivers what is not.
+   * Acknowledges a message. Messages may be acknowledged in any order; the acknowledgements are
+   * sent in the order received.
+   * @param reasonCode MQTT 5 only; 0x80 and above refuses the message.
+   * @returns `'stale'` if the message came on an older connection or is acknowledged already. The
+   *   server sends a message again that was not acknowledged.
    */
   ack(packet: Incoming, reasonCode?: number): 'queued' | 'stale'
-  /** Stops taking requests and reading, for `ms` or until `resume`; the connection is kept alive. */
+  /**
+   * Stops taking requests and reading, for `ms` or until `resume`. The connection is kept alive.
+   */
   pause(ms?: number): void
   resume(): void
-  /** First transmissions per second; null lifts the bound. */
+  /** Bounds how many requests are sent the first time per second; null lifts the bound. */
   throttle(perSecond: number | null): void
-  /** Drops the connection and dials again, perhaps with another policy. */
+  /** Drops the connection and dials again, with another reconnect policy if one is given. */
   reconnect(policy?: ReconnectOptions): void
-  /** Takes nothing more, lets what is in flight settle for at most `timeout` ms (default 10,000), and ends. */
+  /**
+   * Takes no more requests, lets what is in flight settle for at most `timeout` ms (default
+   * 10,000), and ends.
+   */
   disconnect(timeout?: number): void
-  /** Ends at once, with the session in hand. */
+  /** Ends immediately; `session` holds what has no outcome. */
   shutdown(): void
-  /** What the option `recorder` kept, as text for `it-mqtt replay`; null: nothing is kept. */
+  /**
+   * @returns the recording of the option `recorder`, as text for `it-mqtt replay`, or null if
+   *   nothing is recorded.
+   */
   recording(): string | null
   /**
-   * The connection as it changes, from now on until the loop has ended. Several may watch, and none holds up the loop: who leaves
-   * 1,024 of them untaken is told so by an error and may watch again.
+   * Watches the connection change, from now on until the loop has ended. Several may watch, and
+   * none of them holds up the loop: a watcher that leaves 1,024 transitions untaken gets an error,
+   * and may watch again.
    */
   transitions(): AsyncIterableIterator<Transition, undefined>
-  /** Begins enhanced authentication anew; resolves when both sides are content. MQTT 5, with an `authenticator`. (4.12.1) */
+  /**
+   * Begins enhanced authentication again; resolves when both sides accept. MQTT 5, with an
+   * `authenticator`. (section 4.12.1)
+   */
   reauthenticate(): Promise<void>
-  /** Resolves when the server has answered; rejects after keepAlive without an answer, or where there is no connection. */
+  /**
+   * Sends a PINGREQ; resolves when the server answers, and rejects after keepAlive, or if there is
+   * no connection.
+   */
   ping(): Promise<{ readonly roundTripMs: number }>
 }
 
 /**
  * @param options a URL, options, or what `connect()` resolved with.
  * @param requests pulled only as far as the window allows (D4). Default: an empty stream.
- * @param controls take effect immediately, whatever the backlog of requests. They do not keep the loop alive.
+ * @param controls take effect immediately, whatever the backlog of requests. They do not keep the
+ *   loop alive.
  * @throws UsageError for what cannot be used, naming it.
  */
 export function eventloop(
@@ -186,7 +211,9 @@ class EventloopObject implements Eventloop {
   }
 }
 
-/** @returns what `ask` settles as a promise; a caller who does not need the answer may ignore it. */
+/**
+ * @returns what `ask` settles as a promise; a caller who does not need the answer may ignore it.
+ */
 function answerOf<T>(ask: (settle: (error: unknown, value: T) => void) => void): Promise<T> {
   const answer = new Promise<T>((resolve, reject) => {
     ask((error, value) => (error === null ? resolve(value) : reject(error)))

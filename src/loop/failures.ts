@@ -1,7 +1,8 @@
 /**
- * Between the errors of the world and the failures of the reducers, both ways.
+ * Turns errors into the plain failures that the reducers work with, and failures into errors.
  *
- * A reducer cannot hold an Error, so what was thrown is kept here under a number and comes back as the `cause`.
+ * A state of the reducers cannot hold an Error. So an error is kept here under a number, and
+ * becomes the `cause` of the error that is made from the failure.
  */
 import {
   BugError,
@@ -14,10 +15,13 @@ import {
 } from '../errors.ts'
 import type { Failure } from '../protocol/contract.ts'
 
-/** OpenSSL's words for a certificate that will not do, now or ever; CERT_NOT_YET_VALID is one that time may cure. */
+/** OpenSSL's codes for a certificate that cannot be accepted. */
 const CERTIFICATE =
   /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH)/
-/** Nobody can be asked there: a name that is not known, an address or option that makes no sense. */
+/**
+ * Node's codes for an address that cannot be reached by trying again: an unknown name, a port or
+ * option that is invalid.
+ */
 const HOPELESS: ReadonlySet<string> = new Set([
   'ENOTFOUND',
   'EACCES',
@@ -26,7 +30,10 @@ const HOPELESS: ReadonlySet<string> = new Set([
   'ERR_INVALID_ARG_TYPE',
 ])
 
-/** The road could not be opened. `where`: the endpoint, without its password. */
+/**
+ * @returns the failure for a transport that could not be opened. `where` is the endpoint without
+ *   its password.
+ */
 export function dialFailure(error: unknown, where: string): Omit<Failure, 'cause'> {
   const code = codeOf(error) ?? 'CONNECT_FAILED'
   const certificate = CERTIFICATE.test(code)
@@ -38,7 +45,7 @@ export function dialFailure(error: unknown, where: string): Omit<Failure, 'cause
   return { phase: 'dial', source: 'connection', code, retryable, message }
 }
 
-/** The connection ended without a word of MQTT. */
+/** @returns the failure for a transport that closed although no DISCONNECT was sent. */
 export function lossFailure(
   error: unknown,
   phase: 'handshake' | 'connected',
@@ -53,7 +60,7 @@ export function lossFailure(
   return { phase, source: 'connection', code, retryable: true, message }
 }
 
-/** The authenticator could not go on, or did not trust the server. */
+/** @returns the failure for an authenticator that threw, or did not trust the server. */
 export function authenticationFailure(
   error: unknown,
   phase: 'handshake' | 'connected',
@@ -75,21 +82,24 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** Keeps what was thrown until a failure that names it becomes an error. */
+/** Keeps errors until a failure that names one of them becomes an error itself. */
 export class Causes {
   #causes: Map<number, unknown> | null = null
   #next = 1
-  /** Of lost connections, oldest first. */
+  /** Numbers of errors of lost connections, oldest first. */
   #recent: number[] | null = null
 
-  /** Until it is asked for. */
+  /** Keeps an error until `errorOf` asks for it. @returns its number. */
   keep(cause: unknown): number {
     this.#causes ??= new Map()
     this.#causes.set(this.#next, cause)
     return this.#next++
   }
 
-  /** Of a lost connection: nobody may ever ask, so only the latest few are kept. */
+  /**
+   * Keeps an error of a lost connection. Perhaps nobody ever asks for it, so only the latest few
+   * are kept.
+   */
   keepRecent(cause: unknown): number {
     this.#recent ??= []
     if (this.#recent.length === RECENT_CAUSES) this.#causes?.delete(this.#recent.shift()!)
@@ -98,7 +108,7 @@ export class Causes {
     return kept
   }
 
-  /** The error of a failure. Where the failure only carries what the user threw, that itself. */
+  /** @returns the error of a failure, or the user's own error if the failure only carries that. */
   errorOf(failure: Failure): unknown {
     const { code, message, retryable } = failure
     const cause = failure.cause === undefined ? undefined : this.#causes?.get(failure.cause)
@@ -111,11 +121,13 @@ export class Causes {
   }
 }
 
+/** How many errors of lost connections are kept. */
 const RECENT_CAUSES = 16
 
-/** The code of a failure that only carries what somebody else threw. */
-export const RETHROWN = 'RETHROWN'
+/** The code of a failure that only carries an error of the user's. */
+const RETHROWN = 'RETHROWN'
 
+/** @returns the failure that carries an error of the user's. `cause` is its number. */
 export function rethrown(cause: number): Failure {
   return {
     phase: 'request',
@@ -149,6 +161,7 @@ function makeError(
   }
 }
 
+/** @returns the error for what still waits when the loop ends. */
 export function closedError(): ConnectionError {
   return new ConnectionError('The loop has ended.', { code: 'CLOSED', retryable: false })
 }

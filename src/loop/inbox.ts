@@ -1,9 +1,10 @@
 /**
- * Packets that were received and that the consumer has not taken, and the `next()` calls that wait for one. (R1, when a message
- * is acknowledged; R3, a slow consumer is normal; R6, a drop with unread messages)
+ * Packets that were received and that the consumer has not taken, and the `next()` calls that wait
+ * for one. (R1, when a message is acknowledged; R3, a slow consumer is normal; R6, a drop with
+ * unread messages)
  *
- * `next()` calls are answered in order, one packet each. Everything that is taken is counted, so that the loop can tell the
- * reducers in one input what a whole burst of calls took and handled.
+ * `next()` calls are answered in order, one packet each. Everything that is taken is counted, so
+ * that the loop can tell the reducers in one input what a whole burst of calls took and handled.
  */
 import type { YieldEffect } from '../protocol/contract.ts'
 import type { Incoming } from '../requests/vocabulary.ts'
@@ -11,8 +12,9 @@ import type { Incoming } from '../requests/vocabulary.ts'
 type Resolve = (result: IteratorResult<Incoming, undefined>) => void
 
 /**
- * A `next()` call that waits, and the call that waits behind it. It is a class and no object literal: V8 allocates literals of a
- * place whose objects lived long in the old generation, and there a waiter would keep its packet until a full collection.
+ * A `next()` call that waits, and the call that waits behind it. It is a class and no object
+ * literal: V8 allocates literals of a place whose objects lived long in the old generation, and
+ * there a waiter would keep its packet until a full collection.
  */
 class Waiter {
   readonly resolve: Resolve
@@ -46,7 +48,9 @@ export class Inbox {
   #sequences: WeakMap<object, number> | null = null
   /** Whether the user acknowledges (`acks: 'manual'`). */
   manual = false
-  /** Packets and bytes that were taken, and sequence numbers reached, since the reducers were told. */
+  /**
+   * Packets and bytes that were taken, and sequence numbers reached, since the reducers were told.
+   */
   packets = 0
   bytes = 0
   yieldedThrough = 0
@@ -67,8 +71,8 @@ export class Inbox {
   }
 
   /**
-   * Answers the calls that wait. Only called when all effects of a step are performed: a later effect may hold back what an
-   * earlier one offered.
+   * Answers the calls that wait. Only called when all effects of a step are performed: a later
+   * effect may hold back what an earlier one offered.
    */
   serve(): void {
     while (this.#oldest !== null) {
@@ -138,7 +142,10 @@ export class Inbox {
     this.#unhandled = null
   }
 
-  /** @returns the sequence number of a message that the user may acknowledge, or undefined for any other packet. */
+  /**
+   * @returns the sequence number of a message that the user may acknowledge, or undefined for any
+   *   other packet.
+   */
   sequenceOf(packet: object): number | undefined {
     if (this.manual) return this.#sequences?.get(packet)
     return this.#unhandled?.find((entry) => entry.packet === packet)?.sequence
@@ -201,7 +208,8 @@ export class Inbox {
   }
 
   /**
-   * Answers the calls that wait: the oldest with the error, if there is one, and the others with done.
+   * Answers the calls that wait: the oldest with the error, if there is one, and the others with
+   * done.
    * @returns whether the error was reported.
    */
   end(error: { readonly reason: unknown } | null): boolean {

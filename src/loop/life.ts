@@ -1,6 +1,6 @@
 /**
- * The life of a loop: which states it has, and what leads from one to the next. The connection has a table of its own, in
- * `protocol/lifecycle.ts`: a loop lives through many connections.
+ * The life of a loop: which states it has, and what leads from one to the next. The connection has
+ * a table of its own, in `protocol/lifecycle.ts`: a loop lives through many connections.
  *
  * | state | |
  * | --- | --- |
@@ -24,9 +24,10 @@ export type Life =
   | 'over'
 
 /**
- * `next`: a packet was asked for. `establish`: `connect()` was called. `accepted`: a good CONNACK came while establishing.
- * `leave`: the consumer left, or the user's signal was aborted. `ended`: the reducers, or a defect, ended the loop.
- * `stored`: the session store is closed, or there is none.
+ * `next`: a packet was asked for. `establish`: `connect()` was called. `accepted`: a good CONNACK
+ * came while establishing. `leave`: the consumer left, or the user's signal was aborted. `ended`:
+ * the reducers, or a defect, ended the loop. `stored`: the session store is closed, or there is
+ * none.
  */
 export type LifeEvent = 'next' | 'establish' | 'accepted' | 'leave' | 'ended' | 'stored'
 

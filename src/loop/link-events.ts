@@ -1,5 +1,6 @@
 /**
- * What the transport does: it opens, bytes come, the kernel takes what was written, it is lost. Each becomes an input.
+ * What the transport does: it opens, bytes come, the kernel takes what was written, it is lost.
+ * Each becomes an input.
  */
 
 import type { Duplex as ByteStream } from 'node:stream'
@@ -34,7 +35,9 @@ export function opened(loop: Parts, stream: ByteStream, attempt: Attempt): void 
   loop.run({ type: 'opened', at: loop.now(), attempt: attempt.facts })
 }
 
-/** Decodes the bytes that came, as far as the consumer's buffer has room for `packetsMax` packets. */
+/**
+ * Decodes the bytes that came, as far as the consumer's buffer has room for `packetsMax` packets.
+ */
 export function decode(loop: Parts, packetsMax: number): void {
   const { link } = loop
   if (link === null || !link.hasMore || packetsMax <= 0) return

@@ -1,5 +1,6 @@
 /**
- * What `loop.state` shows: an immutable snapshot, made from the state of the reducers when it is asked for.
+ * `loop.state`: an immutable snapshot for the user, made from the state of the reducers when it is
+ * read.
  */
 import type { ConnectionFailure } from '../options/options.ts'
 import type {
@@ -19,66 +20,77 @@ import { publicFailure } from './transitions.ts'
 export interface LoopState {
   readonly connection: {
     readonly kind: ConnectionKind
-    /** What led here; null: nothing went wrong. */
+    /** The failure that led here, or null if nothing went wrong. */
     readonly reason: ConnectionFailure | null
-    /** In `disconnected` and `suspended`: when the next attempt is due, in ms on the loop's clock. */
+    /** When the next attempt is due, in ms on the loop's clock; null if none is. */
     readonly retryAt: number | null
-    /** Where it goes or went last, without password. */
+    /** The server of the current or the last attempt, without password. */
     readonly endpoint: string
     readonly protocolVersion: ProtocolVersion
-    /** What the server agreed to in its CONNACK; null: there is no connection. */
+    /** The limits of the server's CONNACK, or null if there is no connection. */
     readonly limits: Limits | null
-    /** Seconds, as agreed; 0: none. */
+    /** The agreed Keep Alive in seconds; 0 means none. */
     readonly keepAlive: number
   }
   readonly clientId: string
   readonly paused: boolean
-  /** New publishes go to `divert.to`. */
+  /** Whether new publishes are diverted to `divert.to`. */
   readonly diverting: boolean
   readonly counters: {
-    /** Requests taken from the stream; at any instant settled + held. */
+    /** Requests taken from the stream; `taken = settled + held` at every instant. */
     readonly taken: number
     readonly settled: number
-    /** Taken, without an outcome. */
+    /** Requests taken that have no outcome yet. */
     readonly held: number
-    /** Publishes at QoS > 0 in the window of this connection. */
+    /** Publishes at QoS > 0 that were sent on this connection and are not acknowledged for good. */
     readonly inFlight: number
-    /** Application messages sent the first time, received, and acknowledged to us. */
+    /** Application messages sent, repetitions not counted. */
     readonly sent: number
+    /** Application messages received, repetitions at QoS 2 not counted. */
     readonly received: number
+    /** Application messages that the server acknowledged. */
     readonly acknowledged: number
-    /** Received and not yet pulled. */
+    /** Packets received that the consumer has not taken. */
     readonly bufferedPackets: number
+    /** Bytes of these packets. */
     readonly bufferedBytes: number
-    /** Connections lost and tried again, by the code of the failure. */
+    /** How often a connection was lost and another one tried, by the code of the failure. */
     readonly reconnections: { readonly [code: string]: number }
-    /** Publishes on the other way (`divert`) and not settled. */
+    /** Publishes that were diverted and are not settled. */
     readonly diverted: number
-    /** Bytes that the kernel has not taken: of packets handed to the transport, and of requests that wait for their turn. */
+    /**
+     * Bytes of requests that are not sent yet, and of packets that the kernel has not taken from
+     * the transport.
+     */
     readonly queuedBytes: number
-    /** Of the last PINGREQ that was answered; null: none was. */
+    /** The round trip of the last PINGREQ that was answered, in ms; null if none was. */
     readonly roundTripMs: number | null
   }
-  /** What was asked for, oldest first. Made when it is read. */
+  /** The subscriptions that were requested, oldest first. */
   readonly subscriptions: readonly SubscriptionState[]
 }
 
 export interface SubscriptionState {
   readonly topic: string
-  /** As asked. */
+  /** The QoS that was requested. */
   readonly qos: QoS
   /**
-   * `requested`: without an answer; `granted`; `refused`, the latest hundred of them, until asked again; `renewing`: the server
-   * lost the session and is asked again.
+   * `requested`: there is no answer yet. `granted`: the server accepted it. `refused`: the server
+   * did not; the latest hundred are kept until they are requested again. `renewing`: the server
+   * lost the session, and the loop subscribes again.
    */
   readonly status: 'requested' | 'granted' | 'refused' | 'renewing'
-  /** What the server granted, or had granted before it was asked again; null: nothing. */
+  /** The QoS that the server granted last, or null if it granted none. */
   readonly granted: QoS | null
-  /** Of a refusal. */
+  /** The reason code of a refusal. */
   readonly reasonCode?: number
 }
 
-/** `gathered`: requests taken that the reducers have not heard of yet. */
+/**
+ * @param gathered requests taken that the reducers have not been given yet.
+ * @param pendingBytes bytes that the kernel has not taken.
+ * @param endpoint the server, without its password.
+ */
 export function viewOf(
   state: State,
   gathered: number,

@@ -1,16 +1,20 @@
 /**
- * The loop: moves bytes, requests and time into the reducers, and their effects out. It decides nothing.
+ * The loop: moves bytes, requests and time into the reducers, and their effects out. It decides
+ * nothing.
  *
- * Everything that happens becomes an input. A turn steps all inputs that have gathered and performs the effects:
+ * Everything that happens becomes an input. A turn steps all inputs that have gathered and performs
+ * the effects:
  *
- *   1 collect · 2 step · 3 perform · 4 flush · 5 serve `next()` · 6 note congestion · 7 report outcomes · 8 allow intake ·
- *   9 decode · 10 take controls · 11 gather requests · again while anything came · arm the timer
+ *   1 collect · 2 step · 3 perform · 4 flush · 5 serve `next()` · 6 note congestion · 7 report
+ *   outcomes · 8 allow intake · 9 decode · 10 take controls · 11 gather requests · again while
+ *   anything came · arm the timer
  *
  * **The effects of every step are performed in full before the next step.**
  *
- * A turn runs as soon as bytes come, and otherwise when consumer and request stream have run out of things to do (`soon` comes
- * after the promise callbacks of both), so that what one burst caused is stepped, encoded and written together. Outcomes are
- * reported after the effects of a step; user code never runs inside one.
+ * A turn runs as soon as bytes come, and otherwise when consumer and request stream have run out of
+ * things to do (`soon` comes after the promise callbacks of both), so that what one burst caused is
+ * stepped, encoded and written together. Outcomes are reported after the effects of a step; user
+ * code never runs inside one.
  */
 
 import type { Duplex as ByteStream } from 'node:stream'
@@ -32,7 +36,7 @@ import type { Source } from '../requests/source.ts'
 import type { Control, Incoming, SentRequest } from '../requests/vocabulary.ts'
 import { begin, driveBy, keep, restore, wallOffsetMs } from './beginning.ts'
 import { CommitGate, type CommitListener } from './commit-gate.ts'
-import { DRAIN_MS, performControl } from './controls.ts'
+import { performControl } from './controls.ts'
 import type { Diverter } from './diverter.ts'
 import { end, isFinished, leave, untilOver } from './ending.ts'
 import { Causes, rethrown } from './failures.ts'
@@ -43,6 +47,7 @@ import type { Driver, Ends, Parts, Thrown } from './parts.ts'
 import { perform, release, settleLate, warn } from './perform.ts'
 import type { Pings } from './pings.ts'
 import { Recorder } from './recorder.ts'
+import { addRequests, allowIntake, collect, requestsEnded } from './stream-events.ts'
 import type { Transitions } from './transitions.ts'
 
 type Result = IteratorResult<Incoming, undefined>
@@ -96,7 +101,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.inbox = new Inbox()
     this.inbox.manual = config.acks === 'manual'
     this.intake = new Intake(this.ledger, this)
-    this.gate = store === null ? null : new CommitGate(store, this)
+    this.gate = store === null ? null : new CommitGate(store, this.ledger, this)
     this.intake.attach(requests, controls)
     this.#state = initialState(config, initialSession(clientId))
     if (driver !== null) driveBy(this, driver)
@@ -107,7 +112,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     return this.#state
   }
 
-  // ----------------------------------------------------------------------------------------------- the iterator
+  // --- the iterator
 
   next(): Promise<Result> {
     const { inbox } = this
@@ -123,14 +128,19 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     return Promise.reject(error.reason)
   }
 
-  /** Packets that the consumer takes count even after the end: the session remembers which were handled. */
+  /**
+   * Packets that the consumer takes count even after the end: the session remembers which were
+   * handled.
+   */
   #taken(): void {
     if (isAlive(this.life)) return this.#schedule()
-    this.collect()
+    collect(this)
     this.advance(this.takeInputs())
   }
 
-  /** The consumer leaves, by `break` or disposal: ends the connection and closes the request stream. */
+  /**
+   * The consumer leaves, by `break` or disposal: ends the connection and closes the request stream.
+   */
   async return(): Promise<Result> {
     leave(this)
     if (this.ends !== null) this.ends.error = null
@@ -139,7 +149,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     return { done: true, value: undefined }
   }
 
-  // -------------------------------------------------------------------------------------------------- the inputs
+  // --- the inputs
 
   now(): number {
     return this.platform.now()
@@ -150,14 +160,18 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     else this.#inputs.push(input)
   }
 
+  addFirst(input: Input): void {
+    this.#inputs = [input, ...this.#inputs]
+  }
+
   push(input: Input): void {
-    this.addRequests(false)
+    addRequests(this, false)
     this.add(input)
     this.#schedule()
   }
 
   run(input: Input): void {
-    this.addRequests(false)
+    addRequests(this, false)
     this.add(input)
     this.turn()
   }
@@ -168,25 +182,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     return inputs
   }
 
-  addRequests(hold: boolean): void {
-    const requests = this.intake.drainFacts()
-    if (requests === null) return
-    this.add({ type: 'requests', at: this.now(), requests, hold })
-  }
-
-  collect(): void {
-    this.addRequests(false)
-    const { inbox } = this
-    if (!inbox.dirty) return
-    const { packets, bytes, yieldedThrough, handledThrough } = inbox
-    const at = this.now()
-    // The consumer took these before whatever happened to the connection since.
-    const pulled: Input = { type: 'pulled', at, packets, bytes, yieldedThrough, handledThrough }
-    this.#inputs = [pulled, ...this.#inputs]
-    inbox.reported()
-  }
-
-  // --------------------------------------------------------------------------------------------------- the turns
+  // --- the turns
 
   #schedule(): void {
     if (this.#scheduled || this.#turning || !isRunning(this.life)) return
@@ -205,7 +201,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     try {
       do {
         // 1. Collect what happened as inputs.
-        this.collect()
+        collect(this)
         if (this.#inputs.length === 0) break
         // 2. Step.
         const effects = this.advance(this.takeInputs())
@@ -223,7 +219,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
         // 7. Report outcomes.
         this.ledger.tell()
         // 8. Say how many requests may be taken.
-        this.#allowIntake()
+        allowIntake(this)
         // 9. Decode what came meanwhile.
         decode(this, room(this.#state))
         // 10. Take controls.
@@ -261,21 +257,13 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     }
   }
 
-  #allowIntake(): void {
-    const { flow, connection } = this.#state
-    const counting = flow.perSecond > 0 || flow.diverting
-    // A group is encoded before it is known on which connection it leaves, and so has no topic aliases.
-    const grouping = connection.limits.topicAliasMaximum === 0
-    this.intake.allow(intake(this.#state), counting, grouping)
-  }
-
   /** An invariant does not hold: nothing that follows could be trusted. */
   #defect(error: unknown): void {
     const why = error instanceof Error ? error.message : String(error)
     this.end({ reason: new BugError(`The loop met ${why}`, { cause: error }) })
   }
 
-  // --------------------------------------------------------------------------------------------------- the timer
+  // --- the timer
 
   #arm(): void {
     if (!isAlive(this.life)) return
@@ -301,7 +289,8 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.#timer = null
   }
 
-  // ------------------------------------------------------------------------------------------ what its parts say
+  // --- what
+  // its parts say
 
   fail(error: unknown): void {
     // A loop that only waits for its session store ends immediately.
@@ -331,18 +320,12 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   control(control: Control): void {
-    this.addRequests(false)
+    addRequests(this, false)
     performControl(this, control)
   }
 
-  /** The request stream has ended; `error`: with what it threw. */
   ended(error: { readonly thrown: unknown } | null): void {
-    const at = this.now()
-    this.push({ type: 'requestsEnded', at })
-    if (error === null) return
-    // Requests that were taken may still settle; then the loop ends with what the stream threw.
-    const failure = rethrown(this.causes.keep(error.thrown))
-    this.push({ type: 'disconnect', at, timeoutMs: DRAIN_MS, failure })
+    requestsEnded(this, error)
   }
 
   cancelled(handle: number, reason: unknown): void {
@@ -379,34 +362,15 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     lost(this, error, byPeer)
   }
 
-  hint(online: boolean): void {
-    this.run({ type: 'network', at: this.now(), online })
-  }
-
-  connectivity(online: boolean): void {
-    this.run({ type: 'connectivity', at: this.now(), online })
-  }
-
-  authenticated(data: Uint8Array | null): void {
-    this.push({ type: 'authenticated', at: this.now(), data })
-  }
-
   unauthenticated(error: unknown): void {
     unauthenticated(this, error)
   }
 
-  diverted(handle: number, error: Thrown | null): void {
-    const failure = error === null ? null : rethrown(this.causes.keep(error.reason))
-    this.push({ type: 'diverted', at: this.now(), handle, failure })
-  }
-
-  /** A session that is committed counts as final: whatever leaves afterwards was committed before. */
+  /**
+   * A session that is committed counts as final: whatever leaves afterwards was committed before.
+   */
   committable(): Session {
     return this.session(true)
-  }
-
-  foresee(effects: readonly Effect[]): void {
-    this.ledger.foresee(effects)
   }
 
   settleLate(effects: readonly Effect[]): void {

@@ -1,6 +1,7 @@
 /**
- * What the functions of this room may read and change of a loop, and what they may ask of it: the contract of the shell, as
- * `protocol/contract.ts` is that of the reducers. `loop.ts` implements it; the other files import this interface only.
+ * What the functions of this room may read and change of a loop, and what they may ask of it: the
+ * contract of the shell, as `protocol/contract.ts` is that of the reducers. `loop.ts` implements
+ * it; the other files import this interface only.
  */
 import type { Attempt } from '../connection/attempt.ts'
 import type { Authentication, AuthenticationListener } from '../connection/authenticator.ts'
@@ -40,6 +41,8 @@ export interface Inputs {
   now(): number
   /** Adds an input to the next step, and causes no step. */
   add(input: Input): void
+  /** Adds an input before those that were added already. */
+  addFirst(input: Input): void
   /** Adds an input that is stepped when the current burst of events is over. */
   push(input: Input): void
   /** Adds an input that is stepped immediately, or after the current turn. */
@@ -73,7 +76,8 @@ type Listeners = LinkListener &
 export type Parts = Inputs & Listeners & LoopRecord
 
 export interface LoopRecord {
-  // ---------------------------------------------------------------------------------------- lives with the loop
+  // --- lives
+  // with the loop
   readonly resolved: Resolved
   readonly platform: Platform
   readonly causes: Causes
@@ -93,11 +97,14 @@ export interface LoopRecord {
   diverter: Diverter | null
   watchers: Transitions | null
 
-  // ---------------------------------------------------------------------------------- lives with the connection
+  // --- lives with
+  // the connection
   /** Null if no transport is being opened. */
   dialer: Dialer | null
   link: Link | null
-  /** The attempt that led to this connection; null if it was made with the options as they stand. */
+  /**
+   * The attempt that led to this connection; null if it was made with the options as they stand.
+   */
   attempt: Attempt | null
   authentication: Authentication | null
   pings: Pings | null
@@ -106,17 +113,14 @@ export interface LoopRecord {
   /** Sequence numbers of acknowledgements that the reducers have not stepped yet. */
   acking: Set<number> | null
 
-  // -------------------------------------------------------------------------------------- what may be asked for
+  // --- what may
+  // be asked for
   /** Steps the reducers: the one place that does. The caller performs the effects. */
   advance(inputs: readonly Input[]): readonly Effect[]
   /** Changes the state between steps, before anything was sent. */
   replaceState(state: State): void
   /** @returns the inputs that were added and are not stepped; they are the caller's now. */
   takeInputs(): Input[]
-  /** Adds, as inputs, what consumer and request stream did since the last step. */
-  collect(): void
-  /** Adds the requests that were taken as an input. `hold`: the loop ends, so they are remembered and not sent. */
-  addRequests(hold: boolean): void
   turn(): void
   control(control: Control): void
   /** Stops everything; `error` is what `next()` rejects with. */

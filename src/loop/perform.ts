@@ -1,6 +1,6 @@
 /**
- * Performs the effects of the reducers, in order. User code never runs here, but for `onConnected` and `onWarning`: outcomes are
- * reported when all effects of a step are performed.
+ * Performs the effects of the reducers, in order. User code never runs here, but for `onConnected`
+ * and `onWarning`: outcomes are reported when all effects of a step are performed.
  */
 
 import type { IConnackPacket as ConnackPacket } from 'mqtt-packet'
@@ -51,7 +51,9 @@ export function release(loop: Parts, effects: readonly Effect[], link: Link | nu
   loop.turn()
 }
 
-/** Whether an effect is of no use once its connection is gone: the next connection does it again. */
+/**
+ * Whether an effect is of no use once its connection is gone: the next connection does it again.
+ */
 function isForConnection({ type }: Effect): boolean {
   return type === 'publish' || type === 'acknowledge'
 }
@@ -133,7 +135,10 @@ function performOne(loop: Parts, effect: Effect): void {
   }
 }
 
-/** Puts a packet, with what belongs to it, where `next()` takes it from. `late`: its connection is over. */
+/**
+ * Puts a packet, with what belongs to it, where `next()` takes it from. `late`: its connection is
+ * over.
+ */
 function give(loop: Parts, effect: YieldEffect, late: boolean): void {
   const packet = effect.packet as Incoming
   if (effect.handle > 0) {

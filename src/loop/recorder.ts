@@ -1,10 +1,11 @@
 /**
- * The flight recorder: the last inputs of the reducers and the state before the oldest of them, from which everything that
- * followed can be computed again.
+ * The recorder: keeps the last inputs of the reducers and the state before the oldest of them, from
+ * which everything that followed can be computed again.
  *
- * States and inputs are never changed once they are made, so keeping them costs a reference; they become text only when
- * somebody asks. Bytes (payloads, correlation data, authentication data) are kept as their length unless all is to be shown,
- * and a length is all that the reducers ever look at. Passwords and tokens of CONNECT never reach the reducers.
+ * States and inputs are never changed once they are made, so keeping one costs a reference. They
+ * become text only on request. Bytes (payloads, correlation data, authentication data) are written
+ * as their length unless the user wants to see them; the reducers never look at more than the
+ * length. Passwords and tokens of CONNECT never reach the reducers.
  */
 
 import { UsageError } from '../errors.ts'
@@ -13,11 +14,14 @@ import type { Effect, Input, State } from '../protocol/contract.ts'
 import { step } from '../protocol/engine.ts'
 
 export interface RecorderOptions {
-  /** Inputs that are kept, at least 1; a chunk of many packets or requests counts for each. */
+  /** How many inputs are kept, 1 to 10,000,000. Each packet and each request of a chunk counts. */
   readonly inputs: number
-  /** Whether a recording shows the bytes of payloads and properties. Default false: only how many there are. */
+  /**
+   * Whether a recording shows the bytes of payloads and properties, or only how many there are.
+   * Default false.
+   */
   readonly bytes?: boolean
-  /** Called once with the recording where the loop ends with an error. */
+  /** Called once, with the recording, if the loop ends with an error. */
   readonly onFault?: (recording: string) => void
 }
 
@@ -59,7 +63,8 @@ export class Recorder {
     const line = (value: object) => lines.push(JSON.stringify(plain(value, bytes)))
     let reached: State | null = null
     for (const { before, inputs, effects, after } of this.#entries) {
-      // Between steps only a session that is loaded or a connection that is handed over changes the state.
+      // Between steps the state changes only when a session is loaded or a connection is taken
+      // over.
       if (before !== reached) line({ state: before })
       line({ inputs, effects })
       reached = after
@@ -79,16 +84,19 @@ function weightOf(inputs: readonly Input[]): number {
   return weight
 }
 
-// --------------------------------------------------------------------------------------------------------------- replaying
+// --- replaying
 
 export interface ReplayedStep {
-  /** The line of the recording, from 1. */
+  /** The line of the recording, counted from 1. */
   readonly line: number
   readonly inputs: readonly Input[]
   readonly effects: readonly Effect[]
   readonly before: State
   readonly after: State
-  /** What is not as it was recorded: the effects of this step, or the state at the end. */
+  /**
+   * The part that differs from the recording: the effects of this step, the state at the end, or
+   * nothing.
+   */
   readonly differs: 'effects' | 'end' | null
 }
 
@@ -133,7 +141,7 @@ function parse(line: string, number: number): Record<string, unknown> {
     const value = JSON.parse(line) as unknown
     if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
   } catch {
-    // Said below.
+    // Reported below.
   }
   throw new UsageError(`recording: line ${number} is not an object of JSON`)
 }
@@ -142,12 +150,15 @@ function asRecorded(value: unknown, bytes: boolean): unknown {
   return JSON.parse(JSON.stringify(plain(value, bytes)))
 }
 
-// -------------------------------------------------------------------------------------------------------------------- text
+// --- text
 
-/** What the loop adds to packets on their way to the consumer. */
+/** The fields that the loop adds to a packet before it yields it. */
 const ADDED: ReadonlySet<string> = new Set(['request', 'deliveryId', 'redelivered'])
 
-/** As JSON can say it: numbers without end, bytes, and arrays with holes have a form of their own. */
+/**
+ * @returns a value as JSON can hold it: infinite numbers, bytes, and arrays with holes become
+ *   objects with a `$` field.
+ */
 function plain(value: unknown, bytes: boolean): unknown {
   if (typeof value === 'number') return Number.isFinite(value) ? value : { $number: String(value) }
   if (typeof value !== 'object' || value === null) return value

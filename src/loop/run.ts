@@ -1,5 +1,5 @@
 /**
- * Bounded work: send these requests, see each one settled, and go.
+ * `run()`: sends a bounded number of requests, waits until each is settled, and disconnects.
  */
 
 import { describe, UsageError } from '../errors.ts'
@@ -11,19 +11,25 @@ import type { Connected } from './connect.ts'
 import { driveLoop } from './eventloop.ts'
 
 export interface RunOptions {
-  /** Milliseconds after which the run stops with what is unsettled, above 0. Default: none. */
+  /**
+   * Milliseconds, above 0, after which the run stops and returns what is unsettled. Default: no
+   * limit.
+   */
   readonly timeout?: number
-  /** Aborting rejects with its reason. */
+  /** Aborting it ends the run, which rejects with the signal's reason. */
   readonly signal?: AbortSignal
-  /** Takes packets: a message at QoS > 0 is acknowledged when it (or its promise) is done. Without it none is. */
+  /**
+   * Is given each packet. A message at QoS > 0 is acknowledged when the function, or the promise
+   * that it returns, is done. Without it no message is acknowledged.
+   */
   readonly onPacket?: (packet: Incoming) => unknown
 }
 
 export interface RunResult {
-  /** How many requests have an outcome, the failed ones among them: taken = settled + unsettled. */
+  /** How many requests have an outcome, failed ones included: `taken = settled + unsettled`. */
   readonly settled: number
   readonly failed: readonly { readonly request: Request; readonly error: unknown }[]
-  /** Taken and without an outcome: `session` has them. */
+  /** The requests that were taken and have no outcome; `session` holds them. */
   readonly unsettled: readonly Request[]
   /** How many requests were taken from the stream. */
   readonly taken: number
@@ -31,15 +37,17 @@ export interface RunResult {
 }
 
 /**
- * Drives a loop until every request is settled, disconnects, and tells how each one fared.
- * @throws UsageError for what cannot be used; any fatal error, with what was reached until then as its `result`.
+ * Drives a loop until every request is settled, and disconnects.
+ * @returns how many requests were taken and settled, which of them failed, and the session.
+ * @throws UsageError for an argument that cannot be used; any error that ends the loop, with a
+ *   `RunResult` as its `result`.
  */
 export async function run(
   options: string | URL | EventloopOptions | Connected,
   requests: Requests,
   { timeout, signal, onPacket }: RunOptions = {},
 ): Promise<RunResult> {
-  judge(timeout, signal, onPacket)
+  validate(timeout, signal, onPacket)
   signal?.throwIfAborted()
   let settled = 0
   const failed: { request: Request; error: unknown }[] = []
@@ -55,7 +63,7 @@ export async function run(
     const { session, state } = loop
     return { settled, failed, unsettled: session.held, taken: state.counters.taken, session }
   }
-  // What the user's own code still does cannot be awaited once the time is over.
+  // Once the time is over, the user's `onPacket` is not awaited any more.
   let stop = () => {}
   const stopped = new Promise<void>((resolve) => {
     stop = resolve
@@ -87,7 +95,7 @@ export async function run(
   }
 }
 
-function judge(timeout: unknown, signal: unknown, onPacket: unknown): void {
+function validate(timeout: unknown, signal: unknown, onPacket: unknown): void {
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0)) {
     throw new UsageError(
       `timeout: a number of ms above 0 is expected, ${describe(timeout)} was given`,

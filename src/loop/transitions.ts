@@ -1,6 +1,6 @@
 /**
- * Reports changes of the connection to whoever watches. Each watcher has a queue of its own, so that no watcher waits for
- * another, and the loop waits for none.
+ * Reports changes of the connection to whoever watches. Each watcher has a queue of its own, so
+ * that no watcher waits for another, and the loop waits for none.
  */
 import { UsageError } from '../errors.ts'
 import type { ConnectionFailure } from '../options/options.ts'
