@@ -6,7 +6,7 @@ import type { Failure, Input } from '../protocol/contract.ts'
 import { closedError } from './failures.ts'
 import { hasStopped, isAlive, lifeAfter } from './life.ts'
 import { failOutstanding } from './link-events.ts'
-import { heldCount } from './loop-state.ts'
+import { heldCount, isFinished } from './loop-state.ts'
 import { endsOf, type Parts, type Thrown } from './parts.ts'
 import { reportTransition, settleLate } from './perform.ts'
 import { addRequests } from './stream-events.ts'
@@ -47,12 +47,6 @@ function closeUnbegun(loop: Parts): void {
 export function abort(loop: Parts): void {
   leave(loop)
   loop.fail(loop.resolved.options.signal?.reason)
-}
-
-/** Whether the reducers have finished; what is left then is the session store. */
-export function isFinished({ state }: Pick<Parts, 'state'>): boolean {
-  const { kind } = state.connection
-  return kind === 'closed' || kind === 'failed'
 }
 
 /** Stops everything. */

@@ -146,6 +146,12 @@ export function heldCount({ session, outgoing, flow }: State, gathered: number):
   return session.owed + waitingCount(session) + outgoing.unconfirmed + flow.diverted + gathered
 }
 
+/** Whether the reducers have finished; what is left then is the session store. */
+export function isFinished({ state }: { readonly state: State }): boolean {
+  const { kind } = state.connection
+  return kind === 'closed' || kind === 'failed'
+}
+
 function subscriptionStates({ session, outgoing }: State): readonly SubscriptionState[] {
   const states = new Map<string, SubscriptionState>()
   for (const { subscription, granted } of subscriptionsOf(session.subscriptions)) {
