@@ -3,7 +3,7 @@
  *
  * Messages that a durable session brings stay unacknowledged: they are for whoever subscribes.
  */
-import type { Position } from '../disk/file/position.ts'
+import type { Position } from '../disk/index.ts'
 import {
   type Eventloop,
   type EventloopOptions,

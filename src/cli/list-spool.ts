@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { spool } from '../disk/spool/spool.ts'
+import { spool } from '../disk/index.ts'
 import { type Request, type SentRequest, UsageError } from '../index.ts'
 import { counted } from './fail.ts'
 import { write } from './output.ts'

@@ -4,10 +4,9 @@
 import { createReadStream, type Stats, statSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
-import { FileRequests, type LineParser, requestOfJson } from '../disk/file/file-requests.ts'
-import { isPacked } from '../disk/file/followed-file.ts'
-import { type Spool, spool } from '../disk/spool/spool.ts'
+import { FileRequests, type LineParser, requestOfJson, type Spool, spool } from '../disk/index.ts'
 import {
+  checkRequest,
   type Eventloop,
   type Outcome,
   publish,
@@ -16,7 +15,6 @@ import {
   type SentRequest,
   UsageError,
 } from '../index.ts'
-import { prepare } from '../requests/build.ts'
 import { type Delivery, deliver } from './deliver.ts'
 import { counted, FAILED, messageOf, oneLine, say, tellFailure } from './fail.ts'
 import {
@@ -97,25 +95,25 @@ class Pipe {
   async run(path: string): Promise<number> {
     const flags = this.#flags
     const { topic, checkpoint, follow = false, spool: directory } = flags
-    if (topic !== undefined) prepare(publish(topic), protocolVersionOf(flags.mqtt))
+    if (topic !== undefined) checkRequest(publish(topic), protocolVersionOf(flags.mqtt))
     const bytes = sizeOf(path)
     if (bytes === null) refuseStream(flags)
-    else if (follow && isPacked(path)) throw new UsageError('--follow: a .gz does not grow')
+    else if (follow && path.endsWith('.gz')) throw new UsageError('--follow: a .gz does not grow')
     const { file: sessionFile, session } = await openKept(flags.session)
     if (bytes === null) sessionFile?.refuseHalfway()
     // One of them keeps how far the file was read.
     const keepsPosition = checkpoint === undefined && directory === undefined && bytes !== null
-    const lines = new FileRequests(
-      bytes === null ? streamOf(path) : path,
-      {
+    const lines = new FileRequests({
+      source: bytes === null ? streamOf(path) : path,
+      options: {
         follow,
         ...(checkpoint === undefined ? {} : { checkpoint }),
         onInvalid: (error) => this.#invalid(error),
       },
-      this.#parser(),
-      keepsPosition ? (sessionFile?.saved.position ?? null) : null,
-      checkpoint ?? `--session: ${flags.session}`,
-    )
+      parseLine: this.#parser(),
+      position: keepsPosition ? (sessionFile?.saved.position ?? null) : null,
+      positionName: checkpoint ?? `--session: ${flags.session}`,
+    })
     // What cannot be used is told before anything is sent.
     await lines.open(AbortSignal.timeout(OPEN_MS))
     const queue = directory === undefined ? null : await spool(directory)
@@ -164,7 +162,7 @@ class Pipe {
       }
       const request = requestOfJson(line)
       if (request === null) return null
-      prepare(request, version)
+      checkRequest(request, version)
       const isSent = ['publish', 'subscribe', 'unsubscribe'].includes(request.cmd)
       if (directory !== undefined && !isSent) {
         throw new UsageError('a control cannot be spooled; it would act long after it was written')

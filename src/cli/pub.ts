@@ -3,8 +3,7 @@
  */
 import { buffer } from 'node:stream/consumers'
 import type { Command } from 'commander'
-import { type Outcome, publish, UsageError } from '../index.ts'
-import { prepare } from '../requests/build.ts'
+import { checkRequest, type Outcome, publish, UsageError } from '../index.ts'
 import { deliver } from './deliver.ts'
 import { counted, FAILED, messageOf, say, tellFailure } from './fail.ts'
 import {
@@ -40,7 +39,7 @@ async function pub(topic: string, payload: string, flags: PubFlags): Promise<num
     qos: qosOf(flags.qos),
     retain: flags.retain ?? false,
   })
-  prepare(message, protocolVersionOf(flags.mqtt))
+  checkRequest(message, protocolVersionOf(flags.mqtt))
   const { file: sessionFile, session } = await openKept(flags.session)
   sessionFile?.refuseHalfway()
   const outcomes: Outcome[] = []

@@ -6,9 +6,7 @@
  * a graceful end nothing is sent twice.
  */
 import { readFile, stat } from 'node:fs/promises'
-import type { Position } from '../disk/file/position.ts'
-import { openSession } from '../disk/session/disk-session.ts'
-import { replaceFile } from '../disk/store/replace-file.ts'
+import { openSession, type Position, replaceFile } from '../disk/index.ts'
 import {
   decodeSession,
   encodeSession,

@@ -2,8 +2,13 @@
  * `it-mqtt sub`: messages to standard output; one is acknowledged once it is written.
  */
 import { type Command, InvalidArgumentError } from 'commander'
-import { type Eventloop, eventloop, type IncomingPublish, subscribe } from '../index.ts'
-import { prepare } from '../requests/build.ts'
+import {
+  checkRequest,
+  type Eventloop,
+  eventloop,
+  type IncomingPublish,
+  subscribe,
+} from '../index.ts'
 import { FAILED, messageOf, say, tellFailure } from './fail.ts'
 import {
   addConnectionFlags,
@@ -42,7 +47,7 @@ export function addSub(program: Command): void {
 
 async function sub(filters: readonly string[], flags: SubFlags): Promise<number> {
   const request = subscribe(filters, { qos: qosOf(flags.qos) })
-  prepare(request, protocolVersionOf(flags.mqtt))
+  checkRequest(request, protocolVersionOf(flags.mqtt))
   const textOf =
     flags.format === undefined
       ? (packet: IncomingPublish) => `${jsonOf(packet)}\n`
