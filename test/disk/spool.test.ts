@@ -364,10 +364,10 @@ describe('[S1] bounds', () => {
       const accepted = await Promise.all(pushes)
       expect(accepted).toHaveLength(5)
       const left = textsOf(await handedOut(queue))
-      const told = outcomes.map(([text]) => text)
+      const reported = outcomes.map(([text]) => text)
       expect(left).toHaveLength(3)
-      expect([...left, ...told].sort()).toEqual([...new Set([...left, ...told])].sort())
-      expect(left.length + told.length).toBe(6 + 5)
+      expect([...left, ...reported].sort()).toEqual([...new Set([...left, ...reported])].sort())
+      expect(left.length + reported.length).toBe(6 + 5)
     },
   )
 

@@ -1,5 +1,6 @@
 /**
- * How does a file become a request stream? One request for each line, read when the loop asks for it.
+ * How does a file become a request stream? One request for each line, read when the loop asks for
+ * it.
  */
 import { checkFileOptions, type FileRequestsOptions } from './file-options.ts'
 import { FileRequests } from './file-stream.ts'

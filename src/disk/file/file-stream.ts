@@ -38,8 +38,8 @@ const SENT = ['publish', 'subscribe', 'unsubscribe']
 const GAP = 2 ** 30
 
 /**
- * A request stream that reads lines. Most programs use `fileRequests`; this class is for those which
- * read standard input, need the bytes of a line, or store the position themselves.
+ * A request stream that reads lines. Most programs use `fileRequests`; this class is for those
+ * which read standard input, need the bytes of a line, or store the position themselves.
  */
 export class FileRequests implements AsyncIterable<readonly Request[]>, Settling, AsyncDisposable {
   /** True if each iteration begins with everything that is not settled; false for a stream. */

@@ -1,6 +1,7 @@
 /**
- * How does a session outlive its process? Each change that a packet depends on is on disk before the
- * packet leaves (S1, kill the process at any instant and nothing at QoS 2 is sent or handled twice).
+ * How does a session outlive its process? Each change that a packet depends on is on disk before
+ * the packet leaves (S1, kill the process at any instant and nothing at QoS 2 is sent or handled
+ * twice).
  *
  * A commit appends a journal of the records that changed (`session-changes.ts`). Once the journals
  * have outgrown the session, it is written whole and the journals are removed.

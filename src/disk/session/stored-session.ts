@@ -75,7 +75,9 @@ export function sessionRecordOf(
   }
 }
 
-/** @returns the held requests in the order of a session: first those in flight, then the waiting. */
+/**
+ * @returns the held requests in the order of a session: first those in flight, then the waiting.
+ */
 function heldOf(records: ReadonlyMap<string, Buffer>): HeldRecord[] {
   const [open, waiting] = [OPEN, WAITING].map((kind) =>
     listOf<Progress>(records, kind).sort((a, b) => a.order - b.order),

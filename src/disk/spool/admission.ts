@@ -1,5 +1,6 @@
 /**
- * When is a pushed request accepted? In the order of the pushes, as the bounds and `overflow` allow.
+ * When is a pushed request accepted? In the order of the pushes, as the bounds and `overflow`
+ * allow.
  *
  * A push resolves once each of its requests was accepted or dropped, and those that were accepted
  * are safe.

@@ -1,5 +1,6 @@
 /**
- * How does one iteration of a spool answer its calls of `next`? In order, as soon as there is a batch.
+ * How does one iteration of a spool answer its calls of `next`? In order, as soon as there is a
+ * batch.
  */
 import type { Request } from '../../requests/vocabulary.ts'
 import { type Deferred, deferred } from '../deferred.ts'
@@ -40,7 +41,9 @@ export class Iteration implements AsyncIterator<readonly Request[], undefined> {
     return DONE
   }
 
-  /** Answers outstanding calls of `next` if there are batches for them. Call it after any change. */
+  /**
+   * Answers outstanding calls of `next` if there are batches for them. Call it after any change.
+   */
   provide(): void {
     if (this.#providing || this.#calls.length === 0) return
     this.#providing = true
@@ -57,7 +60,9 @@ export class Iteration implements AsyncIterator<readonly Request[], undefined> {
     }
   }
 
-  /** Ends the iteration: the next call of `next`, or the oldest outstanding one, rejects with this. */
+  /**
+   * Ends the iteration: the next call of `next`, or the oldest outstanding one, rejects with this.
+   */
   fail(thrown: unknown): void {
     this.#error ??= { thrown }
     this.provide()

@@ -29,7 +29,9 @@ export interface SpoolOptions {
    * dropped (`SPOOL_FULL`) or expired in the spool (`MESSAGE_EXPIRED`).
    */
   readonly onSettled?: (request: Request, outcome: Outcome) => void
-  /** Gets a warning if records were lost to damage, or if the disk fails while nobody waits for it. */
+  /**
+   * Gets a warning if records were lost to damage, or if the disk fails while nobody waits for it.
+   */
   readonly onWarning?: (warning: SpoolWarning) => void
 }
 

@@ -1,6 +1,6 @@
 /**
- * How does a spool look on disk? As records of many requests, bits that mark those of them which are
- * settled, and totals.
+ * How does a spool look on disk? As records of many requests, bits that mark those of them which
+ * are settled, and totals.
  *
  * A record and its bits have the number of its first request in their keys.
  */
