@@ -43,6 +43,7 @@ export {
   type UnsubscribeOptions,
   unsubscribe,
 } from './requests/build.ts'
+export { checkRequest } from './requests/check-request.ts'
 export { decodeSession, encodeSession, Session, type SessionStore } from './requests/session.ts'
 export type { Requests } from './requests/source.ts'
 export type {

@@ -1,9 +1,10 @@
 /**
- * What `pub` and `pipe` have in common: drive a loop until every request has its outcome, or Ctrl-C; keep the session.
+ * How do `pub` and `pipe` deliver? They drive a loop until every request is settled or Ctrl-C ends
+ * it, and save the session meanwhile.
  *
- * Messages that a durable session brings stay unacknowledged: they are for whoever subscribes.
+ * Messages that the server sends in a durable session stay unacknowledged: they are for `sub`.
  */
-import type { Position } from '../disk/file/position.ts'
+import type { Position } from '../disk/index.ts'
 import {
   type Eventloop,
   type EventloopOptions,
@@ -17,27 +18,34 @@ import { Interrupt } from './interrupt.ts'
 import type { SessionFile } from './session-file.ts'
 
 export interface Job {
+  /** Options of the loop, without those that `deliver` sets. */
   readonly options: EventloopOptions
   readonly requests: Requests
   readonly onSettled: (request: Request, outcome: Outcome) => void
   readonly onStart?: (loop: Eventloop) => void
+  /** Gets warnings of the loop, and why the session could not be saved. */
   readonly onTrouble: (message: string) => void
+  /** How long Ctrl-C waits for what is in flight, in ms. */
   readonly disconnectTimeout: number
   readonly sessionFile: SessionFile | null
-  /** What is saved beside the session, of the instant of the call. `ended`: the loop has ended by itself. */
+  /**
+   * Gives the position that is saved beside the session, of the instant of the call.
+   * @param ended True if the loop has ended by itself.
+   */
   readonly position: (ended: boolean) => Promise<Position | null>
 }
 
 export interface Delivery {
-  /** What ended it before its time. */
+  /** Why the loop ended before everything was settled; undefined if it did not. */
   readonly error: unknown
-  /** Requests that were taken and have no outcome. */
+  /** Requests that were taken and are not settled. */
   readonly held: readonly SentRequest[]
   readonly interrupted: boolean
-  /** 0, or that of the signal which ended it. */
+  /** The exit status for the signal that interrupted the delivery, or 0. */
   readonly status: number
 }
 
+/** How often the session is saved. */
 const SAVE_EVERY_MS = 1_000
 
 export async function deliver(job: Job): Promise<Delivery> {
@@ -46,7 +54,8 @@ export async function deliver(job: Job): Promise<Delivery> {
       ...job.options,
       acks: 'manual',
       until: 'settled',
-      // Nothing is ever acknowledged here, so nobody need be reminded of it within a day.
+      // Nothing is acknowledged here on purpose, so the warning about that comes once a day at
+      // most.
       warnAfterMs: 86_400_000,
       onSettled: job.onSettled,
       onWarning: ({ message }) => job.onTrouble(message),
@@ -63,7 +72,7 @@ export async function deliver(job: Job): Promise<Delivery> {
   let timer: NodeJS.Timeout | undefined
   let error: unknown
   try {
-    // A place that cannot be written is told before anything is sent.
+    // A session file that cannot be written is an error before anything is sent.
     await save(false)
     timer = setInterval(
       () => save(false).catch(({ message }: Error) => job.onTrouble(message)),
@@ -71,7 +80,7 @@ export async function deliver(job: Job): Promise<Delivery> {
     )
     job.onStart?.(loop)
     for await (const _ of loop) {
-      // Outcomes come by onSettled, and messages are left to others.
+      // Outcomes come by `onSettled`, and messages are for `sub`.
     }
   } catch (thrown) {
     error = thrown

@@ -1,5 +1,6 @@
 /**
- * What went wrong, as one line and a status: 1 where the world is at fault, 2 where the command line is.
+ * How does a command say what went wrong? In one line on standard error, and with an exit status: 2
+ * if the command line is at fault, 1 for everything else.
  */
 import { CommanderError } from 'commander'
 import { MqttError, ProtocolError, UsageError } from '../index.ts'
@@ -7,22 +8,25 @@ import { MqttError, ProtocolError, UsageError } from '../index.ts'
 export const FAILED = 1
 export const MISUSED = 2
 
-/** The exit status for what was thrown; says so on stderr, in one line where the cause is known. */
-export function tellFailure(error: unknown): number {
-  // Commander has said it already; help and version are no failure.
+/** Reports an error on standard error.
+ * @returns the exit status for it.
+ */
+export function reportFailure(error: unknown): number {
+  // Commander has written its message already. Help and version are no failure.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : MISUSED
   say(messageOf(error))
   return error instanceof UsageError ? MISUSED : FAILED
 }
 
+/** Writes one line to standard error. */
 export function say(text: string): void {
   process.stderr.write(`it-mqtt: ${text}\n`)
 }
 
-/** One line for what belongs to the world; a stack only for what must be a defect. */
+/** @returns one line for a known error, or the stack of an error that must be a defect. */
 export function messageOf(error: unknown): string {
   if (isUnknownSession(error)) {
-    return 'the broker holds a session of this client id that the session file does not know; use another --client-id'
+    return 'the server holds a session for this client id that is not in the session file; use another --client-id'
   }
   if (error instanceof MqttError) return oneLine(error.message)
   if (!(error instanceof Error)) return oneLine(String(error))
@@ -30,7 +34,7 @@ export function messageOf(error: unknown): string {
   return known ? oneLine(error.message) : (error.stack ?? error.message)
 }
 
-/** Its own message speaks of options that are not on the command line. */
+/** The error's own message names options that the command line does not have. */
 function isUnknownSession(error: unknown): boolean {
   return error instanceof ProtocolError && error.clause === 'MQTT-3.2.2-4' && !error.retryable
 }
@@ -39,7 +43,7 @@ export function oneLine(text: string): string {
   return text.trim().replace(/\s*\n\s*/g, ' ')
 }
 
-/** A count as people read it. */
+/** @returns a count with its noun, as people write it: `1,000 requests`. */
 export function counted(count: number, noun: string): string {
   return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
 }

@@ -1,5 +1,6 @@
 /**
- * The options that all commands share, and what they mean to the engine. Bounds are the engine's to judge.
+ * Which flags do all commands share, and which options of a loop do they set? The loop checks their
+ * bounds.
  */
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError, Option } from 'commander'
@@ -36,32 +37,39 @@ export interface ConnectionFlags {
 export function addConnectionFlags(command: Command): Command {
   const url = new Option(
     '-u, --url <url>',
-    'mqtt, mqtts, tcp, tls, ws, wss or unix; may carry user:password, and may be the first argument',
+    'mqtt, mqtts, tcp, tls, ws, wss or unix; may contain user:password; may be the first argument',
   )
-  const reconnect = new Option('--reconnect <when>', 'what a lost or refused connection leads to')
+  const reconnect = new Option(
+    '--reconnect <when>',
+    'when to connect again (default: after-first-success)',
+  )
   return command
     .addOption(url.env('IT_MQTT_URL').default('mqtt://localhost'))
-    .option('-i, --client-id <id>', 'default: generated, or that of the session')
-    .option('--keep-alive <seconds>', '0 = none (default: 60, over WebSocket 25)', number)
+    .option('-i, --client-id <id>', 'default: generated, or the one of the session')
+    .option('--keep-alive <seconds>', '0 for none (default: 60, over WebSocket 25)', number)
     .addOption(
-      new Option('--mqtt <version>', 'default: 5, or 4 where 5 is refused').choices([
-        '3',
-        '4',
-        '5',
-      ]),
+      new Option('--mqtt <version>', 'default: 5, or 4 if 5 is refused').choices(['3', '4', '5']),
     )
-    .option('--max-inflight <count>', 'publishes without acknowledgement (default: 1000)', number)
+    .option(
+      '--max-inflight <count>',
+      'how many publishes may be unacknowledged (default: 1000)',
+      number,
+    )
     .addOption(reconnect.choices(['always', 'after-first-success', 'never']))
-    .option('--connect-timeout <ms>', 'for the whole way to the CONNACK (default: 10000)', number)
+    .option(
+      '--connect-timeout <ms>',
+      'for the whole attempt, up to the CONNACK (default: 10000)',
+      number,
+    )
     .option(
       '--disconnect-timeout <ms>',
       'how long Ctrl-C waits for what is in flight',
       number,
       10_000,
     )
-    .option('--ca <file>', 'certificates to trust, PEM')
-    .option('--cert <file>', 'our certificate, PEM')
-    .option('--key <file>', 'the key of our certificate, PEM')
+    .option('--ca <file>', 'certificates to trust, in PEM')
+    .option('--cert <file>', 'certificate of this client, in PEM')
+    .option('--key <file>', 'key of that certificate, in PEM')
     .option('--insecure', 'do not verify the certificate of the server')
     .option('--will-topic <topic>')
     .option('--will-payload <text>')
@@ -69,9 +77,9 @@ export function addConnectionFlags(command: Command): Command {
     .option('--will-retain')
     .option(
       '--session <path>',
-      'keep the session in this file, and go on with the one that is kept; a directory (dir/) keeps it at every step',
+      'go on with the session in this file, and save it there every second; in a directory (dir/), after every step',
     )
-    .option('-q, --quiet', 'say only what went wrong')
+    .option('-q, --quiet', 'write errors only')
 }
 
 export function qosOption(name: string, description: string): Option {
@@ -88,7 +96,10 @@ export function number(text: string): number {
   return value
 }
 
-/** The options of a loop. `saved`: the session of an earlier run, or what keeps it. */
+/**
+ * @param saved The session of an earlier run, or the store that holds it; null without `--session`.
+ * @returns the options of a loop.
+ */
 export function connectionOptions(
   flags: ConnectionFlags,
   saved: Session | SessionStore | null,
@@ -120,7 +131,9 @@ function tlsOf({ url, ca, cert, key, insecure }: ConnectionFlags): EventloopOpti
   const name = Object.entries(given).find(([, value]) => value !== undefined)?.[0]
   if (name === undefined) return undefined
   if (/^(mqtt|tcp|unix|ws):/.test(url)) {
-    throw new UsageError(`--${name} needs a connection with TLS: write mqtts:// or wss:// instead`)
+    throw new UsageError(
+      `--${name} needs a connection with TLS; use a URL that begins with mqtts:// or wss://`,
+    )
   }
   return {
     ...(ca === undefined ? {} : { ca: fileOf('--ca', ca) }),
@@ -141,8 +154,8 @@ function fileOf(flag: string, path: string): Buffer {
 function willOf(flags: ConnectionFlags): WillOptions | undefined {
   const { willTopic, willPayload, willQos, willRetain } = flags
   if (willTopic === undefined) {
-    const orphan = willPayload !== undefined || willQos !== undefined || willRetain !== undefined
-    if (orphan) throw new UsageError('a will needs --will-topic')
+    const hasOthers = willPayload !== undefined || willQos !== undefined || willRetain !== undefined
+    if (hasOthers) throw new UsageError('a will needs --will-topic')
     return undefined
   }
   return {

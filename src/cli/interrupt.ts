@@ -1,5 +1,6 @@
 /**
- * Ctrl-C and its kin: the first asks for a graceful end, the second ends at once.
+ * What does Ctrl-C do, or a signal to terminate? The first one asks for a graceful end, the second
+ * one ends the process immediately.
  */
 import { constants } from 'node:os'
 
@@ -22,7 +23,7 @@ export class Interrupt {
     return this.#caught !== null
   }
 
-  /** What a shell reports for a process that the signal ended: 130 for Ctrl-C. */
+  /** The status that a shell reports for a process that the signal ended (130 for Ctrl-C), or 0. */
   get status(): number {
     return this.#caught === null ? 0 : 128 + constants.signals[this.#caught]
   }

@@ -1,10 +1,10 @@
 /**
- * `it-mqtt spool`: what is in a directory of `pipe --spool`, or of a program that uses one.
+ * `it-mqtt spool`: what is in the spool of `pipe --spool`, or of a program?
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { spool } from '../disk/spool/spool.ts'
+import { spool } from '../disk/index.ts'
 import { type Request, type SentRequest, UsageError } from '../index.ts'
 import { counted } from './fail.ts'
 import { write } from './output.ts'
@@ -13,9 +13,9 @@ import { textOf } from './packet-text.ts'
 export function addSpool(program: Command): void {
   program
     .command('spool')
-    .description('show what waits in a spool, oldest first; nothing is taken out')
+    .description('show the requests in a spool, oldest first; nothing is removed')
     .argument('<directory>')
-    .option('--json', 'the requests, one JSON object in each line, as pipe takes them')
+    .option('--json', 'write the requests, one JSON object in each line, as pipe takes them')
     .action(async (directory: string, { json = false }: { json?: boolean }) => {
       await show(directory, json)
     })

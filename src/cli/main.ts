@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 /**
- * The command line. Each command is a file; what they share is in `flags`, `deliver`, `session-file` and `output`.
+ * The command line. Each command has a file of its own; the commands share `flags`, `deliver`,
+ * `session-file` and `output`.
  *
- * Exit status: 0 all went well, 1 something was not delivered or the world is at fault, 2 the command line is at fault,
- * 128 + signal where Ctrl-C or its kin ended it.
+ * The exit status is 0 if all went well; 1 if something was not delivered, or for an error that the
+ * user did not make; 2 if the command line is wrong; 128 + the number of the signal that ended it.
  */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import { oneLine, tellFailure } from './fail.ts'
+import { oneLine, reportFailure } from './fail.ts'
 import { addSpool } from './list-spool.ts'
 import { guardOutput } from './output.ts'
 import { addPipe } from './pipe.ts'
@@ -35,18 +36,18 @@ addSpool(program)
 
 guardOutput()
 const given = withUrlFlag(process.argv)
-// A list of processes shows no password, once this one has read it.
+// The URL may contain a password, which a list of processes must not show.
 process.title = program.name()
 try {
   await program.parseAsync(given)
 } catch (error) {
-  process.exitCode = tellFailure(error)
+  process.exitCode = reportFailure(error)
 }
-// An end that was asked for does not wait for a reader that has stalled, or for standard input.
+// The process ends without waiting for standard input, or for a reader that has stalled.
 process.stdin.destroy()
 if (process.stdout.writableLength > 0) process.exit()
 
-/** `it-mqtt pub mqtt://host …` is `it-mqtt pub --url mqtt://host …`. */
+/** Makes `it-mqtt pub --url mqtt://host …` from `it-mqtt pub mqtt://host …`. */
 function withUrlFlag(argv: readonly string[]): string[] {
   const [node = '', script = '', command = '', first = '', ...rest] = argv
   if (!/^(mqtts?|tcp|tls|unix|wss?):/.test(first)) return [...argv]

@@ -1,8 +1,12 @@
 /**
- * Standard output that can be waited for, so that a slow reader slows us down and never costs memory.
+ * How is standard output written? So that a slow reader slows the loop down and never costs memory.
  */
 
-/** Resolves once the reader's side has the text; rejects where there is no reader any more (EPIPE). */
+/**
+ * Writes to standard output.
+ * @returns undefined if the system took the text immediately, or a promise that resolves once it
+ *   did. The promise rejects if there is no reader any more (EPIPE).
+ */
 export function write(text: string | Buffer): Promise<void> | undefined {
   const { stdout } = process
   let failed: Error | null | undefined
@@ -13,7 +17,7 @@ export function write(text: string | Buffer): Promise<void> | undefined {
     if (error) fail?.(error)
     else done?.()
   })
-  // A write that the system took at once needs no promise: this is the usual case, and the fast one.
+  // The usual case: the system took the text immediately. It must be fast, so it makes no promise.
   if (stdout.writableLength === 0 && !stdout.errored) return undefined
   return new Promise((resolve, reject) => {
     if (failed) reject(failed)
@@ -22,7 +26,7 @@ export function write(text: string | Buffer): Promise<void> | undefined {
   })
 }
 
-/** Errors are the business of whoever writes; without a listener they would end the process. */
+/** Errors are handled by whoever writes. Without a listener they would end the process. */
 export function guardOutput(): void {
   process.stdout.on('error', () => {})
   process.stderr.on('error', () => {})

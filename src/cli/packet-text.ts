@@ -1,16 +1,20 @@
 /**
- * Messages as text: NDJSON in the shape of a request, so that `sub` can be piped into `pipe`; or by a format.
+ * How does a message become text? As NDJSON in the shape of a request, so that `sub` can be piped
+ * into `pipe`, or by a format of the user's.
  */
 import { isUtf8 } from 'node:buffer'
 import { type Base64, type IncomingPublish, UsageError } from '../index.ts'
 
-/** A string where the bytes are UTF-8, base64 otherwise: what a request takes. */
+/** @returns the bytes as a request takes them: a string if they are UTF-8, else base64. */
 export function textOf(bytes: Uint8Array): string | Base64 {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return isUtf8(buffer) ? buffer.toString() : { base64: buffer.toString('base64') }
 }
 
-/** What belongs to the delivery and not to the message (id, DUP, alias, subscription) is left out. */
+/**
+ * @returns the message as JSON. What belongs to its delivery (packet identifier, DUP, topic alias,
+ *   subscription identifier) is left out.
+ */
 export function jsonOf(packet: IncomingPublish): string {
   const { topic, qos, retain } = packet
   const { topicAlias, subscriptionIdentifier, correlationData, ...rest } = packet.properties ?? {}
@@ -43,9 +47,9 @@ const PLACEHOLDERS: Readonly<Record<string, Piece>> = {
 }
 
 export const FORMAT_HELP =
-  '%t topic, %p payload, %x payload in hex, %l its bytes, %q QoS, %r retain, %d duplicate, %j JSON, %% percent; \\t \\n'
+  '%t topic, %p payload, %x payload in hex, %l payload bytes, %q QoS, %r retain, %d duplicate, %j JSON, %% percent; \\t \\n'
 
-/** @throws UsageError where the format has a placeholder that is none. */
+/** @throws UsageError if the format has an unknown placeholder. */
 export function formatter(format: string): (packet: IncomingPublish) => Buffer {
   const pieces = (format.match(/%.?|\\.?|[^%\\]+/gsu) ?? []).map((token): Piece => {
     if (token === '\\n') return () => '\n'
@@ -54,7 +58,7 @@ export function formatter(format: string): (packet: IncomingPublish) => Buffer {
     if (!token.startsWith('%')) return () => token
     const piece = PLACEHOLDERS[token.slice(1)]
     if (piece === undefined) {
-      throw new UsageError(`--format: ${token} is no placeholder; there are ${FORMAT_HELP}`)
+      throw new UsageError(`--format: ${token} is not a placeholder; allowed: ${FORMAT_HELP}`)
     }
     return piece
   })

@@ -1,13 +1,13 @@
 /**
- * `it-mqtt pipe`: lines to requests, requests to outcomes, and where it was interrupted it goes on.
+ * `it-mqtt pipe`: how are the lines of a file delivered? Each line is a request, and an interrupted
+ * file goes on at the first line that is not settled.
  */
 import { createReadStream, type Stats, statSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
-import { FileRequests, type LineParser, requestOfJson } from '../disk/file/file-requests.ts'
-import { isPacked } from '../disk/file/followed-file.ts'
-import { type Spool, spool } from '../disk/spool/spool.ts'
+import { FileRequests, type LineParser, requestOfJson, type Spool, spool } from '../disk/index.ts'
 import {
+  checkRequest,
   type Eventloop,
   type Outcome,
   publish,
@@ -16,9 +16,8 @@ import {
   type SentRequest,
   UsageError,
 } from '../index.ts'
-import { prepare } from '../requests/build.ts'
 import { type Delivery, deliver } from './deliver.ts'
-import { counted, FAILED, messageOf, oneLine, say, tellFailure } from './fail.ts'
+import { counted, FAILED, messageOf, oneLine, reportFailure, say } from './fail.ts'
 import {
   addConnectionFlags,
   type ConnectionFlags,
@@ -29,7 +28,7 @@ import {
 } from './flags.ts'
 import { isClosedPipe, write } from './output.ts'
 import { Progress } from './progress.ts'
-import { openKept } from './session-file.ts'
+import { openSavedSession } from './session-file.ts'
 
 interface PipeFlags extends ConnectionFlags {
   readonly topic?: string
@@ -42,30 +41,30 @@ interface PipeFlags extends ConnectionFlags {
   readonly spool?: string
 }
 
-/** How long outcomes may still be read after Ctrl-C. */
+/** How long the reader of the outcomes may take after Ctrl-C. */
 const FLUSH_MS = 1_000
-/** For a file that is to be followed and is not there at the moment. */
+/** How long a file that is followed may be missing at the start. */
 const OPEN_MS = 10_000
 
 export function addPipe(program: Command): void {
-  const invalid = new Option('--on-invalid <what>', 'what a line that is no request leads to')
+  const invalid = new Option('--on-invalid <what>', 'what to do at a line that is not a request')
   const command = program
     .command('pipe')
     .description(
-      'send the requests of a file, one JSON object in each line; with a session or a checkpoint, an interrupted file goes on where it was',
+      'send the requests of a file, one JSON object in each line; with --session or --checkpoint, an interrupted file goes on where it stopped',
     )
     .argument('[file]', '- is standard input; a .gz is unpacked', '-')
     .option(
       '-t, --topic <topic>',
-      'each line is a payload for this topic; blank lines are left out',
+      'take each line as a payload for this topic; blank lines are skipped',
     )
-    .addOption(qosOption('--qos <qos>', 'of lines that do not say theirs (default: 0)'))
-    .option('--retain', 'of lines that do not say theirs')
-    .option('--checkpoint <file>', 'keep here how far the file was delivered, and go on there')
+    .addOption(qosOption('--qos <qos>', 'for lines that do not give one (default: 0)'))
+    .option('--retain', 'for lines that do not say whether to retain')
+    .option('--checkpoint <file>', 'store here how far the file was delivered, and go on there')
     .option('--follow', 'at its end, wait for the file to grow or to be replaced')
     .option(
       '--spool <directory>',
-      'take lines as fast as the disk does, and deliver them from there',
+      'store lines as fast as the disk takes them, and deliver them from there',
     )
     .option('--json', 'write the outcomes to standard output, one JSON object in each line')
     .addOption(invalid.choices(['stop', 'skip']).default('stop'))
@@ -79,15 +78,15 @@ class Pipe {
   #delivered = 0
   #refused = 0
   #skipped = 0
-  /** Of the request whose outcome comes next. */
+  /** The line of the request whose outcome `#settled` gets next. */
   #line: number | null = null
   #loop: Eventloop | null = null
   #spool: Spool | null = null
   #progress: Progress | null = null
-  /** The last outcome that was written and not read yet. */
+  /** Resolves once the reader took the last outcome; undefined if it did so immediately. */
   #writing: Promise<void> | undefined
   #outputError: unknown
-  /** What ended the reading into a spool. */
+  /** Why reading into the spool ended early. */
   #readError: unknown
 
   constructor(flags: PipeFlags) {
@@ -97,26 +96,26 @@ class Pipe {
   async run(path: string): Promise<number> {
     const flags = this.#flags
     const { topic, checkpoint, follow = false, spool: directory } = flags
-    if (topic !== undefined) prepare(publish(topic), protocolVersionOf(flags.mqtt))
+    if (topic !== undefined) checkRequest(publish(topic), protocolVersionOf(flags.mqtt))
     const bytes = sizeOf(path)
     if (bytes === null) refuseStream(flags)
-    else if (follow && isPacked(path)) throw new UsageError('--follow: a .gz does not grow')
-    const { file: sessionFile, session } = await openKept(flags.session)
-    if (bytes === null) sessionFile?.refuseHalfway()
-    // One of them keeps how far the file was read.
+    else if (follow && path.endsWith('.gz')) throw new UsageError('--follow: a .gz does not grow')
+    const { file: sessionFile, session } = await openSavedSession(flags.session)
+    if (bytes === null) sessionFile?.refuseUnfinished()
+    // The session file stores the position unless a checkpoint or a spool does.
     const keepsPosition = checkpoint === undefined && directory === undefined && bytes !== null
-    const lines = new FileRequests(
-      bytes === null ? streamOf(path) : path,
-      {
+    const lines = new FileRequests({
+      source: bytes === null ? streamOf(path) : path,
+      options: {
         follow,
         ...(checkpoint === undefined ? {} : { checkpoint }),
         onInvalid: (error) => this.#invalid(error),
       },
-      this.#parser(),
-      keepsPosition ? (sessionFile?.saved.position ?? null) : null,
-      checkpoint ?? `--session: ${flags.session}`,
-    )
-    // What cannot be used is told before anything is sent.
+      parseLine: this.#parser(),
+      position: keepsPosition ? (sessionFile?.saved.position ?? null) : null,
+      positionName: checkpoint ?? `--session: ${flags.session}`,
+    })
+    // A file that cannot be used is an error before anything is sent.
     await lines.open(AbortSignal.timeout(OPEN_MS))
     const queue = directory === undefined ? null : await spool(directory)
     this.#spool = queue
@@ -124,7 +123,7 @@ class Pipe {
     let reading: Promise<void> | null = null
     const delivery = await deliver({
       options: connectionOptions(flags, session),
-      requests: this.#heard(lines, queue ?? lines),
+      requests: this.#observed(lines, queue ?? lines),
       onSettled: (request, outcome) => this.#settled(path, request, outcome),
       onStart: (loop) => {
         this.#loop = loop
@@ -132,7 +131,7 @@ class Pipe {
         if (flags.quiet) return
         this.#progress = new Progress(follow ? null : bytes, () => ({
           value: lines.bytesRead,
-          text: this.#text(lines),
+          text: this.#progressText(lines),
         }))
       },
       onTrouble: (message) => flags.quiet || this.#say(message),
@@ -164,17 +163,17 @@ class Pipe {
       }
       const request = requestOfJson(line)
       if (request === null) return null
-      prepare(request, version)
+      checkRequest(request, version)
       const isSent = ['publish', 'subscribe', 'unsubscribe'].includes(request.cmd)
       if (directory !== undefined && !isSent) {
-        throw new UsageError('a control cannot be spooled; it would act long after it was written')
+        throw new UsageError('a control cannot be spooled: it would act long after it was written')
       }
       return request.cmd === 'publish' ? { ...defaults, ...request } : request
     }
   }
 
-  /** The stream, its outcomes noted with their lines, and given no faster than outcomes are read. */
-  #heard(lines: FileRequests, source: FileRequests | Spool): Requests {
+  /** Notes the line of each outcome, and gives requests no faster than outcomes are read. */
+  #observed(lines: FileRequests, source: FileRequests | Spool): Requests {
     return {
       replays: source.replays,
       settled: (request: Request, outcome: Outcome) => {
@@ -194,7 +193,7 @@ class Pipe {
     } as Requests
   }
 
-  /** Lines to the spool: what is safe there counts as settled for the file. */
+  /** Moves lines to the spool. For the file, a request is settled once it is safe there. */
   async #fill(queue: Spool, lines: FileRequests): Promise<void> {
     try {
       for await (const requests of lines) {
@@ -233,7 +232,10 @@ class Pipe {
     return true
   }
 
-  /** One line that says how it went, and the exit status. */
+  /**
+   * Writes one line that says how it went.
+   * @returns the exit status.
+   */
   #conclude(lines: FileRequests, delivery: Delivery, tookMs: number): number {
     const { held, interrupted, status } = delivery
     const error = delivery.error ?? this.#readError
@@ -242,7 +244,7 @@ class Pipe {
     const undelivered = lines.unsettled + (this.#spool === null ? elsewhere : spooled)
     const nothingDone = this.#delivered + this.#refused + undelivered === 0
     if (error !== undefined && (error instanceof UsageError || nothingDone))
-      return tellFailure(error)
+      return reportFailure(error)
     const counts = [
       `${counted(this.#delivered, 'request')} delivered in ${(tookMs / 1000).toFixed(1)} s`,
       ...(this.#refused > 0 ? [`${this.#refused} refused`] : []),
@@ -255,13 +257,13 @@ class Pipe {
     if (error !== undefined) this.#say(`${messageOf(error)} ${counts.join(', ')}`)
     else if (!isGood || !this.#flags.quiet) this.#say(counts.join(', '))
     if (this.#outputError !== undefined && !isClosedPipe(this.#outputError)) {
-      return tellFailure(this.#outputError)
+      return reportFailure(this.#outputError)
     }
     if (interrupted) return status
     return isGood ? 0 : FAILED
   }
 
-  #text(lines: FileRequests): string {
+  #progressText(lines: FileRequests): string {
     const kind = this.#loop?.state.connection.kind
     const pending = this.#spool?.size ?? lines.unsettled
     return [
@@ -278,7 +280,7 @@ class Pipe {
   }
 }
 
-/** The spool has names of its own. */
+/** The spool gives keys of its own. */
 function withoutKey(request: Request): SentRequest {
   const { key, ...rest } = request as SentRequest
   return rest as SentRequest
@@ -301,7 +303,7 @@ function outcomeText(line: number | null, request: Request, outcome: Outcome): s
   })
 }
 
-/** Null: standard input, or what else can be read only once (a FIFO). */
+/** @returns the size, or null if the file can be read only once: standard input or a FIFO. */
 function sizeOf(path: string): number | null {
   if (path === '-') return null
   let stats: Stats
@@ -317,7 +319,7 @@ function sizeOf(path: string): number | null {
 function refuseStream({ checkpoint, follow }: PipeFlags): void {
   const given = Object.entries({ checkpoint, follow }).find(([, value]) => value !== undefined)
   if (given === undefined) return
-  throw new UsageError(`--${given[0]} needs a file; a stream cannot be read again`)
+  throw new UsageError(`--${given[0]} needs a file: a stream cannot be read again`)
 }
 
 function streamOf(path: string) {

@@ -1,23 +1,24 @@
 /**
- * What a person sees on stderr while work goes on: a bar on a terminal, a line now and then elsewhere, and messages.
+ * What does a person see on standard error while `pipe` works? A bar on a terminal; elsewhere a
+ * line from time to time; and messages.
  */
 import { MultiBar } from 'cli-progress'
 import { say } from './fail.ts'
 
 export interface ProgressView {
-  /** Bytes, of the total. */
+  /** How many bytes of the total are done. */
   readonly value: number
   readonly text: string
 }
 
-/** How often something that is no terminal is told, in ms. */
+/** How often a line is written if standard error is not a terminal. */
 const LINE_EVERY_MS = 5_000
 
 export class Progress {
   #bars: MultiBar | null = null
   #timer: NodeJS.Timeout | undefined
 
-  /** `total`: bytes; null where nobody knows. */
+  /** @param total In bytes, or null if it is not known. */
   constructor(total: number | null, view: () => ProgressView) {
     if (!process.stderr.isTTY) {
       this.#timer = setInterval(() => {
@@ -36,7 +37,7 @@ export class Progress {
     this.#bars = bars
   }
 
-  /** One line that stays. */
+  /** Writes a line that stays, above the bar if there is one. */
   say(text: string): void {
     if (this.#bars === null) say(text)
     else this.#bars.log(`it-mqtt: ${text}\n`)
@@ -44,7 +45,7 @@ export class Progress {
 
   stop(): void {
     clearInterval(this.#timer)
-    // What was said since the last redraw.
+    // Draws the lines that were written since the last redraw.
     this.#bars?.update()
     this.#bars?.stop()
     this.#bars = null

@@ -1,12 +1,11 @@
 /**
- * `it-mqtt pub`: one message.
+ * `it-mqtt pub`: how is one message delivered?
  */
 import { buffer } from 'node:stream/consumers'
 import type { Command } from 'commander'
-import { type Outcome, publish, UsageError } from '../index.ts'
-import { prepare } from '../requests/build.ts'
+import { checkRequest, type Outcome, publish, UsageError } from '../index.ts'
 import { deliver } from './deliver.ts'
-import { counted, FAILED, messageOf, say, tellFailure } from './fail.ts'
+import { counted, FAILED, messageOf, reportFailure, say } from './fail.ts'
 import {
   addConnectionFlags,
   type ConnectionFlags,
@@ -15,7 +14,7 @@ import {
   qosOf,
   qosOption,
 } from './flags.ts'
-import { openKept } from './session-file.ts'
+import { openSavedSession } from './session-file.ts'
 
 interface PubFlags extends ConnectionFlags {
   readonly qos?: '0' | '1' | '2'
@@ -25,11 +24,13 @@ interface PubFlags extends ConnectionFlags {
 export function addPub(program: Command): void {
   const command = program
     .command('pub')
-    .description('publish one message; with a session, what an earlier run left comes first')
+    .description(
+      'publish one message; with --session, what an earlier run did not deliver comes first',
+    )
     .argument('<topic>')
-    .argument('[payload]', '- reads standard input', '')
+    .argument('[payload]', 'text; - reads standard input', '')
     .addOption(qosOption('--qos <qos>', 'default: 0'))
-    .option('--retain', 'have the broker keep it')
+    .option('--retain', 'ask the server to retain the message')
   addConnectionFlags(command).action(async (topic: string, payload: string, flags: PubFlags) => {
     process.exitCode = await pub(topic, payload, flags)
   })
@@ -40,17 +41,17 @@ async function pub(topic: string, payload: string, flags: PubFlags): Promise<num
     qos: qosOf(flags.qos),
     retain: flags.retain ?? false,
   })
-  prepare(message, protocolVersionOf(flags.mqtt))
-  const { file: sessionFile, session } = await openKept(flags.session)
-  sessionFile?.refuseHalfway()
+  checkRequest(message, protocolVersionOf(flags.mqtt))
+  const { file: sessionFile, session } = await openSavedSession(flags.session)
+  sessionFile?.refuseUnfinished()
   const outcomes: Outcome[] = []
-  let isTold = false
+  let isReported = false
   const { error, held, interrupted, status } = await deliver({
     options: connectionOptions(flags, session),
     requests: [message],
     onSettled: (request, outcome) => {
       outcomes.push(outcome)
-      isTold ||= request === message
+      isReported ||= request === message
       if (!outcome.ok) say(`${nameOf(request)}: ${messageOf(outcome.error)}`)
     },
     onTrouble: (text) => flags.quiet || say(text),
@@ -58,10 +59,10 @@ async function pub(topic: string, payload: string, flags: PubFlags): Promise<num
     sessionFile,
     position: async () => null,
   })
-  const undelivered = held.length + (isTold || held.includes(message) ? 0 : 1)
+  const undelivered = held.length + (isReported || held.includes(message) ? 0 : 1)
   if (error !== undefined) {
     if (error instanceof UsageError || outcomes.length + held.length === 0)
-      return tellFailure(error)
+      return reportFailure(error)
     say(`${messageOf(error)} ${counted(undelivered, 'message')} not delivered.`)
     return FAILED
   }

@@ -1,5 +1,6 @@
 /**
- * `it-mqtt replay`: what a loop decided, step by step, computed again from its recording.
+ * `it-mqtt replay`: what did a loop decide, step by step? The steps are computed again from a
+ * recording.
  */
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
@@ -10,9 +11,11 @@ import { write } from './output.ts'
 export function addReplay(program: Command): void {
   program
     .command('replay')
-    .description('step through a recording; exit status 1 where it does not end as it was recorded')
-    .argument('<file>', 'a recording, as the option `recorder` of a loop gives it')
-    .option('--json', 'a line of JSON for each step')
+    .description(
+      'compute the steps of a recording again; exit status 1 if they differ from the recording',
+    )
+    .argument('<file>', 'a recording, made with the option `recorder` of a loop')
+    .option('--json', 'write one JSON object in each line, one for each step')
     .action(async (file: string, { json = false }: { json?: boolean }) => {
       process.exitCode = await show(file, json)
     })
@@ -32,7 +35,7 @@ async function show(file: string, json: boolean): Promise<number> {
     await write(
       json
         ? `${JSON.stringify({ line: step.line, at: step.inputs[0]?.at, inputs, changes, effects })}\n`
-        : `${told(step, inputs, changes, effects)}\n`,
+        : `${textOf(step, inputs, changes, effects)}\n`,
     )
     if (step.differs === null) continue
     status = FAILED
@@ -49,7 +52,7 @@ function nameOf(input: ReplayedStep['inputs'][number]): string {
   return input.type
 }
 
-function told(
+function textOf(
   { line, inputs: [first] }: ReplayedStep,
   inputs: readonly string[],
   changes: readonly string[],
@@ -60,7 +63,7 @@ function told(
   return effects.length === 0 ? lines.join('\n') : [...lines, `  → ${effects.join(' ')}`].join('\n')
 }
 
-/** What a step changed, a line each: `connection.kind: connecting → connected`. Tables by their size. */
+/** @returns a line for each value that a step changed: `connection.kind: idle → connecting`. */
 function changesOf(before: ReplayedStep['before'], after: ReplayedStep['after']): string[] {
   const changes: string[] = []
   for (const [group, now] of Object.entries(after)) {
@@ -74,8 +77,10 @@ function changesOf(before: ReplayedStep['before'], after: ReplayedStep['after'])
   return changes
 }
 
+/** The most characters of a value. */
 const BRIEF_LENGTH = 60
 
+/** @returns a value in few characters; of a table or a list, only its size. */
 function brief(value: unknown): string {
   if (typeof value !== 'object' || value === null) return String(value)
   if ('size' in value && 'branches' in value) return `${String(value.size)} entries`

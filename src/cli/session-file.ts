@@ -1,14 +1,13 @@
 /**
- * What `--session` names. A directory keeps the session at every step, a file once a second and at the end: the session, and how
- * far a piped file was read, of the same instant.
+ * What does `--session` name? A directory, to which the session is committed at every step; or a
+ * file, which is written every second and at the end, with the session and the position in a piped
+ * file.
  *
- * Requests without an outcome are in the session; lines behind the position were never taken. So nothing is lost, and after
- * a graceful end nothing is sent twice.
+ * Both are of the same instant. Requests that are not settled are in the session; lines behind the
+ * position were never taken. So nothing is lost, and after a graceful end nothing is sent twice.
  */
 import { readFile, stat } from 'node:fs/promises'
-import type { Position } from '../disk/file/position.ts'
-import { openSession } from '../disk/session/disk-session.ts'
-import { replaceFile } from '../disk/store/replace-file.ts'
+import { openSession, type Position, replaceFile } from '../disk/index.ts'
 import {
   decodeSession,
   encodeSession,
@@ -17,15 +16,15 @@ import {
   UsageError,
 } from '../index.ts'
 
-export interface KeptSession {
-  /** Null: it is a directory, or there is none. */
+export interface SavedSession {
+  /** Null if the session is in a directory, or there is none. */
   readonly file: SessionFile | null
-  /** For the options of a loop. */
+  /** The option `session` of a loop; null if there is none yet. */
   readonly session: Session | SessionStore | null
 }
 
-/** A path that ends in / or is a directory is one. */
-export async function openKept(path: string | undefined): Promise<KeptSession> {
+/** Opens what `--session` names. A path is a directory if it is there as one, or ends in /. */
+export async function openSavedSession(path: string | undefined): Promise<SavedSession> {
   if (path === undefined) return { file: null, session: null }
   const isDirectory = (await stat(path).catch(() => null))?.isDirectory() ?? path.endsWith('/')
   if (isDirectory) return { file: null, session: await openSession(path) }
@@ -33,9 +32,10 @@ export async function openKept(path: string | undefined): Promise<KeptSession> {
   return { file, session: file.saved.session }
 }
 
+/** What a session file holds. */
 interface Saved {
   readonly session: Session | null
-  /** Null: no file is half way. */
+  /** How far a piped file was read, or null if none was begun and not finished. */
   readonly position: Position | null
 }
 
@@ -52,7 +52,7 @@ export class SessionFile {
     this.saved = saved
   }
 
-  /** @throws UsageError where the file is there and not one of ours. */
+  /** @throws UsageError if the file is there and is not a session file. */
   static async open(path: string): Promise<SessionFile> {
     let text: string
     try {
@@ -66,17 +66,17 @@ export class SessionFile {
     return new SessionFile(path, parse(path, text))
   }
 
-  /** @throws UsageError where a file is half way: only the pipe that began it may go on. */
-  refuseHalfway(): void {
+  /** @throws UsageError if a file was piped in part: only `pipe` with this file may go on. */
+  refuseUnfinished(): void {
     const { position } = this.saved
     if (position === null) return
     const { file, line } = position
     throw new UsageError(
-      `--session: ${this.path} is that of ${file}, piped up to line ${line}: pipe it to its end first, or use another session`,
+      `--session: ${this.path} belongs to ${file}, which was piped up to line ${line}; pipe it to its end first, or use another session`,
     )
   }
 
-  /** Resolves once this is on disk; what is there already is not written again. */
+  /** Resolves once this is on disk. What is there already is not written again. */
   save(session: Session, position: Position | null): Promise<void> {
     const text = JSON.stringify({
       'it-mqtt': 'session file',
@@ -100,10 +100,12 @@ function parse(path: string, text: string): Saved {
   try {
     found = JSON.parse(text)
   } catch (error) {
-    throw new UsageError(`--session: ${path} is no session file, or damaged`, { cause: error })
+    throw new UsageError(`--session: ${path} is not a session file, or is damaged`, {
+      cause: error,
+    })
   }
   if (found?.format !== FORMAT || typeof found.session !== 'string') {
-    throw new UsageError(`--session: ${path} is no session file of format ${FORMAT}`)
+    throw new UsageError(`--session: ${path} is not a session file of format ${FORMAT}`)
   }
   try {
     return { session: decodeSession(found.session), position: found.position ?? null }

@@ -1,10 +1,16 @@
 /**
- * `it-mqtt sub`: messages to standard output; one is acknowledged once it is written.
+ * `it-mqtt sub`: how do messages get to standard output? A message is acknowledged once it is
+ * written.
  */
 import { type Command, InvalidArgumentError } from 'commander'
-import { type Eventloop, eventloop, type IncomingPublish, subscribe } from '../index.ts'
-import { prepare } from '../requests/build.ts'
-import { FAILED, messageOf, say, tellFailure } from './fail.ts'
+import {
+  checkRequest,
+  type Eventloop,
+  eventloop,
+  type IncomingPublish,
+  subscribe,
+} from '../index.ts'
+import { FAILED, messageOf, reportFailure, say } from './fail.ts'
 import {
   addConnectionFlags,
   type ConnectionFlags,
@@ -17,7 +23,7 @@ import {
 import { Interrupt } from './interrupt.ts'
 import { isClosedPipe, write } from './output.ts'
 import { FORMAT_HELP, formatter, jsonOf } from './packet-text.ts'
-import { openKept } from './session-file.ts'
+import { openSavedSession } from './session-file.ts'
 
 interface SubFlags extends ConnectionFlags {
   readonly qos?: '0' | '1' | '2'
@@ -25,6 +31,7 @@ interface SubFlags extends ConnectionFlags {
   readonly format?: string
 }
 
+/** How often the session is saved. */
 const SAVE_EVERY_MS = 1_000
 
 export function addSub(program: Command): void {
@@ -32,8 +39,8 @@ export function addSub(program: Command): void {
     .command('sub')
     .description('write messages to standard output, one JSON object in each line')
     .argument('<filters...>')
-    .addOption(qosOption('--qos <qos>', 'the largest that is wanted (default: 0)'))
-    .option('-n, --count <count>', 'end after so many messages', messageCount)
+    .addOption(qosOption('--qos <qos>', 'the highest QoS to receive (default: 0)'))
+    .option('-n, --count <count>', 'end after this many messages', messageCount)
     .option('-f, --format <format>', `instead of JSON: ${FORMAT_HELP}`)
   addConnectionFlags(command).action(async (filters: string[], flags: SubFlags) => {
     process.exitCode = await sub(filters, flags)
@@ -42,18 +49,18 @@ export function addSub(program: Command): void {
 
 async function sub(filters: readonly string[], flags: SubFlags): Promise<number> {
   const request = subscribe(filters, { qos: qosOf(flags.qos) })
-  prepare(request, protocolVersionOf(flags.mqtt))
+  checkRequest(request, protocolVersionOf(flags.mqtt))
   const textOf =
     flags.format === undefined
       ? (packet: IncomingPublish) => `${jsonOf(packet)}\n`
       : formatter(flags.format)
-  const { file: sessionFile, session } = await openKept(flags.session)
-  sessionFile?.refuseHalfway()
+  const { file: sessionFile, session } = await openSavedSession(flags.session)
+  sessionFile?.refuseUnfinished()
   let refusal: unknown
   const loop = eventloop(
     {
       ...connectionOptions(flags, session),
-      // A broker that knows the client id keeps messages for it, and they are what was asked for.
+      // The server may hold messages for this client id already, and the user wants them.
       ...(sessionFile !== null && session === null ? { session: 'adopt' } : {}),
       acks: 'pull',
       until: 'closed',
@@ -84,7 +91,7 @@ async function sub(filters: readonly string[], flags: SubFlags): Promise<number>
     )
     await writeMessages(loop, textOf, flags.count ?? Number.POSITIVE_INFINITY, stopped)
   } catch (error) {
-    if (!isClosedPipe(error)) return tellFailure(error)
+    if (!isClosedPipe(error)) return reportFailure(error)
   } finally {
     clearInterval(timer)
     interrupt.close()
@@ -110,7 +117,7 @@ async function writeMessages(
   for await (const packet of loop) {
     if (packet.cmd !== 'publish') continue
     const writing = write(textOf(packet))
-    // A reader that has stalled must not keep Ctrl-C waiting; what it did not get is not acknowledged.
+    // Ctrl-C does not wait for a reader that has stalled. What it did not get is not acknowledged.
     if (writing !== undefined) await Promise.race([writing, stopped])
     if (isStopped) return
     if (++written < count) continue

@@ -8,6 +8,7 @@ import { types } from 'node:util'
 import { describe, UsageError } from '../errors.ts'
 import { stringProblem, topicNameProblem } from '../protocol/topics.ts'
 import { IN, PROPERTY_NAMES, type PropertyPlace, type PropertyRule } from './properties.ts'
+import { copyOf } from './slabs.ts'
 
 /** The largest Remaining Length, in bytes. */
 export const REMAINING_LENGTH_MAX = 268_435_455
@@ -37,7 +38,7 @@ export class Writer {
 
   /** What was written, in a buffer of its own size. */
   take(): Buffer {
-    const taken = Buffer.from(this.bytes.subarray(0, this.at))
+    const taken = copyOf(this.bytes, 0, this.at)
     this.at = 0
     return taken
   }
@@ -106,7 +107,10 @@ export function bytesOfBase64(value: unknown): Buffer | null {
     : text.endsWith('=')
       ? text.length - 1
       : text.length
-  return NOT_BASE64.test(text.slice(0, end)) ? null : Buffer.from(text, 'base64')
+  if (NOT_BASE64.test(text.slice(0, end))) return null
+  const bytes = Buffer.allocUnsafeSlow((text.length / 4) * 3 - (text.length - end))
+  bytes.write(text, 'base64')
+  return bytes
 }
 
 function wrong(where: string, allowed: string, given: unknown): never {

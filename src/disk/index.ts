@@ -1,6 +1,12 @@
 /** `it-mqtt/disk`: request streams and sessions that outlive their process. */
 
-export { type FileRequests, type FileRequestsOptions, fileRequests } from './file/file-requests.ts'
+export type { ByteStream, FileRequestsOptions, FileRequestsSetup } from './file/file-options.ts'
+export { fileRequests } from './file/file-requests.ts'
+export { FileRequests } from './file/file-stream.ts'
+export type { Line } from './file/lines.ts'
+export { type LineParser, requestOfJson } from './file/parse-line.ts'
+export type { Generation, Position, Proof } from './file/position.ts'
 export { openSession } from './session/disk-session.ts'
 export { type Spool, spool } from './spool/spool.ts'
-export type { SpoolOptions } from './spool/spool-options.ts'
+export type { SpoolOptions, SpoolWarning } from './spool/spool-options.ts'
+export { replaceFile } from './store/replace-file.ts'

@@ -170,7 +170,7 @@ describe('[CLI] pipe --spool', { timeout: 20_000 }, () => {
     expect(peer.messages.map(({ topic }) => topic)).toEqual(['a'])
   })
 
-  test('[CLI] spool: what is none is refused, and one in use says by whom', async () => {
+  test('[CLI] spool: what is not a spool is refused, and one in use says by whom', async () => {
     const { path, flags } = await setUp(0)
     const none = await cli(['spool', path('nothing')])
     expect([none.status, none.stderr]).toEqual([2, expect.stringMatching(/is no spool/)])

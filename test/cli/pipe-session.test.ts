@@ -62,11 +62,11 @@ describe('[CLI] pipe --session', { timeout: 20_000 }, () => {
     const ended = await cli(['pipe', file, ...flags, '--json', '--url', server.url])
     expect(ended.status).toBe(0)
     expect(sent(server.packets)).toEqual(['1', '3', '5', '7', '9', 'more'])
-    const told = ended.stdout.trim().split('\n')
-    expect(told.map((line) => JSON.parse(line).line)).toEqual([2, 4, 6, 8, 10, 11])
+    const reported = ended.stdout.trim().split('\n')
+    expect(reported.map((line) => JSON.parse(line).line)).toEqual([2, 4, 6, 8, 10, 11])
   })
 
-  test('[CLI] pipe: a second Ctrl-C ends at once', async () => {
+  test('[CLI] pipe: a second Ctrl-C ends immediately', async () => {
     const { file, flags } = await setUp(10)
     const deaf = await scripted()
     const slow = [...flags, '--disconnect-timeout', '600000', '--url', deaf.url]
@@ -95,7 +95,7 @@ describe('[CLI] pipe --session', { timeout: 20_000 }, () => {
     const { file, flags, position } = await setUp(5_000)
     const some = await scripted(only((payload) => Number(payload) < 700))
     const first = start(['pipe', file, ...flags, '--url', some.url])
-    // The session is kept every second; line 701 is the first that is never acknowledged.
+    // The session is saved every second; line 701 is the first that is never acknowledged.
     await until(async () => (await position().catch(() => null))?.unsettled[0]?.[1] === 701)
     first.process.kill('SIGKILL')
     await first.ended
@@ -104,7 +104,7 @@ describe('[CLI] pipe --session', { timeout: 20_000 }, () => {
     expect(sent(server.packets)).toEqual(lines(5_000).slice(700))
   })
 
-  test('[CLI] pipe: a file that was piped to its end begins anew', async () => {
+  test('[CLI] pipe: a file that was piped to its end begins again', async () => {
     const { file, flags, position } = await setUp(3)
     const peer = await broker()
     for (const _ of [1, 2]) {

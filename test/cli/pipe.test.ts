@@ -126,7 +126,7 @@ describe('[CLI] pipe', { timeout: 20_000 }, () => {
     await Promise.all(cases.map(check))
   })
 
-  test('[CLI] pipe: what the broker refuses is told with its line, the others are delivered', async () => {
+  test('[CLI] pipe: what the server refuses is reported with its line, the others are delivered', async () => {
     const server = await scripted((packet, peer) => {
       const { messageId = 0 } = packet
       if (packet.cmd !== 'publish') return

@@ -195,7 +195,7 @@ describe('[CLI] sessions of pub', { timeout: 20_000 }, () => {
     expectOneLine(ended.stderr, 'package.json')
   })
 
-  test('[CLI] a session that cannot be kept is told before anything is sent', async () => {
+  test('[CLI] a session that cannot be saved is an error before anything is sent', async () => {
     const server = await scripted(acknowledge)
     const path = join(await scratch(), 'no', 'such', 'place.json')
     const ended = await cli(['pub', 'a', '--url', server.url, '--session', path])

@@ -39,7 +39,7 @@ describe('[CLI] replay', { timeout: 20_000 }, () => {
     expect(steps[0]).toMatchObject({ inputs: ['start'], effects: ['transition', 'dial'] })
   })
 
-  test('[CLI] replay: a decision that differs is told, with exit status 1', async () => {
+  test('[CLI] replay: a decision that differs is reported, with exit status 1', async () => {
     const changed = (await recording()).replace(
       '"type":"dial","protocolVersion":5',
       '"type":"dial","protocolVersion":4',

@@ -133,7 +133,7 @@ describe('fileRequests', () => {
     },
   )
 
-  test('what parse throws is told with the line', async () => {
+  test('what `parse` throws is reported with the line', async () => {
     writeFileSync(file, 'a\n')
     const parse = () => {
       throw new RangeError('mine')
@@ -299,7 +299,7 @@ describe('[S1] checkpoint', () => {
     },
   )
 
-  test('a place that cannot be written is told before anything is handed out', async () => {
+  test('a place that cannot be written is an error before anything is handed out', async () => {
     writeFileSync(file, linesOf(0, 1))
     const reading = all(open({ checkpoint: join(folder.path, 'nowhere', 'checkpoint') }))
     await expect(reading).rejects.toThrow(StorageError)
@@ -423,7 +423,7 @@ describe('[S1] follow', () => {
     expect(second.found).toEqual(['1', '4'])
   })
 
-  test('a file that is gone is told, and the one in its place is read from its beginning', async () => {
+  test('a file that is gone is reported, and the one in its place is read from its beginning', async () => {
     writeFileSync(file, linesOf(0, 10))
     const first = open({ follow: true, checkpoint })
     await first.settled((await some(first, 5))[0]!, OK)

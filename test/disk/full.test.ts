@@ -1,6 +1,6 @@
 /**
  * [S2] A disk that is full. Goal: pushes are rejected with an error that says so, nothing else breaks, and all goes on when there
- * is room again. Method: a small tmpfs, where this process may mount one; told plainly as not run elsewhere.
+ * is room again. Method: a small tmpfs, if this process may mount one; else it says plainly that it did not run.
  */
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -180,10 +180,10 @@ describe.skipIf(!canMount)('[S2] a full disk', () => {
     const { value } = await iterator.next()
     const requests = value as SentRequest[]
     expect(requests).toHaveLength(10)
-    // The disk cannot be told of an outcome: the loop goes on, and it is told later.
-    const told = requests.map((request) => queue.settled(request, { ok: true }))
+    // An outcome cannot be stored: the loop goes on, and it is stored later.
+    const removed = requests.map((request) => queue.settled(request, { ok: true }))
     rmSync(filler)
-    await Promise.all(told)
+    await Promise.all(removed)
     expect(queue.size).toBe(0)
     await iterator.return?.()
     expect(await queue.push(publish('after', PAYLOAD))).toBe(1)

@@ -106,7 +106,7 @@ describe.each(Object.keys(streams))('%s', (name) => {
       )
     })
 
-    test('[D7] and another one with its session: nothing is sent twice but as the session says', async () => {
+    test('[D7] and another one with its session: nothing is sent twice except as the session says', async () => {
       const { stream, left, loop } = await begin()
       const server = await scripted(acknowledge, true)
       const result = await run({ ...options(server.url), session: loop.session }, stream)
@@ -158,7 +158,7 @@ test('[S1] [N5] a spool that goes on: what the first loop had in hand is sent by
   expect(sent(second)).toHaveLength(10)
 })
 
-test('two loops at once: the second is told', async () => {
+test('two loops at the same time: the second one gets an error', async () => {
   const queue = await spool(join(folder.path, 'spool'))
   onTestFinished(() => queue.close())
   await queue.push(texts(5))

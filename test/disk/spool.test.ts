@@ -9,7 +9,12 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { type Spool, type SpoolOptions, spool } from '../../src/disk/index.ts'
 import { StorageError, UsageError } from '../../src/errors.ts'
 import { publish, subscribe, unsubscribe } from '../../src/requests/build.ts'
-import type { Outcome, Request, SentRequest } from '../../src/requests/vocabulary.ts'
+import type {
+  Outcome,
+  PublishRequest,
+  Request,
+  SentRequest,
+} from '../../src/requests/vocabulary.ts'
 import { temporaryFolder, until } from '../support/process.ts'
 
 const OK: Outcome = { ok: true }
@@ -364,10 +369,10 @@ describe('[S1] bounds', () => {
       const accepted = await Promise.all(pushes)
       expect(accepted).toHaveLength(5)
       const left = textsOf(await handedOut(queue))
-      const told = outcomes.map(([text]) => text)
+      const reported = outcomes.map(([text]) => text)
       expect(left).toHaveLength(3)
-      expect([...left, ...told].sort()).toEqual([...new Set([...left, ...told])].sort())
-      expect(left.length + told.length).toBe(6 + 5)
+      expect([...left, ...reported].sort()).toEqual([...new Set([...left, ...reported])].sort())
+      expect(left.length + reported.length).toBe(6 + 5)
     },
   )
 
@@ -540,6 +545,34 @@ describe('spill', () => {
     expect(onSettled.mock.calls).toEqual([
       [wrong, { ok: false, error: expect.any(UsageError) as unknown }],
     ])
+  })
+})
+
+describe('memory', () => {
+  let poolSize: number
+  beforeEach(() => {
+    poolSize = Buffer.poolSize
+    // What Node 24 has.
+    Buffer.poolSize = 64 << 10
+    // The pool is made again, in its new size, once this does not fit into the old one.
+    Buffer.from('x'.repeat(poolSize - 1))
+  })
+  afterEach(() => {
+    Buffer.poolSize = poolSize
+  })
+
+  test('[R5] a payload that comes from disk holds at most 8 KiB beyond its own size', async () => {
+    const sizes = [0, 1, 64, 4095, 4096, 4097, 20_000, 200_000]
+    const first = await open()
+    await first.push(sizes.map((size) => publish('t', Buffer.alloc(size, 'x'), { qos: 1 })))
+    await first.push(publish('t', Buffer.alloc(64, 'x'), { properties: { contentType: 'x' } }))
+    await first.close()
+    const found = await handedOut(await open())
+    expect(found).toHaveLength(sizes.length + 1)
+    for (const request of found) {
+      const payload = (request as PublishRequest).payload as Buffer
+      expect(payload.buffer.byteLength - payload.length).toBeLessThanOrEqual(8192)
+    }
   })
 })
 

@@ -1,6 +1,8 @@
 /**
- * The bytes of a file, and where it is followed, of whatever takes its place: files that were rotated away are read to their
- * end first. Nothing is watched: a file that has no more is looked at again after a moment.
+ * Which bytes does a file give, and which file follows if another one takes its name? A file that
+ * was rotated away is read to its end first.
+ *
+ * Nothing is watched: a file that has no more bytes is looked at again after a moment.
  */
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -8,26 +10,29 @@ import { Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { createGunzip } from 'node:zlib'
 import { UsageError } from '../../errors.ts'
-import { type Generation, type Proof, proofOf, proves } from './position.ts'
+import { type Generation, PROOF_BYTES, type Proof, proofOf, proves } from './position.ts'
 
-/** An open file. `base` and `inode` as in `Generation`. */
 export interface OpenFile extends Generation {
   readonly handle: FileHandle
 }
 
-/** How often a file that has no more is looked at, in ms. */
-const LOOK_EVERY_MS = 200
+/** How long to wait before a file that had no more bytes is looked at again. */
+const POLL_MS = 200
 const CHUNK_BYTES = 64 << 10
 
-/** Waits for one that is not there yet. */
-export async function awaitFile(path: string, base: number, signal: AbortSignal) {
+/** Opens a file once it is there. */
+export async function awaitFile(
+  path: string,
+  base: number,
+  signal: AbortSignal,
+): Promise<OpenFile> {
   while ((await stat(path).catch(() => null)) === null) {
-    await wait(LOOK_EVERY_MS, undefined, { signal })
+    await wait(POLL_MS, undefined, { signal })
   }
   return openFile(path, base)
 }
 
-/** @throws UsageError where it cannot be read. */
+/** @throws UsageError if the file cannot be read. */
 export async function openFile(path: string, base: number): Promise<OpenFile> {
   let handle: FileHandle
   try {
@@ -42,8 +47,9 @@ export async function openFile(path: string, base: number): Promise<OpenFile> {
 }
 
 /**
- * The file of an earlier life; null: it is gone.
- * @param proof null: what was read of it is not known.
+ * Opens the file that an earlier process read.
+ * @param proof Identifies the file, or null if nothing is known of its content.
+ * @returns null if the file is gone or is another one.
  */
 export async function findFile(
   path: string,
@@ -52,7 +58,7 @@ export async function findFile(
   follow: boolean,
 ): Promise<OpenFile | null> {
   const named = follow ? await findInode(path, inode) : null
-  // A copy is as good, where it can prove to be one.
+  // A copy of the file has another inode. It will do if the proof shows that it is a copy.
   if (named === null && follow && (proof === null || proof.bytes === 0)) return null
   const file = await openFile(named ?? path, base)
   if (await proves(proof, file.handle)) return file
@@ -60,7 +66,7 @@ export async function findFile(
   return null
 }
 
-/** Under its own name, or under the one that it was given when another took its place. */
+/** @returns the path of the file: its own, or the one that rotation gave it; null if it is gone. */
 async function findInode(path: string, inode: number): Promise<string | null> {
   const folder = dirname(path)
   const others = await readdir(folder).catch(() => [])
@@ -71,8 +77,11 @@ async function findInode(path: string, inode: number): Promise<string | null> {
   return null
 }
 
-/** From `offset` of what the file says; a `.gz` is unpacked from its beginning. `note` hears how much of the file was read. */
-export async function* bytesOf(
+/**
+ * Yields the content of a file from `offset` on. A `.gz` is unpacked from its beginning.
+ * @param note Is called with the number of bytes that were read of the file, packed or not.
+ */
+export async function* chunksOf(
   path: string,
   { handle, inode }: OpenFile,
   offset: number,
@@ -80,7 +89,7 @@ export async function* bytesOf(
   signal: AbortSignal,
   note: (bytesRead: number) => void,
 ): AsyncGenerator<Buffer> {
-  if (isPacked(path)) return yield* unpacked(path, handle, offset, note)
+  if (isPacked(path)) return yield* unpackedChunks(path, handle, offset, note)
   let at = offset
   for (let rotated = false; ; ) {
     const chunk = await readChunk(handle, at)
@@ -90,24 +99,24 @@ export async function* bytesOf(
       yield chunk
       continue
     }
-    // What was written before it was replaced is read by now.
+    // After a rotation was seen, the file was read to its end once more.
     if (!follow || rotated) return
     const stats = await stat(path).catch(() => null)
     const { size } = await handle.stat()
     if (size < at) return
     rotated = stats !== null && stats.ino !== inode
-    if (!rotated) await wait(LOOK_EVERY_MS, undefined, { signal })
+    if (!rotated) await wait(POLL_MS, undefined, { signal })
   }
 }
 
-async function* unpacked(
+async function* unpackedChunks(
   path: string,
   handle: FileHandle,
   offset: number,
   note: (bytesRead: number) => void,
 ): AsyncGenerator<Buffer> {
-  // A stream of the handle's own would close it.
-  const packed = Readable.from(bytesIn(handle, note))
+  // `handle.createReadStream()` would close the handle.
+  const packed = Readable.from(packedChunks(handle, note))
   const plain = createGunzip()
   packed.on('error', (error) => plain.destroy(error))
   let skip = offset
@@ -124,7 +133,7 @@ async function* unpacked(
   }
 }
 
-async function* bytesIn(handle: FileHandle, note: (bytesRead: number) => void) {
+async function* packedChunks(handle: FileHandle, note: (bytesRead: number) => void) {
   for (let at = 0; ; ) {
     const chunk = await readChunk(handle, at)
     if (chunk.length === 0) return
@@ -134,8 +143,9 @@ async function* bytesIn(handle: FileHandle, note: (bytesRead: number) => void) {
   }
 }
 
+/** @returns the bytes at `at`, none at the end of the file. */
 async function readChunk(handle: FileHandle, at: number): Promise<Buffer> {
-  const room = Buffer.allocUnsafe(CHUNK_BYTES)
+  const room = Buffer.allocUnsafeSlow(CHUNK_BYTES)
   const { bytesRead } = await handle.read(room, 0, CHUNK_BYTES, at)
   return room.subarray(0, bytesRead)
 }
@@ -144,9 +154,12 @@ export function isPacked(path: string): boolean {
   return path.endsWith('.gz')
 }
 
-/** What tells this file from another one, read up to `offset` of what it says. */
+/**
+ * @returns what identifies a file whose content was read up to `offset`. Offsets in a `.gz` count
+ *   unpacked bytes, so there the beginning of the file is hashed.
+ */
 export async function fileProof(path: string, { handle }: OpenFile, offset: number) {
   if (!isPacked(path)) return proofOf(handle, offset)
   const { size } = await handle.stat()
-  return proofOf(handle, Math.min(1024, size))
+  return proofOf(handle, Math.min(PROOF_BYTES, size))
 }

@@ -1,45 +1,51 @@
 /**
- * Bytes as lines, one chunk at a time: memory stays flat at any size, and every line knows where it stands.
+ * Where does each line of a file begin and end? Bytes become lines one chunk at a time, so memory
+ * stays flat at any size.
  */
 import { UsageError } from '../../errors.ts'
 
 export interface Line {
-  /** From 1. */
+  /** Lines count from 1. */
   readonly number: number
-  /** Of its first byte. */
+  /** The place of the first byte. */
   readonly offset: number
-  /** Where the next line begins. */
+  /** The place where the next line begins. */
   readonly end: number
-  /** Without its line end. */
+  /** The line without its line end. */
   readonly bytes: Buffer
 }
 
-/** Where reading begins: a byte, and the number of the line there. */
-export interface Place {
+/** Where reading begins. */
+export interface LineStart {
+  /** The place of the first byte. */
   readonly offset: number
+  /** The number of the line there. */
   readonly line: number
 }
 
-/** The largest payload of MQTT in base64 [MQTT 2.1.4], and room for what stands around it. */
+/** The largest payload of MQTT in base64 [MQTT 2.1.4], and room for the rest of a request. */
 const LINE_BYTES_MAX = 360_000_000
 
 const LF = 10
 const CR = 13
 
-/** The lines that each chunk completes; a last line without a line end counts too. */
+/**
+ * Yields the lines that each chunk completes. A last line counts without a line end too.
+ * @throws UsageError if a line is too long.
+ */
 export async function* linesOf(
   chunks: AsyncIterable<Buffer>,
-  from: Place,
+  from: LineStart,
   name: string,
 ): AsyncGenerator<readonly Line[]> {
   let { offset, line: number } = from
   let begun: Buffer[] = []
   let begunBytes = 0
-  const finish = (last: Buffer, ending: number): Line => {
+  const finish = (last: Buffer, endBytes: number): Line => {
     const whole = begun.length === 0 ? last : Buffer.concat([...begun, last])
     begun = []
     begunBytes = 0
-    const line = { number, offset, end: offset + whole.length + ending, bytes: withoutCr(whole) }
+    const line = { number, offset, end: offset + whole.length + endBytes, bytes: withoutCr(whole) }
     number++
     offset = line.end
     return line

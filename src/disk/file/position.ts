@@ -1,53 +1,54 @@
 /**
- * How far a file was read and settled, as data: what a checkpoint keeps, and what a session file keeps beside its session.
+ * How far was a file read, and which of its lines are not settled?
  *
- * Places are numbers of bytes since the beginning of the first file; where a file is followed and replaced by another one, the
- * count goes on. So a place names one line for ever, and is its key.
+ * A place is a number of bytes since the beginning of the first file. If a file that is followed is
+ * replaced by another one, the count goes on. So a place names one line for ever, and is its key.
  */
 import { createHash } from 'node:crypto'
-import { type FileHandle, readFile } from 'node:fs/promises'
-import { UsageError } from '../../errors.ts'
+import type { FileHandle } from 'node:fs/promises'
 
-/** One file of those that followed each other under one name. */
+/** One of the files that followed one another under the same name. */
 export interface Generation {
-  /** Place of its first byte. */
+  /** The place of its first byte. */
   readonly base: number
   readonly inode: number
 }
 
+/** How far a file was read and settled, as plain data that can be stored. */
 export interface Position {
   readonly file: string
-  /** Everything below has its outcome. */
+  /** Every line below this place is settled. */
   readonly offset: number
-  /** Lines from there on that have none: place of the first byte, number of the line. */
+  /** The lines that were read and are not settled: the place of each and its line number. */
   readonly unsettled: readonly (readonly [place: number, line: number])[]
-  /** What was read… */
+  /** Every line below this place was read. */
   readonly readThrough: number
-  /** …and the number of the line there. */
+  /** The number of the line at `readThrough`. */
   readonly line: number
-  /** From that of `offset` on. */
+  /** The file that holds `offset`, and those that replaced it. */
   readonly generations: readonly Generation[]
-  /** The end of what was read of the last of them, by which it is known again. */
+  /** Identifies the last of these files, or null if nothing is known of its content. */
   readonly proof: Proof | null
 }
 
+/** The hash of the bytes before the place that was read, by which a file is recognized. */
 export interface Proof {
-  /** Of the file. */
+  /** Where these bytes begin in the file. */
   readonly offset: number
   readonly bytes: number
   readonly sha256: string
 }
 
-/** Enough that two files do not end alike by chance. */
-const PROOF_BYTES = 1024
-const FORMAT = 1
+/** Enough bytes that two files do not agree in them by chance. */
+export const PROOF_BYTES = 1024
 
-/** Of what stands before `offset`, or of the beginning where bytes of the file are not those of the lines (`.gz`). */
+/** Hashes the bytes before `offset`. */
 export async function proofOf(file: FileHandle, offset: number): Promise<Proof> {
   const bytes = Math.min(PROOF_BYTES, offset)
   return { offset: offset - bytes, bytes, sha256: await hashOf(file, offset - bytes, bytes) }
 }
 
+/** @returns whether the file has the bytes of the proof; true without a proof. */
 export async function proves(proof: Proof | null, file: FileHandle): Promise<boolean> {
   return proof === null || (await hashOf(file, proof.offset, proof.bytes)) === proof.sha256
 }
@@ -55,32 +56,4 @@ export async function proves(proof: Proof | null, file: FileHandle): Promise<boo
 async function hashOf(file: FileHandle, offset: number, bytes: number): Promise<string> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, offset)
   return createHash('sha256').update(buffer.subarray(0, bytesRead)).digest('hex')
-}
-
-export function checkpointText(position: Position): string {
-  return `${JSON.stringify({ 'it-mqtt': 'checkpoint', format: FORMAT, ...position })}\n`
-}
-
-/** Null: there is none yet. @throws UsageError where it is there and cannot be used. */
-export async function readCheckpoint(path: string): Promise<Position | null> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw new UsageError(`checkpoint: ${(cause as Error).message}`, { cause })
-  }
-  const found = parsed(text)
-  if (found?.['it-mqtt'] === 'checkpoint' && found.format === FORMAT) return found
-  throw new UsageError(
-    `checkpoint: ${path} is no checkpoint of format ${FORMAT}, or damaged; give another path, or remove it to begin anew`,
-  )
-}
-
-function parsed(text: string): (Position & { 'it-mqtt': unknown; format: unknown }) | null {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }

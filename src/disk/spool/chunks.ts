@@ -1,30 +1,30 @@
 /**
- * What a spool holds in memory: requests in their order, in chunks that are the records on disk, and how far they were handed
- * out.
+ * Which requests of a spool are in memory, and which of them were handed out?
  *
- * Rules of the room. Requests of a chunk have consecutive numbers, their keys. Chunks lie behind each other; between two of
- * them numbers may be missing. Nothing here knows of disks or promises.
+ * A chunk holds requests with consecutive numbers, which are their keys; it is one record if it is
+ * on disk. Chunks follow one another by number, and numbers may be missing between two of them.
+ * Nothing here knows of disks or promises.
  */
 import type { SentRequest } from '../../requests/vocabulary.ts'
-import { aged, named } from '../store/request-size.ts'
+import { withExpiryLeft, withKey } from '../store/request-copies.ts'
 
 export class Chunk {
-  /** Number of its first request. */
+  /** The number of its first request. */
   readonly first: number
-  /** Null: it has its outcome. */
+  /** A settled request is replaced by null. */
   readonly requests: (SentRequest | null)[] = []
-  /** Their bytes. */
+  /** The bytes of each request. */
   readonly sizes: number[] = []
-  /** When each of them expires, wall clock in ms; 0: never. Null: none does. */
+  /** When each request expires, in ms of the wall clock, 0 if never; null if none of them does. */
   expiries: number[] | null = null
-  /** Requests without an outcome. */
+  /** How many requests are not settled. */
   left = 0
-  /** Whether it is, or is about to be, on disk. */
-  readonly kept: boolean
+  /** True if the chunk is on disk, or about to be written. */
+  readonly onDisk: boolean
 
-  constructor(first: number, kept: boolean) {
+  constructor(first: number, onDisk: boolean) {
     this.first = first
-    this.kept = kept
+    this.onDisk = onDisk
   }
 
   get last(): number {
@@ -45,7 +45,7 @@ export class Chunk {
     return this.expiries?.[index] ?? 0
   }
 
-  /** Bytes of those without an outcome. */
+  /** The bytes of the requests that are not settled. */
   get bytes(): number {
     return this.requests.reduce(
       (sum, request, i) => (request === null ? sum : sum + this.sizes[i]!),
@@ -53,7 +53,10 @@ export class Chunk {
     )
   }
 
-  /** It has its outcome now: its bytes; -1: it had, or is not here. */
+  /**
+   * Marks a request as settled.
+   * @returns its size, or -1 if it was settled before or is not in this chunk.
+   */
   settle(key: number): number {
     const index = key - this.first
     if ((this.requests[index] ?? null) === null) return -1
@@ -62,8 +65,8 @@ export class Chunk {
     return this.sizes[index]!
   }
 
-  /** Which requests have their outcome: one bit each. */
-  marks(): Buffer {
+  /** @returns one bit for each request, set if it is settled. */
+  settledBits(): Buffer {
     const bits = Buffer.alloc(Math.ceil(this.requests.length / 8))
     this.requests.forEach((request, i) => {
       if (request === null) bits[i >>> 3]! |= 1 << (i & 7)
@@ -71,31 +74,32 @@ export class Chunk {
     return bits
   }
 
-  /** Takes marks over. */
-  mark(bits: Uint8Array): void {
+  /** Marks the requests as settled whose bits are set. */
+  applySettledBits(bits: Uint8Array): void {
     for (let i = 0; i < this.requests.length; i++) {
       if (((bits[i >>> 3] ?? 0) & (1 << (i & 7))) !== 0) this.settle(this.first + i)
     }
   }
 }
 
-/** What was handed out, under keys; and keys of what expired before. */
 export interface HandedOut {
+  /** Requests to be handed out, under their keys. */
   readonly batch: readonly SentRequest[]
+  /** The keys of requests that expired before they were handed out. */
   readonly expired: readonly number[]
 }
 
 export class Chunks {
   #chunks: Chunk[] = []
-  /** What is handed out next. */
+  /** The chunk of the request that is handed out next. */
   #chunkAt = 0
+  /** The place of that request in its chunk. */
   #requestAt = 0
-  /** Of requests that were not handed out. */
   #waitingBytes = 0
-  /** In which the last one was found: the next one is as a rule there too. */
+  /** The chunk that `find` returned last; the next key is usually in the same one. */
   #hint: Chunk | null = null
 
-  /** What the requests that were not handed out take in memory, about. */
+  /** Approximately how much memory the requests take that were not handed out. */
   get waitingBytes(): number {
     return this.#waitingBytes
   }
@@ -104,9 +108,9 @@ export class Chunks {
     return this.#chunks[this.#chunks.length - 1]
   }
 
-  /** Those that are only here, with something left in them. */
-  get unkept(): readonly Chunk[] {
-    return this.#chunks.filter(({ kept, left }) => !kept && left > 0)
+  /** Chunks that are only in memory and have requests that are not settled. */
+  get onlyInMemory(): readonly Chunk[] {
+    return this.#chunks.filter(({ onDisk, left }) => !onDisk && left > 0)
   }
 
   push(chunk: Chunk): void {
@@ -116,12 +120,12 @@ export class Chunks {
     this.#waitingBytes += memoryOf(chunk)
   }
 
-  /** A request of so many bytes was added to the last chunk. */
+  /** Counts a request of this size that was added to the last chunk. */
   added(bytes: number): void {
     this.#waitingBytes += bytes + REQUEST_BYTES
   }
 
-  /** The oldest that were not handed out and have no outcome, at most `max`. */
+  /** Takes the oldest requests that were not handed out and are not settled, at most `max`. */
   take(max: number, now: number): HandedOut {
     const batch: SentRequest[] = []
     const expired: number[] = []
@@ -139,13 +143,13 @@ export class Chunks {
           expired.push(key)
           continue
         }
-        const fresh = expiresAt === 0 ? request : aged(request, expiresAt, now)
-        const handed = fresh.key === key ? fresh : named(fresh, key)
-        // The one that was pushed is needed no longer.
+        const fresh = expiresAt === 0 ? request : withExpiryLeft(request, expiresAt, now)
+        const handed = fresh.key === key ? fresh : withKey(fresh, key)
+        // The copy replaces the request that was pushed.
         requests[at] = handed
         batch.push(handed)
       }
-      // More may come to the last one.
+      // The last chunk may still grow, so it stays the current one.
       if (this.#requestAt < requests.length || chunk === this.last) break
       this.#chunkAt++
       this.#requestAt = 0
@@ -153,14 +157,14 @@ export class Chunks {
     return { batch, expired }
   }
 
-  /** All that has no outcome is to be handed out again. */
+  /** Every request that is not settled will be handed out again. */
   rewind(): void {
     this.#chunkAt = 0
     this.#requestAt = 0
     this.#waitingBytes = this.#chunks.reduce((sum, chunk) => sum + memoryOf(chunk), 0)
   }
 
-  /** The chunk that holds this key. */
+  /** @returns the chunk that holds this key, or undefined if none does. */
   find(key: number): Chunk | undefined {
     const hint = this.#hint
     if (hint !== null && key >= hint.first && key <= hint.last) return hint
@@ -169,7 +173,7 @@ export class Chunks {
     return found
   }
 
-  /** Nothing is left in it. The last one may still grow. */
+  /** Drops a chunk whose requests are all settled. The last one stays, as it may still grow. */
   forget(chunk: Chunk, evenLast = false): void {
     if (chunk === this.last && !evenLast) return
     const index = this.#chunks.indexOf(chunk)
@@ -180,7 +184,7 @@ export class Chunks {
     else if (index === this.#chunkAt) this.#requestAt = 0
   }
 
-  /** By halving: their numbers ascend. */
+  /** Binary search; -1 if no chunk holds the key. */
   #indexOf(key: number): number {
     let low = 0
     let high = this.#chunks.length - 1
@@ -195,7 +199,7 @@ export class Chunks {
   }
 }
 
-/** What a request costs in memory beside its bytes, about. */
+/** Approximately how much memory a request takes beside its bytes. */
 const REQUEST_BYTES = 300
 
 function memoryOf({ bytes, left }: Chunk): number {

@@ -1,38 +1,39 @@
 /**
- * One iteration of a stream on disk: who asks, and what is given.
+ * How does one iteration of a spool answer its calls of `next`? In order, as soon as there is a
+ * batch.
  */
 import type { Request } from '../../requests/vocabulary.ts'
+import { type Deferred, deferred } from '../deferred.ts'
 
 type Step = IteratorResult<readonly Request[], undefined>
 
 const DONE: Step = { done: true, value: undefined }
 
-export interface Stock {
-  /** Null: there is nothing now. */
+export interface BatchSource {
+  /** @returns the next batch, or null if there is none now. */
   take(): readonly Request[] | null
-  /** Nothing will come any more. */
+  /** @returns true if no batch will ever come again. */
   isOver(): boolean
-  /** The iteration has ended. */
-  left(): void
+  /** Called once, when the iteration has ended. */
+  ended(): void
 }
 
-export class Reader implements AsyncIterator<readonly Request[], undefined> {
-  readonly #stock: Stock
-  #asking: { resolve(step: Step): void; reject(error: unknown): void }[] = []
+export class Iteration implements AsyncIterator<readonly Request[], undefined> {
+  readonly #source: BatchSource
+  #calls: Deferred<Step>[] = []
   #error: { readonly thrown: unknown } | null = null
   #over = false
   #providing = false
 
-  constructor(stock: Stock) {
-    this.#stock = stock
+  constructor(source: BatchSource) {
+    this.#source = source
   }
 
   next(): Promise<Step> {
-    const asked = new Promise<Step>((resolve, reject) => {
-      this.#asking.push({ resolve, reject })
-    })
+    const call = deferred<Step>()
+    this.#calls.push(call)
     this.provide()
-    return asked
+    return call.promise
   }
 
   async return(): Promise<Step> {
@@ -40,16 +41,18 @@ export class Reader implements AsyncIterator<readonly Request[], undefined> {
     return DONE
   }
 
-  /** Something changed: answers those who ask, as far as there is something for them. */
+  /**
+   * Answers outstanding calls of `next` if there are batches for them. Call it after any change.
+   */
   provide(): void {
-    if (this.#providing || this.#asking.length === 0) return
+    if (this.#providing || this.#calls.length === 0) return
     this.#providing = true
     try {
-      while (this.#asking.length > 0) {
-        const batch = this.#error === null && !this.#over ? this.#stock.take() : null
-        if (batch !== null) this.#asking.shift()!.resolve({ done: false, value: batch })
+      while (this.#calls.length > 0) {
+        const batch = this.#error === null && !this.#over ? this.#source.take() : null
+        if (batch !== null) this.#calls.shift()!.resolve({ done: false, value: batch })
         else if (this.#error !== null) this.#throwOnce(this.#error.thrown)
-        else if (this.#over || this.#stock.isOver()) this.#finish()
+        else if (this.#over || this.#source.isOver()) this.#finish()
         else return
       }
     } finally {
@@ -57,24 +60,26 @@ export class Reader implements AsyncIterator<readonly Request[], undefined> {
     }
   }
 
-  /** The iteration ends with this, for whoever asks next. */
+  /**
+   * Ends the iteration: the next call of `next`, or the oldest outstanding one, rejects with this.
+   */
   fail(thrown: unknown): void {
     this.#error ??= { thrown }
     this.provide()
   }
 
   #throwOnce(thrown: unknown): void {
-    const [first] = this.#asking.splice(0, 1)
+    const [first] = this.#calls.splice(0, 1)
     this.#error = null
     this.#finish()
     first!.reject(thrown)
   }
 
   #finish(): void {
-    if (!this.#over) this.#stock.left()
+    if (!this.#over) this.#source.ended()
     this.#over = true
-    const asking = this.#asking
-    this.#asking = []
-    for (const { resolve } of asking) resolve(DONE)
+    const calls = this.#calls
+    this.#calls = []
+    for (const { resolve } of calls) resolve(DONE)
   }
 }

@@ -1,28 +1,43 @@
 /**
- * The options of a spool: judged once.
+ * What may a user ask of a spool? The options, checked once.
  */
 import { describe, UsageError, wrong } from '../../errors.ts'
 import type { Outcome, Request } from '../../requests/vocabulary.ts'
 
 export interface SpoolOptions {
   /**
-   * `durable` (default): `push` resolves once its requests are safe on disk. `spill`: requests stay in memory as long as the
-   * network keeps up, and go to disk where it does not, and at `close`.
+   * `durable` (default): `push` resolves once its requests are safe on disk. `spill`: requests stay
+   * in memory as long as the network keeps up, and go to disk if it does not, and at `close`.
    */
   readonly mode?: 'durable' | 'spill'
-  /** Of requests without an outcome, in bytes of topic, payload, filters and properties; default: no bound. */
+  /**
+   * The most bytes (topic, payload, filters and properties) of requests that are not settled.
+   * Default: no bound.
+   */
   readonly maxBytes?: number
-  /** Requests without an outcome; default: no bound. */
+  /** The most requests that are not settled. Default: no bound. */
   readonly maxMessages?: number
   /**
-   * What a push beyond the bounds leads to: `wait` (default) for room; `reject` it whole with a StorageError (`SPOOL_FULL`);
-   * `dropOldest` of what no loop has in hand; `dropNewest`, what is pushed. What is dropped has an outcome (`onSettled`).
+   * What happens to a push beyond the bounds. `wait` (default): it waits for room. `reject`: the
+   * whole push is rejected with a StorageError (`SPOOL_FULL`). `dropOldest`: the oldest requests
+   * that no loop has taken are dropped. `dropNewest`: what is pushed is dropped. A request that is
+   * dropped has an outcome, which `onSettled` gets.
    */
   readonly overflow?: 'wait' | 'reject' | 'dropOldest' | 'dropNewest'
-  /** Hears the outcome of every request: those that a loop gives, drops (`SPOOL_FULL`) and what expired here (`MESSAGE_EXPIRED`). */
+  /**
+   * Gets the outcome of every request: outcomes from a loop, and those of requests that were
+   * dropped (`SPOOL_FULL`) or expired in the spool (`MESSAGE_EXPIRED`).
+   */
   readonly onSettled?: (request: Request, outcome: Outcome) => void
-  /** Hears what was lost to damage, and of a disk that is full. */
-  readonly onWarning?: (warning: { readonly code: string; readonly message: string }) => void
+  /**
+   * Gets a warning if records were lost to damage, or if the disk fails while nobody waits for it.
+   */
+  readonly onWarning?: (warning: SpoolWarning) => void
+}
+
+export interface SpoolWarning {
+  readonly code: string
+  readonly message: string
 }
 
 export type ResolvedSpool = Required<
@@ -39,8 +54,8 @@ export function resolveSpool(options: SpoolOptions): ResolvedSpool {
     throw new UsageError(`spool has no option ${describe(name)}; allowed: ${NAMES.join(', ')}`)
   }
   const { mode = 'durable', overflow = 'wait', onSettled, onWarning } = options
-  judgeWord('mode', mode, ['durable', 'spill'])
-  judgeWord('overflow', overflow, ['wait', 'reject', 'dropOldest', 'dropNewest'])
+  checkWord('mode', mode, ['durable', 'spill'])
+  checkWord('overflow', overflow, ['wait', 'reject', 'dropOldest', 'dropNewest'])
   const { maxBytes = Infinity, maxMessages = Infinity } = options
   for (const [name, bound] of Object.entries({ maxBytes, maxMessages })) {
     if (typeof bound === 'number' && bound >= 1) continue
@@ -61,7 +76,7 @@ export function resolveSpool(options: SpoolOptions): ResolvedSpool {
   }
 }
 
-function judgeWord(name: string, given: unknown, allowed: readonly string[]): void {
+function checkWord(name: string, given: unknown, allowed: readonly string[]): void {
   if (allowed.includes(given as string)) return
   throw wrong(`spool: ${name}`, given, `one of ${allowed.join(', ')}`)
 }

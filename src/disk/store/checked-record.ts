@@ -1,44 +1,66 @@
 /**
- * Bytes that grow, and their end: a record with a check in front.
+ * How does a record show that it is whole? It begins with a checksum of what follows.
+ *
+ * A `CheckedRecord` collects the bytes of a record and seals them; `intact` checks a sealed one.
  */
 import { createHash } from 'node:crypto'
 
-/** What a record begins with: the beginning of the SHA-256 of the rest. */
-export const CHECK_BYTES = 8
+/** The checksum is the beginning of the SHA-256 of the rest of the record. */
+export const CHECKSUM_BYTES = 8
 const FIRST_BYTES = 16 << 10
-/** One large entry does not keep its room for ever. */
-const KEEP_BYTES = 1 << 20
+/** A buffer larger than this is given back after use, so that one large entry does not keep it. */
+const KEPT_BYTES_MAX = 1 << 20
+/** A UTF-16 code unit takes at most three bytes in UTF-8. */
+const UTF8_BYTES_MAX = 3
 
-export class GrowingRecord {
-  buffer = Buffer.allocUnsafe(FIRST_BYTES)
-  at = CHECK_BYTES
+export class CheckedRecord {
+  buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  /** The end of what was written. */
+  at = CHECKSUM_BYTES
 
-  /** Makes room for so many bytes at `at`. */
+  /** Makes room for this many bytes behind `at`. */
   reserve(bytes: number): void {
     const needed = this.at + bytes
     if (needed <= this.buffer.length) return
-    const larger = Buffer.allocUnsafe(Math.max(needed, this.buffer.length * 2))
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2))
     larger.set(this.buffer.subarray(0, this.at))
     this.buffer = larger
   }
 
-  /** The record; this is empty again. */
-  finish(): Buffer {
-    const record = Buffer.from(this.buffer.subarray(0, this.at))
-    record.set(checkOf(record))
-    this.at = CHECK_BYTES
-    if (this.buffer.length > KEEP_BYTES) this.buffer = Buffer.allocUnsafe(FIRST_BYTES)
+  /**
+   * Writes text as UTF-8, or bytes, at `at`. Call `reserve` before, with `bytesAtMost(value)`.
+   * @returns how many bytes were written.
+   */
+  write(value: string | Uint8Array, at: number): number {
+    if (typeof value === 'string') return this.buffer.write(value, at)
+    this.buffer.set(value, at)
+    return value.length
+  }
+
+  /** @returns the record with its checksum. This object is empty again. */
+  seal(): Buffer {
+    const record = Buffer.allocUnsafeSlow(this.at)
+    this.buffer.copy(record, 0, 0, this.at)
+    record.set(checksumOf(record))
+    this.at = CHECKSUM_BYTES
+    if (this.buffer.length > KEPT_BYTES_MAX) this.buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
     return record
   }
 }
 
-/** Null: it is damaged. */
-export function checked(view: Uint8Array): Buffer | null {
-  const record = Buffer.from(view.buffer, view.byteOffset, view.byteLength)
-  const isWhole = record.length >= CHECK_BYTES
-  return isWhole && checkOf(record).equals(record.subarray(0, CHECK_BYTES)) ? record : null
+/** @returns the most bytes that the value can take in a record. */
+export function bytesAtMost(value: string | Uint8Array): number {
+  return typeof value === 'string' ? value.length * UTF8_BYTES_MAX : value.length
 }
 
-function checkOf(record: Buffer): Buffer {
-  return createHash('sha256').update(record.subarray(CHECK_BYTES)).digest().subarray(0, CHECK_BYTES)
+/** @returns the record as a Buffer over the same memory, or null if it is damaged. */
+export function intact(view: Uint8Array): Buffer | null {
+  const record = Buffer.from(view.buffer, view.byteOffset, view.byteLength)
+  if (record.length < CHECKSUM_BYTES) return null
+  return checksumOf(record).equals(record.subarray(0, CHECKSUM_BYTES)) ? record : null
+}
+
+function checksumOf(record: Buffer): Buffer {
+  const content = record.subarray(CHECKSUM_BYTES)
+  return createHash('sha256').update(content).digest().subarray(0, CHECKSUM_BYTES)
 }

@@ -1,17 +1,19 @@
 /**
- * A folder in which records are safe: LevelDB, opened by one process at a time.
+ * How does a directory keep records safe? In LevelDB, opened by one process at a time.
  *
- * `commit` resolves once its operations are on the disk, all or none; torn and corrupt tails are what LevelDB recovers from by
- * itself, and a folder that it cannot open is repaired once. After a write that failed nothing may be written behind it, so
- * the folder is opened anew before the next one. New records leave as much of the disk free as LevelDB needs to sort what is
- * there: what it sorts it writes anew before it removes it, and where it cannot, nothing can be removed either.
+ * `commit` resolves once all of its operations are on the disk; if it rejects, none of them is.
+ * LevelDB recovers from a torn tail by itself; a directory that it cannot open is repaired once.
+ * After a failed write, later writes to the same log might not be found again, so LevelDB is
+ * closed and opened again before the next one. LevelDB compacts: it writes records again, sorted,
+ * before it deletes the old copies, and without room for that nothing can be removed either.
+ * So a commit that adds records is refused unless it leaves enough of the disk free to compact.
  */
 import { mkdir, readFile, rename, statfs, writeFile } from 'node:fs/promises'
 import { hostname, uptime } from 'node:os'
 import { join } from 'node:path'
 import type { ClassicLevel } from 'classic-level'
 import { StorageError, UsageError } from '../../errors.ts'
-import { dropBallast, layBallast } from './reserve-file.ts'
+import { removeReserveFile, writeReserveFile } from './reserve-file.ts'
 
 export type Operation =
   | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
@@ -25,31 +27,35 @@ export interface Range {
 
 type Level = ClassicLevel<string, Uint8Array>
 
-/** The most that LevelDB sorts at once, in bytes: twelve times what it gathers, and what that falls between. */
-const SORTED_BYTES_MAX = 256 << 20
+/** The most bytes that one compaction writes: twelve times the write buffer, and its overlap. */
+const COMPACTION_BYTES_MAX = 256 << 20
 /**
- * What LevelDB gathers before it sorts, in bytes; of a small disk, less: it is there twice. With its default of 4 MiB a message
- * through a queue of ten million costs a third more than through one of ten thousand, with 16 a tenth.
+ * How much LevelDB gathers in memory before it writes a table, in bytes. With its default of 4 MiB
+ * a message through a queue of ten million costs a third more than through one of ten thousand;
+ * with 16 MiB it costs a tenth more.
  */
-const GATHER_BYTES = 16 << 20
-const GATHER_BYTES_MIN = 64 << 10
-const GATHER_PART = 64
-/** What a record needs at once: its log and its table. */
+const WRITE_BUFFER_BYTES = 16 << 20
+const WRITE_BUFFER_BYTES_MIN = 64 << 10
+/** On a small disk the write buffer is this part of it, because its content is on disk twice. */
+const WRITE_BUFFER_PART = 64
+/** A new record takes room in the log and in a table. */
 const COPIES = 2
 const FORMAT = 1
+/** The key of the record that names the kind and the format of the directory. */
 const ABOUT = '!about'
+/** The file that names the process which has the directory open. */
 const OWNER = 'owner.json'
 
 export class Database {
   readonly directory: string
-  /** It could not be opened as it was: what it holds was gathered anew. */
+  /** True if LevelDB could not open the directory and repaired it: records may be missing. */
   readonly repaired: boolean
   readonly #engine: typeof ClassicLevel
   #level: Level
-  /** A write failed: what follows it in the same file might not be found again. */
-  #ailing = false
+  /** After a failed write, what follows in the same log might not be found again. */
+  #writeFailed = false
   #reopening: Promise<void> | null = null
-  /** Something was removed whose room LevelDB may not have given back. */
+  /** True if something was removed and LevelDB may not have freed its room yet. */
   #hasGarbage = true
   #closed = false
 
@@ -66,9 +72,10 @@ export class Database {
   }
 
   /**
-   * @param kind what the folder holds; one of another kind is refused.
-   * @throws UsageError without the package `classic-level`, and for a folder of another kind.
-   * @throws StorageError for a folder in use (`IN_USE`, naming the process), or where it cannot be made or read.
+   * @param kind What the directory holds; a directory of another kind is refused.
+   * @throws UsageError without the package `classic-level`, or for a directory of another kind.
+   * @throws StorageError if the directory is in use (`IN_USE`, naming the process), or cannot be
+   *   made or read.
    */
   static async open(directory: string, kind: string): Promise<Database> {
     if (typeof directory !== 'string' || directory === '') {
@@ -104,7 +111,8 @@ export class Database {
         )
       }
     }
-    // Only for the message of whoever comes second: the lock itself is the kernel's, and goes with the process.
+    // The file only serves the error message of a second process. The lock itself is the kernel's
+    // and ends with the process.
     const owner = { pid: process.pid, bootId: await bootId(), since: new Date().toISOString() }
     const path = join(this.directory, OWNER)
     await writeFile(`${path}.tmp`, JSON.stringify(owner)).catch(() => {})
@@ -112,67 +120,75 @@ export class Database {
   }
 
   /**
-   * Resolves once all of it is on the disk. `adding`: bytes that are new; 0 for what only removes.
-   * @throws StorageError, `DISK_FULL` (retryable) or `WRITE_FAILED`; then nothing of it is there.
+   * Resolves once all operations are on the disk.
+   * @param addedBytes How many bytes are new; 0 if the operations only remove or mark.
+   * @throws StorageError (`DISK_FULL`, retryable, or `WRITE_FAILED`); then none was performed.
    */
-  async commit(operations: readonly Operation[], adding = 0): Promise<void> {
+  async commit(operations: readonly Operation[], addedBytes = 0): Promise<void> {
     if (this.#closed) throw closedError(this.directory)
-    if (this.#ailing) await this.#reopen()
-    if (adding > 0) await this.#keepReserve(adding)
+    if (this.#writeFailed) await this.#reopen()
+    if (addedBytes > 0) await this.#requireRoom(addedBytes)
     try {
       await this.#level.batch(operations as Operation[], { sync: true })
       this.#hasGarbage ||= operations.some(({ type }) => type === 'del')
     } catch (cause) {
-      this.#ailing = true
+      this.#writeFailed = true
       throw failed(`${this.directory} could not be written`, 'WRITE_FAILED', cause)
     }
   }
 
-  async #keepReserve(adding: number): Promise<void> {
-    if (await this.#hasRoom(adding)) return
+  async #requireRoom(addedBytes: number): Promise<void> {
+    if (await this.#hasRoom(addedBytes)) return
     if (this.#hasGarbage) {
-      // Only now and then: it reads and writes everything that is there.
+      // This reads and writes all records, so it is done only if some were removed since.
       this.#hasGarbage = false
       await this.#level.compactRange('', '~').catch(() => {})
-      if (await this.#hasRoom(adding)) return
+      if (await this.#hasRoom(addedBytes)) return
     }
-    const message = `The disk of ${this.directory} is full: what is free is kept for removals. Nothing of this was kept; make room and try again.`
+    const message = `The disk of ${this.directory} is full: the rest of it is needed to remove records. Nothing was stored; make room and try again.`
     throw new StorageError(message, { code: 'DISK_FULL', retryable: true })
   }
 
-  async #hasRoom(adding: number): Promise<boolean> {
+  async #hasRoom(addedBytes: number): Promise<boolean> {
     const { free, size } = await diskOf(this.directory)
-    const left = free - adding * COPIES
-    if (left >= SORTED_BYTES_MAX + ballastBytes(size)) return true
-    if (!(await layBallast(this.directory, ballastBytes(size)))) return false
-    const sorted = await this.#level.approximateSize('', '~')
-    return left >= Math.min(SORTED_BYTES_MAX, sorted + adding)
+    const left = free - addedBytes * COPIES
+    if (left >= COMPACTION_BYTES_MAX + reserveBytes(size)) return true
+    if (!(await writeReserveFile(this.directory, reserveBytes(size)))) return false
+    const stored = await this.#level.approximateSize('', '~')
+    return left >= Math.min(COMPACTION_BYTES_MAX, stored + addedBytes)
   }
 
   /** As long as this fails, nothing can be read or written. */
   #reopen(): Promise<void> {
-    this.#reopening ??= this.#openAnew().finally(() => {
+    this.#reopening ??= this.#closeAndOpen().finally(() => {
       this.#reopening = null
     })
     return this.#reopening
   }
 
-  async #openAnew(): Promise<void> {
+  async #closeAndOpen(): Promise<void> {
     try {
       await this.#level.close()
-      this.#level = await openInRoom(this.#engine, this.directory)
-      this.#ailing = false
+      this.#level = await openWithReserve(this.#engine, this.directory)
+      this.#writeFailed = false
     } catch (cause) {
-      throw failed(`${this.directory} could not be opened anew`, 'WRITE_FAILED', cause)
+      throw failed(`${this.directory} could not be opened again`, 'WRITE_FAILED', cause)
     }
   }
 
-  /** @throws StorageError */
+  /**
+   * @returns the value, or undefined if there is none under this key.
+   * @throws StorageError if the disk fails.
+   */
   async get(key: string): Promise<Uint8Array | undefined> {
     return this.#read(() => this.#level.get(key))
   }
 
-  /** By ascending key, until `maxBytes` are reached; at least one, where there is one. */
+  /**
+   * @returns the records of a range by ascending key, until they have `maxBytes`; at least one if
+   *   there is any.
+   * @throws StorageError if the disk fails.
+   */
   async range(range: Range, maxBytes = Infinity): Promise<[key: string, value: Uint8Array][]> {
     return this.#read(async () => {
       const found: [string, Uint8Array][] = []
@@ -194,7 +210,7 @@ export class Database {
         if (level.status !== 'open') await this.#reopen()
         return await read()
       } catch (cause) {
-        // A commit has it opened anew meanwhile: it is read then.
+        // A commit is reopening LevelDB, or has reopened it meanwhile: read again.
         if (this.#reopening !== null || level !== this.#level) continue
         throw failed(`${this.directory} could not be read`, 'READ_FAILED', cause)
       }
@@ -209,7 +225,7 @@ export class Database {
   }
 }
 
-/** Bytes. */
+/** @returns the free and the total bytes of the disk, infinite if the system does not say. */
 async function diskOf(path: string): Promise<{ free: number; size: number }> {
   try {
     const { bavail, blocks, bsize } = await statfs(path)
@@ -224,42 +240,49 @@ async function engineOf(kind: string): Promise<typeof ClassicLevel> {
     return (await import('classic-level')).ClassicLevel
   } catch (cause) {
     throw new UsageError(
-      `${kind}: the package classic-level is needed to keep anything on disk: npm install classic-level@3`,
+      `${kind}: the package classic-level is needed to store anything on disk: npm install classic-level@3`,
       { code: 'NO_STORAGE_ENGINE', cause },
     )
   }
 }
 
-function gatherBytes(diskSize: number): number {
-  return Math.max(GATHER_BYTES_MIN, Math.min(GATHER_BYTES, diskSize / GATHER_PART))
+function writeBufferBytes(diskSize: number): number {
+  return Math.max(
+    WRITE_BUFFER_BYTES_MIN,
+    Math.min(WRITE_BUFFER_BYTES, diskSize / WRITE_BUFFER_PART),
+  )
 }
 
-/** When it is opened, LevelDB writes what it had gathered: its log and the one before, and a record that made them longer. */
-function ballastBytes(diskSize: number): number {
-  return gatherBytes(diskSize) * 4
+/**
+ * When LevelDB is opened, it writes its log and the one before as tables. Each log is as long as
+ * the write buffer and the record that exceeded it.
+ */
+function reserveBytes(diskSize: number): number {
+  return writeBufferBytes(diskSize) * 4
 }
 
 async function openLevel(engine: typeof ClassicLevel, directory: string): Promise<Level> {
   const { size } = await diskOf(directory)
   const level: Level = new engine(join(directory, 'data'), {
     valueEncoding: 'view',
-    writeBufferSize: gatherBytes(size),
+    writeBufferSize: writeBufferBytes(size),
   })
   await level.open()
   return level
 }
 
-/** Also where what a sorting left behind took all the room. */
-async function openInRoom(engine: typeof ClassicLevel, directory: string): Promise<Level> {
+/** Opens LevelDB, also if the files of an interrupted compaction fill the disk. */
+async function openWithReserve(engine: typeof ClassicLevel, directory: string): Promise<Level> {
   try {
     return await openLevel(engine, directory)
   } catch (error) {
-    if (!isFull(rootOf(error)) || !(await dropBallast(directory))) throw error
+    if (!isFull(rootOf(error)) || !(await removeReserveFile(directory))) throw error
   }
-  // It removes that when it is opened, and closed again at once it has no time to take the room anew.
+  // Opening removes those files. Closing immediately leaves no time to compact, which would take
+  // the room before the reserve file is written again.
   const level = await openLevel(engine, directory)
   await level.close()
-  await layBallast(directory, ballastBytes((await diskOf(directory)).size))
+  await writeReserveFile(directory, reserveBytes((await diskOf(directory)).size))
   return openLevel(engine, directory)
 }
 
@@ -268,7 +291,7 @@ async function openOrRepair(
   directory: string,
 ): Promise<{ level: Level; repaired: boolean }> {
   try {
-    return { level: await openInRoom(engine, directory), repaired: false }
+    return { level: await openWithReserve(engine, directory), repaired: false }
   } catch (error) {
     const reason = rootOf(error)
     if (reason.code === 'LEVEL_LOCKED') throw await inUse(directory, error)
@@ -290,13 +313,13 @@ async function inUse(directory: string, cause: unknown): Promise<StorageError> {
     const { pid, bootId, since } = JSON.parse(await readFile(join(directory, OWNER), 'utf8'))
     who = `by process ${pid} (boot id ${bootId}) since ${since}`
   } catch {
-    // Opened a moment ago: it has not said yet who it is.
+    // The other process opened the directory a moment ago and has not written its file yet.
   }
-  const message = `${directory} is in use ${who}; end that one first, or give this one a directory of its own`
+  const message = `${directory} is in use ${who}; end that process first, or use another directory`
   return new StorageError(message, { code: 'IN_USE', retryable: true, cause })
 }
 
-/** Tells a process of this start of the machine from one of an earlier start with the same number. */
+/** @returns an id of this start of the machine: process numbers repeat after the next one. */
 async function bootId(): Promise<string> {
   try {
     return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()

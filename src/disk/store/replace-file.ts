@@ -1,20 +1,21 @@
 /**
- * A small file that is replaced as a whole: written beside, synced, renamed, so that whatever ends the process leaves the one
- * or the other.
+ * How is a small file replaced so that a crash leaves either the old or the new one? The new one is
+ * written beside it, synced and renamed.
  */
 import { open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { StorageError } from '../../errors.ts'
 
 /**
- * Resolves once it is on disk.
- * @param what named by the error.
- * @throws StorageError
+ * Replaces a file as a whole, or makes it: whenever the process dies, the file has either its old
+ * or its new text. Only the owner may read it. Resolves once it is on the disk.
+ *
+ * @param what names the file in the error message.
+ * @throws StorageError if the file could not be written.
  */
-export async function replaceFile(path: string, text: string, what: string): Promise<void> {
+export async function replaceFile(path: string, text: string, what = 'The file'): Promise<void> {
   const beside = `${path}.tmp`
   try {
-    // Payloads are nobody else's business.
     const file = await open(beside, 'w', 0o600)
     try {
       await file.writeFile(text)
@@ -29,7 +30,7 @@ export async function replaceFile(path: string, text: string, what: string): Pro
   }
 }
 
-/** A rename is safe once its directory is; not every system lets one be opened. */
+/** Makes a rename safe. Some systems cannot open a directory; there nothing more can be done. */
 async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r').catch(() => null)
   await directory?.sync().catch(() => {})

@@ -1,48 +1,52 @@
 /**
- * Requests as bytes and back. Bytes stay bytes: a payload is never made into text.
+ * How do requests become bytes, and bytes requests again? Many requests share one record.
+ *
+ * A payload of bytes stays bytes: it is never made into text.
  */
+import { copyOf } from '../../codec/slabs.ts'
 import { isBytes } from '../../codec/writer.ts'
 import { textual } from '../../requests/session.ts'
 import type { PublishRequest, SentRequest } from '../../requests/vocabulary.ts'
-import { CHECK_BYTES, checked, GrowingRecord } from './checked-record.ts'
+import { bytesAtMost, CHECKSUM_BYTES, CheckedRecord, intact } from './checked-record.ts'
 
-/** Before each request: what kind, lengths of head and payload, and when it expires. */
+/** Before each request stand its kind, the lengths of head and payload, and when it expires. */
 const FRAME_BYTES = 1 + 4 + 4 + 8
 
-/** A kind is a set of these. `JSON`: the head is the request, else its topic. */
+// A kind is a set of these bits.
+
+/** The head is the request as JSON; without this bit the head is the topic of a PUBLISH. */
 const IS_JSON = 0x80
 const QOS = 0x03
 const HAS_QOS = 0x04
 const IS_RETAINED = 0x08
 const HAS_RETAIN = 0x10
 const HAS_PAYLOAD = 0x20
+/** The payload was given as text. */
 const IS_TEXT = 0x40
 
-/** Writes one record of many requests. */
+/** Writes records of many requests each. */
 export class RecordWriter {
-  readonly #record = new GrowingRecord()
+  readonly #record = new CheckedRecord()
 
+  /** The size of the record so far. */
   get bytes(): number {
     return this.#record.at
   }
 
-  /** `expiresAt`: wall clock in ms; 0: never. */
+  /**
+   * @param expiresAt Milliseconds of the wall clock, or 0 if the request never expires.
+   * @throws what `JSON.stringify` throws.
+   */
   add(request: SentRequest, expiresAt: number): void {
     const record = this.#record
     const kind = kindOf(request)
-    const { text, payload } = kind === IS_JSON ? jsonOf(request) : plainParts(request as Plain)
-    // A character of UTF-16 is at most three bytes of UTF-8.
-    const room = typeof payload === 'string' ? payload.length * 3 : (payload?.length ?? 0)
-    record.reserve(FRAME_BYTES + text.length * 3 + room)
+    const { head, payload } = kind === IS_JSON ? jsonParts(request) : plainParts(request as Plain)
+    const payloadRoom = payload === undefined ? 0 : bytesAtMost(payload)
+    record.reserve(FRAME_BYTES + bytesAtMost(head) + payloadRoom)
     const { buffer, at } = record
-    const headBytes = buffer.write(text, at + FRAME_BYTES)
+    const headBytes = record.write(head, at + FRAME_BYTES)
     const payloadAt = at + FRAME_BYTES + headBytes
-    let payloadBytes = 0
-    if (typeof payload === 'string') payloadBytes = buffer.write(payload, payloadAt)
-    else if (payload !== undefined) {
-      buffer.set(payload, payloadAt)
-      payloadBytes = payload.length
-    }
+    const payloadBytes = payload === undefined ? 0 : record.write(payload, payloadAt)
     buffer[at] = kind === IS_JSON && payload !== undefined ? IS_JSON | HAS_PAYLOAD : kind
     buffer.writeUInt32LE(headBytes, at + 1)
     buffer.writeUInt32LE(payloadBytes, at + 5)
@@ -50,37 +54,34 @@ export class RecordWriter {
     record.at = payloadAt + payloadBytes
   }
 
-  /** The record; the writer is empty again. */
+  /** @returns the record. The writer is empty again. */
   finish(): Buffer {
-    return this.#record.finish()
+    return this.#record.seal()
   }
 }
 
-/** Gives each request of a record in its order. False: the record is damaged, and none was given. */
+/**
+ * Gives each request of a record to `take`, in order.
+ * @returns false if the record is damaged; then none was given.
+ */
 export function readRecord(
   view: Uint8Array,
   take: (request: SentRequest, expiresAt: number) => void,
 ): boolean {
-  const record = checked(view)
+  const record = intact(view)
   if (record === null) return false
   const topics = new Topics(record)
-  let at = CHECK_BYTES
+  let at = CHECKSUM_BYTES
   while (at < record.length) {
     const kind = record[at]!
     const headAt = at + FRAME_BYTES
     const payloadAt = headAt + record.readUInt32LE(at + 1)
     const end = payloadAt + record.readUInt32LE(at + 5)
     const expiresAt = record.readDoubleLE(at + 9)
-    // A copy: one that is kept must not keep the whole record.
-    const payload =
-      (kind & HAS_PAYLOAD) === 0
-        ? undefined
-        : (kind & IS_TEXT) !== 0
-          ? record.toString('utf8', payloadAt, end)
-          : Buffer.from(record.subarray(payloadAt, end))
-    if ((kind & IS_JSON) === 0)
-      take(plainOf(kind, topics.at(headAt, payloadAt), payload), expiresAt)
-    else {
+    const payload = payloadOf(kind, record, payloadAt, end)
+    if ((kind & IS_JSON) === 0) {
+      take(plainRequest(kind, topics.at(headAt, payloadAt), payload), expiresAt)
+    } else {
       const request = JSON.parse(record.toString('utf8', headAt, payloadAt))
       if (payload !== undefined) request.payload = payload
       take(request, expiresAt)
@@ -90,14 +91,28 @@ export function readRecord(
   return true
 }
 
+/**
+ * Bytes are copied, because a payload that is kept must not keep the whole record (R5, what is
+ * yielded holds at most 8 KiB beyond its own size: an acknowledgement carries its request).
+ */
+function payloadOf(
+  kind: number,
+  record: Buffer,
+  start: number,
+  end: number,
+): string | Buffer | undefined {
+  if ((kind & HAS_PAYLOAD) === 0) return undefined
+  return (kind & IS_TEXT) === 0 ? copyOf(record, start, end) : record.toString('utf8', start, end)
+}
+
 type Plain = PublishRequest & { readonly payload?: string | Uint8Array }
 
 interface Parts {
-  readonly text: string
+  readonly head: string
   readonly payload: string | Uint8Array | undefined
 }
 
-/** A publish without anything unusual is kept without JSON. */
+/** A PUBLISH without properties and key is stored without JSON. */
 function kindOf(request: SentRequest): number {
   if (request.cmd !== 'publish') return IS_JSON
   const { payload, qos, retain, properties, key } = request
@@ -111,24 +126,28 @@ function kindOf(request: SentRequest): number {
   return kind
 }
 
-function plainOf(kind: number, topic: string, payload: string | Buffer | undefined): SentRequest {
+function plainRequest(
+  kind: number,
+  topic: string,
+  payload: string | Buffer | undefined,
+): SentRequest {
   const qos = (kind & HAS_QOS) === 0 ? undefined : kind & QOS
   const retain = (kind & HAS_RETAIN) === 0 ? undefined : (kind & IS_RETAINED) !== 0
   return { cmd: 'publish', topic, payload, qos, retain } as SentRequest
 }
 
-/** Bytes stay bytes beside the JSON. */
-function jsonOf(request: SentRequest): Parts {
+/** A payload of bytes stands behind the JSON, as it is. */
+function jsonParts(request: SentRequest): Parts {
   const { payload, ...rest } = request as { payload?: unknown }
-  if (!isBytes(payload)) return { text: JSON.stringify(textual(request)), payload: undefined }
-  return { text: JSON.stringify(textual(rest as SentRequest)), payload }
+  if (!isBytes(payload)) return { head: JSON.stringify(textual(request)), payload: undefined }
+  return { head: JSON.stringify(textual(rest as SentRequest)), payload }
 }
 
 function plainParts({ topic, payload }: Plain): Parts {
-  return { text: topic, payload }
+  return { head: topic, payload }
 }
 
-/** Requests of one record have few topics, most of them that of the one before. */
+/** Decodes topics. Most requests of a record have the topic of the request before. */
 class Topics {
   readonly #record: Buffer
   #start = 0

@@ -1,0 +1,78 @@
+/**
+ * What may a user ask of a file? The options, checked once.
+ */
+import { describe, UsageError, wrong } from '../../errors.ts'
+import type { Request } from '../../requests/vocabulary.ts'
+import { isPacked } from './followed-file.ts'
+import type { LineParser } from './parse-line.ts'
+import type { Position } from './position.ts'
+
+export interface FileRequestsOptions {
+  /**
+   * Makes a request from a line (without its line end; lines count from 1), or returns null or
+   * undefined if the line holds none. Default: each line is a request in JSON (NDJSON), and blank
+   * lines are skipped.
+   */
+  readonly parse?: (line: string, lineNumber: number) => Request | null | undefined
+  /**
+   * The path of a file that stores up to which line everything is settled. It is replaced as a
+   * whole. If it is there, reading goes on where it says. Default: a restart begins at the first
+   * line.
+   */
+  readonly checkpoint?: string
+  /**
+   * True: at its end the stream waits for the file to grow, to be truncated or to be replaced.
+   * Default false: the stream ends with the file.
+   */
+  readonly follow?: boolean
+  /**
+   * Gets the error of each line that is not a request. The stream goes on behind that line, or ends
+   * there if this returns false. Default: the stream throws the error.
+   */
+  readonly onInvalid?: (error: UsageError) => unknown
+}
+
+/** Bytes that can be read once, as standard input can. */
+export interface ByteStream {
+  /** Names the stream in error messages. */
+  readonly name: string
+  readonly bytes: AsyncIterable<Buffer> & { destroy(): void }
+}
+
+export interface FileRequestsSetup {
+  /** The path of a file, or bytes that can be read once. */
+  readonly source: string | ByteStream
+  /** `parse` is not used: `parseLine` takes its place. */
+  readonly options: FileRequestsOptions
+  /** Makes a request from a line; it gets the bytes of the line. */
+  readonly parseLine: LineParser
+  /** Where an earlier process stopped, if the caller stores that. Default: the checkpoint. */
+  readonly position?: Position | null
+  /** Names what stores the position, in error messages. Default: the path of the checkpoint. */
+  readonly positionName?: string
+}
+
+const NAMES = ['parse', 'checkpoint', 'follow', 'onInvalid']
+
+/** @throws UsageError naming the option. */
+export function checkFileOptions(path: string, options: FileRequestsOptions): void {
+  if (typeof path !== 'string' || path === '') throw wrong('fileRequests: path', path, 'a path')
+  for (const name of Object.keys(options)) {
+    if (NAMES.includes(name)) continue
+    throw new UsageError(
+      `fileRequests has no option ${describe(name)}; allowed: ${NAMES.join(', ')}`,
+    )
+  }
+  const { parse, checkpoint, follow = false, onInvalid } = options
+  for (const [name, given] of Object.entries({ parse, onInvalid })) {
+    if (given === undefined || typeof given === 'function') continue
+    throw wrong(`fileRequests: ${name}`, given, 'a function')
+  }
+  if (checkpoint !== undefined && typeof checkpoint !== 'string') {
+    throw wrong('fileRequests: checkpoint', checkpoint, 'a path')
+  }
+  if (typeof follow !== 'boolean') throw wrong('fileRequests: follow', follow, 'true or false')
+  if (follow && isPacked(path)) {
+    throw new UsageError('fileRequests: follow: a .gz does not grow; unpack it first')
+  }
+}

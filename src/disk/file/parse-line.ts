@@ -1,0 +1,43 @@
+/**
+ * How does a line become a request? By default each line is one, in JSON (NDJSON).
+ */
+import { UsageError } from '../../errors.ts'
+import type { Request } from '../../requests/vocabulary.ts'
+import type { Line } from './lines.ts'
+
+/**
+ * Makes a request from a line.
+ * @returns null or undefined if the line holds none.
+ * @throws what is wrong with the line.
+ */
+export type LineParser = (line: Line) => Request | null | undefined
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/**
+ * @returns the text of a line, without the byte order mark of the first one.
+ * @throws UsageError if the line is not UTF-8.
+ */
+export function textOfLine({ bytes, number }: Line): string {
+  try {
+    const text = utf8.decode(bytes)
+    return number === 1 ? text.replace(/^\uFEFF/, '') : text
+  } catch (cause) {
+    throw new UsageError('the line is not UTF-8', { cause })
+  }
+}
+
+/**
+ * Parses a line of NDJSON. Only its form is checked here, not the request.
+ * @returns the request, or null if the line is blank.
+ * @throws SyntaxError or UsageError if the line is not a JSON object.
+ */
+export function requestOfJson(line: Line): Request | null {
+  const json = textOfLine(line).trim()
+  if (json === '') return null
+  const parsed: unknown = JSON.parse(json)
+  if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) {
+    return parsed as Request
+  }
+  throw new UsageError('an object with cmd is expected')
+}

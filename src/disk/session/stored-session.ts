@@ -1,0 +1,112 @@
+/**
+ * How does a session look on disk? As many small records, so that a commit writes only those that
+ * changed.
+ *
+ * A request is written once, under its order. Beside it stands its progress, which changes: its
+ * packet identifier, its stage, whether it is settled.
+ */
+import type {
+  HeldRecord,
+  numbersOf,
+  ReceivedRecord,
+  SessionRecord,
+} from '../../requests/session.ts'
+import type { Change } from '../store/journal.ts'
+import { readRecord } from '../store/request-records.ts'
+
+/** The last record of a session that is written whole. */
+export const WHOLE = 'whole'
+/** The numbers of the session and all else that is not a list. */
+export const HEAD = 'head'
+export const SUBSCRIPTIONS = 'subscriptions'
+/** By packet identifier: the progress of a request in flight. */
+export const OPEN = 'o'
+/** By order: the progress of a request without packet identifier, or of a group of them. */
+export const WAITING = 'w'
+/** The orders of the waiting requests in queue order; stored only if they are not ascending. */
+export const SEQUENCE = 'sequence'
+/** By order: a request, or the requests of a group. */
+export const REQUEST = 'q'
+/** By packet identifier: a QoS 2 message that was received. */
+export const RECEIVED = 'm'
+/** By key: an outcome that the request stream has not confirmed. */
+export const SETTLING = 's'
+
+/** All of a `HeldRecord` that may change while the request is held. */
+export type Progress = Omit<HeldRecord, 'request'>
+
+export function progressOf({ request, ...progress }: HeldRecord): Progress {
+  return progress
+}
+
+/** @returns the key of a record in a list. */
+export function nameOf(kind: string, id: number | string): string {
+  return `${kind} ${typeof id === 'string' ? JSON.stringify(id) : id}`
+}
+
+export function put(key: string, value: unknown): Change {
+  return { key, value: JSON.stringify(value) }
+}
+
+export function remove(kind: string, id: number | string): Change {
+  return { key: nameOf(kind, id), value: null }
+}
+
+/**
+ * @param final False if the last commits may be lost: then it is not known what was received and
+ *   acknowledged since.
+ * @returns the session, or null if none was stored.
+ */
+export function sessionRecordOf(
+  records: ReadonlyMap<string, Buffer>,
+  final: boolean,
+): SessionRecord | null {
+  const head = records.get(HEAD)
+  if (head === undefined) return null
+  const subscriptions = records.get(SUBSCRIPTIONS)
+  return {
+    ...(parse(head) as ReturnType<typeof numbersOf>),
+    final,
+    held: heldOf(records),
+    received: listOf<ReceivedRecord>(records, RECEIVED),
+    subscriptions:
+      subscriptions === undefined ? [] : (parse(subscriptions) as SessionRecord['subscriptions']),
+    settling: listOf(records, SETTLING),
+  }
+}
+
+/**
+ * @returns the held requests in the order of a session: first those in flight, then the waiting.
+ */
+function heldOf(records: ReadonlyMap<string, Buffer>): HeldRecord[] {
+  const [open, waiting] = [OPEN, WAITING].map((kind) =>
+    listOf<Progress>(records, kind).sort((a, b) => a.order - b.order),
+  )
+  const sequence = records.get(SEQUENCE)
+  if (sequence !== undefined) {
+    const places = new Map((parse(sequence) as number[]).map((order, place) => [order, place]))
+    waiting!.sort((a, b) => places.get(a.order)! - places.get(b.order)!)
+  }
+  return [...open!, ...waiting!].flatMap((progress) => {
+    const held: HeldRecord[] = []
+    const record = records.get(nameOf(REQUEST, progress.order))
+    if (record !== undefined) {
+      readRecord(record, (request) => {
+        held.push({ ...progress, request })
+      })
+    }
+    return held
+  })
+}
+
+function listOf<T>(records: ReadonlyMap<string, Buffer>, kind: string): T[] {
+  const found: T[] = []
+  for (const [key, value] of records) {
+    if (key.startsWith(kind) && key[kind.length] === ' ') found.push(parse(value) as T)
+  }
+  return found
+}
+
+function parse(value: Buffer): unknown {
+  return JSON.parse(value.toString())
+}
