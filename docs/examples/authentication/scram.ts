@@ -9,7 +9,7 @@
  */
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { AuthenticationData, Authenticator } from '../../../src/index.ts'
+import type { AuthenticationData, Authenticator } from 'it-mqtt'
 
 /** Fewer make it cheap to guess a password from what was overheard (RFC 7677); more than that only costs this side. */
 const ITERATIONS = { min: 4096, max: 1_000_000 }

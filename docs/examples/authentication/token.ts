@@ -6,7 +6,7 @@
  * One that stays valid for a while is used again; one that the server has refused never is, whatever its date says: the clock
  * of this machine may be wrong, or the token withdrawn.
  */
-import type { ConnectionFailure, ConnectOptions } from '../../../src/index.ts'
+import type { ConnectionFailure, ConnectOptions } from 'it-mqtt'
 
 export interface Token {
   readonly value: string

@@ -11,8 +11,8 @@ import { readFile } from 'node:fs/promises'
 import { freemem, hostname, loadavg, totalmem, uptime } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { type Spool, spool } from '../../../src/disk/index.ts'
-import { type Eventloop, eventloop, publish } from '../../../src/index.ts'
+import { type Eventloop, eventloop, publish } from 'it-mqtt'
+import { type Spool, spool } from 'it-mqtt/disk'
 
 /** A week of samples once a second; then the oldest make room. */
 const SAMPLES_MAX = 7 * 24 * 3600

@@ -24,7 +24,7 @@ import {
   type PublishRequest,
   publish,
   subscribe,
-} from '../../../src/index.ts'
+} from 'it-mqtt'
 import { openRelay, type Relay } from './relay.ts'
 
 const FILE = new URL('../../data/nab/machine_temperature_system_failure.csv', import.meta.url)

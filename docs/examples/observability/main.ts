@@ -11,8 +11,8 @@ import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Aedes } from 'aedes'
+import { eventloop, publish, type Request, subscribe } from 'it-mqtt'
 import { Registry } from 'prom-client'
-import { eventloop, publish, type Request, subscribe } from '../../../src/index.ts'
 import { observe, serve } from './prometheus.ts'
 
 async function openBroker(): Promise<{ url: string; close: () => void }> {

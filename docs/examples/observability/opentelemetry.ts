@@ -25,7 +25,7 @@ import {
   type PublishRequest,
   type Request,
   type UserProperties,
-} from '../../../src/index.ts'
+} from 'it-mqtt'
 
 const tracer = trace.getTracer('it-mqtt')
 

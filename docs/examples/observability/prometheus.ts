@@ -11,6 +11,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Eventloop, LoopState, Outcome } from 'it-mqtt'
 import {
   Counter,
   Gauge,
@@ -18,7 +19,6 @@ import {
   type PrometheusContentType,
   type Registry,
 } from 'prom-client'
-import type { Eventloop, LoopState, Outcome } from '../../../src/index.ts'
 
 /** Read again at each scrape: loops may be added to a set, and taken out of it. */
 export type Loops = readonly Eventloop[] | ReadonlySet<Eventloop>

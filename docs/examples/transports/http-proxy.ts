@@ -8,7 +8,7 @@
  */
 import { request as httpRequest } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
-import { ConnectionError, type OpenTransport } from '../../../src/index.ts'
+import { ConnectionError, type OpenTransport } from 'it-mqtt'
 import { destinationOf, type ProxyServer, proxyOf, secured } from './tunnel.ts'
 
 /** @param proxy `http://user:password@host:port`; default port 80. */

@@ -7,7 +7,7 @@
  * connection is opened: a connection outlives the URL that it came by.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { ConnectOptions } from '../../../src/index.ts'
+import type { ConnectOptions } from 'it-mqtt'
 
 export interface SigningOptions {
   /** Seconds, from the beginning of the attempt. Default 60. */

@@ -7,8 +7,8 @@
  * proxy 30 s at most, whatever `connectTimeout` says.
  */
 import { connect, type Socket } from 'node:net'
+import { ConnectionError, type OpenTransport, UsageError } from 'it-mqtt'
 import { SocksClient } from 'socks'
-import { ConnectionError, type OpenTransport, UsageError } from '../../../src/index.ts'
 import {
   type Destination,
   destinationOf,

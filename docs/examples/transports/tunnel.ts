@@ -7,7 +7,7 @@
 import { isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
-import { type Endpoint, UsageError } from '../../../src/index.ts'
+import { type Endpoint, UsageError } from 'it-mqtt'
 
 export interface ProxyServer {
   readonly host: string
