@@ -35,6 +35,7 @@ export type {
 } from './options/options.ts'
 export type { Platform } from './platform/runtime.ts'
 export type { ConnectionKind, Limits, ProtocolVersion } from './protocol/contract.ts'
+export { matches } from './protocol/topics.ts'
 export {
   type PublishOptions,
   publish,

@@ -1,59 +1,171 @@
 /**
- * Goal: the examples of README and guide do what they say. Method: each block of code runs as a program of its own against a
- * broker in this process; what it prints is compared with the block of text below it.
+ * Goal: the examples of README, guide and docs/MIGRATING.md do what they say. Method: each block of
+ * TypeScript is written into a folder of its own and runs as a program against a broker; its output
+ * is compared with the block of text below it.
+ *
+ * The broker is aedes, in this process, which speaks MQTT 3.1.1. A block that begins with
+ * "```ts mqtt5" runs against a mosquitto instead, and is skipped if none is installed. In the
+ * folder are `machine.csv` (the readings of docs/data), `ca.pem`, `client.pem` and `client.key`.
  */
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:net'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+import { createServer as createTlsServer } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Aedes } from 'aedes'
+import { build, transform } from 'esbuild'
+import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createWebSocketStream, WebSocketServer } from 'ws'
+import { Authority, type Certificate } from '../support/certificates.ts'
+import { examplesOf } from '../support/examples.ts'
+import { Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
+const readings = join(root, 'docs/data/nab/machine_temperature_system_failure.csv')
+// Below the root, so that the programs find its node_modules.
+const folder = mkdtempSync(join(root, 'test/docs/run-'))
+
 let broker: Aedes
-let server: Server
-let folder: string
-let port: number
+let mosquitto: Mosquitto | undefined
+let authority: Authority
+let client: Certificate
+const servers: Server[] = []
+/** What an example writes for a server, and where that server listens. */
+const ports = { mqtt: 0, mqtts: 0, ws: 0 }
+
+async function listen(server: Server): Promise<number> {
+  servers.push(server)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return (server.address() as AddressInfo).port
+}
 
 beforeAll(async () => {
+  await install()
   broker = await Aedes.createBroker()
-  server = createServer(broker.handle)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  port = typeof address === 'object' && address !== null ? address.port : 0
-  folder = await mkdtemp(`${root}test/docs/run-`)
+  authority = await Authority.create(folder, 'authority')
+  const server = await authority.issue({ names: 'DNS:localhost' })
+  client = await authority.issue({ names: 'DNS:device-7' })
+  const tls = {
+    cert: readFileSync(server.cert),
+    key: readFileSync(server.key),
+    ca: authority.pem,
+    // An example shows a client certificate; the server takes one and does without it as well.
+    requestCert: true,
+    rejectUnauthorized: false,
+  }
+  ports.mqtt = await listen(createServer(broker.handle))
+  ports.mqtts = await listen(createTlsServer(tls, broker.handle))
+  const http = createHttpServer()
+  const sockets = new WebSocketServer({ server: http, handleProtocols: () => 'mqtt' })
+  sockets.on('connection', (socket, request) => {
+    const stream = createWebSocketStream(socket)
+    stream.on('error', () => {})
+    broker.handle(stream, request)
+  })
+  ports.ws = await listen(http)
 })
 
 afterAll(async () => {
   broker.close()
-  server.close()
-  await rm(folder, { recursive: true })
+  for (const server of servers) server.close()
+  await mosquitto?.[Symbol.asyncDispose]()
+  rmSync(folder, { recursive: true })
 })
 
-for (const document of ['README.md', 'docs/GUIDE.md']) {
-  describe(document, async () => {
-    const text = await readFile(`${root}${document}`, 'utf8')
-    let heading = ''
-    let number = 0
-    for (const match of text.matchAll(
-      /^#+ (.*)$|^```ts\n([\s\S]*?)^```\n(?:\n```text\n([\s\S]*?)^```)?/gm,
-    )) {
-      const [, title, code, printed] = match
-      if (title !== undefined) heading = title
-      if (code === undefined) continue
-      number++
-      const name = `${number}.ts`
-      test(`example ${number}, "${heading}", prints what stands below it`, async () => {
-        const path = `${folder}/${document.replaceAll('/', '-')}-${name}`
-        await writeFile(path, code.replaceAll("'mqtt://localhost'", `'mqtt://127.0.0.1:${port}'`))
-        const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', path], {
-          cwd: root,
-          timeout: 25_000,
-        })
-        expect(stdout).toBe(printed)
+/** Installs the package into the folder, as the examples import it. */
+async function install(): Promise<void> {
+  const home = join(folder, 'node_modules/it-mqtt')
+  await build({
+    entryPoints: { index: join(root, 'src/index.ts'), disk: join(root, 'src/disk/index.ts') },
+    outdir: home,
+    bundle: true,
+    splitting: true,
+    packages: 'external',
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    logLevel: 'error',
+  })
+  // The nearest package.json: without one here, the name would mean the root itself, not built.
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
+  const exports = { '.': './index.js', './disk': './disk.js' }
+  writeFileSync(join(home, 'package.json'), JSON.stringify({ type: 'module', exports }))
+}
+
+/** A folder with the files that the documents speak of. */
+function prepare(name: string): string {
+  const home = join(folder, name)
+  mkdirSync(home)
+  cpSync(readings, join(home, 'machine.csv'))
+  cpSync(authority.cert, join(home, 'ca.pem'))
+  cpSync(client.cert, join(home, 'client.pem'))
+  cpSync(client.key, join(home, 'client.key'))
+  return home
+}
+
+/** @returns what the program printed. */
+async function execute(code: string, home: string, port: number): Promise<string> {
+  const near = `mqtt://127.0.0.1:${port}`
+  const here = code
+    .replaceAll(/\bmqtt:\/\/localhost(?!:)/g, near)
+    .replaceAll('mqtts://localhost', `mqtts://localhost:${ports.mqtts}`)
+    .replaceAll('ws://localhost:9001', `ws://127.0.0.1:${ports.ws}`)
+  const path = join(home, 'example.mjs')
+  const { code: script } = await transform(here, { loader: 'ts', target: 'node20' })
+  writeFileSync(path, script)
+  const { stdout } = await promisify(execFile)(process.execPath, [path], {
+    cwd: home,
+    timeout: 25_000,
+  })
+  return stdout.replaceAll(near, 'mqtt://localhost')
+}
+
+const documents = ['README.md', 'docs/GUIDE.md', 'docs/MIGRATING.md'].map((document) => ({
+  document,
+  examples: examplesOf(readFileSync(join(root, document), 'utf8')),
+}))
+
+test('all examples compile, as strictly as the package itself', () => {
+  const home = join(folder, 'types')
+  mkdirSync(home)
+  const files = documents.flatMap(({ document, examples }) =>
+    examples.map(({ number, code }) => {
+      const path = join(home, `${document.replaceAll('/', '-')}-${number}.ts`)
+      writeFileSync(path, code)
+      return path
+    }),
+  )
+  const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
+  const { options } = ts.parseJsonConfigFileContent({ ...config, files }, ts.sys, root)
+  const program = ts.createProgram(files, options)
+  // Of the examples alone: the package is checked by `npm run check`.
+  const diagnostics = files.flatMap((path) => {
+    const file = program.getSourceFile(path)
+    return [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)]
+  })
+  const host = {
+    getCanonicalFileName: (name: string) => name,
+    getCurrentDirectory: () => home,
+    getNewLine: () => '\n',
+  }
+  expect(ts.formatDiagnostics(diagnostics, host)).toBe('')
+})
+
+for (const { document, examples } of documents) {
+  describe(document, () => {
+    test('there are examples', () => expect(examples.length).toBeGreaterThan(0))
+    for (const { number, heading, code, printed, needsMqtt5 } of examples) {
+      test(`example ${number}, "${heading}", prints what stands below it`, async (context) => {
+        if (needsMqtt5) requireMosquitto(context)
+        if (needsMqtt5) mosquitto ??= await Mosquitto.start()
+        const home = prepare(`${document.replaceAll('/', '-')}-${number}`)
+        const port = needsMqtt5 ? mosquitto!.port : ports.mqtt
+        expect(await execute(code, home, port)).toBe(printed)
       })
     }
-    test('there are examples', () => expect(number).toBeGreaterThan(0))
   })
 }

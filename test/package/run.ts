@@ -1,16 +1,18 @@
 /**
- * The package as its users get it: packed, installed into an empty folder, imported, run, compiled against, and judged by
- * publint and attw. `npm run test:package`; prints a line for each step, and ends with status 1 at the first that fails.
+ * The package as its users get it: packed, installed into an empty folder, imported and required,
+ * run, compiled against, and checked by publint and attw. `npm run test:package` prints a line for
+ * each step, and ends with status 1 at the first that fails.
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Aedes } from 'aedes'
+import { examplesOf } from '../support/examples.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const CONSUMER = fileURLToPath(new URL('./consumer', import.meta.url))
@@ -39,7 +41,7 @@ async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
 
 const bin = (name: string) => join(ROOT, 'node_modules', '.bin', name)
 
-/** Packages in a node_modules folder, nested ones too, and their bytes. */
+/** @returns how many packages a node_modules folder holds, nested ones too, and their bytes. */
 async function measure(folder: string): Promise<{ packages: number; bytes: number }> {
   let packages = 0
   let bytes = 0
@@ -64,13 +66,14 @@ const home = join(temporary, 'home')
 try {
   const tarball = await step('pack', async () => {
     const output = await run(ROOT, 'npm', 'pack', '--json', '--pack-destination', temporary)
-    // What the build prints stands before the JSON.
+    // The build prints before the JSON.
     const [packed] = JSON.parse(output.slice(output.indexOf('[\n')))
     const files = packed.files.map(({ path }: { path: string }) => path) as string[]
     for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'LICENSE']) {
       assert.ok(files.includes(path), `${path} is missing in the package`)
     }
-    const stray = files.filter((path) => !/^(dist\/|README|LICENSE|package\.json)/.test(path))
+    const expected = /^(dist\/|docs\/(?!data\/)|bench\/README\.md$|[A-Z-]+(\.md)?$|package\.json$)/
+    const stray = files.filter((path) => !expected.test(path))
     assert.deepEqual(stray, [], 'the package holds what it should not')
     return join(temporary, packed.filename)
   })
@@ -88,6 +91,17 @@ try {
     assert.equal(await run(home, process.execPath, 'example.js', url), 'received hello\n')
   })
 
+  await step('the first program of the README, as it stands there', async () => {
+    const [first] = examplesOf(await readFile(join(ROOT, 'README.md'), 'utf8'))
+    assert.ok(first)
+    await writeFile(join(home, 'first.mjs'), first.code.replace('mqtt://localhost', url))
+    assert.equal(await run(home, process.execPath, 'first.mjs'), first.printed)
+  })
+
+  await step('require', async () => {
+    assert.equal(await run(home, process.execPath, 'required.cjs', url), 'delivered\n')
+  })
+
   await step('command line', async () => {
     const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
     assert.equal(await run(home, 'npx', '--no-install', 'it-mqtt', '--version'), `${version}\n`)
@@ -98,7 +112,7 @@ try {
     await run(home, command, 'pipe', 'requests.ndjson', '--url', url)
   })
 
-  await step('WebSocket without its package is told', async () => {
+  await step('WebSocket without its package is an error that names it', async () => {
     const failed = run(home, process.execPath, 'example.js', 'ws://127.0.0.1:1')
     await assert.rejects(failed, /ws: and wss: need the package ws: npm install ws@8/)
   })
@@ -108,7 +122,7 @@ try {
     assert.equal(await disk(), 'NO_STORAGE_ENGINE\n')
     const { peerDependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
     const engine = `classic-level@${peerDependencies['classic-level']}`
-    // Its binaries are in the package: nothing of it is run to install it.
+    // Its binaries are in the package: no script has to run to install it.
     const flags = ['--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts']
     await run(home, 'npm', 'install', ...flags, engine)
     assert.equal(await disk(), 'delivered 2, 0 left\n')

@@ -1,20 +1,25 @@
 /**
- * Who are you, without the password on the wire: SCRAM-SHA-256 (RFC 5802, RFC 7677) as an `authenticator`.
+ * SCRAM-SHA-256 (RFC 5802, RFC 7677) as an `authenticator`: the password never leaves this process.
  *
  *   eventloop({ url: 'mqtts://broker', authenticator: scramSha256('user', 'pencil') })
  *
- * Client-first goes with CONNECT, client-final with AUTH 0x18. Server-final comes with CONNACK or AUTH 0x00 and proves that the
- * server knows the password too: one that does not is left before anything was published to it. The proof is not bound to the
- * TLS connection (that would be SCRAM-SHA-256-PLUS), so the certificate has to be verified as ever.
+ * The client-first message is sent with CONNECT, the client-final message with AUTH 0x18. The
+ * server-final message comes with CONNACK or AUTH 0x00 and proves that the server knows the
+ * password too; if it does not, the connection is closed before anything is published. The proof is
+ * not bound to the TLS connection (that would be SCRAM-SHA-256-PLUS), so the certificate must be
+ * verified too.
  */
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { AuthenticationData, Authenticator } from '../../../src/index.ts'
+import type { AuthenticationData, Authenticator } from 'it-mqtt'
 
-/** Fewer make it cheap to guess a password from what was overheard (RFC 7677); more than that only costs this side. */
+/**
+ * With fewer iterations a password is cheap to guess from recorded messages (RFC 7677); more than
+ * the maximum would let a server keep this process busy.
+ */
 const ITERATIONS = { min: 4096, max: 1_000_000 }
 const HASH_BYTES = 32
-/** No channel binding, no other identity than the user's own. */
+/** Says that there is no channel binding, and that the user acts for nobody else. */
 const GS2_HEADER = 'n,,'
 
 interface Challenge {
@@ -27,7 +32,10 @@ const derive = promisify(pbkdf2)
 const hmac = (key: Buffer, text: string) => createHmac('sha256', key).update(text).digest()
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest()
 
-/** @param nonce printable, without comma, and never the same again; another one than the default is for tests. */
+/**
+ * @param nonce returns printable text without a comma, never the same twice. Tests replace the
+ *   default.
+ */
 export function scramSha256(
   username: string,
   password: string,
@@ -66,7 +74,7 @@ function freshNonce(): string {
   return randomBytes(24).toString('base64')
 }
 
-/** The normal form of SASLprep; which characters may not occur at all is left to the server. */
+/** Applies the normal form of SASLprep. The server refuses the characters that are forbidden. */
 function normalized(text: string): string {
   return text.normalize('NFKC')
 }
@@ -79,7 +87,9 @@ function textOf(data: Buffer | undefined): string {
   return data?.toString('utf8') ?? ''
 }
 
-/** `r=…,s=…,i=…` by letter. Base64 has `=` in it: only the first one counts. */
+/**
+ * @returns the fields of `r=…,s=…,i=…` by letter. Base64 contains `=`: only the first one splits.
+ */
 function fieldsOf(message: string): ReadonlyMap<string, string> {
   const fields = new Map(
     message.split(',').map((field) => [field.slice(0, 1), field.slice(2)] as const),
@@ -108,7 +118,9 @@ function iterationsOf(text = ''): number {
   throw new Error(`the server asks for "${text}" iterations, and ${bounds} are allowed`)
 }
 
-/** Shows that we have the client key, and keeps it: only who stores its hash can check. */
+/**
+ * @returns the proof that we have the client key. Only a server that stores its hash can check it.
+ */
 function proofOf(salted: Buffer, transcript: string): string {
   const clientKey = hmac(salted, 'Client Key')
   const signature = hmac(sha256(clientKey), transcript)

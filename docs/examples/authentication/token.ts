@@ -1,12 +1,13 @@
 /**
- * A password that expires: `connectOptions` that bring a token which is good for the attempt at hand.
+ * A password that expires: `connectOptions` that give each attempt a valid token.
  *
  *   eventloop({ url, username: 'device', connectOptions: renewedToken(fetchToken) })
  *
- * One that stays valid for a while is used again; one that the server has refused never is, whatever its date says: the clock
- * of this machine may be wrong, or the token withdrawn.
+ * A token that stays valid for a while is used again. A token that the server has refused is never
+ * used again, whatever its date says: the clock of this machine may be wrong, or the token
+ * withdrawn.
  */
-import type { ConnectionFailure, ConnectOptions } from '../../../src/index.ts'
+import type { ConnectionFailure, ConnectOptions } from 'it-mqtt'
 
 export interface Token {
   readonly value: string
@@ -14,12 +15,13 @@ export interface Token {
   readonly expiresAt: number
 }
 
-/** Codes of a CONNACK that says no to a credential. */
+/** The codes of a CONNACK that refuses a credential. */
 const REFUSALS: ReadonlySet<string> = new Set(['BAD_CREDENTIALS', 'NOT_AUTHORIZED'])
 
 /**
- * @param fetchToken its error is a failed attempt, and is tried again as any other; `signal` ends it with the attempt.
- * @param marginMs a token with less left is not worth an attempt.
+ * @param fetchToken gets a token. If it throws, the attempt has failed and is tried again as any
+ *   other. `signal` is aborted when the attempt ends.
+ * @param marginMs a token that expires within this time is replaced.
  */
 export function renewedToken(
   fetchToken: (signal: AbortSignal) => Token | Promise<Token>,
@@ -28,7 +30,7 @@ export function renewedToken(
   let token: Token | null = null
   return async (_attempt, lastClose, signal) => {
     if (token === null || isRefused(lastClose) || token.expiresAt - Date.now() < marginMs) {
-      // Not kept while a new one is fetched: what comes of that may be an error.
+      // The old token must not stay if fetching a new one fails.
       token = null
       token = await fetchToken(signal)
     }

@@ -1,6 +1,6 @@
 /**
- * An edge gateway: samples the machine it runs on, keeps every sample on disk until the broker has it, and goes on where it was
- * after a cut of the link, a restart, or a cut of the power.
+ * An edge gateway: it samples the machine that it runs on, keeps every sample on disk until the
+ * broker has it, and goes on where it stopped after a lost link, a restart or a power cut.
  *
  *   tsx gateway.ts mqtt://broker /var/lib/gateway           until Ctrl-C
  *   tsx gateway.ts mqtt://broker /var/lib/gateway --drain   only delivers what is left
@@ -11,16 +11,19 @@ import { readFile } from 'node:fs/promises'
 import { freemem, hostname, loadavg, totalmem, uptime } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { type Spool, spool } from '../../../src/disk/index.ts'
-import { type Eventloop, eventloop, publish } from '../../../src/index.ts'
+import { type Eventloop, eventloop, publish } from 'it-mqtt'
+import { type Spool, spool } from 'it-mqtt/disk'
 
-/** A week of samples once a second; then the oldest make room. */
+/** A week of samples, one a second. Beyond that the oldest are dropped. */
 const SAMPLES_MAX = 7 * 24 * 3600
 
 const gateway = hostname()
 const topic = `gateway/${gateway}`
 
-/** How long processes waited for the CPU, in percent of the last ten seconds; null where the kernel does not say. */
+/**
+ * @returns how long processes waited for the CPU, in percent of the last ten seconds, or null if
+ *   the kernel does not say.
+ */
 async function cpuPressure(): Promise<number | null> {
   const text = await readFile('/proc/pressure/cpu', 'utf8').catch(() => '')
   const found = /avg10=([\d.]+)/.exec(text)
@@ -38,12 +41,12 @@ async function sample(name: string) {
   }
 }
 
-/** Samples at a steady pace, whatever the link does. */
+/** Takes samples at a steady pace, whatever the link does. */
 async function takeSamples(queue: Spool, everyMs: number, signal: AbortSignal): Promise<void> {
-  // Names go on through restarts: this life began now.
-  const life = Date.now()
+  // Names are unique across restarts.
+  const startedAt = Date.now()
   for (let number = 0; !signal.aborted; number++) {
-    const taken = await sample(`${life}:${number}`)
+    const taken = await sample(`${startedAt}:${number}`)
     await queue.push(publish(`${topic}/sample`, JSON.stringify(taken), { qos: 1 }))
     console.log(taken.name)
     await sleep(everyMs, undefined, { signal }).catch(() => {})
@@ -57,7 +60,7 @@ function connect(url: string, queue: Spool): Eventloop {
       url,
       clientId: `gateway-${gateway}`,
       keepAlive: 30,
-      // For as long as it takes, and from the first moment on: at boot the network may not be there.
+      // At boot the network may not be there yet: retry the first connection too.
       reconnect: { when: 'always', minMs: 100, maxMs: 30_000 },
       will: { topic: online.topic, payload: 'false', qos: 1, retain: true },
       onConnected: () => [online],
@@ -93,6 +96,6 @@ const sampling = values.drain
   ? queue.end()
   : takeSamples(queue, Number(values.every), ending.signal)
 for await (const _ of loop) {
-  // This gateway takes no orders; outcomes go to the spool.
+  // This gateway receives nothing; outcomes go to the spool.
 }
 await sampling

@@ -1,8 +1,8 @@
 /**
- * The gateway on a bad day: a link that is cut, a broker that is away, and a process that is killed again and again.
+ * The gateway on a bad day: a link that is cut, and a process that is killed again and again.
  *
  *   tsx main.ts                 thirty kills
- *   tsx main.ts --kills 5       less of it
+ *   tsx main.ts --kills 5       five kills
  *
  * The exit status is 0 only if every sample that the gateway had on disk arrived.
  */
@@ -20,9 +20,9 @@ import { openRelay } from '../main-job/relay.ts'
 
 const GATEWAY = fileURLToPath(new URL('./gateway.ts', import.meta.url))
 
-/** Names of samples that are safe on disk, as the gateway says them. */
+/** Names of samples that are safe on disk, as the gateway prints them. */
 const kept = new Set<string>()
-/** Names of samples that the broker got. */
+/** Names of samples that the broker received. */
 const arrived = new Set<string>()
 let repeats = 0
 
@@ -59,7 +59,7 @@ async function main(kills: number): Promise<boolean> {
   const url = `mqtt://127.0.0.1:${link.port}`
   const cutting = setInterval(() => link.cut(), 150)
   try {
-    for (let life = 0; life < kills; life++) {
+    for (let killed = 0; killed < kills; killed++) {
       const before = kept.size
       const child = start(url, directory, '--every', '2')
       while (kept.size === before && child.exitCode === null) await sleep(5)
@@ -80,7 +80,8 @@ async function main(kills: number): Promise<boolean> {
   }
   const lost = [...kept].filter((name) => !arrived.has(name))
   console.log(
-    `killed ${kills} times: ${kept.size} samples on disk, ${arrived.size} arrived, ${repeats} twice, ${lost.length} lost`,
+    `killed ${kills} times: ${kept.size} samples on disk, ` +
+      `${arrived.size} arrived, ${repeats} twice, ${lost.length} lost`,
   )
   return lost.length === 0 && kept.size > 0
 }

@@ -3,10 +3,11 @@
  *
  *   npm start                                  with a broker of its own
  *   npm start -- mqtt://user:password@host     with any broker
- *   npm start -- --readings 1000 --cuts 2      less of it
+ *   npm start -- --readings 1000 --cuts 2      a shorter run
  *
- * Every reading of a sensor is published at QoS 1 through one loop, whose connection is cut several times on the way, and
- * received in a second one. The exit status is 0 only if every reading arrived, in order.
+ * Every reading of a sensor is published at QoS 1 through one loop, whose connection is cut several
+ * times on the way, and received in a second one. The exit status is 0 only if every reading
+ * arrived, in order.
  */
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -24,25 +25,25 @@ import {
   type PublishRequest,
   publish,
   subscribe,
-} from '../../../src/index.ts'
+} from 'it-mqtt'
 import { openRelay, type Relay } from './relay.ts'
 
 const FILE = new URL('../../data/nab/machine_temperature_system_failure.csv', import.meta.url)
 const READINGS = 22_695
 const PORTS: Readonly<Record<string, number>> = { 'mqtts:': 8883, 'tls:': 8883 }
-/** Once all is acknowledged: a receiver that gets nothing for so many ms has got all that it will. */
+/** Once all is acknowledged, a receiver that gets nothing for this many ms waits no longer. */
 const QUIET_MS = 10_000
-
+/** The window is full again after that time, and much is on its way in both directions. */
 const CUT_AFTER_MS = 3
 
 interface Reading {
-  /** From 0: tells repeats from losses, and shows the order. */
+  /** Counts from 0: shows repeats, losses and the order. */
   readonly number: number
   readonly timestamp: string
   readonly value: number
 }
 
-/** What happened so far. */
+/** Counts what happened so far. */
 class Tally {
   published = 0
   acknowledged = 0
@@ -56,7 +57,7 @@ class Tally {
     return this.#received.size
   }
 
-  /** QoS 1 may bring a message again; order is judged on first deliveries. */
+  /** QoS 1 may bring a message again; the order is checked on first deliveries. */
   receive(number: number): void {
     if (this.#received.has(number)) {
       this.repeated++
@@ -80,7 +81,7 @@ class Tally {
   }
 }
 
-/** The request stream: the file is read as far as the loop asks for it, and no further. */
+/** The request stream: the file is read only as far as the loop asks for requests. */
 async function* readings(
   topic: string,
   total: number,
@@ -96,7 +97,7 @@ async function* readings(
   }
 }
 
-/** Publishes them all; the loop connects again by itself whenever the link is cut. */
+/** Publishes all readings; the loop reconnects by itself whenever the link is cut. */
 async function send(
   loop: Eventloop,
   relay: Relay,
@@ -107,15 +108,14 @@ async function send(
   for await (const packet of loop) {
     if (packet.cmd === 'connack') tally.connections++
     if (packet.cmd === 'puback') tally.acknowledged++
-    // Acknowledgements of a connection that was cut may still come: each cut is for a connection of its own.
+    // Acknowledgements of a connection that was cut may still come, so each connection is cut once.
     if (tally.connections === cuts || tally.acknowledged < (cutsAt[cuts] ?? Infinity)) continue
     cuts++
-    // A moment later the window is full again, and much is on its way in both directions.
     setTimeout(() => relay.cut(), CUT_AFTER_MS)
   }
 }
 
-/** Receives them all, or whatever comes until somebody ends the loop. */
+/** Receives all readings, or those that come until somebody ends the loop. */
 async function receive(loop: Eventloop, total: number, tally: Tally, onSubscribed: () => void) {
   for await (const packet of loop) {
     if (packet.cmd === 'suback') {
@@ -131,7 +131,11 @@ async function receive(loop: Eventloop, total: number, tally: Tally, onSubscribe
   }
 }
 
-/** Ends the receiver once nothing has come for a while; its owner stops the watch. */
+/**
+ * Ends the receiver once nothing has come for a while.
+ *
+ * @returns the timer, for the caller to clear.
+ */
 function endWhenQuiet(loop: Eventloop, tally: Tally): NodeJS.Timeout {
   let seen = -1
   return setInterval(() => {
@@ -140,8 +144,10 @@ function endWhenQuiet(loop: Eventloop, tally: Tally): NodeJS.Timeout {
   }, QUIET_MS)
 }
 
-/** The same broker, but by way of the relay; its certificate still has to be that of its own name. */
-function byWayOf(relay: Relay, url: URL): EventloopOptions {
+/**
+ * @returns options for the broker behind the relay; its certificate must still be for its own name.
+ */
+function throughRelay(relay: Relay, url: URL): EventloopOptions {
   const { protocol, hostname, username, password } = url
   const near = new URL(`${protocol === 'unix:' ? 'mqtt:' : protocol}//127.0.0.1:${relay.port}`)
   const host = hostname.replace(/[[\]]/g, '')
@@ -152,7 +158,7 @@ function byWayOf(relay: Relay, url: URL): EventloopOptions {
       checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
     },
     maxInflight: 200,
-    // A link that is cut every few hundred ms is worth a quick second try.
+    // The link is cut every few hundred ms and is back immediately: try again soon.
     reconnect: { minMs: 50, maxMs: 500 },
   }
 }
@@ -169,7 +175,7 @@ async function openBroker(): Promise<{ url: string; close: () => void }> {
   return { url: `mqtt://127.0.0.1:${port}`, close }
 }
 
-/** Sessions outlive connections, by design; those of this program are of no use to anybody. */
+/** Ends the sessions of this program at the broker, which would keep them otherwise. */
 async function forgetSessions(url: URL, clientIds: readonly string[]): Promise<void> {
   for (const clientId of clientIds) {
     const connected = await connect({ url, clientId, cleanStart: true })
@@ -204,13 +210,13 @@ async function main(given: string | undefined, total: number, cuts: number): Pro
   const topic = `it-mqtt/main-job/${run}/machine-temperature`
   const clientIds = [`main-job-${run}-to`, `main-job-${run}-from`] as const
   const tally = new Tally()
-  // The session at the broker survives a cut, so that it can go on where it was.
+  // The session at the broker survives a lost connection.
   const durable = { cleanStart: false, sessionExpiryInterval: 300 }
   const receiver = eventloop({ url, ...durable, clientId: clientIds[1], until: 'closed' }, [
     subscribe(topic, { qos: 1 }),
   ])
   const sender = eventloop(
-    { ...byWayOf(relay, url), ...durable, clientId: clientIds[0] },
+    { ...throughRelay(relay, url), ...durable, clientId: clientIds[0] },
     readings(topic, total, tally),
   )
   const cutsAt = Array.from({ length: cuts }, (_, i) => ((i + 1) * total) / (cuts + 1))

@@ -5,7 +5,7 @@ import { type AddressInfo, createConnection, createServer, type Socket } from 'n
 
 export interface Relay {
   readonly port: number
-  /** Destroys every connection; what was on its way is gone. */
+  /** Destroys every connection; bytes on their way are lost. */
   cut(): void
   close(): void
 }

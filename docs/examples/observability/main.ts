@@ -1,18 +1,18 @@
 /**
- * A heartbeat whose loop can be watched.
+ * A heartbeat whose loop shows its metrics.
  *
  *   tsx main.ts                             with a broker of its own
  *   tsx main.ts mqtt://broker --port 9464   with any broker
  *
- * Its first line says where: `curl http://127.0.0.1:9464/metrics`. Until Ctrl-C.
+ * Its first line is the address: `curl http://127.0.0.1:9464/metrics`. It runs until Ctrl-C.
  */
 import { type AddressInfo, createServer } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Aedes } from 'aedes'
+import { eventloop, publish, type Request, subscribe } from 'it-mqtt'
 import { Registry } from 'prom-client'
-import { eventloop, publish, type Request, subscribe } from '../../../src/index.ts'
 import { observe, serve } from './prometheus.ts'
 
 async function openBroker(): Promise<{ url: string; close: () => void }> {
@@ -27,7 +27,7 @@ async function openBroker(): Promise<{ url: string; close: () => void }> {
   return { url: `mqtt://127.0.0.1:${port}`, close }
 }
 
-/** Subscribes to its own heartbeats, so that messages are received too. */
+/** Subscribes to its own heartbeats as well, so that messages are received too. */
 async function* heartbeats(everyMs: number, signal: AbortSignal): AsyncGenerator<Request> {
   const topic = `heartbeat/${hostname()}`
   yield subscribe(topic, { qos: 1 })
@@ -61,7 +61,7 @@ async function main(given: string | undefined, port: number, everyMs: number): P
   }
   try {
     for await (const _ of loop) {
-      // The metrics tell all that there is to see.
+      // The metrics show everything that happens.
     }
   } finally {
     broker?.close()

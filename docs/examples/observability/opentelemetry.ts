@@ -1,11 +1,14 @@
 /**
- * One trace from the publisher to the consumer: the W3C trace context travels in the user properties `traceparent` and
- * `tracestate` of the message (w3c.github.io/trace-context-mqtt), which MQTT 5 has and MQTT 3 has not. Only the API of
- * OpenTelemetry is used; where the application registered nothing, requests stay as they are.
+ * One trace from the publisher to the consumer: the W3C trace context is sent in the user
+ * properties `traceparent` and `tracestate` of the message (w3c.github.io/trace-context-mqtt),
+ * which need MQTT 5. Only the API of OpenTelemetry is used; if the application registered no SDK,
+ * requests stay as they are.
  *
  *   const loop = eventloop({ url, protocolVersion: 5, onSettled: endTraced }, requests)
  *   requests.push(traced(publish('orders', order, { qos: 1 })))
- *   for await (const packet of loop) if (packet.cmd === 'publish') await handleTraced(packet, handle)
+ *   for await (const packet of loop) {
+ *     if (packet.cmd === 'publish') await handleTraced(packet, handle)
+ *   }
  */
 import {
   type Attributes,
@@ -25,18 +28,20 @@ import {
   type PublishRequest,
   type Request,
   type UserProperties,
-} from '../../../src/index.ts'
+} from 'it-mqtt'
 
 const tracer = trace.getTracer('it-mqtt')
 
-/** Spans of requests without an outcome. Weak: a request that was dropped takes its span along. */
+/**
+ * Spans of requests without an outcome. The map is weak, so that a dropped request frees its span.
+ */
 const settling = new WeakMap<Request, Span>()
 
-/** By the semantic conventions for messaging. */
+/** @returns attributes as the semantic conventions for messaging name them. */
 function attributesOf(topic: string, name: string, type: string): Attributes {
   return {
     'messaging.system': 'mqtt',
-    // Its name since version 1.45 of the conventions; backends know one or the other.
+    // The name since version 1.45 of the conventions; backends know one or the other.
     'messaging.system.name': 'mqtt',
     'messaging.destination.name': topic,
     'messaging.operation.name': name,
@@ -44,7 +49,7 @@ function attributesOf(topic: string, name: string, type: string): Attributes {
   }
 }
 
-/** To where the message was made, as its user properties say; nothing where they say nothing that can be read. */
+/** @returns a link to the span named in the user properties, or nothing if they name none. */
 function linksOf(userProperties: UserProperties): Link[] {
   const made = trace.getSpanContext(propagation.extract(ROOT_CONTEXT, userProperties))
   return made === undefined ? [] : [{ context: made }]
@@ -61,7 +66,7 @@ function withContext(request: PublishRequest, span: Span): PublishRequest {
   const carrier: Record<string, string> = {}
   propagation.inject(trace.setSpan(context.active(), span), carrier)
   if (Object.keys(carrier).length === 0) return { ...request }
-  // A `tracestate` without a `traceparent` belongs to no trace, and must not come into this one.
+  // A `tracestate` without a `traceparent` belongs to no trace, and must not get into this one.
   const { tracestate: _, ...own } = request.properties?.userProperties ?? {}
   return {
     ...request,
@@ -70,9 +75,11 @@ function withContext(request: PublishRequest, span: Span): PublishRequest {
 }
 
 /**
- * The same request with the context of a new span, which ends with the outcome. A message that says already where it was made,
- * because it is passed on, keeps that, and the span is linked to it. A repeat whose key the session holds already has no outcome
- * of its own, and so no span that ends.
+ * Starts a span that ends with the outcome. A message that is passed on and has a context already
+ * keeps it, and the new span is linked to that one. A request whose key the session holds has no
+ * outcome of its own, so its span never ends.
+ *
+ * @returns the same request with the context of the new span.
  */
 export function traced(request: PublishRequest): PublishRequest {
   const links = linksOf(request.properties?.userProperties ?? {})
@@ -86,7 +93,10 @@ export function traced(request: PublishRequest): PublishRequest {
   return copy
 }
 
-/** For the option `onSettled`. What a loop leaves held keeps its span open for the loop that takes the session over. */
+/**
+ * For the option `onSettled`. The span of a request that a loop leaves held stays open for the loop
+ * that takes the session over.
+ */
 export function endTraced(request: Request, outcome: Outcome): void {
   const span = settling.get(request)
   if (span === undefined) return
@@ -96,8 +106,8 @@ export function endTraced(request: Request, outcome: Outcome): void {
 }
 
 /**
- * Runs the handler within a span that is a child of the publisher's, and of nothing else: what is active around the loop is not
- * why the message came.
+ * Runs the handler within a span that is a child of the publisher's span. A span that is active
+ * around the loop is not its parent, because it did not cause the message.
  */
 export function handleTraced<T>(
   packet: IncomingPublish,

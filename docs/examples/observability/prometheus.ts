@@ -1,16 +1,18 @@
 /**
- * Metrics of loops for Prometheus: what `loop.state` shows, read when somebody scrapes and not before, and how often the
- * diagnostics channels spoke meanwhile. All values of a scrape are of one instant, because prom-client asks its metrics in turn
- * without waiting in between.
+ * Metrics of loops for Prometheus: `loop.state`, read at each scrape, and how many messages the
+ * diagnostics channels had. All values of a scrape are of one instant, because prom-client reads
+ * its metrics one after the other without waiting in between.
  *
  *   using metrics = observe(registry, [loop])
  *   await using server = await serve(registry, 9464)
  *
- * Loops are told apart by the label `client_id`: two with the same client id show as one, their values added up.
+ * The label `client_id` names the loop. The values of two loops with the same client id are added
+ * up.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Eventloop, LoopState, Outcome } from 'it-mqtt'
 import {
   Counter,
   Gauge,
@@ -18,15 +20,14 @@ import {
   type PrometheusContentType,
   type Registry,
 } from 'prom-client'
-import type { Eventloop, LoopState, Outcome } from '../../../src/index.ts'
 
-/** Read again at each scrape: loops may be added to a set, and taken out of it. */
+/** Read again at each scrape: loops may be added to a set, and removed from it. */
 export type Loops = readonly Eventloop[] | ReadonlySet<Eventloop>
 
-/** In either format. */
+/** A registry of either format. */
 type AnyRegistry = Registry<PrometheusContentType> | Registry<OpenMetricsContentType>
 
-/** A value, and what its own label says where the metric has one. */
+/** A value, and the value of the metric's own label if it has one. */
 type Sample = readonly [value: number, label?: string]
 
 interface Metric {
@@ -36,11 +37,11 @@ interface Metric {
   /** A label beside the client id. */
   readonly label?: string
   read(state: LoopState): readonly Sample[]
-  /** After each scrape, with the client ids of all loops. */
+  /** Called after each scrape with the client ids of all loops. */
   scraped?(clientIds: ReadonlySet<string>): void
 }
 
-/** An object, so that a kind that is missing here does not compile. */
+/** It is an object, so that a missing kind does not compile. */
 const KINDS: Readonly<Record<LoopState['connection']['kind'], null>> = {
   idle: null,
   connecting: null,
@@ -53,7 +54,7 @@ const KINDS: Readonly<Record<LoopState['connection']['kind'], null>> = {
 }
 
 type Counts = LoopState['counters']
-/** Counters of `loop.state` that are one number, or none yet. */
+/** A counter or gauge of `loop.state` that is one number, or null if there is none yet. */
 type Plain = readonly [name: string, help: string, read: (counts: Counts) => number | null]
 
 const COUNTERS: readonly Plain[] = [
@@ -75,13 +76,13 @@ const GAUGES: readonly Plain[] = [
     'Publishes in the window of the connection.',
     (counts) => counts.inFlight,
   ],
-  ['publishes_diverted', 'Publishes on the other way, not settled.', ({ diverted }) => diverted],
+  ['publishes_diverted', 'Publishes given to divert.to, not settled.', ({ diverted }) => diverted],
   ['buffered_packets', 'Packets received, not yet pulled.', (counts) => counts.bufferedPackets],
   ['buffered_bytes', 'Bytes received, not yet pulled.', ({ bufferedBytes }) => bufferedBytes],
   ['queued_bytes', 'Bytes that the kernel has not taken.', ({ queuedBytes }) => queuedBytes],
   [
     'round_trip_seconds',
-    'Of the last PINGREQ that was answered.',
+    'Round trip of the last PINGREQ that was answered.',
     ({ roundTripMs }) => (roundTripMs === null ? null : roundTripMs / 1000),
   ],
 ]
@@ -103,7 +104,7 @@ const STATE: readonly Metric[] = [
   ...GAUGES.map((one) => plain('gauge', one)),
   {
     name: 'connection_kind',
-    help: 'What the connection is: 1 for one kind, 0 for the others.',
+    help: 'The kind of the connection: 1 for one kind, 0 for the others.',
     type: 'gauge',
     label: 'kind',
     read: ({ connection }) =>
@@ -119,20 +120,22 @@ const STATE: readonly Metric[] = [
   },
 ]
 
-/** How often a channel spoke of each client id; the channels are those of the process and speak of every loop in it. */
+/**
+ * Counts the messages of a channel for each client id. A channel reports every loop of the process.
+ */
 class Tally {
   readonly #counts = new Map<string, Map<string, number>>()
 
-  add(clientId: string, what: string): void {
+  add(clientId: string, value: string): void {
     const counts = this.#counts.get(clientId) ?? new Map<string, number>()
-    this.#counts.set(clientId, counts.set(what, (counts.get(what) ?? 0) + 1))
+    this.#counts.set(clientId, counts.set(value, (counts.get(value) ?? 0) + 1))
   }
 
-  count(clientId: string, what: string): number {
-    return this.#counts.get(clientId)?.get(what) ?? 0
+  count(clientId: string, value: string): number {
+    return this.#counts.get(clientId)?.get(value) ?? 0
   }
 
-  /** Forgets the others: a process may see any number of client ids. */
+  /** Forgets all other client ids: a process may see any number of them. */
   keep(clientIds: ReadonlySet<string>): void {
     for (const clientId of this.#counts.keys()) {
       if (!clientIds.has(clientId)) this.#counts.delete(clientId)
@@ -140,40 +143,43 @@ class Tally {
   }
 }
 
-interface Heard {
+interface ChannelMetric {
   readonly name: string
   readonly help: string
   readonly channel: string
   readonly label: string
-  /** Shown from the beginning, at 0: a rate needs to see the first increase. */
+  /**
+   * All values of the label. They are shown from the beginning, at 0, so that a rate sees the first
+   * increase.
+   */
   readonly values: readonly string[]
-  said(message: unknown): string
+  labelOf(message: unknown): string
 }
 
-const HEARD: readonly Heard[] = [
+const CHANNELS: readonly ChannelMetric[] = [
   {
     name: 'outcomes_total',
     help: 'Outcomes of requests, since the loop is observed.',
     channel: 'it-mqtt:outcome',
     label: 'result',
     values: ['ok', 'failed'],
-    said: (message) => ((message as { outcome: Outcome }).outcome.ok ? 'ok' : 'failed'),
+    labelOf: (message) => ((message as { outcome: Outcome }).outcome.ok ? 'ok' : 'failed'),
   },
   {
     name: 'stalls_total',
-    help: 'Times that somebody held up the loop, since it is observed.',
+    help: 'Stalls of the loop, since it is observed.',
     channel: 'it-mqtt:stall',
     label: 'kind',
     values: ['consumer', 'acknowledgement', 'transport'],
-    said: (message) => (message as { kind: string }).kind,
+    labelOf: (message) => (message as { kind: string }).kind,
   },
 ]
 
-/** Counts what a channel says from now on. */
-function listen({ channel, values, said, ...description }: Heard) {
+/** Counts the messages of a channel from now on. */
+function listen({ channel, values, labelOf, ...description }: ChannelMetric) {
   const tally = new Tally()
   const listener = (message: unknown) => {
-    tally.add((message as { clientId: string }).clientId, said(message))
+    tally.add((message as { clientId: string }).clientId, labelOf(message))
   }
   subscribe(channel, listener)
   const metric: Metric = {
@@ -185,22 +191,22 @@ function listen({ channel, values, said, ...description }: Heard) {
   return { metric, stop: () => unsubscribe(channel, listener) }
 }
 
-/** Begins anew at each scrape, so that nothing remains of a loop that is not there any more. */
+/** Sets all values again at each scrape, so that nothing remains of a loop that was removed. */
 function fill(filled: Counter | Gauge, { label, read, scraped }: Metric, loops: Loops): void {
   const clientIds = new Set<string>()
   filled.reset()
   for (const { state } of loops) {
     const { clientId } = state
     clientIds.add(clientId)
-    for (const [value, said = ''] of read(state)) {
-      const own = label === undefined ? {} : { [label]: said }
+    for (const [value, labelValue = ''] of read(state)) {
+      const own = label === undefined ? {} : { [label]: labelValue }
       filled.inc({ client_id: clientId, ...own }, value)
     }
   }
   scraped?.(clientIds)
 }
 
-/** Returns the name under which the registry knows it. */
+/** @returns the name of the metric in the registry. */
 function register(registry: AnyRegistry, metric: Metric, loops: Loops): string {
   const { help, type, label } = metric
   const name = `it_mqtt_${metric.name}`
@@ -215,16 +221,17 @@ function register(registry: AnyRegistry, metric: Metric, loops: Loops): string {
 }
 
 /**
- * Registers the metrics of all these loops; disposing takes them out of the registry and leaves the channels. Once for a
- * registry: prom-client throws where a name is taken.
+ * Registers the metrics of all these loops; disposing removes them from the registry and
+ * unsubscribes from the channels. Call it once for a registry: prom-client throws if a name is
+ * taken.
  */
 export function observe(registry: AnyRegistry, loops: Loops): Disposable {
   const names = STATE.map((metric) => register(registry, metric, loops))
-  const heard = HEARD.map(listen)
-  names.push(...heard.map(({ metric }) => register(registry, metric, loops)))
+  const listening = CHANNELS.map(listen)
+  names.push(...listening.map(({ metric }) => register(registry, metric, loops)))
   return {
     [Symbol.dispose]() {
-      for (const { stop } of heard) stop()
+      for (const { stop } of listening) stop()
       for (const name of names.splice(0)) registry.removeSingleMetric(name)
     },
   }
@@ -240,7 +247,9 @@ async function answer(registry: AnyRegistry, request: IncomingMessage, response:
   return response.writeHead(200, { 'content-type': registry.contentType }).end(text)
 }
 
-/** Serves `/metrics`. For this machine only, unless another host is given: there is no password. */
+/**
+ * Serves `/metrics`, without a password, and so to this machine only unless `host` says otherwise.
+ */
 export async function serve(
   registry: AnyRegistry,
   port: number,

@@ -1,14 +1,17 @@
 /**
- * Out of a network that only lets HTTP out: a tunnel through a proxy, by its method CONNECT (RFC 9110, 9.3.6).
+ * A tunnel through an HTTP proxy by the method CONNECT (RFC 9110, 9.3.6), for networks that let
+ * only HTTP out.
  *
- *   eventloop({ url: 'mqtts://broker', transport: throughHttpProxy('http://user:password@proxy:3128') })
+ *   const transport = throughHttpProxy('http://user:password@proxy:3128')
+ *   eventloop({ url: 'mqtts://broker', transport })
  *
- * For `mqtt:` and `mqtts:`. The proxy looks the broker's name up. What it says instead of yes is the error of the attempt, with
- * its status as the code (`PROXY_407`), so that `reconnect.retryable` can tell a wrong password from a proxy that is overloaded.
+ * It serves `mqtt:` and `mqtts:` URLs. The proxy looks up the broker's name. A refusal is the error
+ * of the attempt, with the status as its code (`PROXY_407`), so that `reconnect.retryable` can
+ * distinguish a wrong password from an overloaded proxy.
  */
 import { request as httpRequest } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
-import { ConnectionError, type OpenTransport } from '../../../src/index.ts'
+import { ConnectionError, type OpenTransport } from 'it-mqtt'
 import { destinationOf, type ProxyServer, proxyOf, secured } from './tunnel.ts'
 
 /** @param proxy `http://user:password@host:port`; default port 80. */
@@ -25,10 +28,10 @@ function tunnelTo(target: string, proxy: ProxyServer, signal: AbortSignal): Prom
   const { host, port, name } = proxy
   return new Promise((resolve, reject) => {
     const headers = { Host: target, ...authorization(proxy) }
-    // No agent: the socket is the tunnel's for good.
+    // No agent: it would keep the socket, which belongs to the tunnel.
     const options = { host, port, method: 'CONNECT', path: target, headers, agent: false, signal }
     const request = httpRequest(options)
-    // Whatever the status: it is the answer to CONNECT.
+    // This event comes with every status, refusals included.
     request.once('connect', ({ statusCode = 0, statusMessage }, socket: Socket, head) => {
       if (statusCode < 200 || statusCode > 299) {
         socket.destroy()
@@ -37,7 +40,7 @@ function tunnelTo(target: string, proxy: ProxyServer, signal: AbortSignal): Prom
         return
       }
       socket.setNoDelay(true)
-      // What came right behind the answer is the broker's.
+      // The bytes behind the answer are from the broker.
       if (head.length > 0) socket.unshift(head)
       resolve(socket)
     })

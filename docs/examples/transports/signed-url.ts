@@ -1,22 +1,25 @@
 /**
- * A WebSocket URL that opens the door for a minute, as cloud services want it: signed with a shared key, anew for each attempt.
+ * A WebSocket URL that is valid for a minute, as cloud services want it: signed with a shared key,
+ * again for each attempt.
  *
- *   eventloop({ url, connectOptions: signedUrl(url, key) })     wss://broker/mqtt?expires=1767225660&signature=…
+ *   eventloop({ url, connectOptions: signedUrl(url, key) })
  *
- * The signature is the HMAC-SHA256 of the path and the whole query, the time of expiry among it. It is only looked at when the
- * connection is opened: a connection outlives the URL that it came by.
+ * The URL becomes `wss://broker/mqtt?expires=1767225660&signature=…`.
+ *
+ * The signature is the HMAC-SHA256 of the path and the whole query, with the time of expiry. The
+ * server checks it only when the connection is opened, so a connection outlives its URL.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { ConnectOptions } from '../../../src/index.ts'
+import type { ConnectOptions } from 'it-mqtt'
 
 export interface SigningOptions {
-  /** Seconds, from the beginning of the attempt. Default 60. */
+  /** Seconds from the beginning of the attempt. Default 60. */
   readonly expiresIn?: number
-  /** Milliseconds since 1970; for tests. */
+  /** Returns milliseconds since 1970. Tests replace it. */
   readonly now?: () => number
 }
 
-/** @param url of the option `url` as well: what is known before the first attempt is read from there. */
+/** @param url is the same as the option `url`, which is checked before the first attempt. */
 export function signedUrl(
   url: URL | string,
   key: string | Uint8Array,
@@ -31,15 +34,16 @@ export function signedUrl(
 }
 
 /**
- * For the server.
- * @param target of the request: path and query.
+ * Checks a signature, on the server.
+ *
+ * @param target is the path and query of the request.
  */
 export function judgeSignature(
   target: string,
   key: string | Uint8Array,
   now: () => number = Date.now,
 ): 'good' | 'expired' | 'forged' {
-  // Anybody may ask for anything.
+  // The target comes from anybody and may be no URL at all.
   if (!URL.canParse(`ws://server${target}`)) return 'forged'
   const url = new URL(`ws://server${target}`)
   const given = Buffer.from(url.searchParams.get('signature') ?? '', 'base64url')

@@ -1,14 +1,16 @@
 /**
- * Out of a network through a SOCKS 5 proxy (RFC 1928, RFC 1929): `ssh -D`, Tor, a jump host. Needs the package `socks`.
+ * A tunnel through a SOCKS 5 proxy (RFC 1928, RFC 1929): `ssh -D`, Tor, a jump host. It needs the
+ * package `socks`.
  *
- *   eventloop({ url: 'mqtts://broker', transport: throughSocks5('socks5://user:password@proxy:1080') })
+ *   const transport = throughSocks5('socks5://user:password@proxy:1080')
+ *   eventloop({ url: 'mqtts://broker', transport })
  *
- * For `mqtt:` and `mqtts:`. The broker's name goes to the proxy as it is: nobody on this side looks it up. `socks` gives a
- * proxy 30 s at most, whatever `connectTimeout` says.
+ * It serves `mqtt:` and `mqtts:` URLs. The proxy looks up the broker's name. `socks` gives a proxy
+ * 30 s at most, whatever `connectTimeout` says.
  */
 import { connect, type Socket } from 'node:net'
+import { ConnectionError, type OpenTransport, UsageError } from 'it-mqtt'
 import { SocksClient } from 'socks'
-import { ConnectionError, type OpenTransport, UsageError } from '../../../src/index.ts'
 import {
   type Destination,
   destinationOf,
@@ -18,7 +20,7 @@ import {
   secured,
 } from './tunnel.ts'
 
-/** Of a user name or password, each. (RFC 1929) */
+/** The most bytes that a user name or a password may have (RFC 1929). */
 const CREDENTIAL_BYTES_MAX = 255
 
 /** @param proxy `socks5://user:password@host:port`; default port 1080. */
@@ -40,7 +42,10 @@ function judgeCredentials({ username, password }: ProxyServer): void {
   throw new UsageError(`proxy: ${allowed}, ${bytes} were given`)
 }
 
-/** A socket of our own, because `socks` does not let go of one that it opened itself before its own time is over. */
+/**
+ * Opens the socket to the proxy. `socks` would keep a socket that it opened itself until its own
+ * time-out, even if the attempt was aborted.
+ */
 async function dial({ host, port, name }: ProxyServer, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted()
   const socket = connect({ host, port, noDelay: true })
@@ -73,7 +78,7 @@ async function negotiate(
   } catch (error) {
     socket.destroy()
     signal.throwIfAborted()
-    // Not as the `cause`: errors of `socks` carry the password.
+    // The error is not given as `cause`, because errors of `socks` contain the password.
     const message = `the proxy ${name} refused ${host}:${port}: ${(error as Error).message}`
     throw new ConnectionError(message, { code: 'PROXY_FAILED' })
   } finally {

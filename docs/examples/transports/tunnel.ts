@@ -1,21 +1,23 @@
 /**
- * What tunnels through a proxy have in common: which proxy, to which broker, and TLS with the broker inside the tunnel.
+ * The common parts of tunnels through a proxy: the proxy, the broker, and TLS with the broker
+ * inside the tunnel.
  *
- * The proxy sees a host, a port and then bytes. With `mqtts:` the certificate is the broker's and is verified against the
- * broker's name, so that a proxy which reads along is found out.
+ * The proxy sees a host, a port and then bytes. With `mqtts:` the certificate is the broker's and
+ * is verified against the broker's name, so a proxy cannot read the traffic unnoticed.
  */
 import { isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
-import { type Endpoint, UsageError } from '../../../src/index.ts'
+import { type Endpoint, UsageError } from 'it-mqtt'
 
 export interface ProxyServer {
   readonly host: string
   readonly port: number
-  /** Both empty: it asks for none. */
+  /** Empty if the proxy asks for none. */
   readonly username: string
+  /** Empty if the proxy asks for none. */
   readonly password: string
-  /** For messages: without the password. */
+  /** The proxy's URL without credentials, for messages. */
   readonly name: string
 }
 
@@ -32,7 +34,7 @@ const PORTS: Readonly<Record<string, number>> = {
   'tls:': 8883,
 }
 
-/** @throws UsageError that does not repeat what was given: there may be a password in it. */
+/** @throws UsageError that does not repeat the URL, which may contain a password. */
 export function proxyOf(given: URL | string, scheme: string, defaultPort: number): ProxyServer {
   try {
     const url = new URL(given)
@@ -49,7 +51,9 @@ export function proxyOf(given: URL | string, scheme: string, defaultPort: number
   }
 }
 
-/** @throws UsageError for what is not MQTT on a stream of bytes; WebSocket, say. */
+/**
+ * @throws UsageError for a URL that is not MQTT on a plain stream of bytes, WebSocket for example.
+ */
 export function destinationOf({ url }: Endpoint): Destination {
   const defaultPort = PORTS[url.protocol]
   if (defaultPort === undefined) {
@@ -60,14 +64,16 @@ export function destinationOf({ url }: Endpoint): Destination {
   return { host: hostOf(url), port, secure: defaultPort === PORTS['mqtts:'] }
 }
 
-/** The brackets of an IPv6 address belong to the URL. */
+/** @returns the host name; the brackets of an IPv6 address belong to the URL only. */
 function hostOf(url: URL): string {
   return url.hostname.replace(/^\[(.*)\]$/, '$1')
 }
 
 /**
- * Resolves when the socket is open; an error, a close before, or an abort rejects and leaves no socket.
- * @param signal not aborted yet.
+ * Resolves when the socket is open. An error, an early close or an abort rejects and leaves no
+ * socket.
+ *
+ * @param signal must not be aborted yet.
  */
 export function opened(
   socket: Socket,
@@ -79,7 +85,7 @@ export function opened(
       reject(signal.reason)
       socket.destroy()
     }
-    // Stays when the promise is settled: an error before the loop listens must not end the process.
+    // The listener stays: an error before the loop listens must not end the process.
     socket.on('error', reject)
     socket.once('close', () => {
       signal.removeEventListener('abort', abort)
@@ -93,7 +99,10 @@ export function opened(
   })
 }
 
-/** The tunnel itself, or TLS in it where the scheme says so. Whatever fails, the tunnel is closed. */
+/**
+ * @returns the tunnel, or TLS inside it if the URL says so. If anything fails, the tunnel is
+ *   closed.
+ */
 export async function secured(
   tunnel: Socket,
   endpoint: Endpoint,

@@ -1,4 +1,4 @@
-/** What a strict program in TypeScript relies on; compiled, not run. */
+/** A strict program in TypeScript: it is compiled, not run. */
 import {
   ConnectionError,
   type Control,
