@@ -1,17 +1,17 @@
 /**
  * What the server answers to requests: PUBACK, PUBREC, PUBCOMP, SUBACK, UNSUBACK, and what each settles. (D1, D2, D4)
  */
+import type { Draft } from './draft.ts'
 import type {
   AckPacket,
   Failure,
-  OpenRequest,
   ServerPacket,
   SubscriptionAckPacket,
   UnsubscribeFacts,
-} from './contract.ts'
-import type { Draft } from './draft.ts'
+} from './facts.ts'
 import { finish, flush, isCautious, isResending } from './outgoing.ts'
 import { hex } from './reason-codes.ts'
+import type { OpenRequest } from './session-state.ts'
 
 /** A rule that the server broke, for the engine to act on; null: none. */
 export type Violation = { readonly clause: string; readonly message: string } | null

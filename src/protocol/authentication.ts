@@ -4,9 +4,10 @@
  * The words themselves are the authenticator's; it is asked by the effect `authenticate` and answers with the inputs
  * `authenticated` and `unauthenticated`. While it thinks nothing of the exchange may come from the server.
  */
-import type { Exchange, Failure, Properties, ReasonPacket } from './contract.ts'
 import type { Draft } from './draft.ts'
+import type { Failure, Properties, ReasonPacket } from './facts.ts'
 import { hex } from './reason-codes.ts'
+import type { AuthenticationExchange } from './state.ts'
 
 const SUCCESS = 0x00
 const CONTINUE = 0x18
@@ -60,7 +61,7 @@ function unasked(code: string): { clause: string; message: string } {
   return { clause: 'MQTT-4.12.0-6', message: `${code} that was not asked for` }
 }
 
-function askedBy({ by }: Exchange): 'client' | 'server' {
+function askedBy({ by }: AuthenticationExchange): 'client' | 'server' {
   return by === 'server' ? 'server' : 'client'
 }
 
@@ -88,7 +89,11 @@ export function reauthenticate(d: Draft, at: number): void {
 }
 
 /** What the authenticator says goes to the server; false: the server would not take it. */
-export function answer(d: Draft, exchange: Exchange, data: Uint8Array | null): boolean {
+export function answer(
+  d: Draft,
+  exchange: AuthenticationExchange,
+  data: Uint8Array | null,
+): boolean {
   const method = d.config.authenticationMethod ?? ''
   const bytes = AUTH_OVERHEAD_BYTES + method.length * UTF8_BYTES_MAX + (data?.length ?? 0)
   // Before the CONNACK nothing is agreed.

@@ -7,18 +7,9 @@
 
 import { ANSWER_BYTES } from './acknowledgements.ts'
 import { judgeConnack } from './authentication.ts'
-import type {
-  AttemptFacts,
-  ConnackPacket,
-  Failure,
-  Input,
-  Limits,
-  Road,
-  SentPing,
-  ServerPacket,
-  State,
-} from './contract.ts'
+import type { Input } from './contract.ts'
 import type { Draft } from './draft.ts'
+import type { AttemptFacts, ConnackPacket, Failure, ServerPacket } from './facts.ts'
 import { connackRefusal, limitsOf } from './handshake.ts'
 import { incomingConnected, incomingLost } from './incoming.ts'
 import { keepAlivePinged, keepAliveStart } from './keepalive.ts'
@@ -42,6 +33,7 @@ import {
   setOut,
   takeHost,
 } from './servers.ts'
+import type { Limits, Outage, State } from './state.ts'
 import { renewals, subscriptionsIn, subscriptionsOf } from './subscriptions.ts'
 
 /** How long a transport may take to close once nothing more is written (E2). */
@@ -54,18 +46,18 @@ const QUICK_CLOSES = 5
 
 /** A new round: at the primary. */
 export function dial(d: Draft, at: number): void {
-  if (d.road === null) setOut(d, at, Infinity)
+  if (d.outage === null) setOut(d, at, Infinity)
   beginRound(d)
   dialHost(d, at, at + d.config.connectTimeoutMs)
 }
 
 function dialHost(d: Draft, at: number, connectBy: number): void {
   const { connection, reconnect } = d
-  const road = d.road!
+  const outage = d.outage!
   connection.engaged = true
   connection.opened = false
   connection.heard = false
-  connection.verdict = null
+  connection.afterClose = null
   connection.closeBy = Infinity
   connection.retryAt = Infinity
   connection.connectBy = Math.max(connectBy, at)
@@ -74,37 +66,37 @@ function dialHost(d: Draft, at: number, connectBy: number): void {
   connection.pings = NO_PINGS
   connection.pingAnswered = false
   connection.exchange = null
-  road.dials++
-  road.checking = null
+  outage.dials++
+  outage.checking = null
   d.keepAlive = keepAliveStart(0, at)
   enter(d, 'connecting', at)
   d.effects.push({
     type: 'dial',
     protocolVersion: reconnect.version,
     host: reconnect.host,
-    redirect: road.redirect?.reference ?? null,
-    attempt: road.dials,
+    redirect: outage.redirect?.reference ?? null,
+    attempt: outage.dials,
   })
 }
 
 /** One for all that have none. */
-const NO_PINGS: readonly SentPing[] = []
+const NO_PINGS: readonly never[] = []
 
 export function opened(d: Draft, attempt: AttemptFacts | null, at: number): void {
   const { connection, session, config } = d
   if (connection.kind !== 'connecting' || connection.opened) return
   const { protocolVersion } = connection
   connection.opened = true
-  const road = d.road!
-  road.clientId = attempt?.clientId ?? session.clientId
+  const outage = d.outage!
+  outage.clientId = attempt?.clientId ?? session.clientId
   const ours = connection.epoch > 0 || config.resumes
-  road.foreign = ours && road.clientId !== session.clientId
-  road.keepAlive = attempt?.keepAlive ?? config.keepAlive
-  road.asksCleanStart = asksCleanStart(d, road, at)
+  outage.foreign = ours && outage.clientId !== session.clientId
+  outage.keepAlive = attempt?.keepAlive ?? config.keepAlive
+  outage.asksCleanStart = asksCleanStart(d, outage, at)
   if (config.authenticator !== 'none' && protocolVersion === 5) {
     connection.exchange = { by: 'connect', turn: 'theirs', begun: true, until: Infinity }
   }
-  const { clientId, asksCleanStart: cleanStart, keepAlive } = road
+  const { clientId, asksCleanStart: cleanStart, keepAlive } = outage
   d.send({ type: 'connect', clientId, cleanStart, keepAlive, protocolVersion })
 }
 
@@ -114,10 +106,10 @@ export function opened(d: Draft, attempt: AttemptFacts | null, at: number): void
  * begins a session: one that the server holds would be of somebody else, or of a process that was killed before anything that
  * mattered had left.
  */
-function asksCleanStart({ config, connection }: Draft, road: Road, at: number): boolean {
+function asksCleanStart({ config, connection }: Draft, outage: Outage, at: number): boolean {
   if (connection.protocolVersion < 5) return config.cleanStart
-  if (road.foreign) return true
-  if (connection.epoch > 0) return at >= road.expiresAt
+  if (outage.foreign) return true
+  if (connection.epoch > 0) return at >= outage.expiresAt
   return config.cleanStart || config.store === 'empty'
 }
 
@@ -163,8 +155,8 @@ export function verified(d: Draft, at: number): void {
 function accepted(d: Draft, packet: ConnackPacket, limits: Limits, at: number): void {
   const { connection, session, config, reconnect } = d
   // MQTT 3 cannot ask for a new session that outlives its connection: what another identifier holds there is not ours.
-  const road = d.road!
-  const sessionPresent = packet.sessionPresent && !road.foreign
+  const outage = d.outage!
+  const sessionPresent = packet.sessionPresent && !outage.foreign
   const first = connection.epoch === 0
   connection.epoch++
   connection.connackAt = at
@@ -175,15 +167,15 @@ function accepted(d: Draft, packet: ConnackPacket, limits: Limits, at: number): 
   connection.reason = null
   reconnect.everConnected = true
   reconnect.versionMayFall = false
-  if (road.redirect?.permanent) reconnect.moved = road.redirect.reference
+  if (outage.redirect?.permanent) reconnect.moved = outage.redirect.reference
   session.protocolVersion = connection.protocolVersion
-  session.clientId = road.clientId
+  session.clientId = outage.clientId
   const assigned = packet.properties?.['assignedClientIdentifier']
   if (typeof assigned === 'string') session.clientId = assigned
   const seconds = packet.properties?.['serverKeepAlive'] as number | undefined
-  d.keepAlive = keepAliveStart(seconds ?? road.keepAlive, at)
+  d.keepAlive = keepAliveStart(seconds ?? outage.keepAlive, at)
   session.adopted = packet.sessionPresent && (session.adopted || (first && adopts(d)))
-  d.road = null
+  d.outage = null
   enter(d, 'connected', at)
   incomingConnected(d, sessionPresent)
   handOver(d, packet)
@@ -193,7 +185,7 @@ function accepted(d: Draft, packet: ConnackPacket, limits: Limits, at: number): 
     ? unanswered.flatMap(subscriptionsIn)
     : subscriptionsOf(d.subscriptions.finish())
   for (const facts of renewals(d, wanted)) sendRenewal(d, facts, at)
-  if (session.cautiousBelow > 0 || d.flow.diverting) ping(d, at, 0)
+  if (session.cautiousBelow > 0 || d.flow.diverting) ping(d, 0, at)
   if (config.hasBirths) d.effects.push({ type: 'births', packet })
   else flush(d, at)
 }
@@ -211,7 +203,7 @@ function connackViolation(
   packet: ConnackPacket,
 ): { clause: string; message: string; fatal: boolean } | null {
   const { config, connection } = d
-  if (packet.sessionPresent && d.road!.asksCleanStart) {
+  if (packet.sessionPresent && d.outage!.asksCleanStart) {
     const message = 'CONNACK with Session Present 1 after Clean Start 1'
     return { clause: 'MQTT-3.2.2-4', message, fatal: false }
   }
@@ -251,7 +243,7 @@ function fallBack(d: Draft): boolean {
 }
 
 function giveUpForVersion(d: Draft, at: number): void {
-  d.connection.verdict = 'now'
+  d.connection.afterClose = 'redial'
   d.connection.closeBy = at
   enter(d, 'disconnected', at)
   d.effects.push({ type: 'destroy' })
@@ -311,12 +303,12 @@ export function drop(
   d: Draft,
   at: number,
   reason: Failure,
-  verdict: 'retry' | 'now' | 'fail',
+  afterClose: 'retry' | 'redial' | 'fail',
   suspicious: boolean,
 ): void {
   down(d, at, reason, suspicious)
   enter(d, 'disconnected', at)
-  d.connection.verdict = verdict
+  d.connection.afterClose = afterClose
   d.connection.closeBy = at + CLOSE_MS
   d.effects.push({ type: 'close', patient: false })
 }
@@ -359,38 +351,38 @@ export function lost(d: Draft, input: Extract<Input, { type: 'lost' }>): void {
   connection.engaged = false
   connection.opened = false
   connection.closeBy = Infinity
-  let verdict = connection.verdict
-  if (verdict === null) {
+  let afterClose = connection.afterClose
+  if (afterClose === null) {
     const mute = connection.kind === 'connecting' && !connection.heard && input.byPeer
-    if (mute && fallBack(d)) verdict = 'now'
+    if (mute && fallBack(d)) afterClose = 'redial'
     else {
       // MQTT 3 has no reason codes: a plain close is all that a server can say. (D6)
       const suspicious = input.byPeer && connection.protocolVersion < 5
       noteQuickClose(d, at, input.byPeer)
       down(d, at, input.failure, suspicious)
-      verdict = 'retry'
+      afterClose = 'retry'
     }
   }
-  connection.verdict = null
-  if (verdict === 'end') return finished(d, connection.endsWith, at)
-  if (verdict === 'now') {
+  connection.afterClose = null
+  if (afterClose === 'end') return finished(d, connection.endsWith, at)
+  if (afterClose === 'redial') {
     return again(d, at, Math.min(connection.connectBy, at + d.config.connectTimeoutMs))
   }
   const reason = { ...(connection.reason ?? input.failure) }
   const curable = reason.retryable || isOneOfMany(d, reason)
   const judged = { ...reason, retryable: input.retryable ?? curable }
-  const forbidden = verdict === 'fail' || input.retryable === false
+  const forbidden = afterClose === 'fail' || input.retryable === false
   const asked = input.retryable === true ? whenAllows(d) : mayRetry(reconnect, judged)
   const allowed = asked && !forbidden
   connection.reason = judged
   if (!forbidden && goesElsewhere(d, reason, allowed, at, random)) return
   rest(d, judged, allowed, at, random)
-  if (verdict === 'retryAtOnce' && isWaiting(connection.kind)) dial(d, at)
+  if (afterClose === 'retryImmediately' && isWaiting(connection.kind)) dial(d, at)
 }
 
 /** Of a list one server may be older than the others, one of which spoke our version. */
 function isOneOfMany({ reconnect, config }: Draft, { code }: Failure): boolean {
-  return code === 'UNSUPPORTED_VERSION' && reconnect.everConnected && config.roads.hosts > 1
+  return code === 'UNSUPPORTED_VERSION' && reconnect.everConnected && config.servers.hosts > 1
 }
 
 /** Version 4 is remembered once a server has accepted it; until then the next one is asked for 5. */
@@ -401,12 +393,12 @@ function forgetVersion({ reconnect, session, config }: Draft): void {
 }
 
 /** A CONNECT without CONNACK may have reached the server, and then the session lives anew. */
-function noteUnanswered({ road, connection, config }: Draft, at: number): void {
-  if (road === null || road.asksCleanStart || road.expiresAt === Infinity) return
+function noteUnanswered({ outage, connection, config }: Draft, at: number): void {
+  if (outage === null || outage.asksCleanStart || outage.expiresAt === Infinity) return
   const seconds = Math.max(connection.limits.sessionExpiryInterval, config.sessionExpiryInterval)
-  const never = road.keepAlive === 0 || seconds === NEVER_EXPIRES
-  const ends = never ? Infinity : at + 1500 * road.keepAlive + seconds * 1000
-  road.expiresAt = Math.max(road.expiresAt, ends)
+  const never = outage.keepAlive === 0 || seconds === NEVER_EXPIRES
+  const ends = never ? Infinity : at + 1500 * outage.keepAlive + seconds * 1000
+  outage.expiresAt = Math.max(outage.expiresAt, ends)
 }
 
 /** Whether there is something else to be tried before the next round. */
@@ -418,23 +410,23 @@ function goesElsewhere(
   random: number,
 ): boolean {
   const { config } = d
-  const road = d.road!
+  const outage = d.outage!
   const connectBy = at + config.connectTimeoutMs
   if (mayRenew(d, reason)) {
-    road.renewing = true
+    outage.renewing = true
     again(d, at, connectBy)
     return true
   }
   // A server that moved and cannot be reached where it went is asked for where it was.
   if (d.connection.connackAt < 0) {
-    if (road.redirect?.permanent) d.reconnect.moved = null
-    road.redirect = null
+    if (outage.redirect?.permanent) d.reconnect.moved = null
+    outage.redirect = null
   }
   // What ends a connection that was good is a loss, and a policy may forbid to go on.
   if (reason.phase === 'connected' && !whenAllows(d)) return false
   const redirect = redirectOf(d, reason)
   if (redirect !== null) {
-    road.redirect = redirect
+    outage.redirect = redirect
     d.reconnect.redirects++
     countReconnection(d, reason.code)
     again(d, at, connectBy)
@@ -447,8 +439,8 @@ function goesElsewhere(
     if (isSentAround(d)) return false
     d.reconnect.redirects++
   }
-  if (config.roads.checksConnectivity) {
-    road.checking = { host, failure: reason, allowed, random, by: connectBy }
+  if (config.servers.checksConnectivity) {
+    outage.checking = { host, failure: reason, allowed, random, by: connectBy }
     if (!isWaiting(d.connection.kind)) enter(d, 'disconnected', at)
     d.effects.push({ type: 'checkConnectivity' })
   } else {
@@ -472,10 +464,10 @@ function again(d: Draft, at: number, connectBy: number): void {
 
 /** This side is online, and so the server is to blame; or it is not, and no other server would help. */
 export function connectivity(d: Draft, online: boolean, at: number): void {
-  const { road } = d
-  if (road === null || road.checking === null || !isWaiting(d.connection.kind)) return
-  const { checking } = road
-  road.checking = null
+  const { outage } = d
+  if (outage === null || outage.checking === null || !isWaiting(d.connection.kind)) return
+  const { checking } = outage
+  outage.checking = null
   const { host, failure: reason, allowed, random } = checking
   if (online) move(d, host, reason, at)
   else rest(d, reason, allowed, at, random)
@@ -489,8 +481,8 @@ function rest(d: Draft, reason: Failure, allowed: boolean, at: number, random: n
   forgetVersion(d)
   const stable = reconnect.attempt < 0
   const attempt = Math.max(0, reconnect.attempt)
-  const { suspendAfterMs, suspendedRetryMs } = config.roads
-  const suspended = at - d.road!.downSince >= suspendAfterMs
+  const { suspendAfterMs, suspendedRetryMs } = config.servers
+  const suspended = at - d.outage!.downSince >= suspendAfterMs
   connection.retryAt = suspended
     ? at + suspendedDelayMs(suspendedRetryMs, random)
     : at + retryDelayMs(reconnect.policy, attempt, reason, stable, random)
@@ -502,17 +494,17 @@ function rest(d: Draft, reason: Failure, allowed: boolean, at: number, random: n
 /** Too long without a connection. (T3) */
 export function suspend(d: Draft, at: number): void {
   const { connection, config } = d
-  connection.retryAt = Math.min(connection.retryAt, at + config.roads.suspendedRetryMs)
+  connection.retryAt = Math.min(connection.retryAt, at + config.servers.suspendedRetryMs)
   enter(d, 'suspended', at)
 }
 
 export function suspendsAt({
   connection,
   config,
-  road,
-}: Pick<State, 'connection' | 'config'> & { readonly road: Road | null }): number {
-  if (connection.kind !== 'disconnected' || connection.engaged || road === null) return Infinity
-  return road.downSince + config.roads.suspendAfterMs
+  outage,
+}: Pick<State, 'connection' | 'config'> & { readonly outage: Outage | null }): number {
+  if (connection.kind !== 'disconnected' || connection.engaged || outage === null) return Infinity
+  return outage.downSince + config.servers.suspendAfterMs
 }
 
 /** A hint about the network (T5). */
@@ -532,7 +524,7 @@ function atOnce(d: Draft, at: number): void {
   const { connection } = d
   if (!isWaiting(connection.kind)) return
   if (!connection.engaged) dial(d, at)
-  else if (connection.verdict === 'retry') connection.verdict = 'retryAtOnce'
+  else if (connection.afterClose === 'retry') connection.afterClose = 'retryImmediately'
 }
 
 function whenAllows(d: Draft): boolean {
@@ -559,7 +551,7 @@ export function reconnect(d: Draft, policy: State['reconnect']['policy'] | null,
   if (connection.kind === 'connected') {
     d.send({ type: 'disconnect', reasonCode: 0, properties: undefined })
     const message = 'The user asked to reconnect.'
-    drop(d, at, failure('connected', 'usage', 'RECONNECT', true, message), 'now', false)
+    drop(d, at, failure('connected', 'usage', 'RECONNECT', true, message), 'redial', false)
     beginRound(d)
     connection.connectBy = Infinity
     countReconnection(d, 'RECONNECT')
@@ -578,7 +570,7 @@ function countReconnection(d: Draft, code: string): void {
 /** E1 and `disconnect`: nothing more can happen, or nothing more may. */
 export function endWhenDone(d: Draft, at: number): void {
   const { connection, session, outgoing } = d
-  if (connection.kind === 'closing' || connection.verdict === 'end') return
+  if (connection.kind === 'closing' || connection.afterClose === 'end') return
   const settled =
     session.owed === 0 &&
     waitingCount(session) === 0 &&
@@ -602,7 +594,7 @@ const EXPIRING_DISCONNECT_BYTES = 9
 /** Says goodbye and closes (E2); where there is nobody to say it to, ends at once. */
 export function close(d: Draft, at: number): void {
   const { connection } = d
-  if (connection.verdict === 'end') return
+  if (connection.afterClose === 'end') return
   if (connection.kind === 'connected') {
     const { maximumPacketSize, sessionExpiryInterval } = connection.limits
     const fits = maximumPacketSize >= EXPIRING_DISCONNECT_BYTES
@@ -614,14 +606,14 @@ export function close(d: Draft, at: number): void {
     d.effects.push({ type: 'close', patient: true })
     connection.closeBy = at + CLOSE_MS
   } else if (connection.engaged) {
-    if (connection.verdict === null) d.effects.push({ type: 'destroy' })
+    if (connection.afterClose === null) d.effects.push({ type: 'destroy' })
   } else {
     return finished(d, connection.endsWith, at)
   }
   if (connection.kind === 'connected') incomingLost(d)
   connection.exchange = null
   enter(d, 'closing', at)
-  connection.verdict = 'end'
+  connection.afterClose = 'end'
 }
 
 function finished(d: Draft, reason: Failure | null, at: number): void {
@@ -635,8 +627,8 @@ function finished(d: Draft, reason: Failure | null, at: number): void {
 
 const ENDED = failure('connected', 'connection', 'CLOSED', false, 'The loop has ended.')
 
-export function ping(d: Draft, at: number, id: number): void {
-  d.connection.pings = [...d.connection.pings, { at, id }]
+export function ping(d: Draft, id: number, at: number): void {
+  d.connection.pings = [...d.connection.pings, { id, sentAt: at }]
   keepAlivePinged(d.keepAlive, at)
   d.send({ type: 'pingreq' })
 }

@@ -4,15 +4,16 @@
  * Healthy: there is a connection, and fewer than three PINGREQs wait for their answer. To know in time, PINGREQs are sent
  * three times as often as the user wants to be patient. The first answer brings everything back.
  */
-import type { PublishFacts, Road, State } from './contract.ts'
 import type { Draft } from './draft.ts'
+import type { PublishFacts } from './facts.ts'
 import { isExpired, refusalOf } from './refusals.ts'
+import type { Outage, State } from './state.ts'
 
 /** Without an answer to as many, a connection is not healthy. */
 const PINGS = 3
 
 type Parts = Pick<State, 'config' | 'connection' | 'keepAlive' | 'flow'>
-type Roads = Parts & { readonly road: Road | null }
+type Roads = Parts & { readonly outage: Outage | null }
 
 /** When a PINGREQ has to find out how the connection is; Infinity: not now. */
 export function probeDueAt({ config, connection, keepAlive }: Parts): number {
@@ -20,18 +21,20 @@ export function probeDueAt({ config, connection, keepAlive }: Parts): number {
   if (divert === null || keepAlive.readingPaused || connection.pings.length >= PINGS) {
     return Infinity
   }
-  return Math.max(keepAlive.receivedAt, connection.pings.at(-1)?.at ?? 0) + divert.afterMs / PINGS
+  return (
+    Math.max(keepAlive.receivedAt, connection.pings.at(-1)?.sentAt ?? 0) + divert.afterMs / PINGS
+  )
 }
 
 /** When new publishes begin to go the other way; Infinity: nothing speaks for it, or they do already. */
-export function divertsAt({ config, connection, keepAlive, flow, road }: Roads): number {
+export function divertsAt({ config, connection, keepAlive, flow, outage }: Roads): number {
   const { divert } = config
   if (divert === null || flow.diverting) return Infinity
-  if (road !== null) return road.downSince + divert.afterMs
+  if (outage !== null) return outage.downSince + divert.afterMs
   const { pings } = connection
   if (pings.length < PINGS || keepAlive.readingPaused) return Infinity
   // Any byte is a sign of life; and after a pause, in which no answer was read, the count starts anew (K2).
-  return Math.max(pings[0]!.at, keepAlive.receivedAt) + divert.afterMs
+  return Math.max(pings[0]!.sentAt, keepAlive.receivedAt) + divert.afterMs
 }
 
 export function tickDivert(d: Draft, at: number): void {

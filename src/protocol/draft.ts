@@ -5,26 +5,27 @@
  * reachable from the state that came in is ever changed. `finish()` gives the new state, after which the draft is gone.
  */
 
-import type {
-  Config,
-  ConnectionState,
-  Effect,
-  FlowState,
-  HeldSubscription,
-  IncomingState,
-  InputType,
-  KeepAliveState,
-  OpenRequest,
-  OutgoingState,
-  PendingAck,
-  ReceivedMessage,
-  ReconnectState,
-  Road,
-  SessionState,
-  State,
-} from './contract.ts'
+import type { Config } from './config.ts'
+import type { Effect, InputType } from './contract.ts'
 import { restsOnSession } from './effects.ts'
 import { TableEditor } from './packet-table.ts'
+import type {
+  HeldSubscription,
+  OpenRequest,
+  ReceivedMessage,
+  SessionState,
+} from './session-state.ts'
+import type {
+  ConnectionState,
+  FlowState,
+  IncomingState,
+  KeepAliveState,
+  Outage,
+  OutgoingState,
+  PendingAck,
+  ReconnectState,
+  State,
+} from './state.ts'
 
 export type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
@@ -54,7 +55,7 @@ export class Draft {
   readonly incoming: Mutable<IncomingState>
   readonly flow: Mutable<FlowState>
   readonly counters: Mutable<State['counters']>
-  road: Mutable<Road> | null
+  outage: Mutable<Outage> | null
   readonly open: TableEditor<OpenRequest>
   readonly received: TableEditor<ReceivedMessage>
   readonly pending: TableEditor<PendingAck>
@@ -70,8 +71,8 @@ export class Draft {
     this.incoming = { ...state.incoming }
     this.flow = { ...state.flow }
     this.counters = { ...state.counters }
-    const { road } = state.reconnect
-    this.road = road === null ? null : { ...road }
+    const { outage } = state.reconnect
+    this.outage = outage === null ? null : { ...outage }
     this.open = new TableEditor(state.session.open)
     this.received = new TableEditor(state.session.received)
     this.pending = new TableEditor(state.incoming.pending)
@@ -95,7 +96,7 @@ export class Draft {
     this.session.received = this.received.finish()
     this.session.subscriptions = this.subscriptions.finish()
     this.incoming.pending = this.pending.finish()
-    this.reconnect.road = this.road
+    this.reconnect.outage = this.outage
     return {
       config: this.config,
       session: this.session,

@@ -4,9 +4,11 @@
  * Each input is routed to what it concerns, and after each the same questions are asked again: may bytes be read, is the
  * loop done?
  */
+
 import { unreachable } from '../errors.ts'
 import { publishAnswered, subscriptionAnswered } from './acknowledgements.ts'
 import { answer, authReceived, ended, reauthenticate } from './authentication.ts'
+import type { Config } from './config.ts'
 import {
   close,
   connackReceived,
@@ -26,18 +28,10 @@ import {
   verified,
   violation,
 } from './connection.ts'
-import type {
-  Config,
-  Failure,
-  Input,
-  ReasonPacket,
-  ServerPacket,
-  SessionState,
-  State,
-  Step,
-} from './contract.ts'
+import type { Input, Step } from './contract.ts'
 import { diverted, probeDueAt, tickDivert } from './divert.ts'
 import { Draft } from './draft.ts'
+import type { Failure, ReasonPacket, ServerPacket } from './facts.ts'
 import { activeAt, decideReading, setPaused } from './flow.ts'
 import { DEFAULT_LIMITS, disconnectFailure, SUSPICIOUS } from './handshake.ts'
 import {
@@ -70,6 +64,8 @@ import {
 } from './outgoing.ts'
 import { emptyTable } from './packet-table.ts'
 import { hex } from './reason-codes.ts'
+import type { SessionState } from './session-state.ts'
+import type { State } from './state.ts'
 import { renewed, subscribed, unsubscribed } from './subscriptions.ts'
 
 /** One for all states that have none. */
@@ -112,7 +108,7 @@ export function initialState(config: Config, session: SessionState): State {
       connackAt: -1,
       retryAt: Infinity,
       closeBy: Infinity,
-      verdict: null,
+      afterClose: null,
       drainBy: Infinity,
       connack: null,
       limits: DEFAULT_LIMITS,
@@ -133,7 +129,7 @@ export function initialState(config: Config, session: SessionState): State {
       host: 0,
       redirects: 0,
       moved: null,
-      road: null,
+      outage: null,
     },
     outgoing: {
       inFlight: 0,
@@ -151,7 +147,7 @@ export function initialState(config: Config, session: SessionState): State {
       nextSequence: 1,
       epochFrom: 1,
       yieldedThrough: 0,
-      inHand: 0,
+      unhandledEarlier: 0,
       warnedFrom: 0,
       unacknowledged: 0,
       repeats: 0,
@@ -294,7 +290,7 @@ function route(d: Draft, input: Input): void {
     case 'reconnect':
       return reconnect(d, input.policy, at)
     case 'ping':
-      if (d.connection.kind === 'connected') ping(d, at, input.id)
+      if (d.connection.kind === 'connected') ping(d, input.id, at)
       return
     case 'disconnect':
       d.connection.drainBy = Math.min(d.connection.drainBy, at + input.timeoutMs)
@@ -409,7 +405,7 @@ function pingAnswered(d: Draft, at: number): void {
   if (answered === undefined) return
   d.connection.pings = others
   d.connection.pingAnswered = true
-  d.counters.roundTripMs = at - answered.at
+  d.counters.roundTripMs = at - answered.sentAt
   d.flow.diverting = false
   d.effects.push({ type: 'pong', id: answered.id })
   flush(d, at)
@@ -477,7 +473,7 @@ function tick(d: Draft, at: number): void {
     d.effects.push({ type: 'destroy' })
   }
   if (isWaiting(connection.kind) && !connection.engaged) {
-    if (at >= (d.road?.checking?.by ?? Infinity)) return connectivity(d, false, at)
+    if (at >= (d.outage?.checking?.by ?? Infinity)) return connectivity(d, false, at)
     if (at >= connection.retryAt) return dial(d, at)
     if (at >= suspendsAt(d)) suspend(d, at)
   }
@@ -512,7 +508,7 @@ function tickKeepAlive(d: Draft, at: number): void {
     )
     d.effects.push({ type: 'destroy' })
   } else if (at >= Math.min(pingDueAt(keepAlive), probeDueAt(d))) {
-    ping(d, at, 0)
+    ping(d, 0, at)
   }
 }
 

@@ -1,9 +1,9 @@
 /**
  * How much may come in: reading stops while more is buffered than agreed, or while the user paused the loop. (R3, E3)
  */
-import type { FlowState } from './contract.ts'
 import type { Draft } from './draft.ts'
 import { keepAliveReading } from './keepalive.ts'
+import type { FlowState } from './state.ts'
 
 /** Decides anew whether bytes are read. Resumes at half of the bounds, so that it does not flutter. */
 export function decideReading(d: Draft, at: number): void {

@@ -1,8 +1,10 @@
 /**
  * CONNECT … CONNACK: is the answer good, what was agreed to, and if it was no: for how long? (N2, T7)
  */
-import type { Config, ConnackPacket, Failure, Limits, QoS, ReasonPacket } from './contract.ts'
+import type { Config } from './config.ts'
+import type { ConnackPacket, Failure, QoS, ReasonPacket } from './facts.ts'
 import { hex } from './reason-codes.ts'
+import type { Limits } from './state.ts'
 
 /** Before a CONNACK, and what holds where it does not say otherwise. */
 export const DEFAULT_LIMITS: Limits = Object.freeze({

@@ -6,16 +6,12 @@
  * that order, whatever the order in which they are earned [MQTT-4.6.0-2, MQTT-4.6.0-3]. Sequences never repeat, so an
  * acknowledgement that was earned on an earlier connection cannot be taken for one of this connection.
  */
-import type {
-  AckPacket,
-  Config,
-  IncomingState,
-  PendingAck,
-  PublishPacket,
-  ReceivedMessage,
-} from './contract.ts'
+import type { Config } from './config.ts'
 import type { Draft } from './draft.ts'
+import type { AckPacket, PublishPacket } from './facts.ts'
 import { entries, lookup } from './packet-table.ts'
+import type { ReceivedMessage } from './session-state.ts'
+import type { IncomingState, PendingAck } from './state.ts'
 
 /** What the server did wrong; null: nothing. */
 export type IncomingViolation = {
@@ -176,7 +172,7 @@ export function pubrelReceived(d: Draft, packet: AckPacket): IncomingViolation {
 export function handledThrough(d: Draft, sequence: number): void {
   for (let s = d.incoming.pendingFrom; s <= sequence; s++) mark(d, s, 0)
   acknowledgeHead(d)
-  if (d.incoming.inHand === 0) return
+  if (d.incoming.unhandledEarlier === 0) return
   for (const [messageId, message] of entries(d.received.finish())) {
     if (message.stage === 'arrived' && message.sequence <= sequence) {
       handledEarlier(d, messageId, message, 0)
@@ -208,7 +204,7 @@ function handledEarlier(
   reasonCode: number,
 ): void {
   if (message.stage !== 'arrived') return
-  d.incoming.inHand = Math.max(0, d.incoming.inHand - 1)
+  d.incoming.unhandledEarlier = Math.max(0, d.incoming.unhandledEarlier - 1)
   if (message.pendingSequence >= d.incoming.epochFrom) mark(d, message.pendingSequence, reasonCode)
   else d.received.set(messageId, { ...message, stage: 'handled' })
 }
@@ -267,29 +263,29 @@ export function isPending(incoming: IncomingState, sequence: number): boolean {
 /** The connection is gone: acknowledgements that it was owed are stale, aliases void [MQTT-3.3.2-7]. */
 export function incomingLost(d: Draft): void {
   const { incoming } = d
-  let inHand = 0
+  let unhandledEarlier = 0
   for (const [messageId, message] of entries(d.received.finish())) {
     if (message.stage !== 'arrived') continue
-    if (message.sequence <= incoming.yieldedThrough) inHand++
+    if (message.sequence <= incoming.yieldedThrough) unhandledEarlier++
     else d.received.set(messageId, { ...message, stage: message.again ? 'restored' : 'unseen' })
   }
   d.pending.clear()
-  incoming.inHand = inHand
+  incoming.unhandledEarlier = unhandledEarlier
   incoming.pendingFrom = incoming.nextSequence
   incoming.epochFrom = incoming.nextSequence
   incoming.unacknowledged = 0
   incoming.repeats = 0
   incoming.aliases = []
-  d.effects.push({ type: 'withhold' })
+  d.effects.push({ type: 'holdBack' })
 }
 
 /** After a CONNACK. Without a session the server will not redeliver: what we have is all that there is. (D5, R6) */
 export function incomingConnected(d: Draft, sessionPresent: boolean): void {
   if (!sessionPresent) {
     d.received.clear()
-    d.incoming.inHand = 0
+    d.incoming.unhandledEarlier = 0
   }
-  d.effects.push({ type: 'unwithhold', drop: sessionPresent, before: d.incoming.epochFrom })
+  d.effects.push({ type: 'releaseHeldBack', drop: sessionPresent, before: d.incoming.epochFrom })
 }
 
 function resolveAlias(

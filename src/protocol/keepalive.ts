@@ -5,8 +5,8 @@
  * jumps makes one decision. While reading is paused silence proves nothing, because an answer would not be read; then only
  * a write that stands still counts.
  */
-import type { KeepAliveState } from './contract.ts'
 import type { Mutable } from './draft.ts'
+import type { KeepAliveState } from './state.ts'
 
 /** A write that is not taken within this time was backed up, and its moving on is a sign of life. */
 const BACKED_UP_MS = 10

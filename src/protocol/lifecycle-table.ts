@@ -3,7 +3,8 @@
  *
  * One input may lead through several kinds: a CONNACK makes `connected`, and where nothing is left to be done `closing` at once.
  */
-import type { ConnectionKind, InputType } from './contract.ts'
+import type { InputType } from './contract.ts'
+import type { ConnectionKind } from './state.ts'
 
 /** Kinds with a way out, in the order of the columns below. */
 const COLUMNS = [

@@ -1,10 +1,11 @@
 /**
  * The connection as a state machine: the total table of what may follow what, and the one door through which it changes.
  */
+
 import { assert } from '../errors.ts'
-import type { ConnectionKind } from './contract.ts'
 import type { Draft } from './draft.ts'
 import { LIFECYCLE } from './lifecycle-table.ts'
+import type { ConnectionKind } from './state.ts'
 
 /** From one kind to another; from `disconnected` to itself to say when the next attempt is due. Reason and `retryAt` come first. */
 export function enter(d: Draft, to: ConnectionKind, at: number): void {

@@ -6,21 +6,20 @@
  * is sent in their order. The window counts PUBLISH packets at QoS > 0 sent on this connection: a request left open by an
  * earlier one counts again only when it is resent.
  */
+import { divert } from './divert.ts'
+import type { Draft } from './draft.ts'
 import type {
   Failure,
-  OpenRequest,
   PublishFacts,
   RequestFacts,
   ServerPacket,
   SubscribeFacts,
   UnsubscribeFacts,
-  WaitingRequest,
-} from './contract.ts'
-import { divert } from './divert.ts'
-import type { Draft } from './draft.ts'
+} from './facts.ts'
 import { activeAt } from './flow.ts'
 import { entries, type PacketTable } from './packet-table.ts'
 import { isExpired, noteRefused, refusalOf, requestFailure } from './refusals.ts'
+import type { OpenRequest, WaitingRequest } from './session-state.ts'
 
 const MESSAGE_IDS = 65_535
 /** One for all states that have none. */
@@ -486,8 +485,8 @@ function strike(d: Draft, failure: Failure): void {
   d.open.remove(messageId)
   const message = `The server closed the connection ${strikes} times on this request alone (${failure.code}); it is not sent again.`
   const { reasonCode } = failure
-  const verdict = requestFailure('refused', 'QUARANTINED', message)
-  finish(d, request, reasonCode === undefined ? verdict : { ...verdict, reasonCode }, null)
+  const quarantined = requestFailure('refused', 'QUARANTINED', message)
+  finish(d, request, reasonCode === undefined ? quarantined : { ...quarantined, reasonCode }, null)
 }
 
 // ------------------------------------------------------------------------------------------------------ cancelled and late

@@ -3,11 +3,11 @@
  */
 
 import { suspendsAt } from './connection.ts'
-import type { State } from './contract.ts'
 import { divertedIntake, divertsAt, probeDueAt } from './divert.ts'
 import { forgottenAt } from './incoming.ts'
 import { deadAt, pingDueAt } from './keepalive.ts'
 import { transmissionDueAt, waitingCount } from './outgoing.ts'
+import type { State } from './state.ts'
 
 /** Identifiers kept free for SUBSCRIBE and UNSUBSCRIBE beside a full window. */
 const MESSAGE_IDS = 65_535
@@ -47,17 +47,22 @@ export function room(state: State): number {
 /** When a `tick` is due; Infinity: no time that passes changes anything. */
 export function deadline(state: State): number {
   const { connection, flow, session, keepAlive, config, outgoing, incoming } = state
-  const { road } = state.reconnect
+  const { outage } = state.reconnect
   let due = Math.min(connection.closeBy, connection.drainBy, flow.pausedUntil)
   due = Math.min(due, session.waitingExpiresAt)
-  if (config.divert !== null) due = Math.min(due, divertsAt({ ...state, road }))
+  if (config.divert !== null) due = Math.min(due, divertsAt({ ...state, outage }))
   switch (connection.kind) {
     case 'connecting':
       return Math.min(due, connection.connectBy)
     case 'disconnected':
     case 'suspended': {
-      const checkedBy = road?.checking?.by ?? Infinity
-      return Math.min(due, connection.retryAt, suspendsAt({ connection, config, road }), checkedBy)
+      const checkedBy = outage?.checking?.by ?? Infinity
+      return Math.min(
+        due,
+        connection.retryAt,
+        suspendsAt({ connection, config, outage }),
+        checkedBy,
+      )
     }
     case 'closing':
       return connection.closeBy

@@ -4,7 +4,9 @@
  * The delay is a function of the attempt, the cause and a random number, so that ten thousand clients spread evenly after
  * their broker restarted, and one that is kicked out again and again does not storm.
  */
-import type { Failure, ReconnectPolicy, ReconnectState } from './contract.ts'
+import type { ReconnectPolicy } from './config.ts'
+import type { Failure } from './facts.ts'
+import type { ReconnectState } from './state.ts'
 
 /** The number of failures after which the cap is reached whatever `minMs` and `maxMs` are; keeps 2ⁿ finite. */
 const ATTEMPTS_MAX = 40

@@ -1,14 +1,9 @@
 /**
  * What a request fails with before it is sent: it expired, or the server said in its CONNACK that it will not take it. (I3, T7)
  */
-import type {
-  Failure,
-  Limits,
-  RequestFacts,
-  SubscribeFacts,
-  SubscriptionFacts,
-} from './contract.ts'
 import type { Draft } from './draft.ts'
+import type { Failure, RequestFacts, SubscribeFacts, SubscriptionFacts } from './facts.ts'
+import type { Limits } from './state.ts'
 
 export function isExpired(facts: RequestFacts, at: number): boolean {
   return facts.kind === 'publish' && facts.expiresAt !== 0 && facts.expiresAt <= at

@@ -1,10 +1,10 @@
 /**
- * After an attempt failed or a connection ended: is there another road, to be tried at once? (T4, T6)
+ * After an attempt failed or a connection ended: is there another outage, to be tried at once? (T4, T6)
  *
  * A round begins at the primary and goes through the other servers of the list in random order; the wait is between rounds.
  */
-import type { Failure } from './contract.ts'
 import type { Draft } from './draft.ts'
+import type { Failure } from './facts.ts'
 
 /** Redirects that are followed in a row: beyond it servers send us around in a circle. */
 const REDIRECTS_MAX = 5
@@ -43,13 +43,13 @@ const CREDENTIALS: ReadonlySet<string> = new Set(['BAD_CREDENTIALS', 'NOT_AUTHOR
 
 /** Credentials that were refused are asked for anew, once. */
 export function mayRenew(d: Draft, { phase, code }: Failure): boolean {
-  if (!d.config.roads.renewsCredentials || d.road?.renewing) return false
+  if (!d.config.servers.renewsCredentials || d.outage?.renewing) return false
   return phase === 'handshake' && CREDENTIALS.has(code)
 }
 
 /** Where the server sends us, if we follow. */
 export function redirectOf(d: Draft, { code, packet }: Failure) {
-  if (!d.config.roads.followRedirects || !SENDS_AWAY.has(code)) return null
+  if (!d.config.servers.followRedirects || !SENDS_AWAY.has(code)) return null
   if (isSentAround(d)) return null
   const properties = packet !== undefined && 'properties' in packet ? packet.properties : undefined
   const reference = properties?.['serverReference']
@@ -59,7 +59,7 @@ export function redirectOf(d: Draft, { code, packet }: Failure) {
 
 /** There is no connection any more, or there was none yet. */
 export function setOut(d: Draft, at: number, expiresAt: number): void {
-  d.road = {
+  d.outage = {
     downSince: at,
     expiresAt,
     dials: 0,
@@ -78,7 +78,7 @@ export function setOut(d: Draft, at: number, expiresAt: number): void {
 const NONE: readonly never[] = []
 
 function othersThan({ config }: Draft, host: number): readonly number[] {
-  const { hosts } = config.roads
+  const { hosts } = config.servers
   if (hosts === 1) return NONE
   return Array.from({ length: hosts }, (_, i) => i).filter((other) => other !== host)
 }
@@ -91,22 +91,22 @@ export function isSentAround({ reconnect }: Draft): boolean {
 /** The round begins: where the primary moved to, or at the primary. */
 export function beginRound(d: Draft): void {
   const { reconnect } = d
-  const road = d.road!
+  const outage = d.outage!
   const { moved } = reconnect
-  road.redirect = moved === null ? null : { reference: moved, permanent: true }
+  outage.redirect = moved === null ? null : { reference: moved, permanent: true }
   reconnect.host = 0
-  road.hostsLeft = moved === null ? othersThan(d, 0) : NONE
-  road.checking = null
+  outage.hostsLeft = moved === null ? othersThan(d, 0) : NONE
+  outage.checking = null
 }
 
 /** One of the servers that this round has not tried; null: there is none. */
-export function anyHostLeft({ road }: Draft, random: number): number | null {
-  const { hostsLeft } = road!
+export function anyHostLeft({ outage }: Draft, random: number): number | null {
+  const { hostsLeft } = outage!
   return hostsLeft[Math.floor(random * hostsLeft.length)] ?? null
 }
 
-export function takeHost({ road, reconnect }: Draft, host: number): void {
+export function takeHost({ outage, reconnect }: Draft, host: number): void {
   reconnect.host = host
-  road!.redirect = null
-  road!.hostsLeft = road!.hostsLeft.filter((other) => other !== host)
+  outage!.redirect = null
+  outage!.hostsLeft = outage!.hostsLeft.filter((other) => other !== host)
 }

@@ -4,16 +4,11 @@
  * Kept in buckets by a hash of the filter in a persistent table, so that a hundred thousand subscriptions cost nothing until
  * they are asked for.
  */
-import type {
-  HeldSubscription,
-  Properties,
-  QoS,
-  SubscribeFacts,
-  SubscriptionFacts,
-} from './contract.ts'
 import type { Draft } from './draft.ts'
+import type { Properties, QoS, SubscribeFacts, SubscriptionFacts } from './facts.ts'
 import { emptyTable, entries, type PacketTable, TableEditor } from './packet-table.ts'
 import { forgetRefused, noteRefused, refusalOf } from './refusals.ts'
+import type { HeldSubscription } from './session-state.ts'
 
 /** No renewal packet is larger, whatever the server takes: brokers dislike giants. */
 const RENEWAL_BYTES_MAX = 65_536

@@ -14,7 +14,7 @@ import {
   varintBytes,
 } from '../codec/writer.ts'
 import { describe, UsageError } from '../errors.ts'
-import type { Properties, ProtocolVersion, QoS, SubscriptionFacts } from '../protocol/contract.ts'
+import type { Properties, ProtocolVersion, QoS, SubscriptionFacts } from '../protocol/facts.ts'
 import { isShared, topicFilterProblem, topicNameProblem } from '../protocol/topics.ts'
 import type {
   Control,

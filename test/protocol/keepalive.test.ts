@@ -1,7 +1,6 @@
 /** When a PINGREQ is due and when a connection is dead: K1 to K3 as functions of instants, then through `step`. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { KeepAliveState } from '../../src/protocol/contract.ts'
 import {
   deadAt,
   keepAlivePinged,
@@ -13,6 +12,7 @@ import {
   pingDueAt,
 } from '../../src/protocol/keepalive.ts'
 import { deadline } from '../../src/protocol/queries.ts'
+import type { KeepAliveState } from '../../src/protocol/state.ts'
 import { connackOf, Driver, messageOf, only, PINGRESP, publishOf, wire } from './support.ts'
 
 const K = 60_000

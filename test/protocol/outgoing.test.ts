@@ -1,8 +1,10 @@
 /** Requests on their way out: window, identifiers, order, resending, poison, cancelling, lateness. (D1 to D6, I3) */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Config, Effect, Input, QoS, ServerPacket } from '../../src/protocol/contract.ts'
+import type { Config } from '../../src/protocol/config.ts'
+import type { Effect, Input } from '../../src/protocol/contract.ts'
 import { initialSession, step } from '../../src/protocol/engine.ts'
+import type { QoS, ServerPacket } from '../../src/protocol/facts.ts'
 import { entries, lookup, TableEditor } from '../../src/protocol/packet-table.ts'
 import { intake } from '../../src/protocol/queries.ts'
 import {

@@ -5,9 +5,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Effect, Input, State, Step } from '../../src/protocol/contract.ts'
+import type { Effect, Input, Step } from '../../src/protocol/contract.ts'
 import { initialSession, initialState, step } from '../../src/protocol/engine.ts'
 import { deadline } from '../../src/protocol/queries.ts'
+import type { State } from '../../src/protocol/state.ts'
 import { configs, INSTRUCTIONS, type Instruction, instructions, play } from './story.ts'
 import { configOf, connackOf, Driver, frozen, publishOf } from './support.ts'
 import { Witness } from './witness.ts'
@@ -245,7 +246,7 @@ describe('the guards refuse what they must', () => {
   test('a frozen state throws where it is changed', () => {
     const { state } = frozen(step(connected().state, { type: 'ping', at, id: 1 }))
     expect(() => {
-      ;(state.connection as { pings: readonly object[] }).pings = []
+      ;(state.connection as { pings: readonly unknown[] }).pings = []
     }).toThrow(TypeError)
     expect(() => (state.session.waiting as unknown[]).push(1)).toThrow(TypeError)
     expect(connackOf().cmd).toBe('connack')

@@ -3,17 +3,15 @@
  * could give in the state that has been reached. The same instructions always become the same inputs.
  */
 import fc from 'fast-check'
+import type { Config } from '../../src/protocol/config.ts'
+import type { Effect, Input, YieldEffect } from '../../src/protocol/contract.ts'
 import type {
-  Config,
-  Effect,
-  Input,
   PublishFacts,
   PublishPacket,
   QoS,
   RequestFacts,
   ServerPacket,
-  YieldEffect,
-} from '../../src/protocol/contract.ts'
+} from '../../src/protocol/facts.ts'
 import { isWaiting } from '../../src/protocol/lifecycle.ts'
 import { entries } from '../../src/protocol/packet-table.ts'
 import { deadline, intake } from '../../src/protocol/queries.ts'
@@ -152,7 +150,7 @@ export const configs: fc.Arbitrary<Partial<Config>> = fc.record({
   authenticationMethod: fc.constantFrom(null, null, 'm'),
   authenticator: fc.constantFrom('none', 'client', 'either'),
   requestProblemInformation: fc.boolean(),
-  roads: fc.record({
+  servers: fc.record({
     hosts: fc.constantFrom(1, 1, 3),
     checksConnectivity: fc.boolean(),
     followRedirects: fc.boolean(),
@@ -218,11 +216,11 @@ export class Player {
       case 'yield':
         this.#buffer.push(effect)
         return
-      case 'withhold':
+      case 'holdBack':
         this.#withheld.push(...this.#buffer.filter(({ sequence }) => sequence > 0))
         this.#buffer = this.#buffer.filter(({ sequence }) => sequence === 0)
         return
-      case 'unwithhold':
+      case 'releaseHeldBack':
         if (effect.drop) this.#dropped.push(...this.#withheld)
         else this.#buffer.push(...this.#withheld)
         this.#withheld = []

@@ -2,8 +2,9 @@
 import fc from 'fast-check'
 import mqtt, { type ISubscribePacket } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
-import type { HeldSubscription, Properties, SubscribeFacts } from '../../src/protocol/contract.ts'
 import { Draft } from '../../src/protocol/draft.ts'
+import type { Properties, SubscribeFacts } from '../../src/protocol/facts.ts'
+import type { HeldSubscription } from '../../src/protocol/session-state.ts'
 import {
   renewals,
   restoreSubscriptions,

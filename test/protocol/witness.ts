@@ -5,15 +5,15 @@
 import type {
   Effect,
   Input,
-  OpenRequest,
   PublishEffect,
   SettleEffect,
-  State,
   Step,
   YieldEffect,
 } from '../../src/protocol/contract.ts'
 import { entries } from '../../src/protocol/packet-table.ts'
 import { deadline, intake, room } from '../../src/protocol/queries.ts'
+import type { OpenRequest } from '../../src/protocol/session-state.ts'
+import type { State } from '../../src/protocol/state.ts'
 
 function demand(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(`broken: ${message}`)
@@ -77,7 +77,7 @@ export class Witness {
     this.#note(before, input)
     // The other way may have a publish when the loop ends: then it is settled last.
     this.#late = input.type === 'diverted'
-    this.#foreign = before.reconnect.road?.foreign ?? false
+    this.#foreign = before.reconnect.outage?.foreign ?? false
     for (const effect of effects) this.#judgeEffect(effect, state)
     this.#judgeState(state)
     if (

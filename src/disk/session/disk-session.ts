@@ -7,8 +7,8 @@
  */
 
 import { StorageError } from '../../errors.ts'
-import type { OpenRequest } from '../../protocol/contract.ts'
 import { differences, emptyTable, type PacketTable } from '../../protocol/packet-table.ts'
+import type { OpenRequest } from '../../protocol/session-state.ts'
 import { subscriptionsOf } from '../../protocol/subscriptions.ts'
 import {
   type HeldRecord,
