@@ -6,7 +6,9 @@ import { BugError, unreachable } from '../errors.ts'
 import { connectPacket, disconnectPacket, subscriptionPacket } from '../options/connect-packet.ts'
 import type { Resolved } from '../options/options.ts'
 import { packetChannel } from '../platform/runtime.ts'
-import type { Effect, PublishEffect, ServerPacket, State } from '../protocol/contract.ts'
+import type { Effect, PublishEffect } from '../protocol/contract.ts'
+import type { ServerPacket } from '../protocol/facts.ts'
+import type { State } from '../protocol/state.ts'
 import type { Ledger } from '../requests/ledger.ts'
 import type { PublishRequest } from '../requests/vocabulary.ts'
 import type { Attempt } from './attempt.ts'
@@ -44,7 +46,6 @@ export function sendPacket(
   link: Link | null,
   resolved: Resolved,
   attempt: Attempt | null,
-  ledger: Ledger,
   state: State,
 ): Packet | null {
   const outbox = link?.outbox
@@ -55,7 +56,7 @@ export function sendPacket(
     return null
   }
   if (effect.type === 'pingreq') outbox?.countPing()
-  const packet = packetOf(effect, resolved, attempt, ledger)
+  const packet = packetOf(effect, resolved, attempt)
   outbox?.encoder.packet(packet)
   if (packetChannel.hasSubscribers) tell('sent', withoutSecrets(packet), state)
   return packet
@@ -65,7 +66,6 @@ function packetOf(
   effect: Exclude<WireEffect, { type: 'publish' | 'acknowledge' }>,
   { options, config }: Resolved,
   attempt: Attempt | null,
-  ledger: Ledger,
 ): Packet {
   switch (effect.type) {
     case 'connect': {
@@ -86,7 +86,7 @@ function packetOf(
       return { cmd: 'pingreq' }
     case 'subscribe':
     case 'unsubscribe':
-      return subscriptionPacket(effect, ledger)
+      return subscriptionPacket(effect)
     default:
       return unreachable(effect)
   }
