@@ -6,19 +6,14 @@ import { BugError, unreachable } from '../errors.ts'
 import { connectPacket, disconnectPacket, subscriptionPacket } from '../options/connect-packet.ts'
 import type { Resolved } from '../options/options.ts'
 import { packetChannel } from '../platform/runtime.ts'
-import type { Effect, PublishEffect } from '../protocol/contract.ts'
+import type { PublishEffect } from '../protocol/contract.ts'
+import type { PacketEffect } from '../protocol/effects.ts'
 import type { ServerPacket } from '../protocol/facts.ts'
 import type { State } from '../protocol/state.ts'
 import type { Ledger } from '../requests/ledger.ts'
 import type { PublishRequest } from '../requests/vocabulary.ts'
 import type { Attempt } from './attempt.ts'
 import type { Link } from './link.ts'
-
-const NAMES = [
-  ...(['publish', 'acknowledge', 'subscribe', 'unsubscribe'] as const),
-  ...(['connect', 'pingreq', 'auth', 'disconnect'] as const),
-]
-export type WireEffect = Extract<Effect, { type: (typeof NAMES)[number] }>
 
 export function sendPublish(
   effect: PublishEffect,
@@ -42,7 +37,7 @@ export function sendPublish(
 
 /** Returns what was sent, but for acknowledgements, which are never made into objects. */
 export function sendPacket(
-  effect: Exclude<WireEffect, PublishEffect>,
+  effect: Exclude<PacketEffect, PublishEffect>,
   link: Link | null,
   resolved: Resolved,
   attempt: Attempt | null,
@@ -63,7 +58,7 @@ export function sendPacket(
 }
 
 function packetOf(
-  effect: Exclude<WireEffect, { type: 'publish' | 'acknowledge' }>,
+  effect: Exclude<PacketEffect, { type: 'publish' | 'acknowledge' }>,
   { options, config }: Resolved,
   attempt: Attempt | null,
 ): Packet {

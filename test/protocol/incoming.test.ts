@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Acks, Config } from '../../src/protocol/config.ts'
 import type { QoS } from '../../src/protocol/facts.ts'
-import { forgottenAt } from '../../src/protocol/incoming.ts'
+import { nextDeadline } from '../../src/protocol/timers.ts'
 import { startLoop } from '../support/loop.ts'
 import {
   ackOf,
@@ -131,7 +131,7 @@ describe('[R1] when a message is acknowledged', () => {
     ack(driver, 1, 1)
     expect(only(driver.advance(0), 'warn').length).toBe(1)
     expect(types(driver.advance(60_000))).toEqual([])
-    expect(forgottenAt(driver.state.config, driver.state.incoming)).toBe(Infinity)
+    expect(nextDeadline(driver.state)).toBe(Infinity)
   })
 })
 

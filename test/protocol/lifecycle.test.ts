@@ -5,10 +5,9 @@
 import { describe, expect, test } from 'vitest'
 import type { Config } from '../../src/protocol/config.ts'
 import { Draft } from '../../src/protocol/draft.ts'
-import { initialSession, initialState } from '../../src/protocol/engine.ts'
 import type { Failure } from '../../src/protocol/facts.ts'
-import { enter } from '../../src/protocol/lifecycle.ts'
-import { LIFECYCLE } from '../../src/protocol/lifecycle-table.ts'
+import { initialSession, initialState } from '../../src/protocol/initial.ts'
+import { enter, LIFECYCLE } from '../../src/protocol/lifecycle.ts'
 import type { SessionState } from '../../src/protocol/session-state.ts'
 import {
   ackOf,

@@ -14,7 +14,8 @@ import type {
 } from '../../src/protocol/facts.ts'
 import { isWaiting } from '../../src/protocol/lifecycle.ts'
 import { entries } from '../../src/protocol/packet-table.ts'
-import { deadline, intake } from '../../src/protocol/queries.ts'
+import { requestCapacity } from '../../src/protocol/queries.ts'
+import { nextDeadline } from '../../src/protocol/timers.ts'
 import {
   ackOf,
   byeOf,
@@ -470,7 +471,7 @@ export class Player {
       case 'lost':
         return this.#lost(dice)
       case 'requests': {
-        const allowed = this.#ended ? 0 : intake(state)
+        const allowed = this.#ended ? 0 : requestCapacity(state)
         const requests = this.#requests(a, Math.min(allowed, 3))
         return requests.length > 0 ? [{ type: 'requests', requests, hold: false }] : []
       }
@@ -538,7 +539,7 @@ export class Player {
 
   /** To the next deadline, where there is one. */
   #untilDue(): void {
-    const due = deadline(this.driver.state)
+    const due = nextDeadline(this.driver.state)
     if (due !== Number.POSITIVE_INFINITY) this.driver.sleep(Math.max(0, due - this.driver.at))
   }
 }

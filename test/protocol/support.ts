@@ -5,7 +5,7 @@
 import { expect } from 'vitest'
 import type { Config } from '../../src/protocol/config.ts'
 import type { Effect, Input, Step, TransitionEffect } from '../../src/protocol/contract.ts'
-import { initialSession, initialState, step } from '../../src/protocol/engine.ts'
+import { step } from '../../src/protocol/engine.ts'
 import type {
   AckPacket,
   ConnackPacket,
@@ -21,11 +21,12 @@ import type {
   SubscriptionFacts,
   UnsubscribeFacts,
 } from '../../src/protocol/facts.ts'
+import { initialSession, initialState } from '../../src/protocol/initial.ts'
 import { isWaiting } from '../../src/protocol/lifecycle.ts'
-import { deadline } from '../../src/protocol/queries.ts'
 import { hex } from '../../src/protocol/reason-codes.ts'
 import type { SessionState } from '../../src/protocol/session-state.ts'
 import type { State } from '../../src/protocol/state.ts'
+import { nextDeadline } from '../../src/protocol/timers.ts'
 import { Witness } from './witness.ts'
 
 /** An input without its instant: the driver has the clock. */
@@ -282,7 +283,7 @@ export class Driver {
     const until = this.at + ms
     const effects: Effect[] = []
     let repeated = 0
-    for (let due = deadline(this.state); due <= until; due = deadline(this.state)) {
+    for (let due = nextDeadline(this.state); due <= until; due = nextDeadline(this.state)) {
       repeated = due > this.at ? 0 : repeated + 1
       if (repeated > TICKS_AT_ONCE_MAX) throw new Error(`the deadline ${due} does not move`)
       this.at = Math.max(this.at, due)

@@ -11,9 +11,10 @@ import type {
   YieldEffect,
 } from '../../src/protocol/contract.ts'
 import { entries } from '../../src/protocol/packet-table.ts'
-import { deadline, intake, room } from '../../src/protocol/queries.ts'
+import { packetCapacity, requestCapacity } from '../../src/protocol/queries.ts'
 import type { OpenRequest } from '../../src/protocol/session-state.ts'
 import type { State } from '../../src/protocol/state.ts'
+import { nextDeadline } from '../../src/protocol/timers.ts'
 
 function demand(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(`broken: ${message}`)
@@ -307,7 +308,7 @@ export class Witness {
       const within = incoming.unacknowledged <= config.receiveMaximum + incoming.repeats
       demand(within, `[C30] ${incoming.unacknowledged} unacknowledged of ${config.receiveMaximum}`)
     }
-    for (const [name, view] of Object.entries({ deadline, intake, room })) {
+    for (const [name, view] of Object.entries({ nextDeadline, requestCapacity, packetCapacity })) {
       demand(!Number.isNaN(view(state)) && view(state) >= 0, `${name} is ${view(state)}`)
     }
   }
