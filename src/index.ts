@@ -34,7 +34,8 @@ export type {
   WillOptions,
 } from './options/options.ts'
 export type { Platform } from './platform/runtime.ts'
-export type { ConnectionKind, Limits, ProtocolVersion } from './protocol/contract.ts'
+export type { ProtocolVersion } from './protocol/facts.ts'
+export type { ConnectionKind, Limits } from './protocol/state.ts'
 export { matches } from './protocol/topics.ts'
 export {
   type PublishOptions,

@@ -61,15 +61,6 @@ describe('src', () => {
       expect(from).toMatch(/^\.\/[a-z-]+\.ts$|^\.\.\/errors\.ts$/)
   })
 
-  const reducers = ['incoming', 'keepalive', 'reconnect', 'subscriptions', 'handshake', 'outgoing']
-  test.each(reducers)('%s does not know the other reducers', (reducer) => {
-    const { text } = protocol.find(({ name }) => name === `protocol/${reducer}.ts`)!
-    const others = importsOf(text).filter(({ from }) =>
-      reducers.some((other) => from === `./${other}.ts`),
-    )
-    expect(others).toEqual([])
-  })
-
   test.each(sources)(
     '$name: no default exports, no marks, no escapes from the types, 100 columns',
     ({ text }) => {

@@ -10,7 +10,7 @@ import type {
   Properties,
   ReasonPacket,
   SubscriptionAckPacket,
-} from '../protocol/contract.ts'
+} from '../protocol/facts.ts'
 import { Reader } from './reader.ts'
 import * as reasons from './reasons.ts'
 import { cutOff, MALFORMED, PROTOCOL_ERROR, refuse } from './refuse.ts'

@@ -11,7 +11,7 @@
  * on, is copied into the slab, and the payloads that follow in it are views of that copy.
  */
 import { BugError, ProtocolError } from '../errors.ts'
-import type { Properties, PublishPacket, QoS, ServerPacket } from '../protocol/contract.ts'
+import type { Properties, PublishPacket, QoS, ServerPacket } from '../protocol/facts.ts'
 import * as answers from './decode-rare.ts'
 import { fixedLengths, judgeFirstByte, judgeLength } from './fixed-header.ts'
 import { Reader } from './reader.ts'

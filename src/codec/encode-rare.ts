@@ -14,6 +14,7 @@ import type {
   Packet,
 } from 'mqtt-packet'
 import { assert, UsageError } from '../errors.ts'
+import { packetBytes, REMAINING_LENGTH_MAX } from '../protocol/sizes.ts'
 import { topicNameProblem } from '../protocol/topics.ts'
 import type { PropertyPlace } from './properties.ts'
 import {
@@ -21,8 +22,6 @@ import {
   isBytes,
   judgedBinary,
   judgedString,
-  packetBytes,
-  REMAINING_LENGTH_MAX,
   Writer,
   writeVarint,
 } from './writer.ts'

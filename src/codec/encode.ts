@@ -7,10 +7,11 @@
  * batch is never written again. A payload of 16 KiB and more is passed by reference.
  */
 import type { Packet } from 'mqtt-packet'
+import { varintBytes } from '../protocol/sizes.ts'
 import type { PreparedPublish } from '../requests/prepare.ts'
 import { encodeRare } from './encode-rare.ts'
 import { TopicAliases } from './topic-aliases.ts'
-import { varintBytes, writeVarint } from './writer.ts'
+import { writeVarint } from './writer.ts'
 
 /** Bytes of a batch. */
 const BATCH_BYTES_MIN = 256

@@ -2,7 +2,7 @@
  * Reads the fields of one packet: integers, strings, binary data, properties. For what is rare; the hot paths of the
  * decoder read their bytes themselves. Whatever would reach behind `end` is malformed: nothing is borrowed from the next packet.
  */
-import type { Properties } from '../protocol/contract.ts'
+import type { Properties } from '../protocol/facts.ts'
 import { hasWildcard } from '../protocol/topics.ts'
 import { IN, PROPERTY_RULES, type PropertyPlace, type PropertyRule } from './properties.ts'
 import { cutOff, MALFORMED, PROTOCOL_ERROR, refuse, TOPIC_ALIAS_INVALID } from './refuse.ts'

@@ -10,18 +10,6 @@ import { stringProblem, topicNameProblem } from '../protocol/topics.ts'
 import { IN, PROPERTY_NAMES, type PropertyPlace, type PropertyRule } from './properties.ts'
 import { copyOf } from './slabs.ts'
 
-/** The largest Remaining Length, in bytes. */
-export const REMAINING_LENGTH_MAX = 268_435_455
-
-export function varintBytes(value: number): number {
-  return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x200000 ? 3 : 4
-}
-
-/** The size of a packet on the wire, from its Remaining Length. */
-export function packetBytes(remainingLength: number): number {
-  return 1 + varintBytes(remainingLength) + remainingLength
-}
-
 /** Writes a variable byte integer and returns where it ends. */
 export function writeVarint(into: Uint8Array, at: number, value: number): number {
   while (value >= 0x80) {

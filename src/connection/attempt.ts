@@ -14,7 +14,7 @@ import {
   type Resolved,
   resolveOptions,
 } from '../options/options.ts'
-import type { AttemptFacts, ProtocolVersion } from '../protocol/contract.ts'
+import type { AttemptFacts, ProtocolVersion } from '../protocol/facts.ts'
 import { Exchange } from './authentication-exchange.ts'
 
 export interface Target {

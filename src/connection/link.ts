@@ -3,7 +3,8 @@
  */
 import type { Duplex } from 'node:stream'
 import { Decoder } from '../codec/decode.ts'
-import type { Limits, ProtocolVersion, ServerPacket } from '../protocol/contract.ts'
+import type { ProtocolVersion, ServerPacket } from '../protocol/facts.ts'
+import type { Limits } from '../protocol/state.ts'
 import { Outbox, type OutboxListener } from './outbox.ts'
 
 export interface LinkListener {

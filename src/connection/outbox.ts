@@ -4,7 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import { Encoder } from '../codec/encode.ts'
-import type { ProtocolVersion } from '../protocol/contract.ts'
+import type { ProtocolVersion } from '../protocol/facts.ts'
 
 /** Bytes of one write: small enough that a slow link shows progress well within a keep-alive. */
 const PIECE_BYTES = 65_536

@@ -6,17 +6,14 @@ import { BugError, unreachable } from '../errors.ts'
 import { connectPacket, disconnectPacket, subscriptionPacket } from '../options/connect-packet.ts'
 import type { Resolved } from '../options/options.ts'
 import { packetChannel } from '../platform/runtime.ts'
-import type { Effect, PublishEffect, ServerPacket, State } from '../protocol/contract.ts'
+import type { PublishEffect } from '../protocol/contract.ts'
+import type { PacketEffect } from '../protocol/effects.ts'
+import type { ServerPacket } from '../protocol/facts.ts'
+import type { State } from '../protocol/state.ts'
 import type { Ledger } from '../requests/ledger.ts'
 import type { PublishRequest } from '../requests/vocabulary.ts'
 import type { Attempt } from './attempt.ts'
 import type { Link } from './link.ts'
-
-const NAMES = [
-  ...(['publish', 'acknowledge', 'subscribe', 'unsubscribe'] as const),
-  ...(['connect', 'pingreq', 'auth', 'disconnect'] as const),
-]
-export type WireEffect = Extract<Effect, { type: (typeof NAMES)[number] }>
 
 export function sendPublish(
   effect: PublishEffect,
@@ -40,11 +37,10 @@ export function sendPublish(
 
 /** Returns what was sent, but for acknowledgements, which are never made into objects. */
 export function sendPacket(
-  effect: Exclude<WireEffect, PublishEffect>,
+  effect: Exclude<PacketEffect, PublishEffect>,
   link: Link | null,
   resolved: Resolved,
   attempt: Attempt | null,
-  ledger: Ledger,
   state: State,
 ): Packet | null {
   const outbox = link?.outbox
@@ -55,17 +51,16 @@ export function sendPacket(
     return null
   }
   if (effect.type === 'pingreq') outbox?.countPing()
-  const packet = packetOf(effect, resolved, attempt, ledger)
+  const packet = packetOf(effect, resolved, attempt)
   outbox?.encoder.packet(packet)
   if (packetChannel.hasSubscribers) tell('sent', withoutSecrets(packet), state)
   return packet
 }
 
 function packetOf(
-  effect: Exclude<WireEffect, { type: 'publish' | 'acknowledge' }>,
+  effect: Exclude<PacketEffect, { type: 'publish' | 'acknowledge' }>,
   { options, config }: Resolved,
   attempt: Attempt | null,
-  ledger: Ledger,
 ): Packet {
   switch (effect.type) {
     case 'connect': {
@@ -86,7 +81,7 @@ function packetOf(
       return { cmd: 'pingreq' }
     case 'subscribe':
     case 'unsubscribe':
-      return subscriptionPacket(effect, ledger)
+      return subscriptionPacket(effect)
     default:
       return unreachable(effect)
   }

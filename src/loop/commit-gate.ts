@@ -6,7 +6,7 @@
 import type { Link } from '../connection/link.ts'
 import { StorageError } from '../errors.ts'
 import type { Effect } from '../protocol/contract.ts'
-import { restsOnSession } from '../protocol/effects.ts'
+import { dependsOnCommit, isAfterFailedCommit } from '../protocol/effects.ts'
 import type { Session, SessionStore } from '../requests/session.ts'
 
 /** Remembers the outcomes of effects that will be performed after the next commit. */
@@ -64,13 +64,15 @@ export class CommitGate {
   /** Keeps the effects that depend on a commit. @returns the others. */
   admit(effects: readonly Effect[], link: Link | null): readonly Effect[] {
     if (!this.#loaded) return effects
-    if (this.#broken) return effects.filter((effect) => !restsOnSession(effect) || endsAll(effect))
-    const dependent = effects.filter(restsOnSession)
+    if (this.#broken) {
+      return effects.filter((effect) => !dependsOnCommit(effect) || isAfterFailedCommit(effect))
+    }
+    const dependent = effects.filter(dependsOnCommit)
     if (dependent.length === 0) return effects
     this.#memory.foresee(dependent)
     this.#waiting.push({ effects: dependent, link })
     this.#commit()
-    return effects.filter((effect) => !restsOnSession(effect))
+    return effects.filter((effect) => !dependsOnCommit(effect))
   }
 
   /**
@@ -130,8 +132,4 @@ export class CommitGate {
 function storageError(what: string, code: string, cause: unknown): StorageError {
   const why = cause instanceof Error ? cause.message : String(cause)
   return new StorageError(`${what}: ${why}.`, { code, cause })
-}
-
-function endsAll({ type }: Effect): boolean {
-  return type === 'finished'
 }

@@ -5,7 +5,7 @@
 import type { IConnackPacket } from 'mqtt-packet'
 import { UsageError } from '../errors.ts'
 import { type EventloopOptions, hasSession, resolveOptions } from '../options/options.ts'
-import type { ReconnectPolicy } from '../protocol/contract.ts'
+import type { ReconnectPolicy } from '../protocol/config.ts'
 import type { Source } from '../requests/source.ts'
 import { adopt, driveBy, establish } from './beginning.ts'
 import { Loop } from './loop.ts'

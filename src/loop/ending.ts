@@ -2,7 +2,8 @@
  * How a loop ends: the consumer leaves, the user's signal is aborted, the reducers finish, or a
  * defect is met. Whatever ended it, no timer, socket, listener or promise is left. (N4)
  */
-import type { Failure, Input } from '../protocol/contract.ts'
+import type { Input } from '../protocol/contract.ts'
+import type { Failure } from '../protocol/facts.ts'
 import { closedError } from './failures.ts'
 import { hasStopped, isAlive, lifeAfter } from './life.ts'
 import { failOutstanding } from './link-events.ts'

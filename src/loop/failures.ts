@@ -13,7 +13,7 @@ import {
   StorageError,
   UsageError,
 } from '../errors.ts'
-import type { Failure } from '../protocol/contract.ts'
+import type { Failure } from '../protocol/facts.ts'
 
 /** OpenSSL's codes for a certificate that cannot be accepted. */
 const CERTIFICATE =

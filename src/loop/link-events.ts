@@ -12,7 +12,7 @@ import { tellReceived } from '../connection/send.ts'
 import { ProtocolError } from '../errors.ts'
 import { whereOf } from '../options/endpoint.ts'
 import { packetChannel } from '../platform/runtime.ts'
-import type { Failure, ServerPacket } from '../protocol/contract.ts'
+import type { Failure, ServerPacket } from '../protocol/facts.ts'
 import { authenticationFailure, closedError, dialFailure, lossFailure } from './failures.ts'
 import { isAlive } from './life.ts'
 import type { Parts } from './parts.ts'
@@ -97,9 +97,9 @@ export function lost(loop: Parts, error: unknown, byPeer: boolean): void {
     ? dialFailure(error, where)
     : lossFailure(error, kind === 'connecting' ? 'handshake' : 'connected', where)
   const failure = error === null ? base : { ...base, cause: loop.causes.keepRecent(error) }
-  const { verdict, reason } = loop.state.connection
-  const why = verdict !== null && reason !== null ? reason : failure
-  failOutstanding(loop, verdict === 'end' ? closedError : () => loop.causes.errorOf(why))
+  const { afterClose, reason } = loop.state.connection
+  const why = afterClose !== null && reason !== null ? reason : failure
+  failOutstanding(loop, afterClose === 'end' ? closedError : () => loop.causes.errorOf(why))
   const retryable = decide(loop, why)
   const random = loop.platform.random()
   loop.add({ type: 'lost', at, random, failure, byPeer, retryable })

@@ -3,18 +3,12 @@
  * read.
  */
 import type { ConnectionFailure } from '../options/options.ts'
-import type {
-  ConnectionKind,
-  Limits,
-  ProtocolVersion,
-  QoS,
-  RequestFacts,
-  State,
-} from '../protocol/contract.ts'
+import type { ProtocolVersion, QoS, RequestFacts } from '../protocol/facts.ts'
 import { isWaiting } from '../protocol/lifecycle.ts'
-import { waitingCount } from '../protocol/outgoing.ts'
 import { entries } from '../protocol/packet-table.ts'
+import type { ConnectionKind, Limits, State } from '../protocol/state.ts'
 import { subscriptionsOf } from '../protocol/subscriptions.ts'
+import { waitingCount } from '../protocol/window.ts'
 import { publicFailure } from './transitions.ts'
 
 export interface LoopState {

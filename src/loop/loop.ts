@@ -26,9 +26,13 @@ import type { Network } from '../connection/network.ts'
 import { BugError } from '../errors.ts'
 import { type Resolved, retryableOf } from '../options/options.ts'
 import { machine, type Platform, soon } from '../platform/runtime.ts'
-import type { Effect, Input, ProtocolVersion, State } from '../protocol/contract.ts'
-import { initialSession, initialState, step } from '../protocol/engine.ts'
-import { deadline, intake, room } from '../protocol/queries.ts'
+import type { Effect, Input } from '../protocol/contract.ts'
+import { step } from '../protocol/engine.ts'
+import type { ProtocolVersion } from '../protocol/facts.ts'
+import { initialSession, initialState } from '../protocol/initial.ts'
+import { packetCapacity, requestCapacity } from '../protocol/queries.ts'
+import type { State } from '../protocol/state.ts'
+import { nextDeadline } from '../protocol/timers.ts'
 import { Intake, type IntakeListener } from '../requests/intake.ts'
 import { Ledger, type LedgerListener } from '../requests/ledger.ts'
 import type { Session } from '../requests/session.ts'
@@ -222,11 +226,11 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
         // 8. Say how many requests may be taken.
         allowIntake(this)
         // 9. Decode what came meanwhile.
-        decode(this, room(this.#state))
+        decode(this, packetCapacity(this.#state))
         // 10. Take controls.
         this.intake.takeControls()
         // 11. Gather requests.
-        if (intake(this.#state) > 0) this.intake.gather()
+        if (requestCapacity(this.#state) > 0) this.intake.gather()
       } while (this.#inputs.length > 0 || this.intake.pending > 0 || this.inbox.dirty)
     } catch (error) {
       this.#defect(error)
@@ -268,7 +272,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
 
   #arm(): void {
     if (!isAlive(this.life)) return
-    const due = deadline(this.#state)
+    const due = nextDeadline(this.#state)
     // A timer that fires early costs one extra check; one that fires late breaks a guarantee.
     if (this.#timer !== null && this.#timerAt <= due) return
     this.stopTimer()
@@ -281,7 +285,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.#timer = null
     this.#timerAt = Number.POSITIVE_INFINITY
     const at = this.now()
-    if (at >= deadline(this.#state)) this.run({ type: 'tick', at })
+    if (at >= nextDeadline(this.#state)) this.run({ type: 'tick', at })
     else this.#arm()
   }
 
@@ -350,7 +354,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   readable(): void {
-    decode(this, room(this.#state))
+    decode(this, packetCapacity(this.#state))
     this.turn()
   }
 

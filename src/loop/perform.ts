@@ -7,16 +7,12 @@ import type { IConnackPacket as ConnackPacket } from 'mqtt-packet'
 import { Authentication } from '../connection/authenticator.ts'
 import { Dialer } from '../connection/dial.ts'
 import type { Link } from '../connection/link.ts'
-import { sendPacket, sendPublish, type WireEffect } from '../connection/send.ts'
+import { sendPacket, sendPublish } from '../connection/send.ts'
 import { unreachable } from '../errors.ts'
 import { stallChannel, transitionChannel } from '../platform/runtime.ts'
-import type {
-  Effect,
-  PublishEffect,
-  RequestFacts,
-  TransitionEffect,
-  YieldEffect,
-} from '../protocol/contract.ts'
+import type { Effect, PublishEffect, TransitionEffect, YieldEffect } from '../protocol/contract.ts'
+import { isAfterEnd, needsConnection, type PacketEffect } from '../protocol/effects.ts'
+import type { RequestFacts } from '../protocol/facts.ts'
 import { isControl, JOINED } from '../requests/ledger.ts'
 import type { Incoming, IncomingPublish, SentRequest } from '../requests/vocabulary.ts'
 import { hasStopped, isAlive } from './life.ts'
@@ -42,7 +38,7 @@ export function release(loop: Parts, effects: readonly Effect[], link: Link | nu
       const over = gone || loop.inbox.isHoldingBack
       if (effect.type === 'yield' && loop.life === 'leaving') loop.inbox.drop(effect)
       else if (effect.type === 'yield' && effect.sequence > 0 && over) give(loop, effect, true)
-      else if (!isForConnection(effect) || !(gone || link.closing)) performOne(loop, effect)
+      else if (!needsConnection(effect) || !(gone || link.closing)) performOne(loop, effect)
     }
   })
   if (loop.link?.outbox.flush()) loop.add({ type: 'released', at: loop.now() })
@@ -51,16 +47,9 @@ export function release(loop: Parts, effects: readonly Effect[], link: Link | nu
   loop.turn()
 }
 
-/**
- * Whether an effect is of no use once its connection is gone: the next connection does it again.
- */
-function isForConnection({ type }: Effect): boolean {
-  return type === 'publish' || type === 'acknowledge'
-}
-
 /** Reports, after the end, the outcomes that are safe; nothing else is done. */
 export function settleLate(loop: Parts, effects: readonly Effect[]): void {
-  for (const effect of effects) if (effect.type === 'settle') loop.ledger.settle(effect)
+  for (const effect of effects) if (isAfterEnd(effect)) loop.ledger.settle(effect)
   loop.ledger.tell()
 }
 
@@ -98,9 +87,9 @@ function performOne(loop: Parts, effect: Effect): void {
       return link?.pause()
     case 'resumeReading':
       return link?.resume()
-    case 'withhold':
+    case 'holdBack':
       return loop.inbox.holdBack()
-    case 'unwithhold':
+    case 'releaseHeldBack':
       return loop.inbox.releaseHeldBack(effect.drop, effect.before)
     case 'births':
       return births(loop, effect.packet as ConnackPacket)
@@ -170,9 +159,9 @@ function dial(
   loop.dialer.dial({ host, redirect, attempt, lastClose, clientId, protocolVersion })
 }
 
-function send(loop: Parts, effect: Exclude<WireEffect, PublishEffect>): void {
-  const { link, resolved, attempt, ledger, state } = loop
-  const packet = sendPacket(effect, link, resolved, attempt, ledger, state)
+function send(loop: Parts, effect: Exclude<PacketEffect, PublishEffect>): void {
+  const { link, resolved, attempt, state } = loop
+  const packet = sendPacket(effect, link, resolved, attempt, state)
   if (packet?.cmd !== 'subscribe' || effect.type !== 'subscribe') return
   if (effect.facts.handle !== 0) return
   loop.renewals ??= new Map()

@@ -10,8 +10,9 @@
 
 import { UsageError } from '../errors.ts'
 import { equal } from '../platform/runtime.ts'
-import type { Effect, Input, State } from '../protocol/contract.ts'
+import type { Effect, Input } from '../protocol/contract.ts'
 import { step } from '../protocol/engine.ts'
+import type { State } from '../protocol/state.ts'
 
 export interface RecorderOptions {
   /** How many inputs are kept, 1 to 10,000,000. Each packet and each request of a chunk counts. */

@@ -3,7 +3,7 @@
  * taken and handled. Each becomes an input.
  */
 import type { Input } from '../protocol/contract.ts'
-import { intake } from '../protocol/queries.ts'
+import { requestCapacity } from '../protocol/queries.ts'
 import { DRAIN_MS } from './controls.ts'
 import { rethrown } from './failures.ts'
 import type { Parts } from './parts.ts'
@@ -37,7 +37,7 @@ export function allowIntake(loop: Parts): void {
   // A group is encoded before it is known on which connection it leaves, and so has no topic
   // aliases.
   const grouping = connection.limits.topicAliasMaximum === 0
-  loop.intake.allow(intake(loop.state), counting, grouping)
+  loop.intake.allow(requestCapacity(loop.state), counting, grouping)
 }
 
 /** The request stream has ended; `error`: with what it threw, or null. */

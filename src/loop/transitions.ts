@@ -4,7 +4,9 @@
  */
 import { UsageError } from '../errors.ts'
 import type { ConnectionFailure } from '../options/options.ts'
-import type { ConnectionKind, Failure, TransitionEffect } from '../protocol/contract.ts'
+import type { TransitionEffect } from '../protocol/contract.ts'
+import type { Failure } from '../protocol/facts.ts'
+import type { ConnectionKind } from '../protocol/state.ts'
 
 export interface Transition {
   readonly from: ConnectionKind

@@ -2,8 +2,8 @@
  * The packets whose contents come from options and the session: CONNECT, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT.
  */
 import type { IConnectPacket, IDisconnectPacket, Packet } from 'mqtt-packet'
-import type { Effect, ProtocolVersion } from '../protocol/contract.ts'
-import type { Ledger } from '../requests/ledger.ts'
+import type { Effect } from '../protocol/contract.ts'
+import type { ProtocolVersion } from '../protocol/facts.ts'
 import type { Base64 } from '../requests/vocabulary.ts'
 import { credentials } from './endpoint.ts'
 import type { Resolved, WillOptions } from './options.ts'
@@ -66,19 +66,17 @@ function bytesOf(value: string | Uint8Array | Base64): Buffer {
   return typeof value === 'string' ? Buffer.from(value) : Buffer.from(value.base64, 'base64')
 }
 
-export function subscriptionPacket(
-  { type, messageId, facts }: Extract<Effect, { type: 'subscribe' | 'unsubscribe' }>,
-  ledger: Ledger,
-): Packet {
-  if (type === 'subscribe') {
-    const { subscriptions, properties } = facts
-    const packet = { cmd: type, messageId, subscriptions: [...subscriptions] }
-    return properties === undefined ? packet : { ...packet, properties }
-  }
-  const prepared = ledger.get(facts.handle)
-  const properties = prepared?.kind === 'unsubscribe' ? prepared.properties : undefined
-  const packet = { cmd: type, messageId, unsubscriptions: [...facts.unsubscriptions] }
-  return properties === undefined ? packet : { ...packet, properties }
+export function subscriptionPacket({
+  type,
+  messageId,
+  facts,
+}: Extract<Effect, { type: 'subscribe' | 'unsubscribe' }>): Packet {
+  const list =
+    type === 'subscribe'
+      ? { cmd: type, messageId, subscriptions: [...facts.subscriptions] }
+      : { cmd: type, messageId, unsubscriptions: [...facts.unsubscriptions] }
+  const { properties } = facts
+  return properties === undefined ? list : { ...list, properties }
 }
 
 export function disconnectPacket({

@@ -8,7 +8,7 @@ import type { Authenticator } from '../connection/authentication-exchange.ts'
 import { describe, UsageError, wrong } from '../errors.ts'
 import type { RecorderOptions } from '../loop/recorder.ts'
 import { equal, type Platform, randomHex } from '../platform/runtime.ts'
-import type { Config, ReconnectPolicy } from '../protocol/contract.ts'
+import type { Config, ReconnectPolicy } from '../protocol/config.ts'
 import { topicNameProblem } from '../protocol/topics.ts'
 import { Session, type SessionStore } from '../requests/session.ts'
 import type {
@@ -481,7 +481,7 @@ function resolveConfig(
     authenticationMethod: methodOf(o, protocolVersion),
     authenticator:
       o.authenticator === undefined ? 'none' : o.authenticator.serverMayStart ? 'either' : 'client',
-    roads: roadsOf(o),
+    servers: serversOf(o),
     divert: divertOf(o.divert),
     requestProblemInformation: o.properties?.requestProblemInformation !== false,
     warnAfterMs: bounded('warnAfterMs', o.warnAfterMs, 30_000, 1, DAY_MS),
@@ -528,7 +528,7 @@ export function reconnectPolicy(given: EventloopOptions['reconnect']): Reconnect
 }
 
 /** One for all that say nothing: a process may hold thousands. */
-const DEFAULT_ROADS: Config['roads'] = {
+const DEFAULT_SERVERS: Config['servers'] = {
   hosts: 1,
   checksConnectivity: false,
   followRedirects: false,
@@ -537,9 +537,9 @@ const DEFAULT_ROADS: Config['roads'] = {
   suspendedRetryMs: 30_000,
 }
 
-function roadsOf(o: EventloopOptions): Config['roads'] {
-  const { suspendAfterMs, suspendedRetryMs } = DEFAULT_ROADS
-  const roads = {
+function serversOf(o: EventloopOptions): Config['servers'] {
+  const { suspendAfterMs, suspendedRetryMs } = DEFAULT_SERVERS
+  const servers = {
     hosts: Math.max(1, urlsOf(o).length),
     checksConnectivity: o.connectivityCheck !== undefined,
     followRedirects: flag('followRedirects', o.followRedirects, false),
@@ -547,7 +547,7 @@ function roadsOf(o: EventloopOptions): Config['roads'] {
     suspendAfterMs: bounded('suspendAfterMs', o.suspendAfterMs, suspendAfterMs, 0, DAY_MS),
     suspendedRetryMs: bounded('suspendedRetryMs', o.suspendedRetryMs, suspendedRetryMs, 1, DAY_MS),
   }
-  return equal(roads, DEFAULT_ROADS) ? DEFAULT_ROADS : roads
+  return equal(servers, DEFAULT_SERVERS) ? DEFAULT_SERVERS : servers
 }
 
 const AUTHENTICATOR_FIELDS: ReadonlySet<string> = new Set(['method', 'exchange', 'serverMayStart'])

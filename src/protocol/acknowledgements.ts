@@ -1,28 +1,24 @@
 /**
- * What the server answers to requests: PUBACK, PUBREC, PUBCOMP, SUBACK, UNSUBACK, and what each settles. (D1, D2, D4)
+ * What do the answers to requests settle: PUBACK, PUBREC, PUBCOMP, SUBACK and UNSUBACK?
+ *
+ * (D1, requests reach the server; D2, each ends in one outcome; D4, in flight is at most the
+ * window)
  */
-import type {
-  AckPacket,
-  Failure,
-  OpenRequest,
-  ServerPacket,
-  SubscriptionAckPacket,
-  UnsubscribeFacts,
-} from './contract.ts'
 import type { Draft } from './draft.ts'
-import { finish, flush, isCautious, isResending } from './outgoing.ts'
+import type { AckPacket, Failure, SubscriptionAckPacket, Violation } from './facts.ts'
+import { flush } from './outgoing.ts'
 import { hex } from './reason-codes.ts'
+import type { OpenRequest } from './session-state.ts'
+import { settleOpen } from './settling.ts'
+import { isCautious, isResending } from './window.ts'
 
-/** A rule that the server broke, for the engine to act on; null: none. */
-export type Violation = { readonly clause: string; readonly message: string } | null
-
-/** PUBACK, PUBREC, PUBCOMP. */
-export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violation {
+/** @returns the rule that a PUBACK, PUBREC or PUBCOMP breaks, or null. */
+export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violation | null {
   const { cmd, messageId, reasonCode } = packet
   const request = d.open.get(messageId)
   if (request === undefined) {
     if (cmd === 'pubrec') {
-      // The server must be able to finish a flow that we forgot. [MQTT-4.3.3-4]
+      // The server must be able to finish a delivery that this client has forgotten. [MQTT-4.3.3-4]
       acknowledge(d, 'pubrel', messageId, 0x92)
     }
     warnUnknown(d, cmd, messageId)
@@ -30,16 +26,12 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
   }
   const { facts, stage } = request
   if (facts.kind !== 'publish' || (cmd === 'puback') !== (facts.qos === 1)) {
-    const message = `${cmd.toUpperCase()} for packet identifier ${messageId}, which is a ${nameOf(request)}`
-    return { clause: cmd === 'puback' ? 'MQTT-4.3.2-1' : 'MQTT-4.3.3-1', message }
+    return unexpected(cmd, request, messageId, cmd === 'puback' ? 'MQTT-4.3.2-1' : 'MQTT-4.3.3-1')
   }
   if (cmd === 'pubcomp' && stage !== 'pubrel') {
-    return {
-      clause: 'MQTT-4.3.3-1',
-      message: `PUBCOMP before PUBREC for packet identifier ${messageId}`,
-    }
+    return broken('MQTT-4.3.3-1', `PUBCOMP before PUBREC for packet identifier ${messageId}`)
   }
-  answer(d, packet, facts.handle)
+  d.yield(packet, facts.handle)
   if (cmd === 'pubrec' && reasonCode < 0x80) {
     if (stage === 'publish') d.open.set(messageId, { ...request, stage: 'pubrel' })
     acknowledge(d, 'pubrel', messageId, 0)
@@ -48,18 +40,21 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
   d.open.remove(messageId)
   if (request.epoch === d.connection.epoch) d.outgoing.inFlight--
   if (reasonCode < 0x80) d.counters.acknowledged++
-  finish(d, request, reasonCode < 0x80 ? null : negative(packet, reasonCode), packet)
+  settleOpen(d, request, reasonCode < 0x80 ? null : refusedBy(packet, reasonCode), packet)
   if (isResending(d) || d.session.waiting.length > 0 || isCautious(d)) flush(d, at)
   return null
 }
 
-/** SUBACK, UNSUBACK. On success returns the request, for the table of subscriptions. */
+/**
+ * Handles a SUBACK or UNSUBACK.
+ * @returns the rule that it breaks, or the request that it answers (for the table of
+ * subscriptions), or null if the packet identifier is not in use.
+ */
 export function subscriptionAnswered(
   d: Draft,
   packet: SubscriptionAckPacket,
-  protocolVersion: number,
   at: number,
-): Violation | OpenRequest {
+): Violation | OpenRequest | null {
   const { cmd, messageId, granted } = packet
   const request = d.open.get(messageId)
   if (request === undefined) {
@@ -67,55 +62,50 @@ export function subscriptionAnswered(
     return null
   }
   const { facts } = request
-  const wanted = cmd === 'suback' ? 'subscribe' : 'unsubscribe'
-  if (facts.kind !== wanted) {
-    const message = `${cmd.toUpperCase()} for packet identifier ${messageId}, which is a ${nameOf(request)}`
-    return { clause: 'MQTT-3.8.4-2', message }
+  if (facts.kind === 'publish' || (facts.kind === 'subscribe') !== (cmd === 'suback')) {
+    return unexpected(cmd, request, messageId, 'MQTT-3.8.4-2')
   }
-  const filters =
-    facts.kind === 'subscribe'
-      ? facts.subscriptions.length
-      : (facts as UnsubscribeFacts).unsubscriptions.length
-  const coded = cmd === 'suback' || protocolVersion === 5
+  const { length: filters } =
+    facts.kind === 'subscribe' ? facts.subscriptions : facts.unsubscriptions
+  // UNSUBACK has no reason codes in MQTT 3.
+  const coded = cmd === 'suback' || d.connection.protocolVersion === 5
   if (coded && granted.length !== filters) {
+    const clause = cmd === 'suback' ? 'MQTT-3.8.4-6' : 'MQTT-3.11.3-1'
     const message = `${cmd.toUpperCase()} with ${granted.length} reason codes for ${filters} filters`
-    return { clause: cmd === 'suback' ? 'MQTT-3.8.4-6' : 'MQTT-3.11.3-1', message }
+    return broken(clause, message)
   }
   d.open.remove(messageId)
   if (request.epoch === d.connection.epoch) d.outgoing.subscribing--
-  answer(d, packet, facts.handle)
+  d.yield(packet, facts.handle)
   const refusal = granted.find((code) => code >= 0x80)
   if (request.stage !== 'renewal') {
-    finish(d, request, refusal === undefined ? null : negative(packet, refusal), packet)
+    settleOpen(d, request, refusal === undefined ? null : refusedBy(packet, refusal), packet)
   }
   flush(d, at)
   return request
 }
 
-function answer(d: Draft, packet: ServerPacket, handle: number): void {
-  d.flow.bufferedPackets++
-  d.flow.bufferedBytes += ANSWER_BYTES
-  d.effects.push({
-    type: 'yield',
-    packet,
-    handle,
-    sequence: 0,
-    deliveryId: 0,
-    redelivered: false,
-    bytes: ANSWER_BYTES,
-  })
+function broken(clause: string, message: string): Violation {
+  return { reasonCode: 0x82, clause, message }
 }
 
-/** What a packet without payload counts for in the buffer. */
-export const ANSWER_BYTES = 64
-
-function nameOf(request: OpenRequest): string {
-  if (request.facts.kind !== 'publish') return request.facts.kind.toUpperCase()
-  return `PUBLISH at QoS ${request.facts.qos}`
+/** The packet identifier belongs to a request of another kind than the packet answers. */
+function unexpected(
+  cmd: string,
+  { facts }: OpenRequest,
+  messageId: number,
+  clause: string,
+): Violation {
+  const name = facts.kind === 'publish' ? `PUBLISH at QoS ${facts.qos}` : facts.kind.toUpperCase()
+  return broken(
+    clause,
+    `${cmd.toUpperCase()} for packet identifier ${messageId}, which is a ${name}`,
+  )
 }
 
-function negative(packet: AckPacket | SubscriptionAckPacket, reasonCode: number): Failure {
+function refusedBy(packet: AckPacket | SubscriptionAckPacket, reasonCode: number): Failure {
   const reason = packet.properties?.['reasonString']
+  const explanation = typeof reason === 'string' ? `: ${reason}` : '.'
   return {
     phase: 'request',
     source: 'refused',
@@ -123,15 +113,13 @@ function negative(packet: AckPacket | SubscriptionAckPacket, reasonCode: number)
     retryable: false,
     reasonCode,
     packet,
-    message: `The server refused with ${hex(reasonCode)} in its ${packet.cmd.toUpperCase()}${
-      typeof reason === 'string' ? `: ${reason}` : '.'
-    }`,
+    message: `The server refused with ${hex(reasonCode)} in its ${packet.cmd.toUpperCase()}${explanation}`,
   }
 }
 
 function warnUnknown(d: Draft, cmd: string, messageId: number): void {
   const message = `${cmd.toUpperCase()} for packet identifier ${messageId}, which is not in use; ignored.`
-  d.effects.push({ type: 'warn', code: 'UNKNOWN_PACKET_IDENTIFIER', message })
+  d.warn('UNKNOWN_PACKET_IDENTIFIER', message)
 }
 
 function acknowledge(d: Draft, cmd: AckPacket['cmd'], messageId: number, reasonCode: number): void {

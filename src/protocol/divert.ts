@@ -1,48 +1,74 @@
 /**
- * While there is no healthy connection, new publishes go another way. (T9)
+ * When do new publishes go to `divert.to` instead of the server? (T9, publishes while there is no
+ * healthy connection)
  *
- * Healthy: there is a connection, and fewer than three PINGREQs wait for their answer. To know in time, PINGREQs are sent
- * three times as often as the user wants to be patient. The first answer brings everything back.
+ * A connection is healthy while fewer than three PINGREQs are unanswered. To find out in time,
+ * PINGREQs are sent at a third of the interval that the user chose. The first PINGRESP ends the
+ * diverting.
  */
-import type { PublishFacts, Road, State } from './contract.ts'
+import type { Config } from './config.ts'
 import type { Draft } from './draft.ts'
+import type { Failure, PublishFacts } from './facts.ts'
 import { isExpired, refusalOf } from './refusals.ts'
+import type { ConnectionState, FlowState, KeepAliveState, ReconnectState } from './state.ts'
 
-/** Without an answer to as many, a connection is not healthy. */
+/** A connection with this many unanswered PINGREQs is not healthy. */
 const PINGS = 3
 
-type Parts = Pick<State, 'config' | 'connection' | 'keepAlive' | 'flow'>
-type Roads = Parts & { readonly road: Road | null }
+interface Parts {
+  readonly config: Config
+  readonly connection: ConnectionState
+  readonly keepAlive: KeepAliveState
+  readonly flow: FlowState
+  readonly reconnect: ReconnectState
+}
 
-/** When a PINGREQ has to find out how the connection is; Infinity: not now. */
-export function probeDueAt({ config, connection, keepAlive }: Parts): number {
+/**
+ * @returns when a PINGREQ must find out whether the connection is healthy, or Infinity if none
+ * must.
+ */
+export function probeDueAt({
+  config,
+  connection,
+  keepAlive,
+}: Pick<Parts, 'config' | 'connection' | 'keepAlive'>): number {
   const { divert } = config
   if (divert === null || keepAlive.readingPaused || connection.pings.length >= PINGS) {
     return Infinity
   }
-  return Math.max(keepAlive.receivedAt, connection.pings.at(-1)?.at ?? 0) + divert.afterMs / PINGS
+  const pingedAt = connection.pings.at(-1)?.sentAt ?? 0
+  return Math.max(keepAlive.receivedAt, pingedAt) + divert.afterMs / PINGS
 }
 
-/** When new publishes begin to go the other way; Infinity: nothing speaks for it, or they do already. */
-export function divertsAt({ config, connection, keepAlive, flow, road }: Roads): number {
+/**
+ * @returns when diverting begins, or Infinity if the connection is healthy or diverting has begun
+ * already.
+ */
+export function divertsAt({ config, connection, keepAlive, flow, reconnect }: Parts): number {
   const { divert } = config
   if (divert === null || flow.diverting) return Infinity
-  if (road !== null) return road.downSince + divert.afterMs
-  const { pings } = connection
-  if (pings.length < PINGS || keepAlive.readingPaused) return Infinity
-  // Any byte is a sign of life; and after a pause, in which no answer was read, the count starts anew (K2).
-  return Math.max(pings[0]!.at, keepAlive.receivedAt) + divert.afterMs
+  if (reconnect.outage !== null) return reconnect.outage.downSince + divert.afterMs
+  const [oldest] = connection.pings
+  if (oldest === undefined || connection.pings.length < PINGS || keepAlive.readingPaused) {
+    return Infinity
+  }
+  // Any byte proves that the server is there. After a pause, in which no answer was read, the time
+  // starts again.
+  return Math.max(oldest.sentAt, keepAlive.receivedAt) + divert.afterMs
 }
 
-export function tickDivert(d: Draft, at: number): void {
-  if (at < divertsAt(d)) return
+export function beginDiverting(d: Draft): void {
   d.flow.diverting = true
   const { afterMs } = d.config.divert!
-  const message = `No healthy connection for ${afterMs} ms: new publishes go to \`divert.to\`.`
-  d.effects.push({ type: 'warn', code: 'DIVERTING', message })
+  d.warn('DIVERTING', `No healthy connection for ${afterMs} ms: new publishes go to \`divert.to\`.`)
 }
 
-/** A publish that was just taken goes the other way; what expired goes nowhere. */
+/** @returns whether a request that was just taken is diverted. */
+export function isDiverted({ flow }: Draft, facts: PublishFacts): boolean {
+  return flow.diverting && facts.count === 1
+}
+
+/** Diverts a publish that was just taken. An expired one is settled instead. */
 export function divert(d: Draft, facts: PublishFacts, at: number): void {
   const { handle } = facts
   d.flow.diverted++
@@ -50,15 +76,14 @@ export function divert(d: Draft, facts: PublishFacts, at: number): void {
   else diverted(d, handle, refusalOf(facts, d.connection.limits, at))
 }
 
-export function diverted(d: Draft, handle: number, failure: ReturnType<typeof refusalOf>): void {
+/** Settles a diverted publish with the outcome that `divert.to` gave it. */
+export function diverted(d: Draft, handle: number, failure: Failure | null): void {
   if (d.flow.diverted === 0) return
   d.flow.diverted--
-  d.counters.settled++
-  const packet = null
-  d.effects.push({ type: 'settle', handle, failure, packet, outcome: true, release: true })
+  d.settle(handle, failure, null, true)
 }
 
-/** How many publishes may be taken for the other way. */
-export function divertedIntake({ config, flow }: Parts): number {
+/** @returns how many publishes may be taken to be diverted. */
+export function divertCapacity({ config, flow }: Pick<Parts, 'config' | 'flow'>): number {
   return Math.max(0, (config.divert?.concurrency ?? 0) - flow.diverted)
 }

@@ -1,47 +1,37 @@
 /**
- * What a running step works on: copies of the groups of the state, changed freely until the step returns them.
+ * What does a running step work on?
  *
- * Rules of the room. A draft lives within one call of `step`. The groups are shallow copies, the tables editors; nothing
- * reachable from the state that came in is ever changed. `finish()` gives the new state, after which the draft is gone.
+ * A draft lives within one call of `step`. It holds shallow copies of the groups of the state, and
+ * editors of its tables, which the reducers change freely. Nothing that can be reached from the old
+ * state is ever changed. After `finish()` has returned the new state, the draft must not be used.
  */
-
+import type { Config } from './config.ts'
+import type { Effect, InputType } from './contract.ts'
+import { dependsOnCommit, type PacketEffect } from './effects.ts'
+import type { Failure, ServerPacket } from './facts.ts'
+import { TableEditor } from './packet-table.ts'
 import type {
-  Config,
-  ConnectionState,
-  Effect,
-  FlowState,
   HeldSubscription,
-  IncomingState,
-  InputType,
-  KeepAliveState,
   OpenRequest,
+  ReceivedMessage,
+  SessionState,
+} from './session-state.ts'
+import type {
+  ConnectionState,
+  FlowState,
+  IncomingState,
+  KeepAliveState,
+  Outage,
   OutgoingState,
   PendingAck,
-  ReceivedMessage,
   ReconnectState,
-  Road,
-  SessionState,
   State,
-} from './contract.ts'
-import { restsOnSession } from './effects.ts'
-import { TableEditor } from './packet-table.ts'
+} from './state.ts'
 
 export type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
-type WireEffect = Extract<
-  Effect,
-  {
-    type:
-      | 'connect'
-      | 'publish'
-      | 'subscribe'
-      | 'unsubscribe'
-      | 'acknowledge'
-      | 'pingreq'
-      | 'auth'
-      | 'disconnect'
-  }
->
+/** How much a packet without a payload counts against `maxBufferedBytes`. */
+const PACKET_BYTES = 64
 
 export class Draft {
   readonly effects: Effect[] = []
@@ -49,45 +39,93 @@ export class Draft {
   readonly session: Mutable<SessionState>
   readonly connection: Mutable<ConnectionState>
   keepAlive: Mutable<KeepAliveState>
-  readonly reconnect: Mutable<ReconnectState>
+  readonly reconnect: Mutable<Omit<ReconnectState, 'outage'>> & { outage: Mutable<Outage> | null }
   readonly outgoing: Mutable<OutgoingState>
   readonly incoming: Mutable<IncomingState>
   readonly flow: Mutable<FlowState>
   readonly counters: Mutable<State['counters']>
-  road: Mutable<Road> | null
   readonly open: TableEditor<OpenRequest>
   readonly received: TableEditor<ReceivedMessage>
   readonly pending: TableEditor<PendingAck>
   readonly subscriptions: TableEditor<readonly HeldSubscription[]>
 
   constructor(state: State) {
+    const { outage } = state.reconnect
     this.config = state.config
     this.session = { ...state.session }
     this.connection = { ...state.connection }
     this.keepAlive = { ...state.keepAlive }
-    this.reconnect = { ...state.reconnect }
+    this.reconnect = { ...state.reconnect, outage: outage === null ? null : { ...outage } }
     this.outgoing = { ...state.outgoing }
     this.incoming = { ...state.incoming }
     this.flow = { ...state.flow }
     this.counters = { ...state.counters }
-    const { road } = state.reconnect
-    this.road = road === null ? null : { ...road }
     this.open = new TableEditor(state.session.open)
     this.received = new TableEditor(state.session.received)
     this.pending = new TableEditor(state.incoming.pending)
     this.subscriptions = new TableEditor(state.session.subscriptions)
   }
 
-  /** The input that is running. */
+  /** The input that is being handled. */
   input: InputType = 'start'
 
-  /** Whether the running input handed anything to the transport. */
+  /** Whether that input handed any byte to the transport. */
   sent = false
 
-  /** An effect that puts a packet on the wire; what waits for a commit, later. */
-  send(effect: WireEffect): void {
-    if (this.config.store === 'none' || !restsOnSession(effect)) this.sent = true
+  /**
+   * Sends a packet. If it depends on a commit, the input `released` reports later that it was sent.
+   */
+  send(effect: PacketEffect): void {
+    if (this.config.store === 'none' || !dependsOnCommit(effect)) this.sent = true
     this.effects.push(effect)
+  }
+
+  /**
+   * Gives the consumer a packet that is not a message. `handle` is the request that it answers, or
+   * 0.
+   */
+  yield(packet: ServerPacket, handle = 0): void {
+    this.yieldMessage(packet, PACKET_BYTES, handle, 0, 0, false)
+  }
+
+  yieldMessage(
+    packet: ServerPacket,
+    bytes: number,
+    handle: number,
+    sequence: number,
+    deliveryId: number,
+    redelivered: boolean,
+  ): void {
+    this.flow.bufferedPackets++
+    this.flow.bufferedBytes += bytes
+    this.effects.push({ type: 'yield', packet, handle, sequence, deliveryId, redelivered, bytes })
+  }
+
+  /** Gives a request its outcome. With `release` its handle is free again. */
+  settle(
+    handle: number,
+    failure: Failure | null,
+    packet: ServerPacket | null,
+    release: boolean,
+  ): void {
+    this.counters.settled++
+    this.effects.push({ type: 'settle', handle, failure, packet, outcome: true, release })
+  }
+
+  /** Frees the handle of a request that has its outcome. */
+  release(handle: number): void {
+    this.effects.push({
+      type: 'settle',
+      handle,
+      failure: null,
+      packet: null,
+      outcome: false,
+      release: true,
+    })
+  }
+
+  warn(code: string, message: string): void {
+    this.effects.push({ type: 'warn', code, message })
   }
 
   finish(): State {
@@ -95,7 +133,6 @@ export class Draft {
     this.session.received = this.received.finish()
     this.session.subscriptions = this.subscriptions.finish()
     this.incoming.pending = this.pending.finish()
-    this.reconnect.road = this.road
     return {
       config: this.config,
       session: this.session,

@@ -1,40 +1,33 @@
 /**
- * Messages on their way in: topic aliases, the quota that we announced, acknowledgements in the order received, and exactly
- * once at QoS 2. (R1, R2, R6)
+ * What does a message from the server cause, and when is it acknowledged?
  *
- * Every message at QoS > 0 gets a sequence number when it is handed to the consumer; acknowledgements leave from the head of
- * that order, whatever the order in which they are earned [MQTT-4.6.0-2, MQTT-4.6.0-3]. Sequences never repeat, so an
- * acknowledgement that was earned on an earlier connection cannot be taken for one of this connection.
+ * (R1, messages are acknowledged in the order received; R2, a QoS 2 message is yielded once; R6,
+ * messages that were not yielded when the connection was lost) Every message above QoS 0 gets a
+ * sequence number when it is yielded. Acknowledgements are sent in the order of the sequences,
+ * whatever the order in which they become due. [MQTT-4.6.0-2, MQTT-4.6.0-3] Sequences never repeat,
+ * so an acknowledgement that belongs to an earlier connection cannot be taken for one of this
+ * connection.
  */
-import type {
-  AckPacket,
-  Config,
-  IncomingState,
-  PendingAck,
-  PublishPacket,
-  ReceivedMessage,
-} from './contract.ts'
 import type { Draft } from './draft.ts'
+import type { AckPacket, PublishPacket, Violation } from './facts.ts'
 import { entries, lookup } from './packet-table.ts'
+import type { ReceivedMessage } from './session-state.ts'
+import type { IncomingState, PendingAck } from './state.ts'
 
-/** What the server did wrong; null: nothing. */
-export type IncomingViolation = {
-  readonly reasonCode: number
-  readonly clause: string
-  readonly message: string
-} | null
-
-/** A sequence's place in the table of those that wait for their acknowledgement. */
+/** @returns the key of a sequence in the table of pending acknowledgements. */
 const placeOf = (sequence: number) => sequence & 0xffff
+
+/** The most pending acknowledgements that the table can hold. */
 const PENDING_MAX = 65_535
 
-export function publishReceived(d: Draft, packet: PublishPacket, at: number): IncomingViolation {
+/** @returns the rule that a PUBLISH breaks, or null. */
+export function publishReceived(d: Draft, packet: PublishPacket, at: number): Violation | null {
   const aliased = packet.properties?.['topicAlias'] !== undefined || packet.topic === ''
   const resolved = aliased ? resolveAlias(d, packet) : packet
   if ('reasonCode' in resolved) return resolved
   d.counters.received++
   if (resolved.qos === 0) {
-    handOver(d, resolved, 0, 0, false)
+    yieldPublish(d, resolved, 0, 0, false)
     return null
   }
   const messageId = resolved.messageId!
@@ -44,7 +37,8 @@ export function publishReceived(d: Draft, packet: PublishPacket, at: number): In
     return { reasonCode: 0x82, clause: 'MQTT-2.2.1-4', message }
   }
   if (known !== undefined && known.pendingSequence >= d.incoming.epochFrom) {
-    // Sent twice on one connection: acknowledged again, delivered once. [MQTT-4.3.3-10]
+    // The server sent it twice on one connection: it is acknowledged again and yielded once.
+    // [MQTT-4.3.3-10]
     if (known.pendingSequence < d.incoming.pendingFrom) {
       d.send({ type: 'acknowledge', cmd: 'pubrec', messageId, reasonCode: 0 })
     }
@@ -59,11 +53,12 @@ export function publishReceived(d: Draft, packet: PublishPacket, at: number): In
 }
 
 /**
- * What comes again in a session that was resumed is not held against the server: mosquitto 2.0 sends all that was in flight,
- * and as much again as Receive Maximum allows, after every connection. To close that connection would only bring all of it once
- * more, and more.
+ * Messages that are sent again in a resumed session do not count: after every CONNACK mosquitto 2.0
+ * sends everything that was in flight, and as much again as Receive Maximum allows. Closing that
+ * connection would only bring all of it again, and more.
+ * @returns the violation if the server has sent more than Receive Maximum, or null.
  */
-function overQuota(d: Draft): IncomingViolation {
+function overQuota(d: Draft): Violation | null {
   const { unacknowledged, repeats } = d.incoming
   const quota = d.connection.protocolVersion === 5 ? d.config.receiveMaximum : PENDING_MAX
   if (unacknowledged < quota + repeats && d.pending.size < PENDING_MAX) return null
@@ -86,11 +81,14 @@ function qos1Received(d: Draft, packet: PublishPacket, messageId: number, at: nu
       at,
     })
   }
-  // What was acknowledged as it arrived will not come again: it is never withheld.
-  handOver(d, packet, d.config.acks === 'receipt' ? 0 : sequence, 0, false)
+  // A message that was acknowledged on receipt is not sent again, so it is never held back.
+  yieldPublish(d, packet, d.config.acks === 'receipt' ? 0 : sequence, 0, false)
 }
 
-/** First arrival: kept and handed over. Later ones: acknowledged again, handed over only if nobody here has seen it. */
+/**
+ * Yields the message when it is received first. When it is received again, it is yielded only if
+ * this process did not do so yet.
+ */
 function qos2Received(
   d: Draft,
   packet: PublishPacket,
@@ -111,7 +109,7 @@ function qos2Received(
     again: known?.again ?? false,
   })
   const owed = d.config.acks === 'receipt' ? 0 : sequence
-  if (!seen) handOver(d, packet, owed, deliveryId, known?.again ?? false)
+  if (!seen) yieldPublish(d, packet, owed, deliveryId, known?.again ?? false)
   d.pending.set(placeOf(sequence), {
     messageId,
     qos: 2,
@@ -122,23 +120,22 @@ function qos2Received(
   if (handled) acknowledgeHead(d)
 }
 
-function handOver(
+function yieldPublish(
   d: Draft,
   packet: PublishPacket,
   sequence: number,
   deliveryId: number,
   redelivered: boolean,
 ): void {
-  const bytes = weightOf(packet)
-  d.flow.bufferedPackets++
-  d.flow.bufferedBytes += bytes
-  d.effects.push({ type: 'yield', packet, handle: 0, sequence, deliveryId, redelivered, bytes })
+  d.yieldMessage(packet, weightOf(packet), 0, sequence, deliveryId, redelivered)
 }
 
-/** What an object and its strings cost beside the payload. */
+/** The memory of a message beside its payload and topic, in bytes. */
 const MESSAGE_OVERHEAD_BYTES = 200
+/** The memory of a property beside its value, in bytes. */
 const PROPERTY_BYTES = 100
 
+/** @returns how much a message counts against `maxBufferedBytes`. */
 function weightOf(packet: PublishPacket): number {
   const bytes = packet.payload.length + packet.topic.length + MESSAGE_OVERHEAD_BYTES
   return packet.properties === undefined ? bytes : bytes + propertiesWeight(packet.properties)
@@ -155,8 +152,11 @@ function propertiesWeight(properties: object): number {
   return bytes
 }
 
-/** PUBREL: the server forgets the message, so do we. [MQTT-4.3.3-11] */
-export function pubrelReceived(d: Draft, packet: AckPacket): IncomingViolation {
+/**
+ * Handles a PUBREL: the server has forgotten the message, so it is forgotten here. [MQTT-4.3.3-11]
+ * @returns the rule that it breaks, or null.
+ */
+export function pubrelReceived(d: Draft, packet: AckPacket): Violation | null {
   const { messageId } = packet
   const known = d.received.get(messageId)
   if (known !== undefined && known.stage !== 'handled') {
@@ -172,11 +172,11 @@ export function pubrelReceived(d: Draft, packet: AckPacket): IncomingViolation {
   return null
 }
 
-/** The consumer has handled every message up to this sequence. */
+/** Notes that the consumer has handled every message up to this sequence. */
 export function handledThrough(d: Draft, sequence: number): void {
   for (let s = d.incoming.pendingFrom; s <= sequence; s++) mark(d, s, 0)
   acknowledgeHead(d)
-  if (d.incoming.inHand === 0) return
+  if (d.incoming.unhandledEarlier === 0) return
   for (const [messageId, message] of entries(d.received.finish())) {
     if (message.stage === 'arrived' && message.sequence <= sequence) {
       handledEarlier(d, messageId, message, 0)
@@ -185,7 +185,10 @@ export function handledThrough(d: Draft, sequence: number): void {
   acknowledgeHead(d)
 }
 
-/** `ack()`: one message, in any order. False: it is of an older connection and nothing waits for it. */
+/**
+ * Handles `ack()`. An acknowledgement of an earlier connection may serve the redelivery, or is
+ * stale and does nothing.
+ */
 export function acknowledged(
   d: Draft,
   sequence: number,
@@ -200,7 +203,9 @@ export function acknowledged(
   acknowledgeHead(d)
 }
 
-/** A QoS 2 message that arrived on an earlier connection: what is acknowledged is its redelivery. */
+/**
+ * Notes that a QoS 2 message of an earlier connection is handled. Its redelivery is acknowledged.
+ */
 function handledEarlier(
   d: Draft,
   messageId: number,
@@ -208,11 +213,12 @@ function handledEarlier(
   reasonCode: number,
 ): void {
   if (message.stage !== 'arrived') return
-  d.incoming.inHand = Math.max(0, d.incoming.inHand - 1)
+  d.incoming.unhandledEarlier = Math.max(0, d.incoming.unhandledEarlier - 1)
   if (message.pendingSequence >= d.incoming.epochFrom) mark(d, message.pendingSequence, reasonCode)
   else d.received.set(messageId, { ...message, stage: 'handled' })
 }
 
+/** Notes that the message of this sequence may be acknowledged. */
 function mark(d: Draft, sequence: number, reasonCode: number): void {
   if (sequence < d.incoming.pendingFrom) return
   const waiting = d.pending.get(placeOf(sequence))
@@ -225,7 +231,7 @@ function mark(d: Draft, sequence: number, reasonCode: number): void {
   else d.received.remove(waiting.messageId)
 }
 
-/** Sends what is earned from the head of the order. */
+/** Sends the acknowledgements that are due, in order, until the first that is not. */
 function acknowledgeHead(d: Draft): void {
   const { incoming } = d
   while (incoming.pendingFrom < incoming.nextSequence) {
@@ -243,59 +249,54 @@ function acknowledgeHead(d: Draft): void {
   }
 }
 
-/** The message that is to be acknowledged next. */
-export function headOf(d: Draft): PendingAck | undefined {
-  return d.pending.get(placeOf(d.incoming.pendingFrom))
+/** @returns the acknowledgement that must be sent next, or undefined if none is pending. */
+export function headOf(incoming: IncomingState): PendingAck | undefined {
+  return lookup(incoming.pending, placeOf(incoming.pendingFrom))
 }
 
-/** When the head of the order counts as forgotten, once for each head; Infinity: nothing is or will be. (C21) */
-export function forgottenAt(
-  config: Config,
-  incoming: IncomingState,
-  head = lookup(incoming.pending, placeOf(incoming.pendingFrom)),
-): number {
-  if (config.acks !== 'manual' || incoming.warnedFrom === incoming.pendingFrom) return Infinity
-  return head === undefined ? Infinity : head.at + config.warnAfterMs
-}
-
-/** Whether a message of this connection waits for its acknowledgement. */
+/** @returns whether a message of this connection waits for its acknowledgement. */
 export function isPending(incoming: IncomingState, sequence: number): boolean {
   if (sequence < incoming.pendingFrom || sequence < incoming.epochFrom) return false
   return lookup(incoming.pending, placeOf(sequence))?.acknowledged === false
 }
 
-/** The connection is gone: acknowledgements that it was owed are stale, aliases void [MQTT-3.3.2-7]. */
+/**
+ * Notes that the connection is gone: its pending acknowledgements are stale, its topic aliases
+ * void. [MQTT-3.3.2-7]
+ */
 export function incomingLost(d: Draft): void {
   const { incoming } = d
-  let inHand = 0
+  let unhandled = 0
   for (const [messageId, message] of entries(d.received.finish())) {
     if (message.stage !== 'arrived') continue
-    if (message.sequence <= incoming.yieldedThrough) inHand++
+    if (message.sequence <= incoming.yieldedThrough) unhandled++
     else d.received.set(messageId, { ...message, stage: message.again ? 'restored' : 'unseen' })
   }
   d.pending.clear()
-  incoming.inHand = inHand
+  incoming.unhandledEarlier = unhandled
   incoming.pendingFrom = incoming.nextSequence
   incoming.epochFrom = incoming.nextSequence
   incoming.unacknowledged = 0
   incoming.repeats = 0
   incoming.aliases = []
-  d.effects.push({ type: 'withhold' })
+  d.effects.push({ type: 'holdBack' })
 }
 
-/** After a CONNACK. Without a session the server will not redeliver: what we have is all that there is. (D5, R6) */
+/**
+ * Releases the messages that were held back, after a CONNACK. Without a session the server does not
+ * redeliver them (D5, what happens after Session Present 0), so they are yielded; with it they are
+ * dropped.
+ */
 export function incomingConnected(d: Draft, sessionPresent: boolean): void {
   if (!sessionPresent) {
     d.received.clear()
-    d.incoming.inHand = 0
+    d.incoming.unhandledEarlier = 0
   }
-  d.effects.push({ type: 'unwithhold', drop: sessionPresent, before: d.incoming.epochFrom })
+  d.effects.push({ type: 'releaseHeldBack', drop: sessionPresent, before: d.incoming.epochFrom })
 }
 
-function resolveAlias(
-  d: Draft,
-  packet: PublishPacket,
-): PublishPacket | NonNullable<IncomingViolation> {
+/** @returns the packet with its topic, or the rule that its alias breaks. */
+function resolveAlias(d: Draft, packet: PublishPacket): PublishPacket | Violation {
   const alias = packet.properties?.['topicAlias'] as number | undefined
   const { topicAliasMaximum } = d.config
   if (alias === undefined) {

@@ -1,14 +1,20 @@
 /**
- * When is a PINGREQ due, and when is the connection dead? (K1 to K3)
+ * When is a PINGREQ due, and when is the connection dead?
  *
- * A function of what was sent, received, pinged, and whether reading is paused: instants, no counters, so that a clock that
- * jumps makes one decision. While reading is paused silence proves nothing, because an answer would not be read; then only
- * a write that stands still counts.
+ * (K1, when a PINGREQ is due; K2, when the connection is dropped; K3, a clock that jumps makes one
+ * decision)
+ *
+ * Both are functions of the instants of sending, receiving and pinging, and of whether reading is
+ * paused. While reading is paused, silence proves nothing, because an answer would not be read:
+ * then only a write without progress counts.
  */
-import type { KeepAliveState } from './contract.ts'
-import type { Mutable } from './draft.ts'
+import type { Draft, Mutable } from './draft.ts'
+import type { KeepAliveState } from './state.ts'
 
-/** A write that is not taken within this time was backed up, and its moving on is a sign of life. */
+/**
+ * A write that the kernel takes later than this was backed up, and its progress proves that the
+ * server reads.
+ */
 const BACKED_UP_MS = 10
 
 export function keepAliveStart(intervalSeconds: number, at: number): KeepAliveState {
@@ -26,52 +32,61 @@ export function keepAliveStart(intervalSeconds: number, at: number): KeepAliveSt
   }
 }
 
-/** When a PINGREQ must leave; Infinity: none is due. [MQTT-3.1.2-20] */
+/** @returns when a PINGREQ must be sent, or Infinity if none is due. [MQTT-3.1.2-20] */
 export function pingDueAt(s: KeepAliveState): number {
   if (s.intervalMs === 0) return Infinity
   if (s.readingPaused) return s.sentAt + s.intervalMs
   return s.pinging ? Infinity : Math.min(s.sentAt, s.receivedAt) + s.intervalMs
 }
 
-/** When the connection counts as dead; Infinity: not before something else happens. */
+/** @returns when the connection counts as dead, or Infinity if something else must happen first. */
 export function deadAt(s: KeepAliveState): number {
   if (s.intervalMs === 0) return Infinity
   if (s.readingPaused) return s.writing ? s.standsSince + 1.5 * s.intervalMs : Infinity
   if (!s.pinging) return Infinity
   if (s.pingTakenAt >= 0) return s.pingTakenAt + s.intervalMs / 2
-  // A clock that jumped makes the PINGREQ late; it still has half of keepAlive to be answered (K3).
+  // If the clock jumped, the PINGREQ was sent late. It still has half of keepAlive to be answered.
   return Math.max(s.receivedAt, s.movedAt, s.pingedAt - s.intervalMs) + 1.5 * s.intervalMs
 }
 
-/** Bytes were handed to the transport. */
+/** Notes that bytes were handed to the transport. */
 export function keepAliveSent(s: Mutable<KeepAliveState>, at: number): void {
   s.sentAt = at
   if (!s.writing) s.standsSince = at
   s.writing = true
 }
 
-/** The kernel took a write. */
+/** Notes that the kernel took a write, whether a PINGREQ was in it, and whether more is waiting. */
 export function keepAliveWritten(
   s: Mutable<KeepAliveState>,
   at: number,
   ping: boolean,
   more: boolean,
 ): void {
-  // What the kernel takes at once proves nothing: it may be filling its own buffer.
+  // A write that the kernel takes immediately proves nothing: it may be filling its own buffer.
   if (at - s.standsSince >= BACKED_UP_MS) s.movedAt = at
   s.standsSince = at
   s.writing = more
   if (ping && s.pinging && s.pingTakenAt < 0) s.pingTakenAt = at
 }
 
-/** Any byte is a sign of life. */
+/** Notes that bytes were received. Any byte proves that the server is there. */
 export function keepAliveReceived(s: Mutable<KeepAliveState>, at: number): void {
   s.receivedAt = at
   s.pinging = false
   s.pingTakenAt = -1
 }
 
-/** Another PINGREQ while one waits for its answer gives the connection no more time. */
+/** Sends a PINGREQ. `id` is the number of the user's `ping`, or 0 for one of the engine itself. */
+export function ping(d: Draft, id: number, at: number): void {
+  d.connection.pings = [...d.connection.pings, { id, sentAt: at }]
+  keepAlivePinged(d.keepAlive, at)
+  d.send({ type: 'pingreq' })
+}
+
+/**
+ * Notes that a PINGREQ was sent. A second one before the answer gives the connection no more time.
+ */
 export function keepAlivePinged(s: Mutable<KeepAliveState>, at: number): void {
   if (s.pinging) return
   s.pinging = true
@@ -79,7 +94,7 @@ export function keepAlivePinged(s: Mutable<KeepAliveState>, at: number): void {
   s.pingTakenAt = -1
 }
 
-/** Reading stops or goes on; when it goes on the count starts anew. */
+/** Notes that reading was paused or resumed. After a pause all time limits start again. */
 export function keepAliveReading(s: Mutable<KeepAliveState>, at: number, paused: boolean): void {
   if (s.readingPaused && !paused) {
     s.receivedAt = at

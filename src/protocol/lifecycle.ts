@@ -1,12 +1,96 @@
 /**
- * The connection as a state machine: the total table of what may follow what, and the one door through which it changes.
+ * What may the connection become? The table says it for each kind and each input; `enter` is the
+ * only way to change the kind.
+ *
+ * docs/LIFECYCLE.md is drawn from the table. One input may lead through several kinds: a CONNACK
+ * makes `connected`, and if nothing is left to do then, `closing` as well.
  */
-import { assert } from '../errors.ts'
-import type { ConnectionKind } from './contract.ts'
-import type { Draft } from './draft.ts'
-import { LIFECYCLE } from './lifecycle-table.ts'
 
-/** From one kind to another; from `disconnected` to itself to say when the next attempt is due. Reason and `retryAt` come first. */
+import { assert } from '../errors.ts'
+import type { InputType } from './contract.ts'
+import type { Draft } from './draft.ts'
+import type { ConnectionKind } from './state.ts'
+
+/** The kinds that can be left, in the order of the columns below. */
+const COLUMNS = [
+  ...(['idle', 'connecting', 'connected', 'disconnected', 'suspended', 'closing'] as const),
+] satisfies readonly ConnectionKind[]
+
+type Row = readonly [
+  idle: string,
+  connecting: string,
+  connected: string,
+  disconnected: string,
+  suspended: string,
+  closing: string,
+]
+
+/** The end of a loop without a transport. `failed` is the end with an error. */
+const END = 'closed failed'
+/** The end of a loop that may have a transport. */
+const ENDS = 'closing closed failed'
+
+// biome-ignore format: a table is read by its columns
+const GRID = {
+  //                idle         connecting                       connected
+  // disconnected                                  suspended                  closing
+  start:           ['connecting', '',                              '',                              '',                                           '',                        ''],
+  opened:          ['',           '',                              '',                              '',                                           '',                        ''],
+  connectivity:    ['',           '',                              '',                              'connecting disconnected suspended failed',    'connecting suspended failed', ''],
+  network:         ['',           'disconnected',                  'disconnected',                  'connecting closing',                         'connecting',              ''],
+  received:        ['',           'connected disconnected',        'disconnected closing',          'closing',                                    '',                        ''],
+  malformed:       ['',           'disconnected',                  'disconnected',                  'closing',                                    '',                        ''],
+  authenticated:   ['',           'connected',                     'disconnected closing',          'closing',                                    '',                        ''],
+  unauthenticated: ['',           'disconnected',                  'disconnected',                  'closing',                                    '',                        ''],
+  reauthenticate:  ['',           '',                              '',                              '',                                           '',                        ''],
+  written:         ['',           '',                              'closing',                       '',                                           '',                        ''],
+  released:        ['',           '',                              '',                              '',                                           '',                        ''],
+  congestion:      ['',           '',                              '',                              '',                                           '',                        ''],
+  unwritable:      ['',           '',                              '',                              '',                                           '',                        ''],
+  lost:            ['',           'disconnected suspended failed', 'disconnected suspended failed', `connecting disconnected suspended ${END}`,   `connecting ${END}`,       END],
+  requests:        ['',           '',                              '',                              '',                                           '',                        ''],
+  refused:         ['',           '',                              '',                              '',                                           '',                        ''],
+  births:          ['',           '',                              'closing',                       '',                                           '',                        ''],
+  requestsEnded:   ['',           '',                              'closing',                       '',                                           '',                        ''],
+  apart:           ['',           '',                              'closing',                       '',                                           '',                        ''],
+  cancel:          [END,          'closing',                       'closing',                       ENDS,                                         END,                       ''],
+  diverted:        ['',           'closing',                       'closing',                       ENDS,                                         END,                       ''],
+  pulled:          ['',           '',                              'closing',                       '',                                           '',                        ''],
+  ack:             ['',           '',                              'closing',                       '',                                           '',                        ''],
+  pause:           ['',           '',                              '',                              '',                                           '',                        ''],
+  resume:          ['',           '',                              '',                              '',                                           '',                        ''],
+  throttle:        ['',           '',                              'closing',                       '',                                           '',                        ''],
+  reconnect:       ['',           '',                              'disconnected',                  'connecting closing',                         'connecting',              ''],
+  ping:            ['',           '',                              '',                              '',                                           '',                        ''],
+  disconnect:      [END,          'closing',                       'closing',                       ENDS,                                         END,                       ''],
+  shutdown:        [END,          'closing',                       'closing',                       ENDS,                                         END,                       ''],
+  tick:            [END,          'disconnected closing',          'disconnected closing',          `connecting disconnected suspended ${ENDS}`,  `connecting suspended ${END}`, ''],
+} as const satisfies Record<InputType, Row>
+
+/** The kinds that may follow each kind at each input. `closed` and `failed` are never left. */
+export const LIFECYCLE: Readonly<
+  Record<ConnectionKind, Readonly<Record<InputType, readonly ConnectionKind[]>>>
+> = {
+  ...(Object.fromEntries(COLUMNS.map((kind, i) => [kind, column(i)])) as Record<
+    (typeof COLUMNS)[number],
+    Record<InputType, readonly ConnectionKind[]>
+  >),
+  closed: column(-1),
+  failed: column(-1),
+}
+
+function column(index: number): Record<InputType, readonly ConnectionKind[]> {
+  const cells = Object.entries(GRID).map(([input, row]) => {
+    const kinds = row[index] ?? ''
+    return [input, kinds === '' ? [] : kinds.split(' ')]
+  })
+  return Object.fromEntries(cells)
+}
+
+/**
+ * Changes the kind of the connection. The caller sets `reason` and `retryAt` before. From
+ * `disconnected` to itself reports a new `retryAt`.
+ */
 export function enter(d: Draft, to: ConnectionKind, at: number): void {
   const { kind: from, reason, retryAt } = d.connection
   const allowed: readonly ConnectionKind[] = LIFECYCLE[from][d.input]
@@ -15,7 +99,10 @@ export function enter(d: Draft, to: ConnectionKind, at: number): void {
   d.effects.push({ type: 'transition', from, to, reason, at, retryAt })
 }
 
-/** No connection, and none under way: the next attempt waits for its instant. */
+/**
+ * @returns whether there is no connection and no attempt, so that the next attempt waits for its
+ * instant.
+ */
 export function isWaiting(kind: ConnectionKind): boolean {
   return kind === 'disconnected' || kind === 'suspended'
 }

@@ -1,80 +1,108 @@
 /**
- * Requests on their way out: identifiers, the window, order, resending, and what each answer settles. (D1 to D6)
+ * Which requests are sent, when, and in which order? (D1 to D4: delivery, one outcome, order,
+ * window)
  *
- * A request is either waiting (no identifier), open (it has one), or settled. A QoS 0 publish goes from waiting to
- * unconfirmed and is settled when the kernel took it. Orders are given once, when a request is taken; whatever is sent again
- * is sent in their order. The window counts PUBLISH packets at QoS > 0 sent on this connection: a request left open by an
- * earlier one counts again only when it is resent.
+ * A request is waiting (no packet identifier), open (it has one), or settled. A QoS 0 publish goes
+ * from waiting to unconfirmed, and is settled when the kernel took it. A request gets its order
+ * once, when it is taken; requests that are sent again keep that order. A request that an earlier
+ * connection left open counts against the window again when it is resent.
  */
-import type {
-  Failure,
-  OpenRequest,
-  PublishFacts,
-  RequestFacts,
-  ServerPacket,
-  SubscribeFacts,
-  UnsubscribeFacts,
-  WaitingRequest,
-} from './contract.ts'
-import { divert } from './divert.ts'
 import type { Draft } from './draft.ts'
-import { activeAt } from './flow.ts'
-import { entries, type PacketTable } from './packet-table.ts'
-import { isExpired, noteRefused, refusalOf, requestFailure } from './refusals.ts'
+import type { Failure, PublishFacts, RequestFacts, SubscribeFacts } from './facts.ts'
+import { activeAt } from './pauses.ts'
+import { isExpired, noteRefused, refusalOf } from './refusals.ts'
+import type { OpenRequest, WaitingRequest } from './session-state.ts'
+import { noteExpiry, settleOpen } from './settling.ts'
+import {
+  endCaution,
+  isCautious,
+  isResending,
+  isWindowed,
+  MESSAGE_IDS,
+  mayTransmit,
+  sendable,
+  waitingCount,
+} from './window.ts'
 
-const MESSAGE_IDS = 65_535
-/** One for all states that have none. */
+/** Shared by all states that have nothing to list. */
 const NONE: readonly never[] = []
-/** Share of a second whose allowance may be sent in one burst under `throttle`. */
-const BURST_MS = 100
 
-// ------------------------------------------------------------------------------------------------------------ what is let in
+// ------------------------------------------------------------------------------------------ taking
 
-/** How many QoS > 0 publishes may be sent at this instant. */
-function windowLeft(d: Draft): number {
-  if (isCautious(d)) {
-    const busy = d.outgoing.inFlight + d.outgoing.subscribing
-    return d.connection.pingAnswered && busy === 0 ? 1 : 0
-  }
-  return Math.min(d.connection.limits.receiveMaximum, d.config.maxInflight) - d.outgoing.inFlight
-}
-
-export function waitingCount(session: {
-  readonly waiting: readonly unknown[]
-  readonly waitingAt: number
-}): number {
-  return session.waiting.length - session.waitingAt
-}
-
-export function isCautious(d: Draft): boolean {
-  return d.session.cautiousBelow > 0
-}
-
-/** Takes a request: sends it, or holds it until it can be sent. */
+/**
+ * Sends a request that was just taken, or keeps it until it can be sent. With `holding` it is kept
+ * for a later loop.
+ */
 export function take(d: Draft, facts: RequestFacts, at: number, holding: boolean): void {
-  d.counters.taken += facts.kind === 'publish' ? facts.count : 1
-  endCaution(d)
   const { connection } = d
-  if (d.flow.diverting && !holding && facts.kind === 'publish' && facts.count === 1) {
-    return divert(d, facts, at)
-  }
   const ready =
     connection.kind === 'connected' && !connection.birthsPending && !isCautious(d) && !holding
   if (ready && mayPass(d, facts, at)) return send(d, facts, 0, at)
-  hold(d, { facts, order: d.session.nextOrder++, strikes: 0 })
+  enqueue(d, { facts, order: d.session.nextOrder++, strikes: 0 })
   if (ready && isGroup(facts) && d.outgoing.apart === 0) takeApart(d, facts.handle)
 }
+
+/**
+ * Sends birth messages before everything that waits or is to be sent again, as far as the window
+ * allows.
+ */
+export function takeBirths(d: Draft, births: readonly RequestFacts[], at: number): void {
+  const held: WaitingRequest[] = []
+  for (const facts of births) {
+    d.counters.taken++
+    const connected = d.connection.kind === 'connected'
+    const passes = !isWindowed(facts) || (held.length === 0 && sendable(d) > 0)
+    if (connected && passes) send(d, facts, 0, at)
+    else {
+      const request = { facts, order: d.session.nextOrder++, strikes: 0 }
+      if (connected) held.push(request)
+      else enqueue(d, request)
+    }
+  }
+  if (held.length === 0) return
+  d.session.waiting = [...held, ...d.session.waiting.slice(d.session.waitingAt)]
+  d.session.waitingAt = 0
+}
+
+/**
+ * @returns whether a request that was just taken may be sent before those that wait. [MQTT-3.3.4-8]
+ */
+function mayPass(d: Draft, facts: RequestFacts, at: number): boolean {
+  if (facts.kind !== 'publish') return d.open.size < MESSAGE_IDS
+  // The single messages of a group are about to be put in its place: nothing may pass them.
+  if (d.outgoing.apart !== 0) return false
+  if (facts.count > 1) return leavesWhole(d, facts, at)
+  const queued = waitingCount(d.session) > 0
+  if (d.flow.perSecond > 0 && (queued || !mayTransmit(d.flow, at))) return false
+  if (facts.qos === 0) return true
+  return !queued && !isResending(d) && sendable(d) > 0
+}
+
+function enqueue(d: Draft, request: WaitingRequest): void {
+  noteExpiry(d, request.facts)
+  d.session.waiting = [...d.session.waiting.slice(d.session.waitingAt), request]
+  d.session.waitingAt = 0
+}
+
+// ------------------------------------------------------------------------------------------ groups
 
 function isGroup(facts: RequestFacts): boolean {
   return facts.kind === 'publish' && facts.count > 1
 }
 
-/** Whether all messages of a group may leave at once. */
+/** @returns whether all messages of a group may be sent together. */
 function leavesWhole(d: Draft, facts: RequestFacts, at: number): boolean {
   return d.flow.perSecond === 0 && refusalOf(facts, d.connection.limits, at) === null
 }
 
-/** The messages of a group take its place. */
+/** Asks the loop for the single messages of a group. */
+function takeApart(d: Draft, handle: number): void {
+  if (d.outgoing.apart === handle) return
+  d.outgoing.apart = handle
+  d.effects.push({ type: 'takeApart', handle })
+}
+
+/** Puts the single messages of a group in its place. */
 export function takenApart(
   d: Draft,
   handle: number,
@@ -91,48 +119,11 @@ export function takenApart(
   flush(d, at)
 }
 
-/** Whether a request that was just taken may go out ahead of those that wait. [MQTT-3.3.4-8] */
-function mayPass(d: Draft, facts: RequestFacts, at: number): boolean {
-  if (facts.kind !== 'publish') return d.open.size < MESSAGE_IDS
-  // Until the messages of a group have its place, nothing may pass them.
-  if (d.outgoing.apart !== 0) return false
-  if (facts.count > 1) return leavesWhole(d, facts, at)
-  const queued = waitingCount(d.session) > 0
-  if (d.flow.perSecond > 0 && (queued || !mayTransmit(d, at))) return false
-  if (facts.qos === 0) return true
-  return !queued && !isResending(d) && windowLeft(d) > 0
-}
+// ----------------------------------------------------------------------------------------- sending
 
-export function isResending(d: Draft): boolean {
-  return d.outgoing.resendAt < d.outgoing.resend.length
-}
-
-/** Birth messages: ahead of everything that waits or is to be sent again. */
-export function takeBirths(d: Draft, births: readonly RequestFacts[], at: number): void {
-  const held: WaitingRequest[] = []
-  for (const facts of births) {
-    d.counters.taken++
-    const windowed = facts.kind === 'publish' && facts.qos > 0
-    const connected = d.connection.kind === 'connected'
-    if (connected && (!windowed || (held.length === 0 && windowLeft(d) > 0))) send(d, facts, 0, at)
-    else {
-      const request = { facts, order: d.session.nextOrder++, strikes: 0 }
-      if (connected) held.push(request)
-      else hold(d, request)
-    }
-  }
-  if (held.length === 0) return
-  d.session.waiting = [...held, ...d.session.waiting.slice(d.session.waitingAt)]
-  d.session.waitingAt = 0
-}
-
-function hold(d: Draft, request: WaitingRequest): void {
-  noteExpiry(d, request.facts)
-  d.session.waiting = [...d.session.waiting.slice(d.session.waitingAt), request]
-  d.session.waitingAt = 0
-}
-
-/** Sends what was sent on an earlier connection, then what waits, as far as window and throttle allow. */
+/**
+ * Sends what an earlier connection left open, then what waits, as far as window and throttle allow.
+ */
 export function flush(d: Draft, at: number): void {
   const { kind, opened, birthsPending } = d.connection
   if (kind !== 'connected' || !opened || birthsPending) return
@@ -160,49 +151,20 @@ export function flush(d: Draft, at: number): void {
   }
 }
 
-function takeApart(d: Draft, handle: number): void {
-  if (d.outgoing.apart === handle) return
-  d.outgoing.apart = handle
-  d.effects.push({ type: 'takeApart', handle })
-}
-
+/** @returns whether the first waiting request may be sent now. */
 function mayLeave(d: Draft, facts: RequestFacts, at: number): boolean {
-  if (isCautious(d) && windowLeft(d) <= 0) return false
+  if (isCautious(d) && sendable(d) <= 0) return false
   if (facts.kind !== 'publish') return d.open.size < MESSAGE_IDS
   if (isExpired(facts, at)) return true
-  if (facts.qos > 0 && windowLeft(d) <= 0) return false
-  return d.flow.perSecond === 0 || mayTransmit(d, at)
+  if (facts.qos > 0 && sendable(d) <= 0) return false
+  return mayTransmit(d.flow, at)
 }
-
-/** Whether `throttle` lets a first transmission through now: at most 100 ms' worth in a burst (E3). */
-function mayTransmit(d: Draft, at: number): boolean {
-  return at >= transmissionDueAt(d.flow)
-}
-
-export function transmissionDueAt(flow: {
-  readonly perSecond: number
-  readonly nextTransmissionAt: number
-}): number {
-  return flow.nextTransmissionAt - Math.max(0, BURST_MS - 1000 / flow.perSecond)
-}
-
-/** Once all that were in flight when a suspicious close came are settled, the window opens again. */
-function endCaution(d: Draft): void {
-  if (!isCautious(d) || isResending(d) || d.outgoing.inFlight + d.outgoing.subscribing > 0) return
-  // Births stand before them, and are younger.
-  const { waiting, waitingAt, cautiousBelow } = d.session
-  if (!waiting.some(({ order }, i) => i >= waitingAt && order < cautiousBelow)) {
-    d.session.cautiousBelow = 0
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------- sending
 
 function send(d: Draft, facts: RequestFacts, strikes: number, at: number): void {
   const refusal = refusalOf(facts, d.connection.limits, at)
   if (refusal !== null) {
     if (facts.kind === 'subscribe') noteAllRefused(d, facts, refusal)
-    return settle(d, facts.handle, refusal, null, true)
+    return d.settle(facts.handle, refusal, null, true)
   }
   if (facts.kind === 'publish') return sendPublish(d, facts, strikes, at)
   const messageId = nextMessageId(d)
@@ -234,6 +196,7 @@ function sendPublish(d: Draft, facts: PublishFacts, strikes: number, at: number)
   d.send({ type: 'publish', handle, qos, messageId, dup: false, expirySeconds })
 }
 
+/** Notes that a request has this packet identifier and is about to be sent under it. */
 function openRequest(
   d: Draft,
   messageId: number,
@@ -248,22 +211,13 @@ function openRequest(
     order: d.session.nextOrder++,
     epoch: d.connection.epoch,
     touchedEpoch: d.connection.epoch,
-    sentAt: sentAt(d, at),
+    sentAt: noteSent(d, at),
     strikes,
     settled: false,
   })
 }
 
-/** The instant as `ackTimeout` sees it; 0 where nobody asked. */
-function sentAt(d: Draft, at: number): number {
-  const { ackTimeout } = d.config
-  if (ackTimeout === null) return 0
-  const now = activeAt(d.flow, at)
-  d.outgoing.ackCheckAt = Math.min(d.outgoing.ackCheckAt, now + ackTimeout.afterMs)
-  return now
-}
-
-/** A SUBSCRIBE of the engine's own, after the server lost the session. */
+/** Sends a SUBSCRIBE of the engine itself, after the server lost the session. */
 export function sendRenewal(d: Draft, facts: SubscribeFacts, at: number): void {
   const messageId = nextMessageId(d)
   const order = d.session.nextOrder++
@@ -275,48 +229,68 @@ export function sendRenewal(d: Draft, facts: SubscribeFacts, at: number): void {
     order,
     epoch,
     touchedEpoch: epoch,
-    sentAt: sentAt(d, at),
+    sentAt: noteSent(d, at),
     strikes: 0,
     settled: true,
   })
   d.send({ type: 'subscribe', messageId, facts })
 }
 
-/** Sends an open request again under its identifier [MQTT-4.4.0-1]; false: not now. */
+/**
+ * Sends an open request again under its packet identifier. [MQTT-4.4.0-1]
+ * @returns false if it cannot be sent yet.
+ */
 function resend(d: Draft, messageId: number, request: OpenRequest, at: number): boolean {
   const { facts, stage } = request
-  if (isCautious(d) && windowLeft(d) <= 0) return false
+  if (isCautious(d) && sendable(d) <= 0) return false
   const touchedEpoch = d.connection.epoch
   if (stage === 'pubrel') {
-    d.open.set(messageId, { ...request, touchedEpoch, sentAt: sentAt(d, at) })
+    d.open.set(messageId, { ...request, touchedEpoch, sentAt: noteSent(d, at) })
     d.send({ type: 'acknowledge', cmd: 'pubrel', messageId, reasonCode: 0 })
     return true
   }
-  if (facts.kind === 'publish' && windowLeft(d) <= 0) return false
-  // What was sent once may be delivered already: it does not expire.
-  const judged = facts.kind === 'publish' ? { ...facts, expiresAt: 0 } : facts
-  const refusal = refusalOf(judged, d.connection.limits, at)
+  if (facts.kind === 'publish' && sendable(d) <= 0) return false
+  // A message that was sent before may be delivered already, so it does not expire any more.
+  const lasting = facts.kind === 'publish' ? { ...facts, expiresAt: 0 } : facts
+  const refusal = refusalOf(lasting, d.connection.limits, at)
   if (refusal !== null) {
     d.open.remove(messageId)
-    finish(d, request, refusal, null)
+    settleOpen(d, request, refusal, null)
     return true
   }
+  d.open.set(messageId, {
+    ...request,
+    epoch: touchedEpoch,
+    touchedEpoch,
+    sentAt: noteSent(d, at),
+  })
   if (facts.kind === 'publish') {
     d.outgoing.inFlight++
-    d.open.set(messageId, { ...request, epoch: touchedEpoch, touchedEpoch, sentAt: sentAt(d, at) })
     const expirySeconds = secondsLeft(facts, at)
     const { handle, qos } = facts
     d.send({ type: 'publish', handle, qos, messageId, dup: true, expirySeconds })
     return true
   }
   d.outgoing.subscribing++
-  d.open.set(messageId, { ...request, epoch: touchedEpoch, touchedEpoch, sentAt: sentAt(d, at) })
   if (facts.kind === 'subscribe') d.send({ type: 'subscribe', messageId, facts })
-  else d.send({ type: 'unsubscribe', messageId, facts: facts as UnsubscribeFacts })
+  else d.send({ type: 'unsubscribe', messageId, facts })
   return true
 }
 
-/** The next free identifier [MQTT-2.2.1-3]; callers made sure that there is one. */
+/**
+ * @returns the instant of sending on the clock of `ackTimeout`, or 0 if that option is not used.
+ */
+function noteSent(d: Draft, at: number): number {
+  const { ackTimeout } = d.config
+  if (ackTimeout === null) return 0
+  const now = activeAt(d.flow, at)
+  d.outgoing.ackCheckAt = Math.min(d.outgoing.ackCheckAt, now + ackTimeout.afterMs)
+  return now
+}
+
+/**
+ * @returns the next free packet identifier. [MQTT-2.2.1-3] The callers made sure that there is one.
+ */
 function nextMessageId(d: Draft): number {
   let id = d.session.nextMessageId
   while (d.open.get(id) !== undefined) id = id === MESSAGE_IDS ? 1 : id + 1
@@ -324,232 +298,11 @@ function nextMessageId(d: Draft): number {
   return id
 }
 
-/** [MQTT-3.3.2-6] asks this of servers; a client that held a message owes its receivers the same (I3). */
+/**
+ * [MQTT-3.3.2-6] requires this of servers. A client that kept a message owes the receivers the same
+ * (I3, Message Expiry counts while a request is held).
+ * @returns the remaining Message Expiry Interval in seconds, or -1 if the message does not expire.
+ */
 function secondsLeft(facts: PublishFacts, at: number): number {
   return facts.expiresAt === 0 ? -1 : Math.max(1, Math.ceil((facts.expiresAt - at) / 1000))
-}
-
-/** The identifier of `request` is free; its outcome is due unless it was given before. */
-export function finish(
-  d: Draft,
-  request: OpenRequest,
-  failure: Failure | null,
-  packet: ServerPacket | null,
-): void {
-  if (request.settled) {
-    const { handle } = request.facts
-    if (handle === 0) return
-    d.effects.push({
-      type: 'settle',
-      handle,
-      failure: null,
-      packet: null,
-      outcome: false,
-      release: true,
-    })
-    return
-  }
-  d.session.owed--
-  settle(d, request.facts.handle, failure, packet, true)
-}
-
-function settle(
-  d: Draft,
-  handle: number,
-  failure: Failure | null,
-  packet: ServerPacket | null,
-  release: boolean,
-): void {
-  d.counters.settled++
-  d.effects.push({ type: 'settle', handle, failure, packet, outcome: true, release })
-}
-
-/** The kernel took QoS 0 publishes. */
-export function confirmed(d: Draft, taken: number): void {
-  // A write may end after the connection was given up, and its publishes with it.
-  const count = Math.min(taken, d.outgoing.unconfirmed)
-  if (count === 0) return
-  d.outgoing.unconfirmed -= count
-  d.counters.settled += count
-  d.effects.push({ type: 'confirm', count, failure: null })
-}
-
-// ------------------------------------------------------------------------------------------------------------ connections
-
-/**
- * After a CONNACK: what is open is resent under its identifier, or becomes new, as Session Present says. (D5) Renewals without
- * their answer are returned instead, and no longer open: the server may take less than the one before.
- */
-export function outgoingConnected(
-  d: Draft,
-  sessionPresent: boolean,
-  onSessionLost: 'republish' | 'fail',
-): SubscribeFacts[] {
-  d.outgoing.resend = NONE
-  d.outgoing.resendAt = 0
-  const open = inOrder(d.open.finish())
-  if (sessionPresent) {
-    const resend: number[] = []
-    const unanswered: SubscribeFacts[] = []
-    for (const [messageId, { facts, stage }] of open) {
-      if (stage !== 'renewal') resend.push(messageId)
-      else {
-        d.open.remove(messageId)
-        unanswered.push(facts as SubscribeFacts)
-      }
-    }
-    d.outgoing.resend = resend
-    return unanswered
-  }
-  d.open.clear()
-  const again: WaitingRequest[] = []
-  for (const [, request] of open) {
-    const { facts, stage, order, strikes } = request
-    if (request.settled || stage === 'pubrel') {
-      // After PUBREC the server has the message: sending it again would double it.
-      finish(d, request, null, null)
-    } else if (stage === 'publish' && onSessionLost === 'fail') {
-      const message = 'The server lost the session before it acknowledged this message.'
-      finish(d, request, requestFailure('connection', 'SESSION_LOST', message), null)
-    } else {
-      d.session.owed--
-      noteExpiry(d, facts)
-      again.push({ facts, order, strikes })
-    }
-  }
-  if (again.length > 0) {
-    d.session.waiting = [...again, ...d.session.waiting.slice(d.session.waitingAt)]
-    d.session.waitingAt = 0
-  }
-  return []
-}
-
-/** What the window does not hold back goes first; publishes that it does keep their order. */
-export function sortWaiting(d: Draft): void {
-  if (waitingCount(d.session) < 2) return
-  const waiting = d.session.waiting.slice(d.session.waitingAt)
-  const windowed = (w: WaitingRequest) => w.facts.kind === 'publish' && w.facts.qos > 0
-  waiting.sort((a, b) => Number(windowed(a)) - Number(windowed(b)))
-  d.session.waiting = waiting
-  d.session.waitingAt = 0
-}
-
-function inOrder(open: PacketTable<OpenRequest>): [number, OpenRequest][] {
-  return [...entries(open)].sort(([, a], [, b]) => a.order - b.order)
-}
-
-/**
- * The connection is gone. A close that looks like a verdict on a message makes the next connection send one at a time, and
- * counts against a message only where nothing else can be meant. (D6)
- */
-export function outgoingLost(d: Draft, suspicious: boolean, failure: Failure): void {
-  const { outgoing, session } = d
-  if (outgoing.unconfirmed > 0) {
-    d.counters.settled += outgoing.unconfirmed
-    const message = 'The connection was lost before the kernel took this QoS 0 message.'
-    d.effects.push({
-      type: 'confirm',
-      count: outgoing.unconfirmed,
-      failure: { ...requestFailure('connection', 'CONNECTION_LOST', message), ...cause(failure) },
-    })
-  }
-  const busy = outgoing.inFlight + outgoing.subscribing
-  if (suspicious && busy > 0 && d.config.quarantineAfter > 0) {
-    session.cautiousBelow = session.nextOrder
-    if (d.connection.pingAnswered) strike(d, failure)
-  }
-  outgoing.inFlight = 0
-  outgoing.subscribing = 0
-  outgoing.unconfirmed = 0
-  outgoing.ackCheckAt = Infinity
-  outgoing.resend = NONE
-  outgoing.resendAt = 0
-}
-
-function cause(failure: Failure): { cause?: number } {
-  return failure.cause === undefined ? {} : { cause: failure.cause }
-}
-
-/** Counts the close against the one request that was open, if there was only one. */
-function strike(d: Draft, failure: Failure): void {
-  const { epoch } = d.connection
-  const open = [...entries(d.open.finish())].filter(([, one]) => one.touchedEpoch === epoch)
-  const [suspect] = open
-  if (suspect === undefined || open.length > 1) return
-  const [messageId, request] = suspect
-  if (request.stage === 'pubrel' || request.stage === 'renewal') return
-  const strikes = request.strikes + 1
-  if (strikes < d.config.quarantineAfter) {
-    d.open.set(messageId, { ...request, strikes })
-    return
-  }
-  d.open.remove(messageId)
-  const message = `The server closed the connection ${strikes} times on this request alone (${failure.code}); it is not sent again.`
-  const { reasonCode } = failure
-  const verdict = requestFailure('refused', 'QUARANTINED', message)
-  finish(d, request, reasonCode === undefined ? verdict : { ...verdict, reasonCode }, null)
-}
-
-// ------------------------------------------------------------------------------------------------------ cancelled and late
-
-/** The user gave up: the outcome comes now, an identifier stays taken until it is acknowledged. (C27) */
-export function cancel(d: Draft, handle: number, cause: number): void {
-  const message = 'The request was cancelled by its signal.'
-  const failure: Failure = { ...requestFailure('usage', 'CANCELLED', message), cause }
-  const { waiting, waitingAt } = d.session
-  const index = waiting.findIndex((w, i) => i >= waitingAt && w.facts.handle === handle)
-  if (index >= 0) {
-    d.session.waiting = waiting.filter((_, i) => i >= waitingAt && i !== index)
-    d.session.waitingAt = 0
-    settle(d, handle, failure, null, true)
-    return
-  }
-  for (const [messageId, request] of entries(d.open.finish())) {
-    if (request.facts.handle !== handle || request.settled) continue
-    return settleEarly(d, messageId, request, failure)
-  }
-}
-
-function settleEarly(d: Draft, messageId: number, request: OpenRequest, failure: Failure): void {
-  d.open.set(messageId, { ...request, settled: true })
-  d.session.owed--
-  settle(d, request.facts.handle, failure, null, false)
-}
-
-/** The oldest instant at which a request was sent on this connection and is unanswered; Infinity: none. */
-export function oldestSentAt(open: PacketTable<OpenRequest>, epoch: number): number {
-  let oldest = Infinity
-  for (const [, request] of entries(open)) {
-    if (request.touchedEpoch === epoch && !request.settled)
-      oldest = Math.min(oldest, request.sentAt)
-  }
-  return oldest
-}
-
-/** Settles what was sent before `sentBefore` and is unanswered (`ackTimeout` with `'fail'`). */
-export function timeOut(d: Draft, sentBefore: number): void {
-  const message = 'The server did not acknowledge in time (ackTimeout).'
-  const failure = requestFailure('connection', 'ACK_TIMEOUT', message)
-  for (const [messageId, request] of entries(d.open.finish())) {
-    if (request.settled || request.touchedEpoch !== d.connection.epoch) continue
-    if (request.sentAt <= sentBefore) settleEarly(d, messageId, request, failure)
-  }
-}
-
-/** Settles what expired while it waited. (I3) */
-export function expire(d: Draft, at: number): void {
-  const waiting = d.session.waiting.slice(d.session.waitingAt)
-  d.session.waiting = waiting.filter(({ facts }) => !isExpired(facts, at))
-  d.session.waitingAt = 0
-  d.session.waitingExpiresAt = Infinity
-  for (const { facts } of d.session.waiting) noteExpiry(d, facts)
-  for (const { facts } of waiting) {
-    if (!isExpired(facts, at)) continue
-    settle(d, facts.handle, refusalOf(facts, d.connection.limits, at), null, true)
-  }
-}
-
-function noteExpiry(d: Draft, facts: RequestFacts): void {
-  if (facts.kind !== 'publish' || facts.expiresAt === 0) return
-  d.session.waitingExpiresAt = Math.min(d.session.waitingExpiresAt, facts.expiresAt)
 }

@@ -1,10 +1,12 @@
 /**
- * A table keyed by 16-bit numbers (packet identifiers, handles, sequences) that can be kept while it changes.
+ * How can a table with 65,536 keys change in every step, while old versions of it are kept?
  *
- * It is a trie over the bits of the key, 32 × 32 × 64. A change copies the path from the root to one leaf, about 130 slots,
- * instead of all entries: copying a Map of 65,535 entries costs 10 ms, a path 0.1 µs. An editor copies each node at most
- * once, however many changes it makes: nodes that it made are its own until `finish()`, everything else is shared.
- * Empty nodes are dropped, so that a table that was full once does not stay large.
+ * The table is a trie over the bits of a 16-bit key (packet identifier, handle, sequence), 32 × 32
+ * × 64. A change copies the path from the root to one leaf, about 130 slots, instead of all
+ * entries: copying a Map of 65,535 entries costs 10 ms, copying a path 0.1 µs. An editor copies
+ * each node at most once, however many changes it makes: a node that it made is its own until
+ * `finish()`, and everything else is shared. Empty nodes are removed, so a table that was full once
+ * does not stay large.
  */
 
 export const TABLE_KEYS = 65_536
@@ -18,8 +20,9 @@ interface Branch<V> {
   readonly slots: readonly (Leaf<V> | undefined)[]
 }
 
-/** Immutable and plain. `size` is the number of entries. */
+/** A table is immutable and plain data. */
 export interface PacketTable<V> {
+  /** The number of entries. */
   readonly size: number
   readonly branches: readonly (Branch<V> | undefined)[]
 }
@@ -31,12 +34,12 @@ export function emptyTable<V>(): PacketTable<V> {
   return EMPTY
 }
 
-/** The entry at `key` (0 to 65,535), or undefined. */
+/** @returns the entry at `key` (0 to 65,535), or undefined. */
 export function lookup<V>(table: PacketTable<V>, key: number): V | undefined {
   return table.branches[key >>> 11]?.slots[(key >>> 6) & 31]?.slots[key & 63]
 }
 
-/** All entries by ascending key. */
+/** Yields all entries by ascending key. */
 export function* entries<V>(table: PacketTable<V>): Generator<[key: number, value: V]> {
   for (let b = 0; b < table.branches.length; b++) {
     const leaves = table.branches[b]?.slots ?? []
@@ -50,7 +53,9 @@ export function* entries<V>(table: PacketTable<V>): Generator<[key: number, valu
   }
 }
 
-/** Keys whose entries are not the same in both, by ascending key. What the tables share costs nothing. */
+/**
+ * Yields the keys whose entries differ, by ascending key. Nodes that the tables share cost nothing.
+ */
 export function* differences<V>(
   before: PacketTable<V>,
   after: PacketTable<V>,
@@ -79,15 +84,15 @@ interface OwnBranch<V> {
   slots: (Leaf<V> | undefined)[]
 }
 
-/** Changes a table without changing it: `finish()` gives the new one, after which the editor is not used again. */
+/** Makes a changed copy of a table. After the last `finish()` the editor must not be used. */
 export class TableEditor<V> {
   readonly #original: PacketTable<V>
   size: number
-  /** Undefined until the first change; then a copy. */
+  /** The copied branches, or undefined before the first change. */
   #branches: (Branch<V> | undefined)[] | undefined = undefined
-  /** Bit b: branch b was made by this editor. */
+  /** Bit b says that this editor made branch b. */
   #ownBranches = 0
-  /** By branch, bit l: leaf l was made by this editor. */
+  /** By branch: bit l says that this editor made leaf l. */
   #ownLeaves: number[] = NONE
 
   constructor(table: PacketTable<V>) {
@@ -109,7 +114,7 @@ export class TableEditor<V> {
     leaf.slots[key & 63] = value
   }
 
-  /** Removes and returns the entry. */
+  /** @returns the entry that was removed, or undefined if there was none. */
   remove(key: number): V | undefined {
     const value = this.get(key)
     if (value === undefined) return undefined

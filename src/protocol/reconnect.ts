@@ -1,17 +1,23 @@
 /**
- * After a connection ended: again, when, and with which version? (N1, N2)
+ * May the loop try again, and after which delay? (N1, the delay; N2, which failures are retried)
  *
- * The delay is a function of the attempt, the cause and a random number, so that ten thousand clients spread evenly after
- * their broker restarted, and one that is kicked out again and again does not storm.
+ * The delay is a function of the attempt, the cause and a random number. Ten thousand clients
+ * spread evenly after their broker restarted, and a client that is disconnected again and again
+ * does not flood its server.
  */
-import type { Failure, ReconnectPolicy, ReconnectState } from './contract.ts'
+import type { ReconnectPolicy } from './config.ts'
+import type { Failure } from './facts.ts'
+import type { ReconnectState } from './state.ts'
 
-/** The number of failures after which the cap is reached whatever `minMs` and `maxMs` are; keeps 2ⁿ finite. */
+/**
+ * After this many failures the delay is at its maximum, whatever the policy says. It keeps 2ⁿ
+ * finite.
+ */
 const ATTEMPTS_MAX = 40
 const STABLE_DELAY_MS = 1000
-const FIRST_CAP_MS = 1000
+const FIRST_SPAN_MS = 1000
 
-/** Server busy and the like: others are waiting too. */
+/** The refusals of an overloaded server: other clients are waiting too. */
 const CROWDED: ReadonlySet<string> = new Set([
   'SERVER_BUSY',
   'QUOTA_EXCEEDED',
@@ -19,11 +25,11 @@ const CROWDED: ReadonlySet<string> = new Set([
 ])
 
 /**
- * How long to wait before the next attempt, in ms.
- *
- * After a stable connection: random × 1 s. Else minMs + random × min(maxMs, 1 s × 2ⁿ), n = failures before this one.
- * Where nobody answers the dial at all, or the server says that it is crowded, the random part starts at a third of its
- * span: a server that is away is asked 40 times in ten minutes, not 50 (C31).
+ * After a stable connection: random × 1 s. Otherwise: minMs + random × min(maxMs, 1 s × 2ⁿ), where
+ * n is the number of failures before this one. If nobody answers the dial, or the server is
+ * overloaded, the random part starts at a third of its span, so that a server that is down is tried
+ * 40 times in ten minutes and not 50 (C31).
+ * @returns the delay before the next attempt, in ms.
  */
 export function retryDelayMs(
   policy: ReconnectPolicy,
@@ -35,21 +41,33 @@ export function retryDelayMs(
   if (stable) return random * STABLE_DELAY_MS
   const crowded = CROWDED.has(failure.code)
   const exponent = Math.min(crowded ? attempt + 4 : attempt, ATTEMPTS_MAX)
-  const span = Math.min(policy.maxMs, FIRST_CAP_MS * 2 ** exponent)
+  const span = Math.min(policy.maxMs, FIRST_SPAN_MS * 2 ** exponent)
   const spread = crowded || failure.phase === 'dial' ? 1 / 3 + (random * 2) / 3 : random
   return policy.minMs + spread * span
 }
 
-/** Half of the interval more or less, so that those who were suspended together do not come back together. (T3) */
+/**
+ * The delay varies by ± 50 %, so that clients that were suspended together do not return together
+ * (T3, suspended loops).
+ * @returns the delay before the next attempt of a suspended loop, in ms.
+ */
 export function suspendedDelayMs(retryMs: number, random: number): number {
   return retryMs * (0.5 + random)
 }
 
-/** Causes that only time or a first success excuse: a name that is not there yet, a clock that is not set yet. */
+/**
+ * The failures that may disappear with time: a name that does not exist yet, a clock that is not
+ * set yet.
+ */
 const EARLY: ReadonlySet<string> = new Set(['ENOTFOUND', 'CERT_NOT_YET_VALID'])
 
+/** @returns whether the policy allows another attempt after this failure. */
 export function mayRetry(state: ReconnectState, failure: Failure): boolean {
-  const { when } = state.policy
-  if (when === 'never' || (when === 'after-first-success' && !state.everConnected)) return false
-  return failure.retryable || EARLY.has(failure.code)
+  return policyAllows(state) && (failure.retryable || EARLY.has(failure.code))
+}
+
+/** @returns whether the policy allows another attempt after a retryable failure. */
+export function policyAllows({ policy, everConnected }: ReconnectState): boolean {
+  if (policy.when === 'never') return false
+  return policy.when === 'always' || everConnected
 }

@@ -1,20 +1,21 @@
 /**
- * What a request fails with before it is sent: it expired, or the server said in its CONNACK that it will not take it. (I3, T7)
+ * Must a request fail before it is sent, because it expired or because of a limit of the CONNACK?
+ *
+ * (I3, Message Expiry counts while a request is held; T7, the limits of the CONNACK are obeyed)
  */
-import type {
-  Failure,
-  Limits,
-  RequestFacts,
-  SubscribeFacts,
-  SubscriptionFacts,
-} from './contract.ts'
 import type { Draft } from './draft.ts'
+import type { Failure, RequestFacts, SubscribeFacts, SubscriptionFacts } from './facts.ts'
+import type { Limits } from './state.ts'
 
+/** @returns whether a message has expired. */
 export function isExpired(facts: RequestFacts, at: number): boolean {
   return facts.kind === 'publish' && facts.expiresAt !== 0 && facts.expiresAt <= at
 }
 
-/** What the server said in its CONNACK that it will not take, said here instead. */
+/**
+ * @returns why the request cannot be sent, or null if it can. The server would refuse it with the
+ * same reason code.
+ */
 export function refusalOf(facts: RequestFacts, limits: Limits, at: number): Failure | null {
   if (isExpired(facts, at)) {
     const message = 'The message expired before it could be sent (messageExpiryInterval).'
@@ -43,10 +44,16 @@ export function refusalOf(facts: RequestFacts, limits: Limits, at: number): Fail
   return facts.kind === 'subscribe' ? refusalOfFilters(facts, limits) : null
 }
 
-/** Refused subscriptions that are remembered, so that a client that asks for ever keeps its memory. */
+/**
+ * The number of refused subscriptions that are remembered. A client that repeats them for ever has
+ * bounded memory.
+ */
 const REFUSED_MAX = 100
 
-/** Shown until the filter is granted, unsubscribed or asked for again. (T8) */
+/**
+ * Remembers a refused subscription until its filter is granted or unsubscribed (T8, each
+ * subscription is visible).
+ */
 export function noteRefused(
   { outgoing }: Draft,
   { topic, qos }: SubscriptionFacts,
@@ -56,6 +63,7 @@ export function noteRefused(
   outgoing.refused = [...others.slice(1 - REFUSED_MAX), { topic, qos, reasonCode }]
 }
 
+/** Forgets that this filter was refused. */
 export function forgetRefused({ outgoing }: Draft, topic: string): void {
   if (outgoing.refused.length === 0) return
   outgoing.refused = outgoing.refused.filter((refused) => refused.topic !== topic)

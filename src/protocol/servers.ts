@@ -1,19 +1,25 @@
 /**
- * After an attempt failed or a connection ended: is there another road, to be tried at once? (T4, T6)
+ * After an attempt failed or a connection was lost: is there another server to try without a wait?
  *
- * A round begins at the primary and goes through the other servers of the list in random order; the wait is between rounds.
+ * (T4, several servers and redirects; T6, credentials and authentication) A round begins at the
+ * primary and goes through the other servers of the list in random order. The wait is between two
+ * rounds.
  */
-import type { Failure } from './contract.ts'
 import type { Draft } from './draft.ts'
+import type { Failure } from './facts.ts'
+import type { Redirect } from './state.ts'
 
-/** Redirects that are followed in a row: beyond it servers send us around in a circle. */
+/**
+ * The number of redirects in a row that are followed. Servers that send more of them send us in a
+ * circle.
+ */
 const REDIRECTS_MAX = 5
 
-const SENDS_AWAY: ReadonlySet<string> = new Set(['USE_ANOTHER_SERVER', 'SERVER_MOVED'])
+const REDIRECTING: ReadonlySet<string> = new Set(['USE_ANOTHER_SERVER', 'SERVER_MOVED'])
 
-/** What one server says of itself, and another may not. */
-const OTHERS_CURE: ReadonlySet<string> = new Set([
-  ...SENDS_AWAY,
+/** The refusals that are about one server, so that another one may accept. */
+const CURED_BY_OTHERS: ReadonlySet<string> = new Set([
+  ...REDIRECTING,
   'UNSPECIFIED_ERROR',
   'IMPLEMENTATION_ERROR',
   'SERVER_UNAVAILABLE',
@@ -24,42 +30,53 @@ const OTHERS_CURE: ReadonlySet<string> = new Set([
   'UNSUPPORTED_VERSION',
 ])
 
-/** No server is to blame. */
-const OURS: ReadonlySet<string> = new Set([
+/** The connection failures that are not the fault of a server. */
+const NO_SERVER_AT_FAULT: ReadonlySet<string> = new Set([
   'CONNECT_OPTIONS_FAILED',
   'AUTHENTICATION_FAILED',
   'NETWORK_OFFLINE',
 ])
 
-/** Whether another server of the list may do what this one did not. */
-export function othersCure({ phase, source, code, retryable }: Failure): boolean {
-  if (phase === 'connected') return SENDS_AWAY.has(code)
-  if (source === 'refused') return OTHERS_CURE.has(code)
-  if (source !== 'connection' || OURS.has(code)) return false
+/** @returns whether another server of the list may succeed after this failure. */
+export function mayOthersCure({ phase, source, code, retryable }: Failure): boolean {
+  if (phase === 'connected') return REDIRECTING.has(code)
+  if (source === 'refused') return CURED_BY_OTHERS.has(code)
+  if (source !== 'connection' || NO_SERVER_AT_FAULT.has(code)) return false
   return retryable || code === 'ENOTFOUND'
 }
 
 const CREDENTIALS: ReadonlySet<string> = new Set(['BAD_CREDENTIALS', 'NOT_AUTHORIZED'])
 
-/** Credentials that were refused are asked for anew, once. */
-export function mayRenew(d: Draft, { phase, code }: Failure): boolean {
-  if (!d.config.roads.renewsCredentials || d.road?.renewing) return false
+/** @returns whether new credentials are asked for, which happens once in an outage. */
+export function mayRenewCredentials(d: Draft, { phase, code }: Failure): boolean {
+  if (!d.config.servers.renewsCredentials || d.reconnect.outage?.renewing) return false
   return phase === 'handshake' && CREDENTIALS.has(code)
 }
 
-/** Where the server sends us, if we follow. */
-export function redirectOf(d: Draft, { code, packet }: Failure) {
-  if (!d.config.roads.followRedirects || !SENDS_AWAY.has(code)) return null
-  if (isSentAround(d)) return null
+/**
+ * @returns the server that this one named instead, or null if it named none or redirects are not
+ * followed.
+ */
+export function redirectOf(d: Draft, { code, packet }: Failure): Redirect | null {
+  if (!d.config.servers.followRedirects || !REDIRECTING.has(code)) return null
+  if (hasManyRedirects(d)) return null
   const properties = packet !== undefined && 'properties' in packet ? packet.properties : undefined
   const reference = properties?.['serverReference']
   if (typeof reference !== 'string' || reference === '') return null
   return { reference, permanent: code === 'SERVER_MOVED' }
 }
 
-/** There is no connection any more, or there was none yet. */
-export function setOut(d: Draft, at: number, expiresAt: number): void {
-  d.road = {
+/**
+ * @returns true after REDIRECTS_MAX redirects in a row: then the next attempt waits for the next
+ * round.
+ */
+export function hasManyRedirects({ reconnect }: Draft): boolean {
+  return reconnect.redirects >= REDIRECTS_MAX
+}
+
+/** Begins an outage. `expiresAt` is the instant by which the server must have ended the session. */
+export function beginOutage(d: Draft, at: number, expiresAt: number): void {
+  d.reconnect.outage = {
     downSince: at,
     expiresAt,
     dials: 0,
@@ -74,39 +91,36 @@ export function setOut(d: Draft, at: number, expiresAt: number): void {
   }
 }
 
-/** One for all that have none. */
+/** Shared by all outages that have no other server. */
 const NONE: readonly never[] = []
 
 function othersThan({ config }: Draft, host: number): readonly number[] {
-  const { hosts } = config.roads
+  const { hosts } = config.servers
   if (hosts === 1) return NONE
   return Array.from({ length: hosts }, (_, i) => i).filter((other) => other !== host)
 }
 
-/** Each of them accepts us and sends us away, or does not even accept us: now it takes a wait. */
-export function isSentAround({ reconnect }: Draft): boolean {
-  return reconnect.redirects >= REDIRECTS_MAX
-}
-
-/** The round begins: where the primary moved to, or at the primary. */
+/** Begins a round at the primary, or where the primary moved. */
 export function beginRound(d: Draft): void {
   const { reconnect } = d
-  const road = d.road!
+  const outage = reconnect.outage!
   const { moved } = reconnect
-  road.redirect = moved === null ? null : { reference: moved, permanent: true }
+  outage.redirect = moved === null ? null : { reference: moved, permanent: true }
   reconnect.host = 0
-  road.hostsLeft = moved === null ? othersThan(d, 0) : NONE
-  road.checking = null
+  outage.hostsLeft = moved === null ? othersThan(d, 0) : NONE
+  outage.checking = null
 }
 
-/** One of the servers that this round has not tried; null: there is none. */
-export function anyHostLeft({ road }: Draft, random: number): number | null {
-  const { hostsLeft } = road!
+/** @returns one of the servers that were not tried in this round, or null if there is none. */
+export function anyHostLeft({ reconnect }: Draft, random: number): number | null {
+  const { hostsLeft } = reconnect.outage!
   return hostsLeft[Math.floor(random * hostsLeft.length)] ?? null
 }
 
-export function takeHost({ road, reconnect }: Draft, host: number): void {
+/** Chooses this server for the next attempt. */
+export function chooseHost({ reconnect }: Draft, host: number): void {
+  const outage = reconnect.outage!
   reconnect.host = host
-  road!.redirect = null
-  road!.hostsLeft = road!.hostsLeft.filter((other) => other !== host)
+  outage.redirect = null
+  outage.hostsLeft = outage.hostsLeft.filter((other) => other !== host)
 }

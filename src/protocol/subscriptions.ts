@@ -1,29 +1,31 @@
 /**
- * What is subscribed, and the SUBSCRIBE packets that bring it back after the server lost the session. (D5, E1)
+ * What is subscribed, and which SUBSCRIBE packets renew it after the server lost the session?
  *
- * Kept in buckets by a hash of the filter in a persistent table, so that a hundred thousand subscriptions cost nothing until
- * they are asked for.
+ * (D5, what happens after Session Present 0) Subscriptions are kept in buckets by a hash of the
+ * filter, in a persistent table, so that a hundred thousand of them cost nothing until they are
+ * needed.
  */
-import type {
-  HeldSubscription,
-  Properties,
-  QoS,
-  SubscribeFacts,
-  SubscriptionFacts,
-} from './contract.ts'
 import type { Draft } from './draft.ts'
+import type { Properties, QoS, SubscribeFacts, SubscriptionFacts } from './facts.ts'
 import { emptyTable, entries, type PacketTable, TableEditor } from './packet-table.ts'
 import { forgetRefused, noteRefused, refusalOf } from './refusals.ts'
+import type { HeldSubscription } from './session-state.ts'
+import { packetBytes, utf8Length, varintBytes } from './sizes.ts'
 
-/** No renewal packet is larger, whatever the server takes: brokers dislike giants. */
+/**
+ * The largest renewal packet in bytes, whatever the server takes. Some brokers close on very large
+ * packets.
+ */
 const RENEWAL_BYTES_MAX = 65_536
 const MESSAGE_ID_BYTES = 2
-/** Length of the filter and its options. */
+/** The length of a filter and its options, in bytes. */
 const FILTER_OVERHEAD_BYTES = 3
 
 type Wanted = Pick<HeldSubscription, 'subscription' | 'properties'>
 
-/** A SUBACK came: what was granted replaces what was held for the same filter [MQTT-3.8.4-3]. */
+/**
+ * Handles a SUBACK. A granted subscription replaces the one with the same filter. [MQTT-3.8.4-3]
+ */
 export function subscribed(d: Draft, facts: SubscribeFacts, granted: readonly number[]): void {
   facts.subscriptions.forEach((subscription, i) => {
     const code = granted[i]!
@@ -32,7 +34,7 @@ export function subscribed(d: Draft, facts: SubscribeFacts, granted: readonly nu
   })
 }
 
-/** A renewal was answered: what the server refuses now is no longer held. */
+/** Handles the SUBACK of a renewal. Subscriptions that are refused now are removed. */
 export function renewed(d: Draft, facts: SubscribeFacts, granted: readonly number[]): void {
   facts.subscriptions.forEach((subscription, i) => {
     const code = granted[i]!
@@ -40,19 +42,20 @@ export function renewed(d: Draft, facts: SubscribeFacts, granted: readonly numbe
   })
 }
 
+/** Removes a subscription that could not be renewed, and warns the user. */
 function unrenewed(d: Draft, subscription: SubscriptionFacts, code: number, why: string): void {
   const { topic } = subscription
-  drop(d, topic)
+  remove(d, topic)
   noteRefused(d, subscription, code)
   const message = `The subscription "${topic}" could not be renewed. ${why}`
   d.effects.push({ type: 'warn', code: 'RENEWAL_REFUSED', message })
 }
 
-/** An UNSUBACK came. In MQTT 3 it has no codes and means all. */
+/** Handles an UNSUBACK. In MQTT 3 it has no reason codes and every filter is unsubscribed. */
 export function unsubscribed(d: Draft, filters: readonly string[], codes: readonly number[]): void {
   filters.forEach((filter, i) => {
     if ((codes[i] ?? 0) >= 0x80) return
-    drop(d, filter)
+    remove(d, filter)
     forgetRefused(d, filter)
   })
 }
@@ -72,7 +75,7 @@ function keep(
   d.subscriptions.set(key, [...others, { subscription, properties, order, granted }])
 }
 
-function drop(d: Draft, filter: string): void {
+function remove(d: Draft, filter: string): void {
   const key = hash(filter)
   const bucket = d.subscriptions.get(key) ?? []
   const others = bucket.filter((held) => held.subscription.topic !== filter)
@@ -82,19 +85,19 @@ function drop(d: Draft, filter: string): void {
   else d.subscriptions.remove(key)
 }
 
-/** All that are held, oldest first. */
+/** @returns all subscriptions, oldest first. */
 export function subscriptionsOf(
   table: PacketTable<readonly HeldSubscription[]>,
 ): HeldSubscription[] {
   return [...entries(table)].flatMap(([, bucket]) => bucket).sort((a, b) => a.order - b.order)
 }
 
-/** What a renewal asked for. */
+/** @returns the subscriptions of one SUBSCRIBE. */
 export function subscriptionsIn({ subscriptions, properties }: SubscribeFacts): Wanted[] {
   return subscriptions.map((subscription) => ({ subscription, properties }))
 }
 
-/** The table of a session that was saved. */
+/** @returns the table for the subscriptions of a saved session. */
 export function restoreSubscriptions(
   saved: readonly HeldSubscription[],
 ): PacketTable<readonly HeldSubscription[]> {
@@ -107,10 +110,11 @@ export function restoreSubscriptions(
 }
 
 /**
- * The SUBSCRIBE requests for these, options and identifiers included, in packets that the server takes. What it said that it
- * takes from nobody is no longer held. [MQTT-3.2.2-15]
+ * Subscriptions that break a limit of the CONNACK are removed.
+ * @returns SUBSCRIBE packets for these subscriptions, with options and identifiers, as large as the
+ * server allows. [MQTT-3.2.2-15]
  */
-export function renewals(d: Draft, wanted: readonly Wanted[]): SubscribeFacts[] {
+export function makeRenewals(d: Draft, wanted: readonly Wanted[]): SubscribeFacts[] {
   const { limits } = d.connection
   const limit = Math.min(limits.maximumPacketSize, RENEWAL_BYTES_MAX)
   const packets: SubscribeFacts[] = []
@@ -125,7 +129,7 @@ export function renewals(d: Draft, wanted: readonly Wanted[]): SubscribeFacts[] 
       bytes = emptyBytes
     }
     for (const { subscription } of group) {
-      const size = FILTER_OVERHEAD_BYTES + utf8Bytes(subscription.topic)
+      const size = FILTER_OVERHEAD_BYTES + utf8Length(subscription.topic)
       const refusal = refusalOf(renewal([subscription], properties, emptyBytes + size), limits, 0)
       if (refusal !== null) {
         unrenewed(d, subscription, refusal.reasonCode ?? 0x80, refusal.message)
@@ -149,7 +153,7 @@ function renewal(
   return { kind: 'subscribe', handle: 0, bytes, subscriptions, properties }
 }
 
-/** Properties belong to the packet, not to its filters: what shares a packet has the same. */
+/** Groups the subscriptions by their properties, which belong to a whole packet. */
 function byProperties(wanted: readonly Wanted[]): Wanted[][] {
   const groups = new Map<string, Wanted[]>()
   for (const held of wanted) {
@@ -161,38 +165,23 @@ function byProperties(wanted: readonly Wanted[]): Wanted[][] {
   return [...groups.values()]
 }
 
-/** With the length before them. SUBSCRIBE may carry an identifier and User Properties. (3.8.2.1) */
+/**
+ * @returns the bytes of the properties of a SUBSCRIBE, with their length: identifier and User
+ * Properties. (3.8.2.1)
+ */
 function propertiesBytes(properties: Properties | undefined): number {
   let bytes = 0
   const identifier = properties?.['subscriptionIdentifier']
-  if (typeof identifier === 'number') bytes += 1 + variableBytes(identifier)
+  if (typeof identifier === 'number') bytes += 1 + varintBytes(identifier)
   for (const [name, values] of Object.entries(properties?.['userProperties'] ?? {})) {
-    for (const value of [values].flat()) bytes += 5 + utf8Bytes(name) + utf8Bytes(String(value))
+    for (const value of [values].flat()) bytes += 5 + utf8Length(name) + utf8Length(String(value))
   }
-  return variableBytes(bytes) + bytes
+  return varintBytes(bytes) + bytes
 }
 
-function packetBytes(bodyBytes: number): number {
-  return 1 + variableBytes(bodyBytes) + bodyBytes
-}
-
-/** A Variable Byte Integer. (1.5.5) */
-function variableBytes(value: number): number {
-  return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : 4
-}
-
+/** @returns a hash of 16 bits (FNV-1a, folded). */
 function hash(filter: string): number {
   let h = 0x811c9dc5
   for (let i = 0; i < filter.length; i++) h = Math.imul(h ^ filter.charCodeAt(i), 0x01000193)
   return (h ^ (h >>> 16)) & 0xffff
-}
-
-function utf8Bytes(text: string): number {
-  let bytes = 0
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    // Each half of a surrogate pair counts 2 of its 4 bytes.
-    bytes += code < 0x80 ? 1 : code < 0x800 || (code >= 0xd800 && code < 0xe000) ? 2 : 3
-  }
-  return bytes
 }

@@ -1,35 +1,17 @@
 /**
- * Topic Names and Topic Filters (section 4.7): what is one, and which name a filter matches.
+ * Is this text a valid Topic Name or Topic Filter, and does a filter match a name? (4.7)
  *
- * Pure, and told in strings: a problem is a sentence without a subject ("holds …"), null means that there is none.
+ * A problem is returned as a predicate ("holds …", "has …") to which the caller adds the subject.
  */
-
-/** Bytes of UTF-8 that a string may have: its length is sent as two bytes. */
-export const STRING_BYTES_MAX = 65_535
+import { STRING_BYTES_MAX, utf8Length } from './sizes.ts'
 
 const PLUS = 0x2b
 const HASH = 0x23
 const SLASH = 0x2f
 
-/** Bytes of UTF-8, or -1 where the text has a lone surrogate, which UTF-8 cannot carry. */
-export function utf8Length(text: string): number {
-  let bytes = text.length
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i)
-    if (unit < 0x80) continue
-    if (unit < 0x800) bytes += 1
-    else if (unit < 0xd800 || unit > 0xdfff) bytes += 2
-    else {
-      const next = text.charCodeAt(i + 1)
-      if (unit > 0xdbff || !(next >= 0xdc00 && next <= 0xdfff)) return -1
-      bytes += 2
-      i++
-    }
-  }
-  return bytes
-}
-
-/** What keeps a text from being an MQTT string: [MQTT-1.5.4-1], [MQTT-1.5.4-2]. */
+/**
+ * @returns why a text is not an MQTT string, or null if it is one. [MQTT-1.5.4-1] [MQTT-1.5.4-2]
+ */
 export function stringProblem(text: string): string | null {
   const bytes = utf8Length(text)
   if (bytes < 0) return 'holds a lone surrogate, which UTF-8 cannot carry [MQTT-1.5.4-1]'
@@ -40,6 +22,7 @@ export function stringProblem(text: string): string | null {
   return null
 }
 
+/** @returns why a text is not a Topic Name, or null if it is one. */
 export function topicNameProblem(topic: string): string | null {
   if (topic.length === 0) return 'is empty; it needs at least one character [MQTT-4.7.3-1]'
   if (hasWildcard(topic)) {
@@ -48,11 +31,13 @@ export function topicNameProblem(topic: string): string | null {
   return stringProblem(topic)
 }
 
+/** @returns why a text is not a Topic Filter, or null if it is one. */
 export function topicFilterProblem(filter: string, protocolVersion: 3 | 4 | 5): string | null {
   if (filter.length === 0) return 'is empty; it needs at least one character [MQTT-4.7.3-1]'
   const problem = stringProblem(filter)
   if (problem !== null) return problem
-  // $share means a Shared Subscription since MQTT 5; some 3.1.1 brokers know it too, and there it is a filter like any other.
+  // $share is special since MQTT 5. Some brokers have shared subscriptions in 3.1.1 too, where it
+  // is a filter like any other.
   if (protocolVersion === 5 && isShared(filter)) {
     const second = filter.indexOf('/', SHARE.length)
     const name = second < 0 ? filter.slice(SHARE.length) : filter.slice(SHARE.length, second)
@@ -84,7 +69,7 @@ function wildcardProblem(filter: string): string | null {
 
 const SHARE = '$share/'
 
-/** Whether a filter asks for a Shared Subscription (section 4.8.2). */
+/** @returns whether a filter asks for a Shared Subscription. (4.8.2) */
 export function isShared(filter: string): boolean {
   return filter.startsWith(SHARE) || filter === '$share'
 }
@@ -93,11 +78,15 @@ export function hasWildcard(text: string): boolean {
   return text.includes('+') || text.includes('#')
 }
 
-/** Whether a valid filter matches a valid name (section 4.7); of a shared one, the filter behind the share name. */
+/**
+ * The filter and the name must be valid. For a Shared Subscription the part after the share name is
+ * matched.
+ * @returns whether the filter matches the name. (4.7)
+ */
 export function matches(filter: string, topic: string): boolean {
   let f = isShared(filter) ? filter.indexOf('/', SHARE.length) + 1 : 0
   let t = 0
-  // [MQTT-4.7.2-1] a filter that begins with a wildcard does not match a name that begins with $.
+  // A filter that begins with a wildcard does not match a name that begins with $. [MQTT-4.7.2-1]
   if (topic.startsWith('$') && (filter.charCodeAt(f) === PLUS || filter.charCodeAt(f) === HASH)) {
     return false
   }
@@ -115,7 +104,7 @@ export function matches(filter: string, topic: string): boolean {
       }
     }
     if (filterEnd === filter.length) return topicEnd === topic.length
-    // a/# matches a as well: # includes the parent level.
+    // a/# also matches a, because # includes the parent level.
     if (topicEnd === topic.length) {
       return filterEnd + 2 === filter.length && filter.charCodeAt(filterEnd + 1) === HASH
     }

@@ -3,7 +3,7 @@
  */
 
 import { later } from '../platform/runtime.ts'
-import type { ProtocolVersion, RequestFacts } from '../protocol/contract.ts'
+import type { ProtocolVersion, RequestFacts } from '../protocol/facts.ts'
 import { prepareControl } from './build.ts'
 import { type Clock, isControl, JOINED, type Ledger } from './ledger.ts'
 import { NOTHING, type Source } from './source.ts'

@@ -10,17 +10,11 @@ import { ConnectionError, UsageError } from '../errors.ts'
 import type { Causes } from '../loop/failures.ts'
 import type { EventloopOptions } from '../options/options.ts'
 import { outcomeChannel } from '../platform/runtime.ts'
-import type {
-  Effect,
-  Failure,
-  ProtocolVersion,
-  PublishFacts,
-  RequestFacts,
-  SessionState,
-  SettleEffect,
-} from '../protocol/contract.ts'
-import { initialSession } from '../protocol/engine.ts'
+import type { Effect, SettleEffect } from '../protocol/contract.ts'
+import type { Failure, ProtocolVersion, PublishFacts, RequestFacts } from '../protocol/facts.ts'
+import { initialSession } from '../protocol/initial.ts'
 import { TableEditor } from '../protocol/packet-table.ts'
+import type { SessionState } from '../protocol/session-state.ts'
 import { restoreSubscriptions } from '../protocol/subscriptions.ts'
 import { prepare } from './build.ts'
 import { Group } from './group.ts'
@@ -531,7 +525,13 @@ function factsOf(prepared: Sendable, handle: number, clock: Clock): RequestFacts
       return { kind: 'subscribe', handle, bytes, subscriptions, properties }
     }
     case 'unsubscribe':
-      return { kind: 'unsubscribe', handle, bytes, unsubscriptions: prepared.unsubscriptions }
+      return {
+        kind: 'unsubscribe',
+        handle,
+        bytes,
+        unsubscriptions: prepared.unsubscriptions,
+        properties: prepared.properties,
+      }
   }
 }
 

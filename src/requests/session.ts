@@ -8,17 +8,16 @@
 
 import { UsageError } from '../errors.ts'
 import { sha256Hex } from '../platform/runtime.ts'
+import type { ProtocolVersion, RequestFacts } from '../protocol/facts.ts'
+import { entries } from '../protocol/packet-table.ts'
 import type {
   HeldSubscription,
   OpenRequest,
   OpenStage,
-  ProtocolVersion,
   ReceivedMessage,
-  RequestFacts,
   SessionState,
   WaitingRequest,
-} from '../protocol/contract.ts'
-import { entries } from '../protocol/packet-table.ts'
+} from '../protocol/session-state.ts'
 import { subscriptionsOf } from '../protocol/subscriptions.ts'
 import type { Slots } from './slots.ts'
 import type { Base64, Outcome, SentRequest } from './vocabulary.ts'

@@ -1,7 +1,7 @@
 /** The decoder beyond the table of malformed inputs: shapes, memory, sizes, linear time, properties. */
 import { describe, expect, test } from 'vitest'
 import { Decoder } from '../../src/codec/decode.ts'
-import type { PublishPacket, ServerPacket } from '../../src/protocol/contract.ts'
+import type { PublishPacket, ServerPacket } from '../../src/protocol/facts.ts'
 import { cuts, feed, hex, NO_LIMIT } from './support.ts'
 
 function publishBytes(topic: string, payload: Uint8Array, properties = Buffer.alloc(0)): Buffer {

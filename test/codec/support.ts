@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { type Packet, parser } from 'mqtt-packet'
 import { Decoder } from '../../src/codec/decode.ts'
 import { ProtocolError } from '../../src/errors.ts'
-import type { ServerPacket } from '../../src/protocol/contract.ts'
+import type { ServerPacket } from '../../src/protocol/facts.ts'
 
 export type Version = 3 | 4 | 5
 

@@ -1,13 +1,13 @@
 /** Topic Names and Topic Filters, section 4.7 and 4.8.2. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { utf8Length } from '../../src/protocol/sizes.ts'
 import {
   hasWildcard,
   isShared,
   matches,
   topicFilterProblem,
   topicNameProblem,
-  utf8Length,
 } from '../../src/protocol/topics.ts'
 
 test('[MQTT-4.7.3-1] [MQTT-4.7.3-3] [MQTT-3.3.2-2] [MQTT-1.5.4-1] [MQTT-1.5.4-2] what is a Topic Name', () => {

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { LIFECYCLE } from '../../src/protocol/lifecycle-table.ts'
+import { LIFECYCLE } from '../../src/protocol/lifecycle.ts'
 
 const file = join(fileURLToPath(new URL('../..', import.meta.url)), 'docs/LIFECYCLE.md')
 

@@ -9,7 +9,7 @@ import { BugError, ConnectionError, MqttError, RefusedError } from '../../src/er
 import { eventloop } from '../../src/loop/eventloop.ts'
 import type { ConnectionFailure, EventloopOptions } from '../../src/options/options.ts'
 import { reconnectPolicy } from '../../src/options/options.ts'
-import type { Failure } from '../../src/protocol/contract.ts'
+import type { Failure } from '../../src/protocol/facts.ts'
 import { retryDelayMs, suspendedDelayMs } from '../../src/protocol/reconnect.ts'
 import { publish, subscribe } from '../../src/requests/build.ts'
 import type { Request } from '../../src/requests/vocabulary.ts'

@@ -19,7 +19,7 @@ import {
   unsubscribe,
 } from '../../src/index.ts'
 import { type EventloopOptions, resolveOptions } from '../../src/options/options.ts'
-import type { Config } from '../../src/protocol/contract.ts'
+import type { Config } from '../../src/protocol/config.ts'
 import { VirtualClock } from '../support/clock.ts'
 import { collect, type Settled, startLoop } from '../support/loop.ts'
 import { ScriptedServer } from '../support/server.ts'

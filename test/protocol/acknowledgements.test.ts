@@ -1,6 +1,7 @@
 /** What the server answers, and what each answer settles. (D2, C18, C25) */
 import { describe, expect, test } from 'vitest'
-import type { Config, ServerPacket } from '../../src/protocol/contract.ts'
+import type { Config } from '../../src/protocol/config.ts'
+import type { ServerPacket } from '../../src/protocol/facts.ts'
 import {
   ackOf,
   connackOf,

@@ -1,6 +1,7 @@
 /** One connection after the other: dropped, lost, closed, ended. (D5, N2, E1, E2) */
 import { describe, expect, test } from 'vitest'
-import type { Config, Effect } from '../../src/protocol/contract.ts'
+import type { Config } from '../../src/protocol/config.ts'
+import type { Effect } from '../../src/protocol/contract.ts'
 import {
   ackOf,
   byeOf,

@@ -1,8 +1,8 @@
 /** How much may come in, and what a pause is. (R3, E3, C02, C24) */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { activeAt } from '../../src/protocol/flow.ts'
-import { intake, room } from '../../src/protocol/queries.ts'
+import { activeAt } from '../../src/protocol/pauses.ts'
+import { packetCapacity, requestCapacity } from '../../src/protocol/queries.ts'
 import { ackOf, connackOf, Driver, messageOf, only, publishOf, types, wire } from './support.ts'
 
 const BOUNDS = { maxBufferedPackets: 10, maxBufferedBytes: 100_000, keepAlive: 0 }
@@ -32,7 +32,7 @@ describe('[R3] [C02] what is buffered is bounded', () => {
     driver.connect()
     const effects = driver.receive(messageOf(0, 0, { payload: new Uint8Array(2000) }))
     expect(types(effects)).toEqual(['yield', 'pauseReading'])
-    expect(room(driver.state)).toBe(0)
+    expect(packetCapacity(driver.state)).toBe(0)
     expect(types(pull(driver, 2, driver.state.flow.bufferedBytes))).toEqual(['resumeReading'])
   })
 
@@ -45,7 +45,7 @@ describe('[R3] [C02] what is buffered is bounded', () => {
         let buffered = 1
         let paused = driver.state.keepAlive.readingPaused
         for (const one of list) {
-          if (one === 'in' && room(driver.state) > 0) {
+          if (one === 'in' && packetCapacity(driver.state) > 0) {
             driver.receive(messageOf(0))
             buffered++
           }
@@ -74,7 +74,7 @@ describe('[R3] [C02] what is buffered is bounded', () => {
     driver.lose()
     driver.open()
     expect(driver.state.keepAlive.readingPaused).toBe(false)
-    expect(room(driver.state)).toBe(1)
+    expect(packetCapacity(driver.state)).toBe(1)
     driver.receive(connackOf(true))
     expect(driver.state.keepAlive.readingPaused).toBe(true)
   })
@@ -97,13 +97,13 @@ describe('[E3] pause', () => {
   test('stops taking and reading, goes on by resume', () => {
     const driver = new Driver(BOUNDS)
     driver.connect()
-    expect(intake(driver.state)).toBeGreaterThan(0)
+    expect(requestCapacity(driver.state)).toBeGreaterThan(0)
     expect(types(driver.feed({ type: 'pause', ms: Infinity }))).toEqual(['pauseReading'])
-    expect([intake(driver.state), room(driver.state)]).toEqual([0, 0])
+    expect([requestCapacity(driver.state), packetCapacity(driver.state)]).toEqual([0, 0])
     driver.advance(10_000_000)
-    expect(intake(driver.state)).toBe(0)
+    expect(requestCapacity(driver.state)).toBe(0)
     expect(types(driver.feed({ type: 'resume' }))).toEqual(['resumeReading'])
-    expect(intake(driver.state)).toBeGreaterThan(0)
+    expect(requestCapacity(driver.state)).toBeGreaterThan(0)
   })
 
   test('ends by its own ms, at the instant', () => {
@@ -132,7 +132,7 @@ describe('[E3] pause', () => {
     const effects = driver.connect(connackOf(true))
     expect(wire(effects)).toEqual(['CONNECT 5', 'DUP PUBLISH 1 h1'])
     expect(types(effects).at(-1)).toBe('pauseReading')
-    expect(intake(driver.state)).toBe(0)
+    expect(requestCapacity(driver.state)).toBe(0)
   })
 
   test('pause while the consumer is slow too: reading goes on when neither holds it', () => {
@@ -171,11 +171,11 @@ test('[D4] a transport that is full takes no more requests, and nothing is lost 
   const driver = new Driver(BOUNDS)
   driver.connect()
   driver.feed({ type: 'congestion', congested: true })
-  expect(intake(driver.state)).toBe(0)
+  expect(requestCapacity(driver.state)).toBe(0)
   driver.request(publishOf(1))
   driver.receive(ackOf('puback', 1))
   driver.feed({ type: 'congestion', congested: false })
-  expect(intake(driver.state)).toBeGreaterThan(0)
+  expect(requestCapacity(driver.state)).toBeGreaterThan(0)
   driver.feed({ type: 'congestion', congested: true })
   driver.lose()
   driver.connect(connackOf(true))

@@ -1,6 +1,7 @@
 /** CONNECT … CONNACK: which codes end the loop, which are asked again, what is agreed to. (N2, C34, C40) */
 import { describe, expect, test } from 'vitest'
-import type { Config, ConnackPacket, Limits } from '../../src/protocol/contract.ts'
+import type { Config } from '../../src/protocol/config.ts'
+import type { ConnackPacket } from '../../src/protocol/facts.ts'
 import {
   connackRefusal,
   DEFAULT_LIMITS,
@@ -9,6 +10,7 @@ import {
   SUSPICIOUS,
 } from '../../src/protocol/handshake.ts'
 import { hex } from '../../src/protocol/reason-codes.ts'
+import type { Limits } from '../../src/protocol/state.ts'
 import {
   byeOf,
   configOf,

@@ -1,8 +1,9 @@
 /** Messages on their way in: acknowledgements, exactly once, quota, aliases. (R1, R2, R6, C20, C21, C29, C30) */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Acks, Config, QoS } from '../../src/protocol/contract.ts'
-import { forgottenAt } from '../../src/protocol/incoming.ts'
+import type { Acks, Config } from '../../src/protocol/config.ts'
+import type { QoS } from '../../src/protocol/facts.ts'
+import { nextDeadline } from '../../src/protocol/timers.ts'
 import { startLoop } from '../support/loop.ts'
 import {
   ackOf,
@@ -130,7 +131,7 @@ describe('[R1] when a message is acknowledged', () => {
     ack(driver, 1, 1)
     expect(only(driver.advance(0), 'warn').length).toBe(1)
     expect(types(driver.advance(60_000))).toEqual([])
-    expect(forgottenAt(driver.state.config, driver.state.incoming)).toBe(Infinity)
+    expect(nextDeadline(driver.state)).toBe(Infinity)
   })
 })
 
@@ -189,7 +190,7 @@ describe('[R2] exactly once', () => {
       driver.receive(messageOf(2, 5, { dup: true }))
       const effects = acks === 'pull' ? pull(driver, 1) : ack(driver, 1, 5)
       expect(wire(effects)).toEqual(['PUBREC 5'])
-      expect(driver.state.incoming.inHand).toBe(0)
+      expect(driver.state.incoming.unhandledEarlier).toBe(0)
     }
   })
 
@@ -257,14 +258,14 @@ describe('[R6] a drop before the consumer took it', () => {
     test(`Session Present ${Number(present)}: withheld, then ${present ? 'dropped in favour of the redelivery' : 'yielded; its ack is stale'}`, () => {
       const driver = connected()
       driver.receive(messageOf(1, 1), messageOf(2, 2))
-      expect(types(driver.lose())).toContain('withhold')
+      expect(types(driver.lose())).toContain('holdBack')
       const effects = driver.connect(connackOf(present))
-      expect(only(effects, 'unwithhold')).toEqual([
-        { type: 'unwithhold', drop: present, before: 3 },
+      expect(only(effects, 'releaseHeldBack')).toEqual([
+        { type: 'releaseHeldBack', drop: present, before: 3 },
       ])
       // Before the CONNACK is yielded, so that what is let go comes first.
       const kinds = types(effects)
-      expect(kinds.indexOf('unwithhold')).toBeLessThan(kinds.indexOf('yield'))
+      expect(kinds.indexOf('releaseHeldBack')).toBeLessThan(kinds.indexOf('yield'))
       expect(wire(pull(driver, 2))).toEqual([])
       const again = driver.receive(messageOf(1, 1, { dup: true }), messageOf(2, 2, { dup: true }))
       expect(yielded(again).length).toBe(2)

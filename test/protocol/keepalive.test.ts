@@ -1,7 +1,6 @@
 /** When a PINGREQ is due and when a connection is dead: K1 to K3 as functions of instants, then through `step`. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { KeepAliveState } from '../../src/protocol/contract.ts'
 import {
   deadAt,
   keepAlivePinged,
@@ -12,7 +11,8 @@ import {
   keepAliveWritten,
   pingDueAt,
 } from '../../src/protocol/keepalive.ts'
-import { deadline } from '../../src/protocol/queries.ts'
+import type { KeepAliveState } from '../../src/protocol/state.ts'
+import { nextDeadline } from '../../src/protocol/timers.ts'
 import { connackOf, Driver, messageOf, only, PINGRESP, publishOf, wire } from './support.ts'
 
 const K = 60_000
@@ -180,7 +180,7 @@ describe('[K2] when a connection is dead', () => {
         const pass = (ms: number) => {
           const until = driver.at + ms
           while (driver.at < until && driver.kind === 'connected') {
-            const due = Math.min(until, deadline(driver.state))
+            const due = Math.min(until, nextDeadline(driver.state))
             const effects = driver.advance(due - driver.at)
             if (drains && only(effects, 'pingreq').length > 0) written(driver)
           }

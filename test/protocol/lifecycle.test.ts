@@ -3,11 +3,12 @@
  * recipe of its own; whatever is not in the table throws in the engine itself, under every test and simulation of this project.
  */
 import { describe, expect, test } from 'vitest'
-import type { Config, Failure, SessionState } from '../../src/protocol/contract.ts'
+import type { Config } from '../../src/protocol/config.ts'
 import { Draft } from '../../src/protocol/draft.ts'
-import { initialSession, initialState } from '../../src/protocol/engine.ts'
-import { enter } from '../../src/protocol/lifecycle.ts'
-import { LIFECYCLE } from '../../src/protocol/lifecycle-table.ts'
+import type { Failure } from '../../src/protocol/facts.ts'
+import { initialSession, initialState } from '../../src/protocol/initial.ts'
+import { enter, LIFECYCLE } from '../../src/protocol/lifecycle.ts'
+import type { SessionState } from '../../src/protocol/session-state.ts'
 import {
   ackOf,
   byeOf,
@@ -17,15 +18,15 @@ import {
   failureOf,
   messageOf,
   publishOf,
-  roadsOf,
+  serversOf,
   type Untimed,
 } from './support.ts'
 
 const AUTH = { authenticationMethod: 'm', authenticator: 'client' } as const
 const DIVERT = { divert: { afterMs: 3000, concurrency: 2 } } as const
-const SUSPENDS = { roads: roadsOf({ suspendAfterMs: 0 }) }
-const TWO = { roads: roadsOf({ hosts: 2, checksConnectivity: true }) }
-const SOON = { roads: roadsOf({ hosts: 2, checksConnectivity: true, suspendAfterMs: 10 }) }
+const SUSPENDS = { servers: serversOf({ suspendAfterMs: 0 }) }
+const TWO = { servers: serversOf({ hosts: 2, checksConnectivity: true }) }
+const SOON = { servers: serversOf({ hosts: 2, checksConnectivity: true, suspendAfterMs: 10 }) }
 const NEVER = { reconnect: { when: 'never', minMs: 0, maxMs: 0, stableMs: 0 } } as const
 const UNTIL = { until: 'settled' } as const
 
@@ -311,7 +312,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   'disconnected lost connecting': { prepare: [connect, dropped, feed(ONLINE)], last: lostBy() },
   'disconnected lost disconnected': { prepare: [connect, dropped], last: lostBy() },
   'disconnected lost suspended': {
-    config: { roads: roadsOf({ suspendAfterMs: 10 }) },
+    config: { servers: serversOf({ suspendAfterMs: 10 }) },
     prepare: [connect, dropped, sleep(10)],
     last: lostBy(),
   },

@@ -1,10 +1,13 @@
 /** Requests on their way out: window, identifiers, order, resending, poison, cancelling, lateness. (D1 to D6, I3) */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Config, Effect, Input, QoS, ServerPacket } from '../../src/protocol/contract.ts'
-import { initialSession, step } from '../../src/protocol/engine.ts'
+import type { Config } from '../../src/protocol/config.ts'
+import type { Effect, Input } from '../../src/protocol/contract.ts'
+import { step } from '../../src/protocol/engine.ts'
+import type { QoS, ServerPacket } from '../../src/protocol/facts.ts'
+import { initialSession } from '../../src/protocol/initial.ts'
 import { entries, lookup, TableEditor } from '../../src/protocol/packet-table.ts'
-import { intake } from '../../src/protocol/queries.ts'
+import { requestCapacity } from '../../src/protocol/queries.ts'
 import {
   ackOf,
   byeOf,
@@ -42,10 +45,10 @@ describe('[D4] the window', () => {
       fc.property(bounds, ({ receiveMaximum, maxInflight }) => {
         const window = Math.min(receiveMaximum, maxInflight)
         const driver = connected({ maxInflight }, { receiveMaximum })
-        expect(intake(driver.state)).toBe(window + 1)
+        expect(requestCapacity(driver.state)).toBe(window + 1)
         expect(wire(driver.request(...many(1, window + 1))).length).toBe(window)
         expect(driver.state.outgoing.inFlight).toBe(window)
-        expect(intake(driver.state)).toBe(0)
+        expect(requestCapacity(driver.state)).toBe(0)
         expect(wire(driver.request(publishOf(50, 0), subscribeOf(51), unsubscribeOf(52)))).toEqual([
           'PUBLISH h50',
           `SUBSCRIBE ${window + 1} a`,
@@ -54,7 +57,7 @@ describe('[D4] the window', () => {
         expect(wire(driver.receive(ackOf('puback', 1)))).toEqual([
           `PUBLISH ${window + 3} h${window + 1}`,
         ])
-        expect(intake(driver.state)).toBe(1)
+        expect(requestCapacity(driver.state)).toBe(1)
       }),
       { numRuns: 60 },
     )
@@ -115,7 +118,7 @@ describe('[D4] the window', () => {
             if (code < 0x80) driver.receive(ackOf('pubcomp', id, last))
           }
           expect(driver.state.outgoing.inFlight).toBe(0)
-          expect(intake(driver.state)).toBe(4)
+          expect(requestCapacity(driver.state)).toBe(4)
         })
       }),
     )
@@ -156,7 +159,7 @@ describe('[D4] [MQTT-2.2.1-3] identifiers', () => {
             continue
           }
           const kinds = [publishOf(handle, 1), publishOf(handle, 2), subscribeOf(handle)]
-          if (intake(driver.state) > 0) {
+          if (requestCapacity(driver.state) > 0) {
             driver.request(kinds[die % 3]!)
             handle++
           }
@@ -435,9 +438,9 @@ describe('[D6] [C28] a poison message', () => {
     driver.lose({ byPeer: true })
     driver.connect(connackOf(true))
     expect(driver.advance(10_000)).toEqual([])
-    expect(intake(driver.state)).toBe(1)
+    expect(requestCapacity(driver.state)).toBe(1)
     expect(wire(driver.request(publishOf(2)))).toEqual([])
-    expect(intake(driver.state)).toBe(0)
+    expect(requestCapacity(driver.state)).toBe(0)
     expect(wire(driver.receive(PINGRESP))).toEqual(['DUP PUBLISH 1 h1'])
     expect(wire(driver.receive(ackOf('puback', 1)))).toEqual(['PUBLISH 2 h2'])
   })
@@ -775,7 +778,7 @@ describe('[E3] throttle', () => {
       if (packets.length > 0) driver.receive(...packets)
     }
     for (let passed = 0; passed < ms; passed++) {
-      while (intake(driver.state) > 0) note(driver.request(publishOf(handle++, qos)))
+      while (requestCapacity(driver.state) > 0) note(driver.request(publishOf(handle++, qos)))
       note(driver.advance(1))
     }
     return instants

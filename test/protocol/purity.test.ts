@@ -5,9 +5,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Effect, Input, State, Step } from '../../src/protocol/contract.ts'
-import { initialSession, initialState, step } from '../../src/protocol/engine.ts'
-import { deadline } from '../../src/protocol/queries.ts'
+import type { Effect, Input, Step } from '../../src/protocol/contract.ts'
+import { step } from '../../src/protocol/engine.ts'
+import { initialSession, initialState } from '../../src/protocol/initial.ts'
+import type { State } from '../../src/protocol/state.ts'
+import { nextDeadline } from '../../src/protocol/timers.ts'
 import { configs, INSTRUCTIONS, type Instruction, instructions, play } from './story.ts'
 import { configOf, connackOf, Driver, frozen, publishOf } from './support.ts'
 import { Witness } from './witness.ts'
@@ -99,11 +101,11 @@ describe('any life of a loop', () => {
       fc.property(configs, stories, (config, story) => {
         const driver = play(config, story)
         for (let ticks = 0; ticks < 4; ticks++) {
-          const due = deadline(driver.state)
+          const due = nextDeadline(driver.state)
           if (due > driver.at) return
           driver.tick()
         }
-        expect(deadline(driver.state)).toBeGreaterThan(driver.at)
+        expect(nextDeadline(driver.state)).toBeGreaterThan(driver.at)
       }),
       { numRuns: 1000 },
     )
@@ -245,7 +247,7 @@ describe('the guards refuse what they must', () => {
   test('a frozen state throws where it is changed', () => {
     const { state } = frozen(step(connected().state, { type: 'ping', at, id: 1 }))
     expect(() => {
-      ;(state.connection as { pings: readonly object[] }).pings = []
+      ;(state.connection as { pings: readonly unknown[] }).pings = []
     }).toThrow(TypeError)
     expect(() => (state.session.waiting as unknown[]).push(1)).toThrow(TypeError)
     expect(connackOf().cmd).toBe('connack')

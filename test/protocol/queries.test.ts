@@ -1,6 +1,7 @@
 /** What the loop asks of a state: how much may be taken, how much decoded, when to look again. */
 import { describe, expect, test } from 'vitest'
-import { deadline, intake, room } from '../../src/protocol/queries.ts'
+import { packetCapacity, requestCapacity } from '../../src/protocol/queries.ts'
+import { nextDeadline } from '../../src/protocol/timers.ts'
 import {
   ackOf,
   byeOf,
@@ -69,50 +70,50 @@ describe('[D4] intake', () => {
     ['when it is over', () => begun((d) => d.feed({ type: 'shutdown', failure: null }))],
   ]
   for (const [name, make] of none)
-    test(`${name}: nothing`, () => expect(intake(make().state)).toBe(0))
+    test(`${name}: nothing`, () => expect(requestCapacity(make().state)).toBe(0))
 
   test('the window and one more; nothing while something waits', () => {
     const driver = connected({ maxInflight: 3 })
-    const seen = [intake(driver.state)]
+    const seen = [requestCapacity(driver.state)]
     for (let handle = 1; handle <= 4; handle++) {
       driver.request(publishOf(handle))
-      seen.push(intake(driver.state))
+      seen.push(requestCapacity(driver.state))
     }
     expect(seen).toEqual([4, 3, 2, 1, 0])
     driver.receive(ackOf('puback', 1))
-    expect(intake(driver.state)).toBe(1)
+    expect(requestCapacity(driver.state)).toBe(1)
   })
 
   test('one at a time under throttle, in caution and while things are sent again', () => {
     const throttled = connected()
     throttled.feed({ type: 'throttle', perSecond: 9 })
-    expect(intake(throttled.state)).toBe(1)
+    expect(requestCapacity(throttled.state)).toBe(1)
     const cautious = connected()
     cautious.request(publishOf(1))
     cautious.receive(byeOf(0x82))
     cautious.lose()
     cautious.connect(connackOf(true))
-    expect(intake(cautious.state)).toBe(1)
+    expect(requestCapacity(cautious.state)).toBe(1)
     const resending = connected()
     resending.request(publishOf(1), publishOf(2))
     resending.lose()
     resending.connect(connackOf(true, { receiveMaximum: 1 }))
-    expect(intake(resending.state)).toBe(1)
+    expect(requestCapacity(resending.state)).toBe(1)
   })
 })
 
 describe('room', () => {
   test('one packet before CONNACK; then what fits; nothing while paused or without a connection', () => {
     const driver = new Driver({ maxBufferedPackets: 4 })
-    expect(room(driver.state)).toBe(0)
+    expect(packetCapacity(driver.state)).toBe(0)
     driver.open()
-    expect(room(driver.state)).toBe(1)
+    expect(packetCapacity(driver.state)).toBe(1)
     driver.receive(connackOf())
-    expect(room(driver.state)).toBe(3)
+    expect(packetCapacity(driver.state)).toBe(3)
     driver.receive(messageOf(0), messageOf(0), messageOf(0))
-    expect(room(driver.state)).toBe(0)
+    expect(packetCapacity(driver.state)).toBe(0)
     driver.lose()
-    expect(room(driver.state)).toBe(0)
+    expect(packetCapacity(driver.state)).toBe(0)
   })
 })
 
@@ -205,7 +206,7 @@ describe('deadline', () => {
     ],
   ]
   for (const [name, make, due] of table) {
-    test(name, () => expect(deadline(make().state)).toBe(due))
+    test(name, () => expect(nextDeadline(make().state)).toBe(due))
   }
 
   test('connectTimeout: dropped at the instant, destroyed, retried', () => {
@@ -230,7 +231,7 @@ describe('deadline', () => {
     driver.feed({ type: 'ping', id: 1 })
     driver.feed({ type: 'written', publishes: 0, ping: true, more: false })
     driver.receive(PINGRESP)
-    expect(deadline(driver.state)).toBe(T + 60_000)
+    expect(nextDeadline(driver.state)).toBe(T + 60_000)
   })
 })
 

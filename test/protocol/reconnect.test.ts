@@ -1,7 +1,8 @@
 /** Again, when, and with which version: the policy as functions, then through `step` against servers that refuse. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Failure, ReconnectPolicy } from '../../src/protocol/contract.ts'
+import type { ReconnectPolicy } from '../../src/protocol/config.ts'
+import type { Failure } from '../../src/protocol/facts.ts'
 import { mayRetry, retryDelayMs } from '../../src/protocol/reconnect.ts'
 import { randomOf } from '../support/random.ts'
 import { byeOf, connackOf, Driver, failureOf, only, plainConnack } from './support.ts'

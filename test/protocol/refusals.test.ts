@@ -1,6 +1,6 @@
 /** What a request fails with before it is sent. (I3, D6, C28, C40) */
 import { describe, expect, test } from 'vitest'
-import type { RequestFacts } from '../../src/protocol/contract.ts'
+import type { RequestFacts } from '../../src/protocol/facts.ts'
 import { DEFAULT_LIMITS } from '../../src/protocol/handshake.ts'
 import { isExpired, refusalOf } from '../../src/protocol/refusals.ts'
 import {

@@ -3,20 +3,19 @@
  * could give in the state that has been reached. The same instructions always become the same inputs.
  */
 import fc from 'fast-check'
+import type { Config } from '../../src/protocol/config.ts'
+import type { Effect, Input, YieldEffect } from '../../src/protocol/contract.ts'
 import type {
-  Config,
-  Effect,
-  Input,
   PublishFacts,
   PublishPacket,
   QoS,
   RequestFacts,
   ServerPacket,
-  YieldEffect,
-} from '../../src/protocol/contract.ts'
+} from '../../src/protocol/facts.ts'
 import { isWaiting } from '../../src/protocol/lifecycle.ts'
 import { entries } from '../../src/protocol/packet-table.ts'
-import { deadline, intake } from '../../src/protocol/queries.ts'
+import { requestCapacity } from '../../src/protocol/queries.ts'
+import { nextDeadline } from '../../src/protocol/timers.ts'
 import {
   ackOf,
   byeOf,
@@ -152,7 +151,7 @@ export const configs: fc.Arbitrary<Partial<Config>> = fc.record({
   authenticationMethod: fc.constantFrom(null, null, 'm'),
   authenticator: fc.constantFrom('none', 'client', 'either'),
   requestProblemInformation: fc.boolean(),
-  roads: fc.record({
+  servers: fc.record({
     hosts: fc.constantFrom(1, 1, 3),
     checksConnectivity: fc.boolean(),
     followRedirects: fc.boolean(),
@@ -218,11 +217,11 @@ export class Player {
       case 'yield':
         this.#buffer.push(effect)
         return
-      case 'withhold':
+      case 'holdBack':
         this.#withheld.push(...this.#buffer.filter(({ sequence }) => sequence > 0))
         this.#buffer = this.#buffer.filter(({ sequence }) => sequence === 0)
         return
-      case 'unwithhold':
+      case 'releaseHeldBack':
         if (effect.drop) this.#dropped.push(...this.#withheld)
         else this.#buffer.push(...this.#withheld)
         this.#withheld = []
@@ -472,7 +471,7 @@ export class Player {
       case 'lost':
         return this.#lost(dice)
       case 'requests': {
-        const allowed = this.#ended ? 0 : intake(state)
+        const allowed = this.#ended ? 0 : requestCapacity(state)
         const requests = this.#requests(a, Math.min(allowed, 3))
         return requests.length > 0 ? [{ type: 'requests', requests, hold: false }] : []
       }
@@ -540,7 +539,7 @@ export class Player {
 
   /** To the next deadline, where there is one. */
   #untilDue(): void {
-    const due = deadline(this.driver.state)
+    const due = nextDeadline(this.driver.state)
     if (due !== Number.POSITIVE_INFINITY) this.driver.sleep(Math.max(0, due - this.driver.at))
   }
 }

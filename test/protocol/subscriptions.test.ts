@@ -2,10 +2,11 @@
 import fc from 'fast-check'
 import mqtt, { type ISubscribePacket } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
-import type { HeldSubscription, Properties, SubscribeFacts } from '../../src/protocol/contract.ts'
 import { Draft } from '../../src/protocol/draft.ts'
+import type { Properties, SubscribeFacts } from '../../src/protocol/facts.ts'
+import type { HeldSubscription } from '../../src/protocol/session-state.ts'
 import {
-  renewals,
+  makeRenewals,
   restoreSubscriptions,
   subscriptionsOf,
 } from '../../src/protocol/subscriptions.ts'
@@ -178,7 +179,7 @@ describe('[D5] [C13] renewal', () => {
             }),
           )
           const d = draftOf(saved, limit)
-          const packets = renewals(d, saved)
+          const packets = makeRenewals(d, saved)
           const sent = packets.flatMap(({ subscriptions }) => subscriptions)
           const tooLarge = saved.filter((one) => sizeOf([one.subscription], one.properties) > limit)
           const dropped = d.effects.map((effect) => effect.type === 'warn' && effect.code)
@@ -232,7 +233,7 @@ describe('[D5] [C13] renewal', () => {
         granted: 1,
       }),
     )
-    const packets = renewals(draftOf(saved, 268_435_455), saved)
+    const packets = makeRenewals(draftOf(saved, 268_435_455), saved)
     expect(packets.reduce((sum, { subscriptions }) => sum + subscriptions.length, 0)).toBe(100_000)
     for (const { bytes } of packets) expect(bytes).toBeLessThanOrEqual(65_536)
   })

@@ -3,32 +3,30 @@
  * every step by itself, so that each test of a reducer is a test of the invariants too.
  */
 import { expect } from 'vitest'
+import type { Config } from '../../src/protocol/config.ts'
+import type { Effect, Input, Step, TransitionEffect } from '../../src/protocol/contract.ts'
+import { step } from '../../src/protocol/engine.ts'
 import type {
   AckPacket,
-  Config,
   ConnackPacket,
-  Effect,
   Failure,
-  Input,
   Properties,
   PublishFacts,
   PublishPacket,
   QoS,
   ReasonPacket,
   ServerPacket,
-  SessionState,
-  State,
-  Step,
   SubscribeFacts,
   SubscriptionAckPacket,
   SubscriptionFacts,
-  TransitionEffect,
   UnsubscribeFacts,
-} from '../../src/protocol/contract.ts'
-import { initialSession, initialState, step } from '../../src/protocol/engine.ts'
+} from '../../src/protocol/facts.ts'
+import { initialSession, initialState } from '../../src/protocol/initial.ts'
 import { isWaiting } from '../../src/protocol/lifecycle.ts'
-import { deadline } from '../../src/protocol/queries.ts'
 import { hex } from '../../src/protocol/reason-codes.ts'
+import type { SessionState } from '../../src/protocol/session-state.ts'
+import type { State } from '../../src/protocol/state.ts'
+import { nextDeadline } from '../../src/protocol/timers.ts'
 import { Witness } from './witness.ts'
 
 /** An input without its instant: the driver has the clock. */
@@ -50,7 +48,7 @@ export function frozen<T>(value: T): T {
 
 // --------------------------------------------------------------------------------------------------------------- values
 
-export function roadsOf(over: Partial<Config['roads']> = {}): Config['roads'] {
+export function serversOf(over: Partial<Config['servers']> = {}): Config['servers'] {
   return {
     hosts: 1,
     checksConnectivity: false,
@@ -90,7 +88,7 @@ export function configOf(over: Partial<Config> = {}): Config {
     authenticationMethod: null,
     authenticator: 'none',
     requestProblemInformation: true,
-    roads: roadsOf(),
+    servers: serversOf(),
     divert: null,
     warnAfterMs: 30_000,
     ...over,
@@ -128,6 +126,7 @@ export function unsubscribeOf(handle: number, filters: readonly string[] = ['a']
     handle,
     bytes: 30,
     unsubscriptions: filters,
+    properties: undefined,
   }
   return facts
 }
@@ -284,7 +283,7 @@ export class Driver {
     const until = this.at + ms
     const effects: Effect[] = []
     let repeated = 0
-    for (let due = deadline(this.state); due <= until; due = deadline(this.state)) {
+    for (let due = nextDeadline(this.state); due <= until; due = nextDeadline(this.state)) {
       repeated = due > this.at ? 0 : repeated + 1
       if (repeated > TICKS_AT_ONCE_MAX) throw new Error(`the deadline ${due} does not move`)
       this.at = Math.max(this.at, due)

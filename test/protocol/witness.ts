@@ -5,15 +5,16 @@
 import type {
   Effect,
   Input,
-  OpenRequest,
   PublishEffect,
   SettleEffect,
-  State,
   Step,
   YieldEffect,
 } from '../../src/protocol/contract.ts'
 import { entries } from '../../src/protocol/packet-table.ts'
-import { deadline, intake, room } from '../../src/protocol/queries.ts'
+import { packetCapacity, requestCapacity } from '../../src/protocol/queries.ts'
+import type { OpenRequest } from '../../src/protocol/session-state.ts'
+import type { State } from '../../src/protocol/state.ts'
+import { nextDeadline } from '../../src/protocol/timers.ts'
 
 function demand(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(`broken: ${message}`)
@@ -77,7 +78,7 @@ export class Witness {
     this.#note(before, input)
     // The other way may have a publish when the loop ends: then it is settled last.
     this.#late = input.type === 'diverted'
-    this.#foreign = before.reconnect.road?.foreign ?? false
+    this.#foreign = before.reconnect.outage?.foreign ?? false
     for (const effect of effects) this.#judgeEffect(effect, state)
     this.#judgeState(state)
     if (
@@ -307,7 +308,7 @@ export class Witness {
       const within = incoming.unacknowledged <= config.receiveMaximum + incoming.repeats
       demand(within, `[C30] ${incoming.unacknowledged} unacknowledged of ${config.receiveMaximum}`)
     }
-    for (const [name, view] of Object.entries({ deadline, intake, room })) {
+    for (const [name, view] of Object.entries({ nextDeadline, requestCapacity, packetCapacity })) {
       demand(!Number.isNaN(view(state)) && view(state) >= 0, `${name} is ${view(state)}`)
     }
   }

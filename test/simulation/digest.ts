@@ -1,6 +1,7 @@
 /**
- * `npm run simulate -- --digest [--seeds 500] [--from 1]`: a line for each seed, the seed and a hash of everything that the
- * reducers decided in it. Two versions of the engine that print the same lines decided the same.
+ * `npm run simulate -- --digest [--seeds 500] [--from 1]`: a line for each seed, the seed and a
+ * hash of everything that the reducers decided in it. Two versions of the engine that print the
+ * same lines decided the same.
  */
 import { createHash } from 'node:crypto'
 import { scenarioOf } from './scenario.ts'
@@ -30,15 +31,27 @@ export async function digestOf(seed: number, subject: Subject): Promise<string> 
     for (const line of loop.recording()?.split('\n') ?? []) {
       if (!line.startsWith('{"inputs"')) continue
       const { effects } = JSON.parse(line) as { effects: object[] }
-      const comparable = effects.map(withoutId)
+      const comparable = effects.map(comparableOf)
       if (effects.length > 0) hash.update(`${JSON.stringify(comparable)}\n`)
     }
   }
   return hash.digest('hex').slice(0, 16)
 }
 
-/** Versions differ in how they number pings. */
-function withoutId(effect: object): object {
-  if (!('type' in effect) || effect.type !== 'pong') return effect
-  return { type: 'pong' }
+/** The names of effects in earlier versions. */
+const EARLIER_NAMES: Readonly<Record<string, string>> = {
+  holdBack: 'withhold',
+  releaseHeldBack: 'unwithhold',
+}
+
+/**
+ * @returns the effect as every version has it: with its first name, without what only some versions
+ * add.
+ */
+function comparableOf(effect: object): object {
+  const { type, ...rest } = effect as { type: string; facts?: object }
+  if (type === 'pong') return { type }
+  if (type !== 'unsubscribe') return { type: EARLIER_NAMES[type] ?? type, ...rest }
+  const { properties, ...facts } = rest.facts as { properties?: object }
+  return { type, ...rest, facts }
 }

@@ -3,8 +3,8 @@
  *
  * The states share most of their data, and shared parts of a table are not even looked at.
  */
-import type { OpenRequest, WaitingRequest } from '../../protocol/contract.ts'
 import { differences, emptyTable, type PacketTable } from '../../protocol/packet-table.ts'
+import type { OpenRequest, WaitingRequest } from '../../protocol/session-state.ts'
 import { subscriptionsOf } from '../../protocol/subscriptions.ts'
 import {
   type HeldRecord,

@@ -1,0 +1,83 @@
+/**
+ * Which options do the reducers need, and in which units?
+ *
+ * The options room makes a `Config` of the user's options once, when the loop is made. Nothing in
+ * it changes afterwards.
+ */
+import type { ProtocolVersion } from './facts.ts'
+
+export type Acks = 'pull' | 'receipt' | 'manual'
+export type Until = 'idle' | 'settled' | 'closed'
+
+export interface ReconnectPolicy {
+  readonly when: 'always' | 'after-first-success' | 'never'
+  readonly minMs: number
+  readonly maxMs: number
+  readonly stableMs: number
+}
+
+/** The user's options, resolved to plain data. */
+export interface Config {
+  readonly protocolVersion: ProtocolVersion
+  /** Whether version 4 is tried after the server refused version 5. */
+  readonly versionMayFall: boolean
+  readonly cleanStart: boolean
+  /** Whether a session store is used. `empty` means that its session has never met a server. */
+  readonly store: 'none' | 'empty' | 'kept'
+  /** Whether the user gave a session, so that the first connection resumes it. */
+  readonly resumes: boolean
+  /** Whether the user accepts a session of the server that this process does not know. */
+  readonly adopt: boolean
+  /** Session Expiry Interval in seconds. */
+  readonly sessionExpiryInterval: number
+  /** Keep Alive in seconds; 0 turns it off. */
+  readonly keepAlive: number
+  readonly connectTimeoutMs: number
+  readonly reconnect: ReconnectPolicy
+  readonly maxInflight: number
+  readonly receiveMaximum: number
+  readonly maxBufferedPackets: number
+  readonly maxBufferedBytes: number
+  /** The size limit for packets from the server, in bytes. */
+  readonly maximumPacketSize: number
+  readonly topicAliasMaximum: number
+  readonly acks: Acks
+  readonly onSessionLost: 'republish' | 'fail'
+  readonly ackTimeout: { readonly afterMs: number; readonly then: 'reconnect' | 'fail' } | null
+  readonly quarantineAfter: number
+  readonly until: Until
+  /** Whether `onConnected` was given, so that the backlog waits for the births. */
+  readonly hasBirths: boolean
+  readonly disconnectReason: number
+  readonly authenticationMethod: string | null
+  /**
+   * Who may begin an authentication after the CONNACK. `none` means that there is no authenticator.
+   */
+  readonly authenticator: 'none' | 'client' | 'either'
+  readonly requestProblemInformation: boolean
+  readonly servers: ServersConfig
+  /** When new publishes are diverted, and how many may be diverted at the same time. */
+  readonly divert: { readonly afterMs: number; readonly concurrency: number } | null
+  /** How long a consumer may stall, or an acknowledgement be missing, before the user is warned. */
+  readonly warnAfterMs: number
+}
+
+/**
+ * Settings for choosing the next server and for retrying. Loops with default settings share one
+ * object.
+ */
+export interface ServersConfig {
+  /** The number of servers in the list. The first is the primary. */
+  readonly hosts: number
+  /** Whether `connectivityCheck` was given, which is asked before another server is tried. */
+  readonly checksConnectivity: boolean
+  readonly followRedirects: boolean
+  /** Whether `connectOptions` was given, which may provide new credentials for each attempt. */
+  readonly renewsCredentials: boolean
+  /** The loop is suspended after it had no connection for this long. */
+  readonly suspendAfterMs: number
+  /**
+   * The mean delay between two attempts while the loop is suspended. The delay varies by ± 50 %.
+   */
+  readonly suspendedRetryMs: number
+}

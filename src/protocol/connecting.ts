@@ -1,0 +1,255 @@
+/**
+ * How does an attempt become a connection: dial, CONNECT, CONNACK, and what follows a good CONNACK?
+ *
+ * (D5, what happens after Session Present 0; T6, credentials and authentication; N2, which failures
+ * are retried)
+ */
+import { authenticateConnect, verifyConnack } from './authentication.ts'
+import { drop, violated } from './closing.ts'
+import type { Draft, Mutable } from './draft.ts'
+import { type AttemptFacts, type ConnackPacket, makeFailure, type Violation } from './facts.ts'
+import { connackRefusal, limitsOf } from './handshake.ts'
+import { incomingConnected } from './incoming.ts'
+import { keepAliveStart, ping } from './keepalive.ts'
+import { enter } from './lifecycle.ts'
+import { flush, sendRenewal } from './outgoing.ts'
+import { outgoingConnected, sortWaiting } from './resuming.ts'
+import { beginOutage, beginRound } from './servers.ts'
+import type { Limits, Outage } from './state.ts'
+import { makeRenewals, subscriptionsIn, subscriptionsOf } from './subscriptions.ts'
+
+/** The size of a PUBACK without a reason code. A client that cannot send one can do nothing. */
+const ACK_BYTES = 4
+
+/** Shared by all connections that have no open PINGREQ. */
+const NO_PINGS: readonly never[] = []
+
+// ------------------------------------------------------------------------------ before the CONNACK
+
+/** Begins a round of attempts, at the primary. */
+export function dial(d: Draft, at: number): void {
+  if (d.reconnect.outage === null) beginOutage(d, at, Infinity)
+  beginRound(d)
+  dialHost(d, at, at + d.config.connectTimeoutMs)
+}
+
+/** Dials the server that was chosen. The CONNACK must be received by `connectBy`. */
+export function dialHost(d: Draft, at: number, connectBy: number): void {
+  const { connection, reconnect } = d
+  const outage = reconnect.outage!
+  connection.engaged = true
+  connection.opened = false
+  connection.heard = false
+  connection.afterClose = null
+  connection.closeBy = Infinity
+  connection.retryAt = Infinity
+  connection.connectBy = Math.max(connectBy, at)
+  connection.protocolVersion = reconnect.version
+  connection.connackAt = -1
+  connection.pings = NO_PINGS
+  connection.pingAnswered = false
+  connection.exchange = null
+  outage.dials++
+  outage.checking = null
+  d.keepAlive = keepAliveStart(0, at)
+  enter(d, 'connecting', at)
+  d.effects.push({
+    type: 'dial',
+    protocolVersion: reconnect.version,
+    host: reconnect.host,
+    redirect: outage.redirect?.reference ?? null,
+    attempt: outage.dials,
+  })
+}
+
+/** Sends CONNECT on a transport that has just opened. */
+export function opened(d: Draft, attempt: AttemptFacts | null, at: number): void {
+  const { connection, session, config } = d
+  if (connection.kind !== 'connecting' || connection.opened) return
+  const { protocolVersion } = connection
+  connection.opened = true
+  const outage = d.reconnect.outage!
+  outage.clientId = attempt?.clientId ?? session.clientId
+  const ours = connection.epoch > 0 || config.resumes
+  outage.foreign = ours && outage.clientId !== session.clientId
+  outage.keepAlive = attempt?.keepAlive ?? config.keepAlive
+  outage.asksCleanStart = asksCleanStart(d, outage, at)
+  if (config.authenticator !== 'none' && protocolVersion === 5) authenticateConnect(d)
+  const { clientId, asksCleanStart: cleanStart, keepAlive } = outage
+  d.send({ type: 'connect', clientId, cleanStart, keepAlive, protocolVersion })
+}
+
+/**
+ * The first connection asks as the user said. Later ones ask to resume, except for MQTT 3 with
+ * Clean Session, and except for sessions that the server cannot have: one that must have expired,
+ * or one of another client identifier. A store without a session begins one: a session that the
+ * server holds would belong to somebody else, or to a process that was killed before it sent
+ * anything of importance.
+ */
+function asksCleanStart(
+  { config, connection }: Draft,
+  outage: Mutable<Outage>,
+  at: number,
+): boolean {
+  if (connection.protocolVersion < 5) return config.cleanStart
+  if (outage.foreign) return true
+  if (connection.epoch > 0) return at >= outage.expiresAt
+  return config.cleanStart || config.store === 'empty'
+}
+
+/**
+ * Asks for version 4 next, if version 5 was refused by a server that never accepted it.
+ * @returns whether it does. The next attempt has the time limit of this one.
+ */
+export function fallBackToVersion4(d: Draft): boolean {
+  const { reconnect, connection } = d
+  if (!reconnect.versionMayFall || connection.protocolVersion !== 5) return false
+  // Only MQTT 5 has sessions for clients without an identifier. [MQTT-3.1.3-7]
+  if (d.session.clientId === '' && !d.config.cleanStart) return false
+  reconnect.version = 4
+  reconnect.versionMayFall = false
+  const message = 'The server does not speak MQTT 5; asking for 3.1.1.'
+  connection.reason = makeFailure('handshake', 'refused', 'UNSUPPORTED_VERSION', true, message)
+  return true
+}
+
+// ------------------------------------------------------------------------------------- the CONNACK
+
+export function connackReceived(d: Draft, packet: ConnackPacket, at: number): void {
+  const { connection, config } = d
+  const refusal = connackRefusal(packet)
+  if (refusal !== null) {
+    if (refusal.code === 'UNSUPPORTED_VERSION' && fallBackToVersion4(d)) return redial(d, at)
+    return drop(d, at, refusal, 'retry', false)
+  }
+  const { exchange } = connection
+  if (exchange !== null && exchange.turn !== 'theirs') {
+    return violated(d, at, broken('MQTT-4.12.0-6', 'CONNACK before the answer to an AUTH'))
+  }
+  if (isUnknownSession(d, packet)) return violated(d, at, UNKNOWN_SESSION, true)
+  const violation = connackViolation(d, packet)
+  if (violation !== null) return violated(d, at, violation)
+  const limits = limitsOf(packet, config)
+  if (limits.maximumPacketSize < ACK_BYTES) {
+    const message = `The server takes packets of ${limits.maximumPacketSize} bytes at most: nothing can be sent.`
+    const reason = makeFailure('handshake', 'refused', 'SERVER_LIMITS', false, message)
+    return drop(d, at, reason, 'fail', false)
+  }
+  if (exchange === null) return accepted(d, packet, limits, at)
+  connection.connack = packet
+  verifyConnack(d, packet.properties)
+  d.effects.push({ type: 'pauseReading' })
+}
+
+/** Destroys the transport and dials the same server again, with the other version. */
+function redial(d: Draft, at: number): void {
+  d.connection.afterClose = 'redial'
+  d.connection.closeBy = at
+  enter(d, 'disconnected', at)
+  d.effects.push({ type: 'destroy' })
+}
+
+function broken(clause: string, message: string): Violation {
+  return { reasonCode: 0x82, clause, message }
+}
+
+/** @returns the rule that an accepting CONNACK breaks, or null. */
+function connackViolation(d: Draft, packet: ConnackPacket): Violation | null {
+  const { config } = d
+  if (packet.sessionPresent && d.reconnect.outage!.asksCleanStart) {
+    return broken('MQTT-3.2.2-4', 'CONNACK with Session Present 1 after Clean Start 1')
+  }
+  const method = packet.properties?.['authenticationMethod']
+  if (method !== undefined && method !== config.authenticationMethod) {
+    const message = 'CONNACK with an Authentication Method that was not asked for'
+    return broken('MQTT-4.12.0-5', message)
+  }
+  if (config.authenticationMethod !== null && method === undefined) {
+    const message = 'CONNACK without the Authentication Method of the CONNECT'
+    return broken('MQTT-4.12.0-5', message)
+  }
+  if (packet.properties?.['authenticationData'] !== undefined && method === undefined) {
+    const message = 'CONNACK with Authentication Data and no Authentication Method'
+    return broken('MQTT-4.12.0-5', message)
+  }
+  return null
+}
+
+const UNKNOWN_SESSION = broken(
+  'MQTT-3.2.2-4',
+  'The server holds a session of which this process knows nothing. Pass the saved session as the option `session`, take the session as it stands with session: "adopt", or begin anew with cleanStart: true',
+)
+
+/** @returns whether the server resumes a session that this client does not have. */
+function isUnknownSession(
+  { config, connection, reconnect }: Draft,
+  packet: ConnackPacket,
+): boolean {
+  if (!packet.sessionPresent || connection.protocolVersion !== 5) return false
+  if (reconnect.outage!.asksCleanStart) return false
+  return connection.epoch === 0 && !config.resumes && !config.adopt
+}
+
+/** Continues after a CONNACK that the authenticator has accepted. */
+export function verified(d: Draft, at: number): void {
+  const { connack } = d.connection
+  d.connection.exchange = null
+  d.effects.push({ type: 'resumeReading' })
+  if (connack !== null) accepted(d, connack, limitsOf(connack, d.config), at)
+}
+
+// ------------------------------------------------------------------------------- after the CONNACK
+
+function accepted(d: Draft, packet: ConnackPacket, limits: Limits, at: number): void {
+  const { session, config, reconnect } = d
+  const outage = reconnect.outage!
+  // MQTT 3 cannot ask for a new session that survives its connection, so the server may resume that
+  // of another identifier.
+  const sessionPresent = packet.sessionPresent && !outage.foreign
+  noteConnected(d, packet, limits, outage, at)
+  enter(d, 'connected', at)
+  incomingConnected(d, sessionPresent)
+  d.yield(packet)
+  const unanswered = outgoingConnected(d, sessionPresent, config.onSessionLost)
+  sortWaiting(d)
+  const wanted = sessionPresent
+    ? unanswered.flatMap(subscriptionsIn)
+    : subscriptionsOf(d.subscriptions.finish())
+  for (const facts of makeRenewals(d, wanted)) sendRenewal(d, facts, at)
+  if (session.cautiousBelow > 0 || d.flow.diverting) ping(d, 0, at)
+  if (config.hasBirths) d.effects.push({ type: 'births', packet })
+  else flush(d, at)
+}
+
+function noteConnected(
+  d: Draft,
+  packet: ConnackPacket,
+  limits: Limits,
+  outage: Outage,
+  at: number,
+): void {
+  const { connection, session, reconnect } = d
+  const first = connection.epoch === 0
+  connection.epoch++
+  connection.connackAt = at
+  connection.connectBy = Infinity
+  connection.connack = packet
+  connection.limits = limits
+  connection.birthsPending = d.config.hasBirths
+  connection.reason = null
+  reconnect.everConnected = true
+  reconnect.versionMayFall = false
+  if (outage.redirect?.permanent) reconnect.moved = outage.redirect.reference
+  reconnect.outage = null
+  session.protocolVersion = connection.protocolVersion
+  const assigned = packet.properties?.['assignedClientIdentifier']
+  session.clientId = typeof assigned === 'string' ? assigned : outage.clientId
+  session.adopted = packet.sessionPresent && (session.adopted || (first && adopts(d)))
+  const seconds = packet.properties?.['serverKeepAlive'] as number | undefined
+  d.keepAlive = keepAliveStart(seconds ?? outage.keepAlive, at)
+}
+
+/** MQTT 3 has no rule against a session that the client does not know, so it is adopted. */
+function adopts({ config, connection }: Draft): boolean {
+  return config.adopt || (!config.resumes && connection.protocolVersion < 5)
+}

@@ -1,0 +1,126 @@
+/**
+ * What is the state before anything has happened?
+ */
+import type { Config } from './config.ts'
+import { DEFAULT_LIMITS } from './handshake.ts'
+import { keepAliveStart } from './keepalive.ts'
+import { emptyTable } from './packet-table.ts'
+import type { SessionState } from './session-state.ts'
+import type { State } from './state.ts'
+
+/** Shared by all states that have nothing to list. */
+const NONE: readonly never[] = []
+const NO_RECONNECTIONS = {}
+
+/** @returns a session that has never met a server. */
+export function initialSession(clientId: string): SessionState {
+  return {
+    clientId,
+    protocolVersion: 0,
+    open: emptyTable(),
+    owed: 0,
+    waiting: NONE,
+    waitingAt: 0,
+    waitingExpiresAt: Infinity,
+    nextMessageId: 1,
+    nextOrder: 1,
+    cautiousBelow: 0,
+    received: emptyTable(),
+    nextDeliveryId: 1,
+    subscriptions: emptyTable(),
+    subscriptionCount: 0,
+    adopted: false,
+  }
+}
+
+/**
+ * @returns the state of a loop before its first `next()`, with a new session or one that was saved.
+ */
+export function initialState(config: Config, session: SessionState): State {
+  return {
+    config,
+    session,
+    connection: {
+      kind: 'idle',
+      reason: null,
+      epoch: 0,
+      engaged: false,
+      opened: false,
+      protocolVersion: config.protocolVersion,
+      heard: false,
+      connectBy: Infinity,
+      connackAt: -1,
+      retryAt: Infinity,
+      closeBy: Infinity,
+      afterClose: null,
+      drainBy: Infinity,
+      connack: null,
+      limits: DEFAULT_LIMITS,
+      birthsPending: false,
+      pings: NONE,
+      pingAnswered: false,
+      exchange: null,
+      endsWith: null,
+    },
+    keepAlive: keepAliveStart(0, 0),
+    reconnect: {
+      policy: config.reconnect,
+      attempt: 0,
+      everConnected: false,
+      version: config.protocolVersion,
+      versionMayFall: config.versionMayFall,
+      quickCloses: 0,
+      host: 0,
+      redirects: 0,
+      moved: null,
+      outage: null,
+    },
+    outgoing: {
+      inFlight: 0,
+      resend: NONE,
+      resendAt: 0,
+      subscribing: 0,
+      unconfirmed: 0,
+      apart: 0,
+      ackCheckAt: Infinity,
+      refused: NONE,
+    },
+    incoming: {
+      pending: emptyTable(),
+      pendingFrom: 1,
+      nextSequence: 1,
+      epochFrom: 1,
+      yieldedThrough: 0,
+      unhandledEarlier: 0,
+      warnedFrom: 0,
+      unacknowledged: 0,
+      repeats: 0,
+      aliases: NONE,
+    },
+    flow: {
+      bufferedPackets: 0,
+      bufferedBytes: 0,
+      paused: false,
+      pausedUntil: Infinity,
+      perSecond: 0,
+      nextTransmissionAt: 0,
+      congested: false,
+      requestsEnded: false,
+      consumerAwaitedSince: -1,
+      warned: false,
+      pausedMs: 0,
+      pausedSince: 0,
+      diverting: false,
+      diverted: 0,
+    },
+    counters: {
+      taken: 0,
+      settled: 0,
+      sent: 0,
+      received: 0,
+      acknowledged: 0,
+      reconnections: NO_RECONNECTIONS,
+      roundTripMs: -1,
+    },
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Which part of the state is the session, and outlives connections, loops and processes?
+ *
+ * A saved session holds these fields; `requests/session.ts` writes and reads them as text.
+ */
+import type { Properties, ProtocolVersion, QoS, RequestFacts, SubscriptionFacts } from './facts.ts'
+import type { PacketTable } from './packet-table.ts'
+
+/** Lives with the session. It holds what a later loop or process needs to continue. */
+export interface SessionState {
+  readonly clientId: string
+  /** The version that a server accepted, or 0 before the first CONNACK. */
+  readonly protocolVersion: ProtocolVersion | 0
+  /** The requests that have a packet identifier, by that identifier. */
+  readonly open: PacketTable<OpenRequest>
+  /** The number of open requests that have no outcome yet. */
+  readonly owed: number
+  /**
+   * The requests without a packet identifier, oldest first. They were never sent, or are to be sent
+   * again as new ones. The entries before `waitingAt` have left already.
+   */
+  readonly waiting: readonly WaitingRequest[]
+  readonly waitingAt: number
+  /** No waiting message expires before this instant. */
+  readonly waitingExpiresAt: number
+  readonly nextMessageId: number
+  readonly nextOrder: number
+  /**
+   * Requests of a lower order are sent one at a time, because one of them may be poison (D6, one
+   * bad request never stalls the others); 0 means that there are none.
+   */
+  readonly cautiousBelow: number
+  /** The QoS 2 messages received and not yet released, by packet identifier. */
+  readonly received: PacketTable<ReceivedMessage>
+  readonly nextDeliveryId: number
+  /** The granted subscriptions, in buckets by a hash of the filter. */
+  readonly subscriptions: PacketTable<readonly HeldSubscription[]>
+  readonly subscriptionCount: number
+  /** Whether the server's session was adopted, so that its subscriptions are unknown here. */
+  readonly adopted: boolean
+}
+
+export type OpenStage =
+  | 'publish' // QoS 1 or 2, not answered
+  | 'pubrel' // QoS 2, PUBREC received
+  | 'subscribe'
+  | 'unsubscribe'
+  | 'renewal' // a SUBSCRIBE of the engine itself, whose outcome is not reported
+
+export interface OpenRequest {
+  readonly facts: RequestFacts
+  readonly stage: OpenStage
+  /** The place in the order of first sendings, which resending keeps. */
+  readonly order: number
+  /** The connection on which the request was last sent. It is in flight on that connection only. */
+  readonly epoch: number
+  /** The connection on which a packet of this request was last sent, PUBREL included. */
+  readonly touchedEpoch: number
+  /** The instant of sending, on a clock that stands still during pauses (for `ackTimeout`). */
+  readonly sentAt: number
+  /** How often a connection was lost while this was the only open request. */
+  readonly strikes: number
+  /**
+   * Whether the outcome was given already (cancelled or timed out) and only the identifier is in
+   * use.
+   */
+  readonly settled: boolean
+}
+
+export interface WaitingRequest {
+  readonly facts: RequestFacts
+  readonly order: number
+  readonly strikes: number
+}
+
+export interface ReceivedMessage {
+  readonly deliveryId: number
+  /**
+   * The sequence under which the consumer got the message, or 0 if this process did not yield it.
+   */
+  readonly sequence: number
+  /** The sequence under which its PUBREC is due on this connection, or 0 if none is. */
+  readonly pendingSequence: number
+  /**
+   * `arrived`: yielded, or about to be. `unseen`: the connection was lost before the consumer took
+   * it. `restored`: an earlier process may have yielded it. `handled`: its PUBREC may be sent, or
+   * was sent.
+   */
+  readonly stage: 'arrived' | 'unseen' | 'restored' | 'handled'
+  /** Whether an earlier process may have yielded the message. */
+  readonly again: boolean
+}
+
+export interface HeldSubscription {
+  readonly subscription: SubscriptionFacts
+  readonly properties: Properties | undefined
+  readonly order: number
+  /** The reason code of the SUBACK: 0, 1 or 2. */
+  readonly granted: QoS
+}

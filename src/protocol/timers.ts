@@ -1,0 +1,216 @@
+/**
+ * What is due, and when?
+ *
+ * The table lists every timer of the reducers: the kinds of connection in which it runs, the
+ * instant at which it is due, and what happens then. `nextDeadline` is the earliest of these
+ * instants, and `tick` fires what is due, in the order of the table. If a timer changes the kind of
+ * the connection, the timers after it fire at the next tick, which follows immediately.
+ */
+import { close, drop } from './closing.ts'
+import { dial } from './connecting.ts'
+import { beginDiverting, divertsAt, probeDueAt } from './divert.ts'
+import type { Draft } from './draft.ts'
+import { makeFailure } from './facts.ts'
+import { headOf } from './incoming.ts'
+import { deadAt, ping, pingDueAt } from './keepalive.ts'
+import { flush } from './outgoing.ts'
+import { activeAt, resume } from './pauses.ts'
+import { unauthenticated } from './receiving.ts'
+import { connectivity, suspend, suspendsAt } from './retrying.ts'
+import { expire, oldestSentAt, timeOut } from './settling.ts'
+import type { ConnectionKind, State } from './state.ts'
+import { transmissionDueAt, waitsForThrottle } from './window.ts'
+
+interface Timer {
+  readonly in: readonly ConnectionKind[]
+  /** @returns the instant, or Infinity if the timer does not run. A draft serves as a state. */
+  dueAt(state: State): number
+  fire(d: Draft, at: number): void
+  /** Whether it fires at every tick, due or not. */
+  readonly always?: true
+}
+
+const WAITING = ['disconnected', 'suspended'] as const
+const LIVE = ['connecting', 'connected', ...WAITING] as const
+
+/** The order is the order of firing. */
+const TIMERS = {
+  /** A transport that does not close is destroyed (E2, how a loop ends). */
+  close: {
+    in: [...WAITING, 'closing'],
+    dueAt: ({ connection }) => connection.closeBy,
+    fire: (d) => {
+      d.connection.closeBy = Infinity
+      d.effects.push({ type: 'destroy' })
+    },
+  },
+  /** A connectivity check without an answer counts as offline. */
+  connectivity: {
+    in: WAITING,
+    dueAt: ({ connection, reconnect }) =>
+      connection.engaged ? Infinity : (reconnect.outage?.checking?.by ?? Infinity),
+    fire: (d, at) => connectivity(d, false, at),
+  },
+  retry: {
+    in: WAITING,
+    dueAt: ({ connection }) => (connection.engaged ? Infinity : connection.retryAt),
+    fire: dial,
+  },
+  suspend: { in: ['disconnected'], dueAt: suspendsAt, fire: suspend },
+  connect: {
+    in: ['connecting'],
+    dueAt: ({ connection }) => connection.connectBy,
+    fire: connectTimedOut,
+  },
+  pause: { in: LIVE, dueAt: ({ flow }) => flow.pausedUntil, fire: resume },
+  expire: { in: LIVE, dueAt: ({ session }) => session.waitingExpiresAt, fire: expire },
+  divert: { in: LIVE, dueAt: divertsAt, fire: beginDiverting },
+  /**
+   * Every tick of a connection sends what may be sent, which ends a caution whose last request was
+   * cancelled.
+   */
+  throttle: {
+    in: ['connected'],
+    dueAt: (state) =>
+      state.flow.perSecond > 0 && waitsForThrottle(state)
+        ? transmissionDueAt(state.flow)
+        : Infinity,
+    fire: flush,
+    always: true,
+  },
+  acknowledge: {
+    in: ['connected'],
+    dueAt: ({ config, flow, outgoing }) =>
+      config.ackTimeout === null || flow.paused ? Infinity : outgoing.ackCheckAt + flow.pausedMs,
+    fire: acknowledgementsDue,
+  },
+  authenticate: {
+    in: ['connected'],
+    dueAt: ({ connection }) => connection.exchange?.until ?? Infinity,
+    fire: authenticationTimedOut,
+  },
+  warnStalled: {
+    in: ['connected'],
+    dueAt: ({ flow, config }) =>
+      flow.warned || flow.consumerAwaitedSince < 0
+        ? Infinity
+        : flow.consumerAwaitedSince + config.warnAfterMs,
+    fire: warnStalled,
+  },
+  warnForgotten: { in: ['connected'], dueAt: forgottenAt, fire: warnForgotten },
+  dead: {
+    in: ['connected'],
+    dueAt: ({ keepAlive }) => deadAt(keepAlive),
+    fire: keepAliveTimedOut,
+  },
+  ping: {
+    in: ['connected'],
+    dueAt: (state) => Math.min(pingDueAt(state.keepAlive), probeDueAt(state)),
+    fire: (d, at) => ping(d, 0, at),
+  },
+  /** `disconnect` waits for the requests in flight no longer than its `timeout`. */
+  drain: { in: ['idle', ...LIVE], dueAt: ({ connection }) => connection.drainBy, fire: close },
+} as const satisfies Record<string, Timer>
+
+/** The timers that run in each kind of connection. */
+const RUNNING = {
+  idle: runningIn('idle'),
+  connecting: runningIn('connecting'),
+  connected: runningIn('connected'),
+  disconnected: runningIn('disconnected'),
+  suspended: runningIn('suspended'),
+  closing: runningIn('closing'),
+  closed: runningIn('closed'),
+  failed: runningIn('failed'),
+} as const satisfies Record<ConnectionKind, readonly Timer[]>
+
+function runningIn(kind: ConnectionKind): readonly Timer[] {
+  const timers: readonly Timer[] = Object.values(TIMERS)
+  return timers.filter((timer) => timer.in.includes(kind))
+}
+
+/** @returns when a `tick` is due, or Infinity if time alone changes nothing. */
+export function nextDeadline(state: State): number {
+  let due = Infinity
+  for (const timer of RUNNING[state.connection.kind]) due = Math.min(due, timer.dueAt(state))
+  return due
+}
+
+export function tick(d: Draft, at: number): void {
+  const { kind } = d.connection
+  // The timers read the tables of the state, not the editors of the draft.
+  d.incoming.pending = d.pending.finish()
+  for (const timer of RUNNING[kind]) {
+    if (!timer.always && at < timer.dueAt(d)) continue
+    timer.fire(d, at)
+    if (d.connection.kind !== kind) return
+  }
+}
+
+// ------------------------------------------------------------------------------------- time limits
+
+function connectTimedOut(d: Draft, at: number): void {
+  const phase = d.connection.opened ? 'handshake' : 'dial'
+  const message = `No CONNACK within ${d.config.connectTimeoutMs} ms (connectTimeout).`
+  const reason = makeFailure(phase, 'connection', 'CONNECT_TIMEOUT', true, message)
+  drop(d, at, reason, 'retry', false)
+  d.effects.push({ type: 'destroy' })
+}
+
+function keepAliveTimedOut(d: Draft, at: number): void {
+  const message = `Nothing was heard within one and a half times the keep alive (${d.keepAlive.intervalMs / 1000} s).`
+  const reason = makeFailure('connected', 'connection', 'KEEP_ALIVE_TIMEOUT', true, message)
+  drop(d, at, reason, 'retry', false)
+  d.effects.push({ type: 'destroy' })
+}
+
+function authenticationTimedOut(d: Draft, at: number): void {
+  const message = `The authentication did not come to its end within ${d.config.connectTimeoutMs} ms (connectTimeout).`
+  const reason = makeFailure('connected', 'connection', 'AUTHENTICATION_TIMEOUT', true, message)
+  unauthenticated(d, reason, at)
+}
+
+/** Handles `ackTimeout`, and notes when to look again. */
+function acknowledgementsDue(d: Draft, at: number): void {
+  const { afterMs, then } = d.config.ackTimeout!
+  const now = activeAt(d.flow, at)
+  const { epoch } = d.connection
+  const oldest = oldestSentAt(d.open.finish(), epoch)
+  const overdue = oldest + afterMs <= now
+  if (overdue && then === 'reconnect') {
+    const message = `The server did not acknowledge within ${afterMs} ms (ackTimeout).`
+    const reason = makeFailure('connected', 'connection', 'ACK_TIMEOUT', true, message)
+    return drop(d, at, reason, 'retry', false)
+  }
+  if (overdue) timeOut(d, now - afterMs)
+  const next = overdue ? oldestSentAt(d.open.finish(), epoch) : oldest
+  d.outgoing.ackCheckAt = next + afterMs
+}
+
+// ---------------------------------------------------------------------------------------- warnings
+
+/**
+ * Warns a consumer that may be waiting for the outcome of its own request in the loop body. (C24)
+ */
+function warnStalled(d: Draft): void {
+  d.flow.warned = true
+  const message = `${d.flow.bufferedPackets} packets wait for next() since ${d.config.warnAfterMs} ms, and no more are read. A loop body that awaits the outcome of its own request waits for ever.`
+  d.warn('CONSUMER_STALLED', message)
+}
+
+/**
+ * @returns when the next acknowledgement counts as forgotten, once for each message, or Infinity.
+ * (C21)
+ */
+function forgottenAt({ config, incoming }: State): number {
+  if (config.acks !== 'manual' || incoming.warnedFrom === incoming.pendingFrom) return Infinity
+  const head = headOf(incoming)
+  return head === undefined ? Infinity : head.at + config.warnAfterMs
+}
+
+/** Warns a consumer with `acks: 'manual'` that did not acknowledge a message. */
+function warnForgotten(d: Draft): void {
+  d.incoming.warnedFrom = d.incoming.pendingFrom
+  const message = `A message was received ${d.config.warnAfterMs} ms ago and is not acknowledged; those behind it cannot be either. Call ack(packet).`
+  d.warn('ACKNOWLEDGEMENT_FORGOTTEN', message)
+}

@@ -1,0 +1,110 @@
+/**
+ * Goal: the reducers stay apart. Method: reads the imports of every file of src/protocol, those of types included, and compares
+ * them with a table. A new file, or a new import, fails until it is entered here.
+ *
+ * The ground is data and tools. A reducer imports the ground and reducers of its own family. The couplers import reducers, each
+ * only couplers that stand before it.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+
+const folder = fileURLToPath(new URL('../../src/protocol/', import.meta.url))
+const files = readdirSync(folder)
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => name.slice(0, -'.ts'.length))
+  .sort()
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(`${folder}${file}.ts`, 'utf8')
+  return [...text.matchAll(/from '\.\/([a-z-]+)\.ts'/g)].map(([, name]) => name!).sort()
+}
+
+const GROUND: Readonly<Record<string, string>> = {
+  facts: '',
+  config: 'facts',
+  'packet-table': '',
+  'session-state': 'facts packet-table',
+  state: 'config facts packet-table session-state',
+  contract: 'config facts state',
+  sizes: '',
+  topics: 'sizes',
+  'reason-codes': '',
+  effects: 'contract',
+  draft: 'config contract effects facts packet-table session-state state',
+  lifecycle: 'contract draft state',
+  handshake: 'config facts reason-codes sizes state',
+  pauses: 'draft state',
+  refusals: 'draft facts state',
+}
+
+/** By family. */
+const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  requests: {
+    window: 'config draft facts session-state state',
+    settling: 'draft facts packet-table refusals session-state',
+    outgoing: 'draft facts pauses refusals session-state settling window',
+    resuming: 'draft facts packet-table refusals session-state settling window',
+    acknowledgements: 'draft facts outgoing reason-codes session-state settling window',
+  },
+  messages: { incoming: 'draft facts packet-table session-state state' },
+  subscriptions: { subscriptions: 'draft facts packet-table refusals session-state sizes' },
+  reading: { flow: 'draft' },
+  'keep-alive': { keepalive: 'draft state' },
+  authentication: { authentication: 'draft facts reason-codes state' },
+  diverting: { divert: 'config draft facts refusals state' },
+  servers: { servers: 'draft facts state' },
+  delay: { reconnect: 'config facts state' },
+}
+
+/** In the order in which they may import each other. */
+const COUPLERS: Readonly<Record<string, string>> = {
+  closing: 'draft facts incoming lifecycle resuming servers state window',
+  connecting:
+    'authentication closing draft facts handshake incoming keepalive lifecycle outgoing resuming servers state subscriptions',
+  retrying: 'closing config connecting contract draft facts lifecycle reconnect servers state',
+  receiving:
+    'acknowledgements authentication closing connecting draft facts handshake incoming keepalive outgoing reason-codes subscriptions',
+  timers:
+    'closing connecting divert draft facts incoming keepalive outgoing pauses receiving retrying settling state window',
+  initial: 'config handshake keepalive packet-table session-state state',
+  queries: 'divert state window',
+  engine:
+    'authentication closing connecting contract divert draft facts flow incoming keepalive outgoing pauses receiving retrying settling state timers window',
+}
+
+const TABLE = Object.assign({}, GROUND, ...Object.values(REDUCERS), COUPLERS) as typeof GROUND
+
+test('every file of src/protocol is in the table', () => {
+  expect(Object.keys(TABLE).sort()).toEqual(files)
+})
+
+test.each(files)('%s imports what the table says', (file) => {
+  expect(importsOf(file).join(' ')).toBe(TABLE[file])
+})
+
+describe('the table keeps the rule', () => {
+  const named = (list: string) => list.split(' ').filter((name) => name !== '')
+
+  test.each(Object.entries(GROUND))('%s: the ground imports the ground', (_, list) => {
+    for (const name of named(list)) expect(Object.keys(GROUND)).toContain(name)
+  })
+
+  const reducers = Object.values(REDUCERS).flatMap((family) =>
+    Object.entries(family).map(([name, list]) => [name, list, family] as const),
+  )
+  test.each(reducers)('%s: a reducer imports the ground and its family', (_, list, family) => {
+    const allowed = [...Object.keys(GROUND), ...Object.keys(family)]
+    for (const name of named(list)) expect(allowed).toContain(name)
+  })
+
+  test.each(Object.entries(COUPLERS))(
+    '%s: a coupler imports earlier couplers only',
+    (file, list) => {
+      const order = Object.keys(COUPLERS)
+      for (const name of named(list)) {
+        if (order.includes(name)) expect(order.indexOf(name)).toBeLessThan(order.indexOf(file))
+      }
+    },
+  )
+})
