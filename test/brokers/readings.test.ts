@@ -1,6 +1,7 @@
 /**
- * The sample file through a mosquitto that is stopped (SIGTERM) or dies (SIGKILL) several times on the way, and comes back with
- * its data. See test/support/relay.ts for how a death is made fair.
+ * Goal: the sample file passes a mosquitto that is stopped (SIGTERM) or killed (SIGKILL) several
+ * times meanwhile and comes back with its data. Method: test/support/relay.ts says how a kill is
+ * made fair.
  */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -48,7 +49,10 @@ async function killed(context: TestContext): Promise<World> {
   }
 }
 
-/** Resolves once the broker has saved whatever it had said before the call. Each save puts a new file in the place of the old. */
+/**
+ * Resolves once the broker has saved whatever it had sent before the call. Each save replaces the
+ * file by a new one.
+ */
 async function save(broker: Mosquitto): Promise<void> {
   const saved = () => {
     const stats = statSync(join(broker.folder, 'mosquitto.db'), { throwIfNoEntry: false })
@@ -62,12 +66,12 @@ async function save(broker: Mosquitto): Promise<void> {
 describe.each(CASES)('MQTT version $protocolVersion, QoS $qos', ({ protocolVersion, qos }) => {
   const kind = { protocolVersion, qos }
 
-  test('[D1] [D2] [D3] a broker that is stopped several times costs no reading and no order', async (context) => {
+  test('[D1] [D2] [D3] a broker that is stopped several times loses no reading and changes no order', async (context) => {
     const job = { ...kind, ...(await stopped(context)), total: READINGS, restarts: RESTARTS }
     judge(await deliver(job), job)
   })
 
-  test('[D1] [D2] [D3] a broker that is killed several times costs no reading and no order', async (context) => {
+  test('[D1] [D2] [D3] a broker that is killed several times loses no reading and changes no order', async (context) => {
     const job = { ...kind, ...(await killed(context)), total: READINGS, restarts: RESTARTS }
     judge(await deliver(job), job)
   })

@@ -1,10 +1,13 @@
-/** [I1] [I2] A taste of `npm run fuzz`, the same in every run; and that it bites. */
+/**
+ * [I1] [I2] A small part of `npm run fuzz`, the same in every run, and a proof that it finds
+ * faults.
+ */
 import { expect, test } from 'vitest'
 import { Decoder } from '../../src/codec/decode.ts'
 import { inputOf } from './inputs.ts'
 import { judgeDecoder, judgeLoop } from './judge.ts'
 
-test('[I1] [I2] 20,000 inputs through the decoder', { timeout: 60_000 }, () => {
+test('[I1] [I2] 20,000 inputs pass the decoder', { timeout: 60_000 }, () => {
   let accepted = 0
   let refused = 0
   for (let number = 0; number < 20_000; number++) {
@@ -15,7 +18,7 @@ test('[I1] [I2] 20,000 inputs through the decoder', { timeout: 60_000 }, () => {
   expect([accepted > 5000, refused > 5000]).toEqual([true, true])
 })
 
-test('[I1] [N4] 150 inputs through the whole loop', { timeout: 60_000 }, async () => {
+test('[I1] [N4] 150 inputs pass the whole loop', { timeout: 60_000 }, async () => {
   for (let number = 0; number < 150; number++) await judgeLoop(inputOf(2, number))
 })
 

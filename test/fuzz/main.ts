@@ -1,8 +1,8 @@
 /**
  * A soak: `npm run fuzz -- [--inputs 10000000] [--seconds 60] [--seed 1] [--from 0]`
  *
- * One input in 200 goes through the whole loop, the others through the decoder. A failure prints the bytes and the command
- * that has it again.
+ * One input in 200 passes the whole loop, the others the decoder. A failure prints the bytes and
+ * the command that repeats it.
  */
 import { parseArgs } from 'node:util'
 import { inputOf } from './inputs.ts'

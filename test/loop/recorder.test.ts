@@ -1,4 +1,7 @@
-/** The flight recorder: bounded, without secrets, and replayed to the same effects and the same state. */
+/**
+ * The flight recorder is bounded, holds no secrets, and replays to the same effects and the same
+ * state.
+ */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type EventloopOptions, publish, replay, UsageError } from '../../src/index.ts'
@@ -37,7 +40,7 @@ async function life(recorder: EventloopOptions['recorder'], options: EventloopOp
 
 const steps = (text: string | null) => [...replay(text!)]
 
-test('a whole life is replayed to the same effects and the same state', async () => {
+test('a whole run is replayed to the same effects and the same state', async () => {
   for (const bytes of [false, true]) {
     const { loop } = await life({ inputs: 1000, bytes })
     const replayed = steps(loop.recording())
@@ -49,7 +52,7 @@ test('a whole life is replayed to the same effects and the same state', async ()
   }
 })
 
-test('bytes are kept as their length, unless they are asked for; passwords never', async () => {
+test('bytes are kept as their length unless the user asks for them, and passwords never are', async () => {
   const secrets = { username: 'u', password: SECRET, will: { topic: 'w', payload: SECRET } }
   const hidden = (await life({ inputs: 1000 }, secrets)).loop.recording()!
   expect(hidden).not.toContain(SECRET)
@@ -69,7 +72,7 @@ test('the newest inputs are kept, and the state before the oldest of them', asyn
   expect(replayed.every(({ differs }) => differs === null)).toBe(true)
 })
 
-test('off by default; told once where the loop ends with an error, not where it is aborted', async () => {
+test('it is off by default, and reported once if the loop ends with an error, but not if it is aborted', async () => {
   const quiet = startLoop({}, [])
   await quiet.clock.advance(10)
   expect(quiet.loop.recording()).toBeNull()
@@ -106,8 +109,8 @@ test('a listener that throws changes nothing about the end', async () => {
   expect(lost.error).toMatchObject({ code: 'ECONNRESET' })
 })
 
-describe('any life', () => {
-  test('replays byte for byte, from whatever input on', () => {
+describe('any run', () => {
+  test('replays byte for byte, from any input on', () => {
     fc.assert(
       fc.property(
         configs,
@@ -131,7 +134,7 @@ describe('any life', () => {
     )
   })
 
-  test('what was changed afterwards is found: an effect, the state at the end', async () => {
+  test('shows what was changed afterwards: an effect, or the state at the end', async () => {
     const text = (await life({ inputs: 1000 })).loop.recording()!
     const forged = text.replace(
       '"type":"dial","protocolVersion":5',
@@ -145,7 +148,7 @@ describe('any life', () => {
   })
 })
 
-test('a text that is no recording says where', () => {
+test('a text that is not a recording is refused with the place', () => {
   for (const [text, says] of [
     ['', /line 1/],
     ['{"it-mqtt recording":9}', /line 1 .* format 1/],

@@ -1,6 +1,7 @@
 /**
- * Goal: a password or token never shows in errors, warnings, `inspect`, state, sessions, recordings or process titles. Method: a
- * word that stands nowhere else, looked for in everything that a failing life of a loop leaves behind.
+ * Goal: a password or token never shows in errors, warnings, `inspect`, state, sessions, recordings
+ * or process titles. Method: a word that occurs nowhere else is looked for in everything that a
+ * failing loop leaves behind.
  */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'

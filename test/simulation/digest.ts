@@ -1,15 +1,18 @@
 /**
- * `npm run simulate -- --digest [--seeds 500] [--from 1]`: a line for each seed, the seed and a hash of everything that the
- * reducers decided in it. Two versions of the engine that print the same lines decided the same.
+ * `npm run simulate -- --digest [--seeds 500] [--from 1]`: prints a line for each seed, with a hash
+ * of everything that the reducers decided in it. Two versions of the engine that print the same
+ * lines decided the same.
  */
 import { createHash } from 'node:crypto'
 import { scenarioOf } from './scenario.ts'
 import { type Subject, simulate } from './world.ts'
 
-/** More than any scenario has. */
+/** More events than any scenario has. */
 const ALL_INPUTS = 10_000_000
 
-/** The effects of every step of every life of this seed's scenario, as a hash. */
+/**
+ * @returns a hash of the effects of every step, in each run of the client in this seed's scenario.
+ */
 export async function digestOf(seed: number, subject: Subject): Promise<string> {
   const loops: ReturnType<Subject['eventloop']>[] = []
   const recording: Subject = {

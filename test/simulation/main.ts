@@ -1,6 +1,7 @@
 /**
- * `npm run simulate -- [--seeds 2000] [--from 1]`, or one scenario again: `--seed n [--only 3,7] [--trace]`. Ends with 1 at the first
- * failure, which is told with its events shrunk. `--digest` prints what each seed made the reducers decide, as a hash.
+ * `npm run simulate -- [--seeds 2000] [--from 1]`, or one scenario again: `--seed n [--only 3,7]
+ * [--trace]`. Exits with 1 at the first failure, which is printed with its events shrunk.
+ * `--digest` prints what each seed made the reducers decide, as a hash.
  */
 import { parseArgs } from 'node:util'
 import * as engine from '../../src/index.ts'

@@ -1,9 +1,10 @@
 /**
- * Question: does anything get lost, doubled at QoS 2 or reordered, and do memory or handles grow, while the road breaks every few
- * seconds for as long as it is asked?
+ * Question: does anything get lost, doubled at QoS 2 or reordered, and do memory or handles grow,
+ * while transports break every few seconds for as long as it is asked?
  *
- * Method: two pairs of loops (MQTT 5 and 3.1.1) and mosquitto; each loop on a road of its own that is reset, ended within a
- * packet, stalled, slowed to a trickle, made a hole in either direction or both, or closed.
+ * Method: two pairs of loops (MQTT 5 and 3.1.1) and mosquitto; each loop has a relay of its own
+ * that is reset, ended within a packet, stalled, slowed down, made to lose one direction or both,
+ * or closed.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
@@ -14,7 +15,7 @@ import { randomOf } from '../support/random.ts'
 import { Relay } from '../support/relay.ts'
 import { type Counts, type Pace, Traffic } from './traffic.ts'
 
-/** What can happen to a road, and for how long at most, in ms. */
+/** The kinds of fault of a relay, and how long each lasts at most, in ms. */
 const FAULTS = {
   reset: 0,
   'end within a packet': 0,
@@ -33,14 +34,17 @@ const SAMPLES_MAX = 600
 
 export interface Plan {
   readonly ms: number
-  /** It goes on until as many QoS 2 messages of each pair have arrived: how many do in a time is luck. Default 0. */
+  /**
+   * The number of QoS 2 messages of each pair that must have arrived before it ends: how many do in
+   * a time is luck. Default 0.
+   */
   readonly messages?: number
   readonly seed: number
-  /** Mean time from the end of a fault to the next one of the same road. */
+  /** Mean time from the end of a fault to the next one of the same relay, in ms. */
   readonly faultEveryMs: number
   readonly pace: Pace
   readonly say: (line: string) => void
-  /** What the loops recorded, where a promise was broken. */
+  /** What the loops recorded, if a promise was broken. */
   readonly record?: (name: string, recording: string) => void
 }
 
@@ -49,12 +53,12 @@ export interface Figures {
   readonly traffic: { readonly [name: string]: Counts }
   readonly faults: { readonly [name: string]: number }
   readonly reconnections: { readonly [code: string]: number }
-  /** What the broker was found to have broken. */
+  /** Rules that the broker was found to have broken. */
   readonly violations: readonly string[]
   /** MB of heap after a full collection: the median of the first and of the last third. */
   readonly heap: readonly [early: number, late: number]
   readonly rss: readonly [early: number, late: number]
-  /** What keeps the process alive, before the loops began and after they ended. */
+  /** Handles that keep the process alive, before the loops began and after they ended. */
   readonly handles: readonly [before: number, after: number]
 }
 
@@ -183,7 +187,7 @@ function handles(): number {
   return process.getActiveResourcesInfo().length
 }
 
-/** The relays' ends of connections go a moment after ours. */
+/** The relays' ends of connections close a moment after ours. */
 async function settledHandles(before: number): Promise<number> {
   // The timer of the wait is a handle itself.
   await until(() => handles() <= before + 1, 'nothing is left', 10_000).catch(() => {})
