@@ -75,9 +75,9 @@ describe.each([1, 2] as const)('QoS %i', (qos) => {
     await until(() => observer.arrived.size > 100, 'messages arrive')
     for (let i = 0; i < 3; i++) {
       broker.signal('SIGSTOP')
-      await until(() => loop.state.diverting, 'the other way takes over', 10_000)
+      await until(() => loop.state.diverting, 'the endpoint takes over', 10_000)
       const before = ingest.arrived.size
-      await until(() => ingest.arrived.size > before + 100, 'messages take the other way')
+      await until(() => ingest.arrived.size > before + 100, 'messages are diverted')
       broker.signal('SIGCONT')
       await until(() => !loop.state.diverting, 'the loop takes over again', 10_000)
       const back = observer.arrived.size
@@ -129,7 +129,7 @@ describe.each([1, 2] as const)('QoS %i', (qos) => {
     await until(() => observer.arrived.size > 100, 'messages arrive')
     // The requests go one after the other, so that each answer is saved in order.
     await broker.down('SIGTERM')
-    await until(() => ingest.arrived.size > 100, 'messages take the other way', 10_000)
+    await until(() => ingest.arrived.size > 100, 'messages are diverted', 10_000)
     await broker.up()
     await until(() => !loop.state.diverting, 'the loop takes over again', 20_000)
     const back = observer.arrived.size

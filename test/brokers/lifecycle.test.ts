@@ -151,7 +151,7 @@ function expectAllDelivered(client: Client): void {
 /** Whether a connection was killed: it was reset, or ended while nothing was under way. */
 const LOST = 'connected: closed or reset'
 
-function told({ from, to, reason }: Transition): string {
+function asText({ from, to, reason }: Transition): string {
   if (reason === null) return `${from} > ${to}`
   const { phase, code } = reason
   const lost = phase === 'connected' && /^(ECONNRESET|EPIPE|CONNECTION_CLOSED)$/.test(code)
@@ -189,13 +189,13 @@ describe('[T2] limits for what is idle', () => {
     await until(() => passed() || kept.losses.length > 0, 'four limits pass')
     await until(() => control.endpoints.length >= 2, 'the control is connected again')
 
-    expect(kept.transitions.map(told)).toEqual(['idle > connecting', 'connecting > connected'])
+    expect(kept.transitions.map(asText)).toEqual(['idle > connecting', 'connecting > connected'])
     expect(kept.loop.state.counters.reconnections).toEqual({})
     expect(kept.counts['pingresp']).toBeGreaterThanOrEqual(LIMITS)
 
     const [loss] = control.losses
     const connectedAt = control.transitions.find(({ to }) => to === 'connected')!.at
-    expect(told(loss!)).toBe(`connected > disconnected (${LOST})`)
+    expect(asText(loss!)).toBe(`connected > disconnected (${LOST})`)
     // nginx may cut up to 0.3 s early: it does not set a timer again for a smaller difference.
     expect(loss!.at - connectedAt).toBeGreaterThan(0.8 * IDLE_LIMIT_MS)
     expect(control.counts['pingresp']).toBeUndefined()
@@ -258,7 +258,7 @@ describe('[T4] several servers', () => {
 
     expectAllDelivered(client)
     expect(client.endpoints).toEqual([first.url, second.url, first.url])
-    expect(client.transitions.map(told)).toEqual([
+    expect(client.transitions.map(asText)).toEqual([
       'idle > connecting',
       'connecting > connected',
       `connected > disconnected (${LOST})`,
@@ -330,7 +330,7 @@ describe('[T4] several servers', () => {
 
     expectAllDelivered(client)
     expect(client.endpoints).toEqual([a, b])
-    expect(told(client.losses[0]!)).toBe(`connected > disconnected (${LOST})`)
+    expect(asText(client.losses[0]!)).toBe(`connected > disconnected (${LOST})`)
     const arrived = () => new Set(subscriber.messages).size
     await until(
       () => arrived() === client.published,
@@ -368,7 +368,7 @@ describe('[T5] networkHints', () => {
     await until(() => client.losses.length === 1, 'the connection is dropped')
     const [loss] = client.losses
     expect(loss!.at - offlineAt).toBeLessThan(SOON_MS)
-    expect(told(loss!)).toBe('connected > disconnected (connected: NETWORK_OFFLINE)')
+    expect(asText(loss!)).toBe('connected > disconnected (connected: NETWORK_OFFLINE)')
     // The broker sees the end, too.
     await until(() => witness.messages.includes('dropped'), 'the will is published')
     const retryAt = () => client.loop.state.connection.retryAt ?? 0
@@ -380,7 +380,7 @@ describe('[T5] networkHints', () => {
     hints.push('online')
     await client.delivers(1)
     expect(client.transitions.at(-1)!.at - onlineAt).toBeLessThan(SOON_MS)
-    expect(client.transitions.map(told)).toEqual([
+    expect(client.transitions.map(asText)).toEqual([
       'idle > connecting',
       'connecting > connected',
       'connected > disconnected (connected: NETWORK_OFFLINE)',

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'vitest'
 import { DURABLE, Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
 import { until } from '../support/process.ts'
-import { deliver, judge, MAX_INFLIGHT, READINGS } from '../support/readings.ts'
+import { check, deliver, MAX_INFLIGHT, READINGS } from '../support/readings.ts'
 import { Relay } from '../support/relay.ts'
 
 const RESTARTS = 4
@@ -68,12 +68,12 @@ describe.each(CASES)('MQTT version $protocolVersion, QoS $qos', ({ protocolVersi
 
   test('[D1] [D2] [D3] a broker that is stopped several times loses no reading and changes no order', async (context) => {
     const job = { ...kind, ...(await stopped(context)), total: READINGS, restarts: RESTARTS }
-    judge(await deliver(job), job)
+    check(await deliver(job), job)
   })
 
   test('[D1] [D2] [D3] a broker that is killed several times loses no reading and changes no order', async (context) => {
     const job = { ...kind, ...(await killed(context)), total: READINGS, restarts: RESTARTS }
-    judge(await deliver(job), job)
+    check(await deliver(job), job)
   })
 })
 
@@ -81,6 +81,6 @@ test('[D1] [D3] [R2] ten rounds of a broker that is killed: QoS 2 loses nothing 
   for (let round = 0; round < ROUNDS; round++) {
     const world = await killed(context)
     const job = { ...world, protocolVersion: round % 2 === 0 ? 5 : 4, qos: 2, total: 600 } as const
-    judge(await deliver({ ...job, restarts: 3 }), { ...job, restarts: 3 })
+    check(await deliver({ ...job, restarts: 3 }), { ...job, restarts: 3 })
   }
 })

@@ -99,7 +99,7 @@ export async function failover(scope: Scope): Promise<Station> {
       await until(connected, 'the gateway is back', 30_000)
     },
     async silent(random: () => number) {
-      relays[here()]!.set('hole')
+      relays[here()]!.set('noLink')
       await sleep(between(random, 3000, 7000))
       for (const relay of relays) relay.set('open')
     },

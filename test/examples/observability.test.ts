@@ -108,7 +108,7 @@ function message(payload: string, messageId: number): Packet {
   return { cmd: 'publish', topic: 'a', payload, qos: 1, messageId, dup: false, retain: false }
 }
 
-// --------------------------------------------------------------------------------------------------------------- metrics
+// ----------------------------------------------------------------------------------------- metrics
 
 describe('metrics', () => {
   test('[T8] a scrape shows the counters of loop.state before, during and after traffic', async () => {
@@ -427,7 +427,7 @@ describe('serving', () => {
   })
 })
 
-// --------------------------------------------------------------------------------------------------------------- tracing
+// ----------------------------------------------------------------------------------------- tracing
 
 /** A request that cannot be changed. */
 function frozen(request: PublishRequest): PublishRequest {

@@ -42,7 +42,7 @@ const NAMES: ReadonlyMap<string, string> = new Map([['broker.test', '127.0.0.1']
 const USER = { username: 'us er', password: 'p@ss:wörd' }
 const READING = publish('t', 'x', { qos: 1 })
 
-// ------------------------------------------------------------------------------------------------------------------- brokers
+// ----------------------------------------------------------------------------------------- brokers
 
 const folder = temporaryFolder()
 let authority: Authority
@@ -95,7 +95,7 @@ afterAll(() => {
   folder.remove()
 })
 
-// ------------------------------------------------------------------------------------------------------------------- proxies
+// ----------------------------------------------------------------------------------------- proxies
 
 /** The sockets that the proxy accepted, and the destination of each. */
 abstract class TestProxy {
@@ -278,7 +278,7 @@ async function open<P extends TestProxy>(proxy: P): Promise<P> {
   return proxy.start()
 }
 
-// --------------------------------------------------------------------------------------------------------------- both proxies
+// ------------------------------------------------------------------------------------ both proxies
 
 /**
  * aedes does not speak MQTT 5; falling back from 5 to 4 takes an attempt, and these tests count
@@ -581,7 +581,7 @@ describe.each(WAYS)('through $name', ({ proxy: newProxy, through, no, refusals }
   )
 })
 
-// ------------------------------------------------------------------------------------------------------------- one or the other
+// -------------------------------------------------------------------------------- one or the other
 
 test("[T1] HTTP CONNECT: bytes that come in one chunk with the proxy's answer are not lost", async () => {
   const proxy = await open(new ConnectProxy())
@@ -633,7 +633,7 @@ test.each(['mqtt', 'mqtts'])('[T1] %s: an abort as the tunnel opens closes it', 
   expect(tunnel.destroyed).toBe(true)
 })
 
-// ---------------------------------------------------------------------------------------------------------------- signed URLs
+// ------------------------------------------------------------------------------------- signed URLs
 
 const KEY = 'a key that both sides know'
 const START = Date.UTC(2026, 0, 1)

@@ -5,8 +5,8 @@
  * the command that repeats it.
  */
 import { parseArgs } from 'node:util'
+import { checkDecoder, checkLoop, type Verdict } from './check.ts'
 import { inputOf } from './inputs.ts'
-import { judgeDecoder, judgeLoop, type Verdict } from './judge.ts'
 
 const LOOP_EVERY = 200
 const { values } = parseArgs({
@@ -30,10 +30,10 @@ for (; number < last && performance.now() < endsAt; number++) {
   const input = inputOf(seed, number)
   let verdict: Verdict
   try {
-    verdict = judgeDecoder(input)
+    verdict = checkDecoder(input)
     if (number % LOOP_EVERY === 0) {
       loops++
-      await judgeLoop(input)
+      await checkLoop(input)
     }
   } catch (error) {
     console.error(error)

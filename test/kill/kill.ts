@@ -173,18 +173,18 @@ interface Story {
 /** Runs processes one after the other and kills each. @returns the lines that they printed. */
 async function chain(
   story: Story,
-  args: (life: number) => readonly string[],
-  begun: (life: Child) => boolean,
+  args: (index: number) => readonly string[],
+  begun: (child: Child) => boolean,
   heard?: (line: string) => void,
 ): Promise<string[]> {
   const said: string[] = []
-  for (let life = 0; life < story.kills; life++) {
-    const running = new Child([story.program, ...args(life)], heard)
+  for (let index = 0; index < story.kills; index++) {
+    const running = new Child([story.program, ...args(index)], heard)
     // Some are killed while they open what their predecessor left.
     if (story.random() < 0.8) {
       await until(
         () => begun(running),
-        () => `life ${life} works: ${running.errors}`,
+        () => `process ${index} works: ${running.errors}`,
         HANG_MS,
       )
     }
@@ -199,7 +199,7 @@ async function chain(
 /**
  * Expects all that `accepted` names to be in `heard`; with `once`, nothing twice, and in its order.
  */
-function judge(
+function check(
   { name, figures }: Story,
   accepted: readonly string[],
   heard: readonly string[],
@@ -234,14 +234,14 @@ async function sending(story: Story & { readonly qos: 1 | 2 }): Promise<void> {
   const args = ['send', broker.url, join(folder, name), String(qos), session]
   const said = await chain(
     story,
-    (life) => [...args, String(life)],
+    (index) => [...args, String(index)],
     ({ lines }) => lines.length > 0,
   )
   await new Child([program, ...args, 'end']).ended()
   const accepted = said.map((line) => line.slice(2))
   await settled(collector)
   await collector.stop()
-  judge(story, accepted, collector.heard, qos === 2)
+  check(story, accepted, collector.heard, qos === 2)
   say(`${name}: ${accepted.length} accepted, ${collector.heard.length} arrived`)
 }
 
@@ -284,7 +284,7 @@ async function receiving(story: Story): Promise<void> {
   await first.killed()
   send()
   const works = ({ lines }: Child) => lines.some(isHandled)
-  const said = await chain(story, (life) => [...args, String(life)], works, hear)
+  const said = await chain(story, (index) => [...args, String(index)], works, hear)
   requests.push(publish('in', 'end', { qos: 2 }))
   const last = new Child([program, ...args, 'end'])
   await last.ended()
@@ -308,7 +308,7 @@ async function receiving(story: Story): Promise<void> {
       figures.problems.push(`${name}: delivery ${id} is ${known} and ${text}`)
     else if (again !== 'true') figures.problems.push(`${name}: ${text} came again without a mark`)
   }
-  judge(story, texts, heard, true)
+  check(story, texts, heard, true)
   figures.repeats[name] = lines.length - deliveries.size
   say(`${name}: ${texts.length} sent, ${heard.length} handled`)
 }
@@ -349,6 +349,6 @@ async function piping(story: Story & { readonly qos: 1 | 2 }): Promise<void> {
   await new Child([program, ...args]).ended()
   await settled(collector)
   await collector.stop()
-  judge(story, texts, collector.heard, qos === 2)
+  check(story, texts, collector.heard, qos === 2)
   say(`${name}: ${texts.length} lines, ${collector.heard.length} arrived`)
 }

@@ -20,7 +20,7 @@ const [mode, url = '', folder = '', ...rest] = process.argv.slice(2)
 const QUEUED_MAX = 400
 const BURST_MAX = 20
 
-function tell(text: string): void {
+function print(text: string): void {
   writeSync(1, `${text}\n`)
 }
 
@@ -55,7 +55,7 @@ async function produce(queue: Spool, qos: QoS, life: string): Promise<void> {
       return `${life}:${number++}`
     })
     await queue.push(texts.map((text) => publish('out', text, { qos })))
-    for (const text of texts) tell(`+ ${text}`)
+    for (const text of texts) print(`+ ${text}`)
   }
 }
 
@@ -64,9 +64,9 @@ async function receive(): Promise<void> {
     subscribe('in', { qos: 2 }),
   ])
   for await (const packet of loop) {
-    if (packet.cmd === 'suback') tell('subscribed')
+    if (packet.cmd === 'suback') print('subscribed')
     if (packet.cmd !== 'publish') continue
-    tell(`= ${packet.deliveryId} ${packet.redelivered === true} ${packet.payload}`)
+    print(`= ${packet.deliveryId} ${packet.redelivered === true} ${packet.payload}`)
     if (packet.payload.toString() === 'end') break
   }
 }

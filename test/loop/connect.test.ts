@@ -58,7 +58,7 @@ function message(payload: string, messageId = 0) {
   } as const
 }
 
-// ---------------------------------------------------------------------------------------------------------------- rejects
+// ----------------------------------------------------------------------------------------- rejects
 
 describe('there is one attempt, and if it fails nothing is left', () => {
   const refusals: readonly (readonly [
@@ -208,7 +208,7 @@ describe('there is one attempt, and if it fails nothing is left', () => {
   })
 })
 
-// ----------------------------------------------------------------------------------------------------------------- waits
+// ------------------------------------------------------------------------------------------- waits
 
 describe('the value that it resolves with', () => {
   test('carries the CONNACK, sends nothing, reads nothing, and waits as long as it takes', async () => {
@@ -357,7 +357,7 @@ describe('the value that it resolves with', () => {
   })
 })
 
-// --------------------------------------------------------------------------------------------------------------- the end
+// ----------------------------------------------------------------------------------------- the end
 
 describe('its disposal', () => {
   test('sends DISCONNECT and leaves nothing; a second one does nothing', async () => {

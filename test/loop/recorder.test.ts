@@ -14,7 +14,7 @@ import { startLoop } from '../support/loop.ts'
 
 const SECRET = 'the secret of the house'
 
-async function life(recorder: EventloopOptions['recorder'], options: EventloopOptions = {}) {
+async function recorded(recorder: EventloopOptions['recorder'], options: EventloopOptions = {}) {
   const requests = [
     publish('a', SECRET, { qos: 1 }),
     publish('b', '2', { qos: 2, properties: { correlationData: Buffer.from(SECRET) } }),
@@ -42,7 +42,7 @@ const steps = (text: string | null) => [...replay(text!)]
 
 test('a whole run is replayed to the same effects and the same state', async () => {
   for (const bytes of [false, true]) {
-    const { loop } = await life({ inputs: 1000, bytes })
+    const { loop } = await recorded({ inputs: 1000, bytes })
     const replayed = steps(loop.recording())
     expect(replayed.length).toBeGreaterThan(5)
     expect(replayed.map(({ differs }) => differs)).toEqual(replayed.map(() => null))
@@ -54,17 +54,17 @@ test('a whole run is replayed to the same effects and the same state', async () 
 
 test('bytes are kept as their length unless the user asks for them, and passwords never are', async () => {
   const secrets = { username: 'u', password: SECRET, will: { topic: 'w', payload: SECRET } }
-  const hidden = (await life({ inputs: 1000 }, secrets)).loop.recording()!
+  const hidden = (await recorded({ inputs: 1000 }, secrets)).loop.recording()!
   expect(hidden).not.toContain(SECRET)
   expect(hidden).not.toContain(Buffer.from(SECRET).toString('base64'))
   expect(hidden).toContain(`{"$length":${SECRET.length}}`)
-  const shown = (await life({ inputs: 1000, bytes: true }, secrets)).loop.recording()!
+  const shown = (await recorded({ inputs: 1000, bytes: true }, secrets)).loop.recording()!
   expect(shown).toContain(Buffer.from(SECRET).toString('base64'))
   expect(shown).not.toContain(SECRET)
 })
 
 test('the newest inputs are kept, and the state before the oldest of them', async () => {
-  const { loop } = await life({ inputs: 4 })
+  const { loop } = await recorded({ inputs: 4 })
   const replayed = steps(loop.recording())
   const kept = replayed.flatMap(({ inputs }) => inputs)
   expect(kept.length).toBeLessThanOrEqual(8)
@@ -135,7 +135,7 @@ describe('any run', () => {
   })
 
   test('shows what was changed afterwards: an effect, or the state at the end', async () => {
-    const text = (await life({ inputs: 1000 })).loop.recording()!
+    const text = (await recorded({ inputs: 1000 })).loop.recording()!
     const forged = text.replace(
       '"type":"dial","protocolVersion":5',
       '"type":"dial","protocolVersion":4',

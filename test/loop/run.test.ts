@@ -116,7 +116,7 @@ function message(payload: string, qos: QoS, messageId: number) {
   } as const
 }
 
-// ------------------------------------------------------------------------------------------------------------ the result
+// -------------------------------------------------------------------------------------- the result
 
 describe('a run until every request is settled', () => {
   test('resolves with their number, disconnects, and leaves nothing', async () => {
@@ -206,7 +206,7 @@ describe('a run until every request is settled', () => {
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------- timeout
+// ----------------------------------------------------------------------------------------- timeout
 
 describe('the time-out', () => {
   test('resolves with what is unsettled, the same objects; another run settles them', async () => {
@@ -347,7 +347,7 @@ test('[D2] taken = settled + unsettled.length, whatever is answered and whenever
   )
 })
 
-// ----------------------------------------------------------------------------------------------------------------- signal
+// ------------------------------------------------------------------------------------------ signal
 
 describe('the signal', () => {
   test('rejects the run with its reason if it is aborted before, and nothing is dialled', async () => {
@@ -400,7 +400,7 @@ describe('the signal', () => {
   })
 })
 
-// ------------------------------------------------------------------------------------------------------------------ fatal
+// ------------------------------------------------------------------------------------------- fatal
 
 describe('a fatal error rejects with the result so far', () => {
   const resultOf = (error: unknown) => (error as { result?: RunResult }).result
@@ -472,7 +472,7 @@ describe('a fatal error rejects with the result so far', () => {
   })
 })
 
-// --------------------------------------------------------------------------------------------------------------- onPacket
+// ---------------------------------------------------------------------------------------- onPacket
 
 describe('onPacket', () => {
   test('gets every packet, one after the other', async () => {

@@ -39,7 +39,7 @@ const WAYS: readonly (readonly [string, EventloopOptions])[] = [
 
 describe.each(WAYS)('a password %s', (_, options) => {
   test.each([
-    ['the road is closed', (s: ScriptedServer) => s.refuse(networkError('ECONNREFUSED'))],
+    ['the dial is refused', (s: ScriptedServer) => s.refuse(networkError('ECONNREFUSED'))],
     [
       'the server says no',
       (s: ScriptedServer) => {

@@ -313,7 +313,7 @@ export class Peer implements BrokerEnd {
    * Checks that an alias stands for the topic that the client was asked to publish to.
    * [MQTT-3.3.2-9], [MQTT-3.3.2-12]
    */
-  #judgeTopic({ topic, qos, properties }: IPublishPacket): void {
+  #checkTopic({ topic, qos, properties }: IPublishPacket): void {
     const { problems } = this.#broker
     const alias = properties?.topicAlias
     if (alias !== undefined && alias > this.#topicAliasMaximum) {
@@ -330,7 +330,7 @@ export class Peer implements BrokerEnd {
     const broker = this.#broker
     const number = numberOf(packet)
     const { qos } = packet
-    this.#judgeTopic(packet)
+    this.#checkTopic(packet)
     if (broker.poison.has(number)) {
       if (this.version === 5) this.send({ cmd: 'disconnect', reasonCode: CLOSE_CODES.poison })
       return this.end()

@@ -76,7 +76,7 @@ export const FAULTS: readonly Fault[] = [
     replace: 'return Infinity',
   },
   {
-    name: 'the next attempt follows at once',
+    name: 'the next attempt follows immediately',
     file: 'protocol/reconnect.ts',
     find: 'return policy.minMs + spread * span',
     replace: 'return 0',
@@ -112,7 +112,7 @@ export const FAULTS: readonly Fault[] = [
     replace: '!gone',
   },
   {
-    name: 'an alias is used before its topic was told',
+    name: 'an alias is used before its topic was sent',
     file: 'codec/topic-aliases.ts',
     find: 'this.isKnown = known !== undefined',
     replace: 'this.isKnown = true',

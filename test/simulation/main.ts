@@ -6,7 +6,7 @@
 import { parseArgs } from 'node:util'
 import * as engine from '../../src/index.ts'
 import { digestOf } from './digest.ts'
-import { examine, partOf, shrink, tell } from './shrink.ts'
+import { examine, partOf, report, shrink } from './shrink.ts'
 import { simulate } from './world.ts'
 
 const { values } = parseArgs({
@@ -26,7 +26,7 @@ async function one(seed: number): Promise<boolean> {
   const problems = await simulate(scenario, engine, values.trace ? console.log : null)
   const only = named ?? scenario.events.map((_, index) => index)
   if (problems.length === 0) console.log(`seed ${seed}: every promise was kept`)
-  else console.error(tell({ seed, only, scenario, problems }))
+  else console.error(report({ seed, only, scenario, problems }))
   return problems.length === 0
 }
 
@@ -43,7 +43,7 @@ async function many(from: number, seeds: number): Promise<boolean> {
   for (let seed = from; seed < from + seeds; seed++) {
     const failure = await examine(seed, engine)
     if (failure === null) continue
-    console.error(tell(await shrink(failure, engine)))
+    console.error(report(await shrink(failure, engine)))
     return false
   }
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(0)

@@ -64,18 +64,22 @@ export class SimulatedRequests implements AsyncIterable<Request | Request[]> {
   #failure: Error | null = null
   readonly #backlog: Backlog
   readonly #batch: number
-  readonly #told: (request: Request, outcome: Outcome) => void
+  readonly #report: (request: Request, outcome: Outcome) => void
   #at = 0
 
-  constructor(backlog: Backlog, batch: number, told: (request: Request, outcome: Outcome) => void) {
+  constructor(
+    backlog: Backlog,
+    batch: number,
+    report: (request: Request, outcome: Outcome) => void,
+  ) {
     this.#backlog = backlog
     this.#batch = batch
-    this.#told = told
+    this.#report = report
   }
 
   /** Resolves when what was handed out before this call has arrived. */
   async settled(request: Request, outcome: Outcome): Promise<void> {
-    if (!this.orphaned) this.#told(request, outcome)
+    if (!this.orphaned) this.#report(request, outcome)
     await new Promise((resolve) => setImmediate(resolve))
   }
 

@@ -55,7 +55,7 @@ function idOf({ problems }: Failure): string {
  * @returns what a person needs: what broke, which events led there, and the command that repeats
  * it.
  */
-export function tell({ seed, only, scenario, problems }: Failure): string {
+export function report({ seed, only, scenario, problems }: Failure): string {
   const events = scenario.events.map(({ after, what }) => `  +${after} ms ${JSON.stringify(what)}`)
   return [
     `seed ${seed}: ${problems[0]}`,

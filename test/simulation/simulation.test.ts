@@ -6,7 +6,7 @@
 import { expect, test } from 'vitest'
 import * as engine from '../../src/index.ts'
 import { scenarioOf } from './scenario.ts'
-import { examine, shrink, tell } from './shrink.ts'
+import { examine, report, shrink } from './shrink.ts'
 import { simulate } from './world.ts'
 
 const SEEDS = 300
@@ -16,7 +16,7 @@ test(`[D1] [D2] [D3] [D4] [D5] [D6] [D7] [R1] [R2] [R3] [R6] [K1] [K2] [N1] [N4]
 }, async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
     const failure = await examine(seed, engine)
-    if (failure !== null) expect.fail(tell(await shrink(failure, engine)))
+    if (failure !== null) expect.fail(report(await shrink(failure, engine)))
   }
 })
 

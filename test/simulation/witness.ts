@@ -31,7 +31,7 @@ export class Memory {
   subscribed = false
 
   /** The broker forgot its session: everything is new again. */
-  anew(): void {
+  forget(): void {
     this.sent.clear()
     this.open.clear()
     this.vague = false
@@ -119,7 +119,7 @@ export class Witness implements Tap {
 
   wrote(bytes: Buffer): void {
     const now = this.#world.clock.now()
-    this.#judgeSilence(now)
+    this.#checkSilence(now)
     this.#lastWriteAt = now
     this.#up.parse(bytes)
   }
@@ -150,12 +150,12 @@ export class Witness implements Tap {
   }
 
   /** Checks the promises that time alone can break. */
-  judge(): void {
+  check(): void {
     const { clock, jumpedAt } = this.#world
     const now = clock.now()
     const { client, keepAliveMs } = this
     if (!this.live || client === null || client.destroyed || keepAliveMs === 0) return
-    this.#judgeSilence(now)
+    this.#checkSilence(now)
     const evidence = Math.max(this.#lastReadAt, this.#resumedAt, this.#movedAt)
     const proves = !client.isPaused() && client.writableLength === 0 && jumpedAt() < evidence
     if (proves && now - evidence > 1.5 * keepAliveMs + SLACK_MS) {
@@ -163,7 +163,7 @@ export class Witness implements Tap {
     }
   }
 
-  #judgeSilence(now: number): void {
+  #checkSilence(now: number): void {
     const { keepAliveMs } = this
     const since = Math.max(this.#lastWriteAt, this.connackAt)
     if (!this.live || keepAliveMs === 0 || this.#world.jumpedAt() >= since) return
@@ -294,7 +294,7 @@ export class Witness implements Tap {
         this.connack = packet
         this.connackAt = this.#world.clock.now()
         if (packet.sessionPresent) return
-        memory.anew()
+        memory.forget()
         this.#renewalDue = memory.subscribed
         return
       }

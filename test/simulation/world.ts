@@ -134,10 +134,10 @@ export class World {
       if (this.problems.length > 0) return this.problems
       await this.#happen(what)
       await this.clock.settle()
-      this.#judge()
+      this.#check()
     }
     await this.#recover()
-    if (this.problems.length === 0) this.#judgeEnd()
+    if (this.problems.length === 0) this.#checkEnd()
     if (this.problems.length === 0) await this.#close()
     return this.problems
   }
@@ -147,7 +147,7 @@ export class World {
   async #pass(ms: number): Promise<void> {
     for (let left = ms; left > 0; left -= STEP_MS) {
       await this.clock.advance(Math.min(left, STEP_MS))
-      this.#judge()
+      this.#check()
       if (this.problems.length > 0) return
       this.#revive()
     }
@@ -287,17 +287,17 @@ export class World {
       this.#problem('D2', `${number} has a second outcome`)
     }
     item.outcome ??= outcome
-    if (outcome.ok) this.#judgeSuccess(item.number, request)
-    else this.#judgeFailure(item.number, request, outcome.error)
+    if (outcome.ok) this.#checkSuccess(item.number, request)
+    else this.#checkFailure(item.number, request, outcome.error)
   }
 
-  #judgeSuccess(number: number, request: Request): void {
+  #checkSuccess(number: number, request: Request): void {
     if (request.cmd !== 'publish' || !request.qos) return
     if (this.#broker.deliveries.some((delivery) => delivery.number === number)) return
     this.#problem('D1', `${number} is settled and never arrived`)
   }
 
-  #judgeFailure(number: number, request: Request, error: unknown): void {
+  #checkFailure(number: number, request: Request, error: unknown): void {
     if (!('cmd' in request) || request.cmd === 'ping') return
     const { code = '', message = '' } = (error ?? {}) as { code?: string; message?: string }
     const item = this.#backlog.items[number - 1]!
@@ -345,7 +345,7 @@ export class World {
       const same = this.#random() < 0.5
       this.#session = same ? loop.session : this.#subject.decodeSession(text)
     }
-    this.#judgeStream(life.closed)
+    this.#checkStream(life.closed)
     if (life.forgot) this.#forgetUncommitted(life)
     else if (this.#requests.returned > 0 || this.#requests.failed)
       this.#requests = this.#newRequests()
@@ -360,7 +360,7 @@ export class World {
     this.#memory.released.clear()
   }
 
-  #judgeStream(closed: boolean): void {
+  #checkStream(closed: boolean): void {
     const { returned, failed, iterated, askedLate } = this.#requests
     const stored = this.#scenario.setup.memory === 'store'
     if (stored ? returned > 1 : iterated && !failed && returned !== (closed ? 1 : 0)) {
@@ -634,11 +634,11 @@ export class World {
       this.#firstYields[qos] = Math.max(this.#firstYields[qos], number)
     }
     if (before !== undefined && qos === 0) this.#problem('R2', `${number} at QoS 0 came twice`)
-    if (before !== undefined && qos === 2) this.#judgeRepeat(life, before, packet, number)
+    if (before !== undefined && qos === 2) this.#checkRepeat(life, before, packet, number)
     this.#yields.set(number, { life, deliveryId: packet.deliveryId ?? 0 })
   }
 
-  #judgeRepeat(life: Life, before: Yielded, packet: Engine.IncomingPublish, number: number): void {
+  #checkRepeat(life: Life, before: Yielded, packet: Engine.IncomingPublish, number: number): void {
     if (before.life === life) return this.#problem('R2', `message ${number} is yielded twice`)
     if (this.#broker.acknowledged.has(number)) {
       this.#problem('R2', `message ${number} is yielded again after its PUBREC`)
@@ -661,8 +661,8 @@ export class World {
 
   // -------------------------------------------------------------------------------------------------------------- judging
 
-  #judge(): void {
-    this.#witness?.judge()
+  #check(): void {
+    this.#witness?.check()
     for (const problem of this.#broker.problems) this.#problem('broker', problem)
     const life = this.#life
     if (life === null || life.dead) return
@@ -732,8 +732,8 @@ export class World {
     return this.#backlog.unsettled === 0 && counters.held === 0 && counters.bufferedPackets === 0
   }
 
-  #judgeEnd(): void {
-    this.#judgeDeliveries()
+  #checkEnd(): void {
+    this.#checkDeliveries()
     const { acks } = this.#scenario.setup
     for (const { number, qos, at } of this.#offered) {
       if (qos === 0 || this.#broker.forgotten.has(number) || this.#amnesia > 0) continue
@@ -742,7 +742,7 @@ export class World {
     }
   }
 
-  #judgeDeliveries(): void {
+  #checkDeliveries(): void {
     const seen = new Set<string>()
     const first: [number, number, number] = [0, 0, 0]
     const known = new Set<number>()
@@ -770,7 +770,7 @@ export class World {
     if (life.timers.size > 0) this.#problem('N4', `${life.timers.size} timers after the end`)
     if (life.pulling > 0) this.#problem('N4', 'a next() is never answered')
     if (this.#connection?.over === false) this.#problem('N4', 'the connection is not closed')
-    this.#judgeStream(true)
+    this.#checkStream(true)
   }
 
   #say(what: string): void {

@@ -21,9 +21,9 @@ const FAULTS = {
   'end within a packet': 0,
   stall: 2000,
   trickle: 2000,
-  mute: 8000,
-  deaf: 8000,
-  hole: 8000,
+  noDownlink: 8000,
+  noUplink: 8000,
+  noLink: 8000,
   closed: 1500,
   'reconnect()': 0,
   'pause()': 500,
@@ -66,13 +66,13 @@ export async function soak(plan: Plan): Promise<Figures> {
   const random = randomOf(plan.seed)
   await using broker = await Mosquitto.start(['max_queued_messages 0', 'max_inflight_messages 200'])
   const closing: (() => void)[] = []
-  const roads: Relay[] = []
+  const relays: Relay[] = []
   for (let i = 0; i < 4; i++) {
-    roads.push(await Relay.open({ onTestFinished: (done) => closing.push(done) }, broker.port))
+    relays.push(await Relay.open({ onTestFinished: (done) => closing.push(done) }, broker.port))
   }
   const handlesBefore = handles()
   const traffics = ([5, 4] as const).map((version, i) => {
-    const urls = [roads[2 * i]!.url, roads[2 * i + 1]!.url] as const
+    const urls = [relays[2 * i]!.url, relays[2 * i + 1]!.url] as const
     return new Traffic(`v${version}`, version, urls, plan.pace, random, plan.record !== undefined)
   })
   const stopping = new AbortController()
@@ -81,13 +81,13 @@ export async function soak(plan: Plan): Promise<Figures> {
   const runs = traffics.map((traffic, i) =>
     traffic.run(() => {
       for (const end of [0, 1] as const) {
-        const spoil = () => spoilRoad(roads[2 * i + end]!, traffic.loops[end])
+        const spoil = () => spoilRelay(relays[2 * i + end]!, traffic.loops[end])
         if (spoilt.length < 4) spoilt.push(spoil())
       }
     }),
   )
 
-  async function spoilRoad(road: Relay, loop: Traffic['loops'][number]): Promise<void> {
+  async function spoilRelay(relay: Relay, loop: Traffic['loops'][number]): Promise<void> {
     const { signal } = stopping
     const pause = (ms: number) => sleep(ms, undefined, { signal }).catch(() => {})
     for (;;) {
@@ -96,13 +96,13 @@ export async function soak(plan: Plan): Promise<Figures> {
       const name = NAMES[Math.floor(random() * NAMES.length)]!
       faults[name]++
       const ms = FAULTS[name] * random()
-      if (name === 'reset') road.cut()
-      else if (name === 'end within a packet') road.endAfter(1 + Math.floor(random() * 300))
+      if (name === 'reset') relay.cut()
+      else if (name === 'end within a packet') relay.endAfter(1 + Math.floor(random() * 300))
       else if (name === 'reconnect()') loop.reconnect()
       else if (name === 'pause()') loop.pause(ms)
-      else road.set(name === 'stall' ? 'held' : name)
+      else relay.set(name === 'stall' ? 'held' : name)
       await pause(ms)
-      road.set('open')
+      relay.set('open')
     }
   }
 

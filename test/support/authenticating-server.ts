@@ -134,7 +134,7 @@ export class AuthenticatingConnection {
       case 'connect':
         return this.#met(packet)
       case 'auth':
-        return this.#heard(packet)
+        return this.#authReceived(packet)
       case 'publish':
         this.published.push(packet.payload.toString())
         return this.#acknowledge(packet.qos, packet.messageId)
@@ -151,12 +151,12 @@ export class AuthenticatingConnection {
 
   #met(packet: IConnectPacket): void {
     if (packet.properties?.authenticationMethod !== this.#server.method) {
-      return this.#goodbye(BAD_METHOD)
+      return this.#disconnect(BAD_METHOD)
     }
     this.#begin(dataOf(packet))
   }
 
-  #heard(packet: IAuthPacket): void {
+  #authReceived(packet: IAuthPacket): void {
     if (packet.reasonCode === AGAIN || this.#steps === null) return this.#begin(dataOf(packet))
     void this.#advance(this.#steps.next(dataOf(packet) ?? ''))
   }
@@ -178,7 +178,7 @@ export class AuthenticatingConnection {
       else this.#send(this.#auth(CONTINUE, value))
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
-      this.#goodbye(NOT_AUTHORIZED)
+      this.#disconnect(NOT_AUTHORIZED)
     }
   }
 
@@ -190,7 +190,7 @@ export class AuthenticatingConnection {
     this.#send({ cmd: 'connack', reasonCode: 0, sessionPresent: false, properties: properties! })
   }
 
-  #goodbye(reasonCode: number): void {
+  #disconnect(reasonCode: number): void {
     this.#send(
       this.#connected
         ? { cmd: 'disconnect', reasonCode }

@@ -122,7 +122,7 @@ export async function deliver({ url, protocolVersion, qos, ...job }: Job): Promi
  * Checks that nothing was lost, nothing doubled at QoS 2, first deliveries are in order, and each
  * has one outcome.
  */
-export function judge(delivery: Delivery, { qos, total, restarts }: Job): void {
+export function check(delivery: Delivery, { qos, total, restarts }: Job): void {
   const { received, outcomes, held, publisher, subscriber } = delivery
   const all = Array.from({ length: total }, (_, number) => number)
   const first = [...new Set(received)]

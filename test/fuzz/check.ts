@@ -22,7 +22,7 @@ export interface Verdict {
 }
 
 /** @throws an error that names the defect, if there is one. */
-export function judgeDecoder({ version, bytes, chunks }: FuzzInput): Verdict {
+export function checkDecoder({ version, bytes, chunks }: FuzzInput): Verdict {
   const { packets, error } = feed([bytes], version)
   const decoder = new Decoder(version, NO_LIMIT)
   const again: ServerPacket[] = []
@@ -64,7 +64,7 @@ function rewrite(packet: PublishPacket, version: Version): void {
 }
 
 /** Runs a whole loop whose server sends these bytes behind its CONNACK. */
-export async function judgeLoop({ version, chunks, bytes }: FuzzInput): Promise<Verdict> {
+export async function checkLoop({ version, chunks, bytes }: FuzzInput): Promise<Verdict> {
   const expected = feed([bytes], version)
   const requests = [
     { cmd: 'publish', topic: 'q', payload: '1', qos: 1 },
