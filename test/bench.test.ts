@@ -1,4 +1,4 @@
-/** The other sides of every ratio are those that bench/README.md names: nobody made a peer slower. */
+/** The benchmark compares with the peers that bench/README.md names: nobody made a peer slower. */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

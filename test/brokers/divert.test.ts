@@ -1,6 +1,7 @@
 /**
- * Goal: an HTTP endpoint takes over while the broker is frozen, and hands back. Method: a mosquitto is stopped by SIGSTOP in the
- * middle of a stream and goes on by SIGCONT, again and again; an observer who is always there, and the endpoint, count what came.
+ * Goal: an HTTP endpoint takes over while the broker is frozen, and hands back afterwards. Method:
+ * a mosquitto is stopped by SIGSTOP in the middle of a stream and continued by SIGCONT several
+ * times; an observer that stays connected, and the endpoint, count what arrived.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
@@ -9,7 +10,7 @@ import { HttpIngest } from '../support/http-ingest.ts'
 import { DURABLE, Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
 import { until } from '../support/process.ts'
 
-/** Who sees everything that the broker forwards, however long it takes. */
+/** A client that sees everything that the broker forwards, however late. */
 async function observe(url: string, topic: string) {
   const arrived = new Map<string, number>()
   const options = { url, keepAlive: 0, reconnect: 'always', cleanStart: false } as const
@@ -26,7 +27,7 @@ async function observe(url: string, topic: string) {
   return { loop, arrived, reading }
 }
 
-/** A message every two milliseconds, by its number. */
+/** Yields one message every two milliseconds, numbered. */
 function steady(topic: string, qos: 1 | 2) {
   const stream = {
     produced: 0,
@@ -42,7 +43,7 @@ function steady(topic: string, qos: 1 | 2) {
 }
 
 describe.each([1, 2] as const)('QoS %i', (qos) => {
-  test('[T9] the broker is frozen and thaws, three times: every message arrives, exactly once, on one of the two ways', async (context) => {
+  test('[T9] the broker freezes and thaws three times: every message arrives exactly once, by MQTT or by HTTP', async (context) => {
     requireMosquitto(context)
     await using broker = await Mosquitto.start(DURABLE)
     const ingest = await HttpIngest.open()
@@ -55,7 +56,7 @@ describe.each([1, 2] as const)('QoS %i', (qos) => {
     const loop = eventloop(
       {
         url: broker.url,
-        // The default, so that the connection itself outlives the freeze.
+        // With this default the connection itself outlives the freeze.
         keepAlive: 60,
         cleanStart: false,
         reconnect: 'always',
@@ -74,9 +75,9 @@ describe.each([1, 2] as const)('QoS %i', (qos) => {
     await until(() => observer.arrived.size > 100, 'messages arrive')
     for (let i = 0; i < 3; i++) {
       broker.signal('SIGSTOP')
-      await until(() => loop.state.diverting, 'the other way takes over', 10_000)
+      await until(() => loop.state.diverting, 'the endpoint takes over', 10_000)
       const before = ingest.arrived.size
-      await until(() => ingest.arrived.size > before + 100, 'messages take the other way')
+      await until(() => ingest.arrived.size > before + 100, 'messages are diverted')
       broker.signal('SIGCONT')
       await until(() => !loop.state.diverting, 'the loop takes over again', 10_000)
       const back = observer.arrived.size
@@ -101,11 +102,11 @@ describe.each([1, 2] as const)('QoS %i', (qos) => {
     expect(outcomes.length).toBe(stream.produced)
     expect(outcomes.every((ok) => ok)).toBe(true)
     expect(ingest.arrived.size).toBeGreaterThan(300)
-    // One connection lived through all of it.
+    // The same connection was kept all the time.
     expect(seen.map(({ to }) => to)).toEqual(['connecting', 'connected', 'closing', 'closed'])
   })
 
-  test('[T9] the broker is away: the other way takes over, and back after its restart', async (context) => {
+  test('[T9] the broker is away: messages are diverted, and are published again after its restart', async (context) => {
     requireMosquitto(context)
     await using broker = await Mosquitto.start(DURABLE)
     const ingest = await HttpIngest.open()
@@ -126,9 +127,9 @@ describe.each([1, 2] as const)('QoS %i', (qos) => {
       for await (const _ of loop);
     })()
     await until(() => observer.arrived.size > 100, 'messages arrive')
-    // In order, so that it saves what it answered.
+    // The requests go one after the other, so that each answer is saved in order.
     await broker.down('SIGTERM')
-    await until(() => ingest.arrived.size > 100, 'messages take the other way', 10_000)
+    await until(() => ingest.arrived.size > 100, 'messages are diverted', 10_000)
     await broker.up()
     await until(() => !loop.state.diverting, 'the loop takes over again', 20_000)
     const back = observer.arrived.size

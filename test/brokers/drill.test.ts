@@ -1,4 +1,7 @@
-/** The drill, short: everything that can happen to connections at once, on real parts. The whole of it is `npm run drill`. */
+/**
+ * Runs the drill for a short time: all faults of connections together, on real brokers and proxies.
+ * The whole of it is `npm run drill`.
+ */
 import { expect, test } from 'vitest'
 import { drill } from '../drill/drill.ts'
 import { NGINX } from '../support/balancers.ts'

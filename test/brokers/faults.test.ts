@@ -1,12 +1,12 @@
 /**
- * Goal: the promises hold on real sockets whose road breaks. Method: the soak (test/soak), short and with faults close together;
- * `npm run soak` is the long one.
+ * Goal: the promises hold on real sockets whose transport breaks. Method: the soak (test/soak),
+ * short and with faults close together; `npm run soak` is the long one.
  */
 import { expect, test } from 'vitest'
 import { soak } from '../soak/soak.ts'
 import { requireMosquitto } from '../support/mosquitto.ts'
 
-test('[D1] [D3] [R2] [N4] forty seconds of faults on the road to mosquitto lose, double and reorder nothing', async (context) => {
+test('[D1] [D3] [R2] [N4] forty seconds of faults between loops and mosquitto lose, double and reorder nothing', async (context) => {
   requireMosquitto(context)
   const seed = Date.now() % 1_000_000
   const figures = await soak({

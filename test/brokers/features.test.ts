@@ -1,6 +1,7 @@
 /**
- * What a user asks of a broker, with a real one: credentials, wills, retained messages, sessions, shared subscriptions, large
- * payloads, and a broker that stops answering. Nothing waits for a time, only for what has to happen.
+ * Goal: what users expect of a broker works with a real one: credentials, wills, retained messages,
+ * sessions, shared subscriptions, large payloads, and a broker that stops answering. Method: no
+ * test waits for a time, only for what has to happen.
  */
 import { createHash, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
@@ -34,7 +35,7 @@ async function open(context: TestContext, lines: readonly string[] = []): Promis
   return broker
 }
 
-/** Messages until the one that says so; the loop is left with that one acknowledged. */
+/** Reads messages until one has this payload, and leaves the loop with that one acknowledged. */
 async function messagesUntil(loop: Eventloop, last: string): Promise<IncomingPublish[]> {
   const messages: IncomingPublish[] = []
   for await (const packet of loop) {
@@ -76,7 +77,7 @@ function passwordLine(user: string, password: string): string {
 }
 
 describe.each<Version>([5, 4])('MQTT version %s', (protocolVersion) => {
-  test('[N2] user name and password: the right ones are let in, wrong ones end the loop at the first attempt', async (context) => {
+  test('[N2] the right user name and password are accepted, wrong ones end the loop at the first attempt', async (context) => {
     const folder = temporaryFolder()
     context.onTestFinished(folder.remove)
     const file = join(folder.path, 'passwords')
@@ -102,7 +103,7 @@ describe.each<Version>([5, 4])('MQTT version %s', (protocolVersion) => {
     expect(relay.connections - before).toBe(2)
   })
 
-  test('a retained message comes to whoever subscribes later, until it is cleared', async (context) => {
+  test('a retained message comes to each later subscriber, until it is cleared', async (context) => {
     const { url } = await open(context)
     const options = { url, protocolVersion }
     const last = publish('lamp', 'last', { qos: 1 })
@@ -117,7 +118,7 @@ describe.each<Version>([5, 4])('MQTT version %s', (protocolVersion) => {
     expect(await watch()).toEqual([])
   })
 
-  test('[D1] [N3] a session is resumed by a later loop, by a later process, and adopted by one that knows nothing', async (context) => {
+  test('[D1] [N3] a session is resumed by a later loop and by a later process, and adopted by one without it', async (context) => {
     const { url } = await open(context)
     const options = { url, protocolVersion, clientId: 'edge' }
     const send = async (text: string) => {
@@ -132,7 +133,7 @@ describe.each<Version>([5, 4])('MQTT version %s', (protocolVersion) => {
     const second = eventloop({ ...options, session: first.session, until: 'closed' })
     expect((await second.next()).value).toMatchObject({ cmd: 'connack', sessionPresent: true })
     expect((await second.next()).value).toMatchObject({ cmd: 'publish', qos: 2, topic: 't' })
-    await second.next() // Asking on says that the message was handled; PUBREL answers that.
+    await second.next() // Asking for the next packet says that the message was handled; PUBREL answers that.
     await second.return()
 
     await send('for the next process')
@@ -167,10 +168,10 @@ describe.each<Version>([5, 4])('MQTT version %s', (protocolVersion) => {
     },
   )
 
-  test('[K2] [N1] a broker that stops answering is left within 1.5 × keepAlive, and taken up again when it wakes', async (context) => {
+  test('[K2] [N1] a broker that stops answering is left within 1.5 × keepAlive, and connected to again later', async (context) => {
     const broker = await open(context)
     const keepAlive = 2
-    // One attempt hangs in the suspended broker's queue until it wakes.
+    // One attempt hangs in the queue of the suspended broker until the broker continues.
     const reconnect = { minMs: 0, maxMs: 10 }
     const options = {
       url: broker.url,
@@ -190,7 +191,7 @@ describe.each<Version>([5, 4])('MQTT version %s', (protocolVersion) => {
       return null
     })()
 
-    // What this process itself is late must not be blamed on the loop.
+    // A delay of this process itself must not be blamed on the loop.
     const late = monitorEventLoopDelay({ resolution: 5 })
     late.enable()
     const suspendedAt = performance.now()
@@ -202,7 +203,7 @@ describe.each<Version>([5, 4])('MQTT version %s', (protocolVersion) => {
     const tookMs = performance.now() - suspendedAt
     late.disable()
     expect(loop.state.counters.reconnections).toEqual({ KEEP_ALIVE_TIMEOUT: 1 })
-    // The timers of Node count whole milliseconds, and the look at the counter comes up to 5 ms late.
+    // Node's timers count whole milliseconds, and the counter is read up to 5 ms late.
     expect(tookMs).toBeLessThan(keepAlive * 1500 + 3 * (late.max / 1e6) + 50)
 
     broker.signal('SIGCONT')
@@ -213,13 +214,13 @@ describe.each<Version>([5, 4])('MQTT version %s', (protocolVersion) => {
   })
 })
 
-test('[E2] the will is published where the loop leaves with reason 4, and not with 0', async (context) => {
+test('[E2] the will is published if the loop leaves with reason 4, and not with 0', async (context) => {
   const { url } = await open(context)
   const watcher = eventloop(url, [subscribe('will/#', { qos: 1 })])
   await subscribed(watcher)
   const leave = async (clientId: string, disconnectReason: 0 | 4) => {
     const will = { topic: `will/${clientId}`, payload: clientId, qos: 1 } as const
-    // 3.1.1 has no reasons and must not be asked.
+    // MQTT 3.1.1 has no reason codes, so version 5 is required.
     const options = { url, clientId, will, disconnectReason, protocolVersion: 5 } as const
     await run(options, [publish('t', 'p', { qos: 1 })])
   }
@@ -229,7 +230,7 @@ test('[E2] the will is published where the loop leaves with reason 4, and not wi
   expect(texts(await messagesUntil(watcher, 'end'))).toEqual(['loud'])
 })
 
-test('[MQTT-3.2.2-4] a session at the broker that nobody here knows is refused, with a word on what to choose', async (context) => {
+test('[MQTT-3.2.2-4] a session at the broker without one here is refused, with a hint about the choices', async (context) => {
   const { url } = await open(context)
   const options = { url, clientId: 'edge', cleanStart: false, reconnect: 'always' } as const
   const first = eventloop(options, [subscribe('t')])
@@ -263,7 +264,7 @@ test('a shared subscription gives each message to one of its subscribers, and ea
   for (const each of seen) expect(each.length).toBeGreaterThan(0)
 })
 
-test('what MQTT 5 lets a message carry comes out at the other end as it went in', async (context) => {
+test('everything that an MQTT 5 message may carry arrives as it was sent', async (context) => {
   const { url } = await open(context)
   const properties = {
     payloadFormatIndicator: true,
@@ -285,7 +286,7 @@ test('what MQTT 5 lets a message carry comes out at the other end as it went in'
   expect(structuredClone(rest)).toEqual(structuredClone({ ...sent, subscriptionIdentifier: 42 }))
 })
 
-test("[MQTT-3.8.3-3] No Local keeps one's own messages away, and lets those of others through", async (context) => {
+test("[MQTT-3.8.3-3] No Local keeps one's own messages away, and lets those of others pass", async (context) => {
   const { url } = await open(context)
   const loop = eventloop({ url }, [
     subscribe('t', { qos: 1, nl: true }),

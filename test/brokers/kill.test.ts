@@ -1,6 +1,7 @@
 /**
- * Goal: a process that is killed at any instant loses nothing that it accepted, and with a session on disk doubles nothing.
- * Method: the real program, mosquitto, SIGKILL (test/kill); `npm run kill` does it a thousand times.
+ * Goal: a process that is killed at any instant loses nothing that it accepted, and with a session
+ * on disk sends nothing twice. Method: the real program, mosquitto, SIGKILL (test/kill); `npm run
+ * kill` does it a thousand times.
  */
 import { expect, test } from 'vitest'
 import { kill } from '../kill/kill.ts'

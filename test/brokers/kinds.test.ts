@@ -1,6 +1,7 @@
 /**
- * mosquitto, ejabberd, RabbitMQ, NATS, aedes: the same life with each, in every version that it speaks. docs/BROKERS.md is
- * written from what ran here (`npm run brokers`); a title names broker, version and feature.
+ * Goal: the same checks pass with mosquitto, ejabberd, RabbitMQ, NATS and aedes, in every version
+ * that each speaks. docs/BROKERS.md is written from what ran here (`npm run brokers`); a title
+ * names broker, version and feature.
  */
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -21,10 +22,10 @@ import { Authority } from '../support/certificates.ts'
 import { temporaryFolder, until } from '../support/process.ts'
 
 const REQUIRED = process.env['IT_MQTT_REQUIRE_BROKERS'] === '1'
-/** Below every broker's own limit. */
+/** This is below the limit of each broker. */
 const LARGE_BYTES = 900_000
 
-/** Messages until the last of them is the one that says so. */
+/** Reads messages until the last of them has this payload. */
 async function upTo(loop: Eventloop, last: string): Promise<IncomingPublish[]> {
   const messages: IncomingPublish[] = []
   for await (const packet of loop) {
@@ -203,7 +204,7 @@ function life(
     let pings = 0
     for await (const packet of idle) if (packet.cmd === 'pingresp' && ++pings === 2) break
     expect(idle.state.counters.reconnections).toEqual({})
-    // A client that says nothing after its CONNECT with Keep Alive 1.
+    // A raw client that sends nothing after its CONNECT with Keep Alive 1.
     const { hostname, port } = new URL(surroundings().broker.url)
     const silent = connect(Number(port), hostname)
     const id = Buffer.from('silent')

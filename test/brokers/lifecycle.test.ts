@@ -1,7 +1,8 @@
 /**
- * Goal: the life of a connection with real parts around it. Method: nginx and HAProxy that cut what is idle, two mosquittos and a
- * cluster of RabbitMQ whose nodes are killed, and hints about the network; each beside its control: the same loop where it must
- * not hold, or must not move.
+ * Goal: connections are opened, lost and replaced as promised with real parts around them. Method:
+ * nginx and HAProxy that cut idle connections, two mosquittos and a RabbitMQ cluster whose nodes
+ * are killed, and network hints. Each test stands beside a control: the same loop under a condition
+ * in which it must fail, or must not move.
  */
 import { pushable } from 'it-pushable'
 import { describe, expect, type TestContext, test } from 'vitest'
@@ -27,7 +28,7 @@ import { Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
 import { freePort, until } from '../support/process.ts'
 import { Relay } from '../support/relay.ts'
 
-/** Ends the test as not run where a program is missing; where brokers are required, fails it. */
+/** Skips the test if a program is missing; fails it if brokers are required. */
 function requireProgram(context: TestContext, name: string, path: string | undefined): void {
   if (path !== undefined) return
   if (process.env['IT_MQTT_REQUIRE_BROKERS'] === '1')
@@ -36,20 +37,20 @@ function requireProgram(context: TestContext, name: string, path: string | undef
   context.skip(`${name} is not installed: not run`)
 }
 
-/** Of a steady stream: one publish in as many milliseconds. */
+/** The interval of a steady stream, in ms: one publish each. */
 const PACE_MS = 5
 const QUICK = { when: 'always', minMs: 10, maxMs: 200 } as const
 
-/** A loop that is consumed, with all that is to be seen of it. */
+/** A loop that is consumed, with everything that can be seen of it. */
 class Client implements AsyncDisposable {
   readonly loop: Eventloop
   readonly transitions: Transition[] = []
-  /** Where each connection went. */
+  /** The endpoints of its connections, in order. */
   readonly endpoints: string[] = []
-  /** Payloads of publishes that came, and how many packets of each kind did. */
+  /** Payloads of the publishes that arrived, and how many packets of each kind did. */
   readonly messages: string[] = []
   readonly counts: Record<string, number> = {}
-  /** Payloads of publishes, by their outcome. */
+  /** Payloads of its publishes, by their outcome. */
   readonly delivered: number[] = []
   readonly failures: unknown[] = []
   published = 0
@@ -72,7 +73,7 @@ class Client implements AsyncDisposable {
     )
     void this.#watch()
     this.#consumed = this.#consume()
-    // Who waits for the end hears of it.
+    // A caller that waits for the end gets the error.
     this.#consumed.catch(() => {})
   }
 
@@ -98,7 +99,7 @@ class Client implements AsyncDisposable {
     return this.loop.state.connection.kind
   }
 
-  /** What ended its connections. */
+  /** The reasons that ended its connections. */
   get losses(): readonly Transition[] {
     return this.transitions.filter(({ from, to }) => from === 'connected' && to !== 'closing')
   }
@@ -121,13 +122,13 @@ class Client implements AsyncDisposable {
     this.#requests.push(publish(topic, String(this.published++), { qos: 1 }))
   }
 
-  /** As many more outcomes than there are now. */
+  /** Waits for this many outcomes more than there are now. */
   delivers(more: number): Promise<void> {
     const enough = this.delivered.length + more
     return until(() => this.delivered.length >= enough, `${more} more publishes are delivered`)
   }
 
-  /** No more requests; the loop ends when the last of them is settled. */
+  /** Sends no more requests; the loop ends when the last of them is settled. */
   finish(): Promise<void> {
     clearInterval(this.#pace)
     this.#requests.end()
@@ -140,17 +141,17 @@ class Client implements AsyncDisposable {
   }
 }
 
-/** One outcome for each publish, and all of them good. */
+/** Expects one good outcome for each publish. */
 function expectAllDelivered(client: Client): void {
   expect(client.failures).toEqual([])
   const all = Array.from({ length: client.published }, (_, number) => number)
   expect(client.delivered.toSorted((a, b) => a - b)).toEqual(all)
 }
 
-/** How a connection looks that somebody killed: a reset, or an end where nothing was under way. */
+/** Whether a connection was killed: it was reset, or ended while nothing was under way. */
 const LOST = 'connected: closed or reset'
 
-function told({ from, to, reason }: Transition): string {
+function asText({ from, to, reason }: Transition): string {
   if (reason === null) return `${from} > ${to}`
   const { phase, code } = reason
   const lost = phase === 'connected' && /^(ECONNRESET|EPIPE|CONNECTION_CLOSED)$/.test(code)
@@ -158,8 +159,8 @@ function told({ from, to, reason }: Transition): string {
 }
 
 /**
- * A port of which no outgoing connection is made, in addition to the broker's own: a dial to a broker that is down must not meet
- * itself.
+ * A port that the system does not use for outgoing connections, beside the broker's own: a dial to
+ * a broker that is down must not connect to itself.
  */
 async function listeners(): Promise<{ readonly url: string; readonly lines: readonly string[] }> {
   const port = await freePort()
@@ -168,11 +169,17 @@ async function listeners(): Promise<{ readonly url: string; readonly lines: read
 }
 
 describe('[T2] limits for what is idle', () => {
-  /** The default over WebSocket is 25 s where limits are 30 s; whole seconds allow no closer likeness for limits of 3 s. */
+  /**
+   * Keep-alive for the limits of these tests. Over WebSocket the default is 25 s where limits are
+   * 30 s; keep-alive counts whole seconds, so limits of 3 s allow no closer ratio.
+   */
   const KEEP_ALIVE = 2
   const LIMITS = 4
 
-  /** Two loops that say nothing of their own accord: one keeps alive, the other would after half a minute. */
+  /**
+   * Two loops that send nothing of their own accord: one keeps alive, the other would only after
+   * half a minute.
+   */
   async function expectLimitOvercome(url: string, balancer: Balancer, cut: RegExp): Promise<void> {
     await using kept = new Client({ url, keepAlive: KEEP_ALIVE, until: 'closed' })
     await kept.connected(url)
@@ -182,14 +189,14 @@ describe('[T2] limits for what is idle', () => {
     await until(() => passed() || kept.losses.length > 0, 'four limits pass')
     await until(() => control.endpoints.length >= 2, 'the control is connected again')
 
-    expect(kept.transitions.map(told)).toEqual(['idle > connecting', 'connecting > connected'])
+    expect(kept.transitions.map(asText)).toEqual(['idle > connecting', 'connecting > connected'])
     expect(kept.loop.state.counters.reconnections).toEqual({})
     expect(kept.counts['pingresp']).toBeGreaterThanOrEqual(LIMITS)
 
     const [loss] = control.losses
     const connectedAt = control.transitions.find(({ to }) => to === 'connected')!.at
-    expect(told(loss!)).toBe(`connected > disconnected (${LOST})`)
-    // nginx may be up to 0.3 s early: it spares itself to set a timer anew by less.
+    expect(asText(loss!)).toBe(`connected > disconnected (${LOST})`)
+    // nginx may cut up to 0.3 s early: it does not set a timer again for a smaller difference.
     expect(loss!.at - connectedAt).toBeGreaterThan(0.8 * IDLE_LIMIT_MS)
     expect(control.counts['pingresp']).toBeUndefined()
     expect(Object.keys(control.loop.state.counters.reconnections)).toHaveLength(1)
@@ -218,13 +225,14 @@ describe('[T2] limits for what is idle', () => {
     requireProgram(context, 'haproxy', HAPROXY)
     await using broker = await Mosquitto.start()
     await using balancer = await startHaproxy(broker.port)
-    // How HAProxy says that the client (c) or the server (s) was silent for too long while data (D) might have passed.
+    // HAProxy's log says by these letters that the client (c) or the server (s) was silent too long
+    // in the data phase (D).
     await expectLimitOvercome(`mqtt://127.0.0.1:${balancer.port}`, balancer, / [cs]D /)
   })
 })
 
 describe('[T4] several servers', () => {
-  test('[T4] the primary is killed: on to the secondary; that one is killed: back to the primary; every publish is delivered', async (context) => {
+  test('[T4] after the primary is killed the secondary is used, and after that one the primary: every publish arrives', async (context) => {
     requireMosquitto(context)
     const [first, second] = [await listeners(), await listeners()]
     await using primary = await Mosquitto.start(first.lines)
@@ -240,7 +248,7 @@ describe('[T4] several servers', () => {
 
     await primary.up()
     await client.delivers(100)
-    // A connection that is good is not given up because a better server is back.
+    // A good connection is kept although a better server is back.
     expect(client.endpoints).toEqual([first.url, second.url])
 
     await secondary.down('SIGKILL')
@@ -250,7 +258,7 @@ describe('[T4] several servers', () => {
 
     expectAllDelivered(client)
     expect(client.endpoints).toEqual([first.url, second.url, first.url])
-    expect(client.transitions.map(told)).toEqual([
+    expect(client.transitions.map(asText)).toEqual([
       'idle > connecting',
       'connecting > connected',
       `connected > disconnected (${LOST})`,
@@ -266,7 +274,7 @@ describe('[T4] several servers', () => {
     ])
   })
 
-  test('[T4] connectivityCheck says offline: the primary is tried again and again, and no other; it says online: on to the secondary', async (context) => {
+  test('[T4] while connectivityCheck says offline only the primary is tried; once it says online, the secondary', async (context) => {
     requireMosquitto(context)
     const [first, second] = [await listeners(), await listeners()]
     await using primary = await Mosquitto.start(first.lines)
@@ -302,12 +310,12 @@ describe('[T4] several servers', () => {
     expect(other.connections).toBe(1)
   })
 
-  test('[T4] a node of a RabbitMQ cluster is killed: on to the other; every publish is delivered and arrives', async (context) => {
+  test('[T4] after a node of a RabbitMQ cluster is killed the other one is used: every publish arrives', async (context) => {
     requireProgram(context, 'rabbitmq-server', RABBIT)
     await using cluster = await Cluster.start(['a', 'b'])
     const [a, b] = cluster.nodes.map(({ url }) => url) as [string, string]
     const options = { protocolVersion: 4, reconnect: QUICK } as const
-    // What is published on one node and arrives at the other has gone through the cluster.
+    // A message that is published on one node and arrives at the other has passed the cluster.
     await using subscriber = new Client({ ...options, url: b }, [subscribe('cluster', { qos: 1 })])
     await until(() => subscriber.counts['suback'] === 1, 'the subscription is granted')
     await using client = new Client({ ...options, url: [a, b] })
@@ -322,7 +330,7 @@ describe('[T4] several servers', () => {
 
     expectAllDelivered(client)
     expect(client.endpoints).toEqual([a, b])
-    expect(told(client.losses[0]!)).toBe(`connected > disconnected (${LOST})`)
+    expect(asText(client.losses[0]!)).toBe(`connected > disconnected (${LOST})`)
     const arrived = () => new Set(subscriber.messages).size
     await until(
       () => arrived() === client.published,
@@ -333,10 +341,10 @@ describe('[T4] several servers', () => {
 })
 
 describe('[T5] networkHints', () => {
-  /** Without a hint nothing would happen within the time of a test. */
+  /** A reconnect policy so slow that without a hint nothing happens within the time of a test. */
   const PATIENT = { when: 'always', minMs: 60_000, maxMs: 60_000 } as const
-  /** Far from `PATIENT`, and bearable for a machine that has other things to do. */
-  const AT_ONCE_MS = 5000
+  /** A limit far from `PATIENT`, and long enough for a busy machine. */
+  const SOON_MS = 5000
 
   function hinted(url: string, options: EventloopOptions = {}) {
     const hints = pushable<'online' | 'offline'>({ objectMode: true })
@@ -344,7 +352,7 @@ describe('[T5] networkHints', () => {
     return { hints, client: new Client({ ...options, url, reconnect, networkHints: hints }) }
   }
 
-  test('[T5] offline drops the connection at once, online makes one at once, though the policy waits for a minute', async (context) => {
+  test('[T5] offline drops the connection immediately, and online dials immediately, although the policy waits a minute', async (context) => {
     requireMosquitto(context)
     await using broker = await Mosquitto.start()
     const { url } = broker
@@ -359,9 +367,9 @@ describe('[T5] networkHints', () => {
     hints.push('offline')
     await until(() => client.losses.length === 1, 'the connection is dropped')
     const [loss] = client.losses
-    expect(loss!.at - offlineAt).toBeLessThan(AT_ONCE_MS)
-    expect(told(loss!)).toBe('connected > disconnected (connected: NETWORK_OFFLINE)')
-    // The broker sees it too.
+    expect(loss!.at - offlineAt).toBeLessThan(SOON_MS)
+    expect(asText(loss!)).toBe('connected > disconnected (connected: NETWORK_OFFLINE)')
+    // The broker sees the end, too.
     await until(() => witness.messages.includes('dropped'), 'the will is published')
     const retryAt = () => client.loop.state.connection.retryAt ?? 0
     await until(() => retryAt() > 0, 'the next attempt is due')
@@ -371,8 +379,8 @@ describe('[T5] networkHints', () => {
     const onlineAt = performance.now()
     hints.push('online')
     await client.delivers(1)
-    expect(client.transitions.at(-1)!.at - onlineAt).toBeLessThan(AT_ONCE_MS)
-    expect(client.transitions.map(told)).toEqual([
+    expect(client.transitions.at(-1)!.at - onlineAt).toBeLessThan(SOON_MS)
+    expect(client.transitions.map(asText)).toEqual([
       'idle > connecting',
       'connecting > connected',
       'connected > disconnected (connected: NETWORK_OFFLINE)',
@@ -382,7 +390,7 @@ describe('[T5] networkHints', () => {
     ])
   })
 
-  test('[T5] a broker that was away and is back: nothing until online, then a connection at once', async (context) => {
+  test('[T5] a broker is away and comes back: nothing happens until online, then the loop connects immediately', async (context) => {
     requireMosquitto(context)
     const { url, lines } = await listeners()
     await using broker = await Mosquitto.start(lines)
@@ -400,10 +408,10 @@ describe('[T5] networkHints', () => {
 
     const onlineAt = performance.now()
     hints.push('online')
-    // The end of the hints ends nothing.
+    // The end of the hints ends nothing else.
     hints.end()
     await client.delivers(1)
-    expect(client.transitions.at(-1)!.at - onlineAt).toBeLessThan(AT_ONCE_MS)
+    expect(client.transitions.at(-1)!.at - onlineAt).toBeLessThan(SOON_MS)
     await client.finish()
     expectAllDelivered(client)
   })

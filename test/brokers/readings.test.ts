@@ -1,13 +1,14 @@
 /**
- * The sample file through a mosquitto that is stopped (SIGTERM) or dies (SIGKILL) several times on the way, and comes back with
- * its data. See test/support/relay.ts for how a death is made fair.
+ * Goal: the sample file passes a mosquitto that is stopped (SIGTERM) or killed (SIGKILL) several
+ * times meanwhile and comes back with its data. Method: test/support/relay.ts says how a kill is
+ * made fair.
  */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'vitest'
 import { DURABLE, Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
 import { until } from '../support/process.ts'
-import { deliver, judge, MAX_INFLIGHT, READINGS } from '../support/readings.ts'
+import { check, deliver, MAX_INFLIGHT, READINGS } from '../support/readings.ts'
 import { Relay } from '../support/relay.ts'
 
 const RESTARTS = 4
@@ -48,7 +49,10 @@ async function killed(context: TestContext): Promise<World> {
   }
 }
 
-/** Resolves once the broker has saved whatever it had said before the call. Each save puts a new file in the place of the old. */
+/**
+ * Resolves once the broker has saved whatever it had sent before the call. Each save replaces the
+ * file by a new one.
+ */
 async function save(broker: Mosquitto): Promise<void> {
   const saved = () => {
     const stats = statSync(join(broker.folder, 'mosquitto.db'), { throwIfNoEntry: false })
@@ -62,14 +66,14 @@ async function save(broker: Mosquitto): Promise<void> {
 describe.each(CASES)('MQTT version $protocolVersion, QoS $qos', ({ protocolVersion, qos }) => {
   const kind = { protocolVersion, qos }
 
-  test('[D1] [D2] [D3] a broker that is stopped several times costs no reading and no order', async (context) => {
+  test('[D1] [D2] [D3] a broker that is stopped several times loses no reading and changes no order', async (context) => {
     const job = { ...kind, ...(await stopped(context)), total: READINGS, restarts: RESTARTS }
-    judge(await deliver(job), job)
+    check(await deliver(job), job)
   })
 
-  test('[D1] [D2] [D3] a broker that is killed several times costs no reading and no order', async (context) => {
+  test('[D1] [D2] [D3] a broker that is killed several times loses no reading and changes no order', async (context) => {
     const job = { ...kind, ...(await killed(context)), total: READINGS, restarts: RESTARTS }
-    judge(await deliver(job), job)
+    check(await deliver(job), job)
   })
 })
 
@@ -77,6 +81,6 @@ test('[D1] [D3] [R2] ten rounds of a broker that is killed: QoS 2 loses nothing 
   for (let round = 0; round < ROUNDS; round++) {
     const world = await killed(context)
     const job = { ...world, protocolVersion: round % 2 === 0 ? 5 : 4, qos: 2, total: 600 } as const
-    judge(await deliver({ ...job, restarts: 3 }), { ...job, restarts: 3 })
+    check(await deliver({ ...job, restarts: 3 }), { ...job, restarts: 3 })
   }
 })

@@ -1,6 +1,6 @@
 /**
- * Goal: a slow consumer keeps its connection and its order, and one that never pulls costs bounded memory. Method: mosquitto
- * with a short keep-alive; a raw sender that offers a million messages.
+ * Goal: a slow consumer keeps its connection and its order, and one that never pulls costs bounded
+ * memory. Method: mosquitto with a short keep-alive; a raw sender that offers a million messages.
  */
 import { createServer } from 'node:net'
 import { generate } from 'mqtt-packet'
@@ -22,7 +22,8 @@ test('[R3] [K1] [C01] a consumer that sits on one packet for ten keep-alives kee
     if (packet.cmd === 'connack') connections++
     if (packet.cmd !== 'publish') continue
     got.push(Number(packet.payload.toString()))
-    // Ten intervals of the keep-alive: this is what is tested, not a wait for something.
+    // Ten intervals of the keep-alive: this duration is what is tested, and no wait for something
+    // else.
     if (got.length === 1) await new Promise((resolve) => setTimeout(resolve, 10_000))
     if (got.length === count) break
   }

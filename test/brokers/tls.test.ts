@@ -1,6 +1,7 @@
 /**
- * TLS against a real broker with certificates of every kind: what verifies is used, what does not ends the loop at the first
- * attempt with the reason, whatever the policy; only a certificate that time may cure is tried again under `always`.
+ * Goal: a certificate that verifies is used, and one that does not ends the loop at the first
+ * attempt with the reason, whatever the policy; only a certificate that may become valid is tried
+ * again under `always`. Method: a real broker with certificates of every kind.
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, type TestContext, test } from 'vitest'
@@ -14,7 +15,10 @@ interface Secured {
   readonly ours: Authority
   readonly theirs: Authority
   readonly relay: Relay
-  /** With the authority of the server; the relay stands in between, so that attempts can be counted. */
+  /**
+   * The authority of the server is given; a relay stands in between, so that attempts can be
+   * counted.
+   */
   readonly options: EventloopOptions
 }
 
@@ -58,7 +62,7 @@ const DAY_MS = 86_400_000
 const stamp = (offsetMs: number) =>
   `${new Date(Date.now() + offsetMs).toISOString().replace(/\D/g, '').slice(0, 14)}Z`
 
-test('a certificate of the authority given: connected, and again after a cut', async (context) => {
+test('with the authority given the loop connects, and connects again after a cut', async (context) => {
   const { options, relay } = await secured(context, good)
   let connected = 0
   const until = { ...options, until: 'closed' } as const
@@ -115,7 +119,7 @@ describe('[N2] what does not verify ends the loop at the first attempt, under ev
   }
 })
 
-test('[N2] not yet valid: the end by default, tried again under always (a gateway without a clock boots in 1970)', async (context) => {
+test('[N2] a certificate that is not yet valid ends the loop by default, and is tried again under always (a gateway without a clock boots in 1970)', async (context) => {
   const { options, relay } = await secured(context, (ours) =>
     ours.issue({ names: GOOD, from: stamp(DAY_MS), to: stamp(2 * DAY_MS) }),
   )
@@ -130,13 +134,13 @@ test('[N2] not yet valid: the end by default, tried again under always (a gatewa
   expect(await next).toMatchObject({ done: true })
 })
 
-test('verification is off only where the user says so', async (context) => {
+test('verification is off only if the user says so', async (context) => {
   const { options } = await secured(context, (ours) => ours.selfSigned({ names: GOOD }))
   const tls = { rejectUnauthorized: false }
   expect((await run({ ...options, tls }, requests())).settled).toBe(1)
 })
 
-test('a certificate of the client: with it in, without it out', async (context) => {
+test('a client with its certificate is accepted, one without is not', async (context) => {
   const { ours, theirs, options } = await secured(context, good, ({ cert }) => [
     `cafile ${cert}`,
     'require_certificate true',

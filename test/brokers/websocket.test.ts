@@ -1,6 +1,7 @@
 /**
- * Goal: mosquitto over WebSocket, in the clear and behind TLS, as over TCP. Method: all QoS, both versions, a payload of many
- * frames, a restart of the broker; and certificates that must be refused.
+ * Goal: mosquitto over WebSocket, with and without TLS, works as over TCP. Method: all QoS, both
+ * versions, a payload of many frames, a restart of the broker, and certificates that must be
+ * refused.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventloop, publish, run, subscribe } from '../../src/index.ts'
@@ -45,7 +46,7 @@ describe.each(['ws', 'wss'])('%s', (scheme) => {
       requireMosquitto(context as never)
       const tls = { ca: authority.pem }
       const options = { url: urls[scheme]!, protocolVersion, tls }
-      // mosquitto 2.0.11 takes a frame in pieces of 4 KiB, one in 100 ms, from MQTT.js as well.
+      // mosquitto 2.0.11 reads a frame in pieces of 4 KiB, one in 100 ms, with MQTT.js too.
       const large = Buffer.alloc(30_000, 'x')
       const topic = `${scheme}/${protocolVersion}`
       const requests = [0, 1, 2].map((qos) => publish(topic, `at ${qos}`, { qos: qos as 0 }))
@@ -64,7 +65,7 @@ describe.each(['ws', 'wss'])('%s', (scheme) => {
     },
   )
 
-  test('[D1] a broker that is killed and comes back: nothing is lost', async (context) => {
+  test('[D1] a broker that is killed and comes back costs nothing', async (context) => {
     requireMosquitto(context)
     const topic = `${scheme}/restart`
     const requests = Array.from({ length: 2000 }, (_, i) => publish(topic, String(i), { qos: 1 }))
@@ -83,7 +84,7 @@ describe.each(['ws', 'wss'])('%s', (scheme) => {
   })
 })
 
-test('[T1] wss verifies by default: an authority that nobody knows, and a wrong name, are refused', async (context) => {
+test('[T1] wss verifies by default: an unknown authority and a wrong name are refused', async (context) => {
   requireMosquitto(context)
   const refused = run(urls['wss']!, [publish('t', 'x', { qos: 1 })])
   await expect(refused).rejects.toThrow(/certificate of wss:\/\/localhost.* was refused/)

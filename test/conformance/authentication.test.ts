@@ -1,4 +1,6 @@
-/** Enhanced authentication (4.12), statement by statement, with the authenticator as a generator. */
+/**
+ * Enhanced authentication (4.12), statement by statement, with the authenticator as a generator.
+ */
 import type { IAuthPacket, Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import type {
@@ -13,7 +15,10 @@ import type { ServerConnection } from '../support/server.ts'
 const method = 'M'
 const STILL: EventloopOptions = { reconnect: 'always', until: 'closed' }
 
-/** Says `first`, answers each challenge with it in capitals, and wants the last word to be `fine`. */
+/**
+ * Sends `first`, answers each challenge with its text in capitals, and expects the last data to be
+ * `fine`.
+ */
 function shouting(contexts: ExchangeContext[] = []): Authenticator {
   return {
     method,
@@ -49,7 +54,7 @@ const said = (packets: readonly Packet[]) =>
     return `${packet.cmd}${code}${authenticationMethod ? ` ${authenticationMethod}` : ''}${data}`
   })
 
-/** Up to the CONNECT; the server says nothing by itself. */
+/** Waits for the CONNECT; the server sends nothing by itself. */
 async function begun(authenticator = shouting(), options: EventloopOptions = {}) {
   const requests = [publish('a', 'waits', { qos: 1 })]
   const started = startLoop({ ...STILL, authenticator, ...options }, requests)
@@ -111,7 +116,7 @@ describe('at connect', () => {
     }
   })
 
-  test('[T6] what follows the CONNACK waits until the authenticator is content', async () => {
+  test('[T6] what follows the CONNACK waits until the authenticator has accepted', async () => {
     let believe: () => void = () => {}
     const slow: Authenticator = {
       method,
@@ -123,7 +128,7 @@ describe('at connect', () => {
       },
     }
     const { started, connection } = await begun(slow)
-    // In one chunk: the PUBLISH is here when the CONNACK is judged.
+    // Both come in one chunk: the PUBLISH is here while the authenticator checks the CONNACK.
     connection.send(
       { cmd: 'connack', sessionPresent: false, reasonCode: 0, ...good() },
       { cmd: 'publish', topic: 't', payload: 'x', qos: 0, dup: false, retain: false },
@@ -137,7 +142,7 @@ describe('at connect', () => {
     await over(started)
   })
 
-  test('[T6] [T2] an authenticator that does not come to an end is given up with connectTimeout', async () => {
+  test('[T6] [T2] an authenticator that does not finish is given up after connectTimeout', async () => {
     for (const stuck of ['begin', 'answer', 'judge'] as const) {
       let aborted = 0
       const authenticator: Authenticator = {
@@ -192,7 +197,7 @@ describe('at connect', () => {
     await over(started)
   })
 
-  test('[T6] an authenticator that throws, says nonsense or has nothing more to say ends the connection', async () => {
+  test('[T6] an authenticator that throws, returns nonsense or has no answer left ends the connection', async () => {
     const wrong: [Authenticator['exchange'], RegExp][] = [
       [
         function* () {
@@ -241,7 +246,7 @@ describe('at connect', () => {
     await over(started)
   })
 
-  test('[T6] each connection begins a new exchange; the old one is let go', async () => {
+  test('[T6] each connection begins a new exchange; the old one is ended', async () => {
     const contexts: ExchangeContext[] = []
     const { started, connection } = await connected(shouting(contexts))
     started.server.autoConnack = good()
@@ -262,8 +267,8 @@ describe('at connect', () => {
   })
 })
 
-describe('again', () => {
-  test('[T6] [MQTT-4.12.1-1] [MQTT-3.15.2-1] it begins with AUTH 0x19 and the same method; publishes go on meanwhile', async () => {
+describe('authentication again, on the same connection', () => {
+  test('[T6] [MQTT-4.12.1-1] [MQTT-3.15.2-1] begins with AUTH 0x19 and the same method; publishes go on meanwhile', async () => {
     const contexts: ExchangeContext[] = []
     const { started, connection } = await connected(shouting(contexts))
     const again = started.loop.reauthenticate()
@@ -291,7 +296,7 @@ describe('again', () => {
     await over(started)
   })
 
-  test('[T6] as a control it has an outcome; two at once are one exchange', async () => {
+  test('[T6] has an outcome as a control; two together are one exchange', async () => {
     const { started, connection } = await connected()
     const first = started.loop.reauthenticate()
     const second = started.loop.reauthenticate()
@@ -309,7 +314,7 @@ describe('again', () => {
     await over(control)
   })
 
-  test('[T6] [MQTT-4.12.1-2] where our side does not agree: DISCONNECT, close, and the loop ends', async () => {
+  test('[T6] [MQTT-4.12.1-2] is ended by us with DISCONNECT and a close if we refuse, and the loop ends', async () => {
     const { started, connection } = await connected()
     const again = started.loop.reauthenticate()
     await started.clock.advance(0)
@@ -320,7 +325,7 @@ describe('again', () => {
     expect(started.error).toMatchObject({ code: 'AUTHENTICATION_FAILED' })
   })
 
-  test('[T6] where the server does not agree, or the connection goes, it rejects', async () => {
+  test('[T6] rejects if the server refuses, or the connection is lost', async () => {
     for (const bye of [true, false]) {
       const { started, connection } = await connected()
       const again = started.loop.reauthenticate()
@@ -333,7 +338,7 @@ describe('again', () => {
     }
   })
 
-  test('[T6] a server that does not answer is given up after connectTimeout', async () => {
+  test('[T6] is given up after connectTimeout if the server does not answer', async () => {
     const { started, connection } = await connected(shouting(), good(), { connectTimeout: 2000 })
     const again = started.loop.reauthenticate()
     await started.clock.advance(1999)
@@ -369,7 +374,7 @@ describe('again', () => {
     await over(plain.started)
   })
 
-  test('[T6] [MQTT-4.12.0-7] without an authenticator there is none', async () => {
+  test('[T6] [MQTT-4.12.0-7] does not exist without an authenticator', async () => {
     const started = startLoop(STILL)
     await started.clock.advance(0)
     await expect(started.loop.reauthenticate()).rejects.toMatchObject({ code: 'NO_AUTHENTICATOR' })
@@ -377,7 +382,7 @@ describe('again', () => {
     await over(started)
   })
 
-  test('[T6] [N4] the end of the loop rejects it, and says that it was the loop', async () => {
+  test("[T6] [N4] is rejected by the end of the loop, with an error that names the loop's end", async () => {
     const { started } = await connected()
     const again = started.loop.reauthenticate()
     await started.clock.advance(0)
@@ -385,15 +390,15 @@ describe('again', () => {
     await expect(again).rejects.toMatchObject({ code: 'CLOSED' })
   })
 
-  test('[T6] without a connection it rejects at once', async () => {
+  test('[T6] rejects immediately without a connection', async () => {
     const { started } = await begun()
     await expect(started.loop.reauthenticate()).rejects.toMatchObject({ code: 'NOT_CONNECTED' })
     await over(started)
   })
 })
 
-describe('begun by the server', () => {
-  test('[T6] [MQTT-4.12.0-3] it is answered where the authenticator says so', async () => {
+describe('authentication begun by the server', () => {
+  test('[T6] [MQTT-4.12.0-3] is answered if the authenticator allows it', async () => {
     const contexts: ExchangeContext[] = []
     const authenticator = { ...shouting(contexts), serverMayStart: true }
     const { started, connection } = await connected(authenticator)
@@ -410,7 +415,7 @@ describe('begun by the server', () => {
     await over(started)
   })
 
-  test('[T6] [I1] else it is a violation, as the standard has it', async () => {
+  test('[T6] [I1] is a violation otherwise, as the standard says', async () => {
     const { started, connection } = await connected()
     connection.send(auth(0x18, 'hello'))
     await started.clock.advance(0)

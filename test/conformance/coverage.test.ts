@@ -1,4 +1,7 @@
-/** Every statement that a client can be seen to keep or break has a test with its number, or a reason why it has none yet. */
+/**
+ * Every statement that a client can visibly keep or break has a test with its number, or a reason
+ * why it has none yet.
+ */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,13 +19,13 @@ const held = new Set(
     }),
 )
 
-test('the statements are all there', () => {
+test('the list of statements is complete', () => {
   const count = (version: string) =>
     rows.filter((row) => row.version === version && row.client_testable).length
   expect([count('5.0'), count('3.1.1')]).toEqual([189, 112])
 })
 
-test('each has a test, or a reason', () => {
+test('each statement has a test, or a reason', () => {
   const missing = rows
     .filter(({ client_testable: testable }) => testable)
     .map(({ id, version }) => `${version} ${id}`)

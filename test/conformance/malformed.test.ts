@@ -1,8 +1,9 @@
 /**
- * Goal: for every input of malformed.jsonl that has bytes, the outcome that it names, in both versions.
- * Method: a loop at a scripted server is brought into the state of the row with the options of the row; then the bytes come
- * whole, byte by byte, and with one more good PUBLISH glued to them. What was delivered is compared with mqtt-packet's reading of
- * the legal rows; of a broken packet nothing may be.
+ * Goal: for every input of malformed.jsonl that has bytes, the outcome that it names, in both
+ * versions. Method: a loop at a scripted server is brought into the state of the row with the
+ * options of the row; then the bytes come whole, byte by byte, and with one more good PUBLISH
+ * behind them. The messages that the loop yielded are compared with what mqtt-packet reads in the
+ * legal rows; of a broken packet nothing may be yielded.
  */
 import mqtt, { type IPublishPacket, type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
@@ -50,7 +51,7 @@ interface World extends Started {
   readonly row: Case
   readonly cut: Cut
   readonly connection: ServerConnection
-  /** What the row's bytes mean to a tolerant decoder. */
+  /** What a tolerant decoder reads in the row's bytes. */
   readonly meant: readonly Packet[]
   /** Packets that the client sent before the bytes came. */
   readonly sentBefore: number
@@ -82,10 +83,10 @@ const TAIL: Readonly<Record<Version, Buffer>> = {
   4: hex('3008 000474 61696c 2121'),
 }
 
-/** From here on a byte at a time goes many to a turn of Node's event loop. */
+/** From this size on, single bytes are sent many to a turn of Node's event loop. */
 const LARGE_BYTES = 2048
 
-// ------------------------------------------------------------------------------------------------------------ every row
+// --------------------------------------------------------------------------------------- every row
 
 const rows = jsonLines<Row>('conformance/malformed.jsonl')
 
@@ -119,7 +120,7 @@ function caseOf(row: Row, version: Version): Case | null {
   return { id, place: state, option: options, version, hex: text, expected, codes: codes_v5 }
 }
 
-// ------------------------------------------------------------------------------------------------------- bringing it about
+// ------------------------------------------------------------------------------- bringing it about
 
 async function play(row: Case, cut: Cut): Promise<World> {
   const clock = new VirtualClock()
@@ -151,7 +152,7 @@ async function play(row: Case, cut: Cut): Promise<World> {
   else connection.send(Buffer.concat([bytes, TAIL[row.version]]))
   await clock.advance(0)
   if (row.option === 'fin') connection.end()
-  // A second is what closing may take (E2).
+  // Closing may take a second (E2, how a loop ends).
   await clock.advance(1000)
   const delivered = started.received.filter(isPublish)
   return {
@@ -171,7 +172,10 @@ function isPublish(packet: Incoming): packet is IncomingPublish {
   return packet.cmd === 'publish'
 }
 
-/** What mqtt-packet, which takes nearly everything, reads in the bytes; up to the first that it cannot read. */
+/**
+ * What mqtt-packet, which accepts nearly everything, reads in the bytes, up to the first packet
+ * that it cannot read.
+ */
 function meaningOf(bytes: Buffer, protocolVersion: Version): Packet[] {
   const packets: Packet[] = []
   const parser = mqtt.parser({ protocolVersion })
@@ -205,7 +209,7 @@ function textOf({ topic, payload, qos }: Pick<IPublishPacket, 'topic' | 'payload
   return `${topic} @${qos}: ${Buffer.from(payload).toString('hex')}`
 }
 
-// ------------------------------------------------------------------------------------------------------------- judging it
+// ------------------------------------------------------------------------------------- checking it
 
 const VERDICTS: Readonly<Record<Expected, string>> = {
   close: 'the connection is closed',
@@ -219,7 +223,7 @@ const VERDICTS: Readonly<Record<Expected, string>> = {
 async function judge(world: World): Promise<void> {
   const { row, cut, connection } = world
   const at = `${row.id} ${cut}`
-  // Whatever came: no defect of ours, nothing unreadable sent, at most one dial.
+  // For any bytes: no defect of ours, nothing unreadable sent, at most one dial.
   expect(connection.error, at).toBeUndefined()
   expect(world.server.dials, at).toHaveLength(1)
   switch (row.expected) {
@@ -242,7 +246,10 @@ async function judge(world: World): Promise<void> {
   await assertNothingLeft(world, at)
 }
 
-/** Closed by us, for the reason that the row names, and nothing of the broken packet or of what followed came through. */
+/**
+ * Expects that we closed, for the reason that the row names, and yielded nothing of the broken
+ * packet or of what followed.
+ */
 function assertClosed(world: World, at: string): void {
   const { row, connection, sentBefore, delivered, outcomes, error } = world
   expect(connection.closed, `${at}: closed`).toBe(true)
@@ -251,7 +258,7 @@ function assertClosed(world: World, at: string): void {
   expect((error as MqttError).code, at).not.toBe('BUG')
   const said = connection.packets.slice(sentBefore).filter(({ cmd }) => cmd === 'disconnect')
   if (row.version === 4) {
-    // A DISCONNECT of 3.1.1 would be a goodbye and cancel the will.
+    // A DISCONNECT of 3.1.1 would end the connection in order and cancel the will.
     expect(said, `${at}: no DISCONNECT in 3.1.1`).toEqual([])
   } else {
     const codes = said.map((packet) =>
@@ -271,7 +278,8 @@ function assertClosed(world: World, at: string): void {
   const texts = delivered.map(textOf)
   const strict = world.cut === 'byte by byte' || row.id === 'F32'
   if (strict) expect(texts, `${at}: delivered`).toEqual(partial)
-  // A QoS 2 message that was not yielded when the connection went down waits for its redelivery (R6).
+  // A QoS 2 message that was not yielded when the connection was lost waits for its redelivery
+  // (R6).
   else expect(partial.slice(0, texts.length), `${at}: delivered`).toEqual(texts)
   const settled = outcomes.filter(({ outcome }) => outcome.ok)
   expect(settled.length, `${at}: settled`).toBe(row.id === 'A07' ? 1 : 0)
@@ -281,7 +289,7 @@ function assertClosed(world: World, at: string): void {
   }
 }
 
-/** What of a refused row came before what was wrong with it. */
+/** Messages of a refused row that came before the broken part. */
 const PARTIAL: Readonly<Record<string, readonly string[]>> = {
   F32: ['a @0: 6869'],
   P44: ['a @2: 6869', 'a @2: 6869'],
@@ -295,7 +303,7 @@ function assertGone({ ended, error, delivered }: World, at: string): void {
   expect(delivered, at).toEqual([])
 }
 
-/** Still up: the row's messages came, and one more does. */
+/** Expects that the connection is open: the row's messages were yielded, and one more is. */
 async function assertAlive(world: World, at: string): Promise<void> {
   const { row, cut, connection, sentBefore, clock, loop, meant, received } = world
   expect(world.error, at).toBeUndefined()
@@ -314,7 +322,7 @@ async function assertAlive(world: World, at: string): Promise<void> {
   ).toEqual([])
 }
 
-/** The loop is over, or ended now; either way nothing of it remains. */
+/** Expects that the loop has ended or ends now; either way nothing of it remains. */
 async function assertNothingLeft({ loop, clock, server, connection }: World, at: string) {
   loop.shutdown()
   await clock.advance(1000)
@@ -323,7 +331,7 @@ async function assertNothingLeft({ loop, clock, server, connection }: World, at:
   expect(connection.client.listenerCount('data'), `${at}: readers`).toBeLessThanOrEqual(1)
 }
 
-// --------------------------------------------------------------------------------------------- what the notes of rows add
+// ---------------------------------------------------------------------- what the notes of rows add
 
 const sentIn = (world: World) => world.connection.packets.slice(world.sentBefore)
 const outcomesOf = ({ outcomes }: World) => outcomes.map(({ outcome }) => outcome)
@@ -337,7 +345,7 @@ const DETAILS: Readonly<Record<string, (world: World, at: string) => unknown>> =
     ).not.toContain('pingresp'),
   F30: ({ delivered }, at) => expect(delivered.length, at).toBeGreaterThanOrEqual(1),
   F31: ({ received }, at) => expect(received.filter(isPublish), at).toHaveLength(1001),
-  // A refusal is told as what it is.
+  // A refusal is reported as a refusal.
   C04: ({ error, row }, at) => {
     if (row.version === 5) expect((error as Error).message, at).toMatch(/0x8b/i)
   },
@@ -365,7 +373,7 @@ const DETAILS: Readonly<Record<string, (world: World, at: string) => unknown>> =
     expect(connection.of('pingreq'), at).toEqual([])
     expect(loop.state.connection.kind, at).toBe('connected')
   },
-  // Nothing fits into one byte: not even a DISCONNECT.
+  // Nothing fits into one byte, not even a DISCONNECT.
   C39: (world, at) => {
     expect(sentIn(world), at).toEqual([])
     expect(world.error, at).toMatchObject({ retryable: false })
@@ -385,7 +393,8 @@ const DETAILS: Readonly<Record<string, (world: World, at: string) => unknown>> =
       at,
     ).toEqual(['a', 'b', 'b'])
   },
-  // Acknowledged again; where the second came before the first was handled, one PUBREC answers both.
+  // It is acknowledged again; if the second came before the first was handled, one PUBREC answers
+  // both.
   P46: (world, at) => {
     if (world.connection.closed) return
     const answers = sentIn(world).map(({ cmd }) => cmd)
@@ -450,7 +459,7 @@ const DETAILS: Readonly<Record<string, (world: World, at: string) => unknown>> =
   S06: (world, at) => expect(outcomesOf(world).length, at).toBeLessThanOrEqual(1),
   S08: (world, at) => expect(outcomesOf(world), at).toEqual([]),
   S12: (world, at) => expect(outcomesOf(world), at).toMatchObject([{ ok: true }]),
-  // None of the three answers the ping that comes an hour later.
+  // None of the three answers the ping that is sent an hour later.
   D01: async ({ clock, connection, error, ended }, at) => {
     expect([error, ended], at).toEqual([undefined, false])
     await clock.advance(60_000)
@@ -470,7 +479,7 @@ function assertRefused(error: unknown, reasonCode: number, at: string): void {
   expect((error as RefusedError).reasonCode, at).toBe(reasonCode)
 }
 
-// -------------------------------------------------------------------------------------------- rows that are more than bytes
+// ------------------------------------------------------------------- rows that are more than bytes
 
 test('[I1] P43 an alias of the previous connection means nothing on the next', async () => {
   const clock = new VirtualClock()

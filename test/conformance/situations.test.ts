@@ -1,5 +1,6 @@
 /**
- * The situations T01 to T15 of malformed.jsonl: not bytes but time, silence and limits that change. Both versions.
+ * The situations T01 to T15 of malformed.jsonl are about time, silence and limits that change, and
+ * not about bytes. Both versions.
  */
 import { pushable } from 'it-pushable'
 import { describe, expect, test } from 'vitest'
@@ -29,7 +30,9 @@ function isPublish(packet: Incoming): packet is IncomingPublish {
   return packet.cmd === 'publish'
 }
 
-/** A session at the server that outlives the connection, in the words of each version. */
+/**
+ * Options of a session that outlives the connection at the server, in the terms of each version.
+ */
 const LASTING = { cleanStart: false } as const
 
 for (const protocolVersion of [5, 4] as const) {
@@ -82,7 +85,7 @@ for (const protocolVersion of [5, 4] as const) {
           }
         })()
         server.onConnection = (connection) => connection.stall()
-        // CONNECT is read, nothing behind it.
+        // The CONNECT is read, and nothing behind it.
         const options = { protocolVersion, keepAlive: 10, reconnect: 'never' } as const
         const started = startLoop(options, requests, undefined, { server })
         await server.clock.settle()
@@ -228,7 +231,8 @@ for (const protocolVersion of [5, 4] as const) {
         ['one', false],
         ['two', false],
       ])
-      // The one whose PUBREC had come is settled and gone: its only PUBREL belongs to the republished one.
+      // The request whose PUBREC had come is settled: its only PUBREL belongs to the one that was
+      // republished.
       expect(second.of('pubrel').map(({ messageId }) => messageId)).toEqual([sent[1]!.messageId])
       expect(started.outcomes).toHaveLength(3)
       expect(started.outcomes.every(({ outcome }) => outcome.ok)).toBe(true)
@@ -284,7 +288,7 @@ for (const protocolVersion of [5, 4] as const) {
       second.send({ cmd: 'pubrel', messageId: 5 })
       await second.expectPacket('pubcomp')
       expect(started.received.filter(isPublish)).toHaveLength(1)
-      // Released: the identifier is free for another message.
+      // It was released: the identifier is free for another message.
       second.send({ ...message, payload: 'y', dup: false })
       await second.expectPacket('pubrec')
       expect(started.received.filter(isPublish).map(({ payload }) => payload.toString())).toEqual([
@@ -331,7 +335,8 @@ for (const protocolVersion of [5, 4] as const) {
       server.current.reset()
       await server.clock.advance(1000)
       const second = server.current
-      // Acknowledged one at a time: never is there more than one where one is the limit.
+      // Messages are acknowledged one at a time: there is never more than one where one is the
+      // limit.
       for (let turn = 0; turn < 12; turn++) {
         const sent = second.of('publish')
         if (v5) {

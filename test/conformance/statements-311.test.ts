@@ -1,6 +1,7 @@
 /**
- * The same for MQTT 3.1.1, whose statements have numbers of their own: here all of them, because a number of 3.1.1 says
- * something else in 5.0. What breaks a rule is closed without a word: 3.1.1 has none.
+ * Goal: each statement of MQTT 3.1.1 has a test with its number. The numbers are those of 3.1.1,
+ * which mean something else in 5.0, so all of them are here. What breaks a rule is closed without a
+ * DISCONNECT, because 3.1.1 has no reason codes.
  */
 import mqtt, { type IConnackPacket, type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
@@ -49,7 +50,10 @@ const inbound = (fields: object) =>
     { protocolVersion: 4 },
   )
 
-/** These bytes end the connection without a word, and nothing of them is delivered. */
+/**
+ * Expects that these bytes end the connection without a packet of ours, and that nothing of them is
+ * yielded.
+ */
 async function closes(
   bytes: string | Buffer,
   requests: readonly Request[] = [],
@@ -65,7 +69,9 @@ async function closes(
   return w
 }
 
-/** Refused at the door: nothing is written, the outcome says why. */
+/**
+ * Expects that the request is refused before anything is written, and that the outcome says why.
+ */
 async function refusedHere(request: Request): Promise<void> {
   const w = await up({}, [request])
   await w.clock.advance(10)
@@ -74,7 +80,7 @@ async function refusedHere(request: Request): Promise<void> {
   expect((w.outcomes[0]!.outcome as { error: unknown }).error).toBeInstanceOf(UsageError)
 }
 
-/** The same requests, cut off, and the session is there or not. */
+/** Sends the same requests, cuts the connection, and connects again with or without the session. */
 async function resumed(w: World, sessionPresent: boolean) {
   w.server.autoConnack = { sessionPresent, returnCode: 0 }
   w.connection.reset()
@@ -83,12 +89,12 @@ async function resumed(w: World, sessionPresent: boolean) {
 }
 
 describe('MQTT 3.1.1: CONNECT', () => {
-  test('[MQTT-3.1.2-1] [MQTT-3.1.2-2] protocol name MQTT, level 4', async () => {
+  test('[MQTT-3.1.2-1] [MQTT-3.1.2-2] the protocol name is MQTT, the level 4', async () => {
     expect((await connectBytes()).subarray(0, FLAGS).toString('hex')).toBe('00044d51545404')
     await failsToConnect('20 02 00 01')
   })
 
-  test('[MQTT-3.1.2-3] [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT-3.1.2-15] [MQTT-3.1.2-18] [MQTT-3.1.2-20] without will, user name and password no flag but Clean Session', async () => {
+  test('[MQTT-3.1.2-3] [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT-3.1.2-15] [MQTT-3.1.2-18] [MQTT-3.1.2-20] without will, user name and password no flag but Clean Session is set', async () => {
     expect((await connectBytes({ clientId: 'c' }))[FLAGS]).toBe(2)
     const bytes = await connectBytes({ clientId: 'c', cleanStart: false })
     expect(bytes[FLAGS]).toBe(0)
@@ -107,13 +113,13 @@ describe('MQTT 3.1.1: CONNECT', () => {
     expect(empty.subarray(FLAGS + 3).toString('hex')).toBe('0001630000')
   })
 
-  test('[MQTT-3.1.2-14] [MQTT-3.1.2-22] [MQTT-3.1.3-7] what must not be asked is refused before', () => {
+  test('[MQTT-3.1.2-14] [MQTT-3.1.2-22] [MQTT-3.1.3-7] options that the standard forbids are refused before anything is sent', () => {
     usage(() => startLoop({ ...v4, will: { topic: 'w', qos: 3 as never } }), /will\.qos/)
     usage(() => startLoop({ ...v4, password: 'p' }), /password/)
     usage(() => startLoop({ ...v4, clientId: '', cleanStart: false }), /clientId/)
   })
 
-  test('[MQTT-3.1.3-7] a client without a name that wants its session does not fall back from version 5', async () => {
+  test('[MQTT-3.1.3-7] a client without an identifier that keeps its session does not fall back from version 5', async () => {
     const w = await world({ clientId: '', cleanStart: false, reconnect: 'never' }, [], false)
     w.connection.send(hex('20 03 00 84 00'))
     await w.clock.advance(2000)
@@ -125,7 +131,7 @@ describe('MQTT 3.1.1: CONNECT', () => {
     expect((await connectBytes({ clientId: '' })).subarray(FLAGS + 3).toString('hex')).toBe('0000')
   })
 
-  test('[MQTT-3.1.3-4] [MQTT-3.1.3-10] [MQTT-3.1.3-11] strings that are none', () => {
+  test('[MQTT-3.1.3-4] [MQTT-3.1.3-10] [MQTT-3.1.3-11] invalid strings are refused', () => {
     for (const bad of ['a\0', '\ud800']) {
       usage(() => startLoop({ ...v4, clientId: bad }), /clientId/)
       usage(() => startLoop({ ...v4, will: { topic: bad } }), /will\.topic/)
@@ -135,7 +141,7 @@ describe('MQTT 3.1.1: CONNECT', () => {
       usage(() => startLoop({ ...v4, will: { topic } }), /will\.topic/)
   })
 
-  test('[MQTT-3.1.0-1] [MQTT-3.1.0-2] first, and once', async () => {
+  test('[MQTT-3.1.0-1] [MQTT-3.1.0-2] CONNECT comes first, and once', async () => {
     const w = await up({}, [publish('a', '1'), subscribe('b')], false)
     await w.clock.advance(5000)
     expect(said(w.connection)).toEqual(['connect'])
@@ -167,19 +173,19 @@ describe('MQTT 3.1.1: CONNACK', () => {
     expect(w.connection.closed).toBe(true)
   })
 
-  test('[MQTT-3.2.2-6] a close in its place is an error, at once', async () => {
+  test('[MQTT-3.2.2-6] a close instead of it is an error, immediately', async () => {
     const w = await up({ reconnect: 'never' }, [], false)
     w.connection.end()
     await w.clock.advance(10)
     expect([w.ended, w.error instanceof Error]).toEqual([true, true])
   })
 
-  test('[MQTT-3.1.4-5] before it nothing is sent, after a refusal nothing is told as delivered', async () => {
+  test('[MQTT-3.1.4-5] before it nothing is sent, after a refusal nothing is reported as delivered', async () => {
     const { w } = await failsToConnect('20 02 00 05')
     expect(said(w.connection)).toEqual(['connect'])
   })
 
-  test('[MQTT-3.1.4-2] a server that closes because another has our name is not dialled in a tight loop', async () => {
+  test('[MQTT-3.1.4-2] a server that closes because another client has our identifier is not dialled in a tight loop', async () => {
     const w = await up({}, [])
     w.server.onConnection = (connection) => {
       connection.autoConnack = { returnCode: 0 }
@@ -213,7 +219,7 @@ describe('MQTT 3.1.1: sessions', () => {
     ])
   })
 
-  test('[MQTT-3.1.2-6] [MQTT-3.2.2-3] without it nothing old is sent: new identifiers, no DUP, no PUBREL', async () => {
+  test('[MQTT-3.1.2-6] [MQTT-3.2.2-3] without it no old packet is sent: new identifiers, no DUP, no PUBREL', async () => {
     const w = await up({ clientId: 'c', cleanStart: false }, four())
     w.connection.send({ cmd: 'pubrec', messageId: 1 })
     await w.settle()
@@ -234,7 +240,7 @@ describe('MQTT 3.1.1: sessions', () => {
     usage(() => startLoop({ ...v4, clientId: 'two', session }), /clientId/)
   })
 
-  test('[MQTT-4.1.0-1] [MQTT-4.1.0-2] what is in flight lives at least as long as the connection', async () => {
+  test('[MQTT-4.1.0-1] [MQTT-4.1.0-2] what is in flight is kept at least as long as the connection', async () => {
     const w = await up({}, [publish('a', 'x', { qos: 1 })])
     await w.clock.advance(40_000)
     expect(w.loop.session.held).toHaveLength(1)
@@ -265,7 +271,7 @@ describe('MQTT 3.1.1: bytes and identifiers', () => {
     await closes(bytes)
   })
 
-  test('[MQTT-1.5.3-1] [MQTT-1.5.3-2] [MQTT-3.8.3-1] [MQTT-3.10.3-1] [MQTT-4.7.3-1] [MQTT-4.7.3-2] our own strings are judged', async () => {
+  test('[MQTT-1.5.3-1] [MQTT-1.5.3-2] [MQTT-3.8.3-1] [MQTT-3.10.3-1] [MQTT-4.7.3-1] [MQTT-4.7.3-2] strings of requests are validated', async () => {
     for (const bad of ['a\0', '\ud800', '']) {
       await refusedHere(publish(bad, 'x'))
       await refusedHere(subscribe(bad))
@@ -286,12 +292,12 @@ describe('MQTT 3.1.1: bytes and identifiers', () => {
     await refusedHere(publish('a'.repeat(65_536), 'x'))
   })
 
-  test('[MQTT-3.3.2-2] [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.1-3] wildcards: not in topics, and whole levels of filters', async () => {
+  test('[MQTT-3.3.2-2] [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.1-3] topics have no wildcards, and wildcards of filters stand for whole levels', async () => {
     for (const topic of ['a/#', '+']) await refusedHere(publish(topic, 'x'))
     for (const filter of ['a#', 'a/#/b', '#/a', 'a+', 'a/+b']) await refusedHere(subscribe(filter))
   })
 
-  test('[MQTT-2.2.2-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1] [MQTT-3.14.1-1] first bytes as the table has them', async () => {
+  test('[MQTT-2.2.2-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1] [MQTT-3.14.1-1] the first byte of each packet is that of the table', async () => {
     const w = await up({}, [subscribe('a'), unsubscribe('b'), publish('c', '', { qos: 2 })])
     w.connection.send({ cmd: 'pubrec', messageId: 3 })
     w.connection.send(inbound({ qos: 1, messageId: 1 }), inbound({ qos: 2, messageId: 2 }))
@@ -311,7 +317,7 @@ describe('MQTT 3.1.1: bytes and identifiers', () => {
     expect(bytes.subarray(-2).toString('hex')).toBe('e000')
   })
 
-  test('[MQTT-2.3.1-1] [MQTT-2.3.1-2] identifiers are not 0, and unused', async () => {
+  test('[MQTT-2.3.1-1] [MQTT-2.3.1-2] identifiers are not 0, and not in use', async () => {
     const requests = [
       subscribe('a'),
       publish('b', '', { qos: 1 }),
@@ -355,7 +361,7 @@ describe('MQTT 3.1.1: publishing', () => {
     expect(w.loop.session.held).toHaveLength(1)
   })
 
-  test('[MQTT-3.3.5-2] a close right after a PUBLISH is told, and not tried in a tight loop', async () => {
+  test('[MQTT-3.3.5-2] a close right after a PUBLISH is reported, and not repeated in a tight loop', async () => {
     const w = await up({ quarantineAfter: 3 }, [publish('forbidden', 'x', { qos: 1 })])
     w.server.onConnection = (connection) => {
       connection.autoConnack = { sessionPresent: true, returnCode: 0 }
@@ -371,7 +377,7 @@ describe('MQTT 3.1.1: publishing', () => {
 })
 
 describe('MQTT 3.1.1: receiving', () => {
-  test('[MQTT-3.3.4-1] [MQTT-4.5.0-2] [MQTT-3.3.2-3] [MQTT-4.6.0-2] [MQTT-4.6.0-3] each message is answered as its QoS demands, in order, wanted or not', async () => {
+  test('[MQTT-3.3.4-1] [MQTT-4.5.0-2] [MQTT-3.3.2-3] [MQTT-4.6.0-2] [MQTT-4.6.0-3] each message is acknowledged as its QoS demands, in order, subscribed or not', async () => {
     const w = await up({ acks: 'manual' })
     w.connection.send(
       inbound({}),
@@ -447,7 +453,7 @@ describe('MQTT 3.1.1: receiving', () => {
     expect(late.connection.of('puback')).toEqual([])
   })
 
-  test('[MQTT-4.7.2-1] [MQTT-4.7.3-4] topics are handed over as they are: nothing is matched or normalised here', async () => {
+  test('[MQTT-4.7.2-1] [MQTT-4.7.3-4] topics are yielded as they are: nothing is matched or normalised', async () => {
     const w = await up({}, [subscribe('#')])
     for (const topic of ['$SYS/x', 'ACCOUNTS', 'Accounts', 'é', 'e\u0301'])
       w.connection.send(inbound({ topic }))

@@ -1,7 +1,8 @@
 /**
- * Goal: each normative statement of MQTT 5.0 that a client can keep or break has a test with its number. Method: the whole loop
- * at a scripted server; what it writes is read as bytes or by mqtt-packet, what it is sent is written as bytes where they are
- * wrong. Statements that other files hold are there.
+ * Goal: each normative statement of MQTT 5.0 that a client can keep or break has a test with its
+ * number. Method: the whole loop at a scripted server; what it writes is read as bytes or by
+ * mqtt-packet, and what it is sent is written as bytes if they are invalid. Statements that other
+ * files hold are there.
  */
 import type { Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
@@ -76,7 +77,7 @@ describe('CONNECT, as it is written', () => {
     expect(bytes.subarray(-2).toString('hex')).toBe('0000')
   })
 
-  test('[MQTT-3.1.3-4] [MQTT-3.1.3-11] [MQTT-3.1.3-12] strings that are none are refused before anything is sent', () => {
+  test('[MQTT-3.1.3-4] [MQTT-3.1.3-11] [MQTT-3.1.3-12] invalid strings are refused before anything is sent', () => {
     for (const bad of ['a\0', '\ud800']) {
       usage(() => startLoop({ clientId: bad }), /clientId/)
       usage(() => startLoop({ will: { topic: bad } }), /will\.topic/)
@@ -110,7 +111,7 @@ describe('CONNECT, as it is written', () => {
   })
 })
 
-describe('CONNACK, as it is judged', () => {
+describe('CONNACK, as it is checked', () => {
   test('[MQTT-3.1.4-5] only a CONNACK with 0x00 connects', async () => {
     const good = await world({}, [publish('a', 'x', { qos: 1 })])
     expect(good.loop.state.connection.kind).toBe('connected')
@@ -130,7 +131,7 @@ describe('CONNACK, as it is judged', () => {
     expect(error).toMatchObject({ reasonCode })
   })
 
-  test('[MQTT-3.1.2-2] the answer of a server of 3.1.1 to version 5 fails cleanly', async () => {
+  test('[MQTT-3.1.2-2] a server of 3.1.1 that refuses version 5 ends the attempt with a clear error', async () => {
     await failsToConnect('20 02 00 01')
   })
 
@@ -160,7 +161,7 @@ describe('CONNACK, as it is judged', () => {
     await failsToConnect('20 03 01 87 00')
   })
 
-  test('[MQTT-3.2.2-9] a Maximum QoS that is none is refused', async () => {
+  test('[MQTT-3.2.2-9] an invalid Maximum QoS is refused', async () => {
     const { w } = await failsToConnect('20 05 00 00 02 24 02')
     expect(w.connection.packets.at(-1)).toMatchObject({ cmd: 'disconnect', reasonCode: 0x82 })
   })
@@ -219,7 +220,7 @@ describe('limits of the server', () => {
     })
   })
 
-  test('[MQTT-3.2.2-17] [MQTT-3.2.2-18] [MQTT-3.3.2-8] [MQTT-3.3.2-9] topic aliases are not for requests to set, and none is sent unasked', async () => {
+  test('[MQTT-3.2.2-17] [MQTT-3.2.2-18] [MQTT-3.3.2-8] [MQTT-3.3.2-9] topic aliases cannot be set in requests, and none is sent unless the user allows it', async () => {
     for (const topicAlias of [0, 1, 65_535]) {
       await refusedHere(publish('a', 'x', { qos: 1, properties: { topicAlias } as never }))
     }
@@ -228,7 +229,7 @@ describe('limits of the server', () => {
       expect(packet.properties?.topicAlias).toBeUndefined()
   })
 
-  test('[MQTT-4.9.0-1] [MQTT-4.9.0-2] [MQTT-4.9.0-3] the quota of this CONNACK holds back publishes, and nothing else', async () => {
+  test('[MQTT-4.9.0-1] [MQTT-4.9.0-2] [MQTT-4.9.0-3] the window of this CONNACK holds back publishes, and nothing else', async () => {
     const requests = [1, 2, 3].map((n) => publish('a', `${n}`, { qos: 1 }))
     const w = await world({ keepAlive: 10 }, [...requests, subscribe('b')], {
       properties: { receiveMaximum: 2 },
@@ -269,7 +270,7 @@ describe('limits of the server', () => {
     await refuses('50 03 00 01 92', [0x81, 0x82], {}, [publish('a', 'x', { qos: 2 })])
   })
 
-  test('[MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3] PUBREL and PUBCOMP neither', async () => {
+  test('[MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3] PUBREL and PUBCOMP of ours are never larger than the server takes', async () => {
     const w = await world({}, [publish('a', '', { qos: 2 })], {
       properties: { maximumPacketSize: 9 },
     })
@@ -280,7 +281,7 @@ describe('limits of the server', () => {
     expect(bytes.includes(hex('70 03 00 4d 92'))).toBe(true)
   })
 
-  test('[MQTT-3.14.2-3] [MQTT-3.14.2-4] DISCONNECT neither', async () => {
+  test('[MQTT-3.14.2-3] [MQTT-3.14.2-4] DISCONNECT of ours is never larger than the server takes', async () => {
     const w = await world({}, [], { properties: { maximumPacketSize: 4 } })
     w.connection.send(hex('00 00'))
     await w.clock.advance(1000)
@@ -308,7 +309,7 @@ describe('publishing', () => {
     ])
   })
 
-  test('[MQTT-3.3.1-3] what came with DUP and is published again has none', async () => {
+  test('[MQTT-3.3.1-3] a message that came with DUP and is published again has none', async () => {
     const w = await world({ acks: 'receipt' })
     w.connection.send(inbound({ qos: 1, dup: true, messageId: 4 }))
     await w.settle()
@@ -322,7 +323,7 @@ describe('publishing', () => {
     expect(await refusedHere(publish('a', 'x', { properties }))).toBeInstanceOf(UsageError)
   })
 
-  test('[MQTT-3.3.1-4] QoS 3 is refused, by us and from a server', async () => {
+  test('[MQTT-3.3.1-4] QoS 3 is refused, in requests and from a server', async () => {
     expect(await refusedHere(publish('a', 'x', { qos: 3 as never }))).toBeInstanceOf(UsageError)
     await refuses('36 06 00 01 61 00 01 00', [0x81])
   })
@@ -368,7 +369,7 @@ describe('publishing', () => {
     expect(again.of('publish')[0]!.dup).toBe(true)
   })
 
-  test('[MQTT-3.1.2-4] [MQTT-3.2.2-5] [MQTT-3.2.2-3] a session that is gone is begun anew: no old identifier, no DUP, no PUBREL', async () => {
+  test('[MQTT-3.1.2-4] [MQTT-3.2.2-5] [MQTT-3.2.2-3] a session that is gone is replaced by a new one: no old identifier, no DUP, no PUBREL', async () => {
     const w = await world(
       { cleanStart: false },
       [1, 2].map((n) => publish('a', `${n}`, { qos: 2 })),
@@ -385,7 +386,7 @@ describe('publishing', () => {
     ])
   })
 
-  test('[MQTT-3.1.2-23] [MQTT-4.1.0-1] what is in flight lives as long as the connection, and beyond it', async () => {
+  test('[MQTT-3.1.2-23] [MQTT-4.1.0-1] what is in flight is kept as long as the connection, and beyond it', async () => {
     const w = await world({ sessionExpiryInterval: 0 }, [publish('a', 'x', { qos: 1 })])
     await w.clock.advance(30_000)
     expect(w.loop.session.held).toHaveLength(1)
@@ -394,7 +395,7 @@ describe('publishing', () => {
     expect(w.outcomes[0]!.outcome.ok).toBe(true)
   })
 
-  test('[MQTT-4.4.0-2] [MQTT-4.3.3-4] a code of 0x80 and more ends the flow: no PUBREL, not sent again', async () => {
+  test('[MQTT-4.4.0-2] [MQTT-4.3.3-4] a code of 0x80 or above ends the flow: no PUBREL, not sent again', async () => {
     const w = await world({ cleanStart: false }, [
       publish('a', '1', { qos: 1 }),
       publish('a', '2', { qos: 2 }),
@@ -451,7 +452,7 @@ describe('publishing', () => {
     await refuses('63 02 00 01', [0x81])
   })
 
-  test('[MQTT-3.1.4-6] before the CONNACK nothing is sent, and after a refusal nothing is told as delivered', async () => {
+  test('[MQTT-3.1.4-6] before the CONNACK nothing is sent, and after a refusal nothing is reported as delivered', async () => {
     const { w } = await failsToConnect({ reasonCode: 0x88 })
     expect(said(w.connection)).toEqual(['connect'])
     expect(w.outcomes).toEqual([])
@@ -459,7 +460,7 @@ describe('publishing', () => {
 })
 
 describe('receiving', () => {
-  test('[MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8] each message is answered as its QoS demands', async () => {
+  test('[MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8] each message is acknowledged as its QoS demands', async () => {
     const w = await world({ acks: 'receipt' })
     w.connection.send(
       inbound({}),
@@ -474,7 +475,7 @@ describe('receiving', () => {
     ])
   })
 
-  test('[MQTT-4.5.0-2] [MQTT-3.3.2-3] [MQTT-3.10.4-3] also where no subscription matches', async () => {
+  test('[MQTT-4.5.0-2] [MQTT-3.3.2-3] [MQTT-3.10.4-3] a message is acknowledged even if no subscription matches', async () => {
     const w = await world({ acks: 'receipt' }, [unsubscribe('t')])
     w.connection.send({ cmd: 'unsuback', messageId: 1, granted: [0] } as Packet)
     w.connection.send(inbound({ topic: 'never/asked', qos: 1, messageId: 7 }))
@@ -493,7 +494,7 @@ describe('receiving', () => {
     expect(messages(w).map(({ payload }) => payload.toString())).toEqual(['1', '2'])
   })
 
-  test('[MQTT-4.3.3-12] [MQTT-3.7.2-1] after PUBCOMP too; a PUBREL for nothing is answered with 0x92', async () => {
+  test('[MQTT-4.3.3-12] [MQTT-3.7.2-1] after PUBCOMP the identifier may carry another message; a PUBREL for an unknown identifier is answered with 0x92', async () => {
     const w = await world({ acks: 'receipt' })
     for (const payload of ['1', '2']) {
       w.connection.send(inbound({ qos: 2, messageId: 7, payload }))
@@ -506,7 +507,7 @@ describe('receiving', () => {
     expect(w.connection.of('pubcomp').map(({ reasonCode }) => reasonCode)).toEqual([0, 0, 0x92])
   })
 
-  test('[MQTT-4.3.3-13] the flow is finished even where the message has expired', async () => {
+  test('[MQTT-4.3.3-13] the flow is finished even if the message has expired', async () => {
     const w = await world({ acks: 'receipt' })
     w.connection.send(inbound({ qos: 2, messageId: 7, properties: { messageExpiryInterval: 1 } }))
     await w.clock.advance(5000)
@@ -522,7 +523,7 @@ describe('receiving', () => {
     expect(messages(w)[0]!.properties?.subscriptionIdentifier).toEqual([1, 2])
   })
 
-  test('[MQTT-3.3.2-10] every alias up to our maximum is taken, and may be given a new topic', async () => {
+  test('[MQTT-3.3.2-10] every alias up to our maximum is accepted, and may be given a new topic', async () => {
     const w = await world({ topicAliasMaximum: 2 })
     const aliased = (topic: string, topicAlias: number) =>
       inbound({ topic, properties: { topicAlias } })
@@ -532,9 +533,10 @@ describe('receiving', () => {
   })
 
   const alias = (topicAlias: number) => inbound({ properties: { topicAlias } })
-  test('[MQTT-3.1.2-26] [MQTT-3.3.2-11] none above it', () =>
+  test('[MQTT-3.1.2-26] [MQTT-3.3.2-11] no alias above our maximum is accepted', () =>
     refuses(alias(3), [0x94], { topicAliasMaximum: 2 }))
-  test('[MQTT-3.1.2-27] none at all where we said nothing', () => refuses(alias(1), [0x94]))
+  test('[MQTT-3.1.2-27] no alias at all is accepted if we allowed none', () =>
+    refuses(alias(1), [0x94]))
   test('[MQTT-3.3.2-8] alias 0 is refused', () =>
     refuses('30 07 00 01 74 03 23 00 00', [0x94], { topicAliasMaximum: 2 }))
 
@@ -556,7 +558,7 @@ describe('receiving', () => {
     ['MQTT-4.12.0-6', 'f0 00', [0x82]],
   ])('[%s] %s is refused', (_, bytes, codes) => refuses(bytes, codes))
 
-  test('[MQTT-1.5.7-1] pairs that are no strings are refused by us', async () => {
+  test('[MQTT-1.5.7-1] invalid user properties are refused in requests', async () => {
     for (const bad of ['\0', '\ud800']) {
       const properties = { userProperties: { [bad]: 'x' } }
       expect(await refusedHere(publish('a', '', { properties }))).toBeInstanceOf(UsageError)
@@ -580,7 +582,7 @@ describe('receiving', () => {
 })
 
 describe('subscribing', () => {
-  test('[MQTT-3.8.1-1] [MQTT-3.10.1-1] [MQTT-3.8.3-5] flags and options are written as they must be', async () => {
+  test('[MQTT-3.8.1-1] [MQTT-3.10.1-1] [MQTT-3.8.3-5] flags and options are written as the standard demands', async () => {
     const all = { qos: 2, nl: true, rap: true, rh: 2 } as const
     const w = await world({}, [subscribe('a', all), unsubscribe('b')])
     const { bytes } = w.connection
@@ -599,7 +601,7 @@ describe('subscribing', () => {
     for (const request of wrong) expect(await refusedHere(request)).toBeInstanceOf(UsageError)
   })
 
-  test('[MQTT-3.10.3-1] filters that are no strings are refused', async () => {
+  test('[MQTT-3.10.3-1] invalid filters are refused', async () => {
     for (const bad of ['\0', '\ud800', '']) {
       expect(await refusedHere(unsubscribe(bad))).toBeInstanceOf(UsageError)
     }
@@ -634,7 +636,7 @@ describe('subscribing', () => {
     ])
   })
 
-  test('[MQTT-3.10.4-6] [MQTT-3.11.3-1] one UNSUBACK too', async () => {
+  test('[MQTT-3.10.4-6] [MQTT-3.11.3-1] one UNSUBACK settles all filters', async () => {
     const filters = ['a', 'b'].map((topic) => ({ topic, qos: 0 as const }))
     const w = await world({}, [
       { cmd: 'subscribe', subscriptions: filters },
@@ -667,7 +669,7 @@ describe('subscribing', () => {
 })
 
 describe('the end', () => {
-  test('[MQTT-3.1.4-3] DISCONNECT 0x8E ends the loop: no fight over the session', async () => {
+  test('[MQTT-3.1.4-3] DISCONNECT 0x8E ends the loop, so that two clients do not fight over a session', async () => {
     const w = await world({ reconnect: 'always' })
     w.connection.send({ cmd: 'disconnect', reasonCode: 0x8e })
     await w.clock.advance(600_000)
@@ -685,7 +687,7 @@ describe('the end', () => {
     w.connection.send(inbound({ qos: 1, messageId: 4 }))
     await w.clock.advance(5000)
     expect(w.connection.packets.at(-1)).toMatchObject({ cmd: 'disconnect', reasonCode: 0 })
-    // With the session it began, which nobody will take up again.
+    // It sets the Session Expiry Interval to 0, because nobody will resume the session.
     expect(w.connection.bytes.subarray(-9).toString('hex')).toBe('e00700051100000000')
     expect([w.connection.closed, w.ended]).toEqual([true, true])
     usage(() => startLoop({ disconnectReason: 0x8b as never }), /disconnectReason/)

@@ -15,10 +15,10 @@ export function idsOf(title: string): Set<string> {
   return new Set([...title.matchAll(/\[(MQTT-\d+\.\d+\.\d+-\d+)\]/g)].map(([, id]) => id!))
 }
 
-/** The numbers of 3.1.1 are said by files of their own; everywhere else they are those of 5.0. */
+/** The numbers of 3.1.1 stand in files of their own; everywhere else they are those of 5.0. */
 export function versionOf(file: string): '5.0' | '3.1.1' {
   return file.endsWith('-311.test.ts') ? '3.1.1' : '5.0'
 }
 
-/** What has no test yet, and why. */
+/** Statements that have no test yet, and the reason. */
 export const LATER: ReadonlyMap<string, string> = new Map()

@@ -1,6 +1,6 @@
 /**
- * WebSocket situations on real sockets, for both versions: the tests with their numbers are in websocket.test.ts and
- * websocket-311.test.ts.
+ * WebSocket situations on real sockets, for both versions; the tests with their numbers are in
+ * websocket.test.ts and websocket-311.test.ts.
  */
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
@@ -14,7 +14,7 @@ type Version = 4 | 5
 
 interface Side {
   readonly socket: WebSocket
-  /** What the client sent. */
+  /** All bytes that the client sent. */
   readonly packets: Packet[]
   /** Whether each of its frames was binary. */
   readonly binary: boolean[]
@@ -27,7 +27,7 @@ interface Door {
   encode(packet: object): Buffer
 }
 
-/** A server that says CONNACK, in a frame of its own, and then what the test says. */
+/** A server that sends CONNACK in a frame of its own, and then what the test gives. */
 async function door(
   protocolVersion: Version,
   handleProtocols: (offered: Set<string>) => string | false = () => 'mqtt',
@@ -79,7 +79,7 @@ function open(url: string, protocolVersion: Version, options: EventloopOptions =
 
 const message = (payload: string) => ({ cmd: 'publish', topic: 't', payload, qos: 0 })
 
-/** Connected, with what the server holds of it. */
+/** Connects a loop, and waits until the server has its connection. */
 async function connected(version: Version, options: EventloopOptions = {}) {
   const server = await door(version)
   const client = open(server.url, version, options)
@@ -164,7 +164,7 @@ export async function ends(version: Version): Promise<void> {
   expect(side.packets.at(-1)).toMatchObject({ cmd: 'disconnect' })
 }
 
-/** A server that takes the connection and says nothing: `connectTimeout` covers the upgrade. (T2) */
+/** A server accepts the connection and sends nothing: `connectTimeout` covers the upgrade. (T2) */
 export async function silentUpgrade(version: Version): Promise<void> {
   const server = createServer(() => {})
   server.listen(0, '127.0.0.1')
@@ -176,7 +176,7 @@ export async function silentUpgrade(version: Version): Promise<void> {
   expect(failure()).toMatchObject({ code: 'CONNECT_TIMEOUT' })
 }
 
-/** A keep-alive below what load balancers bear, unless another one is given. (T2) */
+/** The keep-alive is below the idle limits of load balancers, unless another one is given. (T2) */
 export async function keepsAlive(version: Version): Promise<void> {
   const { side } = await connected(version)
   expect(side.packets[0]).toMatchObject({ keepalive: 25 })

@@ -1,4 +1,7 @@
-/** What the tests of single statements share: a loop at a server that says and does what the test wants. */
+/**
+ * Shared by the tests of single statements: a loop at a server that sends and does what the test
+ * wants.
+ */
 import mqtt, { type IConnackPacket, type Packet } from 'mqtt-packet'
 import { expect } from 'vitest'
 import {
@@ -20,7 +23,7 @@ export interface World extends Started {
   settle(): Promise<void>
 }
 
-/** A loop that has asked; the CONNACK has these fields, or none comes. */
+/** Starts a loop that has sent its CONNECT; the CONNACK has these fields, or none comes. */
 export async function world(
   options: EventloopOptions = {},
   requests: readonly Request[] = [],
@@ -33,7 +36,7 @@ export async function world(
   const started = startLoop({ until: 'closed', ...options }, requests, undefined, { server })
   const settle = () => started.clock.advance(0)
   await settle()
-  // What is read later comes from getters, which a copy would freeze.
+  // Values that are read later come from getters, which a copy would freeze.
   const live = Object.create(started) as Started
   return Object.assign(live, { connection: server.connections[0]!, settle })
 }
@@ -51,7 +54,10 @@ export const messages = ({ received }: Started) =>
   received.filter((packet): packet is IncomingPublish => packet.cmd === 'publish')
 export const said = (connection: ServerConnection) => connection.packets.map(({ cmd }) => cmd)
 
-/** These bytes are answered with DISCONNECT and one of these codes, and a close; nothing of them is delivered. */
+/**
+ * Expects that these bytes are answered with DISCONNECT and one of these codes, and a close, and
+ * that nothing of them is yielded.
+ */
 export async function refuses(
   bytes: string | Buffer,
   codes: readonly number[],
@@ -68,7 +74,7 @@ export async function refuses(
   expect(messages(w)).toEqual([])
 }
 
-/** The attempt ends with an error and a closed connection. */
+/** Expects that the attempt ends with an error and a closed connection. */
 export async function failsToConnect(
   answer: string | Partial<IConnackPacket>,
   options: EventloopOptions = {},
@@ -93,7 +99,7 @@ export function usage(request: () => unknown, says: RegExp): void {
   expect(request).toThrow(says)
 }
 
-/** A request that is refused at the door, in its outcome. */
+/** Sends a request that is refused before it is sent. @returns the error of its outcome. */
 export async function refusedHere(request: Request, connack: Partial<IConnackPacket> = {}) {
   const w = await world({}, [request], connack)
   await w.clock.advance(10)
@@ -115,7 +121,7 @@ export const inbound = (fields: object) =>
     ...fields,
   } as Packet)
 
-/** What is subscribed, with the QoS that was granted. */
+/** The subscriptions, with the QoS that was granted. */
 export function granted({ state }: Eventloop): [string, number | null][] {
   const held = state.subscriptions.filter(({ status }) => status === 'granted')
   return held.map(({ topic, granted }) => [topic, granted])

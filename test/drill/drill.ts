@@ -1,6 +1,7 @@
 /**
- * The drill: everything that can happen to connections, at once. Each station goes its own way, fault after fault, for as long as
- * the drill lasts; then all must have arrived. mosquitto and nginx are needed.
+ * The drill: all faults of connections together. Each station has its own kinds of fault, one after
+ * another, for as long as the drill lasts; then all messages must have arrived. mosquitto and nginx
+ * are needed.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomOf } from '../support/random.ts'
@@ -12,7 +13,7 @@ const STATIONS = [failover, frozen, webSockets, tokens, authentication]
 export interface DrillOptions {
   readonly ms: number
   readonly seed: number
-  /** Good time between two faults of a station, on average. */
+  /** Mean time without a fault between two faults of a station, in seconds. */
   readonly pauseMs: number
   readonly say: (line: string) => void
 }

@@ -1,4 +1,7 @@
-/** `npm run drill -- [--minutes 10] [--seed 1] [--pause 2]`: the whole lifecycle at once; mosquitto and nginx are needed. */
+/**
+ * `npm run drill -- [--minutes 10] [--seed 1] [--pause 2]`: runs the drill; mosquitto and nginx are
+ * needed.
+ */
 import { parseArgs } from 'node:util'
 import { drill } from './drill.ts'
 
@@ -6,7 +9,7 @@ const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    /** Seconds of good time between two faults of a station, on average. */
+    /** Mean seconds without a fault between two faults of a station. */
     pause: { type: 'string', default: '2' },
   },
 })

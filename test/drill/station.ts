@@ -1,5 +1,6 @@
 /**
- * One gateway of the drill: a loop that publishes numbered messages without end, and an account of what became of each.
+ * One gateway of the drill: a loop that publishes numbered messages without end, and an account of
+ * what became of each.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -15,18 +16,18 @@ import { until } from '../support/process.ts'
 export interface Report {
   readonly name: string
   readonly produced: number
-  /** How many faults of each kind. */
+  /** How many faults of each kind there were. */
   readonly faults: Readonly<Record<string, number>>
   readonly figures: Readonly<Record<string, unknown>>
-  /** What went wrong; none: every promise was kept. */
+  /** What went wrong. If it is empty, every promise was kept. */
   readonly problems: readonly string[]
 }
 
 export interface Station {
   readonly name: string
-  /** One fault, from its beginning until it is over; returns its name. */
+  /** Causes one fault and waits until it is over. @returns the name of the fault. */
   disturb(random: () => number): Promise<string>
-  /** Produces nothing more, waits until all has arrived, and tells. */
+  /** Stops producing, waits until all messages have arrived, and reports. */
   finish(): Promise<Omit<Report, 'faults'>>
 }
 
@@ -46,7 +47,7 @@ export class Scope {
 export class Gateway {
   readonly loop: Eventloop
   produced = 0
-  /** Payloads whose outcome was not good, and why. */
+  /** Payloads whose outcome was not good, and the reason. */
   readonly failed = new Map<string, string>()
   settled = 0
   #producing = true
@@ -87,13 +88,13 @@ export class Gateway {
     }
   }
 
-  /** No more messages; resolves when each has its outcome. */
+  /** Sends no more messages; resolves when each has its outcome. */
   async stop(): Promise<void> {
     this.#producing = false
     await this.#driving
   }
 
-  /** What does not add up, given what arrived. */
+  /** Compares the account with what arrived. @returns what does not add up. */
   problems(arrived: (payload: string) => boolean): string[] {
     const problems: string[] = []
     if (this.#error !== null) problems.push(`the loop ended with ${String(this.#error)}`)
@@ -113,7 +114,7 @@ export class Gateway {
   }
 }
 
-/** Somebody at the broker who is always there, and counts what comes. */
+/** A subscriber that stays connected to the broker and counts what arrives. */
 export class Observer {
   readonly arrived = new Map<string, number>()
   readonly #loop: Eventloop
@@ -133,7 +134,7 @@ export class Observer {
     }
   }
 
-  /** The broker knows of it. */
+  /** Resolves once the broker knows of the subscription. */
   async ready(): Promise<void> {
     const granted = () => this.#loop.state.subscriptions.some(({ status }) => status === 'granted')
     await until(granted, 'the observer is subscribed', 60_000)
@@ -145,7 +146,9 @@ export class Observer {
   }
 }
 
-/** What did not come in time is a problem that is told, not an error that hides the others. */
+/**
+ * A message that did not arrive in time is reported as a problem; an error would hide the others.
+ */
 export async function arrives(condition: () => boolean, ms = 60_000): Promise<void> {
   await until(condition, 'everything arrives', ms).catch(() => {})
 }

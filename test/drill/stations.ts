@@ -1,6 +1,6 @@
 /**
- * The stations of the drill: each has the part of the lifecycle in it that its name says, on real sockets, brokers and load
- * balancers, and its own ways to go wrong.
+ * The stations of the drill: each has real sockets, brokers and load balancers, tests the part of a
+ * connection's lifecycle that its name says, and has its own kinds of fault.
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -40,7 +40,10 @@ async function broker(scope: Scope, lines: readonly string[] = []): Promise<Mosq
   return mosquitto
 }
 
-/** Two brokers that know nothing of each other: whoever is there takes the messages. QoS 1 and at least once. */
+/**
+ * Two brokers that know nothing of each other: the one that is up takes the messages. QoS 1, at
+ * least once.
+ */
 export async function failover(scope: Scope): Promise<Station> {
   const name = 'failover and hints'
   const topic = 'failover'
@@ -96,7 +99,7 @@ export async function failover(scope: Scope): Promise<Station> {
       await until(connected, 'the gateway is back', 30_000)
     },
     async silent(random: () => number) {
-      relays[here()]!.set('hole')
+      relays[here()]!.set('noLink')
       await sleep(between(random, 3000, 7000))
       for (const relay of relays) relay.set('open')
     },
@@ -128,7 +131,10 @@ export async function failover(scope: Scope): Promise<Station> {
   }
 }
 
-/** A broker that freezes, and an HTTP endpoint. QoS 2: each message exactly once, on one of the two ways. */
+/**
+ * A broker that freezes, and an HTTP endpoint. QoS 2: each message exactly once, by MQTT or by
+ * HTTP.
+ */
 export async function frozen(scope: Scope): Promise<Station> {
   const name = 'frozen broker, HTTP'
   const topic = 'frozen'
@@ -180,7 +186,10 @@ export async function frozen(scope: Scope): Promise<Station> {
   }
 }
 
-/** WebSocket behind nginx, which cuts what is idle for 3 s, and `wss:` straight to the broker. */
+/**
+ * WebSocket behind nginx, which cuts connections that are idle for 3 s, and `wss:` directly to the
+ * broker.
+ */
 export async function webSockets(scope: Scope): Promise<Station> {
   const name = 'WebSocket: nginx, TLS'
   const folder = temporaryFolder()
@@ -201,7 +210,7 @@ export async function webSockets(scope: Scope): Promise<Station> {
   let port = nginx.port
   const idle = new Gateway(
     {
-      // The default of 25 s under limits of 30 s, at a tenth.
+      // A tenth of the default of 25 s under limits of 30 s.
       keepAlive: 2,
       cleanStart: false,
       reconnect: QUICK,
@@ -232,10 +241,10 @@ export async function webSockets(scope: Scope): Promise<Station> {
         nginx = await startNginx(plain)
         port = nginx.port
       } else if (fault === 'broker restarted') {
-        // In order: it saves what it answered.
+        // The requests go one after the other, so that each answer is saved in order.
         await mosquitto.restart('SIGTERM')
       } else {
-        // Four idle limits go by.
+        // Four idle limits pass.
         const before = JSON.stringify(idle.reconnections)
         await sleep(12_000)
         if (JSON.stringify(idle.reconnections) === before) limits += 4
@@ -256,7 +265,8 @@ export async function webSockets(scope: Scope): Promise<Station> {
           idleLimitsSurvived: limits,
           nginx: idle.reconnections,
           tls: busy.reconnections,
-          // mosquitto 2.0.11 forgets a PUBCOMP over a restart, and sends the PUBLISH again under its identifier.
+          // mosquitto 2.0.11 forgets a PUBCOMP over a restart, and sends the PUBLISH again under
+          // its identifier.
           repeatedByBroker: repeats(observers[1]!.arrived),
         },
         problems: problems(),
@@ -265,7 +275,10 @@ export async function webSockets(scope: Scope): Promise<Station> {
   }
 }
 
-/** A broker whose tokens last two seconds, and a token service that is sometimes wrong. MQTT 3.1.1. */
+/**
+ * A broker whose tokens last two seconds, and a token service that sometimes gives a wrong one.
+ * MQTT 3.1.1.
+ */
 export async function tokens(scope: Scope): Promise<Station> {
   const name = 'tokens of two seconds'
   const key = randomBytes(32)
@@ -333,7 +346,7 @@ export async function tokens(scope: Scope): Promise<Station> {
   }
 }
 
-/** SCRAM-SHA-256 at connect, again on request, and begun by the server, under a stream of messages. */
+/** SCRAM-SHA-256 at connect, again on request, and begun by the server, while messages are sent. */
 export async function authentication(scope: Scope): Promise<Station> {
   const name = 'SCRAM-SHA-256'
   const users = new Map([['device', 'pencil']])

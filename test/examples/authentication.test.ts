@@ -1,7 +1,8 @@
 /**
- * Goal: who we are and who the server is, settled before anything else passes, again while publishes go on, and with tokens that
- * expire. Method: the examples of docs/examples/authentication on real sockets; SCRAM against a server of mqtt-packet, which shares no
- * code with the engine, and tokens against aedes, which closes on whoever's token has expired.
+ * Goal: client and server are authenticated before anything else passes, again while publishes go
+ * on, and with tokens that expire. Method: the examples of docs/examples/authentication on real
+ * sockets; SCRAM against a server of mqtt-packet, which shares no code with the engine, and tokens
+ * against aedes, which closes when a token has expired.
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -36,7 +37,7 @@ const PASSWORD = 'pencil'
 const USERS: ReadonlyMap<string, string> = new Map([['user', PASSWORD]])
 const FAST = { when: 'always', minMs: 5, maxMs: 20 } as const
 
-/** A loop with somebody who consumes it; what it ended with is in `ended`. */
+/** A loop with a consumer in the background; `ended` has the error that it ended with. */
 function drive(options: EventloopOptions, requests: Requests = []) {
   const settled: string[] = []
   const loop = eventloop(
@@ -61,7 +62,7 @@ function drive(options: EventloopOptions, requests: Requests = []) {
   return { loop, settled, ended: consume() }
 }
 
-/** Readings at QoS 1 at a steady pace until `stop`, and whether all of them came to a good end. */
+/** Sends readings at QoS 1 at a steady pace until `stop`, and counts the good outcomes. */
 function steady(topic = 'stream') {
   let running = true
   let count = 0
@@ -96,7 +97,7 @@ const opened = async (server: AuthenticatingServer, count = 1) =>
   until(() => server.connections.length >= count, `connection ${count}`)
 
 describe('SCRAM-SHA-256 at connect', () => {
-  test('[T6] with the right password the server lets us in, and publishes follow', async () => {
+  test('[T6] with the right password the server accepts the client, and publishes follow', async () => {
     const { server, options } = await scramPair()
     const { ended, settled } = drive(options, [publish('t', 'x', { qos: 1 })])
     expect(await ended).toBeNull()
@@ -107,14 +108,14 @@ describe('SCRAM-SHA-256 at connect', () => {
     expect(server.current.words.join()).not.toContain(PASSWORD)
   })
 
-  test('[T6] the words are those of RFC 7677, byte for byte', async () => {
+  test('[T6] the messages are those of RFC 7677, byte for byte', async () => {
     const words = [
       'n,,n=user,r=rOprNGfwEbeRWgbNEkqO',
       'r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096',
       'c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=',
       'v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=',
     ] as const
-    // The server reads from the page too: neither side can be wrong in the same way as the other.
+    // The server uses the RFC's messages too: client and server cannot be wrong in the same way.
     const server = await AuthenticatingServer.open(SCOPE, async function* () {
       yield words[1]
       return words[3]
@@ -124,7 +125,7 @@ describe('SCRAM-SHA-256 at connect', () => {
     expect(server.current.words).toEqual(words)
   })
 
-  test('[T6] the server of these tests says the words of RFC 7677 too, and takes no other proof', async () => {
+  test('[T6] the server of these tests sends the messages of RFC 7677 too, and takes no other proof', async () => {
     const asking = scramServer(USERS, {
       salt: Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'),
       nonce: () => '%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0',
@@ -141,7 +142,7 @@ describe('SCRAM-SHA-256 at connect', () => {
     await expect(answer('dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVX=')).rejects.toThrow(Refusal)
   })
 
-  test('[T6] a name with what SCRAM reserves, and a password that has two spellings', async () => {
+  test('[T6] a name with characters that SCRAM reserves, and a password with two spellings, are accepted', async () => {
     const asking = scramServer(new Map([['a=b,c', 'caf\u00e9']]))
     const server = await AuthenticatingServer.open(SCOPE, asking)
     const authenticator = scramSha256('a=b,c', 'cafe\u0301')
@@ -170,7 +171,7 @@ describe('SCRAM-SHA-256 at connect', () => {
   )
 })
 
-/** A server that asks nothing: yes or no at the first word. */
+/** A server that needs no challenge: it decides at the client's first message. */
 function unasked(answer: (first: string) => string | null): Asking {
   // biome-ignore lint/correctness/useYield: it asks nothing.
   return async function* (first) {
@@ -183,7 +184,7 @@ const nonceOf = (first: string) => `${first.slice(first.indexOf('r=') + 2)}serve
 const challengeOf = (nonce: string, iterations = '4096') => `r=${nonce},s=c2FsdA==,i=${iterations}`
 const wrongSignature = () => `v=${randomBytes(32).toString('base64')}`
 
-/** A server that asks for whatever follows the challenge, believes it, and ends with these words. */
+/** A server that accepts any answer to the challenge, and ends with this message. */
 function believer(lastWord: () => string | null): Asking {
   return async function* (first) {
     yield challengeOf(nonceOf(first))
@@ -290,7 +291,8 @@ test('[T6] [MQTT-3.1.2-30] between CONNECT and CONNACK nothing but AUTH is sent 
   await until(() => server.published.length === ROUNDS, 'the window is full')
   await until(() => loop.state.counters.held === ROUNDS + 1, 'one more is taken, and waits')
 
-  // Without an acknowledgement, waiting, or not taken yet: all of it is stirred at every round of the second connection.
+  // Requests without an acknowledgement, waiting, or not taken yet: a new connection concerns all
+  // of them.
   let refusedPings = 0
   server.asking = async function* () {
     for (let round = 0; round < ROUNDS; round++) {
@@ -323,7 +325,7 @@ test('[T6] [MQTT-3.1.2-30] between CONNECT and CONNACK nothing but AUTH is sent 
 describe('SCRAM-SHA-256 again, while publishes go on', () => {
   const PUBLISHES = 20
 
-  /** As `asking`, and the last word waits for as many publishes. */
+  /** Is as `asking`, and the last message waits for this many publishes. */
   function slowly(asking: Asking, server: () => AuthenticatingServer): Asking {
     return async function* (first) {
       const enough = server().published.length + PUBLISHES
@@ -347,7 +349,7 @@ describe('SCRAM-SHA-256 again, while publishes go on', () => {
     return { ...pair, ...driven, stream, finish }
   }
 
-  /** How many PUBLISH came while the first exchange after the CONNACK was under way. */
+  /** How many PUBLISH arrived while the first exchange after the CONNACK was under way. */
   function publishedWithin({ log }: AuthenticatingServer['current']): number {
     const later = log.slice(log.findIndex(({ packet }) => packet.cmd === 'connack'))
     const begin = later.findIndex(({ packet }) => packet.cmd === 'auth')
@@ -355,7 +357,7 @@ describe('SCRAM-SHA-256 again, while publishes go on', () => {
     return later.slice(begin, end).filter(({ packet }) => packet.cmd === 'publish').length
   }
 
-  test('[T6] [MQTT-4.12.1-1] reauthenticate() resolves when both sides are content', async () => {
+  test('[T6] [MQTT-4.12.1-1] reauthenticate() resolves when both sides have agreed', async () => {
     const { server, loop, settled, finish } = await streaming()
     server.asking = slowly(server.asking, () => server)
     await loop.reauthenticate()
@@ -372,7 +374,7 @@ describe('SCRAM-SHA-256 again, while publishes go on', () => {
     expect(server.connections).toHaveLength(1)
   })
 
-  test('[T6] [MQTT-4.12.1-1] reauthenticate() rejects when the server says no; the loop comes back and loses nothing', async () => {
+  test('[T6] [MQTT-4.12.1-1] reauthenticate() rejects when the server refuses; the loop connects again and loses nothing', async () => {
     const { server, loop, settled, finish } = await streaming()
     const good = server.asking
     server.asking = unasked(() => {
@@ -388,7 +390,7 @@ describe('SCRAM-SHA-256 again, while publishes go on', () => {
     expect(settled.filter((outcome) => outcome.endsWith('failed'))).toEqual([])
   })
 
-  test('[T6] who is struck off the list meanwhile is told so, and the loop ends with RefusedError', async () => {
+  test('[T6] a user that was removed meanwhile is refused, and the loop ends with RefusedError', async () => {
     const { server, loop, ended } = await streaming()
     server.asking = scramServer(new Map())
     await expect(loop.reauthenticate()).rejects.toThrow(RefusedError)
@@ -406,7 +408,7 @@ describe('SCRAM-SHA-256 again, while publishes go on', () => {
     expect(server.current.commands.at(-1)).toBe('disconnect')
   })
 
-  test('[T6] the server begins, and is answered where that is allowed', async () => {
+  test('[T6] the server begins, and is answered if that is allowed', async () => {
     const authenticator = { ...scramSha256('user', PASSWORD), serverMayStart: true }
     const { server, finish } = await streaming({ authenticator })
     server.asking = slowly(server.asking, () => server)
@@ -420,7 +422,7 @@ describe('SCRAM-SHA-256 again, while publishes go on', () => {
     expect(server.connections).toHaveLength(1)
   })
 
-  test('[T6] [MQTT-4.12.0-6] the server begins, and is left where that is not allowed', async () => {
+  test('[T6] [MQTT-4.12.0-6] the server begins, and is left if that is not allowed', async () => {
     const { server, finish } = await streaming()
     const first = server.current
     first.challenge()
@@ -434,7 +436,7 @@ describe('SCRAM-SHA-256 again, while publishes go on', () => {
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------- tokens
+// ------------------------------------------------------------------------------------------ tokens
 
 const LIFE_MS = 2000
 const KEY = randomBytes(32)
@@ -447,7 +449,7 @@ function issue(lifeMs: number): Token {
   return { value: `${expiresAt}.${signatureOf(String(expiresAt))}`, expiresAt }
 }
 
-/** Until when the bearer may stay; 0: not at all. */
+/** When the client's token expires; 0 if it may not connect. */
 function judged(token: string): number {
   const [expiresAt = '', signature = ''] = token.split('.')
   const good = signature === signatureOf(expiresAt) && Number(expiresAt) > Date.now()
@@ -495,7 +497,7 @@ async function tokenBroker() {
 }
 
 describe('tokens that expire', () => {
-  test('[T6] [C35] four lives of a token and more: each has its own, and a QoS 1 stream loses nothing', async () => {
+  test('[T6] [C35] over four lifetimes of a token each connection has its own, and a QoS 1 stream loses nothing', async () => {
     const { accepted, refused, arrived, options } = await tokenBroker()
     const stream = steady()
     const connectOptions = renewedToken(() => issue(LIFE_MS), 200)
@@ -510,7 +512,7 @@ describe('tokens that expire', () => {
     expect(settled.filter((outcome) => outcome.endsWith('failed'))).toEqual([])
   })
 
-  test('[T6] [C35] the same with a token that stays as it is: the second attempt is refused, and the loop ends', async () => {
+  test('[T6] [C35] with the same token every time the second attempt is refused, and the loop ends', async () => {
     const { accepted, refused, options } = await tokenBroker()
     const stream = steady()
     const password = issue(300).value
@@ -519,7 +521,7 @@ describe('tokens that expire', () => {
     expect([accepted, refused]).toEqual([[password], [password]])
   })
 
-  test('[C35] a token that is still good is used again', async () => {
+  test('[C35] a token that is still valid is used again', async () => {
     const { accepted, options, kick } = await tokenBroker()
     const stream = steady()
     const connectOptions = renewedToken(() => issue(60_000))
@@ -534,7 +536,7 @@ describe('tokens that expire', () => {
     expect(new Set(accepted).size).toBe(1)
   })
 
-  test('[C35] a token with less left than the margin is not', async () => {
+  test('[C35] a token with less left than the margin is not used', async () => {
     const { accepted, options, kick } = await tokenBroker()
     const stream = steady()
     const connectOptions = renewedToken(() => issue(60_000 + accepted.length), 61_000)
@@ -547,7 +549,7 @@ describe('tokens that expire', () => {
     expect(new Set(accepted).size).toBe(2)
   })
 
-  /** A service that signs what has expired, and says that it has not. */
+  /** A token service that signs an expired token and says that it is valid. */
   const expired = (): Token => ({ ...issue(-1000), expiresAt: Date.now() + 60_000 })
 
   test('[T6] [C35] an expired token after good ones is refused with return code 5, renewed once, and accepted', async () => {
@@ -567,7 +569,7 @@ describe('tokens that expire', () => {
     expect(without(stream.names, arrived)).toEqual([])
   })
 
-  test('[T6] [C35] refused with the first token of all: renewed though nothing has ever gone well', async () => {
+  test('[T6] [C35] refused with the very first token: it is renewed although nothing has ever succeeded', async () => {
     const { accepted, refused, options } = await tokenBroker()
     const tokens = [expired(), issue(60_000)]
     const connectOptions = renewedToken(() => tokens.shift()!)
@@ -593,7 +595,7 @@ describe('tokens that expire', () => {
     expect([accepted.length, refused.length, fetched]).toEqual([0, 2, 2])
   })
 
-  test('[C35] a token service that fails is asked again; one that hangs is told when nobody waits any more', async () => {
+  test('[C35] a token service that fails is asked again; one that hangs is aborted when nobody waits any more', async () => {
     const { accepted, options } = await tokenBroker()
     const signals: AbortSignal[] = []
     const connectOptions = renewedToken(async (signal) => {

@@ -1,7 +1,8 @@
 /**
- * Goal: the examples of observability tell the truth. Method: loops at the scripted server and the virtual clock, so that each
- * value of a scrape is known beforehand; the server brings publishes back as they came, so that a trace can be followed from
- * end to end; and the program itself, scraped over HTTP.
+ * Goal: the examples of observability show what is true. Method: loops at the scripted server and
+ * the virtual clock, so that each value of a scrape is known beforehand; the server returns
+ * publishes as they came, so that a trace can be followed from end to end; and the program itself,
+ * scraped over HTTP.
  */
 import { channel } from 'node:diagnostics_channel'
 import { EventEmitter, once } from 'node:events'
@@ -54,12 +55,12 @@ function running(
   return Object.assign(started, { requests })
 }
 
-/** With a server that acknowledges all. */
+/** Runs with a server that acknowledges everything. */
 function obliged(clientId: string): World {
   return running({ clientId }, new ScriptedServer(new VirtualClock()))
 }
 
-/** Nobody pulls but the test. */
+/** Only the test calls `next()`. */
 function manual(options: EventloopOptions): World {
   return running(options, undefined, true)
 }
@@ -86,13 +87,13 @@ async function scrape(registry: Registry): Promise<Map<string, number>> {
   return valuesIn(await registry.metrics())
 }
 
-/** Of a loop with one label: the value, undefined where there is no such line. */
+/** @returns the value of a loop with one label, or undefined if there is no such line. */
 async function scrapeOf(registry: Registry, clientId = 'test') {
   const values = await scrape(registry)
   return (name: string, label = '') => values.get(`${name}{client_id="${clientId}"${label}}`)
 }
 
-/** Which kind a connection has, by the gauges; all eight are there, and one is 1. */
+/** @returns the kind of a connection by the gauges: all eight are there, and one is 1. */
 async function kindIn(registry: Registry, clientId = 'test'): Promise<string> {
   const values = [...(await scrape(registry))].filter(([series]) =>
     series.startsWith(`connection_kind{client_id="${clientId}"`),
@@ -107,7 +108,7 @@ function message(payload: string, messageId: number): Packet {
   return { cmd: 'publish', topic: 'a', payload, qos: 1, messageId, dup: false, retain: false }
 }
 
-// --------------------------------------------------------------------------------------------------------------- metrics
+// ----------------------------------------------------------------------------------------- metrics
 
 describe('metrics', () => {
   test('[T8] a scrape shows the counters of loop.state before, during and after traffic', async () => {
@@ -173,7 +174,7 @@ describe('metrics', () => {
     expect((await scrapeOf(registry))('round_trip_seconds')).toBe(0.25)
   })
 
-  test('[T8] what goes the other way shows until it is settled', async () => {
+  test('[T8] what is diverted shows until it is settled', async () => {
     const arrived = new EventEmitter()
     const server = new ScriptedServer(new VirtualClock())
     server.hang()
@@ -191,7 +192,7 @@ describe('metrics', () => {
     expect(late('requests_settled_total')).toBe(1)
   })
 
-  test('[T8] after a reconnection the scrape tells its cause, and counts on', async () => {
+  test('[T8] after a reconnection the scrape shows its cause, and the counters go on', async () => {
     const { loop, server, clock } = running()
     const registry = observed([loop])
     await clock.advance(0)
@@ -209,7 +210,7 @@ describe('metrics', () => {
     expect(loop.state.counters.reconnections).toEqual({ ECONNRESET: 2 })
   })
 
-  test('[T8] two loops in one registry do not mix; one may be added and one be gone', async () => {
+  test('[T8] two loops in one registry do not mix; loops may be added and removed', async () => {
     const one = obliged('one')
     const two = obliged('two')
     const loops = new Set([one.loop])
@@ -244,7 +245,7 @@ describe('metrics', () => {
     expect(values('connection_kind', ',kind="connected"')).toBe(2)
   })
 
-  test('[T8] a scrape is of one instant: taken = settled + held while all is under way', async () => {
+  test('[T8] a scrape shows one instant: taken = settled + held while everything is under way', async () => {
     const { loop, server, clock, requests } = running({ maxInflight: 5 })
     const registry = observed([loop])
     await clock.advance(0)
@@ -287,7 +288,7 @@ describe('metrics', () => {
     expect(late('outcomes_total', ',result="failed"')).toBe(1)
     expect([...(await scrape(registry)).keys()].join()).not.toContain('other')
 
-    // What was not shown is not kept: a process may see any number of loops.
+    // What was not shown is not kept: a process may have any number of loops over time.
     loops.add(other.loop)
     expect((await scrapeOf(registry, 'other'))('outcomes_total', ',result="ok"')).toBe(0)
     other.requests.push(publish('a', 'x', { qos: 1 }))
@@ -295,7 +296,7 @@ describe('metrics', () => {
     expect((await scrapeOf(registry, 'other'))('outcomes_total', ',result="ok"')).toBe(1)
   })
 
-  test('[T8] a consumer and an acknowledgement that are waited for are stalls of their kinds', async () => {
+  test('[T8] a consumer and an acknowledgement that keep others waiting are stalls of their kinds', async () => {
     const consumer = manual({ clientId: 'slow', maxBufferedPackets: 1 })
     const forgetful = running({ clientId: 'forgetful', acks: 'manual' })
     const registry = observed([consumer.loop, forgetful.loop])
@@ -350,7 +351,7 @@ describe('metrics', () => {
     }
   })
 
-  test('[T8] the same in the format of OpenMetrics', async () => {
+  test('[T8] the same metrics come in the format of OpenMetrics', async () => {
     const { loop } = running()
     const registry = new Registry<OpenMetricsContentType>()
     registry.setContentType(openMetricsContentType)
@@ -370,7 +371,7 @@ describe('serving', () => {
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   }
 
-  test('[T8] /metrics is what the registry says; nothing else is there', async () => {
+  test('[T8] /metrics returns the registry; nothing else is there', async () => {
     const { loop } = running()
     const registry = observed([loop])
     const url = await serving(registry)
@@ -402,7 +403,7 @@ describe('serving', () => {
     await expect(serve(new Registry(), Number(url.port))).rejects.toThrow('EADDRINUSE')
   })
 
-  test('[T8] the program says where it is scraped, and ends in order at Ctrl-C', async () => {
+  test('[T8] the program prints where it is scraped, and ends in order at Ctrl-C', async () => {
     const main = 'docs/examples/observability/main.ts'
     const args = ['--import', 'tsx', main, '--port', '0', '--every', '10']
     const child = start(process.execPath, args)
@@ -426,9 +427,9 @@ describe('serving', () => {
   })
 })
 
-// --------------------------------------------------------------------------------------------------------------- tracing
+// ----------------------------------------------------------------------------------------- tracing
 
-/** A request that nobody can change. */
+/** A request that cannot be changed. */
 function frozen(request: PublishRequest): PublishRequest {
   const { properties } = request
   if (properties?.userProperties !== undefined) Object.freeze(properties.userProperties)
@@ -436,7 +437,7 @@ function frozen(request: PublishRequest): PublishRequest {
   return Object.freeze(request)
 }
 
-/** A loop whose server brings each publish back as it came, and then answers it as `answers` says. */
+/** A loop whose server returns each publish as it came, and then acknowledges it with `answers`. */
 function echoing(
   answers: (packet: IPublishPacket) => readonly Packet[] = accepted,
   options: EventloopOptions = {},
@@ -463,7 +464,7 @@ function accepted(packet: IPublishPacket): Packet[] {
   return answered(packet, 0)
 }
 
-/** Says no to what goes to the topic `refused`. */
+/** Refuses what goes to the topic `refused`. */
 function choosy(packet: IPublishPacket): Packet[] {
   return answered(packet, packet.topic === 'refused' ? 0x87 : 0)
 }
@@ -472,7 +473,7 @@ function messagesOf({ received }: Started): IncomingPublish[] {
   return received.filter((packet): packet is IncomingPublish => packet.cmd === 'publish')
 }
 
-/** Sends the requests and waits until the server has brought them back. */
+/** Sends the requests and waits until the server has returned them. */
 async function thereAndBack(world: World, ...requests: PublishRequest[]) {
   for (const request of requests) world.requests.push(request)
   await world.clock.advance(0)
@@ -488,8 +489,8 @@ const plainMessage: IncomingPublish = {
   retain: false,
 }
 
-// First: what is registered below stays for the rest of the process.
-describe('tracing that nobody registered', () => {
+// This must come first: what is registered below stays for the rest of the process.
+describe('tracing without a registered provider', () => {
   test('[T8] changes no request and runs the handler', async () => {
     const plain = frozen(publish('a', 'x'))
     expect(traced(plain)).toEqual({ cmd: 'publish', topic: 'a', payload: 'x' })
@@ -518,7 +519,7 @@ describe('tracing', () => {
     return span!
   }
 
-  test('[T8] one trace: what caused the publish, the publish, the handler, and what it does', async () => {
+  test('[T8] one trace: the cause of the publish, the publish, the handler, and what it does', async () => {
     const world = echoing()
     const [packet] = await tracer.startActiveSpan('order', async (span) => {
       const messages = await thereAndBack(world, traced(publish('orders', 'x', { qos: 1 })))
@@ -526,7 +527,7 @@ describe('tracing', () => {
       return messages
     })
     const answer = await handleTraced(packet!, async ({ payload }) => {
-      // Somewhere behind an await the span is still the active one.
+      // After an await the span is still the active one.
       await Promise.resolve()
       tracer.startSpan('charge').end()
       return payload.toString()
@@ -565,7 +566,7 @@ describe('tracing', () => {
     })
   })
 
-  test('[T8] the given request is not changed, and all that it says arrives', async () => {
+  test('[T8] the given request is not changed, and everything that it holds arrives', async () => {
     const userProperties = { colour: 'red', size: ['1', '2'] }
     const properties = { contentType: 'text/plain', userProperties }
     const given = frozen(publish('a', 'x', { qos: 1, retain: true, key: 7, properties }))
@@ -584,7 +585,7 @@ describe('tracing', () => {
     })
   })
 
-  test('[T8] tracestate goes along where there is one, and reaches the consumer', async () => {
+  test('[T8] tracestate is passed on if there is one, and reaches the consumer', async () => {
     const remote = {
       traceId: '0af7651916cd43dd8448eb211c80319c',
       spanId: 'b7ad6b7169203331',
@@ -601,7 +602,7 @@ describe('tracing', () => {
     expect(consumer.traceState?.serialize()).toBe('congo=t61rcWkgMzE')
   })
 
-  test('[T8] a message that is passed on keeps where it was made, and the span is linked to it', async () => {
+  test('[T8] a message that is forwarded keeps its origin, and the span is linked to it', async () => {
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
     const properties = { userProperties: { traceparent, tracestate: 'a=b' } }
     const given = frozen(publish('a', 'x', { qos: 1, properties }))
@@ -612,7 +613,7 @@ describe('tracing', () => {
     expect(producer.links.map((link) => link.context.spanId)).toEqual(['b7ad6b7169203331'])
   })
 
-  test('[T8] a traceparent that cannot be read gives way, and its tracestate with it', () => {
+  test('[T8] a traceparent that cannot be read is replaced, and its tracestate with it', () => {
     const userProperties = { traceparent: 'yes', tracestate: 'a=b', colour: 'red' }
     const request = traced(publish('a', 'x', { properties: { userProperties } }))
     const { traceparent, ...others } = { ...request.properties?.userProperties }
@@ -637,7 +638,7 @@ describe('tracing', () => {
     expect(ended('publish a').status.code).toBe(SpanStatusCode.UNSET)
   })
 
-  test('[T8] what a loop leaves held ends its span in the loop that takes the session over', async () => {
+  test('[T8] what a loop leaves held ends its span in the loop that takes over the session', async () => {
     const world = echoing(() => [], { cleanStart: false })
     await thereAndBack(world, traced(publish('a', 'x', { qos: 1 })))
     world.loop.shutdown()

@@ -1,7 +1,8 @@
 /**
- * Goal: roads to the broker that are not ours: an HTTP proxy, a SOCKS 5 proxy, and a URL that is signed for each attempt. Method:
- * the examples of docs/examples/transports on real sockets, to aedes. The proxies of this file count their sockets, fall silent,
- * die and come back, and they alone know where `broker.test` is: whoever gets there went through them.
+ * Goal: custom transports reach the broker: an HTTP proxy, a SOCKS 5 proxy, and a URL that is
+ * signed for each attempt. Method: the examples of docs/examples/transports on real sockets, to
+ * aedes. The proxies of this file count their sockets, fall silent, die and come back, and only
+ * they can resolve `broker.test`: a client that reaches it went through them.
  */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -36,19 +37,19 @@ import { Authority } from '../support/certificates.ts'
 import { freePort, temporaryFolder, until } from '../support/process.ts'
 
 const FAST = { when: 'always', minMs: 5, maxMs: 20 } as const
-/** What only the proxies know. Top-level `test` is nobody's (RFC 6761). */
+/** Only the proxies can resolve this name. The top-level domain `test` is reserved (RFC 6761). */
 const NAMES: ReadonlyMap<string, string> = new Map([['broker.test', '127.0.0.1']])
 const USER = { username: 'us er', password: 'p@ss:wörd' }
 const READING = publish('t', 'x', { qos: 1 })
 
-// ------------------------------------------------------------------------------------------------------------------- brokers
+// ----------------------------------------------------------------------------------------- brokers
 
 const folder = temporaryFolder()
 let authority: Authority
 let broker: Aedes
 const servers: Server[] = []
 const ports = { plain: 0, secure: 0, elsewhere: 0, mute: 0 }
-/** Names that TLS clients asked for; false: none. */
+/** Names that TLS clients asked for; false if a client sent none. */
 const named: (string | false | null | undefined)[] = []
 /** What the broker got from clients, by topic and payload. */
 const received: string[] = []
@@ -94,15 +95,15 @@ afterAll(() => {
   folder.remove()
 })
 
-// ------------------------------------------------------------------------------------------------------------------- proxies
+// ----------------------------------------------------------------------------------------- proxies
 
-/** Every socket that the proxy accepted, and where each one wanted to go. */
+/** The sockets that the proxy accepted, and the destination of each. */
 abstract class TestProxy {
   readonly asked: string[] = []
   accepted = 0
-  /** What comes instead of an answer: nothing at all, the end, or these bytes. */
+  /** What comes instead of an answer: nothing, the end, or these bytes. */
   instead: 'silence' | 'end' | Buffer | null = null
-  /** Wants to know user and password. */
+  /** The proxy demands user and password. */
   guarded = false
   readonly #open = new Set<Socket>()
   readonly server: Server
@@ -133,24 +134,25 @@ abstract class TestProxy {
   }
 
   async start(): Promise<this> {
-    // Not one that the system gives to clients: while the proxy is away a dial must not meet itself.
+    // A port that the system does not give to clients: while the proxy is away a dial must not
+    // connect to itself.
     this.port ||= await freePort()
     await listening(this.server, this.port)
     return this
   }
 
-  /** Dies, and its port with it. */
+  /** Kills the proxy; its port closes with it. */
   stop(): void {
     this.server.close()
     for (const socket of this.#open) socket.destroy()
   }
 
-  /** True: no answer is due, `instead` was given. */
+  /** @returns true if `instead` was given, so that no answer is due. */
   protected evades(near: Duplex): boolean {
     if (this.instead === null) return false
     if (this.instead === 'end') near.end()
     else if (this.instead instanceof Buffer) near.write(this.instead)
-    // Sockets of an HTTP server stay half open: the end of the client has to be read and answered.
+    // Sockets of an HTTP server stay half open: the client's end has to be read and answered.
     near.resume().once('end', () => near.end())
     return true
   }
@@ -205,15 +207,15 @@ class ConnectProxy extends TestProxy {
   }
 }
 
-/** RFC 1928 and RFC 1929, as much of them as a client in order needs. */
+/** RFC 1928 and RFC 1929, as much of them as a correct client needs. */
 class Socks5Proxy extends TestProxy {
   readonly scheme = 'socks5:'
-  /** Of the destinations asked for: names, or addresses that somebody else has looked up. */
+  /** The destinations that were asked for: names, or addresses that somebody else has looked up. */
   readonly kinds: ('name' | 'address')[] = []
 
   constructor() {
     const server = createServer((near) => {
-      // A client that goes in the middle of a word is not of interest.
+      // A client that closes in the middle of a message is of no interest.
       this.#negotiate(near).catch(() => near.destroy())
     })
     super(server)
@@ -276,12 +278,15 @@ async function open<P extends TestProxy>(proxy: P): Promise<P> {
   return proxy.start()
 }
 
-// --------------------------------------------------------------------------------------------------------------- both proxies
+// ------------------------------------------------------------------------------------ both proxies
 
-/** aedes knows no MQTT 5; to fall from 5 to 4 takes an attempt, and these tests count them. */
+/**
+ * aedes does not speak MQTT 5; falling back from 5 to 4 takes an attempt, and these tests count
+ * attempts.
+ */
 const VERSION = { protocolVersion: 4 } as const
 
-/** One message to itself through the broker. */
+/** Sends one message to itself through the broker. */
 async function thereAndBack(options: EventloopOptions): Promise<string> {
   const loop = eventloop({ ...VERSION, until: 'closed', ...options }, [
     subscribe('echo', { qos: 1 }),
@@ -293,7 +298,7 @@ async function thereAndBack(options: EventloopOptions): Promise<string> {
   throw new Error('nothing came back')
 }
 
-/** What the only attempt of a run comes to. */
+/** How the only attempt of a run ends. */
 async function failureOf(options: EventloopOptions): Promise<ConnectionError> {
   const error = await run({ ...VERSION, ...options, reconnect: 'never' }, [READING]).catch(
     (thrown: unknown) => thrown,
@@ -312,9 +317,9 @@ interface Through {
   readonly name: string
   readonly proxy: () => TestProxy
   readonly through: (proxy: URL | string) => OpenTransport
-  /** The whole answer of a proxy that says no and waits for the client to go. */
+  /** The whole answer of a proxy that refuses and waits for the client to close. */
   readonly no: Buffer
-  /** What is said of a wrong password, of none, and of a broker that is not there. */
+  /** Texts for a wrong password, for none, and for a broker that cannot be reached. */
   readonly refusals: {
     readonly wrong: readonly [code: string, says: RegExp]
     readonly none: readonly [code: string, says: RegExp]
@@ -379,7 +384,7 @@ describe.each(WAYS)('through $name', ({ proxy: newProxy, through, no, refusals }
     const tls = { ca: authority.pem }
     expect(await thereAndBack({ ...options, tls })).toBe('heard at 1')
     expect(proxy.asked).toEqual([`${host}:${ports.secure}`])
-    // An address is no name (RFC 6066, 3).
+    // An address is not a name (RFC 6066, 3).
     expect(named).toEqual([host === 'broker.test' ? host : false])
     await noneLeft(proxy)
   })
@@ -391,7 +396,7 @@ describe.each(WAYS)('through $name', ({ proxy: newProxy, through, no, refusals }
   ] as const)('[T1] mqtts: a certificate %s is refused', async (what, port, host, code) => {
     const { proxy, options } = await opened(port, 'mqtts', host)
     const tls = what === 'of an unknown authority' ? {} : { ca: authority.pem }
-    // An error that time does not cure: the loop ends although it may try for ever.
+    // Time does not cure this error: the loop ends although its policy would retry.
     const ended = run({ ...VERSION, ...options, tls, reconnect: FAST }, [READING])
     await expect(ended).rejects.toMatchObject({
       code: expect.stringMatching(code),
@@ -403,7 +408,7 @@ describe.each(WAYS)('through $name', ({ proxy: newProxy, through, no, refusals }
     await noneLeft(proxy)
   })
 
-  test('[T1] a certificate of ours that nobody can read leaves no socket', async () => {
+  test('[T1] a certificate of ours that cannot be read leaves no socket', async () => {
     const { proxy, options } = await opened('secure', 'mqtts')
     const error = await failureOf({ ...options, tls: { cert: 'no certificate', key: 'no key' } })
     expect(error.message).toMatch(/No connection to mqtts:/)
@@ -433,7 +438,7 @@ describe.each(WAYS)('through $name', ({ proxy: newProxy, through, no, refusals }
     await noneLeft(proxy)
   })
 
-  test('[T1] a broker that the proxy does not reach is an error that says so', async () => {
+  test('[T1] a broker that the proxy does not reach is an error that names this', async () => {
     const { proxy, options } = await opened()
     const error = await failureOf({ ...options, url: `mqtt://broker.test:${await freePort()}` })
     const [code, says] = refusals.away
@@ -505,7 +510,8 @@ describe.each(WAYS)('through $name', ({ proxy: newProxy, through, no, refusals }
     const caught = opening.catch((error: unknown) => error)
     aborting.abort(new Error('enough'))
     expect(await caught).toBe(aborting.signal.reason)
-    // Connections are accepted in order: with this one through, the other has come or never will.
+    // Connections are accepted in order: once this one is through, the other has arrived or never
+    // will.
     expect(await thereAndBack(options)).toBe('heard at 1')
     expect(proxy.asked).toHaveLength(1)
     await noneLeft(proxy)
@@ -521,7 +527,7 @@ describe.each(WAYS)('through $name', ({ proxy: newProxy, through, no, refusals }
     await noneLeft(proxy)
   })
 
-  test('[T1] [D1] the proxy dies and comes back: the loop goes through it again and loses nothing', async () => {
+  test('[T1] [D1] the proxy is killed and comes back: the loop connects through it again and loses nothing', async () => {
     const { proxy, options } = await opened('secure', 'mqtts')
     const COUNT = 200
     async function* readings(): AsyncGenerator<Request> {
@@ -575,9 +581,9 @@ describe.each(WAYS)('through $name', ({ proxy: newProxy, through, no, refusals }
   )
 })
 
-// ------------------------------------------------------------------------------------------------------------- one or the other
+// -------------------------------------------------------------------------------- one or the other
 
-test('[T1] HTTP CONNECT: bytes that come in one piece with the answer of the proxy are not lost', async () => {
+test("[T1] HTTP CONNECT: bytes that come in one chunk with the proxy's answer are not lost", async () => {
   const proxy = await open(new ConnectProxy())
   proxy.instead = Buffer.from('HTTP/1.1 200 OK\r\n\r\nhello')
   const { signal } = new AbortController()
@@ -627,12 +633,12 @@ test.each(['mqtt', 'mqtts'])('[T1] %s: an abort as the tunnel opens closes it', 
   expect(tunnel.destroyed).toBe(true)
 })
 
-// ---------------------------------------------------------------------------------------------------------------- signed URLs
+// ------------------------------------------------------------------------------------- signed URLs
 
 const KEY = 'a key that both sides know'
 const START = Date.UTC(2026, 0, 1)
 
-/** A clock that both sides read, and a door that opens only to what is signed. */
+/** A clock that both sides read, and a server that only accepts what is signed. */
 async function openDoor(key = KEY) {
   const clock = { server: START, client: START }
   const visits: { url: string; verdict: string }[] = []
@@ -662,7 +668,7 @@ async function openDoor(key = KEY) {
 }
 
 describe('a signed URL', () => {
-  test('[T6] [C35] opens the door: QoS 1 there and back', async () => {
+  test('[T6] [C35] is accepted: QoS 1 there and back', async () => {
     const { url, connectOptions, visits } = await openDoor()
     expect(await thereAndBack({ url, connectOptions })).toBe('heard at 1')
     const expires = START / 1000 + 60
@@ -676,7 +682,7 @@ describe('a signed URL', () => {
     ])
   })
 
-  test('[T6] [C35] without it, or signed with another key, the door stays shut', async () => {
+  test('[T6] [C35] without a signature, or signed with another key, is refused', async () => {
     const { url, visits } = await openDoor()
     const without = await failureOf({ url })
     expect(without.message).toMatch(/403/)
@@ -687,7 +693,7 @@ describe('a signed URL', () => {
     expect(received).toEqual([])
   })
 
-  test('[T6] [C35] each attempt has its own: a connection cut after the old one expired comes back', async () => {
+  test('[T6] [C35] is new for each attempt: a connection that is cut after the old one expired comes back', async () => {
     const { url, connectOptions, clock, visits, sockets } = await openDoor()
     const CUTS = 3
     async function* readings(): AsyncGenerator<Request> {
@@ -709,10 +715,10 @@ describe('a signed URL', () => {
     }
   })
 
-  test('[T6] [C35] an expired one is refused with 403, and the next attempt, freshly signed, is let in', async () => {
+  test('[T6] [C35] that expired is refused with 403, and the next attempt, freshly signed, is accepted', async () => {
     const { url, connectOptions, clock, visits } = await openDoor()
     const told: (ConnectionFailure | null)[] = []
-    // Signed while the clock of this machine was an hour slow, as after a boot.
+    // It was signed while this machine's clock was an hour slow, as after a boot.
     clock.client = START - 3_600_000
     const result = await run(
       {
@@ -740,7 +746,7 @@ describe('a signed URL', () => {
     expect(received).toEqual(['t x'])
   })
 
-  test('[T6] [C35] is good to the second before it expires, and for nothing but what was signed', async () => {
+  test('[T6] [C35] is valid to the second before it expires, and for nothing but what was signed', async () => {
     const made = await signedUrl('wss://broker/mqtt?region=north', KEY, { now: () => START })(
       1,
       null,

@@ -1,22 +1,25 @@
-/** [I1] [I2] A taste of `npm run fuzz`, the same in every run; and that it bites. */
+/**
+ * [I1] [I2] A small part of `npm run fuzz`, the same in every run, and a proof that it finds
+ * faults.
+ */
 import { expect, test } from 'vitest'
 import { Decoder } from '../../src/codec/decode.ts'
+import { checkDecoder, checkLoop } from './check.ts'
 import { inputOf } from './inputs.ts'
-import { judgeDecoder, judgeLoop } from './judge.ts'
 
-test('[I1] [I2] 20,000 inputs through the decoder', { timeout: 60_000 }, () => {
+test('[I1] [I2] 20,000 inputs pass the decoder', { timeout: 60_000 }, () => {
   let accepted = 0
   let refused = 0
   for (let number = 0; number < 20_000; number++) {
-    const verdict = judgeDecoder(inputOf(1, number))
+    const verdict = checkDecoder(inputOf(1, number))
     accepted += verdict.packets
     if (verdict.refused > 0) refused++
   }
   expect([accepted > 5000, refused > 5000]).toEqual([true, true])
 })
 
-test('[I1] [N4] 150 inputs through the whole loop', { timeout: 60_000 }, async () => {
-  for (let number = 0; number < 150; number++) await judgeLoop(inputOf(2, number))
+test('[I1] [N4] 150 inputs pass the whole loop', { timeout: 60_000 }, async () => {
+  for (let number = 0; number < 150; number++) await checkLoop(inputOf(2, number))
 })
 
 test('a decoder that forgets a byte is found', () => {
@@ -26,7 +29,7 @@ test('a decoder that forgets a byte is found', () => {
   }
   try {
     const all = () => {
-      for (let number = 0; number < 2000; number++) judgeDecoder(inputOf(1, number))
+      for (let number = 0; number < 2000; number++) checkDecoder(inputOf(1, number))
     }
     expect(all).toThrow(/the cut changes/)
   } finally {

@@ -1,6 +1,6 @@
 /**
- * Bytes that a server could send and no server should: packets of the corpus, mutated, spliced and cut. Each input is a
- * function of a seed and a number, so that a failure can be had again.
+ * Bytes that a server could send but should not: packets of the corpus, mutated, spliced and cut.
+ * Each input is a function of a seed and a number, so that a failure can be repeated.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { generate, type Packet } from 'mqtt-packet'
@@ -8,7 +8,7 @@ import { hex, jsonLines, type Version } from '../codec/support.ts'
 
 export type Random = (below: number) => number
 
-/** Mulberry32: small, fast, and good enough to choose bytes. */
+/** Mulberry32, a generator that is small, fast and good enough to choose bytes. */
 export function randomOf(seed: number, number: number): Random {
   let state = (Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(number + 1, 0xc2b2ae35)) >>> 0
   return (below) => {
@@ -69,7 +69,7 @@ const whole: readonly Packet[] = [
   { cmd: 'pingresp' } as unknown as Packet,
 ]
 
-/** Everything a corpus has, by version. */
+/** The packets of a corpus, by version. */
 function corpusOf(version: Version): Buffer[] {
   const made = whole
     .filter(({ cmd }) => version === 5 || cmd !== 'auth')
@@ -163,7 +163,7 @@ export function inputOf(seed: number, number: number): FuzzInput {
   const some = Array.from({ length: 1 + random(3) }, () => seeds[random(seeds.length)]!)
   let bytes = Buffer.concat(some) as Buffer
   for (let left = random(6); left > 0; left--) bytes = mutated(bytes, random, version)
-  // A Remaining Length that is right puts the damage deeper.
+  // With a correct Remaining Length the decoder reads on into the damage.
   if (bytes.length > 1 && bytes.length < 130 && random(3) === 0) bytes[1] = bytes.length - 2
   const chunks: Buffer[] = []
   for (let at = 0; at < bytes.length; ) {

@@ -1,12 +1,12 @@
 /**
  * A soak: `npm run fuzz -- [--inputs 10000000] [--seconds 60] [--seed 1] [--from 0]`
  *
- * One input in 200 goes through the whole loop, the others through the decoder. A failure prints the bytes and the command
- * that has it again.
+ * One input in 200 passes the whole loop, the others the decoder. A failure prints the bytes and
+ * the command that repeats it.
  */
 import { parseArgs } from 'node:util'
+import { checkDecoder, checkLoop, type Verdict } from './check.ts'
 import { inputOf } from './inputs.ts'
-import { judgeDecoder, judgeLoop, type Verdict } from './judge.ts'
 
 const LOOP_EVERY = 200
 const { values } = parseArgs({
@@ -30,10 +30,10 @@ for (; number < last && performance.now() < endsAt; number++) {
   const input = inputOf(seed, number)
   let verdict: Verdict
   try {
-    verdict = judgeDecoder(input)
+    verdict = checkDecoder(input)
     if (number % LOOP_EVERY === 0) {
       loops++
-      await judgeLoop(input)
+      await checkLoop(input)
     }
   } catch (error) {
     console.error(error)

@@ -1,9 +1,10 @@
 /**
- * Kills the real program with SIGKILL at random instants, many times, and judges what the broker got. (S1, R2, D7)
+ * Kills the real program with SIGKILL at random instants, many times, and checks what the broker
+ * got. (S1, R2, D7)
  *
- * Stories: a spool (QoS 1), a spool above a session on disk (QoS 2), a receiver with a session on disk, and the command line's
- * `pipe` with a checkpoint, without and with a session. Each is a chain of lives over one directory: started, killed, started,
- * …, and in the end left alone until everything is delivered.
+ * Stories: a spool (QoS 1), a spool with a session on disk (QoS 2), a receiver with a session on
+ * disk, and the command line's `pipe` with a checkpoint, without and with a session. Each is a
+ * chain of processes on one directory, each of them killed, and a last one that may finish.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,14 +19,17 @@ import { bundle, finish, until } from '../support/process.ts'
 import { randomOf } from '../support/random.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-/** Beside the packages that the compiled programs need. */
+/** The compiled programs lie here, so that they find the packages that they need. */
 const CACHE = join(ROOT, 'node_modules', '.cache')
 const HANG_MS = 60_000
-/** A life is killed this long after it began to work, at most. */
-const LIFE_MS_MAX = 250
-/** Sent to a receiver that has not handled them. */
+/** The longest time that a process works before it is killed, in ms. */
+const WORK_MS_MAX = 250
+/** The most messages that may be sent to a receiver and not handled. */
 const UNHANDLED_MAX = 400
-/** Lines of a piped file before a life: more than it can deliver before it is killed. */
+/**
+ * Lines that are appended to a piped file before each process: more than it can deliver before it
+ * is killed.
+ */
 const UNDELIVERED_MIN = 50_000
 
 export interface Plan {
@@ -36,14 +40,14 @@ export interface Plan {
 
 export interface Figures {
   kills: number
-  /** By story. */
+  /** Counts by story. */
   readonly delivered: Record<string, number>
   readonly repeats: Record<string, number>
   readonly problems: string[]
 }
 
-/** A process that says lines, and is killed or ends. */
-class Life {
+/** A process that prints lines, and is killed or ends. */
+class Child {
   readonly lines: string[] = []
   readonly process: ChildProcess
   readonly #ended: Promise<unknown>
@@ -69,7 +73,7 @@ class Life {
     await this.#ended
   }
 
-  /** By itself, with status 0. */
+  /** Whether it ended by itself with status 0. */
   async ended(): Promise<void> {
     const guard = setTimeout(() => this.process.kill('SIGKILL'), HANG_MS)
     await this.#ended
@@ -84,7 +88,7 @@ class Life {
   }
 }
 
-/** Somebody who is always there and hears all that is published. */
+/** A subscriber that stays connected and sees all that is published. */
 class Collector {
   readonly heard: string[] = []
   readonly #loop: Eventloop
@@ -141,7 +145,7 @@ export async function kill({ kills, seed, say }: Plan): Promise<Figures> {
   return figures
 }
 
-/** The command line as it is built. */
+/** The command line, compiled. */
 async function compiled(folder: string): Promise<string> {
   const out = join(folder, 'package', 'dist')
   const args = [
@@ -166,25 +170,25 @@ interface Story {
   readonly say: (text: string) => void
 }
 
-/** Lives that are killed, one after the other; what they said. */
+/** Runs processes one after the other and kills each. @returns the lines that they printed. */
 async function chain(
   story: Story,
-  args: (life: number) => readonly string[],
-  begun: (life: Life) => boolean,
+  args: (index: number) => readonly string[],
+  begun: (child: Child) => boolean,
   heard?: (line: string) => void,
 ): Promise<string[]> {
   const said: string[] = []
-  for (let life = 0; life < story.kills; life++) {
-    const running = new Life([story.program, ...args(life)], heard)
-    // Some die while they open what the one before left.
+  for (let index = 0; index < story.kills; index++) {
+    const running = new Child([story.program, ...args(index)], heard)
+    // Some are killed while they open what their predecessor left.
     if (story.random() < 0.8) {
       await until(
         () => begun(running),
-        () => `life ${life} works: ${running.errors}`,
+        () => `process ${index} works: ${running.errors}`,
         HANG_MS,
       )
     }
-    await sleep(story.random() * LIFE_MS_MAX)
+    await sleep(story.random() * WORK_MS_MAX)
     await running.killed()
     said.push(...running.lines)
     story.figures.kills++
@@ -192,8 +196,10 @@ async function chain(
   return said
 }
 
-/** What `accepted` names must be in `heard`; `once`: and nothing twice, and in its order. */
-function judge(
+/**
+ * Expects all that `accepted` names to be in `heard`; with `once`, nothing twice, and in its order.
+ */
+function check(
   { name, figures }: Story,
   accepted: readonly string[],
   heard: readonly string[],
@@ -228,18 +234,18 @@ async function sending(story: Story & { readonly qos: 1 | 2 }): Promise<void> {
   const args = ['send', broker.url, join(folder, name), String(qos), session]
   const said = await chain(
     story,
-    (life) => [...args, String(life)],
+    (index) => [...args, String(index)],
     ({ lines }) => lines.length > 0,
   )
-  await new Life([program, ...args, 'end']).ended()
+  await new Child([program, ...args, 'end']).ended()
   const accepted = said.map((line) => line.slice(2))
   await settled(collector)
   await collector.stop()
-  judge(story, accepted, collector.heard, qos === 2)
+  check(story, accepted, collector.heard, qos === 2)
   say(`${name}: ${accepted.length} accepted, ${collector.heard.length} arrived`)
 }
 
-/** The broker has passed on what it has. */
+/** Resolves once the broker has passed on what it has. */
 async function settled({ heard }: Collector): Promise<void> {
   for (let count = -1; count !== heard.length; ) {
     count = heard.length
@@ -253,8 +259,8 @@ async function receiving(story: Story): Promise<void> {
   const loop = eventloop({ url: broker.url, until: 'closed' }, requests)
   const texts: string[] = []
   const handled = new Set<string>()
-  // What was in flight is sent again by mosquitto, and as much again beside it: a few lives of a receiver that is far behind,
-  // and it gives one identifier to two messages.
+  // mosquitto sends again what was in flight, and as much again beside it: a few processes later
+  // the receiver is far behind, and mosquitto gives one identifier to two messages.
   const send = () => {
     while (texts.length - handled.size < UNHANDLED_MAX) {
       const text = `0:${texts.length}`
@@ -269,23 +275,26 @@ async function receiving(story: Story): Promise<void> {
   }
   const publishing = (async () => {
     for await (const _ of loop) {
-      // Only the receiver says when there is to be more.
+      // Only the receiver decides when there are to be more.
     }
   })()
   const args = ['receive', broker.url, join(folder, name)]
-  const first = new Life([program, ...args, 'first'])
+  const first = new Child([program, ...args, 'first'])
   await until(() => first.lines.includes('subscribed'), 'it is subscribed', HANG_MS)
   await first.killed()
   send()
-  const works = ({ lines }: Life) => lines.some(isHandled)
-  const said = await chain(story, (life) => [...args, String(life)], works, hear)
+  const works = ({ lines }: Child) => lines.some(isHandled)
+  const said = await chain(story, (index) => [...args, String(index)], works, hear)
   requests.push(publish('in', 'end', { qos: 2 }))
-  const last = new Life([program, ...args, 'end'])
+  const last = new Child([program, ...args, 'end'])
   await last.ended()
   said.push(...last.lines)
   await loop.return()
   await publishing
-  /** By the number of the delivery: the same one again, and marked, is the same message. */
+  /**
+   * Counts by the number of the delivery: the same number again, with the mark, is the same
+   * message.
+   */
   const deliveries = new Map<string, string>()
   const heard: string[] = []
   const lines = said.filter(isHandled)
@@ -299,7 +308,7 @@ async function receiving(story: Story): Promise<void> {
       figures.problems.push(`${name}: delivery ${id} is ${known} and ${text}`)
     else if (again !== 'true') figures.problems.push(`${name}: ${text} came again without a mark`)
   }
-  judge(story, texts, heard, true)
+  check(story, texts, heard, true)
   figures.repeats[name] = lines.length - deliveries.size
   say(`${name}: ${texts.length} sent, ${heard.length} handled`)
 }
@@ -330,16 +339,16 @@ async function piping(story: Story & { readonly qos: 1 | 2 }): Promise<void> {
     story,
     () => {
       before = collector.heard.length
-      // No life comes to the end of it; the last one delivers what is left.
+      // None of the killed processes finishes; the last one delivers what is left.
       const delivered = new Set(collector.heard).size
       while (texts.length - delivered < UNDELIVERED_MIN) append()
       return args
     },
     works,
   )
-  await new Life([program, ...args]).ended()
+  await new Child([program, ...args]).ended()
   await settled(collector)
   await collector.stop()
-  judge(story, texts, collector.heard, qos === 2)
+  check(story, texts, collector.heard, qos === 2)
   say(`${name}: ${texts.length} lines, ${collector.heard.length} arrived`)
 }

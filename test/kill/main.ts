@@ -1,4 +1,7 @@
-/** `npm run kill -- [--times 1000] [--seed 1]`: the real program killed with SIGKILL, many times; mosquitto is needed. */
+/**
+ * `npm run kill -- [--times 1000] [--seed 1]`: kills the real program with SIGKILL many times;
+ * mosquitto is needed.
+ */
 import { parseArgs } from 'node:util'
 import { kill } from './kill.ts'
 

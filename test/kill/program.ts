@@ -1,11 +1,14 @@
 /**
- * What is killed: a process of its own that publishes from a spool, or receives, until it is told to come to an end.
+ * The program that is killed: a process of its own that publishes from a spool, or receives, until
+ * it is told to finish.
  *
- *   program send URL FOLDER QOS SESSION LIFE    tells each request that the spool accepted: `+ LIFE:NUMBER`
- *   program send URL FOLDER QOS SESSION end     delivers what is left
- *   program receive URL FOLDER LIFE             tells each message that it handles: `= DELIVERYID REDELIVERED TEXT`
+ *   program send URL FOLDER QOS SESSION PROCESS  prints each request that the spool accepted:
+ *                                                `+ PROCESS:NUMBER`
+ *   program send URL FOLDER QOS SESSION end      delivers what is left
+ *   program receive URL FOLDER PROCESS           prints each message that it handles:
+ *                                                `= DELIVERYID REDELIVERED TEXT`
  *
- * What it says is written at once: it is there, whatever becomes of the process.
+ * A line is written immediately, so that it is there even if the process is killed next.
  */
 import { writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,11 +16,11 @@ import { openSession, type Spool, spool } from '../../src/disk/index.ts'
 import { type EventloopOptions, eventloop, publish, type QoS, subscribe } from '../../src/index.ts'
 
 const [mode, url = '', folder = '', ...rest] = process.argv.slice(2)
-/** More than the network takes at once, and little enough to be delivered in the end. */
+/** More than the network takes in one go, and few enough to be delivered in the end. */
 const QUEUED_MAX = 400
 const BURST_MAX = 20
 
-function tell(text: string): void {
+function print(text: string): void {
   writeSync(1, `${text}\n`)
 }
 
@@ -41,7 +44,7 @@ async function send(qosText: string, session: string, life: string): Promise<voi
   if (life === 'end') queue.end()
   else void produce(queue, qos, life)
   for await (const _ of loop) {
-    // Outcomes go to the spool.
+    // The spool gets the outcomes.
   }
   await queue.close()
 }
@@ -52,7 +55,7 @@ async function produce(queue: Spool, qos: QoS, life: string): Promise<void> {
       return `${life}:${number++}`
     })
     await queue.push(texts.map((text) => publish('out', text, { qos })))
-    for (const text of texts) tell(`+ ${text}`)
+    for (const text of texts) print(`+ ${text}`)
   }
 }
 
@@ -61,9 +64,9 @@ async function receive(): Promise<void> {
     subscribe('in', { qos: 2 }),
   ])
   for await (const packet of loop) {
-    if (packet.cmd === 'suback') tell('subscribed')
+    if (packet.cmd === 'suback') print('subscribed')
     if (packet.cmd !== 'publish') continue
-    tell(`= ${packet.deliveryId} ${packet.redelivered === true} ${packet.payload}`)
+    print(`= ${packet.deliveryId} ${packet.redelivered === true} ${packet.payload}`)
     if (packet.payload.toString() === 'end') break
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The first connection is the user's to judge. Goal: one attempt that resolves after a good CONNACK or rejects and leaves
- * nothing; what it resolves with waits, sends nothing, and goes to one loop. Method: a scripted server; sockets, timers and
- * listeners are counted.
+ * Goal: `connect()` makes one attempt that resolves after a good CONNACK or rejects and leaves
+ * nothing; what it resolves with waits, sends nothing, and goes to one loop. Method: a scripted
+ * server; sockets, timers and listeners are counted.
  */
 import { describe, expect, test } from 'vitest'
 import {
@@ -38,7 +38,7 @@ function stage(options: EventloopOptions = {}): Stage {
   }
 }
 
-/** Nothing is left behind. */
+/** Expects that nothing is left behind. */
 function expectNothingLeft({ clock, server }: Stage): void {
   expect(clock.pendingTimers).toBe(0)
   expect(server.open).toBe(0)
@@ -58,9 +58,9 @@ function message(payload: string, messageId = 0) {
   } as const
 }
 
-// ---------------------------------------------------------------------------------------------------------------- rejects
+// ----------------------------------------------------------------------------------------- rejects
 
-describe('one attempt, and where it fails nothing is left', () => {
+describe('there is one attempt, and if it fails nothing is left', () => {
   const refusals: readonly (readonly [
     string,
     (s: Stage) => void,
@@ -154,7 +154,7 @@ describe('one attempt, and where it fails nothing is left', () => {
     ],
   ]
   for (const [name, prepare, family, details, options] of refusals) {
-    test(`${name}: rejects with the reason`, async () => {
+    test(`${name}: it rejects with the reason`, async () => {
       for (const reconnect of ['always', 'never'] as const) {
         const s = stage({ reconnect, ...options })
         prepare(s)
@@ -170,13 +170,13 @@ describe('one attempt, and where it fails nothing is left', () => {
     })
   }
 
-  test('an option that is wrong: nothing is dialled', async () => {
+  test('with a wrong option nothing is dialled', async () => {
     const s = stage()
     await expect(connect({ ...s.options, keepAlive: -1 })).rejects.toThrow(UsageError)
     expect(s.server.dials).toEqual([])
   })
 
-  test('3.1.1 is asked where 5 is not spoken, within the same time', async () => {
+  test('3.1.1 is tried if 5 is not spoken, within the same time', async () => {
     const s = stage()
     s.server.onConnection = (connection) => {
       const first = s.server.connections.length === 1
@@ -188,7 +188,7 @@ describe('one attempt, and where it fails nothing is left', () => {
     await connected[Symbol.asyncDispose]()
   })
 
-  test('the signal aborts it: rejects with its reason itself', async () => {
+  test('an abort of its signal rejects it with the reason itself', async () => {
     for (const when of ['before', 'while dialling', 'before the CONNACK'] as const) {
       const s = stage()
       const abort = new AbortController()
@@ -208,9 +208,9 @@ describe('one attempt, and where it fails nothing is left', () => {
   })
 })
 
-// ----------------------------------------------------------------------------------------------------------------- waits
+// ------------------------------------------------------------------------------------------- waits
 
-describe('what it resolves with', () => {
+describe('the value that it resolves with', () => {
   test('carries the CONNACK, sends nothing, reads nothing, and waits as long as it takes', async () => {
     const s = stage({ keepAlive: 10 })
     s.server.autoConnack = { properties: { receiveMaximum: 7 } }
@@ -224,7 +224,7 @@ describe('what it resolves with', () => {
     await connected[Symbol.asyncDispose]()
   })
 
-  test('bytes behind the CONNACK, whole packets and parts, are there for the loop, unprocessed', async () => {
+  test('keeps the bytes behind the CONNACK for the loop, whole packets and parts, unprocessed', async () => {
     const connack = Buffer.from([0x20, 3, 0, 0, 0])
     const publishes = Buffer.concat(
       ['one', 'two', 'three'].map((payload) =>
@@ -278,7 +278,7 @@ describe('what it resolves with', () => {
     expect(s.server.dials).toHaveLength(1)
     expect(cmds[0]).toBe('connack')
     expect(s.server.current.of('pingreq')).toHaveLength(1)
-    // `connect()` tries once; the loop goes by the user's policy.
+    // `connect()` tries once; the loop follows the user's policy.
     s.server.autoConnack = { sessionPresent: true }
     s.server.current.reset()
     await s.clock.advance(7)
@@ -289,14 +289,14 @@ describe('what it resolves with', () => {
     expectNothingLeft(s)
   })
 
-  test('to a second loop, or after its disposal, it is a UsageError', async () => {
+  test('is refused with a UsageError by a second loop, and after its disposal', async () => {
     const s = stage()
     const connected = await resolved(s.clock, connect(s.options))
     const loop = eventloop(connected)
     expect(() => eventloop(connected)).toThrow(UsageError)
     expect(() => eventloop(connected)).toThrow(/given to a loop already/)
     await expect(run(connected, [])).rejects.toThrow(UsageError)
-    // The first is not harmed.
+    // The first loop is not harmed.
     expect(await resolved(s.clock, loop.next())).toMatchObject({ value: { cmd: 'connack' } })
     await loop.return()
 
@@ -305,7 +305,7 @@ describe('what it resolves with', () => {
     expect(() => eventloop(other)).toThrow(UsageError)
   })
 
-  test('requests that cannot be used leave it to another loop', async () => {
+  test('stays usable if the requests given with it are not', async () => {
     const s = stage()
     const connected = await resolved(s.clock, connect(s.options))
     expect(() => eventloop(connected, 'text' as never)).toThrow(UsageError)
@@ -315,7 +315,7 @@ describe('what it resolves with', () => {
     expectNothingLeft(s)
   })
 
-  test('run() takes it, too', async () => {
+  test('is taken by run(), too', async () => {
     const s = stage()
     const connected = await resolved(s.clock, connect(s.options))
     const result = await resolved(s.clock, run(connected, [publish('t', 'x', { qos: 2 })]))
@@ -324,7 +324,7 @@ describe('what it resolves with', () => {
     expectNothingLeft(s)
   })
 
-  test('onConnected and a session wait for the loop', async () => {
+  test('leaves onConnected and a session to the loop', async () => {
     const first = stage({ cleanStart: false, keepAlive: 0 })
     first.server.autoAck = false
     const before = eventloop(first.options, [publish('t', 'held', { qos: 1 })])
@@ -357,10 +357,10 @@ describe('what it resolves with', () => {
   })
 })
 
-// --------------------------------------------------------------------------------------------------------------- the end
+// ----------------------------------------------------------------------------------------- the end
 
-describe('disposal', () => {
-  test('says goodbye and leaves nothing; twice is once', async () => {
+describe('its disposal', () => {
+  test('sends DISCONNECT and leaves nothing; a second one does nothing', async () => {
     const s = stage()
     const connected = await resolved(s.clock, connect(s.options))
     await resolved(s.clock, connected[Symbol.asyncDispose]())
@@ -369,7 +369,7 @@ describe('disposal', () => {
     expectNothingLeft(s)
   })
 
-  test('a server that does not close is given a second', async () => {
+  test('gives a server that does not close one second', async () => {
     const s = stage()
     s.server.autoClose = false
     const connected = await resolved(s.clock, connect(s.options))
@@ -380,7 +380,7 @@ describe('disposal', () => {
     expectNothingLeft(s)
   })
 
-  test('once a loop has it, disposal does nothing: the loop lives', async () => {
+  test('does nothing once a loop has it: the loop goes on', async () => {
     const s = stage({ until: 'closed' })
     const connected = await resolved(s.clock, connect(s.options))
     const loop = eventloop(connected)
@@ -391,7 +391,7 @@ describe('disposal', () => {
     expectNothingLeft(s)
   })
 
-  test('of a loop that never ran', async () => {
+  test('may follow a loop that never ran', async () => {
     const s = stage()
     const connected = await resolved(s.clock, connect(s.options))
     const loop = eventloop(connected, [publish('t')])
@@ -400,7 +400,7 @@ describe('disposal', () => {
     expectNothingLeft(s)
   })
 
-  test('after the peer left', async () => {
+  test("may follow the server's close", async () => {
     for (const leave of ['end', 'reset'] as const) {
       const s = stage()
       const connected = await resolved(s.clock, connect(s.options))
@@ -413,7 +413,7 @@ describe('disposal', () => {
     }
   })
 
-  test('an abort of the signal while it waits closes it, and a loop that gets it rejects with the reason', async () => {
+  test('is done by an abort of the signal while it waits, and a loop that gets it rejects with the reason', async () => {
     const abort = new AbortController()
     const reason = new Error('enough')
     const s = stage({ signal: abort.signal })
@@ -427,7 +427,7 @@ describe('disposal', () => {
   })
 })
 
-describe('if the peer left meanwhile, the loop treats that as a loss', () => {
+describe('if the server has closed meanwhile, the loop treats that as a loss', () => {
   for (const leave of ['end', 'reset'] as const) {
     test(`${leave}: the loop dials again and goes on`, async () => {
       const s = stage({ until: 'settled' })
@@ -472,14 +472,14 @@ describe('if the peer left meanwhile, the loop treats that as a loss', () => {
     })
   }
 
-  test('a peer that was only silent is judged from when the loop begins', async () => {
+  test('a server that was only silent is measured from when the loop begins', async () => {
     const s = stage({ keepAlive: 10, until: 'closed' })
     const connected = await resolved(s.clock, connect(s.options))
     await s.clock.advance(14_000)
     const loop = eventloop(connected)
     await resolved(s.clock, loop.next())
     await s.clock.settle()
-    // The server is owed a sign of life by now; it gets it at once and answers.
+    // The server waits for a PINGREQ by now; it gets it immediately and answers.
     expect(s.server.current.of('pingreq')).toHaveLength(1)
     await s.clock.advance(30_000)
     expect(s.server.connections).toHaveLength(1)

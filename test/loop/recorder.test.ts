@@ -1,4 +1,7 @@
-/** The flight recorder: bounded, without secrets, and replayed to the same effects and the same state. */
+/**
+ * The flight recorder is bounded, holds no secrets, and replays to the same effects and the same
+ * state.
+ */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type EventloopOptions, publish, replay, UsageError } from '../../src/index.ts'
@@ -12,7 +15,7 @@ import { startLoop } from '../support/loop.ts'
 
 const SECRET = 'the secret of the house'
 
-async function life(recorder: EventloopOptions['recorder'], options: EventloopOptions = {}) {
+async function recorded(recorder: EventloopOptions['recorder'], options: EventloopOptions = {}) {
   const requests = [
     publish('a', SECRET, { qos: 1 }),
     publish('b', '2', { qos: 2, properties: { correlationData: Buffer.from(SECRET) } }),
@@ -38,9 +41,9 @@ async function life(recorder: EventloopOptions['recorder'], options: EventloopOp
 
 const steps = (text: string | null) => [...replay(text!)]
 
-test('a whole life is replayed to the same effects and the same state', async () => {
+test('a whole run is replayed to the same effects and the same state', async () => {
   for (const bytes of [false, true]) {
-    const { loop } = await life({ inputs: 1000, bytes })
+    const { loop } = await recorded({ inputs: 1000, bytes })
     const replayed = steps(loop.recording())
     expect(replayed.length).toBeGreaterThan(5)
     expect(replayed.map(({ differs }) => differs)).toEqual(replayed.map(() => null))
@@ -50,19 +53,19 @@ test('a whole life is replayed to the same effects and the same state', async ()
   }
 })
 
-test('bytes are kept as their length, unless they are asked for; passwords never', async () => {
+test('bytes are kept as their length unless the user asks for them, and passwords never are', async () => {
   const secrets = { username: 'u', password: SECRET, will: { topic: 'w', payload: SECRET } }
-  const hidden = (await life({ inputs: 1000 }, secrets)).loop.recording()!
+  const hidden = (await recorded({ inputs: 1000 }, secrets)).loop.recording()!
   expect(hidden).not.toContain(SECRET)
   expect(hidden).not.toContain(Buffer.from(SECRET).toString('base64'))
   expect(hidden).toContain(`{"$length":${SECRET.length}}`)
-  const shown = (await life({ inputs: 1000, bytes: true }, secrets)).loop.recording()!
+  const shown = (await recorded({ inputs: 1000, bytes: true }, secrets)).loop.recording()!
   expect(shown).toContain(Buffer.from(SECRET).toString('base64'))
   expect(shown).not.toContain(SECRET)
 })
 
 test('the newest inputs are kept, and the state before the oldest of them', async () => {
-  const { loop } = await life({ inputs: 4 })
+  const { loop } = await recorded({ inputs: 4 })
   const replayed = steps(loop.recording())
   const kept = replayed.flatMap(({ inputs }) => inputs)
   expect(kept.length).toBeLessThanOrEqual(8)
@@ -70,7 +73,7 @@ test('the newest inputs are kept, and the state before the oldest of them', asyn
   expect(replayed.every(({ differs }) => differs === null)).toBe(true)
 })
 
-test('off by default; told once where the loop ends with an error, not where it is aborted', async () => {
+test('it is off by default, and reported once if the loop ends with an error, but not if it is aborted', async () => {
   const quiet = startLoop({}, [])
   await quiet.clock.advance(10)
   expect(quiet.loop.recording()).toBeNull()
@@ -107,8 +110,8 @@ test('a listener that throws changes nothing about the end', async () => {
   expect(lost.error).toMatchObject({ code: 'ECONNRESET' })
 })
 
-describe('any life', () => {
-  test('replays byte for byte, from whatever input on', () => {
+describe('any run', () => {
+  test('replays byte for byte, from any input on', () => {
     fc.assert(
       fc.property(
         configs,
@@ -132,8 +135,8 @@ describe('any life', () => {
     )
   })
 
-  test('what was changed afterwards is found: an effect, the state at the end', async () => {
-    const text = (await life({ inputs: 1000 })).loop.recording()!
+  test('shows what was changed afterwards: an effect, or the state at the end', async () => {
+    const text = (await recorded({ inputs: 1000 })).loop.recording()!
     const forged = text.replace(
       '"type":"dial","protocolVersion":5',
       '"type":"dial","protocolVersion":4',
@@ -146,7 +149,7 @@ describe('any life', () => {
   })
 })
 
-test('a text that is no recording says where', () => {
+test('a text that is not a recording is refused with the place', () => {
   for (const [text, says] of [
     ['', /line 1/],
     ['{"it-mqtt recording":9}', /line 1 .* format 1/],

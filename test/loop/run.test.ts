@@ -1,7 +1,7 @@
 /**
- * Bounded work. Goal: `run` drives a loop until every request has its outcome, disconnects and says how each one fared, and
- * stops at its time, at an abort and at a fatal error without losing count. Method: a scripted server; taken must be
- * settled + unsettled whatever happens.
+ * Goal: `run` drives a loop until every request has its outcome, disconnects, and reports each
+ * outcome; it stops at its time-out, at an abort and at a fatal error without losing count. Method:
+ * a scripted server; taken must be settled + unsettled whatever happens.
  */
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -29,7 +29,8 @@ import { networkError, ScriptedServer, type Sent } from '../support/server.ts'
 
 const q1 = (payload: string | number) => publish('t', String(payload), { qos: 1 })
 
-// Whether the time-out runs on the loop's clock or on the machine's is no promise: both stand still here.
+// No promise says whether the time-out runs on the loop's clock or on the machine's: both stand
+// still here.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
 afterEach(() => void vi.useRealTimers())
 
@@ -37,7 +38,7 @@ interface Running {
   readonly clock: VirtualClock
   readonly server: ScriptedServer
   readonly promise: Promise<RunResult>
-  /** Undefined: it has neither resolved nor rejected. */
+  /** Undefined while it has neither resolved nor rejected. */
   readonly result: RunResult | undefined
   readonly error: unknown
   readonly over: boolean
@@ -115,10 +116,10 @@ function message(payload: string, qos: QoS, messageId: number) {
   } as const
 }
 
-// ------------------------------------------------------------------------------------------------------------ the result
+// -------------------------------------------------------------------------------------- the result
 
-describe('until every request is settled', () => {
-  test('resolves with how many, disconnects, and leaves nothing', async () => {
+describe('a run until every request is settled', () => {
+  test('resolves with their number, disconnects, and leaves nothing', async () => {
     const requests = [
       ...[publish('t', '0'), q1(1), publish('t', '2', { qos: 2 })],
       ...[subscribe('a'), unsubscribe('b')],
@@ -131,19 +132,19 @@ describe('until every request is settled', () => {
     expectNothingLeft(running)
   })
 
-  test('nothing to do is done after the CONNACK', async () => {
+  test('ends after the CONNACK if there is nothing to do', async () => {
     const running = await start([])
     expect(running.result).toMatchObject({ settled: 0, taken: 0, failed: [], unsettled: [] })
     expect(running.server.packets.map(({ cmd }) => cmd)).toEqual(['connect', 'disconnect'])
   })
 
-  test('a subscription that is alive does not keep it going, nor do `until` and `acks` of the options', async () => {
+  test('is not kept going by a subscription, nor by `until` and `acks` of the options', async () => {
     const running = await start([subscribe('a')], {}, { until: 'closed', acks: 'receipt' })
     expect(running.result).toMatchObject({ settled: 1, taken: 1 })
     expectNothingLeft(running)
   })
 
-  test('each failure with its request; settled counts every outcome', async () => {
+  test('reports each failure with its request, and counts every outcome as settled', async () => {
     const reason = new Error('not any more')
     const requests = [
       q1('good'),
@@ -175,7 +176,7 @@ describe('until every request is settled', () => {
     expect(failed.get(requests[4]!)).toMatchObject({ name: 'RefusedError', reasonCode: 0x87 })
   })
 
-  test('connections that break on the way are dialled again', async () => {
+  test('dials again when a connection breaks', async () => {
     const server = new ScriptedServer(new VirtualClock())
     let left = 3
     server.onConnection = (connection) => {
@@ -193,7 +194,7 @@ describe('until every request is settled', () => {
     expectNothingLeft(running)
   })
 
-  test('onSettled of the options and `settled` of the source hear everything as well', async () => {
+  test('reports everything to onSettled of the options and to `settled` of the source as well', async () => {
     const heard: string[] = []
     const requests = Object.assign([q1(1), q1(2)], {
       settled: (_: Request, outcome: Outcome) => void heard.push(`settled ${outcome.ok}`),
@@ -205,9 +206,9 @@ describe('until every request is settled', () => {
   })
 })
 
-// ---------------------------------------------------------------------------------------------------------------- timeout
+// ----------------------------------------------------------------------------------------- timeout
 
-describe('timeout', () => {
+describe('the time-out', () => {
   test('resolves with what is unsettled, the same objects; another run settles them', async () => {
     const server = new ScriptedServer(new VirtualClock(), { autoAck: false })
     const requests = [q1(1), publish('t', '2', { qos: 2 }), subscribe('a'), q1(4)]
@@ -231,7 +232,7 @@ describe('timeout', () => {
     expect(second.result).toMatchObject({ settled: 5, failed: [], unsettled: [] })
   })
 
-  test('of an endless stream: it stops, and the stream is there for the next run', async () => {
+  test('stops at an endless stream, and leaves the stream to the next run', async () => {
     let next = 0
     const stream = (function* () {
       for (;;) yield q1(next++)
@@ -251,7 +252,7 @@ describe('timeout', () => {
     expectBalanced(second.result)
   })
 
-  test('where nobody answers the dial, or the server is mute', async () => {
+  test('ends a run whose dial or CONNECT nobody answers', async () => {
     for (const prepare of [
       (server: ScriptedServer) => server.refuse(networkError('ECONNREFUSED')),
       (server: ScriptedServer) => server.hang(),
@@ -269,13 +270,13 @@ describe('timeout', () => {
     }
   })
 
-  test('a run that is done before leaves no timer', async () => {
+  test('leaves no timer behind if the run ends before it', async () => {
     const running = await start([q1(1)], { timeout: 1_000_000 })
     expect(running.result).toMatchObject({ settled: 1 })
     expectNothingLeft(running)
   })
 
-  test('an onPacket that never comes back does not hold it up', async () => {
+  test('is not held up by an onPacket that never resolves', async () => {
     const onPacket = () => new Promise<void>(() => {})
     const running = await start([q1(1)], { timeout: 3000, onPacket })
     await running.advance(3000)
@@ -346,10 +347,10 @@ test('[D2] taken = settled + unsettled.length, whatever is answered and whenever
   )
 })
 
-// ----------------------------------------------------------------------------------------------------------------- signal
+// ------------------------------------------------------------------------------------------ signal
 
-describe('signal', () => {
-  test('aborted before: rejects with its reason, nothing is dialled', async () => {
+describe('the signal', () => {
+  test('rejects the run with its reason if it is aborted before, and nothing is dialled', async () => {
     const reason = new Error('before')
     const running = await start([q1(1)], { signal: AbortSignal.abort(reason) })
     expect(running.error).toBe(reason)
@@ -357,7 +358,7 @@ describe('signal', () => {
   })
 
   for (const when of ['while dialling', 'connected', 'waiting to retry', 'in onPacket'] as const) {
-    test(`aborted ${when}: rejects with its reason itself, closes the stream, leaves nothing`, async () => {
+    test(`rejects the run with its reason itself if it is aborted ${when}; the stream is closed, nothing is left`, async () => {
       const reason = new Error('during')
       const abort = new AbortController()
       const server = new ScriptedServer(new VirtualClock(), { autoAck: false })
@@ -389,7 +390,7 @@ describe('signal', () => {
     })
   }
 
-  test('aborted afterwards: nobody listens any more', async () => {
+  test('has no listener left afterwards', async () => {
     const abort = new AbortController()
     const running = await start([q1(1)], { signal: abort.signal })
     expect(running.result).toMatchObject({ settled: 1 })
@@ -399,12 +400,12 @@ describe('signal', () => {
   })
 })
 
-// ------------------------------------------------------------------------------------------------------------------ fatal
+// ------------------------------------------------------------------------------------------- fatal
 
 describe('a fatal error rejects with the result so far', () => {
   const resultOf = (error: unknown) => (error as { result?: RunResult }).result
 
-  test('a refusal: nothing was taken', async () => {
+  test('that is a refusal: nothing was taken', async () => {
     const server = new ScriptedServer(new VirtualClock(), { autoConnack: { reasonCode: 0x86 } })
     const running = await start([q1(1)], {}, {}, server)
     expect(running.error).toBeInstanceOf(RefusedError)
@@ -413,7 +414,7 @@ describe('a fatal error rejects with the result so far', () => {
     expectNothingLeft(running)
   })
 
-  test('in the middle: what is unsettled is there, and another run goes on with it', async () => {
+  test('that comes in the middle: what is unsettled is there, and another run goes on with it', async () => {
     const server = new ScriptedServer(new VirtualClock(), {
       autoAck: (packet) => packet.messageId === 1,
     })
@@ -434,7 +435,7 @@ describe('a fatal error rejects with the result so far', () => {
     expect(second.result).toMatchObject({ settled: 3, unsettled: [], failed: [] })
   })
 
-  test('a lost connection under reconnect: never', async () => {
+  test('that is a lost connection under reconnect: never', async () => {
     const server = new ScriptedServer(new VirtualClock(), { autoAck: false })
     const running = await start([q1(1)], {}, { reconnect: 'never' }, server)
     server.current.reset()
@@ -444,7 +445,7 @@ describe('a fatal error rejects with the result so far', () => {
     expect(resultOf(running.error)).toMatchObject({ settled: 0, taken: 1 })
   })
 
-  test('a stream that throws: what was taken is settled first', async () => {
+  test('that the stream throws: what was taken is settled first', async () => {
     const reason = new Error('the disk went away')
     const stream = (function* () {
       yield q1(1)
@@ -456,7 +457,7 @@ describe('a fatal error rejects with the result so far', () => {
     expect(resultOf(running.error)).toMatchObject({ settled: 1, taken: 1, unsettled: [] })
   })
 
-  test('an error that cannot carry a result is passed on as it is', async () => {
+  test('that cannot carry a result is passed on as it is', async () => {
     for (const reason of [Object.freeze(new Error('frozen')), 'text', undefined]) {
       const stream = (function* (): Generator<Request> {
         yield q1(1)
@@ -471,7 +472,7 @@ describe('a fatal error rejects with the result so far', () => {
   })
 })
 
-// --------------------------------------------------------------------------------------------------------------- onPacket
+// ---------------------------------------------------------------------------------------- onPacket
 
 describe('onPacket', () => {
   test('gets every packet, one after the other', async () => {
@@ -491,7 +492,7 @@ describe('onPacket', () => {
   for (const qos of [1, 2] as const) {
     const ack = qos === 1 ? 'puback' : 'pubrec'
 
-    test(`a QoS ${qos} message is acknowledged when its promise is done, and not before`, async () => {
+    test(`has a QoS ${qos} message acknowledged when its promise resolves, and not before`, async () => {
       const gates: (() => void)[] = []
       const onPacket = (packet: Incoming) =>
         packet.cmd === 'publish' ? new Promise<void>((resolve) => gates.push(resolve)) : undefined
@@ -514,7 +515,7 @@ describe('onPacket', () => {
       expect(running.result).toMatchObject({ settled: 1 })
     })
 
-    test(`a QoS ${qos} message that onPacket still works on when all is settled is acknowledged, too`, async () => {
+    test(`has a QoS ${qos} message acknowledged that it still works on when all is settled`, async () => {
       let done = () => {}
       const onPacket = (packet: Incoming) =>
         packet.cmd === 'publish' ? new Promise<void>((resolve) => (done = resolve)) : undefined
@@ -536,7 +537,7 @@ describe('onPacket', () => {
     })
   }
 
-  test('without it no message is acknowledged, and none holds the run up', async () => {
+  test('if it is missing, no message is acknowledged, and none holds up the run', async () => {
     const server = new ScriptedServer(new VirtualClock())
     server.onConnection = (connection) => {
       connection.autoAck = (packet) => {
@@ -550,7 +551,7 @@ describe('onPacket', () => {
     expect(server.current.of('pubrec')).toEqual([])
   })
 
-  test('what it throws, or rejects with, ends the run with that error; its message stays unacknowledged', async () => {
+  test('ends the run with the error that it throws or rejects with; its message stays unacknowledged', async () => {
     const reason = new Error('in onPacket')
     for (const fail of [
       () => {

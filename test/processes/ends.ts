@@ -1,4 +1,7 @@
-/** A program that ends a loop in the way that its argument names, and says what is left when it exits. */
+/**
+ * A program that ends a loop in the way that its argument names, and prints what is left when it
+ * exits.
+ */
 import { connect, eventloop, publish, type Request, run, subscribe } from '../../src/index.ts'
 
 const [kind = '', url = ''] = process.argv.slice(2)

@@ -1,6 +1,6 @@
 /**
- * Goal: whatever ends a loop, the process exits by itself. Method: a program of its own for each kind of end; a handle that
- * were left would keep it alive until the time-out.
+ * Goal: whatever ends a loop, the process exits by itself. Method: a program of its own for each
+ * kind of end; a handle that is left would keep it alive until the time-out.
  */
 import { execFile } from 'node:child_process'
 import { createServer, type Server } from 'node:net'

@@ -1,6 +1,7 @@
 /**
- * Goal: a server cannot make memory grow without bound, nor change what every object inherits. Method: servers that send as much
- * of the worst as they can, and a look at what the loop keeps of it.
+ * Goal: a server cannot make memory grow without bound, nor change what every object inherits.
+ * Method: servers that send as much of the worst as they can, and a check of what the loop keeps of
+ * it.
  */
 import { generate, type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
@@ -34,14 +35,14 @@ const message = (messageId: number, qos: 0 | 1 | 2, more: object = {}): Packet =
 })
 const bytes = (packet: Packet) => generate(packet, { protocolVersion: 5 })
 
-/** A consumer who never pulls, and a server that sends all of this. */
+/** Runs a loop whose consumer never calls `next()`, and a server that sends all of this. */
 async function flooded(options: EventloopOptions, chunks: Iterable<Uint8Array>) {
   const started = startLoop({ until: 'closed', ...options }, [], undefined, { manual: true })
   const first = started.loop.next()
   await started.clock.advance(0)
   await first
   const connection = started.server.current
-  // It answers nothing: no PUBREL for a PUBREC.
+  // The server answers nothing: no PUBREL for a PUBREC.
   connection.autoAck = false
   for (const chunk of chunks) {
     if (connection.closed) break
@@ -57,7 +58,7 @@ function* times<T>(n: number, make: (i: number) => T): Generator<T> {
 }
 
 describe('what a server can make a loop keep', () => {
-  test('[R3] a million bytes of messages at QoS 0 a consumer does not take: as many as it allows', async () => {
+  test('[R3] a million bytes of messages at QoS 0 that a consumer does not take: as many as it allows', async () => {
     const chunk = Buffer.concat([...times(200, () => bytes(message(0, 0)))])
     const { loop } = await flooded(
       { maxBufferedPackets: 100 },
@@ -77,7 +78,7 @@ describe('what a server can make a loop keep', () => {
     await loop.return()
   })
 
-  test('[R3] messages of a byte with properties by the thousand weigh what they weigh', async () => {
+  test('[R3] messages of a byte with a thousand properties count with all their bytes', async () => {
     const heavy = bytes(message(0, 0, { properties: properties(500) }))
     const { loop } = await flooded(
       { maxBufferedBytes: 1_000_000 },
@@ -97,7 +98,7 @@ describe('what a server can make a loop keep', () => {
     expect(loop.session.record().received.length).toBeLessThanOrEqual(10)
   })
 
-  test('[MQTT-4.3.3-6] QoS 2 without PUBREL for ever: at most Receive Maximum identifiers', async () => {
+  test('[MQTT-4.3.3-6] QoS 2 without a PUBREL: at most Receive Maximum identifiers', async () => {
     const { loop, connection } = await flooded(
       { receiveMaximum: 10, acks: 'receipt', reconnect: 'never' },
       times(1000, (i) => bytes(message(i, 2))),
@@ -135,7 +136,7 @@ describe('what every object inherits', () => {
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
   })
 
-  test('user properties of the server, by any name', async () => {
+  test('user properties of the server may have any name', async () => {
     const names = ['__proto__', 'constructor', 'prototype', 'toString']
     const encoded = names.flatMap((name) => {
       const n = Buffer.from(name)
@@ -168,6 +169,6 @@ function tryTo(use: () => unknown): void {
   try {
     use()
   } catch {
-    // Refused is as good as harmless.
+    // A refusal is as good as no effect.
   }
 }

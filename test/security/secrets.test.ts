@@ -1,6 +1,7 @@
 /**
- * Goal: a password or token never shows in errors, warnings, `inspect`, state, sessions, recordings or process titles. Method: a
- * word that stands nowhere else, looked for in everything that a failing life of a loop leaves behind.
+ * Goal: a password or token never shows in errors, warnings, `inspect`, state, sessions, recordings
+ * or process titles. Method: a word that occurs nowhere else is looked for in everything that a
+ * failing loop leaves behind.
  */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -38,7 +39,7 @@ const WAYS: readonly (readonly [string, EventloopOptions])[] = [
 
 describe.each(WAYS)('a password %s', (_, options) => {
   test.each([
-    ['the road is closed', (s: ScriptedServer) => s.refuse(networkError('ECONNREFUSED'))],
+    ['the dial is refused', (s: ScriptedServer) => s.refuse(networkError('ECONNREFUSED'))],
     [
       'the server says no',
       (s: ScriptedServer) => {

@@ -1,6 +1,7 @@
 /**
- * A broker that keeps the truth: what was delivered to it and how often, what it owes its client, what was acknowledged. One
- * client, one session. It follows the standard; what it may do within it is its mood.
+ * A model of a broker that keeps the truth: what was delivered to it and how often, what it owes
+ * its client, what was acknowledged. It has one client and one session, and follows the standard;
+ * where the standard leaves a choice, its mood decides.
  */
 import mqtt, { type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
 import type { VirtualClock } from '../support/clock.ts'
@@ -18,7 +19,7 @@ interface Outbound {
   readonly offered: Offered
   readonly messageId: number
   stage: 'publish' | 'pubrel'
-  /** Sent on this connection; sent at all. */
+  /** Whether it was sent on this connection, or ever. */
   current: boolean
   ever: boolean
 }
@@ -26,9 +27,13 @@ interface Outbound {
 export interface Delivery {
   readonly number: number
   readonly qos: number
-  /** Of the broker's session: one that forgot cannot know a repeat. */
+  /**
+   * The number of the broker's session: a broker that forgot its session cannot recognise a repeat.
+   */
   readonly sessionNumber: number
-  /** Of the client's: one that forgot cannot know what it sent. */
+  /**
+   * The number of the client's session: a client that forgot its session cannot know what it sent.
+   */
   readonly memory: number
 }
 
@@ -37,16 +42,19 @@ const CLOSE_CODES = { poison: 0x95, restart: 0x8b } as const
 export class Broker {
   mood: Mood = GOOD_MOOD
   readonly deliveries: Delivery[] = []
-  /** Numbers of offered messages whose PUBACK or PUBREC came. */
+  /** Numbers of offered messages whose PUBACK or PUBREC arrived. */
   readonly acknowledged = new Set<number>()
-  /** Offered messages that a lost session took with it. */
+  /** Offered messages that were lost with a lost session. */
   readonly forgotten = new Set<number>()
   readonly problems: string[] = []
-  /** Requests by number that kill a connection. */
+  /** Numbers of requests that make the broker close the connection. */
   readonly poison = new Set<number>()
-  /** Requests by number that were refused: their turn passed. */
+  /** Numbers of requests that were refused: their turn has passed. */
   readonly refused = new Set<number>()
-  /** Connections closed in order by us: in MQTT 3.1.1 each may speak against a message (D6). */
+  /**
+   * Connections that we closed in order: in MQTT 3.1.1 each counts as suspicion against a message
+   * (D6, one bad request never stalls the others).
+   */
   orderlyCloses = 0
   sessionNumber = 0
   connacks = 0
@@ -78,12 +86,12 @@ export class Broker {
     return this.#random()
   }
 
-  /** Whether the client would get a message offered now. */
+  /** @returns whether the client would get a message that is offered now. */
   get subscribed(): boolean {
     return this.#session && this.#filters.has('down/#')
   }
 
-  /** Nothing is owed to the client. */
+  /** @returns whether nothing is owed to the client. */
   get quits(): boolean {
     return this.#outbound.length === 0
   }
@@ -116,7 +124,7 @@ export class Broker {
     this.#outbound = []
   }
 
-  /** Kept until it is acknowledged, if anybody is subscribed. */
+  /** Keeps a message until it is acknowledged, if anybody is subscribed. */
   offer(offered: Offered): boolean {
     if (!this.subscribed) return false
     if (offered.qos === 0) {
@@ -167,13 +175,13 @@ export class Broker {
 /** One connection, as the broker sees it. */
 export class Peer implements BrokerEnd {
   version: 4 | 5 = 4
-  /** The session ends with this connection. */
+  /** Whether the session ends with this connection. */
   ephemeral = false
   readonly #broker: Broker
   readonly #connection: Connection
   readonly #parser = mqtt.parser()
   #connected = false
-  /** What was under way when a client lost its memory is still of the old one. */
+  /** What was under way when a client lost its memory belongs to the old session. */
   readonly #memory: number
   #over = false
   #receiveMaximum = 65_535
@@ -211,7 +219,7 @@ export class Peer implements BrokerEnd {
     this.#connection.send(mqtt.generate(packet, { protocolVersion: this.version }))
   }
 
-  /** Answers now, later, twice or never, as the mood is. */
+  /** Answers now, later, twice or never, as the mood decides. */
   #answer(packet: Packet): void {
     const { mood } = this.#broker
     if (this.#broker.random() < mood.loseAnswer) return
@@ -280,7 +288,7 @@ export class Peer implements BrokerEnd {
     this.#receiveMaximum = connect.properties?.receiveMaximum ?? 65_535
     this.#aliasMaximum = connect.properties?.topicAliasMaximum ?? 0
     const sessionPresent = broker.connected(this, connect)
-    // From one connection to the next it changes its mind.
+    // From one connection to the next the broker may change its mind.
     this.#topicAliasMaximum = broker.connacks++ % 3
     const { receiveMaximum, maximumPacketSize, maximumQoS, serverKeepAlive } = mood
     const properties = {
@@ -301,8 +309,11 @@ export class Peer implements BrokerEnd {
     this.push()
   }
 
-  /** [MQTT-3.3.2-9], [MQTT-3.3.2-12]: what the client means by its aliases is what it was asked to publish. */
-  #judgeTopic({ topic, qos, properties }: IPublishPacket): void {
+  /**
+   * Checks that an alias stands for the topic that the client was asked to publish to.
+   * [MQTT-3.3.2-9], [MQTT-3.3.2-12]
+   */
+  #checkTopic({ topic, qos, properties }: IPublishPacket): void {
     const { problems } = this.#broker
     const alias = properties?.topicAlias
     if (alias !== undefined && alias > this.#topicAliasMaximum) {
@@ -319,7 +330,7 @@ export class Peer implements BrokerEnd {
     const broker = this.#broker
     const number = numberOf(packet)
     const { qos } = packet
-    this.#judgeTopic(packet)
+    this.#checkTopic(packet)
     if (broker.poison.has(number)) {
       if (this.version === 5) this.send({ cmd: 'disconnect', reasonCode: CLOSE_CODES.poison })
       return this.end()
@@ -377,7 +388,7 @@ export class Peer implements BrokerEnd {
   }
 }
 
-/** The number of a message is the head of its payload; the rest fills. */
+/** The number of a message is at the head of its payload; the rest is filler. */
 export function payloadOf(number: number, bytes: number): Buffer {
   const text = `${number};`
   return Buffer.from(text.padEnd(Math.max(text.length, bytes), '.'))

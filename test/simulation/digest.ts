@@ -7,10 +7,12 @@ import { createHash } from 'node:crypto'
 import { scenarioOf } from './scenario.ts'
 import { type Subject, simulate } from './world.ts'
 
-/** More than any scenario has. */
+/** More events than any scenario has. */
 const ALL_INPUTS = 10_000_000
 
-/** The effects of every step of every life of this seed's scenario, as a hash. */
+/**
+ * @returns a hash of the effects of every step, in each run of the client in this seed's scenario.
+ */
 export async function digestOf(seed: number, subject: Subject): Promise<string> {
   const loops: ReturnType<Subject['eventloop']>[] = []
   const recording: Subject = {

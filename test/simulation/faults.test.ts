@@ -1,10 +1,13 @@
-/** Goal: the simulation bites. Method: copies of the engine with one deliberate fault each; the seeds find every one of them. */
+/**
+ * Goal: the simulation finds faults. Method: copies of the engine with one deliberate fault each;
+ * some seed must find it.
+ */
 import { expect, test } from 'vitest'
 import * as healthy from '../../src/index.ts'
 import { FAULTS, faulty } from './faults.ts'
 import { examine } from './shrink.ts'
 
-/** What CI takes. */
+/** Seeds that CI can afford. */
 const SEEDS = 2000
 
 test.each(FAULTS)('found: $name', { timeout: 120_000 }, async (fault) => {

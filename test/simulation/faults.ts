@@ -1,6 +1,6 @@
 /**
- * Deliberate faults: each breaks the engine in one place, as a patch to a copy of it. A simulation that does not find them is
- * worth nothing.
+ * Deliberate faults: each breaks the engine in one place, as a patch to a copy of it. A simulation
+ * that does not find them is worth nothing.
  */
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,9 +11,9 @@ import type { Subject } from './world.ts'
 
 export interface Fault {
   readonly name: string
-  /** Within src. */
+  /** Path within src. */
   readonly file: string
-  /** Stands there once. */
+  /** Text that stands there exactly once. */
   readonly find: string
   readonly replace: string
 }
@@ -76,7 +76,7 @@ export const FAULTS: readonly Fault[] = [
     replace: 'return Infinity',
   },
   {
-    name: 'the next attempt follows at once',
+    name: 'the next attempt follows immediately',
     file: 'protocol/reconnect.ts',
     find: 'return policy.minMs + spread * span',
     replace: 'return 0',
@@ -112,7 +112,7 @@ export const FAULTS: readonly Fault[] = [
     replace: '!gone',
   },
   {
-    name: 'an alias is used before its topic was told',
+    name: 'an alias is used before its topic was sent',
     file: 'codec/topic-aliases.ts',
     find: 'this.isKnown = known !== undefined',
     replace: 'this.isKnown = true',
@@ -143,7 +143,7 @@ export const FAULTS: readonly Fault[] = [
   },
 ]
 
-/** A copy of the engine with one fault. */
+/** Makes a copy of the engine with one fault. */
 export async function faulty({ name, file, find, replace }: Fault): Promise<Subject> {
   const root = new URL('../../src/', import.meta.url).pathname
   const target = join(root, file)

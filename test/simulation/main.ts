@@ -1,11 +1,12 @@
 /**
- * `npm run simulate -- [--seeds 2000] [--from 1]`, or one scenario again: `--seed n [--only 3,7] [--trace]`. Ends with 1 at the first
- * failure, which is told with its events shrunk. `--digest` prints what each seed made the reducers decide, as a hash.
+ * `npm run simulate -- [--seeds 2000] [--from 1]`, or one scenario again: `--seed n [--only 3,7]
+ * [--trace]`. Exits with 1 at the first failure, which is printed with its events shrunk.
+ * `--digest` prints what each seed made the reducers decide, as a hash.
  */
 import { parseArgs } from 'node:util'
 import * as engine from '../../src/index.ts'
 import { digestOf } from './digest.ts'
-import { examine, partOf, shrink, tell } from './shrink.ts'
+import { examine, partOf, report, shrink } from './shrink.ts'
 import { simulate } from './world.ts'
 
 const { values } = parseArgs({
@@ -25,7 +26,7 @@ async function one(seed: number): Promise<boolean> {
   const problems = await simulate(scenario, engine, values.trace ? console.log : null)
   const only = named ?? scenario.events.map((_, index) => index)
   if (problems.length === 0) console.log(`seed ${seed}: every promise was kept`)
-  else console.error(tell({ seed, only, scenario, problems }))
+  else console.error(report({ seed, only, scenario, problems }))
   return problems.length === 0
 }
 
@@ -42,7 +43,7 @@ async function many(from: number, seeds: number): Promise<boolean> {
   for (let seed = from; seed < from + seeds; seed++) {
     const failure = await examine(seed, engine)
     if (failure === null) continue
-    console.error(tell(await shrink(failure, engine)))
+    console.error(report(await shrink(failure, engine)))
     return false
   }
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(0)

@@ -1,15 +1,16 @@
 /**
- * Roads of bytes between a client and a broker under a virtual clock: latency, bandwidth, a kernel's send buffer, cuts at any
- * byte, directions that swallow, dials that are refused or never answered.
+ * Simulated transports between a client and a broker under a virtual clock: latency, bandwidth, a
+ * kernel's send buffer, cuts at any byte, directions that lose all bytes, dials that are refused or
+ * never answered.
  */
 import { Duplex } from 'node:stream'
 import type { VirtualClock } from '../support/clock.ts'
 
 export interface LinkQuality {
   readonly latencyMs: number
-  /** Infinity: as fast as you like. */
+  /** Bandwidth in bytes per ms; Infinity for no limit. */
   readonly bytesPerMs: number
-  /** What the kernel takes before a write has to wait. */
+  /** Bytes that the kernel takes before a write has to wait. */
   readonly bufferBytes: number
 }
 
@@ -21,10 +22,9 @@ export interface Tap {
   wrote(bytes: Buffer): void
   read(bytes: Buffer): void
   resumed(): void
-  /** The kernel took what was written, at once or at last. */
-  /** `backedUp`: it had to wait. */
+  /** The kernel took what was written; if `backedUp` is true the write had to wait. */
   moved(backedUp: boolean): void
-  /** The client closes its side, and hears nothing more. */
+  /** The client closes its side, and reads nothing more. */
   ended(): void
   closed(how: Ending | 'client'): void
 }
@@ -34,10 +34,10 @@ interface Parcel {
   taken: (() => void) | null
 }
 
-/** One direction. */
+/** One direction of a connection. */
 class Pipe {
   swallows = false
-  /** What still passes before the connection breaks. */
+  /** Bytes that still pass before the connection breaks. */
   bytesLeft = Number.POSITIVE_INFINITY
   readonly #clock: VirtualClock
   readonly #quality: () => LinkQuality
@@ -93,7 +93,7 @@ class Pipe {
     this.#timer = this.#clock.setTimer(() => this.#arrive(), this.#freeAt - now + latencyMs)
   }
 
-  /** Where bandwidth is no limit, everything that is under way arrives together. */
+  /** If bandwidth has no limit, everything that is under way arrives together. */
   #arrive(): void {
     this.#timer = null
     if (this.swallows) return
@@ -113,7 +113,7 @@ class Pipe {
   }
 }
 
-/** What the broker holds of a connection. */
+/** The broker's end of a connection. */
 export interface BrokerEnd {
   received(bytes: Buffer): void
   /** The client is gone, as far as the broker can know. */
@@ -169,7 +169,7 @@ export class Connection {
         return (super.write as (...args: unknown[]) => boolean)(...args)
       }
 
-      /** What was pushed is read once it is emitted: a reset in between loses it. */
+      /** What was pushed counts as read once it is emitted: a reset before that loses it. */
       override emit(event: string | symbol, ...args: unknown[]): boolean {
         if (event === 'data') tap.read(args[0] as Buffer)
         return (super.emit as (...args: unknown[]) => boolean)(event, ...args)
@@ -200,7 +200,7 @@ export class Connection {
     })()
   }
 
-  /** From the broker. */
+  /** Sends bytes from the broker to the client. */
   send(bytes: Buffer): void {
     if (!this.over) this.#down.send(bytes, () => {})
   }
@@ -215,7 +215,7 @@ export class Connection {
     pipe.bytesLeft = bytes
   }
 
-  /** The broker closes, or the road breaks. What is under way is lost by a reset only. */
+  /** The broker closes, or the transport breaks. Only a reset loses what is under way. */
   end(how: Ending): void {
     if (this.over) return
     if (how === 'fin') {
@@ -242,7 +242,7 @@ export class Connection {
     this.broker?.ended()
   }
 
-  /** The client closes; the broker hears of it when all has arrived, or never. */
+  /** The client closes; the broker notices when all has arrived, or never. */
   #leave(): void {
     const { broker } = this
     if (broker === null) return
@@ -261,7 +261,7 @@ export type Dialling = 'accept' | 'refuse' | 'hang'
 export class Network {
   quality: LinkQuality = { latencyMs: 1, bytesPerMs: Number.POSITIVE_INFINITY, bufferBytes: 65_536 }
   dialling: Dialling = 'accept'
-  /** Instants at which somebody dialled. */
+  /** Instants of the dials. */
   readonly dials: number[] = []
   latest: Connection | null = null
   readonly #clock: VirtualClock

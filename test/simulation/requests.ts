@@ -1,6 +1,7 @@
 /**
- * The request stream of a scenario: numbered requests, each with its number as key, so that whoever lost them gives them again
- * (D7). It comes in batches or not, stalls, throws, and knows who closed it.
+ * The request stream of a scenario: numbered requests, each with its number as key, so that a
+ * client that lost them gives them again (D7, a request whose key the session holds is not sent
+ * again). It yields batches or single requests, stalls, throws, and records who closed it.
  */
 import type { Outcome, Request } from '../../src/index.ts'
 
@@ -13,7 +14,7 @@ export interface Item {
 
 type Result = IteratorResult<Request | Request[], undefined>
 
-/** All requests there are, over all lives of the client. */
+/** All requests of the scenario, over all runs of the client. */
 export class Backlog {
   readonly items: Item[] = []
   stalled = false
@@ -44,7 +45,7 @@ export class Backlog {
   }
 }
 
-/** Controls have no outcome that is told. */
+/** Controls have no outcome that is reported. */
 export function isOwed({ outcome, request }: Item): boolean {
   return outcome === null && SENT.has(request.cmd)
 }
@@ -52,33 +53,37 @@ export function isOwed({ outcome, request }: Item): boolean {
 const SENT: ReadonlySet<string> = new Set(['publish', 'subscribe', 'unsubscribe'])
 
 export class SimulatedRequests implements AsyncIterable<Request | Request[]> {
-  /** How often `return()` was called; and whether anything was asked for afterwards. */
+  /** How often `return()` was called, and whether anything was asked for afterwards. */
   returned = 0
   askedLate = false
   iterated = false
-  /** Its process was killed: what it hears now is heard by nobody. */
+  /** Its process was killed: outcomes that arrive now count for nothing. */
   orphaned = false
-  /** It threw: nobody has to close it. */
+  /** It threw, so nobody has to close it. */
   failed = false
   #failure: Error | null = null
   readonly #backlog: Backlog
   readonly #batch: number
-  readonly #told: (request: Request, outcome: Outcome) => void
+  readonly #report: (request: Request, outcome: Outcome) => void
   #at = 0
 
-  constructor(backlog: Backlog, batch: number, told: (request: Request, outcome: Outcome) => void) {
+  constructor(
+    backlog: Backlog,
+    batch: number,
+    report: (request: Request, outcome: Outcome) => void,
+  ) {
     this.#backlog = backlog
     this.#batch = batch
-    this.#told = told
+    this.#report = report
   }
 
-  /** Its promise resolves when what was handed out before this was told has arrived. */
+  /** Resolves when what was handed out before this call has arrived. */
   async settled(request: Request, outcome: Outcome): Promise<void> {
-    if (!this.orphaned) this.#told(request, outcome)
+    if (!this.orphaned) this.#report(request, outcome)
     await new Promise((resolve) => setImmediate(resolve))
   }
 
-  /** The next thing that the reader gets is this. */
+  /** The reader gets this next. */
   fail(error: Error): void {
     this.#failure = error
     this.#backlog.wake()

@@ -1,13 +1,14 @@
 /**
- * A scenario is data: what the client is told to be, and what happens to it, when. All of it is drawn from one seed. To shrink
- * one is to leave events out; the numbers of those that are left, with the seed, are all it takes to have it again.
+ * A scenario is data: how the client is configured, and what happens to it, when. All of it is
+ * drawn from one seed. To shrink a scenario is to leave events out; the seed and the numbers of the
+ * remaining events suffice to repeat it.
  */
 import { randomOf } from '../support/random.ts'
 import type { Direction, Ending, LinkQuality } from './network.ts'
 
 export interface Setup {
   readonly protocolVersion: 4 | 5
-  /** How a life of the client follows another: what it has of the session. */
+  /** How a run of the client follows another: which part of the session it has. */
   readonly memory: 'none' | 'copy' | 'store'
   readonly acks: 'pull' | 'receipt' | 'manual'
   readonly cleanStart: boolean
@@ -21,7 +22,7 @@ export interface Setup {
   readonly quarantineAfter: number
   readonly births: boolean
   readonly reconnect: { readonly minMs: number; readonly maxMs: number; readonly stableMs: number }
-  /** Requests come one by one, or in arrays of this size. */
+  /** The size of the arrays in which requests come; one by one if it is 1. */
   readonly batch: number
   /** How many `next()` are outstanding. */
   readonly pulls: number
@@ -38,7 +39,7 @@ export interface Mood {
   readonly refuse: number
   readonly pings: boolean
   readonly aliases: boolean
-  /** Of its next CONNACK. 0: unlimited, absent. */
+  /** Fields of its next CONNACK. 0 means unlimited: the field is absent. */
   readonly receiveMaximum: number
   readonly maximumPacketSize: number
   readonly maximumQoS: 0 | 1 | 2
@@ -72,14 +73,14 @@ const DEPARTURES = [
   'settled throws',
   'requests throw',
 ] as const
-/** How a life of the client ends. */
+/** How a run of the client ends. */
 export type Departure = (typeof DEPARTURES)[number]
 
 export interface PlannedRequest {
   readonly cmd: 'publish' | 'subscribe' | 'unsubscribe' | 'bad' | 'ping' | 'pause' | 'throttle'
   readonly qos: 0 | 1 | 2
   readonly bytes: number
-  /** 0: none. */
+  /** 0 for none. */
   readonly expirySeconds: number
 }
 
@@ -113,7 +114,7 @@ export type Happening =
   | { readonly do: 'disk full' }
 
 export interface Event {
-  /** Virtual ms since the event before. */
+  /** Virtual ms since the previous event. */
   readonly after: number
   readonly what: Happening
 }
@@ -124,13 +125,13 @@ export interface Scenario {
   readonly events: readonly Event[]
 }
 
-/** Draws a scenario. Each takes only some kinds of events, so that rare combinations come often. */
+/** Draws a scenario. Each has only some kinds of events, so that rare combinations come often. */
 export function scenarioOf(seed: number): Scenario {
   const random = randomOf(seed)
   const below = (n: number) => Math.floor(random() * n)
   const chance = (p: number) => random() < p
   const oneOf = <T>(...all: readonly T[]): T => all[below(all.length)]!
-  /** Even over the orders of magnitude. */
+  /** Draws evenly over the orders of magnitude. */
   const upTo = (max: number) => Math.floor(Math.exp(random() * Math.log(max + 1)))
 
   const quality = (): LinkQuality => ({
@@ -210,7 +211,7 @@ export function scenarioOf(seed: number): Scenario {
     [0.3, () => ({ do: 'poison' })],
     [0.3, () => ({ do: 'disk full' })],
   ]
-  // Requests and offers always; of the rest as many kinds as chance will have.
+  // Requests and offers are always in it; of the other kinds of events, those that chance picks.
   const share = 0.1 + random() * 0.6
   const chosen = kinds.filter((_, i) => i < 2 || chance(share))
   const total = chosen.reduce((sum, [weight]) => sum + weight, 0)

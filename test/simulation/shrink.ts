@@ -1,8 +1,8 @@
-/** Fewer events that still fail: what is left is the story of the failure. */
+/** Finds fewer events that still fail: what is left tells how the failure comes about. */
 import { type Scenario, scenarioOf } from './scenario.ts'
 import { type Subject, simulate } from './world.ts'
 
-/** Runs that a shrink may cost. */
+/** The most runs that shrinking may cost. */
 const TRIALS_MAX = 400
 
 export interface Failure {
@@ -13,14 +13,14 @@ export interface Failure {
   readonly problems: readonly string[]
 }
 
-/** The scenario of a seed with those of its events that are named. */
+/** @returns the scenario of a seed with only these of its events. */
 export function partOf(seed: number, only: readonly number[] | null): Scenario {
   const scenario = scenarioOf(seed)
   if (only === null) return scenario
   return { ...scenario, events: only.map((index) => scenario.events[index]!) }
 }
 
-/** Null: nothing is wrong with this seed. */
+/** @returns the first problem of this seed, or null if there is none. */
 export async function examine(seed: number, subject: Subject): Promise<Failure | null> {
   const scenario = scenarioOf(seed)
   const problems = await simulate(scenario, subject)
@@ -28,7 +28,7 @@ export async function examine(seed: number, subject: Subject): Promise<Failure |
   return { seed, only: scenario.events.map((_, index) => index), scenario, problems }
 }
 
-/** Leaves events out, half of them, then fewer at once, as long as the same promise is broken. */
+/** Leaves events out, first half of them, then fewer, as long as the same promise is broken. */
 export async function shrink(failure: Failure, subject: Subject): Promise<Failure> {
   let best = failure
   const promise = idOf(failure)
@@ -51,8 +51,11 @@ function idOf({ problems }: Failure): string {
   return /^\[(.*?)\]/.exec(problems[0] ?? '')?.[1] ?? ''
 }
 
-/** What a person needs: what broke, what led there, and the command that has it again. */
-export function tell({ seed, only, scenario, problems }: Failure): string {
+/**
+ * @returns what a person needs: what broke, which events led there, and the command that repeats
+ * it.
+ */
+export function report({ seed, only, scenario, problems }: Failure): string {
   const events = scenario.events.map(({ after, what }) => `  +${after} ms ${JSON.stringify(what)}`)
   return [
     `seed ${seed}: ${problems[0]}`,

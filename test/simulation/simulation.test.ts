@@ -1,11 +1,12 @@
 /**
- * Goal: the promises hold in worlds that nobody thought of. Method: scenarios drawn from seeds, the whole client in a simulated
- * network with a model broker, every promise judged as soon as it can be. `npm run simulate` takes more seeds.
+ * Goal: the promises hold in situations that nobody thought of. Method: scenarios drawn from seeds,
+ * the whole client in a simulated network with a model broker, every promise checked as soon as it
+ * can be. `npm run simulate` takes more seeds.
  */
 import { expect, test } from 'vitest'
 import * as engine from '../../src/index.ts'
 import { scenarioOf } from './scenario.ts'
-import { examine, shrink, tell } from './shrink.ts'
+import { examine, report, shrink } from './shrink.ts'
 import { simulate } from './world.ts'
 
 const SEEDS = 300
@@ -15,11 +16,11 @@ test(`[D1] [D2] [D3] [D4] [D5] [D6] [D7] [R1] [R2] [R3] [R6] [K1] [K2] [N1] [N4]
 }, async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
     const failure = await examine(seed, engine)
-    if (failure !== null) expect.fail(tell(await shrink(failure, engine)))
+    if (failure !== null) expect.fail(report(await shrink(failure, engine)))
   }
 })
 
-test('a seed tells the same story every time', async () => {
+test('a seed gives the same run every time', async () => {
   const tellOnce = async () => {
     const lines: string[] = []
     await simulate(scenarioOf(7), engine, (line) => lines.push(line))

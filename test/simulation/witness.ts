@@ -1,6 +1,7 @@
 /**
- * Sits at the client's end of every connection, reads what it writes and hears, and judges what can be judged there: order,
- * quota, identifiers, DUP, acknowledgements, limits, signs of life, silence after DISCONNECT.
+ * Sits at the client's end of every connection, reads what the client writes and receives, and
+ * checks what can be checked there: order, quota, identifiers, DUP, acknowledgements, limits,
+ * keep-alive, silence after DISCONNECT.
  */
 import mqtt, { type IConnackPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
 import type { VirtualClock } from '../support/clock.ts'
@@ -8,26 +9,29 @@ import { numberOf } from './broker.ts'
 import type { Ending, Tap } from './network.ts'
 import type { Setup } from './scenario.ts'
 
-/** Timers are whole milliseconds. */
+/** Timers count whole milliseconds. */
 const SLACK_MS = 5
-/** Its topic may be an alias. */
+/** The topic of a PUBLISH may be an alias. */
 const BIRTH = 'here'
 
-/** What the client knows of its session, as far as the wire tells; outlives connections, and lives with a good memory. */
+/**
+ * What the client knows of its session, as far as the bytes show it. It outlives connections, and
+ * processes that keep their session.
+ */
 export class Memory {
-  /** Requests by number that were written as PUBLISH since the session began. */
+  /** Numbers of requests that were written as PUBLISH since the session began. */
   readonly sent = new Set<number>()
   /** Publishes by identifier that wait for their last acknowledgement. */
   readonly open = new Map<number, number>()
   /** QoS 2 publishes whose PUBREC was read. */
   readonly released = new Set<number>()
-  /** Lives that remember only in part may know less than the wire did. */
+  /** A client that remembers only in part may know less than was sent. */
   vague = false
-  /** `down/#` is granted. */
+  /** Whether `down/#` is granted. */
   subscribed = false
 
-  /** The broker forgot: everything is new again. */
-  anew(): void {
+  /** The broker forgot its session: everything is new again. */
+  forget(): void {
     this.sent.clear()
     this.open.clear()
     this.vague = false
@@ -38,12 +42,12 @@ export interface Surroundings {
   readonly clock: VirtualClock
   readonly setup: Setup
   readonly memory: () => Memory
-  /** Whether the consumer was done with this message of the broker. */
+  /** Whether the consumer has handled this message of the broker. */
   readonly handled: (number: number) => boolean
   readonly jumpedAt: () => number
   readonly lost: () => void
   readonly problem: (id: string, what: string) => void
-  /** Told of every packet. */
+  /** Is called with every packet. */
   readonly trace: (arrow: '→' | '←', packet: Packet) => void
 }
 
@@ -71,7 +75,9 @@ export class Witness implements Tap {
   #lastReadAt: number
   #resumedAt = 0
   #movedAt = 0
-  /** Messages of the broker by identifier, and those whose first acknowledgement is due, in order. */
+  /**
+   * Messages of the broker by identifier, and those whose first acknowledgement is due, in order.
+   */
   readonly #incoming = new Map<number, number>()
   readonly #due: { 1: number[]; 2: number[] } = { 1: [], 2: [] }
   #renewalDue = false
@@ -113,7 +119,7 @@ export class Witness implements Tap {
 
   wrote(bytes: Buffer): void {
     const now = this.#world.clock.now()
-    this.#judgeSilence(now)
+    this.#checkSilence(now)
     this.#lastWriteAt = now
     this.#up.parse(bytes)
   }
@@ -123,7 +129,7 @@ export class Witness implements Tap {
     this.#down.parse(bytes)
   }
 
-  /** A write that was backed up is heard when it moves. */
+  /** A write that was backed up breaks the silence when it moves. */
   moved(backedUp: boolean): void {
     this.#lastWriteAt = this.#world.clock.now()
     if (backedUp) this.#movedAt = this.#lastWriteAt
@@ -143,13 +149,13 @@ export class Witness implements Tap {
     this.#world.lost()
   }
 
-  /** What time alone can break. */
-  judge(): void {
+  /** Checks the promises that time alone can break. */
+  check(): void {
     const { clock, jumpedAt } = this.#world
     const now = clock.now()
     const { client, keepAliveMs } = this
     if (!this.live || client === null || client.destroyed || keepAliveMs === 0) return
-    this.#judgeSilence(now)
+    this.#checkSilence(now)
     const evidence = Math.max(this.#lastReadAt, this.#resumedAt, this.#movedAt)
     const proves = !client.isPaused() && client.writableLength === 0 && jumpedAt() < evidence
     if (proves && now - evidence > 1.5 * keepAliveMs + SLACK_MS) {
@@ -157,11 +163,11 @@ export class Witness implements Tap {
     }
   }
 
-  #judgeSilence(now: number): void {
+  #checkSilence(now: number): void {
     const { keepAliveMs } = this
     const since = Math.max(this.#lastWriteAt, this.connackAt)
     if (!this.live || keepAliveMs === 0 || this.#world.jumpedAt() >= since) return
-    // What is under way is heard.
+    // What is still being written breaks the silence.
     if ((this.client?.writableLength ?? 0) > 0) return
     const silence = now - this.#lastWriteAt
     if (this.#lastWriteAt >= this.connackAt && silence > keepAliveMs + SLACK_MS) {
@@ -221,7 +227,8 @@ export class Witness implements Tap {
     if (memory.sent.has(number) && !dup && !memory.vague) {
       this.#problem('D3', `${number} is sent again without DUP`)
     }
-    // What waited for a commit when its connection broke counts as sent: after a kill nobody could tell.
+    // What waited for a commit when its connection broke counts as sent: after a kill nobody could
+    // know.
     if (!memory.sent.has(number) && dup && !memory.vague && setup.memory !== 'store') {
       this.#problem('D3', `${number} is sent for the first time, with DUP`)
     }
@@ -257,7 +264,9 @@ export class Witness implements Tap {
     }
   }
 
-  /** The first acknowledgement of a message: in the order of arrival, and not before it was handled. */
+  /**
+   * The first acknowledgement of a message: in the order of arrival, and not before it was handled.
+   */
   #acknowledges(qos: 1 | 2, messageId: number): void {
     const due = this.#due[qos]
     const head = due.shift()
@@ -277,7 +286,7 @@ export class Witness implements Tap {
     const memory = this.#world.memory()
     const messageId = packet.messageId ?? 0
     this.#world.trace('←', packet)
-    // Once it says goodbye a client hears nothing more.
+    // A client reads nothing after its DISCONNECT.
     if (this.#goodbye || this.#ended) return
     switch (packet.cmd) {
       case 'connack': {
@@ -285,7 +294,7 @@ export class Witness implements Tap {
         this.connack = packet
         this.connackAt = this.#world.clock.now()
         if (packet.sessionPresent) return
-        memory.anew()
+        memory.forget()
         this.#renewalDue = memory.subscribed
         return
       }

@@ -1,6 +1,7 @@
 /**
- * Runs a scenario: the whole client, life after life, between a simulated network and broker under a virtual clock; and judges
- * every promise as soon as it can be judged. Whatever is wrong is a problem with the id of the promise that it breaks.
+ * Runs a scenario: the whole client, process after process, between a simulated network and broker
+ * under a virtual clock; and checks every promise as soon as it can be checked. A problem has the
+ * id of the promise that was broken.
  */
 import type { IConnackPacket, IPublishPacket, Packet } from 'mqtt-packet'
 import type * as Engine from '../../src/index.ts'
@@ -26,7 +27,7 @@ export type Subject = Pick<
 >
 
 const CONNECT_TIMEOUT_MS = 3000
-/** How long everything may take to come right once nothing is wrong any more. */
+/** How long everything may take to become right once all faults are over, in ms. */
 const RECOVERY_MS = 300_000
 const STEP_MS = 200
 const STORED_MS_MAX = 20
@@ -40,11 +41,11 @@ interface Yielded {
 /** A process: what it does to its clock, disk and sockets ends when it is killed. */
 class Life {
   dead = false
-  /** What it did last may not be in its session. */
+  /** Its last changes may be missing from its session. */
   forgot = false
   /** The consumer takes nothing more. */
   left = false
-  /** The loop was told to close its streams. */
+  /** The loop was asked to close its streams. */
   closed = false
   /** Its loop has ended. */
   over = false
@@ -60,9 +61,9 @@ class Life {
   readonly abort = new AbortController()
   readonly timers = new Set<unknown>()
   readonly yielded = new Set<number>()
-  /** Outstanding `next()`. */
+  /** How many `next()` are outstanding. */
   pulling = 0
-  /** Yielded, and the consumer has not asked for more since. */
+  /** What was yielded while the consumer has not asked for more since. */
   inHand: number[] = []
   toAck: Incoming[] = []
 }
@@ -103,15 +104,15 @@ export class World {
   #handledLate = new Set<number>()
   #firstYields: [number, number, number] = [0, 0, 0]
   #settledThrows = false
-  /** What was settled may be told again: `settled` is idempotent. */
+  /** An outcome may be reported again: `settled` is idempotent. */
   #repeats = false
-  /** Lives that remember less than they did: then exactly once is at least once. */
+  /** How often the client forgot part of its session: then exactly once becomes at least once. */
   #amnesia = 0
   #quiet = false
 
   readonly #trace: ((line: string) => void) | null
 
-  /** `trace`: told of every event and packet, a line each. */
+  /** Is called with a line for every event and packet if `trace` is on. */
   constructor(scenario: Scenario, subject: Subject, trace: ((line: string) => void) | null = null) {
     this.#trace = trace
     const { seed, setup } = scenario
@@ -125,7 +126,7 @@ export class World {
     this.#requests = this.#newRequests()
   }
 
-  /** Everything that was wrong, in the order in which it was seen; stops at the first. */
+  /** Problems in the order in which they were seen; the run stops at the first. */
   async run(): Promise<readonly string[]> {
     this.#plan({ cmd: 'subscribe', qos: 2, bytes: 0, expirySeconds: 0 }, 'down/#')
     for (const { after, what } of this.#scenario.events) {
@@ -133,10 +134,10 @@ export class World {
       if (this.problems.length > 0) return this.problems
       await this.#happen(what)
       await this.clock.settle()
-      this.#judge()
+      this.#check()
     }
     await this.#recover()
-    if (this.problems.length === 0) this.#judgeEnd()
+    if (this.problems.length === 0) this.#checkEnd()
     if (this.problems.length === 0) await this.#close()
     return this.problems
   }
@@ -146,7 +147,7 @@ export class World {
   async #pass(ms: number): Promise<void> {
     for (let left = ms; left > 0; left -= STEP_MS) {
       await this.clock.advance(Math.min(left, STEP_MS))
-      this.#judge()
+      this.#check()
       if (this.problems.length > 0) return
       this.#revive()
     }
@@ -259,7 +260,7 @@ export class World {
     }
   }
 
-  /** A stream that gives again what has no outcome. */
+  /** Makes a stream that gives again what has no outcome. */
   #newRequests(): SimulatedRequests {
     this.#repeats = this.#life !== null
     return new SimulatedRequests(this.#backlog, this.#scenario.setup.batch, (request, outcome) =>
@@ -286,24 +287,24 @@ export class World {
       this.#problem('D2', `${number} has a second outcome`)
     }
     item.outcome ??= outcome
-    if (outcome.ok) this.#judgeSuccess(item.number, request)
-    else this.#judgeFailure(item.number, request, outcome.error)
+    if (outcome.ok) this.#checkSuccess(item.number, request)
+    else this.#checkFailure(item.number, request, outcome.error)
   }
 
-  #judgeSuccess(number: number, request: Request): void {
+  #checkSuccess(number: number, request: Request): void {
     if (request.cmd !== 'publish' || !request.qos) return
     if (this.#broker.deliveries.some((delivery) => delivery.number === number)) return
     this.#problem('D1', `${number} is settled and never arrived`)
   }
 
-  #judgeFailure(number: number, request: Request, error: unknown): void {
+  #checkFailure(number: number, request: Request, error: unknown): void {
     if (!('cmd' in request) || request.cmd === 'ping') return
     const { code = '', message = '' } = (error ?? {}) as { code?: string; message?: string }
     const item = this.#backlog.items[number - 1]!
     const { setup } = this.#scenario
     const blamed = setup.protocolVersion === 4 && this.#broker.orderlyCloses > 0
     if (code === 'QUARANTINED' && (blamed || this.#broker.poison.has(number))) return
-    // Its reason was not told, in a life that ended meanwhile.
+    // The process that knew its reason ended before it was reported.
     if (code === 'FAILED_EARLIER') return
     if (message === 'cancelled' && item.cancel?.signal.aborted) return
     if (request.cmd === 'publish') {
@@ -317,7 +318,7 @@ export class World {
 
   // -------------------------------------------------------------------------------------------------------------- lives
 
-  /** A client that ended is followed by another. */
+  /** Starts a client after another one ended. */
   #revive(): void {
     if (this.#life !== null && !this.#life.over) return
     const before = this.#life
@@ -344,7 +345,7 @@ export class World {
       const same = this.#random() < 0.5
       this.#session = same ? loop.session : this.#subject.decodeSession(text)
     }
-    this.#judgeStream(life.closed)
+    this.#checkStream(life.closed)
     if (life.forgot) this.#forgetUncommitted(life)
     else if (this.#requests.returned > 0 || this.#requests.failed)
       this.#requests = this.#newRequests()
@@ -359,7 +360,7 @@ export class World {
     this.#memory.released.clear()
   }
 
-  #judgeStream(closed: boolean): void {
+  #checkStream(closed: boolean): void {
     const { returned, failed, iterated, askedLate } = this.#requests
     const stored = this.#scenario.setup.memory === 'store'
     if (stored ? returned > 1 : iterated && !failed && returned !== (closed ? 1 : 0)) {
@@ -441,7 +442,7 @@ export class World {
     const session = this.#session
     this.#session = null
     if (session !== null) return { session }
-    // After a kill the client knows nothing: what the broker knows would be of somebody else.
+    // After a kill the client knows nothing: the broker's session would belong to another client.
     return cleanStart || this.#amnesia > 0 ? { cleanStart: true } : { cleanStart, session: 'adopt' }
   }
 
@@ -633,16 +634,16 @@ export class World {
       this.#firstYields[qos] = Math.max(this.#firstYields[qos], number)
     }
     if (before !== undefined && qos === 0) this.#problem('R2', `${number} at QoS 0 came twice`)
-    if (before !== undefined && qos === 2) this.#judgeRepeat(life, before, packet, number)
+    if (before !== undefined && qos === 2) this.#checkRepeat(life, before, packet, number)
     this.#yields.set(number, { life, deliveryId: packet.deliveryId ?? 0 })
   }
 
-  #judgeRepeat(life: Life, before: Yielded, packet: Engine.IncomingPublish, number: number): void {
+  #checkRepeat(life: Life, before: Yielded, packet: Engine.IncomingPublish, number: number): void {
     if (before.life === life) return this.#problem('R2', `message ${number} is yielded twice`)
     if (this.#broker.acknowledged.has(number)) {
       this.#problem('R2', `message ${number} is yielded again after its PUBREC`)
     }
-    // A session that is kept in part may have lost the mark, never the number.
+    // A session that is kept in part may have lost the mark, but never the number.
     if (before.life.forgot) this.#handled.delete(number)
     if (this.#handled.has(number)) {
       this.#problem('R2', `message ${number} is yielded again after it was handled`)
@@ -660,8 +661,8 @@ export class World {
 
   // -------------------------------------------------------------------------------------------------------------- judging
 
-  #judge(): void {
-    this.#witness?.judge()
+  #check(): void {
+    this.#witness?.check()
     for (const problem of this.#broker.problems) this.#problem('broker', problem)
     const life = this.#life
     if (life === null || life.dead) return
@@ -671,7 +672,8 @@ export class World {
     const { setup } = this.#scenario
     const window = Math.min(setup.maxInflight, connection.limits?.receiveMaximum ?? 65_535)
     if (inFlight > window) this.#problem('D4', `${inFlight} in flight, ${window} allowed`)
-    // A lost connection leaves what its last chunk held, and the CONNACK of the next one is read in any case.
+    // A lost connection leaves what its last chunk held, and the CONNACK of the next one is read in
+    // any case.
     if (bufferedPackets <= setup.maxBufferedPackets) this.#roomyAt = this.clock.now()
     else if (this.#lostAt < this.#roomyAt && !this.#connackSince(this.#roomyAt)) {
       this.#problem('R3', `${bufferedPackets} buffered, ${setup.maxBufferedPackets} allowed`)
@@ -695,7 +697,7 @@ export class World {
     return this.#network.dials.at(-1) ?? this.clock.now()
   }
 
-  /** From now on nothing is wrong: everything that was promised comes. */
+  /** From now on there are no faults: everything that was promised must happen. */
   async #recover(): Promise<void> {
     if (this.problems.length > 0) return
     this.#quiet = true
@@ -730,8 +732,8 @@ export class World {
     return this.#backlog.unsettled === 0 && counters.held === 0 && counters.bufferedPackets === 0
   }
 
-  #judgeEnd(): void {
-    this.#judgeDeliveries()
+  #checkEnd(): void {
+    this.#checkDeliveries()
     const { acks } = this.#scenario.setup
     for (const { number, qos, at } of this.#offered) {
       if (qos === 0 || this.#broker.forgotten.has(number) || this.#amnesia > 0) continue
@@ -740,7 +742,7 @@ export class World {
     }
   }
 
-  #judgeDeliveries(): void {
+  #checkDeliveries(): void {
     const seen = new Set<string>()
     const first: [number, number, number] = [0, 0, 0]
     const known = new Set<number>()
@@ -768,7 +770,7 @@ export class World {
     if (life.timers.size > 0) this.#problem('N4', `${life.timers.size} timers after the end`)
     if (life.pulling > 0) this.#problem('N4', 'a next() is never answered')
     if (this.#connection?.over === false) this.#problem('N4', 'the connection is not closed')
-    this.#judgeStream(true)
+    this.#checkStream(true)
   }
 
   #say(what: string): void {
@@ -788,7 +790,7 @@ const ENDINGS: ReadonlySet<string> = new Set([
   'the listener of outcomes threw',
 ])
 
-/** What a broker may say no to, or the client for it. */
+/** What a broker may refuse, or the client on its behalf. */
 const REFUSALS: ReadonlySet<string> = new Set([
   'NEGATIVE_ACKNOWLEDGEMENT',
   'QOS_NOT_SUPPORTED',

@@ -1,4 +1,7 @@
-/** `npm run soak -- [--minutes 60] [--seed 1] [--every 4] [--record folder]`: faults on real sockets, one every few seconds; mosquitto is needed. */
+/**
+ * `npm run soak -- [--minutes 60] [--seed 1] [--every 4] [--record folder]`: faults on real sockets,
+ * one every few seconds; mosquitto is needed.
+ */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -8,9 +11,12 @@ const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '60' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    /** Seconds of good road between two faults, on average. */
+    /** Mean seconds without a fault between two faults of a transport. */
     every: { type: 'string', default: '4' },
-    /** Where recordings of the loops go when a promise was broken: `it-mqtt replay` reads them. */
+    /**
+     * The folder for the recordings of the loops if a promise was broken: `it-mqtt replay` reads
+     * them.
+     */
     record: { type: 'string' },
   },
 })

@@ -1,9 +1,10 @@
 /**
- * Question: does anything get lost, doubled at QoS 2 or reordered, and do memory or handles grow, while the road breaks every few
- * seconds for as long as it is asked?
+ * Question: does anything get lost, doubled at QoS 2 or reordered, and do memory or handles grow,
+ * while transports break every few seconds for as long as it is asked?
  *
- * Method: two pairs of loops (MQTT 5 and 3.1.1) and mosquitto; each loop on a road of its own that is reset, ended within a
- * packet, stalled, slowed to a trickle, made a hole in either direction or both, or closed.
+ * Method: two pairs of loops (MQTT 5 and 3.1.1) and mosquitto; each loop has a relay of its own
+ * that is reset, ended within a packet, stalled, slowed down, made to lose one direction or both,
+ * or closed.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
@@ -14,15 +15,15 @@ import { randomOf } from '../support/random.ts'
 import { Relay } from '../support/relay.ts'
 import { type Counts, type Pace, Traffic } from './traffic.ts'
 
-/** What can happen to a road, and for how long at most, in ms. */
+/** The kinds of fault of a relay, and how long each lasts at most, in ms. */
 const FAULTS = {
   reset: 0,
   'end within a packet': 0,
   stall: 2000,
   trickle: 2000,
-  mute: 8000,
-  deaf: 8000,
-  hole: 8000,
+  noDownlink: 8000,
+  noUplink: 8000,
+  noLink: 8000,
   closed: 1500,
   'reconnect()': 0,
   'pause()': 500,
@@ -33,14 +34,17 @@ const SAMPLES_MAX = 600
 
 export interface Plan {
   readonly ms: number
-  /** It goes on until as many QoS 2 messages of each pair have arrived: how many do in a time is luck. Default 0. */
+  /**
+   * The number of QoS 2 messages of each pair that must have arrived before it ends: how many do in
+   * a time is luck. Default 0.
+   */
   readonly messages?: number
   readonly seed: number
-  /** Mean time from the end of a fault to the next one of the same road. */
+  /** Mean time from the end of a fault to the next one of the same relay, in ms. */
   readonly faultEveryMs: number
   readonly pace: Pace
   readonly say: (line: string) => void
-  /** What the loops recorded, where a promise was broken. */
+  /** What the loops recorded, if a promise was broken. */
   readonly record?: (name: string, recording: string) => void
 }
 
@@ -49,12 +53,12 @@ export interface Figures {
   readonly traffic: { readonly [name: string]: Counts }
   readonly faults: { readonly [name: string]: number }
   readonly reconnections: { readonly [code: string]: number }
-  /** What the broker was found to have broken. */
+  /** Rules that the broker was found to have broken. */
   readonly violations: readonly string[]
   /** MB of heap after a full collection: the median of the first and of the last third. */
   readonly heap: readonly [early: number, late: number]
   readonly rss: readonly [early: number, late: number]
-  /** What keeps the process alive, before the loops began and after they ended. */
+  /** Handles that keep the process alive, before the loops began and after they ended. */
   readonly handles: readonly [before: number, after: number]
 }
 
@@ -62,13 +66,13 @@ export async function soak(plan: Plan): Promise<Figures> {
   const random = randomOf(plan.seed)
   await using broker = await Mosquitto.start(['max_queued_messages 0', 'max_inflight_messages 200'])
   const closing: (() => void)[] = []
-  const roads: Relay[] = []
+  const relays: Relay[] = []
   for (let i = 0; i < 4; i++) {
-    roads.push(await Relay.open({ onTestFinished: (done) => closing.push(done) }, broker.port))
+    relays.push(await Relay.open({ onTestFinished: (done) => closing.push(done) }, broker.port))
   }
   const handlesBefore = handles()
   const traffics = ([5, 4] as const).map((version, i) => {
-    const urls = [roads[2 * i]!.url, roads[2 * i + 1]!.url] as const
+    const urls = [relays[2 * i]!.url, relays[2 * i + 1]!.url] as const
     return new Traffic(`v${version}`, version, urls, plan.pace, random, plan.record !== undefined)
   })
   const stopping = new AbortController()
@@ -77,13 +81,13 @@ export async function soak(plan: Plan): Promise<Figures> {
   const runs = traffics.map((traffic, i) =>
     traffic.run(() => {
       for (const end of [0, 1] as const) {
-        const spoil = () => spoilRoad(roads[2 * i + end]!, traffic.loops[end])
+        const spoil = () => spoilRelay(relays[2 * i + end]!, traffic.loops[end])
         if (spoilt.length < 4) spoilt.push(spoil())
       }
     }),
   )
 
-  async function spoilRoad(road: Relay, loop: Traffic['loops'][number]): Promise<void> {
+  async function spoilRelay(relay: Relay, loop: Traffic['loops'][number]): Promise<void> {
     const { signal } = stopping
     const pause = (ms: number) => sleep(ms, undefined, { signal }).catch(() => {})
     for (;;) {
@@ -92,13 +96,13 @@ export async function soak(plan: Plan): Promise<Figures> {
       const name = NAMES[Math.floor(random() * NAMES.length)]!
       faults[name]++
       const ms = FAULTS[name] * random()
-      if (name === 'reset') road.cut()
-      else if (name === 'end within a packet') road.endAfter(1 + Math.floor(random() * 300))
+      if (name === 'reset') relay.cut()
+      else if (name === 'end within a packet') relay.endAfter(1 + Math.floor(random() * 300))
       else if (name === 'reconnect()') loop.reconnect()
       else if (name === 'pause()') loop.pause(ms)
-      else road.set(name === 'stall' ? 'held' : name)
+      else relay.set(name === 'stall' ? 'held' : name)
       await pause(ms)
-      road.set('open')
+      relay.set('open')
     }
   }
 
@@ -183,7 +187,7 @@ function handles(): number {
   return process.getActiveResourcesInfo().length
 }
 
-/** The relays' ends of connections go a moment after ours. */
+/** The relays' ends of connections close a moment after ours. */
 async function settledHandles(before: number): Promise<number> {
   // The timer of the wait is a handle itself.
   await until(() => handles() <= before + 1, 'nothing is left', 10_000).catch(() => {})

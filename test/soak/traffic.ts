@@ -1,6 +1,7 @@
 /**
- * Traffic that judges itself: numbered messages at every QoS from one loop to another, through mosquitto, each loop on a road of
- * its own. The judge keeps one number for each QoS, so that a soak of any length judges in constant memory.
+ * Traffic that checks itself: numbered messages at every QoS from one loop to another, through
+ * mosquitto, each loop behind a relay of its own. The check keeps one number for each QoS, so that
+ * a soak of any length needs constant memory.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -22,7 +23,7 @@ const RECORDED = 20_000
 const LEVELS = [0, 1, 2] as const
 
 export interface Pace {
-  /** One batch each `everyMs`. */
+  /** One batch is sent every `everyMs`. */
   readonly everyMs: number
   readonly batch: number
 }
@@ -49,9 +50,9 @@ export class Traffic {
     bytes: 0,
     subscriptions: 0,
   }
-  /** What the broker was found to have broken. */
+  /** Rules that the broker was found to have broken. */
   readonly violations = new Set<string>()
-  /** What broke a promise, the first few. */
+  /** Promises that were broken, the first few. */
   readonly problems: string[] = []
   readonly loops: readonly [sender: Eventloop, receiver: Eventloop]
   readonly name: string
@@ -106,7 +107,10 @@ export class Traffic {
     this.loops = [sender, receiver]
   }
 
-  /** Resolves once what was accepted has arrived, after `stop()`. Rejects where a loop ends with an error. */
+  /**
+   * Resolves once what was accepted has arrived, after `stop()`. Rejects if a loop ends with an
+   * error.
+   */
   async run(subscribed: () => void): Promise<void> {
     const [sender, receiver] = this.loops
     const received = this.#receive(receiver, subscribed)
@@ -141,7 +145,8 @@ export class Traffic {
       }
       yield batch
     }
-    // The last words of each QoS, for whoever waits for everything.
+    // The last messages of each QoS: the receiver waits for them to know that everything has
+    // arrived.
     yield LEVELS.map((qos) => this.#publish(qos))
   }
 

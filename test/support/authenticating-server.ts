@@ -1,16 +1,18 @@
 /**
- * An MQTT 5 server on real sockets that wants to know who is there: at CONNECT, on AUTH 0x19, and when it pleases (`challenge`).
+ * An MQTT 5 server on real sockets that authenticates its clients: at CONNECT, on AUTH 0x19, and
+ * when the test calls `challenge`.
  *
- * How it asks is a generator, the mirror image of the client's: it is called with what the client said first, yields a
- * challenge, is given the answer, and returns the server's last word; it throws a `Refusal` to say no. Publishes are
- * acknowledged all the while, and all that passes is in the log of its connection, in order.
+ * How it asks is a generator, the mirror image of the client's: it is called with the client's
+ * first data, yields a challenge, is given the answer, and returns the server's last data; it
+ * throws a `Refusal` to refuse. Publishes are acknowledged meanwhile, and every packet is in the
+ * log of its connection, in order.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import mqtt, { type IAuthPacket, type IConnectPacket, type Packet } from 'mqtt-packet'
 
-/** Null: no Authentication Data. */
+/** Null stands for no Authentication Data. */
 export type Asking = (first: string) => AsyncGenerator<string, string | null, string>
 
 export class Refusal extends Error {}
@@ -32,9 +34,9 @@ const BAD_METHOD = 0x8c
 export class AuthenticatingServer {
   readonly method: string
   readonly connections: AuthenticatingConnection[] = []
-  /** From now on, for whoever is asked. */
+  /** How clients are asked from now on. */
   asking: Asking
-  /** Publishes, that is. */
+  /** Whether publishes are acknowledged. */
   acknowledges = true
   readonly #server: Server
 
@@ -71,7 +73,7 @@ export class AuthenticatingServer {
     return last
   }
 
-  /** Payloads that came, over all connections. */
+  /** Payloads that arrived, over all connections. */
   get published(): readonly string[] {
     return this.connections.flatMap(({ published }) => published)
   }
@@ -93,19 +95,19 @@ export class AuthenticatingConnection {
     const parser = mqtt.parser({ protocolVersion: 5 })
     parser.on('packet', (packet) => this.#received(packet))
     socket.on('data', (bytes) => parser.parse(bytes))
-    // How the client goes is of no interest, only that it does.
+    // How the client closes is of no interest, only that it does.
     socket.on('error', () => {})
     socket.on('close', () => {
       this.closed = true
     })
   }
 
-  /** What the client sent, by name. */
+  /** The names of the packets that the client sent. */
   get commands(): readonly string[] {
     return this.log.filter(({ from }) => from === 'client').map(({ packet }) => packet.cmd)
   }
 
-  /** What was said of the authentication, by both, in order. */
+  /** The authentication data of both sides, in order. */
   get words(): readonly string[] {
     return this.log.flatMap(({ packet }) => dataOf(packet) ?? [])
   }
@@ -117,7 +119,7 @@ export class AuthenticatingConnection {
     )
   }
 
-  /** The server begins, which the standard does not foresee. */
+  /** The server begins, which the standard has no rule for. */
   challenge(): void {
     this.#send(this.#auth(CONTINUE, null))
   }
@@ -132,7 +134,7 @@ export class AuthenticatingConnection {
       case 'connect':
         return this.#met(packet)
       case 'auth':
-        return this.#heard(packet)
+        return this.#authReceived(packet)
       case 'publish':
         this.published.push(packet.payload.toString())
         return this.#acknowledge(packet.qos, packet.messageId)
@@ -149,12 +151,12 @@ export class AuthenticatingConnection {
 
   #met(packet: IConnectPacket): void {
     if (packet.properties?.authenticationMethod !== this.#server.method) {
-      return this.#goodbye(BAD_METHOD)
+      return this.#disconnect(BAD_METHOD)
     }
     this.#begin(dataOf(packet))
   }
 
-  #heard(packet: IAuthPacket): void {
+  #authReceived(packet: IAuthPacket): void {
     if (packet.reasonCode === AGAIN || this.#steps === null) return this.#begin(dataOf(packet))
     void this.#advance(this.#steps.next(dataOf(packet) ?? ''))
   }
@@ -176,7 +178,7 @@ export class AuthenticatingConnection {
       else this.#send(this.#auth(CONTINUE, value))
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
-      this.#goodbye(NOT_AUTHORIZED)
+      this.#disconnect(NOT_AUTHORIZED)
     }
   }
 
@@ -188,7 +190,7 @@ export class AuthenticatingConnection {
     this.#send({ cmd: 'connack', reasonCode: 0, sessionPresent: false, properties: properties! })
   }
 
-  #goodbye(reasonCode: number): void {
+  #disconnect(reasonCode: number): void {
     this.#send(
       this.#connected
         ? { cmd: 'disconnect', reasonCode }
@@ -228,7 +230,10 @@ export interface ScramOptions {
 
 const hmac = (key: Buffer, text: string) => createHmac('sha256', key).update(text).digest()
 
-/** The server's side of SCRAM-SHA-256. Who is not known is refused after the same words as who is. */
+/**
+ * The server's side of SCRAM-SHA-256. An unknown user is refused after the same messages as a known
+ * one.
+ */
 export function scramServer(
   users: ReadonlyMap<string, string>,
   { salt = randomBytes(16), iterations = 4096, nonce = freshNonce }: ScramOptions = {},
@@ -255,7 +260,7 @@ function freshNonce(): string {
   return randomBytes(18).toString('base64')
 }
 
-/** The proof is the client key under the signature: what remains must be what was hashed into the stored key. */
+/** The proof is the client key under the signature: what remains must hash to the stored key. */
 function proves(proof: Buffer, storedKey: Buffer, transcript: string): boolean {
   const signature = hmac(storedKey, transcript)
   const clientKey = Buffer.from(proof.map((byte, i) => byte ^ (signature[i] ?? 0)))

@@ -1,7 +1,8 @@
 /**
- * Load balancers in front of a broker, with the one habit that clients know them for: a connection that is idle for longer than a
- * limit is cut. nginx speaks WebSocket, HAProxy TCP; each is one process in the foreground that ends with its test, has a
- * configuration and a folder of its own, and writes its log to its standard output or error, where a test can read why it cut.
+ * Load balancers in front of a broker that cut a connection which is idle for longer than a limit.
+ * nginx speaks WebSocket, HAProxy TCP; each is one process in the foreground that ends with its
+ * test, has a configuration and a folder of its own, and writes its log to its standard output or
+ * error, where a test can read why it cut.
  */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +13,10 @@ import { freePort, start, temporaryFolder, until } from './process.ts'
 
 export const IDLE_LIMIT_MS = 3000
 
-/** Where it is installed; undefined: it is not. Debian keeps both out of the search path of users. */
+/**
+ * The path of the program, or undefined if it is not installed. Debian keeps both out of the search
+ * path of users.
+ */
 export const NGINX = found('nginx')
 export const HAPROXY = found('haproxy')
 
@@ -22,14 +26,14 @@ function found(name: string): string | undefined {
 
 export interface Balancer extends AsyncDisposable {
   readonly port: number
-  /** All that it has said so far. */
+  /** All that it has printed so far. */
   readonly log: string
 }
 
-/** In front of a listener for WebSocket. */
+/** nginx in front of a listener for WebSocket. */
 export async function startNginx(brokerPort: number): Promise<Balancer> {
   const configure = (port: number, folder: string) => [
-    // A single process: nothing is left when it is killed.
+    // A single process leaves nothing behind when it is killed.
     'master_process off;',
     'daemon off;',
     'error_log stderr info;',
@@ -58,7 +62,7 @@ export async function startNginx(brokerPort: number): Promise<Balancer> {
   return balance(NGINX, configure, (file, folder) => ['-e', 'stderr', '-p', folder, '-c', file])
 }
 
-/** In front of a listener for TCP. */
+/** HAProxy in front of a listener for TCP. */
 export async function startHaproxy(brokerPort: number): Promise<Balancer> {
   const configure = (port: number) => [
     'global',
@@ -114,7 +118,7 @@ async function balance(
   }
 }
 
-/** Whether somebody listens there. */
+/** Whether somebody listens on this port. */
 export function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(port, '127.0.0.1', () => resolve(true))

@@ -1,5 +1,6 @@
 /**
- * Other people's brokers, each with a configuration, a folder and ports of its own; all of it is gone when the test is over.
+ * Real brokers, each with a configuration, a folder and ports of its own; all of it is gone when
+ * the test is over.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -14,9 +15,12 @@ import { until } from './process.ts'
 
 export interface Broker {
   readonly url: string
-  /** Behind the certificate for `localhost`. */
+  /** The port behind the certificate for `localhost`. */
   readonly tlsUrl: string
-  /** Ends as a crash would, as far as the broker can be ended so, and begins again with what it kept. */
+  /**
+   * Kills it as a crash would, as far as that broker can be killed so, and starts it again with
+   * what it kept.
+   */
   restart(): Promise<void>
   stop(): Promise<void> | void
 }
@@ -25,17 +29,17 @@ type Version = 4 | 5
 
 export interface Kind {
   readonly name: string
-  /** Of Debian; null: nothing has to be installed. */
+  /** The Debian package, or null if nothing has to be installed. */
   readonly package: string | null
   readonly program: string | null
   readonly versions: readonly Version[]
   /** The highest QoS that it grants. */
   readonly maximumQoS: 1 | 2
-  /** Versions in which it shares subscriptions. */
+  /** Versions in which it supports shared subscriptions. */
   readonly shares: readonly Version[]
-  /** Whether sessions are there after a restart. */
+  /** Whether sessions survive a restart. */
   readonly keeps: boolean
-  /** What it does differently, for people to read; what tests say is not repeated here. */
+  /** What it does differently, for docs/BROKERS.md; what tests say is not repeated here. */
   readonly notes: readonly string[]
   start(folder: string, certificate: Certificate): Promise<Broker>
 }
@@ -54,12 +58,15 @@ async function answers(port: number): Promise<boolean> {
 
 const START_MS = 90_000
 
-/** Brokers that answer first and save afterwards: until what they answered is safe from a SIGKILL, in ms. */
+/**
+ * For brokers that answer first and save afterwards: the time until an answer is safe from a
+ * SIGKILL, in ms.
+ */
 const SAVED_MS = 2500
 
 const saved = () => sleep(SAVED_MS)
 
-/** A process of its own group, so that what it started ends with it. */
+/** Starts a process in a group of its own, so that its children end with it. */
 async function started(
   command: string,
   args: readonly string[],
@@ -170,9 +177,11 @@ const mosquitto: Kind = {
   async start(_, { cert, key }) {
     const tlsPort = await freePort()
     const broker = await Mosquitto.start([
-      // With `max_queued_messages 0` it closes a 3.1.1 connection with more than 20 messages at QoS 2 in flight.
+      // With `max_queued_messages 0` it closes a 3.1.1 connection with more than 20 messages at QoS
+      // 2 in flight.
       ...DURABLE.filter((line) => !line.startsWith('max_queued_messages')),
-      // With the default of 20, messages at QoS 2 for a 3.1.1 client stand still after the first 20.
+      // With the default of 20, messages at QoS 2 for a 3.1.1 client stand still after the first
+      // 20.
       'max_inflight_messages 1000',
       'listener {port} 127.0.0.1',
       `listener ${tlsPort} 127.0.0.1`,
@@ -215,7 +224,7 @@ const nats: Kind = {
       writeFileSync(file, `${config(client, mqtt, tls).join('\n')}\n`)
       return running('nats-server', ['-c', file], {}, mqtt)
     }
-    // One listener for MQTT is all that it has: the one behind TLS is another server.
+    // It has one listener for MQTT only: the one behind TLS is another server.
     const secure = `tls { cert_file: ${cert}, key_file: ${key} }`
     const [plain, tls] = [await start(own!, port!, []), await start(ownToo!, tlsPort!, [secure])]
     const stop = async () => {
@@ -226,7 +235,10 @@ const nats: Kind = {
   },
 }
 
-/** Erlang's name server would outlive its test: each has its own, and it goes once no node needs it. */
+/**
+ * Erlang's name server would outlive its test: each broker has its own, which ends once no node
+ * needs it.
+ */
 async function endNames(port: number): Promise<void> {
   await until(async () => {
     spawnSync('epmd', ['-port', String(port), '-kill'])
@@ -310,7 +322,7 @@ const ejabberd: Kind = {
     ]
     writeFileSync(config, `${lines.join('\n')}\n`)
     mkdirSync(join(folder, 'data'))
-    // Its control program becomes this user where it may.
+    // Its control program becomes this user if it may.
     if (process.getuid?.() === 0) {
       const [, , uid, gid] = /^ejabberd:(.*)$/m
         .exec(readFileSync('/etc/passwd', 'utf8'))![0]

@@ -1,5 +1,6 @@
 /**
- * Certificates of every kind, good and bad, made by openssl when a test asks: they last for days, so none is kept.
+ * Certificates of every kind, valid and invalid, made by openssl when a test asks: they last for
+ * days, so none is kept.
  */
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -13,7 +14,7 @@ export interface Certificate {
 }
 
 interface Wanted {
-  /** As in subjectAltName: `DNS:localhost,IP:127.0.0.1`. */
+  /** Names as in subjectAltName: `DNS:localhost,IP:127.0.0.1`. */
   readonly names: string
   /** `YYYYMMDDHHMMSSZ`. Default: from yesterday to tomorrow. */
   readonly from?: string
@@ -27,7 +28,7 @@ async function openssl(folder: string, args: readonly string[]): Promise<void> {
   await promisify(execFile)('openssl', [...args], { cwd: folder })
 }
 
-/** Issues certificates; `cert` is what its clients trust. */
+/** An authority that issues certificates; its clients trust `cert`. */
 export class Authority {
   readonly cert: string
   readonly #folder: string
@@ -65,7 +66,7 @@ export class Authority {
     return { cert, key }
   }
 
-  /** Signed by nobody but itself. */
+  /** A certificate that is signed by itself only. */
   async selfSigned({ names }: Wanted): Promise<Certificate> {
     const { key, cert, config } = this.#files()
     const subject = ['-subj', '/CN=test', '-addext', `subjectAltName=${names}`, '-days', '2']

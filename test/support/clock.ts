@@ -1,15 +1,16 @@
 /**
- * Time that passes only when a test says so. Between two timers everything that can happen without time passing happens:
- * microtasks, next ticks, streams. "Has nothing more to do" is seen by nobody asking this clock or moving bytes for a few
- * turns of Node's event loop, so a slow machine makes a test slower and never makes it fail.
+ * A virtual clock: time passes only when a test says so. Between two timers everything that takes
+ * no time happens: microtasks, next ticks, streams. The clock takes it that everything has happened
+ * when nobody has asked it for the time or moved bytes for a few turns of Node's event loop, so
+ * that a slow machine makes a test slower and never makes it fail.
  */
 import type { Platform } from '../../src/platform/runtime.ts'
 
-/** Turns of Node's event loop without any activity after which all is quiet. */
+/** Turns of Node's event loop without any activity after which nothing more is expected. */
 const QUIET_TURNS = 4
-/** Beyond as many turns a test runs for ever. */
+/** Turns after which a test is taken to run for ever. */
 const TURNS_MAX = 200_000
-/** Timers that fire without time passing, beyond which somebody arms them again and again. */
+/** Timers that may fire without time passing; beyond that somebody arms them again and again. */
 const TIMERS_AT_ONCE_MAX = 1000
 
 interface Timer {
@@ -58,12 +59,12 @@ export class VirtualClock implements Platform {
     return this.#timers.size
   }
 
-  /** When the next timer is due; Infinity: there is none. */
+  /** When the next timer is due, or Infinity if there is none. */
   get nextDue(): number {
     return this.#next()?.due ?? Number.POSITIVE_INFINITY
   }
 
-  /** Something moved that does not look at the clock. */
+  /** Reports activity that does not ask for the time. */
   touch(): void {
     this.#activity++
   }
@@ -79,7 +80,10 @@ export class VirtualClock implements Platform {
     }
   }
 
-  /** Lets `ms` pass: due timers fire in order, each at its own instant, and all settles between them. */
+  /**
+   * Lets `ms` pass: due timers fire in order, each at its own instant, and everything happens
+   * between them that takes no time.
+   */
   async advance(ms: number): Promise<void> {
     const until = this.#now + ms
     await this.settle()
@@ -96,7 +100,10 @@ export class VirtualClock implements Platform {
     await this.settle()
   }
 
-  /** Calls `callback` every `ms`, the first time after `ms`; returns what stops it. Counts as a pending timer. */
+  /**
+   * Calls `callback` every `ms`, the first time after `ms`. It counts as a pending timer. @returns
+   * a function that stops it.
+   */
   every(ms: number, callback: () => void): () => void {
     let timer: unknown
     const arm = () => {
@@ -109,7 +116,10 @@ export class VirtualClock implements Platform {
     return () => this.clearTimer(timer)
   }
 
-  /** A suspended machine wakes: time has passed and no timer fired meanwhile; all that are overdue fire now. */
+  /**
+   * Wakes a suspended machine: time has passed and no timer fired meanwhile; all that are overdue
+   * fire now.
+   */
   async jump(ms: number): Promise<void> {
     await this.settle()
     this.#now += ms
@@ -126,7 +136,7 @@ export class VirtualClock implements Platform {
   }
 }
 
-/** What a promise comes to without time passing; throws where it stays pending. */
+/** @returns what a promise resolves with without time passing. @throws if it stays pending. */
 export async function resolved<T>(clock: VirtualClock, promise: Promise<T>): Promise<T> {
   const outcome = await peek(clock, promise)
   if (outcome === 'pending') throw new Error('the promise is still pending')
@@ -134,7 +144,7 @@ export async function resolved<T>(clock: VirtualClock, promise: Promise<T>): Pro
   return outcome.value
 }
 
-/** Whether a promise settles without time passing, and how. */
+/** @returns whether a promise settles without time passing, and how. */
 export async function peek<T>(
   clock: VirtualClock,
   promise: Promise<T>,

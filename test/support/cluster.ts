@@ -1,8 +1,10 @@
 /**
- * A cluster of RabbitMQ nodes on loopback: each a process group with ports, data and log of its own; they share a cookie and a
- * name server of Erlang that nobody else uses. A node is killed as a crash would; all of it is gone when the test is over.
+ * A cluster of RabbitMQ nodes on loopback: each is a process group with ports, data and log of its
+ * own; they share a cookie and a name server of Erlang that nobody else uses. A node is killed as a
+ * crash would; all of it is gone when the test is over.
  *
- * Two nodes are enough to kill one: its manual wants most of the nodes there for a client of MQTT, version 3.10 does not insist.
+ * Two nodes suffice to kill one: its manual wants most of the nodes up for a client of MQTT, but
+ * version 3.10 does not insist.
  */
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
@@ -11,13 +13,16 @@ import { promisify } from 'node:util'
 import { answers } from './balancers.ts'
 import { freePort, temporaryFolder, until } from './process.ts'
 
-/** Not those of the search path: they become another user, who has no access to the folder of a test. */
+/**
+ * Not the programs of the search path: they become another user, who has no access to the folder of
+ * a test.
+ */
 const PROGRAMS = '/usr/lib/rabbitmq/bin'
 const SERVER = join(PROGRAMS, 'rabbitmq-server')
 const CONTROL = join(PROGRAMS, 'rabbitmqctl')
 const START_MS = 90_000
 
-/** Where it is installed; undefined: it is not. */
+/** The folder of the programs, or undefined if RabbitMQ is not installed. */
 export const RABBIT = existsSync(SERVER) ? SERVER : undefined
 
 const run = promisify(execFile)
@@ -37,7 +42,7 @@ export class Cluster {
     this.nodes = nodes
   }
 
-  /** Nodes of these names, in one cluster. */
+  /** Starts nodes of these names in one cluster. */
   static async start(names: readonly string[]): Promise<Cluster> {
     const folder = temporaryFolder()
     const namesPort = await freePort()
@@ -57,7 +62,8 @@ export class Cluster {
   async #form(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.up()))
     const [first, ...others] = this.nodes
-    // One by one: who joins restarts, and one that is asked meanwhile would not answer.
+    // The nodes join one by one: a node that joins restarts, and could not answer another one
+    // meanwhile.
     for (const node of others) await node.join(first!)
   }
 
@@ -84,7 +90,7 @@ export class ClusterNode {
     return `mqtt://127.0.0.1:${this.port}`
   }
 
-  /** Its configuration; nothing runs yet. */
+  /** Writes its configuration; nothing runs yet. */
   static async prepare(name: string, home: string, namesPort: number): Promise<ClusterNode> {
     const folder = join(home, name)
     const [port, amqpPort, ownPort] = [await freePort(), await freePort(), await freePort()]
@@ -125,7 +131,7 @@ export class ClusterNode {
     )
   }
 
-  /** Forgets what it has and becomes one with the other. */
+  /** Makes this node forget what it has and join the other's cluster. */
   async join(other: ClusterNode): Promise<void> {
     await this.#control('stop_app')
     await this.#control('join_cluster', other.name)
@@ -150,7 +156,7 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null
 }
 
-/** With all that it started. */
+/** Kills the node with all its children. */
 function killGroup(child: ChildProcess): void {
   if (child.pid === undefined || hasEnded(child)) return
   try {
@@ -160,7 +166,7 @@ function killGroup(child: ChildProcess): void {
   }
 }
 
-/** Erlang's name server would outlive its test; it goes once no node needs it. */
+/** Erlang's name server would outlive its test; it ends once no node needs it. */
 async function endNames(port: number): Promise<void> {
   await until(async () => {
     spawnSync('epmd', ['-port', String(port), '-kill'])

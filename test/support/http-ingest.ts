@@ -1,12 +1,15 @@
-/** An HTTP endpoint that takes messages by POST, as a cloud's ingest does, and remembers each by its number. */
+/**
+ * An HTTP endpoint that takes messages by POST, as a cloud's ingest does, and counts each by its
+ * number.
+ */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { PublishRequest } from '../../src/requests/vocabulary.ts'
 
 export class HttpIngest {
-  /** How often each payload came. */
+  /** How often each payload arrived. */
   readonly arrived = new Map<string, number>()
-  /** Requests that are turned away with 503 from now on. */
+  /** Requests from now on that are refused with 503. */
   refusing = 0
   readonly #server: Server
 
@@ -33,7 +36,7 @@ export class HttpIngest {
     return ingest
   }
 
-  /** For `divert.to`. */
+  /** The function for `divert.to`. */
   readonly post = async (request: PublishRequest, signal: AbortSignal): Promise<void> => {
     const { port } = this.#server.address() as AddressInfo
     const url = `http://127.0.0.1:${port}/${request.topic}`

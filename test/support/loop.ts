@@ -1,5 +1,5 @@
 /**
- * A loop at a virtual clock and a scripted server, with somebody who consumes it.
+ * A loop at a virtual clock and a scripted server, with a consumer in the background.
  */
 import { type Eventloop, eventloop } from '../../src/loop/eventloop.ts'
 import type { EventloopOptions, Warning } from '../../src/options/options.ts'
@@ -17,7 +17,7 @@ export interface Settled {
 export interface Surroundings {
   readonly clock?: VirtualClock
   readonly server?: ScriptedServer
-  /** Nobody pulls but the test. */
+  /** Without the background consumer only the test calls `next()`. */
   readonly manual?: boolean
   /** Neither `onSettled` nor `onWarning` is given unless the test does. */
   readonly silent?: boolean
@@ -27,15 +27,15 @@ export interface Started {
   readonly loop: Eventloop
   readonly clock: VirtualClock
   readonly server: ScriptedServer
-  /** What the background consumer got. */
+  /** The packets that the background consumer got. */
   readonly received: Incoming[]
   readonly outcomes: Settled[]
   readonly warnings: Warning[]
-  /** What `next()` rejected with; undefined: it has not. */
+  /** The error that `next()` rejected with, or undefined if it has not. */
   readonly error: unknown
-  /** The background consumer has come to an end. */
+  /** Whether the background consumer has ended. */
   readonly ended: boolean
-  /** Resolves when the background consumer has come to an end; never rejects. */
+  /** Resolves when the background consumer has ended; never rejects. */
   readonly done: Promise<void>
 }
 
@@ -97,7 +97,10 @@ export function startLoop(
   }
 }
 
-/** The next `n` packets of a loop that nobody else consumes; throws where they do not come without time passing. */
+/**
+ * @returns the next `n` packets of a loop without another consumer. @throws if they do not come
+ * without time passing.
+ */
 export async function collect(started: Started, n: number): Promise<Incoming[]> {
   const packets: Incoming[] = []
   while (packets.length < n) {

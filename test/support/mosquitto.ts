@@ -1,5 +1,6 @@
 /**
- * A mosquitto of the test's own: a free loopback port, a folder of its own, stopped and started at will.
+ * A mosquitto of the test's own: a free loopback port, a folder of its own, stopped and started at
+ * will.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -12,7 +13,7 @@ const PROGRAM = ['/usr/sbin/mosquitto', 'mosquitto'].find(
   (path) => spawnSync(path, ['-h']).error === undefined,
 )
 
-/** Ends the test as not run where there is no mosquitto; where brokers are required, fails it. */
+/** Skips the test if mosquitto is missing; fails it if brokers are required. */
 export function requireMosquitto(context: TestContext): void {
   if (PROGRAM !== undefined) return
   if (process.env['IT_MQTT_REQUIRE_BROKERS'] === '1')
@@ -21,7 +22,7 @@ export function requireMosquitto(context: TestContext): void {
   context.skip('mosquitto is not installed: not run')
 }
 
-/** What mosquitto needs to keep its word across SIGKILL, as far as it can. */
+/** Configuration under which mosquitto keeps its promises across SIGKILL, as far as it can. */
 export const DURABLE = [
   'persistence true',
   'autosave_on_changes true',
@@ -40,7 +41,7 @@ export async function freePort(): Promise<number> {
 export class Mosquitto {
   readonly port: number
   readonly folder: string
-  /** Of all listeners: mosquitto opens them one after the other. */
+  /** Ports of all listeners: mosquitto opens them one after the other. */
   #ports: readonly number[] = []
   #process: ChildProcess | null = null
 
@@ -53,7 +54,10 @@ export class Mosquitto {
     return `mqtt://127.0.0.1:${this.port}`
   }
 
-  /** `lines` of its configuration; `{folder}` and `{port}` are filled in. Without a listener among them, one on loopback. */
+  /**
+   * Starts mosquitto with these `lines` of configuration; `{folder}` and `{port}` are filled in.
+   * Without a listener among them it gets one on loopback.
+   */
   static async start(lines: readonly string[] = []): Promise<Mosquitto> {
     const folder = await mkdtemp(join(tmpdir(), 'it-mqtt-mosquitto-'))
     await chmod(folder, 0o777)

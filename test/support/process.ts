@@ -1,5 +1,6 @@
 /**
- * Processes, ports and folders of a test: all gone when it is over. And waiting for a condition, never for a time.
+ * Processes, ports and folders of a test: all are gone when it is over. Also a wait for a
+ * condition, never for a time.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,10 +11,13 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { build } from 'esbuild'
 
-/** A condition that is not met by then never will be; it only ends a test that hangs. */
+/** A condition that is not met by then never will be: the limit only ends a test that hangs. */
 const HANG_MS = 25_000
 
-/** Below the ports that systems give to outgoing connections: a dial to a broker that is down must not meet itself. */
+/**
+ * Ports below those that systems give to outgoing connections: a dial to a broker that is down must
+ * not connect to itself.
+ */
 const PORTS = { from: 15_000, to: 32_000 }
 
 const children = new Set<ChildProcess>()
@@ -36,7 +40,9 @@ export interface Finished {
   readonly stderr: string
 }
 
-/** Runs a process to its end. One that does not end by itself is killed, and `signal` says so. */
+/**
+ * Runs a process to its end. A process that does not end by itself is killed, and `signal` says so.
+ */
 export async function finish(
   command: string,
   args: readonly string[],
@@ -55,7 +61,10 @@ export async function finish(
   }
 }
 
-/** One file of JavaScript with all that `entry` imports: a child that loads it starts at once and holds no loader. */
+/**
+ * Makes one file of JavaScript with all that `entry` imports: a child that loads it starts quickly
+ * and holds no loader.
+ */
 export async function bundle(entry: URL, folder: string): Promise<string> {
   const outfile = join(folder, 'bundle.mjs')
   await build({
@@ -66,7 +75,7 @@ export async function bundle(entry: URL, folder: string): Promise<string> {
     format: 'esm',
     target: 'node20',
     logLevel: 'silent',
-    // Found where the bundle lies, or not needed.
+    // These are found from where the bundle lies, or are not needed.
     external: ['classic-level'],
     // mqtt-packet is CommonJS and requires parts of Node.
     banner: {
@@ -81,7 +90,10 @@ export function temporaryFolder(): { path: string; remove: () => void } {
   return { path, remove: () => removed(path) }
 }
 
-/** Again where somebody put a file there while it was emptied: a stream may write its checkpoint after its loop has ended. */
+/**
+ * Tries again if a file was put there while the folder was emptied: a stream may write its
+ * checkpoint after its loop has ended.
+ */
 function removed(path: string, attempts = 5): void {
   try {
     rmSync(path, { recursive: true, force: true })
@@ -91,7 +103,7 @@ function removed(path: string, attempts = 5): void {
   }
 }
 
-/** A port on which nobody listens now. */
+/** @returns a port on which nobody listens now. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = PORTS.from + Math.floor(Math.random() * (PORTS.to - PORTS.from))
@@ -101,7 +113,7 @@ export async function freePort(): Promise<number> {
       await once(server, 'listening')
       return port
     } catch {
-      // Taken: another one.
+      // It is in use: another one is tried.
     } finally {
       server.close()
     }

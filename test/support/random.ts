@@ -1,4 +1,4 @@
-/** Random numbers from a seed (mulberry32): what failed once fails again. 0 ≤ r < 1. */
+/** Random numbers 0 ≤ r < 1 from a seed (mulberry32): what failed once fails again. */
 export function randomOf(seed: number): () => number {
   let a = seed
   return () => {

@@ -1,6 +1,6 @@
 /**
- * The main job as a measurement: the sample file goes from one loop to another through a broker that is restarted on the way,
- * each time at a number of acknowledged messages.
+ * The main job as a measurement: the sample file goes from one loop to another through a broker
+ * that is restarted meanwhile, each time at a number of acknowledged messages.
  */
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -16,9 +16,12 @@ import {
 
 const FILE = new URL('../../docs/data/nab/machine_temperature_system_failure.csv', import.meta.url)
 export const READINGS = 22_695
-/** What a broker must be told to allow: mosquitto 2.0 loses messages at QoS 2 of 3.1.1 clients that send more than it expects. */
+/**
+ * Configuration of the broker: mosquitto 2.0 loses messages at QoS 2 of 3.1.1 clients that send
+ * more than it expects.
+ */
 export const MAX_INFLIGHT = 1000
-/** Of the publisher: well below that, so that the broker never comes near its limit. */
+/** The publisher's window, well below that, so that the broker never comes near its limit. */
 const WINDOW = 100
 const LAST = 'the last one'
 
@@ -80,7 +83,8 @@ export async function deliver({ url, protocolVersion, qos, ...job }: Job): Promi
       if (packet.cmd !== 'publish') continue
       const payload = packet.payload.toString()
       underway.set(messageId, payload)
-      // A broker that publishes again what it had released breaks a rule [MQTT-4.3.3-6], and nobody can tell that from a new message.
+      // A broker that publishes again what it had released breaks a rule [MQTT-4.3.3-6], and nobody
+      // can tell that from a new message.
       if (packet.dup && released.get(messageId) === payload) continue
       if (payload !== LAST) received.push(Number.parseInt(payload, 10))
       else loop.disconnect()
@@ -114,8 +118,11 @@ export async function deliver({ url, protocolVersion, qos, ...job }: Job): Promi
   return { received, outcomes, held: loop.session.held.length, publisher, subscriber }
 }
 
-/** Nothing lost, nothing doubled at QoS 2, first deliveries in order, one outcome for each. */
-export function judge(delivery: Delivery, { qos, total, restarts }: Job): void {
+/**
+ * Checks that nothing was lost, nothing doubled at QoS 2, first deliveries are in order, and each
+ * has one outcome.
+ */
+export function check(delivery: Delivery, { qos, total, restarts }: Job): void {
   const { received, outcomes, held, publisher, subscriber } = delivery
   const all = Array.from({ length: total }, (_, number) => number)
   const first = [...new Set(received)]
@@ -125,7 +132,7 @@ export function judge(delivery: Delivery, { qos, total, restarts }: Job): void {
   expect(outcomes.filter(({ ok }) => !ok)).toEqual([])
   expect(outcomes.length).toBe(total + 1)
   expect(held).toBe(0)
-  // The broker did go each time, and had kept the session: that is what was to be survived.
+  // The broker did stop each time and had kept the session: that is what had to be survived.
   expect(publisher).toEqual([false, ...Array(restarts).fill(true)])
   expect(subscriber.slice(0, 1)).toEqual([false])
   expect(subscriber.slice(1)).not.toContain(false)

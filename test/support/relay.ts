@@ -1,20 +1,32 @@
 /**
- * A road between a loop and a broker on this machine, that a test can count on, hold, spoil and cut.
+ * A relay between a loop and a broker on this machine, which a test can count on, hold, spoil and
+ * cut.
  *
- * `hold` is what makes the death of a broker fair. mosquitto answers a packet first and saves it afterwards, so a broker that is
- * killed in between has promised what it forgot, and no client can make up for that. With the road held, and the broker's data
- * saved after that, whatever reached a client is saved; what the broker said since is lost on the way, as in a crash.
+ * `hold` is what makes killing a broker fair. mosquitto answers a packet first and saves it
+ * afterwards, so a broker that is killed in between has promised what it forgot, and no client can
+ * make up for that. While the relay is held, and once the broker's data is saved, everything that
+ * reached a client is saved; what the broker sent since is lost on the way, as in a crash.
  *
- * A road that has swallowed bytes of a connection never gives them back: for that connection it stays a hole, and only whoever
- * is tired of waiting ends it.
+ * A direction that has lost bytes of a connection never recovers: it stays silent until one side
+ * gives the connection up.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
-/** What passes, and how. `mute`: nothing comes from the broker any more; `deaf`: nothing reaches it; `hole`: both. */
-export type Road = 'open' | 'held' | 'trickle' | 'mute' | 'deaf' | 'hole' | 'closed'
+/**
+ * Which bytes pass. `noDownlink`: none from the broker; `noUplink`: none to the broker; `noLink`:
+ * neither.
+ */
+export type RelayState =
+  | 'open'
+  | 'held'
+  | 'trickle'
+  | 'noDownlink'
+  | 'noUplink'
+  | 'noLink'
+  | 'closed'
 
-/** Of a trickle: as many bytes at once, as many milliseconds apart. */
+/** How a trickle passes: this many bytes together, this many milliseconds apart. */
 const TRICKLE = { bytes: 40, ms: 5 }
 
 interface Scope {
@@ -25,13 +37,13 @@ export class Relay {
   /** Connections accepted. */
   connections = 0
   readonly #server: Server
-  readonly #lanes = new Set<Lane>()
-  #road: Road = 'open'
+  readonly #directions = new Set<Direction>()
+  #state: RelayState = 'open'
 
   private constructor(port: number) {
     this.#server = createServer((near) => {
       this.connections++
-      if (this.#road === 'closed') {
+      if (this.#state === 'closed') {
         near.resetAndDestroy()
         return
       }
@@ -60,55 +72,55 @@ export class Relay {
     return `mqtt://127.0.0.1:${this.port}`
   }
 
-  /** From now on, for the connections there are and for new ones. */
-  set(road: Road): void {
-    this.#road = road
-    for (const lane of this.#lanes) lane.set(road)
+  /** Applies to the connections that exist and to new ones. */
+  set(state: RelayState): void {
+    this.#state = state
+    for (const direction of this.#directions) direction.set(state)
   }
 
-  /** From now on nothing passes, either way. */
+  /** Nothing passes from now on, in either direction. */
   hold(): void {
     this.set('held')
   }
 
   /** Resets all connections; what was held is lost. New ones pass. */
   cut(): void {
-    this.#road = 'open'
-    for (const lane of this.#lanes) lane.reset()
+    this.#state = 'open'
+    for (const direction of this.#directions) direction.reset()
   }
 
   /** Ends all connections after `bytes` more, within a packet as likely as not. */
   endAfter(bytes: number): void {
-    for (const lane of this.#lanes) lane.endAfter(bytes)
+    for (const direction of this.#directions) direction.endAfter(bytes)
   }
 
-  #join(from: Socket, to: Socket, direction: 'up' | 'down'): void {
-    const lane = new Lane(from, to, direction)
-    this.#lanes.add(lane)
-    lane.set(this.#road)
-    from.on('close', () => this.#lanes.delete(lane))
+  #join(from: Socket, to: Socket, name: 'up' | 'down'): void {
+    const direction = new Direction(from, to, name)
+    this.#directions.add(direction)
+    direction.set(this.#state)
+    from.on('close', () => this.#directions.delete(direction))
   }
 }
 
 /** One direction of one connection. */
-class Lane {
+class Direction {
   readonly #from: Socket
   readonly #to: Socket
-  readonly #direction: 'up' | 'down'
-  #swallows = false
-  #road: Road = 'open'
+  readonly #name: 'up' | 'down'
+  #loses = false
+  #state: RelayState = 'open'
   #bytesLeft = Number.POSITIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
 
-  constructor(from: Socket, to: Socket, direction: 'up' | 'down') {
+  constructor(from: Socket, to: Socket, name: 'up' | 'down') {
     this.#from = from
     this.#to = to
-    this.#direction = direction
+    this.#name = name
     from.setNoDelay(true)
     from.on('data', (chunk) => this.#pass(chunk))
     to.on('drain', () => this.#go())
     from.on('end', () => {
-      if (!this.#swallows) to.end()
+      if (!this.#loses) to.end()
     })
     from.on('error', () => to.destroy())
     from.on('close', () => {
@@ -117,17 +129,18 @@ class Lane {
     })
   }
 
-  set(road: Road): void {
-    this.#road = road
-    const swallowed = { up: 'deaf', down: 'mute' }[this.#direction]
-    this.#swallows ||= road === 'hole' || road === swallowed
-    if (road === 'closed') this.reset()
-    else if (road === 'held') this.#from.pause()
+  set(state: RelayState): void {
+    this.#state = state
+    const own = { up: 'noUplink', down: 'noDownlink' }[this.#name]
+    this.#loses ||= state === 'noLink' || state === own
+    if (state === 'closed') this.reset()
+    else if (state === 'held') this.#from.pause()
     else this.#go()
   }
 
   reset(): void {
-    // Node 20 never closes a socket that is reset while its end is under way, and then cannot end its process.
+    // Node 20 never closes a socket that is reset while its end is under way, and then cannot end
+    // its process.
     if (this.#from.writableEnded) this.#from.destroy()
     else this.#from.resetAndDestroy()
   }
@@ -137,12 +150,12 @@ class Lane {
   }
 
   #go(): void {
-    if (this.#road !== 'held') this.#from.resume()
+    if (this.#state !== 'held') this.#from.resume()
   }
 
   #pass(chunk: Buffer): void {
-    if (this.#swallows) return
-    const trickles = this.#road === 'trickle'
+    if (this.#loses) return
+    const trickles = this.#state === 'trickle'
     const size = Math.min(chunk.length, this.#bytesLeft, trickles ? TRICKLE.bytes : chunk.length)
     const drained = this.#to.write(chunk.subarray(0, size))
     this.#bytesLeft -= size

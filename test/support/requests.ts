@@ -1,4 +1,4 @@
-/** Request streams that tell what was asked of them. */
+/** Request streams that record what was asked of them. */
 
 import { publish } from '../../src/requests/build.ts'
 import type { Request } from '../../src/requests/vocabulary.ts'
@@ -9,7 +9,7 @@ export interface Calls {
   return: number
 }
 
-/** These requests one by one; `returned` is awaited inside `return()`. */
+/** Yields these requests one by one; `returned` is awaited inside `return()`. */
 export function counted(
   requests: readonly Request[],
   returned: () => unknown = () => undefined,

@@ -1,9 +1,10 @@
 /**
  * A broker that does what the test says, at the other end of transports in memory.
  *
- * By default it accepts every dial, answers CONNECT with a good CONNACK and acknowledges whatever comes; each of these can be
- * switched off, for all connections (on the server) or for one. What the client wrote is decoded by mqtt-packet, which is not
- * the engine's own decoder, and kept as bytes too.
+ * By default it accepts every dial, answers CONNECT with a good CONNACK and acknowledges
+ * everything; each of these can be switched off, for all connections (on the server) or for one.
+ * What the client wrote is decoded by mqtt-packet, which is not the engine's own decoder, and is
+ * kept as bytes too.
  */
 import type { Duplex } from 'node:stream'
 import mqtt, { type IConnackPacket, type Packet } from 'mqtt-packet'
@@ -17,11 +18,13 @@ export type Sent = Packet & { readonly at: number }
 export type SentAs<C extends Command> = Extract<Packet, { cmd: C }> & { readonly at: number }
 
 export interface ServerOptions {
-  /** Answer each CONNECT; an object: with these fields. Default true. */
+  /** Whether each CONNECT is answered; an object gives fields of the CONNACK. Default true. */
   autoConnack?: boolean | Partial<IConnackPacket>
-  /** Answer everything else that wants an answer; a function chooses. Default true. */
+  /** Whether everything else that needs an answer gets one; a function chooses. Default true. */
   autoAck?: boolean | ((packet: Packet) => boolean)
-  /** Close when the client says DISCONNECT or closes its side. Default true. */
+  /**
+   * Whether the server closes when the client sends DISCONNECT or closes its side. Default true.
+   */
   autoClose?: boolean
 }
 
@@ -38,9 +41,9 @@ export class ScriptedServer {
   autoConnack: boolean | Partial<IConnackPacket>
   autoAck: boolean | ((packet: Packet) => boolean)
   autoClose: boolean
-  /** Called for each connection before any byte has come. */
+  /** Is called for each connection before any byte has arrived. */
   onConnection: ((connection: ServerConnection) => void) | undefined
-  /** What becomes of a dial; index 0 is the first. Replaced by `refuse`, `hang` and `accept`. */
+  /** Decides about a dial; index 0 is the first. Replaced by `refuse`, `hang` and `accept`. */
   onDial: (index: number) => 'accept' | 'hang' | Error = () => 'accept'
 
   constructor(clock: VirtualClock, options: ServerOptions = {}) {
@@ -50,7 +53,7 @@ export class ScriptedServer {
     this.autoClose = options.autoClose ?? true
   }
 
-  /** For `options.transport`. */
+  /** The function for `options.transport`. */
   readonly transport: OpenTransport = async (endpoint, signal): Promise<Duplex> => {
     const index = this.dials.length
     this.dials.push({ at: this.clock.now(), endpoint, signal })
@@ -67,12 +70,12 @@ export class ScriptedServer {
     return connection.client
   }
 
-  /** Every dial from now on fails with this error. */
+  /** Makes every dial from now on fail with this error. */
   refuse(error: Error): void {
     this.onDial = () => error
   }
 
-  /** Every dial from now on stays open until it is given up. */
+  /** Makes every dial from now on stay open until it is given up. */
   hang(): void {
     this.onDial = () => 'hang'
   }
@@ -93,7 +96,7 @@ export class ScriptedServer {
     return this.connections.filter(({ closed }) => !closed).length
   }
 
-  /** All that was sent, over all connections. */
+  /** All packets that clients sent, over all connections. */
   get packets(): readonly Sent[] {
     return this.connections.flatMap(({ packets }) => packets)
   }
@@ -111,20 +114,20 @@ export class ScriptedServer {
 
 export class ServerConnection {
   readonly server: ScriptedServer
-  /** The end that the loop has. */
+  /** The loop's end of the connection. */
   readonly client: Duplex
   readonly packets: Sent[] = []
   readonly openedAt: number
-  /** 0 before CONNECT. */
+  /** The protocol version; 0 before CONNECT. */
   version: 0 | 3 | 4 | 5 = 0
   autoConnack: boolean | Partial<IConnackPacket>
   autoAck: boolean | ((packet: Packet) => boolean)
   autoClose: boolean
-  /** The client closed its writing side in order. */
+  /** Whether the client closed its writing side in order. */
   finished = false
-  /** When the client side was closed for good; undefined: it is not. */
+  /** When the client side was closed for good, or undefined if it is open. */
   closedAt: number | undefined
-  /** What the client sent and mqtt-packet could not decode. */
+  /** Errors of mqtt-packet about what the client sent. */
   error: Error | undefined
   readonly #end: Duplex
   readonly #chunks: Uint8Array[] = []
@@ -165,7 +168,7 @@ export class ServerConnection {
     return this.closedAt !== undefined
   }
 
-  /** Everything that the client wrote and this side has read. */
+  /** All bytes that the client wrote and this side has read. */
   get bytes(): Buffer {
     return Buffer.concat(this.#chunks)
   }
@@ -184,7 +187,10 @@ export class ServerConnection {
     this.#end.write(Buffer.concat(bytes))
   }
 
-  /** One byte after the other, each in a chunk of its own; so many in a turn of Node's event loop. */
+  /**
+   * Sends one byte after the other, each in a chunk of its own, this many in a turn of Node's event
+   * loop.
+   */
   async drip(bytes: Uint8Array, bytesPerTurn = 1): Promise<void> {
     for (let i = 0; i < bytes.length && !this.closed; i++) {
       this.send(bytes.subarray(i, i + 1))
@@ -194,13 +200,13 @@ export class ServerConnection {
     }
   }
 
-  /** A good CONNACK, but for these fields. */
+  /** Sends a good CONNACK with these fields changed. */
   connack(fields: Partial<IConnackPacket> = {}): void {
     const code = this.version === 5 ? { reasonCode: 0 } : { returnCode: 0 }
     this.send({ cmd: 'connack', sessionPresent: false, ...code, ...fields })
   }
 
-  /** The answer that a broker would give; nothing for what wants none. */
+  /** Sends the answer that a broker would give, if the packet needs one. */
   acknowledge(packet: Packet): void {
     const { messageId } = packet
     const id = messageId === undefined ? {} : { messageId }
@@ -226,7 +232,10 @@ export class ServerConnection {
     }
   }
 
-  /** The next packet of this kind, or for which this holds, that no earlier call has passed; it takes no time to come. */
+  /**
+   * @returns the next packet of this kind, or for which this holds, that no earlier call returned;
+   * it must come without time passing.
+   */
   async expectPacket<C extends Command>(cmd: C): Promise<SentAs<C>>
   async expectPacket(test: (packet: Sent) => boolean): Promise<Sent>
   async expectPacket(test: Command | ((packet: Sent) => boolean)): Promise<Sent> {
@@ -240,7 +249,7 @@ export class ServerConnection {
     throw new Error(`expected ${String(test)}, the client sent [${came.join(', ')}]`)
   }
 
-  /** What was sent since the last call of this or of `expectPacket`. */
+  /** @returns the packets since the last call of this or of `expectPacket`. */
   async unseen(): Promise<Sent[]> {
     await this.server.clock.advance(0)
     const packets = this.packets.slice(this.#seen)
@@ -248,12 +257,12 @@ export class ServerConnection {
     return packets
   }
 
-  /** FIN. */
+  /** Ends the connection with FIN. */
   end(): void {
     this.#end.end()
   }
 
-  /** RST: the client's end breaks with this error. */
+  /** Resets the connection: the client's end breaks with this error. */
   reset(error: Error = networkError('ECONNRESET')): void {
     this.client.destroy(error)
   }
@@ -267,7 +276,10 @@ export class ServerConnection {
     this.#end.resume()
   }
 
-  /** While stalled: reads that many bytes of what has backed up, so that it moves a little. False: nothing was there. */
+  /**
+   * Reads this many bytes of what has backed up while stalled, so that it moves a little. @returns
+   * false if there was nothing.
+   */
   sip(bytes = 1024): boolean {
     return this.#end.read(Math.min(bytes, this.#end.readableLength || bytes)) !== null
   }
@@ -291,7 +303,7 @@ export class ServerConnection {
   }
 }
 
-/** An error as Node's sockets have it. */
+/** An error in the shape of those of Node's sockets. */
 export function networkError(code: string): Error {
   return Object.assign(new Error(`the network says ${code}`), { code })
 }

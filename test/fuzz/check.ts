@@ -1,6 +1,7 @@
 /**
- * What has to hold whatever the bytes: the decoder ends in packets or in a ProtocolError, in every cut the same, holds no more
- * than it was given, and says nothing that was not said; the loop ends or goes on, and what it yields is what was decoded.
+ * Checks what has to hold for any bytes. The decoder ends in packets or in a ProtocolError, the
+ * same for every cut, holds no more than it was given, and invents nothing. The loop ends or goes
+ * on, and yields what was decoded.
  */
 import assert from 'node:assert/strict'
 import { Decoder } from '../../src/codec/decode.ts'
@@ -16,12 +17,12 @@ import type { FuzzInput } from './inputs.ts'
 
 export interface Verdict {
   readonly packets: number
-  /** The reason code of the refusal; 0: nothing was refused. */
+  /** The reason code of the refusal, or 0 if nothing was refused. */
   readonly refused: number
 }
 
-/** @throws what is a defect. */
-export function judgeDecoder({ version, bytes, chunks }: FuzzInput): Verdict {
+/** @throws an error that names the defect, if there is one. */
+export function checkDecoder({ version, bytes, chunks }: FuzzInput): Verdict {
   const { packets, error } = feed([bytes], version)
   const decoder = new Decoder(version, NO_LIMIT)
   const again: ServerPacket[] = []
@@ -46,10 +47,10 @@ export function judgeDecoder({ version, bytes, chunks }: FuzzInput): Verdict {
   return { packets: packets.length, refused: error?.reasonCode ?? 0 }
 }
 
-/** A message that was read can be written, and is read again as the same. */
+/** A message that was read can be written, and is then read as the same message. */
 function rewrite(packet: PublishPacket, version: Version): void {
   const { topic, payload, qos, retain, dup, messageId, properties } = packet
-  // A topic in an alias, and what only a server may say.
+  // A topic in an alias cannot be written again, nor what only a server may send.
   if (topic === '' || properties?.['topicAlias'] !== undefined) return
   if (properties?.['subscriptionIdentifier'] !== undefined) return
   const request = { cmd: 'publish', topic, payload, qos, retain, properties }
@@ -62,8 +63,8 @@ function rewrite(packet: PublishPacket, version: Version): void {
   assert.deepEqual(packets, [packet], 'a message is not what it was')
 }
 
-/** The whole loop, as a client of a server that says this behind its CONNACK. */
-export async function judgeLoop({ version, chunks, bytes }: FuzzInput): Promise<Verdict> {
+/** Runs a whole loop whose server sends these bytes behind its CONNACK. */
+export async function checkLoop({ version, chunks, bytes }: FuzzInput): Promise<Verdict> {
   const expected = feed([bytes], version)
   const requests = [
     { cmd: 'publish', topic: 'q', payload: '1', qos: 1 },
