@@ -50,12 +50,13 @@ export class Draft {
   readonly subscriptions: TableEditor<readonly HeldSubscription[]>
 
   constructor(state: State) {
-    const { outage } = state.reconnect
     this.config = state.config
     this.session = { ...state.session }
     this.connection = { ...state.connection }
     this.keepAlive = { ...state.keepAlive }
-    this.reconnect = { ...state.reconnect, outage: outage === null ? null : { ...outage } }
+    this.reconnect = { ...state.reconnect }
+    const { outage } = state.reconnect
+    if (outage !== null) this.reconnect.outage = { ...outage }
     this.outgoing = { ...state.outgoing }
     this.incoming = { ...state.incoming }
     this.flow = { ...state.flow }

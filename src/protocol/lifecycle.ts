@@ -30,10 +30,9 @@ const END = 'closed failed'
 /** The end of a loop that may have a transport. */
 const ENDS = 'closing closed failed'
 
+/** Each row is one input; the columns are those of `Row`. */
 // biome-ignore format: a table is read by its columns
 const GRID = {
-  //                idle         connecting                       connected
-  // disconnected                                  suspended                  closing
   start:           ['connecting', '',                              '',                              '',                                           '',                        ''],
   opened:          ['',           '',                              '',                              '',                                           '',                        ''],
   connectivity:    ['',           '',                              '',                              'connecting disconnected suspended failed',    'connecting suspended failed', ''],

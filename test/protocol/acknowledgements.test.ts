@@ -1,4 +1,4 @@
-/** What the server answers, and what each answer settles. (D2, C18, C25) */
+/** Goal: each answer of the server settles one request, or none. (D2, C18, C25) */
 import { describe, expect, test } from 'vitest'
 import type { Config } from '../../src/protocol/config.ts'
 import type { ServerPacket } from '../../src/protocol/facts.ts'
@@ -77,7 +77,7 @@ describe('[D2] [C25] each answer settles the request that it is of', () => {
 
 describe('[C18] identifiers that nobody uses', () => {
   for (const protocolVersion of [4, 5] as const) {
-    test(`MQTT ${protocolVersion}: told, answered where they must be, and survived`, () => {
+    test(`MQTT ${protocolVersion}: warned about, answered where required, and survived`, () => {
       const driver = connected({ protocolVersion })
       const answers: [ServerPacket, string[], warns: boolean][] = [
         [ackOf('puback', 7), [], true],
@@ -92,7 +92,7 @@ describe('[C18] identifiers that nobody uses', () => {
         expect(wire(effects)).toEqual(sent)
         const codes = only(effects, 'warn').map(({ code }) => code)
         expect(codes).toEqual(warns ? ['UNKNOWN_PACKET_IDENTIFIER'] : [])
-        // What answers nothing of ours is not shown as an answer.
+        // A packet that answers no request is not yielded.
         expect(yielded(effects).length).toBe(warns ? 0 : 1)
       }
       expect(driver.kind).toBe('connected')

@@ -1,4 +1,6 @@
-/** One connection after the other: dropped, lost, closed, ended. (D5, N2, E1, E2) */
+/**
+ * Goal: connections are dropped, lost and closed, and the loop ends, as promised. (D5, N2, E1, E2)
+ */
 import { describe, expect, test } from 'vitest'
 import type { Config } from '../../src/protocol/config.ts'
 import type { Effect } from '../../src/protocol/contract.ts'
@@ -26,7 +28,7 @@ function connected(over: Partial<Config> = {}, present = false): Driver {
   return driver
 }
 
-/** The consumer took all that is there, and handled it. */
+/** The consumer takes and handles everything that was yielded. */
 function pullAll(driver: Driver): readonly Effect[] {
   const { bufferedPackets: packets, bufferedBytes: bytes } = driver.state.flow
   const through = driver.state.incoming.nextSequence - 1
@@ -130,7 +132,7 @@ describe('[E1] until', () => {
   })
 })
 
-describe('[E2] the goodbye', () => {
+describe('[E2] DISCONNECT', () => {
   const goodbyes: [Partial<Config>, Record<string, unknown>, number, unknown][] = [
     [{ cleanStart: false }, {}, 0, undefined],
     [{ cleanStart: true, resumes: false }, {}, 0, { sessionExpiryInterval: 0 }],
@@ -180,7 +182,7 @@ describe('[E2] the goodbye', () => {
     expect(types(driver.feed({ type: 'shutdown', failure: null }))).toContain('resumeReading')
   })
 
-  test('disconnect takes nothing more and lets what is in flight settle, then says goodbye', () => {
+  test('disconnect takes nothing more and lets what is in flight settle, then sends DISCONNECT', () => {
     const driver = connected()
     driver.request(publishOf(1), publishOf(2, 2))
     expect(wire(driver.feed({ type: 'disconnect', timeoutMs: 10_000, failure: null }))).toEqual([])
@@ -204,11 +206,11 @@ describe('[E2] the goodbye', () => {
     expect(wire(driver.advance(1))).toEqual(['DISCONNECT 0x00'])
     driver.lose()
     expect(driver.kind).toBe('closed')
-    // Held, not settled. (D2)
+    // The request is held and not settled. (D2)
     expect(driver.state.session.owed).toBe(1)
   })
 
-  test('disconnect without a connection: at its timeout there is nobody to say goodbye to', () => {
+  test('disconnect without a connection: at its timeout no DISCONNECT is sent', () => {
     const driver = connected()
     driver.request(publishOf(1))
     driver.lose({ random: 0.99 })
@@ -244,7 +246,7 @@ describe('going down', () => {
     expect(driver.state.counters).toEqual(state.counters)
   })
 
-  test('[E3] reconnect: says goodbye, dials at once when the transport is gone, without delay', () => {
+  test('[E3] reconnect: sends DISCONNECT and dials without delay when the transport has closed', () => {
     const driver = connected()
     driver.request(publishOf(1))
     expect(wire(driver.feed({ type: 'reconnect', policy: null }))).toEqual(['DISCONNECT 0x00'])
@@ -263,7 +265,7 @@ describe('going down', () => {
     expect(types(dropping.lose())).toEqual(['dial'])
   })
 
-  test('[I1] malformed input: told with its code in MQTT 5, only closed in 3.1.1, never suspicious', () => {
+  test('[I1] malformed input: DISCONNECT with its code in MQTT 5, only closed in 3.1.1, never suspicious', () => {
     for (const version of [4, 5] as const) {
       const driver = new Driver({ protocolVersion: version })
       driver.connect(version === 5 ? connackOf(false) : plainConnack())

@@ -1,9 +1,10 @@
 /**
- * Goal: the reducers stay apart. Method: reads the imports of every file of src/protocol, those of types included, and compares
- * them with a table. A new file, or a new import, fails until it is entered here.
+ * Goal: the reducers stay apart. Method: reads the imports of every file of src/protocol, those of
+ * types included, and compares them with a table. A new file, or a new import, fails until it is
+ * entered here.
  *
- * The ground is data and tools. A reducer imports the ground and reducers of its own family. The couplers import reducers, each
- * only couplers that stand before it.
+ * The ground is data and tools. A reducer imports the ground and reducers of its own family. The
+ * couplers import reducers, each only couplers that stand before it.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -38,7 +39,7 @@ const GROUND: Readonly<Record<string, string>> = {
   refusals: 'draft facts state',
 }
 
-/** By family. */
+/** The reducers by family. */
 const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   requests: {
     window: 'config draft facts session-state state',
@@ -57,7 +58,7 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   delay: { reconnect: 'config facts state' },
 }
 
-/** In the order in which they may import each other. */
+/** The couplers, in the order in which they may import each other. */
 const COUPLERS: Readonly<Record<string, string>> = {
   closing: 'draft facts incoming lifecycle resuming servers state window',
   connecting:

@@ -35,7 +35,7 @@ test.each([
   ['is performed after a failed commit', isAfterFailedCommit, 'finished'],
 ] as const)('which effect %s', (_, question, expected) => {
   const types = Object.keys(EFFECTS) as Effect['type'][]
-  // A publish is asked at QoS 1.
+  // The publish has QoS 1.
   const those = types.filter((type) => question({ type, qos: 1 } as Effect))
   expect(those.join(' ')).toBe(expected)
 })

@@ -1,4 +1,7 @@
-/** `step` as a total table: each kind of connection × each type of input, and what happens. Then what couples the reducers. */
+/**
+ * Goal: each input has its effect in each kind of connection. Method: a total table of `step`; then
+ * the couplings of the reducers.
+ */
 import { describe, expect, test } from 'vitest'
 import type { Effect, InputType } from '../../src/protocol/contract.ts'
 import type { ServerPacket } from '../../src/protocol/facts.ts'
@@ -25,7 +28,7 @@ import {
   yielded,
 } from './support.ts'
 
-/** Where a loop can be. Two kinds have two faces: with a transport and without. */
+/** The situations of a loop. Two kinds of connection occur with a transport and without. */
 const PLACES = {
   idle: () => new Driver(),
   dialling: () => begun((driver) => driver.feed({ type: 'start' })),
@@ -104,7 +107,7 @@ const INPUTS = {
   tick: { type: 'tick' },
 } as const satisfies { readonly [T in InputType]: Extract<Untimed, { type: T }> }
 
-/** Where it leads, if elsewhere, and the effects; nothing: nothing happens. */
+/** The new kind, if it changes, and the effects. An empty cell means that nothing happens. */
 type Row = readonly [
   idle: string,
   dialling: string,
@@ -201,7 +204,7 @@ describe('each kind of connection × each type of input', () => {
   })
 })
 
-/** A connection with one request of each kind in flight, and what each packet does there. */
+/** Makes a connection with one request of each kind in flight. */
 describe('each packet, on a connection with something of each kind', () => {
   function busy(): Driver {
     const driver = new Driver({ acks: 'manual' })

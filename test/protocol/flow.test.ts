@@ -1,4 +1,4 @@
-/** How much may come in, and what a pause is. (R3, E3, C02, C24) */
+/** Goal: reading is paused when too much is buffered, and by the user. (R3, E3, C02, C24) */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { activeAt } from '../../src/protocol/pauses.ts'
@@ -79,7 +79,7 @@ describe('[R3] [C02] what is buffered is bounded', () => {
     expect(driver.state.keepAlive.readingPaused).toBe(true)
   })
 
-  test('[C24] a consumer that stalls is told once, and again only after it went on', () => {
+  test('[C24] a consumer that stalls is warned once, and again only after it went on', () => {
     const driver = new Driver({ ...BOUNDS, maxBufferedPackets: 2, warnAfterMs: 5000 })
     driver.connect()
     driver.receive(messageOf(0))

@@ -1,4 +1,4 @@
-/** Publishes at QoS 0 that the shell gives as one: they leave whole, or are taken apart and keep their place. */
+/** Goal: a group of QoS 0 publishes is sent whole, or is taken apart and keeps its place. */
 import { describe, expect, test } from 'vitest'
 import { ackOf, connackOf, Driver, only, outcomes, publishOf, types, wire } from './support.ts'
 
@@ -10,7 +10,7 @@ function connected(connack = connackOf(false)): Driver {
   return driver
 }
 
-/** What the shell answers to `takeApart`. */
+/** Answers `takeApart` as the loop does. */
 function apart(driver: Driver, handle: number, over: readonly object[] = [{}, {}, {}]) {
   const requests = over.map((one, i) => publishOf(handle + 1 + i, 0, one))
   return driver.feed({ type: 'apart', handle, requests })

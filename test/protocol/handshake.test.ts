@@ -1,4 +1,7 @@
-/** CONNECT … CONNACK: which codes end the loop, which are asked again, what is agreed to. (N2, C34, C40) */
+/**
+ * Goal: each code of a CONNACK ends the loop or is retried, and its limits are obeyed. (N2, C34,
+ * C40)
+ */
 import { describe, expect, test } from 'vitest'
 import type { Config } from '../../src/protocol/config.ts'
 import type { ConnackPacket } from '../../src/protocol/facts.ts'
@@ -23,7 +26,10 @@ import {
   yielded,
 } from './support.ts'
 
-/** Every reason code that a CONNACK may carry [MQTT 5, 3.2.2.2], and whether a later attempt may succeed. */
+/**
+ * The reason codes that a CONNACK may carry (MQTT 5, 3.2.2.2), and whether a later attempt may
+ * succeed.
+ */
 const CONNACK = {
   128: ['UNSPECIFIED_ERROR', true],
   129: ['MALFORMED_PACKET', false],
@@ -48,7 +54,7 @@ const CONNACK = {
   159: ['CONNECTION_RATE_EXCEEDED', true],
 } as const
 
-/** Every reason code that a DISCONNECT from a server may carry [MQTT 5, 3.14.2.1]. */
+/** The reason codes that a DISCONNECT from a server may carry. (MQTT 5, 3.14.2.1) */
 const DISCONNECT = {
   0: ['SERVER_DISCONNECTED', true],
   128: ['UNSPECIFIED_ERROR', true],
@@ -106,7 +112,7 @@ describe('[N2] [C34] codes of a CONNACK', () => {
       const driver = new Driver()
       driver.open()
       const effects = driver.receive(packet)
-      // The refusal is the error, not a packet of the loop; nothing more is said to the server.
+      // The refusal is the error and is not yielded. Nothing more is sent to the server.
       expect(yielded(effects)).toEqual([])
       expect(wire(effects)).toEqual([])
       expect(types(effects)).toContain('close')
@@ -283,7 +289,7 @@ describe('version 5 was not accepted', () => {
     ['return code 1', (driver) => driver.receive(plainConnack(false, 1))],
   ]
   for (const [name, refuse] of refusals) {
-    test(`${name}: 4 is asked at once, within the same time limit`, () => {
+    test(`${name}: 4 is tried immediately, within the same time limit`, () => {
       const driver = new Driver(unpinned)
       driver.open()
       driver.sleep(4000)
@@ -336,7 +342,7 @@ describe('version 5 was not accepted', () => {
 })
 
 describe('[I1] what else may come first', () => {
-  test('anything but CONNACK or AUTH is a violation, told in MQTT 5', () => {
+  test('anything but CONNACK or AUTH is a violation, reported to the server in MQTT 5', () => {
     for (const packet of [byeOf(0x89), { cmd: 'pingresp' } as const]) {
       const driver = new Driver()
       driver.open()

@@ -1,4 +1,7 @@
-/** Messages on their way in: acknowledgements, exactly once, quota, aliases. (R1, R2, R6, C20, C21, C29, C30) */
+/**
+ * Goal: messages are acknowledged in order, yielded once, counted and resolved. (R1, R2, R6, C20,
+ * C21, C29, C30)
+ */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Acks, Config } from '../../src/protocol/config.ts'
@@ -23,7 +26,10 @@ function connected(over: Partial<Config> = {}, present = false): Driver {
   return driver
 }
 
-/** The consumer asked for more: it has seen and handled the messages up to these sequences. */
+/**
+ * The consumer asks for the next packet, after it was given and has handled messages up to these
+ * sequences.
+ */
 function pull(driver: Driver, yieldedThrough: number, handledThrough = yieldedThrough) {
   return driver.feed({ type: 'pulled', packets: 0, bytes: 0, yieldedThrough, handledThrough })
 }
@@ -49,7 +55,7 @@ describe('[R1] when a message is acknowledged', () => {
         const effects = driver.receive(messageOf(qos, 9))
         expect(wire(effects)).toEqual(onArrival)
         expect(yielded(effects).length).toBe(1)
-        // Seen is not handled.
+        // A message that was yielded is not handled yet.
         expect(wire(pull(driver, 1, 0))).toEqual([])
         expect(wire(pull(driver, 1, acks === 'pull' ? 1 : 0))).toEqual(onPull)
         expect(wire(ack(driver, 1, 9))).toEqual(onAck)
@@ -94,14 +100,14 @@ describe('[R1] when a message is acknowledged', () => {
     )
   })
 
-  test('a negative code frees the message at once', () => {
+  test('a negative code frees the message immediately', () => {
     const driver = connected({ acks: 'manual', receiveMaximum: 2 })
     driver.receive(messageOf(1, 1), messageOf(2, 2))
     expect(wire(ack(driver, 1, 1, 0x83))).toEqual(['PUBACK 1 0x83'])
     expect(wire(ack(driver, 2, 2, 0x97))).toEqual(['PUBREC 2 0x97'])
     expect(driver.state.incoming.unacknowledged).toBe(0)
     expect(driver.state.session.received.size).toBe(0)
-    // A refused QoS 2 message is done with: the identifier is a new message's. [MQTT-4.3.3-9]
+    // After a refusal the packet identifier is free for a new QoS 2 message. [MQTT-4.3.3-9]
     expect(yielded(driver.receive(messageOf(2, 2))).length).toBe(1)
   })
 
@@ -118,7 +124,7 @@ describe('[R1] when a message is acknowledged', () => {
     expect(wire(ack(driver, 4, 2))).toEqual(['PUBACK 2'])
   })
 
-  test('[C21] a forgotten acknowledgement is told once for each head, at its age, and never before', () => {
+  test('[C21] a forgotten acknowledgement is warned about once for each message, at its age and not before', () => {
     const driver = connected({ acks: 'manual', warnAfterMs: 5000, keepAlive: 0 })
     driver.receive(messageOf(1, 1))
     driver.advance(1000)
@@ -180,7 +186,7 @@ describe('[R2] exactly once', () => {
     }
   }
 
-  test('in hand while it is redelivered: handling it acknowledges the redelivery', () => {
+  test('unhandled while it is redelivered: handling it acknowledges the redelivery', () => {
     for (const acks of ['pull', 'manual'] as const) {
       const driver = connected({ acks })
       driver.receive(messageOf(2, 5))
@@ -194,7 +200,7 @@ describe('[R2] exactly once', () => {
     }
   })
 
-  test('in hand and handled before it is redelivered: acknowledged as it comes', () => {
+  test('handled before it is redelivered: acknowledged as it comes', () => {
     for (const acks of ['pull', 'manual'] as const) {
       const driver = connected({ acks })
       driver.receive(messageOf(2, 5))
@@ -263,7 +269,7 @@ describe('[R6] a drop before the consumer took it', () => {
       expect(only(effects, 'releaseHeldBack')).toEqual([
         { type: 'releaseHeldBack', drop: present, before: 3 },
       ])
-      // Before the CONNACK is yielded, so that what is let go comes first.
+      // This comes before the CONNACK is yielded, so that the released messages come first.
       const kinds = types(effects)
       expect(kinds.indexOf('releaseHeldBack')).toBeLessThan(kinds.indexOf('yield'))
       expect(wire(pull(driver, 2))).toEqual([])

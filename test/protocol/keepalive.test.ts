@@ -1,4 +1,7 @@
-/** When a PINGREQ is due and when a connection is dead: K1 to K3 as functions of instants, then through `step`. */
+/**
+ * Goal: PINGREQs and losses happen when K1 to K3 say. Method: the functions of instants, then the
+ * same through `step`.
+ */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
@@ -22,7 +25,7 @@ function stateOf(over: Partial<KeepAliveState> = {}): KeepAliveState {
   return { ...keepAliveStart(K / 1000, T), ...over }
 }
 
-/** The kernel took all there was. */
+/** The kernel takes everything that was written. */
 function written(driver: Driver): void {
   const publishes = driver.state.outgoing.unconfirmed
   const { pinging, pingTakenAt } = driver.state.keepAlive
@@ -75,7 +78,8 @@ describe('[K1] when a PINGREQ is due', () => {
           const { sentAt, receivedAt } = what
           const awake = what.pinging ? Infinity : Math.min(sentAt, receivedAt) + K
           expect(due).toBe(what.readingPaused ? sentAt + K : awake)
-          // The server hears something within keepAlive of the last packet sent, or a PINGREQ is under way.
+          // The server gets a packet within keepAlive of the one before, or a PINGREQ is being
+          // sent.
           expect(due <= sentAt + K || what.pinging).toBe(true)
         },
       ),
@@ -200,7 +204,7 @@ describe('[K2] when a connection is dead', () => {
     )
   })
 
-  test('any byte is life: a message of hours, a byte a minute', () => {
+  test('any byte proves that the server is there: a message of hours, a byte a minute', () => {
     const driver = new Driver({ keepAlive: 60 })
     driver.connect()
     for (let i = 0; i < 200; i++) {
@@ -222,7 +226,7 @@ describe('[K2] when a connection is dead', () => {
     expect(driver.kind).toBe('disconnected')
   })
 
-  test('the count starts anew when reading goes on', () => {
+  test('the time starts again when reading is resumed', () => {
     const driver = new Driver({ keepAlive: 60 })
     driver.connect()
     driver.advance(60_000)
@@ -321,7 +325,7 @@ test('the transitions of the state, one by one', () => {
   expect(s).toMatchObject({ pingTakenAt: -1, writing: true })
   keepAliveWritten(s, T + 4, true, false)
   expect(s).toMatchObject({ pingTakenAt: T + 4, writing: false })
-  // Another PINGREQ gives no more time.
+  // A second PINGREQ gives no more time.
   keepAlivePinged(s, T + 5)
   keepAliveWritten(s, T + 5, true, false)
   expect(s).toMatchObject({ pingedAt: T + 2, pingTakenAt: T + 4 })

@@ -1,6 +1,7 @@
 /**
- * Goal: the table of the connection's life says what can happen, and nothing else. Method: each arrow of it is walked by a
- * recipe of its own; whatever is not in the table throws in the engine itself, under every test and simulation of this project.
+ * Goal: the table of the connection lists every change that can happen, and no other. Method: each
+ * arrow has a recipe that walks it. A change that is not in the table throws in the engine itself,
+ * under every test and simulation of this project.
  */
 import { describe, expect, test } from 'vitest'
 import type { Config } from '../../src/protocol/config.ts'
@@ -60,7 +61,10 @@ function lostBy(over: Partial<Failure> = {}): Untimed {
   return { type: 'lost', random: 0.5, failure, byPeer: false, retryable: null }
 }
 
-/** `disconnect` with this deadline; as an error of the request stream ends a loop, with one. */
+/**
+ * A `disconnect` with this time limit. With a failure it is what an error of the request stream
+ * causes.
+ */
 function drain(failure: Failure | null = null): Untimed {
   return { type: 'disconnect', timeoutMs: 5000, failure }
 }
@@ -86,9 +90,12 @@ const feed =
 const start: Prepare = (driver) => driver.feed({ type: 'start' })
 const open: Prepare = (driver) => driver.open()
 const connect: Prepare = (driver) => driver.connect()
-/** One publish in flight, which `drain` waits for. */
+/** A connection with one publish in flight, for which `drain` waits. */
 const owing: Prepare = (driver) => driver.request(publishOf(1))
-/** One at QoS 0 that the kernel has not taken: it is settled when its connection is gone. */
+/**
+ * A connection with a QoS 0 publish that the kernel has not taken. It is settled when the
+ * connection is lost.
+ */
 const unconfirmed: Prepare = (driver) => driver.request(publishOf(1, 0))
 const lose: Prepare = (driver) => driver.lose()
 const sleep =
@@ -101,7 +108,7 @@ const diverting: Prepare = (driver) => {
   driver.tick()
   driver.request(publishOf(1))
 }
-/** Dropped by the server; its transport is not closed yet. */
+/** The server sent DISCONNECT, and the transport is not closed yet. */
 const dropped: Prepare = (driver) => driver.receive(byeOf(0x8b))
 const suspended: Prepare = (driver) => {
   driver.connect()
@@ -112,7 +119,7 @@ const verifying: Prepare = (driver) => {
   driver.open()
   driver.receive(connackOf(false, { authenticationMethod: 'm' }))
 }
-/** A dial that failed; whether this side is online is being asked. */
+/** The dial failed, and the connectivity check is under way. */
 const checking: Prepare = (driver) => {
   driver.feed({ type: 'start' })
   driver.lose({ failure: failureOf({ phase: 'dial' }) })
@@ -124,19 +131,19 @@ const holding: SessionState = {
 }
 const fatal = failureOf({ retryable: false })
 
-/** Goodbye while something is held, in an idle loop with a session, and then the input. */
+/** An idle loop whose session holds a request, after `disconnect`, and then the input. */
 const idleEnd = (last: Untimed, ends: Failure | null, ms = 0): Recipe => ({
   session: holding,
   prepare: [feed(drain(ends)), sleep(ms)],
   last,
 })
-/** Draining with one publish in flight. */
+/** A draining connection with one publish in flight. */
 const drained = (last: Untimed, prepare: readonly Prepare[], config: Partial<Config> = {}) => ({
   config,
   prepare: [connect, owing, ...prepare],
   last,
 })
-/** Draining, and all that is owed fails with the connection. */
+/** A draining connection whose last request fails when the connection is lost. */
 const undone = (last: Untimed, config: Partial<Config> = {}): Recipe => ({
   config,
   prepare: [config.authenticator ? verifiedConnect : connect, unconfirmed, feed(drain())],
@@ -150,7 +157,7 @@ const reauthenticating: Prepare = (driver) => driver.feed({ type: 'reauthenticat
 
 const small = connackOf(false, { authenticationMethod: 'm', maximumPacketSize: 100 })
 
-/** `from input to`, and a way to walk it. */
+/** The arrows as `from input to`, each with a way to walk it. */
 const RECIPES: Readonly<Record<string, Recipe>> = {
   'idle start connecting': { last: { type: 'start' } },
   'idle cancel closed': idleEnd(CANCEL, null),

@@ -1,4 +1,7 @@
-/** Requests on their way out: window, identifiers, order, resending, poison, cancelling, lateness. (D1 to D6, I3) */
+/**
+ * Goal: requests are sent within the window, in order, again after a loss, and each has one
+ * outcome. (D1 to D6, I3)
+ */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Config } from '../../src/protocol/config.ts'
@@ -300,7 +303,7 @@ describe('[D5] Session Present', () => {
             expect(sent).toEqual([])
             expect(outcomes(effects)).toEqual(['h1 ok'])
           } else if (onSessionLost === 'fail') {
-            // What was never sent is sent as usual.
+            // Requests that were never sent are sent as usual.
             expect(sent).toEqual(held ? ['PUBLISH 2 h2'] : [])
             expect(outcomes(effects)).toEqual(['h1 SESSION_LOST'])
           } else {
@@ -366,7 +369,7 @@ describe('[D6] [C28] a poison message', () => {
     test(`DISCONNECT 0x${code.toString(16)} three times on it alone: quarantined, the others pass`, () => {
       const driver = connected()
       driver.request(...many(1, 3))
-      // Three are open: it could be any of them. From now on one at a time.
+      // Three are open, and any of them may be the cause. From now on one is sent at a time.
       driver.receive(byeOf(code))
       driver.lose({ byPeer: true })
       expect(cautious(driver)).toEqual(['DUP PUBLISH 1 h1'])
@@ -425,7 +428,7 @@ describe('[D6] [C28] a poison message', () => {
     for (let i = 0; i < 5; i++) {
       expect(outcomes(driver.receive(byeOf(0x82)))).toEqual([])
       driver.lose({ byPeer: true })
-      // Pinged, and closed before it answered.
+      // The server closed before it answered the PINGREQ.
       expect(wire(driver.connect(connackOf(true))).slice(1)).toEqual(['PINGREQ'])
     }
     expect([...entries(driver.state.session.open)][0]![1].strikes).toBe(0)
@@ -453,7 +456,7 @@ describe('[D6] [C28] a poison message', () => {
     expect(outcomes(driver.receive(byeOf(0x82)))).toEqual([])
     driver.lose({ byPeer: true })
     cautious(driver)
-    // Alone now.
+    // Now it is the only one.
     expect(outcomes(driver.receive(byeOf(0x82)))).toEqual(['h1 QUARANTINED'])
   })
 
@@ -562,7 +565,7 @@ describe('[C27] cancelling', () => {
   })
 
   for (const qos of [1, 2] as const) {
-    test(`after it is sent at QoS ${qos}: the outcome at once, identifier and window with the acknowledgement`, () => {
+    test(`after it is sent at QoS ${qos}: the outcome immediately, identifier and window with the acknowledgement`, () => {
       const driver = connected({}, { receiveMaximum: 1 })
       driver.request(publishOf(1, qos))
       const effects = driver.feed({ type: 'cancel', handle: 1, cause: 5 })
@@ -655,7 +658,7 @@ describe('ackTimeout', () => {
     expect(outcomes(driver.advance(1))).toEqual(['h2 ACK_TIMEOUT'])
   })
 
-  test('it begins anew with each connection, and counts SUBSCRIBE and a PUBREL that was sent again', () => {
+  test('it begins again with each connection, and counts SUBSCRIBE and a PUBREL that was sent again', () => {
     const driver = connected(late('fail'))
     driver.request(publishOf(1, 2), subscribeOf(2))
     driver.receive(ackOf('pubrec', 1))
@@ -764,7 +767,7 @@ describe('[D2] QoS 0', () => {
 })
 
 describe('[E3] throttle', () => {
-  /** Instants of the first transmissions when requests never run out. */
+  /** @returns the instants of the first transmissions if there is always another request. */
   function sent(perSecond: number, ms: number, qos: QoS): number[] {
     const driver = connected({ keepAlive: 0 })
     driver.feed({ type: 'throttle', perSecond })
@@ -814,7 +817,7 @@ describe('[E3] throttle', () => {
     expect(wire(driver.connect(connackOf(true))).length).toBe(1 + 5 + 1)
   })
 
-  test('null lifts it: what waits leaves at once, in its order', () => {
+  test('null lifts it: what waits is sent immediately, in its order', () => {
     const driver = connected({ keepAlive: 0 })
     driver.feed({ type: 'throttle', perSecond: 1 })
     driver.request(publishOf(1))
@@ -828,7 +831,7 @@ describe('[E3] throttle', () => {
     driver.feed({ type: 'throttle', perSecond: 10 })
     driver.request(publishOf(1))
     driver.request(publishOf(2))
-    // `advance` throws where a deadline that has come does not move.
+    // `advance` throws if a deadline does not move after its tick.
     expect(wire(driver.advance(60_000))).toEqual([])
     expect(wire(driver.receive(ackOf('puback', 1)))).toEqual(['PUBLISH 2 h2'])
   })

@@ -1,5 +1,6 @@
 /**
- * The persistent table beside a Map. What a Map answers the table answers; what a Map cannot do is stay as it was.
+ * Goal: the table answers as a Map does, and earlier versions of it stay as they were. Method:
+ * random edits of both.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -17,10 +18,10 @@ type Edit =
   | { readonly kind: 'set'; readonly key: number; readonly value: number }
   | { readonly kind: 'remove'; readonly key: number }
   | { readonly kind: 'clear' }
-  /** The step is over: the next edit belongs to another editor. */
+  /** Ends the step, so that the next edit belongs to another editor. */
   | { readonly kind: 'finish' }
 
-/** Keys that meet in a leaf, in a branch, at the borders of both, and anywhere. */
+/** Keys in one leaf, in one branch, at the borders of both, and anywhere. */
 const keys = fc.oneof(
   fc.nat(8),
   fc.integer({ min: 60, max: 68 }),
@@ -54,7 +55,10 @@ function edit(editor: TableEditor<number>, one: Edit): void {
   if (one.kind === 'clear') editor.clear()
 }
 
-/** Applies the edits; `shared`: one editor as long as it may, else a new one for each. */
+/**
+ * Applies the edits. With `shared` one editor is used for as long as possible, otherwise each edit
+ * has its own.
+ */
 function build(list: readonly Edit[], shared: boolean): PacketTable<number> {
   let table = emptyTable<number>()
   let editor = new TableEditor(table)
@@ -69,7 +73,7 @@ function build(list: readonly Edit[], shared: boolean): PacketTable<number> {
 
 const sorted = (model: Map<number, number>) => [...model].sort(([a], [b]) => a - b)
 
-/** No branch or leaf without an entry, and every count as it is. */
+/** Checks that no branch or leaf is empty and that every count is right. */
 function checkNodes(table: PacketTable<number>): void {
   let size = 0
   for (const branch of table.branches) {
@@ -199,7 +203,7 @@ describe('canonical form', () => {
         expect(build(list, false)).toStrictEqual(once)
         const model = new Map<number, number>()
         for (const one of list) editModel(model, one)
-        // Another history with the same end: the entries alone, in another order.
+        // The same entries in another order give the same table.
         const fresh = [...model].map(([key, value]) => ({ kind: 'set' as const, key, value }))
         expect(build(fresh.reverse(), true)).toStrictEqual(once)
       }),

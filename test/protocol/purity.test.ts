@@ -1,6 +1,7 @@
 /**
- * Pure means pure: whatever happens to a loop, in whatever order. The driver freezes all that goes in and comes out, and the
- * witness judges every step (D2 to D4, R1, one outcome each, silence after the goodbye).
+ * Goal: `step` is pure, whatever happens to a loop and in whatever order. Method: the driver
+ * freezes everything that goes in and comes out, and the witness checks every step (D2 to D4, R1,
+ * one outcome each, nothing sent after DISCONNECT).
  */
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
@@ -16,7 +17,7 @@ import { Witness } from './witness.ts'
 
 const stories = fc.array(instructions, { maxLength: 120, size: 'max' })
 
-/** JSON with what JSON drops: Infinity, undefined, bytes. */
+/** JSON that also keeps Infinity, undefined and bytes. */
 function text(value: unknown): string {
   return JSON.stringify(value, (_, one: unknown) => {
     if (one === undefined) return { undefined: true }
@@ -25,7 +26,7 @@ function text(value: unknown): string {
   })
 }
 
-/** Steps the inputs in groups; cuts are where a group ends. */
+/** Steps the inputs in groups, which end at the cuts. */
 function replay(first: State, inputs: readonly Input[], cuts: ReadonlySet<number>): Step {
   let state = first
   const effects: Effect[] = []
@@ -41,7 +42,7 @@ function replay(first: State, inputs: readonly Input[], cuts: ReadonlySet<number
   return { state, effects }
 }
 
-describe('any life of a loop', () => {
+describe('any run of a loop', () => {
   test('[D2] [D3] [D4] [R1] [C19] every step keeps the invariants, and none throws', () => {
     fc.assert(
       fc.property(configs, stories, (config, story) => {
@@ -68,7 +69,8 @@ describe('any life of a loop', () => {
     fc.assert(
       fc.property(configs, stories, (config, story) => {
         const { inputs, state, effects } = play(config, story)
-        // Through text and back: no identity, no order of creation, nothing outside the inputs counts.
+        // The inputs go through text and back, so that neither identity nor the order of creation
+        // counts.
         const copy = structuredClone(inputs)
         const first = initialState(structuredClone(configOf(config)), initialSession('c'))
         const again = replay(first, copy, new Set(copy.map((_, i) => i)))
@@ -158,12 +160,12 @@ describe('the guards refuse what they must', () => {
     driver.connect()
     return driver
   }
-  /** What the witness says when a step is doctored. */
+  /** @returns what the witness says about a falsified step. */
   function verdict(change: (result: Step) => Step): string {
     const driver = connected()
     const input: Input = { type: 'requests', at, requests: [publishOf(1)], hold: false }
     const witness = new Witness(driver.state)
-    // Brings the witness to where the driver is.
+    // The witness must see the steps of the driver first.
     const first = new Driver()
     const begin = new Witness(first.state)
     let state = first.state

@@ -1,4 +1,7 @@
-/** What the loop asks of a state: how much may be taken, how much decoded, when to look again. */
+/**
+ * Goal: a state says how many requests may be taken, how many packets decoded, and when the next
+ * tick is due.
+ */
 import { describe, expect, test } from 'vitest'
 import { packetCapacity, requestCapacity } from '../../src/protocol/queries.ts'
 import { nextDeadline } from '../../src/protocol/timers.ts'

@@ -1,4 +1,7 @@
-/** Again, when, and with which version: the policy as functions, then through `step` against servers that refuse. */
+/**
+ * Goal: the delay, the version and the end follow the policy. Method: its functions, then `step`
+ * against servers that refuse.
+ */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ReconnectPolicy } from '../../src/protocol/config.ts'
@@ -109,7 +112,7 @@ describe('[N1] the delay', () => {
 })
 
 describe('[N1] attempts, through step', () => {
-  /** Delays before each of the next dials of a server that behaves like `round`. */
+  /** @returns the delays before the next dials of a server that behaves like `round`. */
   function delays(rounds: number, round: (driver: Driver) => void, random = 0.5): number[] {
     const driver = new Driver()
     driver.feed({ type: 'start' })
@@ -139,13 +142,14 @@ describe('[N1] attempts, through step', () => {
     expect(seen).toEqual([600, 1100, 2100, 4100, 8100, 15_100, 15_100, 15_100])
   })
 
-  test('[C32] only a connection that was stable for 30 s starts the count anew', () => {
+  test('[C32] only a connection that was stable for 30 s starts the count again', () => {
     const seen = delays(6, (driver) => {
       driver.feed({ type: 'opened', attempt: null })
       driver.receive(connackOf(driver.state.connection.epoch > 0))
       driver.sleep(driver.state.reconnect.attempt === 3 ? 30_000 : 29_999)
     })
-    // Fourth: stable, random × 1 s; then as after a first failure.
+    // The fourth connection is stable, so its delay is random × 1 s. The next is as after a first
+    // failure.
     expect(seen).toEqual([600, 1100, 2100, 500, 600, 1100])
   })
 })
@@ -227,7 +231,7 @@ describe('[C33] somebody else has our client identifier', () => {
     expect(finished?.failure).toMatchObject({ code: 'SESSION_TAKEN_OVER', retryable: false })
   })
 
-  test('3.1.1 has no such code: five closes within seconds of the CONNACK are told, once', () => {
+  test('3.1.1 has no such code: five closes within seconds of the CONNACK cause one warning', () => {
     const driver = new Driver({ protocolVersion: 4 })
     const warnings: string[] = []
     for (let i = 0; i < 9; i++) {

@@ -1,4 +1,4 @@
-/** What a request fails with before it is sent. (I3, D6, C28, C40) */
+/** Goal: a request that the server must refuse fails before it is sent. (I3, D6, C28, C40) */
 import { describe, expect, test } from 'vitest'
 import type { RequestFacts } from '../../src/protocol/facts.ts'
 import { DEFAULT_LIMITS } from '../../src/protocol/handshake.ts'
@@ -16,7 +16,10 @@ import {
 
 const at = 1_000_000
 
-/** A limit of the CONNACK, a request that breaks it, one that does not, and the reason code of the refusal. */
+/**
+ * A limit of the CONNACK, a request that breaks it, one that does not, and the reason code of the
+ * refusal.
+ */
 const table: [Record<string, unknown>, bad: RequestFacts, good: RequestFacts, string, number][] = [
   [
     { maximumPacketSize: 100 },
@@ -82,7 +85,7 @@ describe('[C40] what the CONNACK rules out is refused here, with its reason code
       const driver = new Driver()
       driver.connect(connackOf(false, properties))
       const effects = driver.request(bad, { ...good, handle: 2 })
-      // [D6] No identifier is spent on it, and the next request is not held up.
+      // The request uses no packet identifier and delays no other. (D6)
       expect(outcomes(effects)).toEqual([`h1 ${code}`])
       expect(wire(effects).length).toBe(1)
       expect(driver.state.session.open.size).toBe(wire(effects)[0] === 'PUBLISH h2' ? 0 : 1)

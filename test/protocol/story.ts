@@ -1,6 +1,7 @@
 /**
- * Random but plausible lives of a loop: a story is a list of short instructions, and each becomes the input that a shell
- * could give in the state that has been reached. The same instructions always become the same inputs.
+ * Random but plausible runs of a loop. A story is a list of short instructions; each becomes an
+ * input that the loop could give in the state that was reached. The same instructions always become
+ * the same inputs.
  */
 import fc from 'fast-check'
 import type { Config } from '../../src/protocol/config.ts'
@@ -74,13 +75,13 @@ type InstructionName = (typeof INSTRUCTIONS)[number]
 
 export interface Instruction {
   readonly name: InstructionName
-  /** Time that passes first, in ms. */
+  /** The time that passes before, in ms. */
   readonly after: number
-  /** Whatever the instruction leaves open. */
+  /** Numbers for everything that the instruction leaves open. */
   readonly dice: readonly [number, number, number]
 }
 
-/** Most of a life is ordinary; what ends it is rare. */
+/** The weights of the instructions. Those that end a loop are rare. */
 const WEIGHTS: Partial<Record<InstructionName, number>> = {
   connect: 16,
   answer: 24,
@@ -119,7 +120,7 @@ export const instructions: fc.Arbitrary<Instruction> = fc.record({
   dice: fc.tuple(fc.nat(1000), fc.nat(1000), fc.nat(1000)),
 })
 
-/** Small bounds, so that a short story meets all of them. */
+/** Options with small bounds, so that a short story reaches all of them. */
 export const configs: fc.Arbitrary<Partial<Config>> = fc.record({
   protocolVersion: fc.constantFrom(5, 5, 4, 3),
   versionMayFall: fc.boolean(),
@@ -164,7 +165,10 @@ export const configs: fc.Arbitrary<Partial<Config>> = fc.record({
 
 const pick = <T>(list: readonly T[], die: number): T | undefined => list[die % list.length]
 
-/** Plays a story. What it remembers is what a shell knows: packets nobody pulled, requests that have no outcome. */
+/**
+ * Plays a story. It remembers what a loop knows: packets that were not pulled, requests without an
+ * outcome.
+ */
 export class Player {
   readonly driver: Driver
   #nextHandle = 1
@@ -172,7 +176,7 @@ export class Player {
   readonly #groups = new Map<number, PublishFacts>()
   #buffer: YieldEffect[] = []
   #withheld: YieldEffect[] = []
-  /** Dropped by the shell: reported as pulled with the next pull. */
+  /** The packets that were dropped, which are reported as pulled with the next pull. */
   #dropped: YieldEffect[] = []
   #inHand: YieldEffect[] = []
   #yieldedThrough = 0
@@ -188,7 +192,7 @@ export class Player {
 
   play({ name, after, dice }: Instruction): void {
     this.driver.sleep(after)
-    // Mostly all the way: the wait, the transport, the CONNACK.
+    // Mostly to the end: the wait, the transport, the CONNACK.
     const again = name === 'connect' && dice[2] % 5 > 0 ? 3 : 1
     for (let i = 1; i < again; i++) for (const input of this.#inputs(name, dice)) this.#feed(input)
     for (const input of this.#inputs(name, dice)) this.#feed(input)
@@ -203,7 +207,7 @@ export class Player {
     for (const effect of effects) if (effect.type === 'takeApart') this.#takeApart(effect.handle)
   }
 
-  /** Its messages have the numbers behind its own; the first is the largest. */
+  /** The messages of a group have the numbers after its own. The first is the largest. */
   #takeApart(handle: number): void {
     const { bytes, retain, count } = this.#groups.get(handle)!
     const requests = Array.from({ length: count }, (_, i) =>
@@ -284,7 +288,7 @@ export class Player {
     return requests
   }
 
-  /** The server's answer to something that is open. */
+  /** @returns the server's answer to an open request. */
   #answer([a, b]: readonly number[]): ServerPacket[] {
     const open = [...entries(this.driver.state.session.open)]
     const chosen = pick(open, a!)
@@ -380,7 +384,7 @@ export class Player {
     return [{ type: 'authenticated', data: new Uint8Array(die % 200) }]
   }
 
-  /** Begun, and as often as not to the end. */
+  /** Begins an authentication, and ends it half of the time. */
   #reauthenticate([a, b]: readonly number[]): Untimed[] {
     const { connection, config } = this.driver.state
     const begin: Untimed = { type: 'reauthenticate' }
@@ -532,19 +536,19 @@ export class Player {
         this.driver.sleep(3 * 3_600_000)
         return [{ type: 'tick' }]
       case 'anything':
-        // A transport that opened too late is closed by the shell, not told.
+        // The loop closes a transport that opened too late, without an input.
         return [pick<Untimed>([{ type: 'start' }, { type: 'tick' }, { type: 'resume' }], a)!]
     }
   }
 
-  /** To the next deadline, where there is one. */
+  /** Lets time pass until the next deadline, if there is one. */
   #untilDue(): void {
     const due = nextDeadline(this.driver.state)
     if (due !== Number.POSITIVE_INFINITY) this.driver.sleep(Math.max(0, due - this.driver.at))
   }
 }
 
-/** The inputs of a whole life. */
+/** @returns the inputs of a whole story. */
 export function play(config: Partial<Config>, story: readonly Instruction[]): Driver {
   const player = new Player(config)
   for (const one of story) player.play(one)

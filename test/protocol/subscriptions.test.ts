@@ -1,4 +1,4 @@
-/** What is held, and the SUBSCRIBE packets that bring it back. (D5, E1, C13, C40) */
+/** Goal: granted subscriptions are kept and renewed. (D5, E1, C13, C40) */
 import fc from 'fast-check'
 import mqtt, { type ISubscribePacket } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
@@ -76,7 +76,7 @@ describe('what is held', () => {
   })
 
   test('any history of SUBSCRIBE and UNSUBSCRIBE beside a Map, filters whose hashes meet included', () => {
-    // 70,000 filters in 65,536 buckets: some meet.
+    // Of 70,000 filters in 65,536 buckets some share one.
     const filters = fc.oneof(
       fc.nat(6).map(String),
       fc.nat(70_000).map((n) => `f/${n}`),
@@ -121,14 +121,14 @@ describe('[D5] [C13] renewal', () => {
       [0, [first], { subscriptionIdentifier: 7 }],
       [0, [second], undefined],
     ])
-    // Nobody waits for the outcome; the held ones stay as they were granted.
+    // A renewal has no outcome. The other subscriptions stay as they were granted.
     const answers = driver.receive(...effects.map(({ messageId }) => subackOf(messageId, 0)))
     expect(outcomes(answers)).toEqual([])
     expect(only(answers, 'yield').length).toBe(2)
     expect(held(driver)).toEqual(['a 1', 'b 0'])
   })
 
-  test('what the server refuses to renew is told and no longer held', () => {
+  test('what the server refuses to renew is warned about and removed', () => {
     const driver = connected()
     driver.request(subscribeOf(1, ['a', 'b']))
     driver.receive(subackOf(1, 1, 1))
@@ -149,7 +149,7 @@ describe('[D5] [C13] renewal', () => {
       const sent = wire(driver.connect(connackOf(false))).slice(1)
       expect(sent).toEqual([expect.stringMatching(/^SUBSCRIBE \d+ a$/)])
     }
-    // With the session kept it is sent again under its identifier, as it was not answered.
+    // With Session Present 1 it is sent again, because it was not answered.
     driver.lose()
     expect(wire(driver.connect(connackOf(true))).slice(1).length).toBe(1)
   })
@@ -205,7 +205,7 @@ describe('[D5] [C13] renewal', () => {
     return new Draft({ ...state, session, connection: { ...state.connection, limits } })
   }
 
-  /** As another encoder has it. */
+  /** @returns the size that another encoder computes. */
   function sizeOf(
     subscriptions: SubscribeFacts['subscriptions'],
     properties: Properties | undefined,
@@ -239,7 +239,7 @@ describe('[D5] [C13] renewal', () => {
   })
 })
 
-test('[MQTT-3.2.2-15] a filter that the server cannot take at all is told, not sent', () => {
+test('[MQTT-3.2.2-15] a filter that the server cannot take at all is warned about and not sent', () => {
   const driver = connected()
   driver.request(subscribeOf(1, ['a'.repeat(100), 'b']))
   driver.receive(subackOf(1, 1, 1))
@@ -250,7 +250,7 @@ test('[MQTT-3.2.2-15] a filter that the server cannot take at all is told, not s
   expect(held(driver)).toEqual(['b 1'])
 })
 
-test('[MQTT-3.2.2-15] a renewal without its answer is judged anew by the next CONNACK', () => {
+test('[MQTT-3.2.2-15] a renewal without its answer is checked again by the next CONNACK', () => {
   const driver = connected()
   driver.request(subscribeOf(1, ['a/#', 'b']))
   driver.receive(subackOf(1, 1, 1))

@@ -1,6 +1,6 @@
 /**
- * Drives the pure `step` one input at a time. Every state, input and effect is frozen to the last leaf, and a witness judges
- * every step by itself, so that each test of a reducer is a test of the invariants too.
+ * Drives the pure `step` one input at a time. Every state, input and effect is frozen deeply, and a
+ * witness checks every step, so that each test of a reducer also tests the invariants.
  */
 import { expect } from 'vitest'
 import type { Config } from '../../src/protocol/config.ts'
@@ -29,14 +29,14 @@ import type { State } from '../../src/protocol/state.ts'
 import { nextDeadline } from '../../src/protocol/timers.ts'
 import { Witness } from './witness.ts'
 
-/** An input without its instant: the driver has the clock. */
+/** An input without its instant, which the driver adds. */
 export type Untimed = Input extends infer I ? (I extends Input ? Omit<I, 'at'> : never) : never
 
-// -------------------------------------------------------------------------------------------------------------- freezing
+// ---------------------------------------------------------------------------------------- freezing
 
 const known = new WeakSet<object>()
 
-/** Freezes all that can be reached. Bytes cannot be frozen. */
+/** Freezes everything that can be reached, except bytes, which cannot be frozen. */
 export function frozen<T>(value: T): T {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
   if (known.has(value)) return value
@@ -46,7 +46,7 @@ export function frozen<T>(value: T): T {
   return value
 }
 
-// --------------------------------------------------------------------------------------------------------------- values
+// ------------------------------------------------------------------------------------------ values
 
 export function serversOf(over: Partial<Config['servers']> = {}): Config['servers'] {
   return {
@@ -139,7 +139,7 @@ export function connackOf(
   return { cmd: 'connack', sessionPresent, reasonCode, properties }
 }
 
-/** Of MQTT 3. */
+/** @returns a CONNACK of MQTT 3. */
 export function plainConnack(sessionPresent = false, returnCode = 0): ConnackPacket {
   return { cmd: 'connack', sessionPresent, returnCode }
 }
@@ -192,9 +192,9 @@ export function failureOf(over: Partial<Failure> = {}): Failure {
   }
 }
 
-// --------------------------------------------------------------------------------------------------------------- driver
+// ------------------------------------------------------------------------------------------ driver
 
-/** More ticks at one instant than this: the loop would spin. */
+/** With more ticks at one instant than this the loop would spin. */
 const TICKS_AT_ONCE_MAX = 3
 
 export class Driver {
@@ -208,7 +208,7 @@ export class Driver {
   constructor(over: Partial<Config> = {}, session?: SessionState) {
     const config = configOf(over)
     const state = initialState(config, session ?? initialSession('c'))
-    // What an earlier life held counts as taken.
+    // Requests of the restored session count as taken.
     const taken = state.session.owed + state.session.waiting.length
     this.state = frozen({ ...state, counters: { ...state.counters, taken } })
     this.#witness = new Witness(this.state)
@@ -218,7 +218,7 @@ export class Driver {
     return this.state.connection.kind
   }
 
-  /** One input, now. */
+  /** Steps one input at the current instant. */
   feed(untimed: Untimed): readonly Effect[] {
     const input = frozen({ ...untimed, at: this.at } as Input)
     const before = this.state
@@ -227,7 +227,7 @@ export class Driver {
     this.state = result.state
     this.inputs.push(input)
     this.effects.push(...result.effects)
-    // Where the connection stands is asked of the state; transitions have a table of their own.
+    // The tests read the kind from the state. Transitions have a test of their own.
     this.transitions.push(...only(result.effects, 'transition'))
     return result.effects.filter(({ type }) => type !== 'transition')
   }
@@ -240,7 +240,7 @@ export class Driver {
     return this.feed({ type: 'requests', requests, hold: false })
   }
 
-  /** Up to the open transport and the CONNECT. */
+  /** Opens the transport, on which CONNECT is sent. */
   open(): readonly Effect[] {
     const effects: Effect[] = []
     if (this.kind === 'idle') effects.push(...this.feed({ type: 'start' }))
@@ -255,7 +255,7 @@ export class Driver {
     return effects
   }
 
-  /** From wherever it is to a connection. */
+  /** Makes a connection from any state. */
   connect(connack: ConnackPacket = connackOf(this.state.connection.epoch > 0)): readonly Effect[] {
     const effects = [...this.open(), ...this.receive(connack)]
     expect(this.kind).toBe('connected')
@@ -278,7 +278,10 @@ export class Driver {
     return this.feed({ type: 'tick' })
   }
 
-  /** Lets time pass as the loop does: a tick at each deadline. A deadline that does not move would be a loop that spins. */
+  /**
+   * Lets time pass as the loop does, with a tick at each deadline. Throws if a deadline does not
+   * move.
+   */
   advance(ms: number): readonly Effect[] {
     const until = this.at + ms
     const effects: Effect[] = []
@@ -293,15 +296,15 @@ export class Driver {
     return effects
   }
 
-  /** Time passes and nobody looks at the clock: a machine that sleeps. */
+  /** Lets time pass without a tick, as when the machine sleeps. */
   sleep(ms: number): void {
     this.at += ms
   }
 }
 
-// ----------------------------------------------------------------------------------------------------- effects in words
+// -------------------------------------------------------------------------------- effects in words
 
-/** What goes on the wire, one packet a word or two: `DUP PUBLISH 3 h7`. */
+/** @returns the packets that are sent, as short texts: `DUP PUBLISH 3 h7`. */
 export function wire(effects: readonly Effect[]): string[] {
   return effects.flatMap((effect) => {
     switch (effect.type) {
@@ -331,7 +334,7 @@ export function wire(effects: readonly Effect[]): string[] {
   })
 }
 
-/** Outcomes: `h3 ok`, `h4 QUARANTINED`. */
+/** @returns the outcomes as texts: `h3 ok`, `h4 QUARANTINED`. */
 export function outcomes(effects: readonly Effect[]): string[] {
   return effects.flatMap((effect) =>
     effect.type === 'settle' && effect.outcome
@@ -340,7 +343,7 @@ export function outcomes(effects: readonly Effect[]): string[] {
   )
 }
 
-/** Packets handed to the consumer. */
+/** @returns the packets that were yielded. */
 export function yielded(effects: readonly Effect[]): ServerPacket[] {
   return effects.flatMap((effect) => (effect.type === 'yield' ? [effect.packet] : []))
 }

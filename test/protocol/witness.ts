@@ -1,6 +1,7 @@
 /**
- * Judges each step by what a server and a consumer would have seen, and by what the state claims. It keeps books of its own
- * from the effects alone, so that a reducer that fools itself does not fool it.
+ * Checks each step by what a server and a consumer would have seen, and by what the state claims.
+ * It keeps its own records, made from the effects alone, so that a reducer's mistake about its own
+ * state does not mislead it.
  */
 import type {
   Effect,
@@ -29,34 +30,34 @@ const ON_WIRE = new Set<Effect['type']>([
   'auth',
   'disconnect',
 ])
-/** [MQTT-3.1.2-30] */
+/** The packets that may be sent before the CONNACK. [MQTT-3.1.2-30] */
 const BEFORE_CONNACK = new Set<Effect['type']>(['auth', 'disconnect'])
 
 export class Witness {
-  /** What is open for which request, as a server that keeps the session sees it. */
+  /** The request of each open packet identifier, as a server that keeps the session sees it. */
   readonly #ids = new Map<number, number>()
-  /** QoS > 0 publishes of this connection without their last answer (D4). */
+  /** The QoS 1 and 2 publishes of this connection without their last answer (D4). */
   readonly #inFlight = new Set<number>()
-  /** QoS 0 publishes handed over and not confirmed, oldest first. */
+  /** The QoS 0 publishes that were sent and not confirmed, oldest first. */
   #unconfirmed: number[] = []
   readonly #requests = new Map<number, 'owed' | 'settled'>()
-  /** Messages without an outcome behind a handle: one, or what is left of a group. */
+  /** The number of messages without an outcome under each handle: one, or the rest of a group. */
   readonly #left = new Map<number, number>()
   readonly #births = new Set<number>()
-  /** The request sent last for the first time, by QoS. */
+  /** The last request that was sent for the first time, by QoS. */
   readonly #latestFirst = [0, 0, 0]
   readonly #everSent = new Set<number>()
-  /** In which order they were sent as new: that is the order in which they are sent again. */
+  /** The order of first sendings, in which requests must be sent again. */
   readonly #places = new Map<number, number>()
   #nextPlace = 1
   #latestAgain = 0
   #wire: 'none' | 'dialled' | 'asked' | 'agreed' | 'gone' = 'none'
   #handledThrough = 0
-  /** Sequences and identifiers of QoS 1 messages of this connection without PUBACK. */
+  /** The sequences and packet identifiers of QoS 1 messages of this connection without a PUBACK. */
   #messages: { readonly messageId: number; readonly sequence: number }[] = []
   #latestSequence = 0
   #late = false
-  /** The CONNECT came from another client identifier than that of the session. */
+  /** Whether the CONNECT had another client identifier than the session. */
   #foreign = false
   #finished = false
   #taken = 0
@@ -76,7 +77,7 @@ export class Witness {
 
   judge(before: State, input: Input, { state, effects }: Step): void {
     this.#note(before, input)
-    // The other way may have a publish when the loop ends: then it is settled last.
+    // A publish may still be diverted when the loop ends. Then it is settled last.
     this.#late = input.type === 'diverted'
     this.#foreign = before.reconnect.outage?.foreign ?? false
     for (const effect of effects) this.#judgeEffect(effect, state)
@@ -92,7 +93,7 @@ export class Witness {
     }
   }
 
-  // -------------------------------------------------------------------------------------------------------------- inputs
+  // ---------------------------------------------------------------------------------------- inputs
 
   #note(before: State, input: Input): void {
     const { kind } = before.connection
@@ -131,7 +132,7 @@ export class Witness {
     this.#left.set(handle, count)
   }
 
-  // ------------------------------------------------------------------------------------------------------------- effects
+  // --------------------------------------------------------------------------------------- effects
 
   #judgeEffect(effect: Effect, after: State): void {
     const late = this.#late && effect.type === 'settle'
@@ -204,7 +205,7 @@ export class Witness {
     this.#judgeId(messageId, handle)
     this.#inFlight.add(messageId)
     const { limits } = after.connection
-    // A later packet of the same step may have changed the limits only by ending the connection.
+    // A later packet of the step can change the limits only by ending the connection.
     const window = Math.min(limits.receiveMaximum, after.config.maxInflight)
     demand(this.#inFlight.size <= window, `[D4] ${this.#inFlight.size} in flight of ${window}`)
   }
@@ -282,7 +283,7 @@ export class Witness {
     else this.#requests.set(handle, 'settled')
   }
 
-  // --------------------------------------------------------------------------------------------------------------- state
+  // ----------------------------------------------------------------------------------------- state
 
   #judgeState(state: State): void {
     const { session, outgoing, incoming, flow, connection, counters, config } = state
