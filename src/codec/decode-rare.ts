@@ -4,6 +4,7 @@
  *
  * `request: undefined` stands in every packet that answers a request: the loop fills it in, and the object keeps its shape.
  */
+import type { Bytes } from '../platform/bytes.ts'
 import type {
   AckPacket,
   ConnackPacket,
@@ -17,7 +18,7 @@ import { cutOff, MALFORMED, PROTOCOL_ERROR, refuse } from './refuse.ts'
 
 type AckCmd = AckPacket['cmd']
 
-export function decodeAck(cmd: AckCmd, bytes: Buffer, at: number, end: number): AckPacket {
+export function decodeAck(cmd: AckCmd, bytes: Bytes, at: number, end: number): AckPacket {
   if (end - at < 2) cutOff(`a ${cmd}`)
   const messageId = (bytes[at]! << 8) | bytes[at + 1]!
   if (messageId === 0) zeroId(cmd)
@@ -52,7 +53,7 @@ const ACK_CLAUSES: Record<AckCmd, string> = {
 
 export function decodeConnack(
   version: number,
-  bytes: Buffer,
+  bytes: Bytes,
   at: number,
   end: number,
 ): ConnackPacket {
@@ -84,7 +85,7 @@ export function decodeConnack(
 export function decodeSubscriptionAck(
   cmd: SubscriptionAckPacket['cmd'],
   version: number,
-  bytes: Buffer,
+  bytes: Bytes,
   at: number,
   end: number,
 ): SubscriptionAckPacket {
@@ -113,7 +114,7 @@ export function decodeSubscriptionAck(
   return { cmd, messageId, granted, properties, request: undefined } as SubscriptionAckPacket
 }
 
-export function decodeDisconnect(bytes: Buffer, at: number, end: number): ReasonPacket {
+export function decodeDisconnect(bytes: Bytes, at: number, end: number): ReasonPacket {
   // 3.14.2.1 a length below 1 means 0x00; below 2, no properties.
   const reasonCode = end > at ? bytes[at]! : 0
   reasons.judgeReason(reasons.DISCONNECT_CODES, reasonCode, 'MQTT-3.14.2-1', 'disconnect')
@@ -124,7 +125,7 @@ export function decodeDisconnect(bytes: Buffer, at: number, end: number): Reason
   return reasonPacket('disconnect', reasonCode, properties)
 }
 
-export function decodeAuth(bytes: Buffer, at: number, end: number): ReasonPacket {
+export function decodeAuth(bytes: Bytes, at: number, end: number): ReasonPacket {
   // 3.15.2.1 an empty AUTH means 0x00 without properties; whether one may come now is not told by its bytes.
   if (at === end) return reasonPacket('auth', 0, undefined)
   const reasonCode = bytes[at]!
@@ -147,7 +148,7 @@ function reasonPacket(
 }
 
 function propertiesBehind(
-  bytes: Buffer,
+  bytes: Bytes,
   at: number,
   end: number,
   cmd: ReasonPacket['cmd'],

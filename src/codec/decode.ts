@@ -11,13 +11,14 @@
  * on, is copied into the slab, and the payloads that follow in it are views of that copy.
  */
 import { BugError, ProtocolError } from '../errors.ts'
+import { type Bytes, BytesView, copyBytes, NO_BYTES } from '../platform/bytes.ts'
 import type { Properties, PublishPacket, QoS, ServerPacket } from '../protocol/contract.ts'
-import * as answers from './decode-rare.ts'
+import * as rare from './decode-rare.ts'
 import { fixedLengths, judgeFirstByte, judgeLength } from './fixed-header.ts'
 import { Reader } from './reader.ts'
-import { Chunks } from './received-chunks.ts'
+import { ReceivedChunks } from './received-chunks.ts'
 import { clauseFor, cutOff, MALFORMED, PACKET_TOO_LARGE, PROTOCOL_ERROR, refuse } from './refuse.ts'
-import { claim, copyOf, EMPTY, SLAB_BYTES, View } from './slabs.ts'
+import { claim, copyOf, SLAB_BYTES } from './slabs.ts'
 import { topicOf } from './text.ts'
 
 /** Bytes copied at a time; a payload that is larger than half of it is copied by itself. */
@@ -29,7 +30,7 @@ export class Decoder {
   private readonly lengths: readonly number[]
   private error: ProtocolError | BugError | null = null
 
-  private readonly chunks = new Chunks()
+  private readonly chunks = new ReceivedChunks()
   /** Bytes that must be held before the next judgement can be made. */
   private needed = 1
 
@@ -127,7 +128,7 @@ export class Decoder {
 
   private packet(
     first: number,
-    bytes: Buffer,
+    bytes: Bytes,
     at: number,
     end: number,
     joined: boolean,
@@ -146,33 +147,33 @@ export class Decoder {
       case 0x3d:
         return this.publish(first, bytes, at, end, joined)
       case 0x40:
-        return answers.decodeAck('puback', bytes, at, end)
+        return rare.decodeAck('puback', bytes, at, end)
       case 0x50:
-        return answers.decodeAck('pubrec', bytes, at, end)
+        return rare.decodeAck('pubrec', bytes, at, end)
       case 0x62:
-        return answers.decodeAck('pubrel', bytes, at, end)
+        return rare.decodeAck('pubrel', bytes, at, end)
       case 0x70:
-        return answers.decodeAck('pubcomp', bytes, at, end)
+        return rare.decodeAck('pubcomp', bytes, at, end)
       case 0x20:
-        return answers.decodeConnack(version, bytes, at, end)
+        return rare.decodeConnack(version, bytes, at, end)
       case 0x90:
-        return answers.decodeSubscriptionAck('suback', version, bytes, at, end)
+        return rare.decodeSubscriptionAck('suback', version, bytes, at, end)
       case 0xb0:
-        return answers.decodeSubscriptionAck('unsuback', version, bytes, at, end)
+        return rare.decodeSubscriptionAck('unsuback', version, bytes, at, end)
       case 0xd0:
         return { cmd: 'pingresp' }
       default:
         judgeFirstByte(first, version)
         // What is left is DISCONNECT and AUTH of MQTT 5, and QoS 0 with DUP of MQTT 3.1.
-        if (first === 0xe0) return answers.decodeDisconnect(bytes, at, end)
-        if (first === 0xf0) return answers.decodeAuth(bytes, at, end)
+        if (first === 0xe0) return rare.decodeDisconnect(bytes, at, end)
+        if (first === 0xf0) return rare.decodeAuth(bytes, at, end)
         return this.publish(first, bytes, at, end, joined)
     }
   }
 
   private publish(
     first: number,
-    bytes: Buffer,
+    bytes: Bytes,
     at: number,
     end: number,
     joined: boolean,
@@ -187,7 +188,7 @@ export class Decoder {
     if (qos !== 0) {
       if (end - behind < 2) cutOff('the packet identifier')
       messageId = (bytes[behind]! << 8) | bytes[behind + 1]!
-      if (messageId === 0) answers.zeroId('publish')
+      if (messageId === 0) rare.zeroId('publish')
       behind += 2
     }
     let properties: Properties | undefined
@@ -217,19 +218,19 @@ export class Decoder {
     } as PublishPacket
   }
 
-  private payloadOfChunk(chunk: Buffer, start: number, end: number): Buffer {
+  private payloadOfChunk(chunk: Bytes, start: number, end: number): Bytes {
     const length = end - start
-    if (length === 0) return EMPTY
+    if (length === 0) return NO_BYTES
     if (end > this.stretchEnd) {
       if (length > STRETCH_BYTES / 2) return copyOf(chunk, start, end)
       const most = Math.min(STRETCH_BYTES, chunk.length - start)
       const { slab, offset, length: claimed } = claim(length, most)
-      chunk.copy(slab, offset, start, start + claimed)
+      copyBytes(chunk, start, start + claimed, slab, offset)
       this.stretch = slab.buffer
       this.stretchEnd = start + claimed
       this.stretchShift = offset - start
     }
-    return new View(this.stretch!, start + this.stretchShift, length)
+    return new BytesView(this.stretch!, start + this.stretchShift, length)
   }
 
   private forgetStretch(): void {
@@ -301,9 +302,9 @@ export class Decoder {
 }
 
 /** The joined packet is ours alone: its payload may be a view of it, if what else is in it keeps within R5. */
-function payloadOfJoined(joined: Buffer, start: number, end: number): Buffer {
+function payloadOfJoined(joined: Bytes, start: number, end: number): Bytes {
   const length = end - start
-  if (length === 0) return EMPTY
+  if (length === 0) return NO_BYTES
   if (joined.length - length > SLAB_BYTES) return copyOf(joined, start, end)
-  return new View(joined.buffer, start, length)
+  return new BytesView(joined.buffer, start, length)
 }

@@ -14,11 +14,11 @@ import type {
   Packet,
 } from 'mqtt-packet'
 import { assert, UsageError } from '../errors.ts'
+import { allocatePooled, isBytes } from '../platform/bytes.ts'
 import { topicNameProblem } from '../protocol/topics.ts'
 import type { PropertyPlace } from './properties.ts'
 import {
   encodeProperties,
-  isBytes,
   judgedBinary,
   judgedString,
   packetBytes,
@@ -57,7 +57,7 @@ function framed(first: number, body: Uint8Array): Uint8Array {
       `the packet has ${body.length} bytes; MQTT allows ${REMAINING_LENGTH_MAX} [MQTT-1.5.5-1]`,
     )
   }
-  const bytes = Buffer.allocUnsafe(packetBytes(body.length))
+  const bytes = allocatePooled(packetBytes(body.length))
   bytes[0] = first
   bytes.set(body, writeVarint(bytes, 1, body.length))
   return bytes

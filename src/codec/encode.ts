@@ -7,10 +7,11 @@
  * batch is never written again. A payload of 16 KiB and more is passed by reference.
  */
 import type { Packet } from 'mqtt-packet'
+import { allocatePooled, type Bytes, utf8Bytes, writeLatin1, writeUtf8 } from '../platform/bytes.ts'
 import type { PreparedPublish } from '../requests/prepare.ts'
 import { encodeRare } from './encode-rare.ts'
 import { TopicAliases } from './topic-aliases.ts'
-import { varintBytes, writeVarint } from './writer.ts'
+import { varintBytes, writeUint16, writeUint32, writeVarint } from './writer.ts'
 
 /** Bytes of a batch. */
 const BATCH_BYTES_MIN = 256
@@ -22,13 +23,6 @@ const LOOP_BYTES_MAX = 24
 
 const EXPIRY_ID = 0x02
 const ALIAS_ID = 0x23
-/** What `buffer.write(text, at, length, 'latin1')` ends in, without the steps before it. */
-const writeLatin1 = (
-  Buffer.prototype as unknown as {
-    latin1Write(this: Buffer, text: string, at: number, length: number): number
-  }
-).latin1Write
-
 /** Of a Topic Alias in a packet: the property, and what the lengths before it may grow by. */
 const ALIAS_BYTES_MAX = 3 + 2
 
@@ -36,7 +30,7 @@ const FIRST_BYTES = { puback: 0x40, pubrec: 0x50, pubrel: 0x62, pubcomp: 0x70 } 
 
 export class Encoder {
   readonly version: 3 | 4 | 5
-  private batch: Buffer | null = null
+  private batch: Bytes | null = null
   private used = 0
   private full: Uint8Array[] | null = null
   private fullBytes = 0
@@ -93,11 +87,11 @@ export class Encoder {
       at = writeVarint(batch, at, propertyBytes)
       if (expirySeconds >= 0) {
         batch[at++] = EXPIRY_ID
-        at = batch.writeUInt32BE(expirySeconds, at)
+        at = writeUint32(batch, at, expirySeconds)
       }
       if (topicAlias !== 0) {
         batch[at++] = ALIAS_ID
-        at = batch.writeUInt16BE(topicAlias, at)
+        at = writeUint16(batch, at, topicAlias)
       }
       if (properties !== null) {
         batch.set(properties, at)
@@ -106,15 +100,15 @@ export class Encoder {
     }
     if (apart) {
       this.used = at
-      this.refer(typeof payload === 'string' ? Buffer.from(payload) : payload)
+      this.refer(typeof payload === 'string' ? utf8Bytes(payload) : payload)
       return
     }
     if (typeof payload !== 'string') {
       batch.set(payload, at)
     } else if (payloadBytes === payload.length) {
-      writeLatin1.call(batch, payload, at, payloadBytes) // as many bytes as characters: ASCII
+      writeLatin1(batch, payload, at, payloadBytes) // as many bytes as characters: ASCII
     } else {
-      batch.write(payload, at, payloadBytes)
+      writeUtf8(batch, payload, at, payloadBytes)
     }
     this.used = at + payloadBytes
   }
@@ -170,13 +164,13 @@ export class Encoder {
   }
 
   /** The batch, with at least `bytes` of room behind `used`. */
-  private room(bytes: number): Buffer {
+  private room(bytes: number): Bytes {
     const { batch } = this
     if (batch !== null && batch.length - this.used >= bytes) return batch
     this.close()
     const size = Math.max(this.nextBytes, bytes)
     this.nextBytes = Math.min(this.nextBytes * 4, BATCH_BYTES_MAX)
-    return (this.batch = Buffer.allocUnsafe(size))
+    return (this.batch = allocatePooled(size))
   }
 
   private refer(bytes: Uint8Array): void {

@@ -2,6 +2,7 @@
  * Reads the fields of one packet: integers, strings, binary data, properties. For what is rare; the hot paths of the
  * decoder read their bytes themselves. Whatever would reach behind `end` is malformed: nothing is borrowed from the next packet.
  */
+import type { Bytes } from '../platform/bytes.ts'
 import type { Properties } from '../protocol/contract.ts'
 import { hasWildcard } from '../protocol/topics.ts'
 import { IN, PROPERTY_RULES, type PropertyPlace, type PropertyRule } from './properties.ts'
@@ -12,11 +13,11 @@ import { textOf } from './text.ts'
 type UserProperties = { [name: string]: string | string[] }
 
 export class Reader {
-  bytes: Buffer
+  bytes: Bytes
   at: number
   end: number
 
-  constructor(bytes: Buffer, at: number, end: number) {
+  constructor(bytes: Bytes, at: number, end: number) {
     this.bytes = bytes
     this.at = at
     this.end = end
@@ -59,7 +60,7 @@ export class Reader {
     return textOf(this.bytes, start, this.at, what)
   }
 
-  binary(what: string): Buffer {
+  binary(what: string): Bytes {
     const start = this.extent(what)
     return copyOf(this.bytes, start, this.at)
   }

@@ -5,7 +5,7 @@
  * nothing is allocated because of a size that was merely announced. Small chunks behind an incomplete packet are gathered,
  * so that a drip of single bytes costs a byte each, not an object each.
  */
-import { EMPTY } from './slabs.ts'
+import { allocateOwn, asBytes, type Bytes, copyBytes, NO_BYTES } from '../platform/bytes.ts'
 
 /** Bytes. */
 const SMALL_CHUNK_BYTES = 512
@@ -13,25 +13,23 @@ const SMALL_CHUNK_BYTES = 512
 const GATHER_BYTES_MIN = 1024
 const GATHER_BYTES_MAX = 65_536
 
-export class Chunks {
+export class ReceivedChunks {
   /** The chunk being read, and how far. */
-  head: Buffer = EMPTY
+  head: Bytes = NO_BYTES
   at = 0
   /** Bytes not yet read, in all chunks. */
   held = 0
   /** Bytes that were copied so far; for the tests of linear time. */
   copied = 0
-  private waiting: Buffer[] | null = null
+  private waiting: Bytes[] | null = null
   private nextWaiting = 0
-  private gather: Buffer | null = null
+  private gather: Bytes | null = null
   private gathered = 0
 
   push(chunk: Uint8Array): void {
     const length = chunk.length
     if (length === 0) return
-    const bytes = Buffer.isBuffer(chunk)
-      ? chunk
-      : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    const bytes = asBytes(chunk)
     if (this.held === 0) {
       this.head = bytes
       this.at = 0
@@ -59,12 +57,12 @@ export class Chunks {
   }
 
   /** Takes `total` bytes, which are held, into a buffer of their own. */
-  join(total: number): Buffer {
-    const joined = Buffer.allocUnsafeSlow(total)
+  join(total: number): Bytes {
+    const joined = allocateOwn(total)
     let filled = 0
     for (;;) {
       const part = Math.min(this.head.length - this.at, total - filled)
-      this.head.copy(joined, filled, this.at, this.at + part)
+      copyBytes(this.head, this.at, this.at + part, joined, filled)
       filled += part
       this.at += part
       if (filled === total) break
@@ -81,7 +79,7 @@ export class Chunks {
     const { waiting } = this
     const chunk = waiting?.[this.nextWaiting]
     if (waiting === null || chunk === undefined) return false
-    waiting[this.nextWaiting++] = EMPTY // what is read can be freed while more waits
+    waiting[this.nextWaiting++] = NO_BYTES // what is read can be freed while more waits
     if (this.nextWaiting === waiting.length) {
       this.waiting = null
       this.nextWaiting = 0
@@ -96,7 +94,7 @@ export class Chunks {
 
   /** Lets go of everything. */
   clear(): void {
-    this.head = EMPTY
+    this.head = NO_BYTES
     this.at = 0
     this.held = 0
     this.waiting = null
@@ -105,19 +103,19 @@ export class Chunks {
     this.gathered = 0
   }
 
-  private enqueue(chunk: Buffer): void {
+  private enqueue(chunk: Bytes): void {
     if (this.waiting === null) this.waiting = []
     this.waiting.push(chunk)
   }
 
-  private gatherSmall(bytes: Buffer): void {
+  private gatherSmall(bytes: Bytes): void {
     let { gather } = this
     if (gather === null || gather.length - this.gathered < bytes.length) {
       const size = gather === null ? GATHER_BYTES_MIN : gather.length * 2
       this.closeGather()
-      gather = this.gather = Buffer.allocUnsafeSlow(Math.min(size, GATHER_BYTES_MAX))
+      gather = this.gather = allocateOwn(Math.min(size, GATHER_BYTES_MAX))
     }
-    bytes.copy(gather, this.gathered)
+    copyBytes(bytes, 0, bytes.length, gather, this.gathered)
     this.gathered += bytes.length
     this.copied += bytes.length
   }

@@ -4,26 +4,33 @@
  * Topics repeat, so a topic that was decoded and judged once is found again by its bytes: a direct-mapped cache, shared
  * by all decoders of the process. A collision costs a decoding, never a wrong topic: the bytes are compared.
  */
-import { isUtf8 } from 'node:buffer'
+import {
+  allocateOwn,
+  type Bytes,
+  copyBytes,
+  isUtf8,
+  latin1Text,
+  utf8Text,
+} from '../platform/bytes.ts'
 import { hasWildcard } from '../protocol/topics.ts'
 import { MALFORMED, PROTOCOL_ERROR, refuse } from './refuse.ts'
 
-export function textOf(bytes: Buffer, start: number, end: number, what: string): string {
+export function textOf(bytes: Bytes, start: number, end: number, what: string): string {
   let ascii = true
   for (let i = start; i < end; i++) {
     const byte = bytes[i]!
     if (byte === 0) refuse(MALFORMED, 'MQTT-1.5.4-2', `${what} holds U+0000`)
     if (byte >= 0x80) ascii = false
   }
-  if (ascii) return bytes.toString('latin1', start, end)
-  if (!isUtf8(bytes.subarray(start, end))) {
+  if (ascii) return latin1Text(bytes, start, end)
+  if (!isUtf8(bytes, start, end)) {
     refuse(MALFORMED, 'MQTT-1.5.4-1', `${what} is ill-formed UTF-8`)
   }
-  return bytes.toString('utf8', start, end)
+  return utf8Text(bytes, start, end)
 }
 
 interface CachedTopic {
-  readonly bytes: Buffer
+  readonly bytes: Bytes
   readonly topic: string
 }
 
@@ -34,7 +41,7 @@ const CACHED_TOPIC_BYTES_MAX = 256
 let cache: (CachedTopic | undefined)[] = []
 
 /** A Topic Name. Empty is allowed: whether an alias makes up for it is the caller's to say. */
-export function topicOf(bytes: Buffer, start: number, end: number): string {
+export function topicOf(bytes: Bytes, start: number, end: number): string {
   const length = end - start
   if (length > CACHED_TOPIC_BYTES_MAX) return judgedTopic(bytes, start, end)
   let hash = 0x811c9dc5
@@ -52,13 +59,13 @@ export function topicOf(bytes: Buffer, start: number, end: number): string {
     cache = new Array(CACHE_ENTRIES).fill(undefined)
   }
   const topic = judgedTopic(bytes, start, end)
-  const own = Buffer.allocUnsafeSlow(length)
-  bytes.copy(own, 0, start, end)
+  const own = allocateOwn(length)
+  copyBytes(bytes, start, end, own, 0)
   cache[slot] = { bytes: own, topic }
   return topic
 }
 
-function judgedTopic(bytes: Buffer, start: number, end: number): string {
+function judgedTopic(bytes: Bytes, start: number, end: number): string {
   const topic = textOf(bytes, start, end, 'the Topic Name')
   if (hasWildcard(topic)) {
     refuse(PROTOCOL_ERROR, 'MQTT-3.3.2-2', 'the Topic Name of a PUBLISH holds a wildcard')

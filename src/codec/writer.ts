@@ -4,10 +4,20 @@
  * What is written comes from the caller, so what is wrong is a `UsageError` that names the field, what was given and what is
  * allowed.
  */
-import { types } from 'node:util'
 import { describe, UsageError } from '../errors.ts'
+import {
+  allocatePooled,
+  type Bytes,
+  base64Bytes,
+  copyBytes,
+  isBytes,
+  utf8Bytes,
+  utf8Length,
+  writeUtf8,
+} from '../platform/bytes.ts'
 import { stringProblem, topicNameProblem } from '../protocol/topics.ts'
 import { IN, PROPERTY_NAMES, type PropertyPlace, type PropertyRule } from './properties.ts'
+import { copyOf } from './slabs.ts'
 
 /** The largest Remaining Length, in bytes. */
 export const REMAINING_LENGTH_MAX = 268_435_455
@@ -31,13 +41,27 @@ export function writeVarint(into: Uint8Array, at: number, value: number): number
   return at
 }
 
+export function writeUint16(into: Uint8Array, at: number, value: number): number {
+  into[at++] = value >>> 8
+  into[at++] = value
+  return at
+}
+
+export function writeUint32(into: Uint8Array, at: number, value: number): number {
+  into[at++] = value >>> 24
+  into[at++] = value >>> 16
+  into[at++] = value >>> 8
+  into[at++] = value
+  return at
+}
+
 export class Writer {
-  private bytes = Buffer.allocUnsafe(256)
+  private bytes = allocatePooled(256)
   private at = 0
 
   /** What was written, in a buffer of its own size. */
-  take(): Buffer {
-    const taken = Buffer.from(this.bytes.subarray(0, this.at))
+  take(): Bytes {
+    const taken = copyOf(this.bytes, 0, this.at)
     this.at = 0
     return taken
   }
@@ -49,12 +73,12 @@ export class Writer {
 
   uint16(value: number): void {
     this.room(2)
-    this.at = this.bytes.writeUInt16BE(value, this.at)
+    this.at = writeUint16(this.bytes, this.at, value)
   }
 
   uint32(value: number): void {
     this.room(4)
-    this.at = this.bytes.writeUInt32BE(value, this.at)
+    this.at = writeUint32(this.bytes, this.at, value)
   }
 
   varint(value: number): void {
@@ -64,10 +88,11 @@ export class Writer {
 
   /** A string that was judged, with its length before it. */
   string(value: string): void {
-    const length = Buffer.byteLength(value)
+    const length = utf8Length(value)
     this.uint16(length)
     this.room(length)
-    this.at += this.bytes.write(value, this.at)
+    writeUtf8(this.bytes, value, this.at, length)
+    this.at += length
   }
 
   binary(value: Uint8Array): void {
@@ -83,20 +108,16 @@ export class Writer {
 
   private room(bytes: number): void {
     if (this.at + bytes <= this.bytes.length) return
-    const larger = Buffer.allocUnsafe(Math.max(this.bytes.length * 2, this.at + bytes))
-    this.bytes.copy(larger, 0, 0, this.at)
+    const larger = allocatePooled(Math.max(this.bytes.length * 2, this.at + bytes))
+    copyBytes(this.bytes, 0, this.at, larger, 0)
     this.bytes = larger
   }
-}
-
-export function isBytes(value: unknown): value is Uint8Array {
-  return value instanceof Uint8Array || types.isUint8Array(value)
 }
 
 const NOT_BASE64 = /[^A-Za-z0-9+/]/
 
 /** The bytes of `{ base64 }`, or null where it is not one. */
-export function bytesOfBase64(value: unknown): Buffer | null {
+export function bytesOfBase64(value: unknown): Bytes | null {
   if (typeof value !== 'object' || value === null) return null
   const text = (value as { readonly base64?: unknown }).base64
   if (typeof text !== 'string' || Object.keys(value).length !== 1) return null
@@ -106,7 +127,7 @@ export function bytesOfBase64(value: unknown): Buffer | null {
     : text.endsWith('=')
       ? text.length - 1
       : text.length
-  return NOT_BASE64.test(text.slice(0, end)) ? null : Buffer.from(text, 'base64')
+  return NOT_BASE64.test(text.slice(0, end)) ? null : base64Bytes(text)
 }
 
 function wrong(where: string, allowed: string, given: unknown): never {
@@ -125,7 +146,7 @@ export function judgedBinary(value: unknown, where: string): Uint8Array {
   const bytes = isBytes(value)
     ? value
     : typeof value === 'string'
-      ? Buffer.from(value)
+      ? utf8Bytes(value)
       : bytesOfBase64(value)
   if (bytes === null) wrong(where, 'a Uint8Array, a string or { base64 }', value)
   if (bytes.length > 65_535) {
@@ -143,7 +164,7 @@ export function encodeProperties(
   place: PropertyPlace,
   where: string,
   except = '',
-): Buffer | null {
+): Bytes | null {
   if (properties === undefined) return null
   if (typeof properties !== 'object' || properties === null || Array.isArray(properties)) {
     wrong(where, 'an object', properties)

@@ -30,9 +30,9 @@ export const BytesView: BytesOver = (Buffer as unknown as { readonly [Symbol.spe
   Symbol.species
 ]
 
-/** `bytes` as a `Bytes` over the same memory; nothing is copied. */
-export function viewOf(bytes: Uint8Array): Bytes {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+/** @returns `bytes` as a `Bytes` over the same memory, or as it is if it is one; nothing is copied. */
+export function asBytes(bytes: Uint8Array): Bytes {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** Allocates `length` bytes that are all 0. */
@@ -138,7 +138,7 @@ export function isUtf8(bytes: Bytes, start: number, end: number): boolean {
 
 /** @returns the Base64 of `bytes`, padded. */
 export function base64Text(bytes: Uint8Array): string {
-  return viewOf(bytes).toString('base64')
+  return asBytes(bytes).toString('base64')
 }
 
 /** @returns the bytes of a Base64 text; characters that are not Base64 are skipped. */
@@ -148,7 +148,7 @@ export function base64Bytes(text: string): Bytes {
 
 /** @returns two hexadecimal digits for each of `bytes`. */
 export function hexText(bytes: Uint8Array): string {
-  return viewOf(bytes).toString('hex')
+  return asBytes(bytes).toString('hex')
 }
 
 /** @returns the bytes of a text of hexadecimal digits, up to the first pair that is none. */

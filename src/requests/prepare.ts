@@ -8,12 +8,12 @@
 import {
   bytesOfBase64,
   encodeProperties,
-  isBytes,
   packetBytes,
   REMAINING_LENGTH_MAX,
   varintBytes,
 } from '../codec/writer.ts'
 import { describe, UsageError } from '../errors.ts'
+import { isBytes } from '../platform/bytes.ts'
 import type { Properties, ProtocolVersion, QoS, SubscriptionFacts } from '../protocol/contract.ts'
 import { isShared, topicFilterProblem, topicNameProblem } from '../protocol/topics.ts'
 import type {

@@ -19,7 +19,7 @@ describe('memory', () => {
     memory[1] = 9
     expect([...view]).toEqual([9, 3])
     expect(view).toBeInstanceOf(Buffer)
-    const all = bytes.viewOf(memory.subarray(2))
+    const all = bytes.asBytes(memory.subarray(2))
     memory[3] = 8
     expect([...all]).toEqual([3, 8])
     expect(all).toBeInstanceOf(Buffer)

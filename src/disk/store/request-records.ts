@@ -1,7 +1,7 @@
 /**
  * Requests as bytes and back. Bytes stay bytes: a payload is never made into text.
  */
-import { isBytes } from '../../codec/writer.ts'
+import { isBytes } from '../../platform/bytes.ts'
 import { textual } from '../../requests/session.ts'
 import type { PublishRequest, SentRequest } from '../../requests/vocabulary.ts'
 import { CHECK_BYTES, checked, GrowingRecord } from './checked-record.ts'

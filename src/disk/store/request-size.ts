@@ -1,7 +1,7 @@
 /**
  * What a queue has to know of a request, cheaply: it is asked for every message.
  */
-import { isBytes } from '../../codec/writer.ts'
+import { isBytes } from '../../platform/bytes.ts'
 import type { PublishRequest, SentRequest } from '../../requests/vocabulary.ts'
 
 /** For filters and properties, whose text is about what they take. */
