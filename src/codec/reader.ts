@@ -56,17 +56,17 @@ export class Reader {
   }
 
   string(what: string): string {
-    const start = this.extent(what)
+    const start = this.#extent(what)
     return textOf(this.bytes, start, this.at, what)
   }
 
   binary(what: string): Bytes {
-    const start = this.extent(what)
+    const start = this.#extent(what)
     return copyOf(this.bytes, start, this.at)
   }
 
   /** Steps over a two-byte length and as many bytes; returns where these begin. */
-  private extent(what: string): number {
+  #extent(what: string): number {
     const length = this.uint16(what)
     const start = this.at
     if (start + length > this.end) cutOff(what)
@@ -94,7 +94,7 @@ export class Reader {
         refuse(MALFORMED, '2.2.2.2', `${rule.name} may not stand in this packet (${place})`)
       }
       if (rule.type === 'pair') {
-        found[rule.name] = this.userProperty(found[rule.name] as UserProperties | undefined)
+        found[rule.name] = this.#userProperty(found[rule.name] as UserProperties | undefined)
         continue
       }
       const again = (seen & rule.bit) !== 0
@@ -103,7 +103,7 @@ export class Reader {
       if (again && !(place === 'publish' && rule.name === 'subscriptionIdentifier')) {
         refuse(PROTOCOL_ERROR, rule.clause, `${rule.name} stands more than once`)
       }
-      const value = this.value(rule)
+      const value = this.#value(rule)
       const before = found[rule.name]
       if (!again) found[rule.name] = value
       else if (Array.isArray(before)) before.push(value)
@@ -113,7 +113,7 @@ export class Reader {
     return found
   }
 
-  private value(rule: PropertyRule): unknown {
+  #value(rule: PropertyRule): unknown {
     const { name, type } = rule
     switch (type) {
       case 'string':
@@ -146,7 +146,7 @@ export class Reader {
   }
 
   /** Without a prototype: a name such as __proto__ is a name like any other. */
-  private userProperty(before: UserProperties | undefined): UserProperties {
+  #userProperty(before: UserProperties | undefined): UserProperties {
     const found: UserProperties = before ?? Object.create(null)
     const name = this.string('the name of a user property')
     const value = this.string('the value of a user property')

@@ -56,43 +56,43 @@ export function writeUint32(into: Uint8Array, at: number, value: number): number
 }
 
 export class Writer {
-  private bytes = allocatePooled(256)
-  private at = 0
+  #bytes = allocatePooled(256)
+  #at = 0
 
   /** What was written, in a buffer of its own size. */
   take(): Bytes {
-    const taken = copyOf(this.bytes, 0, this.at)
-    this.at = 0
+    const taken = copyOf(this.#bytes, 0, this.#at)
+    this.#at = 0
     return taken
   }
 
   byte(value: number): void {
-    this.room(1)
-    this.bytes[this.at++] = value
+    this.#room(1)
+    this.#bytes[this.#at++] = value
   }
 
   uint16(value: number): void {
-    this.room(2)
-    this.at = writeUint16(this.bytes, this.at, value)
+    this.#room(2)
+    this.#at = writeUint16(this.#bytes, this.#at, value)
   }
 
   uint32(value: number): void {
-    this.room(4)
-    this.at = writeUint32(this.bytes, this.at, value)
+    this.#room(4)
+    this.#at = writeUint32(this.#bytes, this.#at, value)
   }
 
   varint(value: number): void {
-    this.room(4)
-    this.at = writeVarint(this.bytes, this.at, value)
+    this.#room(4)
+    this.#at = writeVarint(this.#bytes, this.#at, value)
   }
 
   /** A string that was judged, with its length before it. */
   string(value: string): void {
     const length = utf8Length(value)
     this.uint16(length)
-    this.room(length)
-    writeUtf8(this.bytes, value, this.at, length)
-    this.at += length
+    this.#room(length)
+    writeUtf8(this.#bytes, value, this.#at, length)
+    this.#at += length
   }
 
   binary(value: Uint8Array): void {
@@ -101,16 +101,16 @@ export class Writer {
   }
 
   raw(value: Uint8Array): void {
-    this.room(value.length)
-    this.bytes.set(value, this.at)
-    this.at += value.length
+    this.#room(value.length)
+    this.#bytes.set(value, this.#at)
+    this.#at += value.length
   }
 
-  private room(bytes: number): void {
-    if (this.at + bytes <= this.bytes.length) return
-    const larger = allocatePooled(Math.max(this.bytes.length * 2, this.at + bytes))
-    copyBytes(this.bytes, 0, this.at, larger, 0)
-    this.bytes = larger
+  #room(bytes: number): void {
+    if (this.#at + bytes <= this.#bytes.length) return
+    const larger = allocatePooled(Math.max(this.#bytes.length * 2, this.#at + bytes))
+    copyBytes(this.#bytes, 0, this.#at, larger, 0)
+    this.#bytes = larger
   }
 }
 
