@@ -1,8 +1,8 @@
 /**
- * Writes the fields of what is rare into a buffer that grows: integers, strings, binary data, properties.
+ * Which bytes are a field: an integer, a string, binary data, properties?
  *
- * What is written comes from the caller, so what is wrong is a `UsageError` that names the field, what was given and what is
- * allowed.
+ * This writes packets that are rare, into a buffer that grows. The values come from the caller, so
+ * a wrong one is a `UsageError` that names the field, what was given and what is allowed.
  */
 import { describe, UsageError } from '../errors.ts'
 import {
@@ -18,35 +18,22 @@ import {
 import { stringProblem, topicNameProblem } from '../protocol/topics.ts'
 import { IN, PROPERTY_NAMES, type PropertyPlace, type PropertyRule } from './properties.ts'
 import { copyOf } from './slabs.ts'
+import { writeVarint } from './varint.ts'
 
-/** The largest Remaining Length, in bytes. */
-export const REMAINING_LENGTH_MAX = 268_435_455
-
-export function varintBytes(value: number): number {
-  return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x200000 ? 3 : 4
-}
-
-/** The size of a packet on the wire, from its Remaining Length. */
-export function packetBytes(remainingLength: number): number {
-  return 1 + varintBytes(remainingLength) + remainingLength
-}
-
-/** Writes a variable byte integer and returns where it ends. */
-export function writeVarint(into: Uint8Array, at: number, value: number): number {
-  while (value >= 0x80) {
-    into[at++] = (value & 0x7f) | 0x80
-    value >>>= 7
-  }
-  into[at++] = value
-  return at
-}
-
+/**
+ * Writes two bytes, the high one first.
+ * @returns the offset behind them.
+ */
 export function writeUint16(into: Uint8Array, at: number, value: number): number {
   into[at++] = value >>> 8
   into[at++] = value
   return at
 }
 
+/**
+ * Writes four bytes, the highest first.
+ * @returns the offset behind them.
+ */
 export function writeUint32(into: Uint8Array, at: number, value: number): number {
   into[at++] = value >>> 24
   into[at++] = value >>> 16
@@ -59,7 +46,7 @@ export class Writer {
   #bytes = allocatePooled(256)
   #at = 0
 
-  /** What was written, in a buffer of its own size. */
+  /** @returns a copy of what was written. The writer is empty afterwards. */
   take(): Bytes {
     const taken = copyOf(this.#bytes, 0, this.#at)
     this.#at = 0
@@ -86,7 +73,7 @@ export class Writer {
     this.#at = writeVarint(this.#bytes, this.#at, value)
   }
 
-  /** A string that was judged, with its length before it. */
+  /** Writes a string that was checked, with its length before it. */
   string(value: string): void {
     const length = utf8Length(value)
     this.uint16(length)
@@ -95,17 +82,20 @@ export class Writer {
     this.#at += length
   }
 
+  /** Writes at most 65,535 bytes, with their length before them. */
   binary(value: Uint8Array): void {
     this.uint16(value.length)
     this.raw(value)
   }
 
+  /** Writes bytes without a length. */
   raw(value: Uint8Array): void {
     this.#room(value.length)
     this.#bytes.set(value, this.#at)
     this.#at += value.length
   }
 
+  /** Makes room for `bytes` more. */
   #room(bytes: number): void {
     if (this.#at + bytes <= this.#bytes.length) return
     const larger = allocatePooled(Math.max(this.#bytes.length * 2, this.#at + bytes))
@@ -116,7 +106,7 @@ export class Writer {
 
 const NOT_BASE64 = /[^A-Za-z0-9+/]/
 
-/** The bytes of `{ base64 }`, or null where it is not one. */
+/** @returns the bytes of `{ base64 }`, or null if it is not one. */
 export function bytesOfBase64(value: unknown): Bytes | null {
   if (typeof value !== 'object' || value === null) return null
   const text = (value as { readonly base64?: unknown }).base64
@@ -130,25 +120,28 @@ export function bytesOfBase64(value: unknown): Bytes | null {
   return NOT_BASE64.test(text.slice(0, end)) ? null : base64Bytes(text)
 }
 
-function wrong(where: string, allowed: string, given: unknown): never {
+function refuseValue(where: string, allowed: string, given: unknown): never {
   throw new UsageError(`${where} must be ${allowed}, not ${describe(given)}`)
 }
 
-export function judgedString(value: unknown, where: string): string {
-  if (typeof value !== 'string') wrong(where, 'a string', value)
+/** @returns the value if it is a string that MQTT allows. */
+export function checkedString(value: unknown, where: string): string {
+  if (typeof value !== 'string') refuseValue(where, 'a string', value)
   const problem = stringProblem(value)
   if (problem !== null) throw new UsageError(`${where} ${problem}: ${describe(value)}`)
   return value
 }
 
-/** Bytes of at most 65,535, given as such, as a string (UTF-8) or as `{ base64 }`. */
-export function judgedBinary(value: unknown, where: string): Uint8Array {
+/**
+ * @returns at most 65,535 bytes, which are given as such, as a string (UTF-8) or as `{ base64 }`.
+ */
+export function checkedBinary(value: unknown, where: string): Uint8Array {
   const bytes = isBytes(value)
     ? value
     : typeof value === 'string'
       ? utf8Bytes(value)
       : bytesOfBase64(value)
-  if (bytes === null) wrong(where, 'a Uint8Array, a string or { base64 }', value)
+  if (bytes === null) refuseValue(where, 'a Uint8Array, a string or { base64 }', value)
   if (bytes.length > 65_535) {
     throw new UsageError(`${where} has ${bytes.length} bytes; at most 65535 fit`)
   }
@@ -156,8 +149,9 @@ export function judgedBinary(value: unknown, where: string): Uint8Array {
 }
 
 /**
- * The encoded properties, without their length before them; null: there are none.
- * `except` is judged like the others, but left out.
+ * @returns the encoded properties without their length before them, or null if there are none.
+ * @param where the name of the field in error messages.
+ * @param except the name of a property that is checked like the others but left out.
  */
 export function encodeProperties(
   properties: unknown,
@@ -167,7 +161,7 @@ export function encodeProperties(
 ): Bytes | null {
   if (properties === undefined) return null
   if (typeof properties !== 'object' || properties === null || Array.isArray(properties)) {
-    wrong(where, 'an object', properties)
+    refuseValue(where, 'an object', properties)
   }
   const writer = new Writer()
   for (const name of Object.keys(properties)) {
@@ -176,11 +170,11 @@ export function encodeProperties(
     const rule = PROPERTY_NAMES.get(name)
     if (rule === undefined || (rule.places & IN[place]) === 0) {
       const allowed = [...PROPERTY_NAMES.values()]
-        .filter((known) => (known.places & IN[place]) !== 0 && !isOurs(known.name, place))
+        .filter((known) => (known.places & IN[place]) !== 0 && !isReserved(known.name, place))
         .map((known) => known.name)
       throw new UsageError(`${where} has no ${describe(name)}; allowed: ${allowed.join(', ')}`)
     }
-    if (isOurs(name, place)) {
+    if (isReserved(name, place)) {
       throw new UsageError(
         `${where}.${name} is not for requests to set [MQTT-3.3.4-6]: leave it out`,
       )
@@ -191,8 +185,11 @@ export function encodeProperties(
   return bytes.length === 0 ? null : bytes
 }
 
-/** Aliases are the engine's to assign; a Subscription Identifier in a PUBLISH is the server's [MQTT-3.3.4-6]. */
-function isOurs(name: string, place: PropertyPlace): boolean {
+/**
+ * Whether a request may not set a property: the engine assigns Topic Aliases, and only a server
+ * puts a Subscription Identifier into a PUBLISH. [MQTT-3.3.4-6]
+ */
+function isReserved(name: string, place: PropertyPlace): boolean {
   return place === 'publish' && (name === 'topicAlias' || name === 'subscriptionIdentifier')
 }
 
@@ -200,13 +197,13 @@ function writeProperty(writer: Writer, rule: PropertyRule, value: unknown, where
   const { id, type } = rule
   switch (type) {
     case 'flag':
-      if (typeof value !== 'boolean') wrong(where, 'true or false', value)
+      if (typeof value !== 'boolean') refuseValue(where, 'true or false', value)
       writer.byte(id)
       writer.byte(value ? 1 : 0)
       return
     case 'string':
     case 'topic': {
-      const text = judgedString(value, where)
+      const text = checkedString(value, where)
       const problem = type === 'topic' ? topicNameProblem(text) : null
       if (problem !== null) throw new UsageError(`${where} ${problem}: ${describe(text)}`)
       writer.byte(id)
@@ -214,7 +211,7 @@ function writeProperty(writer: Writer, rule: PropertyRule, value: unknown, where
       return
     }
     case 'binary': {
-      const bytes = judgedBinary(value, where)
+      const bytes = checkedBinary(value, where)
       writer.byte(id)
       writer.binary(bytes)
       return
@@ -225,7 +222,7 @@ function writeProperty(writer: Writer, rule: PropertyRule, value: unknown, where
     default: {
       const fits = Number.isInteger(value) && (value as number) >= rule.min
       if (!fits || (value as number) > rule.max) {
-        wrong(where, `a whole number from ${rule.min} to ${rule.max}`, value)
+        refuseValue(where, `a whole number from ${rule.min} to ${rule.max}`, value)
       }
       const number = value as number
       writer.byte(id)
@@ -239,15 +236,15 @@ function writeProperty(writer: Writer, rule: PropertyRule, value: unknown, where
 
 function writeUserProperties(writer: Writer, id: number, value: unknown, where: string): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    wrong(where, 'an object of strings, or of arrays of strings', value)
+    refuseValue(where, 'an object of strings, or of arrays of strings', value)
   }
   for (const name of Object.keys(value)) {
     const given = (value as { readonly [name: string]: unknown })[name]
     if (given === undefined) continue
     const field = `${where}[${describe(name)}]`
-    judgedString(name, `the name ${field}`)
+    checkedString(name, `the name ${field}`)
     for (const one of Array.isArray(given) ? given : [given]) {
-      const text = judgedString(one, field)
+      const text = checkedString(one, field)
       writer.byte(id)
       writer.string(name)
       writer.string(text)

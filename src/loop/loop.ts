@@ -14,7 +14,7 @@ import { Dialer, type DialListener, discard } from '../connection/dial.ts'
 import { Link, type LinkListener } from '../connection/link.ts'
 import { Network, type NetworkListener } from '../connection/network.ts'
 import { CONGESTED_BYTES } from '../connection/outbox.ts'
-import { sendPacket, sendPublish, tellReceived, type WireEffect } from '../connection/send.ts'
+import { sendPacket, sendPublish, reportReceived, type WireEffect } from '../connection/send.ts'
 import {
   BugError,
   ConnectionError,
@@ -962,7 +962,7 @@ export class Loop {
   }
 
   #received(received: readonly ServerPacket[], at: number): void {
-    if (packetChannel.hasSubscribers) tellReceived(received, this.#state)
+    if (packetChannel.hasSubscribers) reportReceived(received, this.#state)
     this.#add({ type: 'received', at, packets: received })
   }
 

@@ -5,13 +5,10 @@
  * `UsageError` that names the field, what was given and what is allowed; the rules are those of the version that is spoken.
  */
 
-import {
-  bytesOfBase64,
-  encodeProperties,
-  packetBytes,
-  REMAINING_LENGTH_MAX,
-  varintBytes,
-} from '../codec/writer.ts'
+import { varintBytes } from '../codec/varint.ts'
+import { REMAINING_LENGTH_MAX } from '../codec/varint.ts'
+import { packetBytes } from '../codec/varint.ts'
+import { bytesOfBase64, encodeProperties } from '../codec/writer.ts'
 import { describe, UsageError } from '../errors.ts'
 import { isBytes } from '../platform/bytes.ts'
 import type { Properties, ProtocolVersion, QoS, SubscriptionFacts } from '../protocol/contract.ts'
