@@ -1,6 +1,6 @@
 /** `it-mqtt/disk`: request streams and sessions that outlive their process. */
 
-export type { ByteStream, FileRequestsOptions, FileRequestsSetup } from './file/file-options.ts'
+export type { FileRequestsOptions, FileRequestsSetup, ReadableBytes } from './file/file-options.ts'
 export { fileRequests } from './file/file-requests.ts'
 export { FileRequests } from './file/file-stream.ts'
 export type { Line } from './file/lines.ts'

@@ -3,12 +3,12 @@
  * Each becomes an input.
  */
 
-import type { Duplex as ByteStream } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import type { Attempt } from '../connection/attempt.ts'
 import { discard } from '../connection/dial.ts'
 import { Link } from '../connection/link.ts'
 import { CONGESTED_BYTES } from '../connection/outbox.ts'
-import { tellReceived } from '../connection/send.ts'
+import { reportReceived } from '../connection/send.ts'
 import { ProtocolError } from '../errors.ts'
 import { whereOf } from '../options/endpoint.ts'
 import { packetChannel } from '../platform/runtime.ts'
@@ -19,7 +19,7 @@ import type { Parts } from './parts.ts'
 import { authenticationOf, reportStall } from './perform.ts'
 import { publicFailure } from './transitions.ts'
 
-export function opened(loop: Parts, stream: ByteStream, attempt: Attempt): void {
+export function opened(loop: Parts, stream: Duplex, attempt: Attempt): void {
   loop.dialer = null
   const { connection, config } = loop.state
   if (!isAlive(loop.life) || connection.kind !== 'connecting') {
@@ -55,7 +55,7 @@ export function decode(loop: Parts, packetsMax: number): void {
 }
 
 function received(loop: Parts, packets: readonly ServerPacket[], at: number): void {
-  if (packetChannel.hasSubscribers) tellReceived(packets, loop.state)
+  if (packetChannel.hasSubscribers) reportReceived(packets, loop.state)
   loop.add({ type: 'received', at, packets })
 }
 

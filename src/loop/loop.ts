@@ -17,7 +17,7 @@
  * code never runs inside one.
  */
 
-import type { Duplex as ByteStream } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import type { Attempt } from '../connection/attempt.ts'
 import type { Authentication } from '../connection/authenticator.ts'
 import type { Dialer, DialListener } from '../connection/dial.ts'
@@ -345,7 +345,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.fail(error)
   }
 
-  opened(stream: ByteStream, attempt: Attempt): void {
+  opened(stream: Duplex, attempt: Attempt): void {
     opened(this, stream, attempt)
   }
 

@@ -33,7 +33,7 @@ export interface FileRequestsOptions {
 }
 
 /** Bytes that can be read once, as standard input can. */
-export interface ByteStream {
+export interface ReadableBytes {
   /** Names the stream in error messages. */
   readonly name: string
   readonly bytes: AsyncIterable<Buffer> & { destroy(): void }
@@ -41,7 +41,7 @@ export interface ByteStream {
 
 export interface FileRequestsSetup {
   /** The path of a file, or bytes that can be read once. */
-  readonly source: string | ByteStream
+  readonly source: string | ReadableBytes
   /** `parse` is not used: `parseLine` takes its place. */
   readonly options: FileRequestsOptions
   /** Makes a request from a line; it gets the bytes of the line. */

@@ -10,7 +10,7 @@ import { prepare } from '../../requests/build.ts'
 import type { Outcome, Request, SentRequest, Settling } from '../../requests/vocabulary.ts'
 import { withKey } from '../store/request-copies.ts'
 import { Checkpoint, readCheckpoint } from './checkpoint.ts'
-import type { ByteStream, FileRequestsOptions, FileRequestsSetup } from './file-options.ts'
+import type { FileRequestsOptions, FileRequestsSetup, ReadableBytes } from './file-options.ts'
 import {
   awaitFile,
   chunksOf,
@@ -49,7 +49,7 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
   readonly #options: FileRequestsOptions
   readonly #positionName: string
   /** Null if the source is a file. */
-  readonly #stream: ByteStream | null
+  readonly #stream: ReadableBytes | null
   /** Null if there is none. */
   readonly #checkpoint: Checkpoint | null
   /** Where an earlier process stopped, or null. */
