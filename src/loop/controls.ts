@@ -63,7 +63,8 @@ export function reauthenticate(loop: Parts, settle: (error: unknown) => void): v
   const { connection, config } = loop.state
   if (config.authenticator === 'none') {
     const message =
-      'reauthenticate: there is no authenticator [MQTT-4.12.0-7]; give one as the option of that name'
+      'reauthenticate: there is no authenticator [MQTT-4.12.0-7]; ' +
+      'give one as the option of that name'
     return settle(new UsageError(message, { code: 'NO_AUTHENTICATOR' }))
   }
   if (connection.kind !== 'connected') return settle(notConnected('reauthenticate'))

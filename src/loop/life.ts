@@ -2,15 +2,14 @@
  * The life of a loop: which states it has, and what leads from one to the next. The connection has
  * a table of its own, in `protocol/lifecycle.ts`: a loop lives through many connections.
  *
- * | state | |
- * | --- | --- |
- * | `unbegun` | No packet was asked for. |
- * | `establishing` | `connect()` makes its one attempt. |
- * | `established` | `connect()` has resolved. Inputs gather, and none is stepped until a loop takes the connection over. |
- * | `live` | The loop runs. |
- * | `leaving` | The consumer has left. The streams are closed, and the connection is about to be. |
- * | `storing` | Everything has stopped, and the session store is being closed. |
- * | `over` | Nothing is left. |
+ * - `unbegun`: no packet was asked for.
+ * - `establishing`: `connect()` makes its one attempt.
+ * - `established`: `connect()` has resolved. Inputs gather, and none is stepped until a loop takes
+ *   the connection over.
+ * - `live`: the loop runs.
+ * - `leaving`: the consumer has left. The streams are closed, and the connection is about to be.
+ * - `storing`: everything has stopped, and the session store is being closed.
+ * - `over`: nothing is left.
  */
 import { BugError } from '../errors.ts'
 
@@ -24,10 +23,12 @@ export type Life =
   | 'over'
 
 /**
- * `next`: a packet was asked for. `establish`: `connect()` was called. `accepted`: a good CONNACK
- * came while establishing. `leave`: the consumer left, or the user's signal was aborted. `ended`:
- * the reducers, or a defect, ended the loop. `stored`: the session store is closed, or there is
- * none.
+ * - `next`: a packet was asked for.
+ * - `establish`: `connect()` was called.
+ * - `accepted`: a good CONNACK came while establishing.
+ * - `leave`: the consumer left, or the user's signal was aborted.
+ * - `ended`: the reducers, or a defect, ended the loop.
+ * - `stored`: the session store is closed, or there is none.
  */
 export type LifeEvent = 'next' | 'establish' | 'accepted' | 'leave' | 'ended' | 'stored'
 
