@@ -1,0 +1,157 @@
+/**
+ * How does the engine hold, read and write bytes on this runtime?
+ *
+ * Everything that is made here is a `Bytes`: a Buffer on Node, so that users get the class that
+ * they know. The rooms below the transports use of a `Bytes` only what every Uint8Array has, and
+ * call a function of this file for the rest; another runtime then needs another version of this
+ * file alone.
+ *
+ * Each function is one call of Node's own, short enough for V8 to inline it: the detour costs
+ * nothing on the hot paths.
+ */
+import { isUtf8 as isUtf8Bytes } from 'node:buffer'
+
+/** Bytes as this runtime gives them to the user. */
+export type Bytes = Buffer
+
+/** No bytes. All users share this one. */
+export const NO_BYTES: Bytes = Buffer.allocUnsafeSlow(0)
+
+type BytesOver = new (memory: ArrayBufferLike, offset: number, length: number) => Bytes
+
+/**
+ * `new BytesView(memory, offset, length)` is a view of memory that exists already; nothing is
+ * copied.
+ *
+ * This is the constructor behind Buffer (its species). It costs half of `Buffer.from(memory, …)`
+ * and makes the same class.
+ */
+export const BytesView: BytesOver = (Buffer as unknown as { readonly [Symbol.species]: BytesOver })[
+  Symbol.species
+]
+
+/** `bytes` as a `Bytes` over the same memory; nothing is copied. */
+export function viewOf(bytes: Uint8Array): Bytes {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** Allocates `length` bytes that are all 0. */
+export function allocate(length: number): Bytes {
+  return Buffer.alloc(length)
+}
+
+/**
+ * Allocates memory that this one user owns alone. Its contents are arbitrary: the caller overwrites
+ * all of it.
+ */
+export function allocateOwn(length: number): Bytes {
+  return Buffer.allocUnsafeSlow(length)
+}
+
+/**
+ * Allocates memory that may share a pool of the runtime, up to 64 KiB that stay alive with it. This
+ * is the cheapest way for bytes that are soon dropped. The contents are arbitrary: the caller
+ * overwrites all of them.
+ */
+export function allocatePooled(length: number): Bytes {
+  return Buffer.allocUnsafe(length)
+}
+
+/** Whether a value is a Uint8Array or a subclass of it, of this realm or of another one. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array || tagOf.call(value) === 'Uint8Array'
+}
+
+/**
+ * @returns the name of the class of a typed array, which nothing else can pretend to have;
+ * undefined for other values.
+ */
+const tagOf = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  Symbol.toStringTag,
+)!.get as (this: unknown) => string | undefined
+
+/** Copies `from[start, end)` to `into`, from the offset `at` on. */
+export function copyBytes(from: Bytes, start: number, end: number, into: Bytes, at: number): void {
+  from.copy(into, at, start, end)
+}
+
+/** @returns the parts joined, in memory of their own. */
+export function concat(parts: readonly Uint8Array[]): Bytes {
+  return Buffer.concat(parts)
+}
+
+/**
+ * @returns a negative number if `a` sorts before `b` byte by byte, a positive one if after, 0 if
+ * they are equal.
+ */
+export function compare(a: Uint8Array, b: Uint8Array): number {
+  return Buffer.compare(a, b)
+}
+
+/** @returns how many bytes the UTF-8 of `text` has. */
+export function utf8Length(text: string): number {
+  return Buffer.byteLength(text)
+}
+
+/** @returns the UTF-8 of `text`. */
+export function utf8Bytes(text: string): Bytes {
+  return Buffer.from(text)
+}
+
+/** Writes the UTF-8 of `text`, which has `length` bytes, to `into` from the offset `at` on. */
+export function writeUtf8(into: Bytes, text: string, at: number, length: number): void {
+  into.write(text, at, length)
+}
+
+const { latin1Write } = Buffer.prototype as unknown as {
+  latin1Write(this: Bytes, text: string, at: number, length: number): number
+}
+
+/**
+ * Writes `text`, whose characters are all below U+0100, to `into` from the offset `at` on, one byte
+ * for each.
+ *
+ * `into.write(text, at, length, 'latin1')` ends in the same function, after steps that are not
+ * needed here.
+ */
+export function writeLatin1(into: Bytes, text: string, at: number, length: number): void {
+  latin1Write.call(into, text, at, length)
+}
+
+/**
+ * @returns the text of which `bytes[start, end)` is the UTF-8. Ill-formed sequences become U+FFFD.
+ */
+export function utf8Text(bytes: Bytes, start: number, end: number): string {
+  return bytes.toString('utf8', start, end)
+}
+
+/** @returns `bytes[start, end)` as text, each byte one character. */
+export function latin1Text(bytes: Bytes, start: number, end: number): string {
+  return bytes.toString('latin1', start, end)
+}
+
+/** Whether `bytes[start, end)` is well-formed UTF-8. */
+export function isUtf8(bytes: Bytes, start: number, end: number): boolean {
+  return isUtf8Bytes(bytes.subarray(start, end))
+}
+
+/** @returns the Base64 of `bytes`, padded. */
+export function base64Text(bytes: Uint8Array): string {
+  return viewOf(bytes).toString('base64')
+}
+
+/** @returns the bytes of a Base64 text; characters that are not Base64 are skipped. */
+export function base64Bytes(text: string): Bytes {
+  return Buffer.from(text, 'base64')
+}
+
+/** @returns two hexadecimal digits for each of `bytes`. */
+export function hexText(bytes: Uint8Array): string {
+  return viewOf(bytes).toString('hex')
+}
+
+/** @returns the bytes of a text of hexadecimal digits, up to the first pair that is none. */
+export function hexBytes(text: string): Bytes {
+  return Buffer.from(text, 'hex')
+}
