@@ -119,6 +119,11 @@ export function unreachable(value: never): never {
   throw new BugError(`unexpected ${JSON.stringify(value)}`)
 }
 
+/** @returns the message of an error, or the text of anything else that was thrown. */
+export function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}
+
 /** How a value is named in a message: its type and, where short and harmless, itself. */
 export function describe(value: unknown): string {
   if (value === null) return 'null'

@@ -1,0 +1,33 @@
+/**
+ * What does the engine need of a stream of bytes to a server?
+ *
+ * These are the methods of Node's Duplex that a connection uses: every socket of Node is a
+ * `ByteStream` as it is, without an adapter. A stream of another kind has to behave as a Duplex
+ * does:
+ *
+ * - `data` brings a chunk. Listening to it starts the flow; between `pause()` and `resume()` no
+ *   chunk comes.
+ * - `end` says that the peer sends no more, after the last chunk.
+ * - `finish` says that everything written before `end()` was handed over.
+ * - `error` says why the stream failed. `close` follows it, as it follows `destroy()`, and is the
+ *   last event.
+ */
+export interface ByteStream {
+  on(event: 'data', listener: (chunk: Uint8Array) => void): unknown
+  on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'end' | 'close', listener: () => void): unknown
+  once(event: 'finish', listener: () => void): unknown
+  /**
+   * Calls `done` when the bytes were handed over, to the kernel say, or with an error if they never
+   * will be.
+   */
+  write(bytes: Uint8Array, done: (error?: Error | null) => void): unknown
+  /** Ends our side once everything that was written is handed over. */
+  end(): unknown
+  pause(): unknown
+  resume(): unknown
+  /** Closes both sides immediately; what was written and not handed over is lost. */
+  destroy(error?: Error): unknown
+  /** Whether `destroy()` was called, by whomever. */
+  readonly destroyed: boolean
+}
