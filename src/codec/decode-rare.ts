@@ -1,9 +1,13 @@
 /**
- * Decodes what is rare or small: everything that a server sends but PUBLISH. Each function gets the bytes of one whole
- * packet behind its fixed header, which was judged, `bytes[at, end)`, and returns the packet or refuses it.
+ * What does a packet say that is rare or small: everything that a server sends but PUBLISH?
  *
- * `request: undefined` stands in every packet that answers a request: the loop fills it in, and the object keeps its shape.
+ * Each function gets `bytes[at, end)`, all that one packet has behind its fixed header, which was
+ * checked. It returns the packet or refuses it.
+ *
+ * A packet that answers a request has `request: undefined`. The loop fills it in, and so that the
+ * object keeps its shape, the field is there from the start.
  */
+import type { Bytes } from '../platform/bytes.ts'
 import type {
   AckPacket,
   ConnackPacket,
@@ -13,14 +17,14 @@ import type {
 } from '../protocol/facts.ts'
 import { Reader } from './reader.ts'
 import * as reasons from './reasons.ts'
-import { cutOff, MALFORMED, PROTOCOL_ERROR, refuse } from './refuse.ts'
+import { MALFORMED, PROTOCOL_ERROR, refuse, refuseCut } from './refuse.ts'
 
 type AckCmd = AckPacket['cmd']
 
-export function decodeAck(cmd: AckCmd, bytes: Buffer, at: number, end: number): AckPacket {
-  if (end - at < 2) cutOff(`a ${cmd}`)
+export function decodeAck(cmd: AckCmd, bytes: Bytes, at: number, end: number): AckPacket {
+  if (end - at < 2) refuseCut(`a ${cmd}`)
   const messageId = (bytes[at]! << 8) | bytes[at + 1]!
-  if (messageId === 0) zeroId(cmd)
+  if (messageId === 0) refuseZeroId(cmd)
   let reasonCode = 0
   let properties: Properties | undefined
   if (end - at > 2) {
@@ -28,12 +32,12 @@ export function decodeAck(cmd: AckCmd, bytes: Buffer, at: number, end: number): 
     if (reasonCode !== 0) {
       const published = cmd === 'puback' || cmd === 'pubrec'
       const table = published ? reasons.PUBLISHED_CODES : reasons.RELEASED_CODES
-      reasons.judgeReason(table, reasonCode, ACK_CLAUSES[cmd], cmd)
+      reasons.checkReason(table, reasonCode, ACK_CLAUSES[cmd], cmd)
     }
     if (end - at > 3) {
       const reader = new Reader(bytes, at + 3, end)
       properties = reader.properties('ack')
-      if (reader.at !== end) leftOver(cmd)
+      if (reader.at !== end) refuseLeftOver(cmd)
     }
   }
   return (
@@ -52,28 +56,29 @@ const ACK_CLAUSES: Record<AckCmd, string> = {
 
 export function decodeConnack(
   version: number,
-  bytes: Buffer,
+  bytes: Bytes,
   at: number,
   end: number,
 ): ConnackPacket {
-  if (end - at < 2) cutOff('a connack')
+  if (end - at < 2) refuseCut('a connack')
   const flags = bytes[at]!
   const code = bytes[at + 1]!
   if (flags > 1) refuse(MALFORMED, 'MQTT-3.2.2-1', 'a connack has reserved flags set')
   const sessionPresent = flags === 1
   if (version !== 5) {
-    reasons.judgeReason(reasons.CONNACK_CODES_311, code, 'MQTT-3.2.2-8', 'connack')
+    reasons.checkReason(reasons.CONNACK_CODES_311, code, 'MQTT-3.2.2-8', 'connack')
     return { cmd: 'connack', sessionPresent, returnCode: code }
   }
   if (end - at === 2 && flags === 0 && code === 1) {
-    // A server that speaks 3.1.1 alone refuses version 5 in its own words (C12): the same as 0x84 in ours.
+    // A server that speaks only 3.1.1 refuses version 5 with the code 1 of 3.1.1, as MQTT 5 does
+    // with 0x84. (C12)
     return { cmd: 'connack', sessionPresent, reasonCode: 0x84, returnCode: 1 }
   }
-  reasons.judgeReason(reasons.CONNACK_CODES, code, 'MQTT-3.2.2-8', 'connack')
+  reasons.checkReason(reasons.CONNACK_CODES, code, 'MQTT-3.2.2-8', 'connack')
   const reader = new Reader(bytes, at + 2, end)
   const properties = reader.properties('connack')
-  if (reader.at !== end) leftOver('connack')
-  judgeAuthentication(properties, 'connack')
+  if (reader.at !== end) refuseLeftOver('connack')
+  checkAuthentication(properties, 'connack')
   return (
     properties === undefined
       ? { cmd: 'connack', sessionPresent, reasonCode: code }
@@ -84,13 +89,13 @@ export function decodeConnack(
 export function decodeSubscriptionAck(
   cmd: SubscriptionAckPacket['cmd'],
   version: number,
-  bytes: Buffer,
+  bytes: Bytes,
   at: number,
   end: number,
 ): SubscriptionAckPacket {
   const reader = new Reader(bytes, at, end)
   const messageId = reader.uint16(`a ${cmd}`)
-  if (messageId === 0) zeroId(cmd)
+  if (messageId === 0) refuseZeroId(cmd)
   const properties = version === 5 ? reader.properties(cmd) : undefined
   const granted: number[] = []
   if (cmd === 'suback' || version === 5) {
@@ -106,32 +111,33 @@ export function decodeSubscriptionAck(
       refuse(PROTOCOL_ERROR, counts, `a ${cmd} has no reason code`)
     }
     for (let i = reader.at; i < end; i++) {
-      reasons.judgeReason(table, bytes[i]!, clause, cmd)
+      reasons.checkReason(table, bytes[i]!, clause, cmd)
       granted.push(bytes[i]!)
     }
   }
   return { cmd, messageId, granted, properties, request: undefined } as SubscriptionAckPacket
 }
 
-export function decodeDisconnect(bytes: Buffer, at: number, end: number): ReasonPacket {
-  // 3.14.2.1 a length below 1 means 0x00; below 2, no properties.
+export function decodeDisconnect(bytes: Bytes, at: number, end: number): ReasonPacket {
+  // 3.14.2.1: without a body the code is 0x00; without a second byte there are no properties.
   const reasonCode = end > at ? bytes[at]! : 0
-  reasons.judgeReason(reasons.DISCONNECT_CODES, reasonCode, 'MQTT-3.14.2-1', 'disconnect')
-  const properties = propertiesBehind(bytes, at + 1, end, 'disconnect')
+  reasons.checkReason(reasons.DISCONNECT_CODES, reasonCode, 'MQTT-3.14.2-1', 'disconnect')
+  const properties = propertiesAt(bytes, at + 1, end, 'disconnect')
   if (properties?.sessionExpiryInterval !== undefined) {
     refuse(PROTOCOL_ERROR, 'MQTT-3.14.2-2', 'a server may not send sessionExpiryInterval here')
   }
   return reasonPacket('disconnect', reasonCode, properties)
 }
 
-export function decodeAuth(bytes: Buffer, at: number, end: number): ReasonPacket {
-  // 3.15.2.1 an empty AUTH means 0x00 without properties; whether one may come now is not told by its bytes.
+export function decodeAuth(bytes: Bytes, at: number, end: number): ReasonPacket {
+  // 3.15.2.1: an empty AUTH means 0x00 without properties. The reducers know whether it may come
+  // now.
   if (at === end) return reasonPacket('auth', 0, undefined)
   const reasonCode = bytes[at]!
-  reasons.judgeReason(reasons.AUTH_CODES, reasonCode, 'MQTT-3.15.2-1', 'auth')
-  if (end - at === 1) cutOff('an auth')
-  const properties = propertiesBehind(bytes, at + 1, end, 'auth')
-  judgeAuthentication(properties, 'auth')
+  reasons.checkReason(reasons.AUTH_CODES, reasonCode, 'MQTT-3.15.2-1', 'auth')
+  if (end - at === 1) refuseCut('an auth')
+  const properties = propertiesAt(bytes, at + 1, end, 'auth')
+  checkAuthentication(properties, 'auth')
   if (properties?.authenticationMethod === undefined) {
     refuse(PROTOCOL_ERROR, '3.15.2.2.2', 'an auth has no authenticationMethod')
   }
@@ -146,8 +152,8 @@ function reasonPacket(
   return properties === undefined ? { cmd, reasonCode } : { cmd, reasonCode, properties }
 }
 
-function propertiesBehind(
-  bytes: Buffer,
+function propertiesAt(
+  bytes: Bytes,
   at: number,
   end: number,
   cmd: ReasonPacket['cmd'],
@@ -155,22 +161,23 @@ function propertiesBehind(
   if (at >= end) return undefined
   const reader = new Reader(bytes, at, end)
   const properties = reader.properties(cmd)
-  if (reader.at !== end) leftOver(cmd)
+  if (reader.at !== end) refuseLeftOver(cmd)
   return properties
 }
 
-function judgeAuthentication(properties: Properties | undefined, cmd: string): void {
+function checkAuthentication(properties: Properties | undefined, cmd: string): void {
   if (properties?.authenticationData === undefined) return
   if (properties.authenticationMethod === undefined) {
     refuse(PROTOCOL_ERROR, '3.15.2.2.3', `a ${cmd} has authenticationData without a method`)
   }
 }
 
-export function leftOver(cmd: string): never {
+/** Refuses a packet that has bytes behind its last field. */
+export function refuseLeftOver(cmd: string): never {
   return refuse(MALFORMED, '2.1.4', `a ${cmd} has bytes left over behind its last field`)
 }
 
-/** [MQTT-2.2.1-4] an identifier is never 0. */
-export function zeroId(cmd: string): never {
+/** Refuses the packet identifier 0 [MQTT-2.2.1-4]. */
+export function refuseZeroId(cmd: string): never {
   return refuse(PROTOCOL_ERROR, 'MQTT-2.2.1-4', `a ${cmd} has the packet identifier 0`)
 }

@@ -1,42 +1,62 @@
 /**
- * Bytes from a server → packets, strictly: what the bytes alone tell to be wrong is refused here with its code and clause;
- * what depends on the state of the session is left to the reducers.
+ * Which packets did the server send?
  *
- * A packet that lies whole in one chunk is decoded where it lies. One that is cut by chunks is waited for: its chunks are
- * kept as they came (small ones gathered, so that a drip of bytes stays cheap) and joined once, when it is complete, never
- * before and never by the size that it announced. So every byte is copied at most once on its way, whatever the cuts, and
- * nothing is buffered that the fixed header already condemns (I2).
+ * Bytes become packets, strictly: what the bytes alone show to be wrong is refused here with its
+ * reason code and clause. What depends on the state of the session is left to the reducers.
  *
- * Payloads: see memory.ts for R5. Small ones are not copied one by one: a stretch of the chunk, 2 KiB from the first payload
- * on, is copied into the slab, and the payloads that follow in it are views of that copy.
+ * A packet that lies in one chunk is decoded where it lies. For one that is cut, the chunks are
+ * kept and joined once, when it is complete. So every byte is copied at most once, however it is
+ * cut, and nothing is buffered that the fixed header already shows to be wrong (I2, sizes are
+ * checked before a body is buffered).
+ *
+ * For payloads see slabs.ts (R5, what is yielded holds at most 8 KiB beyond its own size). Small
+ * payloads are not copied one by one: from the first payload on, 2 KiB of the chunk are copied into
+ * a slab together, and the payloads that follow in them are views of that copy.
  */
 import { BugError, ProtocolError } from '../errors.ts'
+import { type Bytes, BytesView, copyBytes, NO_BYTES } from '../platform/bytes.ts'
 import type { Properties, PublishPacket, QoS, ServerPacket } from '../protocol/facts.ts'
-import * as answers from './decode-rare.ts'
-import { fixedLengths, judgeFirstByte, judgeLength } from './fixed-header.ts'
+import * as rare from './decode-rare.ts'
+import { checkFirstByte, checkLength, fixedLengths } from './fixed-header.ts'
 import { Reader } from './reader.ts'
-import { Chunks } from './received-chunks.ts'
-import { clauseFor, cutOff, MALFORMED, PACKET_TOO_LARGE, PROTOCOL_ERROR, refuse } from './refuse.ts'
-import { claim, copyOf, EMPTY, SLAB_BYTES, View } from './slabs.ts'
-import { topicOf } from './text.ts'
+import { ReceivedChunks } from './received-chunks.ts'
+import {
+  clauseFor,
+  MALFORMED,
+  PACKET_TOO_LARGE,
+  PROTOCOL_ERROR,
+  refuse,
+  refuseCut,
+} from './refuse.ts'
+import { claim, copyOf, SLAB_BYTES } from './slabs.ts'
+import { decodeTopic } from './text.ts'
 
-/** Bytes copied at a time; a payload that is larger than half of it is copied by itself. */
-const STRETCH_BYTES = 2048
+/** Bytes that are copied together. A payload larger than half of it is copied by itself. */
+const COPY_BYTES = 2048
 
+/**
+ * The decoder of one connection.
+ *
+ * Fields and methods are `private` and not `#`, here and in `Encoder` and `ReceivedChunks`, because
+ * `#` methods add a hidden field to each object: 37 bytes of the 5 KB that an idle connection may
+ * hold.
+ */
 export class Decoder {
   private readonly version: number
   private readonly maximumPacketSize: number
   private readonly lengths: readonly number[]
   private error: ProtocolError | BugError | null = null
 
-  private readonly chunks = new Chunks()
-  /** Bytes that must be held before the next judgement can be made. */
+  private readonly chunks = new ReceivedChunks()
+  /** How many unread bytes it takes to read on. */
   private needed = 1
 
-  /** The stretch of `chunk` that was copied, where its copy is, and what turns an offset of one into the other. */
-  private stretch: ArrayBufferLike | null = null
-  private stretchEnd = 0
-  private stretchShift = 0
+  /** The memory into which a part of the current chunk was copied; null if none was. */
+  private copy: ArrayBufferLike | null = null
+  /** The offset in the chunk at which the copied part ends. */
+  private copyEnd = 0
+  /** An offset in the chunk plus this is the offset of the same byte in `copy`. */
+  private copyShift = 0
 
   constructor(protocolVersion: 3 | 4 | 5, maximumPacketSize: number) {
     this.version = protocolVersion
@@ -44,28 +64,25 @@ export class Decoder {
     this.lengths = fixedLengths(protocolVersion)
   }
 
-  /** Takes a chunk as it came from the socket; keeps a reference until it is consumed. */
+  /** Takes a chunk as it came from the transport, and keeps a reference to it until it is read. */
   push(chunk: Uint8Array): void {
     if (this.error === null) this.chunks.push(chunk)
   }
 
-  /** Bytes held that are not yet decoded. */
+  /** How many bytes were pushed and not decoded yet. */
   get bufferedBytes(): number {
-    return this.chunks.held
-  }
-
-  /** Whether a read may return a packet or throw. */
-  get ready(): boolean {
-    return this.error !== null || this.chunks.held >= this.needed
+    return this.chunks.unreadBytes
   }
 
   /**
-   * Appends at most `max` packets to `into` and returns how many.
-   * @throws ProtocolError at a packet that is wrong: the good ones before it are in `into`. It is thrown again by every later call.
+   * Appends at most `max` packets to `into`.
+   * @returns how many.
+   * @throws ProtocolError at a packet that is wrong. The good ones before it are in `into`. Every
+   * later call throws it again.
    */
   read(into: ServerPacket[], max: number): number {
     if (this.error !== null) throw this.error
-    if (this.chunks.held < this.needed) return 0
+    if (this.chunks.unreadBytes < this.needed) return 0
     try {
       return this.decode(into, max)
     } catch (error) {
@@ -81,18 +98,18 @@ export class Decoder {
     while (count < max) {
       const chunk = chunks.head
       const end = chunk.length
-      const begin = chunks.at
-      let at = begin
+      const start = chunks.at
+      let at = start
       while (count < max && end - at >= 2) {
         const first = chunk[at]!
         let length = chunk[at + 1]!
         let body = at + 2
         if (length >= 0x80) {
-          if (end - at < 5) break // the header may go on in the next chunk
+          if (end - at < 5) break // the fixed header may continue in the next chunk
           const second = chunk[at + 2]!
           length = (length & 0x7f) | ((second & 0x7f) << 7)
           body = at + 3
-          if (second >= 0x80 || second === 0) break // three bytes and more, or too many: rare
+          if (second >= 0x80 || second === 0) break // a longer or a wrong length, which is rare
         }
         const stop = body + length
         if (stop > end || stop - at > limit) break
@@ -102,14 +119,14 @@ export class Decoder {
         count++
         at = stop
       }
-      if (at !== begin) {
+      if (at !== start) {
         chunks.at = at
-        chunks.held -= at - begin
+        chunks.unreadBytes -= at - start
         this.needed = 1
       }
       if (count === max) break
       if (at === end) {
-        this.forgetStretch()
+        this.forgetCopy()
         if (!chunks.next()) break
       } else {
         const packet = this.slowPacket()
@@ -118,16 +135,16 @@ export class Decoder {
         count++
       }
     }
-    if (chunks.held === 0) {
+    if (chunks.unreadBytes === 0) {
       chunks.clear()
-      this.forgetStretch()
+      this.forgetCopy()
     }
     return count
   }
 
   private packet(
     first: number,
-    bytes: Buffer,
+    bytes: Bytes,
     at: number,
     end: number,
     joined: boolean,
@@ -146,48 +163,48 @@ export class Decoder {
       case 0x3d:
         return this.publish(first, bytes, at, end, joined)
       case 0x40:
-        return answers.decodeAck('puback', bytes, at, end)
+        return rare.decodeAck('puback', bytes, at, end)
       case 0x50:
-        return answers.decodeAck('pubrec', bytes, at, end)
+        return rare.decodeAck('pubrec', bytes, at, end)
       case 0x62:
-        return answers.decodeAck('pubrel', bytes, at, end)
+        return rare.decodeAck('pubrel', bytes, at, end)
       case 0x70:
-        return answers.decodeAck('pubcomp', bytes, at, end)
+        return rare.decodeAck('pubcomp', bytes, at, end)
       case 0x20:
-        return answers.decodeConnack(version, bytes, at, end)
+        return rare.decodeConnack(version, bytes, at, end)
       case 0x90:
-        return answers.decodeSubscriptionAck('suback', version, bytes, at, end)
+        return rare.decodeSubscriptionAck('suback', version, bytes, at, end)
       case 0xb0:
-        return answers.decodeSubscriptionAck('unsuback', version, bytes, at, end)
+        return rare.decodeSubscriptionAck('unsuback', version, bytes, at, end)
       case 0xd0:
         return { cmd: 'pingresp' }
       default:
-        judgeFirstByte(first, version)
-        // What is left is DISCONNECT and AUTH of MQTT 5, and QoS 0 with DUP of MQTT 3.1.
-        if (first === 0xe0) return answers.decodeDisconnect(bytes, at, end)
-        if (first === 0xf0) return answers.decodeAuth(bytes, at, end)
+        checkFirstByte(first, version)
+        // Only DISCONNECT and AUTH of MQTT 5 are left, and QoS 0 with DUP of MQTT 3.1.
+        if (first === 0xe0) return rare.decodeDisconnect(bytes, at, end)
+        if (first === 0xf0) return rare.decodeAuth(bytes, at, end)
         return this.publish(first, bytes, at, end, joined)
     }
   }
 
   private publish(
     first: number,
-    bytes: Buffer,
+    bytes: Bytes,
     at: number,
     end: number,
     joined: boolean,
   ): PublishPacket {
-    if (end - at < 2) cutOff('a publish')
+    if (end - at < 2) refuseCut('a publish')
     const topicStart = at + 2
     let behind = topicStart + ((bytes[at]! << 8) | bytes[at + 1]!)
-    if (behind > end) cutOff('the Topic Name')
-    const topic = topicOf(bytes, topicStart, behind)
+    if (behind > end) refuseCut('the Topic Name')
+    const topic = decodeTopic(bytes, topicStart, behind)
     const qos = ((first >> 1) & 3) as QoS
     let messageId: number | undefined
     if (qos !== 0) {
-      if (end - behind < 2) cutOff('the packet identifier')
+      if (end - behind < 2) refuseCut('the packet identifier')
       messageId = (bytes[behind]! << 8) | bytes[behind + 1]!
-      if (messageId === 0) answers.zeroId('publish')
+      if (messageId === 0) rare.refuseZeroId('publish')
       behind += 2
     }
     let properties: Properties | undefined
@@ -217,36 +234,39 @@ export class Decoder {
     } as PublishPacket
   }
 
-  private payloadOfChunk(chunk: Buffer, start: number, end: number): Buffer {
+  private payloadOfChunk(chunk: Bytes, start: number, end: number): Bytes {
     const length = end - start
-    if (length === 0) return EMPTY
-    if (end > this.stretchEnd) {
-      if (length > STRETCH_BYTES / 2) return copyOf(chunk, start, end)
-      const most = Math.min(STRETCH_BYTES, chunk.length - start)
+    if (length === 0) return NO_BYTES
+    if (end > this.copyEnd) {
+      if (length > COPY_BYTES / 2) return copyOf(chunk, start, end)
+      const most = Math.min(COPY_BYTES, chunk.length - start)
       const { slab, offset, length: claimed } = claim(length, most)
-      chunk.copy(slab, offset, start, start + claimed)
-      this.stretch = slab.buffer
-      this.stretchEnd = start + claimed
-      this.stretchShift = offset - start
+      copyBytes(chunk, start, start + claimed, slab, offset)
+      this.copy = slab.buffer
+      this.copyEnd = start + claimed
+      this.copyShift = offset - start
     }
-    return new View(this.stretch!, start + this.stretchShift, length)
+    return new BytesView(this.copy!, start + this.copyShift, length)
   }
 
-  private forgetStretch(): void {
-    this.stretch = null
-    this.stretchEnd = 0
+  private forgetCopy(): void {
+    this.copy = null
+    this.copyEnd = 0
   }
 
-  /** The packet that begins here where it is cut, long or not yet judged; null: more bytes are needed. */
+  /**
+   * Decodes a packet that is cut, long or not checked yet.
+   * @returns null if more bytes are needed.
+   */
   private slowPacket(): ServerPacket | null {
     const { chunks, version } = this
-    if (chunks.held < this.needed) return null
+    if (chunks.unreadBytes < this.needed) return null
     const first = chunks.peek(0)
-    judgeFirstByte(first, version)
+    checkFirstByte(first, version)
     let length = 0
     let size = 1
     for (;;) {
-      if (size >= chunks.held) {
+      if (size >= chunks.unreadBytes) {
         this.needed = size + 1
         return null
       }
@@ -266,8 +286,8 @@ export class Decoder {
       const limit = this.maximumPacketSize
       refuse(PACKET_TOO_LARGE, 'MQTT-3.1.2-24', `a packet of ${total} bytes; the limit is ${limit}`)
     }
-    judgeLength(first, length, version)
-    if (chunks.held < total) {
+    checkLength(first, length, version)
+    if (chunks.unreadBytes < total) {
       this.needed = total
       return null
     }
@@ -276,15 +296,15 @@ export class Decoder {
     if (head.length - at >= total) {
       const packet = this.packet(first, head, at + size, at + total, false)
       chunks.at = at + total
-      chunks.held -= total
+      chunks.unreadBytes -= total
       return packet
     }
     const joined = chunks.join(total)
-    this.forgetStretch()
+    this.forgetCopy()
     return this.packet(first, joined, size, total, true)
   }
 
-  /** Remembers the error, lets go of all bytes. */
+  /** Remembers the error and drops all bytes. */
   private fail(error: unknown): Error {
     if (error instanceof ProtocolError) {
       const clause = clauseFor(this.version, error.clause)
@@ -295,15 +315,17 @@ export class Decoder {
       this.error = new BugError('the decoder failed', { cause: error })
     }
     this.chunks.clear()
-    this.forgetStretch()
+    this.forgetCopy()
     return this.error
   }
 }
 
-/** The joined packet is ours alone: its payload may be a view of it, if what else is in it keeps within R5. */
-function payloadOfJoined(joined: Buffer, start: number, end: number): Buffer {
+/**
+ * The joined packet is used for nothing else, so its payload may be a view of it if R5 allows that.
+ */
+function payloadOfJoined(joined: Bytes, start: number, end: number): Bytes {
   const length = end - start
-  if (length === 0) return EMPTY
+  if (length === 0) return NO_BYTES
   if (joined.length - length > SLAB_BYTES) return copyOf(joined, start, end)
-  return new View(joined.buffer, start, length)
+  return new BytesView(joined.buffer, start, length)
 }

@@ -1,9 +1,10 @@
 /**
- * CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT, AUTH: from mqtt-packet's objects to bytes.
+ * Which bytes are a CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT or AUTH?
  *
- * Written here and not by mqtt-packet (the tests compare the two): its first `generate` fills a cache of 65,536 buffers, which
- * costs 30 ms and 8 MB, more than the rest of the way to CONNACK; and it refuses a password without a user name, which
- * MQTT 5 allows, takes no Uint8Array, and pads DISCONNECT, which matters where the server's Maximum Packet Size is tiny.
+ * The objects are those of mqtt-packet, which does not write them (the tests compare the two). Its
+ * first `generate` fills a cache of 65,536 buffers, which costs 30 ms and 8 MB: more than all else
+ * up to the CONNACK. It refuses a password without a user name, which MQTT 5 allows, takes no
+ * Uint8Array, and pads DISCONNECT, which matters if the server's Maximum Packet Size is tiny.
  */
 import type {
   IAuthPacket,
@@ -14,17 +15,11 @@ import type {
   Packet,
 } from 'mqtt-packet'
 import { assert, UsageError } from '../errors.ts'
+import { allocatePooled, isBytes } from '../platform/bytes.ts'
 import { packetBytes, REMAINING_LENGTH_MAX } from '../protocol/sizes.ts'
 import { topicNameProblem } from '../protocol/topics.ts'
 import type { PropertyPlace } from './properties.ts'
-import {
-  encodeProperties,
-  isBytes,
-  judgedBinary,
-  judgedString,
-  Writer,
-  writeVarint,
-} from './writer.ts'
+import { checkedBinary, checkedString, encodeProperties, Writer, writeVarint } from './writer.ts'
 
 type Version = 3 | 4 | 5
 
@@ -39,24 +34,25 @@ export function encodeRare(packet: Packet, version: Version): Uint8Array {
     case 'pingreq':
       return Uint8Array.of(0xc0, 0)
     case 'disconnect':
-      return framed(0xe0, version === 5 ? reasonBody(packet) : NOTHING)
+      return framed(0xe0, version === 5 ? reasonBody(packet) : NO_BODY)
     case 'auth':
-      assert(version === 5, 'AUTH came with MQTT 5')
+      assert(version === 5, 'AUTH exists in MQTT 5 only')
       return framed(0xf0, reasonBody(packet))
     default:
       throw new UsageError(`a client does not send ${packet.cmd} as a packet of its own`)
   }
 }
 
-const NOTHING = new Uint8Array(0)
+const NO_BODY = new Uint8Array(0)
 
+/** @returns the packet with this first byte and this body. */
 function framed(first: number, body: Uint8Array): Uint8Array {
   if (body.length > REMAINING_LENGTH_MAX) {
     throw new UsageError(
       `the packet has ${body.length} bytes; MQTT allows ${REMAINING_LENGTH_MAX} [MQTT-1.5.5-1]`,
     )
   }
-  const bytes = Buffer.allocUnsafe(packetBytes(body.length))
+  const bytes = allocatePooled(packetBytes(body.length))
   bytes[0] = first
   bytes.set(body, writeVarint(bytes, 1, body.length))
   return bytes
@@ -70,23 +66,23 @@ function connectBody(packet: IConnectPacket, version: Version): Uint8Array {
   if (password !== undefined && username === undefined && version !== 5) {
     throw new UsageError('a password needs a user name before MQTT 5 [MQTT-3.1.2-22]')
   }
-  // [MQTT-3.1.2-11 ff.] without a will its QoS and its retain flag are 0.
+  // Without a will its QoS and its retain flag are 0. [MQTT-3.1.2-11] [MQTT-3.1.2-13]
   const willFlags = will ? 0x04 | ((will.qos ?? 0) << 3) | (will.retain ? 0x20 : 0) : 0
   const userFlags = (username === undefined ? 0 : 0x80) | (password === undefined ? 0 : 0x40)
   writer.byte(userFlags | willFlags | (packet.clean === false ? 0 : 0x02))
   writer.uint16(packet.keepalive ?? 0)
   writeProperties(writer, packet.properties, 'connect', version)
-  writer.string(judgedString(clientId ?? '', 'clientId'))
+  writer.string(checkedString(clientId ?? '', 'clientId'))
   if (will) {
     writeProperties(writer, will.properties, 'will', version)
-    const problem = topicNameProblem(judgedString(will.topic, 'will.topic'))
+    const problem = topicNameProblem(checkedString(will.topic, 'will.topic'))
     if (problem !== null) throw new UsageError(`will.topic ${problem}`)
     writer.string(will.topic)
-    writer.binary(judgedBinary(will.payload ?? NOTHING, 'will.payload'))
+    writer.binary(checkedBinary(will.payload ?? NO_BODY, 'will.payload'))
   }
-  if (username !== undefined) writer.string(judgedString(username, 'username'))
+  if (username !== undefined) writer.string(checkedString(username, 'username'))
   if (password !== undefined) {
-    writer.binary(isBytes(password) ? password : judgedBinary(password, 'password'))
+    writer.binary(isBytes(password) ? password : checkedBinary(password, 'password'))
   }
   return writer.take()
 }
@@ -97,7 +93,7 @@ function subscribeBody(packet: ISubscribePacket, version: Version): Uint8Array {
   writeProperties(writer, packet.properties, 'subscribe', version)
   for (const { topic, qos, nl, rap, rh } of packet.subscriptions) {
     writer.string(topic)
-    // [MQTT-3.8.3-4], [MQTT-3.8.3-5] the other bits are reserved.
+    // The other bits are reserved. [MQTT-3.8.3-4] [MQTT-3.8.3-5]
     writer.byte(version === 5 ? qos | (nl ? 4 : 0) | (rap ? 8 : 0) | ((rh ?? 0) << 4) : qos)
   }
   return writer.take()
@@ -111,12 +107,15 @@ function unsubscribeBody(packet: IUnsubscribePacket, version: Version): Uint8Arr
   return writer.take()
 }
 
-/** 3.14.2.1, 3.15.2.1: code 0 without properties is an empty body; a DISCONNECT may leave out the properties alone. */
+/**
+ * A body of a reason code and properties. Code 0 without properties is an empty body, and a
+ * DISCONNECT may leave out the properties alone. (3.14.2.1, 3.15.2.1)
+ */
 function reasonBody(packet: IDisconnectPacket | IAuthPacket): Uint8Array {
   const code = packet.reasonCode ?? 0
   const properties = encodeProperties(packet.properties, packet.cmd, `${packet.cmd}.properties`)
   if (properties === null) {
-    if (code === 0) return NOTHING
+    if (code === 0) return NO_BODY
     return packet.cmd === 'disconnect' ? Uint8Array.of(code) : Uint8Array.of(code, 0)
   }
   const writer = new Writer()

@@ -1,46 +1,49 @@
 /**
- * Packets → bytes for a server. PUBLISH and the acknowledgements are written straight into a batch; the rest, which is rare,
- * by rare.ts.
+ * Which bytes go to the server?
  *
- * A batch is a buffer of at most 64 KiB, begun when there is something to write and sized by what the connection wrote
- * before, so that an idle encoder holds nothing and a busy one writes large pieces. What was taken belongs to the socket: a
- * batch is never written again. A payload of 16 KiB and more is passed by reference.
+ * PUBLISH and the acknowledgements are written straight into a batch; encode-rare.ts encodes the
+ * other packets. A batch is a buffer of at most 64 KiB. It is begun when there is something to
+ * write, and its size follows what the connection wrote before, so that an idle encoder holds
+ * nothing and a busy one writes large pieces. Once it was taken it belongs to the transport and is
+ * never written again. A payload of 16 KiB and more is passed by reference.
  */
 import type { Packet } from 'mqtt-packet'
+import { allocatePooled, type Bytes, utf8Bytes, writeLatin1, writeUtf8 } from '../platform/bytes.ts'
 import { varintBytes } from '../protocol/sizes.ts'
 import type { PreparedPublish } from '../requests/prepare.ts'
 import { encodeRare } from './encode-rare.ts'
 import { TopicAliases } from './topic-aliases.ts'
-import { writeVarint } from './writer.ts'
+import { writeUint16, writeUint32, writeVarint } from './writer.ts'
 
-/** Bytes of a batch. */
+/** Bytes of the first batch of a connection that was idle. */
 const BATCH_BYTES_MIN = 256
+/** Bytes of a batch, unless one packet needs more. */
 const BATCH_BYTES_MAX = 65_536
-/** Bytes. Below this copying a payload is cheaper than another piece for the socket. */
+/** Bytes. To copy a shorter payload is cheaper than another piece for the transport. */
 const REFERENCE_BYTES_MIN = 16_384
-/** Bytes. Up to this a loop is faster than a call of TypedArray.prototype.set. */
+/** Bytes. For so few a loop is faster than a call of `TypedArray.prototype.set`. */
 const LOOP_BYTES_MAX = 24
 
+/** The identifier of Message Expiry Interval. */
 const EXPIRY_ID = 0x02
+/** The identifier of Topic Alias. */
 const ALIAS_ID = 0x23
-/** What `buffer.write(text, at, length, 'latin1')` ends in, without the steps before it. */
-const writeLatin1 = (
-  Buffer.prototype as unknown as {
-    latin1Write(this: Buffer, text: string, at: number, length: number): number
-  }
-).latin1Write
-
-/** Of a Topic Alias in a packet: the property, and what the lengths before it may grow by. */
+/** Bytes that a Topic Alias adds to a packet: the property itself, and the lengths before it. */
 const ALIAS_BYTES_MAX = 3 + 2
 
 const FIRST_BYTES = { puback: 0x40, pubrec: 0x50, pubrel: 0x62, pubcomp: 0x70 } as const
 
 export class Encoder {
   readonly version: 3 | 4 | 5
-  private batch: Buffer | null = null
+  /** The batch that is written now; null if nothing was. */
+  private batch: Bytes | null = null
+  /** How many bytes of `batch` are written. */
   private used = 0
+  /** The pieces that are complete; null if there are none. */
   private full: Uint8Array[] | null = null
+  /** How many bytes `full` holds. */
   private fullBytes = 0
+  /** Size of the next batch. */
   private nextBytes = BATCH_BYTES_MIN
   private aliases: TopicAliases | null = null
 
@@ -48,19 +51,23 @@ export class Encoder {
     this.version = protocolVersion
   }
 
-  /** From now on topics have aliases, as far as the server allows. */
+  /** From now on topics get aliases, as far as the server allows. */
   allowAliases(topicAliasMaximum: number, maximumPacketSize: number): void {
     const bytesMax = maximumPacketSize - ALIAS_BYTES_MAX
     this.aliases = topicAliasMaximum > 0 ? new TopicAliases(topicAliasMaximum, bytesMax) : null
   }
 
-  /** A PUBLISH. `messageId`: 0 at QoS 0. `expirySeconds`: the Message Expiry Interval that is left, -1 for none. */
+  /**
+   * Writes a PUBLISH.
+   * @param messageId 0 at QoS 0.
+   * @param expirySeconds what is left of the Message Expiry Interval, -1 for none.
+   */
   publish(prepared: PreparedPublish, messageId: number, dup: boolean, expirySeconds: number): void {
     const { payload, payloadBytes, qos } = prepared
     const { aliases } = this
     const mayAlias = aliases !== null && prepared.topic.length > ALIAS_BYTES_MAX
     const topicAlias =
-      mayAlias && prepared.bytes <= aliases.bytesMax ? aliases.of(prepared.request.topic) : 0
+      mayAlias && prepared.bytes <= aliases.bytesMax ? aliases.aliasOf(prepared.request.topic) : 0
     const topic = topicAlias !== 0 && aliases!.isKnown ? NO_TOPIC : prepared.topic
     const topicBytes = topic.length
     let properties: Uint8Array | null = null
@@ -94,11 +101,11 @@ export class Encoder {
       at = writeVarint(batch, at, propertyBytes)
       if (expirySeconds >= 0) {
         batch[at++] = EXPIRY_ID
-        at = batch.writeUInt32BE(expirySeconds, at)
+        at = writeUint32(batch, at, expirySeconds)
       }
       if (topicAlias !== 0) {
         batch[at++] = ALIAS_ID
-        at = batch.writeUInt16BE(topicAlias, at)
+        at = writeUint16(batch, at, topicAlias)
       }
       if (properties !== null) {
         batch.set(properties, at)
@@ -107,20 +114,22 @@ export class Encoder {
     }
     if (apart) {
       this.used = at
-      this.refer(typeof payload === 'string' ? Buffer.from(payload) : payload)
+      this.refer(typeof payload === 'string' ? utf8Bytes(payload) : payload)
       return
     }
     if (typeof payload !== 'string') {
       batch.set(payload, at)
     } else if (payloadBytes === payload.length) {
-      writeLatin1.call(batch, payload, at, payloadBytes) // as many bytes as characters: ASCII
+      writeLatin1(batch, payload, at, payloadBytes) // as many bytes as characters: it is ASCII
     } else {
-      batch.write(payload, at, payloadBytes)
+      writeUtf8(batch, payload, at, payloadBytes)
     }
     this.used = at + payloadBytes
   }
 
-  /** An acknowledgement: the short form where the reason code is 0, without properties otherwise. */
+  /**
+   * Writes an acknowledgement: in the short form if the reason code is 0, else without properties.
+   */
   ack(
     cmd: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp',
     messageId: number,
@@ -137,12 +146,14 @@ export class Encoder {
     this.used = at + (withReason ? 5 : 4)
   }
 
-  /** Everything that is rare: CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT, AUTH. */
+  /**
+   * Writes one of the other packets: CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT, AUTH.
+   */
   packet(packet: Packet): void {
     this.append(encodeRare(packet, this.version))
   }
 
-  /** Whole packets that are encoded already. */
+  /** Writes whole packets that are encoded already. */
   append(bytes: Uint8Array): void {
     if (bytes.length >= REFERENCE_BYTES_MIN) {
       this.refer(bytes)
@@ -152,42 +163,44 @@ export class Encoder {
     }
   }
 
-  /** Bytes written and not yet taken. */
+  /** How many bytes were written and not taken yet. */
   get pendingBytes(): number {
     return this.fullBytes + this.used
   }
 
-  /** What is to be written, in order; the encoder is empty afterwards. */
+  /** @returns everything that was written, in order. The encoder is empty afterwards. */
   take(): Uint8Array[] {
     this.close()
     const taken = this.full ?? []
     const bytes = this.fullBytes
     this.full = null
     this.fullBytes = 0
-    // As large as what was just written, by powers of two: steady traffic fits into one batch.
+    // The next batch is as large as what was just taken, so that steady traffic fits into one.
     const wanted = bytes < BATCH_BYTES_MIN ? BATCH_BYTES_MIN : 1 << (32 - Math.clz32(bytes - 1))
     this.nextBytes = Math.min(wanted, BATCH_BYTES_MAX)
     return taken
   }
 
-  /** The batch, with at least `bytes` of room behind `used`. */
-  private room(bytes: number): Buffer {
+  /** @returns the batch, with room for at least `bytes` behind `used`. */
+  private room(bytes: number): Bytes {
     const { batch } = this
     if (batch !== null && batch.length - this.used >= bytes) return batch
     this.close()
     const size = Math.max(this.nextBytes, bytes)
     this.nextBytes = Math.min(this.nextBytes * 4, BATCH_BYTES_MAX)
-    return (this.batch = Buffer.allocUnsafe(size))
+    return (this.batch = allocatePooled(size))
   }
 
+  /** Adds a piece by reference. */
   private refer(bytes: Uint8Array): void {
     const { batch, used } = this
     this.close()
     this.add(bytes)
-    // The batch goes on behind what was cut off.
+    // The rest of the batch is used further.
     if (batch !== null && batch.length > used) this.batch = batch.subarray(used)
   }
 
+  /** Ends the batch; what was written of it becomes a piece. */
   private close(): void {
     const { batch, used } = this
     if (batch !== null && used > 0) this.add(batch.subarray(0, used))
@@ -202,4 +215,5 @@ export class Encoder {
   }
 }
 
+/** An empty Topic Name with its length. */
 const NO_TOPIC = new Uint8Array(2)

@@ -1,5 +1,8 @@
 /**
- * The fixed header (section 2.1): judged before a body is buffered (I2), by its first byte alone where that is enough.
+ * Can a packet from a server begin like this?
+ *
+ * The fixed header (section 2.1) is checked before a body is buffered (I2, sizes are checked before
+ * a body is buffered), by its first byte alone if that is enough.
  */
 import { MALFORMED, PROTOCOL_ERROR, refuse } from './refuse.ts'
 
@@ -9,14 +12,14 @@ const NAMES = [
   'auth',
 ] as const
 
-/** Refuses a first byte that no packet from a server begins with. */
-export function judgeFirstByte(first: number, version: number): void {
+/** Refuses a first byte with which no packet from a server begins. */
+export function checkFirstByte(first: number, version: number): void {
   const type = first >> 4
   const flags = first & 0x0f
   const name = NAMES[type]!
   if (type === 3) {
     if ((flags & 0x06) === 0x06) refuse(MALFORMED, 'MQTT-3.3.1-4', 'a publish has QoS 3')
-    // Version 3.1 does not say it: some of its servers repeat QoS 0 with DUP.
+    // MQTT 3.1 does not forbid it, and some servers of that version repeat QoS 0 with DUP.
     if ((flags & 0x0e) === 0x08 && version !== 3) {
       refuse(PROTOCOL_ERROR, 'MQTT-3.3.1-2', 'a publish has DUP set at QoS 0')
     }
@@ -33,8 +36,8 @@ export function judgeFirstByte(first: number, version: number): void {
 }
 
 /**
- * By type, the Remaining Length of the packets that have but one, -1 for the others: PINGRESP; before MQTT 5 CONNACK, PUBACK
- * to PUBCOMP and UNSUBACK.
+ * @returns for each packet type the only Remaining Length that it can have, or -1 if it can have
+ * several. PINGRESP has only one; before MQTT 5 so have CONNACK, PUBACK to PUBCOMP and UNSUBACK.
  */
 export function fixedLengths(version: number): readonly number[] {
   return version === 5 ? FIXED_5 : FIXED_3
@@ -43,11 +46,15 @@ export function fixedLengths(version: number): readonly number[] {
 const FIXED_5 = [-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, -1, -1]
 const FIXED_3 = [-1, -1, 2, -1, 2, 2, 2, 2, -1, -1, -1, 2, -1, 0, -1, -1]
 
-/** Refuses a Remaining Length that this packet cannot have, before its body is waited for. */
-export function judgeLength(first: number, length: number, version: number): void {
+/** Refuses a Remaining Length that this packet cannot have, before its body has come. */
+export function checkLength(first: number, length: number, version: number): void {
   const type = first >> 4
   const fixed = fixedLengths(version)[type]!
   if (fixed >= 0 && length !== fixed) {
-    refuse(MALFORMED, '2.1.4', `${NAMES[type]} has ${length} bytes; ${fixed} are right`)
+    refuse(
+      MALFORMED,
+      '2.1.4',
+      `${NAMES[type]} has a Remaining Length of ${length}; it must be ${fixed}`,
+    )
   }
 }

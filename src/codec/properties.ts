@@ -1,13 +1,15 @@
 /**
- * The properties of MQTT 5 (section 2.2.2.2): one table, read by the decoder and by the encoder.
+ * Which properties does MQTT 5 have, and in which packets? (2.2.2.2)
  *
- * A property is known by its identifier, has one type, may stand in certain packets, and may be repeated or not.
- * Reading is strict: what is not in the table, or not in this packet, is malformed [MQTT-2.2.2]; what stands twice or out
- * of its range is a Protocol Error.
+ * The decoder and the encoder read one table. A property has an identifier and a type, is allowed
+ * in certain packets, and may be repeated or not. Reading is strict: a property that is not in the
+ * table, or not allowed in this packet, is malformed [MQTT-2.2.2]; one that is repeated or out of
+ * its range is a Protocol Error.
  */
+import { REMAINING_LENGTH_MAX } from '../protocol/sizes.ts'
 
 export type PropertyType =
-  | 'flag' // a byte, 0 or 1, told as a boolean
+  | 'flag' // a byte, 0 or 1; a boolean in our objects
   | 'byte'
   | 'uint16'
   | 'uint32'
@@ -17,7 +19,7 @@ export type PropertyType =
   | 'binary'
   | 'pair'
 
-/** Packets in which properties stand, as bits. */
+/** The packets that have properties, one bit for each. A will counts as a packet of its own. */
 export const IN = {
   connect: 1,
   will: 2,
@@ -38,13 +40,15 @@ export interface PropertyRule {
   readonly id: number
   readonly name: string
   readonly type: PropertyType
+  /** The packets in which it is allowed, as bits of `IN`. */
   readonly places: number
   readonly repeatable: boolean
-  /** Smallest and largest value of a number. */
+  /** Smallest value of a number. */
   readonly min: number
+  /** Largest value of a number. */
   readonly max: number
   readonly clause: string
-  /** Its place in the table: the bit that says that it was seen. */
+  /** One bit that no other property has; a set of such bits says which properties were seen. */
   readonly bit: number
 }
 
@@ -53,7 +57,7 @@ const TYPE_MAX: Record<PropertyType, number> = {
   byte: 255,
   uint16: 65_535,
   uint32: 4_294_967_295,
-  varint: 268_435_455,
+  varint: REMAINING_LENGTH_MAX,
   string: 65_535,
   topic: 65_535,
   binary: 65_535,
@@ -78,7 +82,7 @@ const ROWS: readonly Row[] = [
   [0x03, 'contentType', 'string', IN.publish | IN.will, '3.3.2.3.9'],
   [0x08, 'responseTopic', 'topic', IN.publish | IN.will, 'MQTT-3.3.2-14'],
   [0x09, 'correlationData', 'binary', IN.publish | IN.will, '3.3.2.3.6'],
-  // Several in a PUBLISH from the server, one for each subscription that it matches; one in a SUBSCRIBE.
+  // A PUBLISH from a server has one for each subscription that it matches; a SUBSCRIBE has one.
   [0x0b, 'subscriptionIdentifier', 'varint', IN.publish | IN.subscribe, '3.3.2.3.8', { min: 1 }],
   [0x11, 'sessionExpiryInterval', 'uint32', IN.connect | IN.connack | IN.disconnect, '3.2.2.3.2'],
   [0x12, 'assignedClientIdentifier', 'string', IN.connack, '3.2.2.3.7'],
@@ -103,7 +107,7 @@ const ROWS: readonly Row[] = [
   [0x2a, 'sharedSubscriptionAvailable', 'flag', IN.connack, '3.2.2.3.13'],
 ]
 
-/** By identifier. */
+/** The rules, by identifier. */
 export const PROPERTY_RULES: readonly (PropertyRule | undefined)[] = ROWS.reduce<
   (PropertyRule | undefined)[]
 >((rules, [id, name, type, places, clause, limits = {}], index) => {
@@ -112,7 +116,7 @@ export const PROPERTY_RULES: readonly (PropertyRule | undefined)[] = ROWS.reduce
   return rules
 }, new Array(0x2b).fill(undefined))
 
-/** By name. */
+/** The rules, by name. */
 export const PROPERTY_NAMES: ReadonlyMap<string, PropertyRule> = new Map(
   PROPERTY_RULES.flatMap((rule) => (rule === undefined ? [] : [[rule.name, rule] as const])),
 )

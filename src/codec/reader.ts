@@ -1,85 +1,96 @@
 /**
- * Reads the fields of one packet: integers, strings, binary data, properties. For what is rare; the hot paths of the
- * decoder read their bytes themselves. Whatever would reach behind `end` is malformed: nothing is borrowed from the next packet.
+ * Which fields does a packet have: integers, strings, binary data, properties?
+ *
+ * This reads packets that are rare; the hot paths of the decoder read their bytes themselves. A
+ * field that would reach behind `end` is malformed: nothing is read from the next packet.
  */
+import type { Bytes } from '../platform/bytes.ts'
 import type { Properties } from '../protocol/facts.ts'
 import { hasWildcard } from '../protocol/topics.ts'
 import { IN, PROPERTY_RULES, type PropertyPlace, type PropertyRule } from './properties.ts'
-import { cutOff, MALFORMED, PROTOCOL_ERROR, refuse, TOPIC_ALIAS_INVALID } from './refuse.ts'
+import { MALFORMED, PROTOCOL_ERROR, refuse, refuseCut, TOPIC_ALIAS_INVALID } from './refuse.ts'
 import { copyOf } from './slabs.ts'
-import { textOf } from './text.ts'
+import { decodeText } from './text.ts'
 
 type UserProperties = { [name: string]: string | string[] }
 
+/** Each method names the field that it reads, for the error if it is refused. */
 export class Reader {
-  bytes: Buffer
+  readonly bytes: Bytes
+  /** Offset of the next byte. */
   at: number
+  /** Offset behind the last byte. */
   end: number
 
-  constructor(bytes: Buffer, at: number, end: number) {
+  constructor(bytes: Bytes, at: number, end: number) {
     this.bytes = bytes
     this.at = at
     this.end = end
   }
 
-  byte(what: string): number {
-    if (this.at >= this.end) cutOff(what)
+  byte(field: string): number {
+    if (this.at >= this.end) refuseCut(field)
     return this.bytes[this.at++]!
   }
 
-  uint16(what: string): number {
+  uint16(field: string): number {
     const { bytes, at } = this
-    if (at + 2 > this.end) cutOff(what)
+    if (at + 2 > this.end) refuseCut(field)
     this.at = at + 2
     return (bytes[at]! << 8) | bytes[at + 1]!
   }
 
-  uint32(what: string): number {
-    return this.uint16(what) * 0x10000 + this.uint16(what)
+  uint32(field: string): number {
+    return this.uint16(field) * 0x10000 + this.uint16(field)
   }
 
-  /** [MQTT-1.5.5-1] at most four bytes, and no more than needed. */
-  varint(what: string): number {
+  /**
+   * Reads a Variable Byte Integer: at most four bytes, and no more than it needs. [MQTT-1.5.5-1]
+   */
+  varint(field: string): number {
     let value = 0
     for (let shift = 0; shift < 28; shift += 7) {
-      const byte = this.byte(what)
+      const byte = this.byte(field)
       value |= (byte & 0x7f) << shift
       if (byte < 0x80) {
         if (byte === 0 && shift > 0) {
-          refuse(MALFORMED, 'MQTT-1.5.5-1', `${what} is written with more bytes than it needs`)
+          refuse(MALFORMED, 'MQTT-1.5.5-1', `${field} is written with more bytes than it needs`)
         }
         return value
       }
     }
-    return refuse(MALFORMED, '1.5.5', `${what} is longer than four bytes`)
+    return refuse(MALFORMED, '1.5.5', `${field} is longer than four bytes`)
   }
 
-  string(what: string): string {
-    const start = this.extent(what)
-    return textOf(this.bytes, start, this.at, what)
+  string(field: string): string {
+    const start = this.#extent(field)
+    return decodeText(this.bytes, start, this.at, field)
   }
 
-  binary(what: string): Buffer {
-    const start = this.extent(what)
+  binary(field: string): Bytes {
+    const start = this.#extent(field)
     return copyOf(this.bytes, start, this.at)
   }
 
-  /** Steps over a two-byte length and as many bytes; returns where these begin. */
-  private extent(what: string): number {
-    const length = this.uint16(what)
+  /**
+   * Steps over a two-byte length and as many bytes.
+   * @returns the offset at which these begin.
+   */
+  #extent(field: string): number {
+    const length = this.uint16(field)
     const start = this.at
-    if (start + length > this.end) cutOff(what)
+    if (start + length > this.end) refuseCut(field)
     this.at = start + length
     return start
   }
 
-  /** The property block at `at`, or undefined where it is empty. */
+  /** @returns the properties at `at`, or undefined if there are none. */
   properties(place: PropertyPlace): Properties | undefined {
     const length = this.varint('the Property Length')
     if (length === 0) return undefined
     const packetEnd = this.end
     const end = this.at + length
-    if (end > packetEnd) cutOff('the properties')
+    if (end > packetEnd) refuseCut('the properties')
     const found: { [name: string]: unknown } = {}
     let seen = 0
     this.end = end
@@ -90,19 +101,19 @@ export class Reader {
         refuse(MALFORMED, '2.2.2.2', `there is no property 0x${id.toString(16)}`)
       }
       if ((rule.places & IN[place]) === 0) {
-        refuse(MALFORMED, '2.2.2.2', `${rule.name} may not stand in this packet (${place})`)
+        refuse(MALFORMED, '2.2.2.2', `${rule.name} is not allowed in this packet (${place})`)
       }
       if (rule.type === 'pair') {
-        found[rule.name] = this.userProperty(found[rule.name] as UserProperties | undefined)
+        found[rule.name] = this.#userProperty(found[rule.name] as UserProperties | undefined)
         continue
       }
       const again = (seen & rule.bit) !== 0
       seen |= rule.bit
-      // [MQTT-3.3.4-4] one for each subscription that the message matches.
+      // A PUBLISH has one for each subscription that it matches. [MQTT-3.3.4-4]
       if (again && !(place === 'publish' && rule.name === 'subscriptionIdentifier')) {
-        refuse(PROTOCOL_ERROR, rule.clause, `${rule.name} stands more than once`)
+        refuse(PROTOCOL_ERROR, rule.clause, `${rule.name} is there more than once`)
       }
-      const value = this.value(rule)
+      const value = this.#value(rule)
       const before = found[rule.name]
       if (!again) found[rule.name] = value
       else if (Array.isArray(before)) before.push(value)
@@ -112,7 +123,7 @@ export class Reader {
     return found
   }
 
-  private value(rule: PropertyRule): unknown {
+  #value(rule: PropertyRule): unknown {
     const { name, type } = rule
     switch (type) {
       case 'string':
@@ -135,7 +146,7 @@ export class Reader {
                 ? this.varint(name)
                 : this.byte(name)
         if (value < rule.min || value > rule.max) {
-          // [MQTT-3.3.2-8] an alias of 0 has a code of its own.
+          // A Topic Alias of 0 has a reason code of its own. [MQTT-3.3.2-8]
           const code = name === 'topicAlias' ? TOPIC_ALIAS_INVALID : PROTOCOL_ERROR
           refuse(code, rule.clause, `${name} is ${value}; ${rule.min} to ${rule.max} are allowed`)
         }
@@ -144,8 +155,8 @@ export class Reader {
     }
   }
 
-  /** Without a prototype: a name such as __proto__ is a name like any other. */
-  private userProperty(before: UserProperties | undefined): UserProperties {
+  /** The object has no prototype, so that `__proto__` is a name like any other. */
+  #userProperty(before: UserProperties | undefined): UserProperties {
     const found: UserProperties = before ?? Object.create(null)
     const name = this.string('the name of a user property')
     const value = this.string('the value of a user property')

@@ -1,9 +1,14 @@
 /**
- * Which reason codes a server may send in which packet (MQTT 5.0 tables 2-6, 3-1 ff.; 3.1.1 sections 3.2.2.3 and 3.9.3).
- * A code that is not listed is a Protocol Error: taking it for success, or guessing, would be worse.
+ * Which reason codes may a server send in which packet?
+ *
+ * The tables are those of MQTT 5.0 (2-6, 3-1 and following) and of sections 3.2.2.3 and 3.9.3 of
+ * 3.1.1. A code that is not listed is a Protocol Error: to take it for success, or to guess, would
+ * be worse.
  */
+import { hex } from '../protocol/reason-codes.ts'
 import { PROTOCOL_ERROR, refuse } from './refuse.ts'
 
+/** Has 1 at each code that is allowed, 0 at the others. */
 export type ReasonTable = Uint8Array
 
 function tableOf(...codes: readonly number[]): ReasonTable {
@@ -17,24 +22,26 @@ export const CONNACK_CODES = tableOf(
   ...[0x95, 0x97, 0x99, 0x9a, 0x9b, 0x9c, 0x9d, 0x9f],
 )
 export const CONNACK_CODES_311 = tableOf(0, 1, 2, 3, 4, 5)
+/** For PUBACK and PUBREC. */
 export const PUBLISHED_CODES = tableOf(0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99)
+/** For PUBREL and PUBCOMP. */
 export const RELEASED_CODES = tableOf(0x00, 0x92)
 export const SUBACK_CODES = tableOf(
   ...[0x00, 0x01, 0x02, 0x80, 0x83, 0x87, 0x8f, 0x91, 0x97, 0x9e, 0xa1, 0xa2],
 )
 export const SUBACK_CODES_311 = tableOf(0x00, 0x01, 0x02, 0x80)
 export const UNSUBACK_CODES = tableOf(0x00, 0x11, 0x80, 0x83, 0x87, 0x8f, 0x91)
-/** 0x04 is the client's alone [MQTT-3.14.2-1]. */
+/** Only a client sends 0x04 [MQTT-3.14.2-1]. */
 export const DISCONNECT_CODES = tableOf(
   ...[0x00, 0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8b, 0x8d, 0x8e, 0x8f, 0x90, 0x93, 0x94],
   ...[0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0x9b, 0x9c, 0x9d, 0x9e, 0x9f, 0xa0, 0xa1, 0xa2],
 )
-/** 0x19 is the client's alone [MQTT-3.15.2-1]. */
+/** Only a client sends 0x19 [MQTT-3.15.2-1]. */
 export const AUTH_CODES = tableOf(0x00, 0x18)
 
-export function judgeReason(table: ReasonTable, code: number, clause: string, cmd: string): void {
+/** Refuses a reason code that the table does not list. */
+export function checkReason(table: ReasonTable, code: number, clause: string, cmd: string): void {
   if (table[code] === 0) {
-    const shown = `0x${code.toString(16).padStart(2, '0')}`
-    refuse(PROTOCOL_ERROR, clause, `${shown} is not a reason code that a server sends in ${cmd}`)
+    refuse(PROTOCOL_ERROR, clause, `a server may not send reason code ${hex(code)} in ${cmd}`)
   }
 }

@@ -1,38 +1,41 @@
 /**
- * Chunks as they came from the socket, until their packets are whole.
+ * Where are bytes kept until their packet is complete?
  *
- * They are kept by reference and joined once, when a packet that they cut is complete: linear whatever the cuts, and
- * nothing is allocated because of a size that was merely announced. Small chunks behind an incomplete packet are gathered,
- * so that a drip of single bytes costs a byte each, not an object each.
+ * Chunks are kept by reference as they came from the transport. A packet that is cut by chunks is
+ * joined once, when it is complete: the cost is linear however it is cut, and nothing is allocated
+ * because of a size that was merely announced. Small chunks behind an incomplete packet are
+ * gathered in one buffer, so that a peer that sends single bytes costs a byte each, not an object
+ * each.
  */
-import { EMPTY } from './slabs.ts'
+import { allocateOwn, asBytes, type Bytes, copyBytes, NO_BYTES } from '../platform/bytes.ts'
 
-/** Bytes. */
+/** Bytes. A chunk up to this size is gathered with others. */
 const SMALL_CHUNK_BYTES = 512
-/** Bytes: gathering begins with a buffer of this size and doubles it. */
+/** Bytes of the first buffer in which chunks are gathered. Each further one is twice as large. */
 const GATHER_BYTES_MIN = 1024
 const GATHER_BYTES_MAX = 65_536
 
-export class Chunks {
-  /** The chunk being read, and how far. */
-  head: Buffer = EMPTY
+export class ReceivedChunks {
+  /** The chunk that is read now. */
+  head: Bytes = NO_BYTES
+  /** Offset in `head` of the first byte that was not read. */
   at = 0
-  /** Bytes not yet read, in all chunks. */
-  held = 0
-  /** Bytes that were copied so far; for the tests of linear time. */
-  copied = 0
-  private waiting: Buffer[] | null = null
+  /** How many bytes were not read yet, in all chunks. */
+  unreadBytes = 0
+  /** How many bytes were copiedBytes so far. The tests of linear time read it. */
+  copiedBytes = 0
+  /** The chunks behind `head`, from index `nextWaiting` on. */
+  private waiting: Bytes[] | null = null
   private nextWaiting = 0
-  private gather: Buffer | null = null
-  private gathered = 0
+  /** The buffer in which small chunks are gathered; it comes behind `waiting`. */
+  private gather: Bytes | null = null
+  private gatheredBytes = 0
 
   push(chunk: Uint8Array): void {
     const length = chunk.length
     if (length === 0) return
-    const bytes = Buffer.isBuffer(chunk)
-      ? chunk
-      : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-    if (this.held === 0) {
+    const bytes = asBytes(chunk)
+    if (this.unreadBytes === 0) {
       this.head = bytes
       this.at = 0
     } else if (length <= SMALL_CHUNK_BYTES) {
@@ -41,10 +44,10 @@ export class Chunks {
       this.closeGather()
       this.enqueue(bytes)
     }
-    this.held += length
+    this.unreadBytes += length
   }
 
-  /** The byte `offset` bytes from here; it is held. */
+  /** @returns the byte `offset` bytes from here. It must have come already. */
   peek(offset: number): number {
     let left = offset
     const rest = this.head.length - this.at
@@ -58,30 +61,33 @@ export class Chunks {
     }
   }
 
-  /** Takes `total` bytes, which are held, into a buffer of their own. */
-  join(total: number): Buffer {
-    const joined = Buffer.allocUnsafeSlow(total)
+  /** Moves `total` bytes, which must have come already, into a buffer of their own. */
+  join(total: number): Bytes {
+    const joined = allocateOwn(total)
     let filled = 0
     for (;;) {
       const part = Math.min(this.head.length - this.at, total - filled)
-      this.head.copy(joined, filled, this.at, this.at + part)
+      copyBytes(this.head, this.at, this.at + part, joined, filled)
       filled += part
       this.at += part
       if (filled === total) break
       this.next()
     }
-    this.held -= total
-    this.copied += total
+    this.unreadBytes -= total
+    this.copiedBytes += total
     return joined
   }
 
-  /** Goes on to the next chunk, if there is one. */
+  /**
+   * Makes the next chunk the `head`.
+   * @returns false if there is none.
+   */
   next(): boolean {
     this.closeGather()
     const { waiting } = this
     const chunk = waiting?.[this.nextWaiting]
     if (waiting === null || chunk === undefined) return false
-    waiting[this.nextWaiting++] = EMPTY // what is read can be freed while more waits
+    waiting[this.nextWaiting++] = NO_BYTES // a chunk that was read can be freed
     if (this.nextWaiting === waiting.length) {
       this.waiting = null
       this.nextWaiting = 0
@@ -94,38 +100,38 @@ export class Chunks {
     return true
   }
 
-  /** Lets go of everything. */
+  /** Drops all bytes. */
   clear(): void {
-    this.head = EMPTY
+    this.head = NO_BYTES
     this.at = 0
-    this.held = 0
+    this.unreadBytes = 0
     this.waiting = null
     this.nextWaiting = 0
     this.gather = null
-    this.gathered = 0
+    this.gatheredBytes = 0
   }
 
-  private enqueue(chunk: Buffer): void {
+  private enqueue(chunk: Bytes): void {
     if (this.waiting === null) this.waiting = []
     this.waiting.push(chunk)
   }
 
-  private gatherSmall(bytes: Buffer): void {
+  private gatherSmall(bytes: Bytes): void {
     let { gather } = this
-    if (gather === null || gather.length - this.gathered < bytes.length) {
+    if (gather === null || gather.length - this.gatheredBytes < bytes.length) {
       const size = gather === null ? GATHER_BYTES_MIN : gather.length * 2
       this.closeGather()
-      gather = this.gather = Buffer.allocUnsafeSlow(Math.min(size, GATHER_BYTES_MAX))
+      gather = this.gather = allocateOwn(Math.min(size, GATHER_BYTES_MAX))
     }
-    bytes.copy(gather, this.gathered)
-    this.gathered += bytes.length
-    this.copied += bytes.length
+    copyBytes(bytes, 0, bytes.length, gather, this.gatheredBytes)
+    this.gatheredBytes += bytes.length
+    this.copiedBytes += bytes.length
   }
 
   private closeGather(): void {
     if (this.gather === null) return
-    this.enqueue(this.gather.subarray(0, this.gathered))
+    this.enqueue(this.gather.subarray(0, this.gatheredBytes))
     this.gather = null
-    this.gathered = 0
+    this.gatheredBytes = 0
   }
 }

@@ -1,8 +1,10 @@
 /**
- * How bytes are refused: every judgement of the decoder ends here, with the code that a DISCONNECT carries and the clause.
+ * How are bytes from a server refused?
  *
- * 0x81 when bytes cannot be parsed (lengths, UTF-8, flags, a property of another packet); 0x82 when they parse but break
- * a rule (repeated, out of range, wrong direction). Clauses are MQTT 5.0's; `clauseFor` gives 3.1.1's where it has one.
+ * Every check of the decoder ends here, with the reason code that our DISCONNECT carries and the
+ * clause that was broken. The code is 0x81 if the bytes cannot be parsed (lengths, UTF-8, flags, a
+ * property of another packet) and 0x82 if they can but break a rule (repeated, out of range, sent
+ * by the wrong side). Clauses are those of MQTT 5.0; `clauseFor` gives that of 3.1.1 if it has one.
  */
 import { ProtocolError } from '../errors.ts'
 
@@ -15,11 +17,12 @@ export function refuse(reasonCode: number, clause: string, message: string): nev
   throw new ProtocolError(message, { reasonCode, clause })
 }
 
-/** The packet ended inside a field, or a field said that it ends behind the packet. */
-export function cutOff(what: string): never {
-  return refuse(MALFORMED, '2.1.4', `the packet ends inside ${what}`)
+/** Refuses a packet that ends inside a field, or a field that ends behind its packet. */
+export function refuseCut(field: string): never {
+  return refuse(MALFORMED, '2.1.4', `the packet ends inside ${field}`)
 }
 
+/** The clauses of 3.1.1, by those of 5.0. */
 const CLAUSE_311: ReadonlyMap<string, string> = new Map([
   ['MQTT-1.5.4-1', 'MQTT-1.5.3-1'],
   ['MQTT-1.5.4-2', 'MQTT-1.5.3-2'],
@@ -35,7 +38,7 @@ const CLAUSE_311: ReadonlyMap<string, string> = new Map([
   ['3.3.2.1', 'MQTT-4.7.3-1'],
 ])
 
-/** The clause of the version that is spoken, for a clause of MQTT 5.0. */
+/** @returns the clause of the given version that says what a clause of MQTT 5.0 says. */
 export function clauseFor(protocolVersion: number, clause: string): string {
   return protocolVersion === 5 ? clause : (CLAUSE_311.get(clause) ?? clause)
 }

@@ -1,40 +1,37 @@
 /**
- * What a yielded payload may hold on to (R5): at most 8 KiB beyond its own size.
+ * What memory may a payload keep alive?
  *
- * A socket's chunk is up to 64 KiB; a view of it would keep all of it alive. So small bytes are copied into slabs of
- * 8 KiB, shared by all decoders of the process, and large ones into a buffer of their own. The view is made by the
- * constructor behind `Buffer` (its species): half the cost of `Buffer.from(arrayBuffer, …)`, and the same class.
+ * At most 8 KiB beyond its own size (R5, what is yielded holds at most 8 KiB beyond its own size).
+ * A chunk from the socket has up to 64 KiB, and a view of it would keep all of it alive. So small
+ * payloads are copied into slabs of 8 KiB that all decoders of the process share, and a large one
+ * into a buffer of its own.
  */
+import { allocateOwn, type Bytes, BytesView, copyBytes, NO_BYTES } from '../platform/bytes.ts'
 
-/** Bytes. What R5 allows beyond the payload itself. */
+/** Size of a slab in bytes: as much as R5 allows beyond the payload itself. */
 export const SLAB_BYTES = 8192
-/** Bytes. Beyond half a slab an own buffer wastes less than the rest of a slab would. */
+/**
+ * Bytes. A longer copy gets a buffer of its own: that wastes less than the rest of a slab would.
+ */
 const SHARED_BYTES_MAX = 4096
 
-type MakeView = new (memory: ArrayBufferLike, offset: number, length: number) => Buffer
-
-/** A Buffer over memory that is there already; nothing is copied. */
-export const View: MakeView = (Buffer as unknown as { readonly [Symbol.species]: MakeView })[
-  Symbol.species
-]
-
-/** Zero bytes; shared. */
-export const EMPTY: Buffer = Buffer.allocUnsafeSlow(0)
-
-let slab: Buffer = EMPTY
+let slab: Bytes = NO_BYTES
 let slabUsed = SLAB_BYTES
 
-/** Bytes of a slab that were claimed, and where they begin. */
+/** A part of a slab: `length` bytes from `offset` on. */
 export interface Claim {
-  readonly slab: Buffer
+  readonly slab: Bytes
   readonly offset: number
   readonly length: number
 }
 
-/** Claims between `least` and `most` bytes of the current slab, or of a new one. `least` is at most a slab. */
+/**
+ * Claims between `least` and `most` bytes of the current slab, or of a new one. `least` is at most
+ * `SLAB_BYTES`.
+ */
 export function claim(least: number, most: number): Claim {
   if (SLAB_BYTES - slabUsed < least) {
-    slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+    slab = allocateOwn(SLAB_BYTES)
     slabUsed = 0
   }
   const length = Math.min(most, SLAB_BYTES - slabUsed)
@@ -43,16 +40,16 @@ export function claim(least: number, most: number): Claim {
   return { slab, offset, length }
 }
 
-/** A copy of `bytes[start, end)` that holds at most a slab beyond its own size. */
-export function copyOf(bytes: Buffer, start: number, end: number): Buffer {
+/** @returns a copy of `bytes[start, end)` that keeps at most a slab alive beyond its own size. */
+export function copyOf(bytes: Bytes, start: number, end: number): Bytes {
   const length = end - start
-  if (length === 0) return EMPTY
+  if (length === 0) return NO_BYTES
   if (length > SHARED_BYTES_MAX) {
-    const own = Buffer.allocUnsafeSlow(length)
-    bytes.copy(own, 0, start, end)
+    const own = allocateOwn(length)
+    copyBytes(bytes, start, end, own, 0)
     return own
   }
   const { slab, offset } = claim(length, length)
-  bytes.copy(slab, offset, start, end)
-  return new View(slab.buffer, offset, length)
+  copyBytes(bytes, start, end, slab, offset)
+  return new BytesView(slab.buffer, offset, length)
 }

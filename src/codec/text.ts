@@ -1,42 +1,56 @@
 /**
- * UTF-8 in: strict [MQTT-1.5.4-1], without U+0000 [MQTT-1.5.4-2], EF BB BF kept as U+FEFF [MQTT-1.5.4-3].
+ * Which text do these bytes hold, and is it text that MQTT allows?
  *
- * Topics repeat, so a topic that was decoded and judged once is found again by its bytes: a direct-mapped cache, shared
- * by all decoders of the process. A collision costs a decoding, never a wrong topic: the bytes are compared.
+ * UTF-8 is checked strictly [MQTT-1.5.4-1], U+0000 is refused [MQTT-1.5.4-2], and EF BB BF becomes
+ * U+FEFF [MQTT-1.5.4-3].
+ *
+ * Topics repeat, so a Topic Name that was decoded before is found again by its bytes, in a cache
+ * that all decoders of the process share. Each hash has one entry: two topics with the same hash
+ * displace each other, which costs a decoding and never gives a wrong topic, because the bytes are
+ * compared.
  */
-import { isUtf8 } from 'node:buffer'
+import {
+  allocateOwn,
+  type Bytes,
+  copyBytes,
+  isUtf8,
+  latin1Text,
+  utf8Text,
+} from '../platform/bytes.ts'
 import { hasWildcard } from '../protocol/topics.ts'
 import { MALFORMED, PROTOCOL_ERROR, refuse } from './refuse.ts'
 
-export function textOf(bytes: Buffer, start: number, end: number, what: string): string {
+/** @returns the text of `bytes[start, end)`. `field` names it in the error if it is not allowed. */
+export function decodeText(bytes: Bytes, start: number, end: number, field: string): string {
   let ascii = true
   for (let i = start; i < end; i++) {
     const byte = bytes[i]!
-    if (byte === 0) refuse(MALFORMED, 'MQTT-1.5.4-2', `${what} holds U+0000`)
+    if (byte === 0) refuse(MALFORMED, 'MQTT-1.5.4-2', `${field} holds U+0000`)
     if (byte >= 0x80) ascii = false
   }
-  if (ascii) return bytes.toString('latin1', start, end)
-  if (!isUtf8(bytes.subarray(start, end))) {
-    refuse(MALFORMED, 'MQTT-1.5.4-1', `${what} is ill-formed UTF-8`)
+  if (ascii) return latin1Text(bytes, start, end)
+  if (!isUtf8(bytes, start, end)) {
+    refuse(MALFORMED, 'MQTT-1.5.4-1', `${field} is ill-formed UTF-8`)
   }
-  return bytes.toString('utf8', start, end)
+  return utf8Text(bytes, start, end)
 }
 
 interface CachedTopic {
-  readonly bytes: Buffer
+  readonly bytes: Bytes
   readonly topic: string
 }
 
-/** Entries; a power of two. With topics of at most 256 bytes each the cache stays below 1 MiB. */
+/** A power of two. With topics of at most 256 bytes each the cache stays below 1 MiB. */
 const CACHE_ENTRIES = 1024
+/** A longer topic is decoded each time. */
 const CACHED_TOPIC_BYTES_MAX = 256
 
 let cache: (CachedTopic | undefined)[] = []
 
-/** A Topic Name. Empty is allowed: whether an alias makes up for it is the caller's to say. */
-export function topicOf(bytes: Buffer, start: number, end: number): string {
+/** @returns a Topic Name. It may be empty: the caller checks that there is a Topic Alias then. */
+export function decodeTopic(bytes: Bytes, start: number, end: number): string {
   const length = end - start
-  if (length > CACHED_TOPIC_BYTES_MAX) return judgedTopic(bytes, start, end)
+  if (length > CACHED_TOPIC_BYTES_MAX) return decodeNewTopic(bytes, start, end)
   let hash = 0x811c9dc5
   for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
   const slot = (hash ^ (hash >>> 15)) & (CACHE_ENTRIES - 1)
@@ -51,15 +65,15 @@ export function topicOf(bytes: Buffer, start: number, end: number): string {
   } else if (cache.length === 0) {
     cache = new Array(CACHE_ENTRIES).fill(undefined)
   }
-  const topic = judgedTopic(bytes, start, end)
-  const own = Buffer.allocUnsafeSlow(length)
-  bytes.copy(own, 0, start, end)
+  const topic = decodeNewTopic(bytes, start, end)
+  const own = allocateOwn(length)
+  copyBytes(bytes, start, end, own, 0)
   cache[slot] = { bytes: own, topic }
   return topic
 }
 
-function judgedTopic(bytes: Buffer, start: number, end: number): string {
-  const topic = textOf(bytes, start, end, 'the Topic Name')
+function decodeNewTopic(bytes: Bytes, start: number, end: number): string {
+  const topic = decodeText(bytes, start, end, 'the Topic Name')
   if (hasWildcard(topic)) {
     refuse(PROTOCOL_ERROR, 'MQTT-3.3.2-2', 'the Topic Name of a PUBLISH holds a wildcard')
   }

@@ -1,30 +1,32 @@
 /**
- * Which topic has which alias on this connection. (3.3.2.3.4)
+ * Which topic has which Topic Alias on this connection? (3.3.2.3.4)
  *
- * Topics that are used keep their aliases. Once all are given, a topic without one takes an alias only from a topic that has
- * rested for a while: more topics than aliases, in turn, would else cost three bytes a message and save none.
+ * A topic that is used keeps its alias. Once all aliases are given, a topic without one takes an
+ * alias only from a topic that was not used for a while. Otherwise more topics than aliases, sent
+ * in turn, would cost three bytes for each message and save none.
  */
 
-/** An alias has rested when as many publishes, for each alias that there is, went by without it. */
-const RESTS = 4
+/** An alias may be taken after this many publishes without it, times the number of aliases. */
+const UNUSED_ROUNDS = 4
 
 interface Aliased {
   readonly alias: number
   topic: string
+  /** Number of the publish that used it last. */
   usedAt: number
 }
 
 export class TopicAliases {
   readonly #maximum: number
-  /** A packet up to this size has room for an alias. */
+  /** A packet of at most this many bytes has room for an alias. */
   readonly bytesMax: number
   readonly #byTopic = new Map<string, Aliased>()
   readonly #given: Aliased[] = []
-  /** Publishes so far. */
+  /** How many publishes there were so far. */
   #count = 0
-  /** Goes round, one alias for each topic that asks in vain. */
-  #hand = 0
-  /** Of the alias given last: whether the server knows its topic. */
+  /** Index of the alias that is looked at next. It moves on with each topic that has no alias. */
+  #next = 0
+  /** Whether the server knows the topic of the alias that was returned last. */
   isKnown = false
 
   constructor(maximum: number, bytesMax: number) {
@@ -32,8 +34,8 @@ export class TopicAliases {
     this.bytesMax = bytesMax
   }
 
-  /** The alias of a topic; 0: it has none. */
-  of(topic: string): number {
+  /** @returns the alias of a topic, or 0 if it has none. */
+  aliasOf(topic: string): number {
     const count = ++this.#count
     const known = this.#byTopic.get(topic)
     this.isKnown = known !== undefined
@@ -47,13 +49,13 @@ export class TopicAliases {
       this.#byTopic.set(topic, fresh)
       return fresh.alias
     }
-    const rested = this.#given[this.#hand]!
-    this.#hand = (this.#hand + 1) % this.#given.length
-    if (count - rested.usedAt < RESTS * this.#given.length) return 0
-    this.#byTopic.delete(rested.topic)
-    rested.topic = topic
-    rested.usedAt = count
-    this.#byTopic.set(topic, rested)
-    return rested.alias
+    const oldest = this.#given[this.#next]!
+    this.#next = (this.#next + 1) % this.#given.length
+    if (count - oldest.usedAt < UNUSED_ROUNDS * this.#given.length) return 0
+    this.#byTopic.delete(oldest.topic)
+    oldest.topic = topic
+    oldest.usedAt = count
+    this.#byTopic.set(topic, oldest)
+    return oldest.alias
   }
 }

@@ -1,16 +1,28 @@
 /**
- * Writes the fields of what is rare into a buffer that grows: integers, strings, binary data, properties.
+ * Which bytes are a field: an integer, a string, binary data, properties?
  *
- * What is written comes from the caller, so what is wrong is a `UsageError` that names the field, what was given and what is
- * allowed.
+ * This writes packets that are rare, into a buffer that grows. The values come from the caller, so
+ * a refuseValue one is a `UsageError` that names the field, what was given and what is allowed.
  */
-import { types } from 'node:util'
 import { describe, UsageError } from '../errors.ts'
+import {
+  allocatePooled,
+  type Bytes,
+  base64Bytes,
+  byteLength,
+  copyBytes,
+  isBytes,
+  utf8Bytes,
+  writeUtf8,
+} from '../platform/bytes.ts'
 import { stringProblem, topicNameProblem } from '../protocol/topics.ts'
 import { IN, PROPERTY_NAMES, type PropertyPlace, type PropertyRule } from './properties.ts'
 import { copyOf } from './slabs.ts'
 
-/** Writes a variable byte integer and returns where it ends. */
+/**
+ * Writes a Variable Byte Integer.
+ * @returns the offset behind it.
+ */
 export function writeVarint(into: Uint8Array, at: number, value: number): number {
   while (value >= 0x80) {
     into[at++] = (value & 0x7f) | 0x80
@@ -20,72 +32,94 @@ export function writeVarint(into: Uint8Array, at: number, value: number): number
   return at
 }
 
-export class Writer {
-  private bytes = Buffer.allocUnsafe(256)
-  private at = 0
+/**
+ * Writes two bytes, the high one first.
+ * @returns the offset behind them.
+ */
+export function writeUint16(into: Uint8Array, at: number, value: number): number {
+  into[at++] = value >>> 8
+  into[at++] = value
+  return at
+}
 
-  /** What was written, in a buffer of its own size. */
-  take(): Buffer {
-    const taken = copyOf(this.bytes, 0, this.at)
-    this.at = 0
+/**
+ * Writes four bytes, the highest first.
+ * @returns the offset behind them.
+ */
+export function writeUint32(into: Uint8Array, at: number, value: number): number {
+  into[at++] = value >>> 24
+  into[at++] = value >>> 16
+  into[at++] = value >>> 8
+  into[at++] = value
+  return at
+}
+
+export class Writer {
+  #bytes = allocatePooled(256)
+  #at = 0
+
+  /** @returns a copy of what was written. The writer is empty afterwards. */
+  take(): Bytes {
+    const taken = copyOf(this.#bytes, 0, this.#at)
+    this.#at = 0
     return taken
   }
 
   byte(value: number): void {
-    this.room(1)
-    this.bytes[this.at++] = value
+    this.#room(1)
+    this.#bytes[this.#at++] = value
   }
 
   uint16(value: number): void {
-    this.room(2)
-    this.at = this.bytes.writeUInt16BE(value, this.at)
+    this.#room(2)
+    this.#at = writeUint16(this.#bytes, this.#at, value)
   }
 
   uint32(value: number): void {
-    this.room(4)
-    this.at = this.bytes.writeUInt32BE(value, this.at)
+    this.#room(4)
+    this.#at = writeUint32(this.#bytes, this.#at, value)
   }
 
   varint(value: number): void {
-    this.room(4)
-    this.at = writeVarint(this.bytes, this.at, value)
+    this.#room(4)
+    this.#at = writeVarint(this.#bytes, this.#at, value)
   }
 
-  /** A string that was judged, with its length before it. */
+  /** Writes a string that was checked, with its length before it. */
   string(value: string): void {
-    const length = Buffer.byteLength(value)
+    const length = byteLength(value)
     this.uint16(length)
-    this.room(length)
-    this.at += this.bytes.write(value, this.at)
+    this.#room(length)
+    writeUtf8(this.#bytes, value, this.#at, length)
+    this.#at += length
   }
 
+  /** Writes at most 65,535 bytes, with their length before them. */
   binary(value: Uint8Array): void {
     this.uint16(value.length)
     this.raw(value)
   }
 
+  /** Writes bytes without a length. */
   raw(value: Uint8Array): void {
-    this.room(value.length)
-    this.bytes.set(value, this.at)
-    this.at += value.length
+    this.#room(value.length)
+    this.#bytes.set(value, this.#at)
+    this.#at += value.length
   }
 
-  private room(bytes: number): void {
-    if (this.at + bytes <= this.bytes.length) return
-    const larger = Buffer.allocUnsafe(Math.max(this.bytes.length * 2, this.at + bytes))
-    this.bytes.copy(larger, 0, 0, this.at)
-    this.bytes = larger
+  /** Makes room for `bytes` more. */
+  #room(bytes: number): void {
+    if (this.#at + bytes <= this.#bytes.length) return
+    const larger = allocatePooled(Math.max(this.#bytes.length * 2, this.#at + bytes))
+    copyBytes(this.#bytes, 0, this.#at, larger, 0)
+    this.#bytes = larger
   }
-}
-
-export function isBytes(value: unknown): value is Uint8Array {
-  return value instanceof Uint8Array || types.isUint8Array(value)
 }
 
 const NOT_BASE64 = /[^A-Za-z0-9+/]/
 
-/** The bytes of `{ base64 }`, or null where it is not one. */
-export function bytesOfBase64(value: unknown): Buffer | null {
+/** @returns the bytes of `{ base64 }`, or null if it is not one. */
+export function bytesOfBase64(value: unknown): Bytes | null {
   if (typeof value !== 'object' || value === null) return null
   const text = (value as { readonly base64?: unknown }).base64
   if (typeof text !== 'string' || Object.keys(value).length !== 1) return null
@@ -95,31 +129,31 @@ export function bytesOfBase64(value: unknown): Buffer | null {
     : text.endsWith('=')
       ? text.length - 1
       : text.length
-  if (NOT_BASE64.test(text.slice(0, end))) return null
-  const bytes = Buffer.allocUnsafeSlow((text.length / 4) * 3 - (text.length - end))
-  bytes.write(text, 'base64')
-  return bytes
+  return NOT_BASE64.test(text.slice(0, end)) ? null : base64Bytes(text)
 }
 
-function wrong(where: string, allowed: string, given: unknown): never {
+function refuseValue(where: string, allowed: string, given: unknown): never {
   throw new UsageError(`${where} must be ${allowed}, not ${describe(given)}`)
 }
 
-export function judgedString(value: unknown, where: string): string {
-  if (typeof value !== 'string') wrong(where, 'a string', value)
+/** @returns the value if it is a string that MQTT allows. */
+export function checkedString(value: unknown, where: string): string {
+  if (typeof value !== 'string') refuseValue(where, 'a string', value)
   const problem = stringProblem(value)
   if (problem !== null) throw new UsageError(`${where} ${problem}: ${describe(value)}`)
   return value
 }
 
-/** Bytes of at most 65,535, given as such, as a string (UTF-8) or as `{ base64 }`. */
-export function judgedBinary(value: unknown, where: string): Uint8Array {
+/**
+ * @returns at most 65,535 bytes, which are given as such, as a string (UTF-8) or as `{ base64 }`.
+ */
+export function checkedBinary(value: unknown, where: string): Uint8Array {
   const bytes = isBytes(value)
     ? value
     : typeof value === 'string'
-      ? Buffer.from(value)
+      ? utf8Bytes(value)
       : bytesOfBase64(value)
-  if (bytes === null) wrong(where, 'a Uint8Array, a string or { base64 }', value)
+  if (bytes === null) refuseValue(where, 'a Uint8Array, a string or { base64 }', value)
   if (bytes.length > 65_535) {
     throw new UsageError(`${where} has ${bytes.length} bytes; at most 65535 fit`)
   }
@@ -127,18 +161,19 @@ export function judgedBinary(value: unknown, where: string): Uint8Array {
 }
 
 /**
- * The encoded properties, without their length before them; null: there are none.
- * `except` is judged like the others, but left out.
+ * @returns the encoded properties without their length before them, or null if there are none.
+ * @param where the name of the field in error messages.
+ * @param except the name of a property that is checked like the others but left out.
  */
 export function encodeProperties(
   properties: unknown,
   place: PropertyPlace,
   where: string,
   except = '',
-): Buffer | null {
+): Bytes | null {
   if (properties === undefined) return null
   if (typeof properties !== 'object' || properties === null || Array.isArray(properties)) {
-    wrong(where, 'an object', properties)
+    refuseValue(where, 'an object', properties)
   }
   const writer = new Writer()
   for (const name of Object.keys(properties)) {
@@ -147,11 +182,11 @@ export function encodeProperties(
     const rule = PROPERTY_NAMES.get(name)
     if (rule === undefined || (rule.places & IN[place]) === 0) {
       const allowed = [...PROPERTY_NAMES.values()]
-        .filter((known) => (known.places & IN[place]) !== 0 && !isOurs(known.name, place))
+        .filter((known) => (known.places & IN[place]) !== 0 && !isReserved(known.name, place))
         .map((known) => known.name)
       throw new UsageError(`${where} has no ${describe(name)}; allowed: ${allowed.join(', ')}`)
     }
-    if (isOurs(name, place)) {
+    if (isReserved(name, place)) {
       throw new UsageError(
         `${where}.${name} is not for requests to set [MQTT-3.3.4-6]: leave it out`,
       )
@@ -162,8 +197,11 @@ export function encodeProperties(
   return bytes.length === 0 ? null : bytes
 }
 
-/** Aliases are the engine's to assign; a Subscription Identifier in a PUBLISH is the server's [MQTT-3.3.4-6]. */
-function isOurs(name: string, place: PropertyPlace): boolean {
+/**
+ * Whether a request may not set a property: the engine assigns Topic Aliases, and only a server
+ * puts a Subscription Identifier into a PUBLISH. [MQTT-3.3.4-6]
+ */
+function isReserved(name: string, place: PropertyPlace): boolean {
   return place === 'publish' && (name === 'topicAlias' || name === 'subscriptionIdentifier')
 }
 
@@ -171,13 +209,13 @@ function writeProperty(writer: Writer, rule: PropertyRule, value: unknown, where
   const { id, type } = rule
   switch (type) {
     case 'flag':
-      if (typeof value !== 'boolean') wrong(where, 'true or false', value)
+      if (typeof value !== 'boolean') refuseValue(where, 'true or false', value)
       writer.byte(id)
       writer.byte(value ? 1 : 0)
       return
     case 'string':
     case 'topic': {
-      const text = judgedString(value, where)
+      const text = checkedString(value, where)
       const problem = type === 'topic' ? topicNameProblem(text) : null
       if (problem !== null) throw new UsageError(`${where} ${problem}: ${describe(text)}`)
       writer.byte(id)
@@ -185,7 +223,7 @@ function writeProperty(writer: Writer, rule: PropertyRule, value: unknown, where
       return
     }
     case 'binary': {
-      const bytes = judgedBinary(value, where)
+      const bytes = checkedBinary(value, where)
       writer.byte(id)
       writer.binary(bytes)
       return
@@ -196,7 +234,7 @@ function writeProperty(writer: Writer, rule: PropertyRule, value: unknown, where
     default: {
       const fits = Number.isInteger(value) && (value as number) >= rule.min
       if (!fits || (value as number) > rule.max) {
-        wrong(where, `a whole number from ${rule.min} to ${rule.max}`, value)
+        refuseValue(where, `a whole number from ${rule.min} to ${rule.max}`, value)
       }
       const number = value as number
       writer.byte(id)
@@ -210,15 +248,15 @@ function writeProperty(writer: Writer, rule: PropertyRule, value: unknown, where
 
 function writeUserProperties(writer: Writer, id: number, value: unknown, where: string): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    wrong(where, 'an object of strings, or of arrays of strings', value)
+    refuseValue(where, 'an object of strings, or of arrays of strings', value)
   }
   for (const name of Object.keys(value)) {
     const given = (value as { readonly [name: string]: unknown })[name]
     if (given === undefined) continue
     const field = `${where}[${describe(name)}]`
-    judgedString(name, `the name ${field}`)
+    checkedString(name, `the name ${field}`)
     for (const one of Array.isArray(given) ? given : [given]) {
-      const text = judgedString(one, field)
+      const text = checkedString(one, field)
       writer.byte(id)
       writer.string(name)
       writer.string(text)

@@ -88,7 +88,7 @@ function packetOf(
 }
 
 /** What the server sent, for whoever listens. */
-export function tellReceived(received: readonly ServerPacket[], state: State): void {
+export function reportReceived(received: readonly ServerPacket[], state: State): void {
   for (const packet of received) tell('received', withoutSecrets(packet as Packet), state)
 }
 

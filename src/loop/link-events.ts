@@ -8,7 +8,7 @@ import type { Attempt } from '../connection/attempt.ts'
 import { discard } from '../connection/dial.ts'
 import { Link } from '../connection/link.ts'
 import { CONGESTED_BYTES } from '../connection/outbox.ts'
-import { tellReceived } from '../connection/send.ts'
+import { reportReceived } from '../connection/send.ts'
 import { ProtocolError } from '../errors.ts'
 import { whereOf } from '../options/endpoint.ts'
 import { packetChannel } from '../platform/runtime.ts'
@@ -55,7 +55,7 @@ export function decode(loop: Parts, packetsMax: number): void {
 }
 
 function received(loop: Parts, packets: readonly ServerPacket[], at: number): void {
-  if (packetChannel.hasSubscribers) tellReceived(packets, loop.state)
+  if (packetChannel.hasSubscribers) reportReceived(packets, loop.state)
   loop.add({ type: 'received', at, packets })
 }
 

@@ -30,9 +30,9 @@ export const BytesView: BytesOver = (Buffer as unknown as { readonly [Symbol.spe
   Symbol.species
 ]
 
-/** `bytes` as a `Bytes` over the same memory; nothing is copied. */
-export function viewOf(bytes: Uint8Array): Bytes {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+/** @returns `bytes` as a `Bytes` over the same memory, or as it is if it is one; nothing is copied. */
+export function asBytes(bytes: Uint8Array): Bytes {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** Allocates `length` bytes that are all 0. */
@@ -90,7 +90,7 @@ export function compare(a: Uint8Array, b: Uint8Array): number {
 }
 
 /** @returns how many bytes the UTF-8 of `text` has. */
-export function utf8Length(text: string): number {
+export function byteLength(text: string): number {
   return Buffer.byteLength(text)
 }
 
@@ -138,17 +138,19 @@ export function isUtf8(bytes: Bytes, start: number, end: number): boolean {
 
 /** @returns the Base64 of `bytes`, padded. */
 export function base64Text(bytes: Uint8Array): string {
-  return viewOf(bytes).toString('base64')
+  return asBytes(bytes).toString('base64')
 }
 
-/** @returns the bytes of a Base64 text; characters that are not Base64 are skipped. */
+/** @returns the bytes of a Base64 text, in memory of their own; other characters are skipped. */
 export function base64Bytes(text: string): Bytes {
-  return Buffer.from(text, 'base64')
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text, 'base64'))
+  const written = bytes.write(text, 'base64')
+  return written === bytes.length ? bytes : bytes.subarray(0, written)
 }
 
 /** @returns two hexadecimal digits for each of `bytes`. */
 export function hexText(bytes: Uint8Array): string {
-  return viewOf(bytes).toString('hex')
+  return asBytes(bytes).toString('hex')
 }
 
 /** @returns the bytes of a text of hexadecimal digits, up to the first pair that is none. */

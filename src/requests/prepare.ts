@@ -5,8 +5,9 @@
  * `UsageError` that names the field, what was given and what is allowed; the rules are those of the version that is spoken.
  */
 
-import { bytesOfBase64, encodeProperties, isBytes } from '../codec/writer.ts'
+import { bytesOfBase64, encodeProperties } from '../codec/writer.ts'
 import { describe, UsageError } from '../errors.ts'
+import { isBytes } from '../platform/bytes.ts'
 import type { Properties, ProtocolVersion, QoS, SubscriptionFacts } from '../protocol/facts.ts'
 import { packetBytes, REMAINING_LENGTH_MAX, varintBytes } from '../protocol/sizes.ts'
 import { isShared, topicFilterProblem, topicNameProblem } from '../protocol/topics.ts'

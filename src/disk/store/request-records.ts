@@ -4,7 +4,7 @@
  * A payload of bytes stays bytes: it is never made into text.
  */
 import { copyOf } from '../../codec/slabs.ts'
-import { isBytes } from '../../codec/writer.ts'
+import { isBytes } from '../../platform/bytes.ts'
 import { textual } from '../../requests/session.ts'
 import type { PublishRequest, SentRequest } from '../../requests/vocabulary.ts'
 import { bytesAtMost, CHECKSUM_BYTES, CheckedRecord, intact } from './checked-record.ts'
