@@ -30,7 +30,9 @@ export const BytesView: BytesOver = (Buffer as unknown as { readonly [Symbol.spe
   Symbol.species
 ]
 
-/** @returns `bytes` as a `Bytes` over the same memory, or as it is if it is one; nothing is copied. */
+/**
+ * @returns `bytes` as a `Bytes` over the same memory, or as it is if it is one; nothing is copied.
+ */
 export function asBytes(bytes: Uint8Array): Bytes {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
