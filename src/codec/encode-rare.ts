@@ -19,8 +19,7 @@ import { allocatePooled, isBytes } from '../platform/bytes.ts'
 import { packetBytes, REMAINING_LENGTH_MAX } from '../protocol/sizes.ts'
 import { topicNameProblem } from '../protocol/topics.ts'
 import type { PropertyPlace } from './properties.ts'
-import { writeVarint } from './varint.ts'
-import { checkedBinary, checkedString, encodeProperties, Writer } from './writer.ts'
+import { checkedBinary, checkedString, encodeProperties, Writer, writeVarint } from './writer.ts'
 
 type Version = 3 | 4 | 5
 

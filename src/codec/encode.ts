@@ -13,8 +13,7 @@ import { varintBytes } from '../protocol/sizes.ts'
 import type { PreparedPublish } from '../requests/prepare.ts'
 import { encodeRare } from './encode-rare.ts'
 import { TopicAliases } from './topic-aliases.ts'
-import { writeVarint } from './varint.ts'
-import { writeUint16, writeUint32 } from './writer.ts'
+import { writeUint16, writeUint32, writeVarint } from './writer.ts'
 
 /** Bytes of the first batch of a connection that was idle. */
 const BATCH_BYTES_MIN = 256

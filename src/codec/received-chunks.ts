@@ -22,7 +22,7 @@ export class ReceivedChunks {
   at = 0
   /** How many bytes were not read yet, in all chunks. */
   unreadBytes = 0
-  /** How many bytes were copied so far. The tests of linear time read it. */
+  /** How many bytes were copiedBytes so far. The tests of linear time read it. */
   copiedBytes = 0
   /** The chunks behind `head`, from index `nextWaiting` on. */
   private waiting: Bytes[] | null = null

@@ -2,23 +2,35 @@
  * Which bytes are a field: an integer, a string, binary data, properties?
  *
  * This writes packets that are rare, into a buffer that grows. The values come from the caller, so
- * a wrong one is a `UsageError` that names the field, what was given and what is allowed.
+ * a refuseValue one is a `UsageError` that names the field, what was given and what is allowed.
  */
 import { describe, UsageError } from '../errors.ts'
 import {
   allocatePooled,
   type Bytes,
   base64Bytes,
+  byteLength,
   copyBytes,
   isBytes,
   utf8Bytes,
-  utf8Length,
   writeUtf8,
 } from '../platform/bytes.ts'
 import { stringProblem, topicNameProblem } from '../protocol/topics.ts'
 import { IN, PROPERTY_NAMES, type PropertyPlace, type PropertyRule } from './properties.ts'
 import { copyOf } from './slabs.ts'
-import { writeVarint } from './varint.ts'
+
+/**
+ * Writes a Variable Byte Integer.
+ * @returns the offset behind it.
+ */
+export function writeVarint(into: Uint8Array, at: number, value: number): number {
+  while (value >= 0x80) {
+    into[at++] = (value & 0x7f) | 0x80
+    value >>>= 7
+  }
+  into[at++] = value
+  return at
+}
 
 /**
  * Writes two bytes, the high one first.
@@ -75,7 +87,7 @@ export class Writer {
 
   /** Writes a string that was checked, with its length before it. */
   string(value: string): void {
-    const length = utf8Length(value)
+    const length = byteLength(value)
     this.uint16(length)
     this.#room(length)
     writeUtf8(this.#bytes, value, this.#at, length)

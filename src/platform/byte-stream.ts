@@ -31,3 +31,23 @@ export interface ByteStream {
   /** Whether `destroy()` was called, by whomever. */
   readonly destroyed: boolean
 }
+
+/** A transport as two web streams. The types name only what is used of them. */
+export interface WebStreams {
+  readonly readable: {
+    getReader(): {
+      read(): Promise<{ readonly done: boolean; readonly value?: unknown }>
+      cancel(reason?: unknown): Promise<unknown>
+      readonly closed: Promise<unknown>
+    }
+  }
+  readonly writable: {
+    getWriter(): {
+      /** The promise resolves when the sink has taken the bytes. */
+      write(bytes: Uint8Array): Promise<unknown>
+      close(): Promise<unknown>
+      abort(reason?: unknown): Promise<unknown>
+      readonly closed: Promise<unknown>
+    }
+  }
+}

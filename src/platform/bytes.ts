@@ -30,7 +30,9 @@ export const BytesView: BytesOver = (Buffer as unknown as { readonly [Symbol.spe
   Symbol.species
 ]
 
-/** @returns `bytes` as a `Bytes` over the same memory, or as it is if it is one; nothing is copied. */
+/**
+ * @returns `bytes` as a `Bytes` over the same memory, or as it is if it is one; nothing is copied.
+ */
 export function asBytes(bytes: Uint8Array): Bytes {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
@@ -90,7 +92,7 @@ export function compare(a: Uint8Array, b: Uint8Array): number {
 }
 
 /** @returns how many bytes the UTF-8 of `text` has. */
-export function utf8Length(text: string): number {
+export function byteLength(text: string): number {
   return Buffer.byteLength(text)
 }
 
@@ -141,10 +143,11 @@ export function base64Text(bytes: Uint8Array): string {
   return asBytes(bytes).toString('base64')
 }
 
-/** @returns the bytes of a Base64 text; characters that are not Base64 are skipped. */
+/** @returns the bytes of a Base64 text, in memory of their own; other characters are skipped. */
 export function base64Bytes(text: string): Bytes {
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text, 'base64'))
-  return bytes.subarray(0, bytes.write(text, 'base64'))
+  const written = bytes.write(text, 'base64')
+  return written === bytes.length ? bytes : bytes.subarray(0, written)
 }
 
 /** @returns two hexadecimal digits for each of `bytes`. */

@@ -1,31 +1,47 @@
 /**
- * What the runtime gives: clock, timers, chance, turns of its event loop, hashes, diagnostics channels.
+ * What does the runtime give: clock, timers, random numbers, turns of its event loop, hashes,
+ * diagnostics channels?
  *
- * This room is the only one below the transports that may name Node's modules and globals. Each function looks up what it
- * needs at the call, so that the fake timers of a test are seen.
+ * Below the transports only this folder may use Node's modules and globals. Each function looks up
+ * what it needs when it is called, so that it sees the fake timers of a test.
  *
- * The channels say what a loop does to whoever listens on Node's `diagnostics_channel`; they cost nothing while nobody does.
+ * The channels report what a loop does on Node's `diagnostics_channel`. They cost nothing as long
+ * as nobody subscribes.
  *
  * | channel | message |
  * | --- | --- |
- * | `it-mqtt:packet` | `{ clientId, direction: 'sent' or 'received', packet }`, without passwords and authentication data |
+ * | `it-mqtt:packet` | `{ clientId, direction, packet }` |
  * | `it-mqtt:transition` | `{ clientId, from, to, reason, at, retryAt }` |
  * | `it-mqtt:outcome` | `{ clientId, request, outcome }` |
- * | `it-mqtt:stall` | `{ clientId, kind: 'consumer' or 'acknowledgement' or 'transport', message }` |
+ * | `it-mqtt:stall` | `{ clientId, kind, message }` |
+ *
+ * `direction` is `'sent'` or `'received'`, and `packet` comes without passwords and authentication
+ * data. `kind` is `'consumer'`, `'acknowledgement'` or `'transport'`.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { channel } from 'node:diagnostics_channel'
+import type { ConnectionOptions } from 'node:tls'
 import { isDeepStrictEqual } from 'node:util'
+
+/** The settings of TLS as this runtime takes them. */
+export type TlsOptions = ConnectionOptions
 
 /** The clock, the timers and the random numbers of a loop. Tests and simulations replace them. */
 export interface Platform {
-  /** Milliseconds on a clock that never goes back. */
+  /** @returns milliseconds on a clock that never goes back. */
   now(): number
+  /**
+   * Calls `callback` after `ms` milliseconds.
+   * @returns what `clearTimer` takes.
+   */
   setTimer(callback: () => void, ms: number): unknown
+  /** Prevents the call of a timer that has not fired. */
   clearTimer(timer: unknown): void
-  /** 0 ≤ r < 1. */
+  /** @returns a number r with 0 ≤ r < 1. */
   random(): number
-  /** Milliseconds since 1970 on the wall clock, which may be set. Default: the machine's. */
+  /**
+   * @returns milliseconds since 1970 on the wall clock, which may be set. Default: the machine's.
+   */
   wallNow?(): number
 }
 
@@ -40,12 +56,12 @@ export const machine: Platform = {
   random: () => Math.random(),
 }
 
-/** Milliseconds since 1970 on the wall clock of the machine. */
+/** @returns milliseconds since 1970 on the wall clock of the machine. */
 export function wallNow(): number {
   return Date.now()
 }
 
-/** Calls `callback(argument)` once the current code and the promise callbacks that it caused have run. */
+/** Calls `callback(argument)` after the current code and the promise callbacks that it caused. */
 export function soon<T>(callback: (argument: T) => void, argument: T): void {
   process.nextTick(callback, argument)
 }
@@ -55,17 +71,17 @@ export function later(callback: () => void): void {
   setImmediate(callback)
 }
 
-/** Random bytes that nobody can guess, as hexadecimal digits: twice as many digits as `bytes`. */
+/** @returns random bytes that nobody can guess, as hexadecimal digits, two for each byte. */
 export function randomHex(bytes: number): string {
   return randomBytes(bytes).toString('hex')
 }
 
-/** The SHA-256 of the UTF-8 of `text`, as hexadecimal digits. */
+/** @returns the SHA-256 of the UTF-8 of `text`, as hexadecimal digits. */
 export function sha256Hex(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
-/** Whether two values hold the same data. */
+/** Whether two values hold the same data, to any depth. */
 export function equal(a: unknown, b: unknown): boolean {
   return isDeepStrictEqual(a, b)
 }

@@ -65,7 +65,7 @@ test('bytes are ordered byte by byte, the shorter first', () => {
 describe('text', () => {
   test('UTF-8 both ways', () => {
     const encoded = bytes.utf8Bytes(umlauts)
-    expect(encoded).toHaveLength(bytes.utf8Length(umlauts))
+    expect(encoded).toHaveLength(bytes.byteLength(umlauts))
     expect(bytes.utf8Text(encoded, 0, encoded.length)).toBe(umlauts)
     const into = bytes.allocate(encoded.length + 2)
     bytes.writeUtf8(into, umlauts, 1, encoded.length)
