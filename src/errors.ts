@@ -133,9 +133,3 @@ export function describe(value: unknown): string {
   }
   return `a ${typeof value}`
 }
-
-/** The error for an option that cannot be used. */
-export function wrong(name: string, given: unknown, allowed: string, problem?: string): UsageError {
-  if (problem !== undefined) return new UsageError(`${name} ${problem}: ${allowed} is expected`)
-  return new UsageError(`${name}: ${allowed} is expected, ${describe(given)} was given`)
-}

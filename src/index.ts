@@ -25,11 +25,9 @@ export type { Transition } from './loop/transitions.ts'
 export type { Endpoint, HandshakeHeaders, OpenTransport } from './options/endpoint.ts'
 export type {
   AttemptOptions,
-  ConnectionFailure,
   ConnectOptions,
   DivertOptions,
   EventloopOptions,
-  ReconnectOptions,
   Warning,
   WillOptions,
 } from './options/options.ts'
@@ -50,6 +48,7 @@ export { decodeSession, encodeSession, Session, type SessionStore } from './requ
 export type { Requests } from './requests/source.ts'
 export type {
   Base64,
+  ConnectionFailure,
   Control,
   Incoming,
   IncomingPuback,
@@ -62,6 +61,7 @@ export type {
   PublishProperties,
   PublishRequest,
   QoS,
+  ReconnectOptions,
   Request,
   SentRequest,
   Settling,

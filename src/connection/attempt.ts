@@ -7,14 +7,13 @@ import { ConnectionError, UsageError } from '../errors.ts'
 import { credentials, endpointOf, redirected, urlsOf } from '../options/endpoint.ts'
 import {
   type AttemptOptions,
-  type ConnectionFailure,
-  checkFields,
   type EventloopOptions,
-  isPlainObject,
   type Resolved,
   resolveOptions,
 } from '../options/options.ts'
 import type { AttemptFacts, ProtocolVersion } from '../protocol/facts.ts'
+import { checkFields, isPlainObject } from '../requests/check.ts'
+import type { ConnectionFailure } from '../requests/vocabulary.ts'
 import { Exchange } from './authentication-exchange.ts'
 
 export interface Target {

@@ -1,12 +1,14 @@
 /**
  * What the user asks of the loop itself: controls, pings, acknowledgements.
  */
+
 import { ConnectionError, describe, UsageError } from '../errors.ts'
-import { reconnectPolicy } from '../options/options.ts'
 import { isPending } from '../protocol/incoming.ts'
 import { lookup } from '../protocol/packet-table.ts'
 import { hex } from '../protocol/reason-codes.ts'
-import type { Control, Incoming } from '../requests/vocabulary.ts'
+import type { PreparedControl } from '../requests/prepare.ts'
+import { retryableOf } from '../requests/reconnect-policy.ts'
+import type { Incoming } from '../requests/vocabulary.ts'
 import { isFinished } from './loop-state.ts'
 import type { Parts } from './parts.ts'
 import { authenticationOf } from './perform.ts'
@@ -18,7 +20,7 @@ export const DRAIN_MS = 10_000
 /** Reason codes of PUBACK and PUBREC; MQTT 3 cannot refuse. */
 const ACK_CODES = [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
 
-export function performControl(loop: Parts, control: Control): void {
+export function performControl(loop: Parts, { control, policy }: PreparedControl): void {
   const at = loop.now()
   switch (control.cmd) {
     case 'pause':
@@ -27,12 +29,9 @@ export function performControl(loop: Parts, control: Control): void {
       return loop.run({ type: 'resume', at })
     case 'throttle':
       return loop.run({ type: 'throttle', at, perSecond: control.perSecond ?? 0 })
-    case 'reconnect': {
-      const { reconnect } = control
-      const policy = reconnect === undefined ? null : reconnectPolicy(reconnect)
-      if (reconnect !== undefined) loop.retryable = reconnect.retryable ?? null
+    case 'reconnect':
+      if (policy !== null) loop.retryable = retryableOf(control.reconnect)
       return loop.run({ type: 'reconnect', at, policy })
-    }
     case 'disconnect': {
       const timeoutMs = control.timeout ?? DRAIN_MS
       return loop.run({ type: 'disconnect', at, timeoutMs, failure: null })

@@ -3,12 +3,11 @@
  * public methods and nothing else; the loop behind it is theirs to drive and not to touch.
  */
 
-import type { EventloopOptions } from '../options/options.ts'
-import { hasSession, type ReconnectOptions, resolveOptions } from '../options/options.ts'
+import { type EventloopOptions, hasSession, resolveOptions } from '../options/options.ts'
 import { prepareControl } from '../requests/build.ts'
 import type { Session } from '../requests/session.ts'
 import { type Requests, Source } from '../requests/source.ts'
-import type { Control, Incoming } from '../requests/vocabulary.ts'
+import type { Control, Incoming, ReconnectOptions, ReconnectWhen } from '../requests/vocabulary.ts'
 import { Connected } from './connect.ts'
 import { acknowledge, DRAIN_MS, ping, reauthenticate } from './controls.ts'
 import { endpointFor } from './link-events.ts'
@@ -57,7 +56,7 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
   /** Bounds how many requests are sent the first time per second; null lifts the bound. */
   throttle(perSecond: number | null): void
   /** Drops the connection and dials again, with another reconnect policy if one is given. */
-  reconnect(policy?: ReconnectOptions): void
+  reconnect(policy?: ReconnectWhen | ReconnectOptions): void
   /**
    * Takes no more requests, lets what is in flight settle for at most `timeout` ms (default
    * 10,000), and ends.
@@ -183,7 +182,7 @@ class EventloopObject implements Eventloop {
     this.#control({ cmd: 'throttle', perSecond })
   }
 
-  reconnect(reconnect?: ReconnectOptions): void {
+  reconnect(reconnect?: ReconnectWhen | ReconnectOptions): void {
     this.#control(reconnect === undefined ? { cmd: 'reconnect' } : { cmd: 'reconnect', reconnect })
   }
 
@@ -206,7 +205,7 @@ class EventloopObject implements Eventloop {
   }
 
   #control(control: Control): void {
-    this.#loop.control(prepareControl(control).control)
+    this.#loop.control(prepareControl(control))
   }
 }
 

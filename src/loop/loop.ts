@@ -24,7 +24,7 @@ import type { Dialer, DialListener } from '../connection/dial.ts'
 import type { Link } from '../connection/link.ts'
 import type { Network } from '../connection/network.ts'
 import { BugError } from '../errors.ts'
-import { type Resolved, retryableOf } from '../options/options.ts'
+import type { Resolved } from '../options/options.ts'
 import { machine, type Platform, soon } from '../platform/runtime.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
 import { step } from '../protocol/engine.ts'
@@ -35,9 +35,11 @@ import type { State } from '../protocol/state.ts'
 import { nextDeadline } from '../protocol/timers.ts'
 import { Intake, type IntakeListener } from '../requests/intake.ts'
 import { Ledger, type LedgerListener } from '../requests/ledger.ts'
+import type { PreparedControl } from '../requests/prepare.ts'
+import { retryableOf } from '../requests/reconnect-policy.ts'
 import type { Session } from '../requests/session.ts'
 import type { Source } from '../requests/source.ts'
-import type { Control, Incoming, SentRequest } from '../requests/vocabulary.ts'
+import type { Incoming, SentRequest } from '../requests/vocabulary.ts'
 import { begin, driveBy, keep, restore, wallOffsetMs } from './beginning.ts'
 import { CommitGate, type CommitListener } from './commit-gate.ts'
 import { performControl } from './controls.ts'
@@ -100,7 +102,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     const { options, config, session, store, clientId } = resolved
     this.resolved = resolved
     this.platform = options.platform ?? machine
-    this.retryable = retryableOf(options)
+    this.retryable = retryableOf(options.reconnect)
     this.recorder = options.recorder === undefined ? null : new Recorder(options.recorder)
     this.ledger = new Ledger(this.causes, options.onSettled, this)
     this.inbox = new Inbox()
@@ -324,9 +326,9 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.#schedule()
   }
 
-  control(control: Control): void {
+  control(prepared: PreparedControl): void {
     addRequests(this, false)
-    performControl(this, control)
+    performControl(this, prepared)
   }
 
   ended(error: { readonly thrown: unknown } | null): void {

@@ -8,14 +8,15 @@ import type { Authentication, AuthenticationListener } from '../connection/authe
 import type { Dialer, DialListener } from '../connection/dial.ts'
 import type { Link, LinkListener } from '../connection/link.ts'
 import type { Network, NetworkListener } from '../connection/network.ts'
-import type { ReconnectOptions, Resolved } from '../options/options.ts'
+import type { Resolved } from '../options/options.ts'
 import type { Platform } from '../platform/runtime.ts'
 import type { Config } from '../protocol/config.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
 import type { State } from '../protocol/state.ts'
 import type { Intake } from '../requests/intake.ts'
 import type { Ledger } from '../requests/ledger.ts'
-import type { Control, Outcome, Request, SentRequest } from '../requests/vocabulary.ts'
+import type { PreparedControl } from '../requests/prepare.ts'
+import type { Outcome, ReconnectOptions, Request, SentRequest } from '../requests/vocabulary.ts'
 import type { CommitGate } from './commit-gate.ts'
 import type { Diverter, DiverterListener } from './diverter.ts'
 import type { Causes } from './failures.ts'
@@ -124,7 +125,7 @@ export interface LoopRecord {
   /** @returns the inputs that were added and are not stepped; they are the caller's now. */
   takeInputs(): Input[]
   turn(): void
-  control(control: Control): void
+  control(prepared: PreparedControl): void
   /** Stops everything; `error` is what `next()` rejects with. */
   end(error: Thrown | null): void
   /** Runs `action` while no turn can begin. */

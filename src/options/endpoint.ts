@@ -4,7 +4,8 @@
  */
 import type { Duplex } from 'node:stream'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import { ConnectionError, describe, UsageError, wrong } from '../errors.ts'
+import { ConnectionError, describe, UsageError } from '../errors.ts'
+import { wrong } from '../requests/check.ts'
 import type { EventloopOptions } from './options.ts'
 
 /** Where a transport goes. */
@@ -84,12 +85,12 @@ export function judgeEndpoint(options: EventloopOptions): void {
   if (transport !== undefined && typeof transport !== 'function') {
     throw wrong(
       'transport',
-      transport,
       'a function (endpoint, signal) that opens a stream of bytes',
+      transport,
     )
   }
   if (typeof tls !== 'object' || tls === null)
-    throw wrong('tls', tls, 'an object of options for tls.connect')
+    throw wrong('tls', 'an object of options for tls.connect', tls)
   const prototype = typeof headers === 'object' ? Object.getPrototypeOf(headers ?? []) : undefined
   const plain = prototype === Object.prototype || prototype === null
   if (!plain || Object.values(headers).some((line) => typeof line !== 'string')) {
@@ -106,21 +107,21 @@ export function judgeEndpoint(options: EventloopOptions): void {
 
 function judgeUrl(given: unknown, name: string, custom: boolean): void {
   const example = 'a URL such as mqtt://localhost:1883'
-  if (typeof given !== 'string' && !(given instanceof URL)) throw wrong(name, given, example)
+  if (typeof given !== 'string' && !(given instanceof URL)) throw wrong(name, example, given)
   let url: URL
   try {
     url = new URL(given)
   } catch {
-    throw wrong(name, redact(String(given)), example)
+    throw wrong(name, example, redact(String(given)))
   }
   if (custom) return
   if (!SCHEMES.includes(url.protocol))
-    throw wrong(name, url.protocol, `one of the schemes ${SCHEMES.join(' ')}`)
+    throw wrong(name, `one of the schemes ${SCHEMES.join(' ')}`, url.protocol)
   if (url.protocol === 'unix:' ? url.pathname === '' : url.hostname === '') {
     throw wrong(
       name,
-      redact(url.href),
       'a URL with a host (mqtt://localhost), or unix:/path/of/socket',
+      redact(url.href),
     )
   }
 }
@@ -147,7 +148,7 @@ export function credentials(options: EventloopOptions) {
   const username = options.username === undefined ? decode(url.username) : options.username
   const password = options.password === undefined ? decode(url.password) : options.password
   if (username !== undefined && typeof username !== 'string')
-    throw wrong('username', username, 'a string')
+    throw wrong('username', 'a string', username)
   if (password !== undefined && typeof password !== 'string' && !(password instanceof Uint8Array)) {
     // Not the value: it may be the secret itself in the wrong form.
     const given = password === null ? 'null' : `a ${typeof password}`

@@ -5,18 +5,31 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type { IConnackPacket, IConnectPacket } from 'mqtt-packet'
 import { encodeRare } from '../codec/encode-rare.ts'
 import type { Authenticator } from '../connection/authentication-exchange.ts'
-import { describe, UsageError, wrong } from '../errors.ts'
+import { describe, UsageError } from '../errors.ts'
 import type { RecorderOptions } from '../loop/recorder.ts'
 import { equal, type Platform, randomHex } from '../platform/runtime.ts'
-import type { Config, ReconnectPolicy } from '../protocol/config.ts'
+import type { Config } from '../protocol/config.ts'
 import { topicNameProblem } from '../protocol/topics.ts'
+import {
+  bounded,
+  checkFields,
+  choice,
+  flag,
+  isPlainObject,
+  noField,
+  whole,
+  wrong,
+} from '../requests/check.ts'
+import { reconnectPolicy } from '../requests/reconnect-policy.ts'
 import { Session, type SessionStore } from '../requests/session.ts'
 import type {
   Base64,
-  Incoming,
+  ConnectionFailure,
   Outcome,
   PublishRequest,
   QoS,
+  ReconnectOptions,
+  ReconnectWhen,
   Request,
 } from '../requests/vocabulary.ts'
 import { connectPacket } from './connect-packet.ts'
@@ -28,32 +41,6 @@ import {
   type OpenTransport,
   urlsOf,
 } from './endpoint.ts'
-
-/** A connection that failed or ended: when, through whom, why, and whether trying again may help. */
-export interface ConnectionFailure {
-  /** `dial`: no road to the server; `handshake`: no good CONNACK; `connected`: after it. */
-  readonly phase: 'dial' | 'handshake' | 'connected' | 'request'
-  readonly source: 'usage' | 'protocol' | 'refused' | 'connection' | 'storage' | 'bug'
-  /** An error code of Node (`ECONNREFUSED`), or of this package (`KEEP_ALIVE_TIMEOUT`). */
-  readonly code: string
-  readonly retryable: boolean
-  readonly message: string
-  /** Of the standard, where the server gave one. */
-  readonly reasonCode?: number
-}
-
-export interface ReconnectOptions {
-  /** Default `after-first-success`. */
-  readonly when?: 'always' | 'after-first-success' | 'never'
-  /** Shortest delay in ms, 0 to 3,600,000. Default 100. */
-  readonly minMs?: number
-  /** The random part of the delay grows from 1 s to this many ms, 0 to 86,400,000. Default 30,000. */
-  readonly maxMs?: number
-  /** A connection that lasted as long, in ms, starts the delays anew. Default 30,000. */
-  readonly stableMs?: number
-  /** Overrules the judgement on a failure. */
-  readonly retryable?: (failure: ConnectionFailure) => boolean
-}
 
 /** What may differ from one attempt to the next. */
 export type AttemptOptions = Pick<
@@ -152,7 +139,7 @@ export interface EventloopOptions {
   /** Milliseconds, 1 to 3,600,000, for the whole way from the name lookup to the CONNACK. Default 10,000. */
   readonly connectTimeout?: number
   /** Default `after-first-success`. */
-  readonly reconnect?: 'always' | 'after-first-success' | 'never' | ReconnectOptions
+  readonly reconnect?: ReconnectWhen | ReconnectOptions
   /** Publishes at QoS > 0 without acknowledgement, 1 to 65,000. Default 1,000; the server may allow less. */
   readonly maxInflight?: number
   /** Messages at QoS > 0 that the server may send before we acknowledge, 1 to 65,535. Default 1,024. */
@@ -224,8 +211,7 @@ export function resolveOptions(
 ): Resolved {
   const options = toOptions(given)
   for (const name of Object.keys(options)) {
-    if (!NAMES.has(name))
-      throw wrong(name, undefined, `one of ${[...NAMES].join(', ')}`, 'is no option')
+    if (!NAMES.has(name)) throw noField('options', name, NAMES)
   }
   judgeEndpoint(options)
   for (const url of urlsOf(options)) credentials({ ...options, url })
@@ -233,7 +219,7 @@ export function resolveOptions(
   const restored = session ?? (options.session instanceof Session ? options.session : null)
   const store = isStore(options.session) ? options.session : null
   if (options.session !== undefined && options.session !== 'adopt' && !restored && !store) {
-    throw wrong('session', options.session, 'a Session, a SessionStore or "adopt"')
+    throw wrong('session', 'a Session, a SessionStore or "adopt"', options.session)
   }
   judgeRecorder(options.recorder)
   const { clientId, ...rest } = resolveConfig(options, restored)
@@ -255,20 +241,15 @@ export function resolveOptions(
   return { options, config, clientId, session: restored, store }
 }
 
-/** The user's word on a failure; null: none. */
-export function retryableOf({ reconnect }: EventloopOptions): ReconnectOptions['retryable'] | null {
-  return isPlainObject(reconnect) ? reconnect.retryable : null
-}
-
 function judgeRecorder(given: unknown): void {
   if (given === undefined) return
-  if (!isPlainObject(given)) throw wrong('recorder', given, '{ inputs, bytes, onFault }')
+  if (!isPlainObject(given)) throw wrong('recorder', '{ inputs, bytes, onFault }', given)
   checkFields('recorder', given, RECORDER_FIELDS)
   const { inputs, bytes, onFault } = given as Partial<RecorderOptions>
   whole('recorder.inputs', inputs ?? Number.NaN, 0, 1, 10_000_000)
   flag('recorder.bytes', bytes, false)
   if (onFault !== undefined && typeof onFault !== 'function') {
-    throw wrong('recorder.onFault', onFault, 'a function')
+    throw wrong('recorder.onFault', 'a function', onFault)
   }
 }
 
@@ -289,9 +270,7 @@ function toOptions(given: unknown): EventloopOptions {
     if (Array.isArray(url)) return { ...given, url: url.map(hrefOf) }
     return given
   }
-  throw new UsageError(
-    `options: a URL or an object of options is expected, ${describe(given)} was given`,
-  )
+  throw wrong('options', 'a URL or an object of options', given)
 }
 
 function hrefOf(url: string | URL): string {
@@ -318,14 +297,14 @@ const WILL_FIELDS: ReadonlySet<string> = new Set([
 
 function checkWill(will: WillOptions | undefined, protocolVersion: number): void {
   if (will === undefined) return
-  if (!isPlainObject(will)) throw wrong('will', will, 'an object with topic and payload')
+  if (!isPlainObject(will)) throw wrong('will', 'an object with topic and payload', will)
   checkFields('will', will, WILL_FIELDS)
   const { topic, payload = '', qos = 0, retain = false, properties } = will
   const problem = typeof topic === 'string' ? topicNameProblem(topic) : 'is no string'
   if (problem !== null) throw new UsageError(`will.topic ${problem}: ${describe(topic)}`)
-  if (!isPayload(payload)) throw wrong('will.payload', payload, 'a string, bytes or { base64 }')
-  if (![0, 1, 2].includes(qos)) throw wrong('will.qos', qos, '0, 1 or 2')
-  if (typeof retain !== 'boolean') throw wrong('will.retain', retain, 'true or false')
+  if (!isPayload(payload)) throw wrong('will.payload', 'a string, bytes or { base64 }', payload)
+  if (![0, 1, 2].includes(qos)) throw wrong('will.qos', '0, 1 or 2', qos)
+  if (typeof retain !== 'boolean') throw wrong('will.retain', 'true or false', retain)
   checkProperties('will.properties', properties, protocolVersion)
 }
 
@@ -339,19 +318,10 @@ function isPayload(value: unknown): boolean {
 
 function checkProperties(name: string, given: unknown, protocolVersion: number): void {
   if (given === undefined) return
-  if (!isPlainObject(given)) throw wrong(name, given, 'an object of properties')
+  if (!isPlainObject(given)) throw wrong(name, 'an object of properties', given)
   if (protocolVersion === 5) return
   throw new UsageError(
     `${name}: only MQTT 5 has properties; leave them out or set protocolVersion: 5`,
-  )
-}
-
-export function isPlainObject(value: unknown): value is object {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    !ArrayBuffer.isView(value)
   )
 }
 
@@ -359,15 +329,6 @@ export function isPlainObject(value: unknown): value is object {
 function isLiteral(value: object): boolean {
   const prototype = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null
-}
-
-export function checkFields(name: string, given: object, allowed: ReadonlySet<string>): void {
-  for (const field of Object.keys(given)) {
-    if (allowed.has(field)) continue
-    throw new UsageError(
-      `${name}.${field} is not known: one of ${[...allowed].join(', ')} is expected`,
-    )
-  }
 }
 
 let latestConfig: Config | null = null
@@ -390,12 +351,12 @@ function resolveConfig(
   const receiveMaximum = whole('receiveMaximum', o.receiveMaximum, 1024, 1, 65_535)
   const generated = `it-mqtt-${randomHex(7)}`
   const clientId = o.clientId === undefined ? (session?.clientId ?? generated) : o.clientId
-  if (typeof clientId !== 'string') throw wrong('clientId', clientId, 'a string')
+  if (typeof clientId !== 'string') throw wrong('clientId', 'a string', clientId)
   if (Buffer.byteLength(clientId) > 65_535 || /\0|\p{Surrogate}/u.test(clientId)) {
-    throw wrong('clientId', clientId, 'a string of at most 65,535 bytes of UTF-8 without U+0000')
+    throw wrong('clientId', 'a string of at most 65,535 bytes of UTF-8 without U+0000', clientId)
   }
   if (session !== null && clientId !== session.clientId) {
-    throw wrong('clientId', clientId, `"${session.clientId}", whose session was given`)
+    throw wrong('clientId', `"${session.clientId}", whose session was given`, clientId)
   }
   const made = session?.protocolVersion || undefined
   const spoken = o.protocolVersion ?? made ?? 5
@@ -421,14 +382,14 @@ function resolveConfig(
   const { onConnected, onSettled, onWarning, connectOptions, connectivityCheck } = o
   const callbacks = { onConnected, onSettled, onWarning, connectOptions, connectivityCheck }
   for (const [name, value] of Object.entries(callbacks)) {
-    if (value !== undefined && typeof value !== 'function') throw wrong(name, value, 'a function')
+    if (value !== undefined && typeof value !== 'function') throw wrong(name, 'a function', value)
   }
   const { networkHints } = o
   if (networkHints !== undefined && typeof networkHints?.[Symbol.asyncIterator] !== 'function') {
-    throw wrong('networkHints', networkHints, 'an AsyncIterable of "online" and "offline"')
+    throw wrong('networkHints', 'an AsyncIterable of "online" and "offline"', networkHints)
   }
   if (o.signal !== undefined && !(o.signal instanceof AbortSignal))
-    throw wrong('signal', o.signal, 'an AbortSignal')
+    throw wrong('signal', 'an AbortSignal', o.signal)
   return {
     protocolVersion,
     versionMayFall: !pinned,
@@ -446,7 +407,7 @@ function resolveConfig(
     ),
     keepAlive: whole('keepAlive', o.keepAlive, isWebSocket(o) ? 25 : 60, 0, 65_535),
     connectTimeoutMs: bounded('connectTimeout', o.connectTimeout, 10_000, 1, 3_600_000),
-    reconnect: reconnectPolicy(o.reconnect),
+    reconnect: reconnectPolicy('reconnect', o.reconnect),
     maxInflight: whole('maxInflight', o.maxInflight, 1000, 1, 65_000),
     receiveMaximum,
     maxBufferedPackets: whole(
@@ -491,42 +452,6 @@ function resolveConfig(
 /** The largest that a fixed header can say, 256 MiB - 1, is the remaining length; the packet with its header is 5 bytes more. */
 const MAXIMUM_PACKET_SIZE = 268_435_455
 
-const RECONNECT_FIELDS: ReadonlySet<string> = new Set([
-  'when',
-  'minMs',
-  'maxMs',
-  'stableMs',
-  'retryable',
-])
-
-/** The policy of the option `reconnect`, or of the control of that name. */
-const DEFAULT_POLICY: ReconnectPolicy = {
-  when: 'after-first-success',
-  minMs: 100,
-  maxMs: 30_000,
-  stableMs: 30_000,
-}
-
-export function reconnectPolicy(given: EventloopOptions['reconnect']): ReconnectPolicy {
-  if (given === undefined) return DEFAULT_POLICY
-  const r: ReconnectOptions = isPlainObject(given) ? given : {}
-  const named = isPlainObject(given) ? r.when : given
-  checkFields('reconnect', r, RECONNECT_FIELDS)
-  if (r.retryable !== undefined && typeof r.retryable !== 'function') {
-    throw wrong('reconnect.retryable', r.retryable, 'a function of a failure')
-  }
-  return {
-    when: choice('reconnect', named, DEFAULT_POLICY.when, [
-      'always',
-      'after-first-success',
-      'never',
-    ]),
-    minMs: bounded('reconnect.minMs', r.minMs, DEFAULT_POLICY.minMs, 0, 3_600_000),
-    maxMs: bounded('reconnect.maxMs', r.maxMs, DEFAULT_POLICY.maxMs, 0, DAY_MS),
-    stableMs: bounded('reconnect.stableMs', r.stableMs, DEFAULT_POLICY.stableMs, 0, DAY_MS),
-  }
-}
-
 /** One for all that say nothing: a process may hold thousands. */
 const DEFAULT_SERVERS: Config['servers'] = {
   hosts: 1,
@@ -555,12 +480,12 @@ const AUTHENTICATOR_FIELDS: ReadonlySet<string> = new Set(['method', 'exchange',
 function methodOf({ authenticator, properties }: EventloopOptions, version: number): string | null {
   if (authenticator === undefined) return properties?.authenticationMethod ?? null
   if (!isPlainObject(authenticator))
-    throw wrong('authenticator', authenticator, '{ method, exchange }')
+    throw wrong('authenticator', '{ method, exchange }', authenticator)
   if (isLiteral(authenticator)) checkFields('authenticator', authenticator, AUTHENTICATOR_FIELDS)
   const { method, exchange, serverMayStart } = authenticator
-  if (typeof method !== 'string') throw wrong('authenticator.method', method, 'a string')
+  if (typeof method !== 'string') throw wrong('authenticator.method', 'a string', method)
   if (typeof exchange !== 'function')
-    throw wrong('authenticator.exchange', exchange, 'a generator function')
+    throw wrong('authenticator.exchange', 'a generator function', exchange)
   flag('authenticator.serverMayStart', serverMayStart, false)
   if (version < 5)
     throw new UsageError('authenticator: only MQTT 5 has enhanced authentication [MQTT-3.1.2-31]')
@@ -575,10 +500,10 @@ const DIVERT_FIELDS: ReadonlySet<string> = new Set(['afterMs', 'to', 'concurrenc
 
 function divertOf(given: EventloopOptions['divert']): Config['divert'] {
   if (given === undefined) return null
-  if (!isPlainObject(given)) throw wrong('divert', given, '{ afterMs, to }')
+  if (!isPlainObject(given)) throw wrong('divert', '{ afterMs, to }', given)
   if (isLiteral(given)) checkFields('divert', given, DIVERT_FIELDS)
   const { afterMs, to, concurrency } = given
-  if (typeof to !== 'function') throw wrong('divert.to', to, 'a function (request, signal)')
+  if (typeof to !== 'function') throw wrong('divert.to', 'a function (request, signal)', to)
   return {
     afterMs: bounded('divert.afterMs', afterMs, Number.NaN, 1, DAY_MS),
     concurrency: whole('divert.concurrency', concurrency, 16, 1, 65_535),
@@ -588,44 +513,11 @@ function divertOf(given: EventloopOptions['divert']): Config['divert'] {
 function ackTimeout(given: EventloopOptions['ackTimeout']): Config['ackTimeout'] {
   if (given === undefined) return null
   if (typeof given !== 'object' || given === null)
-    throw wrong('ackTimeout', given, '{ afterMs, then }')
+    throw wrong('ackTimeout', '{ afterMs, then }', given)
   return {
     afterMs: bounded('ackTimeout.afterMs', given.afterMs, Number.NaN, 1, DAY_MS),
     then: choice('ackTimeout.then', given.then, 'reconnect', ['reconnect', 'fail']),
   }
-}
-
-function flag(name: string, given: unknown, fallback: boolean): boolean {
-  if (given === undefined) return fallback
-  if (typeof given !== 'boolean') throw wrong(name, given, 'true or false')
-  return given
-}
-
-function whole(name: string, given: unknown, fallback: number, min: number, max: number): number {
-  const value = bounded(name, given, fallback, min, max)
-  if (!Number.isInteger(value)) throw wrong(name, given, `a whole number from ${min} to ${max}`)
-  return value
-}
-
-function bounded(name: string, given: unknown, fallback: number, min: number, max: number): number {
-  const value = given === undefined ? fallback : given
-  if (typeof value !== 'number' || !(value >= min && value <= max)) {
-    throw wrong(name, given, `a number from ${min} to ${max}`)
-  }
-  return value
-}
-
-function choice<T extends string | number>(
-  name: string,
-  given: unknown,
-  fallback: T,
-  allowed: readonly T[],
-): T {
-  if (given === undefined) return fallback
-  if (!allowed.includes(given as T)) {
-    throw wrong(name, given, `one of ${allowed.map((one) => JSON.stringify(one)).join(', ')}`)
-  }
-  return given as T
 }
 
 const NAMES: ReadonlySet<string> = new Set([
@@ -673,5 +565,3 @@ const NAMES: ReadonlySet<string> = new Set([
   'suspendedRetryMs',
   'divert',
 ] satisfies (keyof EventloopOptions)[])
-
-export type { Incoming }

@@ -5,12 +5,11 @@
  * thing, and all of them are judged by `prepare`, once, when the loop takes them.
  */
 
-import { describe, UsageError } from '../errors.ts'
+import { list, wrong } from './check.ts'
 import {
   type Fields,
   judgeFields,
   judgeOptions,
-  list,
   type Prepared,
   type PreparedControl,
   type PreparedPublish,
@@ -19,8 +18,8 @@ import {
   preparePublish,
   prepareSubscribe,
   prepareUnsubscribe,
-  wrong,
 } from './prepare.ts'
+import { reconnectPolicy } from './reconnect-policy.ts'
 import type {
   Control,
   PublishRequest,
@@ -112,7 +111,7 @@ export function unsubscribe(
  */
 export function prepare(request: unknown, protocolVersion: 3 | 4 | 5): Prepared {
   if (typeof request !== 'object' || request === null) {
-    wrong('a request', 'an object with cmd', request)
+    throw wrong('a request', 'an object with cmd', request)
   }
   const fields = request as Fields
   switch (fields.cmd) {
@@ -144,12 +143,12 @@ const CONTROL_FIELDS: Record<Control['cmd'], readonly string[]> = {
 /** @throws UsageError as `prepare` does; for the stream of controls, in which nothing else may stand. */
 export function prepareControl(request: unknown): PreparedControl {
   if (typeof request !== 'object' || request === null) {
-    wrong('a control', 'an object with cmd', request)
+    throw wrong('a control', 'an object with cmd', request)
   }
   const fields = request as Fields
   const { cmd } = fields
   if (typeof cmd !== 'string' || !Object.hasOwn(CONTROL_FIELDS, cmd)) {
-    wrong('cmd', `one of ${list([...REQUESTS, ...Object.keys(CONTROL_FIELDS)])}`, cmd)
+    throw wrong('cmd', `one of ${list([...REQUESTS, ...Object.keys(CONTROL_FIELDS)])}`, cmd)
   }
   const allowed = CONTROL_FIELDS[cmd as Control['cmd']]
   judgeFields(fields, new Set(['cmd', 'key', 'signal', ...allowed]))
@@ -159,39 +158,15 @@ export function prepareControl(request: unknown): PreparedControl {
   if (timeout !== undefined) judgeMs(timeout, 'disconnect.timeout')
   if (cmd === 'throttle' && perSecond !== null) {
     if (typeof perSecond !== 'number' || !(perSecond > 0) || perSecond === Infinity) {
-      wrong('throttle.perSecond', 'a number above 0, or null to lift it', perSecond)
+      throw wrong('throttle.perSecond', 'a number above 0, or null to lift it', perSecond)
     }
   }
-  if (reconnect !== undefined) judgePolicy(reconnect)
-  return { kind: 'control', control: request as Control }
+  const policy = reconnect === undefined ? null : reconnectPolicy('reconnect.reconnect', reconnect)
+  return { kind: 'control', control: request as Control, policy }
 }
 
 function judgeMs(value: unknown, where: string): void {
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-    wrong(where, 'milliseconds, 0 or more', value)
-  }
-}
-
-const POLICIES = ['always', 'after-first-success', 'never']
-const POLICY_FIELDS = ['when', 'minMs', 'maxMs', 'stableMs', 'retryable']
-
-function judgePolicy(policy: unknown): void {
-  const where = 'reconnect.reconnect'
-  if (typeof policy === 'string' && POLICIES.includes(policy)) return
-  if (typeof policy !== 'object' || policy === null) {
-    wrong(where, `one of ${list(POLICIES)}, or an object`, policy)
-  }
-  for (const [name, value] of Object.entries(policy)) {
-    if (!POLICY_FIELDS.includes(name)) {
-      throw new UsageError(`${where} has no ${describe(name)}; allowed: ${list(POLICY_FIELDS)}`)
-    }
-    if (value === undefined) continue
-    if (name === 'when') {
-      if (!POLICIES.includes(value as string)) wrong(`${where}.when`, list(POLICIES), value)
-    } else if (name === 'retryable') {
-      if (typeof value !== 'function') wrong(`${where}.retryable`, 'a function', value)
-    } else {
-      judgeMs(value, `${where}.${name}`)
-    }
+    throw wrong(where, 'milliseconds, 0 or more', value)
   }
 }

@@ -18,7 +18,7 @@ import type { SessionState } from '../protocol/session-state.ts'
 import { restoreSubscriptions } from '../protocol/subscriptions.ts'
 import { prepare } from './build.ts'
 import { Group } from './group.ts'
-import type { PreparedPublish } from './prepare.ts'
+import type { PreparedControl, PreparedPublish } from './prepare.ts'
 import { type HeldRecord, type Session, type SessionRecord, sessionOf } from './session.ts'
 import { Held, type Sendable, type Slot } from './slots.ts'
 import type { Source } from './source.ts'
@@ -97,7 +97,7 @@ export class Ledger {
     version: ProtocolVersion,
     clock: Clock,
     grouping: boolean,
-  ): RequestFacts | Control | typeof JOINED | null {
+  ): RequestFacts | PreparedControl | typeof JOINED | null {
     if (typeof item === 'string' || item instanceof Uint8Array) {
       const given = typeof item === 'string' ? 'text' : 'bytes'
       throw new UsageError(
@@ -111,7 +111,7 @@ export class Ledger {
       this.#refuse(item as SentRequest, settling, error)
       return null
     }
-    if (prepared.kind === 'control') return prepared.control
+    if (prepared.kind === 'control') return prepared
     if (grouping && prepared.kind === 'publish' && Group.mayJoin(prepared)) {
       return this.#join(prepared, settling, version)
     }
@@ -546,6 +546,6 @@ function isExpected(request: SentRequest, outcome: Outcome & { ok: false }): boo
   )
 }
 
-export function isControl(taken: RequestFacts | Control): taken is Control {
-  return 'cmd' in taken
+export function isControl(taken: RequestFacts | PreparedControl): taken is PreparedControl {
+  return taken.kind === 'control'
 }

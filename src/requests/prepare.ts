@@ -7,9 +7,11 @@
 
 import { bytesOfBase64, encodeProperties, isBytes } from '../codec/writer.ts'
 import { describe, UsageError } from '../errors.ts'
+import type { ReconnectPolicy } from '../protocol/config.ts'
 import type { Properties, ProtocolVersion, QoS, SubscriptionFacts } from '../protocol/facts.ts'
 import { packetBytes, REMAINING_LENGTH_MAX, varintBytes } from '../protocol/sizes.ts'
 import { isShared, topicFilterProblem, topicNameProblem } from '../protocol/topics.ts'
+import { noField, wrong } from './check.ts'
 import type {
   Control,
   PublishRequest,
@@ -60,10 +62,12 @@ export interface PreparedUnsubscribe extends Holding {
   readonly bytes: number
 }
 
-/** A control that was judged. */
+/** A control that was validated. */
 export interface PreparedControl {
   readonly kind: 'control'
   readonly control: Control
+  /** The policy that a `reconnect` brings, with its defaults; null if it brings none. */
+  readonly policy: ReconnectPolicy | null
 }
 
 export type Prepared = PreparedPublish | PreparedSubscribe | PreparedUnsubscribe | PreparedControl
@@ -86,7 +90,7 @@ export function preparePublish(request: Fields, version: ProtocolVersion): Prepa
     payloadBytes = bytes.length
   }
   if (retain !== undefined && typeof retain !== 'boolean') {
-    wrong('publish.retain', 'true or false', retain)
+    throw wrong('publish.retain', 'true or false', retain)
   }
   let encoded: Uint8Array | null = null
   let expiry: unknown
@@ -131,13 +135,12 @@ export function prepareSubscribe(request: Fields, version: ProtocolVersion): Pre
   let length = 2
   const subscriptions = given.map((item, index): SubscriptionFacts => {
     const where = `subscribe.subscriptions[${index}]`
-    if (typeof item !== 'object' || item === null) wrong(where, 'an object with topic, qos', item)
+    if (typeof item !== 'object' || item === null)
+      throw wrong(where, 'an object with topic, qos', item)
     const subscription = item as Fields
     for (const name in subscription) {
       if (!SUBSCRIPTION_FIELDS.has(name)) {
-        throw new UsageError(
-          `${where} has no ${describe(name)}; allowed: ${list(SUBSCRIPTION_FIELDS)}`,
-        )
+        throw noField(where, name, SUBSCRIPTION_FIELDS)
       }
     }
     const { nl, rap, rh } = subscription
@@ -145,7 +148,8 @@ export function prepareSubscribe(request: Fields, version: ProtocolVersion): Pre
     const qos = qosOf(subscription.qos, `${where}.qos`)
     judgeFlag(nl, `${where}.nl`, version)
     judgeFlag(rap, `${where}.rap`, version)
-    if (rh !== undefined && rh !== 0 && rh !== 1 && rh !== 2) wrong(`${where}.rh`, '0, 1 or 2', rh)
+    if (rh !== undefined && rh !== 0 && rh !== 1 && rh !== 2)
+      throw wrong(`${where}.rh`, '0, 1 or 2', rh)
     if (rh && version !== 5) onlyFive(`${where}.rh`)
     if (nl === true && isShared(topic)) {
       throw new UsageError(`${where}.nl cannot be true for a shared subscription [MQTT-3.8.3-4]`)
@@ -202,7 +206,7 @@ let lastTopic: string | null = null
 let lastTopicBytes = new Uint8Array(0) as Uint8Array
 
 function topicBytesOf(topic: unknown): Uint8Array {
-  if (typeof topic !== 'string') wrong('publish.topic', 'a string', topic)
+  if (typeof topic !== 'string') throw wrong('publish.topic', 'a string', topic)
   // Most often it is the one before: a comparison of pointers where the text is the same object.
   if (topic === lastTopic) return lastTopicBytes
   const known = topics.get(topic)
@@ -227,7 +231,7 @@ function remember(topic: string, bytes: Uint8Array): Uint8Array {
 }
 
 function filterOf(filter: unknown, where: string, version: ProtocolVersion): string {
-  if (typeof filter !== 'string') wrong(where, 'a string', filter)
+  if (typeof filter !== 'string') throw wrong(where, 'a string', filter)
   const problem = topicFilterProblem(filter, version)
   if (problem !== null) throw new UsageError(`${where} ${problem}: ${describe(filter)}`)
   return filter
@@ -271,17 +275,17 @@ function unknownField(request: Fields, name: string, allowed: Iterable<string>):
   if (name === 'messageId' || name === 'dup') {
     throw new UsageError(`${where} has ${name}, which the engine assigns: leave it out`)
   }
-  throw new UsageError(`${where} has no field ${describe(name)}; allowed: ${list(allowed)}`)
+  throw noField(where, name, allowed)
 }
 
 /** `key` and `signal`, which every request may have. */
 export function judgeOptions(request: Fields): void {
   const { key, signal } = request
   if (key !== undefined && typeof key !== 'string' && !Number.isFinite(key)) {
-    wrong(`${String(request.cmd)}.key`, 'a string or a finite number', key)
+    throw wrong(`${String(request.cmd)}.key`, 'a string or a finite number', key)
   }
   if (signal !== undefined && typeof (signal as AbortSignal | null)?.aborted !== 'boolean') {
-    wrong(`${String(request.cmd)}.signal`, 'an AbortSignal', signal)
+    throw wrong(`${String(request.cmd)}.signal`, 'an AbortSignal', signal)
   }
 }
 
@@ -290,16 +294,17 @@ function judgeProperties(cmd: string, version: ProtocolVersion): void {
 }
 
 function judgeFlag(value: unknown, where: string, version: ProtocolVersion): void {
-  if (value !== undefined && typeof value !== 'boolean') wrong(where, 'true or false', value)
+  if (value !== undefined && typeof value !== 'boolean') throw wrong(where, 'true or false', value)
   if (value === true && version !== 5) onlyFive(where)
 }
 
 function qosOf(value: unknown, where: string): QoS {
-  return value === 0 || value === 1 || value === 2 ? value : wrong(where, '0, 1 or 2', value)
+  if (value !== 0 && value !== 1 && value !== 2) throw wrong(where, '0, 1 or 2', value)
+  return value
 }
 
 function listOf(value: unknown, where: string, clause: string): readonly unknown[] {
-  if (!Array.isArray(value)) wrong(where, 'an array', value)
+  if (!Array.isArray(value)) throw wrong(where, 'an array', value)
   if (value.length === 0)
     throw new UsageError(`${where} is empty; it needs one at least [${clause}]`)
   return Array.from(value)
@@ -335,13 +340,5 @@ function onlyFive(where: string): never {
 }
 
 function wrongPayload(payload: unknown): never {
-  return wrong('publish.payload', 'a string, a Uint8Array or { base64 } (padded)', payload)
-}
-
-export function wrong(where: string, allowed: string, given: unknown): never {
-  throw new UsageError(`${where} must be ${allowed}, not ${describe(given)}`)
-}
-
-export function list(names: Iterable<string>): string {
-  return [...names].join(', ')
+  throw wrong('publish.payload', 'a string, a Uint8Array or { base64 } (padded)', payload)
 }

@@ -20,7 +20,6 @@ import type {
   QoS,
   UserProperties,
 } from 'mqtt-packet'
-import type { ReconnectOptions } from '../options/options.ts'
 
 export type { QoS, UserProperties }
 
@@ -88,12 +87,40 @@ export interface UnsubscribeRequest extends RequestOptions {
   readonly properties?: { readonly userProperties?: UserProperties }
 }
 
+/** A connection that failed or ended: when, through whom, why, and whether trying again may help. */
+export interface ConnectionFailure {
+  /** `dial`: no road to the server; `handshake`: no good CONNACK; `connected`: after it. */
+  readonly phase: 'dial' | 'handshake' | 'connected' | 'request'
+  readonly source: 'usage' | 'protocol' | 'refused' | 'connection' | 'storage' | 'bug'
+  /** An error code of Node (`ECONNREFUSED`), or of this package (`KEEP_ALIVE_TIMEOUT`). */
+  readonly code: string
+  readonly retryable: boolean
+  readonly message: string
+  /** Of the standard, where the server gave one. */
+  readonly reasonCode?: number
+}
+
+export type ReconnectWhen = 'always' | 'after-first-success' | 'never'
+
+export interface ReconnectOptions {
+  /** Default `after-first-success`. */
+  readonly when?: ReconnectWhen
+  /** Shortest delay in ms, 0 to 3,600,000. Default 100. */
+  readonly minMs?: number
+  /** The random part of the delay grows from 1 s to this many ms, 0 to 86,400,000. Default 30,000. */
+  readonly maxMs?: number
+  /** A connection that lasted as long, in ms, starts the delays anew. Default 30,000. */
+  readonly stableMs?: number
+  /** Overrules the judgement on a failure. */
+  readonly retryable?: (failure: ConnectionFailure) => boolean
+}
+
 /** Steers the loop. In the request stream it takes effect in its turn, in the stream of controls at once. */
 export type Control =
   | { readonly cmd: 'pause'; readonly ms?: number }
   | { readonly cmd: 'resume' }
   | { readonly cmd: 'throttle'; readonly perSecond: number | null }
-  | { readonly cmd: 'reconnect'; readonly reconnect?: ReconnectOptions }
+  | { readonly cmd: 'reconnect'; readonly reconnect?: ReconnectWhen | ReconnectOptions }
   | { readonly cmd: 'disconnect'; readonly timeout?: number }
   | { readonly cmd: 'shutdown' }
   | { readonly cmd: 'ping' }

@@ -124,7 +124,7 @@ describe('numbers among the options', () => {
       }
       if (!whole) return
       const { message } = usageError(() => eventloop(untyped({ url, ...put(min + 0.5) })))
-      expect(message).toContain(`${name}: a whole number from ${min} to ${max}`)
+      expect(message).toContain(`${name} must be a whole number from ${min} to ${max}`)
       expect(message).toContain(String(min + 0.5))
     })
   }
@@ -213,7 +213,7 @@ describe('options that are refused, and what the error says', () => {
   const u = { url }
   const long = 'x'.repeat(65_536)
   const refusals: readonly (readonly [string, unknown, ...RegExp[]])[] = [
-    ['a number', 5, /options/, /URL/, /5 was given/],
+    ['a number', 5, /options/, /URL/, /not 5/],
     ['null', null, /options/, /null/],
     ['nothing', undefined, /options/, /nothing/],
     ['an array', [url], /options/, /Array/],
@@ -522,8 +522,9 @@ describe('methods refuse what makes no sense', () => {
       [() => loop.throttle(0), /perSecond.*0/],
       [() => loop.throttle(Infinity), /perSecond.*Infinity/],
       [() => loop.throttle(untyped(undefined)), /perSecond.*nothing/],
-      [() => loop.reconnect(untyped({ min: 1 })), /no "min"/],
+      [() => loop.reconnect(untyped({ min: 1 })), /no field "min"/],
       [() => loop.reconnect(untyped('sometimes')), /"sometimes"/],
+      [() => loop.reconnect({ minMs: 5_000_000 }), /reconnect.minMs.*5000000/],
       [() => loop.disconnect(-1), /disconnect.timeout.*-1/],
     ]
     for (const [attempt, says] of attempts) expect(usageError(attempt).message).toMatch(says)
