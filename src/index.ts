@@ -10,11 +10,15 @@ export { memoryPair } from './connection/transport/memory-pair.ts'
 export {
   BugError,
   ConnectionError,
+  type ErrorCode,
+  type ErrorCodes,
   MqttError,
   ProtocolError,
   RefusedError,
   StorageError,
   UsageError,
+  type WarningCode,
+  type WarningCodes,
 } from './errors.ts'
 export { Connected, connect } from './loop/connect.ts'
 export { type Eventloop, eventloop } from './loop/eventloop.ts'

@@ -23,7 +23,7 @@ import type { Authentication } from '../connection/authenticator.ts'
 import type { Dialer, DialListener } from '../connection/dial.ts'
 import type { Link } from '../connection/link.ts'
 import type { Network } from '../connection/network.ts'
-import { BugError } from '../errors.ts'
+import { BugError, type WarningCode } from '../errors.ts'
 import type { Resolved } from '../options/options.ts'
 import { machine, type Platform, soon } from '../platform/runtime.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
@@ -306,7 +306,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.push({ type: 'shutdown', at: this.now(), failure })
   }
 
-  warn(code: string, message: string): void {
+  warn(code: WarningCode, message: string): void {
     warn(this, code, message)
   }
 

@@ -3,11 +3,13 @@
  * contract of the shell, as `protocol/contract.ts` is that of the reducers. `loop.ts` implements
  * it; the other files import this interface only.
  */
+
 import type { Attempt } from '../connection/attempt.ts'
 import type { Authentication, AuthenticationListener } from '../connection/authenticator.ts'
 import type { Dialer, DialListener } from '../connection/dial.ts'
 import type { Link, LinkListener } from '../connection/link.ts'
 import type { Network, NetworkListener } from '../connection/network.ts'
+import type { WarningCode } from '../errors.ts'
 import type { Resolved } from '../options/options.ts'
 import type { Platform } from '../platform/runtime.ts'
 import type { Config } from '../protocol/config.ts'
@@ -53,7 +55,7 @@ export interface Inputs {
   /** Ends the loop with an error of the user's. */
   fail(error: unknown): void
   /** Reports a warning. */
-  warn(code: string, message: string): void
+  warn(code: WarningCode, message: string): void
 }
 
 /** What is needed when a loop begins or ends, and by most loops never in between. */

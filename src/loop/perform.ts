@@ -8,7 +8,7 @@ import { Authentication } from '../connection/authenticator.ts'
 import { Dialer } from '../connection/dial.ts'
 import type { Link } from '../connection/link.ts'
 import { sendPacket, sendPublish } from '../connection/send.ts'
-import { unreachable } from '../errors.ts'
+import { unreachable, type WarningCode } from '../errors.ts'
 import { stallChannel, transitionChannel } from '../platform/runtime.ts'
 import type { Effect, PublishEffect, TransitionEffect, YieldEffect } from '../protocol/contract.ts'
 import { isAfterEnd, needsConnection, type PacketEffect } from '../protocol/effects.ts'
@@ -217,7 +217,7 @@ const STALLS: Readonly<Record<string, string>> = {
   ACKNOWLEDGEMENT_FORGOTTEN: 'acknowledgement',
 }
 
-export function warn(loop: Parts, code: string, message: string): void {
+export function warn(loop: Parts, code: WarningCode, message: string): void {
   const kind = STALLS[code]
   if (kind !== undefined) reportStall(loop, kind, message)
   try {

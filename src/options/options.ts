@@ -5,7 +5,7 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type { IConnackPacket, IConnectPacket } from 'mqtt-packet'
 import { encodeRare } from '../codec/encode-rare.ts'
 import type { Authenticator } from '../connection/authentication-exchange.ts'
-import { describe, UsageError } from '../errors.ts'
+import { describe, UsageError, type WarningCode } from '../errors.ts'
 import type { RecorderOptions } from '../loop/recorder.ts'
 import { equal, type Platform, randomHex } from '../platform/runtime.ts'
 import type { Config } from '../protocol/config.ts'
@@ -84,7 +84,7 @@ export interface WillOptions {
 
 /** Something that went not as it should and that the loop could live with. */
 export interface Warning {
-  readonly code: string
+  readonly code: WarningCode
   readonly message: string
 }
 
