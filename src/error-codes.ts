@@ -1,9 +1,9 @@
 /**
  * Every code of an error or a warning: when it occurs, and what to do about it. Types only.
  *
- * Programs test `error.code`. Codes are stable: they are added, and neither renamed nor removed. If a
- * transport fails with a code of Node (`ECONNREFUSED`, `ENOTFOUND`, `CERT_HAS_EXPIRED` …), the error
- * keeps that code.
+ * Programs test `error.code`. Codes are stable: they are added, and neither renamed nor removed. If
+ * a transport fails with a code of Node (`ECONNREFUSED`, `ENOTFOUND`, `CERT_HAS_EXPIRED` …), the
+ * error keeps that code.
  */
 
 /** The codes of errors. The type of each is the class, or the classes, of the error that has it. */

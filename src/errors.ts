@@ -2,9 +2,9 @@
  * Who is at fault, and can trying again help? Every error that leaves the package belongs to one of
  * six families, which say who is at fault.
  *
- * `code` names the case and is stable: error-codes.ts lists all of them. `retryable` says whether the
- * same thing may succeed later. The message says what is wrong, where, and what to do. `cause` keeps
- * the underlying error. Passwords and payloads never appear in a message.
+ * `code` names the case and is stable: error-codes.ts lists all of them. `retryable` says whether
+ * the same thing may succeed later. The message says what is wrong, where, and what to do. `cause`
+ * keeps the underlying error. Passwords and payloads never appear in a message.
  */
 import type { ErrorCode } from './error-codes.ts'
 
@@ -129,7 +129,9 @@ export function unreachable(value: never): never {
   throw new BugError(`unexpected ${JSON.stringify(value)}`)
 }
 
-/** @returns how a message names a value: its type, and the value itself if it is short and harmless. */
+/**
+ * @returns how a message names a value: its type, and the value itself if it is short and harmless.
+ */
 export function describe(value: unknown): string {
   if (value === null) return 'null'
   if (value === undefined) return 'nothing'

@@ -1,11 +1,5 @@
 /** The front door. */
 
-export type {
-  AuthenticationData,
-  Authenticator,
-  ExchangeContext,
-  ExchangeSteps,
-} from './connection/authentication-exchange.ts'
 export { memoryPair } from './connection/transport/memory-pair.ts'
 export {
   BugError,
@@ -23,15 +17,22 @@ export {
 export { Connected, connect } from './loop/connect.ts'
 export { type Eventloop, eventloop } from './loop/eventloop.ts'
 export type { LoopState, SubscriptionState } from './loop/loop-state.ts'
-export { type RecorderOptions, type ReplayedStep, replay } from './loop/recorder.ts'
+export { type ReplayedStep, replay } from './loop/recorder.ts'
 export { type RunOptions, type RunResult, run } from './loop/run.ts'
 export type { Transition } from './loop/transitions.ts'
-export type { Endpoint, HandshakeHeaders, OpenTransport } from './options/endpoint.ts'
 export type {
   AttemptOptions,
+  AuthenticationData,
+  Authenticator,
   ConnectOptions,
   DivertOptions,
+  Endpoint,
   EventloopOptions,
+  ExchangeContext,
+  ExchangeSteps,
+  HandshakeHeaders,
+  OpenTransport,
+  RecorderOptions,
   Warning,
   WillOptions,
 } from './options/options.ts'
@@ -48,7 +49,8 @@ export {
   unsubscribe,
 } from './requests/build.ts'
 export { checkRequest } from './requests/check-request.ts'
-export { decodeSession, encodeSession, Session, type SessionStore } from './requests/session.ts'
+export { Session, type SessionStore } from './requests/session.ts'
+export { decodeSession, encodeSession } from './requests/session-text.ts'
 export type { Requests } from './requests/source.ts'
 export type {
   Base64,

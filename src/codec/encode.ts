@@ -6,12 +6,29 @@
  * before, so that an idle encoder holds nothing and a busy one writes large pieces. What was taken belongs to the socket: a
  * batch is never written again. A payload of 16 KiB and more is passed by reference.
  */
-import type { Packet } from 'mqtt-packet'
+import type { ClientPacket } from '../protocol/packets.ts'
 import { varintBytes } from '../protocol/sizes.ts'
-import type { PreparedPublish } from '../requests/prepare.ts'
 import { encodeRare } from './encode-rare.ts'
 import { TopicAliases } from './topic-aliases.ts'
 import { writeVarint } from './writer.ts'
+
+/** What the encoder needs of a PUBLISH that was validated. */
+export interface EncodablePublish {
+  readonly request: { readonly topic: string }
+  /** The topic as UTF-8, with its length before it. */
+  readonly topic: Uint8Array
+  readonly payload: Uint8Array | string
+  readonly payloadBytes: number
+  readonly qos: 0 | 1 | 2
+  readonly retain: boolean
+  /**
+   * The properties as bytes, without their length and without the Message Expiry Interval; null if
+   * there are none.
+   */
+  readonly properties: Uint8Array | null
+  /** The size of the packet as MQTT 5, the fixed header included. */
+  readonly bytes: number
+}
 
 /** Bytes of a batch. */
 const BATCH_BYTES_MIN = 256
@@ -55,7 +72,12 @@ export class Encoder {
   }
 
   /** A PUBLISH. `messageId`: 0 at QoS 0. `expirySeconds`: the Message Expiry Interval that is left, -1 for none. */
-  publish(prepared: PreparedPublish, messageId: number, dup: boolean, expirySeconds: number): void {
+  publish(
+    prepared: EncodablePublish,
+    messageId: number,
+    dup: boolean,
+    expirySeconds: number,
+  ): void {
     const { payload, payloadBytes, qos } = prepared
     const { aliases } = this
     const mayAlias = aliases !== null && prepared.topic.length > ALIAS_BYTES_MAX
@@ -138,7 +160,7 @@ export class Encoder {
   }
 
   /** Everything that is rare: CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT, AUTH. */
-  packet(packet: Packet): void {
+  packet(packet: ClientPacket): void {
     this.append(encodeRare(packet, this.version))
   }
 

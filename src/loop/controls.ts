@@ -6,9 +6,10 @@ import { ConnectionError, describe, UsageError } from '../errors.ts'
 import { isPending } from '../protocol/incoming.ts'
 import { lookup } from '../protocol/packet-table.ts'
 import { hex } from '../protocol/reason-codes.ts'
-import type { PreparedControl } from '../requests/prepare.ts'
+import { wrong } from '../requests/check.ts'
+import type { PreparedControl } from '../requests/controls.ts'
 import { retryableOf } from '../requests/reconnect-policy.ts'
-import type { Incoming } from '../requests/vocabulary.ts'
+import type { Incoming, IncomingPublish } from '../requests/vocabulary.ts'
 import { isFinished } from './loop-state.ts'
 import type { Parts } from './parts.ts'
 import { authenticationOf } from './perform.ts'
@@ -40,10 +41,10 @@ export function performControl(loop: Parts, { control, policy }: PreparedControl
       return loop.run({ type: 'shutdown', at, failure: null })
     case 'ping':
       return ping(loop, (error, roundTripMs) =>
-        loop.ledger.tellControl(control, error, { roundTripMs }),
+        loop.ledger.reportControl(control, error, { roundTripMs }),
       )
     case 'reauthenticate':
-      return reauthenticate(loop, (error) => loop.ledger.tellControl(control, error, {}))
+      return reauthenticate(loop, (error) => loop.ledger.reportControl(control, error, {}))
   }
 }
 
@@ -71,17 +72,22 @@ export function reauthenticate(loop: Parts, settle: (error: unknown) => void): v
 }
 
 /** Acknowledges a message with a reason code. (R1, when a message is acknowledged) */
-export function acknowledge(loop: Parts, packet: Incoming, reasonCode: number): 'queued' | 'stale' {
-  if (typeof packet !== 'object' || packet === null) {
-    throw new UsageError('ack: a PUBLISH that this loop yielded is expected')
+export function acknowledge(
+  loop: Parts,
+  packet: IncomingPublish,
+  reasonCode: number,
+): 'queued' | 'stale' {
+  // A program that is not type-checked may give any packet.
+  const { cmd } = (packet ?? {}) as Partial<Incoming>
+  if (cmd !== 'publish') {
+    const given = cmd === undefined ? describe(packet) : `a packet of type ${cmd}`
+    throw new UsageError(`ack: the packet must be a PUBLISH that this loop yielded, not ${given}`)
   }
   const allowed = loop.state.connection.protocolVersion === 5 ? ACK_CODES : [0]
   if (!allowed.includes(reasonCode)) {
     const why = allowed.length === 1 ? ' (only MQTT 5 can refuse a message)' : ''
     const codes = allowed.map(hex).join(', ') + why
-    throw new UsageError(
-      `ack: a reason code of ${codes} is expected, ${describe(reasonCode)} was given`,
-    )
+    throw wrong('ack: the reason code', `one of ${codes}`, reasonCode)
   }
   const sequence = loop.inbox.sequenceOf(packet)
   const messageId = packet.messageId ?? 0

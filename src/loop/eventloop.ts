@@ -3,11 +3,18 @@
  * public methods and nothing else; the loop behind it is theirs to drive and not to touch.
  */
 
-import { type EventloopOptions, hasSession, resolveOptions } from '../options/options.ts'
-import { prepareControl } from '../requests/build.ts'
+import type { EventloopOptions } from '../options/options.ts'
+import { hasSession, resolveOptions } from '../options/resolve.ts'
+import { prepareControl } from '../requests/controls.ts'
 import type { Session } from '../requests/session.ts'
 import { type Requests, Source } from '../requests/source.ts'
-import type { Control, Incoming, ReconnectOptions, ReconnectWhen } from '../requests/vocabulary.ts'
+import type {
+  Control,
+  Incoming,
+  IncomingPublish,
+  ReconnectOptions,
+  ReconnectWhen,
+} from '../requests/vocabulary.ts'
 import { Connected } from './connect.ts'
 import { acknowledge, DRAIN_MS, ping, reauthenticate } from './controls.ts'
 import { endpointFor } from './link-events.ts'
@@ -47,7 +54,7 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
    * @returns `'stale'` if the message came on an older connection or is acknowledged already. The
    *   server sends a message again that was not acknowledged.
    */
-  ack(packet: Incoming, reasonCode?: number): 'queued' | 'stale'
+  ack(packet: IncomingPublish, reasonCode?: number): 'queued' | 'stale'
   /**
    * Stops taking requests and reading, for `ms` or until `resume`. The connection is kept alive.
    */
@@ -166,7 +173,7 @@ class EventloopObject implements Eventloop {
     return watchersOf(this.#loop).watch()
   }
 
-  ack(packet: Incoming, reasonCode = 0): 'queued' | 'stale' {
+  ack(packet: IncomingPublish, reasonCode = 0): 'queued' | 'stale' {
     return acknowledge(this.#loop, packet, reasonCode)
   }
 

@@ -10,15 +10,20 @@ import type { Dialer, DialListener } from '../connection/dial.ts'
 import type { Link, LinkListener } from '../connection/link.ts'
 import type { Network, NetworkListener } from '../connection/network.ts'
 import type { WarningCode } from '../errors.ts'
-import type { Resolved } from '../options/options.ts'
+import type { Resolved } from '../options/resolve.ts'
 import type { Platform } from '../platform/runtime.ts'
 import type { Config } from '../protocol/config.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
 import type { State } from '../protocol/state.ts'
+import type { PreparedControl } from '../requests/controls.ts'
 import type { Intake } from '../requests/intake.ts'
 import type { Ledger } from '../requests/ledger.ts'
-import type { PreparedControl } from '../requests/prepare.ts'
-import type { Outcome, ReconnectOptions, Request, SentRequest } from '../requests/vocabulary.ts'
+import type {
+  Outcome,
+  ReconnectOptions,
+  Request,
+  SubscribeRequest,
+} from '../requests/vocabulary.ts'
 import type { CommitGate } from './commit-gate.ts'
 import type { Diverter, DiverterListener } from './diverter.ts'
 import type { Causes } from './failures.ts'
@@ -114,7 +119,7 @@ export interface LoopRecord {
   authentication: Authentication | null
   pings: Pings | null
   /** SUBSCRIBE requests of the engine's own, by packet identifier. */
-  renewals: Map<number, SentRequest> | null
+  renewals: Map<number, SubscribeRequest> | null
   /** Sequence numbers of acknowledgements that the reducers have not stepped yet. */
   acking: Set<number> | null
 

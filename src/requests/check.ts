@@ -5,6 +5,11 @@
  * field as the caller wrote it (`reconnect.minMs`).
  */
 import { describe, UsageError } from '../errors.ts'
+import type { Base64 } from './vocabulary.ts'
+
+/** Milliseconds. */
+export const HOUR_MS = 3_600_000
+export const DAY_MS = 86_400_000
 
 /** @returns the error for a value that is not allowed; the caller throws it. */
 export function wrong(name: string, allowed: string, given: unknown): UsageError {
@@ -27,6 +32,14 @@ export function noField(name: string, field: string, allowed: Iterable<string>):
   return new UsageError(`${name} has no field ${describe(field)}; allowed: ${list(allowed)}`)
 }
 
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
+
+/** @returns whether it is `{ base64 }` with well-formed Base64, padded or not. */
+export function isBase64(value: unknown): value is Base64 {
+  const base64 = isPlainObject(value) ? (value as Partial<Base64>).base64 : undefined
+  return typeof base64 === 'string' && BASE64.test(base64)
+}
+
 /** @returns whether it is an object and neither an array nor bytes. */
 export function isPlainObject(value: unknown): value is object {
   return (
@@ -35,6 +48,11 @@ export function isPlainObject(value: unknown): value is object {
     !Array.isArray(value) &&
     !ArrayBuffer.isView(value)
   )
+}
+
+/** @returns a copy without the fields that are undefined, which count as left out. */
+export function withoutUndefined<T extends object>(given: T): T {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T
 }
 
 export function checkFunction(name: string, given: unknown, form = 'a function'): void {
@@ -87,4 +105,35 @@ export function choice<T extends string | number>(
     throw wrong(name, `one of ${list(allowed.map((one) => JSON.stringify(one)))}`, given)
   }
   return given as T
+}
+
+/** Any object, before it is validated. */
+export type Fields = { readonly [name: string]: unknown }
+
+/** Checks the names of a request's fields, and `key` and `signal`, which every request may have. */
+export function checkRequestFields(request: Fields, allowed: ReadonlySet<string>): void {
+  for (const name in request) {
+    if (!allowed.has(name)) throw noRequestField(request, name, allowed)
+  }
+  checkRequestOptions(request)
+}
+
+/** @returns the error for a field that no request of this `cmd` has. */
+export function noRequestField(
+  { cmd }: Fields,
+  name: string,
+  allowed: Iterable<string>,
+): UsageError {
+  const where = `the ${String(cmd)} request`
+  if (name !== 'messageId' && name !== 'dup') return noField(where, name, allowed)
+  return new UsageError(`${where} has ${name}, which the engine assigns: leave it out`)
+}
+
+export function checkRequestOptions({ cmd, key, signal }: Fields): void {
+  if (key !== undefined && typeof key !== 'string' && !Number.isFinite(key)) {
+    throw wrong(`${String(cmd)}.key`, 'a string or a finite number', key)
+  }
+  if (signal !== undefined && typeof (signal as AbortSignal | null)?.aborted !== 'boolean') {
+    throw wrong(`${String(cmd)}.signal`, 'an AbortSignal', signal)
+  }
 }

@@ -4,9 +4,9 @@
 
 import { later } from '../platform/runtime.ts'
 import type { ProtocolVersion, RequestFacts } from '../protocol/facts.ts'
-import { prepareControl } from './build.ts'
-import { type Clock, isControl, JOINED, type Ledger } from './ledger.ts'
-import type { PreparedControl } from './prepare.ts'
+import { type PreparedControl, prepareControl } from './controls.ts'
+import { isControl, JOINED, type Ledger } from './ledger.ts'
+import type { Clock } from './prepare.ts'
 import { NOTHING, type Source } from './source.ts'
 
 /** Requests taken before the process may do other things; beyond it bytes and timers would wait. */

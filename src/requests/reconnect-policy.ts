@@ -2,7 +2,15 @@
  * The reconnect policy: that of the option `reconnect` and that of the control of this name are validated here, once.
  */
 import type { ReconnectPolicy } from '../protocol/config.ts'
-import { bounded, checkFields, checkFunction, choice, isPlainObject } from './check.ts'
+import {
+  bounded,
+  checkFields,
+  checkFunction,
+  choice,
+  DAY_MS,
+  HOUR_MS,
+  isPlainObject,
+} from './check.ts'
 import type { ReconnectOptions, ReconnectWhen } from './vocabulary.ts'
 
 const FIELDS: ReadonlySet<string> = new Set(['when', 'minMs', 'maxMs', 'stableMs', 'retryable'])
@@ -15,10 +23,6 @@ const DEFAULT_POLICY: ReconnectPolicy = {
   maxMs: 30_000,
   stableMs: 30_000,
 }
-
-/** In ms. */
-const HOUR_MS = 3_600_000
-const DAY_MS = 86_400_000
 
 /**
  * @param name the path of the policy in messages: `reconnect` for the option, `reconnect.reconnect` for the control.

@@ -630,7 +630,7 @@ describe('connectOptions', () => {
 
   test.each([
     [{ user: 'x' }, /connectOptions has no field "user"/],
-    [{ password: 7 }, /password: a string or bytes/],
+    [{ password: 7 }, /password must be a string or bytes/],
     [{ url: 'http://x', transport: undefined }, /url/],
     ['mqtt://x', /connectOptions: it must return an object/],
     [{ will: { topic: 'a/#' } }, /will.topic/],

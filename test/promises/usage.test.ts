@@ -18,8 +18,10 @@ import {
   UsageError,
   unsubscribe,
 } from '../../src/index.ts'
-import { type EventloopOptions, resolveOptions } from '../../src/options/options.ts'
+import type { EventloopOptions } from '../../src/options/options.ts'
+import { resolveOptions } from '../../src/options/resolve.ts'
 import type { Config } from '../../src/protocol/config.ts'
+import type { IncomingPublish } from '../../src/requests/vocabulary.ts'
 import { VirtualClock } from '../support/clock.ts'
 import { collect, type Settled, startLoop } from '../support/loop.ts'
 import { ScriptedServer } from '../support/server.ts'
@@ -544,15 +546,21 @@ describe('methods refuse what makes no sense', () => {
     })
     const [packet] = await collect(started, 1)
     for (const other of [null, undefined, 'packet']) usageError(() => loop.ack(untyped(other)))
+    const suback = { cmd: 'suback', messageId: 1, granted: [0] }
+    expect(usageError(() => loop.ack(untyped(suback))).message).toMatch(/must be a PUBLISH.*suback/)
     for (const code of [-1, 256, 1.5, Number.NaN, '0']) {
-      expect(usageError(() => loop.ack(packet!, untyped(code))).message).toMatch(/reason code/)
+      expect(usageError(() => loop.ack(packet as IncomingPublish, untyped(code))).message).toMatch(
+        /reason code/,
+      )
     }
     for (const code of [0x05, 0x82, 0x92]) {
-      expect(usageError(() => loop.ack(packet!, code)).message).toMatch(/reason code/)
+      expect(usageError(() => loop.ack(packet as IncomingPublish, code)).message).toMatch(
+        /reason code/,
+      )
     }
     await started.clock.settle()
     expect(server.current.of('puback')).toEqual([])
-    expect(loop.ack(packet!, 0x87)).toBe('queued')
+    expect(loop.ack(packet as IncomingPublish, 0x87)).toBe('queued')
     await started.clock.settle()
     expect(server.current.of('puback')).toMatchObject([{ messageId: 1, reasonCode: 0x87 }])
     await loop.return()
@@ -567,7 +575,9 @@ describe('methods refuse what makes no sense', () => {
       ...{ dup: false, retain: false },
     })
     const [packet] = await collect(started, 1)
-    expect(usageError(() => started.loop.ack(packet!, 0x80)).message).toMatch(/MQTT 5/)
+    expect(usageError(() => started.loop.ack(packet as IncomingPublish, 0x80)).message).toMatch(
+      /MQTT 5/,
+    )
     await started.clock.settle()
     expect(started.server.current.of('puback')).toEqual([])
     await started.loop.return()

@@ -2,13 +2,9 @@
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
-import {
-  prepare,
-  prepareControl,
-  publish,
-  subscribe,
-  unsubscribe,
-} from '../../src/requests/build.ts'
+import { publish, subscribe, unsubscribe } from '../../src/requests/build.ts'
+import { prepareControl } from '../../src/requests/controls.ts'
+import { prepare } from '../../src/requests/prepare.ts'
 
 describe('builders make plain data', () => {
   test('publish', () => {
