@@ -1,5 +1,6 @@
-/** The front door. */
-
+/**
+ * The public names of `it-mqtt`; `it-mqtt/disk` has its own (disk/index.ts). Nothing is defined here.
+ */
 export { memoryPair } from './connection/transport/memory-pair.ts'
 export {
   BugError,
@@ -52,10 +53,15 @@ export { checkRequest } from './requests/check-request.ts'
 export { Session, type SessionStore } from './requests/session.ts'
 export { decodeSession, encodeSession } from './requests/session-text.ts'
 export type { Requests } from './requests/source.ts'
+export { validateFilter, validateTopic } from './requests/topic-checks.ts'
 export type {
+  AuthPacket,
   Base64,
+  ConnackPacket,
   ConnectionFailure,
+  ConnectProperties,
   Control,
+  DisconnectPacket,
   Incoming,
   IncomingPuback,
   IncomingPubcomp,
@@ -64,10 +70,13 @@ export type {
   IncomingSuback,
   IncomingUnsuback,
   Outcome,
+  PingrespPacket,
   PublishProperties,
   PublishRequest,
+  PubrelPacket,
   QoS,
   ReconnectOptions,
+  ReconnectWhen,
   Request,
   SentRequest,
   Settling,
@@ -75,4 +84,5 @@ export type {
   Subscription,
   UnsubscribeRequest,
   UserProperties,
+  WillProperties,
 } from './requests/vocabulary.ts'
