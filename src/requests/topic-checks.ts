@@ -3,7 +3,7 @@
  * it; the loop checks every request anyway.
  */
 import { describe } from '../errors.ts'
-import type { ProtocolVersion } from '../protocol/contract.ts'
+import type { ProtocolVersion } from '../protocol/facts.ts'
 import { topicFilterProblem, topicNameProblem } from '../protocol/topics.ts'
 
 /**
