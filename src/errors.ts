@@ -1,21 +1,31 @@
 /**
- * Who is at fault, and can trying again help? Every error that leaves the package belongs to one of six families.
+ * Who is at fault, and can trying again help? Every error that leaves the package belongs to one of
+ * six families, which say who is at fault.
  *
- * Rules of the room: `code` names the case and is stable; `retryable` says whether the same thing may succeed later;
- * the message says what, where and what to do; `cause` keeps what lay underneath. Passwords and payloads never appear.
+ * `code` names the case and is stable: error-codes.ts lists all of them. `retryable` says whether
+ * the same thing may succeed later. The message says what is wrong, where, and what to do. `cause`
+ * keeps the underlying error. Passwords and payloads never appear in a message.
  */
+import type { ErrorCode } from './error-codes.ts'
+
+export type { ErrorCode, ErrorCodes, WarningCode, WarningCodes } from './error-codes.ts'
+
+/** A code of this package, or one that is passed on: Node's, or that of a transport of the user. */
+export type AnyErrorCode = ErrorCode | (string & {})
 
 interface ErrorDetails {
-  readonly code: string
+  readonly code: AnyErrorCode
   readonly retryable?: boolean
   readonly cause?: unknown
 }
 
-/** What all families share. Programs test `code`, people read `message`. */
+/** The base of all families. Programs test `code`, people read `message`. */
 export abstract class MqttError extends Error {
-  readonly code: string
+  readonly code: AnyErrorCode
   /** Whether the same attempt may succeed later without anyone changing anything. */
   readonly retryable: boolean
+  /** What `run()` had reached before this error ended it: a `RunResult`. */
+  declare result?: unknown
 
   constructor(message: string, { code, retryable = false, cause }: ErrorDetails) {
     super(message, cause === undefined ? undefined : { cause })
@@ -24,30 +34,32 @@ export abstract class MqttError extends Error {
   }
 }
 
-/** The caller is at fault: a wrong option, request or call. Never retryable. */
+/** The caller is at fault: an option, a request or a call cannot be used. Never retryable. */
 export class UsageError extends MqttError {
   override readonly name = 'UsageError'
-  /** Set by `run`: what was reached before the error. */
-  declare result?: unknown
 
-  constructor(message: string, details: { readonly code?: string; readonly cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    details: { readonly code?: AnyErrorCode; readonly cause?: unknown } = {},
+  ) {
     super(message, { code: details.code ?? 'USAGE', cause: details.cause })
   }
 }
 
-/** The peer broke a rule of the standard. `reasonCode` is what a DISCONNECT of ours carries for it; `clause` says which rule. */
+/** The server broke a rule of the standard. */
 export class ProtocolError extends MqttError {
   override readonly name = 'ProtocolError'
+  /** The reason code of the DISCONNECT that answers the violation, 0x80 to 0xFF. */
   readonly reasonCode: number
+  /** The clause of the standard that was broken, such as `MQTT-3.2.2-4`. */
   readonly clause: string
-  declare result?: unknown
 
   constructor(
     message: string,
     details: {
       readonly reasonCode: number
       readonly clause: string
-      readonly code?: string
+      readonly code?: AnyErrorCode
       readonly retryable?: boolean
       readonly cause?: unknown
     },
@@ -62,12 +74,13 @@ export class ProtocolError extends MqttError {
   }
 }
 
-/** The peer said no, with a reason code of the standard. `packet` is the packet that said it, where one did. */
+/** The server refused, with a reason code of the standard. */
 export class RefusedError extends MqttError {
   override readonly name = 'RefusedError'
+  /** The reason code or return code that the server sent; 0 if it sent none. */
   readonly reasonCode: number
+  /** The packet that refused, or undefined if there was none. */
   readonly packet: unknown
-  declare result?: unknown
 
   constructor(
     message: string,
@@ -79,42 +92,39 @@ export class RefusedError extends MqttError {
   }
 }
 
-/** The road is at fault: name lookup, TCP, TLS, time-outs, a connection that was cut. */
+/** The transport is at fault: name lookup, TCP, TLS, time-outs, a connection that was cut. */
 export class ConnectionError extends MqttError {
   override readonly name = 'ConnectionError'
-  declare result?: unknown
 
   constructor(message: string, details: ErrorDetails) {
     super(message, { retryable: true, ...details })
   }
 }
 
-/** The disk is at fault: a session store that could not load or commit. */
+/** The disk is at fault: a session store or a spool could not read or write. */
 export class StorageError extends MqttError {
   override readonly name = 'StorageError'
-  declare result?: unknown
 
   constructor(message: string, details: Partial<ErrorDetails> = {}) {
     super(message, { code: 'STORAGE', ...details })
   }
 }
 
-/** We are at fault: an invariant of the engine does not hold. Please report it. */
+/** This package is at fault: one of its invariants does not hold. Please report it. */
 export class BugError extends MqttError {
   override readonly name = 'BugError'
-  declare result?: unknown
 
   constructor(message: string, details: Partial<ErrorDetails> = {}) {
     super(`${message} (a defect of it-mqtt; please report it)`, { code: 'BUG', ...details })
   }
 }
 
-/** Guards an invariant of our own. Input from a peer or a caller never reaches it. */
+/** Guards an invariant of this package. It never checks input of a server or a caller. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new BugError(message)
 }
 
-/** The end of a `switch` over a union: a new member does not compile until it is decided. */
+/** Ends a `switch` over a union: a new member of the union does not compile until it has a case. */
 export function unreachable(value: never): never {
   throw new BugError(`unexpected ${JSON.stringify(value)}`)
 }
@@ -124,7 +134,9 @@ export function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause)
 }
 
-/** How a value is named in a message: its type and, where short and harmless, itself. */
+/**
+ * @returns how a message names a value: its type, and the value itself if it is short and harmless.
+ */
 export function describe(value: unknown): string {
   if (value === null) return 'null'
   if (value === undefined) return 'nothing'
@@ -137,10 +149,4 @@ export function describe(value: unknown): string {
     return `an object${name && name !== 'Object' ? ` (${name})` : ''}`
   }
   return `a ${typeof value}`
-}
-
-/** The error for an option that cannot be used. */
-export function wrong(name: string, given: unknown, allowed: string, problem?: string): UsageError {
-  if (problem !== undefined) return new UsageError(`${name} ${problem}: ${allowed} is expected`)
-  return new UsageError(`${name}: ${allowed} is expected, ${describe(given)} was given`)
 }

@@ -1,35 +1,39 @@
-/** The front door. */
-
-export type {
-  AuthenticationData,
-  Authenticator,
-  ExchangeContext,
-  ExchangeSteps,
-} from './connection/authentication-exchange.ts'
+/**
+ * The public names of `it-mqtt`; `it-mqtt/disk` has its own (disk/index.ts). Nothing is defined here.
+ */
 export { memoryPair } from './connection/transport/memory-pair.ts'
 export {
   BugError,
   ConnectionError,
+  type ErrorCode,
+  type ErrorCodes,
   MqttError,
   ProtocolError,
   RefusedError,
   StorageError,
   UsageError,
+  type WarningCode,
+  type WarningCodes,
 } from './errors.ts'
 export { Connected, connect } from './loop/connect.ts'
 export { type Eventloop, eventloop } from './loop/eventloop.ts'
 export type { LoopState, SubscriptionState } from './loop/loop-state.ts'
-export { type RecorderOptions, type ReplayedStep, replay } from './loop/recorder.ts'
+export { type ReplayedStep, replay } from './loop/recorder.ts'
 export { type RunOptions, type RunResult, run } from './loop/run.ts'
 export type { Transition } from './loop/transitions.ts'
-export type { Endpoint, HandshakeHeaders, OpenTransport } from './options/endpoint.ts'
 export type {
   AttemptOptions,
-  ConnectionFailure,
+  AuthenticationData,
+  Authenticator,
   ConnectOptions,
   DivertOptions,
+  Endpoint,
   EventloopOptions,
-  ReconnectOptions,
+  ExchangeContext,
+  ExchangeSteps,
+  HandshakeHeaders,
+  OpenTransport,
+  RecorderOptions,
   Warning,
   WillOptions,
 } from './options/options.ts'
@@ -46,11 +50,18 @@ export {
   unsubscribe,
 } from './requests/build.ts'
 export { checkRequest } from './requests/check-request.ts'
-export { decodeSession, encodeSession, Session, type SessionStore } from './requests/session.ts'
+export { Session, type SessionStore } from './requests/session.ts'
+export { decodeSession, encodeSession } from './requests/session-text.ts'
 export type { Requests } from './requests/source.ts'
+export { validateFilter, validateTopic } from './requests/topic-checks.ts'
 export type {
+  AuthPacket,
   Base64,
+  ConnackPacket,
+  ConnectionFailure,
+  ConnectProperties,
   Control,
+  DisconnectPacket,
   Incoming,
   IncomingPuback,
   IncomingPubcomp,
@@ -59,9 +70,13 @@ export type {
   IncomingSuback,
   IncomingUnsuback,
   Outcome,
+  PingrespPacket,
   PublishProperties,
   PublishRequest,
+  PubrelPacket,
   QoS,
+  ReconnectOptions,
+  ReconnectWhen,
   Request,
   SentRequest,
   Settling,
@@ -69,4 +84,5 @@ export type {
   Subscription,
   UnsubscribeRequest,
   UserProperties,
+  WillProperties,
 } from './requests/vocabulary.ts'

@@ -6,16 +6,17 @@
  * up to the CONNACK. It refuses a password without a user name, which MQTT 5 allows, takes no
  * Uint8Array, and pads DISCONNECT, which matters if the server's Maximum Packet Size is tiny.
  */
-import type {
-  IAuthPacket,
-  IConnectPacket,
-  IDisconnectPacket,
-  ISubscribePacket,
-  IUnsubscribePacket,
-  Packet,
-} from 'mqtt-packet'
-import { assert, UsageError } from '../errors.ts'
+
+import { assert, UsageError, unreachable } from '../errors.ts'
 import { allocatePooled, isBytes } from '../platform/bytes.ts'
+import type {
+  AuthPacket,
+  ClientPacket,
+  ConnectPacket,
+  DisconnectPacket,
+  SubscribePacket,
+  UnsubscribePacket,
+} from '../protocol/packets.ts'
 import { packetBytes, REMAINING_LENGTH_MAX } from '../protocol/sizes.ts'
 import { topicNameProblem } from '../protocol/topics.ts'
 import type { PropertyPlace } from './properties.ts'
@@ -23,7 +24,7 @@ import { checkedBinary, checkedString, encodeProperties, Writer, writeVarint } f
 
 type Version = 3 | 4 | 5
 
-export function encodeRare(packet: Packet, version: Version): Uint8Array {
+export function encodeRare(packet: ClientPacket, version: Version): Uint8Array {
   switch (packet.cmd) {
     case 'connect':
       return framed(0x10, connectBody(packet, version))
@@ -39,7 +40,7 @@ export function encodeRare(packet: Packet, version: Version): Uint8Array {
       assert(version === 5, 'AUTH exists in MQTT 5 only')
       return framed(0xf0, reasonBody(packet))
     default:
-      throw new UsageError(`a client does not send ${packet.cmd} as a packet of its own`)
+      return unreachable(packet)
   }
 }
 
@@ -58,7 +59,7 @@ function framed(first: number, body: Uint8Array): Uint8Array {
   return bytes
 }
 
-function connectBody(packet: IConnectPacket, version: Version): Uint8Array {
+function connectBody(packet: ConnectPacket, version: Version): Uint8Array {
   const { will, username, password, clientId } = packet
   const writer = new Writer()
   writer.string(version === 3 ? 'MQIsdp' : 'MQTT')
@@ -87,7 +88,7 @@ function connectBody(packet: IConnectPacket, version: Version): Uint8Array {
   return writer.take()
 }
 
-function subscribeBody(packet: ISubscribePacket, version: Version): Uint8Array {
+function subscribeBody(packet: SubscribePacket, version: Version): Uint8Array {
   const writer = new Writer()
   writer.uint16(messageIdOf(packet))
   writeProperties(writer, packet.properties, 'subscribe', version)
@@ -99,7 +100,7 @@ function subscribeBody(packet: ISubscribePacket, version: Version): Uint8Array {
   return writer.take()
 }
 
-function unsubscribeBody(packet: IUnsubscribePacket, version: Version): Uint8Array {
+function unsubscribeBody(packet: UnsubscribePacket, version: Version): Uint8Array {
   const writer = new Writer()
   writer.uint16(messageIdOf(packet))
   writeProperties(writer, packet.properties, 'unsubscribe', version)
@@ -111,7 +112,7 @@ function unsubscribeBody(packet: IUnsubscribePacket, version: Version): Uint8Arr
  * A body of a reason code and properties. Code 0 without properties is an empty body, and a
  * DISCONNECT may leave out the properties alone. (3.14.2.1, 3.15.2.1)
  */
-function reasonBody(packet: IDisconnectPacket | IAuthPacket): Uint8Array {
+function reasonBody(packet: DisconnectPacket | AuthPacket): Uint8Array {
   const code = packet.reasonCode ?? 0
   const properties = encodeProperties(packet.properties, packet.cmd, `${packet.cmd}.properties`)
   if (properties === null) {
@@ -137,7 +138,7 @@ function writeProperties(
   if (bytes !== null) writer.raw(bytes)
 }
 
-function messageIdOf(packet: ISubscribePacket | IUnsubscribePacket): number {
+function messageIdOf(packet: SubscribePacket | UnsubscribePacket): number {
   const id = packet.messageId ?? 0
   assert(id > 0 && id <= 65_535, `a ${packet.cmd} needs a packet identifier [MQTT-2.2.1-3]`)
   return id

@@ -7,13 +7,30 @@
  * nothing and a busy one writes large pieces. Once it was taken it belongs to the transport and is
  * never written again. A payload of 16 KiB and more is passed by reference.
  */
-import type { Packet } from 'mqtt-packet'
 import { allocatePooled, type Bytes, utf8Bytes, writeLatin1, writeUtf8 } from '../platform/bytes.ts'
+import type { ClientPacket } from '../protocol/packets.ts'
 import { varintBytes } from '../protocol/sizes.ts'
-import type { PreparedPublish } from '../requests/prepare.ts'
 import { encodeRare } from './encode-rare.ts'
 import { TopicAliases } from './topic-aliases.ts'
 import { writeUint16, writeUint32, writeVarint } from './writer.ts'
+
+/** What the encoder needs of a PUBLISH that was validated. */
+export interface EncodablePublish {
+  readonly request: { readonly topic: string }
+  /** The topic as UTF-8, with its length before it. */
+  readonly topic: Uint8Array
+  readonly payload: Uint8Array | string
+  readonly payloadBytes: number
+  readonly qos: 0 | 1 | 2
+  readonly retain: boolean
+  /**
+   * The properties as bytes, without their length and without the Message Expiry Interval; null if
+   * there are none.
+   */
+  readonly properties: Uint8Array | null
+  /** The size of the packet as MQTT 5, the fixed header included. */
+  readonly bytes: number
+}
 
 /** Bytes of the first batch of a connection that was idle. */
 const BATCH_BYTES_MIN = 256
@@ -62,7 +79,12 @@ export class Encoder {
    * @param messageId 0 at QoS 0.
    * @param expirySeconds what is left of the Message Expiry Interval, -1 for none.
    */
-  publish(prepared: PreparedPublish, messageId: number, dup: boolean, expirySeconds: number): void {
+  publish(
+    prepared: EncodablePublish,
+    messageId: number,
+    dup: boolean,
+    expirySeconds: number,
+  ): void {
     const { payload, payloadBytes, qos } = prepared
     const { aliases } = this
     const mayAlias = aliases !== null && prepared.topic.length > ALIAS_BYTES_MAX
@@ -149,7 +171,7 @@ export class Encoder {
   /**
    * Writes one of the other packets: CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT, AUTH.
    */
-  packet(packet: Packet): void {
+  packet(packet: ClientPacket): void {
     this.append(encodeRare(packet, this.version))
   }
 

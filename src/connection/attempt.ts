@@ -5,16 +5,11 @@
 
 import { ConnectionError, UsageError } from '../errors.ts'
 import { credentials, endpointOf, redirected, urlsOf } from '../options/endpoint.ts'
-import {
-  type AttemptOptions,
-  type ConnectionFailure,
-  checkFields,
-  type EventloopOptions,
-  isPlainObject,
-  type Resolved,
-  resolveOptions,
-} from '../options/options.ts'
+import type { AttemptOptions, EventloopOptions } from '../options/options.ts'
+import { type Resolved, resolveOptions } from '../options/resolve.ts'
 import type { AttemptFacts, ProtocolVersion } from '../protocol/facts.ts'
+import { checkFields, isPlainObject, withoutUndefined } from '../requests/check.ts'
+import type { ConnectionFailure } from '../requests/vocabulary.ts'
 import { Exchange } from './authentication-exchange.ts'
 
 export interface Target {
@@ -123,7 +118,7 @@ async function givenOptions(
   if (!isPlainObject(given))
     throw new UsageError('connectOptions: it must return an object of options')
   checkFields('connectOptions', given, FIELDS)
-  const { url, ...others }: AttemptOptions = given
+  const { url, ...others }: AttemptOptions = withoutUndefined(given)
   if (Array.isArray(url))
     throw new UsageError('connectOptions.url: one URL is expected, not a list')
   // Where the server sent us is where we go.

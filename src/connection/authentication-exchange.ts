@@ -9,30 +9,12 @@
  */
 import { ConnectionError, UsageError } from '../errors.ts'
 
-/** Text is sent as UTF-8; nothing: no Authentication Data. */
-export type AuthenticationData = Uint8Array | string | undefined | null
-
-export interface ExchangeContext {
-  /** `connect`: before each connection; `reauthenticate`: on the control; `server`: where the server began. */
-  readonly reason: 'connect' | 'reauthenticate' | 'server'
-  /** What the server began with. */
-  readonly data: Buffer | undefined
-  /** Aborted when the exchange is of no use any more. */
-  readonly signal: AbortSignal
-}
-
-export type ExchangeSteps =
-  | Iterator<AuthenticationData, unknown, Buffer | undefined>
-  | AsyncIterator<AuthenticationData, unknown, Buffer | undefined>
-
-export interface Authenticator {
-  /** Authentication Method, e.g. `SCRAM-SHA-256`. [MQTT-4.12.0-5] */
-  readonly method: string
-  /** A new exchange for each connection and each time again. An error ends the connection, and the loop unless it is `retryable`. */
-  exchange(context: ExchangeContext): ExchangeSteps
-  /** Answers a server that begins by itself, with AUTH 0x18, once connected; the standard leaves that to clients. Default false. */
-  readonly serverMayStart?: boolean
-}
+import type {
+  AuthenticationData,
+  Authenticator,
+  ExchangeContext,
+  ExchangeSteps,
+} from '../options/options.ts'
 
 export class Exchange {
   readonly #steps: ExchangeSteps

@@ -1,7 +1,8 @@
 /** The exchange that is under way on a connection, and who waits for its end. (4.12) */
 
+import type { Authenticator } from '../options/options.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
-import { type Authenticator, Exchange } from './authentication-exchange.ts'
+import { Exchange } from './authentication-exchange.ts'
 
 export interface AuthenticationListener {
   now(): number

@@ -1,12 +1,12 @@
 /** What others know of the network: a check when a server fails, and hints as they come. (T4, T5) */
-import { describe, UsageError } from '../errors.ts'
+import { describe, UsageError, type WarningCode } from '../errors.ts'
 import type { EventloopOptions } from '../options/options.ts'
 import type { Input } from '../protocol/contract.ts'
 
 export interface NetworkListener {
   now(): number
   run(input: Input): void
-  warn(code: string, message: string): void
+  warn(code: WarningCode, message: string): void
   fail(error: unknown): void
 }
 

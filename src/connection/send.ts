@@ -1,14 +1,14 @@
 /**
  * Effects that are packets, on their way to the encoder of a connection; and for whoever listens, as packets.
  */
-import type { Packet } from 'mqtt-packet'
 import { BugError, unreachable } from '../errors.ts'
-import { connectPacket, disconnectPacket, subscriptionPacket } from '../options/connect-packet.ts'
-import type { Resolved } from '../options/options.ts'
+import { connectPacket } from '../options/connect-packet.ts'
+import type { Resolved } from '../options/resolve.ts'
 import { packetChannel } from '../platform/runtime.ts'
 import type { PublishEffect } from '../protocol/contract.ts'
 import type { PacketEffect } from '../protocol/effects.ts'
 import type { ServerPacket } from '../protocol/facts.ts'
+import type { ClientPacket } from '../protocol/packets.ts'
 import type { State } from '../protocol/state.ts'
 import type { Ledger } from '../requests/ledger.ts'
 import type { PublishRequest } from '../requests/vocabulary.ts'
@@ -42,7 +42,7 @@ export function sendPacket(
   resolved: Resolved,
   attempt: Attempt | null,
   state: State,
-): Packet | null {
+): ClientPacket | null {
   const outbox = link?.outbox
   if (effect.type === 'acknowledge') {
     const { cmd, messageId, reasonCode } = effect
@@ -61,7 +61,7 @@ function packetOf(
   effect: Exclude<PacketEffect, { type: 'publish' | 'acknowledge' }>,
   { options, config }: Resolved,
   attempt: Attempt | null,
-): Packet {
+): ClientPacket {
   switch (effect.type) {
     case 'connect': {
       const { clientId, protocolVersion, cleanStart, keepAlive } = effect
@@ -72,7 +72,7 @@ function packetOf(
     case 'auth': {
       const { reasonCode, data } = effect
       const authenticationMethod = config.authenticationMethod ?? ''
-      const said = data === null ? {} : { authenticationData: data as Buffer }
+      const said = data === null ? {} : { authenticationData: data }
       return { cmd: 'auth', reasonCode, properties: { authenticationMethod, ...said } }
     }
     case 'disconnect':
@@ -87,9 +87,31 @@ function packetOf(
   }
 }
 
+function subscriptionPacket({
+  type,
+  messageId,
+  facts,
+}: Extract<PacketEffect, { type: 'subscribe' | 'unsubscribe' }>): ClientPacket {
+  const list =
+    type === 'subscribe'
+      ? { cmd: type, messageId, subscriptions: [...facts.subscriptions] }
+      : { cmd: type, messageId, unsubscriptions: [...facts.unsubscriptions] }
+  const { properties } = facts
+  return properties === undefined ? list : { ...list, properties }
+}
+
+function disconnectPacket({
+  reasonCode,
+  properties,
+}: Extract<PacketEffect, { type: 'disconnect' }>): ClientPacket {
+  return properties === undefined
+    ? { cmd: 'disconnect', reasonCode }
+    : { cmd: 'disconnect', reasonCode, properties }
+}
+
 /** What the server sent, for whoever listens. */
 export function reportReceived(received: readonly ServerPacket[], state: State): void {
-  for (const packet of received) tell('received', withoutSecrets(packet as Packet), state)
+  for (const packet of received) tell('received', withoutSecrets(packet), state)
 }
 
 function tellPublish(
@@ -108,7 +130,7 @@ function tell(direction: 'sent' | 'received', packet: object, { session }: State
 }
 
 /** Passwords and tokens are for the server alone. */
-function withoutSecrets(packet: Packet): object {
+function withoutSecrets(packet: ClientPacket | ServerPacket): object {
   if (packet.cmd !== 'connect' && packet.cmd !== 'auth' && packet.cmd !== 'connack') return packet
   const { properties, ...rest } = packet
   const { authenticationData, ...said } = properties ?? {}

@@ -3,12 +3,13 @@
  * connection over.
  */
 import { Network } from '../connection/network.ts'
-import { resolveOptions } from '../options/options.ts'
+import { resolveOptions } from '../options/resolve.ts'
 import { wallNow } from '../platform/runtime.ts'
 import type { Config, ReconnectPolicy } from '../protocol/config.ts'
 import type { Effect } from '../protocol/contract.ts'
 import { initialState } from '../protocol/initial.ts'
-import { restorable, type Session } from '../requests/session.ts'
+import type { Session } from '../requests/session.ts'
+import { restorable } from '../requests/session-records.ts'
 import type { Source } from '../requests/source.ts'
 import type { CommitGate } from './commit-gate.ts'
 import { Diverter } from './diverter.ts'

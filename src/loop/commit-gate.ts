@@ -11,7 +11,7 @@ import type { Session, SessionStore } from '../requests/session.ts'
 
 /** Remembers the outcomes of effects that will be performed after the next commit. */
 interface OutcomeMemory {
-  foresee(effects: readonly Effect[]): void
+  rememberOutcomes(effects: readonly Effect[]): void
 }
 
 export interface CommitListener {
@@ -69,7 +69,7 @@ export class CommitGate {
     }
     const dependent = effects.filter(dependsOnCommit)
     if (dependent.length === 0) return effects
-    this.#memory.foresee(dependent)
+    this.#memory.rememberOutcomes(dependent)
     this.#waiting.push({ effects: dependent, link })
     this.#commit()
     return effects.filter((effect) => !dependsOnCommit(effect))

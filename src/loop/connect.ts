@@ -2,11 +2,13 @@
  * `connect()`: makes one attempt, so that the user can decide what a failure means, and resolves
  * with a value that one `eventloop()` takes over.
  */
-import type { IConnackPacket } from 'mqtt-packet'
+
 import { UsageError } from '../errors.ts'
-import { type EventloopOptions, hasSession, resolveOptions } from '../options/options.ts'
+import type { EventloopOptions } from '../options/options.ts'
+import { hasSession, resolveOptions } from '../options/resolve.ts'
 import type { ReconnectPolicy } from '../protocol/config.ts'
 import type { Source } from '../requests/source.ts'
+import type { ConnackPacket } from '../requests/vocabulary.ts'
 import { adopt, driveBy, establish } from './beginning.ts'
 import { Loop } from './loop.ts'
 import type { Driver } from './parts.ts'
@@ -16,14 +18,14 @@ import type { Driver } from './parts.ts'
  * itself.
  */
 export class Connected implements AsyncDisposable {
-  readonly connack: IConnackPacket
+  readonly connack: ConnackPacket
   /** @internal Whether a saved session or a session store was given. */
   readonly hasSession: boolean
   readonly #policy: ReconnectPolicy
   #loop: Loop | null
 
   /** @internal */
-  constructor(loop: Loop, connack: IConnackPacket, policy: ReconnectPolicy, hasSession: boolean) {
+  constructor(loop: Loop, connack: ConnackPacket, policy: ReconnectPolicy, hasSession: boolean) {
     this.#loop = loop
     this.#policy = policy
     this.connack = connack
@@ -63,6 +65,6 @@ export async function connect(options: string | URL | EventloopOptions): Promise
   const config = { ...resolved.config, reconnect: { ...reconnect, when: 'never' as const } }
   const loop = new Loop({ ...resolved, config }, null, null, null)
   await establish(loop)
-  const connack = loop.state.connection.connack as IConnackPacket
+  const connack = loop.state.connection.connack as ConnackPacket
   return new Connected(loop, connack, reconnect, hasSession(resolved))
 }

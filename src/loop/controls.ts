@@ -1,12 +1,15 @@
 /**
  * What the user asks of the loop itself: controls, pings, acknowledgements.
  */
+
 import { ConnectionError, describe, UsageError } from '../errors.ts'
-import { reconnectPolicy } from '../options/options.ts'
 import { isPending } from '../protocol/incoming.ts'
 import { lookup } from '../protocol/packet-table.ts'
 import { hex } from '../protocol/reason-codes.ts'
-import type { Control, Incoming } from '../requests/vocabulary.ts'
+import { wrong } from '../requests/check.ts'
+import type { PreparedControl } from '../requests/controls.ts'
+import { retryableOf } from '../requests/reconnect-policy.ts'
+import type { Incoming, IncomingPublish } from '../requests/vocabulary.ts'
 import { isFinished } from './loop-state.ts'
 import type { Parts } from './parts.ts'
 import { authenticationOf } from './perform.ts'
@@ -18,7 +21,7 @@ export const DRAIN_MS = 10_000
 /** Reason codes of PUBACK and PUBREC; MQTT 3 cannot refuse. */
 const ACK_CODES = [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
 
-export function performControl(loop: Parts, control: Control): void {
+export function performControl(loop: Parts, { control, policy }: PreparedControl): void {
   const at = loop.now()
   switch (control.cmd) {
     case 'pause':
@@ -27,12 +30,9 @@ export function performControl(loop: Parts, control: Control): void {
       return loop.run({ type: 'resume', at })
     case 'throttle':
       return loop.run({ type: 'throttle', at, perSecond: control.perSecond ?? 0 })
-    case 'reconnect': {
-      const { reconnect } = control
-      const policy = reconnect === undefined ? null : reconnectPolicy(reconnect)
-      if (reconnect !== undefined) loop.retryable = reconnect.retryable ?? null
+    case 'reconnect':
+      if (policy !== null) loop.retryable = retryableOf(control.reconnect)
       return loop.run({ type: 'reconnect', at, policy })
-    }
     case 'disconnect': {
       const timeoutMs = control.timeout ?? DRAIN_MS
       return loop.run({ type: 'disconnect', at, timeoutMs, failure: null })
@@ -41,10 +41,10 @@ export function performControl(loop: Parts, control: Control): void {
       return loop.run({ type: 'shutdown', at, failure: null })
     case 'ping':
       return ping(loop, (error, roundTripMs) =>
-        loop.ledger.tellControl(control, error, { roundTripMs }),
+        loop.ledger.reportControl(control, error, { roundTripMs }),
       )
     case 'reauthenticate':
-      return reauthenticate(loop, (error) => loop.ledger.tellControl(control, error, {}))
+      return reauthenticate(loop, (error) => loop.ledger.reportControl(control, error, {}))
   }
 }
 
@@ -73,17 +73,22 @@ export function reauthenticate(loop: Parts, settle: (error: unknown) => void): v
 }
 
 /** Acknowledges a message with a reason code. (R1, when a message is acknowledged) */
-export function acknowledge(loop: Parts, packet: Incoming, reasonCode: number): 'queued' | 'stale' {
-  if (typeof packet !== 'object' || packet === null) {
-    throw new UsageError('ack: a PUBLISH that this loop yielded is expected')
+export function acknowledge(
+  loop: Parts,
+  packet: IncomingPublish,
+  reasonCode: number,
+): 'queued' | 'stale' {
+  // A program that is not type-checked may give any packet.
+  const { cmd } = (packet ?? {}) as Partial<Incoming>
+  if (cmd !== 'publish') {
+    const given = cmd === undefined ? describe(packet) : `a packet of type ${cmd}`
+    throw new UsageError(`ack: the packet must be a PUBLISH that this loop yielded, not ${given}`)
   }
   const allowed = loop.state.connection.protocolVersion === 5 ? ACK_CODES : [0]
   if (!allowed.includes(reasonCode)) {
     const why = allowed.length === 1 ? ' (only MQTT 5 can refuse a message)' : ''
     const codes = allowed.map(hex).join(', ') + why
-    throw new UsageError(
-      `ack: a reason code of ${codes} is expected, ${describe(reasonCode)} was given`,
-    )
+    throw wrong('ack: the reason code', `one of ${codes}`, reasonCode)
   }
   const sequence = loop.inbox.sequenceOf(packet)
   const messageId = packet.messageId ?? 0

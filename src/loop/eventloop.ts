@@ -4,11 +4,17 @@
  */
 
 import type { EventloopOptions } from '../options/options.ts'
-import { hasSession, type ReconnectOptions, resolveOptions } from '../options/options.ts'
-import { prepareControl } from '../requests/build.ts'
+import { hasSession, resolveOptions } from '../options/resolve.ts'
+import { prepareControl } from '../requests/controls.ts'
 import type { Session } from '../requests/session.ts'
 import { type Requests, Source } from '../requests/source.ts'
-import type { Control, Incoming } from '../requests/vocabulary.ts'
+import type {
+  Control,
+  Incoming,
+  IncomingPublish,
+  ReconnectOptions,
+  ReconnectWhen,
+} from '../requests/vocabulary.ts'
 import { Connected } from './connect.ts'
 import { acknowledge, DRAIN_MS, ping, reauthenticate } from './controls.ts'
 import { endpointFor } from './link-events.ts'
@@ -48,7 +54,7 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
    * @returns `'stale'` if the message came on an older connection or is acknowledged already. The
    *   server sends a message again that was not acknowledged.
    */
-  ack(packet: Incoming, reasonCode?: number): 'queued' | 'stale'
+  ack(packet: IncomingPublish, reasonCode?: number): 'queued' | 'stale'
   /**
    * Stops taking requests and reading, for `ms` or until `resume`. The connection is kept alive.
    */
@@ -57,7 +63,7 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
   /** Bounds how many requests are sent the first time per second; null lifts the bound. */
   throttle(perSecond: number | null): void
   /** Drops the connection and dials again, with another reconnect policy if one is given. */
-  reconnect(policy?: ReconnectOptions): void
+  reconnect(policy?: ReconnectWhen | ReconnectOptions): void
   /**
    * Takes no more requests, lets what is in flight settle for at most `timeout` ms (default
    * 10,000), and ends.
@@ -167,7 +173,7 @@ class EventloopObject implements Eventloop {
     return watchersOf(this.#loop).watch()
   }
 
-  ack(packet: Incoming, reasonCode = 0): 'queued' | 'stale' {
+  ack(packet: IncomingPublish, reasonCode = 0): 'queued' | 'stale' {
     return acknowledge(this.#loop, packet, reasonCode)
   }
 
@@ -183,7 +189,7 @@ class EventloopObject implements Eventloop {
     this.#control({ cmd: 'throttle', perSecond })
   }
 
-  reconnect(reconnect?: ReconnectOptions): void {
+  reconnect(reconnect?: ReconnectWhen | ReconnectOptions): void {
     this.#control(reconnect === undefined ? { cmd: 'reconnect' } : { cmd: 'reconnect', reconnect })
   }
 
@@ -206,7 +212,7 @@ class EventloopObject implements Eventloop {
   }
 
   #control(control: Control): void {
-    this.#loop.control(prepareControl(control).control)
+    this.#loop.control(prepareControl(control))
   }
 }
 

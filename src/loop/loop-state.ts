@@ -2,13 +2,14 @@
  * `loop.state`: an immutable snapshot for the user, made from the state of the reducers when it is
  * read.
  */
-import type { ConnectionFailure } from '../options/options.ts'
+
 import type { ProtocolVersion, QoS, RequestFacts } from '../protocol/facts.ts'
 import { isWaiting } from '../protocol/lifecycle.ts'
 import { entries } from '../protocol/packet-table.ts'
 import type { ConnectionKind, Limits, State } from '../protocol/state.ts'
 import { subscriptionsOf } from '../protocol/subscriptions.ts'
 import { waitingCount } from '../protocol/window.ts'
+import type { ConnectionFailure } from '../requests/vocabulary.ts'
 import { publicFailure } from './transitions.ts'
 
 export interface LoopState {

@@ -23,21 +23,23 @@ import type { Authentication } from '../connection/authenticator.ts'
 import type { Dialer, DialListener } from '../connection/dial.ts'
 import type { Link } from '../connection/link.ts'
 import type { Network } from '../connection/network.ts'
-import { BugError } from '../errors.ts'
-import { type Resolved, retryableOf } from '../options/options.ts'
+import { BugError, type WarningCode } from '../errors.ts'
+import type { Resolved } from '../options/resolve.ts'
 import { machine, type Platform, soon } from '../platform/runtime.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
 import { step } from '../protocol/engine.ts'
-import type { ProtocolVersion } from '../protocol/facts.ts'
+import type { Failure, ProtocolVersion } from '../protocol/facts.ts'
 import { initialSession, initialState } from '../protocol/initial.ts'
 import { packetCapacity, requestCapacity } from '../protocol/queries.ts'
 import type { State } from '../protocol/state.ts'
 import { nextDeadline } from '../protocol/timers.ts'
+import type { PreparedControl } from '../requests/controls.ts'
 import { Intake, type IntakeListener } from '../requests/intake.ts'
 import { Ledger, type LedgerListener } from '../requests/ledger.ts'
+import { retryableOf } from '../requests/reconnect-policy.ts'
 import type { Session } from '../requests/session.ts'
 import type { Source } from '../requests/source.ts'
-import type { Control, Incoming, SentRequest } from '../requests/vocabulary.ts'
+import type { Incoming, SubscribeRequest } from '../requests/vocabulary.ts'
 import { begin, driveBy, keep, restore, wallOffsetMs } from './beginning.ts'
 import { CommitGate, type CommitListener } from './commit-gate.ts'
 import { performControl } from './controls.ts'
@@ -81,7 +83,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   attempt: Attempt | null = null
   authentication: Authentication | null = null
   pings: Pings | null = null
-  renewals: Map<number, SentRequest> | null = null
+  renewals: Map<number, SubscribeRequest> | null = null
   acking: Set<number> | null = null
 
   #state: State
@@ -100,9 +102,9 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     const { options, config, session, store, clientId } = resolved
     this.resolved = resolved
     this.platform = options.platform ?? machine
-    this.retryable = retryableOf(options)
+    this.retryable = retryableOf(options.reconnect)
     this.recorder = options.recorder === undefined ? null : new Recorder(options.recorder)
-    this.ledger = new Ledger(this.causes, options.onSettled, this)
+    this.ledger = new Ledger(options.onSettled, this)
     this.inbox = new Inbox()
     this.inbox.manual = config.acks === 'manual'
     this.intake = new Intake(this.ledger, this)
@@ -222,7 +224,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
         // 6. Note whether the transport is congested.
         noteCongestion(this)
         // 7. Report outcomes.
-        this.ledger.tell()
+        this.ledger.report()
         // 8. Say how many requests may be taken.
         allowIntake(this)
         // 9. Decode what came meanwhile.
@@ -304,7 +306,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.push({ type: 'shutdown', at: this.now(), failure })
   }
 
-  warn(code: string, message: string): void {
+  warn(code: WarningCode, message: string): void {
     warn(this, code, message)
   }
 
@@ -324,9 +326,9 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.#schedule()
   }
 
-  control(control: Control): void {
+  control(prepared: PreparedControl): void {
     addRequests(this, false)
-    performControl(this, control)
+    performControl(this, prepared)
   }
 
   ended(error: { readonly thrown: unknown } | null): void {
@@ -341,8 +343,8 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.push({ type: 'refused', at: this.now(), count: 1 })
   }
 
-  fatal(error: unknown): void {
-    this.fail(error)
+  errorOf(failure: Failure): unknown {
+    return this.causes.errorOf(failure)
   }
 
   opened(stream: Duplex, attempt: Attempt): void {

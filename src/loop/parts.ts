@@ -3,19 +3,27 @@
  * contract of the shell, as `protocol/contract.ts` is that of the reducers. `loop.ts` implements
  * it; the other files import this interface only.
  */
+
 import type { Attempt } from '../connection/attempt.ts'
 import type { Authentication, AuthenticationListener } from '../connection/authenticator.ts'
 import type { Dialer, DialListener } from '../connection/dial.ts'
 import type { Link, LinkListener } from '../connection/link.ts'
 import type { Network, NetworkListener } from '../connection/network.ts'
-import type { ReconnectOptions, Resolved } from '../options/options.ts'
+import type { WarningCode } from '../errors.ts'
+import type { Resolved } from '../options/resolve.ts'
 import type { Platform } from '../platform/runtime.ts'
 import type { Config } from '../protocol/config.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
 import type { State } from '../protocol/state.ts'
+import type { PreparedControl } from '../requests/controls.ts'
 import type { Intake } from '../requests/intake.ts'
 import type { Ledger } from '../requests/ledger.ts'
-import type { Control, Outcome, Request, SentRequest } from '../requests/vocabulary.ts'
+import type {
+  Outcome,
+  ReconnectOptions,
+  Request,
+  SubscribeRequest,
+} from '../requests/vocabulary.ts'
 import type { CommitGate } from './commit-gate.ts'
 import type { Diverter, DiverterListener } from './diverter.ts'
 import type { Causes } from './failures.ts'
@@ -52,7 +60,7 @@ export interface Inputs {
   /** Ends the loop with an error of the user's. */
   fail(error: unknown): void
   /** Reports a warning. */
-  warn(code: string, message: string): void
+  warn(code: WarningCode, message: string): void
 }
 
 /** What is needed when a loop begins or ends, and by most loops never in between. */
@@ -111,7 +119,7 @@ export interface LoopRecord {
   authentication: Authentication | null
   pings: Pings | null
   /** SUBSCRIBE requests of the engine's own, by packet identifier. */
-  renewals: Map<number, SentRequest> | null
+  renewals: Map<number, SubscribeRequest> | null
   /** Sequence numbers of acknowledgements that the reducers have not stepped yet. */
   acking: Set<number> | null
 
@@ -124,7 +132,7 @@ export interface LoopRecord {
   /** @returns the inputs that were added and are not stepped; they are the caller's now. */
   takeInputs(): Input[]
   turn(): void
-  control(control: Control): void
+  control(prepared: PreparedControl): void
   /** Stops everything; `error` is what `next()` rejects with. */
   end(error: Thrown | null): void
   /** Runs `action` while no turn can begin. */

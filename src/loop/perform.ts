@@ -3,18 +3,23 @@
  * and `onWarning`: outcomes are reported when all effects of a step are performed.
  */
 
-import type { IConnackPacket as ConnackPacket } from 'mqtt-packet'
 import { Authentication } from '../connection/authenticator.ts'
 import { Dialer } from '../connection/dial.ts'
 import type { Link } from '../connection/link.ts'
 import { sendPacket, sendPublish } from '../connection/send.ts'
-import { unreachable } from '../errors.ts'
+import { unreachable, type WarningCode } from '../errors.ts'
 import { stallChannel, transitionChannel } from '../platform/runtime.ts'
 import type { Effect, PublishEffect, TransitionEffect, YieldEffect } from '../protocol/contract.ts'
 import { isAfterEnd, needsConnection, type PacketEffect } from '../protocol/effects.ts'
 import type { RequestFacts } from '../protocol/facts.ts'
 import { isControl, JOINED } from '../requests/ledger.ts'
-import type { Incoming, IncomingPublish, SentRequest } from '../requests/vocabulary.ts'
+import type {
+  ConnackPacket,
+  Incoming,
+  IncomingPublish,
+  SentRequest,
+  SubscribeRequest,
+} from '../requests/vocabulary.ts'
 import { hasStopped, isAlive } from './life.ts'
 import type { Parts } from './parts.ts'
 import { publicFailure, Transitions, transitionOf } from './transitions.ts'
@@ -43,14 +48,14 @@ export function release(loop: Parts, effects: readonly Effect[], link: Link | nu
   })
   if (loop.link?.outbox.flush()) loop.add({ type: 'released', at: loop.now() })
   loop.inbox.serve()
-  loop.ledger.tell()
+  loop.ledger.report()
   loop.turn()
 }
 
 /** Reports, after the end, the outcomes that are safe; nothing else is done. */
 export function settleLate(loop: Parts, effects: readonly Effect[]): void {
   for (const effect of effects) if (isAfterEnd(effect)) loop.ledger.settle(effect)
-  loop.ledger.tell()
+  loop.ledger.report()
 }
 
 function performOne(loop: Parts, effect: Effect): void {
@@ -165,7 +170,7 @@ function send(loop: Parts, effect: Exclude<PacketEffect, PublishEffect>): void {
   if (packet?.cmd !== 'subscribe' || effect.type !== 'subscribe') return
   if (effect.facts.handle !== 0) return
   loop.renewals ??= new Map()
-  loop.renewals.set(effect.messageId, packet as SentRequest)
+  loop.renewals.set(effect.messageId, packet as SubscribeRequest)
 }
 
 /** Takes what `onConnected` returns as requests that go before all others. */
@@ -217,7 +222,7 @@ const STALLS: Readonly<Record<string, string>> = {
   ACKNOWLEDGEMENT_FORGOTTEN: 'acknowledgement',
 }
 
-export function warn(loop: Parts, code: string, message: string): void {
+export function warn(loop: Parts, code: WarningCode, message: string): void {
   const kind = STALLS[code]
   if (kind !== undefined) reportStall(loop, kind, message)
   try {

@@ -9,22 +9,11 @@
  */
 
 import { UsageError } from '../errors.ts'
+import type { RecorderOptions } from '../options/options.ts'
 import { equal } from '../platform/runtime.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
 import { step } from '../protocol/engine.ts'
 import type { State } from '../protocol/state.ts'
-
-export interface RecorderOptions {
-  /** How many inputs are kept, 1 to 10,000,000. Each packet and each request of a chunk counts. */
-  readonly inputs: number
-  /**
-   * Whether a recording shows the bytes of payloads and properties, or only how many there are.
-   * Default false.
-   */
-  readonly bytes?: boolean
-  /** Called once, with the recording, if the loop ends with an error. */
-  readonly onFault?: (recording: string) => void
-}
 
 interface Entry {
   readonly before: State

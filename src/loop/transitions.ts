@@ -3,10 +3,10 @@
  * that no watcher waits for another, and the loop waits for none.
  */
 import { UsageError } from '../errors.ts'
-import type { ConnectionFailure } from '../options/options.ts'
 import type { TransitionEffect } from '../protocol/contract.ts'
 import type { Failure } from '../protocol/facts.ts'
 import type { ConnectionKind } from '../protocol/state.ts'
+import type { ConnectionFailure } from '../requests/vocabulary.ts'
 
 export interface Transition {
   readonly from: ConnectionKind

@@ -1,14 +1,14 @@
 /**
- * The packets whose contents come from options and the session: CONNECT, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT.
+ * What does the CONNECT packet say? It is built from the options and the numbers of the session.
  */
-import type { IConnectPacket, IDisconnectPacket, Packet } from 'mqtt-packet'
-import type { Effect } from '../protocol/contract.ts'
 import type { ProtocolVersion } from '../protocol/facts.ts'
+import type { ConnectPacket } from '../protocol/packets.ts'
 import type { Base64 } from '../requests/vocabulary.ts'
 import { credentials } from './endpoint.ts'
-import type { Resolved, WillOptions } from './options.ts'
+import type { WillOptions } from './options.ts'
+import type { Resolved } from './resolve.ts'
 
-/** Said only where it is less: the most that a fixed header can say needs no words. */
+/** The Maximum Packet Size is sent only if it is below this, which is what a fixed header can say. */
 const MAXIMUM_PACKET_SIZE = 268_435_455
 
 export function connectPacket(
@@ -16,8 +16,8 @@ export function connectPacket(
   clientId: string,
   protocolVersion: ProtocolVersion,
   clean: boolean,
-  authenticationData: Buffer | null = null,
-): IConnectPacket {
+  authenticationData: Uint8Array | null = null,
+): ConnectPacket {
   const { maximumPacketSize, topicAliasMaximum, receiveMaximum, sessionExpiryInterval } = config
   const { authenticationMethod } = config
   const properties = {
@@ -50,40 +50,17 @@ function willOf({
   qos,
   retain,
   properties,
-}: WillOptions): NonNullable<IConnectPacket['will']> {
+}: WillOptions): NonNullable<ConnectPacket['will']> {
   return {
     topic,
-    payload: bytesOf(payload ?? ''),
+    payload: willPayload(payload ?? ''),
     qos: qos ?? 0,
     retain: retain ?? false,
     ...(properties === undefined ? {} : { properties }),
   }
 }
 
-function bytesOf(value: string | Uint8Array | Base64): Buffer {
-  if (value instanceof Uint8Array)
-    return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+function willPayload(value: string | Uint8Array | Base64): Uint8Array {
+  if (value instanceof Uint8Array) return value
   return typeof value === 'string' ? Buffer.from(value) : Buffer.from(value.base64, 'base64')
-}
-
-export function subscriptionPacket({
-  type,
-  messageId,
-  facts,
-}: Extract<Effect, { type: 'subscribe' | 'unsubscribe' }>): Packet {
-  const list =
-    type === 'subscribe'
-      ? { cmd: type, messageId, subscriptions: [...facts.subscriptions] }
-      : { cmd: type, messageId, unsubscriptions: [...facts.unsubscriptions] }
-  const { properties } = facts
-  return properties === undefined ? list : { ...list, properties }
-}
-
-export function disconnectPacket({
-  reasonCode,
-  properties,
-}: Extract<Effect, { type: 'disconnect' }>): IDisconnectPacket {
-  return properties === undefined
-    ? { cmd: 'disconnect', reasonCode }
-    : { cmd: 'disconnect', reasonCode, properties }
 }

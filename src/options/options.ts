@@ -1,70 +1,259 @@
 /**
- * Every option: unit, default, bounds; resolved once, at the door, so that nobody behind it has to ask again.
+ * Which options are there? Public types: each with its unit, bounds, default and clause. resolve.ts
+ * validates them. An option that is undefined counts as left out.
  */
+import type { Duplex } from 'node:stream'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import type { IConnackPacket, IConnectPacket } from 'mqtt-packet'
-import { encodeRare } from '../codec/encode-rare.ts'
-import type { Authenticator } from '../connection/authentication-exchange.ts'
-import { describe, UsageError, wrong } from '../errors.ts'
-import type { RecorderOptions } from '../loop/recorder.ts'
-import { equal, type Platform, randomHex } from '../platform/runtime.ts'
-import type { Config, ReconnectPolicy } from '../protocol/config.ts'
-import { topicNameProblem } from '../protocol/topics.ts'
-import { Session, type SessionStore } from '../requests/session.ts'
+import type { WarningCode } from '../errors.ts'
+import type { Platform } from '../platform/runtime.ts'
+import type { QoS } from '../protocol/facts.ts'
+import type { Session, SessionStore } from '../requests/session.ts'
 import type {
   Base64,
-  Incoming,
+  ConnackPacket,
+  ConnectionFailure,
+  ConnectProperties,
   Outcome,
   PublishRequest,
-  QoS,
+  ReconnectOptions,
+  ReconnectWhen,
   Request,
+  WillProperties,
 } from '../requests/vocabulary.ts'
-import { connectPacket } from './connect-packet.ts'
-import {
-  credentials,
-  type HandshakeHeaders,
-  isWebSocket,
-  judgeEndpoint,
-  type OpenTransport,
-  urlsOf,
-} from './endpoint.ts'
 
-/** A connection that failed or ended: when, through whom, why, and whether trying again may help. */
-export interface ConnectionFailure {
-  /** `dial`: no road to the server; `handshake`: no good CONNACK; `connected`: after it. */
-  readonly phase: 'dial' | 'handshake' | 'connected' | 'request'
-  readonly source: 'usage' | 'protocol' | 'refused' | 'connection' | 'storage' | 'bug'
-  /** An error code of Node (`ECONNREFUSED`), or of this package (`KEEP_ALIVE_TIMEOUT`). */
-  readonly code: string
-  readonly retryable: boolean
-  readonly message: string
-  /** Of the standard, where the server gave one. */
-  readonly reasonCode?: number
+export interface EventloopOptions {
+  // ------------------------------------------------------------------------------------ the server
+
+  /**
+   * The server, or a list of servers. Schemes: `mqtt:` and `tcp:` (port 1883), `mqtts:` and `tls:`
+   * (port 8883), `ws:` (port 80), `wss:` (port 443), `unix:/path`. A URL may have a user name and a
+   * password. The first of a list is the primary; the others are tried in random order if another
+   * server may help, and the next round begins with the primary (T4, several servers). Required
+   * unless `transport` is given.
+   */
+  readonly url?: string | URL | readonly (string | URL)[] | undefined
+  /** Headers of the HTTP request that opens a `ws:` or `wss:` transport. Default: none. */
+  readonly headers?: HandshakeHeaders | undefined
+  /**
+   * Options for Node's `tls.connect`, such as `ca`, `cert`, `key` and `servername`. Certificates
+   * are verified unless they say otherwise.
+   */
+  readonly tls?: TlsOptions | undefined
+  /** Opens the transport in place of this package. Default: the transport that `url` names. */
+  readonly transport?: OpenTransport | undefined
+  /**
+   * Awaited before each attempt; what it returns replaces these options for that attempt. If the
+   * server refuses a credential, it is called once more before the loop gives up (T6, options for
+   * each attempt).
+   */
+  readonly connectOptions?: ConnectOptions | undefined
+  /**
+   * Whether to follow a server that names another one (reason codes 0x9C, 0x9D). The other server
+   * is given the same credentials. Default false. (4.13)
+   */
+  readonly followRedirects?: boolean | undefined
+  /**
+   * Whether this side is online. It is asked before another server of the list is tried. Default:
+   * this side is taken to be online.
+   */
+  readonly connectivityCheck?: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
+  /**
+   * Hints about the network: `online` connects immediately, `offline` drops the connection
+   * immediately (T5, hints of the network). The end of the iterable ends nothing; an error of it
+   * ends the loop.
+   */
+  readonly networkHints?: AsyncIterable<'online' | 'offline'> | undefined
+
+  // --------------------------------------------------------------------------------------- CONNECT
+
+  /**
+   * The client identifier, at most 65,535 bytes of UTF-8. An empty one lets the server choose.
+   * Default: generated, at most 23 characters; that of `session` if one is given. [MQTT-3.1.3-5]
+   */
+  readonly clientId?: string | undefined
+  /**
+   * 5 (MQTT 5), 4 (MQTT 3.1.1) or 3 (MQTT 3.1). Default: 5, and 4 if the server does not speak 5. A
+   * version that is given is not changed.
+   */
+  readonly protocolVersion?: 5 | 4 | 3 | undefined
+  /** At most 65,535 bytes of UTF-8. Default: that of `url`. */
+  readonly username?: string | undefined
+  /**
+   * At most 65,535 bytes. Default: that of `url`. In MQTT 3 it needs a user name [MQTT-3.1.2-22].
+   */
+  readonly password?: string | Uint8Array | undefined
+  /** The message that the server publishes if the connection is lost. Default: none. (3.1.2.5) */
+  readonly will?: WillOptions | undefined
+  /**
+   * Properties of the CONNECT packet, but for those that are options of their own here. MQTT 5.
+   * Default: none. (3.1.2.11)
+   */
+  readonly properties?: ConnectProperties | undefined
+  /**
+   * Whether the first connection begins a new session; later ones ask to resume it. In MQTT 3, true
+   * means a new session at every connection. Default true; false if `session` is given. (3.1.2.4)
+   */
+  readonly cleanStart?: boolean | undefined
+  /**
+   * How many seconds the server keeps the session after the end of a connection, 0 to
+   * 4,294,967,295. Default 300; 86,400 if `cleanStart` is false. MQTT 5. (3.1.2.11.2)
+   */
+  readonly sessionExpiryInterval?: number | undefined
+  /**
+   * The session to go on with: that of an earlier loop, one from a store, or, with `adopt`,
+   * whatever the server holds. Default: none. (4.1)
+   */
+  readonly session?: Session | SessionStore | 'adopt' | undefined
+  /** Enhanced authentication, at connect and again later. MQTT 5. Default: none. (4.12) */
+  readonly authenticator?: Authenticator | undefined
+  /**
+   * The longest time in seconds without a packet, 0 to 65,535; 0 turns the keep-alive off. Default
+   * 60; 25 over WebSocket, because many load balancers cut idle connections after 30 s.
+   * [MQTT-3.1.2-20]
+   */
+  readonly keepAlive?: number | undefined
+  /**
+   * How many publishes at QoS 1 and 2 the server may send before they are acknowledged, 1 to
+   * 65,535. Default 1,024. (3.1.2.11.3)
+   */
+  readonly receiveMaximum?: number | undefined
+  /**
+   * The largest packet to accept, in bytes, 1 to 268,435,455. Default 268,435,455. [MQTT-3.1.2-24]
+   */
+  readonly maximumPacketSize?: number | undefined
+  /** How many topic aliases the server may use, 0 to 65,535. Default 0. [MQTT-3.1.2-26] */
+  readonly topicAliasMaximum?: number | undefined
+
+  // ----------------------------------------------------------------------- connecting and retrying
+
+  /**
+   * How long an attempt may take, in ms, 1 to 3,600,000, from the name lookup to the CONNACK.
+   * Default 10,000. (T2, one time limit for the whole attempt)
+   */
+  readonly connectTimeout?: number | undefined
+  /** When the loop connects again, and after which delays. Default `after-first-success`. */
+  readonly reconnect?: ReconnectWhen | ReconnectOptions | undefined
+  /**
+   * After how many ms without a connection the loop is `suspended`, 0 to 86,400,000. Default
+   * 120,000. (T3, suspended clients)
+   */
+  readonly suspendAfterMs?: number | undefined
+  /**
+   * How often a suspended loop connects again, in ms, 1 to 86,400,000, 50 % more or less at random.
+   * Default 30,000.
+   */
+  readonly suspendedRetryMs?: number | undefined
+
+  // -------------------------------------------------------------------------------------- requests
+
+  /**
+   * How many publishes at QoS 1 and 2 may be in flight, 1 to 65,000. The server may allow fewer.
+   * Default 1,000. (D4, the send window)
+   */
+  readonly maxInflight?: number | undefined
+  /**
+   * What happens to publishes in flight if the server lost the session: they are sent again as new
+   * ones, or fail with `SESSION_LOST`. Default `republish`. (D5, a lost session)
+   */
+  readonly onSessionLost?: 'republish' | 'fail' | undefined
+  /**
+   * What happens if an acknowledgement does not arrive within `afterMs` ms, 1 to 86,400,000: the
+   * loop reconnects, or the request fails with `ACK_TIMEOUT`. Default: the loop waits.
+   */
+  readonly ackTimeout?:
+    | { readonly afterMs: number; readonly then?: 'reconnect' | 'fail' | undefined }
+    | undefined
+  /**
+   * After how many closes that can only be due to one request that request is given up, 0 (never)
+   * to 1,000. Default 3. (D6, one bad request never stalls the others)
+   */
+  readonly quarantineAfter?: number | undefined
+  /** Takes new publishes while there is no healthy connection. Default: they are held. */
+  readonly divert?: DivertOptions | undefined
+  /**
+   * Returns requests to send after each good CONNACK: after the renewal of subscriptions, before
+   * all others. Default: none.
+   */
+  readonly onConnected?: ((connack: ConnackPacket) => readonly Request[]) | undefined
+  /** Is given the outcome of each request, after the `settled` of its stream. */
+  readonly onSettled?: ((request: Request, outcome: Outcome) => void) | undefined
+
+  // ------------------------------------------------------------------------------------- receiving
+
+  /**
+   * When a message at QoS 1 or 2 is acknowledged: `pull`, when the consumer asks for the next
+   * packet; `receipt`, as it arrives; `manual`, when `loop.ack(packet)` is called. Default `pull`.
+   * (R1, when a message is handled)
+   */
+  readonly acks?: 'pull' | 'receipt' | 'manual' | undefined
+  /**
+   * How many packets may be received and not yet pulled, 1 to 1,000,000. Beyond that reading from
+   * the transport is paused. Default `receiveMaximum` + 1,024. (R3, a slow consumer)
+   */
+  readonly maxBufferedPackets?: number | undefined
+  /**
+   * How many bytes may be received and not yet pulled, at least 1. Beyond that reading from the
+   * transport is paused. Default 16,777,216 (16 MiB).
+   */
+  readonly maxBufferedBytes?: number | undefined
+
+  // ------------------------------------------------------------------------------------------- end
+
+  /**
+   * When the loop ends by itself: `idle`, when nothing more can happen; `settled`, when all
+   * requests are settled; `closed`, never. Default `idle`. (E1, when a loop ends)
+   */
+  readonly until?: 'idle' | 'settled' | 'closed' | undefined
+  /**
+   * The reason code of the DISCONNECT that ends the loop: 0, or 4 to have the will published. MQTT
+   * 5. Default 0. (3.14.2.1)
+   */
+  readonly disconnectReason?: 0 | 4 | undefined
+  /** Aborting it ends the loop as `shutdown` does; `next()` rejects with its reason. */
+  readonly signal?: AbortSignal | undefined
+
+  // ----------------------------------------------------------------------------------- observation
+
+  /** Is given the warnings of the loop. The loop goes on. */
+  readonly onWarning?: ((warning: Warning) => void) | undefined
+  /**
+   * After how many ms a stalled consumer or a forgotten acknowledgement is reported as a warning, 1
+   * to 86,400,000. Default 30,000.
+   */
+  readonly warnAfterMs?: number | undefined
+  /**
+   * Keeps the last inputs of the reducers, so that `loop.recording()` shows what led to a fault.
+   * Default: none are kept.
+   */
+  readonly recorder?: RecorderOptions | undefined
+  /** Clock, timers and random numbers, for tests. Default: those of the machine. */
+  readonly platform?: Platform | undefined
 }
 
-export interface ReconnectOptions {
-  /** Default `after-first-success`. */
-  readonly when?: 'always' | 'after-first-success' | 'never'
-  /** Shortest delay in ms, 0 to 3,600,000. Default 100. */
-  readonly minMs?: number
-  /** The random part of the delay grows from 1 s to this many ms, 0 to 86,400,000. Default 30,000. */
-  readonly maxMs?: number
-  /** A connection that lasted as long, in ms, starts the delays anew. Default 30,000. */
-  readonly stableMs?: number
-  /** Overrules the judgement on a failure. */
-  readonly retryable?: (failure: ConnectionFailure) => boolean
+/** A message that the server publishes if the connection is lost. */
+export interface WillOptions {
+  /** 1 to 65,535 bytes of UTF-8, without wildcards. */
+  readonly topic: string
+  /** At most 65,535 bytes. Default: empty. */
+  readonly payload?: string | Uint8Array | Base64 | undefined
+  /** Default 0. */
+  readonly qos?: QoS | undefined
+  /** Default false. */
+  readonly retain?: boolean | undefined
+  /** MQTT 5. */
+  readonly properties?: WillProperties | undefined
 }
 
-/** What may differ from one attempt to the next. */
+/** The options that `connectOptions` may replace. */
 export type AttemptOptions = Pick<
   EventloopOptions,
   'url' | 'headers' | 'tls' | 'transport' | 'username' | 'password' | 'clientId' | 'will'
 >
 
 /**
- * @param attempt since the last connection, from 1.
- * @param lastClose why there is no connection; null: there was none yet.
- * @param signal aborted when the attempt is given up, at `connectTimeout` say.
+ * @param attempt counts the attempts since the last good connection, from 1.
+ * @param lastClose says why there is no connection, or is null before the first one.
+ * @param signal is aborted when the attempt is given up, for example after `connectTimeout`.
  */
 export type ConnectOptions = (
   attempt: number,
@@ -72,606 +261,108 @@ export type ConnectOptions = (
   signal: AbortSignal,
 ) => AttemptOptions | undefined | Promise<AttemptOptions | undefined>
 
+/** What happens to new publishes while there is no healthy connection. (T9, diverted publishes) */
 export interface DivertOptions {
   /**
-   * After how many ms without a healthy connection (none at all, or three PINGREQs unanswered; they are sent three times as
-   * often as this), 1 to 86,400,000.
+   * After how many ms without a healthy connection publishes are diverted, 1 to 86,400,000. A
+   * connection is not healthy if three PINGREQs were not answered; they are sent three times in
+   * this time.
    */
   readonly afterMs: number
   /**
-   * Takes a publish the other way: it is settled as the promise is. It never returns to MQTT, and order does not span the two
-   * ways. `signal`: the request's own, and the end of the loop.
+   * Takes a publish in place of the server. The publish is settled as the returned promise is, and
+   * never sent by MQTT. Order does not span diverted and other publishes. `signal` is aborted by
+   * the signal of the request and by the end of the loop.
    */
   readonly to: (request: PublishRequest, signal: AbortSignal) => unknown
-  /** Calls at a time, 1 to 65,535. Default 16. */
-  readonly concurrency?: number
+  /** How many calls may run at a time, 1 to 65,535. Default 16. */
+  readonly concurrency?: number | undefined
 }
 
-export interface WillOptions {
-  readonly topic: string
-  readonly payload?: string | Uint8Array | Base64
-  readonly qos?: QoS
-  readonly retain?: boolean
-  readonly properties?: NonNullable<IConnectPacket['will']>['properties']
-}
-
-/** Something that went not as it should and that the loop could live with. */
+/** Something that did not go as it should; the loop goes on. */
 export interface Warning {
-  readonly code: string
+  readonly code: WarningCode
+  /** What is wrong, where, and what to do. */
   readonly message: string
 }
 
-export interface EventloopOptions {
+/** What the flight recorder keeps. */
+export interface RecorderOptions {
   /**
-   * `mqtt:` or `tcp:` (port 1883), `mqtts:` or `tls:` (port 8883), `ws:` (80), `wss:` (443), `unix:/path`. May carry user name and
-   * password. A list: the first is the primary; the others are tried in random order for what another server can cure, and the
-   * next round starts at the primary.
+   * How many inputs are kept, 1 to 10,000,000. Each packet and each request of an input counts as
+   * one.
    */
-  readonly url?: string | URL | readonly (string | URL)[]
-  /** Of the handshake of `ws:` and `wss:`. */
-  readonly headers?: HandshakeHeaders
+  readonly inputs: number
   /**
-   * Awaited before each attempt; what it returns takes the place of these options for that attempt. A credential that the
-   * server refuses is asked for once more.
+   * Whether a recording shows payloads and other bytes, not only how many there are. Default false.
    */
-  readonly connectOptions?: ConnectOptions
-  /** Enhanced authentication, at connect and again later. MQTT 5. (4.12) */
-  readonly authenticator?: Authenticator
-  /** Whether a server that names another one (0x9C, 0x9D) is believed; it gets the same credentials. Default false. */
-  readonly followRedirects?: boolean
-  /** Whether this side is online: asked before another server of the list is tried. Default: it is taken to be. */
-  readonly connectivityCheck?: (signal: AbortSignal) => boolean | Promise<boolean>
-  /** `online` retries at once, `offline` drops at once. Its end ends nothing, its error ends the loop. */
-  readonly networkHints?: AsyncIterable<'online' | 'offline'>
-  /** Without a connection for as many ms the loop is `suspended`, 0 to 86,400,000. Default 120,000. */
-  readonly suspendAfterMs?: number
-  /** How often it retries then, in ms, half of it more or less, 1 to 86,400,000. Default 30,000. */
-  readonly suspendedRetryMs?: number
-  /** Another way for new publishes while there is no healthy connection. */
-  readonly divert?: DivertOptions
-  /** At most 65,535 bytes; '' lets the server choose. Default: generated, at most 23 characters. */
-  readonly clientId?: string
-  /** 5 (MQTT 5), 4 (3.1.1) or 3 (3.1). Default 5, falling to 4 where a broker does not speak 5; given, it is not changed. */
-  readonly protocolVersion?: 5 | 4 | 3
-  readonly username?: string
-  readonly password?: string | Uint8Array
-  readonly will?: WillOptions
-  /** Properties of the CONNECT packet that have no option of their own here. MQTT 5. */
-  readonly properties?: NonNullable<IConnectPacket['properties']>
+  readonly bytes?: boolean | undefined
+  /** Called once, with the recording, if the loop ends with an error. */
+  readonly onFault?: ((recording: string) => void) | undefined
+}
+
+// -------------------------------------------------------------------------------------- transports
+
+/** Where a transport leads to. */
+export interface Endpoint {
+  readonly url: URL
+  readonly tls: TlsOptions
+  /** The largest packet that the loop accepts, in bytes: a bound for the frames of a transport. */
+  readonly maximumPacketSize: number
+  /** Headers for the request that opens the transport. */
+  readonly headers: HandshakeHeaders
+}
+
+export type HandshakeHeaders = Readonly<Record<string, string>>
+
+/**
+ * Opens a stream of bytes to the endpoint, or rejects. If `signal` is aborted, it destroys what it
+ * has begun.
+ */
+export type OpenTransport = (endpoint: Endpoint, signal: AbortSignal) => Promise<Duplex> | Duplex
+
+// ---------------------------------------------------------------------------------- authentication
+
+/** Authentication Data to send. Text is sent as UTF-8; undefined or null sends none. */
+export type AuthenticationData = Uint8Array | string | undefined | null
+
+export interface ExchangeContext {
   /**
-   * Whether the loop's first connection begins a new session; later ones ask to resume. In MQTT 3 true means a new session at
-   * every connection. Default true; false where `session` is given.
+   * Who began: `connect`, before each connection; `reauthenticate`, the control of that name;
+   * `server`, the server itself.
    */
-  readonly cleanStart?: boolean
-  /** Seconds, 0 to 4,294,967,295. Default 300, or 86,400 where cleanStart is false. MQTT 5. */
-  readonly sessionExpiryInterval?: number
-  /** The session of an earlier loop, a store of sessions, or `'adopt'`: whatever the server holds is taken as it stands. */
-  readonly session?: Session | SessionStore | 'adopt'
-  /** Seconds, 0 (none) to 65,535. Default 60; over WebSocket 25, below what load balancers bear. [MQTT-3.1.2-20] */
-  readonly keepAlive?: number
-  /** Milliseconds, 1 to 3,600,000, for the whole way from the name lookup to the CONNACK. Default 10,000. */
-  readonly connectTimeout?: number
-  /** Default `after-first-success`. */
-  readonly reconnect?: 'always' | 'after-first-success' | 'never' | ReconnectOptions
-  /** Publishes at QoS > 0 without acknowledgement, 1 to 65,000. Default 1,000; the server may allow less. */
-  readonly maxInflight?: number
-  /** Messages at QoS > 0 that the server may send before we acknowledge, 1 to 65,535. Default 1,024. */
-  readonly receiveMaximum?: number
-  /** Packets received and not yet pulled, 1 to 1,000,000; beyond that the socket is paused. Default receiveMaximum + 1,024. */
-  readonly maxBufferedPackets?: number
-  /** Bytes received and not yet pulled; beyond that the socket is paused. Default 16 MiB. */
-  readonly maxBufferedBytes?: number
-  /** Largest packet that we take, in bytes, 1 to 268,435,455. Default 268,435,455. [MQTT-3.1.2-24] */
-  readonly maximumPacketSize?: number
-  /** Topic aliases that the server may use, 0 to 65,535. Default 0. */
-  readonly topicAliasMaximum?: number
+  readonly reason: 'connect' | 'reauthenticate' | 'server'
+  /** The data with which the server began, or undefined if it did not begin or sent none. */
+  readonly data: Buffer | undefined
+  /** Aborted when the exchange is of no use any more. */
+  readonly signal: AbortSignal
+}
+
+/** Yields what is to be sent, and is given what the server answers. */
+export type ExchangeSteps =
+  | Iterator<AuthenticationData, unknown, Buffer | undefined>
+  | AsyncIterator<AuthenticationData, unknown, Buffer | undefined>
+
+/**
+ * Enhanced authentication. (4.12) For example:
+ *
+ *   async *exchange() {
+ *     const challenge = yield first          // is sent in CONNECT, or in AUTH 0x19
+ *     const last = yield respond(challenge)  // is sent in AUTH 0x18
+ *     verify(last)                           // came in CONNACK, or in AUTH 0x00
+ *   }
+ */
+export interface Authenticator {
+  /** The Authentication Method, such as `SCRAM-SHA-256`. [MQTT-4.12.0-5] */
+  readonly method: string
   /**
-   * When a message at QoS > 0 is acknowledged. `pull`: when the consumer asks for the next packet. `receipt`: as it arrives.
-   * `manual`: by `loop.ack(packet)`. Default `pull`.
+   * Begins an exchange: for each connection, and for each re-authentication. An error of it ends
+   * the connection, and the loop too unless the error has `retryable: true`.
    */
-  readonly acks?: 'pull' | 'receipt' | 'manual'
-  /** What becomes of publishes in flight where the server lost the session. Default `republish`. */
-  readonly onSessionLost?: 'republish' | 'fail'
-  /** What to do about an acknowledgement that does not come within `afterMs` (1 to 86,400,000). Default: wait. */
-  readonly ackTimeout?: { readonly afterMs: number; readonly then: 'reconnect' | 'fail' }
-  /** After how many closes that can only mean one message it is given up, 0 (never) to 1,000. Default 3. */
-  readonly quarantineAfter?: number
-  /** When the loop ends by itself: nothing more can happen, all requests are settled, never. Default `idle`. */
-  readonly until?: 'idle' | 'settled' | 'closed'
-  /** Reason code of our DISCONNECT: 0, or 4 to have the will published. Default 0. */
-  readonly disconnectReason?: 0 | 4
-  /** Requests to be sent after each CONNACK, after the renewal of subscriptions and before the backlog. */
-  readonly onConnected?: (connack: IConnackPacket) => readonly Request[]
-  /** The outcome of each request, after the `settled` of its source. */
-  readonly onSettled?: (request: Request, outcome: Outcome) => void
-  readonly onWarning?: (warning: Warning) => void
-  /** After how many ms a stalled consumer or a forgotten acknowledgement is a warning. Default 30,000. */
-  readonly warnAfterMs?: number
-  /** Keeps the last inputs of the reducers, to be looked at after a fault (`loop.recording()`). Default: none are kept. */
-  readonly recorder?: RecorderOptions
-  /** Aborting ends the loop as `shutdown` does; `next()` rejects with its reason. */
-  readonly signal?: AbortSignal
-  /** For Node's `tls.connect`: ca, cert, key, servername … Verification is on by default. */
-  readonly tls?: TlsOptions
-  /** Any stream of bytes instead of those that `url` names. */
-  readonly transport?: OpenTransport
-  /** Clock and random numbers, for tests. */
-  readonly platform?: Platform
+  exchange(context: ExchangeContext): ExchangeSteps
+  /**
+   * Whether to answer a server that begins an exchange by itself, with AUTH 0x18 on a connection.
+   * The standard leaves re-authentication to clients. Default false.
+   */
+  readonly serverMayStart?: boolean | undefined
 }
-
-/** Options as the rest of the package sees them. */
-export interface Resolved {
-  readonly options: EventloopOptions
-  readonly config: Config
-  readonly clientId: string
-  readonly session: Session | null
-  readonly store: SessionStore | null
-}
-
-const DAY_MS = 86_400_000
-/** Properties of CONNECT that are options of their own, because the engine itself keeps to them. */
-const OWN_PROPERTIES = [
-  'sessionExpiryInterval',
-  'receiveMaximum',
-  'maximumPacketSize',
-  'topicAliasMaximum',
-] as const
-
-/** @throws UsageError that names the option, what was given and what is allowed. */
-export function resolveOptions(
-  given: string | URL | EventloopOptions,
-  session?: Session,
-): Resolved {
-  const options = toOptions(given)
-  for (const name of Object.keys(options)) {
-    if (!NAMES.has(name))
-      throw wrong(name, undefined, `one of ${[...NAMES].join(', ')}`, 'is no option')
-  }
-  judgeEndpoint(options)
-  for (const url of urlsOf(options)) credentials({ ...options, url })
-  const { username, password } = credentials(options)
-  const restored = session ?? (options.session instanceof Session ? options.session : null)
-  const store = isStore(options.session) ? options.session : null
-  if (options.session !== undefined && options.session !== 'adopt' && !restored && !store) {
-    throw wrong('session', options.session, 'a Session, a SessionStore or "adopt"')
-  }
-  judgeRecorder(options.recorder)
-  const { clientId, ...rest } = resolveConfig(options, restored)
-  const config = shared(rest)
-  checkProperties('properties', options.properties, config.protocolVersion)
-  for (const name of OWN_PROPERTIES) {
-    if (options.properties?.[name] === undefined) continue
-    throw new UsageError(`properties.${name}: give it as the option ${name}`)
-  }
-  checkWill(options.will, config.protocolVersion)
-  if (config.protocolVersion < 5 && password !== undefined && username === undefined) {
-    throw new UsageError('password: MQTT 3 allows no password without a user name [MQTT-3.1.2-22]')
-  }
-  // What cannot be encoded is said now, not at the first connection.
-  encodeRare(
-    connectPacket({ options, config }, clientId, config.protocolVersion, config.cleanStart),
-    config.protocolVersion,
-  )
-  return { options, config, clientId, session: restored, store }
-}
-
-/** The user's word on a failure; null: none. */
-export function retryableOf({ reconnect }: EventloopOptions): ReconnectOptions['retryable'] | null {
-  return isPlainObject(reconnect) ? reconnect.retryable : null
-}
-
-function judgeRecorder(given: unknown): void {
-  if (given === undefined) return
-  if (!isPlainObject(given)) throw wrong('recorder', given, '{ inputs, bytes, onFault }')
-  checkFields('recorder', given, RECORDER_FIELDS)
-  const { inputs, bytes, onFault } = given as Partial<RecorderOptions>
-  whole('recorder.inputs', inputs ?? Number.NaN, 0, 1, 10_000_000)
-  flag('recorder.bytes', bytes, false)
-  if (onFault !== undefined && typeof onFault !== 'function') {
-    throw wrong('recorder.onFault', onFault, 'a function')
-  }
-}
-
-const RECORDER_FIELDS: ReadonlySet<string> = new Set(['inputs', 'bytes', 'onFault'])
-
-/** A saved session or a store was given: what an earlier loop held may be there. */
-export function hasSession({ session, store }: Resolved): boolean {
-  return session !== null || store !== null
-}
-
-function toOptions(given: unknown): EventloopOptions {
-  if (typeof given === 'string') return { url: given }
-  // A URL can be changed later, a string cannot.
-  if (given instanceof URL) return { url: given.href }
-  if (typeof given === 'object' && given !== null && !Array.isArray(given)) {
-    const { url } = given as EventloopOptions
-    if (url instanceof URL) return { ...given, url: url.href }
-    if (Array.isArray(url)) return { ...given, url: url.map(hrefOf) }
-    return given
-  }
-  throw new UsageError(
-    `options: a URL or an object of options is expected, ${describe(given)} was given`,
-  )
-}
-
-function hrefOf(url: string | URL): string {
-  return url instanceof URL ? url.href : url
-}
-
-function isStore(value: unknown): value is SessionStore {
-  const store = value as Partial<SessionStore> | null | undefined
-  return (
-    typeof store === 'object' &&
-    store !== null &&
-    typeof store.load === 'function' &&
-    typeof store.commit === 'function'
-  )
-}
-
-const WILL_FIELDS: ReadonlySet<string> = new Set([
-  'topic',
-  'payload',
-  'qos',
-  'retain',
-  'properties',
-])
-
-function checkWill(will: WillOptions | undefined, protocolVersion: number): void {
-  if (will === undefined) return
-  if (!isPlainObject(will)) throw wrong('will', will, 'an object with topic and payload')
-  checkFields('will', will, WILL_FIELDS)
-  const { topic, payload = '', qos = 0, retain = false, properties } = will
-  const problem = typeof topic === 'string' ? topicNameProblem(topic) : 'is no string'
-  if (problem !== null) throw new UsageError(`will.topic ${problem}: ${describe(topic)}`)
-  if (!isPayload(payload)) throw wrong('will.payload', payload, 'a string, bytes or { base64 }')
-  if (![0, 1, 2].includes(qos)) throw wrong('will.qos', qos, '0, 1 or 2')
-  if (typeof retain !== 'boolean') throw wrong('will.retain', retain, 'true or false')
-  checkProperties('will.properties', properties, protocolVersion)
-}
-
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
-
-function isPayload(value: unknown): boolean {
-  if (typeof value === 'string' || value instanceof Uint8Array) return true
-  const base64 = isPlainObject(value) ? (value as Partial<Base64>).base64 : undefined
-  return typeof base64 === 'string' && BASE64.test(base64)
-}
-
-function checkProperties(name: string, given: unknown, protocolVersion: number): void {
-  if (given === undefined) return
-  if (!isPlainObject(given)) throw wrong(name, given, 'an object of properties')
-  if (protocolVersion === 5) return
-  throw new UsageError(
-    `${name}: only MQTT 5 has properties; leave them out or set protocolVersion: 5`,
-  )
-}
-
-export function isPlainObject(value: unknown): value is object {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    !ArrayBuffer.isView(value)
-  )
-}
-
-/** An instance of a class may have fields of its own. */
-function isLiteral(value: object): boolean {
-  const prototype = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
-}
-
-export function checkFields(name: string, given: object, allowed: ReadonlySet<string>): void {
-  for (const field of Object.keys(given)) {
-    if (allowed.has(field)) continue
-    throw new UsageError(
-      `${name}.${field} is not known: one of ${[...allowed].join(', ')} is expected`,
-    )
-  }
-}
-
-let latestConfig: Config | null = null
-
-/** Thousands of loops of one process say the same, but for who they are. */
-function shared(config: Config): Config {
-  if (latestConfig === null || !equal(config, latestConfig)) latestConfig = config
-  return latestConfig
-}
-
-function resolveConfig(
-  o: EventloopOptions,
-  session: Session | null,
-): Config & Pick<Resolved, 'clientId'> {
-  // One that never met a server has nothing there to be resumed.
-  const resumes = session !== null && session.protocolVersion > 0
-  const kept = isStore(o.session)
-  const adopt = o.session === 'adopt'
-  const cleanStart = resumes || adopt || kept ? false : flag('cleanStart', o.cleanStart, true)
-  const receiveMaximum = whole('receiveMaximum', o.receiveMaximum, 1024, 1, 65_535)
-  const generated = `it-mqtt-${randomHex(7)}`
-  const clientId = o.clientId === undefined ? (session?.clientId ?? generated) : o.clientId
-  if (typeof clientId !== 'string') throw wrong('clientId', clientId, 'a string')
-  if (Buffer.byteLength(clientId) > 65_535 || /\0|\p{Surrogate}/u.test(clientId)) {
-    throw wrong('clientId', clientId, 'a string of at most 65,535 bytes of UTF-8 without U+0000')
-  }
-  if (session !== null && clientId !== session.clientId) {
-    throw wrong('clientId', clientId, `"${session.clientId}", whose session was given`)
-  }
-  const made = session?.protocolVersion || undefined
-  const spoken = o.protocolVersion ?? made ?? 5
-  if (clientId === '' && spoken < 5 && !cleanStart) {
-    throw new UsageError(
-      'clientId: MQTT 3 allows an empty one only with cleanStart: true [MQTT-3.1.3-7]',
-    )
-  }
-  const protocolVersion = choice(
-    'protocolVersion',
-    o.protocolVersion === undefined ? made : o.protocolVersion,
-    5,
-    [5, 4, 3],
-  )
-  const pinned =
-    o.protocolVersion !== undefined ||
-    made !== undefined ||
-    o.properties !== undefined ||
-    o.authenticator !== undefined ||
-    // A token alone is no credential of MQTT 3. [MQTT-3.1.2-22]
-    (o.password !== undefined && o.username === undefined) ||
-    o.will?.properties !== undefined
-  const { onConnected, onSettled, onWarning, connectOptions, connectivityCheck } = o
-  const callbacks = { onConnected, onSettled, onWarning, connectOptions, connectivityCheck }
-  for (const [name, value] of Object.entries(callbacks)) {
-    if (value !== undefined && typeof value !== 'function') throw wrong(name, value, 'a function')
-  }
-  const { networkHints } = o
-  if (networkHints !== undefined && typeof networkHints?.[Symbol.asyncIterator] !== 'function') {
-    throw wrong('networkHints', networkHints, 'an AsyncIterable of "online" and "offline"')
-  }
-  if (o.signal !== undefined && !(o.signal instanceof AbortSignal))
-    throw wrong('signal', o.signal, 'an AbortSignal')
-  return {
-    protocolVersion,
-    versionMayFall: !pinned,
-    clientId,
-    cleanStart,
-    store: kept ? 'kept' : 'none',
-    resumes,
-    adopt,
-    sessionExpiryInterval: whole(
-      'sessionExpiryInterval',
-      o.sessionExpiryInterval,
-      cleanStart ? 300 : 86_400,
-      0,
-      0xffff_ffff,
-    ),
-    keepAlive: whole('keepAlive', o.keepAlive, isWebSocket(o) ? 25 : 60, 0, 65_535),
-    connectTimeoutMs: bounded('connectTimeout', o.connectTimeout, 10_000, 1, 3_600_000),
-    reconnect: reconnectPolicy(o.reconnect),
-    maxInflight: whole('maxInflight', o.maxInflight, 1000, 1, 65_000),
-    receiveMaximum,
-    maxBufferedPackets: whole(
-      'maxBufferedPackets',
-      o.maxBufferedPackets,
-      receiveMaximum + 1024,
-      1,
-      1_000_000,
-    ),
-    maxBufferedBytes: whole(
-      'maxBufferedBytes',
-      o.maxBufferedBytes,
-      16 * 1024 * 1024,
-      1,
-      Number.MAX_SAFE_INTEGER,
-    ),
-    maximumPacketSize: whole(
-      'maximumPacketSize',
-      o.maximumPacketSize,
-      MAXIMUM_PACKET_SIZE,
-      1,
-      MAXIMUM_PACKET_SIZE,
-    ),
-    topicAliasMaximum: whole('topicAliasMaximum', o.topicAliasMaximum, 0, 0, 65_535),
-    acks: choice('acks', o.acks, 'pull', ['pull', 'receipt', 'manual']),
-    onSessionLost: choice('onSessionLost', o.onSessionLost, 'republish', ['republish', 'fail']),
-    ackTimeout: ackTimeout(o.ackTimeout),
-    quarantineAfter: whole('quarantineAfter', o.quarantineAfter, 3, 0, 1000),
-    until: choice('until', o.until, 'idle', ['idle', 'settled', 'closed']),
-    hasBirths: o.onConnected !== undefined,
-    disconnectReason: choice('disconnectReason', o.disconnectReason, 0, [0, 4]),
-    authenticationMethod: methodOf(o, protocolVersion),
-    authenticator:
-      o.authenticator === undefined ? 'none' : o.authenticator.serverMayStart ? 'either' : 'client',
-    servers: serversOf(o),
-    divert: divertOf(o.divert),
-    requestProblemInformation: o.properties?.requestProblemInformation !== false,
-    warnAfterMs: bounded('warnAfterMs', o.warnAfterMs, 30_000, 1, DAY_MS),
-  }
-}
-
-/** The largest that a fixed header can say, 256 MiB - 1, is the remaining length; the packet with its header is 5 bytes more. */
-const MAXIMUM_PACKET_SIZE = 268_435_455
-
-const RECONNECT_FIELDS: ReadonlySet<string> = new Set([
-  'when',
-  'minMs',
-  'maxMs',
-  'stableMs',
-  'retryable',
-])
-
-/** The policy of the option `reconnect`, or of the control of that name. */
-const DEFAULT_POLICY: ReconnectPolicy = {
-  when: 'after-first-success',
-  minMs: 100,
-  maxMs: 30_000,
-  stableMs: 30_000,
-}
-
-export function reconnectPolicy(given: EventloopOptions['reconnect']): ReconnectPolicy {
-  if (given === undefined) return DEFAULT_POLICY
-  const r: ReconnectOptions = isPlainObject(given) ? given : {}
-  const named = isPlainObject(given) ? r.when : given
-  checkFields('reconnect', r, RECONNECT_FIELDS)
-  if (r.retryable !== undefined && typeof r.retryable !== 'function') {
-    throw wrong('reconnect.retryable', r.retryable, 'a function of a failure')
-  }
-  return {
-    when: choice('reconnect', named, DEFAULT_POLICY.when, [
-      'always',
-      'after-first-success',
-      'never',
-    ]),
-    minMs: bounded('reconnect.minMs', r.minMs, DEFAULT_POLICY.minMs, 0, 3_600_000),
-    maxMs: bounded('reconnect.maxMs', r.maxMs, DEFAULT_POLICY.maxMs, 0, DAY_MS),
-    stableMs: bounded('reconnect.stableMs', r.stableMs, DEFAULT_POLICY.stableMs, 0, DAY_MS),
-  }
-}
-
-/** One for all that say nothing: a process may hold thousands. */
-const DEFAULT_SERVERS: Config['servers'] = {
-  hosts: 1,
-  checksConnectivity: false,
-  followRedirects: false,
-  renewsCredentials: false,
-  suspendAfterMs: 120_000,
-  suspendedRetryMs: 30_000,
-}
-
-function serversOf(o: EventloopOptions): Config['servers'] {
-  const { suspendAfterMs, suspendedRetryMs } = DEFAULT_SERVERS
-  const servers = {
-    hosts: Math.max(1, urlsOf(o).length),
-    checksConnectivity: o.connectivityCheck !== undefined,
-    followRedirects: flag('followRedirects', o.followRedirects, false),
-    renewsCredentials: o.connectOptions !== undefined,
-    suspendAfterMs: bounded('suspendAfterMs', o.suspendAfterMs, suspendAfterMs, 0, DAY_MS),
-    suspendedRetryMs: bounded('suspendedRetryMs', o.suspendedRetryMs, suspendedRetryMs, 1, DAY_MS),
-  }
-  return equal(servers, DEFAULT_SERVERS) ? DEFAULT_SERVERS : servers
-}
-
-const AUTHENTICATOR_FIELDS: ReadonlySet<string> = new Set(['method', 'exchange', 'serverMayStart'])
-
-function methodOf({ authenticator, properties }: EventloopOptions, version: number): string | null {
-  if (authenticator === undefined) return properties?.authenticationMethod ?? null
-  if (!isPlainObject(authenticator))
-    throw wrong('authenticator', authenticator, '{ method, exchange }')
-  if (isLiteral(authenticator)) checkFields('authenticator', authenticator, AUTHENTICATOR_FIELDS)
-  const { method, exchange, serverMayStart } = authenticator
-  if (typeof method !== 'string') throw wrong('authenticator.method', method, 'a string')
-  if (typeof exchange !== 'function')
-    throw wrong('authenticator.exchange', exchange, 'a generator function')
-  flag('authenticator.serverMayStart', serverMayStart, false)
-  if (version < 5)
-    throw new UsageError('authenticator: only MQTT 5 has enhanced authentication [MQTT-3.1.2-31]')
-  for (const name of ['authenticationMethod', 'authenticationData'] as const) {
-    if (properties?.[name] === undefined) continue
-    throw new UsageError(`properties.${name}: the authenticator says it; leave it out`)
-  }
-  return method
-}
-
-const DIVERT_FIELDS: ReadonlySet<string> = new Set(['afterMs', 'to', 'concurrency'])
-
-function divertOf(given: EventloopOptions['divert']): Config['divert'] {
-  if (given === undefined) return null
-  if (!isPlainObject(given)) throw wrong('divert', given, '{ afterMs, to }')
-  if (isLiteral(given)) checkFields('divert', given, DIVERT_FIELDS)
-  const { afterMs, to, concurrency } = given
-  if (typeof to !== 'function') throw wrong('divert.to', to, 'a function (request, signal)')
-  return {
-    afterMs: bounded('divert.afterMs', afterMs, Number.NaN, 1, DAY_MS),
-    concurrency: whole('divert.concurrency', concurrency, 16, 1, 65_535),
-  }
-}
-
-function ackTimeout(given: EventloopOptions['ackTimeout']): Config['ackTimeout'] {
-  if (given === undefined) return null
-  if (typeof given !== 'object' || given === null)
-    throw wrong('ackTimeout', given, '{ afterMs, then }')
-  return {
-    afterMs: bounded('ackTimeout.afterMs', given.afterMs, Number.NaN, 1, DAY_MS),
-    then: choice('ackTimeout.then', given.then, 'reconnect', ['reconnect', 'fail']),
-  }
-}
-
-function flag(name: string, given: unknown, fallback: boolean): boolean {
-  if (given === undefined) return fallback
-  if (typeof given !== 'boolean') throw wrong(name, given, 'true or false')
-  return given
-}
-
-function whole(name: string, given: unknown, fallback: number, min: number, max: number): number {
-  const value = bounded(name, given, fallback, min, max)
-  if (!Number.isInteger(value)) throw wrong(name, given, `a whole number from ${min} to ${max}`)
-  return value
-}
-
-function bounded(name: string, given: unknown, fallback: number, min: number, max: number): number {
-  const value = given === undefined ? fallback : given
-  if (typeof value !== 'number' || !(value >= min && value <= max)) {
-    throw wrong(name, given, `a number from ${min} to ${max}`)
-  }
-  return value
-}
-
-function choice<T extends string | number>(
-  name: string,
-  given: unknown,
-  fallback: T,
-  allowed: readonly T[],
-): T {
-  if (given === undefined) return fallback
-  if (!allowed.includes(given as T)) {
-    throw wrong(name, given, `one of ${allowed.map((one) => JSON.stringify(one)).join(', ')}`)
-  }
-  return given as T
-}
-
-const NAMES: ReadonlySet<string> = new Set([
-  'url',
-  'clientId',
-  'protocolVersion',
-  'username',
-  'password',
-  'will',
-  'properties',
-  'cleanStart',
-  'sessionExpiryInterval',
-  'session',
-  'keepAlive',
-  'connectTimeout',
-  'reconnect',
-  'maxInflight',
-  'receiveMaximum',
-  'maxBufferedPackets',
-  'maxBufferedBytes',
-  'maximumPacketSize',
-  'topicAliasMaximum',
-  'acks',
-  'onSessionLost',
-  'ackTimeout',
-  'quarantineAfter',
-  'until',
-  'disconnectReason',
-  'onConnected',
-  'onSettled',
-  'onWarning',
-  'warnAfterMs',
-  'recorder',
-  'signal',
-  'tls',
-  'transport',
-  'platform',
-  'headers',
-  'connectOptions',
-  'authenticator',
-  'followRedirects',
-  'connectivityCheck',
-  'networkHints',
-  'suspendAfterMs',
-  'suspendedRetryMs',
-  'divert',
-] satisfies (keyof EventloopOptions)[])
-
-export type { Incoming }

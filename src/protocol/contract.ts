@@ -8,6 +8,7 @@
  * (`state.ts`), as are inputs and effects. A request is known by its handle, a number that the loop
  * chooses and does not use again before the reducers released it.
  */
+import type { WarningCode } from '../errors.ts'
 import type { ReconnectPolicy } from './config.ts'
 import type {
   AckPacket,
@@ -233,7 +234,7 @@ type ConsumerEffect =
       /** The first sequence of this connection. */
       readonly before: number
     }
-  | { readonly type: 'warn'; readonly code: string; readonly message: string }
+  | { readonly type: 'warn'; readonly code: WarningCode; readonly message: string }
 
 type ControlEffect =
   /** The PINGREQ `id` was answered. `id` is 0 for a PINGREQ of the engine itself. */

@@ -5,6 +5,7 @@
  * editors of its tables, which the reducers change freely. Nothing that can be reached from the old
  * state is ever changed. After `finish()` has returned the new state, the draft must not be used.
  */
+import type { WarningCode } from '../errors.ts'
 import type { Config } from './config.ts'
 import type { Effect, InputType } from './contract.ts'
 import { dependsOnCommit, type PacketEffect } from './effects.ts'
@@ -125,7 +126,7 @@ export class Draft {
     })
   }
 
-  warn(code: string, message: string): void {
+  warn(code: WarningCode, message: string): void {
     this.effects.push({ type: 'warn', code, message })
   }
 

@@ -1,36 +1,15 @@
 /**
- * The vocabulary that users write, and the door that it passes.
- *
- * The builders make plain data and judge nothing: a request from a builder, a literal and a line of NDJSON are the same
- * thing, and all of them are judged by `prepare`, once, when the loop takes them.
+ * How is a request made? The builders return plain data and check nothing: a request from a builder,
+ * a literal and a line of NDJSON are the same thing, and `prepare` validates each of them once, when
+ * the loop takes it.
  */
-
-import { describe, UsageError } from '../errors.ts'
-import {
-  type Fields,
-  judgeFields,
-  judgeOptions,
-  list,
-  type Prepared,
-  type PreparedControl,
-  type PreparedPublish,
-  type PreparedSubscribe,
-  type PreparedUnsubscribe,
-  preparePublish,
-  prepareSubscribe,
-  prepareUnsubscribe,
-  wrong,
-} from './prepare.ts'
 import type {
-  Control,
   PublishRequest,
   RequestOptions,
   SubscribeRequest,
   Subscription,
   UnsubscribeRequest,
 } from './vocabulary.ts'
-
-export type { Prepared, PreparedControl, PreparedPublish, PreparedSubscribe, PreparedUnsubscribe }
 
 export type PublishOptions = Pick<
   PublishRequest,
@@ -104,94 +83,4 @@ export function unsubscribe(
 ): UnsubscribeRequest {
   const unsubscriptions = typeof filters === 'string' ? [filters] : [...filters]
   return { cmd: 'unsubscribe', unsubscriptions, ...options }
-}
-
-/**
- * Judges a request in full and encodes what can be encoded before it is sent.
- * @throws UsageError naming the field, what was given and what is allowed.
- */
-export function prepare(request: unknown, protocolVersion: 3 | 4 | 5): Prepared {
-  if (typeof request !== 'object' || request === null) {
-    wrong('a request', 'an object with cmd', request)
-  }
-  const fields = request as Fields
-  switch (fields.cmd) {
-    case 'publish':
-      return preparePublish(fields, protocolVersion)
-    case 'subscribe':
-      return prepareSubscribe(fields, protocolVersion)
-    case 'unsubscribe':
-      return prepareUnsubscribe(fields, protocolVersion)
-    default:
-      return prepareControl(fields)
-  }
-}
-
-const REQUESTS = ['publish', 'subscribe', 'unsubscribe']
-
-/** Which fields a control has beside those that every request may have: a source may put its key on a control too. */
-const CONTROL_FIELDS: Record<Control['cmd'], readonly string[]> = {
-  pause: ['ms'],
-  resume: [],
-  throttle: ['perSecond'],
-  reconnect: ['reconnect'],
-  disconnect: ['timeout'],
-  shutdown: [],
-  ping: [],
-  reauthenticate: [],
-}
-
-/** @throws UsageError as `prepare` does; for the stream of controls, in which nothing else may stand. */
-export function prepareControl(request: unknown): PreparedControl {
-  if (typeof request !== 'object' || request === null) {
-    wrong('a control', 'an object with cmd', request)
-  }
-  const fields = request as Fields
-  const { cmd } = fields
-  if (typeof cmd !== 'string' || !Object.hasOwn(CONTROL_FIELDS, cmd)) {
-    wrong('cmd', `one of ${list([...REQUESTS, ...Object.keys(CONTROL_FIELDS)])}`, cmd)
-  }
-  const allowed = CONTROL_FIELDS[cmd as Control['cmd']]
-  judgeFields(fields, new Set(['cmd', 'key', 'signal', ...allowed]))
-  judgeOptions(fields)
-  const { ms, perSecond, timeout, reconnect } = fields
-  if (ms !== undefined) judgeMs(ms, 'pause.ms')
-  if (timeout !== undefined) judgeMs(timeout, 'disconnect.timeout')
-  if (cmd === 'throttle' && perSecond !== null) {
-    if (typeof perSecond !== 'number' || !(perSecond > 0) || perSecond === Infinity) {
-      wrong('throttle.perSecond', 'a number above 0, or null to lift it', perSecond)
-    }
-  }
-  if (reconnect !== undefined) judgePolicy(reconnect)
-  return { kind: 'control', control: request as Control }
-}
-
-function judgeMs(value: unknown, where: string): void {
-  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-    wrong(where, 'milliseconds, 0 or more', value)
-  }
-}
-
-const POLICIES = ['always', 'after-first-success', 'never']
-const POLICY_FIELDS = ['when', 'minMs', 'maxMs', 'stableMs', 'retryable']
-
-function judgePolicy(policy: unknown): void {
-  const where = 'reconnect.reconnect'
-  if (typeof policy === 'string' && POLICIES.includes(policy)) return
-  if (typeof policy !== 'object' || policy === null) {
-    wrong(where, `one of ${list(POLICIES)}, or an object`, policy)
-  }
-  for (const [name, value] of Object.entries(policy)) {
-    if (!POLICY_FIELDS.includes(name)) {
-      throw new UsageError(`${where} has no ${describe(name)}; allowed: ${list(POLICY_FIELDS)}`)
-    }
-    if (value === undefined) continue
-    if (name === 'when') {
-      if (!POLICIES.includes(value as string)) wrong(`${where}.when`, list(POLICIES), value)
-    } else if (name === 'retryable') {
-      if (typeof value !== 'function') wrong(`${where}.retryable`, 'a function', value)
-    } else {
-      judgeMs(value, `${where}.${name}`)
-    }
-  }
 }

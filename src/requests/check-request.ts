@@ -1,7 +1,7 @@
 /**
  * Would a loop accept this request? For programs that refuse a bad request before there is a loop.
  */
-import { prepare } from './build.ts'
+import { prepare } from './prepare.ts'
 
 /**
  * Checks a request or a control as a loop does when it takes it. What only the server can refuse

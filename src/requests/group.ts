@@ -1,12 +1,13 @@
 /**
- * Publishes at QoS 0 that were taken one after the other: encoded as they come, and from then on one thing to the reducers,
- * which send it whole or have it taken apart.
+ * How do small QoS 0 publishes cost little? Those that follow one another are encoded as they are
+ * taken, and are one thing to the reducers from then on: a group, which is sent whole or taken apart.
  */
-import type { Encoder } from '../codec/encode.ts'
+import { Encoder } from '../codec/encode.ts'
+import type { ProtocolVersion } from '../protocol/facts.ts'
 import type { Holding, PreparedPublish } from './prepare.ts'
 import type { PublishRequest, Settling } from './vocabulary.ts'
 
-/** Bytes. A larger publish is worth an entry of its own. */
+/** Bytes. A larger publish is sent by itself. */
 const MEMBER_BYTES_MAX = 4096
 
 export class Group implements Holding {
@@ -14,21 +15,21 @@ export class Group implements Holding {
   readonly requests: PublishRequest[] = []
   readonly settling: Settling | null
   readonly unlisten = null
-  /** Of the largest packet: what a server's Maximum Packet Size is compared with. */
+  /** The size of the largest packet: it is compared with the server's Maximum Packet Size. */
   bytes = 0
-  /** Whether any of them is to be retained. */
+  /** Whether any of the messages is to be retained. */
   retain = false
   /** The packets, once the group is closed. */
   encoded: readonly Uint8Array[] = []
   readonly #encoder: Encoder
 
-  /** `encoder`: its own until it is closed. */
+  /** @param encoder is used by nobody else until the group is closed. */
   constructor(settling: Settling | null, encoder: Encoder) {
     this.settling = settling
     this.#encoder = encoder
   }
 
-  /** Whether nothing will ever concern this publish alone but its outcome. */
+  /** @returns whether nothing but its outcome will ever concern this publish alone. */
   static mayJoin({ qos, bytes, expiryGiven, request }: PreparedPublish): boolean {
     return (
       qos === 0 &&
@@ -48,5 +49,36 @@ export class Group implements Holding {
 
   close(): void {
     this.encoded = this.#encoder.take()
+  }
+}
+
+/** Collects publishes that follow one another, until something else ends their group. */
+export class GroupBuilder {
+  /** The first message; a second one makes a group of both. */
+  #first: PreparedPublish | null = null
+  #group: Group | null = null
+  /** One for all groups, because it learns how large they are. */
+  #encoder: Encoder | null = null
+
+  add(prepared: PreparedPublish, settling: Settling | null, version: ProtocolVersion): void {
+    if (this.#group !== null) this.#group.add(prepared)
+    else if (this.#first === null) {
+      prepared.settling = settling
+      this.#first = prepared
+    } else {
+      if (this.#encoder?.version !== version) this.#encoder = new Encoder(version)
+      this.#group = new Group(settling, this.#encoder)
+      this.#group.add(this.#first)
+      this.#group.add(prepared)
+    }
+  }
+
+  /** @returns what was added since the last call: a group, a single message, or null for nothing. */
+  take(): Group | PreparedPublish | null {
+    const taken = this.#group ?? this.#first
+    this.#first = null
+    this.#group = null
+    if (taken?.kind === 'group') taken.close()
+    return taken
   }
 }

@@ -4,10 +4,10 @@
 
 import { later } from '../platform/runtime.ts'
 import type { ProtocolVersion, RequestFacts } from '../protocol/facts.ts'
-import { prepareControl } from './build.ts'
-import { type Clock, isControl, JOINED, type Ledger } from './ledger.ts'
+import { type PreparedControl, prepareControl } from './controls.ts'
+import { isControl, JOINED, type Ledger } from './ledger.ts'
+import type { Clock } from './prepare.ts'
 import { NOTHING, type Source } from './source.ts'
-import type { Control } from './vocabulary.ts'
 
 /** Requests taken before the process may do other things; beyond it bytes and timers would wait. */
 const REQUESTS_PER_TURN = 2048
@@ -18,7 +18,7 @@ export interface IntakeListener extends Clock {
   version(): ProtocolVersion
   /** Facts were gathered; they are asked for with `drainFacts` before anything else becomes an input. */
   gathered(): void
-  control(control: Control): void
+  control(prepared: PreparedControl): void
   /** The request stream has ended; `thrown`: with an error. */
   ended(thrown: { readonly thrown: unknown } | null): void
   fail(error: unknown): void
@@ -114,7 +114,7 @@ export class Intake {
 
   /** True: it counts against the window. */
   #accept(item: unknown, closing: boolean): boolean {
-    let taken: RequestFacts | Control | typeof JOINED | null
+    let taken: RequestFacts | PreparedControl | typeof JOINED | null
     try {
       const listener = this.#listener
       const settling = this.#requests?.settling ?? null
@@ -170,7 +170,7 @@ export class Intake {
       const item = controls.take()
       if (item === NOTHING) break
       try {
-        this.#listener.control(prepareControl(item).control)
+        this.#listener.control(prepareControl(item))
       } catch (error) {
         return this.#listener.fail(error)
       }

@@ -1,95 +1,71 @@
 /**
- * Every request that was taken, until its outcome is given: one for each. (D2, D6, D7)
+ * Where is every request that was taken, until its outcome is reported? (D2, every request taken is
+ * settled once, or held; D6, one bad request never stalls the others)
  *
- * The reducers know requests by handles; here are the objects, where they came from, their keys and signals. Outcomes are
- * collected while effects are performed and given afterwards, so that a callback may push, control or abort.
+ * The reducers know requests by handles. The ledger has the objects behind them, the streams that
+ * they came from, their keys and their signals.
  */
-
-import { Encoder } from '../codec/encode.ts'
-import { ConnectionError, UsageError } from '../errors.ts'
-import type { Causes } from '../loop/failures.ts'
-import type { EventloopOptions } from '../options/options.ts'
-import { outcomeChannel } from '../platform/runtime.ts'
+import { UsageError } from '../errors.ts'
 import type { Effect, SettleEffect } from '../protocol/contract.ts'
 import type { Failure, ProtocolVersion, PublishFacts, RequestFacts } from '../protocol/facts.ts'
-import { initialSession } from '../protocol/initial.ts'
-import { TableEditor } from '../protocol/packet-table.ts'
 import type { SessionState } from '../protocol/session-state.ts'
-import { restoreSubscriptions } from '../protocol/subscriptions.ts'
-import { prepare } from './build.ts'
-import { Group } from './group.ts'
-import type { PreparedPublish } from './prepare.ts'
-import { type HeldRecord, type Session, type SessionRecord, sessionOf } from './session.ts'
-import { Held, type Sendable, type Slot } from './slots.ts'
+import type { PreparedControl } from './controls.ts'
+import { Group, GroupBuilder } from './group.ts'
+import { type Key, Keys } from './keys.ts'
+import { OK, Outcomes, type OutcomesListener } from './outcomes.ts'
+import { type Clock, factsOf, NEVER, prepare, type Sendable } from './prepare.ts'
+import { restoreState } from './restore.ts'
+import { type Session, sessionOf } from './session.ts'
+import type { HeldRecord, SessionRecord } from './session-records.ts'
+import { type Slot, SlotTable } from './slots.ts'
 import type { Source } from './source.ts'
-import type { Control, Incoming, Outcome, SentRequest, Settling } from './vocabulary.ts'
+import type { Control, Incoming, Outcome, Request, SentRequest, Settling } from './vocabulary.ts'
 
-/** What the loop does when something happens to a request from outside. */
-export interface LedgerListener {
+/** What the loop does when something happens to a request outside of the reducers. */
+export interface LedgerListener extends OutcomesListener {
+  /** The signal of a request was aborted. */
   cancelled(handle: number, reason: unknown): void
-  /** A request got its outcome before the reducers heard of it. */
+  /** A request was settled before the reducers knew of it. */
   refused(): void
-  clientId(): string
-  /** The loop cannot go on. */
-  fatal(error: unknown): void
+  /** @returns the error that the user is given for a failure of the reducers. */
+  errorOf(failure: Failure): unknown
 }
 
-type Key = string | number
-
-export interface Clock {
-  now(): number
-}
-
-interface Due {
-  readonly request: SentRequest
-  readonly settling: Settling | null
-  readonly outcome: Outcome
-}
-
-/** No slot has it. */
+/** The handle of a request that has no slot any more. */
 const NO_HANDLE = 0
-/** It waits for others like it. */
+/** The request waits in a group, which `closeGroup` takes. */
 export const JOINED = Symbol('joined')
-const NEVER: Clock = { now: () => 0 }
-/** Shared by all who have none; never changed. */
+/** Shared by all ledgers with none; never changed. */
 const NO_SLOTS: Slot[] = []
-const NONE: ReadonlyMap<Key, Outcome> = new Map()
-const OK: Outcome = Object.freeze({ ok: true })
+const NO_OUTCOMES: ReadonlyMap<Key, Outcome> = new Map()
 
 export class Ledger {
-  readonly #held = new Held()
-  readonly #causes: Causes
-  readonly #onSettled: EventloopOptions['onSettled']
+  readonly #slots = new SlotTable()
+  readonly #outcomes: Outcomes
   readonly #listener: LedgerListener
-  #observer: ((request: SentRequest, outcome: Outcome) => void) | null = null
-  /** Keys of requests without an outcome, and of those whose source has not confirmed it. */
-  #keys: Map<Key, number> | null = null
-  #settling: Map<Key, Outcome> | null = null
-  #settlingShared = false
+  /** Null until a request has a key, or a session is restored. */
+  #keys: Keys | null = null
   /** QoS 0 publishes that the kernel has not taken, oldest first, from `#unconfirmedAt` on. */
   #unconfirmed: Slot[] = NO_SLOTS
   #unconfirmedAt = 0
-  /** What may become a group: its first message, or the group from the second on. */
-  #first: PreparedPublish | null = null
-  #group: Group | null = null
-  /** One for all groups: it has learnt how large they are. */
-  #encoder: Encoder | null = null
-  #due: Due[] | null = null
-  /** There are keys of an earlier life, which a source may repeat. */
-  #restored = false
-  /** Outcomes that are being told, and how many of them were. */
-  #telling: readonly Due[] = []
-  #told = 0
+  #groups: GroupBuilder | null = null
 
-  constructor(causes: Causes, onSettled: EventloopOptions['onSettled'], listener: LedgerListener) {
-    this.#causes = causes
-    this.#onSettled = onSettled
+  constructor(
+    onSettled: ((request: Request, outcome: Outcome) => void) | undefined,
+    listener: LedgerListener,
+  ) {
+    this.#outcomes = new Outcomes(onSettled, listener)
     this.#listener = listener
   }
 
+  // ------------------------------------------------------------------------------------- taking
+
   /**
-   * Takes what a source gave: facts for the reducers, a control for the loop, JOINED where it waits for `closeGroup`, or null
-   * where there is nothing to do.
+   * Takes what a stream gave.
+   *
+   * @returns facts for the reducers, or a control for the loop, or JOINED if the request waits for
+   * `closeGroup`, or null if there is nothing to do: its outcome is due, or its key is held.
+   * @throws UsageError if the stream gives text or bytes.
    */
   accept(
     item: unknown,
@@ -97,13 +73,8 @@ export class Ledger {
     version: ProtocolVersion,
     clock: Clock,
     grouping: boolean,
-  ): RequestFacts | Control | typeof JOINED | null {
-    if (typeof item === 'string' || item instanceof Uint8Array) {
-      const given = typeof item === 'string' ? 'text' : 'bytes'
-      throw new UsageError(
-        `requests: the stream gives ${given}; requests or arrays of requests are expected`,
-      )
-    }
+  ): RequestFacts | PreparedControl | typeof JOINED | null {
+    if (typeof item === 'string' || item instanceof Uint8Array) throw noRequests(item)
     let prepared: ReturnType<typeof prepare>
     try {
       prepared = prepare(item, version)
@@ -111,9 +82,11 @@ export class Ledger {
       this.#refuse(item as SentRequest, settling, error)
       return null
     }
-    if (prepared.kind === 'control') return prepared.control
+    if (prepared.kind === 'control') return prepared
     if (grouping && prepared.kind === 'publish' && Group.mayJoin(prepared)) {
-      return this.#join(prepared, settling, version)
+      this.#groups ??= new GroupBuilder()
+      this.#groups.add(prepared, settling, version)
+      return JOINED
     }
     const { request } = prepared
     const { key } = request
@@ -127,43 +100,20 @@ export class Ledger {
     return this.#enter(prepared, settling, clock)
   }
 
-  #join(
-    prepared: PreparedPublish,
-    settling: Settling | null,
-    version: ProtocolVersion,
-  ): typeof JOINED {
-    if (this.#group !== null) this.#group.add(prepared)
-    else if (this.#first === null) {
-      prepared.settling = settling
-      this.#first = prepared
-    } else {
-      if (this.#encoder?.version !== version) this.#encoder = new Encoder(version)
-      this.#group = new Group(settling, this.#encoder)
-      this.#group.add(this.#first)
-      this.#group.add(prepared)
-    }
-    return JOINED
-  }
-
-  /** What has joined since the last call: one message, or a group; null: nothing has. */
+  /** @returns the facts of what has joined since the last call, or null if nothing has. */
   closeGroup(): PublishFacts | null {
-    const first = this.#first
-    const group = this.#group
-    this.#first = null
-    this.#group = null
-    if (group !== null) {
-      group.close()
-      const { bytes, retain, requests } = group
-      const handle = this.#held.put(group)
-      const count = requests.length
-      return { kind: 'publish', handle, qos: 0, retain, bytes, expiresAt: 0, count }
-    }
-    return first === null ? null : (factsOf(first, this.#held.put(first), NEVER) as PublishFacts)
+    const taken = this.#groups === null ? null : this.#groups.take()
+    if (taken === null) return null
+    const handle = this.#slots.put(taken)
+    if (taken.kind === 'publish') return factsOf(taken, handle, NEVER) as PublishFacts
+    const { bytes, retain, requests } = taken
+    const count = requests.length
+    return { kind: 'publish', handle, qos: 0, retain, bytes, expiresAt: 0, count }
   }
 
-  /** The messages of a group one by one. */
+  /** Takes a group apart. @returns the facts of its messages one by one. */
   takeApart(handle: number, version: ProtocolVersion): RequestFacts[] {
-    const group = this.#held.remove(handle) as Group
+    const group = this.#slots.remove(handle) as Group
     return group.requests.map((request) =>
       this.#enter(prepare(request, version) as Sendable, group.settling, NEVER),
     )
@@ -171,21 +121,11 @@ export class Ledger {
 
   #enter(prepared: Sendable, settling: Settling | null, clock: Clock): RequestFacts {
     const { key, signal } = prepared.request
-    const handle = this.#held.put(prepared)
+    const handle = this.#slots.put(prepared)
     prepared.settling = settling
     if (signal !== undefined) prepared.unlisten = this.#listen(signal, handle)
-    if (key !== undefined && !settling?.replays) this.#holdKey(key, handle)
+    if (key !== undefined && !settling?.replays) this.#needKeys().hold(key, handle)
     return factsOf(prepared, handle, clock)
-  }
-
-  /** A stream that replays gives no key twice, but for those of an earlier life. */
-  #mayRepeat(settling: Settling | null): boolean {
-    return this.#restored || settling?.replays !== true
-  }
-
-  #holdKey(key: Key, handle: number): void {
-    this.#keys ??= new Map()
-    this.#keys.set(key, handle)
   }
 
   #listen(signal: AbortSignal, handle: number): () => void {
@@ -194,59 +134,93 @@ export class Ledger {
     return () => signal.removeEventListener('abort', abort)
   }
 
-  /** D7: a request whose key is known is not sent again; its source hears the outcome once it is there, or again. */
+  #refuse(request: SentRequest, settling: Settling | null, error: unknown): void {
+    // What was given may be anything, also null.
+    if ((request as SentRequest | null)?.key !== undefined) this.#needKeys()
+    this.#listener.refused()
+    this.#outcomes.add({ request, settling, outcome: { ok: false, error } })
+  }
+
+  // --------------------------------------------------------------------------------------- keys
+
+  #needKeys(): Keys {
+    this.#keys ??= new Keys()
+    return this.#keys
+  }
+
+  /** A stream that replays gives no key twice, except for keys that a saved session brought. */
+  #mayRepeat(settling: Settling | null): boolean {
+    return settling?.replays !== true || this.#keys?.restored === true
+  }
+
+  /**
+   * @returns whether the session holds the key (D7, a key that the session holds is not sent again).
+   * The stream is given the outcome: when it is known, or again.
+   */
   #isKnown(key: Key, request: SentRequest, settling: Settling | null): boolean {
-    const handle = this.#keys?.get(key)
+    const keys = this.#keys
+    if (keys === null) return false
+    const handle = keys.handleOf(key)
     if (handle !== undefined) {
       const slot = this.get(handle)
       if (slot !== undefined) slot.settling = settling
       return true
     }
-    const outcome = this.#settling?.get(key)
+    const outcome = keys.outcomeOf(key)
     if (outcome === undefined) return false
-    this.#owe({ request, settling, outcome })
+    this.#outcomes.add({ request, settling, outcome })
     return true
   }
 
   /**
-   * What of a batch is new, where an earlier life left keys. D7 is judged as a batch comes: until its rest is taken, the outcome of
-   * what it repeats may have been told and forgotten.
+   * @returns the requests of a batch that are new, if a saved session brought keys. They are compared
+   * when the batch arrives, because until all of it is taken the outcomes of what it repeats may be
+   * reported and forgotten.
    */
   sift(batch: readonly unknown[], settling: Settling | null): readonly unknown[] {
-    if (!this.#restored) return batch
+    if (!this.#keys?.restored) return batch
     return batch.filter((item) => {
       const { key } = (item ?? {}) as { key?: Key }
       return key === undefined || !this.#isKnown(key, item as SentRequest, settling)
     })
   }
 
-  #refuse(request: SentRequest, settling: Settling | null, error: unknown): void {
-    this.#listener.refused()
-    this.#owe({ request, settling, outcome: { ok: false, error } })
+  /** Attaches a stream that came after its session: it is given the outcomes of requests with keys. */
+  rebind(source: Source | null): void {
+    if (source === null || source.settling === null) return
+    for (const handle of this.#keys?.handles() ?? []) {
+      const slot = this.get(handle)
+      if (slot !== undefined) slot.settling ??= source.settling
+    }
   }
 
-  /** What a request was made into; only what leaves at QoS 0 may be a group. */
+  // ----------------------------------------------------------------------------------- settling
+
+  /** @returns the prepared request, or undefined. A group is not asked for by its handle. */
   get(handle: number): Sendable | undefined {
-    return this.#held.get(handle) as Sendable | undefined
+    return this.#slots.get(handle) as Sendable | undefined
   }
 
-  /** QoS 0: it was handed over and has no handle any more, only its turn. */
+  /**
+   * Frees the handle of a QoS 0 publish that is written now; `confirm` settles it in its turn.
+   * @returns its slot, or undefined if the handle is free.
+   */
   handOver(handle: number): Slot | undefined {
-    const slot = this.#held.remove(handle)
+    const slot = this.#slots.remove(handle)
     if (slot === undefined) return undefined
     if (slot.kind !== 'group') {
-      // Its handle may be another's soon: too late to cancel it.
+      // Another request may soon have its handle, so it cannot be cancelled any more.
       slot.unlisten?.()
       slot.unlisten = null
       const { key } = slot.request
-      if (key !== undefined && !slot.settling?.replays) this.#holdKey(key, NO_HANDLE)
+      if (key !== undefined && !slot.settling?.replays) this.#needKeys().hold(key, NO_HANDLE)
     }
     if (this.#unconfirmed === NO_SLOTS) this.#unconfirmed = []
     this.#unconfirmed.push(slot)
     return slot
   }
 
-  /** The oldest that were handed over; a group is confirmed whole, because it is written whole. */
+  /** Settles the oldest that were handed over. A group is written, and so confirmed, as a whole. */
   confirm(count: number, failure: Failure | null): void {
     let left = count
     while (left > 0) {
@@ -264,288 +238,149 @@ export class Ledger {
     if (slot.kind !== 'group') {
       return this.#settle(slot, failure === null ? OK : this.#failed(failure, undefined))
     }
-    if (failure === null && !this.#isWantedBy(settling)) return
+    if (failure === null && !this.#outcomes.isWantedBy(settling)) return
     for (const request of slot.requests) {
       const outcome = failure === null ? OK : this.#failed(failure, undefined)
-      this.#owe({ request, settling, outcome })
+      this.#outcomes.add({ request, settling, outcome })
     }
   }
 
   settle(effect: SettleEffect): void {
     const { handle, failure } = effect
-    const slot = (effect.release ? this.#held.remove(handle) : this.#held.get(handle)) as
+    const slot = (effect.release ? this.#slots.remove(handle) : this.#slots.get(handle)) as
       | Sendable
       | undefined
     if (slot === undefined || !effect.outcome) return
-    if (failure === null && !this.#isWantedBy(slot.settling)) return this.#release(slot)
+    if (failure === null && !this.#outcomes.isWantedBy(slot.settling)) return this.#release(slot)
     const packet = effect.packet as Incoming | null
     if (failure !== null) this.#settle(slot, this.#failed(failure, packet ?? undefined))
     else this.#settle(slot, packet === null ? OK : { ok: true, packet })
   }
 
-  /** Outcomes that wait for a commit: it remembers them by key, should the process end before they are told. (D7) */
-  foresee(effects: readonly Effect[]): void {
+  /**
+   * Remembers, by key, outcomes that wait for a commit, so that the commit stores them: the process
+   * may end before they are reported.
+   */
+  rememberOutcomes(effects: readonly Effect[]): void {
     for (const effect of effects) {
       if (effect.type !== 'settle' || !effect.outcome) continue
       const slot = this.get(effect.handle)
       const key = slot?.settling ? slot.request.key : undefined
       if (key === undefined) continue
-      this.#changeSettling(key, effect.failure === null ? OK : failedEarlier())
+      this.#needKeys().rememberOutcome(key, effect.failure === null ? OK : failedEarlier())
     }
   }
 
   #failed(failure: Failure, packet: Incoming | undefined): Outcome {
-    const error = this.#causes.errorOf(failure)
+    const error = this.#listener.errorOf(failure)
     return packet === undefined ? { ok: false, error } : { ok: false, error, packet }
   }
 
   #settle(slot: Sendable, outcome: Outcome): void {
     const { request, settling } = slot
     this.#release(slot)
-    if (!outcome.ok || this.#isWantedBy(settling)) this.#owe({ request, settling, outcome })
+    if (outcome.ok && !this.#outcomes.isWantedBy(settling)) return
+    this.#outcomes.add({ request, settling, outcome })
   }
 
-  /** Nothing waits for this request any more. */
   #release({ request, unlisten }: Sendable): void {
     if (unlisten !== null) unlisten()
-    if (request.key !== undefined) this.#keys?.delete(request.key)
+    if (request.key !== undefined) this.#keys?.release(request.key)
   }
 
-  /** Whether somebody hears of a good outcome; of a bad one, the loop at least. */
-  #isHeardBy(settling: Settling | null): boolean {
-    return settling !== null || this.#onSettled !== undefined || this.#observer !== null
+  // ---------------------------------------------------------------------------------- reporting
+
+  /** Reports the outcomes that are due. If a callback throws, the others are still reported. */
+  report(): void {
+    this.#outcomes.report(this.#keys)
   }
 
-  #isWantedBy(settling: Settling | null): boolean {
-    return this.#isHeardBy(settling) || outcomeChannel.hasSubscribers
+  /** Reports the answer to a `ping` or `reauthenticate` of a stream. `error` is null if it is good. */
+  reportControl(control: Control, error: unknown, good: { roundTripMs?: number }): void {
+    this.#outcomes.reportControl(control, error, good)
   }
 
-  #owe(due: Due): void {
-    if (this.#due === null) this.#due = [due]
-    else this.#due.push(due)
+  /** Has every outcome reported to code of this package, before the user. */
+  observe(observer: (request: SentRequest, outcome: Outcome) => void): void {
+    this.#outcomes.observer = observer
   }
 
-  /** Gives the outcomes that are due. Whatever a callback throws, the others are still given. */
-  tell(): void {
-    while (this.#due !== null) {
-      this.#telling = this.#due
-      this.#due = null
-      for (this.#told = 0; this.#told < this.#telling.length; ) {
-        this.#tellOne(this.#telling[this.#told++]!)
-      }
-      this.#telling = []
-    }
+  /** Stops listening to signals, because the loop is over. What is held stays, for the session. */
+  close(): void {
+    for (const slot of this.#slots.share()) slot?.unlisten?.()
   }
 
-  #tellOne({ request, settling, outcome }: Due): void {
-    if (settling !== null) {
-      try {
-        const done = settling.settled(request, outcome)
-        if (done === undefined) this.#confirmed(request?.key)
-        else {
-          if (request.key !== undefined) this.#changeSettling(request.key, outcome)
-          Promise.resolve(done).then(
-            () => this.#confirmed(request?.key),
-            (error: unknown) => this.#listener.fatal(error),
-          )
-        }
-      } catch (error) {
-        this.#listener.fatal(error)
-      }
-    }
-    this.#observer?.(request, outcome)
-    if (outcomeChannel.hasSubscribers) {
-      outcomeChannel.publish({ clientId: this.#listener.clientId(), request, outcome })
-    }
-    try {
-      this.#onSettled?.(request, outcome)
-    } catch (error) {
-      this.#listener.fatal(error)
-    }
-    const unheard = !this.#isHeardBy(settling)
-    if (unheard && !outcome.ok && outcome.packet === undefined && !isExpected(request, outcome)) {
-      this.#listener.fatal(outcome.error)
-    }
-  }
+  // ------------------------------------------------------------------------------------ session
 
-  #confirmed(key: Key | undefined): void {
-    if (key !== undefined && this.#settling?.has(key)) this.#changeSettling(key, null)
-  }
-
-  #changeSettling(key: Key, outcome: Outcome | null): void {
-    if (this.#settling === null || this.#settlingShared) this.#settling = new Map(this.#settling)
-    this.#settlingShared = false
-    if (outcome === null) this.#settling.delete(key)
-    else this.#settling.set(key, outcome)
-  }
-
-  /** The session as it is now. O(1): what it shows is read when it is asked for. */
+  /** @returns the session as it is now. O(1): its content is made when somebody reads it. */
   session(state: SessionState, final: boolean, wallOffsetMs: number): Session {
-    const slots = this.#held.share()
-    return sessionOf({ state, slots, settling: this.#unconfirmedKeys(), wallOffsetMs }, final)
+    const slots = this.#slots.share()
+    return sessionOf({ state, slots, settling: this.#unconfirmedOutcomes(), wallOffsetMs }, final)
   }
 
-  /** Outcomes that their sources have not confirmed: those that are about to be told too. */
-  #unconfirmedKeys(): ReadonlyMap<Key, Outcome> {
-    const untold = [...this.#telling.slice(this.#told), ...(this.#due ?? [])]
-    for (const { request, settling, outcome } of untold) {
+  /** @returns the outcomes that their streams have not confirmed, also those not reported yet. */
+  #unconfirmedOutcomes(): ReadonlyMap<Key, Outcome> {
+    const keys = this.#keys
+    if (keys === null) return NO_OUTCOMES
+    for (const { request, settling, outcome } of this.#outcomes.unreported()) {
       if (settling === null || request?.key === undefined) continue
-      this.#changeSettling(request.key, outcome)
+      keys.rememberOutcome(request.key, outcome)
     }
-    this.#settlingShared = true
-    return this.#settling ?? NONE
+    return keys.shareOutcomes()
   }
 
-  /** Takes a session over: its requests get handles here, and the reducers a state that speaks of these. */
+  /** Takes a saved session over. @returns the state from which the reducers go on. */
   restore(
     record: SessionRecord,
     source: Source | null,
     at: number,
     wallOffsetMs: number,
   ): SessionState {
-    this.#restored = true
-    const open = new TableEditor(initialSession('').open)
-    const waiting = []
-    let waitingExpiresAt = Number.POSITIVE_INFINITY
-    let owed = 0
-    for (const held of record.held) {
-      const facts = this.#restoreOne(held, record, source, at, wallOffsetMs)
-      const { order, strikes, stage, settled } = held
-      if (stage === 'waiting') {
-        waiting.push({ facts, order, strikes })
-        if (facts.kind === 'publish' && facts.expiresAt > 0) {
-          waitingExpiresAt = Math.min(waitingExpiresAt, facts.expiresAt)
-        }
-        continue
-      }
-      if (!settled) owed++
-      open.set(held.messageId, {
-        facts,
-        stage,
-        order,
-        epoch: 0,
-        touchedEpoch: 0,
-        sentAt: 0,
-        strikes,
-        settled,
-      })
-    }
-    const received = new TableEditor(initialSession('').received)
-    for (const { messageId, deliveryId, stage, again } of record.received) {
-      received.set(messageId, { deliveryId, sequence: 0, pendingSequence: 0, stage, again })
-    }
-    for (const [key, ok] of record.settling) {
-      this.#changeSettling(key, ok ? OK : failedEarlier())
-    }
-    const { clientId, protocolVersion, nextMessageId, nextOrder, nextDeliveryId } = record
-    return {
-      ...initialSession(clientId),
-      protocolVersion,
-      open: open.finish(),
-      owed,
-      waiting,
-      waitingExpiresAt,
-      nextMessageId,
-      nextOrder,
-      cautiousBelow: record.cautiousBelow,
-      received: received.finish(),
-      nextDeliveryId,
-      subscriptions: restoreSubscriptions(record.subscriptions),
-      subscriptionCount: record.subscriptions.length,
-      adopted: record.adopted,
-    }
+    const keys = this.#needKeys()
+    keys.restored = true
+    const version = record.protocolVersion === 0 ? 5 : record.protocolVersion
+    const clock = { now: () => at }
+    const state = restoreState(record, (held) => {
+      const facts = this.#restoreOne(held, version, source, clock)
+      if (facts.kind !== 'publish' || held.expiresAt === 0) return facts
+      return { ...facts, expiresAt: Math.max(1, held.expiresAt - wallOffsetMs) }
+    })
+    for (const [key, ok] of record.settling) keys.rememberOutcome(key, ok ? OK : failedEarlier())
+    return state
   }
 
   #restoreOne(
-    { request, expiresAt, settled }: HeldRecord,
-    { protocolVersion }: SessionRecord,
+    { request, settled }: HeldRecord,
+    version: ProtocolVersion,
     source: Source | null,
-    at: number,
-    wallOffsetMs: number,
+    clock: Clock,
   ): RequestFacts {
-    const prepared = prepare(request, protocolVersion === 0 ? 5 : protocolVersion) as Sendable
-    // Its own source, in this life: the one that knows what its key means.
-    const owner = request.key === undefined ? null : (source?.settling ?? null)
-    const facts = this.#enter(prepared, owner, { now: () => at })
-    // Where its outcome was given only the identifier is taken.
-    if (request.key !== undefined) {
-      if (settled) this.#keys?.delete(request.key)
-      else this.#holdKey(request.key, facts.handle)
-    }
-    if (facts.kind !== 'publish' || expiresAt === 0) return facts
-    return { ...facts, expiresAt: Math.max(1, expiresAt - wallOffsetMs) }
-  }
-
-  /** A stream came after its session: what is held by key is told to it. */
-  rebind(source: Source | null): void {
-    if (source === null || source.settling === null) return
-    for (const handle of this.#keys?.values() ?? []) {
-      const slot = this.get(handle)
-      if (slot !== undefined) slot.settling ??= source.settling
-    }
-  }
-
-  /** One more who hears every outcome, before the user does. */
-  observe(observer: (request: SentRequest, outcome: Outcome) => void): void {
-    this.#observer = observer
-  }
-
-  /** The answer to a `ping` or `reauthenticate` among the controls. */
-  tellControl(control: Control, error: unknown, good: { roundTripMs?: number }): void {
-    try {
-      this.#onSettled?.(control, error === null ? { ok: true, ...good } : { ok: false, error })
-    } catch (thrown) {
-      this.#listener.fatal(thrown)
-    }
-  }
-
-  /** The loop is over: nobody is listened to any more. What is held stays, for the session. */
-  close(): void {
-    for (const slot of this.#held.share()) slot?.unlisten?.()
+    const { key } = request
+    // Only the stream that gave the key knows what it means.
+    const settling = key === undefined ? null : (source?.settling ?? null)
+    const facts = this.#enter(prepare(request, version) as Sendable, settling, clock)
+    if (key === undefined) return facts
+    // Once the outcome is given, only the packet identifier is in use.
+    if (settled) this.#needKeys().release(key)
+    else this.#needKeys().hold(key, facts.handle)
+    return facts
   }
 }
 
-/** Of a failure a session keeps that it was one. */
+/** @returns what a saved session knows of a failure: that there was one. */
 function failedEarlier(): Outcome {
-  const message = 'the request failed in an earlier life of its session'
+  const message = 'the request failed before its session was saved'
   return { ok: false, error: new UsageError(message, { code: 'FAILED_EARLIER' }) }
 }
 
-/** The clock is asked only by what expires: a request is a matter of nanoseconds. */
-function factsOf(prepared: Sendable, handle: number, clock: Clock): RequestFacts {
-  const { bytes } = prepared
-  switch (prepared.kind) {
-    case 'publish': {
-      const { qos, retain, expiryGiven } = prepared
-      const expiresAt = expiryGiven ? clock.now() + prepared.expirySeconds * 1000 : 0
-      return { kind: 'publish', handle, qos, retain, bytes, expiresAt, count: 1 }
-    }
-    case 'subscribe': {
-      const { subscriptions, properties } = prepared
-      return { kind: 'subscribe', handle, bytes, subscriptions, properties }
-    }
-    case 'unsubscribe':
-      return {
-        kind: 'unsubscribe',
-        handle,
-        bytes,
-        unsubscriptions: prepared.unsubscriptions,
-        properties: prepared.properties,
-      }
-  }
-}
-
-/** What nobody needs to be told of: the user cancelled it, or asked for "at most once" and the connection broke. */
-function isExpected(request: SentRequest, outcome: Outcome & { ok: false }): boolean {
-  const signal = request?.signal
-  if (signal?.aborted && outcome.error === signal.reason) return true
-  return (
-    request?.cmd === 'publish' &&
-    (request.qos ?? 0) === 0 &&
-    outcome.error instanceof ConnectionError
+function noRequests(item: string | Uint8Array): UsageError {
+  const given = typeof item === 'string' ? 'text' : 'bytes'
+  return new UsageError(
+    `requests: the stream gives ${given}; requests or arrays of requests are expected`,
   )
 }
 
-export function isControl(taken: RequestFacts | Control): taken is Control {
-  return 'cmd' in taken
+/** @returns whether `accept` returned a control. */
+export function isControl(taken: RequestFacts | PreparedControl): taken is PreparedControl {
+  return taken.kind === 'control'
 }

@@ -1,47 +1,68 @@
 /**
- * The door that every request passes, byte side: judged once, in full, and then trusted.
+ * Is a request usable, and what are its bytes? It is validated in full and encoded once, here, when
+ * the loop takes it; everything behind relies on that.
  *
- * A request is never changed and may be frozen, without a prototype, or an instance of a class. What is wrong is a
- * `UsageError` that names the field, what was given and what is allowed; the rules are those of the version that is spoken.
+ * A request is never changed; it may be frozen, without a prototype, or an instance of a class. The
+ * rules are those of the protocol version that the connection speaks.
  */
-
 import { bytesOfBase64, encodeProperties } from '../codec/writer.ts'
 import { describe, UsageError } from '../errors.ts'
 import { isBytes } from '../platform/bytes.ts'
-import type { Properties, ProtocolVersion, QoS, SubscriptionFacts } from '../protocol/facts.ts'
-import { packetBytes, REMAINING_LENGTH_MAX, varintBytes } from '../protocol/sizes.ts'
-import { isShared, topicFilterProblem, topicNameProblem } from '../protocol/topics.ts'
 import type {
-  Control,
+  Properties,
+  ProtocolVersion,
+  QoS,
+  RequestFacts,
+  SubscriptionFacts,
+} from '../protocol/facts.ts'
+import { packetBytes, REMAINING_LENGTH_MAX, varintBytes } from '../protocol/sizes.ts'
+import { isShared, topicFilterProblem } from '../protocol/topics.ts'
+import {
+  checkRequestFields,
+  checkRequestOptions,
+  type Fields,
+  noField,
+  noRequestField,
+  wrong,
+} from './check.ts'
+import { type PreparedControl, prepareControl } from './controls.ts'
+import { topicBytesOf } from './topic-cache.ts'
+import type {
   PublishRequest,
   Settling,
   SubscribeRequest,
   UnsubscribeRequest,
 } from './vocabulary.ts'
 
-/** What its holder keeps beside a request. */
+/** What a slot keeps beside a request. */
 export interface Holding {
-  /** The stream that hears its outcome; null: none does, or it has not come back since the session was saved. */
+  /**
+   * The stream whose `settled` is given the outcome. Null if it has none, or if the request was
+   * restored from a saved session and its stream is not attached yet.
+   */
   settling: Settling | null
-  /** Stops listening to the request's signal. */
+  /** Stops listening to the request's signal; null if it has none. */
   unlisten: (() => void) | null
 }
 
 export interface PreparedPublish extends Holding {
   readonly kind: 'publish'
   readonly request: PublishRequest
-  /** UTF-8 with its length before it. */
+  /** The topic as UTF-8, with its length before it. */
   readonly topic: Uint8Array
   readonly payload: Uint8Array | string
   readonly payloadBytes: number
   readonly qos: QoS
   readonly retain: boolean
-  /** Encoded, without their length and without the Message Expiry Interval; null: none. */
+  /**
+   * The properties as bytes, without their length and without the Message Expiry Interval; null if
+   * there are none.
+   */
   readonly properties: Uint8Array | null
-  /** As given; 0: none was given, or 0 was: `expiryGiven` tells. */
+  /** The Message Expiry Interval in seconds; 0 if none was given. */
   readonly expirySeconds: number
   readonly expiryGiven: boolean
-  /** Size on the wire as MQTT 5, the fixed header included. */
+  /** The size of the packet as MQTT 5, the fixed header included. */
   readonly bytes: number
 }
 
@@ -61,21 +82,87 @@ export interface PreparedUnsubscribe extends Holding {
   readonly bytes: number
 }
 
-/** A control that was judged. */
-export interface PreparedControl {
-  readonly kind: 'control'
-  readonly control: Control
+/** A request that may be sent. */
+export type Sendable = PreparedPublish | PreparedSubscribe | PreparedUnsubscribe
+
+/**
+ * Validates a request or a control, and encodes what does not depend on when it is sent.
+ * @throws UsageError that names the field, what is allowed and what was given.
+ */
+export function prepare(given: unknown, version: ProtocolVersion): Sendable | PreparedControl {
+  if (typeof given !== 'object' || given === null) {
+    throw wrong('a request', 'an object with cmd', given)
+  }
+  const fields = given as Fields
+  switch (fields.cmd) {
+    case 'publish':
+      return preparePublish(fields, version)
+    case 'subscribe':
+      return prepareSubscribe(fields, version)
+    case 'unsubscribe':
+      return prepareUnsubscribe(fields, version)
+    default:
+      return prepareControl(fields)
+  }
 }
 
-export type Prepared = PreparedPublish | PreparedSubscribe | PreparedUnsubscribe | PreparedControl
+/** Milliseconds. It is asked only for a request that expires, because a request takes nanoseconds. */
+export interface Clock {
+  now(): number
+}
 
-/** Any object, before it is judged. */
-export type Fields = { readonly [name: string]: unknown }
+/** A clock for requests that do not expire. */
+export const NEVER: Clock = { now: () => 0 }
 
-export function preparePublish(request: Fields, version: ProtocolVersion): PreparedPublish {
-  for (const name in request) if (!isPublishField(name)) unknownField(request, name, PUBLISH_FIELDS)
+/** @returns what the reducers know of a request. */
+export function factsOf(prepared: Sendable, handle: number, clock: Clock): RequestFacts {
+  const { bytes } = prepared
+  switch (prepared.kind) {
+    case 'publish': {
+      const { qos, retain, expiryGiven } = prepared
+      const expiresAt = expiryGiven ? clock.now() + prepared.expirySeconds * 1000 : 0
+      return { kind: 'publish', handle, qos, retain, bytes, expiresAt, count: 1 }
+    }
+    case 'subscribe': {
+      const { subscriptions, properties } = prepared
+      return { kind: 'subscribe', handle, bytes, subscriptions, properties }
+    }
+    case 'unsubscribe': {
+      const { unsubscriptions, properties } = prepared
+      return { kind: 'unsubscribe', handle, bytes, unsubscriptions, properties }
+    }
+  }
+}
+
+// --------------------------------------------------------------------------------------- publish
+
+const PUBLISH_FIELDS = ['cmd', 'topic', 'payload', 'qos', 'retain', 'properties', 'key', 'signal']
+
+/** A `switch` compares pointers, which costs less than half of a look into a set. */
+function isPublishField(name: string): boolean {
+  switch (name) {
+    case 'cmd':
+    case 'topic':
+    case 'payload':
+    case 'qos':
+    case 'retain':
+    case 'properties':
+    case 'key':
+    case 'signal':
+      return true
+    default:
+      return false
+  }
+}
+
+const EXPIRY = 'messageExpiryInterval'
+
+function preparePublish(request: Fields, version: ProtocolVersion): PreparedPublish {
+  for (const name in request) {
+    if (!isPublishField(name)) throw noRequestField(request, name, PUBLISH_FIELDS)
+  }
   const { topic, payload, qos, retain, properties } = request
-  judgeOptions(request)
+  checkRequestOptions(request)
   const topicBytes = topicBytesOf(topic)
   let bytes: Uint8Array | string = ''
   let payloadBytes = 0
@@ -83,36 +170,32 @@ export function preparePublish(request: Fields, version: ProtocolVersion): Prepa
     bytes = payload
     payloadBytes = Buffer.byteLength(payload)
   } else if (payload !== undefined) {
-    bytes = isBytes(payload) ? payload : (bytesOfBase64(payload) ?? wrongPayload(payload))
+    bytes = isBytes(payload) ? payload : base64Payload(payload)
     payloadBytes = bytes.length
   }
   if (retain !== undefined && typeof retain !== 'boolean') {
-    wrong('publish.retain', 'true or false', retain)
+    throw wrong('publish.retain', 'true or false', retain)
   }
   let encoded: Uint8Array | null = null
   let expiry: unknown
   let propertyBytes = 0
   if (properties !== undefined) {
-    judgeProperties('publish', version)
+    checkVersion('publish.properties', version)
     encoded = encodeProperties(properties, 'publish', 'publish.properties', EXPIRY)
     expiry = (properties as Fields)[EXPIRY]
     propertyBytes = (encoded === null ? 0 : encoded.length) + (expiry === undefined ? 0 : 5)
   }
-  const judgedQos = qos === undefined ? 0 : qosOf(qos, 'publish.qos')
-  const rest = (judgedQos === 0 ? 0 : 2) + varintBytes(propertyBytes) + propertyBytes
+  const checkedQos = qos === undefined ? 0 : qosOf(qos, 'publish.qos')
+  const rest = (checkedQos === 0 ? 0 : 2) + varintBytes(propertyBytes) + propertyBytes
   const length = topicBytes.length + rest + payloadBytes
-  if (length > REMAINING_LENGTH_MAX) {
-    throw new UsageError(
-      `the publish request has ${length} bytes; an MQTT packet holds ${REMAINING_LENGTH_MAX}`,
-    )
-  }
+  if (length > REMAINING_LENGTH_MAX) throw tooLong(length)
   return {
     kind: 'publish',
     request: request as unknown as PublishRequest,
     topic: topicBytes,
     payload: bytes,
     payloadBytes,
-    qos: judgedQos,
+    qos: checkedQos,
     retain: retain === true,
     properties: encoded,
     expirySeconds: expiry === undefined ? 0 : (expiry as number),
@@ -123,38 +206,36 @@ export function preparePublish(request: Fields, version: ProtocolVersion): Prepa
   }
 }
 
-const EXPIRY = 'messageExpiryInterval'
+function base64Payload(payload: unknown): Uint8Array {
+  const bytes = bytesOfBase64(payload)
+  if (bytes !== null) return bytes
+  throw wrong('publish.payload', 'a string, a Uint8Array or { base64 } (padded)', payload)
+}
 
-export function prepareSubscribe(request: Fields, version: ProtocolVersion): PreparedSubscribe {
-  judgeFields(request, SUBSCRIBE_FIELDS)
-  judgeOptions(request)
+function tooLong(length: number): UsageError {
+  return new UsageError(
+    `the publish request has ${length} bytes; an MQTT packet holds ${REMAINING_LENGTH_MAX}`,
+  )
+}
+
+// --------------------------------------------------------------------- subscribe and unsubscribe
+
+const SUBSCRIBE_FIELDS: ReadonlySet<string> = new Set([
+  ...['cmd', 'subscriptions', 'properties', 'key', 'signal'],
+])
+const UNSUBSCRIBE_FIELDS: ReadonlySet<string> = new Set([
+  ...['cmd', 'unsubscriptions', 'properties', 'key', 'signal'],
+])
+const SUBSCRIPTION_FIELDS: ReadonlySet<string> = new Set(['topic', 'qos', 'nl', 'rap', 'rh'])
+
+function prepareSubscribe(request: Fields, version: ProtocolVersion): PreparedSubscribe {
+  checkRequestFields(request, SUBSCRIBE_FIELDS)
   const given = listOf(request.subscriptions, 'subscribe.subscriptions', 'MQTT-3.8.3-2')
   let length = 2
-  const subscriptions = given.map((item, index): SubscriptionFacts => {
-    const where = `subscribe.subscriptions[${index}]`
-    if (typeof item !== 'object' || item === null) wrong(where, 'an object with topic, qos', item)
-    const subscription = item as Fields
-    for (const name in subscription) {
-      if (!SUBSCRIPTION_FIELDS.has(name)) {
-        throw new UsageError(
-          `${where} has no ${describe(name)}; allowed: ${list(SUBSCRIPTION_FIELDS)}`,
-        )
-      }
-    }
-    const { nl, rap, rh } = subscription
-    const topic = filterOf(subscription.topic, `${where}.topic`, version)
-    const qos = qosOf(subscription.qos, `${where}.qos`)
-    judgeFlag(nl, `${where}.nl`, version)
-    judgeFlag(rap, `${where}.rap`, version)
-    if (rh !== undefined && rh !== 0 && rh !== 1 && rh !== 2) wrong(`${where}.rh`, '0, 1 or 2', rh)
-    if (rh && version !== 5) onlyFive(`${where}.rh`)
-    if (nl === true && isShared(topic)) {
-      throw new UsageError(`${where}.nl cannot be true for a shared subscription [MQTT-3.8.3-4]`)
-    }
-    length += 3 + Buffer.byteLength(topic)
-    return version === 5
-      ? { topic, qos, nl: nl === true, rap: rap === true, rh: rh ?? 0 }
-      : { topic, qos }
+  const subscriptions = given.map((item, index) => {
+    const subscription = subscriptionOf(item, `subscribe.subscriptions[${index}]`, version)
+    length += 3 + Buffer.byteLength(subscription.topic)
+    return subscription
   })
   const properties = copiedProperties(request, 'subscribe', version)
   length += encodedBytes(properties, 'subscribe')
@@ -169,9 +250,38 @@ export function prepareSubscribe(request: Fields, version: ProtocolVersion): Pre
   }
 }
 
-export function prepareUnsubscribe(request: Fields, version: ProtocolVersion): PreparedUnsubscribe {
-  judgeFields(request, UNSUBSCRIBE_FIELDS)
-  judgeOptions(request)
+/** @returns the subscription with its defaults; in MQTT 3, which has no other options, its QoS. */
+function subscriptionOf(
+  given: unknown,
+  where: string,
+  version: ProtocolVersion,
+): SubscriptionFacts {
+  if (typeof given !== 'object' || given === null) {
+    throw wrong(where, 'an object with topic, qos', given)
+  }
+  const subscription = given as Fields
+  for (const name in subscription) {
+    if (!SUBSCRIPTION_FIELDS.has(name)) throw noField(where, name, SUBSCRIPTION_FIELDS)
+  }
+  const { nl, rap, rh } = subscription
+  const topic = filterOf(subscription.topic, `${where}.topic`, version)
+  const qos = qosOf(subscription.qos, `${where}.qos`)
+  checkFlag(nl, `${where}.nl`, version)
+  checkFlag(rap, `${where}.rap`, version)
+  if (rh !== undefined && rh !== 0 && rh !== 1 && rh !== 2) {
+    throw wrong(`${where}.rh`, '0, 1 or 2', rh)
+  }
+  if (rh) checkVersion(`${where}.rh`, version)
+  if (nl === true && isShared(topic)) {
+    throw new UsageError(`${where}.nl cannot be true for a shared subscription [MQTT-3.8.3-4]`)
+  }
+  return version === 5
+    ? { topic, qos, nl: nl === true, rap: rap === true, rh: rh ?? 0 }
+    : { topic, qos }
+}
+
+function prepareUnsubscribe(request: Fields, version: ProtocolVersion): PreparedUnsubscribe {
+  checkRequestFields(request, UNSUBSCRIBE_FIELDS)
   const given = listOf(request.unsubscriptions, 'unsubscribe.unsubscriptions', 'MQTT-3.10.3-2')
   let length = 2
   const unsubscriptions = given.map((item, index) => {
@@ -192,121 +302,32 @@ export function prepareUnsubscribe(request: Fields, version: ProtocolVersion): P
   }
 }
 
-// ---------------------------------------------------------------------------------------------------------------- topics
-
-/** Topics repeat: what was judged and encoded once is kept, within bounds. */
-const TOPICS_MAX = 4096
-/** UTF-16 units; the cache holds at most some 3 MiB. */
-const CACHED_TOPIC_LENGTH_MAX = 256
-const topics = new Map<string, Uint8Array>()
-let lastTopic: string | null = null
-let lastTopicBytes = new Uint8Array(0) as Uint8Array
-
-function topicBytesOf(topic: unknown): Uint8Array {
-  if (typeof topic !== 'string') wrong('publish.topic', 'a string', topic)
-  // Most often it is the one before: a comparison of pointers where the text is the same object.
-  if (topic === lastTopic) return lastTopicBytes
-  const known = topics.get(topic)
-  if (known !== undefined) return remember(topic, known)
-  const problem = topicNameProblem(topic)
-  if (problem !== null) throw new UsageError(`publish.topic ${problem}: ${describe(topic)}`)
-  const length = Buffer.byteLength(topic)
-  const bytes = Buffer.allocUnsafeSlow(2 + length)
-  bytes.writeUInt16BE(length, 0)
-  bytes.write(topic, 2)
-  if (topic.length <= CACHED_TOPIC_LENGTH_MAX) {
-    if (topics.size >= TOPICS_MAX) topics.clear()
-    topics.set(topic, bytes)
-  }
-  return remember(topic, bytes)
-}
-
-function remember(topic: string, bytes: Uint8Array): Uint8Array {
-  lastTopic = topic
-  lastTopicBytes = bytes
-  return bytes
-}
-
 function filterOf(filter: unknown, where: string, version: ProtocolVersion): string {
-  if (typeof filter !== 'string') wrong(where, 'a string', filter)
+  if (typeof filter !== 'string') throw wrong(where, 'a string', filter)
   const problem = topicFilterProblem(filter, version)
   if (problem !== null) throw new UsageError(`${where} ${problem}: ${describe(filter)}`)
   return filter
 }
 
-// ---------------------------------------------------------------------------------------------------------------- fields
-
-const PUBLISH_FIELDS = ['cmd', 'topic', 'payload', 'qos', 'retain', 'properties', 'key', 'signal']
-
-/** Whether it is one of PUBLISH_FIELDS: a comparison of pointers costs less than half of a look into a set. */
-function isPublishField(name: string): boolean {
-  switch (name) {
-    case 'cmd':
-    case 'topic':
-    case 'payload':
-    case 'qos':
-    case 'retain':
-    case 'properties':
-    case 'key':
-    case 'signal':
-      return true
-    default:
-      return false
-  }
-}
-
-const SUBSCRIBE_FIELDS: ReadonlySet<string> = new Set([
-  ...['cmd', 'subscriptions', 'properties', 'key', 'signal'],
-])
-const UNSUBSCRIBE_FIELDS: ReadonlySet<string> = new Set([
-  ...['cmd', 'unsubscriptions', 'properties', 'key', 'signal'],
-])
-const SUBSCRIPTION_FIELDS: ReadonlySet<string> = new Set(['topic', 'qos', 'nl', 'rap', 'rh'])
-
-export function judgeFields(request: Fields, allowed: ReadonlySet<string>): void {
-  for (const name in request) if (!allowed.has(name)) unknownField(request, name, allowed)
-}
-
-function unknownField(request: Fields, name: string, allowed: Iterable<string>): never {
-  const where = `the ${String(request.cmd)} request`
-  if (name === 'messageId' || name === 'dup') {
-    throw new UsageError(`${where} has ${name}, which the engine assigns: leave it out`)
-  }
-  throw new UsageError(`${where} has no field ${describe(name)}; allowed: ${list(allowed)}`)
-}
-
-/** `key` and `signal`, which every request may have. */
-export function judgeOptions(request: Fields): void {
-  const { key, signal } = request
-  if (key !== undefined && typeof key !== 'string' && !Number.isFinite(key)) {
-    wrong(`${String(request.cmd)}.key`, 'a string or a finite number', key)
-  }
-  if (signal !== undefined && typeof (signal as AbortSignal | null)?.aborted !== 'boolean') {
-    wrong(`${String(request.cmd)}.signal`, 'an AbortSignal', signal)
-  }
-}
-
-function judgeProperties(cmd: string, version: ProtocolVersion): void {
-  if (version !== 5) onlyFive(`${cmd}.properties`)
-}
-
-function judgeFlag(value: unknown, where: string, version: ProtocolVersion): void {
-  if (value !== undefined && typeof value !== 'boolean') wrong(where, 'true or false', value)
-  if (value === true && version !== 5) onlyFive(where)
+function checkFlag(value: unknown, where: string, version: ProtocolVersion): void {
+  if (value !== undefined && typeof value !== 'boolean') throw wrong(where, 'true or false', value)
+  if (value === true) checkVersion(where, version)
 }
 
 function qosOf(value: unknown, where: string): QoS {
-  return value === 0 || value === 1 || value === 2 ? value : wrong(where, '0, 1 or 2', value)
+  if (value !== 0 && value !== 1 && value !== 2) throw wrong(where, '0, 1 or 2', value)
+  return value
 }
 
 function listOf(value: unknown, where: string, clause: string): readonly unknown[] {
-  if (!Array.isArray(value)) wrong(where, 'an array', value)
-  if (value.length === 0)
-    throw new UsageError(`${where} is empty; it needs one at least [${clause}]`)
+  if (!Array.isArray(value)) throw wrong(where, 'an array', value)
+  if (value.length === 0) {
+    throw new UsageError(`${where} is empty; it needs at least one entry [${clause}]`)
+  }
   return Array.from(value)
 }
 
-/** A copy: what is kept for the renewal of subscriptions must not change with the caller's object. */
+/** A copy, because what is kept for the renewal of subscriptions must not change with the original. */
 function copiedProperties(
   request: Fields,
   cmd: 'subscribe' | 'unsubscribe',
@@ -314,7 +335,7 @@ function copiedProperties(
 ): Properties | undefined {
   const { properties } = request
   if (properties === undefined) return undefined
-  judgeProperties(cmd, version)
+  checkVersion(`${cmd}.properties`, version)
   encodeProperties(properties, cmd, `${cmd}.properties`)
   const { subscriptionIdentifier, userProperties } = properties as Fields
   const copy: { [name: string]: unknown } = {}
@@ -331,18 +352,8 @@ function encodedBytes(
   return varintBytes(bytes) + bytes
 }
 
-function onlyFive(where: string): never {
+/** Checks that the connection speaks MQTT 5, which the field needs. */
+function checkVersion(where: string, version: ProtocolVersion): void {
+  if (version === 5) return
   throw new UsageError(`${where} needs MQTT 5; this connection speaks MQTT 3.1 or 3.1.1`)
-}
-
-function wrongPayload(payload: unknown): never {
-  return wrong('publish.payload', 'a string, a Uint8Array or { base64 } (padded)', payload)
-}
-
-export function wrong(where: string, allowed: string, given: unknown): never {
-  throw new UsageError(`${where} must be ${allowed}, not ${describe(given)}`)
-}
-
-export function list(names: Iterable<string>): string {
-  return [...names].join(', ')
 }

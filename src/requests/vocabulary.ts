@@ -1,164 +1,259 @@
 /**
- * The vocabulary: what users write (requests, controls) and what the loop yields (packets). Types only.
+ * Which words do users write, and which are they given? Requests, controls, packets, outcomes.
+ * Types only.
  *
- * The words are mqtt-packet's, so that a packet read there means the same here. Where a public type differs from
- * mqtt-packet's it says why.
+ * The words are those of the package mqtt-packet, so that a packet read there means the same here.
+ * A request is plain data: a line of NDJSON is one. A field that is undefined counts as left out.
  */
-import type {
-  IAuthPacket,
-  IConnackPacket,
-  IDisconnectPacket,
-  IPingrespPacket,
-  IPubackPacket,
-  IPubcompPacket,
-  IPublishPacket,
-  IPubrecPacket,
-  IPubrelPacket,
-  ISubackPacket,
-  ISubscription,
-  IUnsubackPacket,
-  QoS,
+import type { QoS } from '../protocol/facts.ts'
+import type * as packets from '../protocol/packets.ts'
+
+export type { QoS } from '../protocol/facts.ts'
+export type {
+  ConnectProperties,
+  DisconnectPacket,
+  PingrespPacket,
+  PubrelPacket,
   UserProperties,
-} from 'mqtt-packet'
-import type { ReconnectOptions } from '../options/options.ts'
+  WillProperties,
+} from '../protocol/packets.ts'
 
-export type { QoS, UserProperties }
+// ---------------------------------------------------------------------------------------- requests
 
-/** Bytes where a request is text (a line of NDJSON, a saved session): a string is UTF-8, anything else is base64. */
+/** Bytes in a request that is text (a line of NDJSON, a saved session), as padded Base64. */
 export interface Base64 {
   readonly base64: string
 }
 
-/** What may stand in a request. Optional everywhere. */
+/** What every request may have. */
 export interface RequestOptions {
   /**
-   * The request's name in its source: never sent, kept in the session. A request whose key the session holds is not
-   * sent again (D7), so a source may replay after a crash.
+   * The name of the request in its stream, a string or a finite number. It is never sent. A request
+   * whose key the session holds is not sent again (D7, a key is sent once), so that a stream may
+   * repeat its requests after a crash.
    */
-  readonly key?: string | number
-  /** Cancels: before it is sent it never is; after, the outcome comes at once and the id stays taken until acknowledged. */
-  readonly signal?: AbortSignal
+  readonly key?: string | number | undefined
+  /**
+   * Cancels the request. Before it is sent, it never is. Afterwards its outcome is given
+   * immediately, and its packet identifier stays in use until the server acknowledges it.
+   */
+  readonly signal?: AbortSignal | undefined
 }
 
+/** The properties of a PUBLISH that a request may have. MQTT 5. (3.3.2.3) */
 export interface PublishProperties {
-  readonly payloadFormatIndicator?: boolean
-  /** Seconds, 0 to 4,294,967,295. Counts while the request is held (I3). */
-  readonly messageExpiryInterval?: number
-  readonly responseTopic?: string
-  readonly correlationData?: Uint8Array | string | Base64
-  readonly userProperties?: UserProperties
-  readonly contentType?: string
+  /** Whether the payload is UTF-8 text. */
+  readonly payloadFormatIndicator?: boolean | undefined
+  /**
+   * Seconds, 0 to 4,294,967,295, until the message expires. They count while the request is held
+   * (I3, message expiry).
+   */
+  readonly messageExpiryInterval?: number | undefined
+  /** The topic of the answer, without wildcards [MQTT-3.3.2-14]. */
+  readonly responseTopic?: string | undefined
+  /** At most 65,535 bytes. */
+  readonly correlationData?: Uint8Array | string | Base64 | undefined
+  readonly userProperties?: packets.UserProperties | undefined
+  readonly contentType?: string | undefined
 }
 
 export interface PublishRequest extends RequestOptions {
   readonly cmd: 'publish'
+  /** 1 to 65,535 bytes of UTF-8, without wildcards [MQTT-3.3.2-2]. */
   readonly topic: string
-  readonly payload?: string | Uint8Array | Base64
+  /** Text is sent as UTF-8. Default: empty. */
+  readonly payload?: string | Uint8Array | Base64 | undefined
   /** Default 0. */
-  readonly qos?: QoS
+  readonly qos?: QoS | undefined
   /** Default false. */
-  readonly retain?: boolean
-  readonly properties?: PublishProperties
+  readonly retain?: boolean | undefined
+  /** MQTT 5. */
+  readonly properties?: PublishProperties | undefined
 }
 
-export interface Subscription extends Omit<ISubscription, 'rh' | 'qos'> {
+/** One filter of a subscription, with its options. (3.8.3.1) */
+export interface Subscription {
+  /** A Topic Filter: 1 to 65,535 bytes of UTF-8. */
   readonly topic: string
+  /** The largest QoS at which the server may send. */
   readonly qos: QoS
-  /** No Local: do not send back what this client published. MQTT 5. */
-  readonly nl?: boolean
-  /** Retain As Published. MQTT 5. */
-  readonly rap?: boolean
-  /** Retain Handling: 0 send retained messages, 1 only for a new subscription, 2 never. MQTT 5. */
-  readonly rh?: 0 | 1 | 2
+  /** No Local: the server does not send back what this client published. Default false. MQTT 5. */
+  readonly nl?: boolean | undefined
+  /** Retain As Published: the server keeps the retain flag. Default false. MQTT 5. */
+  readonly rap?: boolean | undefined
+  /**
+   * Retain Handling: the server sends retained messages always (0, default), only if the
+   * subscription is new (1), or never (2). MQTT 5.
+   */
+  readonly rh?: 0 | 1 | 2 | undefined
 }
 
 export interface SubscribeRequest extends RequestOptions {
   readonly cmd: 'subscribe'
+  /** At least one [MQTT-3.8.3-2]. */
   readonly subscriptions: readonly Subscription[]
-  readonly properties?: {
-    /** 1 to 268,435,455. */
-    readonly subscriptionIdentifier?: number
-    readonly userProperties?: UserProperties
-  }
+  /** MQTT 5. */
+  readonly properties?:
+    | {
+        /** 1 to 268,435,455. */
+        readonly subscriptionIdentifier?: number | undefined
+        readonly userProperties?: packets.UserProperties | undefined
+      }
+    | undefined
 }
 
 export interface UnsubscribeRequest extends RequestOptions {
   readonly cmd: 'unsubscribe'
+  /** At least one filter [MQTT-3.10.3-2], each as it was subscribed. */
   readonly unsubscriptions: readonly string[]
-  readonly properties?: { readonly userProperties?: UserProperties }
+  /** MQTT 5. */
+  readonly properties?: { readonly userProperties?: packets.UserProperties | undefined } | undefined
 }
 
-/** Steers the loop. In the request stream it takes effect in its turn, in the stream of controls at once. */
-export type Control =
-  | { readonly cmd: 'pause'; readonly ms?: number }
-  | { readonly cmd: 'resume' }
-  | { readonly cmd: 'throttle'; readonly perSecond: number | null }
-  | { readonly cmd: 'reconnect'; readonly reconnect?: ReconnectOptions }
-  | { readonly cmd: 'disconnect'; readonly timeout?: number }
-  | { readonly cmd: 'shutdown' }
-  | { readonly cmd: 'ping' }
-  | { readonly cmd: 'reauthenticate' }
-
-export type Request = PublishRequest | SubscribeRequest | UnsubscribeRequest | Control
-
-/** The requests that reach the broker, and so have an id, an order and an outcome. */
+/** A request that is sent to the server, and so has an outcome. */
 export type SentRequest = PublishRequest | SubscribeRequest | UnsubscribeRequest
 
-interface Answers {
-  /** The request that this packet answers: the same object. */
-  request: SentRequest
+/** What a request stream may give. */
+export type Request = SentRequest | Control
+
+// ---------------------------------------------------------------------------------------- controls
+
+/** When the loop connects again. */
+export type ReconnectWhen = 'always' | 'after-first-success' | 'never'
+
+export interface ReconnectOptions {
+  /**
+   * After every failure that is retryable, only after a first good CONNACK, or never. Default
+   * `after-first-success`.
+   */
+  readonly when?: ReconnectWhen | undefined
+  /** The shortest delay in ms, 0 to 3,600,000. Default 100. */
+  readonly minMs?: number | undefined
+  /**
+   * The largest random part of a delay in ms, 0 to 86,400,000. It grows from 1 s. Default 30,000.
+   */
+  readonly maxMs?: number | undefined
+  /**
+   * How long a connection must have lasted, in ms, 0 to 86,400,000, for delays to start again with
+   * the shortest. Default 30,000.
+   */
+  readonly stableMs?: number | undefined
+  /** Decides whether a failure is retried, in place of `failure.retryable`. */
+  readonly retryable?: ((failure: ConnectionFailure) => boolean) | undefined
 }
 
-/** A PUBLISH from the server: topic aliases resolved, the payload always bytes. */
-export interface IncomingPublish extends Omit<IPublishPacket, 'payload'> {
-  payload: Buffer
-  /** QoS 2: the number of this message in the session; it comes again with the same one (R2). */
+/** Why a connection failed or ended. */
+export interface ConnectionFailure {
+  /** `dial`: there was no transport. `handshake`: there was no good CONNACK. `connected`: later. */
+  readonly phase: 'dial' | 'handshake' | 'connected' | 'request'
+  /** Who is at fault. */
+  readonly source: 'usage' | 'protocol' | 'refused' | 'connection' | 'storage' | 'bug'
+  /**
+   * A code of Node (`ECONNREFUSED`) or of this package (`KEEP_ALIVE_TIMEOUT`, see `ErrorCodes`).
+   */
+  readonly code: string
+  /** Whether another attempt may succeed without anyone changing anything. */
+  readonly retryable: boolean
+  /** What is wrong, where, and what to do. */
+  readonly message: string
+  /** The reason code or return code of the server, if it sent one. */
+  readonly reasonCode?: number
+}
+
+/**
+ * An instruction to the loop. In the request stream it takes effect in its turn; in the stream of
+ * controls it takes effect immediately. (E3, pause, throttle, reconnect and ping lose nothing)
+ */
+export type Control =
+  /** Stops taking requests and reading, for `ms` milliseconds or until `resume`. */
+  | { readonly cmd: 'pause'; readonly ms?: number | undefined }
+  | { readonly cmd: 'resume' }
+  /** Bounds first transmissions per second; null lifts the bound. */
+  | { readonly cmd: 'throttle'; readonly perSecond: number | null }
+  /** Drops the connection and connects again, with another policy if one is given. */
+  | {
+      readonly cmd: 'reconnect'
+      readonly reconnect?: ReconnectWhen | ReconnectOptions | undefined
+    }
+  /** Takes nothing more, waits at most `timeout` ms (default 10,000) for outcomes, and ends. */
+  | { readonly cmd: 'disconnect'; readonly timeout?: number | undefined }
+  /** Ends immediately. */
+  | { readonly cmd: 'shutdown' }
+  /** Sends a PINGREQ; its outcome has `roundTripMs`. */
+  | { readonly cmd: 'ping' }
+  /** Begins enhanced authentication again. MQTT 5, with an `authenticator`. (4.12.1) */
+  | { readonly cmd: 'reauthenticate' }
+
+// ----------------------------------------------------------------------------------------- packets
+
+export type ConnackPacket = packets.ConnackPacket<Buffer>
+export type AuthPacket = packets.AuthPacket<Buffer>
+
+/** A message from the server. Topic aliases are resolved; the payload is always bytes. */
+export interface IncomingPublish extends packets.PublishPacket<Buffer> {
+  /** QoS 2: the number of this message in the session. A repetition has the same number (R2). */
   deliveryId?: number
-  /** QoS 2: this message may have been yielded before by a process that died before it marked it as handled. */
+  /**
+   * QoS 2: true if this message may have been yielded before, by a process that ended before the
+   * message was handled (R2, a QoS 2 message is yielded once).
+   */
   redelivered?: boolean
 }
 
-export type IncomingPuback = IPubackPacket & Answers
-export type IncomingPubrec = IPubrecPacket & Answers
-export type IncomingPubcomp = IPubcompPacket & Answers
-/** `granted` has a reason code for each filter, in order. */
-export type IncomingSuback = Omit<ISubackPacket, 'granted'> & Answers & { granted: number[] }
-/** `granted` has a reason code for each filter, in order; empty in MQTT 3. */
-export type IncomingUnsuback = IUnsubackPacket & Answers
+interface Answers<Sent extends SentRequest> {
+  /** The request that this packet answers: the same object. */
+  request: Sent
+}
 
-/** Every packet that the server sends. */
+export type IncomingPuback = packets.PubackPacket & Answers<PublishRequest>
+export type IncomingPubrec = packets.PubrecPacket & Answers<PublishRequest>
+export type IncomingPubcomp = packets.PubcompPacket & Answers<PublishRequest>
+export type IncomingSuback = packets.SubackPacket & Answers<SubscribeRequest>
+export type IncomingUnsuback = packets.UnsubackPacket & Answers<UnsubscribeRequest>
+
+/** A packet from the server; `cmd` says which. */
 export type Incoming =
-  | IConnackPacket
+  | ConnackPacket
   | IncomingPublish
   | IncomingPuback
   | IncomingPubrec
-  | IPubrelPacket
+  | packets.PubrelPacket
   | IncomingPubcomp
   | IncomingSuback
   | IncomingUnsuback
-  | IPingrespPacket
-  | IDisconnectPacket
-  | IAuthPacket
+  | packets.PingrespPacket
+  | packets.DisconnectPacket
+  | AuthPacket
 
-/** How a request ended: one for each request. */
+// ---------------------------------------------------------------------------------------- outcomes
+
+/** How a request ended. There is exactly one outcome for each request that is settled. */
 export type Outcome =
   | {
       readonly ok: true
-      readonly packet?: Incoming /** Of a `ping`. */
+      /** The packet that acknowledged the request, if it was acknowledged. */
+      readonly packet?: Incoming
+      /** The time from PINGREQ to PINGRESP in ms, for the control `ping`. */
       readonly roundTripMs?: number
     }
-  | { readonly ok: false; readonly error: unknown; readonly packet?: Incoming }
+  | {
+      readonly ok: false
+      readonly error: unknown
+      /** The packet that refused the request, if one did. */
+      readonly packet?: Incoming
+    }
 
-/** A stream of requests that wants to know how each one ended. */
+/** A request stream that is given the outcome of each of its requests. */
 export interface Settling {
   /**
-   * Called once for each request that came from this stream, or by key from it in an earlier life. The session keeps the key
-   * until what it returns resolves (D7): so a stream on disk returns a promise of having written it down.
+   * Called once for each request of this stream, also for one with a key that an earlier loop took
+   * from it. If it returns a promise, the session keeps the key until that promise resolves (D7): a
+   * stream on disk resolves it when the outcome is safe on disk. It must be idempotent.
    */
   settled(request: Request, outcome: Outcome): void | Promise<void>
   /**
-   * True: each iteration begins with what has no outcome, under the same keys. A loop that ends keeps no place in such a
-   * stream; the next loop begins it anew.
+   * True if each iteration begins with the requests that have no outcome, under the same keys. When
+   * a loop ends it closes such a stream, and the next loop iterates it again.
    */
   readonly replays?: boolean
 }

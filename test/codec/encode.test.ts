@@ -5,8 +5,8 @@ import { describe, expect, test } from 'vitest'
 import { Encoder } from '../../src/codec/encode.ts'
 import { UsageError } from '../../src/errors.ts'
 import type { PublishPacket } from '../../src/protocol/facts.ts'
-import { prepare } from '../../src/requests/build.ts'
-import type { PreparedPublish } from '../../src/requests/prepare.ts'
+import type { ClientPacket } from '../../src/protocol/packets.ts'
+import { type PreparedPublish, prepare } from '../../src/requests/prepare.ts'
 import { cuts, feed, meaning, theirs, type Version } from './support.ts'
 
 function written(version: Version, ...write: ((encoder: Encoder) => void)[]): Buffer {
@@ -20,7 +20,8 @@ function written(version: Version, ...write: ((encoder: Encoder) => void)[]): Bu
   return bytes
 }
 
-const rare = (packet: Packet, version: Version) => written(version, (e) => e.packet(packet))
+const rare = (packet: Packet, version: Version) =>
+  written(version, (e) => e.packet(packet as ClientPacket))
 const asPublish = (request: object, version: Version) =>
   prepare(request, version) as PreparedPublish
 

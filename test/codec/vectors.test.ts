@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { generate, type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { Encoder } from '../../src/codec/encode.ts'
+import type { ClientPacket } from '../../src/protocol/packets.ts'
 import { cuts, feed, hex, jsonLines, meaning, theirs, type Version } from './support.ts'
 
 /** Types of packets that servers send. */
@@ -56,7 +57,7 @@ function userPropertiesOf(packet: object): string {
 /** What mqtt-packet read from a client's bytes we write as the same bytes, or as ones that it reads the same way. */
 function rewrite(bytes: Buffer, packet: Packet, version: Version): void {
   const encoder = new Encoder(version)
-  encoder.packet(packet)
+  encoder.packet(packet as ClientPacket)
   const written = Buffer.concat(encoder.take())
   if (packet.cmd === 'disconnect' || packet.cmd === 'auth') {
     expect(meaning(theirs(written, version), version)).toEqual(meaning(packet, version))

@@ -3,11 +3,8 @@
  */
 import type { IAuthPacket, Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
-import type {
-  Authenticator,
-  ExchangeContext,
-} from '../../src/connection/authentication-exchange.ts'
 import { ConnectionError, type EventloopOptions, publish, UsageError } from '../../src/index.ts'
+import type { Authenticator, ExchangeContext } from '../../src/options/options.ts'
 import { peek, resolved } from '../support/clock.ts'
 import { type Started, startLoop } from '../support/loop.ts'
 import type { ServerConnection } from '../support/server.ts'
@@ -260,7 +257,7 @@ describe('at connect', () => {
     [{ authenticator: { method } }, /authenticator.exchange/],
     [{ authenticator: shouting(), protocolVersion: 4 }, /only MQTT 5/],
     [{ authenticator: shouting(), properties: { authenticationMethod: 'N' } }, /leave it out/],
-    [{ authenticator: { ...shouting(), methods: 1 } }, /authenticator.methods is not known/],
+    [{ authenticator: { ...shouting(), methods: 1 } }, /authenticator has no field "methods"/],
   ])('[T6] options that cannot be used: %#', (options, says) => {
     expect(() => startLoop(options as EventloopOptions)).toThrow(UsageError)
     expect(() => startLoop(options as EventloopOptions)).toThrow(says)

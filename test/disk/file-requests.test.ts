@@ -159,9 +159,9 @@ describe('fileRequests', () => {
   })
 
   test.each<[unknown, RegExp]>([
-    [{ parse: 1 }, /parse: a function/],
-    [{ checkpoint: 1 }, /checkpoint: a path/],
-    [{ follow: 'yes' }, /follow: true or false/],
+    [{ parse: 1 }, /parse must be a function/],
+    [{ checkpoint: 1 }, /checkpoint must be a path/],
+    [{ follow: 'yes' }, /follow must be true or false/],
     [{ folow: true }, /no option "folow"/],
   ])('options %j are refused', (options, message) => {
     expect(() => fileRequests(file, options as never)).toThrow(message)

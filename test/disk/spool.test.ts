@@ -594,11 +594,11 @@ describe('bad input', () => {
   })
 
   test.each<[object, RegExp]>([
-    [{ mode: 'fast' }, /mode: one of durable, spill is expected, "fast" was given/],
-    [{ overflow: 'drop' }, /overflow: one of wait, reject/],
-    [{ maxBytes: 0 }, /maxBytes: a number of 1 or more/],
-    [{ maxMessages: 'many' }, /maxMessages: a number of 1 or more/],
-    [{ onSettled: 1 }, /onSettled: a function/],
+    [{ mode: 'fast' }, /mode must be one of durable, spill, not "fast"/],
+    [{ overflow: 'drop' }, /overflow must be one of wait, reject/],
+    [{ maxBytes: 0 }, /maxBytes must be a number of 1 or more/],
+    [{ maxMessages: 'many' }, /maxMessages must be a number of 1 or more/],
+    [{ onSettled: 1 }, /onSettled must be a function/],
     [{ size: 1 }, /no option "size"/],
   ])('options %j', async (options, message) => {
     await expect(spool(path, options as never)).rejects.toThrow(message)

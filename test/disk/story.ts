@@ -2,7 +2,8 @@
  * Sessions as they come about: those that a simulated world saves.
  */
 import * as engine from '../../src/index.ts'
-import type { HeldRecord, Session } from '../../src/requests/session.ts'
+import type { Session } from '../../src/requests/session.ts'
+import type { HeldRecord } from '../../src/requests/session-records.ts'
 import { scenarioOf } from '../simulation/scenario.ts'
 import { simulate } from '../simulation/world.ts'
 

@@ -8,7 +8,7 @@ import { Decoder } from '../../src/codec/decode.ts'
 import { Encoder } from '../../src/codec/encode.ts'
 import { BugError, ProtocolError } from '../../src/errors.ts'
 import type { PublishPacket, ServerPacket } from '../../src/protocol/facts.ts'
-import { type PreparedPublish, preparePublish } from '../../src/requests/prepare.ts'
+import { type PreparedPublish, prepare } from '../../src/requests/prepare.ts'
 import { feed, NO_LIMIT, type Version } from '../codec/support.ts'
 import { VirtualClock } from '../support/clock.ts'
 import { startLoop } from '../support/loop.ts'
@@ -54,7 +54,7 @@ function rewrite(packet: PublishPacket, version: Version): void {
   if (topic === '' || properties?.['topicAlias'] !== undefined) return
   if (properties?.['subscriptionIdentifier'] !== undefined) return
   const request = { cmd: 'publish', topic, payload, qos, retain, properties }
-  const prepared: PreparedPublish = preparePublish(request, version)
+  const prepared = prepare(request, version) as PreparedPublish
   const encoder = new Encoder(version)
   const expiry = prepared.expiryGiven ? prepared.expirySeconds : -1
   encoder.publish(prepared, messageId ?? 0, dup, expiry)

@@ -163,11 +163,11 @@ test('a text that is not a recording is refused with the place', () => {
 
 test('options that cannot be used are named', () => {
   for (const [recorder, says] of [
-    [5, /recorder: .*5 was given/],
+    [5, /recorder must be .*not 5/],
     [{}, /recorder\.inputs/],
     [{ inputs: 0 }, /recorder\.inputs/],
     [{ inputs: 1, bytes: 1 }, /recorder\.bytes/],
-    [{ inputs: 1, file: 'x' }, /recorder\.file/],
+    [{ inputs: 1, file: 'x' }, /recorder has no field "file"/],
     [{ inputs: 1, onFault: 'x' }, /recorder\.onFault/],
   ] as const) {
     expect(() => startLoop({ recorder: recorder as never })).toThrow(says)

@@ -3,11 +3,10 @@
  */
 import { Duplex } from 'node:stream'
 import { describe, expect, test, vi } from 'vitest'
-import type { Authenticator } from '../../src/connection/authentication-exchange.ts'
 import { connect } from '../../src/loop/connect.ts'
 import { eventloop } from '../../src/loop/eventloop.ts'
 import { Causes } from '../../src/loop/failures.ts'
-import type { EventloopOptions } from '../../src/options/options.ts'
+import type { Authenticator, EventloopOptions } from '../../src/options/options.ts'
 import { publish, subscribe } from '../../src/requests/build.ts'
 import type { SessionStore } from '../../src/requests/session.ts'
 import type { Request } from '../../src/requests/vocabulary.ts'

@@ -4,6 +4,7 @@
 import fc from 'fast-check'
 import { type Pushable, pushable } from 'it-pushable'
 import { describe, expect, test } from 'vitest'
+import { UsageError } from '../../src/errors.ts'
 import type { EventloopOptions } from '../../src/options/options.ts'
 import { publish, subscribe } from '../../src/requests/build.ts'
 import type { Control, Request } from '../../src/requests/vocabulary.ts'
@@ -289,6 +290,42 @@ describe('reconnect', () => {
     await world.clock.advance(60_000)
     expect(world.server.dials).toHaveLength(2)
     await over(world)
+  })
+
+  const tooLong = { cmd: 'reconnect', reconnect: { minMs: 5_000_000 } } as const
+  const STREAMS = {
+    'an array': [tooLong, publish('after')],
+    'an async generator': (async function* () {
+      yield tooLong
+      yield publish('after')
+    })(),
+  }
+  for (const [name, stream] of Object.entries(STREAMS)) {
+    test(`[D6] a policy that cannot be used is refused, and nothing else is: ${name}`, async () => {
+      const started = startLoop({}, stream)
+      await started.clock.advance(2000)
+      expect(started.outcomes).toMatchObject([
+        { request: tooLong, outcome: { ok: false } },
+        { request: { topic: 'after' }, outcome: { ok: true } },
+      ])
+      const { error } = started.outcomes[0]!.outcome as { error: Error }
+      expect(error).toBeInstanceOf(UsageError)
+      expect(error.message).toMatch(/reconnect\.minMs must be a number from 0 to 3600000/)
+      expect([started.ended, started.error]).toEqual([true, undefined])
+    })
+  }
+
+  test('[D6] a policy that cannot be used ends a loop to which nobody listens', async () => {
+    const started = startLoop({}, [tooLong], undefined, { silent: true })
+    await started.clock.advance(2000)
+    expect(started.error).toBeInstanceOf(UsageError)
+  })
+
+  test('[D6] a policy that cannot be used ends the loop as any other bad control', async () => {
+    const started = startLoop({ until: 'closed' }, [], [tooLong])
+    await started.clock.advance(2000)
+    expect(started.error).toBeInstanceOf(UsageError)
+    expect(String(started.error)).toMatch(/reconnect\.minMs/)
   })
 
   test('[E3] it may carry another policy, which holds from now on', async () => {

@@ -366,7 +366,7 @@ describe('divert', () => {
     [{ afterMs: 0, to: () => {} }, /divert.afterMs/],
     [{ afterMs: 1 }, /divert.to/],
     [{ afterMs: 1, to: () => {}, concurrency: 0 }, /divert.concurrency/],
-    [{ afterMs: 1, to: () => {}, url: 'x' }, /divert.url is not known/],
+    [{ afterMs: 1, to: () => {}, url: 'x' }, /divert has no field "url"/],
   ])('[T9] options that cannot be used: %#', (divert, says) => {
     expect(() => startLoop({ divert: divert as DivertOptions })).toThrow(says)
   })

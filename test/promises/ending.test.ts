@@ -10,7 +10,7 @@ import { describe, expect, test } from 'vitest'
 import { eventloop } from '../../src/loop/eventloop.ts'
 import type { EventloopOptions } from '../../src/options/options.ts'
 import { publish, subscribe, unsubscribe } from '../../src/requests/build.ts'
-import type { Control, Incoming, Request } from '../../src/requests/vocabulary.ts'
+import type { Control, Incoming, IncomingPublish, Request } from '../../src/requests/vocabulary.ts'
 import { peek, VirtualClock } from '../support/clock.ts'
 import { collect, type Started, startLoop } from '../support/loop.ts'
 import { type Calls, counted } from '../support/requests.ts'
@@ -402,7 +402,7 @@ describe('the goodbye', () => {
     const started = await connected()
     started.server.current.send(message('1', 1, 7))
     const [packet] = await collect(started, 1)
-    expect(started.loop.ack(packet!)).toBe('queued')
+    expect(started.loop.ack(packet as IncomingPublish)).toBe('queued')
     void started.loop.return()
     await started.clock.advance(1000)
     expect(started.server.current.packets.slice(1).map(({ cmd }) => cmd)).toEqual([

@@ -4,7 +4,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { EventloopOptions } from '../../src/options/options.ts'
 import { publish } from '../../src/requests/build.ts'
-import { decodeSession, encodeSession } from '../../src/requests/session.ts'
+import { decodeSession, encodeSession } from '../../src/requests/session-text.ts'
 import type { Request } from '../../src/requests/vocabulary.ts'
 import { VirtualClock } from '../support/clock.ts'
 import { type Started, startLoop } from '../support/loop.ts'

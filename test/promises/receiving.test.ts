@@ -72,7 +72,7 @@ async function reconnect(
 }
 
 function ackOf(loop: Eventloop, packet: Incoming | undefined): string {
-  return loop.ack(packet!)
+  return loop.ack(packet as IncomingPublish)
 }
 
 // --------------------------------------------------------------------------------------------------------------------- R1
@@ -279,8 +279,8 @@ describe("[R1] [C21] [MQTT-4.6.0-2] [MQTT-4.6.0-3] acks: 'manual'", () => {
     s.server.current.autoAck = false
     s.server.current.send(message('a', 1, 1), message('b', 2, 2))
     const [a, b] = await collect(s, 2)
-    expect(s.loop.ack(b!, 0x83)).toBe('queued')
-    expect(s.loop.ack(a!, 0x97)).toBe('queued')
+    expect(s.loop.ack(b as IncomingPublish, 0x83)).toBe('queued')
+    expect(s.loop.ack(a as IncomingPublish, 0x97)).toBe('queued')
     await s.clock.settle()
     const answers = s.server.current.packets.slice(1)
     expect(answers).toMatchObject([

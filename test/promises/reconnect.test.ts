@@ -7,19 +7,19 @@ import { pushable } from 'it-pushable'
 import { describe, expect, test } from 'vitest'
 import { BugError, ConnectionError, MqttError, RefusedError } from '../../src/errors.ts'
 import { eventloop } from '../../src/loop/eventloop.ts'
-import type { ConnectionFailure, EventloopOptions } from '../../src/options/options.ts'
-import { reconnectPolicy } from '../../src/options/options.ts'
+import type { EventloopOptions } from '../../src/options/options.ts'
 import type { Failure } from '../../src/protocol/facts.ts'
 import { retryDelayMs, suspendedDelayMs } from '../../src/protocol/reconnect.ts'
 import { publish, subscribe } from '../../src/requests/build.ts'
-import type { Request } from '../../src/requests/vocabulary.ts'
+import { reconnectPolicy } from '../../src/requests/reconnect-policy.ts'
+import type { ConnectionFailure, Request } from '../../src/requests/vocabulary.ts'
 import { peek, VirtualClock } from '../support/clock.ts'
 import { collect, type Started, startLoop } from '../support/loop.ts'
 import { randomOf } from '../support/random.ts'
 import { counted, numbered } from '../support/requests.ts'
 import { networkError, ScriptedServer, type ServerOptions } from '../support/server.ts'
 
-const DEFAULTS = reconnectPolicy(undefined)
+const DEFAULTS = reconnectPolicy('reconnect', undefined)
 const TEN_MINUTES = 600_000
 const SUSPEND_AFTER_MS = 120_000
 const AT_ONCE = { minMs: 0, maxMs: 0 } as const
@@ -90,7 +90,7 @@ describe('the delay, as a function', () => {
   })
 
   test('[N1] minMs and maxMs of the policy are its bounds', () => {
-    const policy = reconnectPolicy({ minMs: 7, maxMs: 500 })
+    const policy = reconnectPolicy('reconnect', { minMs: 7, maxMs: 500 })
     expect(retryDelayMs(policy, 0, failureOf('connected'), false, 0)).toBe(7)
     expect(retryDelayMs(policy, 20, failureOf('connected'), false, 0.5)).toBe(257)
   })

@@ -5,12 +5,9 @@
 import { pushable } from 'it-pushable'
 import { describe, expect, test } from 'vitest'
 import { ConnectionError, RefusedError, UsageError } from '../../src/errors.ts'
-import type {
-  AttemptOptions,
-  ConnectionFailure,
-  EventloopOptions,
-} from '../../src/options/options.ts'
+import type { AttemptOptions, EventloopOptions } from '../../src/options/options.ts'
 import { publish } from '../../src/requests/build.ts'
+import type { ConnectionFailure } from '../../src/requests/vocabulary.ts'
 import { VirtualClock } from '../support/clock.ts'
 import { type Started, startLoop } from '../support/loop.ts'
 import { networkError, ScriptedServer, type ServerOptions } from '../support/server.ts'
@@ -205,7 +202,7 @@ describe('servers in a list', () => {
   test.each([
     [[], /url: the list is empty/],
     [['mqtt://a', 'http://b'], /url\[1\].*one of the schemes/],
-    [['mqtt://a', 7], /url\[1\].*7 was given/],
+    [['mqtt://a', 7], /url\[1\] must be a URL.*not 7/],
     [['mqtt://a', 'mqtt://u:secret@:x'], /url\[1\].*u:\*\*\*@/],
   ])('[T4] a list that cannot be used: %j', (url, says) => {
     expect(() => startLoop({ url: url as string[], transport: undefined as never })).toThrow(says)
@@ -632,8 +629,8 @@ describe('connectOptions', () => {
   })
 
   test.each([
-    [{ user: 'x' }, /connectOptions.user is not known/],
-    [{ password: 7 }, /password: a string or bytes/],
+    [{ user: 'x' }, /connectOptions has no field "user"/],
+    [{ password: 7 }, /password must be a string or bytes/],
     [{ url: 'http://x', transport: undefined }, /url/],
     ['mqtt://x', /connectOptions: it must return an object/],
     [{ will: { topic: 'a/#' } }, /will.topic/],

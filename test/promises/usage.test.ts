@@ -18,8 +18,10 @@ import {
   UsageError,
   unsubscribe,
 } from '../../src/index.ts'
-import { type EventloopOptions, resolveOptions } from '../../src/options/options.ts'
+import type { EventloopOptions } from '../../src/options/options.ts'
+import { resolveOptions } from '../../src/options/resolve.ts'
 import type { Config } from '../../src/protocol/config.ts'
+import type { IncomingPublish } from '../../src/requests/vocabulary.ts'
 import { VirtualClock } from '../support/clock.ts'
 import { collect, type Settled, startLoop } from '../support/loop.ts'
 import { ScriptedServer } from '../support/server.ts'
@@ -124,7 +126,7 @@ describe('numbers among the options', () => {
       }
       if (!whole) return
       const { message } = usageError(() => eventloop(untyped({ url, ...put(min + 0.5) })))
-      expect(message).toContain(`${name}: a whole number from ${min} to ${max}`)
+      expect(message).toContain(`${name} must be a whole number from ${min} to ${max}`)
       expect(message).toContain(String(min + 0.5))
     })
   }
@@ -213,7 +215,7 @@ describe('options that are refused, and what the error says', () => {
   const u = { url }
   const long = 'x'.repeat(65_536)
   const refusals: readonly (readonly [string, unknown, ...RegExp[]])[] = [
-    ['a number', 5, /options/, /URL/, /5 was given/],
+    ['a number', 5, /options/, /URL/, /not 5/],
     ['null', null, /options/, /null/],
     ['nothing', undefined, /options/, /nothing/],
     ['an array', [url], /options/, /Array/],
@@ -522,8 +524,9 @@ describe('methods refuse what makes no sense', () => {
       [() => loop.throttle(0), /perSecond.*0/],
       [() => loop.throttle(Infinity), /perSecond.*Infinity/],
       [() => loop.throttle(untyped(undefined)), /perSecond.*nothing/],
-      [() => loop.reconnect(untyped({ min: 1 })), /no "min"/],
+      [() => loop.reconnect(untyped({ min: 1 })), /no field "min"/],
       [() => loop.reconnect(untyped('sometimes')), /"sometimes"/],
+      [() => loop.reconnect({ minMs: 5_000_000 }), /reconnect.minMs.*5000000/],
       [() => loop.disconnect(-1), /disconnect.timeout.*-1/],
     ]
     for (const [attempt, says] of attempts) expect(usageError(attempt).message).toMatch(says)
@@ -543,15 +546,21 @@ describe('methods refuse what makes no sense', () => {
     })
     const [packet] = await collect(started, 1)
     for (const other of [null, undefined, 'packet']) usageError(() => loop.ack(untyped(other)))
+    const suback = { cmd: 'suback', messageId: 1, granted: [0] }
+    expect(usageError(() => loop.ack(untyped(suback))).message).toMatch(/must be a PUBLISH.*suback/)
     for (const code of [-1, 256, 1.5, Number.NaN, '0']) {
-      expect(usageError(() => loop.ack(packet!, untyped(code))).message).toMatch(/reason code/)
+      expect(usageError(() => loop.ack(packet as IncomingPublish, untyped(code))).message).toMatch(
+        /reason code/,
+      )
     }
     for (const code of [0x05, 0x82, 0x92]) {
-      expect(usageError(() => loop.ack(packet!, code)).message).toMatch(/reason code/)
+      expect(usageError(() => loop.ack(packet as IncomingPublish, code)).message).toMatch(
+        /reason code/,
+      )
     }
     await started.clock.settle()
     expect(server.current.of('puback')).toEqual([])
-    expect(loop.ack(packet!, 0x87)).toBe('queued')
+    expect(loop.ack(packet as IncomingPublish, 0x87)).toBe('queued')
     await started.clock.settle()
     expect(server.current.of('puback')).toMatchObject([{ messageId: 1, reasonCode: 0x87 }])
     await loop.return()
@@ -566,7 +575,9 @@ describe('methods refuse what makes no sense', () => {
       ...{ dup: false, retain: false },
     })
     const [packet] = await collect(started, 1)
-    expect(usageError(() => started.loop.ack(packet!, 0x80)).message).toMatch(/MQTT 5/)
+    expect(usageError(() => started.loop.ack(packet as IncomingPublish, 0x80)).message).toMatch(
+      /MQTT 5/,
+    )
     await started.clock.settle()
     expect(started.server.current.of('puback')).toEqual([])
     await started.loop.return()

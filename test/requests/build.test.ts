@@ -2,13 +2,9 @@
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
-import {
-  prepare,
-  prepareControl,
-  publish,
-  subscribe,
-  unsubscribe,
-} from '../../src/requests/build.ts'
+import { publish, subscribe, unsubscribe } from '../../src/requests/build.ts'
+import { prepareControl } from '../../src/requests/controls.ts'
+import { prepare } from '../../src/requests/prepare.ts'
 
 describe('builders make plain data', () => {
   test('publish', () => {
@@ -164,7 +160,11 @@ describe('the door refuses, and says field, value and rule', () => {
     ['a bad filter', s({ topic: 'a#' }), /subscriptions\[0\].topic.*MQTT-4.7.1-1.*"a#"/],
     ['a bad share', s({ topic: '$share/g' }), /share name/],
     ['no QoS', s({ qos: undefined }), /subscriptions\[0\].qos must be 0, 1 or 2, not nothing/],
-    ['an unknown option', s({ retain: true }), /no "retain"; allowed: topic, qos, nl, rap, rh/],
+    [
+      'an unknown option',
+      s({ retain: true }),
+      /no field "retain"; allowed: topic, qos, nl, rap, rh/,
+    ],
     ['nl as a number', s({ nl: 1 }), /nl must be true or false/],
     ['rh 3', s({ rh: 3 }), /rh must be 0, 1 or 2, not 3/],
     ['nl on a shared subscription', s({ topic: '$share/g/a', nl: true }), /MQTT-3.8.3-4/],
@@ -200,7 +200,23 @@ describe('the door refuses, and says field, value and rule', () => {
       { cmd: 'reconnect', reconnect: 'sometimes' },
       /after-first-success.*"sometimes"/,
     ],
-    ['a policy with unknown fields', { cmd: 'reconnect', reconnect: { min: 1 } }, /no "min"/],
+    ...(
+      [
+        ['minMs', 3_600_001, /reconnect\.minMs must be a number from 0 to 3600000, not 3600001/],
+        ['maxMs', 86_400_001, /reconnect\.maxMs must be a number from 0 to 86400000/],
+        ['stableMs', -1, /reconnect\.stableMs must be a number from 0 to 86400000, not -1/],
+        ['when', 'sometimes', /reconnect\.when must be one of "always".*"sometimes"/],
+        ['retryable', true, /reconnect\.retryable must be a function/],
+      ] as const
+    ).map(
+      ([field, value, says]) =>
+        [
+          `a policy that the option would refuse: ${field}`,
+          { cmd: 'reconnect', reconnect: { [field]: value } },
+          says,
+        ] as const,
+    ),
+    ['a policy with unknown fields', { cmd: 'reconnect', reconnect: { min: 1 } }, /no field "min"/],
   ]
   for (const [name, request, message, version = 5] of refusals) {
     test(name, () => {
@@ -302,8 +318,16 @@ describe('the door lets pass', () => {
       { cmd: 'shutdown', key: 'from a file' },
       { cmd: 'ping' },
     ]
-    for (const control of controls)
-      expect(prepare(control, 3)).toEqual({ kind: 'control', control })
+    for (const control of controls) {
+      expect(prepare(control, 3)).toMatchObject({ kind: 'control', control })
+    }
+  })
+
+  test('a policy with its defaults, which the loop takes as it is', () => {
+    expect(prepare({ cmd: 'reconnect' }, 5)).toMatchObject({ policy: null })
+    expect(prepare({ cmd: 'reconnect', reconnect: { minMs: 7 } }, 5)).toMatchObject({
+      policy: { when: 'after-first-success', minMs: 7, maxMs: 30_000, stableMs: 30_000 },
+    })
   })
 
   test('more topics than the cache holds, again and again', () => {

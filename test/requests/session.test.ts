@@ -3,6 +3,7 @@
  * next, and a text that is not exactly what was written is refused. Method: sessions are made by loops at a scripted server;
  * the object and its text must lead to the same bytes on the wire; texts are damaged at every offset.
  */
+
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
@@ -23,6 +24,7 @@ import {
   UsageError,
   unsubscribe,
 } from '../../src/index.ts'
+import type { IncomingPublish } from '../../src/requests/vocabulary.ts'
 import { VirtualClock } from '../support/clock.ts'
 import { collect, startLoop } from '../support/loop.ts'
 import { ScriptedServer, type Sent, type ServerConnection } from '../support/server.ts'
@@ -484,7 +486,7 @@ describe('restored into a loop', () => {
       await collect(first, 1)
       server.current.send(message('handled', 2, 3), message('seen', 2, 4), message('unseen', 2, 5))
       const packets: Incoming[] = await collect(first, 2)
-      first.loop.ack(packets[0]!)
+      first.loop.ack(packets[0] as IncomingPublish)
       await clock.settle()
       expect(afterConnect(server.current)).toEqual(['PUBREC 3'])
       first.loop.shutdown()

@@ -3,9 +3,11 @@
  * under a virtual clock; and checks every promise as soon as it can be checked. A problem has the
  * id of the promise that was broken.
  */
+
 import type { IConnackPacket, IPublishPacket, Packet } from 'mqtt-packet'
 import type * as Engine from '../../src/index.ts'
 import type { Eventloop, EventloopOptions, Incoming, Outcome, Request } from '../../src/index.ts'
+import type { IncomingPublish } from '../../src/requests/vocabulary.ts'
 import { peek, VirtualClock } from '../support/clock.ts'
 import { randomOf } from '../support/random.ts'
 import { Broker, numberOf, payloadOf } from './broker.ts'
@@ -608,7 +610,7 @@ export class World {
   #ackLater(life: Life, packet: Incoming): void {
     const ack = () => {
       if (life.dead || life.over) return
-      const told = life.loop.ack(packet)
+      const told = life.loop.ack(packet as IncomingPublish)
       if (told === 'queued') this.#handled.add(numberOf(packet as Engine.IncomingPublish))
     }
     this.clock.setTimer(ack, this.#random() < 0.5 ? 0 : this.#random() * 500)

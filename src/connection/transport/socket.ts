@@ -5,11 +5,12 @@ import { connect, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { execute } from 'abort-controller-x'
-import { defaultPort, type Endpoint } from '../../options/endpoint.ts'
+import { portOf } from '../../options/endpoint.ts'
+import type { Endpoint } from '../../options/options.ts'
 
 export function openTcp({ url }: Endpoint, signal: AbortSignal): Promise<Duplex> {
   return opened(signal, 'connect', () =>
-    connect({ host: hostOf(url), port: defaultPort(url), noDelay: true }),
+    connect({ host: hostOf(url), port: portOf(url), noDelay: true }),
   )
 }
 
@@ -22,7 +23,7 @@ export function openTls({ url, tls }: Endpoint, signal: AbortSignal): Promise<Du
   const host = hostOf(url)
   const name = isIP(host) ? {} : { servername: host }
   return opened(signal, 'secureConnect', () => {
-    const socket = connectTls({ host, port: defaultPort(url), ...name, ...tls })
+    const socket = connectTls({ host, port: portOf(url), ...name, ...tls })
     socket.setNoDelay(true)
     return socket
   })

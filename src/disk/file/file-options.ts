@@ -1,7 +1,8 @@
 /**
  * What may a user ask of a file? The options, checked once.
  */
-import { describe, UsageError, wrong } from '../../errors.ts'
+import { describe, UsageError } from '../../errors.ts'
+import { wrong } from '../../requests/check.ts'
 import type { Request } from '../../requests/vocabulary.ts'
 import { isPacked } from './followed-file.ts'
 import type { LineParser } from './parse-line.ts'
@@ -56,7 +57,7 @@ const NAMES = ['parse', 'checkpoint', 'follow', 'onInvalid']
 
 /** @throws UsageError naming the option. */
 export function checkFileOptions(path: string, options: FileRequestsOptions): void {
-  if (typeof path !== 'string' || path === '') throw wrong('fileRequests: path', path, 'a path')
+  if (typeof path !== 'string' || path === '') throw wrong('fileRequests: path', 'a path', path)
   for (const name of Object.keys(options)) {
     if (NAMES.includes(name)) continue
     throw new UsageError(
@@ -66,12 +67,12 @@ export function checkFileOptions(path: string, options: FileRequestsOptions): vo
   const { parse, checkpoint, follow = false, onInvalid } = options
   for (const [name, given] of Object.entries({ parse, onInvalid })) {
     if (given === undefined || typeof given === 'function') continue
-    throw wrong(`fileRequests: ${name}`, given, 'a function')
+    throw wrong(`fileRequests: ${name}`, 'a function', given)
   }
   if (checkpoint !== undefined && typeof checkpoint !== 'string') {
-    throw wrong('fileRequests: checkpoint', checkpoint, 'a path')
+    throw wrong('fileRequests: checkpoint', 'a path', checkpoint)
   }
-  if (typeof follow !== 'boolean') throw wrong('fileRequests: follow', follow, 'true or false')
+  if (typeof follow !== 'boolean') throw wrong('fileRequests: follow', 'true or false', follow)
   if (follow && isPacked(path)) {
     throw new UsageError('fileRequests: follow: a .gz does not grow; unpack it first')
   }

@@ -6,7 +6,7 @@
  * skips those behind it that are. Memory stays flat at any size of the file.
  */
 import { UsageError } from '../../errors.ts'
-import { prepare } from '../../requests/build.ts'
+import { prepare } from '../../requests/prepare.ts'
 import type { Outcome, Request, SentRequest, Settling } from '../../requests/vocabulary.ts'
 import { withKey } from '../store/request-copies.ts'
 import { Checkpoint, readCheckpoint } from './checkpoint.ts'

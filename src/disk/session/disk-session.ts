@@ -7,7 +7,8 @@
  * have outgrown the session, it is written whole and the journals are removed.
  */
 import { StorageError } from '../../errors.ts'
-import { Session, type SessionParts, type SessionStore } from '../../requests/session.ts'
+import { Session, type SessionStore } from '../../requests/session.ts'
+import type { SessionParts } from '../../requests/session-records.ts'
 import { Database, type Operation } from '../store/database.ts'
 import { type Change, JournalWriter, replayJournal } from '../store/journal.ts'
 import { keyOf, numberOf } from '../store/numbered-keys.ts'

@@ -13,7 +13,7 @@ import {
   receivedRecord,
   type SessionParts,
   waitingRecords,
-} from '../../requests/session.ts'
+} from '../../requests/session-records.ts'
 import type { Change } from '../store/journal.ts'
 import type { RecordWriter } from '../store/request-records.ts'
 import {

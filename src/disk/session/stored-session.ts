@@ -10,7 +10,7 @@ import type {
   numbersOf,
   ReceivedRecord,
   SessionRecord,
-} from '../../requests/session.ts'
+} from '../../requests/session-records.ts'
 import type { Change } from '../store/journal.ts'
 import { readRecord } from '../store/request-records.ts'
 

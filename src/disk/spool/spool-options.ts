@@ -1,7 +1,8 @@
 /**
  * What may a user ask of a spool? The options, checked once.
  */
-import { describe, UsageError, wrong } from '../../errors.ts'
+import { describe, UsageError } from '../../errors.ts'
+import { wrong } from '../../requests/check.ts'
 import type { Outcome, Request } from '../../requests/vocabulary.ts'
 
 export interface SpoolOptions {
@@ -59,11 +60,11 @@ export function resolveSpool(options: SpoolOptions): ResolvedSpool {
   const { maxBytes = Infinity, maxMessages = Infinity } = options
   for (const [name, bound] of Object.entries({ maxBytes, maxMessages })) {
     if (typeof bound === 'number' && bound >= 1) continue
-    throw wrong(`spool: ${name}`, bound, 'a number of 1 or more')
+    throw wrong(`spool: ${name}`, 'a number of 1 or more', bound)
   }
   for (const [name, listener] of Object.entries({ onSettled, onWarning })) {
     if (listener !== undefined && typeof listener !== 'function') {
-      throw wrong(`spool: ${name}`, listener, 'a function')
+      throw wrong(`spool: ${name}`, 'a function', listener)
     }
   }
   return {
@@ -78,5 +79,5 @@ export function resolveSpool(options: SpoolOptions): ResolvedSpool {
 
 function checkWord(name: string, given: unknown, allowed: readonly string[]): void {
   if (allowed.includes(given as string)) return
-  throw wrong(`spool: ${name}`, given, `one of ${allowed.join(', ')}`)
+  throw wrong(`spool: ${name}`, `one of ${allowed.join(', ')}`, given)
 }

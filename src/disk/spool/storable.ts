@@ -3,7 +3,7 @@
  * with a key or a signal.
  */
 import { UsageError } from '../../errors.ts'
-import { prepare } from '../../requests/build.ts'
+import { prepare } from '../../requests/prepare.ts'
 import type { SentRequest } from '../../requests/vocabulary.ts'
 import { requestBytes } from '../store/request-size.ts'
 import type { ResolvedSpool } from './spool-options.ts'

@@ -5,7 +5,7 @@
  */
 import { copyOf } from '../../codec/slabs.ts'
 import { isBytes } from '../../platform/bytes.ts'
-import { textual } from '../../requests/session.ts'
+import { textual } from '../../requests/session-text.ts'
 import type { PublishRequest, SentRequest } from '../../requests/vocabulary.ts'
 import { bytesAtMost, CHECKSUM_BYTES, CheckedRecord, intact } from './checked-record.ts'
 

@@ -1,9 +1,12 @@
 /** A strict program in TypeScript: it is compiled, not run. */
 import {
+  type ConnackPacket,
   ConnectionError,
   type Control,
   connect,
+  type DisconnectPacket,
   decodeSession,
+  type ErrorCode,
   type Eventloop,
   type EventloopOptions,
   encodeSession,
@@ -11,6 +14,7 @@ import {
   type Incoming,
   type IncomingPublish,
   MqttError,
+  matches,
   type Outcome,
   publish,
   RefusedError,
@@ -20,6 +24,7 @@ import {
   subscribe,
   UsageError,
   unsubscribe,
+  type WarningCode,
 } from 'it-mqtt'
 
 const options: EventloopOptions = {
@@ -29,6 +34,12 @@ const options: EventloopOptions = {
   will: { topic: 'gone', payload: 'bye', qos: 1 },
   acks: 'manual',
   tls: { rejectUnauthorized: true },
+  username: process.env.MQTT_USER,
+  onConnected: (connack: ConnackPacket) => [publish('birth', String(connack.sessionPresent))],
+  onWarning: ({ code }) => {
+    const stalled: WarningCode = 'CONSUMER_STALLED'
+    if (code === stalled) console.error(matches('a/+', 'a/b'))
+  },
   onSettled: (request: Request, outcome: Outcome) => {
     if (!outcome.ok) console.error(request.cmd, outcome.error)
   },
@@ -64,9 +75,16 @@ function handle(loop: Eventloop, packet: Incoming): void {
   }
   if (packet.cmd === 'puback') {
     const { request } = packet
-    if (request.cmd === 'publish') console.log(request.topic)
+    console.log(request.topic)
   }
-  if (packet.cmd === 'suback') console.log(packet.granted.map((code: number) => code >= 0x80))
+  if (packet.cmd === 'suback') {
+    console.log(packet.granted.map((code: number) => code >= 0x80))
+    for (const { topic } of packet.request.subscriptions) console.log(topic)
+  }
+  if (packet.cmd === 'disconnect') {
+    const last: DisconnectPacket = packet
+    console.log(last.reasonCode)
+  }
 }
 
 export async function first(): Promise<void> {
@@ -76,7 +94,8 @@ export async function first(): Promise<void> {
   } catch (error) {
     if (error instanceof UsageError || error instanceof ConnectionError) throw error
     if (error instanceof RefusedError) console.log(error.reasonCode)
-    if (error instanceof MqttError) console.log(error.code, error.retryable)
+    const offline: ErrorCode = 'NETWORK_OFFLINE'
+    if (error instanceof MqttError) console.log(error.code === offline, error.code, error.retryable)
   }
 }
 

@@ -1,0 +1,324 @@
+/**
+ * Every code of an error or a warning: when it occurs, and what to do about it. Types only.
+ *
+ * Programs test `error.code`. Codes are stable: they are added, and neither renamed nor removed. If
+ * a transport fails with a code of Node (`ECONNREFUSED`, `ENOTFOUND`, `CERT_HAS_EXPIRED` …), the
+ * error keeps that code.
+ */
+
+/** The codes of errors. The type of each is the class, or the classes, of the error that has it. */
+export interface ErrorCodes {
+  // Mistakes of the caller.
+
+  /** When an option, a request, a control or an argument cannot be used; the message names it.
+   *  What to do: correct the value that the message names. */
+  USAGE: 'UsageError'
+  /** When `reauthenticate` is asked of a loop without an authenticator [MQTT-4.12.0-7].
+   *  What to do: give the option `authenticator`. */
+  NO_AUTHENTICATOR: 'UsageError'
+  /** When the URL is `ws:` or `wss:` and the package `ws` is not installed.
+   *  What to do: `npm install ws@8`. */
+  NO_WEBSOCKET: 'UsageError'
+  /** When something is to be kept on disk and the package `classic-level` is not installed.
+   *  What to do: `npm install classic-level@3`. */
+  NO_STORAGE_ENGINE: 'UsageError'
+  /** When a consumer of `transitions()` left 1,024 of them untaken.
+   *  What to do: take them faster, or call `transitions()` again and read `state`. */
+  WATCHER_FELL_BEHIND: 'UsageError'
+  /** When a request with this key failed before its session was saved, and its stream gives it
+   *  again.
+   *  What to do: look up the first failure; give the request a new key to send it again. */
+  FAILED_EARLIER: 'UsageError'
+  /** When a line of a file of requests cannot be used; the message has file and line number.
+   *  What to do: correct the line, or take such lines with `onInvalid`. */
+  INVALID_LINE: 'UsageError'
+  /** When a checkpoint belongs to another file than the one at the given path.
+   *  What to do: give the file that the checkpoint names, or remove the checkpoint. */
+  FILE_GONE: 'UsageError'
+  /** When a connection ended because `reconnect` was asked. It appears only as the `reason` of a
+   *  transition.
+   *  What to do: nothing. */
+  RECONNECT: 'UsageError'
+  /** When the loop was ended by an error of the user's code, or by its `signal`. It appears only
+   *  as the `reason` of a transition.
+   *  What to do: see the error that `next()` rejected with. */
+  RETHROWN: 'UsageError'
+  /** When a request was cancelled by its `signal`. The outcome has the signal's own reason; the
+   *  code appears only in recordings.
+   *  What to do: nothing. */
+  CANCELLED: 'UsageError'
+
+  // The transport and its time limits.
+
+  /** When no transport could be opened and the cause has no code of its own. Most causes have one
+   *  of Node's, such as `ECONNREFUSED`.
+   *  What to do: see `cause`. */
+  CONNECT_FAILED: 'ConnectionError'
+  /** When there was no CONNACK within `connectTimeout` ms.
+   *  What to do: check host, port and firewall; raise `connectTimeout` for a slow network. */
+  CONNECT_TIMEOUT: 'ConnectionError'
+  /** When the server closed the transport without a DISCONNECT, or cut it before the CONNACK.
+   *  What to do: the loop retries; if it repeats, see the server's log. */
+  CONNECTION_CLOSED: 'ConnectionError'
+  /** When the server did not answer a PINGREQ in time (ConnectionError), or says that it heard
+   *  nothing from this client in time (RefusedError, reason code 0x8D).
+   *  What to do: the loop reconnects; check the network, or choose another `keepAlive`. */
+  KEEP_ALIVE_TIMEOUT: 'ConnectionError' | 'RefusedError'
+  /** When the server did not answer a `ping` of the user within `keepAlive`.
+   *  What to do: try again once connected. */
+  PING_TIMEOUT: 'ConnectionError'
+  /** When the server did not acknowledge a packet within `ackTimeout.afterMs`.
+   *  What to do: with `then: 'fail'` send the request again if it may arrive twice; otherwise
+   *  nothing. */
+  ACK_TIMEOUT: 'ConnectionError'
+  /** When a re-authentication did not end in time.
+   *  What to do: the loop reconnects; check the authenticator and the server. */
+  AUTHENTICATION_TIMEOUT: 'ConnectionError'
+  /** When the authenticator threw, or does not trust what the server answered.
+   *  What to do: see `cause`; throw an error with `retryable: true` from the authenticator to
+   *  retry. */
+  AUTHENTICATION_FAILED: 'ConnectionError'
+  /** When the function `connectOptions` threw.
+   *  What to do: see `cause`; the loop calls it again for the next attempt. */
+  CONNECT_OPTIONS_FAILED: 'ConnectionError'
+  /** When the server sends the client to another server and names no usable host.
+   *  What to do: correct the Server Reference at the server. */
+  BAD_SERVER_REFERENCE: 'ConnectionError'
+  /** When `networkHints` said `offline`.
+   *  What to do: nothing: the loop retries at the next `online` or after the usual delay. */
+  NETWORK_OFFLINE: 'ConnectionError'
+  /** When `ping` or `reauthenticate` is asked while there is no connection.
+   *  What to do: try again once `state.connection.kind` is `connected`. */
+  NOT_CONNECTED: 'ConnectionError'
+  /** When something is asked of a loop, a spool or a session store that has ended.
+   *  What to do: create a new one. */
+  CLOSED: 'ConnectionError' | 'UsageError'
+
+  // The outcome of a request.
+
+  /** When the connection broke before a QoS 0 publish was written. Whether it arrived is not
+   *  known.
+   *  What to do: send it again, or use QoS 1. */
+  CONNECTION_LOST: 'ConnectionError'
+  /** When the server lost the session before it acknowledged a publish, and `onSessionLost` is
+   *  `fail`.
+   *  What to do: send it again if it may arrive twice. */
+  SESSION_LOST: 'ConnectionError'
+  /** When the `messageExpiryInterval` of a publish was over before it could be sent.
+   *  What to do: nothing, or choose a longer interval. */
+  MESSAGE_EXPIRED: 'ConnectionError'
+  /** When the loop ended while `divert.to` had a publish. Whether it arrived is not known.
+   *  What to do: send it again if it may arrive twice. */
+  DIVERT_ABORTED: 'ConnectionError'
+  /** When the server refused a request in its PUBACK, PUBREC, SUBACK or UNSUBACK; `reasonCode`
+   *  says why.
+   *  What to do: see `reasonCode` and the permissions of the client at the server. */
+  NEGATIVE_ACKNOWLEDGEMENT: 'RefusedError'
+  /** When the server closed the connection `quarantineAfter` times on this request alone.
+   *  What to do: look at what the server refuses in it (size, topic, payload); it is not sent
+   *  again. */
+  QUARANTINED: 'RefusedError'
+  /** When a packet is larger than the server's Maximum Packet Size, or the server closed because
+   *  of one (reason code 0x95).
+   *  What to do: send smaller payloads, or raise the limit at the server. */
+  PACKET_TOO_LARGE: 'RefusedError' | 'UsageError'
+  /** When the server does not take this QoS (reason code 0x9B).
+   *  What to do: publish with the QoS of `state.connection.limits` or less. */
+  QOS_NOT_SUPPORTED: 'RefusedError'
+  /** When the server does not take retained messages (reason code 0x9A).
+   *  What to do: publish without `retain`. */
+  RETAIN_NOT_SUPPORTED: 'RefusedError'
+  /** When the server has no shared subscriptions (reason code 0x9E).
+   *  What to do: subscribe without `$share`. */
+  SHARED_SUBSCRIPTIONS_NOT_SUPPORTED: 'RefusedError'
+  /** When the server has no wildcard subscriptions (reason code 0xA2).
+   *  What to do: subscribe to the topics one by one. */
+  WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED: 'RefusedError'
+  /** When the server has no subscription identifiers (reason code 0xA1).
+   *  What to do: subscribe without `subscriptionIdentifier`. */
+  SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED: 'RefusedError'
+
+  // What the server says in a CONNACK or DISCONNECT.
+
+  /** When the server refuses user name or password (reason code 0x86; MQTT 3: 4).
+   *  What to do: correct the credentials, or renew them in `connectOptions`. */
+  BAD_CREDENTIALS: 'RefusedError'
+  /** When the server does not allow this client, or a thing that it did (reason code 0x87; MQTT
+   *  3: 5).
+   *  What to do: check the permissions of the client at the server. */
+  NOT_AUTHORIZED: 'RefusedError'
+  /** When the server does not take the client identifier (reason code 0x85; MQTT 3: 2).
+   *  What to do: choose another `clientId`. */
+  CLIENT_ID_REFUSED: 'RefusedError'
+  /** When the server does not know the authentication method (reason code 0x8C).
+   *  What to do: choose an authenticator that the server knows. */
+  BAD_AUTHENTICATION_METHOD: 'RefusedError'
+  /** When the server has banned this client (reason code 0x8A).
+   *  What to do: ask the operator of the server. */
+  BANNED: 'RefusedError'
+  /** When the server does not speak this version of MQTT (reason code 0x84; MQTT 3: 1).
+   *  What to do: leave out `protocolVersion`, so that 3.1.1 may be tried, or set a version that
+   *  it speaks. */
+  UNSUPPORTED_VERSION: 'RefusedError'
+  /** When the server's Maximum Packet Size leaves no room for any packet.
+   *  What to do: correct the limit at the server. */
+  SERVER_LIMITS: 'RefusedError'
+  /** When another client connected with the same client identifier (reason code 0x8E).
+   *  What to do: give each client its own `clientId`. */
+  SESSION_TAKEN_OVER: 'RefusedError'
+  /** When the server is not available (reason code 0x88; MQTT 3: 3).
+   *  What to do: nothing: the loop retries. */
+  SERVER_UNAVAILABLE: 'RefusedError'
+  /** When the server is busy (reason code 0x89).
+   *  What to do: nothing: the loop retries later. */
+  SERVER_BUSY: 'RefusedError'
+  /** When the server is shutting down (reason code 0x8B).
+   *  What to do: nothing: the loop retries. */
+  SERVER_SHUTTING_DOWN: 'RefusedError'
+  /** When the server closed with DISCONNECT 0x00, without naming a reason.
+   *  What to do: nothing: the loop retries; see the server's log if it repeats. */
+  SERVER_DISCONNECTED: 'RefusedError'
+  /** When the server asks to use another one for now (reason code 0x9C).
+   *  What to do: set `followRedirects: true`, or list the other server in `url`. */
+  USE_ANOTHER_SERVER: 'RefusedError'
+  /** When the server has moved for good (reason code 0x9D).
+   *  What to do: change `url`, or set `followRedirects: true`. */
+  SERVER_MOVED: 'RefusedError'
+  /** When a quota of the server is exceeded (reason code 0x97).
+   *  What to do: send less, or raise the quota; the loop retries later. */
+  QUOTA_EXCEEDED: 'RefusedError'
+  /** When there were too many connections in a short time (reason code 0x9F).
+   *  What to do: nothing: the loop retries later. */
+  CONNECTION_RATE_EXCEEDED: 'RefusedError'
+  /** When the connection has lasted as long as this client may be connected (reason code 0xA0).
+   *  What to do: nothing: the loop reconnects. */
+  MAXIMUM_CONNECT_TIME: 'RefusedError'
+  /** When the client sends too fast for the server (reason code 0x96).
+   *  What to do: lower the rate with `throttle`. */
+  MESSAGE_RATE_TOO_HIGH: 'RefusedError'
+  /** When the server counts more unacknowledged publishes than it allows (reason code 0x93).
+   *  What to do: report it: this package keeps to the Receive Maximum that the server gives. */
+  RECEIVE_MAXIMUM_EXCEEDED: 'RefusedError'
+  /** When an operator closed the connection (reason code 0x98).
+   *  What to do: ask the operator of the server if it repeats. */
+  ADMINISTRATIVE_ACTION: 'RefusedError'
+  /** When the server does not take a topic filter (reason code 0x8F).
+   *  What to do: check the filter against the rules of the server. */
+  TOPIC_FILTER_INVALID: 'RefusedError'
+  /** When the server does not take a topic name (reason code 0x90).
+   *  What to do: check the topic against the rules of the server. */
+  TOPIC_NAME_INVALID: 'RefusedError'
+  /** When the server does not take a topic alias (reason code 0x94).
+   *  What to do: report it: this package uses the aliases that the server allows. */
+  TOPIC_ALIAS_INVALID: 'RefusedError'
+  /** When a payload is not the UTF-8 that its `payloadFormatIndicator` promises (reason code
+   *  0x99).
+   *  What to do: correct the payload, or leave out the indicator. */
+  PAYLOAD_FORMAT_INVALID: 'RefusedError'
+  /** When the server could not read a packet of this client (reason code 0x81).
+   *  What to do: report it, with a recording (option `recorder`). */
+  MALFORMED_PACKET: 'RefusedError'
+  /** When the server says that this client broke a rule (reason code 0x82).
+   *  What to do: report it, with a recording (option `recorder`). */
+  PROTOCOL_ERROR: 'RefusedError'
+  /** When the server refuses for a reason of its own (reason code 0x83).
+   *  What to do: see the server's log. */
+  IMPLEMENTATION_ERROR: 'RefusedError'
+  /** When the server names no reason (0x80), or one that the standard does not define.
+   *  What to do: see the server's log. */
+  UNSPECIFIED_ERROR: 'RefusedError'
+
+  // The server broke a rule.
+
+  /** When the server sent something that the standard forbids; `clause` names the rule.
+   *  What to do: update or report the server; the loop closes the connection and retries if that
+   *  may help. */
+  PROTOCOL: 'ProtocolError'
+
+  // The disk.
+
+  /** When a session store failed without a code of its own.
+   *  What to do: see `cause`. */
+  STORAGE: 'StorageError'
+  /** When a session store could not load its session.
+   *  What to do: see `cause`. */
+  LOAD_FAILED: 'StorageError'
+  /** When a session store could not commit a session; what depends on it was not sent.
+   *  What to do: see `cause`; make room, and start the loop again with the store. */
+  COMMIT_FAILED: 'StorageError'
+  /** When a directory on disk could not be made or opened.
+   *  What to do: check the path and its permissions. */
+  OPEN_FAILED: 'StorageError'
+  /** When another process, or another part of this one, has the directory open; the message says
+   *  which.
+   *  What to do: end that one first, or choose another directory. */
+  IN_USE: 'StorageError'
+  /** When what is on disk is damaged and could not be repaired.
+   *  What to do: move the directory away to begin with an empty one. */
+  DAMAGED: 'StorageError'
+  /** When the disk has no room left.
+   *  What to do: make room; a spool goes on by itself. */
+  DISK_FULL: 'StorageError'
+  /** When the disk could not be read.
+   *  What to do: check the disk; see `cause`. */
+  READ_FAILED: 'StorageError'
+  /** When the disk could not be written.
+   *  What to do: check the disk; see `cause`. */
+  WRITE_FAILED: 'StorageError'
+  /** When a spool holds `maxBytes` or `maxMessages`, and `overflow` is to reject or to drop.
+   *  What to do: wait until something was sent, or raise the bounds. */
+  SPOOL_FULL: 'StorageError'
+
+  // A defect of this package.
+
+  /** When an invariant of the engine does not hold.
+   *  What to do: report it, with the stack and a recording (option `recorder`). */
+  BUG: 'BugError'
+}
+
+/** The codes of warnings (`onWarning`): the loop goes on. */
+export interface WarningCodes {
+  /** When a received message was not acknowledged for `warnAfterMs` ms; those behind it cannot be
+   *  either (C24, an acknowledgement that is forgotten).
+   *  What to do: call `ack(packet)`, or pull the next packet with `acks: 'pull'`. */
+  ACKNOWLEDGEMENT_FORGOTTEN: 'Warning'
+  /** When the function `connectivityCheck` threw; this side is taken to be online.
+   *  What to do: correct the function. */
+  CONNECTIVITY_CHECK_FAILED: 'Warning'
+  /** When packets wait for `next()` for `warnAfterMs` ms, and no more are read.
+   *  What to do: do not await the outcome of a request in the loop body; take packets faster. */
+  CONSUMER_STALLED: 'Warning'
+  /** When there was no healthy connection for `divert.afterMs` ms, so that new publishes go to
+   *  `divert.to`.
+   *  What to do: nothing. */
+  DIVERTING: 'Warning'
+  /** When the server refused to renew a subscription after it lost the session;
+   *  `state.subscriptions` shows which.
+   *  What to do: subscribe to something that the server grants. */
+  RENEWAL_REFUSED: 'Warning'
+  /** When a server of MQTT 3 closed several connections in a row right after it accepted them.
+   *  What to do: check whether another client uses the same `clientId`. */
+  SESSION_TAKEN_OVER_SUSPECTED: 'Warning'
+  /** When the server acknowledged a packet identifier that is not in use; the acknowledgement is
+   *  ignored.
+   *  What to do: update or report the server. */
+  UNKNOWN_PACKET_IDENTIFIER: 'Warning'
+  /** When records of a spool were damaged, and what they held is lost.
+   *  What to do: check the disk. */
+  RECORD_DAMAGED: 'Warning'
+  /** When a spool cannot write because the disk has no room left; it tries again.
+   *  What to do: make room. */
+  DISK_FULL: 'Warning'
+  /** When a spool cannot read its disk; it tries again.
+   *  What to do: check the disk. */
+  READ_FAILED: 'Warning'
+  /** When a spool cannot write its disk; it tries again.
+   *  What to do: check the disk. */
+  WRITE_FAILED: 'Warning'
+}
+
+/** A code of this package. */
+export type ErrorCode = keyof ErrorCodes
+
+/** The code of a warning. */
+export type WarningCode = keyof WarningCodes
