@@ -138,11 +138,14 @@ function page(tables: string): string {
   const command = `npm run bench -- ${process.argv.slice(2).join(' ')}`
   return `# Benchmarks
 
-Written by \`${command}\` on ${new Date().toISOString().slice(0, 10)}: ${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node},
-MQTT.js ${version('mqtt')}. Medians of ${runs} runs, the programs in turn. A ratio above 1 means that it-mqtt is better;
-only the ratios can be compared between machines. The floor is the least work that JavaScript can do:
-bytes batched by hand on a raw socket. [bench/README.md](../bench/README.md) describes the programs and
-the method, [JOURNAL.md](../JOURNAL.md) what was tried and where the rest of the time goes.
+Written by \`${command}\` on ${new Date().toISOString().slice(0, 10)}.
+Machine: ${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}, MQTT.js ${version('mqtt')}.
+
+The figures are medians of ${runs} runs, the programs in turn. A ratio above 1 means that it-mqtt is
+better; only the ratios can be compared between machines. The floor is the least work that JavaScript
+can do: bytes batched by hand on a raw socket. [bench/README.md](../bench/README.md) describes the
+programs and the method, [JOURNAL.md](../JOURNAL.md) what was tried and where the rest of the time
+goes.
 
 ${tables}`
 }

@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { wrapped } from '../docs/markdown.ts'
 import { KINDS, type Kind } from '../support/brokers.ts'
 
 interface Report {
@@ -92,7 +93,7 @@ const lines = [
   ...KINDS.flatMap((kind) => [
     `**${kind.name}** ${versionOf(kind)}`,
     '',
-    ...kind.notes.map((note) => `- ${note}`),
+    ...kind.notes.map((note) => wrapped(`- ${note}`, '  ')),
     '',
   ]),
 ]

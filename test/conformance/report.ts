@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { wrapped } from '../docs/markdown.ts'
 import { idsOf, LATER, rows, type Statement, versionOf } from './statements.ts'
 
 interface Report {
@@ -72,9 +73,11 @@ writeFileSync(
   [
     '# Conformance',
     '',
-    'Written by `npm run conformance` from a run of all tests. The statements are those of the two standards,',
-    'worded as in `test/data/conformance/normative.jsonl`. The title of a test contains the numbers of the',
-    'statements that it checks.',
+    wrapped(
+      'Written by `npm run conformance` from a run of all tests. The statements are those of the two' +
+        ' standards, worded as in `test/data/conformance/normative.jsonl`. The title of a test contains' +
+        ' the numbers of the statements that it checks.',
+    ),
     '',
     `${held.length} of ${testable.length} statements that can be tested from a client have a test. The others say why they have none.`,
     '',
