@@ -16,6 +16,7 @@ import type { Driver } from './parts.ts'
  * itself.
  */
 export class Connected implements AsyncDisposable {
+  /** The CONNACK with which the server accepted the connection. */
   readonly connack: IConnackPacket
   /** @internal Whether a saved session or a session store was given. */
   readonly hasSession: boolean
