@@ -4,6 +4,7 @@
 import { describe, UsageError, wrong } from '../../errors.ts'
 import type { Outcome, Request } from '../../requests/vocabulary.ts'
 
+/** Options of `spool`. */
 export interface SpoolOptions {
   /**
    * `durable` (default): `push` resolves once its requests are safe on disk. `spill`: requests stay
@@ -35,8 +36,11 @@ export interface SpoolOptions {
   readonly onWarning?: (warning: SpoolWarning) => void
 }
 
+/** A problem that a spool goes on after. */
 export interface SpoolWarning {
+  /** The code of the warning: docs/ERRORS.md lists them. */
   readonly code: string
+  /** A sentence for people: what happened and what to do. */
   readonly message: string
 }
 

@@ -31,6 +31,7 @@ const BATCH = 128
 /** How long a disk that could not be read is left alone before it is tried again. */
 const RETRY_MS = 1000
 
+/** A queue of requests on disk: a request stream that others push to. `spool()` opens one. */
 export class Spool implements AsyncIterable<readonly Request[]>, Settling, AsyncDisposable {
   readonly replays = true
   readonly #options: ResolvedSpool
@@ -122,6 +123,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
     return this.#closing
   }
 
+  /** Calls `close()`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
