@@ -72,12 +72,32 @@ test('every case follows from promises that have a heading', () => {
   }
 })
 
-test('every id in a comment of src has a heading', () => {
-  const used = typescript('src').flatMap((name) =>
-    [...read(name).matchAll(/\(((?:[DRKNEIST]\d|C\d\d)(?:, (?:[DRKNEIST]\d|C\d\d))*)\b/g)].flatMap(
-      ([, ids]) => ids!.split(', ').map((id) => ({ name, id })),
-    ),
+const ANY = '(?:[DRKNEIST]\\d|C\\d\\d)'
+
+/** @returns the text of each pair of parentheses in the comments of a file that begins with an id */
+function mentionsIn(text: string): string[] {
+  const comments = text.match(/\/\*\*[\s\S]*?\*\/|(?:^[ \t]*\/\/ .*\n)+/gm) ?? []
+  const pattern = new RegExp(`\\((${ANY}\\b(?:[^()]|\\([^()]*\\))*)\\)`, 'g')
+  return comments.flatMap((comment) => {
+    const line = comment.replace(/\n\s*(?:\*|\/\/) ?/g, ' ').replace(/\s+/g, ' ')
+    return [...line.matchAll(pattern)].map(([, mention]) => mention!)
+  })
+}
+
+test('every id in a comment of src has a heading, and what follows the id is its heading', () => {
+  const titles = new Map(sections.map(({ id, title }) => [id, title.toLowerCase()]))
+  const mentions = typescript('src').flatMap((name) =>
+    mentionsIn(read(name)).map((text) => ({ name, text })),
   )
-  expect(used.length).toBeGreaterThan(20)
-  expect(used.filter(({ id }) => !described.has(id))).toEqual([])
+  const wrong = mentions.filter(({ text }) =>
+    text.split('; ').some((part) => {
+      const [id, ...rest] = part.split(', ')
+      const follows = rest.join(', ')
+      const isList = rest.length > 0 && rest.every((word) => described.has(word))
+      if (!described.has(id!) || isList) return !described.has(id!)
+      return follows !== '' && follows.toLowerCase() !== titles.get(id!)
+    }),
+  )
+  expect(mentions.length).toBeGreaterThan(20)
+  expect(wrong).toEqual([])
 })

@@ -234,7 +234,7 @@ export interface Checking {
 
 /** Lives with the connection, except for `refused`, which lives with the loop. */
 export interface OutgoingState {
-  /** The number of publishes in flight (D4, in flight is at most the window). */
+  /** The number of publishes in flight (D4, the window is never exceeded). */
   readonly inFlight: number
   /** The packet identifiers to be sent again on this connection. Those before `resendAt` were. */
   readonly resend: readonly number[]
@@ -314,7 +314,7 @@ export interface FlowState {
   /** The time spent in pauses, which `ackTimeout` does not count. */
   readonly pausedMs: number
   readonly pausedSince: number
-  /** Whether new publishes are diverted (T9, publishes while there is no healthy connection). */
+  /** Whether new publishes are diverted (T9, publishes are diverted during an outage). */
   readonly diverting: boolean
   /** The number of diverted publishes without an outcome. */
   readonly diverted: number
