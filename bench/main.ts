@@ -1,9 +1,10 @@
 /**
- * Question: how fast is it-mqtt beside MQTT.js and beside the least that JavaScript can do (the floor)?
+ * Question: how fast is it-mqtt compared with MQTT.js and with the least work that JavaScript can do
+ * (the floor)?
  *
- * Method: each figure is a process of its own against a server in a process of its own; the programs take turns, and what
- * counts is the median and the ratios of one run. Goal: ratios that hold on a noisy machine. No goal: absolute figures, or a
- * verdict; no test fails because a machine was slow.
+ * Method: each figure comes from a process of its own with a server in a process of its own. The
+ * programs run in turn; the results are the medians and the ratios of one run. Goal: ratios that hold
+ * on a noisy machine. Not a goal: absolute figures; no test fails because a machine was slow.
  *
  *   npm run bench [-- --runs 7 --scale 1 --only throughput,start --json --write]
  */
@@ -21,8 +22,9 @@ interface Measured {
   readonly metric: string
   readonly unit: string
   readonly figures: Summary
-  /** How often better than the other; undefined: the other is not in this row. */
+  /** How many times better than MQTT.js, or undefined if MQTT.js is not in this row. */
   readonly overMqttJs: number | undefined
+  /** How many times better than the floor, or undefined if the floor is not in this row. */
   readonly overFloor: number | undefined
 }
 
@@ -136,10 +138,14 @@ function page(tables: string): string {
   const command = `npm run bench -- ${process.argv.slice(2).join(' ')}`
   return `# Benchmarks
 
-Written by \`${command}\` on ${new Date().toISOString().slice(0, 10)}: ${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node},
-MQTT.js ${version('mqtt')}. Medians of ${runs} runs in turn; a ratio above 1 is better than the other, and only ratios travel from one machine
-to another. What each program does and how it is measured stands in [bench/README.md](../bench/README.md); what was tried, and
-where the rest of the time goes, in [JOURNAL.md](../JOURNAL.md).
+Written by \`${command}\` on ${new Date().toISOString().slice(0, 10)}.
+Machine: ${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}, MQTT.js ${version('mqtt')}.
+
+The figures are medians of ${runs} runs, the programs in turn. A ratio above 1 means that it-mqtt is
+better; only the ratios can be compared between machines. The floor is the least work that JavaScript
+can do: bytes batched by hand on a raw socket. [bench/README.md](../bench/README.md) describes the
+programs and the method, [JOURNAL.md](../JOURNAL.md) what was tried and where the rest of the time
+goes.
 
 ${tables}`
 }

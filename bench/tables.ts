@@ -1,5 +1,5 @@
 /**
- * What is measured: tables of rows, each row a server and the programs that take turns against it.
+ * The tables that are measured. Each row has a server and the programs that are run against it in turn.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -22,7 +22,7 @@ export interface Row {
     readonly args: (port: number) => readonly (string | number)[]
   }[]
   readonly metrics: readonly Metric[]
-  /** For what takes long: runs, at most. */
+  /** The largest number of runs, for a row that takes long. */
   readonly runsMax?: number
 }
 
@@ -39,9 +39,9 @@ interface Context {
 type QoS = 0 | 1 | 2
 const RATE: readonly Metric[] = [{ name: 'rate', unit: '/s', better: 'more' }]
 const peer = (name: string) => join(folder, 'peers', `${name}.mjs`)
-/** MQTT.js gets a tenth of the messages: its rate does not depend on it, and the turns are of a length. */
+/** MQTT.js gets a tenth of the messages, so that all programs run for about the same time. */
 const SHARE_OF_MQTT_JS = 10
-/** Messages of 64 bytes, by QoS. */
+/** The number of messages of 64 bytes, by QoS. */
 const COUNTS = [3_000_000, 2_000_000, 1_000_000] as const
 const STYLES = ['one', 'plain', 'batch']
 const STYLE_NAMES: Readonly<Record<string, string>> = {
@@ -88,7 +88,7 @@ function throughput(context: Context): Table {
     for (const qos of [0, 1, 2] as const)
       rows.push(work(context, 'sub', qos, 64, version, ['next']))
   }
-  return { title: 'Messages a second, 64 bytes', rows }
+  return { title: 'Messages per second, 64 bytes', rows }
 }
 
 function payloads(context: Context): Table {
@@ -98,14 +98,14 @@ function payloads(context: Context): Table {
       work(context, 'sub', qos, size, 5, ['next']),
     ]),
   )
-  return { title: 'Messages a second, other sizes', rows }
+  return { title: 'Messages per second, other sizes', rows }
 }
 
 function roundTrip({ scripts, scale }: Context): Table {
   const count = Math.round(10_000 * scale)
   const args = (port: number) => [port, count, 64, 5]
   return {
-    title: 'Round trip: publish to echoed message',
+    title: 'Round trip time: from a publish to its echo',
     rows: [
       {
         name: 'round trip, 64 B, MQTT 5',
@@ -142,13 +142,13 @@ function connections({ scripts }: Context): Table {
       runsMax: 5,
     }
   })
-  return { title: 'Idle connections in one process: heap of each, time for all', rows }
+  return { title: 'Idle connections in one process: heap per connection, time to open all', rows }
 }
 
 function start(): Table {
   const script = join(folder, 'programs/start.mjs')
   return {
-    title: 'Process start to CONNACK, and importing as a part of it',
+    title: 'Time from process start to CONNACK (`ms`), and the import as a part of it (`importMs`)',
     rows: [
       {
         name: 'start',
@@ -200,13 +200,13 @@ export const TABLES: Readonly<Record<string, (context: Context) => Table | strin
   mosquitto,
 }
 
-// ---------------------------------------------------------------------------------------------------------- what is installed
+// ----------------------------------------------------------------------------- the installed size
 
 interface Manifest {
   readonly dependencies?: Readonly<Record<string, string>>
 }
 
-/** Packages and bytes of each library with all that it depends on, as they lie in node_modules. */
+/** @returns packages and size in node_modules of each library with all its dependencies */
 export function sizes(root: string): object[] {
   const modules = join(root, 'node_modules')
   const own = treeOf(modules, Object.keys(manifestOf(root).dependencies ?? {}))

@@ -1,51 +1,103 @@
 /**
- * Goal: docs/SPEC.md and the tests say the same, both ways. Method: after each promise stand the files in whose titles its id
- * is; that list is made here and compared. `npx vitest run test/spec.test.ts -u` writes it anew.
+ * Goal: the promises (docs/SPEC.md), the cases (docs/CASES.md) and the tests say the same. Method:
+ * the title of a test begins with the ids that it holds; the list of files below each heading is made
+ * from these titles and compared. `npm run docs` writes the lists.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { wrapped } from './docs/markdown.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const spec = readFileSync(join(root, 'docs/SPEC.md'), 'utf8')
+const PAGES = ['docs/SPEC.md', 'docs/CASES.md']
 const ID = /\[([DRKNEIST]\d|C\d\d)\]/g
-const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.test.ts') && name !== 'spec.test.ts')
-  .sort()
-const idsOf = new Map(
-  files.map((name) => {
-    const text = readFileSync(join(root, 'test', name), 'utf8')
-    return [`test/${name}`, new Set([...text.matchAll(ID)].map(([, id]) => id!))]
-  }),
-)
+/** A section: its heading, with the id and the title, and everything up to the next heading. */
+const SECTION = /^### ([A-Z]\d+)\. (.+)\n[\s\S]*?(?=^##|$(?![\s\S]))/gm
 
-/** The files that hold a promise. */
-function heldBy(id: string): string {
-  const names = [...idsOf].filter(([, ids]) => ids.has(id)).map(([name]) => `\`${name}\``)
-  return names.join(', ') || 'later'
+const read = (name: string) => readFileSync(join(root, name), 'utf8')
+const pages = PAGES.map((name) => ({ name, text: read(name) }))
+const sections = pages.flatMap(({ text }) =>
+  [...text.matchAll(SECTION)].map(([section, id, title]) => ({ id: id!, title: title!, section })),
+)
+const described = new Set(sections.map(({ id }) => id))
+
+function typescript(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => `${folder}/${name}`)
+    .sort()
 }
 
-const described = new Set(
-  [...spec.matchAll(/^(?:\*\*([A-Z]\d)\.\*\*|\| (C\d\d) \|)/gm)].map(([, id, note]) => id ?? note),
+const idsOf = new Map(
+  typescript('test')
+    .filter((name) => name.endsWith('.test.ts') && name !== 'test/spec.test.ts')
+    .map((name) => [name, new Set([...read(name).matchAll(ID)].map(([, id]) => id!))]),
 )
 
-test('docs/SPEC.md names, for each promise and each field note, the tests that hold it', async () => {
-  const written = spec
-    .replace(
-      /^(\*\*([A-Z]\d)\.\*\* [\s\S]*?^Held by: ).*$/gm,
-      (_, text, id) => `${text}${heldBy(id)}`,
-    )
-    .replace(/^\| (C\d\d) \| .* \|$/gm, (_, id) => `| ${id} | ${heldBy(id)} |`)
-  await expect(written).toMatchFileSnapshot(join(root, 'docs/SPEC.md'))
+/** @returns the files with a test that has the id in its title */
+function heldBy(id: string): string[] {
+  return [...idsOf].filter(([, ids]) => ids.has(id)).map(([name]) => name)
+}
+
+describe.each(pages)('$name', ({ name, text }) => {
+  test('names, below each heading, the tests that hold it', async () => {
+    const written = text.replace(SECTION, (section, id: string) => {
+      const files = heldBy(id).map((file) => `\`${file}\``)
+      return section.replace(/^Held by: [\s\S]*?(?=\n\n|\n$)/m, () =>
+        wrapped(`Held by: ${files.join(', ') || 'no test'}`),
+      )
+    })
+    await expect(written).toMatchFileSnapshot(join(root, name))
+  })
 })
 
-test('every promise of the document is held by a test', () => {
-  expect([...described].filter((id) => heldBy(id!) === 'later')).toEqual([])
-  expect(described.size).toBe(39 + 40)
+test('every promise and every case is held by a test', () => {
+  expect([...described].filter((id) => heldBy(id).length === 0)).toEqual([])
+  expect(sections.length).toBe(39 + 40)
+  expect(described.size).toBe(sections.length)
 })
 
-test('every id in the title of a test stands in the document', () => {
+test('every id in the title of a test has a heading', () => {
   const used = new Set([...idsOf.values()].flatMap((ids) => [...ids]))
   expect([...used].filter((id) => !described.has(id))).toEqual([])
+})
+
+test('every case follows from promises that have a heading', () => {
+  for (const { id, section } of sections.filter(({ id }) => id.startsWith('C'))) {
+    const [, promises] = /^Promises: (.+)$/m.exec(section) ?? []
+    for (const promise of promises?.split(', ') ?? ['none']) {
+      expect(described.has(promise), `${id} names ${promise}`).toBe(true)
+    }
+  }
+})
+
+const ANY = '(?:[DRKNEIST]\\d|C\\d\\d)'
+
+/** @returns the text of each pair of parentheses in the comments of a file that begins with an id */
+function mentionsIn(text: string): string[] {
+  const comments = text.match(/\/\*\*[\s\S]*?\*\/|(?:^[ \t]*\/\/ .*\n)+/gm) ?? []
+  const pattern = new RegExp(`\\((${ANY}\\b(?:[^()]|\\([^()]*\\))*)\\)`, 'g')
+  return comments.flatMap((comment) => {
+    const line = comment.replace(/\n\s*(?:\*|\/\/) ?/g, ' ').replace(/\s+/g, ' ')
+    return [...line.matchAll(pattern)].map(([, mention]) => mention!)
+  })
+}
+
+test('every id in a comment of src has a heading, and what follows the id is its heading', () => {
+  const titles = new Map(sections.map(({ id, title }) => [id, title.toLowerCase()]))
+  const mentions = typescript('src').flatMap((name) =>
+    mentionsIn(read(name)).map((text) => ({ name, text })),
+  )
+  const wrong = mentions.filter(({ text }) =>
+    text.split('; ').some((part) => {
+      const [id, ...rest] = part.split(', ')
+      const follows = rest.join(', ')
+      const isList = rest.length > 0 && rest.every((word) => described.has(word))
+      if (!described.has(id!) || isList) return !described.has(id!)
+      return follows !== '' && follows.toLowerCase() !== titles.get(id!)
+    }),
+  )
+  expect(mentions.length).toBeGreaterThan(20)
+  expect(wrong).toEqual([])
 })

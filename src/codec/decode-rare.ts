@@ -71,7 +71,7 @@ export function decodeConnack(
   }
   if (end - at === 2 && flags === 0 && code === 1) {
     // A server that speaks only 3.1.1 refuses version 5 with the code 1 of 3.1.1, as MQTT 5 does
-    // with 0x84. (C12)
+    // with 0x84. (malformed input C12)
     return { cmd: 'connack', sessionPresent, reasonCode: 0x84, returnCode: 1 }
   }
   reasons.checkReason(reasons.CONNACK_CODES, code, 'MQTT-3.2.2-8', 'connack')

@@ -9,9 +9,9 @@
  * cut, and nothing is buffered that the fixed header already shows to be wrong (I2, sizes are
  * checked before a body is buffered).
  *
- * For payloads see slabs.ts (R5, what is yielded holds at most 8 KiB beyond its own size). Small
- * payloads are not copied one by one: from the first payload on, 2 KiB of the chunk are copied into
- * a slab together, and the payloads that follow in them are views of that copy.
+ * For payloads see slabs.ts (R5, a yielded packet keeps little memory alive). Small payloads are
+ * not copied one by one: from the first payload on, 2 KiB of the chunk are copied into a slab
+ * together, and the payloads that follow in them are views of that copy.
  */
 import { BugError, ProtocolError } from '../errors.ts'
 import { type Bytes, BytesView, copyBytes, NO_BYTES } from '../platform/bytes.ts'

@@ -1,10 +1,10 @@
 /**
  * What memory may a payload keep alive?
  *
- * At most 8 KiB beyond its own size (R5, what is yielded holds at most 8 KiB beyond its own size).
- * A chunk from the socket has up to 64 KiB, and a view of it would keep all of it alive. So small
- * payloads are copied into slabs of 8 KiB that all decoders of the process share, and a large one
- * into a buffer of its own.
+ * At most 8 KiB beyond its own size (R5, a yielded packet keeps little memory alive). A chunk from
+ * the socket has up to 64 KiB, and a view of it would keep all of it alive. So small payloads are
+ * copied into slabs of 8 KiB that all decoders of the process share, and a large one into a buffer
+ * of its own.
  */
 import { allocateOwn, type Bytes, BytesView, copyBytes, NO_BYTES } from '../platform/bytes.ts'
 

@@ -18,6 +18,7 @@ import type { Driver } from './parts.ts'
  * itself.
  */
 export class Connected implements AsyncDisposable {
+  /** The CONNACK with which the server accepted the connection. */
   readonly connack: ConnackPacket
   /** @internal Whether a saved session or a session store was given. */
   readonly hasSession: boolean

@@ -72,7 +72,7 @@ export function reauthenticate(loop: Parts, settle: (error: unknown) => void): v
   loop.push({ type: 'reauthenticate', at: loop.now() })
 }
 
-/** Acknowledges a message with a reason code. (R1, when a message is acknowledged) */
+/** Acknowledges a message with a reason code. (R1, a message is acknowledged when it is handled) */
 export function acknowledge(
   loop: Parts,
   packet: IncomingPublish,

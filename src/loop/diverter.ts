@@ -1,4 +1,7 @@
-/** Publishes that the user's `divert.to` has, until it settles them. (T9, HTTP fallback) */
+/**
+ * Publishes that the user's `divert.to` has, until it settles them. (T9, publishes are diverted
+ * during an outage)
+ */
 import type { DivertOptions } from '../options/options.ts'
 import type { Input } from '../protocol/contract.ts'
 import type { PublishRequest } from '../requests/vocabulary.ts'

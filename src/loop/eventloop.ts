@@ -32,13 +32,19 @@ type Result = IteratorResult<Incoming, undefined>
  * within its bounds, whether or not a `next()` is outstanding. Nothing is left when it has ended.
  */
 export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, AsyncDisposable {
+  /**
+   * @returns the next packet. Calls are answered in order, one packet each. The error that ended
+   * the loop rejects the oldest outstanding call.
+   */
   next(): Promise<IteratorResult<Incoming, undefined>>
   /**
    * Ends the loop: sends DISCONNECT, waits at most 1 s for the server to close, and calls the
    * request stream's `return()`.
    */
   return(): Promise<IteratorResult<Incoming, undefined>>
+  /** Ends the loop as `return()` does, and rejects with `error`. */
   throw(error?: unknown): Promise<IteratorResult<Incoming, undefined>>
+  /** @returns the loop itself. */
   [Symbol.asyncIterator](): Eventloop
   /** An immutable snapshot of the loop, counters included. Reading it is O(1). */
   readonly state: LoopState
@@ -59,6 +65,7 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
    * Stops taking requests and reading, for `ms` or until `resume`. The connection is kept alive.
    */
   pause(ms?: number): void
+  /** Ends a `pause`. */
   resume(): void
   /** Bounds how many requests are sent the first time per second; null lifts the bound. */
   throttle(perSecond: number | null): void
@@ -91,10 +98,14 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
    * Sends a PINGREQ; resolves when the server answers, and rejects after keepAlive, or if there is
    * no connection.
    */
-  ping(): Promise<{ readonly roundTripMs: number }>
+  ping(): Promise<{
+    /** The time from the PINGREQ to its PINGRESP, in ms. */
+    readonly roundTripMs: number
+  }>
 }
 
 /**
+ * Makes a loop. It connects at the first `next()`.
  * @param options a URL, options, or what `connect()` resolved with.
  * @param requests pulled only as far as the window allows (D4). Default: an empty stream.
  * @param controls take effect immediately, whatever the backlog of requests. They do not keep the

@@ -1,7 +1,7 @@
 /**
  * Packets that were received and that the consumer has not taken, and the `next()` calls that wait
- * for one. (R1, when a message is acknowledged; R3, a slow consumer is normal; R6, a drop with
- * unread messages)
+ * for one. (R1, a message is acknowledged when it is handled; R3, a slow consumer is normal; R6,
+ * messages not yet yielded wait for the CONNACK)
  *
  * `next()` calls are answered in order, one packet each. Everything that is taken is counted, so
  * that the loop can tell the reducers in one input what a whole burst of calls took and handled.

@@ -12,8 +12,11 @@ import { waitingCount } from '../protocol/window.ts'
 import type { ConnectionFailure } from '../requests/vocabulary.ts'
 import { publicFailure } from './transitions.ts'
 
+/** An immutable snapshot of a loop: `loop.state`. */
 export interface LoopState {
+  /** The connection as it is now. */
   readonly connection: {
+    /** The state of docs/LIFECYCLE.md in which the connection is. */
     readonly kind: ConnectionKind
     /** The failure that led here, or null if nothing went wrong. */
     readonly reason: ConnectionFailure | null
@@ -21,19 +24,24 @@ export interface LoopState {
     readonly retryAt: number | null
     /** The server of the current or the last attempt, without password. */
     readonly endpoint: string
+    /** The version of MQTT in use: 5, 4 (3.1.1) or 3 (3.1). */
     readonly protocolVersion: ProtocolVersion
     /** The limits of the server's CONNACK, or null if there is no connection. */
     readonly limits: Limits | null
     /** The agreed Keep Alive in seconds; 0 means none. */
     readonly keepAlive: number
   }
+  /** The client identifier; the server may have assigned it. */
   readonly clientId: string
+  /** Whether `pause` is in effect. */
   readonly paused: boolean
   /** Whether new publishes are diverted to `divert.to`. */
   readonly diverting: boolean
+  /** Counts since the loop was made, and amounts of this moment. */
   readonly counters: {
     /** Requests taken from the stream; `taken = settled + held` at every instant. */
     readonly taken: number
+    /** Requests that have an outcome. */
     readonly settled: number
     /** Requests taken that have no outcome yet. */
     readonly held: number
@@ -65,7 +73,9 @@ export interface LoopState {
   readonly subscriptions: readonly SubscriptionState[]
 }
 
+/** A topic filter that was subscribed to, and the answer of the server. */
 export interface SubscriptionState {
+  /** The topic filter. */
   readonly topic: string
   /** The QoS that was requested. */
   readonly qos: QoS

@@ -76,12 +76,17 @@ function weightOf(inputs: readonly Input[]): number {
 
 // --- replaying
 
+/** A step of a recording, and what the reducers of this version make of it. */
 export interface ReplayedStep {
   /** The line of the recording, counted from 1. */
   readonly line: number
+  /** The recorded inputs of the step. */
   readonly inputs: readonly Input[]
+  /** The effects that this version decides. */
   readonly effects: readonly Effect[]
+  /** The state before the step. */
   readonly before: State
+  /** The state after the step. */
   readonly after: State
   /**
    * The part that differs from the recording: the effects of this step, the state at the end, or

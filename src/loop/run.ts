@@ -10,6 +10,7 @@ import type { Incoming, Request } from '../requests/vocabulary.ts'
 import type { Connected } from './connect.ts'
 import { driveLoop } from './eventloop.ts'
 
+/** Options of `run`. */
 export interface RunOptions {
   /**
    * Milliseconds, above 0, after which the run stops and returns what is unsettled. Default: no
@@ -25,14 +26,22 @@ export interface RunOptions {
   readonly onPacket?: (packet: Incoming) => unknown
 }
 
+/** The result of `run`. */
 export interface RunResult {
   /** How many requests have an outcome, failed ones included: `taken = settled + unsettled`. */
   readonly settled: number
-  readonly failed: readonly { readonly request: Request; readonly error: unknown }[]
+  /** The requests that failed, in the order of their outcomes, each with its error. */
+  readonly failed: readonly {
+    /** The request, as it was given. */
+    readonly request: Request
+    /** The reason of the failure. */
+    readonly error: unknown
+  }[]
   /** The requests that were taken and have no outcome; `session` holds them. */
   readonly unsettled: readonly Request[]
   /** How many requests were taken from the stream. */
   readonly taken: number
+  /** The session at the end, for a later loop. */
   readonly session: Session
 }
 

@@ -8,9 +8,11 @@ import type { Failure } from '../protocol/facts.ts'
 import type { ConnectionKind } from '../protocol/state.ts'
 import type { ConnectionFailure } from '../requests/vocabulary.ts'
 
+/** A change of the connection, as `loop.transitions()` yields it. */
 export interface Transition {
+  /** The kind before the change. */
   readonly from: ConnectionKind
-  /** The same as `from` if only `retryAt` has changed. */
+  /** The kind after the change; the same as `from` if only `retryAt` has changed. */
   readonly to: ConnectionKind
   /** The failure that led there, or null if nothing went wrong. */
   readonly reason: ConnectionFailure | null

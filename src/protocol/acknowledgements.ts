@@ -1,8 +1,8 @@
 /**
  * What do the answers to requests settle: PUBACK, PUBREC, PUBCOMP, SUBACK and UNSUBACK?
  *
- * (D1, requests reach the server; D2, each ends in one outcome; D4, in flight is at most the
- * window)
+ * (D1, a request at QoS 1 or 2 survives lost connections; D2, every request taken is settled once,
+ * or held; D4, the window is never exceeded)
  */
 import type { Draft } from './draft.ts'
 import type { AckPacket, Failure, SubscriptionAckPacket, Violation } from './facts.ts'

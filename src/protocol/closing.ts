@@ -1,5 +1,6 @@
 /**
- * How does a connection end, and how does the loop? (E1, when a loop ends; E2, how it ends)
+ * How does a connection end, and how does the loop? (E1, when the loop ends by itself; E2, an
+ * orderly end)
  *
  * A connection ends in two parts. `drop` decides what the loss means for requests and messages, and
  * what comes afterwards. The input `lost` (see `retrying.ts`) reports that the transport has

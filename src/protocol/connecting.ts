@@ -1,8 +1,8 @@
 /**
  * How does an attempt become a connection: dial, CONNECT, CONNACK, and what follows a good CONNACK?
  *
- * (D5, what happens after Session Present 0; T6, credentials and authentication; N2, which failures
- * are retried)
+ * (D5, a lost session is rebuilt in order; T6, options for each attempt, and authentication; N2,
+ * every failure is classified)
  */
 import { authenticateConnect, verifyConnack } from './authentication.ts'
 import { drop, violated } from './closing.ts'

@@ -1,6 +1,6 @@
 /**
- * When do new publishes go to `divert.to` instead of the server? (T9, publishes while there is no
- * healthy connection)
+ * When do new publishes go to `divert.to` instead of the server? (T9, publishes are diverted during
+ * an outage)
  *
  * A connection is healthy while fewer than three PINGREQs are unanswered. To find out in time,
  * PINGREQs are sent at a third of the interval that the user chose. The first PINGRESP ends the

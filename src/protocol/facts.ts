@@ -5,7 +5,9 @@
  * request is known by a handle (a number) and its sizes, while the loop keeps the object itself.
  */
 
+/** A quality of service: 0 at most once, 1 at least once, 2 exactly once. */
 export type QoS = 0 | 1 | 2
+/** A version of MQTT: 5, 4 (3.1.1) or 3 (3.1). */
 export type ProtocolVersion = 3 | 4 | 5
 
 // ----------------------------------------------------------------------------------------- packets

@@ -1,7 +1,7 @@
 /**
  * May bytes be read? Not while the user paused the loop, nor while more is buffered than agreed.
  *
- * (R3, what is buffered is bounded; E3, controls lose and reorder nothing)
+ * (R3, a slow consumer is normal; E3, controls lose and reorder nothing)
  */
 import type { Draft } from './draft.ts'
 

@@ -2,7 +2,7 @@
  * What does a CONNACK or a DISCONNECT say: accepted or refused, within which limits, and is a retry
  * allowed?
  *
- * (N2, each failure says whether trying again may help; T7, the limits of the CONNACK are obeyed)
+ * (N2, every failure is classified; T7, the limits of the CONNACK are obeyed)
  */
 import type { Config } from './config.ts'
 import type { ConnackPacket, Failure, QoS, ReasonPacket } from './facts.ts'

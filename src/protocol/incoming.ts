@@ -1,12 +1,11 @@
 /**
  * What does a message from the server cause, and when is it acknowledged?
  *
- * (R1, messages are acknowledged in the order received; R2, a QoS 2 message is yielded once; R6,
- * messages that were not yielded when the connection was lost) Every message above QoS 0 gets a
- * sequence number when it is yielded. Acknowledgements are sent in the order of the sequences,
- * whatever the order in which they become due. [MQTT-4.6.0-2, MQTT-4.6.0-3] Sequences never repeat,
- * so an acknowledgement that belongs to an earlier connection cannot be taken for one of this
- * connection.
+ * (R1, a message is acknowledged when it is handled; R2, a QoS 2 message is yielded once; R6,
+ * messages not yet yielded wait for the CONNACK) Every message above QoS 0 gets a sequence number
+ * when it is yielded. Acknowledgements are sent in the order of the sequences, whatever the order
+ * in which they become due. [MQTT-4.6.0-2, MQTT-4.6.0-3] Sequences never repeat, so an
+ * acknowledgement that belongs to an earlier connection cannot be taken for one of this connection.
  */
 import type { Draft } from './draft.ts'
 import type { AckPacket, PublishPacket, Violation } from './facts.ts'
@@ -284,7 +283,7 @@ export function incomingLost(d: Draft): void {
 
 /**
  * Releases the messages that were held back, after a CONNACK. Without a session the server does not
- * redeliver them (D5, what happens after Session Present 0), so they are yielded; with it they are
+ * redeliver them (D5, a lost session is rebuilt in order), so they are yielded; with it they are
  * dropped.
  */
 export function incomingConnected(d: Draft, sessionPresent: boolean): void {

@@ -1,8 +1,8 @@
 /**
  * When is a PINGREQ due, and when is the connection dead?
  *
- * (K1, when a PINGREQ is due; K2, when the connection is dropped; K3, a clock that jumps makes one
- * decision)
+ * (K1, when a PINGREQ is due; K2, a dead connection is dropped in time; K3, Server Keep Alive wins,
+ * and a clock jump makes one decision)
  *
  * Both are functions of the instants of sending, receiving and pinging, and of whether reading is
  * paused. While reading is paused, silence proves nothing, because an answer would not be read:

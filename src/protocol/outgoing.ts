@@ -1,6 +1,5 @@
 /**
- * Which requests are sent, when, and in which order? (D1 to D4: delivery, one outcome, order,
- * window)
+ * Which requests are sent, when, and in which order? (D1, D2, D3, D4)
  *
  * A request is waiting (no packet identifier), open (it has one), or settled. A QoS 0 publish goes
  * from waiting to unconfirmed, and is settled when the kernel took it. A request gets its order

@@ -9,7 +9,7 @@ import { isCautious, isResending, MESSAGE_IDS, waitingCount, windowLeft } from '
 
 /**
  * With the window full one further request is taken: a publish is held, anything else is sent. (D4,
- * in flight is at most the window)
+ * the window is never exceeded)
  * @returns how many publishes above QoS 0 may be taken from the request stream at most; 0 means
  * that nothing may be taken.
  */

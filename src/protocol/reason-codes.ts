@@ -1,6 +1,5 @@
 /**
- * What does a reason code mean, and may a later attempt succeed? (N2, each failure says whether
- * trying again may help)
+ * What does a reason code mean, and may a later attempt succeed? (N2, every failure is classified)
  */
 
 export interface Reason {

@@ -1,5 +1,6 @@
 /**
- * May the loop try again, and after which delay? (N1, the delay; N2, which failures are retried)
+ * May the loop try again, and after which delay? (N1, delays grow and are random; N2, every failure
+ * is classified)
  *
  * The delay is a function of the attempt, the cause and a random number. Ten thousand clients
  * spread evenly after their broker restarted, and a client that is disconnected again and again
@@ -48,7 +49,7 @@ export function retryDelayMs(
 
 /**
  * The delay varies by ± 50 %, so that clients that were suspended together do not return together
- * (T3, suspended loops).
+ * (T3, the connection follows the lifecycle table).
  * @returns the delay before the next attempt of a suspended loop, in ms.
  */
 export function suspendedDelayMs(retryMs: number, random: number): number {

@@ -51,8 +51,8 @@ export function refusalOf(facts: RequestFacts, limits: Limits, at: number): Fail
 const REFUSED_MAX = 100
 
 /**
- * Remembers a refused subscription until its filter is granted or unsubscribed (T8, each
- * subscription is visible).
+ * Remembers a refused subscription until its filter is granted or unsubscribed (T8, pings,
+ * subscriptions and packets can be observed).
  */
 export function noteRefused(
   { outgoing }: Draft,

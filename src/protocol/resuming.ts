@@ -1,7 +1,7 @@
 /**
  * What does the end of a connection, and the next CONNACK, mean for the requests?
  *
- * (D5, what happens after Session Present 0; D6, one bad request never stalls the others)
+ * (D5, a lost session is rebuilt in order; D6, one bad request never stalls the others)
  */
 import type { Draft } from './draft.ts'
 import type { Failure, SubscribeFacts } from './facts.ts'

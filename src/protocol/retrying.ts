@@ -1,8 +1,8 @@
 /**
  * What follows a lost connection or a failed attempt: another server, a wait, or the end?
  *
- * (N1, the delay; N2, which failures are retried; T3, suspended loops; T4, several servers; T5,
- * network hints)
+ * (N1, delays grow and are random; N2, every failure is classified; T3, the connection follows the
+ * lifecycle table; T4, a list of servers; T5, network hints)
  */
 import { connectionLost, drop, endLoop, NEVER_EXPIRES } from './closing.ts'
 import type { ReconnectPolicy } from './config.ts'
@@ -69,7 +69,7 @@ function unexpectedlyLost(
   const silent = connection.kind === 'connecting' && !connection.heard && byPeer
   if (silent && fallBackToVersion4(d)) return 'redial'
   // MQTT 3 has no reason codes, so every close by the server may be about a request (D6, one bad
-  // request).
+  // request never stalls the others).
   const suspicious = byPeer && connection.protocolVersion < 5
   noteQuickClose(d, at, byPeer)
   connectionLost(d, at, failure, suspicious)
@@ -98,7 +98,7 @@ function noteUnanswered({ reconnect, connection, config }: Draft, at: number): v
 
 /**
  * MQTT 3 cannot say "session taken over". A server that closes quickly again and again means it.
- * (C33)
+ * (C33, two clients with one identifier take the session from each other)
  */
 function noteQuickClose(d: Draft, at: number, byPeer: boolean): void {
   const { connection, reconnect } = d

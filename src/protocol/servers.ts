@@ -1,7 +1,7 @@
 /**
  * After an attempt failed or a connection was lost: is there another server to try without a wait?
  *
- * (T4, several servers and redirects; T6, credentials and authentication) A round begins at the
+ * (T4, a list of servers; T6, options for each attempt, and authentication) A round begins at the
  * primary and goes through the other servers of the list in random order. The wait is between two
  * rounds.
  */

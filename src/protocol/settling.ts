@@ -2,7 +2,7 @@
  * How does a request end, other than by an answer: cancelled, expired, timed out, or taken by the
  * kernel?
  *
- * (D2, every request ends in exactly one outcome)
+ * (D2, every request taken is settled once, or held)
  */
 import type { Draft } from './draft.ts'
 import type { Failure, RequestFacts, ServerPacket } from './facts.ts'

@@ -23,6 +23,9 @@ export interface State {
 
 // -------------------------------------------------------------------------------------- connection
 
+/**
+ * The state of a connection. docs/LIFECYCLE.md describes each, and what leads from one to the next.
+ */
 export type ConnectionKind =
   | 'idle'
   | 'connecting'
@@ -107,16 +110,29 @@ export interface AuthenticationExchange {
   readonly until: number
 }
 
-/** What the CONNACK agreed to. */
+/**
+ * The limits of the server, from its CONNACK. A limit that it does not name has the default of the
+ * standard.
+ */
 export interface Limits {
+  /**
+   * The number of publishes at QoS > 0 that the server accepts without acknowledgement, 1 to
+   * 65,535.
+   */
   readonly receiveMaximum: number
+  /** The largest packet that the server accepts, in bytes. */
   readonly maximumPacketSize: number
+  /** The highest QoS at which the server accepts a publish. */
   readonly maximumQoS: QoS
+  /** Whether the server accepts retained messages. */
   readonly retainAvailable: boolean
+  /** Whether the server accepts topic filters with wildcards. */
   readonly wildcardSubscriptionAvailable: boolean
+  /** Whether the server accepts subscription identifiers. */
   readonly subscriptionIdentifiersAvailable: boolean
+  /** Whether the server accepts shared subscriptions. */
   readonly sharedSubscriptionAvailable: boolean
-  /** Seconds. */
+  /** How long the server keeps the session after the connection, in seconds. */
   readonly sessionExpiryInterval: number
   /** The number of topic aliases that this client may use. */
   readonly topicAliasMaximum: number
@@ -218,7 +234,7 @@ export interface Checking {
 
 /** Lives with the connection, except for `refused`, which lives with the loop. */
 export interface OutgoingState {
-  /** The number of publishes in flight (D4, in flight is at most the window). */
+  /** The number of publishes in flight (D4, the window is never exceeded). */
   readonly inFlight: number
   /** The packet identifiers to be sent again on this connection. Those before `resendAt` were. */
   readonly resend: readonly number[]
@@ -298,7 +314,7 @@ export interface FlowState {
   /** The time spent in pauses, which `ackTimeout` does not count. */
   readonly pausedMs: number
   readonly pausedSince: number
-  /** Whether new publishes are diverted (T9, publishes while there is no healthy connection). */
+  /** Whether new publishes are diverted (T9, publishes are diverted during an outage). */
   readonly diverting: boolean
   /** The number of diverted publishes without an outcome. */
   readonly diverted: number

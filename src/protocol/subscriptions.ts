@@ -1,7 +1,7 @@
 /**
  * What is subscribed, and which SUBSCRIBE packets renew it after the server lost the session?
  *
- * (D5, what happens after Session Present 0) Subscriptions are kept in buckets by a hash of the
+ * (D5, a lost session is rebuilt in order) Subscriptions are kept in buckets by a hash of the
  * filter, in a persistent table, so that a hundred thousand of them cost nothing until they are
  * needed.
  */

@@ -35,7 +35,7 @@ const LIVE = ['connecting', 'connected', ...WAITING] as const
 
 /** The order is the order of firing. */
 const TIMERS = {
-  /** A transport that does not close is destroyed (E2, how a loop ends). */
+  /** A transport that does not close is destroyed (E2, an orderly end). */
   close: {
     in: [...WAITING, 'closing'],
     dueAt: ({ connection }) => connection.closeBy,
@@ -190,7 +190,8 @@ function acknowledgementsDue(d: Draft, at: number): void {
 // ---------------------------------------------------------------------------------------- warnings
 
 /**
- * Warns a consumer that may be waiting for the outcome of its own request in the loop body. (C24)
+ * Warns a consumer that may be waiting for the outcome of its own request in the loop body. (C24,
+ * publishing from inside the receive loop deadlocks)
  */
 function warnStalled(d: Draft): void {
   d.flow.warned = true

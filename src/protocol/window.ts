@@ -3,8 +3,8 @@
  * decide.
  *
  * The window counts PUBLISH packets above QoS 0 that were sent on this connection and are not
- * acknowledged (D4, in flight is at most the window). While the loop is cautious, one request is
- * sent at a time (D6, one bad request never stalls the others).
+ * acknowledged (D4, the window is never exceeded). While the loop is cautious, one request is sent
+ * at a time (D6, one bad request never stalls the others).
  */
 import type { Config } from './config.ts'
 import type { Draft } from './draft.ts'

@@ -1,12 +1,13 @@
 /**
- * `npm run brokers`: runs the tests against real brokers and writes docs/BROKERS.md from what ran: broker and version × feature.
- * Exit status 1 where one failed.
+ * `npm run brokers`: runs the tests with real brokers and writes docs/BROKERS.md from their results: a
+ * table of broker and version × feature. The exit status is 1 if a test failed.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { wrapped } from '../docs/markdown.ts'
 import { KINDS, type Kind } from '../support/brokers.ts'
 
 interface Report {
@@ -30,7 +31,7 @@ const { status } = spawnSync(
 const { testResults } = JSON.parse(readFileSync(output, 'utf8')) as Report
 const results = testResults.flatMap(({ assertionResults }) => assertionResults)
 
-/** Rows of the table, and how a title begins that is about one. */
+/** The rows of the table, and how the title of a test for that row begins. */
 const FEATURES: readonly (readonly [row: string, begins: RegExp])[] = [
   ['QoS 0', /^QoS 0/],
   ['QoS 1', /^QoS 1/],
@@ -63,8 +64,9 @@ function cell({ name }: Kind, spoken: string, begins: RegExp): string {
   if (found.status !== 'passed') return '**failed**'
   const title = plain(found.title)
   if (title.startsWith('no ')) return 'no'
-  const told = /, (?!verified)(granted as \d|renewed)$|session (kept|lost)/.exec(title)
-  return told === null ? 'yes' : told[2] ? `session ${told[2]}` : told[1]!
+  const detail = /, (?!verified)(granted as \d|renewed)$|session (kept|lost)/.exec(title)
+  if (detail === null) return 'yes'
+  return detail[2] ? `session ${detail[2]}` : detail[1]!
 }
 
 const plain = (title: string) => title.replace(/^(\[[^\]]+\] )+/, '')
@@ -74,9 +76,10 @@ const columns = KINDS.flatMap((kind) =>
 const lines = [
   '# Brokers',
   '',
-  'Written by `npm run brokers` from what ran: each broker with a configuration and folder of its own on loopback, started and',
-  'ended by the test (`test/brokers/kinds.test.ts`, `test/support/brokers.ts`). mosquitto is also tested with wills, limits, expiry,',
-  'lost and held connections, certificates of every kind and hours of faults (`test/brokers/`).',
+  'Written by `npm run brokers` from the results of `test/brokers/kinds.test.ts`. Each broker runs on',
+  'loopback with a configuration and a directory of its own; the test starts and stops it',
+  '(`test/support/brokers.ts`). mosquitto is also tested with wills, limits, expiry, lost and frozen',
+  'connections, certificates of every kind and hours of faults (`test/brokers/`).',
   '',
   `| | ${columns.map(({ kind, spoken }) => `${kind.name}, ${spoken}`).join(' | ')} |`,
   `| --- |${' --- |'.repeat(columns.length)}`,
@@ -85,12 +88,12 @@ const lines = [
       `| ${row} | ${columns.map(({ kind, spoken }) => cell(kind, spoken, begins)).join(' | ')} |`,
   ),
   '',
-  '## What each does differently',
+  '## Differences',
   '',
   ...KINDS.flatMap((kind) => [
     `**${kind.name}** ${versionOf(kind)}`,
     '',
-    ...kind.notes.map((note) => `- ${note}`),
+    ...kind.notes.map((note) => wrapped(`- ${note}`, '  ')),
     '',
   ]),
 ]

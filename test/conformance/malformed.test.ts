@@ -152,7 +152,7 @@ async function play(row: Case, cut: Cut): Promise<World> {
   else connection.send(Buffer.concat([bytes, TAIL[row.version]]))
   await clock.advance(0)
   if (row.option === 'fin') connection.end()
-  // Closing may take a second (E2, how a loop ends).
+  // Closing may take a second (E2, an orderly end).
   await clock.advance(1000)
   const delivered = started.received.filter(isPublish)
   return {

@@ -1,12 +1,13 @@
 /**
- * `npm run conformance`: runs the tests and writes docs/CONFORMANCE.md from what ran: every normative statement, its tests, their
- * results. Exit status 1 where a test failed.
+ * `npm run conformance`: runs all tests and writes docs/CONFORMANCE.md from their results: a row for
+ * every normative statement, with its tests. The exit status is 1 if a test failed or is missing.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { wrapped } from '../docs/markdown.ts'
 import { idsOf, LATER, rows, type Statement, versionOf } from './statements.ts'
 
 interface Report {
@@ -51,7 +52,7 @@ function line({ id, version, client_testable: testable, summary }: Statement): s
   const passed = tests.filter(({ status: one }) => one === 'passed').length
   const failed = tests.length - passed
   const later = LATER.get(`${version} ${id}`)
-  const reason = testable ? (later ?? 'missing') : 'nothing that a client could be seen to break'
+  const reason = testable ? (later ?? 'missing') : 'not testable from a client'
   const result =
     tests.length === 0 ? reason : failed > 0 ? `**${failed} failed**` : `${passed} passed`
   return `| ${id} | ${summary.replaceAll('|', '\\|')} | ${files.join('<br>')} | ${result} |`
@@ -72,10 +73,13 @@ writeFileSync(
   [
     '# Conformance',
     '',
-    'Written by `npm run conformance` from what ran. The statements are those of the standards, in the words of',
-    '`test/data/conformance/normative.jsonl`; a test has their numbers in its title.',
+    wrapped(
+      'Written by `npm run conformance` from a run of all tests. The statements are those of the two' +
+        ' standards, worded as in `test/data/conformance/normative.jsonl`. The title of a test contains' +
+        ' the numbers of the statements that it checks.',
+    ),
     '',
-    `${held.length} of ${testable.length} statements that a client can be seen to keep or break have a test. The others say why not.`,
+    `${held.length} of ${testable.length} statements that can be tested from a client have a test. The others say why they have none.`,
     '',
     ...table('5.0'),
     ...table('3.1.1'),

@@ -1,6 +1,6 @@
 /**
- * Goal: docs/LIFECYCLE.md shows the table that the engine obeys. Method: both drawings are made here and compared;
- * `npx vitest run test/docs/lifecycle.test.ts -u` writes them anew.
+ * Goal: docs/LIFECYCLE.md shows the table that the engine obeys. Method: the diagram and the table are
+ * made here and compared; `npm run docs` writes them.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ const file = join(fileURLToPath(new URL('../..', import.meta.url)), 'docs/LIFECY
 
 const rows = Object.entries(LIFECYCLE)
 
-/** Inputs that lead from one kind to another share an arrow. */
+/** @returns a diagram in which all inputs that lead from one kind to another share an arrow */
 function diagram(): string {
   const labels = new Map<string, string[]>()
   for (const [from, row] of rows) {
@@ -42,7 +42,7 @@ function table(): string {
   ].join('\n')
 }
 
-test('[T3] docs/LIFECYCLE.md is drawn from the table that the engine obeys', async () => {
+test('[T3] docs/LIFECYCLE.md is made from the table that the engine obeys', async () => {
   const drawings = { diagram: diagram(), table: table() }
   const text = Object.entries(drawings).reduce(
     (whole, [name, drawing]) =>

@@ -1,7 +1,7 @@
 /**
  * The request stream of a scenario: numbered requests, each with its number as key, so that a
- * client that lost them gives them again (D7, a request whose key the session holds is not sent
- * again). It yields batches or single requests, stalls, throws, and records who closed it.
+ * client that lost them gives them again (D7, a key that the session holds is not sent again). It
+ * yields batches or single requests, stalls, throws, and records who closed it.
  */
 import type { Outcome, Request } from '../../src/index.ts'
 

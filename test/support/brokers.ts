@@ -134,7 +134,7 @@ const aedes: Kind = {
   shares: [],
   keeps: false,
   notes: [
-    'In memory unless it is given a persistence: a restart forgets sessions and retained messages.',
+    'Everything is in memory unless it is given a persistence: a restart loses sessions and retained messages.',
   ],
   async start(_, { cert, key }) {
     const [port, tlsPort] = await ports(2)
@@ -168,11 +168,11 @@ const mosquitto: Kind = {
   shares: [5, 4],
   keeps: true,
   notes: [
-    'Answers first and saves afterwards: what it acknowledged within `autosave_interval` before a SIGKILL may be forgotten, whatever the client does. It needs `autosave_on_changes true`, `autosave_interval 1`.',
-    'Version 2.0.11 stands still after `max_inflight_messages` (20) messages at QoS 2 to a client of MQTT 3.1.1, this one or MQTT.js: set it to 1000, or speak MQTT 5.',
-    'Set to `max_queued_messages 0`, version 2.0.11 closes a connection of MQTT 3.1.1 that has more than `max_inflight_messages` (20) publishes at QoS 2 in flight: give `maxInflight: 20` there.',
-    'Version 2.0.11 reads WebSocket frames in pieces of 4 KiB, one in 100 ms: half a megabyte takes 12 s, with MQTT.js too.',
-    'Version 2.0.11 sends a session that is resumed again whole, and as much again as the Receive Maximum of the client allows: each reconnection of a receiver that is behind adds to what is in flight, and beyond 65,535 it gives one identifier to two messages. Repeats are not held against it.',
+    'It acknowledges first and saves afterwards: what it acknowledged within `autosave_interval` before a SIGKILL may be lost, whatever the client does. Set `autosave_on_changes true` and `autosave_interval 1`.',
+    'Version 2.0.11 stops after `max_inflight_messages` (20) messages at QoS 2 to an MQTT 3.1.1 client, this one or MQTT.js. Set it to 1000, or use MQTT 5.',
+    'With `max_queued_messages 0`, version 2.0.11 closes an MQTT 3.1.1 connection that has more than `max_inflight_messages` (20) publishes at QoS 2 in flight. Set `maxInflight: 20` for it.',
+    'Version 2.0.11 reads WebSocket frames in pieces of 4 KiB, one every 100 ms: half a megabyte takes 12 s, with MQTT.js too.',
+    'When it resumes a session, version 2.0.11 sends everything in flight again, and new messages up to the Receive Maximum of the client in addition. Each reconnection of a receiver that has fallen behind adds to what is in flight, and beyond 65,535 it gives one identifier to two messages. Repeats do not count towards our Receive Maximum.',
   ],
   async start(_, { cert, key }) {
     const tlsPort = await freePort()
@@ -205,9 +205,9 @@ const nats: Kind = {
   shares: [],
   keeps: true,
   notes: [
-    'Grants QoS 1 where 2 is asked for; a PUBLISH at QoS 2 ends the connection.',
-    'Of Keep Alive 1 it allows 1 s and not 1.5: ask for 2 s or more.',
-    'Needs JetStream and a server name. Its own limit for a payload is 1 MB.',
+    'It grants QoS 1 if QoS 2 is asked for. A PUBLISH at QoS 2 ends the connection.',
+    'With Keep Alive 1 it allows 1 s instead of 1.5 s. Use 2 s or more.',
+    'It needs JetStream and a server name. Its own limit for a payload is 1 MB.',
   ],
   async start(folder, { cert, key }) {
     const [port, own, tlsPort, ownToo] = await ports(4)
@@ -255,10 +255,10 @@ const rabbit: Kind = {
   shares: [],
   keeps: true,
   notes: [
-    'Grants QoS 1 where 2 is asked for, and takes a PUBLISH at QoS 2 as one at QoS 1.',
-    'Writes its tables (subscriptions among them) with a delay of up to two seconds: what it granted just before a SIGKILL may be forgotten while the session is there.',
-    'Version 3.10 closes without CONNACK on MQTT 5 (later ones speak it).',
-    'Without the plugin for retained messages on disk they live in memory.',
+    'It grants QoS 1 if QoS 2 is asked for, and treats a PUBLISH at QoS 2 as one at QoS 1.',
+    'It writes its tables, subscriptions among them, with a delay of up to two seconds: a subscription that it granted just before a SIGKILL may be lost although the session is kept.',
+    'Version 3.10 closes the connection without a CONNACK on MQTT 5. Later versions support MQTT 5.',
+    'Retained messages are in memory unless its plugin stores them on disk.',
   ],
   async start(folder, { cert, key }) {
     const [port, amqp, names, own, tlsPort] = await ports(5)
@@ -303,7 +303,7 @@ const ejabberd: Kind = {
   maximumQoS: 2,
   shares: [],
   keeps: false,
-  notes: ['Sessions live in memory: a restart forgets them, retained messages stay.'],
+  notes: ['Sessions are in memory: a restart loses them. Retained messages are kept.'],
   async start(folder, { cert, key }) {
     const [port, names, tlsPort] = await ports(3)
     const config = join(folder, 'ejabberd.yml')

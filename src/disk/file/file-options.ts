@@ -8,6 +8,7 @@ import { isPacked } from './followed-file.ts'
 import type { LineParser } from './parse-line.ts'
 import type { Position } from './position.ts'
 
+/** Options of `fileRequests`. */
 export interface FileRequestsOptions {
   /**
    * Makes a request from a line (without its line end; lines count from 1), or returns null or
@@ -37,9 +38,14 @@ export interface FileRequestsOptions {
 export interface ReadableBytes {
   /** Names the stream in error messages. */
   readonly name: string
-  readonly bytes: AsyncIterable<Buffer> & { destroy(): void }
+  /** The bytes, in chunks of any size. */
+  readonly bytes: AsyncIterable<Buffer> & {
+    /** Ends reading. */
+    destroy(): void
+  }
 }
 
+/** The arguments of the constructor of `FileRequests`. */
 export interface FileRequestsSetup {
   /** The path of a file, or bytes that can be read once. */
   readonly source: string | ReadableBytes

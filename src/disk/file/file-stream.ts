@@ -163,6 +163,7 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
     for (const { handle } of this.#files.splice(0)) await handle.close()
   }
 
+  /** Calls `close()`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

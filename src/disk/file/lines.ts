@@ -4,6 +4,7 @@
  */
 import { UsageError } from '../../errors.ts'
 
+/** A line of a file. Its places are bytes since the beginning of the file. */
 export interface Line {
   /** Lines count from 1. */
   readonly number: number

@@ -11,11 +11,13 @@ import type { FileHandle } from 'node:fs/promises'
 export interface Generation {
   /** The place of its first byte. */
   readonly base: number
+  /** The inode of the file, by which it is found under another name. */
   readonly inode: number
 }
 
 /** How far a file was read and settled, as plain data that can be stored. */
 export interface Position {
+  /** The path of the file. */
   readonly file: string
   /** Every line below this place is settled. */
   readonly offset: number
@@ -35,7 +37,9 @@ export interface Position {
 export interface Proof {
   /** Where these bytes begin in the file. */
   readonly offset: number
+  /** How many bytes were hashed. */
   readonly bytes: number
+  /** Their SHA-256, in hexadecimal digits. */
   readonly sha256: string
 }
 

@@ -1,7 +1,6 @@
 /**
  * How does a session outlive its process? Each change that a packet depends on is on disk before
- * the packet leaves (S1, kill the process at any instant and nothing at QoS 2 is sent or handled
- * twice).
+ * the packet leaves (S1, a killed process loses nothing that was accepted).
  *
  * A commit appends a journal of the records that changed (`session-changes.ts`). Once the journals
  * have outgrown the session, it is written whole and the journals are removed.

@@ -5,6 +5,7 @@ import { describe, UsageError } from '../../errors.ts'
 import { wrong } from '../../requests/check.ts'
 import type { Outcome, Request } from '../../requests/vocabulary.ts'
 
+/** Options of `spool`. */
 export interface SpoolOptions {
   /**
    * `durable` (default): `push` resolves once its requests are safe on disk. `spill`: requests stay
@@ -36,8 +37,11 @@ export interface SpoolOptions {
   readonly onWarning?: (warning: SpoolWarning) => void
 }
 
+/** A problem that a spool goes on after. */
 export interface SpoolWarning {
+  /** The code of the warning: docs/ERRORS.md lists them. */
   readonly code: string
+  /** A sentence for people: what happened and what to do. */
   readonly message: string
 }
 

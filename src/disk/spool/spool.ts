@@ -1,6 +1,6 @@
 /**
  * How does a queue of requests outlive its process? On disk: an accepted request stays until it is
- * settled (S1, kill the process at any instant and nothing that `push` accepted is lost).
+ * settled (S1, a killed process loses nothing that was accepted).
  *
  * Requests get ascending numbers, which are their keys, and a burst of them shares one record and
  * one removal (`spool-store.ts`). Pushes enter through `admission.ts`; `contents.ts` knows what is
@@ -8,7 +8,8 @@
  *
  * Each iteration begins with everything that is not settled. The promise that `settled` returns
  * resolves once the disk has the change; the session remembers the key until then. So no request is
- * handed out again whose key the session has forgotten (D7, no request is sent twice).
+ * handed out again whose key the session has forgotten (D7, a key that the session holds is not
+ * sent again).
  */
 import { ConnectionError, type StorageError, UsageError } from '../../errors.ts'
 import type { Outcome, Request, SentRequest, Settling } from '../../requests/vocabulary.ts'
@@ -31,6 +32,7 @@ const BATCH = 128
 /** How long a disk that could not be read is left alone before it is tried again. */
 const RETRY_MS = 1000
 
+/** A queue of requests on disk: a request stream that others push to. `spool()` opens one. */
 export class Spool implements AsyncIterable<readonly Request[]>, Settling, AsyncDisposable {
   readonly replays = true
   readonly #options: ResolvedSpool
@@ -122,6 +124,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
     return this.#closing
   }
 
+  /** Calls `close()`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

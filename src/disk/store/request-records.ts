@@ -92,8 +92,8 @@ export function readRecord(
 }
 
 /**
- * Bytes are copied, because a payload that is kept must not keep the whole record (R5, what is
- * yielded holds at most 8 KiB beyond its own size: an acknowledgement carries its request).
+ * Bytes are copied, because a payload that is kept must not keep the whole record (R5, a yielded
+ * packet keeps little memory alive).
  */
 function payloadOf(
   kind: number,
