@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import { ConnectionError, describe, UsageError, wrong } from '../errors.ts'
+import { PACKET_BYTES_MAX } from '../protocol/sizes.ts'
 import type { EventloopOptions } from './options.ts'
 
 /** Where a transport goes. */
@@ -65,9 +66,6 @@ export function isWebSocket(options: EventloopOptions): boolean {
   if (options.transport !== undefined) return false
   return urlsOf(options).some((url) => IN_FRAMES.includes(new URL(url).protocol))
 }
-
-/** The largest packet of MQTT [MQTT 2.1.4]. */
-const PACKET_BYTES_MAX = 268_435_460
 
 const NO_TLS: TlsOptions = {}
 const NO_HEADERS: HandshakeHeaders = {}

@@ -49,7 +49,7 @@ export interface SubscriptionAckPacket {
   readonly properties?: Properties
 }
 
-export interface PingrespPacket {
+interface PingrespPacket {
   readonly cmd: 'pingresp'
 }
 
@@ -152,6 +152,11 @@ export interface Violation {
   readonly message: string
 }
 
+/** @returns the violation of a rule whose reason code is "protocol error". */
+export function protocolError(clause: string, message: string): Violation {
+  return { reasonCode: 0x82, clause, message }
+}
+
 export function makeFailure(
   phase: Failure['phase'],
   source: Failure['source'],
@@ -161,3 +166,6 @@ export function makeFailure(
 ): Failure {
   return { phase, source, code, retryable, message }
 }
+
+/** Shared by everything that has nothing to list. */
+export const NO_ITEMS: readonly never[] = []

@@ -3,7 +3,7 @@
  * trying again may help)
  */
 
-export interface Reason {
+interface Reason {
   readonly code: string
   /** Whether a later attempt may succeed without a change by the user. */
   readonly retryable: boolean
