@@ -4,6 +4,7 @@
  */
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import { ConnectionError, describe, UsageError } from '../errors.ts'
+import { PACKET_BYTES_MAX } from '../protocol/sizes.ts'
 import { wrong } from '../requests/check.ts'
 import type { Endpoint, EventloopOptions, HandshakeHeaders } from './options.ts'
 

@@ -5,7 +5,13 @@
  * or held; D4, the window is never exceeded)
  */
 import type { Draft } from './draft.ts'
-import type { AckPacket, Failure, SubscriptionAckPacket, Violation } from './facts.ts'
+import {
+  type AckPacket,
+  type Failure,
+  protocolError,
+  type SubscriptionAckPacket,
+  type Violation,
+} from './facts.ts'
 import { flush } from './outgoing.ts'
 import { hex } from './reason-codes.ts'
 import type { OpenRequest } from './session-state.ts'
@@ -19,22 +25,22 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
   if (request === undefined) {
     if (cmd === 'pubrec') {
       // The server must be able to finish a delivery that this client has forgotten. [MQTT-4.3.3-4]
-      acknowledge(d, 'pubrel', messageId, 0x92)
+      sendAcknowledgement(d, 'pubrel', messageId, 0x92)
     }
     warnUnknown(d, cmd, messageId)
     return null
   }
   const { facts, stage } = request
   if (facts.kind !== 'publish' || (cmd === 'puback') !== (facts.qos === 1)) {
-    return unexpected(cmd, request, messageId, cmd === 'puback' ? 'MQTT-4.3.2-1' : 'MQTT-4.3.3-1')
+    return answersOther(cmd, request, messageId, cmd === 'puback' ? 'MQTT-4.3.2-1' : 'MQTT-4.3.3-1')
   }
   if (cmd === 'pubcomp' && stage !== 'pubrel') {
-    return broken('MQTT-4.3.3-1', `PUBCOMP before PUBREC for packet identifier ${messageId}`)
+    return protocolError('MQTT-4.3.3-1', `PUBCOMP before PUBREC for packet identifier ${messageId}`)
   }
   d.yield(packet, facts.handle)
   if (cmd === 'pubrec' && reasonCode < 0x80) {
     if (stage === 'publish') d.open.set(messageId, { ...request, stage: 'pubrel' })
-    acknowledge(d, 'pubrel', messageId, 0)
+    sendAcknowledgement(d, 'pubrel', messageId, 0)
     return null
   }
   d.open.remove(messageId)
@@ -63,7 +69,7 @@ export function subscriptionAnswered(
   }
   const { facts } = request
   if (facts.kind === 'publish' || (facts.kind === 'subscribe') !== (cmd === 'suback')) {
-    return unexpected(cmd, request, messageId, 'MQTT-3.8.4-2')
+    return answersOther(cmd, request, messageId, 'MQTT-3.8.4-2')
   }
   const { length: filters } =
     facts.kind === 'subscribe' ? facts.subscriptions : facts.unsubscriptions
@@ -71,8 +77,9 @@ export function subscriptionAnswered(
   const coded = cmd === 'suback' || d.connection.protocolVersion === 5
   if (coded && granted.length !== filters) {
     const clause = cmd === 'suback' ? 'MQTT-3.8.4-6' : 'MQTT-3.11.3-1'
-    const message = `${cmd.toUpperCase()} with ${granted.length} reason codes for ${filters} filters`
-    return broken(clause, message)
+    const name = cmd.toUpperCase()
+    const message = `${name} with ${granted.length} reason codes for ${filters} filters`
+    return protocolError(clause, message)
   }
   d.open.remove(messageId)
   if (request.epoch === d.connection.epoch) d.outgoing.subscribing--
@@ -85,19 +92,15 @@ export function subscriptionAnswered(
   return request
 }
 
-function broken(clause: string, message: string): Violation {
-  return { reasonCode: 0x82, clause, message }
-}
-
 /** The packet identifier belongs to a request of another kind than the packet answers. */
-function unexpected(
+function answersOther(
   cmd: string,
   { facts }: OpenRequest,
   messageId: number,
   clause: string,
 ): Violation {
   const name = facts.kind === 'publish' ? `PUBLISH at QoS ${facts.qos}` : facts.kind.toUpperCase()
-  return broken(
+  return protocolError(
     clause,
     `${cmd.toUpperCase()} for packet identifier ${messageId}, which is a ${name}`,
   )
@@ -105,6 +108,7 @@ function unexpected(
 
 function refusedBy(packet: AckPacket | SubscriptionAckPacket, reasonCode: number): Failure {
   const reason = packet.properties?.['reasonString']
+  const name = packet.cmd.toUpperCase()
   const explanation = typeof reason === 'string' ? `: ${reason}` : '.'
   return {
     phase: 'request',
@@ -113,15 +117,21 @@ function refusedBy(packet: AckPacket | SubscriptionAckPacket, reasonCode: number
     retryable: false,
     reasonCode,
     packet,
-    message: `The server refused with ${hex(reasonCode)} in its ${packet.cmd.toUpperCase()}${explanation}`,
+    message: `The server refused with ${hex(reasonCode)} in its ${name}${explanation}`,
   }
 }
 
 function warnUnknown(d: Draft, cmd: string, messageId: number): void {
-  const message = `${cmd.toUpperCase()} for packet identifier ${messageId}, which is not in use; ignored.`
+  const name = cmd.toUpperCase()
+  const message = `${name} for packet identifier ${messageId}, which is not in use; ignored.`
   d.warn('UNKNOWN_PACKET_IDENTIFIER', message)
 }
 
-function acknowledge(d: Draft, cmd: AckPacket['cmd'], messageId: number, reasonCode: number): void {
+function sendAcknowledgement(
+  d: Draft,
+  cmd: AckPacket['cmd'],
+  messageId: number,
+  reasonCode: number,
+): void {
   d.send({ type: 'acknowledge', cmd, messageId, reasonCode })
 }

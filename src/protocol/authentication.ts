@@ -8,12 +8,19 @@
  * the rest of the connection.
  */
 import type { Draft } from './draft.ts'
-import type { Failure, Properties, ReasonPacket, Violation } from './facts.ts'
+import {
+  type Failure,
+  type Properties,
+  protocolError,
+  type ReasonPacket,
+  type Violation,
+} from './facts.ts'
 import { hex } from './reason-codes.ts'
 import type { AuthenticationExchange } from './state.ts'
 
 const SUCCESS = 0x00
-const CONTINUE = 0x18
+/** The reason code of an AUTH that continues the exchange. (3.15.2.1) */
+export const CONTINUE = 0x18
 const REAUTHENTICATE = 0x19
 
 /**
@@ -21,7 +28,8 @@ const REAUTHENTICATE = 0x19
  * names.
  */
 const AUTH_OVERHEAD_BYTES = 5 + 1 + 4 + 3 + 3
-const UTF8_BYTES_MAX = 3
+/** The most bytes of UTF-8 for one unit of a string. */
+const BYTES_PER_UNIT_MAX = 3
 
 /**
  * Handles an AUTH: it is the authenticator's turn, unless the AUTH breaks a rule.
@@ -32,25 +40,28 @@ export function authReceived(d: Draft, packet: ReasonPacket, at: number): Violat
   const { exchange, kind } = connection
   const { reasonCode, properties } = packet
   const code = `AUTH ${hex(reasonCode)}`
-  if (config.authenticationMethod === null) return unexpected(code)
+  if (config.authenticationMethod === null) return uninvited(code)
   if (properties?.['authenticationMethod'] !== config.authenticationMethod) {
-    return broken('MQTT-4.12.0-5', `${code} without the Authentication Method of the CONNECT`)
+    return protocolError(
+      'MQTT-4.12.0-5',
+      `${code} without the Authentication Method of the CONNECT`,
+    )
   }
   if (exchange === null) {
     const mayBegin = kind === 'connected' && config.authenticator === 'either'
-    if (!mayBegin || reasonCode !== CONTINUE) return unexpected(code)
+    if (!mayBegin || reasonCode !== CONTINUE) return uninvited(code)
     connection.exchange = { by: 'server', turn: 'ours', begun: true, until: endsBy(d, at) }
     ask(d, 'begin', 'server', properties)
     return null
   }
-  if (exchange.turn !== 'theirs') return unexpected(code)
+  if (exchange.turn !== 'theirs') return uninvited(code)
   if (reasonCode === CONTINUE) {
     connection.exchange = { ...exchange, turn: 'ours' }
     ask(d, 'answer', askedBy(exchange), properties)
     return null
   }
   if (reasonCode !== SUCCESS || exchange.by === 'connect') {
-    return broken('MQTT-4.12.0-2', `${code} where only 0x18 may come`)
+    return protocolError('MQTT-4.12.0-2', `${code} where only 0x18 may come`)
   }
   connection.exchange = { ...exchange, turn: 'verifying' }
   ask(d, 'judge', askedBy(exchange), properties)
@@ -61,12 +72,8 @@ function endsBy({ config }: Draft, at: number): number {
   return at + config.connectTimeoutMs
 }
 
-function unexpected(code: string): Violation {
-  return broken('MQTT-4.12.0-6', `${code} that was not asked for`)
-}
-
-function broken(clause: string, message: string): Violation {
-  return { reasonCode: 0x82, clause, message }
+function uninvited(code: string): Violation {
+  return protocolError('MQTT-4.12.0-6', `${code} that was not asked for`)
 }
 
 function askedBy({ by }: AuthenticationExchange): 'client' | 'server' {
@@ -98,7 +105,7 @@ export function verifyConnack(d: Draft, properties: Properties | undefined): voi
  * Begins a reauthentication, unless an exchange is under way, which then serves for it.
  * [MQTT-4.12.1-1]
  */
-export function reauthenticate(d: Draft, at: number): void {
+export function beginReauthentication(d: Draft, at: number): void {
   const { connection, config } = d
   const able = connection.kind === 'connected' && connection.protocolVersion === 5
   if (!able || config.authenticator === 'none' || connection.exchange !== null) return
@@ -116,7 +123,7 @@ export function sendAuth(
   data: Uint8Array | null,
 ): boolean {
   const method = d.config.authenticationMethod ?? ''
-  const bytes = AUTH_OVERHEAD_BYTES + method.length * UTF8_BYTES_MAX + (data?.length ?? 0)
+  const bytes = AUTH_OVERHEAD_BYTES + method.length * BYTES_PER_UNIT_MAX + (data?.length ?? 0)
   // Before the CONNACK no limit is agreed.
   const { kind, limits } = d.connection
   if (kind === 'connected' && bytes > limits.maximumPacketSize) return false

@@ -6,8 +6,8 @@
  */
 import type { ProtocolVersion } from './facts.ts'
 
-export type Acks = 'pull' | 'receipt' | 'manual'
-export type Until = 'idle' | 'settled' | 'closed'
+type Acks = 'pull' | 'receipt' | 'manual'
+type Until = 'idle' | 'settled' | 'closed'
 
 export interface ReconnectPolicy {
   readonly when: 'always' | 'after-first-success' | 'never'
@@ -66,7 +66,7 @@ export interface Config {
  * Settings for choosing the next server and for retrying. Loops with default settings share one
  * object.
  */
-export interface ServersConfig {
+interface ServersConfig {
   /** The number of servers in the list. The first is the primary. */
   readonly hosts: number
   /** Whether `connectivityCheck` was given, which is asked before another server is tried. */

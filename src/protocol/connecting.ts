@@ -7,10 +7,17 @@
 import { authenticateConnect, verifyConnack } from './authentication.ts'
 import { drop, violated } from './closing.ts'
 import type { Draft, Mutable } from './draft.ts'
-import { type AttemptFacts, type ConnackPacket, makeFailure, type Violation } from './facts.ts'
+import {
+  type AttemptFacts,
+  type ConnackPacket,
+  makeFailure,
+  NO_ITEMS,
+  protocolError,
+  type Violation,
+} from './facts.ts'
 import { connackRefusal, limitsOf } from './handshake.ts'
 import { incomingConnected } from './incoming.ts'
-import { keepAliveStart, ping } from './keepalive.ts'
+import { keepAliveStart, sendPing } from './keepalive.ts'
 import { enter } from './lifecycle.ts'
 import { flush, sendRenewal } from './outgoing.ts'
 import { outgoingConnected, sortWaiting } from './resuming.ts'
@@ -21,13 +28,10 @@ import { makeRenewals, subscriptionsIn, subscriptionsOf } from './subscriptions.
 /** The size of a PUBACK without a reason code. A client that cannot send one can do nothing. */
 const ACK_BYTES = 4
 
-/** Shared by all connections that have no open PINGREQ. */
-const NO_PINGS: readonly never[] = []
-
 // ------------------------------------------------------------------------------ before the CONNACK
 
 /** Begins a round of attempts, at the primary. */
-export function dial(d: Draft, at: number): void {
+export function dialNextRound(d: Draft, at: number): void {
   if (d.reconnect.outage === null) beginOutage(d, at, Infinity)
   beginRound(d)
   dialHost(d, at, at + d.config.connectTimeoutMs)
@@ -46,7 +50,7 @@ export function dialHost(d: Draft, at: number, connectBy: number): void {
   connection.connectBy = Math.max(connectBy, at)
   connection.protocolVersion = reconnect.version
   connection.connackAt = -1
-  connection.pings = NO_PINGS
+  connection.pings = NO_ITEMS
   connection.pingAnswered = false
   connection.exchange = null
   outage.dials++
@@ -63,7 +67,7 @@ export function dialHost(d: Draft, at: number, connectBy: number): void {
 }
 
 /** Sends CONNECT on a transport that has just opened. */
-export function opened(d: Draft, attempt: AttemptFacts | null, at: number): void {
+export function transportOpened(d: Draft, attempt: AttemptFacts | null, at: number): void {
   const { connection, session, config } = d
   if (connection.kind !== 'connecting' || connection.opened) return
   const { protocolVersion } = connection
@@ -124,14 +128,16 @@ export function connackReceived(d: Draft, packet: ConnackPacket, at: number): vo
   }
   const { exchange } = connection
   if (exchange !== null && exchange.turn !== 'theirs') {
-    return violated(d, at, broken('MQTT-4.12.0-6', 'CONNACK before the answer to an AUTH'))
+    return violated(d, at, protocolError('MQTT-4.12.0-6', 'CONNACK before the answer to an AUTH'))
   }
-  if (isUnknownSession(d, packet)) return violated(d, at, UNKNOWN_SESSION, true)
+  if (resumesUnknownSession(d, packet)) return violated(d, at, UNKNOWN_SESSION, true)
   const violation = connackViolation(d, packet)
   if (violation !== null) return violated(d, at, violation)
   const limits = limitsOf(packet, config)
   if (limits.maximumPacketSize < ACK_BYTES) {
-    const message = `The server takes packets of ${limits.maximumPacketSize} bytes at most: nothing can be sent.`
+    const message =
+      `The server takes packets of ${limits.maximumPacketSize} bytes at most:` +
+      ' nothing can be sent.'
     const reason = makeFailure('handshake', 'refused', 'SERVER_LIMITS', false, message)
     return drop(d, at, reason, 'fail', false)
   }
@@ -149,39 +155,37 @@ function redial(d: Draft, at: number): void {
   d.effects.push({ type: 'destroy' })
 }
 
-function broken(clause: string, message: string): Violation {
-  return { reasonCode: 0x82, clause, message }
-}
-
 /** @returns the rule that an accepting CONNACK breaks, or null. */
 function connackViolation(d: Draft, packet: ConnackPacket): Violation | null {
   const { config } = d
   if (packet.sessionPresent && d.reconnect.outage!.asksCleanStart) {
-    return broken('MQTT-3.2.2-4', 'CONNACK with Session Present 1 after Clean Start 1')
+    return protocolError('MQTT-3.2.2-4', 'CONNACK with Session Present 1 after Clean Start 1')
   }
   const method = packet.properties?.['authenticationMethod']
   if (method !== undefined && method !== config.authenticationMethod) {
     const message = 'CONNACK with an Authentication Method that was not asked for'
-    return broken('MQTT-4.12.0-5', message)
+    return protocolError('MQTT-4.12.0-5', message)
   }
   if (config.authenticationMethod !== null && method === undefined) {
     const message = 'CONNACK without the Authentication Method of the CONNECT'
-    return broken('MQTT-4.12.0-5', message)
+    return protocolError('MQTT-4.12.0-5', message)
   }
   if (packet.properties?.['authenticationData'] !== undefined && method === undefined) {
     const message = 'CONNACK with Authentication Data and no Authentication Method'
-    return broken('MQTT-4.12.0-5', message)
+    return protocolError('MQTT-4.12.0-5', message)
   }
   return null
 }
 
-const UNKNOWN_SESSION = broken(
+const UNKNOWN_SESSION = protocolError(
   'MQTT-3.2.2-4',
-  'The server holds a session of which this process knows nothing. Pass the saved session as the option `session`, take the session as it stands with session: "adopt", or begin anew with cleanStart: true',
+  'The server holds a session of which this process knows nothing. Pass the saved session as the' +
+    ' option `session`, take the session as it stands with session: "adopt", or begin anew with' +
+    ' cleanStart: true',
 )
 
 /** @returns whether the server resumes a session that this client does not have. */
-function isUnknownSession(
+function resumesUnknownSession(
   { config, connection, reconnect }: Draft,
   packet: ConnackPacket,
 ): boolean {
@@ -216,7 +220,7 @@ function accepted(d: Draft, packet: ConnackPacket, limits: Limits, at: number): 
     ? unanswered.flatMap(subscriptionsIn)
     : subscriptionsOf(d.subscriptions.finish())
   for (const facts of makeRenewals(d, wanted)) sendRenewal(d, facts, at)
-  if (session.cautiousBelow > 0 || d.flow.diverting) ping(d, 0, at)
+  if (session.cautiousBelow > 0 || d.flow.diverting) sendPing(d, 0, at)
   if (config.hasBirths) d.effects.push({ type: 'births', packet })
   else flush(d, at)
 }

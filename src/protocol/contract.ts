@@ -164,7 +164,7 @@ type TimeInput =
 /** Something that the loop must do. The loop performs the effects of a step in their order. */
 export type Effect =
   | TransportEffect
-  | PacketEffect
+  | SendEffect
   | RequestEffect
   | ConsumerEffect
   | ControlEffect
@@ -191,7 +191,7 @@ type TransportEffect =
   | { readonly type: 'finished'; readonly failure: Failure | null }
 
 /** Send one packet. */
-type PacketEffect =
+type SendEffect =
   | {
       readonly type: 'connect'
       readonly clientId: string
@@ -277,7 +277,7 @@ export interface PublishEffect {
   readonly expirySeconds: number
 }
 
-export interface AcknowledgeEffect {
+interface AcknowledgeEffect {
   readonly type: 'acknowledge'
   readonly cmd: AckPacket['cmd']
   readonly messageId: number

@@ -15,7 +15,7 @@ import type { ConnectionState, FlowState, KeepAliveState, ReconnectState } from 
 /** A connection with this many unanswered PINGREQs is not healthy. */
 const PINGS = 3
 
-interface Parts {
+interface DivertParts {
   readonly config: Config
   readonly connection: ConnectionState
   readonly keepAlive: KeepAliveState
@@ -31,7 +31,7 @@ export function probeDueAt({
   config,
   connection,
   keepAlive,
-}: Pick<Parts, 'config' | 'connection' | 'keepAlive'>): number {
+}: Pick<DivertParts, 'config' | 'connection' | 'keepAlive'>): number {
   const { divert } = config
   if (divert === null || keepAlive.readingPaused || connection.pings.length >= PINGS) {
     return Infinity
@@ -44,7 +44,7 @@ export function probeDueAt({
  * @returns when diverting begins, or Infinity if the connection is healthy or diverting has begun
  * already.
  */
-export function divertsAt({ config, connection, keepAlive, flow, reconnect }: Parts): number {
+export function divertsAt({ config, connection, keepAlive, flow, reconnect }: DivertParts): number {
   const { divert } = config
   if (divert === null || flow.diverting) return Infinity
   if (reconnect.outage !== null) return reconnect.outage.downSince + divert.afterMs
@@ -84,6 +84,6 @@ export function diverted(d: Draft, handle: number, failure: Failure | null): voi
 }
 
 /** @returns how many publishes may be taken to be diverted. */
-export function divertCapacity({ config, flow }: Pick<Parts, 'config' | 'flow'>): number {
+export function divertCapacity({ config, flow }: Pick<DivertParts, 'config' | 'flow'>): number {
   return Math.max(0, (config.divert?.concurrency ?? 0) - flow.diverted)
 }

@@ -21,24 +21,25 @@ interface Treatment {
   readonly afterFailedCommit: boolean
 }
 
-const NONE = {
+/** The treatment of most effects: performed immediately, and not after the end. */
+const PLAIN = {
   packet: false,
   dependsOnCommit: false,
   needsConnection: false,
   afterEnd: false,
   afterFailedCommit: false,
 } as const
-const PACKET = { ...NONE, packet: true } as const
-const COMMITTED = { ...NONE, dependsOnCommit: true } as const
+const PACKET = { ...PLAIN, packet: true } as const
+const COMMITTED = { ...PLAIN, dependsOnCommit: true } as const
 
 export const EFFECTS = {
   // transport
-  dial: NONE,
-  close: NONE,
-  destroy: NONE,
-  pauseReading: NONE,
-  resumeReading: NONE,
-  transition: NONE,
+  dial: PLAIN,
+  close: PLAIN,
+  destroy: PLAIN,
+  pauseReading: PLAIN,
+  resumeReading: PLAIN,
+  transition: PLAIN,
   finished: { ...COMMITTED, afterFailedCommit: true },
   // packets
   connect: PACKET,
@@ -51,21 +52,21 @@ export const EFFECTS = {
   disconnect: PACKET,
   // requests
   settle: { ...COMMITTED, afterEnd: true },
-  confirm: NONE,
-  takeApart: NONE,
+  confirm: PLAIN,
+  takeApart: PLAIN,
   births: COMMITTED,
-  divert: NONE,
+  divert: PLAIN,
   // consumer
   yield: COMMITTED,
-  holdBack: NONE,
-  releaseHeldBack: NONE,
-  warn: NONE,
+  holdBack: PLAIN,
+  releaseHeldBack: PLAIN,
+  warn: PLAIN,
   // controls
-  pong: NONE,
-  reauthenticated: NONE,
+  pong: PLAIN,
+  reauthenticated: PLAIN,
   // authentication and network
-  authenticate: NONE,
-  checkConnectivity: NONE,
+  authenticate: PLAIN,
+  checkConnectivity: PLAIN,
 } as const satisfies Record<Effect['type'], Treatment>
 
 type TypesWith<K extends keyof Treatment> = {

@@ -8,27 +8,27 @@
  * connecting/closing/retrying, receiving and timers, and by the routing here; no other file imports
  * another reducer. `test/protocol/coupling.test.ts` has the table of allowed imports.
  *
- * Names. A past participle means that something happened (`opened`, `lost`, `confirmed`). An
+ * Names. A past participle means that something happened (`transportOpened`, `confirmed`). An
  * imperative does something (`drop`, `flush`, `settle`). A name that ends in `At` is an instant, or
  * gives one (`sentAt`, `pingDueAt`). `is`, `may`, `must` and `has` ask a question and change
  * nothing.
  */
 
 import { unreachable } from '../errors.ts'
-import { reauthenticate } from './authentication.ts'
+import { beginReauthentication } from './authentication.ts'
 import { close, drain, endWhenDone, violated } from './closing.ts'
-import { dial, opened } from './connecting.ts'
+import { dialNextRound, transportOpened } from './connecting.ts'
 import type { Input, Step } from './contract.ts'
 import { divert, diverted, isDiverted } from './divert.ts'
 import { Draft } from './draft.ts'
 import type { RequestFacts } from './facts.ts'
 import { mustPauseReading } from './flow.ts'
 import { acknowledged, handledThrough } from './incoming.ts'
-import { keepAliveReading, keepAliveSent, keepAliveWritten, ping } from './keepalive.ts'
+import { keepAliveReading, keepAliveSent, keepAliveWritten, sendPing } from './keepalive.ts'
 import { flush, take, takeBirths, takenApart } from './outgoing.ts'
 import { pause, resume } from './pauses.ts'
-import { authenticated, received, unauthenticated } from './receiving.ts'
-import { connectivity, lost, network, reconnect } from './retrying.ts'
+import { authenticationFailed, authenticatorAnswered, packetsReceived } from './receiving.ts'
+import { connectivity, network, reconnect, transportLost } from './retrying.ts'
 import { cancel, confirmed } from './settling.ts'
 import type { State } from './state.ts'
 import { tick } from './timers.ts'
@@ -82,9 +82,9 @@ function route(d: Draft, input: Input): void {
   switch (input.type) {
     // transport
     case 'opened':
-      return opened(d, input.attempt, at)
+      return transportOpened(d, input.attempt, at)
     case 'received':
-      return received(d, input.packets, at)
+      return packetsReceived(d, input.packets, at)
     case 'malformed':
       return violated(d, at, input)
     case 'written':
@@ -100,7 +100,7 @@ function route(d: Draft, input: Input): void {
       d.connection.opened = false
       return
     case 'lost':
-      return lost(d, input)
+      return transportLost(d, input)
     // requests
     case 'requests':
       for (const facts of input.requests) requestTaken(d, facts, at, input.hold)
@@ -124,7 +124,7 @@ function route(d: Draft, input: Input): void {
       return diverted(d, input.handle, input.failure)
     // consumer
     case 'start':
-      if (d.connection.kind === 'idle') dial(d, at)
+      if (d.connection.kind === 'idle') dialNextRound(d, at)
       return
     case 'pulled':
       d.flow.bufferedPackets -= input.packets
@@ -146,7 +146,7 @@ function route(d: Draft, input: Input): void {
     case 'reconnect':
       return reconnect(d, input.policy, at)
     case 'ping':
-      if (d.connection.kind === 'connected') ping(d, input.id, at)
+      if (d.connection.kind === 'connected') sendPing(d, input.id, at)
       return
     case 'disconnect':
       return drain(d, at, at + input.timeoutMs, input.failure)
@@ -154,12 +154,12 @@ function route(d: Draft, input: Input): void {
       d.connection.endsWith ??= input.failure
       return close(d, at)
     case 'reauthenticate':
-      return reauthenticate(d, at)
+      return beginReauthentication(d, at)
     // authentication, network, time
     case 'authenticated':
-      return authenticated(d, input.data, at)
+      return authenticatorAnswered(d, input.data, at)
     case 'unauthenticated':
-      return unauthenticated(d, input.failure, at)
+      return authenticationFailed(d, input.failure, at)
     case 'connectivity':
       return connectivity(d, input.online, at)
     case 'network':

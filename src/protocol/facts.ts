@@ -51,7 +51,7 @@ export interface SubscriptionAckPacket {
   readonly properties?: Properties
 }
 
-export interface PingrespPacket {
+interface PingrespPacket {
   readonly cmd: 'pingresp'
 }
 
@@ -154,6 +154,11 @@ export interface Violation {
   readonly message: string
 }
 
+/** @returns the violation of a rule whose reason code is "protocol error". */
+export function protocolError(clause: string, message: string): Violation {
+  return { reasonCode: 0x82, clause, message }
+}
+
 export function makeFailure(
   phase: Failure['phase'],
   source: Failure['source'],
@@ -163,3 +168,6 @@ export function makeFailure(
 ): Failure {
   return { phase, source, code, retryable, message }
 }
+
+/** Shared by everything that has nothing to list. */
+export const NO_ITEMS: readonly never[] = []

@@ -67,7 +67,7 @@ export function connackRefusal(packet: ConnackPacket): Failure | null {
     retryable: reason.retryable && !ours,
     reasonCode: code,
     packet,
-    message: `The server refused the connection: ${reason.description} (${hex(code)})${explanationIn(packet)}.`,
+    message: `The server refused the connection: ${reasonText(reason.description, code, packet)}.`,
   }
 }
 
@@ -82,16 +82,24 @@ export function disconnectFailure(packet: ReasonPacket): Failure {
     retryable: reason.retryable || RETRYABLE_IN_DISCONNECT.has(reasonCode),
     reasonCode,
     packet,
-    message: `The server closed the connection: ${description} (${hex(reasonCode)})${explanationIn(packet)}.`,
+    message: `The server closed the connection: ${reasonText(description, reasonCode, packet)}.`,
   }
 }
 
-/** @returns the Reason String and the Server Reference as part of a message. */
-function explanationIn(packet: ConnackPacket | ReasonPacket): string {
+/**
+ * @returns the description and its code, with the Reason String and Server Reference of the packet.
+ */
+function reasonText(
+  description: string,
+  code: number,
+  packet: ConnackPacket | ReasonPacket,
+): string {
+  const text = `${description} (${hex(code)})`
   const reason = packet.properties?.['reasonString']
   const reference = packet.properties?.['serverReference']
-  const said = typeof reason === 'string' ? `, "${reason}"` : ''
-  return typeof reference === 'string' ? `${said}, it names ${reference} instead` : said
+  const explained = typeof reason === 'string' ? `${text}, "${reason}"` : text
+  if (typeof reference !== 'string') return explained
+  return `${explained}, it names ${reference} instead`
 }
 
 /**

@@ -126,7 +126,7 @@ function yieldPublish(
   deliveryId: number,
   redelivered: boolean,
 ): void {
-  d.yieldMessage(packet, weightOf(packet), 0, sequence, deliveryId, redelivered)
+  d.yieldMessage(packet, messageBytes(packet), 0, sequence, deliveryId, redelivered)
 }
 
 /** The memory of a message beside its payload and topic, in bytes. */
@@ -135,7 +135,7 @@ const MESSAGE_OVERHEAD_BYTES = 200
 const PROPERTY_BYTES = 100
 
 /** @returns how much a message counts against `maxBufferedBytes`. */
-function weightOf(packet: PublishPacket): number {
+function messageBytes(packet: PublishPacket): number {
   const bytes = packet.payload.length + packet.topic.length + MESSAGE_OVERHEAD_BYTES
   return packet.properties === undefined ? bytes : bytes + propertiesWeight(packet.properties)
 }

@@ -2,15 +2,12 @@
  * What is the state before anything has happened?
  */
 import type { Config } from './config.ts'
+import { NO_ITEMS } from './facts.ts'
 import { DEFAULT_LIMITS } from './handshake.ts'
 import { keepAliveStart } from './keepalive.ts'
 import { emptyTable } from './packet-table.ts'
 import type { SessionState } from './session-state.ts'
-import type { State } from './state.ts'
-
-/** Shared by all states that have nothing to list. */
-const NONE: readonly never[] = []
-const NO_RECONNECTIONS = {}
+import type { FlowState, IncomingState, OutgoingState, State } from './state.ts'
 
 /** @returns a session that has never met a server. */
 export function initialSession(clientId: string): SessionState {
@@ -19,7 +16,7 @@ export function initialSession(clientId: string): SessionState {
     protocolVersion: 0,
     open: emptyTable(),
     owed: 0,
-    waiting: NONE,
+    waiting: NO_ITEMS,
     waitingAt: 0,
     waitingExpiresAt: Infinity,
     nextMessageId: 1,
@@ -31,6 +28,59 @@ export function initialSession(clientId: string): SessionState {
     subscriptionCount: 0,
     adopted: false,
   }
+}
+
+// All loops begin with the same objects for these groups. A step replaces them.
+
+const OUTGOING: OutgoingState = {
+  inFlight: 0,
+  resend: NO_ITEMS,
+  resendAt: 0,
+  subscribing: 0,
+  unconfirmed: 0,
+  apart: 0,
+  ackCheckAt: Infinity,
+  refused: NO_ITEMS,
+}
+
+const INCOMING: IncomingState = {
+  pending: emptyTable(),
+  pendingFrom: 1,
+  nextSequence: 1,
+  epochFrom: 1,
+  yieldedThrough: 0,
+  unhandledEarlier: 0,
+  warnedFrom: 0,
+  unacknowledged: 0,
+  repeats: 0,
+  aliases: NO_ITEMS,
+}
+
+const FLOW: FlowState = {
+  bufferedPackets: 0,
+  bufferedBytes: 0,
+  paused: false,
+  pausedUntil: Infinity,
+  perSecond: 0,
+  nextTransmissionAt: 0,
+  congested: false,
+  requestsEnded: false,
+  consumerAwaitedSince: -1,
+  warned: false,
+  pausedMs: 0,
+  pausedSince: 0,
+  diverting: false,
+  diverted: 0,
+}
+
+const COUNTERS: State['counters'] = {
+  taken: 0,
+  settled: 0,
+  sent: 0,
+  received: 0,
+  acknowledged: 0,
+  reconnections: {},
+  roundTripMs: -1,
 }
 
 /**
@@ -57,7 +107,7 @@ export function initialState(config: Config, session: SessionState): State {
       connack: null,
       limits: DEFAULT_LIMITS,
       birthsPending: false,
-      pings: NONE,
+      pings: NO_ITEMS,
       pingAnswered: false,
       exchange: null,
       endsWith: null,
@@ -75,52 +125,9 @@ export function initialState(config: Config, session: SessionState): State {
       moved: null,
       outage: null,
     },
-    outgoing: {
-      inFlight: 0,
-      resend: NONE,
-      resendAt: 0,
-      subscribing: 0,
-      unconfirmed: 0,
-      apart: 0,
-      ackCheckAt: Infinity,
-      refused: NONE,
-    },
-    incoming: {
-      pending: emptyTable(),
-      pendingFrom: 1,
-      nextSequence: 1,
-      epochFrom: 1,
-      yieldedThrough: 0,
-      unhandledEarlier: 0,
-      warnedFrom: 0,
-      unacknowledged: 0,
-      repeats: 0,
-      aliases: NONE,
-    },
-    flow: {
-      bufferedPackets: 0,
-      bufferedBytes: 0,
-      paused: false,
-      pausedUntil: Infinity,
-      perSecond: 0,
-      nextTransmissionAt: 0,
-      congested: false,
-      requestsEnded: false,
-      consumerAwaitedSince: -1,
-      warned: false,
-      pausedMs: 0,
-      pausedSince: 0,
-      diverting: false,
-      diverted: 0,
-    },
-    counters: {
-      taken: 0,
-      settled: 0,
-      sent: 0,
-      received: 0,
-      acknowledged: 0,
-      reconnections: NO_RECONNECTIONS,
-      roundTripMs: -1,
-    },
+    outgoing: OUTGOING,
+    incoming: INCOMING,
+    flow: FLOW,
+    counters: COUNTERS,
   }
 }

@@ -78,7 +78,7 @@ export function keepAliveReceived(s: Mutable<KeepAliveState>, at: number): void 
 }
 
 /** Sends a PINGREQ. `id` is the number of the user's `ping`, or 0 for one of the engine itself. */
-export function ping(d: Draft, id: number, at: number): void {
+export function sendPing(d: Draft, id: number, at: number): void {
   d.connection.pings = [...d.connection.pings, { id, sentAt: at }]
   keepAlivePinged(d.keepAlive, at)
   d.send({ type: 'pingreq' })

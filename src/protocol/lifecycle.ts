@@ -16,7 +16,7 @@ const COLUMNS = [
   ...(['idle', 'connecting', 'connected', 'disconnected', 'suspended', 'closing'] as const),
 ] satisfies readonly ConnectionKind[]
 
-type Row = readonly [
+type InputRow = readonly [
   idle: string,
   connecting: string,
   connected: string,
@@ -30,7 +30,7 @@ const END = 'closed failed'
 /** The end of a loop that may have a transport. */
 const ENDS = 'closing closed failed'
 
-/** Each row is one input; the columns are those of `Row`. */
+/** Each row is one input; the columns are those of `InputRow`. */
 // biome-ignore format: a table is read by its columns
 const GRID = {
   start:           ['connecting', '',                              '',                              '',                                           '',                        ''],
@@ -64,7 +64,7 @@ const GRID = {
   disconnect:      [END,          'closing',                       'closing',                       ENDS,                                         END,                       ''],
   shutdown:        [END,          'closing',                       'closing',                       ENDS,                                         END,                       ''],
   tick:            [END,          'disconnected closing',          'disconnected closing',          `connecting disconnected suspended ${ENDS}`,  `connecting suspended ${END}`, ''],
-} as const satisfies Record<InputType, Row>
+} as const satisfies Record<InputType, InputRow>
 
 /** The kinds that may follow each kind at each input. `closed` and `failed` are never left. */
 export const LIFECYCLE: Readonly<

@@ -7,7 +7,13 @@
  * connection left open counts against the window again when it is resent.
  */
 import type { Draft } from './draft.ts'
-import type { Failure, PublishFacts, RequestFacts, SubscribeFacts } from './facts.ts'
+import {
+  type Failure,
+  NO_ITEMS,
+  type PublishFacts,
+  type RequestFacts,
+  type SubscribeFacts,
+} from './facts.ts'
 import { activeAt } from './pauses.ts'
 import { isExpired, noteRefused, refusalOf } from './refusals.ts'
 import type { OpenRequest, WaitingRequest } from './session-state.ts'
@@ -23,9 +29,6 @@ import {
   waitingCount,
 } from './window.ts'
 
-/** Shared by all states that have nothing to list. */
-const NONE: readonly never[] = []
-
 // ------------------------------------------------------------------------------------------ taking
 
 /**
@@ -36,7 +39,7 @@ export function take(d: Draft, facts: RequestFacts, at: number, holding: boolean
   const { connection } = d
   const ready =
     connection.kind === 'connected' && !connection.birthsPending && !isCautious(d) && !holding
-  if (ready && mayPass(d, facts, at)) return send(d, facts, 0, at)
+  if (ready && mayPass(d, facts, at)) return sendRequest(d, facts, 0, at)
   enqueue(d, { facts, order: d.session.nextOrder++, strikes: 0 })
   if (ready && isGroup(facts) && d.outgoing.apart === 0) takeApart(d, facts.handle)
 }
@@ -51,7 +54,7 @@ export function takeBirths(d: Draft, births: readonly RequestFacts[], at: number
     d.counters.taken++
     const connected = d.connection.kind === 'connected'
     const passes = !isWindowed(facts) || (held.length === 0 && sendable(d) > 0)
-    if (connected && passes) send(d, facts, 0, at)
+    if (connected && passes) sendRequest(d, facts, 0, at)
     else {
       const request = { facts, order: d.session.nextOrder++, strikes: 0 }
       if (connected) held.push(request)
@@ -141,11 +144,11 @@ export function flush(d: Draft, at: number): void {
       return takeApart(d, request.facts.handle)
     }
     session.waitingAt++
-    send(d, request.facts, request.strikes, at)
+    sendRequest(d, request.facts, request.strikes, at)
     endCaution(d)
   }
   if (session.waiting.length > 0) {
-    session.waiting = NONE
+    session.waiting = NO_ITEMS
     session.waitingAt = 0
   }
 }
@@ -159,13 +162,13 @@ function mayLeave(d: Draft, facts: RequestFacts, at: number): boolean {
   return mayTransmit(d.flow, at)
 }
 
-function send(d: Draft, facts: RequestFacts, strikes: number, at: number): void {
+function sendRequest(d: Draft, facts: RequestFacts, strikes: number, at: number): void {
   const refusal = refusalOf(facts, d.connection.limits, at)
   if (refusal !== null) {
     if (facts.kind === 'subscribe') noteAllRefused(d, facts, refusal)
     return d.settle(facts.handle, refusal, null, true)
   }
-  if (facts.kind === 'publish') return sendPublish(d, facts, strikes, at)
+  if (facts.kind === 'publish') return sendNewPublish(d, facts, strikes, at)
   const messageId = nextMessageId(d)
   d.outgoing.subscribing++
   openRequest(d, messageId, facts, strikes, at)
@@ -177,7 +180,7 @@ function noteAllRefused(d: Draft, facts: SubscribeFacts, { reasonCode = 0x80 }: 
   for (const subscription of facts.subscriptions) noteRefused(d, subscription, reasonCode)
 }
 
-function sendPublish(d: Draft, facts: PublishFacts, strikes: number, at: number): void {
+function sendNewPublish(d: Draft, facts: PublishFacts, strikes: number, at: number): void {
   if (d.flow.perSecond > 0) {
     d.flow.nextTransmissionAt = Math.max(d.flow.nextTransmissionAt, at) + 1000 / d.flow.perSecond
   }

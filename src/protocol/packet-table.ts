@@ -27,11 +27,11 @@ export interface PacketTable<V> {
   readonly branches: readonly (Branch<V> | undefined)[]
 }
 
-const NONE: number[] = []
-const EMPTY: PacketTable<never> = Object.freeze({ size: 0, branches: Object.freeze([]) })
+const NO_LEAVES: number[] = []
+const EMPTY_TABLE: PacketTable<never> = Object.freeze({ size: 0, branches: Object.freeze([]) })
 
 export function emptyTable<V>(): PacketTable<V> {
-  return EMPTY
+  return EMPTY_TABLE
 }
 
 /** @returns the entry at `key` (0 to 65,535), or undefined. */
@@ -93,7 +93,7 @@ export class TableEditor<V> {
   /** Bit b says that this editor made branch b. */
   #ownBranches = 0
   /** By branch: bit l says that this editor made leaf l. */
-  #ownLeaves: number[] = NONE
+  #ownLeaves: number[] = NO_LEAVES
 
   constructor(table: PacketTable<V>) {
     this.#original = table
@@ -129,13 +129,13 @@ export class TableEditor<V> {
   clear(): void {
     this.#branches = new Array(32).fill(undefined)
     this.#ownBranches = 0
-    this.#ownLeaves = NONE
+    this.#ownLeaves = NO_LEAVES
     this.size = 0
   }
 
   finish(): PacketTable<V> {
     if (this.#branches === undefined) return this.#original
-    return this.size === 0 ? EMPTY : { size: this.size, branches: this.#branches }
+    return this.size === 0 ? EMPTY_TABLE : { size: this.size, branches: this.#branches }
   }
 
   #ownLeaf(key: number): OwnLeaf<V> {
@@ -159,7 +159,7 @@ export class TableEditor<V> {
       this.#branches =
         this.#original.size > 0 ? this.#original.branches.slice() : new Array(32).fill(undefined)
     }
-    if (this.#ownLeaves === NONE) this.#ownLeaves = new Array<number>(32).fill(0)
+    if (this.#ownLeaves === NO_LEAVES) this.#ownLeaves = new Array<number>(32).fill(0)
     const branch = this.#branches[b]
     const own = branch
       ? { count: branch.count, slots: branch.slots.slice() }

@@ -2,7 +2,7 @@
  * What does a reason code mean, and may a later attempt succeed? (N2, every failure is classified)
  */
 
-export interface Reason {
+interface Reason {
   readonly code: string
   /** Whether a later attempt may succeed without a change by the user. */
   readonly retryable: boolean

@@ -8,13 +8,14 @@
 
 import { unreachable } from '../errors.ts'
 import { publishAnswered, subscriptionAnswered } from './acknowledgements.ts'
-import { authReceived, endExchange, sendAuth } from './authentication.ts'
+import { authReceived, CONTINUE, endExchange, sendAuth } from './authentication.ts'
 import { drop, violated } from './closing.ts'
 import { connackReceived, verified } from './connecting.ts'
 import type { Draft } from './draft.ts'
 import {
   type Failure,
   makeFailure,
+  protocolError,
   type ReasonPacket,
   type ServerPacket,
   type SubscriptionAckPacket,
@@ -27,7 +28,7 @@ import { flush } from './outgoing.ts'
 import { hex } from './reason-codes.ts'
 import { renewed, subscribed, unsubscribed } from './subscriptions.ts'
 
-export function received(d: Draft, packets: readonly ServerPacket[], at: number): void {
+export function packetsReceived(d: Draft, packets: readonly ServerPacket[], at: number): void {
   keepAliveReceived(d.keepAlive, at)
   d.connection.heard = true
   for (const packet of packets) {
@@ -50,7 +51,7 @@ function firstReceived(d: Draft, packet: ServerPacket, at: number): void {
   if (packet.cmd === 'auth') return authenticate(d, packet, at)
   const code = packet.cmd === 'disconnect' ? ` (${hex(packet.reasonCode)})` : ''
   const message = `${packet.cmd.toUpperCase()}${code} before CONNACK`
-  violated(d, at, { reasonCode: 0x82, clause: 'MQTT-3.2.0-1', message })
+  violated(d, at, protocolError('MQTT-3.2.0-1', message))
 }
 
 function packetReceived(d: Draft, packet: ServerPacket, at: number): void {
@@ -78,10 +79,8 @@ function packetReceived(d: Draft, packet: ServerPacket, at: number): void {
       return drop(d, at, disconnectFailure(packet), 'retry', SUSPICIOUS.has(packet.reasonCode))
     case 'auth':
       return authenticate(d, packet, at)
-    case 'connack': {
-      const message = 'A second CONNACK'
-      return violated(d, at, { reasonCode: 0x82, clause: 'MQTT-3.2.0-2', message })
-    }
+    case 'connack':
+      return violated(d, at, protocolError('MQTT-3.2.0-2', 'A second CONNACK'))
     default:
       return unreachable(packet)
   }
@@ -111,8 +110,9 @@ function unwantedInformation(d: Draft, packet: ServerPacket): Violation | null {
   if (properties?.['reasonString'] === undefined && properties?.['userProperties'] === undefined) {
     return null
   }
-  const message = `${packet.cmd.toUpperCase()} with a reason although Request Problem Information is 0`
-  return { reasonCode: 0x82, clause: 'MQTT-3.1.2-29', message }
+  const name = packet.cmd.toUpperCase()
+  const message = `${name} with a reason although Request Problem Information is 0`
+  return protocolError('MQTT-3.1.2-29', message)
 }
 
 /** A PINGRESP answers the oldest PINGREQ. One that nobody asked for answers nothing. */
@@ -135,8 +135,6 @@ function pingAnswered(d: Draft, at: number): void {
  */
 const CLIENT_GIVES_UP = 0x83
 
-const CONTINUE = 0x18
-
 /** Handles an AUTH. */
 function authenticate(d: Draft, packet: ReasonPacket, at: number): void {
   const { config, connection } = d
@@ -144,9 +142,11 @@ function authenticate(d: Draft, packet: ReasonPacket, at: number): void {
   const asked = method !== null && packet.properties?.['authenticationMethod'] === method
   const unable = config.authenticator === 'none' && connection.kind === 'connecting'
   if (asked && unable && packet.reasonCode === CONTINUE) {
-    const message = `The server goes on with authentication method "${method}", for which there is no authenticator.`
+    const message =
+      `The server goes on with authentication method "${method}",` +
+      ' for which there is no authenticator.'
     const reason = makeFailure('handshake', 'usage', 'NO_AUTHENTICATOR', false, message)
-    return unauthenticated(d, reason, at)
+    return authenticationFailed(d, reason, at)
   }
   const violation = authReceived(d, packet, at)
   if (violation !== null) violated(d, at, violation)
@@ -154,14 +154,18 @@ function authenticate(d: Draft, packet: ReasonPacket, at: number): void {
 }
 
 /** Handles the answer of the authenticator. If it comes too late, no exchange waits for it. */
-export function authenticated(d: Draft, data: Uint8Array | null, at: number): void {
+export function authenticatorAnswered(d: Draft, data: Uint8Array | null, at: number): void {
   const { exchange, kind } = d.connection
   if (exchange === null || exchange.turn === 'theirs') return
   if (exchange.turn === 'ours') {
     if (sendAuth(d, exchange, data)) return
     const phase = kind === 'connected' ? 'connected' : 'handshake'
     const message = 'The answer of the authenticator is larger than a packet that the server takes.'
-    return unauthenticated(d, makeFailure(phase, 'usage', 'PACKET_TOO_LARGE', false, message), at)
+    return authenticationFailed(
+      d,
+      makeFailure(phase, 'usage', 'PACKET_TOO_LARGE', false, message),
+      at,
+    )
   }
   if (kind === 'connecting') verified(d, at)
   else endExchange(d, null)
@@ -171,7 +175,7 @@ export function authenticated(d: Draft, data: Uint8Array | null, at: number): vo
  * Ends the connection because the authenticator failed, or does not accept the server.
  * [MQTT-4.12.1-2]
  */
-export function unauthenticated(d: Draft, reason: Failure, at: number): void {
+export function authenticationFailed(d: Draft, reason: Failure, at: number): void {
   const { kind, opened } = d.connection
   if (kind !== 'connected' && kind !== 'connecting') return
   if (opened) d.send({ type: 'disconnect', reasonCode: CLIENT_GIVES_UP, properties: undefined })

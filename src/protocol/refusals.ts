@@ -25,7 +25,8 @@ export function refusalOf(facts: RequestFacts, limits: Limits, at: number): Fail
     return refused(
       0x95,
       'PACKET_TOO_LARGE',
-      `The packet has ${facts.bytes} bytes, the server takes ${limits.maximumPacketSize} (Maximum Packet Size).`,
+      `The packet has ${facts.bytes} bytes, the server takes ${limits.maximumPacketSize}` +
+        ' (Maximum Packet Size).',
     )
   }
   if (facts.kind === 'publish') {

@@ -4,15 +4,12 @@
  * (D5, a lost session is rebuilt in order; D6, one bad request never stalls the others)
  */
 import type { Draft } from './draft.ts'
-import type { Failure, SubscribeFacts } from './facts.ts'
+import { type Failure, NO_ITEMS, type SubscribeFacts } from './facts.ts'
 import { entries, type PacketTable } from './packet-table.ts'
 import { requestFailure } from './refusals.ts'
 import type { OpenRequest, WaitingRequest } from './session-state.ts'
 import { noteExpiry, settleOpen } from './settling.ts'
 import { isWindowed, waitingCount } from './window.ts'
-
-/** Shared by all states that have nothing to list. */
-const NONE: readonly never[] = []
 
 /**
  * Prepares the open requests after a CONNACK: they are resent under their packet identifier, or
@@ -25,10 +22,10 @@ export function outgoingConnected(
   sessionPresent: boolean,
   onSessionLost: 'republish' | 'fail',
 ): SubscribeFacts[] {
-  d.outgoing.resend = NONE
+  d.outgoing.resend = NO_ITEMS
   d.outgoing.resendAt = 0
   const open = inOrder(d.open.finish())
-  if (sessionPresent) return resume(d, open)
+  if (sessionPresent) return resumeSession(d, open)
   d.open.clear()
   const again: WaitingRequest[] = []
   for (const [, request] of open) {
@@ -52,7 +49,7 @@ export function outgoingConnected(
   return []
 }
 
-function resume(d: Draft, open: readonly [number, OpenRequest][]): SubscribeFacts[] {
+function resumeSession(d: Draft, open: readonly [number, OpenRequest][]): SubscribeFacts[] {
   const resend: number[] = []
   const unanswered: SubscribeFacts[] = []
   for (const [messageId, { facts, stage }] of open) {
@@ -104,7 +101,7 @@ export function outgoingLost(d: Draft, suspicious: boolean, failure: Failure): v
   outgoing.subscribing = 0
   outgoing.unconfirmed = 0
   outgoing.ackCheckAt = Infinity
-  outgoing.resend = NONE
+  outgoing.resend = NO_ITEMS
   outgoing.resendAt = 0
 }
 
@@ -125,7 +122,9 @@ function strike(d: Draft, failure: Failure): void {
     return
   }
   d.open.remove(messageId)
-  const message = `The server closed the connection ${strikes} times on this request alone (${failure.code}); it is not sent again.`
+  const message =
+    `The server closed the connection ${strikes} times on this request alone (${failure.code});` +
+    ' it is not sent again.'
   const { reasonCode } = failure
   const quarantined = requestFailure('refused', 'QUARANTINED', message)
   settleOpen(

@@ -6,7 +6,7 @@
  */
 import { connectionLost, drop, endLoop, NEVER_EXPIRES } from './closing.ts'
 import type { ReconnectPolicy } from './config.ts'
-import { dial, dialHost, fallBackToVersion4 } from './connecting.ts'
+import { dialHost, dialNextRound, fallBackToVersion4 } from './connecting.ts'
 import type { Input } from './contract.ts'
 import type { Draft } from './draft.ts'
 import { type Failure, makeFailure } from './facts.ts'
@@ -33,7 +33,7 @@ const QUICK_CLOSES = 5
 // ---------------------------------------------------------------------------------------- the loss
 
 /** Handles the end of a transport, and decides what follows. */
-export function lost(d: Draft, input: Extract<Input, { type: 'lost' }>): void {
+export function transportLost(d: Draft, input: Extract<Input, { type: 'lost' }>): void {
   const { connection } = d
   const { at, random } = input
   if (!connection.engaged) return
@@ -57,7 +57,7 @@ export function lost(d: Draft, input: Extract<Input, { type: 'lost' }>): void {
   connection.reason = published
   if (!forbidden && goesElsewhere(d, reason, allowed, at, random)) return
   awaitNextRound(d, published, allowed, at, random)
-  if (afterClose === 'retryImmediately' && isWaiting(connection.kind)) dial(d, at)
+  if (afterClose === 'retryImmediately' && isWaiting(connection.kind)) dialNextRound(d, at)
 }
 
 /** Handles a transport that was lost while nobody was closing it. */
@@ -109,7 +109,9 @@ function noteQuickClose(d: Draft, at: number, byPeer: boolean): void {
     at - connection.connackAt < QUICK_CLOSE_MS
   reconnect.quickCloses = quick ? reconnect.quickCloses + 1 : 0
   if (reconnect.quickCloses !== QUICK_CLOSES) return
-  const message = `The server closed ${QUICK_CLOSES} connections in a row right after accepting them. Is another client using the client identifier "${d.session.clientId}"?`
+  const message =
+    `The server closed ${QUICK_CLOSES} connections in a row right after accepting them.` +
+    ` Is another client using the client identifier "${d.session.clientId}"?`
   d.warn('SESSION_TAKEN_OVER_SUSPECTED', message)
 }
 
@@ -264,7 +266,7 @@ export function network(d: Draft, online: boolean, at: number): void {
 function beginRoundNow(d: Draft, at: number): void {
   const { connection } = d
   if (!isWaiting(connection.kind)) return
-  if (!connection.engaged) dial(d, at)
+  if (!connection.engaged) dialNextRound(d, at)
   else if (connection.afterClose === 'retry') connection.afterClose = 'retryImmediately'
 }
 

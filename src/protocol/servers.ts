@@ -6,7 +6,7 @@
  * rounds.
  */
 import type { Draft } from './draft.ts'
-import type { Failure } from './facts.ts'
+import { type Failure, NO_ITEMS } from './facts.ts'
 import type { Redirect } from './state.ts'
 
 /**
@@ -91,12 +91,9 @@ export function beginOutage(d: Draft, at: number, expiresAt: number): void {
   }
 }
 
-/** Shared by all outages that have no other server. */
-const NONE: readonly never[] = []
-
 function othersThan({ config }: Draft, host: number): readonly number[] {
   const { hosts } = config.servers
-  if (hosts === 1) return NONE
+  if (hosts === 1) return NO_ITEMS
   return Array.from({ length: hosts }, (_, i) => i).filter((other) => other !== host)
 }
 
@@ -107,7 +104,7 @@ export function beginRound(d: Draft): void {
   const { moved } = reconnect
   outage.redirect = moved === null ? null : { reference: moved, permanent: true }
   reconnect.host = 0
-  outage.hostsLeft = moved === null ? othersThan(d, 0) : NONE
+  outage.hostsLeft = moved === null ? othersThan(d, 0) : NO_ITEMS
   outage.checking = null
 }
 

@@ -92,7 +92,7 @@ export interface ConnectionState {
  */
 export type AfterClose = 'retry' | 'retryImmediately' | 'redial' | 'fail' | 'end'
 
-export interface SentPing {
+interface SentPing {
   /**
    * The number that the loop gave to the user's `ping`, or 0 for a PINGREQ of the engine itself.
    */
@@ -221,7 +221,7 @@ export interface Redirect {
 }
 
 /** A connectivity check before another server is tried, and what its answer is needed for. */
-export interface Checking {
+interface Checking {
   readonly host: number
   readonly failure: Failure
   readonly allowed: boolean
@@ -254,7 +254,7 @@ export interface OutgoingState {
   readonly refused: readonly RefusedSubscription[]
 }
 
-export interface RefusedSubscription {
+interface RefusedSubscription {
   readonly topic: string
   readonly qos: QoS
   readonly reasonCode: number
@@ -321,7 +321,7 @@ export interface FlowState {
 }
 
 /** Lives with the loop. */
-export interface Counters {
+interface Counters {
   readonly taken: number
   readonly settled: number
   /** The number of application messages sent. */

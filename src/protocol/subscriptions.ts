@@ -29,7 +29,7 @@ type Wanted = Pick<HeldSubscription, 'subscription' | 'properties'>
 export function subscribed(d: Draft, facts: SubscribeFacts, granted: readonly number[]): void {
   facts.subscriptions.forEach((subscription, i) => {
     const code = granted[i]!
-    if (code < 0x80) keep(d, subscription, facts.properties, code as QoS)
+    if (code < 0x80) keepSubscription(d, subscription, facts.properties, code as QoS)
     else noteRefused(d, subscription, code)
   })
 }
@@ -45,7 +45,7 @@ export function renewed(d: Draft, facts: SubscribeFacts, granted: readonly numbe
 /** Removes a subscription that could not be renewed, and warns the user. */
 function unrenewed(d: Draft, subscription: SubscriptionFacts, code: number, why: string): void {
   const { topic } = subscription
-  remove(d, topic)
+  removeSubscription(d, topic)
   noteRefused(d, subscription, code)
   const message = `The subscription "${topic}" could not be renewed. ${why}`
   d.effects.push({ type: 'warn', code: 'RENEWAL_REFUSED', message })
@@ -55,12 +55,12 @@ function unrenewed(d: Draft, subscription: SubscriptionFacts, code: number, why:
 export function unsubscribed(d: Draft, filters: readonly string[], codes: readonly number[]): void {
   filters.forEach((filter, i) => {
     if ((codes[i] ?? 0) >= 0x80) return
-    remove(d, filter)
+    removeSubscription(d, filter)
     forgetRefused(d, filter)
   })
 }
 
-function keep(
+function keepSubscription(
   d: Draft,
   subscription: SubscriptionFacts,
   properties: Properties | undefined,
@@ -75,7 +75,7 @@ function keep(
   d.subscriptions.set(key, [...others, { subscription, properties, order, granted }])
 }
 
-function remove(d: Draft, filter: string): void {
+function removeSubscription(d: Draft, filter: string): void {
   const key = hash(filter)
   const bucket = d.subscriptions.get(key) ?? []
   const others = bucket.filter((held) => held.subscription.topic !== filter)

@@ -7,15 +7,15 @@
  * the connection, the timers after it fire at the next tick, which follows immediately.
  */
 import { close, drop } from './closing.ts'
-import { dial } from './connecting.ts'
+import { dialNextRound } from './connecting.ts'
 import { beginDiverting, divertsAt, probeDueAt } from './divert.ts'
 import type { Draft } from './draft.ts'
 import { makeFailure } from './facts.ts'
 import { headOf } from './incoming.ts'
-import { deadAt, ping, pingDueAt } from './keepalive.ts'
+import { deadAt, pingDueAt, sendPing } from './keepalive.ts'
 import { flush } from './outgoing.ts'
 import { activeAt, resume } from './pauses.ts'
-import { unauthenticated } from './receiving.ts'
+import { authenticationFailed } from './receiving.ts'
 import { connectivity, suspend, suspendsAt } from './retrying.ts'
 import { expire, oldestSentAt, timeOut } from './settling.ts'
 import type { ConnectionKind, State } from './state.ts'
@@ -30,14 +30,14 @@ interface Timer {
   readonly always?: true
 }
 
-const WAITING = ['disconnected', 'suspended'] as const
-const LIVE = ['connecting', 'connected', ...WAITING] as const
+const BETWEEN_ATTEMPTS = ['disconnected', 'suspended'] as const
+const LIVE = ['connecting', 'connected', ...BETWEEN_ATTEMPTS] as const
 
 /** The order is the order of firing. */
 const TIMERS = {
   /** A transport that does not close is destroyed (E2, an orderly end). */
   close: {
-    in: [...WAITING, 'closing'],
+    in: [...BETWEEN_ATTEMPTS, 'closing'],
     dueAt: ({ connection }) => connection.closeBy,
     fire: (d) => {
       d.connection.closeBy = Infinity
@@ -46,15 +46,15 @@ const TIMERS = {
   },
   /** A connectivity check without an answer counts as offline. */
   connectivity: {
-    in: WAITING,
+    in: BETWEEN_ATTEMPTS,
     dueAt: ({ connection, reconnect }) =>
       connection.engaged ? Infinity : (reconnect.outage?.checking?.by ?? Infinity),
     fire: (d, at) => connectivity(d, false, at),
   },
   retry: {
-    in: WAITING,
+    in: BETWEEN_ATTEMPTS,
     dueAt: ({ connection }) => (connection.engaged ? Infinity : connection.retryAt),
-    fire: dial,
+    fire: dialNextRound,
   },
   suspend: { in: ['disconnected'], dueAt: suspendsAt, fire: suspend },
   connect: {
@@ -106,7 +106,7 @@ const TIMERS = {
   ping: {
     in: ['connected'],
     dueAt: (state) => Math.min(pingDueAt(state.keepAlive), probeDueAt(state)),
-    fire: (d, at) => ping(d, 0, at),
+    fire: (d, at) => sendPing(d, 0, at),
   },
   /** `disconnect` waits for the requests in flight no longer than its `timeout`. */
   drain: { in: ['idle', ...LIVE], dueAt: ({ connection }) => connection.drainBy, fire: close },
@@ -158,16 +158,18 @@ function connectTimedOut(d: Draft, at: number): void {
 }
 
 function keepAliveTimedOut(d: Draft, at: number): void {
-  const message = `Nothing was heard within one and a half times the keep alive (${d.keepAlive.intervalMs / 1000} s).`
+  const seconds = d.keepAlive.intervalMs / 1000
+  const message = `Nothing was heard within one and a half times the keep alive (${seconds} s).`
   const reason = makeFailure('connected', 'connection', 'KEEP_ALIVE_TIMEOUT', true, message)
   drop(d, at, reason, 'retry', false)
   d.effects.push({ type: 'destroy' })
 }
 
 function authenticationTimedOut(d: Draft, at: number): void {
-  const message = `The authentication did not come to its end within ${d.config.connectTimeoutMs} ms (connectTimeout).`
+  const { connectTimeoutMs } = d.config
+  const message = `The authentication did not end within ${connectTimeoutMs} ms (connectTimeout).`
   const reason = makeFailure('connected', 'connection', 'AUTHENTICATION_TIMEOUT', true, message)
-  unauthenticated(d, reason, at)
+  authenticationFailed(d, reason, at)
 }
 
 /** Handles `ackTimeout`, and notes when to look again. */
@@ -195,7 +197,9 @@ function acknowledgementsDue(d: Draft, at: number): void {
  */
 function warnStalled(d: Draft): void {
   d.flow.warned = true
-  const message = `${d.flow.bufferedPackets} packets wait for next() since ${d.config.warnAfterMs} ms, and no more are read. A loop body that awaits the outcome of its own request waits for ever.`
+  const message =
+    `${d.flow.bufferedPackets} packets wait for next() since ${d.config.warnAfterMs} ms, and no` +
+    ' more are read. A loop body that awaits the outcome of its own request waits for ever.'
   d.warn('CONSUMER_STALLED', message)
 }
 
@@ -212,6 +216,8 @@ function forgottenAt({ config, incoming }: State): number {
 /** Warns a consumer with `acks: 'manual'` that did not acknowledge a message. */
 function warnForgotten(d: Draft): void {
   d.incoming.warnedFrom = d.incoming.pendingFrom
-  const message = `A message was received ${d.config.warnAfterMs} ms ago and is not acknowledged; those behind it cannot be either. Call ack(packet).`
+  const message =
+    `A message was received ${d.config.warnAfterMs} ms ago and is not acknowledged;` +
+    ' those behind it cannot be either. Call ack(packet).'
   d.warn('ACKNOWLEDGEMENT_FORGOTTEN', message)
 }

@@ -21,7 +21,7 @@ export const MESSAGE_IDS = 65_535
  */
 const BURST_MS = 100
 
-interface Parts {
+interface WindowParts {
   readonly config: Config
   readonly session: SessionState
   readonly connection: ConnectionState
@@ -29,12 +29,12 @@ interface Parts {
 }
 
 /** @returns how many publishes above QoS 0 may still be sent, without regard to caution. */
-export function windowLeft({ connection, config, outgoing }: Omit<Parts, 'session'>): number {
+export function windowLeft({ connection, config, outgoing }: Omit<WindowParts, 'session'>): number {
   return Math.min(connection.limits.receiveMaximum, config.maxInflight) - outgoing.inFlight
 }
 
 /** @returns how many requests may be sent now that the window or caution can hold back. */
-export function sendable(parts: Parts): number {
+export function sendable(parts: WindowParts): number {
   if (!isCautious(parts)) return windowLeft(parts)
   const { outgoing, connection } = parts
   const busy = outgoing.inFlight + outgoing.subscribing
@@ -42,11 +42,11 @@ export function sendable(parts: Parts): number {
 }
 
 /** @returns whether one request is sent at a time, because one of them may be poison. */
-export function isCautious({ session }: Pick<Parts, 'session'>): boolean {
+export function isCautious({ session }: Pick<WindowParts, 'session'>): boolean {
   return session.cautiousBelow > 0
 }
 
-export function isResending({ outgoing }: Pick<Parts, 'outgoing'>): boolean {
+export function isResending({ outgoing }: Pick<WindowParts, 'outgoing'>): boolean {
   return outgoing.resendAt < outgoing.resend.length
 }
 
@@ -74,7 +74,7 @@ export function mayTransmit(flow: FlowState, at: number): boolean {
 /**
  * @returns whether the first waiting request waits for the throttle, and not for something else.
  */
-export function waitsForThrottle(parts: Parts): boolean {
+export function waitsForThrottle(parts: WindowParts): boolean {
   const { session, connection } = parts
   const head = session.waiting[session.waitingAt]
   if (head === undefined || connection.birthsPending || isCautious(parts)) return false

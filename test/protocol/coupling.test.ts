@@ -68,7 +68,7 @@ const COUPLERS: Readonly<Record<string, string>> = {
     'acknowledgements authentication closing connecting draft facts handshake incoming keepalive outgoing reason-codes subscriptions',
   timers:
     'closing connecting divert draft facts incoming keepalive outgoing pauses receiving retrying settling state window',
-  initial: 'config handshake keepalive packet-table session-state state',
+  initial: 'config facts handshake keepalive packet-table session-state state',
   queries: 'divert state window',
   engine:
     'authentication closing connecting contract divert draft facts flow incoming keepalive outgoing pauses receiving retrying settling state timers window',

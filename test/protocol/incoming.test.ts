@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Acks, Config } from '../../src/protocol/config.ts'
+import type { Config } from '../../src/protocol/config.ts'
 import type { QoS } from '../../src/protocol/facts.ts'
 import { nextDeadline } from '../../src/protocol/timers.ts'
 import { startLoop } from '../support/loop.ts'
@@ -40,14 +40,17 @@ function ack(driver: Driver, sequence: number, messageId: number, reasonCode = 0
 
 describe('[R1] when a message is acknowledged', () => {
   const table: Record<
-    Acks,
+    Config['acks'],
     Record<1 | 2, [arrived: string[], pulled: string[], acked: string[]]>
   > = {
     pull: { 1: [[], ['PUBACK 9'], []], 2: [[], ['PUBREC 9'], []] },
     receipt: { 1: [['PUBACK 9'], [], []], 2: [['PUBREC 9'], [], []] },
     manual: { 1: [[], [], ['PUBACK 9']], 2: [[], [], ['PUBREC 9']] },
   }
-  for (const [acks, byQoS] of Object.entries(table) as [Acks, (typeof table)[Acks]][]) {
+  for (const [acks, byQoS] of Object.entries(table) as [
+    Config['acks'],
+    (typeof table)[Config['acks']],
+  ][]) {
     for (const qos of [1, 2] as const) {
       const [onArrival, onPull, onAck] = byQoS[qos]
       test(`${acks}, QoS ${qos}: ${onArrival[0] ? 'as it arrives' : onPull[0] ? 'when it was handled' : 'by ack()'}`, () => {

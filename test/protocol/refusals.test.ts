@@ -85,7 +85,7 @@ describe('[C40] what the CONNACK rules out is refused here, with its reason code
       const driver = new Driver()
       driver.connect(connackOf(false, properties))
       const effects = driver.request(bad, { ...good, handle: 2 })
-      // The request uses no packet identifier and delays no other. (D6)
+      // [D6] The request uses no packet identifier and delays no other.
       expect(outcomes(effects)).toEqual([`h1 ${code}`])
       expect(wire(effects).length).toBe(1)
       expect(driver.state.session.open.size).toBe(wire(effects)[0] === 'PUBLISH h2' ? 0 : 1)
