@@ -1,7 +1,7 @@
 /**
  * Goal: docs/OPTIONS.md and docs/ERRORS.md say what the docstrings say. Method: the TypeScript parser
  * reads declarations and their docstrings; nothing is checked or resolved, so this takes a second.
- * TypeDoc's Markdown plugin was tried: it writes a page for each declaration and not one for a purpose.
+ * TypeDoc's Markdown plugin prints its own layout and no table of codes (JOURNAL.md).
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
