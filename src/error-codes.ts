@@ -279,7 +279,7 @@ export interface ErrorCodes {
 /** The codes of warnings (`onWarning`): the loop goes on. */
 export interface WarningCodes {
   /** When a received message was not acknowledged for `warnAfterMs` ms; those behind it cannot be
-   *  either (C24, an acknowledgement that is forgotten).
+   *  either (C21, manual acknowledgements leave in the wrong order).
    *  What to do: call `ack(packet)`, or pull the next packet with `acks: 'pull'`. */
   ACKNOWLEDGEMENT_FORGOTTEN: 'Warning'
   /** When the function `connectivityCheck` threw; this side is taken to be online.

@@ -21,6 +21,7 @@ interface ErrorDetails {
 
 /** The base of all families. Programs test `code`, people read `message`. */
 export abstract class MqttError extends Error {
+  /** Names the case. docs/ERRORS.md lists the codes; they are stable. */
   readonly code: AnyErrorCode
   /** Whether the same attempt may succeed later without anyone changing anything. */
   readonly retryable: boolean
@@ -36,6 +37,7 @@ export abstract class MqttError extends Error {
 
 /** The caller is at fault: an option, a request or a call cannot be used. Never retryable. */
 export class UsageError extends MqttError {
+  /** The name of the class. */
   override readonly name = 'UsageError'
 
   constructor(
@@ -48,6 +50,7 @@ export class UsageError extends MqttError {
 
 /** The server broke a rule of the standard. */
 export class ProtocolError extends MqttError {
+  /** The name of the class. */
   override readonly name = 'ProtocolError'
   /** The reason code of the DISCONNECT that answers the violation, 0x80 to 0xFF. */
   readonly reasonCode: number
@@ -76,6 +79,7 @@ export class ProtocolError extends MqttError {
 
 /** The server refused, with a reason code of the standard. */
 export class RefusedError extends MqttError {
+  /** The name of the class. */
   override readonly name = 'RefusedError'
   /** The reason code or return code that the server sent; 0 if it sent none. */
   readonly reasonCode: number
@@ -94,6 +98,7 @@ export class RefusedError extends MqttError {
 
 /** The transport is at fault: name lookup, TCP, TLS, time-outs, a connection that was cut. */
 export class ConnectionError extends MqttError {
+  /** The name of the class. */
   override readonly name = 'ConnectionError'
 
   constructor(message: string, details: ErrorDetails) {
@@ -103,6 +108,7 @@ export class ConnectionError extends MqttError {
 
 /** The disk is at fault: a session store or a spool could not read or write. */
 export class StorageError extends MqttError {
+  /** The name of the class. */
   override readonly name = 'StorageError'
 
   constructor(message: string, details: Partial<ErrorDetails> = {}) {
@@ -112,6 +118,7 @@ export class StorageError extends MqttError {
 
 /** This package is at fault: one of its invariants does not hold. Please report it. */
 export class BugError extends MqttError {
+  /** The name of the class. */
   override readonly name = 'BugError'
 
   constructor(message: string, details: Partial<ErrorDetails> = {}) {

@@ -21,6 +21,7 @@ import type {
   WillProperties,
 } from '../requests/vocabulary.ts'
 
+/** The options of `eventloop()` and `connect()`. */
 export interface EventloopOptions {
   // ------------------------------------------------------------------------------------ the server
 
@@ -28,7 +29,7 @@ export interface EventloopOptions {
    * The server, or a list of servers. Schemes: `mqtt:` and `tcp:` (port 1883), `mqtts:` and `tls:`
    * (port 8883), `ws:` (port 80), `wss:` (port 443), `unix:/path`. A URL may have a user name and a
    * password. The first of a list is the primary; the others are tried in random order if another
-   * server may help, and the next round begins with the primary (T4, several servers). Required
+   * server may help, and the next round begins with the primary (T4, a list of servers). Required
    * unless `transport` is given.
    */
   readonly url?: string | URL | readonly (string | URL)[] | undefined
@@ -44,7 +45,7 @@ export interface EventloopOptions {
   /**
    * Awaited before each attempt; what it returns replaces these options for that attempt. If the
    * server refuses a credential, it is called once more before the loop gives up (T6, options for
-   * each attempt).
+   * each attempt, and authentication).
    */
   readonly connectOptions?: ConnectOptions | undefined
   /**
@@ -59,8 +60,8 @@ export interface EventloopOptions {
   readonly connectivityCheck?: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
   /**
    * Hints about the network: `online` connects immediately, `offline` drops the connection
-   * immediately (T5, hints of the network). The end of the iterable ends nothing; an error of it
-   * ends the loop.
+   * immediately (T5, network hints). The end of the iterable ends nothing; an error of it ends the
+   * loop.
    */
   readonly networkHints?: AsyncIterable<'online' | 'offline'> | undefined
 
@@ -128,14 +129,14 @@ export interface EventloopOptions {
 
   /**
    * How long an attempt may take, in ms, 1 to 3,600,000, from the name lookup to the CONNACK.
-   * Default 10,000. (T2, one time limit for the whole attempt)
+   * Default 10,000. (T2, the connect timeout covers the way to the CONNACK)
    */
   readonly connectTimeout?: number | undefined
   /** When the loop connects again, and after which delays. Default `after-first-success`. */
   readonly reconnect?: ReconnectWhen | ReconnectOptions | undefined
   /**
    * After how many ms without a connection the loop is `suspended`, 0 to 86,400,000. Default
-   * 120,000. (T3, suspended clients)
+   * 120,000. (T3, the connection follows the lifecycle table)
    */
   readonly suspendAfterMs?: number | undefined
   /**
@@ -148,12 +149,13 @@ export interface EventloopOptions {
 
   /**
    * How many publishes at QoS 1 and 2 may be in flight, 1 to 65,000. The server may allow fewer.
-   * Default 1,000. (D4, the send window)
+   * Default 1,000. (D4, the window is never exceeded)
    */
   readonly maxInflight?: number | undefined
   /**
    * What happens to publishes in flight if the server lost the session: they are sent again as new
-   * ones, or fail with `SESSION_LOST`. Default `republish`. (D5, a lost session)
+   * ones, or fail with `SESSION_LOST`. Default `republish`. (D5, a lost session is rebuilt in
+   * order)
    */
   readonly onSessionLost?: 'republish' | 'fail' | undefined
   /**
@@ -161,7 +163,12 @@ export interface EventloopOptions {
    * loop reconnects, or the request fails with `ACK_TIMEOUT`. Default: the loop waits.
    */
   readonly ackTimeout?:
-    | { readonly afterMs: number; readonly then?: 'reconnect' | 'fail' | undefined }
+    | {
+        /** How long an acknowledgement may take, in ms, 1 to 86,400,000. */
+        readonly afterMs: number
+        /** Whether the loop reconnects or the request fails. */
+        readonly then?: 'reconnect' | 'fail' | undefined
+      }
     | undefined
   /**
    * After how many closes that can only be due to one request that request is given up, 0 (never)
@@ -183,12 +190,12 @@ export interface EventloopOptions {
   /**
    * When a message at QoS 1 or 2 is acknowledged: `pull`, when the consumer asks for the next
    * packet; `receipt`, as it arrives; `manual`, when `loop.ack(packet)` is called. Default `pull`.
-   * (R1, when a message is handled)
+   * (R1, a message is acknowledged when it is handled)
    */
   readonly acks?: 'pull' | 'receipt' | 'manual' | undefined
   /**
    * How many packets may be received and not yet pulled, 1 to 1,000,000. Beyond that reading from
-   * the transport is paused. Default `receiveMaximum` + 1,024. (R3, a slow consumer)
+   * the transport is paused. Default `receiveMaximum` + 1,024. (R3, a slow consumer is normal)
    */
   readonly maxBufferedPackets?: number | undefined
   /**
@@ -201,7 +208,7 @@ export interface EventloopOptions {
 
   /**
    * When the loop ends by itself: `idle`, when nothing more can happen; `settled`, when all
-   * requests are settled; `closed`, never. Default `idle`. (E1, when a loop ends)
+   * requests are settled; `closed`, never. Default `idle`. (E1, when the loop ends by itself)
    */
   readonly until?: 'idle' | 'settled' | 'closed' | undefined
   /**
@@ -251,6 +258,7 @@ export type AttemptOptions = Pick<
 >
 
 /**
+ * A function that chooses options for one attempt; they replace the options of the loop.
  * @param attempt counts the attempts since the last good connection, from 1.
  * @param lastClose says why there is no connection, or is null before the first one.
  * @param signal is aborted when the attempt is given up, for example after `connectTimeout`.
@@ -261,7 +269,10 @@ export type ConnectOptions = (
   signal: AbortSignal,
 ) => AttemptOptions | undefined | Promise<AttemptOptions | undefined>
 
-/** What happens to new publishes while there is no healthy connection. (T9, diverted publishes) */
+/**
+ * What happens to new publishes while there is no healthy connection. (T9, publishes are diverted
+ * during an outage)
+ */
 export interface DivertOptions {
   /**
    * After how many ms without a healthy connection publishes are diverted, 1 to 86,400,000. A
@@ -281,6 +292,7 @@ export interface DivertOptions {
 
 /** Something that did not go as it should; the loop goes on. */
 export interface Warning {
+  /** The code of the warning: docs/ERRORS.md lists them. */
   readonly code: WarningCode
   /** What is wrong, where, and what to do. */
   readonly message: string
@@ -305,7 +317,9 @@ export interface RecorderOptions {
 
 /** Where a transport leads to. */
 export interface Endpoint {
+  /** The URL of the server. */
   readonly url: URL
+  /** The option `tls`. */
   readonly tls: TlsOptions
   /** The largest packet that the loop accepts, in bytes: a bound for the frames of a transport. */
   readonly maximumPacketSize: number
@@ -313,6 +327,7 @@ export interface Endpoint {
   readonly headers: HandshakeHeaders
 }
 
+/** HTTP headers by name. */
 export type HandshakeHeaders = Readonly<Record<string, string>>
 
 /**
@@ -326,6 +341,7 @@ export type OpenTransport = (endpoint: Endpoint, signal: AbortSignal) => Promise
 /** Authentication Data to send. Text is sent as UTF-8; undefined or null sends none. */
 export type AuthenticationData = Uint8Array | string | undefined | null
 
+/** What an authenticator knows when an exchange begins. */
 export interface ExchangeContext {
   /**
    * Who began: `connect`, before each connection; `reauthenticate`, the control of that name;

@@ -15,6 +15,7 @@ export type ProtocolVersion = 3 | 4 | 5
 /** Properties as decoded. The codec checks which names are allowed in which packet. */
 export type Properties = { readonly [name: string]: unknown }
 
+/** The answer to a CONNECT. (3.2) */
 export interface ConnackPacket {
   readonly cmd: 'connack'
   readonly sessionPresent: boolean

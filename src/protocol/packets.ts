@@ -19,6 +19,7 @@ interface Identified {
 export interface ReasonProperties {
   /** The other side's explanation, for people. */
   reasonString?: string
+  /** The User Properties. */
   userProperties?: UserProperties
 }
 
@@ -56,12 +57,17 @@ export interface ConnectPacket<Binary extends Uint8Array = Uint8Array> extends I
 export interface WillProperties<Binary extends Uint8Array = Uint8Array> {
   /** Seconds after the loss of the connection before the server publishes the will. */
   willDelayInterval?: number
+  /** Whether the payload is UTF-8 text. */
   payloadFormatIndicator?: boolean
   /** Seconds, 0 to 4,294,967,295. */
   messageExpiryInterval?: number
+  /** The type of the payload, for example a MIME type. */
   contentType?: string
+  /** The topic for an answer. */
   responseTopic?: string
+  /** Bytes by which the answer is matched with its request. */
   correlationData?: Binary
+  /** The User Properties. */
   userProperties?: UserProperties
 }
 
@@ -75,15 +81,21 @@ export interface ConnectProperties<Binary extends Uint8Array = Uint8Array> {
   maximumPacketSize?: number
   /** 0 to 65,535. */
   topicAliasMaximum?: number
+  /** Whether the server may send Response Information. */
   requestResponseInformation?: boolean
+  /** Whether the server may explain failures with text and User Properties. */
   requestProblemInformation?: boolean
+  /** The User Properties. */
   userProperties?: UserProperties
+  /** The name of the authentication method. */
   authenticationMethod?: string
+  /** Data of the authentication method. */
   authenticationData?: Binary
 }
 
 /** The answer to a CONNECT. (3.2) */
 export interface ConnackPacket<Binary extends Uint8Array = Uint8Array> extends Identified {
+  /** The type of the packet. */
   cmd: 'connack'
   /** MQTT 3. */
   returnCode?: number
@@ -91,48 +103,76 @@ export interface ConnackPacket<Binary extends Uint8Array = Uint8Array> extends I
   reasonCode?: number
   /** Whether the server goes on with a session of this client. */
   sessionPresent: boolean
+  /** The properties of the packet. MQTT 5. */
   properties?: {
     /** Seconds. */
     sessionExpiryInterval?: number
+    /** How many publishes at QoS > 0 the server accepts without acknowledgement. */
     receiveMaximum?: number
+    /** The highest QoS at which the server accepts a publish. */
     maximumQoS?: number
+    /** Whether the server accepts retained messages. */
     retainAvailable?: boolean
     /** Bytes. */
     maximumPacketSize?: number
+    /** The client identifier that the server chose. */
     assignedClientIdentifier?: string
+    /** How many topic aliases the server accepts. */
     topicAliasMaximum?: number
+    /** An explanation, for people. */
     reasonString?: string
+    /** The User Properties. */
     userProperties?: UserProperties
+    /** Whether the server accepts topic filters with wildcards. */
     wildcardSubscriptionAvailable?: boolean
+    /** Whether the server accepts subscription identifiers. */
     subscriptionIdentifiersAvailable?: boolean
+    /** Whether the server accepts shared subscriptions. */
     sharedSubscriptionAvailable?: boolean
     /** Seconds. */
     serverKeepAlive?: number
+    /** Text from which the client may make response topics. */
     responseInformation?: string
+    /** Another server that the client may use. */
     serverReference?: string
+    /** The name of the authentication method. */
     authenticationMethod?: string
+    /** Data of the authentication method. */
     authenticationData?: Binary
   }
 }
 
 /** A message, in either direction. (3.3) */
 export interface PublishPacket<Binary extends Uint8Array = Uint8Array> extends Identified {
+  /** The type of the packet. */
   cmd: 'publish'
+  /** The quality of service. */
   qos: QoS
+  /** Whether the packet is sent again. */
   dup: boolean
+  /** Whether the message is retained, or was when it was sent. */
   retain: boolean
+  /** The topic name. */
   topic: string
+  /** The content of the message. */
   payload: Binary
+  /** The properties of the packet. MQTT 5. */
   properties?: {
+    /** Whether the payload is UTF-8 text. */
     payloadFormatIndicator?: boolean
     /** Seconds that were left when the server sent the message. */
     messageExpiryInterval?: number
+    /** The alias that the server used; `topic` is resolved already. */
     topicAlias?: number
+    /** The topic for an answer. */
     responseTopic?: string
+    /** Bytes by which the answer is matched with its request. */
     correlationData?: Binary
+    /** The User Properties. */
     userProperties?: UserProperties
     /** The identifiers of the subscriptions that the message matched. */
     subscriptionIdentifier?: number | number[]
+    /** The type of the payload, for example a MIME type. */
     contentType?: string
   }
 }
@@ -140,22 +180,28 @@ export interface PublishPacket<Binary extends Uint8Array = Uint8Array> extends I
 interface Answer extends Identified {
   /** MQTT 5. */
   reasonCode?: number
+  /** The properties of the packet. MQTT 5. */
   properties?: ReasonProperties
 }
 
 export interface PubackPacket extends Answer {
+  /** The type of the packet. */
   cmd: 'puback'
 }
 
 export interface PubrecPacket extends Answer {
+  /** The type of the packet. */
   cmd: 'pubrec'
 }
 
+/** A PUBREL: the server releases a QoS 2 message. (3.6) */
 export interface PubrelPacket extends Answer {
+  /** The type of the packet. */
   cmd: 'pubrel'
 }
 
 export interface PubcompPacket extends Answer {
+  /** The type of the packet. */
   cmd: 'pubcomp'
 }
 
@@ -175,6 +221,7 @@ export interface SubscribePacket extends Identified {
 }
 
 export interface SubackPacket extends Answer {
+  /** The type of the packet. */
   cmd: 'suback'
   /** A reason code for each filter, in order. */
   granted: number[]
@@ -187,6 +234,7 @@ export interface UnsubscribePacket extends Identified {
 }
 
 export interface UnsubackPacket extends Answer {
+  /** The type of the packet. */
   cmd: 'unsuback'
   /** A reason code for each filter, in order; empty in MQTT 3. */
   granted: number[]
@@ -196,14 +244,19 @@ export interface PingreqPacket extends Identified {
   cmd: 'pingreq'
 }
 
+/** A PINGRESP: the answer to a PINGREQ. (3.13) */
 export interface PingrespPacket extends Identified {
+  /** The type of the packet. */
   cmd: 'pingresp'
 }
 
 /** The end of a connection. (3.14) */
 export interface DisconnectPacket extends Identified {
+  /** The type of the packet. */
   cmd: 'disconnect'
+  /** The reason code. MQTT 5. */
   reasonCode?: number
+  /** The properties of the packet. MQTT 5. */
   properties?: ReasonProperties & {
     /** Seconds; only a client sends it. */
     sessionExpiryInterval?: number
@@ -214,7 +267,15 @@ export interface DisconnectPacket extends Identified {
 
 /** A step of enhanced authentication. MQTT 5. (3.15) */
 export interface AuthPacket<Binary extends Uint8Array = Uint8Array> extends Identified {
+  /** The type of the packet. */
   cmd: 'auth'
+  /** The reason code. MQTT 5. */
   reasonCode: number
-  properties?: ReasonProperties & { authenticationMethod?: string; authenticationData?: Binary }
+  /** The properties of the packet. MQTT 5. */
+  properties?: ReasonProperties & {
+    /** The name of the authentication method. */
+    authenticationMethod?: string
+    /** Data of the authentication method. */
+    authenticationData?: Binary
+  }
 }

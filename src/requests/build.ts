@@ -11,14 +11,17 @@ import type {
   UnsubscribeRequest,
 } from './vocabulary.ts'
 
+/** Options of `publish()`. */
 export type PublishOptions = Pick<
   PublishRequest,
   'qos' | 'retain' | 'properties' | keyof RequestOptions
 >
 
+/** Options of `subscribe()`; those of the subscription apply to every filter. */
 export type SubscribeOptions = Partial<Omit<Subscription, 'topic'>> &
   Pick<SubscribeRequest, 'properties' | keyof RequestOptions>
 
+/** Options of `unsubscribe()`. */
 export type UnsubscribeOptions = Pick<UnsubscribeRequest, 'properties' | keyof RequestOptions>
 
 /**

@@ -14,6 +14,7 @@ type SessionHead = Pick<SessionRecord, 'clientId' | 'protocolVersion' | 'final'>
 
 /** The part of a loop that outlives a connection: `eventloop({ …, session })` goes on with it. */
 export class Session {
+  /** The client identifier to which the session belongs. */
   readonly clientId: string
   /** The version that the server agreed to; 0 if there was no good CONNACK yet. */
   readonly protocolVersion: ProtocolVersion | 0

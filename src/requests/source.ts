@@ -8,6 +8,7 @@
 import { describe, UsageError } from '../errors.ts'
 import type { Request, Settling } from './vocabulary.ts'
 
+/** A request stream: requests, one by one or in batches. */
 export type Requests =
   | Iterable<Request | readonly Request[]>
   | AsyncIterable<Request | readonly Request[]>

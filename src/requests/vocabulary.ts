@@ -22,6 +22,7 @@ export type {
 
 /** Bytes in a request that is text (a line of NDJSON, a saved session), as padded Base64. */
 export interface Base64 {
+  /** Base64 with padding. */
   readonly base64: string
 }
 
@@ -29,8 +30,8 @@ export interface Base64 {
 export interface RequestOptions {
   /**
    * The name of the request in its stream, a string or a finite number. It is never sent. A request
-   * whose key the session holds is not sent again (D7, a key is sent once), so that a stream may
-   * repeat its requests after a crash.
+   * whose key the session holds is not sent again (D7, a key that the session holds is not sent
+   * again), so that a stream may repeat its requests after a crash.
    */
   readonly key?: string | number | undefined
   /**
@@ -46,18 +47,22 @@ export interface PublishProperties {
   readonly payloadFormatIndicator?: boolean | undefined
   /**
    * Seconds, 0 to 4,294,967,295, until the message expires. They count while the request is held
-   * (I3, message expiry).
+   * (I3, Message Expiry counts while a request is held).
    */
   readonly messageExpiryInterval?: number | undefined
   /** The topic of the answer, without wildcards [MQTT-3.3.2-14]. */
   readonly responseTopic?: string | undefined
   /** At most 65,535 bytes. */
   readonly correlationData?: Uint8Array | string | Base64 | undefined
+  /** The User Properties. */
   readonly userProperties?: packets.UserProperties | undefined
+  /** The type of the payload, for example a MIME type. */
   readonly contentType?: string | undefined
 }
 
+/** A request to publish a message. */
 export interface PublishRequest extends RequestOptions {
+  /** The type of the request. */
   readonly cmd: 'publish'
   /** 1 to 65,535 bytes of UTF-8, without wildcards [MQTT-3.3.2-2]. */
   readonly topic: string
@@ -88,7 +93,9 @@ export interface Subscription {
   readonly rh?: 0 | 1 | 2 | undefined
 }
 
+/** A request to subscribe to topic filters. */
 export interface SubscribeRequest extends RequestOptions {
+  /** The type of the request. */
   readonly cmd: 'subscribe'
   /** At least one [MQTT-3.8.3-2]. */
   readonly subscriptions: readonly Subscription[]
@@ -97,17 +104,25 @@ export interface SubscribeRequest extends RequestOptions {
     | {
         /** 1 to 268,435,455. */
         readonly subscriptionIdentifier?: number | undefined
+        /** The User Properties. */
         readonly userProperties?: packets.UserProperties | undefined
       }
     | undefined
 }
 
+/** A request to end subscriptions. */
 export interface UnsubscribeRequest extends RequestOptions {
+  /** The type of the request. */
   readonly cmd: 'unsubscribe'
   /** At least one filter [MQTT-3.10.3-2], each as it was subscribed. */
   readonly unsubscriptions: readonly string[]
   /** MQTT 5. */
-  readonly properties?: { readonly userProperties?: packets.UserProperties | undefined } | undefined
+  readonly properties?:
+    | {
+        /** The User Properties. */
+        readonly userProperties?: packets.UserProperties | undefined
+      }
+    | undefined
 }
 
 /** A request that is sent to the server, and so has an outcome. */
@@ -121,6 +136,7 @@ export type Request = SentRequest | Control
 /** When the loop connects again. */
 export type ReconnectWhen = 'always' | 'after-first-success' | 'never'
 
+/** A reconnect policy: when the loop connects again, and after which delay. */
 export interface ReconnectOptions {
   /**
    * After every failure that is retryable, only after a first good CONNACK, or never. Default
@@ -162,31 +178,62 @@ export interface ConnectionFailure {
 
 /**
  * An instruction to the loop. In the request stream it takes effect in its turn; in the stream of
- * controls it takes effect immediately. (E3, pause, throttle, reconnect and ping lose nothing)
+ * controls it takes effect immediately. (E3, controls lose and reorder nothing)
  */
 export type Control =
   /** Stops taking requests and reading, for `ms` milliseconds or until `resume`. */
-  | { readonly cmd: 'pause'; readonly ms?: number | undefined }
-  | { readonly cmd: 'resume' }
+  | {
+      /** The name of the control. */
+      readonly cmd: 'pause'
+      /** The length of the pause in ms. Default: until `resume`. */
+      readonly ms?: number | undefined
+    }
+  | {
+      /** The name of the control. */
+      readonly cmd: 'resume'
+    }
   /** Bounds first transmissions per second; null lifts the bound. */
-  | { readonly cmd: 'throttle'; readonly perSecond: number | null }
+  | {
+      /** The name of the control. */
+      readonly cmd: 'throttle'
+      /** Requests per second, or null for no limit. */
+      readonly perSecond: number | null
+    }
   /** Drops the connection and connects again, with another policy if one is given. */
   | {
+      /** The name of the control. */
       readonly cmd: 'reconnect'
+      /** The reconnect policy from now on. Default: the policy stays. */
       readonly reconnect?: ReconnectWhen | ReconnectOptions | undefined
     }
   /** Takes nothing more, waits at most `timeout` ms (default 10,000) for outcomes, and ends. */
-  | { readonly cmd: 'disconnect'; readonly timeout?: number | undefined }
+  | {
+      /** The name of the control. */
+      readonly cmd: 'disconnect'
+      /** The longest wait in ms. Default 10,000. */
+      readonly timeout?: number | undefined
+    }
   /** Ends immediately. */
-  | { readonly cmd: 'shutdown' }
+  | {
+      /** The name of the control. */
+      readonly cmd: 'shutdown'
+    }
   /** Sends a PINGREQ; its outcome has `roundTripMs`. */
-  | { readonly cmd: 'ping' }
+  | {
+      /** The name of the control. */
+      readonly cmd: 'ping'
+    }
   /** Begins enhanced authentication again. MQTT 5, with an `authenticator`. (4.12.1) */
-  | { readonly cmd: 'reauthenticate' }
+  | {
+      /** The name of the control. */
+      readonly cmd: 'reauthenticate'
+    }
 
 // ----------------------------------------------------------------------------------------- packets
 
+/** The answer to a CONNECT. (3.2) */
 export type ConnackPacket = packets.ConnackPacket<Buffer>
+/** A step of enhanced authentication. MQTT 5. (3.15) */
 export type AuthPacket = packets.AuthPacket<Buffer>
 
 /** A message from the server. Topic aliases are resolved; the payload is always bytes. */
@@ -205,10 +252,15 @@ interface Answers<Sent extends SentRequest> {
   request: Sent
 }
 
+/** A PUBACK, with the request that it answers. (3.4) */
 export type IncomingPuback = packets.PubackPacket & Answers<PublishRequest>
+/** A PUBREC, with the request that it answers. (3.5) */
 export type IncomingPubrec = packets.PubrecPacket & Answers<PublishRequest>
+/** A PUBCOMP, with the request that it answers. (3.7) */
 export type IncomingPubcomp = packets.PubcompPacket & Answers<PublishRequest>
+/** A SUBACK, with the request that it answers. (3.9) */
 export type IncomingSuback = packets.SubackPacket & Answers<SubscribeRequest>
+/** An UNSUBACK, with the request that it answers. (3.11) */
 export type IncomingUnsuback = packets.UnsubackPacket & Answers<UnsubscribeRequest>
 
 /** A packet from the server; `cmd` says which. */
@@ -230,6 +282,7 @@ export type Incoming =
 /** How a request ended. There is exactly one outcome for each request that is settled. */
 export type Outcome =
   | {
+      /** Whether the request succeeded. */
       readonly ok: true
       /** The packet that acknowledged the request, if it was acknowledged. */
       readonly packet?: Incoming
@@ -237,7 +290,9 @@ export type Outcome =
       readonly roundTripMs?: number
     }
   | {
+      /** Whether the request succeeded. */
       readonly ok: false
+      /** The reason of the failure. */
       readonly error: unknown
       /** The packet that refused the request, if one did. */
       readonly packet?: Incoming

@@ -1,6 +1,6 @@
 /** The text of docs/OPTIONS.md: every option of every function of the package, from its docstring. */
 import type ts from 'typescript'
-import { wrapped } from './markdown.ts'
+import { COLUMNS, wrapped } from './markdown.ts'
 import { type Documented, described, document, find, membersOf } from './reference.ts'
 
 /** The sections of the page: the function, and the types in which its options are declared. */
@@ -60,4 +60,6 @@ function anchor(owner: string, name: string): string {
   return (owner === 'EventloopOptions' ? name : `${owner}${name}`).toLowerCase()
 }
 
-const code = (type: string) => `\`\`\`ts\n${type}\n\`\`\``
+/** @returns the type as code, in a block if it is too long for a line */
+const code = (type: string) =>
+  type.length > COLUMNS - 2 ? `\`\`\`ts\n${type}\n\`\`\`` : `\`${type}\``

@@ -79,12 +79,27 @@ export function document(node: Declaration | ts.TypeElement): Documented {
 
 function typeOf(node: Declaration | ts.TypeElement): string {
   if (ts.isTypeAliasDeclaration(node) || ts.isPropertySignature(node)) {
-    return oneLine(withoutComments(node.type?.getText() ?? ''))
+    return compact(node.type === undefined ? '' : withoutUndefined(node.type))
   }
   if (!ts.isMethodSignature(node) && !ts.isFunctionDeclaration(node)) return ''
   const parameters = node.parameters.map((parameter) => parameter.getText()).join(', ')
-  return oneLine(`(${parameters}) => ${node.type?.getText() ?? 'void'}`)
+  return compact(`(${parameters}) => ${node.type?.getText() ?? 'void'}`)
 }
+
+/** @returns the type; that an optional member may be undefined is true of all and not repeated */
+function withoutUndefined(type: ts.TypeNode): string {
+  if (!ts.isUnionTypeNode(type)) return type.getText()
+  const types = type.types.filter(({ kind }) => kind !== ts.SyntaxKind.UndefinedKeyword)
+  const [only] = types
+  if (types.length === 1 && ts.isParenthesizedTypeNode(only!)) return only.type.getText()
+  return types.map((one) => one.getText()).join(' | ')
+}
+
+/** @returns the type in one line, without its comments; members of an object are separated */
+const compact = (type: string) =>
+  oneLine(withoutComments(type).replace(/([^\s{|,(<])\s*\n\s*(?=readonly )/g, '$1; '))
+    .replace(/([(<]) /g, '$1')
+    .replace(/,? ([)>])/g, '$1')
 
 const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
 const withoutComments = (text: string) => text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
@@ -109,7 +124,7 @@ export function described({ name, paragraphs, tags }: Documented): string {
     if (begins === undefined) throw new Error(`${name}: no page knows the tag @${tag}`)
     return wrapped(`${begins}${text}`, begins === '- ' ? '  ' : '')
   })
-  if (paragraphs.length === 0) throw new Error(`${name} has no docstring`)
+  if (paragraphs.length === 0 && tags.length === 0) throw new Error(`${name} has no docstring`)
   const parameters = lines.filter((line) => line.startsWith('- '))
   const others = lines.filter((line) => !line.startsWith('- '))
   return [...paragraphs.map((text) => wrapped(text)), parameters.join('\n'), ...others]

@@ -41,6 +41,10 @@ class MemoryEnd extends Duplex {
   }
 }
 
+/**
+ * Makes two connected streams in memory: what is written to one is read from the other.
+ * @returns both ends.
+ */
 export function memoryPair(): [client: Duplex, server: Duplex] {
   const client = new MemoryEnd()
   const server = new MemoryEnd()
