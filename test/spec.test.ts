@@ -101,3 +101,15 @@ test('every id in a comment of src has a heading, and what follows the id is its
   expect(mentions.length).toBeGreaterThan(20)
   expect(wrong).toEqual([])
 })
+
+test('every case that a page names has a heading', () => {
+  const names = [
+    ...['README.md', 'JOURNAL.md', 'CONTRIBUTING.md'],
+    ...readdirSync(join(root, 'docs'))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${name}`),
+  ]
+  const used = names.flatMap((name) => [...read(name).matchAll(/\bC\d\d\b/g)].map(([id]) => id))
+  expect(used.length).toBeGreaterThan(40)
+  expect([...new Set(used)].filter((id) => !described.has(id))).toEqual([])
+})
