@@ -20,9 +20,6 @@ const PORTS: Readonly<Record<string, number>> = {
 const WEBSOCKET_SCHEMES = ['ws:', 'wss:']
 export const SCHEMES = [...Object.keys(PORTS), 'unix:']
 
-/** The largest packet of MQTT, in bytes, with its fixed header. (2.1.4) */
-const PACKET_BYTES_MAX = 268_435_460
-
 const NO_TLS: TlsOptions = {}
 const NO_HEADERS: HandshakeHeaders = {}
 
