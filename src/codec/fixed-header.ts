@@ -6,7 +6,7 @@
  */
 import { MALFORMED, PROTOCOL_ERROR, refuse } from './refuse.ts'
 
-const NAMES = [
+const PACKET_NAMES = [
   ...['reserved', 'connect', 'connack', 'publish', 'puback', 'pubrec', 'pubrel', 'pubcomp'],
   ...['subscribe', 'suback', 'unsubscribe', 'unsuback', 'pingreq', 'pingresp', 'disconnect'],
   'auth',
@@ -16,7 +16,7 @@ const NAMES = [
 export function checkFirstByte(first: number, version: number): void {
   const type = first >> 4
   const flags = first & 0x0f
-  const name = NAMES[type]!
+  const name = PACKET_NAMES[type]!
   if (type === 3) {
     if ((flags & 0x06) === 0x06) refuse(MALFORMED, 'MQTT-3.3.1-4', 'a publish has QoS 3')
     // MQTT 3.1 does not forbid it, and some servers of that version repeat QoS 0 with DUP.
@@ -54,7 +54,7 @@ export function checkLength(first: number, length: number, version: number): voi
     refuse(
       MALFORMED,
       '2.1.4',
-      `${NAMES[type]} has a Remaining Length of ${length}; it must be ${fixed}`,
+      `${PACKET_NAMES[type]} has a Remaining Length of ${length}; it must be ${fixed}`,
     )
   }
 }

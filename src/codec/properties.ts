@@ -64,7 +64,7 @@ const TYPE_MAX: Record<PropertyType, number> = {
   pair: 65_535,
 }
 
-type Row = readonly [
+type PropertyRow = readonly [
   id: number,
   name: string,
   type: PropertyType,
@@ -76,7 +76,7 @@ type Row = readonly [
 const ANSWERS = IN.connack | IN.ack | IN.suback | IN.unsuback | IN.disconnect | IN.auth
 const EVERYWHERE = 2047
 
-const ROWS: readonly Row[] = [
+const ROWS: readonly PropertyRow[] = [
   [0x01, 'payloadFormatIndicator', 'flag', IN.publish | IN.will, '3.3.2.3.2'],
   [0x02, 'messageExpiryInterval', 'uint32', IN.publish | IN.will, '3.3.2.3.3'],
   [0x03, 'contentType', 'string', IN.publish | IN.will, '3.3.2.3.9'],

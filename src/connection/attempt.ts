@@ -1,88 +1,96 @@
 /**
- * One attempt to connect: to which server of the list, or where a server sent us; with what `connectOptions` says this time; and
- * the first words of the authenticator.
+ * What is needed for one attempt to connect?
+ *
+ * The server: one of the list, or the one to which a server sent us. The options, with what
+ * `connectOptions` returns this time. If there is an authenticator, its first data.
  */
 
-import { ConnectionError, UsageError } from '../errors.ts'
+import { ConnectionError, messageOf, UsageError } from '../errors.ts'
 import { credentials, endpointOf, redirected, urlsOf } from '../options/endpoint.ts'
 import type { AttemptOptions, EventloopOptions } from '../options/options.ts'
 import { type Resolved, resolveOptions } from '../options/resolve.ts'
+import type { Bytes } from '../platform/bytes.ts'
 import type { AttemptFacts, ProtocolVersion } from '../protocol/facts.ts'
 import { checkFields, isPlainObject, withoutUndefined } from '../requests/check.ts'
 import type { ConnectionFailure } from '../requests/vocabulary.ts'
-import { Exchange } from './authentication-exchange.ts'
+import { AuthenticatorExchange } from './authenticator-exchange.ts'
 
+/** What the reducers decided about an attempt. */
 export interface Target {
-  /** Which of the list. */
+  /** Index of the server in the list. */
   readonly host: number
-  /** A Server Reference in its place; null: none. */
+  /** The Server Reference to follow instead, or null. */
   readonly redirect: string | null
-  /** Since the last connection, from 1. */
+  /** Number of the attempt since the last connection, from 1. */
   readonly attempt: number
+  /** Why there is no connection; null if there was none yet. */
   readonly lastClose: ConnectionFailure | null
-  /** Of the session, where `connectOptions` says no other. */
+  /** The client identifier of the session, which `connectOptions` may replace. */
   readonly clientId: string
   readonly protocolVersion: ProtocolVersion
 }
 
+/** What an attempt is made with. */
 export interface Attempt {
-  /** With one URL at most. */
+  /** The options, with one URL at most. */
   readonly options: EventloopOptions
-  /** Null: `connectOptions` said nothing. */
+  /** What the reducers have to know of changed options; null if `connectOptions` changed none. */
   readonly facts: AttemptFacts | null
-  readonly exchange: Exchange | null
-  /** The first words of the exchange. */
-  readonly authenticationData: Buffer | null
+  /** The authentication exchange that has begun; null without an authenticator. */
+  readonly exchange: AuthenticatorExchange | null
+  /** The first Authentication Data of the exchange; null if there is none. */
+  readonly authenticationData: Bytes | null
 }
 
-const FIELDS: ReadonlySet<string> = new Set<keyof AttemptOptions>([
+/** The options that `connectOptions` may return. */
+const ATTEMPT_FIELDS: ReadonlySet<string> = new Set<keyof AttemptOptions>([
   ...(['url', 'headers', 'tls', 'transport'] as const),
   ...(['username', 'password', 'clientId', 'will'] as const),
 ])
 
 /**
- * A promise only where somebody has to be asked: it rejects with what keeps the attempt from being made, and an abort of `signal`
- * ends whatever is awaited.
+ * Prepares an attempt.
+ * @returns a promise only if the user's code has to be asked. It rejects if the attempt cannot be
+ * made, and an abort of `signal` ends whatever is awaited.
  */
 export function prepareAttempt(
   { options }: Resolved,
   target: Target,
   signal: AbortSignal,
 ): Attempt | Promise<Attempt> {
-  const there = optionsAt(options, target)
+  const base = optionsAt(options, target)
   if (options.connectOptions !== undefined || options.authenticator !== undefined) {
-    return askedFor(there, target, signal)
+    return askUser(base, target, signal)
   }
-  return { options: there, facts: null, exchange: null, authenticationData: null }
+  return { options: base, facts: null, exchange: null, authenticationData: null }
 }
 
-async function askedFor(
-  there: EventloopOptions,
+async function askUser(
+  base: EventloopOptions,
   target: Target,
   signal: AbortSignal,
 ): Promise<Attempt> {
-  const given = await givenOptions(there, target, signal)
+  const given = await givenOptions(base, target, signal)
   signal.throwIfAborted()
-  const facts = given === undefined ? null : factsOf(there, given, target)
-  const options = given === undefined ? there : { ...there, ...given }
+  const facts = given === undefined ? null : factsOf(base, given, target)
+  const options = given === undefined ? base : { ...base, ...given }
   const { authenticator } = options
   if (authenticator === undefined) {
     return { options, facts, exchange: null, authenticationData: null }
   }
   try {
-    const exchange = new Exchange(authenticator, 'connect', null)
+    const exchange = new AuthenticatorExchange(authenticator, 'connect', null)
     signal.addEventListener('abort', () => exchange.abandon(), { once: true })
     return { options, facts, exchange, authenticationData: await exchange.begin() }
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    // As later in the exchange: fatal, unless the error says that it is not.
+    // The same holds later in the exchange: the error is fatal unless it says that it is retryable.
     const retryable = (cause as { retryable?: unknown } | null)?.retryable === true
     const details = { code: 'AUTHENTICATION_FAILED', retryable, cause }
-    throw new ConnectionError(`the authentication failed: ${why}`, details)
+    throw new ConnectionError(`the authentication failed: ${messageOf(cause)}`, details)
   }
 }
 
-/** The options as they stand where nothing has to be prepared. */
+/** @returns the options for a server, before `connectOptions` is asked. */
 export function optionsAt(
   options: EventloopOptions,
   { host, redirect }: Pick<Target, 'host' | 'redirect'>,
@@ -90,7 +98,7 @@ export function optionsAt(
   const urls = urlsOf(options)
   const at = urls.length > 1 ? { ...options, url: urls[host] ?? urls[0]! } : options
   if (redirect === null) return at
-  // Whom we trust to send us elsewhere, we trust to know who we are.
+  // The server to which we are redirected gets the same credentials.
   const { username, password } = credentials(at)
   return {
     ...at,
@@ -110,29 +118,28 @@ async function givenOptions(
   try {
     given = await connectOptions(attempt, lastClose, signal)
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    const message = `connectOptions failed: ${why}`
+    const message = `connectOptions failed: ${messageOf(cause)}`
     throw new ConnectionError(message, { code: 'CONNECT_OPTIONS_FAILED', retryable: true, cause })
   }
   if (given === undefined || given === null) return undefined
   if (!isPlainObject(given))
     throw new UsageError('connectOptions: it must return an object of options')
-  checkFields('connectOptions', given, FIELDS)
+  checkFields('connectOptions', given, ATTEMPT_FIELDS)
   const { url, ...others }: AttemptOptions = withoutUndefined(given)
   if (Array.isArray(url))
     throw new UsageError('connectOptions.url: one URL is expected, not a list')
-  // Where the server sent us is where we go.
+  // A redirect of the server takes precedence over the URL.
   return redirect !== null || url === undefined ? others : { url, ...others }
 }
 
-/** Judges what was given as the options of the loop are judged. */
+/** Validates what `connectOptions` returned as the options of the loop are validated. */
 function factsOf(
-  there: EventloopOptions,
+  base: EventloopOptions,
   given: AttemptOptions,
   { clientId, protocolVersion }: Target,
 ): AttemptFacts {
-  const { session, ...others } = there
-  // A version that the server does not speak is given up for good.
+  const { session, ...others } = base
+  // Once the server has refused MQTT 5, the loop stays with the older version.
   const version = protocolVersion === 5 ? {} : { protocolVersion }
   const resolved = resolveOptions({ ...others, ...version, clientId, ...given })
   return { clientId: resolved.clientId, keepAlive: resolved.config.keepAlive }

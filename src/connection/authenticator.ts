@@ -1,22 +1,26 @@
-/** The exchange that is under way on a connection, and who waits for its end. (4.12) */
+/**
+ * Which authentication exchange is under way on a connection, and who waits for its end? (4.12)
+ */
 
 import type { Authenticator } from '../options/options.ts'
+import type { Bytes } from '../platform/bytes.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
-import { Exchange } from './authentication-exchange.ts'
+import { AuthenticatorExchange } from './authenticator-exchange.ts'
 
 export interface AuthenticationListener {
   now(): number
   push(input: Input): void
-  /** The authenticator threw, or does not trust the server. */
+  /** The authenticator threw, or it rejects what the server sent. */
   unauthenticated(error: unknown): void
 }
 
+/** What the reducers ask of the authenticator. */
 type Question = Extract<Effect, { type: 'authenticate' }>
 
-export class Authentication {
+export class ConnectionAuthenticator {
   readonly #authenticator: Authenticator
   readonly #listener: AuthenticationListener
-  #exchange: Exchange | null = null
+  #exchange: AuthenticatorExchange | null = null
   #waiting: ((error: unknown) => void)[] = []
 
   constructor(authenticator: Authenticator, listener: AuthenticationListener) {
@@ -24,16 +28,17 @@ export class Authentication {
     this.#listener = listener
   }
 
-  /** The exchange that began before the CONNECT. */
-  adopt(exchange: Exchange): void {
+  /** Takes over an exchange that began before the CONNECT. */
+  adopt(exchange: AuthenticatorExchange): void {
     this.#exchange = exchange
   }
 
-  /** `settle` hears of the end of the exchange: of an error, or null. */
+  /** Calls `settle` when the exchange ends, with an error or with null. */
   wait(settle: (error: unknown) => void): void {
     this.#waiting.push(settle)
   }
 
+  /** Passes a question on and pushes the answer as an input. */
   ask(question: Question): void {
     const answering = this.#answer(question)
     const exchange = this.#exchange
@@ -43,37 +48,40 @@ export class Authentication {
       },
       (error: unknown) => {
         if (this.#exchange !== exchange) return
-        this.#tell(() => error)
+        this.#settleAll(() => error)
         this.#listener.unauthenticated(error)
       },
     )
   }
 
-  /** `data` is null if there is nothing to send, or if the authenticator accepts what the server sent last. */
+  /**
+   * @param data null if there is nothing to send, or if the authenticator accepts what the server
+   * sent last.
+   */
   #accepted(data: Uint8Array | null): void {
     this.#listener.push({ type: 'authenticated', at: this.#listener.now(), data })
   }
 
-  async #answer({ step, by, data }: Question): Promise<Buffer | null> {
+  async #answer({ step, by, data }: Question): Promise<Bytes | null> {
     if (step !== 'begin') return this.#exchange![step](data)
     const reason = by === 'client' ? 'reauthenticate' : 'server'
-    this.#exchange = new Exchange(this.#authenticator, reason, data)
+    this.#exchange = new AuthenticatorExchange(this.#authenticator, reason, data)
     return this.#exchange.begin()
   }
 
-  /** Both sides are content, or one of them is not. */
+  /** Notes that the exchange is over; `error` returns null if it succeeded. */
   ended(error: () => unknown): void {
     this.#exchange = null
-    this.#tell(error)
+    this.#settleAll(error)
   }
 
-  /** The connection is gone. */
+  /** Gives the exchange up, because the connection was lost. */
   abandon(reason: () => unknown): void {
     this.#exchange?.abandon()
     this.ended(reason)
   }
 
-  #tell(error: () => unknown): void {
+  #settleAll(error: () => unknown): void {
     const waiting = this.#waiting
     this.#waiting = []
     for (const settle of waiting) settle(error())

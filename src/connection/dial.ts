@@ -1,37 +1,45 @@
 /**
- * Opens transports, one attempt after the other. p-retry drives the attempts; when the next one is due is for the reducers to
- * say, so its own waits are 0 and each failed attempt waits for the next call of `dial()`.
+ * How are transports opened, one attempt after the other?
+ *
+ * p-retry drives the attempts. When the next one is due is decided by the reducers, so p-retry's
+ * own waits are 0, and each failed attempt waits for the next call of `dial()`.
  */
-import { Duplex } from 'node:stream'
-import { ReadableStream, WritableStream } from 'node:stream/web'
 import pRetry from 'p-retry'
 import { UsageError } from '../errors.ts'
 import { endpointOf } from '../options/endpoint.ts'
 import type { EventloopOptions } from '../options/options.ts'
 import type { Resolved } from '../options/resolve.ts'
+import type { ByteStream, WebStreams } from '../platform/byte-stream.ts'
 import { type Attempt, optionsAt, prepareAttempt, type Target } from './attempt.ts'
 import { openEndpoint } from './transport/transport.ts'
+import { WebByteStream } from './transport/web-streams.ts'
 
 export interface DialListener {
-  opened(duplex: Duplex, attempt: Attempt): void
+  /** An attempt has opened a transport. */
+  opened(stream: ByteStream, attempt: Attempt): void
+  /** An attempt has failed; `dial()` may begin another one. */
   failed(error: unknown): void
-  /** The loop cannot go on. */
+  /** A defect of ours ends the loop. */
   fail(error: unknown): void
 }
 
-/** p-retry takes a TypeError for a mistake in the program and gives up; wrapped, every error is treated alike. */
+/**
+ * Wraps each error for p-retry, which gives up at a TypeError because it may be a mistake in the
+ * program.
+ */
 class AttemptError extends Error {}
 
 export class Dialer {
   readonly #resolved: Resolved
   readonly #listener: DialListener
-  /** Ends the attempts; null: none are made. */
+  /** Ends all attempts; null if none are made. */
   #stop: AbortController | null = null
+  /** Ends the attempt under way; null if there is none. */
   #attempt: AbortController | null = null
-  /** Lets p-retry go on to the next attempt. */
+  /** Lets p-retry make the next attempt; null if it does not wait for that. */
   #next: (() => void) | null = null
   #target: Target | null = null
-  /** Of the latest attempt, as far as they are known. */
+  /** The options of the latest attempt, as far as they are known. */
   options: EventloopOptions
 
   constructor(resolved: Resolved, listener: DialListener) {
@@ -40,7 +48,7 @@ export class Dialer {
     this.#listener = listener
   }
 
-  /** Begins an attempt; the listener hears of its end. */
+  /** Begins an attempt, whose end is reported to the listener. */
   dial(target: Target): void {
     this.#target = target
     this.options = optionsAt(this.#resolved.options, { ...target, redirect: null })
@@ -58,23 +66,23 @@ export class Dialer {
       signal: stop.signal,
       onFailedAttempt: ({ error }) => this.#failed(error.cause, stop.signal),
     }).then(
-      ([duplex, attempt]) => {
+      ([stream, attempt]) => {
         this.#stop = null
-        this.#listener.opened(duplex, attempt)
+        this.#listener.opened(stream, attempt)
       },
       (error: unknown) => {
-        // What ends p-retry beside us is a defect, and must not end in silence.
+        // If anything but stop() ends p-retry, that is a defect and must be reported.
         if (!stop.signal.aborted) this.#listener.fail(error)
       },
     )
   }
 
-  /** Gives the attempt that is under way up; the listener hears of a failure. */
+  /** Gives up the attempt under way, which is reported as a failure. */
   cancel(): void {
     this.#attempt?.abort()
   }
 
-  /** No more attempts. */
+  /** Ends the attempt under way and makes no more. */
   stop(): void {
     this.#stop?.abort()
     this.cancel()
@@ -90,7 +98,7 @@ export class Dialer {
     return due
   }
 
-  async #attemptOnce(): Promise<[Duplex, Attempt]> {
+  async #attemptOnce(): Promise<[ByteStream, Attempt]> {
     const attempt = new AbortController()
     this.#attempt = attempt
     try {
@@ -102,8 +110,8 @@ export class Dialer {
     }
   }
 
-  /** Rejects at an abort even where the transport does not heed the signal. */
-  async #openOrAbort(signal: AbortSignal): Promise<[Duplex, Attempt]> {
+  /** Rejects at an abort even if the transport ignores the signal. */
+  async #openOrAbort(signal: AbortSignal): Promise<[ByteStream, Attempt]> {
     const opening = this.#open(signal)
     const aborted = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })
@@ -119,14 +127,14 @@ export class Dialer {
     }
   }
 
-  async #open(signal: AbortSignal): Promise<[Duplex, Attempt]> {
+  async #open(signal: AbortSignal): Promise<[ByteStream, Attempt]> {
     const prepared = prepareAttempt(this.#resolved, this.#target!, signal)
     const attempt = prepared instanceof Promise ? await prepared : prepared
     const { transport = openEndpoint } = attempt.options
     try {
       signal.throwIfAborted()
       this.options = attempt.options
-      return [asDuplex(await transport(endpointOf(attempt.options), signal)), attempt]
+      return [asByteStream(await transport(endpointOf(attempt.options), signal)), attempt]
     } catch (error) {
       attempt.exchange?.abandon()
       throw error
@@ -134,24 +142,28 @@ export class Dialer {
   }
 }
 
-/** A stream that nobody wants any more; an error of its closing is nobody's. */
-export function discard(duplex: Duplex): void {
-  duplex.on('error', () => {})
-  duplex.destroy()
+/** Closes a stream that is not needed any more, and ignores its errors. */
+export function discard(stream: ByteStream): void {
+  stream.on('error', () => {})
+  stream.destroy()
 }
 
-/** What a Duplex of another realm has. */
+/** The methods by which a `ByteStream` is known, whatever class and realm it is of. */
 const METHODS = ['on', 'once', 'write', 'end', 'pause', 'resume', 'destroy']
 
-function asDuplex(opened: unknown): Duplex {
-  if (opened instanceof Duplex) return opened
-  const stream = opened as { readonly [name: string]: unknown } | null | undefined
-  if (METHODS.every((name) => typeof stream?.[name] === 'function')) return opened as Duplex
-  const { readable, writable } = (opened ?? {}) as { readable?: unknown; writable?: unknown }
-  if (readable instanceof ReadableStream && writable instanceof WritableStream) {
-    return Duplex.fromWeb({ readable, writable })
+/** @returns the stream that the option `transport` opened, as the connection needs it. */
+function asByteStream(opened: ByteStream | WebStreams): ByteStream {
+  if (has(opened, ...METHODS)) return opened as ByteStream
+  const { readable, writable } = (opened ?? {}) as Partial<WebStreams>
+  if (has(readable, 'getReader') && has(writable, 'getWriter')) {
+    return new WebByteStream(opened as WebStreams)
   }
   throw new UsageError(
     'transport: it must open a Duplex of Node or { readable, writable } of web streams',
   )
+}
+
+function has(value: unknown, ...methods: readonly string[]): boolean {
+  const object = value as { readonly [name: string]: unknown } | null | undefined
+  return methods.every((name) => typeof object?.[name] === 'function')
 }

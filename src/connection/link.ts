@@ -1,24 +1,27 @@
 /**
- * One connection: a transport with the decoder and the outbox at its ends, from the moment it is open until it has closed.
+ * What does one connection consist of? A transport with the decoder and the outbox at its ends,
+ * from the moment when it is open until it has closed.
  */
-import type { Duplex } from 'node:stream'
 import { Decoder } from '../codec/decode.ts'
+import type { ByteStream } from '../platform/byte-stream.ts'
+import { soon } from '../platform/runtime.ts'
 import type { ProtocolVersion, ServerPacket } from '../protocol/facts.ts'
 import type { Limits } from '../protocol/state.ts'
 import { Outbox, type OutboxListener } from './outbox.ts'
 
 export interface LinkListener {
-  /** Bytes are there to be decoded. */
+  /** Bytes came that can be decoded. */
   readable(): void
   /** The kernel took something; `outbox.report` says what. */
   written(): void
-  /** The transport has closed. `error`: null where the peer closed in order. */
+  /** The transport has closed. `error` is null if it closed without one. */
   closed(error: unknown, byPeer: boolean): void
 }
 
-// Listeners that all links share: the stream knows its link. Ten thousand idle connections hold no closures.
+// All links share these listeners and find the link in its stream, so that an idle connection holds
+// no closures.
 const LINK = Symbol('link')
-type Linked = Duplex & { [LINK]?: Link }
+type Linked = ByteStream & { [LINK]?: Link }
 
 function onData(this: Linked, chunk: Uint8Array): void {
   this[LINK]!.data(chunk)
@@ -39,34 +42,39 @@ function onClose(this: Linked): void {
 export class Link implements OutboxListener {
   readonly outbox: Outbox
   readonly #decoder: Decoder
-  readonly #duplex: Duplex
+  readonly #stream: ByteStream
   #listener: LinkListener | null
   #error: unknown = null
   #ended = false
   #closed = false
-  /** We are closing: what still comes is thrown away. */
-  #deaf = false
-  /** The decoder stopped because it was told to, not because it ran out of bytes. */
+  /** Whether we are closing and discard what still comes. */
+  #discarding = false
+  /** Whether the decoder may hold a packet: it stopped at `max`, or bytes came since. */
   #more = false
 
   constructor(
-    duplex: Duplex,
+    stream: ByteStream,
     protocolVersion: ProtocolVersion,
     maximumPacketSize: number,
     listener: LinkListener,
   ) {
-    this.#duplex = duplex
+    this.#stream = stream
     this.#listener = listener
     this.#decoder = new Decoder(protocolVersion, maximumPacketSize)
-    this.outbox = new Outbox(duplex, protocolVersion, this)
-    const linked: Linked = duplex
+    this.outbox = new Outbox(stream, protocolVersion, this)
+    const linked: Linked = stream
     linked[LINK] = this
-    linked.on('data', onData).on('error', onError).on('end', onEnd).on('close', onClose)
-    if (duplex.destroyed) queueMicrotask(() => this.closed())
+    linked.on('data', onData)
+    linked.on('error', onError)
+    linked.on('end', onEnd)
+    linked.on('close', onClose)
+    if (stream.destroyed) soon((link) => link.closed(), this as Link)
   }
 
+  // The events of the transport.
+
   data(chunk: Uint8Array): void {
-    if (this.#deaf) return
+    if (this.#discarding) return
     this.#decoder.push(chunk)
     this.#more = true
     this.#listener?.readable()
@@ -78,8 +86,8 @@ export class Link implements OutboxListener {
 
   ended(): void {
     this.#ended = true
-    // The peer says nothing more: there is no MQTT in one direction only.
-    this.#duplex.destroy()
+    // MQTT needs both directions.
+    this.#stream.destroy()
   }
 
   written(): void {
@@ -92,54 +100,58 @@ export class Link implements OutboxListener {
     this.#listener?.closed(this.#error, this.#ended && this.#error === null)
   }
 
-  /** Nothing more may be written [MQTT-3.14.4-1]. */
+  /** Whether we are closing, so that nothing more may be written [MQTT-3.14.4-1]. */
   get closing(): boolean {
-    return this.#deaf
+    return this.#discarding
   }
 
-  /** Whether bytes wait that `read` has not seen. */
+  /** Whether `read` may find a packet. */
   get hasMore(): boolean {
     return this.#more
   }
 
-  /** Appends at most `max` packets. Throws the decoder's ProtocolError; the packets before it are appended. */
+  /**
+   * Appends at most `max` packets to `into`.
+   * @throws ProtocolError from the decoder. The packets before the wrong one are appended.
+   */
   read(into: ServerPacket[], max: number): void {
     this.#more = this.#decoder.read(into, max) === max
   }
 
-  /** The server has said in its CONNACK what it takes. */
+  /** Uses what the server allows in its CONNACK. */
   agree({ topicAliasMaximum, maximumPacketSize }: Limits): void {
     this.outbox.encoder.allowAliases(topicAliasMaximum, maximumPacketSize)
   }
 
   pause(): void {
-    this.#duplex.pause()
+    this.#stream.pause()
   }
 
   resume(): void {
-    this.#duplex.resume()
+    this.#stream.resume()
   }
 
-  /** Writes what is left and closes. `patient`: the server may close first, else we do once everything is written. */
+  /**
+   * Writes what is left and closes.
+   * @param patient whether to let the server close first. If not, we close once all is written.
+   */
   close(patient: boolean): void {
     this.outbox.flush()
-    if (!patient) this.#duplex.once('finish', () => this.#duplex.destroy())
-    this.#deaf = true
-    // What the server still says is read and thrown away, so that its FIN is seen.
-    this.#duplex.resume()
+    if (!patient) this.#stream.once('finish', () => this.#stream.destroy())
+    this.#discarding = true
+    // What the server still sends is read and discarded, so that its FIN is seen.
+    this.#stream.resume()
     this.outbox.end()
   }
 
   destroy(): void {
-    this.#duplex.destroy()
+    this.#stream.destroy()
   }
 
-  /** From now on somebody else listens; what happened meanwhile is told. */
+  /** Makes `listener` the listener from now on, and reports to it a close that happened before. */
   handTo(listener: LinkListener | null): void {
     this.#listener = listener
-    if (listener !== null && this.#closed) {
-      const ended = this.#ended && this.#error === null
-      queueMicrotask(() => listener.closed(this.#error, ended))
-    }
+    if (listener === null || !this.#closed) return
+    soon((to) => to.closed(this.#error, this.#ended && this.#error === null), listener)
   }
 }

@@ -1,5 +1,8 @@
-/** What others know of the network: a check when a server fails, and hints as they come. (T4, T5) */
-import { describe, UsageError, type WarningCode } from '../errors.ts'
+/**
+ * Is this side online? The user's `connectivityCheck` answers when a server fails (T4, a list of
+ * servers), and `networkHints` say so as it changes (T5, network hints).
+ */
+import { describe, messageOf, UsageError, type WarningCode } from '../errors.ts'
 import type { EventloopOptions } from '../options/options.ts'
 import type { Input } from '../protocol/contract.ts'
 
@@ -13,7 +16,9 @@ export interface NetworkListener {
 export class Network {
   readonly #options: EventloopOptions
   readonly #listener: NetworkListener
+  /** The iterator of `networkHints`; null if it is not read. */
   #hints: AsyncIterator<unknown> | null = null
+  /** Ends the check under way; null if there is none. */
   #check: AbortController | null = null
   #stopped = false
 
@@ -22,6 +27,7 @@ export class Network {
     this.#listener = listener
   }
 
+  /** Begins to read `networkHints`. */
   listen(): void {
     const { networkHints } = this.#options
     if (networkHints === undefined) return
@@ -51,7 +57,7 @@ export class Network {
     }
   }
 
-  /** Is this side online? What cannot be found out counts as no. */
+  /** Asks whether this side is online. A check that fails counts as no. */
   async check(): Promise<void> {
     const check = new AbortController()
     this.#check = check
@@ -60,27 +66,30 @@ export class Network {
       online = (await this.#options.connectivityCheck?.(check.signal)) === true
     } catch (error) {
       if (this.#check !== check) return
-      const why = error instanceof Error ? error.message : String(error)
-      this.#listener.warn('CONNECTIVITY_CHECK_FAILED', `connectivityCheck failed: ${why}`)
+      this.#listener.warn(
+        'CONNECTIVITY_CHECK_FAILED',
+        `connectivityCheck failed: ${messageOf(error)}`,
+      )
     }
     if (this.#check !== check) return
     this.#check = null
     this.#listener.run({ type: 'connectivity', at: this.#listener.now(), online })
   }
 
-  /** Nobody waits for the answer any more. */
+  /** Ends the check under way, whose answer is not needed any more. */
   forget(): void {
     const check = this.#check
     this.#check = null
     check?.abort()
   }
 
+  /** Ends the check and the hints. */
   stop(): void {
     this.forget()
     this.#stopped = true
     const hints = this.#hints
     this.#hints = null
-    // Not awaited: a stream may be slow to close.
+    // This is not awaited, because a stream may be slow to close.
     const closing = (async () => hints?.return?.())()
     closing.catch(() => {})
   }

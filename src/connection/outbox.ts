@@ -1,80 +1,94 @@
 /**
- * Packets on their way to the transport: encoded into batches, written piece by piece, so that a write that stands still can
- * be told from one that moves, and a QoS 0 publish can be settled when the kernel took it. (K2)
+ * How do packets get to the transport, and when has the kernel taken them?
+ *
+ * Packets are encoded into batches, which are written in pieces. So a write that makes no progress
+ * can be told apart from a slow one (K2, a dead connection is dropped in time), and a
+ * QoS 0 publish can be settled when the kernel took it.
  */
-import type { Duplex } from 'node:stream'
 import { Encoder } from '../codec/encode.ts'
+import type { ByteStream } from '../platform/byte-stream.ts'
 import type { ProtocolVersion } from '../protocol/facts.ts'
 
-/** Bytes of one write: small enough that a slow link shows progress well within a keep-alive. */
+/** Bytes of one write, at most: so few that a slow link shows progress within the keep-alive. */
 const PIECE_BYTES = 65_536
 /** Bytes handed to the transport and not yet taken by the kernel, at most. */
 const OUTSTANDING_BYTES_MAX = 262_144
-/** Bytes that wait here and there beyond which no more requests are taken. */
+/** Bytes not taken by the kernel, in all. Beyond it no more requests are taken. */
 export const CONGESTED_BYTES = 524_288
 
-/** One for all that are empty; never changed. */
-const NOTHING: Piece[] = []
+/** The queue of every outbox in which nothing waits. It is never changed. */
+const NO_PIECES: Piece[] = []
 
 interface Piece {
   readonly bytes: Uint8Array
-  /** QoS 0 publishes that are complete with this piece, and whether a PINGREQ is. */
+  /** How many QoS 0 publishes are complete with this piece. */
   readonly publishes: number
+  /** Whether a PINGREQ is complete with this piece. */
   readonly ping: boolean
 }
 
+/** What the kernel took. */
 export interface WrittenReport {
+  /** How many QoS 0 publishes. */
   publishes: number
+  /** Whether a PINGREQ was among it. */
   ping: boolean
 }
 
 export interface OutboxListener {
-  /** The kernel took something; `report` says what. */
+  /** The kernel took something; `Outbox.report` says what. */
   written(): void
 }
 
 export class Outbox {
   readonly encoder: Encoder
-  readonly #duplex: Duplex
+  readonly #stream: ByteStream
   readonly #listener: OutboxListener
-  #queue: Piece[] = NOTHING
+  /** The pieces that wait, from index `#queueAt` on. */
+  #queue: Piece[] = NO_PIECES
   #queueAt = 0
   #queuedBytes = 0
+  /** Bytes handed to the transport and not taken by the kernel yet. */
   #outstanding = 0
+  /** How many QoS 0 publishes the encoder holds. */
   #publishes = 0
+  /** Whether the encoder holds a PINGREQ. */
   #ping = false
   #ending = false
-  /** What the kernel took since the last report. */
+  /** What the kernel took since this was null; the listener makes it null. */
   report: WrittenReport | null = null
 
-  constructor(duplex: Duplex, protocolVersion: ProtocolVersion, listener: OutboxListener) {
+  constructor(stream: ByteStream, protocolVersion: ProtocolVersion, listener: OutboxListener) {
     this.encoder = new Encoder(protocolVersion)
-    this.#duplex = duplex
+    this.#stream = stream
     this.#listener = listener
   }
 
-  /** QoS 0 publishes were encoded. */
+  /** Counts QoS 0 publishes that were encoded. */
   countPublishes(count: number): void {
     this.#publishes += count
   }
 
-  /** QoS 0 publishes that were encoded elsewhere. */
+  /** Appends and counts a group of QoS 0 publishes that are encoded already. */
   group(encoded: readonly Uint8Array[], count: number): void {
     for (const bytes of encoded) this.encoder.append(bytes)
     this.#publishes += count
   }
 
-  /** A PINGREQ was encoded. */
+  /** Notes that a PINGREQ was encoded. */
   countPing(): void {
     this.#ping = true
   }
 
-  /** Bytes that the kernel has not taken. */
+  /** How many bytes the kernel has not taken yet. */
   get pendingBytes(): number {
     return this.encoder.pendingBytes + this.#queuedBytes + this.#outstanding
   }
 
-  /** Hands over what was encoded; false: nothing was. */
+  /**
+   * Hands over what was encoded.
+   * @returns false if nothing was.
+   */
   flush(): boolean {
     if (this.encoder.pendingBytes === 0) return false
     const buffers = this.encoder.take()
@@ -83,7 +97,7 @@ export class Outbox {
         const bytes =
           at === 0 && buffer.length <= PIECE_BYTES ? buffer : buffer.subarray(at, at + PIECE_BYTES)
         const last = i === buffers.length - 1 && at + PIECE_BYTES >= buffer.length
-        if (this.#queue === NOTHING) this.#queue = []
+        if (this.#queue === NO_PIECES) this.#queue = []
         this.#queue.push({ bytes, publishes: last ? this.#publishes : 0, ping: last && this.#ping })
         this.#queuedBytes += bytes.length
       }
@@ -99,16 +113,16 @@ export class Outbox {
       const piece = this.#queue[this.#queueAt++]!
       this.#queuedBytes -= piece.bytes.length
       this.#outstanding += piece.bytes.length
-      this.#duplex.write(piece.bytes, (error) => this.#taken(piece, error))
+      this.#stream.write(piece.bytes, (error) => this.#taken(piece, error))
     }
     if (this.#queueAt < this.#queue.length) return
-    this.#queue = NOTHING
+    this.#queue = NO_PIECES
     this.#queueAt = 0
-    if (this.#ending) this.#duplex.end()
+    if (this.#ending) this.#stream.end()
   }
 
   #taken(piece: Piece, error: Error | null | undefined): void {
-    // The transport tells of its end in its own way.
+    // The events of the transport report its end.
     if (error) return
     this.#outstanding -= piece.bytes.length
     this.report ??= { publishes: 0, ping: false }
@@ -118,7 +132,7 @@ export class Outbox {
     this.#listener.written()
   }
 
-  /** Closes the transport's writing side once everything is written. */
+  /** Ends our side of the transport once everything is written. */
   end(): void {
     this.#ending = true
     this.#pump()

@@ -1,5 +1,6 @@
 /**
- * Effects that are packets, on their way to the encoder of a connection; and for whoever listens, as packets.
+ * How do effects that are packets reach the encoder of a connection? And which packets does the
+ * diagnostics channel get?
  */
 import { BugError, unreachable } from '../errors.ts'
 import { connectPacket } from '../options/connect-packet.ts'
@@ -15,6 +16,7 @@ import type { PublishRequest } from '../requests/vocabulary.ts'
 import type { Attempt } from './attempt.ts'
 import type { Link } from './link.ts'
 
+/** Encodes a PUBLISH, or a group of them. */
 export function sendPublish(
   effect: PublishEffect,
   link: Link | null,
@@ -26,16 +28,19 @@ export function sendPublish(
   if (slot?.kind === 'group') {
     link?.outbox.group(slot.encoded, slot.requests.length)
     if (packetChannel.hasSubscribers)
-      for (const one of slot.requests) tellPublish(effect, one, state)
+      for (const one of slot.requests) reportPublish(effect, one, state)
     return
   }
   if (slot?.kind !== 'publish') throw new BugError('a handle is of another kind')
   link?.outbox.encoder.publish(slot, messageId, dup, expirySeconds)
   if (qos === 0) link?.outbox.countPublishes(1)
-  if (packetChannel.hasSubscribers) tellPublish(effect, slot.request, state)
+  if (packetChannel.hasSubscribers) reportPublish(effect, slot.request, state)
 }
 
-/** Returns what was sent, but for acknowledgements, which are never made into objects. */
+/**
+ * Encodes a packet that is not a PUBLISH.
+ * @returns the packet, or null for an acknowledgement, which never becomes an object.
+ */
 export function sendPacket(
   effect: Exclude<PacketEffect, PublishEffect>,
   link: Link | null,
@@ -47,16 +52,17 @@ export function sendPacket(
   if (effect.type === 'acknowledge') {
     const { cmd, messageId, reasonCode } = effect
     outbox?.encoder.ack(cmd, messageId, reasonCode)
-    if (packetChannel.hasSubscribers) tell('sent', { cmd, messageId, reasonCode }, state)
+    if (packetChannel.hasSubscribers) report('sent', { cmd, messageId, reasonCode }, state)
     return null
   }
   if (effect.type === 'pingreq') outbox?.countPing()
   const packet = packetOf(effect, resolved, attempt)
   outbox?.encoder.packet(packet)
-  if (packetChannel.hasSubscribers) tell('sent', withoutSecrets(packet), state)
+  if (packetChannel.hasSubscribers) report('sent', withoutSecrets(packet), state)
   return packet
 }
 
+/** @returns the packet that an effect stands for. */
 function packetOf(
   effect: Exclude<PacketEffect, { type: 'publish' | 'acknowledge' }>,
   { options, config }: Resolved,
@@ -65,15 +71,15 @@ function packetOf(
   switch (effect.type) {
     case 'connect': {
       const { clientId, protocolVersion, cleanStart, keepAlive } = effect
-      const here = { options: attempt?.options ?? options, config: { ...config, keepAlive } }
+      const current = { options: attempt?.options ?? options, config: { ...config, keepAlive } }
       const data = attempt?.authenticationData ?? null
-      return connectPacket(here, clientId, protocolVersion, cleanStart, data)
+      return connectPacket(current, clientId, protocolVersion, cleanStart, data)
     }
     case 'auth': {
       const { reasonCode, data } = effect
       const authenticationMethod = config.authenticationMethod ?? ''
-      const said = data === null ? {} : { authenticationData: data }
-      return { cmd: 'auth', reasonCode, properties: { authenticationMethod, ...said } }
+      const optional = data === null ? {} : { authenticationData: data }
+      return { cmd: 'auth', reasonCode, properties: { authenticationMethod, ...optional } }
     }
     case 'disconnect':
       return disconnectPacket(effect)
@@ -109,12 +115,12 @@ function disconnectPacket({
     : { cmd: 'disconnect', reasonCode, properties }
 }
 
-/** What the server sent, for whoever listens. */
+/** Reports packets from the server to the diagnostics channel. */
 export function reportReceived(received: readonly ServerPacket[], state: State): void {
-  for (const packet of received) tell('received', withoutSecrets(packet), state)
+  for (const packet of received) report('received', withoutSecrets(packet), state)
 }
 
-function tellPublish(
+function reportPublish(
   { messageId, dup, qos }: PublishEffect,
   request: PublishRequest,
   state: State,
@@ -122,19 +128,19 @@ function tellPublish(
   const { topic, payload = '', retain = false, properties } = request
   const numbered = qos === 0 ? {} : { messageId }
   const more = properties === undefined ? {} : { properties }
-  tell('sent', { cmd: 'publish', topic, payload, qos, retain, dup, ...numbered, ...more }, state)
+  report('sent', { cmd: 'publish', topic, payload, qos, retain, dup, ...numbered, ...more }, state)
 }
 
-function tell(direction: 'sent' | 'received', packet: object, { session }: State): void {
+function report(direction: 'sent' | 'received', packet: object, { session }: State): void {
   packetChannel.publish({ clientId: session.clientId, direction, packet })
 }
 
-/** Passwords and tokens are for the server alone. */
+/** @returns the packet without passwords and authentication data, which only the server may see. */
 function withoutSecrets(packet: ClientPacket | ServerPacket): object {
   if (packet.cmd !== 'connect' && packet.cmd !== 'auth' && packet.cmd !== 'connack') return packet
   const { properties, ...rest } = packet
-  const { authenticationData, ...said } = properties ?? {}
-  const shown = properties === undefined ? rest : { ...rest, properties: said }
+  const { authenticationData, ...open } = properties ?? {}
+  const shown = properties === undefined ? rest : { ...rest, properties: open }
   if (packet.cmd !== 'connect') return shown
   const { password, ...connect } = shown as typeof packet
   return connect

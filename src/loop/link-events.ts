@@ -3,7 +3,6 @@
  * Each becomes an input.
  */
 
-import type { Duplex } from 'node:stream'
 import type { Attempt } from '../connection/attempt.ts'
 import { discard } from '../connection/dial.ts'
 import { Link } from '../connection/link.ts'
@@ -11,6 +10,7 @@ import { CONGESTED_BYTES } from '../connection/outbox.ts'
 import { reportReceived } from '../connection/send.ts'
 import { ProtocolError } from '../errors.ts'
 import { whereOf } from '../options/endpoint.ts'
+import type { ByteStream } from '../platform/byte-stream.ts'
 import { packetChannel } from '../platform/runtime.ts'
 import type { Failure, ServerPacket } from '../protocol/facts.ts'
 import { authenticationFailure, closedError, dialFailure, lossFailure } from './failures.ts'
@@ -19,7 +19,7 @@ import type { Parts } from './parts.ts'
 import { authenticationOf, reportStall } from './perform.ts'
 import { publicFailure } from './transitions.ts'
 
-export function opened(loop: Parts, stream: Duplex, attempt: Attempt): void {
+export function opened(loop: Parts, stream: ByteStream, attempt: Attempt): void {
   loop.dialer = null
   const { connection, config } = loop.state
   if (!isAlive(loop.life) || connection.kind !== 'connecting') {

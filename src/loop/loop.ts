@@ -17,14 +17,14 @@
  * code never runs inside one.
  */
 
-import type { Duplex } from 'node:stream'
 import type { Attempt } from '../connection/attempt.ts'
-import type { Authentication } from '../connection/authenticator.ts'
+import type { ConnectionAuthenticator } from '../connection/authenticator.ts'
 import type { Dialer, DialListener } from '../connection/dial.ts'
 import type { Link } from '../connection/link.ts'
 import type { Network } from '../connection/network.ts'
 import { BugError, type WarningCode } from '../errors.ts'
 import type { Resolved } from '../options/resolve.ts'
+import type { ByteStream } from '../platform/byte-stream.ts'
 import { machine, type Platform, soon } from '../platform/runtime.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
 import { step } from '../protocol/engine.ts'
@@ -81,7 +81,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   dialer: Dialer | null = null
   link: Link | null = null
   attempt: Attempt | null = null
-  authentication: Authentication | null = null
+  authentication: ConnectionAuthenticator | null = null
   pings: Pings | null = null
   renewals: Map<number, SubscribeRequest> | null = null
   acking: Set<number> | null = null
@@ -347,7 +347,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     return this.causes.errorOf(failure)
   }
 
-  opened(stream: Duplex, attempt: Attempt): void {
+  opened(stream: ByteStream, attempt: Attempt): void {
     opened(this, stream, attempt)
   }
 

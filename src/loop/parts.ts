@@ -5,7 +5,10 @@
  */
 
 import type { Attempt } from '../connection/attempt.ts'
-import type { Authentication, AuthenticationListener } from '../connection/authenticator.ts'
+import type {
+  AuthenticationListener,
+  ConnectionAuthenticator,
+} from '../connection/authenticator.ts'
 import type { Dialer, DialListener } from '../connection/dial.ts'
 import type { Link, LinkListener } from '../connection/link.ts'
 import type { Network, NetworkListener } from '../connection/network.ts'
@@ -116,7 +119,7 @@ export interface LoopRecord {
    * The attempt that led to this connection; null if it was made with the options as they stand.
    */
   attempt: Attempt | null
-  authentication: Authentication | null
+  authentication: ConnectionAuthenticator | null
   pings: Pings | null
   /** SUBSCRIBE requests of the engine's own, by packet identifier. */
   renewals: Map<number, SubscribeRequest> | null

@@ -3,7 +3,7 @@
  * and `onWarning`: outcomes are reported when all effects of a step are performed.
  */
 
-import { Authentication } from '../connection/authenticator.ts'
+import { ConnectionAuthenticator } from '../connection/authenticator.ts'
 import { Dialer } from '../connection/dial.ts'
 import type { Link } from '../connection/link.ts'
 import { sendPacket, sendPublish } from '../connection/send.ts'
@@ -211,8 +211,8 @@ export function watchersOf(loop: Parts): Transitions {
 }
 
 /** @returns the exchange with the user's authenticator; only for a loop that has one. */
-export function authenticationOf(loop: Parts): Authentication {
-  loop.authentication ??= new Authentication(loop.resolved.options.authenticator!, loop)
+export function authenticationOf(loop: Parts): ConnectionAuthenticator {
+  loop.authentication ??= new ConnectionAuthenticator(loop.resolved.options.authenticator!, loop)
   return loop.authentication
 }
 

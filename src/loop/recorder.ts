@@ -10,6 +10,7 @@
 
 import { UsageError } from '../errors.ts'
 import type { RecorderOptions } from '../options/options.ts'
+import { allocate, base64Bytes, base64Text } from '../platform/bytes.ts'
 import { equal } from '../platform/runtime.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
 import { step } from '../protocol/engine.ts'
@@ -158,7 +159,7 @@ function plain(value: unknown, bytes: boolean): unknown {
   if (typeof value === 'number') return Number.isFinite(value) ? value : { $number: String(value) }
   if (typeof value !== 'object' || value === null) return value
   if (value instanceof Uint8Array) {
-    return bytes ? { $bytes: Buffer.from(value).toString('base64') } : { $length: value.length }
+    return bytes ? { $bytes: base64Text(value) } : { $length: value.length }
   }
   if (Array.isArray(value)) {
     if (!value.includes(undefined)) return value.map((item) => plain(item, bytes))
@@ -177,8 +178,8 @@ function revive(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(revive)
   const tagged = value as { $number?: string; $bytes?: string; $length?: number; $size?: number }
   if (tagged.$number !== undefined) return Number(tagged.$number)
-  if (tagged.$bytes !== undefined) return Buffer.from(tagged.$bytes, 'base64')
-  if (tagged.$length !== undefined) return Buffer.alloc(tagged.$length)
+  if (tagged.$bytes !== undefined) return base64Bytes(tagged.$bytes)
+  if (tagged.$length !== undefined) return allocate(tagged.$length)
   if (tagged.$size !== undefined) {
     const array = new Array<unknown>(tagged.$size).fill(undefined)
     const { at } = value as unknown as { readonly at: readonly [number, unknown][] }

@@ -78,19 +78,6 @@ export function copyBytes(from: Bytes, start: number, end: number, into: Bytes, 
   from.copy(into, at, start, end)
 }
 
-/** @returns the parts joined, in memory of their own. */
-export function concat(parts: readonly Uint8Array[]): Bytes {
-  return Buffer.concat(parts)
-}
-
-/**
- * @returns a negative number if `a` sorts before `b` byte by byte, a positive one if after, 0 if
- * they are equal.
- */
-export function compare(a: Uint8Array, b: Uint8Array): number {
-  return Buffer.compare(a, b)
-}
-
 /** @returns how many bytes the UTF-8 of `text` has. */
 export function byteLength(text: string): number {
   return Buffer.byteLength(text)
@@ -148,14 +135,4 @@ export function base64Bytes(text: string): Bytes {
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text, 'base64'))
   const written = bytes.write(text, 'base64')
   return written === bytes.length ? bytes : bytes.subarray(0, written)
-}
-
-/** @returns two hexadecimal digits for each of `bytes`. */
-export function hexText(bytes: Uint8Array): string {
-  return asBytes(bytes).toString('hex')
-}
-
-/** @returns the bytes of a text of hexadecimal digits, up to the first pair that is none. */
-export function hexBytes(text: string): Bytes {
-  return Buffer.from(text, 'hex')
 }

@@ -214,7 +214,7 @@ describe('at connect', () => {
         function* () {
           yield 'first'
         },
-        /nothing more to say/,
+        /but the authenticator has ended it/,
       ],
     ]
     for (const [exchange, says] of wrong) {

@@ -1,5 +1,6 @@
 /**
- * Two ends of a connection in memory: what is written to one is read from the other. For tests and simulations.
+ * How do tests and simulations connect two ends in memory? The bytes that are written to one end
+ * are read from the other.
  */
 import { Duplex } from 'node:stream'
 
@@ -13,7 +14,7 @@ class MemoryEnd extends Duplex {
     resume?.()
   }
 
-  /** As over a wire, the other end hears of it only after the writer has gone on. */
+  /** As over a wire, the other end gets the bytes only after the writer has gone on. */
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
     process.nextTick(() => {
       const { peer } = this
@@ -32,7 +33,7 @@ class MemoryEnd extends Duplex {
     const { peer } = this
     this.peer = undefined
     done(error)
-    // The other end hears of it later, as over a wire.
+    // As over a wire, the other end sees the end later.
     if (peer !== undefined && !peer.destroyed) {
       process.nextTick(() => {
         if (!peer.readableEnded && !peer.destroyed) peer.push(null)

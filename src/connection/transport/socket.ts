@@ -1,5 +1,6 @@
 /**
- * TCP, TLS and Unix sockets, ready for the first byte when the promise resolves.
+ * How are TCP, TLS and Unix sockets opened? The promise resolves when the socket takes the first
+ * byte.
  */
 import { connect, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -8,35 +9,38 @@ import { execute } from 'abort-controller-x'
 import { portOf } from '../../options/endpoint.ts'
 import type { Endpoint } from '../../options/options.ts'
 
+/** Opens TCP. */
 export function openTcp({ url }: Endpoint, signal: AbortSignal): Promise<Duplex> {
-  return opened(signal, 'connect', () =>
+  return openSocket(signal, 'connect', () =>
     connect({ host: hostOf(url), port: portOf(url), noDelay: true }),
   )
 }
 
+/** Opens a Unix socket; the path of the URL is its path. */
 export function openUnix({ url }: Endpoint, signal: AbortSignal): Promise<Duplex> {
-  return opened(signal, 'connect', () => connect({ path: decodeURIComponent(url.pathname) }))
+  return openSocket(signal, 'connect', () => connect({ path: decodeURIComponent(url.pathname) }))
 }
 
-/** The certificate is verified unless the user's own `tls` options say otherwise. */
+/** Opens TLS. The certificate is verified unless the `tls` options of the user say otherwise. */
 export function openTls({ url, tls }: Endpoint, signal: AbortSignal): Promise<Duplex> {
   const host = hostOf(url)
   const name = isIP(host) ? {} : { servername: host }
-  return opened(signal, 'secureConnect', () => {
+  return openSocket(signal, 'secureConnect', () => {
     const socket = connectTls({ host, port: portOf(url), ...name, ...tls })
     socket.setNoDelay(true)
     return socket
   })
 }
 
-/** The brackets of an IPv6 address belong to the URL. */
+/** @returns the host without the brackets that an IPv6 address has in a URL. */
 function hostOf(url: URL): string {
   return url.hostname.replace(/^\[(.*)\]$/, '$1')
 }
 
 const ignore = () => {}
 
-function opened(
+/** @returns the socket when it has emitted `event`; it is destroyed if `signal` aborts before. */
+function openSocket(
   signal: AbortSignal,
   event: 'connect' | 'secureConnect',
   open: () => Socket,
@@ -47,9 +51,9 @@ function opened(
     socket.on('error', reject)
     socket.on('close', closed)
     socket.once(event, () => {
-      // An error between this moment and the loop's own listener must not end the process.
+      // Until the loop listens, an error must not end the process.
       socket.on('error', ignore)
-      // What opened the socket is not kept alive by it.
+      // The socket lives on, and must not keep alive what opened it.
       socket.off('error', reject)
       socket.off('close', closed)
       resolve(socket)

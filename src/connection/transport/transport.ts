@@ -1,15 +1,16 @@
 /**
- * The road: opens a stream of bytes to an endpoint. Knows no MQTT.
+ * How is a stream of bytes to an endpoint opened? This folder knows no MQTT.
  *
- * A transport is a Node Duplex: bytes in, bytes out, `pause`, `end`, `destroy`. The scheme of the URL names one of ours; the
- * option `transport` brings any other. Whoever opens one destroys what it began when the signal aborts.
+ * The scheme of the URL names one of our transports; the option `transport` brings any other one.
+ * If `signal` aborts, the function that opens a transport destroys what it began. (T1, transports)
  */
-import type { Duplex } from 'node:stream'
 import type { Endpoint } from '../../options/options.ts'
+import type { ByteStream } from '../../platform/byte-stream.ts'
 import { openTcp, openTls, openUnix } from './socket.ts'
 import { openWebSocket } from './websocket.ts'
 
-export function openEndpoint(endpoint: Endpoint, signal: AbortSignal): Promise<Duplex> {
+/** Opens the transport that the scheme of the URL names. */
+export function openEndpoint(endpoint: Endpoint, signal: AbortSignal): Promise<ByteStream> {
   switch (endpoint.url.protocol) {
     case 'unix:':
       return openUnix(endpoint, signal)

@@ -2,20 +2,20 @@
  * How do the two web streams of a transport become one `ByteStream`?
  *
  * The reader is read only while the stream flows, and one chunk that arrives after `pause()` waits
- * for `resume()`: so back-pressure reaches the other side. Each write is handed to the writer, which
- * keeps the order, and is done when the sink has taken it. An error of either side ends both.
+ * for `resume()`: so back-pressure reaches the other side. Each write is handed to the writer,
+ * which keeps the order, and is done when the sink has taken it. An error of either side ends both.
  */
 import { describe, messageOf } from '../../errors.ts'
 import type { ByteStream, WebStreams } from '../../platform/byte-stream.ts'
 import { isBytes } from '../../platform/bytes.ts'
 
 type Event = 'data' | 'error' | 'end' | 'close' | 'finish'
-type Listener = (value: never) => void
+type AnyListener = (value: never) => void
 
 export class WebByteStream implements ByteStream {
   readonly #reader: ReturnType<WebStreams['readable']['getReader']>
   readonly #writer: ReturnType<WebStreams['writable']['getWriter']>
-  readonly #listeners: Record<Event, Listener[]> = {
+  readonly #listeners: Record<Event, AnyListener[]> = {
     data: [],
     error: [],
     end: [],
@@ -40,7 +40,10 @@ export class WebByteStream implements ByteStream {
     this.#writer.closed.catch(failed)
   }
 
-  on(event: Event, listener: Listener): void {
+  on(event: 'data', listener: (chunk: Uint8Array) => void): void
+  on(event: 'error', listener: (error: Error) => void): void
+  on(event: 'end' | 'close' | 'finish', listener: () => void): void
+  on(event: Event, listener: AnyListener): void {
     this.#listeners[event].push(listener)
     if (event === 'data' && this.#flowing === null) this.resume()
   }
@@ -89,7 +92,8 @@ export class WebByteStream implements ByteStream {
     this.destroyed = true
     this.#reader.cancel(error).catch(() => {})
     this.#writer.abort(error).catch(() => {})
-    // Nobody waits for these two: a writer aborts only after the write under way, which may never end.
+    // Nobody waits for these two: a writer aborts only after the write under way, which may never
+    // end.
     queueMicrotask(() => {
       if (error !== undefined) this.#emit('error', error)
       this.#emit('close')
@@ -140,7 +144,10 @@ export class WebByteStream implements ByteStream {
   }
 }
 
-/** @returns what a stream failed with, as an error: a stream may be aborted with anything, or nothing. */
+/**
+ * @returns what a stream failed with, as an error: a stream may be aborted with anything, or
+ * nothing.
+ */
 function asError(cause: unknown): Error {
   if (cause instanceof Error) return cause
   const reason = cause === undefined ? 'no reason was given' : messageOf(cause)

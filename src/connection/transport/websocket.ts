@@ -1,21 +1,30 @@
 /**
- * WebSocket as a stream of bytes: binary frames, sub-protocol `mqtt` [MQTT-6.0.0-3]. Frames say nothing about packets
- * [MQTT-6.0.0-2]; a text frame ends the connection [MQTT-6.0.0-1], and so does a frame larger than a packet may be.
+ * How is a WebSocket opened as a stream of bytes?
+ *
+ * It has binary frames and the sub-protocol `mqtt` [MQTT-6.0.0-3]. Frames say nothing about packets
+ * [MQTT-6.0.0-2]. A text frame ends the connection [MQTT-6.0.0-1], and so does a frame that is
+ * larger than a packet may be.
  */
 import type { Duplex } from 'node:stream'
 import { execute } from 'abort-controller-x'
 import { UsageError } from '../../errors.ts'
 import type { Endpoint } from '../../options/options.ts'
 
-/** Servers put small packets together: a frame may be this large, in bytes, however small packets have to be. */
+/**
+ * Bytes. Servers put small packets together, so a frame may be this large however small the
+ * packets.
+ */
 const FRAME_BYTES_MIN = 256 << 10
 
-/** `ws:` and `wss:`; needs the package `ws`. The certificate is verified unless the user's own `tls` options say otherwise. */
+/**
+ * Opens `ws:` and `wss:`, with the package `ws`. The certificate is verified unless the `tls`
+ * options of the user say otherwise.
+ */
 export async function openWebSocket(endpoint: Endpoint, signal: AbortSignal): Promise<Duplex> {
   const { WebSocket, createWebSocketStream } = await packageOf()
   const { tls, maximumPacketSize, headers } = endpoint
   const url = new URL(endpoint.url)
-  // They are for MQTT, and not for the door in front of it.
+  // The user name and the password are for the MQTT server, not for HTTP.
   url.username = ''
   url.password = ''
   return execute<Duplex>(signal, (resolve, reject) => {
@@ -32,7 +41,7 @@ export async function openWebSocket(endpoint: Endpoint, signal: AbortSignal): Pr
         if (!isBinary) stream.destroy(new Error('a text frame came; MQTT is binary'))
       })
       const stream = createWebSocketStream(socket)
-      // An error between this moment and the loop's own listener must not end the process.
+      // Until the loop listens, an error must not end the process.
       stream.on('error', () => {})
       resolve(stream)
     })
