@@ -15,7 +15,7 @@ import { TopicAliases } from './topic-aliases.ts'
 import { writeUint16, writeUint32, writeVarint } from './writer.ts'
 
 /** What the encoder needs of a PUBLISH that was validated. */
-export interface EncodablePublish {
+interface EncodablePublish {
   readonly request: { readonly topic: string }
   /** The topic as UTF-8, with its length before it. */
   readonly topic: Uint8Array

@@ -15,9 +15,9 @@ import type { Platform } from '../platform/runtime.ts'
 import type { Config } from '../protocol/config.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
 import type { State } from '../protocol/state.ts'
-import type { PreparedControl } from '../requests/controls.ts'
 import type { Intake } from '../requests/intake.ts'
 import type { Ledger } from '../requests/ledger.ts'
+import type { PreparedControl } from '../requests/prepare-control.ts'
 import type {
   Outcome,
   ReconnectOptions,

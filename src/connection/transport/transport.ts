@@ -5,7 +5,7 @@
  * option `transport` brings any other. Whoever opens one destroys what it began when the signal aborts.
  */
 import type { Duplex } from 'node:stream'
-import type { Endpoint } from '../../options/options.ts'
+import type { Endpoint } from '../../platform/byte-stream.ts'
 import { openTcp, openTls, openUnix } from './socket.ts'
 import { openWebSocket } from './websocket.ts'
 

@@ -5,7 +5,7 @@
 import type { Duplex } from 'node:stream'
 import { execute } from 'abort-controller-x'
 import { UsageError } from '../../errors.ts'
-import type { Endpoint } from '../../options/options.ts'
+import type { Endpoint } from '../../platform/byte-stream.ts'
 
 /** Servers put small packets together: a frame may be this large, in bytes, however small packets have to be. */
 const FRAME_BYTES_MIN = 256 << 10
