@@ -11,7 +11,7 @@ import type { ErrorCode } from './error-codes.ts'
 export type { ErrorCode, ErrorCodes, WarningCode, WarningCodes } from './error-codes.ts'
 
 /** A code of this package, or one that is passed on: Node's, or that of a transport of the user. */
-export type AnyErrorCode = ErrorCode | (string & {})
+type AnyErrorCode = ErrorCode | (string & {})
 
 interface ErrorDetails {
   readonly code: AnyErrorCode

@@ -1,5 +1,6 @@
 /**
- * The public names of `it-mqtt`; `it-mqtt/disk` has its own (disk/index.ts). Nothing is defined here.
+ * The public names of `it-mqtt`; `it-mqtt/disk` has its own (disk/index.ts). Nothing is defined
+ * here.
  */
 export { memoryPair } from './connection/transport/memory-pair.ts'
 export {
@@ -27,16 +28,19 @@ export type {
   Authenticator,
   ConnectOptions,
   DivertOptions,
-  Endpoint,
   EventloopOptions,
   ExchangeContext,
   ExchangeSteps,
-  HandshakeHeaders,
-  OpenTransport,
   RecorderOptions,
   Warning,
   WillOptions,
 } from './options/options.ts'
+export type {
+  ByteStream,
+  Endpoint,
+  HandshakeHeaders,
+  OpenTransport,
+} from './platform/byte-stream.ts'
 export type { Platform } from './platform/runtime.ts'
 export type { ProtocolVersion } from './protocol/facts.ts'
 export type { ConnectionKind, Limits } from './protocol/state.ts'

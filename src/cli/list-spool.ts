@@ -8,7 +8,7 @@ import { spool } from '../disk/index.ts'
 import { type Request, type SentRequest, UsageError } from '../index.ts'
 import { counted } from './fail.ts'
 import { write } from './output.ts'
-import { textOf } from './packet-text.ts'
+import { textOrBase64 } from './packet-text.ts'
 
 export function addSpool(program: Command): void {
   program
@@ -37,5 +37,5 @@ async function show(directory: string, json: boolean): Promise<void> {
 function jsonOf(request: Request): string {
   const { key, ...rest } = request as SentRequest
   if (rest.cmd !== 'publish' || !(rest.payload instanceof Uint8Array)) return JSON.stringify(rest)
-  return JSON.stringify({ ...rest, payload: textOf(rest.payload) })
+  return JSON.stringify({ ...rest, payload: textOrBase64(rest.payload) })
 }

@@ -6,7 +6,7 @@ import { isUtf8 } from 'node:buffer'
 import { type Base64, type IncomingPublish, UsageError } from '../index.ts'
 
 /** @returns the bytes as a request takes them: a string if they are UTF-8, else base64. */
-export function textOf(bytes: Uint8Array): string | Base64 {
+export function textOrBase64(bytes: Uint8Array): string | Base64 {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return isUtf8(buffer) ? buffer.toString() : { base64: buffer.toString('base64') }
 }
@@ -20,12 +20,12 @@ export function jsonOf(packet: IncomingPublish): string {
   const { topicAlias, subscriptionIdentifier, correlationData, ...rest } = packet.properties ?? {}
   const properties = {
     ...rest,
-    ...(correlationData === undefined ? {} : { correlationData: textOf(correlationData) }),
+    ...(correlationData === undefined ? {} : { correlationData: textOrBase64(correlationData) }),
   }
   return JSON.stringify({
     cmd: 'publish',
     topic,
-    payload: textOf(packet.payload),
+    payload: textOrBase64(packet.payload),
     qos,
     retain,
     ...(Object.keys(properties).length === 0 ? {} : { properties }),

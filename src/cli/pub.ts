@@ -52,7 +52,7 @@ async function pub(topic: string, payload: string, flags: PubFlags): Promise<num
     onSettled: (request, outcome) => {
       outcomes.push(outcome)
       isReported ||= request === message
-      if (!outcome.ok) say(`${nameOf(request)}: ${messageOf(outcome.error)}`)
+      if (!outcome.ok) say(`${requestName(request)}: ${messageOf(outcome.error)}`)
     },
     onTrouble: (text) => flags.quiet || say(text),
     disconnectTimeout: flags.disconnectTimeout,
@@ -71,6 +71,6 @@ async function pub(topic: string, payload: string, flags: PubFlags): Promise<num
   return undelivered > 0 || outcomes.some(({ ok }) => !ok) ? FAILED : 0
 }
 
-function nameOf(request: { readonly cmd: string; readonly topic?: string }): string {
+function requestName(request: { readonly cmd: string; readonly topic?: string }): string {
   return request.topic === undefined ? request.cmd : `message for ${request.topic}`
 }

@@ -30,12 +30,12 @@ async function show(file: string, json: boolean): Promise<number> {
   for (const step of replay(text)) {
     steps++
     const changes = changesOf(step.before, step.after)
-    const inputs = step.inputs.map(nameOf)
+    const inputs = step.inputs.map(inputName)
     const effects = step.effects.map(({ type }) => type)
     await write(
       json
         ? `${JSON.stringify({ line: step.line, at: step.inputs[0]?.at, inputs, changes, effects })}\n`
-        : `${textOf(step, inputs, changes, effects)}\n`,
+        : `${stepText(step, inputs, changes, effects)}\n`,
     )
     if (step.differs === null) continue
     status = FAILED
@@ -45,14 +45,14 @@ async function show(file: string, json: boolean): Promise<number> {
   return status
 }
 
-function nameOf(input: ReplayedStep['inputs'][number]): string {
+function inputName(input: ReplayedStep['inputs'][number]): string {
   if (input.type === 'received') return `received ${input.packets.map(({ cmd }) => cmd).join(' ')}`
   if (input.type === 'requests')
     return `requests ${input.requests.map(({ kind }) => kind).join(' ')}`
   return input.type
 }
 
-function textOf(
+function stepText(
   { line, inputs: [first] }: ReplayedStep,
   inputs: readonly string[],
   changes: readonly string[],

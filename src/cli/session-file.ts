@@ -16,7 +16,7 @@ import {
   UsageError,
 } from '../index.ts'
 
-export interface SavedSession {
+interface SavedSession {
   /** Null if the session is in a directory, or there is none. */
   readonly file: SessionFile | null
   /** The option `session` of a loop; null if there is none yet. */

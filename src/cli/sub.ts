@@ -50,7 +50,7 @@ export function addSub(program: Command): void {
 async function sub(filters: readonly string[], flags: SubFlags): Promise<number> {
   const request = subscribe(filters, { qos: qosOf(flags.qos) })
   checkRequest(request, protocolVersionOf(flags.mqtt))
-  const textOf =
+  const textOrBase64 =
     flags.format === undefined
       ? (packet: IncomingPublish) => `${jsonOf(packet)}\n`
       : formatter(flags.format)
@@ -89,7 +89,7 @@ async function sub(filters: readonly string[], flags: SubFlags): Promise<number>
       () => save()?.catch(({ message }: Error) => flags.quiet || say(message)),
       SAVE_EVERY_MS,
     )
-    await writeMessages(loop, textOf, flags.count ?? Number.POSITIVE_INFINITY, stopped)
+    await writeMessages(loop, textOrBase64, flags.count ?? Number.POSITIVE_INFINITY, stopped)
   } catch (error) {
     if (!isClosedPipe(error)) return reportFailure(error)
   } finally {
@@ -105,7 +105,7 @@ async function sub(filters: readonly string[], flags: SubFlags): Promise<number>
 
 async function writeMessages(
   loop: Eventloop,
-  textOf: (packet: IncomingPublish) => string | Buffer,
+  textOrBase64: (packet: IncomingPublish) => string | Buffer,
   count: number,
   stopped: Promise<void>,
 ): Promise<void> {
@@ -116,7 +116,7 @@ async function writeMessages(
   let written = 0
   for await (const packet of loop) {
     if (packet.cmd !== 'publish') continue
-    const writing = write(textOf(packet))
+    const writing = write(textOrBase64(packet))
     // Ctrl-C does not wait for a reader that has stalled. What it did not get is not acknowledged.
     if (writing !== undefined) await Promise.race([writing, stopped])
     if (isStopped) return

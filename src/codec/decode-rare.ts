@@ -10,9 +10,9 @@
 import type { Bytes } from '../platform/bytes.ts'
 import type {
   AckPacket,
-  ConnackPacket,
   Properties,
   ReasonPacket,
+  ReceivedConnack,
   SubscriptionAckPacket,
 } from '../protocol/facts.ts'
 import { Reader } from './reader.ts'
@@ -59,7 +59,7 @@ export function decodeConnack(
   bytes: Bytes,
   at: number,
   end: number,
-): ConnackPacket {
+): ReceivedConnack {
   if (end - at < 2) refuseCut('a connack')
   const flags = bytes[at]!
   const code = bytes[at + 1]!
@@ -83,7 +83,7 @@ export function decodeConnack(
     properties === undefined
       ? { cmd: 'connack', sessionPresent, reasonCode: code }
       : { cmd: 'connack', sessionPresent, reasonCode: code, properties }
-  ) satisfies ConnackPacket
+  ) satisfies ReceivedConnack
 }
 
 export function decodeSubscriptionAck(

@@ -15,7 +15,7 @@
  */
 import { BugError, ProtocolError } from '../errors.ts'
 import { type Bytes, BytesView, copyBytes, NO_BYTES } from '../platform/bytes.ts'
-import type { Properties, PublishPacket, QoS, ServerPacket } from '../protocol/facts.ts'
+import type { Properties, QoS, ReceivedPublish, ServerPacket } from '../protocol/facts.ts'
 import * as rare from './decode-rare.ts'
 import { checkFirstByte, checkLength, fixedLengths } from './fixed-header.ts'
 import { Reader } from './reader.ts'
@@ -193,7 +193,7 @@ export class Decoder {
     at: number,
     end: number,
     joined: boolean,
-  ): PublishPacket {
+  ): ReceivedPublish {
     if (end - at < 2) refuseCut('a publish')
     const topicStart = at + 2
     let behind = topicStart + ((bytes[at]! << 8) | bytes[at + 1]!)
@@ -231,7 +231,7 @@ export class Decoder {
       retain: (first & 1) !== 0,
       messageId,
       properties,
-    } as PublishPacket
+    } as ReceivedPublish
   }
 
   private payloadOfChunk(chunk: Bytes, start: number, end: number): Bytes {

@@ -10,7 +10,7 @@
 import { assert, UsageError, unreachable } from '../errors.ts'
 import { allocatePooled, isBytes } from '../platform/bytes.ts'
 import type {
-  AuthPacket,
+  AuthPacketOf,
   ClientPacket,
   ConnectPacket,
   DisconnectPacket,
@@ -112,7 +112,7 @@ function unsubscribeBody(packet: UnsubscribePacket, version: Version): Uint8Arra
  * A body of a reason code and properties. Code 0 without properties is an empty body, and a
  * DISCONNECT may leave out the properties alone. (3.14.2.1, 3.15.2.1)
  */
-function reasonBody(packet: DisconnectPacket | AuthPacket): Uint8Array {
+function reasonBody(packet: DisconnectPacket | AuthPacketOf): Uint8Array {
   const code = packet.reasonCode ?? 0
   const properties = encodeProperties(packet.properties, packet.cmd, `${packet.cmd}.properties`)
   if (properties === null) {

@@ -6,13 +6,12 @@
  */
 import type { Bytes } from '../platform/bytes.ts'
 import type { Properties } from '../protocol/facts.ts'
+import type { UserProperties } from '../protocol/packets.ts'
 import { hasWildcard } from '../protocol/topics.ts'
 import { IN, PROPERTY_RULES, type PropertyPlace, type PropertyRule } from './properties.ts'
 import { MALFORMED, PROTOCOL_ERROR, refuse, refuseCut, TOPIC_ALIAS_INVALID } from './refuse.ts'
 import { copyOf } from './slabs.ts'
 import { decodeText } from './text.ts'
-
-type UserProperties = { [name: string]: string | string[] }
 
 /** Each method names the field that it reads, for the error if it is refused. */
 export class Reader {

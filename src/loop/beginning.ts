@@ -123,7 +123,7 @@ function goOnWith(loop: Parts, session: Session): void {
 }
 
 /** Changes settings before anything is sent. */
-export function configure(loop: Parts, config: Partial<Config>): void {
+function configure(loop: Parts, config: Partial<Config>): void {
   loop.replaceState({ ...loop.state, config: { ...loop.state.config, ...config } })
 }
 

@@ -5,7 +5,7 @@
 
 import type { EventloopOptions } from '../options/options.ts'
 import { hasSession, resolveOptions } from '../options/resolve.ts'
-import { prepareControl } from '../requests/controls.ts'
+import { prepareControl } from '../requests/prepare-control.ts'
 import type { Session } from '../requests/session.ts'
 import { type Requests, Source } from '../requests/source.ts'
 import type {

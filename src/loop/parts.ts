@@ -18,9 +18,9 @@ import type { Platform } from '../platform/runtime.ts'
 import type { Config } from '../protocol/config.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
 import type { State } from '../protocol/state.ts'
-import type { PreparedControl } from '../requests/controls.ts'
 import type { Intake } from '../requests/intake.ts'
 import type { Ledger } from '../requests/ledger.ts'
+import type { PreparedControl } from '../requests/prepare-control.ts'
 import type {
   Outcome,
   ReconnectOptions,
@@ -49,7 +49,7 @@ export interface Thrown {
 }
 
 /** Where everything that happens becomes an input of the reducers. */
-export interface Inputs {
+interface Inputs {
   /** Milliseconds on the loop's clock. */
   now(): number
   /** Adds an input to the next step, and causes no step. */
@@ -88,7 +88,7 @@ type Listeners = LinkListener &
 
 export type Parts = Inputs & Listeners & LoopRecord
 
-export interface LoopRecord {
+interface LoopRecord {
   // --- lives
   // with the loop
   readonly resolved: Resolved

@@ -1,18 +1,18 @@
 /**
  * What does the CONNECT packet say? It is built from the options and the numbers of the session.
  */
+
+import { base64Bytes, utf8Bytes } from '../platform/bytes.ts'
+import type { Config } from '../protocol/config.ts'
 import type { ProtocolVersion } from '../protocol/facts.ts'
 import type { ConnectPacket } from '../protocol/packets.ts'
+import { REMAINING_LENGTH_MAX } from '../protocol/sizes.ts'
 import type { Base64 } from '../requests/vocabulary.ts'
 import { credentials } from './endpoint.ts'
-import type { WillOptions } from './options.ts'
-import type { Resolved } from './resolve.ts'
-
-/** The Maximum Packet Size is sent only if it is below this, which is what a fixed header can say. */
-const MAXIMUM_PACKET_SIZE = 268_435_455
+import type { EventloopOptions, WillOptions } from './options.ts'
 
 export function connectPacket(
-  { options, config }: Pick<Resolved, 'options' | 'config'>,
+  { options, config }: { readonly options: EventloopOptions; readonly config: Config },
   clientId: string,
   protocolVersion: ProtocolVersion,
   clean: boolean,
@@ -26,7 +26,8 @@ export function connectPacket(
     ...(authenticationData === null ? {} : { authenticationData }),
     sessionExpiryInterval,
     receiveMaximum,
-    ...(maximumPacketSize < MAXIMUM_PACKET_SIZE ? { maximumPacketSize } : {}),
+    // The fixed header allows no more anyway.
+    ...(maximumPacketSize < REMAINING_LENGTH_MAX ? { maximumPacketSize } : {}),
     ...(topicAliasMaximum > 0 ? { topicAliasMaximum } : {}),
   }
   const { username, password } = credentials(options)
@@ -38,7 +39,7 @@ export function connectPacket(
     clean,
     keepalive: config.keepAlive,
     ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password: Buffer.from(password as string) }),
+    ...(password === undefined ? {} : { password: bytesOf(password) }),
     ...(options.will === undefined ? {} : { will: willOf(options.will) }),
     ...(protocolVersion === 5 ? { properties } : {}),
   }
@@ -53,14 +54,14 @@ function willOf({
 }: WillOptions): NonNullable<ConnectPacket['will']> {
   return {
     topic,
-    payload: willPayload(payload ?? ''),
+    payload: bytesOf(payload ?? ''),
     qos: qos ?? 0,
     retain: retain ?? false,
     ...(properties === undefined ? {} : { properties }),
   }
 }
 
-function willPayload(value: string | Uint8Array | Base64): Uint8Array {
+function bytesOf(value: string | Uint8Array | Base64): Uint8Array {
   if (value instanceof Uint8Array) return value
-  return typeof value === 'string' ? Buffer.from(value) : Buffer.from(value.base64, 'base64')
+  return typeof value === 'string' ? utf8Bytes(value) : base64Bytes(value.base64)
 }

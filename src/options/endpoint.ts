@@ -1,12 +1,14 @@
 /**
- * Where to connect to, and as whom? It is read from the options each time it is needed, because a URL
- * is a large object and a process may hold thousands of connections.
+ * Where to connect to, and as whom? It is read from the options each time it is needed, because a
+ * URL is a large object and a process may hold thousands of connections.
  */
-import type { ConnectionOptions as TlsOptions } from 'node:tls'
+
 import { ConnectionError, describe, UsageError } from '../errors.ts'
-import { PACKET_BYTES_MAX } from '../protocol/sizes.ts'
+import type { Endpoint, HandshakeHeaders } from '../platform/byte-stream.ts'
+import type { TlsOptions } from '../platform/runtime.ts'
+import { PACKET_BYTES_MAX, utf8Length } from '../protocol/sizes.ts'
 import { wrong } from '../requests/check.ts'
-import type { Endpoint, EventloopOptions, HandshakeHeaders } from './options.ts'
+import type { EventloopOptions } from './options.ts'
 
 /** The default port of each scheme. */
 const PORTS: Readonly<Record<string, number>> = {
@@ -37,8 +39,8 @@ export function urlsOf({ url }: Pick<EventloopOptions, 'url'>): readonly (string
 }
 
 /**
- * Only host and port are taken from a Server Reference; the scheme stays, so that no server can send a
- * client from TLS to an unencrypted transport. (4.13)
+ * Only host and port are taken from a Server Reference; the scheme stays, so that no server can
+ * send a client from TLS to an unencrypted transport. (4.13)
  *
  * @returns the URL of the first server that the reference names.
  * @throws ConnectionError if it names no host.
@@ -144,7 +146,7 @@ export function credentials(options: EventloopOptions) {
   }
   for (const [name, value] of Object.entries({ username, password })) {
     if (typeof value !== 'string' && !(value instanceof Uint8Array)) continue
-    const bytes = typeof value === 'string' ? Buffer.byteLength(value) : value.length
+    const bytes = typeof value === 'string' ? utf8Length(value) : value.length
     if (bytes <= 65_535) continue
     throw new UsageError(`${name} must have at most 65,535 bytes, not ${bytes}`)
   }

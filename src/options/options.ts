@@ -2,10 +2,11 @@
  * Which options are there? Public types: each with its unit, bounds, default and clause. resolve.ts
  * validates them. An option that is undefined counts as left out.
  */
-import type { Duplex } from 'node:stream'
-import type { ConnectionOptions as TlsOptions } from 'node:tls'
+
 import type { WarningCode } from '../errors.ts'
-import type { Platform } from '../platform/runtime.ts'
+import type { HandshakeHeaders, OpenTransport } from '../platform/byte-stream.ts'
+import type { Bytes } from '../platform/bytes.ts'
+import type { Platform, TlsOptions } from '../platform/runtime.ts'
 import type { QoS } from '../protocol/facts.ts'
 import type { Session, SessionStore } from '../requests/session.ts'
 import type {
@@ -313,29 +314,6 @@ export interface RecorderOptions {
   readonly onFault?: ((recording: string) => void) | undefined
 }
 
-// -------------------------------------------------------------------------------------- transports
-
-/** Where a transport leads to. */
-export interface Endpoint {
-  /** The URL of the server. */
-  readonly url: URL
-  /** The option `tls`. */
-  readonly tls: TlsOptions
-  /** The largest packet that the loop accepts, in bytes: a bound for the frames of a transport. */
-  readonly maximumPacketSize: number
-  /** Headers for the request that opens the transport. */
-  readonly headers: HandshakeHeaders
-}
-
-/** HTTP headers by name. */
-export type HandshakeHeaders = Readonly<Record<string, string>>
-
-/**
- * Opens a stream of bytes to the endpoint, or rejects. If `signal` is aborted, it destroys what it
- * has begun.
- */
-export type OpenTransport = (endpoint: Endpoint, signal: AbortSignal) => Promise<Duplex> | Duplex
-
 // ---------------------------------------------------------------------------------- authentication
 
 /** Authentication Data to send. Text is sent as UTF-8; undefined or null sends none. */
@@ -349,15 +327,15 @@ export interface ExchangeContext {
    */
   readonly reason: 'connect' | 'reauthenticate' | 'server'
   /** The data with which the server began, or undefined if it did not begin or sent none. */
-  readonly data: Buffer | undefined
+  readonly data: Bytes | undefined
   /** Aborted when the exchange is of no use any more. */
   readonly signal: AbortSignal
 }
 
 /** Yields what is to be sent, and is given what the server answers. */
 export type ExchangeSteps =
-  | Iterator<AuthenticationData, unknown, Buffer | undefined>
-  | AsyncIterator<AuthenticationData, unknown, Buffer | undefined>
+  | Iterator<AuthenticationData, unknown, Bytes | undefined>
+  | AsyncIterator<AuthenticationData, unknown, Bytes | undefined>
 
 /**
  * Enhanced authentication. (4.12) For example:

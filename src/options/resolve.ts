@@ -2,11 +2,13 @@
  * Are the options usable, and what are they with their defaults? They are validated once, here, so
  * that no other code has to ask again. There is one small function for each group of options.
  */
+
 import { encodeRare } from '../codec/encode-rare.ts'
 import { UsageError } from '../errors.ts'
 import { equal, randomHex } from '../platform/runtime.ts'
 import type { Config } from '../protocol/config.ts'
 import type { ProtocolVersion } from '../protocol/facts.ts'
+import { REMAINING_LENGTH_MAX, utf8Length } from '../protocol/sizes.ts'
 import {
   bounded,
   checkFields,
@@ -51,9 +53,6 @@ const OPTIONS: Readonly<Record<keyof EventloopOptions, true>> = {
   ...{ maxBufferedPackets: true, maxBufferedBytes: true, until: true, disconnectReason: true },
   ...{ signal: true, onWarning: true, warnAfterMs: true, recorder: true, platform: true },
 }
-
-/** The largest Remaining Length, 256 MiB - 1; a packet with its fixed header is up to 5 bytes more. */
-const REMAINING_LENGTH_MAX = 268_435_455
 
 /**
  * @param session the session that a store has loaded, in place of the store.
@@ -119,7 +118,7 @@ function isStore(value: unknown): value is SessionStore {
   )
 }
 
-// ---------------------------------------------------------------------------------------- config
+// ------------------------------------------------------------------------------------------ config
 
 let latestConfig: Config | null = null
 
@@ -173,7 +172,7 @@ function clientIdOf(o: EventloopOptions, session: Session | null): string {
   const clientId = o.clientId === undefined ? session?.clientId : o.clientId
   if (clientId === undefined) return `it-mqtt-${randomHex(7)}`
   if (typeof clientId !== 'string') throw wrong('clientId', 'a string', clientId)
-  if (Buffer.byteLength(clientId) > 65_535 || /\0|\p{Surrogate}/u.test(clientId)) {
+  if (utf8Length(clientId) > 65_535 || /\0|\p{Surrogate}/u.test(clientId)) {
     throw wrong('clientId', 'a string of at most 65,535 bytes of UTF-8 without U+0000', clientId)
   }
   if (session !== null && clientId !== session.clientId) {
@@ -332,7 +331,7 @@ function isLiteral(value: object): boolean {
   return prototype === Object.prototype || prototype === null
 }
 
-// ---------------------------------------------------------------------------------------- checks
+// ------------------------------------------------------------------------------------------ checks
 
 function checkListeners(o: EventloopOptions): void {
   const { onConnected, onSettled, onWarning, connectOptions, connectivityCheck } = o

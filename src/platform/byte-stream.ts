@@ -12,6 +12,7 @@
  * - `error` says why the stream failed. `close` follows it, as it follows `destroy()`, and is the
  *   last event.
  */
+import type { TlsOptions } from './runtime.ts'
 export interface ByteStream {
   on(event: 'data', listener: (chunk: Uint8Array) => void): unknown
   on(event: 'error', listener: (error: Error) => void): unknown
@@ -51,3 +52,27 @@ export interface WebStreams {
     }
   }
 }
+
+/** Where a transport leads to. */
+export interface Endpoint {
+  /** The URL of the server. */
+  readonly url: URL
+  /** The option `tls`. */
+  readonly tls: TlsOptions
+  /** The largest packet that the loop accepts, in bytes: a bound for the frames of a transport. */
+  readonly maximumPacketSize: number
+  /** Headers for the request that opens the transport. */
+  readonly headers: HandshakeHeaders
+}
+
+/** HTTP headers by name. */
+export type HandshakeHeaders = Readonly<Record<string, string>>
+
+/**
+ * Opens a stream of bytes to the endpoint, or rejects. If `signal` is aborted, it destroys what it
+ * has begun.
+ */
+export type OpenTransport = (
+  endpoint: Endpoint,
+  signal: AbortSignal,
+) => Promise<ByteStream> | ByteStream

@@ -9,10 +9,10 @@ import { drop, violated } from './closing.ts'
 import type { Draft, Mutable } from './draft.ts'
 import {
   type AttemptFacts,
-  type ConnackPacket,
   makeFailure,
   NO_ITEMS,
   protocolError,
+  type ReceivedConnack,
   type Violation,
 } from './facts.ts'
 import { connackRefusal, limitsOf } from './handshake.ts'
@@ -119,7 +119,7 @@ export function fallBackToVersion4(d: Draft): boolean {
 
 // ------------------------------------------------------------------------------------- the CONNACK
 
-export function connackReceived(d: Draft, packet: ConnackPacket, at: number): void {
+export function connackReceived(d: Draft, packet: ReceivedConnack, at: number): void {
   const { connection, config } = d
   const refusal = connackRefusal(packet)
   if (refusal !== null) {
@@ -156,7 +156,7 @@ function redial(d: Draft, at: number): void {
 }
 
 /** @returns the rule that an accepting CONNACK breaks, or null. */
-function connackViolation(d: Draft, packet: ConnackPacket): Violation | null {
+function connackViolation(d: Draft, packet: ReceivedConnack): Violation | null {
   const { config } = d
   if (packet.sessionPresent && d.reconnect.outage!.asksCleanStart) {
     return protocolError('MQTT-3.2.2-4', 'CONNACK with Session Present 1 after Clean Start 1')
@@ -187,7 +187,7 @@ const UNKNOWN_SESSION = protocolError(
 /** @returns whether the server resumes a session that this client does not have. */
 function resumesUnknownSession(
   { config, connection, reconnect }: Draft,
-  packet: ConnackPacket,
+  packet: ReceivedConnack,
 ): boolean {
   if (!packet.sessionPresent || connection.protocolVersion !== 5) return false
   if (reconnect.outage!.asksCleanStart) return false
@@ -204,7 +204,7 @@ export function verified(d: Draft, at: number): void {
 
 // ------------------------------------------------------------------------------- after the CONNACK
 
-function accepted(d: Draft, packet: ConnackPacket, limits: Limits, at: number): void {
+function accepted(d: Draft, packet: ReceivedConnack, limits: Limits, at: number): void {
   const { session, config, reconnect } = d
   const outage = reconnect.outage!
   // MQTT 3 cannot ask for a new session that survives its connection, so the server may resume that
@@ -227,7 +227,7 @@ function accepted(d: Draft, packet: ConnackPacket, limits: Limits, at: number): 
 
 function noteConnected(
   d: Draft,
-  packet: ConnackPacket,
+  packet: ReceivedConnack,
   limits: Limits,
   outage: Outage,
   at: number,

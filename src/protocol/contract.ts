@@ -13,11 +13,11 @@ import type { ReconnectPolicy } from './config.ts'
 import type {
   AckPacket,
   AttemptFacts,
-  ConnackPacket,
   Failure,
   Properties,
   ProtocolVersion,
   QoS,
+  ReceivedConnack,
   RequestFacts,
   ServerPacket,
   SubscribeFacts,
@@ -219,7 +219,7 @@ type RequestEffect =
   /** The group cannot be sent as one. The answer, its single messages, is the input `apart`. */
   | { readonly type: 'takeApart'; readonly handle: number }
   /** Call `onConnected`. The answer is the input `births`. */
-  | { readonly type: 'births'; readonly packet: ConnackPacket }
+  | { readonly type: 'births'; readonly packet: ReceivedConnack }
   /** Give this publish to `divert.to`. The answer is the input `diverted`. */
   | { readonly type: 'divert'; readonly handle: number }
 

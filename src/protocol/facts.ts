@@ -16,7 +16,7 @@ export type ProtocolVersion = 3 | 4 | 5
 export type Properties = { readonly [name: string]: unknown }
 
 /** The answer to a CONNECT. (3.2) */
-export interface ConnackPacket {
+export interface ReceivedConnack {
   readonly cmd: 'connack'
   readonly sessionPresent: boolean
   /** Present in MQTT 5 only. */
@@ -26,7 +26,7 @@ export interface ConnackPacket {
   readonly properties?: Properties
 }
 
-export interface PublishPacket {
+export interface ReceivedPublish {
   readonly cmd: 'publish'
   readonly topic: string
   readonly payload: Uint8Array
@@ -52,7 +52,7 @@ export interface SubscriptionAckPacket {
   readonly properties?: Properties
 }
 
-interface PingrespPacket {
+interface ReceivedPingresp {
   readonly cmd: 'pingresp'
 }
 
@@ -64,11 +64,11 @@ export interface ReasonPacket {
 
 /** A packet from the decoder. It is well formed; the reducers decide whether it is allowed now. */
 export type ServerPacket =
-  | ConnackPacket
-  | PublishPacket
+  | ReceivedConnack
+  | ReceivedPublish
   | AckPacket
   | SubscriptionAckPacket
-  | PingrespPacket
+  | ReceivedPingresp
   | ReasonPacket
 
 // ---------------------------------------------------------------------------------------- requests

@@ -5,7 +5,7 @@
  * (N2, every failure is classified; T7, the limits of the CONNACK are obeyed)
  */
 import type { Config } from './config.ts'
-import type { ConnackPacket, Failure, QoS, ReasonPacket } from './facts.ts'
+import type { Failure, QoS, ReasonPacket, ReceivedConnack } from './facts.ts'
 import { hex, reasonOf, returnCodeReason } from './reason-codes.ts'
 import { PACKET_BYTES_MAX } from './sizes.ts'
 import type { Limits } from './state.ts'
@@ -25,7 +25,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   topicAliasMaximum: 0,
 })
 
-export function limitsOf(connack: ConnackPacket, config: Config): Limits {
+export function limitsOf(connack: ReceivedConnack, config: Config): Limits {
   const p = connack.properties ?? {}
   return {
     receiveMaximum: (p['receiveMaximum'] as number | undefined) ?? DEFAULT_LIMITS.receiveMaximum,
@@ -55,7 +55,7 @@ const CONNECT_AT_FAULT: ReadonlySet<number> = new Set([0x81, 0x82, 0x90, 0x95, 0
 const RETRYABLE_IN_DISCONNECT: ReadonlySet<number> = new Set([0x87])
 
 /** @returns the failure if the CONNACK refuses the connection, or null if it accepts. */
-export function connackRefusal(packet: ConnackPacket): Failure | null {
+export function connackRefusal(packet: ReceivedConnack): Failure | null {
   const code = packet.reasonCode ?? packet.returnCode ?? 0
   if (code === 0) return null
   const reason = packet.reasonCode === undefined ? returnCodeReason(code) : reasonOf(code)
@@ -92,7 +92,7 @@ export function disconnectFailure(packet: ReasonPacket): Failure {
 function reasonText(
   description: string,
   code: number,
-  packet: ConnackPacket | ReasonPacket,
+  packet: ReceivedConnack | ReasonPacket,
 ): string {
   const text = `${description} (${hex(code)})`
   const reason = packet.properties?.['reasonString']

@@ -8,7 +8,7 @@
  * acknowledgement that belongs to an earlier connection cannot be taken for one of this connection.
  */
 import type { Draft } from './draft.ts'
-import type { AckPacket, PublishPacket, Violation } from './facts.ts'
+import type { AckPacket, ReceivedPublish, Violation } from './facts.ts'
 import { entries, lookup } from './packet-table.ts'
 import type { ReceivedMessage } from './session-state.ts'
 import type { IncomingState, PendingAck } from './state.ts'
@@ -20,7 +20,7 @@ const placeOf = (sequence: number) => sequence & 0xffff
 const PENDING_MAX = 65_535
 
 /** @returns the rule that a PUBLISH breaks, or null. */
-export function publishReceived(d: Draft, packet: PublishPacket, at: number): Violation | null {
+export function publishReceived(d: Draft, packet: ReceivedPublish, at: number): Violation | null {
   const aliased = packet.properties?.['topicAlias'] !== undefined || packet.topic === ''
   const resolved = aliased ? resolveAlias(d, packet) : packet
   if ('reasonCode' in resolved) return resolved
@@ -65,7 +65,7 @@ function overQuota(d: Draft): Violation | null {
   return { reasonCode: 0x93, clause: 'MQTT-3.3.4-9', message }
 }
 
-function qos1Received(d: Draft, packet: PublishPacket, messageId: number, at: number): void {
+function qos1Received(d: Draft, packet: ReceivedPublish, messageId: number, at: number): void {
   const sequence = d.incoming.nextSequence++
   if (d.config.acks === 'receipt') {
     d.incoming.pendingFrom = d.incoming.nextSequence
@@ -90,7 +90,7 @@ function qos1Received(d: Draft, packet: PublishPacket, messageId: number, at: nu
  */
 function qos2Received(
   d: Draft,
-  packet: PublishPacket,
+  packet: ReceivedPublish,
   messageId: number,
   known: ReceivedMessage | undefined,
   at: number,
@@ -121,7 +121,7 @@ function qos2Received(
 
 function yieldPublish(
   d: Draft,
-  packet: PublishPacket,
+  packet: ReceivedPublish,
   sequence: number,
   deliveryId: number,
   redelivered: boolean,
@@ -135,7 +135,7 @@ const MESSAGE_OVERHEAD_BYTES = 200
 const PROPERTY_BYTES = 100
 
 /** @returns how much a message counts against `maxBufferedBytes`. */
-function messageBytes(packet: PublishPacket): number {
+function messageBytes(packet: ReceivedPublish): number {
   const bytes = packet.payload.length + packet.topic.length + MESSAGE_OVERHEAD_BYTES
   return packet.properties === undefined ? bytes : bytes + propertiesWeight(packet.properties)
 }
@@ -295,7 +295,7 @@ export function incomingConnected(d: Draft, sessionPresent: boolean): void {
 }
 
 /** @returns the packet with its topic, or the rule that its alias breaks. */
-function resolveAlias(d: Draft, packet: PublishPacket): PublishPacket | Violation {
+function resolveAlias(d: Draft, packet: ReceivedPublish): ReceivedPublish | Violation {
   const alias = packet.properties?.['topicAlias'] as number | undefined
   const { topicAliasMaximum } = d.config
   if (alias === undefined) {

@@ -2,8 +2,9 @@
  * What does a packet of MQTT look like as a plain object? Types only.
  *
  * The words and fields are those of the package mqtt-packet, so that a packet read there means the
- * same here; test/types compares the two. `Binary` is the type of binary fields: any bytes in
- * packets to send, the runtime's own kind of bytes in packets that users are given.
+ * same here; test/requests/vocabulary.test.ts compares the two. `Binary` is the type of binary
+ * fields: any bytes in packets to send, the runtime's own kind of bytes in packets that users are
+ * given.
  */
 import type { QoS } from './facts.ts'
 
@@ -30,7 +31,7 @@ export type ClientPacket<Binary extends Uint8Array = Uint8Array> =
   | UnsubscribePacket
   | PingreqPacket
   | DisconnectPacket
-  | AuthPacket<Binary>
+  | AuthPacketOf<Binary>
 
 export interface ConnectPacket<Binary extends Uint8Array = Uint8Array> extends Identified {
   cmd: 'connect'
@@ -94,7 +95,7 @@ export interface ConnectProperties<Binary extends Uint8Array = Uint8Array> {
 }
 
 /** The answer to a CONNECT. (3.2) */
-export interface ConnackPacket<Binary extends Uint8Array = Uint8Array> extends Identified {
+export interface ConnackPacketOf<Binary extends Uint8Array = Uint8Array> extends Identified {
   /** The type of the packet. */
   cmd: 'connack'
   /** MQTT 3. */
@@ -266,7 +267,7 @@ export interface DisconnectPacket extends Identified {
 }
 
 /** A step of enhanced authentication. MQTT 5. (3.15) */
-export interface AuthPacket<Binary extends Uint8Array = Uint8Array> extends Identified {
+export interface AuthPacketOf<Binary extends Uint8Array = Uint8Array> extends Identified {
   /** The type of the packet. */
   cmd: 'auth'
   /** The reason code. MQTT 5. */

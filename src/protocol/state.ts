@@ -5,7 +5,7 @@
  * after a step returned it, so keeping one is taking a snapshot.
  */
 import type { Config, ReconnectPolicy } from './config.ts'
-import type { ConnackPacket, Failure, ProtocolVersion, QoS } from './facts.ts'
+import type { Failure, ProtocolVersion, QoS, ReceivedConnack } from './facts.ts'
 import type { PacketTable } from './packet-table.ts'
 import type { SessionState } from './session-state.ts'
 
@@ -71,7 +71,7 @@ export interface ConnectionState {
    * draining.
    */
   readonly drainBy: number
-  readonly connack: ConnackPacket | null
+  readonly connack: ReceivedConnack | null
   readonly limits: Limits
   /** Whether the requests of `onConnected` are awaited. */
   readonly birthsPending: boolean

@@ -1,8 +1,9 @@
 /**
- * How is a request made? The builders return plain data and check nothing: a request from a builder,
- * a literal and a line of NDJSON are the same thing, and `prepare` validates each of them once, when
- * the loop takes it.
+ * How is a request made? The builders return plain data and check nothing: a request from a
+ * builder, a literal and a line of NDJSON are the same thing, and `prepare` validates each of them
+ * once, when the loop takes it.
  */
+import { withoutUndefined } from './check.ts'
 import type {
   PublishRequest,
   RequestOptions,
@@ -11,28 +12,30 @@ import type {
   UnsubscribeRequest,
 } from './vocabulary.ts'
 
-/** Options of `publish()`. */
+/** What `publish` may be given beside topic and payload. */
 export type PublishOptions = Pick<
   PublishRequest,
   'qos' | 'retain' | 'properties' | keyof RequestOptions
 >
 
-/** Options of `subscribe()`; those of the subscription apply to every filter. */
+/** Options of filters, and of the whole request. */
 export type SubscribeOptions = Partial<Omit<Subscription, 'topic'>> &
   Pick<SubscribeRequest, 'properties' | keyof RequestOptions>
 
-/** Options of `unsubscribe()`. */
+/** Options of the whole request. */
 export type UnsubscribeOptions = Pick<UnsubscribeRequest, 'properties' | keyof RequestOptions>
 
 /**
- * A request to publish one message.
+ * Makes a request to publish one message. Nothing is checked here: a request that cannot be used
+ * has a `UsageError` as its outcome.
  *
  * @param topic 1 to 65,535 bytes of UTF-8, without + and # [MQTT-3.3.2-2] and without U+0000.
- * @param payload Text (sent as UTF-8), bytes, or `{ base64 }`; default: empty. The packet, all in all, is at most 268,435,460 bytes.
- *   Bytes are not copied here: they belong to the engine until the outcome.
- * @param options `qos` 0 (default), 1 or 2; `retain`, default false; `properties` (MQTT 5; `messageExpiryInterval` in seconds);
- *   `key`, the request's name in its source; `signal` to cancel.
- * Nothing is thrown here. What is wrong is the request's outcome, a `UsageError`.
+ * @param payload text (sent as UTF-8), bytes, or `{ base64 }`. Default: empty. The whole packet may
+ *   have 268,435,460 bytes. Bytes are not copied: they belong to the loop until the outcome is
+ *   given.
+ * @param options `qos` is 0 (default), 1 or 2. `retain` is false by default. `properties` need MQTT
+ *   5; their `messageExpiryInterval` counts seconds. `key` is the name of the request in its
+ *   stream. `signal` cancels the request.
  */
 export function publish(
   topic: string,
@@ -45,15 +48,18 @@ export function publish(
 }
 
 /**
- * A request to subscribe to one filter or several, in one SUBSCRIBE.
+ * Makes a request to subscribe to one filter or several with one SUBSCRIBE. Nothing is checked
+ * here: a request that cannot be used has a `UsageError` as its outcome.
  *
- * @param filters A Topic Filter (1 to 65,535 bytes of UTF-8; + and # as whole levels [MQTT-4.7.1-1], [MQTT-4.7.1-2];
- *   `$share/name/filter` in MQTT 5), a subscription with options of its own, or an array of these, not empty [MQTT-3.8.3-2].
- * @param options For each filter that does not say otherwise: `qos`, the largest wanted, default 0; `nl`, no messages of one's
- *   own, default false, not for shared subscriptions [MQTT-3.8.3-4]; `rap`, keep the retain flag, default false; `rh`, retained
- *   messages always (0, default), if the subscription is new (1), never (2). For the request: `properties`
- *   (`subscriptionIdentifier` 1 to 268,435,455), `key`, `signal`. `nl`, `rap`, `rh` and `properties` need MQTT 5.
- * Nothing is thrown here. What is wrong is the request's outcome, a `UsageError`.
+ * @param filters a Topic Filter, a subscription with options of its own, or an array of these, at
+ *   least one [MQTT-3.8.3-2]. A filter has 1 to 65,535 bytes of UTF-8; + and # stand for whole
+ *   levels [MQTT-4.7.1-1], [MQTT-4.7.1-2]. `$share/name/filter` is a Shared Subscription of MQTT 5.
+ * @param options the options of filters that have none of their own. `qos` is the largest QoS at
+ *   which the server may send, 0 by default. `nl` keeps this client's own messages away, not with
+ *   shared subscriptions [MQTT-3.8.3-4]. `rap` keeps the retain flag. `rh` says when retained
+ *   messages are sent: always (0, default), only if the subscription is new (1), or never (2). For
+ *   the request: `properties` with a `subscriptionIdentifier` of 1 to 268,435,455, `key`, and
+ *   `signal`. `nl`, `rap`, `rh` and `properties` need MQTT 5.
  */
 export function subscribe(
   filters: string | Subscription | readonly (string | Subscription)[],
@@ -68,17 +74,20 @@ export function subscribe(
   }
   const subscriptions = (Array.isArray(filters) ? filters : [filters]).map(
     (filter: string | Subscription): Subscription =>
-      typeof filter === 'string' ? { topic: filter, ...defaults } : { ...defaults, ...filter },
+      typeof filter === 'string'
+        ? { topic: filter, ...defaults }
+        : { ...defaults, ...withoutUndefined(filter) },
   )
   return { cmd: 'subscribe', subscriptions, ...rest }
 }
 
 /**
- * A request to end subscriptions, in one UNSUBSCRIBE.
+ * Makes a request to end subscriptions with one UNSUBSCRIBE. Nothing is checked here: a request
+ * that cannot be used has a `UsageError` as its outcome.
  *
- * @param filters One filter or several (not none [MQTT-3.10.3-2]), character for character as subscribed [MQTT-3.10.4-1].
- * @param options `properties` (MQTT 5), `key`, `signal`.
- * Nothing is thrown here. What is wrong is the request's outcome, a `UsageError`.
+ * @param filters one filter or several [MQTT-3.10.3-2], each of them exactly as it was
+ *   subscribed [MQTT-3.10.4-1].
+ * @param options `properties` (MQTT 5), `key` and `signal`.
  */
 export function unsubscribe(
   filters: string | readonly string[],

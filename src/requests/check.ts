@@ -1,8 +1,8 @@
 /**
  * Checks of what the caller gives: options, requests, controls, arguments.
  *
- * Every check throws a `UsageError` in the same words: which field, what is allowed, what was given. `name` is the path of the
- * field as the caller wrote it (`reconnect.minMs`).
+ * Every check throws a `UsageError` in the same words: which field, what is allowed, what was
+ * given. `name` is the path of the field as the caller wrote it (`reconnect.minMs`).
  */
 import { describe, UsageError } from '../errors.ts'
 import type { Base64 } from './vocabulary.ts'

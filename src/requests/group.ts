@@ -1,6 +1,7 @@
 /**
  * How do small QoS 0 publishes cost little? Those that follow one another are encoded as they are
- * taken, and are one thing to the reducers from then on: a group, which is sent whole or taken apart.
+ * taken, and are one thing to the reducers from then on: a group, which is sent whole or taken
+ * apart.
  */
 import { Encoder } from '../codec/encode.ts'
 import type { ProtocolVersion } from '../protocol/facts.ts'
@@ -73,7 +74,9 @@ export class GroupBuilder {
     }
   }
 
-  /** @returns what was added since the last call: a group, a single message, or null for nothing. */
+  /**
+   * @returns what was added since the last call: a group, a single message, or null for nothing.
+   */
   take(): Group | PreparedPublish | null {
     const taken = this.#group ?? this.#first
     this.#first = null

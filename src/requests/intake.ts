@@ -1,26 +1,30 @@
 /**
- * Takes requests and controls from the user's streams, as far as the window and fairness to everything else allow. (D4, E3)
+ * When is the next request taken from the user's stream? As soon as the window allows (D4, the
+ * window is never exceeded), and so that bytes and timers get their turn. Controls are taken
+ * immediately (E3, controls lose and reorder nothing).
  */
 
 import { later } from '../platform/runtime.ts'
 import type { ProtocolVersion, RequestFacts } from '../protocol/facts.ts'
-import { type PreparedControl, prepareControl } from './controls.ts'
 import { isControl, JOINED, type Ledger } from './ledger.ts'
 import type { Clock } from './prepare.ts'
-import { NOTHING, type Source } from './source.ts'
+import { type PreparedControl, prepareControl } from './prepare-control.ts'
+import { NO_ITEM, type Source } from './source.ts'
 
-/** Requests taken before the process may do other things; beyond it bytes and timers would wait. */
+/** How many requests are taken in a row before bytes and timers get their turn. */
 const REQUESTS_PER_TURN = 2048
-/** 4 KiB of a request count like one request more. */
+/** Each 4 KiB (2 to the 12th) of a request count as one more request. */
 const BYTES_PER_COUNT_LOG2 = 12
 
 export interface IntakeListener extends Clock {
+  /** @returns the version that the connection speaks. */
   version(): ProtocolVersion
-  /** Facts were gathered; they are asked for with `drainFacts` before anything else becomes an input. */
+  /** Facts were gathered. The loop drains them before it adds any other input. */
   gathered(): void
   control(prepared: PreparedControl): void
-  /** The request stream has ended; `thrown`: with an error. */
+  /** The request stream has ended. `thrown` has its error, or is null if it ended in order. */
   ended(thrown: { readonly thrown: unknown } | null): void
+  /** Ends the loop with an error of the user's streams. */
   fail(error: unknown): void
 }
 
@@ -29,16 +33,22 @@ export class Intake {
   readonly #listener: IntakeListener
   #requests: Source | null = null
   #controls: Source | null = null
+  /** Facts that are not drained yet; null if there are none. */
   #facts: RequestFacts[] | null = null
-  /** Requests that stand in facts or wait for their group to be closed. */
+  /** How many requests are in facts, or in a group that is not closed. */
   #pending = 0
-  /** How many QoS > 0 publishes may still be taken before the next step; with `#counting`, how many requests of any kind. */
+  /** How many requests that count may still be taken before the next step. */
   #allowance = 0
+  /** Whether all requests count, or QoS 1 and 2 publishes only. */
   #counting = false
+  /** Whether QoS 0 publishes may be sent as groups. */
   #grouping = true
+  /** How many requests were taken since bytes and timers had their turn. */
   #taken = 0
+  /** Whether bytes and timers have their turn now. */
   #resting = false
-  #told = false
+  /** Whether the end of the request stream was reported. */
+  #endReported = false
 
   constructor(ledger: Ledger, listener: IntakeListener) {
     this.#ledger = ledger
@@ -49,7 +59,7 @@ export class Intake {
     return this.#requests
   }
 
-  /** Requests taken that the reducers have not heard of. */
+  /** How many requests were taken that the reducers do not know yet. */
   get pending(): number {
     return this.#pending
   }
@@ -58,14 +68,14 @@ export class Intake {
     this.#requests = requests
     this.#controls = controls
     requests?.attach({
-      came: (batch) => this.#ledger.sift(batch, requests.settling),
+      arrived: (batch) => this.#ledger.sift(batch, requests.settling),
       ready: () => {
         this.gather()
         this.#listener.gathered()
       },
     })
     controls?.attach({
-      came: (batch) => batch,
+      arrived: (batch) => batch,
       ready: () => {
         this.takeControls()
         this.#listener.gathered()
@@ -73,35 +83,42 @@ export class Intake {
     })
   }
 
-  /** What the reducers allow after a step. `grouping`: messages at QoS 0 may leave as groups. */
+  /**
+   * Says what may be taken before the next step.
+   *
+   * @param publishes is how many requests that count may be taken.
+   * @param counting says whether all requests count, or QoS 1 and 2 publishes only.
+   * @param grouping says whether QoS 0 publishes may be sent as groups.
+   */
   allow(publishes: number, counting: boolean, grouping: boolean): void {
     this.#allowance = publishes
     this.#counting = counting
     this.#grouping = grouping && !counting
   }
 
+  /** Takes requests until the allowance, the turn or what the stream has is used up. */
   gather(): void {
     const source = this.#requests
-    if (source === null) return this.#tellEnd(null)
+    if (source === null) return this.#reportEnd(null)
     if (this.#resting) return
     while (this.#allowance > 0) {
       if (this.#taken >= REQUESTS_PER_TURN) return this.#rest()
       const item = source.take()
-      if (item === NOTHING) break
+      if (item === NO_ITEM) break
       this.#taken++
       if (this.#accept(item, false)) this.#allowance--
     }
-    if (this.#allowance > 0 && source.ended) this.#tellEnd(source.error)
+    if (this.#allowance > 0 && source.ended) this.#reportEnd(source.error)
   }
 
-  #tellEnd(thrown: { readonly thrown: unknown } | null): void {
-    if (this.#told) return
-    this.#told = true
+  #reportEnd(thrown: { readonly thrown: unknown } | null): void {
+    if (this.#endReported) return
+    this.#endReported = true
     this.#allowance = 0
     this.#listener.ended(thrown)
   }
 
-  /** The stream gives without end: bytes and timers get their turn before it goes on. */
+  /** Gives bytes and timers their turn, because a stream may have requests without end. */
   #rest(): void {
     this.#resting = true
     later(() => {
@@ -112,7 +129,7 @@ export class Intake {
     })
   }
 
-  /** True: it counts against the window. */
+  /** @returns whether the request counts against the allowance. */
   #accept(item: unknown, closing: boolean): boolean {
     let taken: RequestFacts | PreparedControl | typeof JOINED | null
     try {
@@ -131,7 +148,7 @@ export class Intake {
       return false
     }
     if (isControl(taken)) {
-      // What follows must not overtake it.
+      // Requests that follow a control must not overtake it, so none is taken before the next step.
       this.#allowance = 0
       if (!closing) this.#listener.control(taken)
       return false
@@ -139,7 +156,7 @@ export class Intake {
     this.#closeGroup()
     this.#add(taken)
     this.#pending++
-    // A large request counts for many: what is taken at once must fit into memory at once.
+    // A large request counts as many, because all that is taken in one turn is in memory together.
     this.#taken += taken.bytes >>> BYTES_PER_COUNT_LOG2
     return this.#counting || (taken.kind === 'publish' && taken.qos > 0)
   }
@@ -154,7 +171,7 @@ export class Intake {
     else this.#facts.push(facts)
   }
 
-  /** Null: there are none. */
+  /** @returns the facts since the last call, or null if there are none. */
   drainFacts(): readonly RequestFacts[] | null {
     this.#closeGroup()
     const facts = this.#facts
@@ -163,12 +180,13 @@ export class Intake {
     return facts
   }
 
+  /** Performs the controls that the stream of controls has now. */
   takeControls(): void {
     const controls = this.#controls
     if (controls === null) return
     for (;;) {
       const item = controls.take()
-      if (item === NOTHING) break
+      if (item === NO_ITEM) break
       try {
         this.#listener.control(prepareControl(item))
       } catch (error) {
@@ -180,13 +198,19 @@ export class Intake {
     if (controls.error !== null) this.#listener.fail(controls.error.thrown)
   }
 
-  /** The consumer left: closes the streams; what they handed out and nobody took is taken now, to be held. */
+  /**
+   * Closes the streams, because the consumer left the loop. Requests that they gave and nobody took
+   * are taken now, so that the session holds them.
+   */
   close(): void {
     this.#controls?.close()
     for (const item of this.#requests?.close() ?? []) this.#accept(item, true)
   }
 
-  /** The loop ended and may be followed by another: the streams stay as they are. */
+  /**
+   * Leaves the streams as they are, because the loop has ended and another one may go on with them.
+   * @param finished says that no request is held.
+   */
   release(finished: boolean): void {
     this.#requests?.release(finished)
     this.#controls?.release(finished)

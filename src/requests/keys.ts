@@ -3,13 +3,15 @@
  * the session holds is not sent again).
  *
  * A key is held from the moment its request is taken. Once the request is settled, its outcome is
- * held under the key until the stream has confirmed it: until the promise of `settled` has resolved.
+ * held under the key until the stream has confirmed it: until the promise of `settled` has
+ * resolved.
  */
 import type { Outcome } from './vocabulary.ts'
 
 export type Key = string | number
 
-const NO_OUTCOMES: ReadonlyMap<Key, Outcome> = new Map()
+/** Shared by all sessions with none; never changed. */
+export const NO_OUTCOMES: ReadonlyMap<Key, Outcome> = new Map()
 
 export class Keys {
   /** Whether a saved session brought keys, which any stream may repeat. */

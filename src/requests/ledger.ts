@@ -9,11 +9,11 @@ import { UsageError } from '../errors.ts'
 import type { Effect, SettleEffect } from '../protocol/contract.ts'
 import type { Failure, ProtocolVersion, PublishFacts, RequestFacts } from '../protocol/facts.ts'
 import type { SessionState } from '../protocol/session-state.ts'
-import type { PreparedControl } from './controls.ts'
 import { Group, GroupBuilder } from './group.ts'
-import { type Key, Keys } from './keys.ts'
+import { type Key, Keys, NO_OUTCOMES } from './keys.ts'
 import { OK, Outcomes, type OutcomesListener } from './outcomes.ts'
-import { type Clock, factsOf, NEVER, prepare, type Sendable } from './prepare.ts'
+import { type Clock, NO_CLOCK, prepare, requestFacts, type Sendable } from './prepare.ts'
+import type { PreparedControl } from './prepare-control.ts'
 import { restoreState } from './restore.ts'
 import { type Session, sessionOf } from './session.ts'
 import type { HeldRecord, SessionRecord } from './session-records.ts'
@@ -37,7 +37,6 @@ const NO_HANDLE = 0
 export const JOINED = Symbol('joined')
 /** Shared by all ledgers with none; never changed. */
 const NO_SLOTS: Slot[] = []
-const NO_OUTCOMES: ReadonlyMap<Key, Outcome> = new Map()
 
 export class Ledger {
   readonly #slots = new SlotTable()
@@ -58,7 +57,7 @@ export class Ledger {
     this.#listener = listener
   }
 
-  // ------------------------------------------------------------------------------------- taking
+  // ---------------------------------------------------------------------------------------- taking
 
   /**
    * Takes what a stream gave.
@@ -105,7 +104,7 @@ export class Ledger {
     const taken = this.#groups === null ? null : this.#groups.take()
     if (taken === null) return null
     const handle = this.#slots.put(taken)
-    if (taken.kind === 'publish') return factsOf(taken, handle, NEVER) as PublishFacts
+    if (taken.kind === 'publish') return requestFacts(taken, handle, NO_CLOCK) as PublishFacts
     const { bytes, retain, requests } = taken
     const count = requests.length
     return { kind: 'publish', handle, qos: 0, retain, bytes, expiresAt: 0, count }
@@ -115,7 +114,7 @@ export class Ledger {
   takeApart(handle: number, version: ProtocolVersion): RequestFacts[] {
     const group = this.#slots.remove(handle) as Group
     return group.requests.map((request) =>
-      this.#enter(prepare(request, version) as Sendable, group.settling, NEVER),
+      this.#enter(prepare(request, version) as Sendable, group.settling, NO_CLOCK),
     )
   }
 
@@ -125,7 +124,7 @@ export class Ledger {
     prepared.settling = settling
     if (signal !== undefined) prepared.unlisten = this.#listen(signal, handle)
     if (key !== undefined && !settling?.replays) this.#needKeys().hold(key, handle)
-    return factsOf(prepared, handle, clock)
+    return requestFacts(prepared, handle, clock)
   }
 
   #listen(signal: AbortSignal, handle: number): () => void {
@@ -141,7 +140,7 @@ export class Ledger {
     this.#outcomes.add({ request, settling, outcome: { ok: false, error } })
   }
 
-  // --------------------------------------------------------------------------------------- keys
+  // ------------------------------------------------------------------------------------------ keys
 
   #needKeys(): Keys {
     this.#keys ??= new Keys()
@@ -154,8 +153,8 @@ export class Ledger {
   }
 
   /**
-   * @returns whether the session holds the key (D7, a key that the session holds is not sent again).
-   * The stream is given the outcome: when it is known, or again.
+   * @returns whether the session holds the key (D7, a key that the session holds is not sent
+   *   again). The stream is given the outcome: when it is known, or again.
    */
   #isKnown(key: Key, request: SentRequest, settling: Settling | null): boolean {
     const keys = this.#keys
@@ -173,9 +172,9 @@ export class Ledger {
   }
 
   /**
-   * @returns the requests of a batch that are new, if a saved session brought keys. They are compared
-   * when the batch arrives, because until all of it is taken the outcomes of what it repeats may be
-   * reported and forgotten.
+   * @returns the requests of a batch that are new, if a saved session brought keys. They are
+   *   compared when the batch arrives, because until all of it is taken the outcomes of what it
+   *   repeats may be reported and forgotten.
    */
   sift(batch: readonly unknown[], settling: Settling | null): readonly unknown[] {
     if (!this.#keys?.restored) return batch
@@ -185,7 +184,9 @@ export class Ledger {
     })
   }
 
-  /** Attaches a stream that came after its session: it is given the outcomes of requests with keys. */
+  /**
+   * Attaches a stream that came after its session: it is given the outcomes of requests with keys.
+   */
   rebind(source: Source | null): void {
     if (source === null || source.settling === null) return
     for (const handle of this.#keys?.handles() ?? []) {
@@ -194,7 +195,7 @@ export class Ledger {
     }
   }
 
-  // ----------------------------------------------------------------------------------- settling
+  // -------------------------------------------------------------------------------------- settling
 
   /** @returns the prepared request, or undefined. A group is not asked for by its handle. */
   get(handle: number): Sendable | undefined {
@@ -288,14 +289,16 @@ export class Ledger {
     if (request.key !== undefined) this.#keys?.release(request.key)
   }
 
-  // ---------------------------------------------------------------------------------- reporting
+  // ------------------------------------------------------------------------------------- reporting
 
   /** Reports the outcomes that are due. If a callback throws, the others are still reported. */
   report(): void {
     this.#outcomes.report(this.#keys)
   }
 
-  /** Reports the answer to a `ping` or `reauthenticate` of a stream. `error` is null if it is good. */
+  /**
+   * Reports the answer to a `ping` or `reauthenticate` of a stream. `error` is null if it is good.
+   */
   reportControl(control: Control, error: unknown, good: { roundTripMs?: number }): void {
     this.#outcomes.reportControl(control, error, good)
   }
@@ -310,7 +313,7 @@ export class Ledger {
     for (const slot of this.#slots.share()) slot?.unlisten?.()
   }
 
-  // ------------------------------------------------------------------------------------ session
+  // --------------------------------------------------------------------------------------- session
 
   /** @returns the session as it is now. O(1): its content is made when somebody reads it. */
   session(state: SessionState, final: boolean, wallOffsetMs: number): Session {
@@ -376,7 +379,7 @@ function failedEarlier(): Outcome {
 function noRequests(item: string | Uint8Array): UsageError {
   const given = typeof item === 'string' ? 'text' : 'bytes'
   return new UsageError(
-    `requests: the stream gives ${given}; requests or arrays of requests are expected`,
+    `requests: the stream gives ${given}; it must give requests or arrays of requests`,
   )
 }
 

@@ -2,8 +2,8 @@
  * Who is given an outcome, and when? There is one for each request (D2, every request taken is
  * settled once, or held): for the request's stream first, then for the options' `onSettled`.
  *
- * Outcomes are collected while effects are performed and reported afterwards, so that a callback may
- * push requests, control the loop or abort it.
+ * Outcomes are collected while effects are performed and reported afterwards, so that a callback
+ * may push requests, control the loop or abort it.
  */
 import { ConnectionError } from '../errors.ts'
 import { outcomeChannel } from '../platform/runtime.ts'
@@ -20,7 +20,7 @@ export interface OutcomesListener {
 }
 
 /** An outcome that is not reported yet. */
-export interface Due {
+interface Due {
   readonly request: SentRequest
   readonly settling: Settling | null
   readonly outcome: Outcome
@@ -116,7 +116,9 @@ export class Outcomes {
     }
   }
 
-  /** Reports the answer to a `ping` or `reauthenticate` of a stream. `error` is null if it is good. */
+  /**
+   * Reports the answer to a `ping` or `reauthenticate` of a stream. `error` is null if it is good.
+   */
   reportControl(control: Control, error: unknown, good: { roundTripMs?: number }): void {
     try {
       this.#onSettled?.(control, error === null ? { ok: true, ...good } : { ok: false, error })

@@ -15,7 +15,7 @@ import type {
   RequestFacts,
   SubscriptionFacts,
 } from '../protocol/facts.ts'
-import { packetBytes, REMAINING_LENGTH_MAX, varintBytes } from '../protocol/sizes.ts'
+import { packetBytes, REMAINING_LENGTH_MAX, utf8Length, varintBytes } from '../protocol/sizes.ts'
 import { isShared, topicFilterProblem } from '../protocol/topics.ts'
 import {
   checkRequestFields,
@@ -25,7 +25,7 @@ import {
   noRequestField,
   wrong,
 } from './check.ts'
-import { type PreparedControl, prepareControl } from './controls.ts'
+import { type PreparedControl, prepareControl } from './prepare-control.ts'
 import { topicBytesOf } from './topic-cache.ts'
 import type {
   PublishRequest,
@@ -66,7 +66,7 @@ export interface PreparedPublish extends Holding {
   readonly bytes: number
 }
 
-export interface PreparedSubscribe extends Holding {
+interface PreparedSubscribe extends Holding {
   readonly kind: 'subscribe'
   readonly request: SubscribeRequest
   readonly subscriptions: readonly SubscriptionFacts[]
@@ -74,7 +74,7 @@ export interface PreparedSubscribe extends Holding {
   readonly bytes: number
 }
 
-export interface PreparedUnsubscribe extends Holding {
+interface PreparedUnsubscribe extends Holding {
   readonly kind: 'unsubscribe'
   readonly request: UnsubscribeRequest
   readonly unsubscriptions: readonly string[]
@@ -106,16 +106,18 @@ export function prepare(given: unknown, version: ProtocolVersion): Sendable | Pr
   }
 }
 
-/** Milliseconds. It is asked only for a request that expires, because a request takes nanoseconds. */
+/**
+ * Milliseconds. It is asked only for a request that expires, because a request takes nanoseconds.
+ */
 export interface Clock {
   now(): number
 }
 
 /** A clock for requests that do not expire. */
-export const NEVER: Clock = { now: () => 0 }
+export const NO_CLOCK: Clock = { now: () => 0 }
 
 /** @returns what the reducers know of a request. */
-export function factsOf(prepared: Sendable, handle: number, clock: Clock): RequestFacts {
+export function requestFacts(prepared: Sendable, handle: number, clock: Clock): RequestFacts {
   const { bytes } = prepared
   switch (prepared.kind) {
     case 'publish': {
@@ -134,7 +136,7 @@ export function factsOf(prepared: Sendable, handle: number, clock: Clock): Reque
   }
 }
 
-// --------------------------------------------------------------------------------------- publish
+// ----------------------------------------------------------------------------------------- publish
 
 const PUBLISH_FIELDS = ['cmd', 'topic', 'payload', 'qos', 'retain', 'properties', 'key', 'signal']
 
@@ -168,7 +170,7 @@ function preparePublish(request: Fields, version: ProtocolVersion): PreparedPubl
   let payloadBytes = 0
   if (typeof payload === 'string') {
     bytes = payload
-    payloadBytes = Buffer.byteLength(payload)
+    payloadBytes = utf8Length(payload)
   } else if (payload !== undefined) {
     bytes = isBytes(payload) ? payload : base64Payload(payload)
     payloadBytes = bytes.length
@@ -218,7 +220,7 @@ function tooLong(length: number): UsageError {
   )
 }
 
-// --------------------------------------------------------------------- subscribe and unsubscribe
+// ----------------------------------------------------------------------- subscribe and unsubscribe
 
 const SUBSCRIBE_FIELDS: ReadonlySet<string> = new Set([
   ...['cmd', 'subscriptions', 'properties', 'key', 'signal'],
@@ -230,11 +232,11 @@ const SUBSCRIPTION_FIELDS: ReadonlySet<string> = new Set(['topic', 'qos', 'nl', 
 
 function prepareSubscribe(request: Fields, version: ProtocolVersion): PreparedSubscribe {
   checkRequestFields(request, SUBSCRIBE_FIELDS)
-  const given = listOf(request.subscriptions, 'subscribe.subscriptions', 'MQTT-3.8.3-2')
+  const given = filledArray(request.subscriptions, 'subscribe.subscriptions', 'MQTT-3.8.3-2')
   let length = 2
   const subscriptions = given.map((item, index) => {
     const subscription = subscriptionOf(item, `subscribe.subscriptions[${index}]`, version)
-    length += 3 + Buffer.byteLength(subscription.topic)
+    length += 3 + utf8Length(subscription.topic)
     return subscription
   })
   const properties = copiedProperties(request, 'subscribe', version)
@@ -282,11 +284,11 @@ function subscriptionOf(
 
 function prepareUnsubscribe(request: Fields, version: ProtocolVersion): PreparedUnsubscribe {
   checkRequestFields(request, UNSUBSCRIBE_FIELDS)
-  const given = listOf(request.unsubscriptions, 'unsubscribe.unsubscriptions', 'MQTT-3.10.3-2')
+  const given = filledArray(request.unsubscriptions, 'unsubscribe.unsubscriptions', 'MQTT-3.10.3-2')
   let length = 2
   const unsubscriptions = given.map((item, index) => {
     const filter = filterOf(item, `unsubscribe.unsubscriptions[${index}]`, version)
-    length += 2 + Buffer.byteLength(filter)
+    length += 2 + utf8Length(filter)
     return filter
   })
   const properties = copiedProperties(request, 'unsubscribe', version)
@@ -319,7 +321,7 @@ function qosOf(value: unknown, where: string): QoS {
   return value
 }
 
-function listOf(value: unknown, where: string, clause: string): readonly unknown[] {
+function filledArray(value: unknown, where: string, clause: string): readonly unknown[] {
   if (!Array.isArray(value)) throw wrong(where, 'an array', value)
   if (value.length === 0) {
     throw new UsageError(`${where} is empty; it needs at least one entry [${clause}]`)
@@ -327,7 +329,9 @@ function listOf(value: unknown, where: string, clause: string): readonly unknown
   return Array.from(value)
 }
 
-/** A copy, because what is kept for the renewal of subscriptions must not change with the original. */
+/**
+ * A copy, because what is kept for the renewal of subscriptions must not change with the original.
+ */
 function copiedProperties(
   request: Fields,
   cmd: 'subscribe' | 'unsubscribe',

@@ -1,5 +1,6 @@
 /**
- * The reconnect policy: that of the option `reconnect` and that of the control of this name are validated here, once.
+ * The reconnect policy: that of the option `reconnect` and that of the control of this name are
+ * validated here, once.
  */
 import type { ReconnectPolicy } from '../protocol/config.ts'
 import {
@@ -13,7 +14,13 @@ import {
 } from './check.ts'
 import type { ReconnectOptions, ReconnectWhen } from './vocabulary.ts'
 
-const FIELDS: ReadonlySet<string> = new Set(['when', 'minMs', 'maxMs', 'stableMs', 'retryable'])
+const POLICY_FIELDS: ReadonlySet<string> = new Set([
+  'when',
+  'minMs',
+  'maxMs',
+  'stableMs',
+  'retryable',
+])
 const WHEN = ['always', 'after-first-success', 'never'] as const
 
 /** One object for all loops that say nothing: a process may hold thousands. */
@@ -25,7 +32,8 @@ const DEFAULT_POLICY: ReconnectPolicy = {
 }
 
 /**
- * @param name the path of the policy in messages: `reconnect` for the option, `reconnect.reconnect` for the control.
+ * @param name the path of the policy in messages: `reconnect` for the option, `reconnect.reconnect`
+ *   for the control.
  * @throws UsageError that names the field, what is allowed and what was given.
  */
 export function reconnectPolicy(name: string, given: unknown): ReconnectPolicy {
@@ -33,7 +41,7 @@ export function reconnectPolicy(name: string, given: unknown): ReconnectPolicy {
   if (!isPlainObject(given)) {
     return { ...DEFAULT_POLICY, when: choice(name, given, DEFAULT_POLICY.when, WHEN) }
   }
-  checkFields(name, given, FIELDS)
+  checkFields(name, given, POLICY_FIELDS)
   const { when, minMs, maxMs, stableMs, retryable }: ReconnectOptions = given
   checkFunction(`${name}.retryable`, retryable, 'a function of a failure')
   return {

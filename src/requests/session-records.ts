@@ -105,7 +105,7 @@ export function openRecords(
   messageId: number,
   { facts, stage, order, strikes, settled }: OpenRequest,
 ): HeldRecord[] {
-  const rest = { order, strikes, expiresAt: expiryOf(parts, facts), messageId, stage, settled }
+  const rest = { order, strikes, expiresAt: wallExpiryOf(parts, facts), messageId, stage, settled }
   return requestsIn(parts.slots[facts.handle]).map((request) => ({ ...rest, request }))
 }
 
@@ -114,12 +114,18 @@ export function waitingRecords(
   parts: SessionParts,
   { facts, order, strikes }: WaitingRequest,
 ): HeldRecord[] {
-  const rest = { order, strikes, expiresAt: expiryOf(parts, facts), messageId: 0, settled: false }
+  const rest = {
+    order,
+    strikes,
+    expiresAt: wallExpiryOf(parts, facts),
+    messageId: 0,
+    settled: false,
+  }
   const stage = 'waiting'
   return requestsIn(parts.slots[facts.handle]).map((request) => ({ ...rest, stage, request }))
 }
 
-function expiryOf({ wallOffsetMs }: SessionParts, facts: RequestFacts): number {
+function wallExpiryOf({ wallOffsetMs }: SessionParts, facts: RequestFacts): number {
   return facts.kind === 'publish' && facts.expiresAt > 0 ? facts.expiresAt + wallOffsetMs : 0
 }
 
@@ -149,8 +155,8 @@ export function restorable(record: SessionRecord, random: number): SessionRecord
 }
 
 /**
- * Continues the numbering at a random distance. The server may have seen later identifiers since the
- * copy was made, and another process may have been restored from the same copy.
+ * Continues the numbering at a random distance. The server may have seen later identifiers since
+ * the copy was made, and another process may have been restored from the same copy.
  */
 function farFrom(messageId: number, random: number): number {
   const distance = 16_384 + Math.floor(random * 32_768)

@@ -2,14 +2,16 @@
  * How does a session become text, and text a session? One line names the format and a checksum, the
  * other is JSON.
  */
+
 import { UsageError } from '../errors.ts'
+import { base64Text } from '../platform/bytes.ts'
 import { sha256Hex } from '../platform/runtime.ts'
 import { Session } from './session.ts'
 import type { SessionRecord } from './session-records.ts'
 import type { Base64, SentRequest } from './vocabulary.ts'
 
-const MAGIC = 'it-mqtt session'
-const FORMAT = 1
+const SESSION_MAGIC = 'it-mqtt session'
+const SESSION_FORMAT = 1
 
 /**
  * @returns the session as text, with version, client identifier and checksum.
@@ -22,7 +24,7 @@ export function encodeSession(session: Session): string {
   const record = session.record()
   const held = record.held.map((one) => ({ ...one, request: textual(one.request) }))
   const body = JSON.stringify({ ...record, held })
-  return `${MAGIC} ${FORMAT} ${sha256Hex(body)}\n${body}\n`
+  return `${SESSION_MAGIC} ${SESSION_FORMAT} ${sha256Hex(body)}\n${body}\n`
 }
 
 /** @throws UsageError if the text is damaged, foreign, or of a later format. */
@@ -35,9 +37,9 @@ export function decodeSession(text: string): Session {
       'session: this is not the text of a session (its first line does not say so)',
     )
   }
-  if (Number(match[1]) !== FORMAT) {
+  if (Number(match[1]) !== SESSION_FORMAT) {
     throw new UsageError(
-      `session: format ${match[1]} is unknown, this version reads format ${FORMAT}`,
+      `session: format ${match[1]} is unknown, this version reads format ${SESSION_FORMAT}`,
     )
   }
   if (sha256Hex(body) !== match[2] || tail.length !== 1 || tail[0] !== '') {
@@ -45,16 +47,17 @@ export function decodeSession(text: string): Session {
       'session: the text is damaged (its checksum does not match); use an earlier copy or none',
     )
   }
-  const saved = parse(body)
+  const saved = parseRecord(body)
   return new Session(saved, { record: saved })
 }
 
-function parse(body: string): SessionRecord {
+function parseRecord(body: string): SessionRecord {
   let saved: Partial<SessionRecord> | null = null
   try {
     saved = JSON.parse(body)
   } catch {
-    // The checksum is right, so somebody made this text: the error below says what is wrong with it.
+    // The checksum is right, so somebody made this text: the error below says what is wrong with
+    // it.
   }
   const lists = [saved?.held, saved?.received, saved?.subscriptions, saved?.settling]
   const numbers = [saved?.nextMessageId, saved?.nextOrder, saved?.nextDeliveryId]
@@ -89,5 +92,5 @@ function textualProperties<T extends { readonly correlationData?: BinaryField | 
 type BinaryField = string | Uint8Array | Base64 | undefined
 
 function bytesAsText(value: string | Uint8Array | Base64): string | Base64 {
-  return value instanceof Uint8Array ? { base64: Buffer.from(value).toString('base64') } : value
+  return value instanceof Uint8Array ? { base64: base64Text(value) } : value
 }

@@ -2,9 +2,9 @@
  * What outlives a connection and a loop? Requests without an outcome, received identifiers, and
  * subscriptions. As text or in a store (session-text.ts, `SessionStore`) they outlive the process.
  *
- * The session of a running loop is a copy of one moment, marked as not final: a loop that goes on with
- * it forgets what was received and promises at-least-once delivery, because the server has gone on
- * since. The session of a loop that has ended is final.
+ * The session of a running loop is a copy of one moment, marked as not final: a loop that goes on
+ * with it forgets what was received and promises at-least-once delivery, because the server has
+ * gone on since. The session of a loop that has ended is final.
  */
 import type { ProtocolVersion } from '../protocol/facts.ts'
 import { recordOf, type SessionParts, type SessionRecord } from './session-records.ts'
@@ -53,13 +53,13 @@ export class Session {
 /** Keeps a session outside of the process; the option `session` may be one. */
 export interface SessionStore {
   /**
-   * @returns the session that was committed last, or null if there is none: then the first connection
-   * begins a new one.
+   * @returns the session that was committed last, or null if there is none: then the first
+   *   connection begins a new one.
    */
   load(): Promise<Session | null>
   /**
-   * Resolves once the session is safe; packets that depend on it leave only then. Calls never overlap.
-   * If it rejects, the loop ends with a `StorageError`.
+   * Resolves once the session is safe; packets that depend on it leave only then. Calls never
+   * overlap. If it rejects, the loop ends with a `StorageError`.
    */
   commit(session: Session): Promise<void>
   /** The last call, after one more commit. The loop has ended once it has resolved. */

@@ -1,6 +1,6 @@
 /**
- * Which request object is behind a handle of the reducers? A request has a slot from the moment it is
- * taken until nothing needs it any more.
+ * Which request object is behind a handle of the reducers? A request has a slot from the moment it
+ * is taken until nothing needs it any more.
  *
  * Slots are numbered from 1 and used again. A session that was read shares the slots, and whoever
  * changes them next copies them first: so reading is O(1), and what was read does not change.

@@ -1,41 +1,49 @@
 /**
- * Anything iterable as a stream of requests: asked for one at a time, never further than the loop can take. (D4, N5)
+ * How is an iterable read as a request stream? One `next()` at a time, and never further than the
+ * loop can take (D4, the window is never exceeded).
  *
- * A source is bound to the object that the user gave. When a loop ends without closing it, the source keeps the iterator, the
- * rest of a batch and a `next()` that is still under way, and a later loop given the same object goes on there. A stream that
- * replays what has no outcome is closed instead: its next iteration gives all of it again, and D7 knows what is held.
+ * A source belongs to the object that the user gave. When a loop ends without closing it, the
+ * source keeps the iterator, the rest of a batch and a `next()` that has not resolved; a later loop
+ * that is given the same object goes on there (N5, the request stream is returned or released). A
+ * stream that replays requests without an outcome is closed instead: its next iteration gives all
+ * of them again, and the session knows the keys that it holds.
  */
-import { describe, UsageError } from '../errors.ts'
+import { UsageError } from '../errors.ts'
+import { wrong } from './check.ts'
 import type { Request, Settling } from './vocabulary.ts'
 
-/** A request stream: requests, one by one or in batches. */
+/** What a loop may be given as a request stream: requests, or arrays of requests (batches). */
 export type Requests =
   | Iterable<Request | readonly Request[]>
   | AsyncIterable<Request | readonly Request[]>
 
-interface Listener {
-  /** Items that wait until they are taken; gives back those that shall. */
-  came(batch: readonly unknown[]): readonly unknown[]
-  /** Something can be taken now, or never again. */
+interface SourceListener {
+  /** A batch has arrived. @returns the items of it that are to be taken. */
+  arrived(batch: readonly unknown[]): readonly unknown[]
+  /** An item can be taken now, or the stream has ended. */
   ready(): void
 }
 
 type Step = IteratorResult<unknown>
 
+/** Sources that a loop has released, by the object that the user gave. */
 const released = new WeakMap<object, Source>()
 
 export class Source {
+  /** The object that the user gave. */
   readonly stream: object
+  /** The same object if it has a method `settled`, or null. */
   readonly settling: Settling | null
   #iterator: Iterator<unknown> | AsyncIterator<unknown> | null = null
-  #listener: Listener | null = null
+  #listener: SourceListener | null = null
+  /** Items that arrived together, taken up to `#batchAt`. */
   #batch: readonly unknown[] | null = null
   #batchAt = 0
-  /** A `next()` of an asynchronous iterator is under way. */
+  /** Whether a `next()` of an asynchronous iterator has not resolved yet. */
   #asking = false
   #ended = false
   #error: { readonly thrown: unknown } | null = null
-  // Bound once: a stream is asked a million times.
+  // Bound once, because `next()` is called a million times.
   readonly #answered = (step: Step) => this.#arrived(step)
   readonly #failed = (thrown: unknown) => this.#threw(thrown)
 
@@ -46,21 +54,23 @@ export class Source {
   }
 
   /**
-   * The source of this object: a new one, or the one that an earlier loop released. One that had come to its end goes on only
-   * in a loop that has a session, where its requests are held; for any other loop the stream begins anew.
+   * @returns the source of this object: the one that an earlier loop released, or a new one. A
+   *   source that had ended goes on only in a loop that has a session, which holds its requests;
+   *   any other loop iterates the stream again.
+   * @throws UsageError if the object cannot be a request stream.
    */
   static of(stream: unknown, hasSession = false): Source {
-    judge(stream)
+    checkStream(stream)
     const kept = released.get(stream)
     released.delete(stream)
     return kept === undefined || (kept.ended && !hasSession) ? new Source(stream) : kept
   }
 
-  attach(listener: Listener): void {
+  attach(listener: SourceListener): void {
     this.#listener = listener
   }
 
-  /** Nothing more will come; what was thrown, if anything, is in `error`. */
+  /** Whether nothing more will come. If the stream threw an error, it is in `error`. */
   get ended(): boolean {
     return this.#ended && this.#batch === null
   }
@@ -69,7 +79,10 @@ export class Source {
     return this.#error
   }
 
-  /** The next item, or NOTHING: there is none now, and `ready` will tell. Items are judged by whoever takes them. */
+  /**
+   * @returns the next item, which the caller has to validate, or NO_ITEM if there is none now. Then
+   * the listener's `ready` is called when there is one, or when the stream has ended.
+   */
   take(): unknown {
     for (;;) {
       const batch = this.#batch
@@ -77,12 +90,13 @@ export class Source {
         if (this.#batchAt < batch.length) return batch[this.#batchAt++]
         this.#batch = null
       }
-      if (this.#ended || this.#asking) return NOTHING
+      if (this.#ended || this.#asking) return NO_ITEM
       const item = this.#ask()
       if (item !== AGAIN) return item
     }
   }
 
+  /** @returns an item, or AGAIN if the caller has to look again, or NO_ITEM. */
   #ask(): unknown {
     let step: Step | Promise<Step>
     try {
@@ -91,17 +105,17 @@ export class Source {
     } catch (thrown) {
       this.#ended = true
       this.#error = { thrown }
-      return NOTHING
+      return NO_ITEM
     }
     if (typeof (step as Promise<Step>).then === 'function') {
       this.#asking = true
       ;(step as Promise<Step>).then(this.#answered, this.#failed)
-      return NOTHING
+      return NO_ITEM
     }
     return this.#accept(step as Step)
   }
 
-  /** A single item, or AGAIN where there is none or it became the batch. */
+  /** @returns a single item, or AGAIN if it became the batch or the stream has ended. */
   #accept(step: Step): unknown {
     if (step.done) {
       this.#ended = true
@@ -120,7 +134,7 @@ export class Source {
   }
 
   #keep(batch: readonly unknown[]): void {
-    this.#batch = this.#listener?.came(batch) ?? batch
+    this.#batch = this.#listener?.arrived(batch) ?? batch
     this.#batchAt = 0
   }
 
@@ -131,10 +145,13 @@ export class Source {
     this.#listener?.ready()
   }
 
-  /** The loop ended and may be followed by another: everything stays as it is. */
+  /**
+   * Keeps everything as it is, because the loop has ended and another one may go on.
+   * @param finished says that no request of the stream is held.
+   */
   release(finished: boolean): void {
     this.#listener = null
-    // A stream that ended is not begun anew while its requests are still held.
+    // A stream that has ended is not iterated again while its requests are still held.
     if (this.#iterator === null || (finished && this.ended)) return
     if ((this.stream as Partial<Settling>).replays === true) {
       this.close()
@@ -144,7 +161,10 @@ export class Source {
     released.set(this.stream, this)
   }
 
-  /** The consumer left: closes the stream, and gives back what it handed out and nobody took. Never waits. */
+  /**
+   * Closes the stream, because the consumer left the loop. It does not wait for the stream.
+   * @returns the items that the stream gave and nobody took.
+   */
   close(): unknown[] {
     this.#listener = null
     const rest = this.#batch?.slice(this.#batchAt) ?? []
@@ -152,18 +172,19 @@ export class Source {
     if (this.#ended || this.#iterator === null) return rest
     this.#ended = true
     try {
-      // A generator that waits in its own `next()` answers `return()` only afterwards, perhaps never.
+      // A generator that awaits something answers `return()` only when that is over, perhaps never.
       const closing = this.#iterator.return?.() as Promise<unknown> | undefined
       if (typeof closing?.then === 'function') closing.then(undefined, () => {})
     } catch {
-      // What a stream throws while it is closed concerns nobody any more.
+      // The loop has ended in order already, so an error of closing the stream is of no use.
     }
     return rest
   }
 }
 
-/** Whatever a stream gives may be an item, `undefined` too; this is none. */
-export const NOTHING = Symbol('nothing')
+/** No item. It is a symbol because a stream may give anything, also `undefined`. */
+export const NO_ITEM = Symbol('no item')
+/** Look again: the batch or the end of the stream has changed. */
 const AGAIN = Symbol('again')
 
 function iteratorOf(stream: object): Iterator<unknown> | AsyncIterator<unknown> {
@@ -172,21 +193,18 @@ function iteratorOf(stream: object): Iterator<unknown> | AsyncIterator<unknown> 
   return asynchronous ? asynchronous.call(stream) : synchronous!.call(stream)
 }
 
-function judge(stream: unknown): asserts stream is object {
-  const expected = 'requests: an iterable of requests or of arrays of requests is expected'
-  if (typeof stream === 'string') throw new UsageError(`${expected}, a string was given`)
-  if (typeof stream !== 'object' || stream === null) {
-    throw new UsageError(`${expected}, ${describe(stream)} was given`)
-  }
+function checkStream(stream: unknown): asserts stream is object {
+  const form = 'an iterable of requests or of arrays of requests'
+  if (typeof stream === 'string') throw new UsageError(`requests must be ${form}, not a string`)
+  if (typeof stream !== 'object' || stream === null) throw wrong('requests', form, stream)
   if (ArrayBuffer.isView(stream) || stream instanceof ArrayBuffer) {
-    throw new UsageError(`${expected}, bytes were given`)
+    throw new UsageError(`requests must be ${form}, not bytes`)
   }
   if ((stream as { readableObjectMode?: unknown }).readableObjectMode === false) {
-    throw new UsageError(
-      `${expected}, a stream of bytes was given; parse it into requests first (for lines: node:readline)`,
-    )
+    const remedy = 'parse it into requests first (for lines: node:readline)'
+    throw new UsageError(`requests must be ${form}, not a stream of bytes; ${remedy}`)
   }
   if (!(Symbol.asyncIterator in stream) && !(Symbol.iterator in stream)) {
-    throw new UsageError(`${expected}, ${describe(stream)} was given`)
+    throw wrong('requests', form, stream)
   }
 }

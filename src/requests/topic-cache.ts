@@ -2,7 +2,10 @@
  * What are the bytes of a topic? Topics repeat, so those that were validated and encoded are kept,
  * within bounds.
  */
+
 import { describe, UsageError } from '../errors.ts'
+import { allocateOwn, writeUtf8 } from '../platform/bytes.ts'
+import { utf8Length } from '../protocol/sizes.ts'
 import { topicNameProblem } from '../protocol/topics.ts'
 import { wrong } from './check.ts'
 
@@ -32,10 +35,11 @@ export function topicBytesOf(topic: unknown): Uint8Array {
 function encoded(topic: string): Uint8Array {
   const problem = topicNameProblem(topic)
   if (problem !== null) throw new UsageError(`publish.topic ${problem}: ${describe(topic)}`)
-  const length = Buffer.byteLength(topic)
-  const bytes = Buffer.allocUnsafeSlow(2 + length)
-  bytes.writeUInt16BE(length, 0)
-  bytes.write(topic, 2)
+  const length = utf8Length(topic)
+  const bytes = allocateOwn(2 + length)
+  bytes[0] = length >> 8
+  bytes[1] = length
+  writeUtf8(bytes, topic, 2, length)
   if (topic.length <= CACHED_TOPIC_LENGTH_MAX) {
     if (topics.size >= TOPICS_MAX) topics.clear()
     topics.set(topic, bytes)

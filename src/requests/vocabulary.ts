@@ -5,6 +5,7 @@
  * The words are those of the package mqtt-packet, so that a packet read there means the same here.
  * A request is plain data: a line of NDJSON is one. A field that is undefined counts as left out.
  */
+import type { Bytes } from '../platform/bytes.ts'
 import type { QoS } from '../protocol/facts.ts'
 import type * as packets from '../protocol/packets.ts'
 
@@ -232,12 +233,12 @@ export type Control =
 // ----------------------------------------------------------------------------------------- packets
 
 /** The answer to a CONNECT. (3.2) */
-export type ConnackPacket = packets.ConnackPacket<Buffer>
+export type ConnackPacket = packets.ConnackPacketOf<Bytes>
 /** A step of enhanced authentication. MQTT 5. (3.15) */
-export type AuthPacket = packets.AuthPacket<Buffer>
+export type AuthPacket = packets.AuthPacketOf<Bytes>
 
 /** A message from the server. Topic aliases are resolved; the payload is always bytes. */
-export interface IncomingPublish extends packets.PublishPacket<Buffer> {
+export interface IncomingPublish extends packets.PublishPacket<Bytes> {
   /** QoS 2: the number of this message in the session. A repetition has the same number (R2). */
   deliveryId?: number
   /**

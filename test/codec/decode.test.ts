@@ -1,7 +1,7 @@
 /** The decoder beyond the table of malformed inputs: shapes, memory, sizes, linear time, properties. */
 import { describe, expect, test } from 'vitest'
 import { Decoder } from '../../src/codec/decode.ts'
-import type { PublishPacket, ServerPacket } from '../../src/protocol/facts.ts'
+import type { ReceivedPublish, ServerPacket } from '../../src/protocol/facts.ts'
 import { cuts, feed, hex, NO_LIMIT } from './support.ts'
 
 function publishBytes(topic: string, payload: Uint8Array, properties = Buffer.alloc(0)): Buffer {
@@ -55,7 +55,7 @@ describe('memory', () => {
         const { packets, error } = feed(chunks, 5)
         expect(error).toBeNull()
         expect(packets).toHaveLength(3)
-        for (const { payload: got } of packets as PublishPacket[]) {
+        for (const { payload: got } of packets as ReceivedPublish[]) {
           expect(Buffer.isBuffer(got)).toBe(true)
           expect(payload.equals(got)).toBe(true)
           expect(held(got)).toBeLessThanOrEqual(8192)
@@ -72,7 +72,7 @@ describe('memory', () => {
     ] as const) {
       const bytes = publishBytes(topic, Buffer.alloc(size, 'x'), properties)
       for (const chunks of [[bytes], [bytes.subarray(0, 9), bytes.subarray(9)]]) {
-        const [packet] = feed(chunks, 5).packets as PublishPacket[]
+        const [packet] = feed(chunks, 5).packets as ReceivedPublish[]
         expect(String(packet!.properties?.correlationData)).toBe('hi')
         expect(held(packet!.properties?.correlationData)).toBeLessThanOrEqual(8192)
         expect(held(packet!.payload)).toBeLessThanOrEqual(8192)
@@ -84,11 +84,11 @@ describe('memory', () => {
     const chunk = Buffer.concat([1, 2, 3].map((n) => publishBytes('a', Buffer.alloc(50, n))))
     const { packets } = feed([chunk], 5)
     chunk.fill(0xff)
-    expect((packets as PublishPacket[]).map((packet) => packet.payload[49])).toEqual([1, 2, 3])
+    expect((packets as ReceivedPublish[]).map((packet) => packet.payload[49])).toEqual([1, 2, 3])
   })
 
   test('a payload is a Buffer in full: prototype, toString, slices', () => {
-    const { payload } = one(publishBytes('a', Buffer.from('21.5'))) as PublishPacket
+    const { payload } = one(publishBytes('a', Buffer.from('21.5'))) as ReceivedPublish
     expect(Object.getPrototypeOf(payload)).toBe(Buffer.prototype)
     expect(payload).toStrictEqual(Buffer.from('21.5'))
     expect(payload.toString()).toBe('21.5')
@@ -124,14 +124,14 @@ describe('linear time, counted in copied bytes', () => {
     const chunks: Buffer[] = []
     for (let at = 0; at < bytes.length; at += 65_536) chunks.push(bytes.subarray(at, at + 65_536))
     const { packets, decoder } = feed(chunks, 5)
-    expect((packets[0] as PublishPacket).payload.length).toBe(20_000_000)
+    expect((packets[0] as ReceivedPublish).payload.length).toBe(20_000_000)
     expect(copied(decoder)).toBe(bytes.length)
   })
 
   test('a packet byte by byte is copied twice at most', () => {
     const bytes = publishBytes('a', Buffer.alloc(200_000, 'x'))
     const { packets, decoder } = feed(cuts(bytes)['byte by byte']!, 5)
-    expect(Buffer.alloc(200_000, 'x').equals((packets[0] as PublishPacket).payload)).toBe(true)
+    expect(Buffer.alloc(200_000, 'x').equals((packets[0] as ReceivedPublish).payload)).toBe(true)
     expect(copied(decoder)).toBeLessThanOrEqual(2 * bytes.length)
   })
 
@@ -152,7 +152,7 @@ describe('linear time, counted in copied bytes', () => {
     for (const many of [false, true]) {
       const names = Array.from({ length: 10_000 }, (_, i) => (many ? `k${i}` : 'k'))
       const properties = Buffer.concat(names.map((name) => userProperty(name, 'v')))
-      const packet = one(publishBytes('a', Buffer.alloc(0), properties)) as PublishPacket
+      const packet = one(publishBytes('a', Buffer.alloc(0), properties)) as ReceivedPublish
       const found = packet.properties?.userProperties as { k: string[] }
       if (many) expect(Object.keys(found)).toEqual(names)
       else expect(found.k).toHaveLength(10_000)
@@ -214,7 +214,7 @@ describe('reading', () => {
   test('user properties named as members of Object are names like any other', () => {
     const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', '__proto__']
     const properties = Buffer.concat(names.map((name, i) => userProperty(name, i ? `${i}` : '')))
-    const packet = one(publishBytes('a', Buffer.alloc(0), properties)) as PublishPacket
+    const packet = one(publishBytes('a', Buffer.alloc(0), properties)) as ReceivedPublish
     const found = packet.properties?.userProperties as Record<string, unknown>
     expect(Object.keys(found)).toEqual(names.slice(0, 4))
     expect(Object.entries(found)[0]).toEqual(['__proto__', ['', '4']])
@@ -230,7 +230,7 @@ describe('reading', () => {
       return Buffer.concat([Buffer.from([0x30, body.length]), body])
     })
     const { packets } = feed([Buffer.concat(bytes)], 5)
-    expect((packets as PublishPacket[]).map((packet) => packet.topic)).toEqual(topics)
+    expect((packets as ReceivedPublish[]).map((packet) => packet.topic)).toEqual(topics)
   })
 
   test('MQTT 3.1: QoS 0 with DUP passes, its clauses are those of 3.1.1', () => {

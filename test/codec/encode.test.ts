@@ -4,7 +4,7 @@ import { generate, type IConnectPacket, type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { Encoder } from '../../src/codec/encode.ts'
 import { UsageError } from '../../src/errors.ts'
-import type { PublishPacket } from '../../src/protocol/facts.ts'
+import type { ReceivedPublish } from '../../src/protocol/facts.ts'
 import type { ClientPacket } from '../../src/protocol/packets.ts'
 import { type PreparedPublish, prepare } from '../../src/requests/prepare.ts'
 import { cuts, feed, meaning, theirs, type Version } from './support.ts'
@@ -340,7 +340,7 @@ describe('batches', () => {
       'publish',
       'puback',
     ])
-    const sizes = packets.slice(1, 4).map((packet) => (packet as PublishPacket).payload.length)
+    const sizes = packets.slice(1, 4).map((packet) => (packet as ReceivedPublish).payload.length)
     expect(sizes).toEqual([16_384, 16_383, 70_000])
   })
 

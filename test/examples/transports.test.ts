@@ -590,7 +590,7 @@ test("[T1] HTTP CONNECT: bytes that come in one chunk with the proxy's answer ar
   const opened = throughHttpProxy(proxy.url())(endpoint('mqtt://broker.test'), signal)
   const stream = await opened
   onTestFinished(() => void stream.destroy())
-  const [bytes] = await once(stream, 'data')
+  const [bytes] = await once(stream as Duplex, 'data')
   expect(String(bytes)).toBe('hello')
 })
 

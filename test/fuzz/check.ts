@@ -7,7 +7,7 @@ import assert from 'node:assert/strict'
 import { Decoder } from '../../src/codec/decode.ts'
 import { Encoder } from '../../src/codec/encode.ts'
 import { BugError, ProtocolError } from '../../src/errors.ts'
-import type { PublishPacket, ServerPacket } from '../../src/protocol/facts.ts'
+import type { ReceivedPublish, ServerPacket } from '../../src/protocol/facts.ts'
 import { type PreparedPublish, prepare } from '../../src/requests/prepare.ts'
 import { feed, NO_LIMIT, type Version } from '../codec/support.ts'
 import { VirtualClock } from '../support/clock.ts'
@@ -48,7 +48,7 @@ export function checkDecoder({ version, bytes, chunks }: FuzzInput): Verdict {
 }
 
 /** A message that was read can be written, and is then read as the same message. */
-function rewrite(packet: PublishPacket, version: Version): void {
+function rewrite(packet: ReceivedPublish, version: Version): void {
   const { topic, payload, qos, retain, dup, messageId, properties } = packet
   // A topic in an alias cannot be written again, nor what only a server may send.
   if (topic === '' || properties?.['topicAlias'] !== undefined) return

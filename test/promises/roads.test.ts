@@ -631,7 +631,7 @@ describe('connectOptions', () => {
   test.each([
     [{ user: 'x' }, /connectOptions has no field "user"/],
     [{ password: 7 }, /password must be a string or bytes/],
-    [{ url: 'http://x', transport: undefined }, /url/],
+    [{ url: 'no URL', transport: undefined }, /url/],
     ['mqtt://x', /connectOptions: it must return an object/],
     [{ will: { topic: 'a/#' } }, /will.topic/],
   ])('[T6] what it may not return is a UsageError and ends the loop: %j', async (given, says) => {

@@ -477,15 +477,15 @@ describe('[D6] a request that is wrong is refused before it takes an id, and tou
 describe('what is no stream of requests', () => {
   const bytes = new PassThrough()
   const streams: readonly (readonly [string, unknown, RegExp])[] = [
-    ['a string', 'publish', /a string was given/],
-    ['a Buffer', Buffer.from('{}'), /bytes were given/],
-    ['a Uint8Array', new Uint8Array(3), /bytes were given/],
-    ['an ArrayBuffer', new ArrayBuffer(3), /bytes were given/],
+    ['a string', 'publish', /not a string/],
+    ['a Buffer', Buffer.from('{}'), /not bytes/],
+    ['a Uint8Array', new Uint8Array(3), /not bytes/],
+    ['an ArrayBuffer', new ArrayBuffer(3), /not bytes/],
     ['a stream of bytes', bytes, /stream of bytes/],
-    ['a number', 5, /5 was given/],
-    ['null', null, /null was given/],
-    ['a request', publish('a'), /an object was given/],
-    ['a generator that was not called', async function* none() {}, /a function was given/],
+    ['a number', 5, /not 5/],
+    ['null', null, /not null/],
+    ['a request', publish('a'), /not an object/],
+    ['a generator that was not called', async function* none() {}, /not a function/],
   ]
   for (const [name, stream, says] of streams) {
     test(`${name} as requests, as controls and in run()`, async () => {

@@ -23,6 +23,7 @@ function importsOf(file: string): string[] {
 
 const GROUND: Readonly<Record<string, string>> = {
   facts: '',
+  packets: 'facts',
   config: 'facts',
   'packet-table': '',
   'session-state': 'facts packet-table',

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import type { Config } from '../../src/protocol/config.ts'
-import type { ConnackPacket } from '../../src/protocol/facts.ts'
+import type { ReceivedConnack } from '../../src/protocol/facts.ts'
 import {
   connackRefusal,
   DEFAULT_LIMITS,
@@ -356,7 +356,7 @@ describe('[I1] what else may come first', () => {
     }
   })
 
-  const methods: [string | null, ConnackPacket, boolean][] = [
+  const methods: [string | null, ReceivedConnack, boolean][] = [
     [null, connackOf(false, { authenticationMethod: 'm' }), false],
     [null, connackOf(false, { authenticationData: new Uint8Array(1) }), false],
     ['m', connackOf(), false],

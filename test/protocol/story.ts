@@ -8,8 +8,8 @@ import type { Config } from '../../src/protocol/config.ts'
 import type { Effect, Input, YieldEffect } from '../../src/protocol/contract.ts'
 import type {
   PublishFacts,
-  PublishPacket,
   QoS,
+  ReceivedPublish,
   RequestFacts,
   ServerPacket,
 } from '../../src/protocol/facts.ts'
@@ -308,7 +308,7 @@ export class Player {
     return [ackOf('pubrec', messageId, code)]
   }
 
-  #message([a, b, c]: readonly [number, number, number]): PublishPacket {
+  #message([a, b, c]: readonly [number, number, number]): ReceivedPublish {
     const alias = { properties: { topicAlias: 1 + (b % 2) } }
     const over = c % 6 === 0 ? { ...alias, topic: c % 12 === 0 ? 't' : '' } : {}
     return messageOf((a % 3) as QoS, 1 + (b % 4), { dup: c % 2 === 0, ...over })
@@ -333,7 +333,7 @@ export class Player {
     const held = pick(this.#inHand, a!)
     if (held === undefined) return []
     const { sequence, packet } = held
-    const messageId = (packet as PublishPacket).messageId!
+    const messageId = (packet as ReceivedPublish).messageId!
     const five = this.driver.state.connection.protocolVersion === 5
     return [{ type: 'ack', sequence, messageId, reasonCode: five && b! % 5 === 0 ? 0x83 : 0 }]
   }

@@ -8,13 +8,13 @@ import type { Effect, Input, Step, TransitionEffect } from '../../src/protocol/c
 import { step } from '../../src/protocol/engine.ts'
 import type {
   AckPacket,
-  ConnackPacket,
   Failure,
   Properties,
   PublishFacts,
-  PublishPacket,
   QoS,
   ReasonPacket,
+  ReceivedConnack,
+  ReceivedPublish,
   ServerPacket,
   SubscribeFacts,
   SubscriptionAckPacket,
@@ -135,12 +135,12 @@ export function connackOf(
   sessionPresent = false,
   properties: Properties = {},
   reasonCode = 0,
-): ConnackPacket {
+): ReceivedConnack {
   return { cmd: 'connack', sessionPresent, reasonCode, properties }
 }
 
 /** @returns a CONNACK of MQTT 3. */
-export function plainConnack(sessionPresent = false, returnCode = 0): ConnackPacket {
+export function plainConnack(sessionPresent = false, returnCode = 0): ReceivedConnack {
   return { cmd: 'connack', sessionPresent, returnCode }
 }
 
@@ -167,8 +167,8 @@ export function byeOf(reasonCode: number, properties?: Properties): ReasonPacket
 export function messageOf(
   qos: QoS,
   messageId = 0,
-  over: Partial<PublishPacket> = {},
-): PublishPacket {
+  over: Partial<ReceivedPublish> = {},
+): ReceivedPublish {
   return {
     cmd: 'publish',
     topic: 't',
@@ -256,7 +256,9 @@ export class Driver {
   }
 
   /** Makes a connection from any state. */
-  connect(connack: ConnackPacket = connackOf(this.state.connection.epoch > 0)): readonly Effect[] {
+  connect(
+    connack: ReceivedConnack = connackOf(this.state.connection.epoch > 0),
+  ): readonly Effect[] {
     const effects = [...this.open(), ...this.receive(connack)]
     expect(this.kind).toBe('connected')
     return effects

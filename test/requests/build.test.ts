@@ -3,8 +3,8 @@ import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
 import { publish, subscribe, unsubscribe } from '../../src/requests/build.ts'
-import { prepareControl } from '../../src/requests/controls.ts'
 import { prepare } from '../../src/requests/prepare.ts'
+import { prepareControl } from '../../src/requests/prepare-control.ts'
 
 describe('builders make plain data', () => {
   test('publish', () => {

@@ -653,7 +653,7 @@ describe('what is no stream of requests', () => {
     test(`${name} is refused at once`, () => {
       const attempt = () => eventloop('mqtt://h', make() as Requests)
       expect(attempt).toThrow(UsageError)
-      expect(attempt).toThrow(/requests: an iterable of requests/)
+      expect(attempt).toThrow(/requests must be an iterable of requests/)
     })
   }
 

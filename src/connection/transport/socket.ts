@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { execute } from 'abort-controller-x'
 import { portOf } from '../../options/endpoint.ts'
-import type { Endpoint } from '../../options/options.ts'
+import type { Endpoint } from '../../platform/byte-stream.ts'
 
 /** Opens TCP. */
 export function openTcp({ url }: Endpoint, signal: AbortSignal): Promise<Duplex> {

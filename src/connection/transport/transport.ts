@@ -4,8 +4,7 @@
  * The scheme of the URL names one of our transports; the option `transport` brings any other one.
  * If `signal` aborts, the function that opens a transport destroys what it began. (T1, transports)
  */
-import type { Endpoint } from '../../options/options.ts'
-import type { ByteStream } from '../../platform/byte-stream.ts'
+import type { ByteStream, Endpoint } from '../../platform/byte-stream.ts'
 import { openTcp, openTls, openUnix } from './socket.ts'
 import { openWebSocket } from './websocket.ts'
 

@@ -8,7 +8,7 @@
 import type { Duplex } from 'node:stream'
 import { execute } from 'abort-controller-x'
 import { UsageError } from '../../errors.ts'
-import type { Endpoint } from '../../options/options.ts'
+import type { Endpoint } from '../../platform/byte-stream.ts'
 
 /**
  * Bytes. Servers put small packets together, so a frame may be this large however small the

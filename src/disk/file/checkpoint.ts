@@ -84,7 +84,8 @@ export async function readCheckpoint(path: string): Promise<Position | null> {
   const found = parse(text)
   if (found?.['it-mqtt'] === 'checkpoint' && found.format === FORMAT) return found
   throw new UsageError(
-    `checkpoint: ${path} is no checkpoint of format ${FORMAT}, or damaged; give another path, or remove it to begin at the first line`,
+    `checkpoint: ${path} is no checkpoint of format ${FORMAT}, or damaged; ` +
+      'give another path, or remove it to begin at the first line',
   )
 }
 

@@ -29,13 +29,13 @@ type Name = string | number | object
  * How many requests a loop gets in one batch: enough to be fast, and few enough that little is read
  * in vain when the loop ends.
  */
-const BATCH = 128
+const LINES_PER_BATCH = 128
 const SENT = ['publish', 'subscribe', 'unsubscribe']
 /**
  * How far places skip if the file of a checkpoint is gone: more than the bytes that were read of it
  * after the checkpoint was written.
  */
-const GAP = 2 ** 30
+const GENERATION_GAP = 2 ** 30
 
 /**
  * A request stream that reads lines. Most programs use `fileRequests`; this class is for those
@@ -110,12 +110,12 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
 
   /** @returns the number of the request's line, or null if the request is settled. */
   lineOf(request: Request): number | null {
-    return this.#unsettled.get(nameOf(request)) ?? null
+    return this.#unsettled.get(requestKeyOf(request)) ?? null
   }
 
   /** Called by the loop. If there is a checkpoint, resolves once it has the change. */
   settled(request: Request, _outcome: Outcome): void | Promise<void> {
-    const name = nameOf(request)
+    const name = requestKeyOf(request)
     if (this.#unsettled.delete(name)) return this.#checkpoint?.save()
     if (typeof name !== 'number' || name < this.#readThrough) return undefined
     // An earlier process read the line after it wrote its last checkpoint.
@@ -237,13 +237,14 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
     const { follow, onInvalid } = this.#options
     const { line, file } = this.#resumed!
     const error = new UsageError(
-      `${this.#positionName} goes on at line ${line} of ${file}, and ${this.#path} is not that file or has changed; give the right file, or remove what is kept to begin at the first line`,
+      `${this.#positionName} goes on at line ${line} of ${file}, and ${this.#path} is not that file ` +
+        'or has changed; give the right file, or remove what is kept to begin at the first line',
       { code: 'FILE_GONE' },
     )
     if (follow !== true || onInvalid === undefined) throw error
     onInvalid(error)
     this.#unsettled.clear()
-    this.#readThrough += GAP
+    this.#readThrough += GENERATION_GAP
     this.#line = 1
   }
 
@@ -324,7 +325,7 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
           if (!this.#continuesAfter(line, cause as Error)) return false
         }
         this.#advance(line)
-        if (requests.length < BATCH) continue
+        if (requests.length < LINES_PER_BATCH) continue
         yield requests
         requests = []
       }
@@ -355,7 +356,7 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
     const request =
       this.#stream === null ? (withKey(parsed as SentRequest, offset) as Request) : parsed
     prepare(request, 5)
-    if (SENT.includes(request.cmd)) this.#unsettled.set(nameOf(request), number)
+    if (SENT.includes(request.cmd)) this.#unsettled.set(requestKeyOf(request), number)
     return request
   }
 
@@ -375,6 +376,6 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
 }
 
 /** @returns what identifies the request: its key, or the request itself if it has none. */
-function nameOf(request: Request): Name {
+function requestKeyOf(request: Request): Name {
   return ('key' in request ? request.key : undefined) ?? request
 }

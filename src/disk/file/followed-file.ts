@@ -92,7 +92,7 @@ export async function* chunksOf(
   if (isPacked(path)) return yield* unpackedChunks(path, handle, offset, note)
   let at = offset
   for (let rotated = false; ; ) {
-    const chunk = await readChunk(handle, at)
+    const chunk = await readBytesAt(handle, at)
     if (chunk.length > 0) {
       at += chunk.length
       note(at)
@@ -135,7 +135,7 @@ async function* unpackedChunks(
 
 async function* packedChunks(handle: FileHandle, note: (bytesRead: number) => void) {
   for (let at = 0; ; ) {
-    const chunk = await readChunk(handle, at)
+    const chunk = await readBytesAt(handle, at)
     if (chunk.length === 0) return
     at += chunk.length
     note(at)
@@ -144,7 +144,7 @@ async function* packedChunks(handle: FileHandle, note: (bytesRead: number) => vo
 }
 
 /** @returns the bytes at `at`, none at the end of the file. */
-async function readChunk(handle: FileHandle, at: number): Promise<Buffer> {
+async function readBytesAt(handle: FileHandle, at: number): Promise<Buffer> {
   const room = Buffer.allocUnsafeSlow(CHUNK_BYTES)
   const { bytesRead } = await handle.read(room, 0, CHUNK_BYTES, at)
   return room.subarray(0, bytesRead)

@@ -17,7 +17,7 @@ export interface Line {
 }
 
 /** Where reading begins. */
-export interface LineStart {
+interface LineStart {
   /** The place of the first byte. */
   readonly offset: number
   /** The number of the line there. */

@@ -26,7 +26,7 @@ const JOURNALS_BYTES_MIN = 4 << 20
 /** The session is written whole once its journals are this many times as large. */
 const OUTGROWN = 4
 /** How much is read in one go. */
-const READ_BYTES = 8 << 20
+const JOURNALS_READ_BYTES = 8 << 20
 /** A journal that has this size gets no further change, so that reading it stays cheap. */
 const JOURNAL_BYTES = 1 << 20
 
@@ -73,7 +73,7 @@ class DiskSession implements SessionStore {
     this.#first = 0
     this.#next = 0
     for (;;) {
-      const journals = await database.range({ gt: after, lt: JOURNALS_END }, READ_BYTES)
+      const journals = await database.range({ gt: after, lt: JOURNALS_END }, JOURNALS_READ_BYTES)
       for (const [key, journal] of journals) {
         const number = numberOf(key)
         if (this.#next === 0) this.#first = number

@@ -18,12 +18,12 @@ import type { Change } from '../store/journal.ts'
 import type { RecordWriter } from '../store/request-records.ts'
 import {
   HEAD,
-  nameOf,
   OPEN,
   progressOf,
   put,
   RECEIVED,
   REQUEST,
+  recordKeyOf,
   remove,
   SEQUENCE,
   SETTLING,
@@ -83,7 +83,7 @@ class RequestChanges {
     for (const [order, held] of this.#added) {
       if (this.#removed.has(order)) continue
       for (const { request } of held) this.#writer.add(request, 0)
-      changes.push({ key: nameOf(REQUEST, order), value: this.#writer.finish() })
+      changes.push({ key: recordKeyOf(REQUEST, order), value: this.#writer.finish() })
     }
   }
 }
@@ -103,7 +103,7 @@ function addOpen(
       continue
     }
     requests.add(held.order, [held])
-    changes.push(put(nameOf(OPEN, id), progressOf(held)))
+    changes.push(put(recordKeyOf(OPEN, id), progressOf(held)))
   }
 }
 
@@ -125,7 +125,7 @@ function addWaiting(
     const held = waitingRecords(now, request)
     if (held.length === 0) continue
     requests.add(order, held)
-    changes.push(put(nameOf(WAITING, order), progressOf(held[0]!)))
+    changes.push(put(recordKeyOf(WAITING, order), progressOf(held[0]!)))
   }
   const sequence = sequenceOf(is)
   if (sequence !== null) changes.push(put(SEQUENCE, sequence))
@@ -151,7 +151,7 @@ function addReceived(before: SessionParts | null, now: SessionParts, changes: Ch
   const was = before?.state.received ?? emptyTable()
   for (const [id, , message] of differences(was, now.state.received)) {
     if (message === undefined) changes.push(remove(RECEIVED, id))
-    else changes.push(put(nameOf(RECEIVED, id), receivedRecord(id, message)))
+    else changes.push(put(recordKeyOf(RECEIVED, id), receivedRecord(id, message)))
   }
 }
 
@@ -161,6 +161,6 @@ function addSettling(before: SessionParts | null, now: SessionParts, changes: Ch
   if (was === is) return
   for (const key of was.keys()) if (!is.has(key)) changes.push(remove(SETTLING, key))
   for (const [key, { ok }] of is) {
-    if (was.get(key)?.ok !== ok) changes.push(put(nameOf(SETTLING, key), [key, ok]))
+    if (was.get(key)?.ok !== ok) changes.push(put(recordKeyOf(SETTLING, key), [key, ok]))
   }
 }

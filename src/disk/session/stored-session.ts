@@ -33,14 +33,14 @@ export const RECEIVED = 'm'
 export const SETTLING = 's'
 
 /** All of a `HeldRecord` that may change while the request is held. */
-export type Progress = Omit<HeldRecord, 'request'>
+export type StoredProgress = Omit<HeldRecord, 'request'>
 
-export function progressOf({ request, ...progress }: HeldRecord): Progress {
+export function progressOf({ request, ...progress }: HeldRecord): StoredProgress {
   return progress
 }
 
 /** @returns the key of a record in a list. */
-export function nameOf(kind: string, id: number | string): string {
+export function recordKeyOf(kind: string, id: number | string): string {
   return `${kind} ${typeof id === 'string' ? JSON.stringify(id) : id}`
 }
 
@@ -49,7 +49,7 @@ export function put(key: string, value: unknown): Change {
 }
 
 export function remove(kind: string, id: number | string): Change {
-  return { key: nameOf(kind, id), value: null }
+  return { key: recordKeyOf(kind, id), value: null }
 }
 
 /**
@@ -80,7 +80,7 @@ export function sessionRecordOf(
  */
 function heldOf(records: ReadonlyMap<string, Buffer>): HeldRecord[] {
   const [open, waiting] = [OPEN, WAITING].map((kind) =>
-    listOf<Progress>(records, kind).sort((a, b) => a.order - b.order),
+    listOf<StoredProgress>(records, kind).sort((a, b) => a.order - b.order),
   )
   const sequence = records.get(SEQUENCE)
   if (sequence !== undefined) {
@@ -89,7 +89,7 @@ function heldOf(records: ReadonlyMap<string, Buffer>): HeldRecord[] {
   }
   return [...open!, ...waiting!].flatMap((progress) => {
     const held: HeldRecord[] = []
-    const record = records.get(nameOf(REQUEST, progress.order))
+    const record = records.get(recordKeyOf(REQUEST, progress.order))
     if (record !== undefined) {
       readRecord(record, (request) => {
         held.push({ ...progress, request })

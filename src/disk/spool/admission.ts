@@ -14,7 +14,7 @@ import type { ResolvedSpool } from './spool-options.ts'
 import type { CommitWaiter } from './spool-store.ts'
 import { checkPushed, faultOf } from './storable.ts'
 
-export interface AdmissionListener {
+interface AdmissionListener {
   /** A request was added in memory. */
   added(): void
   /** What is on disk must be loaded, so that the oldest request can be dropped. */

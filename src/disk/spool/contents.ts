@@ -96,7 +96,8 @@ export class SpoolContents {
   full(): StorageError {
     const { maxBytes, maxMessages } = this.#options
     return new StorageError(
-      `The spool ${this.#store.directory} is full: it holds ${this.#size} requests of ${this.#bytes} bytes, and may hold ${maxMessages} of ${maxBytes}.`,
+      `The spool ${this.#store.directory} is full: it holds ${this.#size} requests of ` +
+        `${this.#bytes} bytes, and may hold ${maxMessages} of ${maxBytes}.`,
       { code: 'SPOOL_FULL', retryable: true },
     )
   }

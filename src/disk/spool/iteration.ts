@@ -9,7 +9,7 @@ type Step = IteratorResult<readonly Request[], undefined>
 
 const DONE: Step = { done: true, value: undefined }
 
-export interface BatchSource {
+interface BatchSource {
   /** @returns the next batch, or null if there is none now. */
   take(): readonly Request[] | null
   /** @returns true if no batch will ever come again. */

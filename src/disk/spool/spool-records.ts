@@ -24,7 +24,7 @@ export interface Totals {
 export type StoredRecord = readonly [key: string, value: Uint8Array]
 
 /** How much is read in one go. */
-const READ_BYTES = 512 << 10
+const RECORDS_READ_BYTES = 512 << 10
 
 const RECORD = 'r'
 const SETTLED_BITS = 'm'
@@ -63,7 +63,7 @@ async function countAll(database: Database): Promise<Totals> {
 
 /** @returns the next records whose first number is above `after`; none if there are none. */
 export function readRecords(database: Database, after: number): Promise<readonly StoredRecord[]> {
-  return database.range({ gt: keyOf(RECORD, after), lt: `${RECORD}~` }, READ_BYTES)
+  return database.range({ gt: keyOf(RECORD, after), lt: `${RECORD}~` }, RECORDS_READ_BYTES)
 }
 
 /** @returns the requests of a record, or null if it is damaged. */

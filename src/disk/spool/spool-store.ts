@@ -58,7 +58,7 @@ const RECORD_REQUESTS = 1024
 /** How long a disk that failed is left alone before what was settled is tried again. */
 const RETRY_MS = 1000
 /** More numbers than a torn tail of the log can have held. */
-const GAP = 2 ** 20
+const NUMBER_GAP = 2 ** 20
 /**
  * Numbers begin with the time of day, so that those of a directory that was deleted and made again
  * do not come back either.
@@ -130,7 +130,7 @@ export class SpoolStore {
 
   /** Moves on to numbers that this process gives, above all that earlier processes gave. */
   begin(now: number): void {
-    this.#last = Math.max(this.#last + GAP, now * NUMBERS_PER_MS)
+    this.#last = Math.max(this.#last + NUMBER_GAP, now * NUMBERS_PER_MS)
   }
 
   /** @returns a number that was never given. */

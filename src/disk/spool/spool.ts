@@ -28,7 +28,7 @@ import {
  * How many requests a loop gets in one batch: enough to be fast, and few enough that most requests
  * can still be dropped or expire in the spool.
  */
-const BATCH = 128
+const REQUESTS_PER_BATCH = 128
 /** How long a disk that could not be read is left alone before it is tried again. */
 const RETRY_MS = 1000
 
@@ -195,7 +195,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
   // ---------------------------------------------------------------------------- handing out
 
   #take(): readonly SentRequest[] | null {
-    const { batch, expired } = this.#contents.chunks.take(BATCH, Date.now())
+    const { batch, expired } = this.#contents.chunks.take(REQUESTS_PER_BATCH, Date.now())
     for (const key of expired) {
       this.#report(this.#contents.drop(key), { ok: false, error: expiredError() })
     }

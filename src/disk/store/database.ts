@@ -125,7 +125,7 @@ export class Database {
    * @throws StorageError (`DISK_FULL`, retryable, or `WRITE_FAILED`); then none was performed.
    */
   async commit(operations: readonly Operation[], addedBytes = 0): Promise<void> {
-    if (this.#closed) throw closedError(this.directory)
+    if (this.#closed) throw folderClosedError(this.directory)
     if (this.#writeFailed) await this.#reopen()
     if (addedBytes > 0) await this.#requireRoom(addedBytes)
     try {
@@ -204,7 +204,7 @@ export class Database {
 
   async #read<T>(read: () => Promise<T>): Promise<T> {
     for (;;) {
-      if (this.#closed) throw closedError(this.directory)
+      if (this.#closed) throw folderClosedError(this.directory)
       const level = this.#level
       try {
         if (level.status !== 'open') await this.#reopen()
@@ -348,6 +348,6 @@ function failed(what: string, code: string, cause: unknown): StorageError {
   return new StorageError(`${what}: ${reason.message}.`, { code, cause })
 }
 
-function closedError(directory: string): UsageError {
+function folderClosedError(directory: string): UsageError {
   return new UsageError(`${directory} is closed`, { code: 'CLOSED' })
 }

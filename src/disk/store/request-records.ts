@@ -107,7 +107,7 @@ function payloadOf(
 
 type Plain = PublishRequest & { readonly payload?: string | Uint8Array }
 
-interface Parts {
+interface RecordParts {
   readonly head: string
   readonly payload: string | Uint8Array | undefined
 }
@@ -137,13 +137,13 @@ function plainRequest(
 }
 
 /** A payload of bytes stands behind the JSON, as it is. */
-function jsonParts(request: SentRequest): Parts {
+function jsonParts(request: SentRequest): RecordParts {
   const { payload, ...rest } = request as { payload?: unknown }
   if (!isBytes(payload)) return { head: JSON.stringify(textual(request)), payload: undefined }
   return { head: JSON.stringify(textual(rest as SentRequest)), payload }
 }
 
-function plainParts({ topic, payload }: Plain): Parts {
+function plainParts({ topic, payload }: Plain): RecordParts {
   return { head: topic, payload }
 }
 

@@ -17,6 +17,7 @@ const OTHER_FOLDERS: readonly string[] = [
   'processes',
   'promises',
   'security',
+  'types',
   'simulation',
   'soak',
   'support',

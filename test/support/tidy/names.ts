@@ -4,7 +4,7 @@
  * reason.
  */
 import { posix } from 'node:path'
-import { declaredNames, lineOf, type Source } from './sources.ts'
+import { declaredNames, isExported, lineOf, type Source } from './sources.ts'
 import type { Violation } from './violation.ts'
 
 /** The files whose exports users import. */
@@ -91,16 +91,25 @@ export function repeatedFileNames(sources: readonly Source[]): readonly Violatio
   )
 }
 
-/** Rule: no name at the top level of two files, whether exported or not. */
+/**
+ * Rule: an exported name is declared in one file. A private one, which a reader meets only where it
+ * is declared, may stand in two.
+ */
 export function repeatedNames(sources: readonly Source[]): readonly Violation[] {
   const declarations = sources.flatMap(({ path, tree }) =>
-    tree.statements
-      .flatMap(declaredNames)
-      .map((node) => ({ path, name: node.text, line: lineOf(node) })),
+    tree.statements.flatMap((statement) =>
+      declaredNames(statement).map((node) => ({
+        path,
+        name: node.text,
+        line: lineOf(node),
+        exported: isExported(statement),
+      })),
+    ),
   )
   return [...groupBy(declarations, ({ name }) => name)].flatMap(([name, places]) => {
     const paths = [...new Set(places.map(({ path }) => path))]
-    if (paths.length === 1) return []
+    const allowed = places.some(({ exported }) => exported) ? 1 : 2
+    if (paths.length <= allowed) return []
     return places.map(({ path, line }) => ({
       key: `${path} ${name}`,
       path,

@@ -133,7 +133,7 @@ function exportsOf(tree: ts.SourceFile): readonly Export[] {
   return found
 }
 
-function isExported(statement: ts.Statement): boolean {
+export function isExported(statement: ts.Statement): boolean {
   return (
     ts.canHaveModifiers(statement) &&
     (ts.getModifiers(statement) ?? []).some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)

@@ -19,7 +19,7 @@ const REQUESTS: readonly SentRequest['cmd'][] = ['publish', 'subscribe', 'unsubs
 /** What every control may have: a stream may give a control a key too. */
 const SHARED_FIELDS = ['cmd', 'key', 'signal']
 
-const FIELDS: Readonly<Record<Control['cmd'], ReadonlySet<string>>> = {
+const CONTROL_FIELDS: Readonly<Record<Control['cmd'], ReadonlySet<string>>> = {
   pause: new Set([...SHARED_FIELDS, 'ms']),
   resume: new Set(SHARED_FIELDS),
   throttle: new Set([...SHARED_FIELDS, 'perSecond']),
@@ -37,10 +37,10 @@ export function prepareControl(given: unknown): PreparedControl {
   }
   const fields = given as Fields
   const { cmd } = fields
-  if (typeof cmd !== 'string' || !Object.hasOwn(FIELDS, cmd)) {
-    throw wrong('cmd', `one of ${list([...REQUESTS, ...Object.keys(FIELDS)])}`, cmd)
+  if (typeof cmd !== 'string' || !Object.hasOwn(CONTROL_FIELDS, cmd)) {
+    throw wrong('cmd', `one of ${list([...REQUESTS, ...Object.keys(CONTROL_FIELDS)])}`, cmd)
   }
-  checkRequestFields(fields, FIELDS[cmd as Control['cmd']])
+  checkRequestFields(fields, CONTROL_FIELDS[cmd as Control['cmd']])
   const { ms, perSecond, timeout, reconnect } = fields
   if (ms !== undefined) checkMs('pause.ms', ms)
   if (timeout !== undefined) checkMs('disconnect.timeout', timeout)

@@ -20,7 +20,7 @@ function mutual<A extends B, B extends C, C = A>(): void {}
 
 test('each packet type is assignable to that of mqtt-packet, and the other way round', () => {
   mutual<ours.ConnectPacket<Buffer>, theirs.IConnectPacket>()
-  mutual<ours.ConnackPacket<Buffer>, theirs.IConnackPacket>()
+  mutual<ours.ConnackPacketOf<Buffer>, theirs.IConnackPacket>()
   mutual<ours.PubackPacket, theirs.IPubackPacket>()
   mutual<ours.PubrecPacket, theirs.IPubrecPacket>()
   mutual<ours.PubrelPacket, theirs.IPubrelPacket>()
@@ -31,7 +31,7 @@ test('each packet type is assignable to that of mqtt-packet, and the other way r
   mutual<ours.PingreqPacket, theirs.IPingreqPacket>()
   mutual<ours.PingrespPacket, theirs.IPingrespPacket>()
   mutual<ours.DisconnectPacket, theirs.IDisconnectPacket>()
-  mutual<ours.AuthPacket<Buffer>, theirs.IAuthPacket>()
+  mutual<ours.AuthPacketOf<Buffer>, theirs.IAuthPacket>()
   mutual<ours.UserProperties, theirs.UserProperties>()
 })
 
