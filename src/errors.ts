@@ -138,6 +138,9 @@ export function unreachable(value: never): never {
 
 /** @returns the message of an error, or the text of anything else that was thrown. */
 export function messageOf(cause: unknown): string {
+  if (cause instanceof AggregateError && cause.message === '') {
+    return cause.errors.map(messageOf).join('; ')
+  }
   return cause instanceof Error ? cause.message : String(cause)
 }
 

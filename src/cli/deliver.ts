@@ -17,7 +17,7 @@ import {
 import { Interrupt } from './interrupt.ts'
 import type { SessionFile } from './session-file.ts'
 
-export interface Job {
+interface Job {
   /** Options of the loop, without those that `deliver` sets. */
   readonly options: EventloopOptions
   readonly requests: Requests

@@ -6,7 +6,7 @@ import { CommanderError } from 'commander'
 import { MqttError, ProtocolError, UsageError } from '../index.ts'
 
 export const FAILED = 1
-export const MISUSED = 2
+const MISUSED = 2
 
 /** Reports an error on standard error.
  * @returns the exit status for it.
@@ -14,7 +14,7 @@ export const MISUSED = 2
 export function reportFailure(error: unknown): number {
   // Commander has written its message already. Help and version are no failure.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : MISUSED
-  say(messageOf(error))
+  say(printable(error))
   return error instanceof UsageError ? MISUSED : FAILED
 }
 
@@ -24,9 +24,12 @@ export function say(text: string): void {
 }
 
 /** @returns one line for a known error, or the stack of an error that must be a defect. */
-export function messageOf(error: unknown): string {
+export function printable(error: unknown): string {
   if (isUnknownSession(error)) {
-    return 'the server holds a session for this client id that is not in the session file; use another --client-id'
+    return (
+      'the server holds a session for this client id that is not in the session file; ' +
+      'use another --client-id'
+    )
   }
   if (error instanceof MqttError) return oneLine(error.message)
   if (!(error instanceof Error)) return oneLine(String(error))

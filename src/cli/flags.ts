@@ -77,7 +77,8 @@ export function addConnectionFlags(command: Command): Command {
     .option('--will-retain')
     .option(
       '--session <path>',
-      'go on with the session in this file, and save it there every second; in a directory (dir/), after every step',
+      'go on with the session in this file, and save it there every second; in a directory ' +
+        '(dir/), after every step',
     )
     .option('-q, --quiet', 'write errors only')
 }
@@ -86,7 +87,7 @@ export function qosOption(name: string, description: string): Option {
   return new Option(name, description).choices(['0', '1', '2'])
 }
 
-export function qosOf(flag: '0' | '1' | '2' | undefined): QoS {
+export function qosFlag(flag: '0' | '1' | '2' | undefined): QoS {
   return Number(flag ?? 0) as QoS
 }
 
@@ -161,7 +162,7 @@ function willOf(flags: ConnectionFlags): WillOptions | undefined {
   return {
     topic: willTopic,
     payload: willPayload ?? '',
-    qos: qosOf(willQos),
+    qos: qosFlag(willQos),
     retain: willRetain ?? false,
   }
 }

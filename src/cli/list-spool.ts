@@ -30,11 +30,11 @@ async function show(directory: string, json: boolean): Promise<void> {
   }
   queue.end()
   for await (const requests of queue) {
-    for (const request of requests) await write(`${jsonOf(request)}\n`)
+    for (const request of requests) await write(`${summaryJson(request)}\n`)
   }
 }
 
-function jsonOf(request: Request): string {
+function summaryJson(request: Request): string {
   const { key, ...rest } = request as SentRequest
   if (rest.cmd !== 'publish' || !(rest.payload instanceof Uint8Array)) return JSON.stringify(rest)
   return JSON.stringify({ ...rest, payload: textOrBase64(rest.payload) })

@@ -47,7 +47,8 @@ const PLACEHOLDERS: Readonly<Record<string, Piece>> = {
 }
 
 export const FORMAT_HELP =
-  '%t topic, %p payload, %x payload in hex, %l payload bytes, %q QoS, %r retain, %d duplicate, %j JSON, %% percent; \\t \\n'
+  '%t topic, %p payload, %x payload in hex, %l payload bytes, %q QoS, %r retain, %d ' +
+  'duplicate, %j JSON, %% percent; \\t \\n'
 
 /** @throws UsageError if the format has an unknown placeholder. */
 export function formatter(format: string): (packet: IncomingPublish) => Buffer {

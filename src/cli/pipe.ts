@@ -17,13 +17,13 @@ import {
   UsageError,
 } from '../index.ts'
 import { type Delivery, deliver } from './deliver.ts'
-import { counted, FAILED, messageOf, oneLine, reportFailure, say } from './fail.ts'
+import { counted, FAILED, oneLine, printable, reportFailure, say } from './fail.ts'
 import {
   addConnectionFlags,
   type ConnectionFlags,
   connectionOptions,
   protocolVersionOf,
-  qosOf,
+  qosFlag,
   qosOption,
 } from './flags.ts'
 import { isClosedPipe, write } from './output.ts'
@@ -51,7 +51,8 @@ export function addPipe(program: Command): void {
   const command = program
     .command('pipe')
     .description(
-      'send the requests of a file, one JSON object in each line; with --session or --checkpoint, an interrupted file goes on where it stopped',
+      'send the requests of a file, one JSON object in each line; with --session or ' +
+        '--checkpoint, an interrupted file goes on where it stopped',
     )
     .argument('[file]', '- is standard input; a .gz is unpacked', '-')
     .option(
@@ -155,7 +156,7 @@ class Pipe {
   #parser(): LineParser {
     const { mqtt, qos, retain = false, topic, spool: directory } = this.#flags
     const version = protocolVersionOf(mqtt)
-    const defaults = { qos: qosOf(qos), retain }
+    const defaults = { qos: qosFlag(qos), retain }
     return (line) => {
       if (topic !== undefined) {
         if (line.bytes.length === 0) return null
@@ -215,7 +216,7 @@ class Pipe {
     else {
       this.#refused++
       const name = file === '-' ? 'stdin' : file
-      this.#say(`${name}${line === null ? '' : `:${line}`}: ${messageOf(outcome.error)}`)
+      this.#say(`${name}${line === null ? '' : `:${line}`}: ${printable(outcome.error)}`)
     }
     if (!this.#flags.json || this.#outputError !== undefined) return
     const writing = write(`${outcomeText(line, request, outcome)}\n`)
@@ -254,7 +255,7 @@ class Pipe {
       ...(lines.ended ? [] : ['the rest was not read']),
     ]
     const isGood = error === undefined && undelivered === 0 && this.#refused === 0 && lines.ended
-    if (error !== undefined) this.#say(`${messageOf(error)} ${counts.join(', ')}`)
+    if (error !== undefined) this.#say(`${printable(error)} ${counts.join(', ')}`)
     else if (!isGood || !this.#flags.quiet) this.#say(counts.join(', '))
     if (this.#outputError !== undefined && !isClosedPipe(this.#outputError)) {
       return reportFailure(this.#outputError)
@@ -299,7 +300,7 @@ function outcomeText(line: number | null, request: Request, outcome: Outcome): s
     ...topic,
     ...(reason === undefined ? {} : { reasonCode: reason }),
     ...(granted === undefined ? {} : { granted }),
-    ...(error === undefined ? {} : { error: { code: error.code, message: messageOf(error) } }),
+    ...(error === undefined ? {} : { error: { code: error.code, message: printable(error) } }),
   })
 }
 

@@ -5,7 +5,7 @@
 import { MultiBar } from 'cli-progress'
 import { say } from './fail.ts'
 
-export interface ProgressView {
+interface ProgressView {
   /** How many bytes of the total are done. */
   readonly value: number
   readonly text: string

@@ -5,13 +5,13 @@ import { buffer } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { checkRequest, type Outcome, publish, UsageError } from '../index.ts'
 import { deliver } from './deliver.ts'
-import { counted, FAILED, messageOf, reportFailure, say } from './fail.ts'
+import { counted, FAILED, printable, reportFailure, say } from './fail.ts'
 import {
   addConnectionFlags,
   type ConnectionFlags,
   connectionOptions,
   protocolVersionOf,
-  qosOf,
+  qosFlag,
   qosOption,
 } from './flags.ts'
 import { openSavedSession } from './session-file.ts'
@@ -38,7 +38,7 @@ export function addPub(program: Command): void {
 
 async function pub(topic: string, payload: string, flags: PubFlags): Promise<number> {
   const message = publish(topic, payload === '-' ? await buffer(process.stdin) : payload, {
-    qos: qosOf(flags.qos),
+    qos: qosFlag(flags.qos),
     retain: flags.retain ?? false,
   })
   checkRequest(message, protocolVersionOf(flags.mqtt))
@@ -52,7 +52,7 @@ async function pub(topic: string, payload: string, flags: PubFlags): Promise<num
     onSettled: (request, outcome) => {
       outcomes.push(outcome)
       isReported ||= request === message
-      if (!outcome.ok) say(`${requestName(request)}: ${messageOf(outcome.error)}`)
+      if (!outcome.ok) say(`${requestName(request)}: ${printable(outcome.error)}`)
     },
     onTrouble: (text) => flags.quiet || say(text),
     disconnectTimeout: flags.disconnectTimeout,
@@ -63,7 +63,7 @@ async function pub(topic: string, payload: string, flags: PubFlags): Promise<num
   if (error !== undefined) {
     if (error instanceof UsageError || outcomes.length + held.length === 0)
       return reportFailure(error)
-    say(`${messageOf(error)} ${counted(undelivered, 'message')} not delivered.`)
+    say(`${printable(error)} ${counted(undelivered, 'message')} not delivered.`)
     return FAILED
   }
   if (undelivered > 0) say(`${counted(undelivered, 'message')} not delivered`)

@@ -32,11 +32,11 @@ async function show(file: string, json: boolean): Promise<number> {
     const changes = changesOf(step.before, step.after)
     const inputs = step.inputs.map(inputName)
     const effects = step.effects.map(({ type }) => type)
-    await write(
-      json
-        ? `${JSON.stringify({ line: step.line, at: step.inputs[0]?.at, inputs, changes, effects })}\n`
-        : `${stepText(step, inputs, changes, effects)}\n`,
-    )
+    const at = step.inputs[0]?.at
+    const line = json
+      ? JSON.stringify({ line: step.line, at, inputs, changes, effects })
+      : stepText(step, inputs, changes, effects)
+    await write(`${line}\n`)
     if (step.differs === null) continue
     status = FAILED
     say(`line ${step.line}: the ${step.differs === 'end' ? 'state at the end' : 'effects'} differ`)

@@ -39,7 +39,7 @@ interface Saved {
   readonly position: Position | null
 }
 
-const FORMAT = 2
+const SESSION_FILE_FORMAT = 2
 
 export class SessionFile {
   readonly path: string
@@ -72,7 +72,8 @@ export class SessionFile {
     if (position === null) return
     const { file, line } = position
     throw new UsageError(
-      `--session: ${this.path} belongs to ${file}, which was piped up to line ${line}; pipe it to its end first, or use another session`,
+      `--session: ${this.path} belongs to ${file}, which was piped up to line ${line}; pipe ` +
+        'it to its end first, or use another session',
     )
   }
 
@@ -80,7 +81,7 @@ export class SessionFile {
   save(session: Session, position: Position | null): Promise<void> {
     const text = JSON.stringify({
       'it-mqtt': 'session file',
-      format: FORMAT,
+      format: SESSION_FILE_FORMAT,
       position,
       session: encodeSession(session),
     })
@@ -104,8 +105,10 @@ function parse(path: string, text: string): Saved {
       cause: error,
     })
   }
-  if (found?.format !== FORMAT || typeof found.session !== 'string') {
-    throw new UsageError(`--session: ${path} is not a session file of format ${FORMAT}`)
+  if (found?.format !== SESSION_FILE_FORMAT || typeof found.session !== 'string') {
+    throw new UsageError(
+      `--session: ${path} is not a session file of format ${SESSION_FILE_FORMAT}`,
+    )
   }
   try {
     return { session: decodeSession(found.session), position: found.position ?? null }

@@ -10,14 +10,14 @@ import {
   type IncomingPublish,
   subscribe,
 } from '../index.ts'
-import { FAILED, messageOf, reportFailure, say } from './fail.ts'
+import { FAILED, printable, reportFailure, say } from './fail.ts'
 import {
   addConnectionFlags,
   type ConnectionFlags,
   connectionOptions,
   number,
   protocolVersionOf,
-  qosOf,
+  qosFlag,
   qosOption,
 } from './flags.ts'
 import { Interrupt } from './interrupt.ts'
@@ -48,7 +48,7 @@ export function addSub(program: Command): void {
 }
 
 async function sub(filters: readonly string[], flags: SubFlags): Promise<number> {
-  const request = subscribe(filters, { qos: qosOf(flags.qos) })
+  const request = subscribe(filters, { qos: qosFlag(flags.qos) })
   checkRequest(request, protocolVersionOf(flags.mqtt))
   const textOrBase64 =
     flags.format === undefined
@@ -99,7 +99,7 @@ async function sub(filters: readonly string[], flags: SubFlags): Promise<number>
     await save()
   }
   if (refusal === undefined) return interrupt.status
-  say(messageOf(refusal))
+  say(printable(refusal))
   return FAILED
 }
 

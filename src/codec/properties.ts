@@ -8,7 +8,7 @@
  */
 import { REMAINING_LENGTH_MAX } from '../protocol/sizes.ts'
 
-export type PropertyType =
+type PropertyType =
   | 'flag' // a byte, 0 or 1; a boolean in our objects
   | 'byte'
   | 'uint16'

@@ -19,7 +19,7 @@ let slab: Bytes = NO_BYTES
 let slabUsed = SLAB_BYTES
 
 /** A part of a slab: `length` bytes from `offset` on. */
-export interface Claim {
+interface Claim {
   readonly slab: Bytes
   readonly offset: number
   readonly length: number

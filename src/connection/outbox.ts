@@ -28,7 +28,7 @@ interface Piece {
 }
 
 /** What the kernel took. */
-export interface WrittenReport {
+interface WrittenReport {
   /** How many QoS 0 publishes. */
   publishes: number
   /** Whether a PINGREQ was among it. */

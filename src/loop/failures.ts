@@ -8,6 +8,7 @@ import {
   BugError,
   ConnectionError,
   MqttError,
+  messageOf,
   ProtocolError,
   RefusedError,
   StorageError,
@@ -73,13 +74,6 @@ export function authenticationFailure(
 function codeOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code
   return typeof code === 'string' ? code : undefined
-}
-
-function messageOf(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '') {
-    return error.errors.map(messageOf).join('; ')
-  }
-  return error instanceof Error ? error.message : String(error)
 }
 
 /** Keeps errors until a failure that names one of them becomes an error itself. */

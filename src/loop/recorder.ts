@@ -24,7 +24,7 @@ interface Entry {
 }
 
 const MAGIC = 'it-mqtt recording'
-const FORMAT = 1
+const RECORDING_FORMAT = 1
 
 export class Recorder {
   readonly #options: RecorderOptions
@@ -50,7 +50,7 @@ export class Recorder {
   /** NDJSON: a header, the state before the oldest input, the steps, the state at the end. */
   text(): string {
     const bytes = this.#options.bytes ?? false
-    const lines = [JSON.stringify({ [MAGIC]: FORMAT, bytes })]
+    const lines = [JSON.stringify({ [MAGIC]: RECORDING_FORMAT, bytes })]
     const line = (value: object) => lines.push(JSON.stringify(plain(value, bytes)))
     let reached: State | null = null
     for (const { before, inputs, effects, after } of this.#entries) {
@@ -102,9 +102,11 @@ export interface ReplayedStep {
  */
 export function* replay(text: string): Generator<ReplayedStep> {
   const lines = text.trimEnd().split('\n')
-  const header = parse(lines[0] ?? '', 1)
-  if (header[MAGIC] !== FORMAT) {
-    throw new UsageError(`recording: line 1 is not the header of a recording of format ${FORMAT}`)
+  const header = parseLine(lines[0] ?? '', 1)
+  if (header[MAGIC] !== RECORDING_FORMAT) {
+    throw new UsageError(
+      `recording: line 1 is not the header of a recording of format ${RECORDING_FORMAT}`,
+    )
   }
   const bytes = header['bytes'] === true
   let state: State | null = null
@@ -112,7 +114,7 @@ export function* replay(text: string): Generator<ReplayedStep> {
   for (const [index, source] of lines.entries()) {
     if (index === 0) continue
     const line = index + 1
-    const recorded = parse(source, line)
+    const recorded = parseLine(source, line)
     if ('state' in recorded) state = revive(recorded['state']) as State
     else if (state === null) throw new UsageError(`recording: line ${line} has no state before it`)
     else if ('end' in recorded) {
@@ -132,7 +134,7 @@ export function* replay(text: string): Generator<ReplayedStep> {
   if (last !== null) yield last
 }
 
-function parse(line: string, number: number): Record<string, unknown> {
+function parseLine(line: string, number: number): Record<string, unknown> {
   try {
     const value = JSON.parse(line) as unknown
     if (typeof value === 'object' && value !== null) return value as Record<string, unknown>

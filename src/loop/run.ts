@@ -4,6 +4,7 @@
 
 import { describe, UsageError } from '../errors.ts'
 import type { EventloopOptions } from '../options/options.ts'
+import { machine } from '../platform/runtime.ts'
 import type { Session } from '../requests/session.ts'
 import type { Requests } from '../requests/source.ts'
 import type { Incoming, Request } from '../requests/vocabulary.ts'
@@ -85,7 +86,7 @@ export async function run(
     void loop.return()
     stop()
   }
-  const timer = timeout === undefined ? undefined : setTimeout(expire, timeout)
+  const timer = timeout === undefined ? null : machine.setTimer(expire, timeout)
   signal?.addEventListener('abort', abort, { once: true })
   try {
     for await (const packet of loop) {
@@ -99,7 +100,7 @@ export async function run(
     }
     throw error
   } finally {
-    clearTimeout(timer)
+    if (timer !== null) machine.clearTimer(timer)
     signal?.removeEventListener('abort', abort)
   }
 }

@@ -25,8 +25,8 @@ export interface Transition {
 /** How many transitions may wait for a watcher; one that falls further behind gets an error. */
 const QUEUED_MAX = 1024
 
-type Result = IteratorResult<Transition, undefined>
-const DONE: Result = { done: true, value: undefined }
+type TransitionResult = IteratorResult<Transition, undefined>
+const DONE: TransitionResult = { done: true, value: undefined }
 
 export class Transitions {
   readonly #watchers = new Set<Watcher>()
@@ -51,7 +51,7 @@ export class Transitions {
 }
 
 interface Waiter {
-  resolve(result: Result): void
+  resolve(result: TransitionResult): void
   reject(error: unknown): void
 }
 
@@ -84,7 +84,7 @@ class Watcher implements AsyncIterableIterator<Transition, undefined> {
     this.#waiting = []
   }
 
-  next(): Promise<Result> {
+  next(): Promise<TransitionResult> {
     const value = this.#queue.shift()
     if (value !== undefined) return Promise.resolve({ done: false, value })
     const error = this.#error
@@ -94,7 +94,7 @@ class Watcher implements AsyncIterableIterator<Transition, undefined> {
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
-  async return(): Promise<Result> {
+  async return(): Promise<TransitionResult> {
     this.#queue = []
     this.end(null)
     return DONE

@@ -20,7 +20,7 @@ const PORTS: Readonly<Record<string, number>> = {
   'wss:': 443,
 }
 const WEBSOCKET_SCHEMES = ['ws:', 'wss:']
-export const SCHEMES = [...Object.keys(PORTS), 'unix:']
+const SCHEMES = [...Object.keys(PORTS), 'unix:']
 
 const NO_TLS: TlsOptions = {}
 const NO_HEADERS: HandshakeHeaders = {}
@@ -124,7 +124,7 @@ export function portOf(url: URL): number {
  * @returns the URL for messages: without its password, even if slashes are missing, and without its
  * query, which may hold a signature.
  */
-export function redact(url: string): string {
+function redact(url: string): string {
   return url.replace(/^([a-z][a-z\d+.-]*:\/*)([^/@:]*):.*@/i, '$1$2:***@').replace(/\?.*$/s, '?…')
 }
 

@@ -24,7 +24,7 @@ interface SourceListener {
   ready(): void
 }
 
-type Step = IteratorResult<unknown>
+type SourceStep = IteratorResult<unknown>
 
 /** Sources that a loop has released, by the object that the user gave. */
 const released = new WeakMap<object, Source>()
@@ -44,7 +44,7 @@ export class Source {
   #ended = false
   #error: { readonly thrown: unknown } | null = null
   // Bound once, because `next()` is called a million times.
-  readonly #answered = (step: Step) => this.#arrived(step)
+  readonly #answered = (step: SourceStep) => this.#arrived(step)
   readonly #failed = (thrown: unknown) => this.#threw(thrown)
 
   private constructor(stream: object) {
@@ -98,7 +98,7 @@ export class Source {
 
   /** @returns an item, or AGAIN if the caller has to look again, or NO_ITEM. */
   #ask(): unknown {
-    let step: Step | Promise<Step>
+    let step: SourceStep | Promise<SourceStep>
     try {
       this.#iterator ??= iteratorOf(this.stream)
       step = this.#iterator.next()
@@ -107,16 +107,16 @@ export class Source {
       this.#error = { thrown }
       return NO_ITEM
     }
-    if (typeof (step as Promise<Step>).then === 'function') {
+    if (typeof (step as Promise<SourceStep>).then === 'function') {
       this.#asking = true
-      ;(step as Promise<Step>).then(this.#answered, this.#failed)
+      ;(step as Promise<SourceStep>).then(this.#answered, this.#failed)
       return NO_ITEM
     }
-    return this.#accept(step as Step)
+    return this.#accept(step as SourceStep)
   }
 
   /** @returns a single item, or AGAIN if it became the batch or the stream has ended. */
-  #accept(step: Step): unknown {
+  #accept(step: SourceStep): unknown {
     if (step.done) {
       this.#ended = true
       return AGAIN
@@ -126,7 +126,7 @@ export class Source {
     return AGAIN
   }
 
-  #arrived(step: Step): void {
+  #arrived(step: SourceStep): void {
     this.#asking = false
     const item = this.#accept(step)
     if (item !== AGAIN) this.#keep([item])

@@ -8,7 +8,7 @@ import { type Deferred, deferred } from '../deferred.ts'
 import { replaceFile } from '../store/replace-file.ts'
 import type { Position } from './position.ts'
 
-const FORMAT = 1
+const CHECKPOINT_FORMAT = 1
 
 export class Checkpoint {
   readonly #path: string
@@ -66,7 +66,7 @@ export class Checkpoint {
 }
 
 function checkpointText(position: Position): string {
-  return `${JSON.stringify({ 'it-mqtt': 'checkpoint', format: FORMAT, ...position })}\n`
+  return `${JSON.stringify({ 'it-mqtt': 'checkpoint', format: CHECKPOINT_FORMAT, ...position })}\n`
 }
 
 /**
@@ -81,15 +81,17 @@ export async function readCheckpoint(path: string): Promise<Position | null> {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw new UsageError(`checkpoint: ${(cause as Error).message}`, { cause })
   }
-  const found = parse(text)
-  if (found?.['it-mqtt'] === 'checkpoint' && found.format === FORMAT) return found
+  const found = parseCheckpoint(text)
+  if (found?.['it-mqtt'] === 'checkpoint' && found.format === CHECKPOINT_FORMAT) return found
   throw new UsageError(
-    `checkpoint: ${path} is no checkpoint of format ${FORMAT}, or damaged; ` +
+    `checkpoint: ${path} is no checkpoint of format ${CHECKPOINT_FORMAT}, or damaged; ` +
       'give another path, or remove it to begin at the first line',
   )
 }
 
-function parse(text: string): (Position & { 'it-mqtt': unknown; format: unknown }) | null {
+function parseCheckpoint(
+  text: string,
+): (Position & { 'it-mqtt': unknown; format: unknown }) | null {
   try {
     return JSON.parse(text)
   } catch {

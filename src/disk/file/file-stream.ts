@@ -237,8 +237,9 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
     const { follow, onInvalid } = this.#options
     const { line, file } = this.#resumed!
     const error = new UsageError(
-      `${this.#positionName} goes on at line ${line} of ${file}, and ${this.#path} is not that file ` +
-        'or has changed; give the right file, or remove what is kept to begin at the first line',
+      `${this.#positionName} goes on at line ${line} of ${file}, and ${this.#path} is not ` +
+        'that file or has changed; give the right file, or remove what is kept to begin at ' +
+        'the first line',
       { code: 'FILE_GONE' },
     )
     if (follow !== true || onInvalid === undefined) throw error

@@ -33,7 +33,7 @@ export const RECEIVED = 'm'
 export const SETTLING = 's'
 
 /** All of a `HeldRecord` that may change while the request is held. */
-export type StoredProgress = Omit<HeldRecord, 'request'>
+type StoredProgress = Omit<HeldRecord, 'request'>
 
 export function progressOf({ request, ...progress }: HeldRecord): StoredProgress {
   return progress
@@ -65,12 +65,14 @@ export function sessionRecordOf(
   if (head === undefined) return null
   const subscriptions = records.get(SUBSCRIPTIONS)
   return {
-    ...(parse(head) as ReturnType<typeof numbersOf>),
+    ...(parseRecord(head) as ReturnType<typeof numbersOf>),
     final,
     held: heldOf(records),
     received: listOf<ReceivedRecord>(records, RECEIVED),
     subscriptions:
-      subscriptions === undefined ? [] : (parse(subscriptions) as SessionRecord['subscriptions']),
+      subscriptions === undefined
+        ? []
+        : (parseRecord(subscriptions) as SessionRecord['subscriptions']),
     settling: listOf(records, SETTLING),
   }
 }
@@ -84,7 +86,9 @@ function heldOf(records: ReadonlyMap<string, Buffer>): HeldRecord[] {
   )
   const sequence = records.get(SEQUENCE)
   if (sequence !== undefined) {
-    const places = new Map((parse(sequence) as number[]).map((order, place) => [order, place]))
+    const places = new Map(
+      (parseRecord(sequence) as number[]).map((order, place) => [order, place]),
+    )
     waiting!.sort((a, b) => places.get(a.order)! - places.get(b.order)!)
   }
   return [...open!, ...waiting!].flatMap((progress) => {
@@ -102,11 +106,11 @@ function heldOf(records: ReadonlyMap<string, Buffer>): HeldRecord[] {
 function listOf<T>(records: ReadonlyMap<string, Buffer>, kind: string): T[] {
   const found: T[] = []
   for (const [key, value] of records) {
-    if (key.startsWith(kind) && key[kind.length] === ' ') found.push(parse(value) as T)
+    if (key.startsWith(kind) && key[kind.length] === ' ') found.push(parseRecord(value) as T)
   }
   return found
 }
 
-function parse(value: Buffer): unknown {
+function parseRecord(value: Buffer): unknown {
   return JSON.parse(value.toString())
 }

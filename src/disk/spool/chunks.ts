@@ -82,7 +82,7 @@ export class Chunk {
   }
 }
 
-export interface HandedOut {
+interface HandedOut {
   /** Requests to be handed out, under their keys. */
   readonly batch: readonly SentRequest[]
   /** The keys of requests that expired before they were handed out. */

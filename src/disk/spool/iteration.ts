@@ -5,9 +5,9 @@
 import type { Request } from '../../requests/vocabulary.ts'
 import { type Deferred, deferred } from '../deferred.ts'
 
-type Step = IteratorResult<readonly Request[], undefined>
+type IterationStep = IteratorResult<readonly Request[], undefined>
 
-const DONE: Step = { done: true, value: undefined }
+const DONE: IterationStep = { done: true, value: undefined }
 
 interface BatchSource {
   /** @returns the next batch, or null if there is none now. */
@@ -20,7 +20,7 @@ interface BatchSource {
 
 export class Iteration implements AsyncIterator<readonly Request[], undefined> {
   readonly #source: BatchSource
-  #calls: Deferred<Step>[] = []
+  #calls: Deferred<IterationStep>[] = []
   #error: { readonly thrown: unknown } | null = null
   #over = false
   #providing = false
@@ -29,14 +29,14 @@ export class Iteration implements AsyncIterator<readonly Request[], undefined> {
     this.#source = source
   }
 
-  next(): Promise<Step> {
-    const call = deferred<Step>()
+  next(): Promise<IterationStep> {
+    const call = deferred<IterationStep>()
     this.#calls.push(call)
     this.provide()
     return call.promise
   }
 
-  async return(): Promise<Step> {
+  async return(): Promise<IterationStep> {
     this.#finish()
     return DONE
   }

@@ -187,7 +187,9 @@ export class SpoolStore {
 
   async #setAside(record: StoredRecord): Promise<void> {
     await this.#database.commit(setAside(record))
-    const message = `A record of ${this.directory} is damaged: up to ${RECORD_REQUESTS} queued requests are lost. It was set aside.`
+    const message =
+      `A record of ${this.directory} is damaged: up to ${RECORD_REQUESTS} ` +
+      'queued requests are lost. It was set aside.'
     this.#listener.warn({ code: 'RECORD_DAMAGED', message })
   }
 

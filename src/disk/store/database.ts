@@ -19,7 +19,7 @@ export type Operation =
   | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
   | { readonly type: 'del'; readonly key: string }
 
-export interface Range {
+interface Range {
   readonly gte?: string
   readonly gt?: string
   readonly lt: string
@@ -40,7 +40,7 @@ const WRITE_BUFFER_BYTES_MIN = 64 << 10
 const WRITE_BUFFER_PART = 64
 /** A new record takes room in the log and in a table. */
 const COPIES = 2
-const FORMAT = 1
+const DATABASE_FORMAT = 1
 /** The key of the record that names the kind and the format of the directory. */
 const ABOUT = '!about'
 /** The file that names the process which has the directory open. */
@@ -101,13 +101,14 @@ export class Database {
   async #claim(kind: string): Promise<void> {
     const about = await this.get(ABOUT)
     if (about === undefined) {
-      const value = Buffer.from(JSON.stringify({ 'it-mqtt': kind, format: FORMAT }))
+      const value = Buffer.from(JSON.stringify({ 'it-mqtt': kind, format: DATABASE_FORMAT }))
       await this.commit([{ type: 'put', key: ABOUT, value }])
     } else {
       const found = JSON.parse(Buffer.from(about).toString())
-      if (found['it-mqtt'] !== kind || found.format !== FORMAT) {
+      if (found['it-mqtt'] !== kind || found.format !== DATABASE_FORMAT) {
         throw new UsageError(
-          `${this.directory} holds a ${found['it-mqtt']} of format ${found.format}, not a ${kind} of format ${FORMAT}`,
+          `${this.directory} holds a ${found['it-mqtt']} of format ${found.format}, not a ` +
+            `${kind} of format ${DATABASE_FORMAT}`,
         )
       }
     }
@@ -145,7 +146,9 @@ export class Database {
       await this.#level.compactRange('', '~').catch(() => {})
       if (await this.#hasRoom(addedBytes)) return
     }
-    const message = `The disk of ${this.directory} is full: the rest of it is needed to remove records. Nothing was stored; make room and try again.`
+    const message =
+      `The disk of ${this.directory} is full: the rest of it is needed to ` +
+      'remove records. Nothing was stored; make room and try again.'
     throw new StorageError(message, { code: 'DISK_FULL', retryable: true })
   }
 
@@ -240,7 +243,8 @@ async function engineOf(kind: string): Promise<typeof ClassicLevel> {
     return (await import('classic-level')).ClassicLevel
   } catch (cause) {
     throw new UsageError(
-      `${kind}: the package classic-level is needed to store anything on disk: npm install classic-level@3`,
+      `${kind}: the package classic-level is needed to store anything on disk: npm install ` +
+        'classic-level@3',
       { code: 'NO_STORAGE_ENGINE', cause },
     )
   }
