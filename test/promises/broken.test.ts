@@ -71,7 +71,7 @@ describe('authentication', () => {
       }
       const started = startLoop({ ...STILL, authenticator })
       await started.clock.advance(0)
-      expect(String(started.error)).toMatch(/70000 bytes, at most 65535 fit/)
+      expect(String(started.error)).toMatch(/70000 bytes are too many, 65535 are allowed/)
     }
   })
 })

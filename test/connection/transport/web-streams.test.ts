@@ -1,7 +1,15 @@
 /** Goal: two web streams behave as a Duplex of Node does, in what a connection uses of one. */
+
+import { Duplex } from 'node:stream'
 import { ReadableStream, TransformStream, WritableStream } from 'node:stream/web'
 import { describe, expect, test } from 'vitest'
 import { WebByteStream } from '../../../src/connection/transport/web-streams.ts'
+import type { Endpoint } from '../../../src/options/options.ts'
+import type { WebStreams } from '../../../src/platform/byte-stream.ts'
+import { publish, subscribe } from '../../../src/requests/build.ts'
+import { VirtualClock } from '../../support/clock.ts'
+import { startLoop } from '../../support/loop.ts'
+import { ScriptedServer } from '../../support/server.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve))
@@ -241,5 +249,40 @@ describe('destroy', () => {
     stream.end()
     await closed
     expect(got.join('')).toBe('abc')
+  })
+})
+
+describe('a loop', () => {
+  test('[T1] [D1] publishes and receives over two web streams, and comes back when they break', async () => {
+    const server = new ScriptedServer(new VirtualClock())
+    const opened: WebStreams[] = []
+    const transport = async (endpoint: Endpoint, signal: AbortSignal) => {
+      const duplex = (await server.transport(endpoint, signal)) as Duplex
+      const streams = Duplex.toWeb(duplex)
+      opened.push(streams)
+      return streams
+    }
+    const requests = [subscribe('a', { qos: 1 }), publish('b', 'x', { qos: 1 })]
+    const options = { transport: transport as never, until: 'closed', reconnect: 'always' } as const
+    const { loop, outcomes, received, done } = startLoop(options, requests, undefined, { server })
+    await server.clock.advance(1000)
+    expect(outcomes.map(({ outcome }) => outcome.ok)).toEqual([true, true])
+    server.connections[0]!.send({
+      cmd: 'publish',
+      topic: 'a',
+      payload: 'hello',
+      qos: 1,
+      messageId: 7,
+    } as never)
+    await server.clock.advance(1000)
+    expect(received.some((packet) => packet.cmd === 'publish')).toBe(true)
+    server.connections[0]!.reset()
+    await server.clock.advance(5000)
+    expect(opened).toHaveLength(2)
+    expect(loop.state.connection.kind).toBe('connected')
+    loop.shutdown()
+    await server.clock.advance(2000)
+    await done
+    expect(loop.state.connection.kind).toBe('closed')
   })
 })
