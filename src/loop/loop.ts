@@ -62,6 +62,10 @@ type Result = IteratorResult<Incoming, undefined>
 /** Shared by all loops that have no inputs; never changed. */
 const NO_INPUTS: Input[] = []
 
+/**
+ * A loop. Its methods are `private` and not `#`, because `#` methods add a hidden field to each
+ * object, and an idle connection may hold 5 KB.
+ */
 export class Loop implements Parts, IntakeListener, LedgerListener, DialListener, CommitListener {
   readonly resolved: Resolved
   readonly platform: Platform
@@ -126,7 +130,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     if (this.life === 'unbegun' || this.life === 'established') begin(this)
     if (this.#state.config.acks === 'pull') inbox.handled()
     const packet = inbox.take()
-    if (inbox.dirty) this.#taken()
+    if (inbox.dirty) this.taken()
     if (packet !== undefined) return Promise.resolve({ done: false, value: packet })
     if (this.life !== 'over') return inbox.wait()
     const error = this.ends?.error ?? null
@@ -139,8 +143,8 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
    * Packets that the consumer takes count even after the end: the session remembers which were
    * handled.
    */
-  #taken(): void {
-    if (isAlive(this.life)) return this.#schedule()
+  private taken(): void {
+    if (isAlive(this.life)) return this.schedule()
     collect(this)
     this.advance(this.takeInputs())
   }
@@ -174,7 +178,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   push(input: Input): void {
     addRequests(this, false)
     this.add(input)
-    this.#schedule()
+    this.schedule()
   }
 
   run(input: Input): void {
@@ -191,7 +195,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
 
   // --- the turns
 
-  #schedule(): void {
+  private schedule(): void {
     if (this.#scheduled || this.#turning || !isRunning(this.life)) return
     this.#scheduled = true
     soon(Loop.#scheduledTurn, this)
@@ -235,11 +239,11 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
         if (requestCapacity(this.#state) > 0) this.intake.gather()
       } while (this.#inputs.length > 0 || this.intake.pending > 0 || this.inbox.dirty)
     } catch (error) {
-      this.#defect(error)
+      this.defect(error)
     } finally {
       this.#turning = false
     }
-    this.#arm()
+    this.arm()
   }
 
   advance(inputs: readonly Input[]): readonly Effect[] {
@@ -265,14 +269,14 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   /** An invariant does not hold: nothing that follows could be trusted. */
-  #defect(error: unknown): void {
+  private defect(error: unknown): void {
     const why = error instanceof Error ? error.message : String(error)
     this.end({ reason: new BugError(`The loop met ${why}`, { cause: error }) })
   }
 
   // --- the timer
 
-  #arm(): void {
+  private arm(): void {
     if (!isAlive(this.life)) return
     const due = nextDeadline(this.#state)
     // A timer that fires early costs one extra check; one that fires late breaks a guarantee.
@@ -288,7 +292,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.#timerAt = Number.POSITIVE_INFINITY
     const at = this.now()
     if (at >= nextDeadline(this.#state)) this.run({ type: 'tick', at })
-    else this.#arm()
+    else this.arm()
   }
 
   stopTimer(): void {
@@ -323,7 +327,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   gathered(): void {
-    this.#schedule()
+    this.schedule()
   }
 
   control(prepared: PreparedControl): void {
@@ -362,7 +366,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
 
   written(): void {
     written(this)
-    this.#schedule()
+    this.schedule()
   }
 
   closed(error: unknown, byPeer: boolean): void {

@@ -45,10 +45,10 @@ export class Outcomes {
 
   /** @returns whether a good outcome would be reported to anybody; failures always are. */
   isWantedBy(settling: Settling | null): boolean {
-    return this.#isHeardBy(settling) || outcomeChannel.hasSubscribers
+    return this.isHeardBy(settling) || outcomeChannel.hasSubscribers
   }
 
-  #isHeardBy(settling: Settling | null): boolean {
+  private isHeardBy(settling: Settling | null): boolean {
     return settling !== null || this.#onSettled !== undefined || this.observer !== null
   }
 
@@ -68,15 +68,15 @@ export class Outcomes {
       this.#reporting = this.#due
       this.#due = null
       for (this.#reported = 0; this.#reported < this.#reporting.length; ) {
-        this.#reportOne(this.#reporting[this.#reported++]!, keys)
+        this.reportOne(this.#reporting[this.#reported++]!, keys)
       }
       this.#reporting = []
     }
   }
 
-  #reportOne({ request, settling, outcome }: Due, keys: Keys | null): void {
+  private reportOne({ request, settling, outcome }: Due, keys: Keys | null): void {
     const listener = this.#listener
-    if (settling !== null) this.#reportToStream(request, settling, outcome, keys)
+    if (settling !== null) this.reportToStream(request, settling, outcome, keys)
     this.observer?.(request, outcome)
     if (outcomeChannel.hasSubscribers) {
       outcomeChannel.publish({ clientId: listener.clientId(), request, outcome })
@@ -86,11 +86,11 @@ export class Outcomes {
     } catch (error) {
       listener.fail(error)
     }
-    if (outcome.ok || outcome.packet !== undefined || this.#isHeardBy(settling)) return
+    if (outcome.ok || outcome.packet !== undefined || this.isHeardBy(settling)) return
     if (!isExpected(request, outcome)) listener.fail(outcome.error)
   }
 
-  #reportToStream(
+  private reportToStream(
     request: SentRequest,
     settling: Settling,
     outcome: Outcome,
