@@ -25,7 +25,7 @@ export abstract class MqttError extends Error {
   readonly code: AnyErrorCode
   /** Whether the same attempt may succeed later without anyone changing anything. */
   readonly retryable: boolean
-  /** What `run()` had reached before this error ended it: a `RunResult`. */
+  /** The `RunResult` that `run()` had reached before this error ended it. */
   declare result?: unknown
 
   constructor(message: string, { code, retryable = false, cause }: ErrorDetails) {

@@ -271,7 +271,7 @@ export type ConnectOptions = (
 ) => AttemptOptions | undefined | Promise<AttemptOptions | undefined>
 
 /**
- * What happens to new publishes while there is no healthy connection. (T9, publishes are diverted
+ * Where new publishes go while there is no healthy connection. (T9, publishes are diverted
  * during an outage)
  */
 export interface DivertOptions {
@@ -295,11 +295,11 @@ export interface DivertOptions {
 export interface Warning {
   /** The code of the warning: docs/ERRORS.md lists them. */
   readonly code: WarningCode
-  /** What is wrong, where, and what to do. */
+  /** The message says what is wrong, where, and what to do. */
   readonly message: string
 }
 
-/** What the flight recorder keeps. */
+/** The options of the flight recorder. */
 export interface RecorderOptions {
   /**
    * How many inputs are kept, 1 to 10,000,000. Each packet and each request of an input counts as
@@ -319,7 +319,7 @@ export interface RecorderOptions {
 /** Authentication Data to send. Text is sent as UTF-8; undefined or null sends none. */
 export type AuthenticationData = Uint8Array | string | undefined | null
 
-/** What an authenticator knows when an exchange begins. */
+/** An authenticator is given this when an exchange begins. */
 export interface ExchangeContext {
   /**
    * Who began: `connect`, before each connection; `reauthenticate`, the control of that name;

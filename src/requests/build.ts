@@ -12,7 +12,7 @@ import type {
   UnsubscribeRequest,
 } from './vocabulary.ts'
 
-/** What `publish` may be given beside topic and payload. */
+/** The options of `publish()`. */
 export type PublishOptions = Pick<
   PublishRequest,
   'qos' | 'retain' | 'properties' | keyof RequestOptions

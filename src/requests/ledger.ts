@@ -21,7 +21,7 @@ import { type Slot, SlotTable } from './slots.ts'
 import type { Source } from './source.ts'
 import type { Control, Incoming, Outcome, Request, SentRequest, Settling } from './vocabulary.ts'
 
-/** What the loop does when something happens to a request outside of the reducers. */
+/** The loop implements it; it learns of what happens to requests outside of the reducers. */
 export interface LedgerListener extends OutcomesListener {
   /** The signal of a request was aborted. */
   cancelled(handle: number, reason: unknown): void

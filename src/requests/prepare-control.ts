@@ -16,7 +16,7 @@ export interface PreparedControl {
 
 const REQUESTS: readonly SentRequest['cmd'][] = ['publish', 'subscribe', 'unsubscribe']
 
-/** What every control may have: a stream may give a control a key too. */
+/** Every control may have these fields, because a stream may give a control a key too. */
 const SHARED_FIELDS = ['cmd', 'key', 'signal']
 
 const CONTROL_FIELDS: Readonly<Record<Control['cmd'], ReadonlySet<string>>> = {

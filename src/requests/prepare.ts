@@ -34,7 +34,7 @@ import type {
   UnsubscribeRequest,
 } from './vocabulary.ts'
 
-/** What a slot keeps beside a request. */
+/** A slot keeps this beside a request. */
 export interface Holding {
   /**
    * The stream whose `settled` is given the outcome. Null if it has none, or if the request was

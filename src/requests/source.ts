@@ -12,7 +12,7 @@ import { UsageError } from '../errors.ts'
 import { wrong } from './check.ts'
 import type { Request, Settling } from './vocabulary.ts'
 
-/** What a loop may be given as a request stream: requests, or arrays of requests (batches). */
+/** A request stream: an iterable of requests, or of arrays of requests (batches). */
 export type Requests =
   | Iterable<Request | readonly Request[]>
   | AsyncIterable<Request | readonly Request[]>

@@ -27,7 +27,7 @@ export interface Base64 {
   readonly base64: string
 }
 
-/** What every request may have. */
+/** Every request may have these fields. */
 export interface RequestOptions {
   /**
    * The name of the request in its stream, a string or a finite number. It is never sent. A request
@@ -129,7 +129,7 @@ export interface UnsubscribeRequest extends RequestOptions {
 /** A request that is sent to the server, and so has an outcome. */
 export type SentRequest = PublishRequest | SubscribeRequest | UnsubscribeRequest
 
-/** What a request stream may give. */
+/** A request stream gives these. */
 export type Request = SentRequest | Control
 
 // ---------------------------------------------------------------------------------------- controls
@@ -171,7 +171,7 @@ export interface ConnectionFailure {
   readonly code: string
   /** Whether another attempt may succeed without anyone changing anything. */
   readonly retryable: boolean
-  /** What is wrong, where, and what to do. */
+  /** The message says what is wrong, where, and what to do. */
   readonly message: string
   /** The reason code or return code of the server, if it sent one. */
   readonly reasonCode?: number
