@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { LIFE, type LifeEvent } from '../../src/loop/life.ts'
 import { LIFECYCLE } from '../../src/protocol/lifecycle.ts'
 
 const file = join(fileURLToPath(new URL('../..', import.meta.url)), 'docs/LIFECYCLE.md')
@@ -42,8 +43,21 @@ function table(): string {
   ].join('\n')
 }
 
+/** The life of a loop; a dash stands for what cannot happen. */
+function life(): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  const events = Object.keys(LIFE.unbegun) as LifeEvent[]
+  return [
+    line(['the loop is', ...events.map((event) => `\`${event}\``)]),
+    line(['---', ...events.map(() => '---')]),
+    ...Object.entries(LIFE).map(([state, row]) =>
+      line([`\`${state}\``, ...events.map((event) => row[event] ?? '-')]),
+    ),
+  ].join('\n')
+}
+
 test('[T3] docs/LIFECYCLE.md is made from the table that the engine obeys', async () => {
-  const drawings = { diagram: diagram(), table: table() }
+  const drawings = { diagram: diagram(), table: table(), life: life() }
   const text = Object.entries(drawings).reduce(
     (whole, [name, drawing]) =>
       whole.replace(
