@@ -22,7 +22,7 @@ async function setUp(count: number) {
   return { file, path, flags: ['--topic', 't', '--qos', '1'] }
 }
 
-describe('[CLI] pipe --checkpoint', { timeout: 20_000 }, () => {
+describe('[CLI] pipe --checkpoint', { timeout: 60_000 }, () => {
   test('[CLI] pipe: a checkpointed file goes on where it was delivered to, after Ctrl-C and after SIGKILL', async () => {
     const { file, path, flags } = await setUp(30_000)
     const peer = await broker()
@@ -77,7 +77,7 @@ describe('[CLI] pipe --checkpoint', { timeout: 20_000 }, () => {
   })
 })
 
-describe('[CLI] pipe --follow', { timeout: 20_000 }, () => {
+describe('[CLI] pipe --follow', { timeout: 60_000 }, () => {
   test('[CLI] pipe: lines are sent as they are written, through a rotation, until Ctrl-C', async () => {
     const { file, path, flags } = await setUp(2)
     const peer = await broker()
@@ -100,7 +100,7 @@ describe('[CLI] pipe --follow', { timeout: 20_000 }, () => {
   })
 })
 
-describe('[CLI] pipe --spool', { timeout: 20_000 }, () => {
+describe('[CLI] pipe --spool', { timeout: 60_000 }, () => {
   test('[CLI] pipe: lines are taken as fast as the disk does; what was not delivered is shown, and sent by the next run', async () => {
     const { file, path, flags } = await setUp(5_000)
     const deaf = await scripted((packet, peer: Peer) => {
@@ -186,7 +186,7 @@ describe('[CLI] pipe --spool', { timeout: 20_000 }, () => {
   })
 })
 
-describe('[CLI] --session directory', { timeout: 20_000 }, () => {
+describe('[CLI] --session directory', { timeout: 60_000 }, () => {
   test('[CLI] [S1] pipe: killed and started again, it goes on with its session, and every line arrives', async () => {
     const { file, path } = await setUp(20_000)
     const peer = await broker()

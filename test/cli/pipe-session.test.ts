@@ -28,7 +28,7 @@ async function setUp(count: number) {
   return { file, session, flags, position }
 }
 
-describe('[CLI] pipe --session', { timeout: 20_000 }, () => {
+describe('[CLI] pipe --session', { timeout: 60_000 }, () => {
   test('[CLI] pipe: after Ctrl-C the next run goes on where it stopped, and nothing is sent twice', async () => {
     const { file, flags, position } = await setUp(50_000)
     const peer = await broker()

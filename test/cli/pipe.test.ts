@@ -14,7 +14,7 @@ async function fileOf(content: string | Buffer, name = 'requests.ndjson'): Promi
   return path
 }
 
-describe('[CLI] pipe', { timeout: 20_000 }, () => {
+describe('[CLI] pipe', { timeout: 60_000 }, () => {
   test('[CLI] pipe: each line of NDJSON is a request, and --json tells each outcome', async () => {
     const server = await scripted(acknowledge)
     const file = await fileOf(
@@ -188,7 +188,7 @@ describe('[CLI] pipe', { timeout: 20_000 }, () => {
   })
 })
 
-describe('[CLI] progress', { timeout: 20_000 }, () => {
+describe('[CLI] progress', { timeout: 60_000 }, () => {
   /** What makes cli-progress and us take a pipe for a terminal. */
   const TERMINAL = 'data:text/javascript,Object.assign(process.stderr,{isTTY:true,columns:120})'
   /** What makes 5 s pass in 100 ms. */

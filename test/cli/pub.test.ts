@@ -15,7 +15,7 @@ function expectOneLine(stderr: string, ...parts: string[]) {
   for (const part of parts) expect(stderr).toContain(part)
 }
 
-describe('[CLI] pub', { timeout: 20_000 }, () => {
+describe('[CLI] pub', { timeout: 60_000 }, () => {
   test('[CLI] pub: a message is delivered, and nothing is said', async () => {
     const { url, messages } = await broker()
     const ended = await cli(['pub', 'a/b', 'grüße', '--url', url, '--qos', '1', '--retain'])
@@ -139,7 +139,7 @@ describe('[CLI] pub', { timeout: 20_000 }, () => {
   })
 })
 
-describe('[CLI] sessions of pub', { timeout: 20_000 }, () => {
+describe('[CLI] sessions of pub', { timeout: 60_000 }, () => {
   test('[CLI] pub: Ctrl-C keeps the message in the session, and the next run delivers it first', async () => {
     const path = join(await scratch(), 'session.json')
     const deaf = await scripted()
@@ -205,7 +205,7 @@ describe('[CLI] sessions of pub', { timeout: 20_000 }, () => {
   })
 })
 
-describe('[CLI] TLS', { timeout: 20_000 }, () => {
+describe('[CLI] TLS', { timeout: 60_000 }, () => {
   async function secureBroker(requestCert: boolean) {
     const { aedes, messages } = await broker()
     const [cert, key, ca] = ['server.pem', 'server.key', 'ca.pem'].map((n) => readFileSync(tls(n)))

@@ -18,7 +18,7 @@ function fileOf(text: string): string {
   return file
 }
 
-describe('[CLI] replay', { timeout: 20_000 }, () => {
+describe('[CLI] replay', { timeout: 60_000 }, () => {
   test('[CLI] replay: steps, changes and effects, and that all is as recorded', async () => {
     const { status, stdout, stderr } = await cli(['replay', fileOf(await recording())])
     expect(status).toBe(0)

@@ -25,7 +25,7 @@ const sending =
     })
   }
 
-describe('[CLI] sub', { timeout: 20_000 }, () => {
+describe('[CLI] sub', { timeout: 60_000 }, () => {
   test('[CLI] sub: messages are NDJSON in the shape of requests, which pipe takes', async () => {
     const correlationData = Buffer.from([255])
     const server = await scripted(

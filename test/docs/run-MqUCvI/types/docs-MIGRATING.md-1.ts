@@ -1,0 +1,5 @@
+import mqtt from 'mqtt'
+
+const client = await mqtt.connectAsync('mqtt://localhost', { protocolVersion: 4 })
+console.log('connected')
+await client.endAsync()
