@@ -7,7 +7,7 @@
  */
 import { bytesOfBase64, encodeProperties } from '../codec/writer.ts'
 import { describe, UsageError } from '../errors.ts'
-import { isBytes } from '../platform/bytes.ts'
+import { byteLength, isBytes } from '../platform/bytes.ts'
 import type {
   Properties,
   ProtocolVersion,
@@ -15,7 +15,7 @@ import type {
   RequestFacts,
   SubscriptionFacts,
 } from '../protocol/facts.ts'
-import { packetBytes, REMAINING_LENGTH_MAX, utf8Length, varintBytes } from '../protocol/sizes.ts'
+import { packetBytes, REMAINING_LENGTH_MAX, varintBytes } from '../protocol/sizes.ts'
 import { isShared, topicFilterProblem } from '../protocol/topics.ts'
 import {
   checkRequestFields,
@@ -170,7 +170,7 @@ function preparePublish(request: Fields, version: ProtocolVersion): PreparedPubl
   let payloadBytes = 0
   if (typeof payload === 'string') {
     bytes = payload
-    payloadBytes = utf8Length(payload)
+    payloadBytes = byteLength(payload)
   } else if (payload !== undefined) {
     bytes = isBytes(payload) ? payload : base64Payload(payload)
     payloadBytes = bytes.length
@@ -236,7 +236,7 @@ function prepareSubscribe(request: Fields, version: ProtocolVersion): PreparedSu
   let length = 2
   const subscriptions = given.map((item, index) => {
     const subscription = subscriptionOf(item, `subscribe.subscriptions[${index}]`, version)
-    length += 3 + utf8Length(subscription.topic)
+    length += 3 + byteLength(subscription.topic)
     return subscription
   })
   const properties = copiedProperties(request, 'subscribe', version)
@@ -288,7 +288,7 @@ function prepareUnsubscribe(request: Fields, version: ProtocolVersion): Prepared
   let length = 2
   const unsubscriptions = given.map((item, index) => {
     const filter = filterOf(item, `unsubscribe.unsubscriptions[${index}]`, version)
-    length += 2 + utf8Length(filter)
+    length += 2 + byteLength(filter)
     return filter
   })
   const properties = copiedProperties(request, 'unsubscribe', version)

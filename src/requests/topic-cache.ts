@@ -4,8 +4,7 @@
  */
 
 import { describe, UsageError } from '../errors.ts'
-import { allocateOwn, writeUtf8 } from '../platform/bytes.ts'
-import { utf8Length } from '../protocol/sizes.ts'
+import { allocateOwn, byteLength, writeUtf8 } from '../platform/bytes.ts'
 import { topicNameProblem } from '../protocol/topics.ts'
 import { wrong } from './check.ts'
 
@@ -35,7 +34,7 @@ export function topicBytesOf(topic: unknown): Uint8Array {
 function encoded(topic: string): Uint8Array {
   const problem = topicNameProblem(topic)
   if (problem !== null) throw new UsageError(`publish.topic ${problem}: ${describe(topic)}`)
-  const length = utf8Length(topic)
+  const length = byteLength(topic)
   const bytes = allocateOwn(2 + length)
   bytes[0] = length >> 8
   bytes[1] = length

@@ -249,6 +249,9 @@ describe('the door lets pass', () => {
     }
     const prepared = prepare({ cmd: 'publish', topic: 'é', payload: 'é😀' }, 5)
     expect(prepared).toMatchObject({ payloadBytes: 6, bytes: 13 })
+    // A payload is no text of MQTT: a lone surrogate is sent as U+FFFD, which has three bytes.
+    const lone = prepare({ cmd: 'publish', topic: 'a', payload: '\ud800' }, 5)
+    expect(lone).toMatchObject({ payloadBytes: 3, bytes: 9 })
   })
 
   test('objects that are frozen, without a prototype, or instances; none is changed', () => {
