@@ -40,6 +40,7 @@ export type {
   Endpoint,
   HandshakeHeaders,
   OpenTransport,
+  WebStreams,
 } from './platform/byte-stream.ts'
 export type { Platform } from './platform/runtime.ts'
 export type { ProtocolVersion } from './protocol/facts.ts'

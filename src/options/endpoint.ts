@@ -10,17 +10,9 @@ import { PACKET_BYTES_MAX, utf8Length } from '../protocol/sizes.ts'
 import { wrong } from '../requests/check.ts'
 import type { EventloopOptions } from './options.ts'
 
-/** The default port of each scheme. */
-const PORTS: Readonly<Record<string, number>> = {
-  'mqtt:': 1883,
-  'tcp:': 1883,
-  'mqtts:': 8883,
-  'tls:': 8883,
-  'ws:': 80,
-  'wss:': 443,
-}
 const WEBSOCKET_SCHEMES = ['ws:', 'wss:']
-const SCHEMES = [...Object.keys(PORTS), 'unix:']
+/** The schemes of our own transports. */
+const SCHEMES = ['mqtt:', 'tcp:', 'mqtts:', 'tls:', ...WEBSOCKET_SCHEMES, 'unix:']
 
 const NO_TLS: TlsOptions = {}
 const NO_HEADERS: HandshakeHeaders = {}
@@ -113,11 +105,6 @@ function checkUrl(name: string, given: unknown, custom: boolean): void {
     const form = 'a URL with a host (mqtt://localhost), or unix:/path/of/socket'
     throw wrong(name, form, redact(url.href))
   }
-}
-
-/** @returns the port of the URL, or the default port of its scheme. */
-export function portOf(url: URL): number {
-  return url.port === '' ? (PORTS[url.protocol] ?? 0) : Number(url.port)
 }
 
 /**

@@ -13,6 +13,8 @@
  *   last event.
  */
 import type { TlsOptions } from './runtime.ts'
+
+/** A stream of bytes in both directions; every socket of Node is one. */
 export interface ByteStream {
   on(event: 'data', listener: (chunk: Uint8Array) => void): unknown
   on(event: 'error', listener: (error: Error) => void): unknown
@@ -69,10 +71,11 @@ export interface Endpoint {
 export type HandshakeHeaders = Readonly<Record<string, string>>
 
 /**
- * Opens a stream of bytes to the endpoint, or rejects. If `signal` is aborted, it destroys what it
+ * Opens a stream of bytes to the endpoint, or rejects. The stream is a Duplex of Node, another one
+ * that behaves like it, or two web streams. If `signal` is aborted, the function destroys what it
  * has begun.
  */
 export type OpenTransport = (
   endpoint: Endpoint,
   signal: AbortSignal,
-) => Promise<ByteStream> | ByteStream
+) => ByteStream | WebStreams | Promise<ByteStream | WebStreams>

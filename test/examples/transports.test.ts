@@ -520,7 +520,7 @@ describe.each(WAYS)('through $name', ({ proxy: newProxy, through, no, refusals }
   test('[T1] an abort once it is open does not close it', async () => {
     const { proxy, options } = await opened()
     const aborting = new AbortController()
-    const stream = await options.transport(endpoint(options.url), aborting.signal)
+    const stream = (await options.transport(endpoint(options.url), aborting.signal)) as Duplex
     aborting.abort()
     expect(stream.destroyed).toBe(false)
     stream.destroy()
@@ -588,7 +588,7 @@ test("[T1] HTTP CONNECT: bytes that come in one chunk with the proxy's answer ar
   proxy.instead = Buffer.from('HTTP/1.1 200 OK\r\n\r\nhello')
   const { signal } = new AbortController()
   const opened = throughHttpProxy(proxy.url())(endpoint('mqtt://broker.test'), signal)
-  const stream = await opened
+  const stream = (await opened) as Duplex
   onTestFinished(() => void stream.destroy())
   const [bytes] = await once(stream as Duplex, 'data')
   expect(String(bytes)).toBe('hello')

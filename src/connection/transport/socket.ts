@@ -6,7 +6,6 @@ import { connect, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { execute } from 'abort-controller-x'
-import { portOf } from '../../options/endpoint.ts'
 import type { Endpoint } from '../../platform/byte-stream.ts'
 
 /** Opens TCP. */
@@ -30,6 +29,19 @@ export function openTls({ url, tls }: Endpoint, signal: AbortSignal): Promise<Du
     socket.setNoDelay(true)
     return socket
   })
+}
+
+/** The default ports of the schemes. */
+const PORTS: Readonly<Record<string, number>> = {
+  'mqtt:': 1883,
+  'tcp:': 1883,
+  'mqtts:': 8883,
+  'tls:': 8883,
+}
+
+/** @returns the port of the URL, or the default port of its scheme. */
+function portOf(url: URL): number {
+  return url.port === '' ? (PORTS[url.protocol] ?? 0) : Number(url.port)
 }
 
 /** @returns the host without the brackets that an IPv6 address has in a URL. */

@@ -262,7 +262,7 @@ describe('a loop', () => {
       return streams
     }
     const requests = [subscribe('a', { qos: 1 }), publish('b', 'x', { qos: 1 })]
-    const options = { transport: transport as never, until: 'closed', reconnect: 'always' } as const
+    const options = { transport, until: 'closed', reconnect: 'always' } as const
     const { loop, outcomes, received, done } = startLoop(options, requests, undefined, { server })
     await server.clock.advance(1000)
     expect(outcomes.map(({ outcome }) => outcome.ok)).toEqual([true, true])
