@@ -4,7 +4,7 @@
  */
 
 import type { Link } from '../connection/link.ts'
-import { StorageError } from '../errors.ts'
+import { messageOf, StorageError } from '../errors.ts'
 import type { Effect } from '../protocol/contract.ts'
 import { dependsOnCommit, isAfterFailedCommit } from '../protocol/effects.ts'
 import type { Session, SessionStore } from '../requests/session.ts'
@@ -130,6 +130,5 @@ export class CommitGate {
 }
 
 function storageError(what: string, code: string, cause: unknown): StorageError {
-  const why = cause instanceof Error ? cause.message : String(cause)
-  return new StorageError(`${what}: ${why}.`, { code, cause })
+  return new StorageError(`${what}: ${messageOf(cause)}.`, { code, cause })
 }

@@ -22,7 +22,7 @@ import type { ConnectionAuthenticator } from '../connection/authenticator.ts'
 import type { Dialer, DialListener } from '../connection/dial.ts'
 import type { Link } from '../connection/link.ts'
 import type { Network } from '../connection/network.ts'
-import { BugError, type WarningCode } from '../errors.ts'
+import { BugError, messageOf, type WarningCode } from '../errors.ts'
 import type { Resolved } from '../options/resolve.ts'
 import type { ByteStream } from '../platform/byte-stream.ts'
 import { machine, type Platform, soon } from '../platform/runtime.ts'
@@ -270,8 +270,8 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
 
   /** An invariant does not hold: nothing that follows could be trusted. */
   private defect(error: unknown): void {
-    const why = error instanceof Error ? error.message : String(error)
-    this.end({ reason: new BugError(`The loop met ${why}`, { cause: error }) })
+    const reason = new BugError(`The loop met ${messageOf(error)}`, { cause: error })
+    this.end({ reason })
   }
 
   // --- the timer
