@@ -1,6 +1,6 @@
 /**
- * How a loop begins: with the first `next()`, or with `connect()` and the loop that takes its
- * connection over.
+ * How does a loop begin? With the first `next()`, or with `connect()` and the loop that takes the
+ * connection of `connect()` over.
  */
 import { Network } from '../connection/network.ts'
 import { resolveOptions } from '../options/resolve.ts'
@@ -19,7 +19,7 @@ import { isAlive, lifeAfter } from './life.ts'
 import { type Driver, endsOf, type Parts, type Thrown } from './parts.ts'
 import { perform } from './perform.ts'
 
-/** The first `next()`: from now on the loop lives. */
+/** Begins the loop at the first `next()`. */
 export function begin(loop: Parts): void {
   const kept = loop.life === 'established' ? loop.ends!.kept! : null
   loop.life = lifeAfter(loop.life, 'next')
@@ -28,8 +28,7 @@ export function begin(loop: Parts): void {
 }
 
 /**
- * Makes one attempt, up to the CONNACK; for `connect()`. Nothing is sent and nothing read beyond
- * it.
+ * Makes one attempt for `connect()`. Nothing is sent and nothing is read after the CONNACK.
  * @returns a promise of the good CONNACK; it rejects with the error that ended the attempt.
  */
 export function establish(loop: Parts): Promise<void> {
@@ -43,7 +42,7 @@ export function establish(loop: Parts): Promise<void> {
   })
 }
 
-/** A good CONNACK came for `connect()`: its effects wait for the loop that takes over. */
+/** Keeps the effects of a good CONNACK for the loop that takes the connection over. */
 export function keep(loop: Parts, effects: readonly Effect[]): void {
   loop.life = lifeAfter(loop.life, 'accepted')
   const ends = endsOf(loop)
@@ -56,8 +55,8 @@ export function keep(loop: Parts, effects: readonly Effect[]): void {
 }
 
 /**
- * Gives a connection that `connect()` made the streams and the policy of the loop that takes it
- * over.
+ * Connects the streams and the reconnect policy of a new loop to a connection that `connect()`
+ * made.
  */
 export function adopt(
   loop: Parts,
@@ -82,8 +81,8 @@ function takeOver(loop: Parts, kept: readonly Effect[]): void {
 }
 
 /**
- * Listens to what the options name, loads the stored session if there is one, and lets the reducers
- * dial.
+ * Adds the listeners for the options `signal` and `networkHints`, loads the stored session if there
+ * is one, and gives the reducers the input to dial.
  */
 function start(loop: Parts): void {
   const { signal, networkHints, connectivityCheck, divert } = loop.resolved.options
@@ -140,13 +139,13 @@ export function restore(loop: Parts, session: Session): void {
   const { requests } = loop.intake
   const restored = loop.ledger.restore(record, requests, loop.now(), wallOffsetMs(loop))
   const { counters, ...state } = initialState(loop.state.config, restored)
-  // These were taken in an earlier life: what is held counts on both sides of taken = settled +
-  // held.
+  // These requests were taken by an earlier loop. They are held, so they count as taken too: taken
+  // = settled + held.
   const taken = restored.owed + restored.waiting.length
   loop.replaceState({ ...state, counters: { ...counters, taken } })
 }
 
-/** @returns what to add to the loop's clock to get the wall clock, in ms. */
+/** @returns the wall clock minus the loop's clock, in ms. */
 export function wallOffsetMs({ platform }: Pick<Parts, 'platform'>): number {
   return (platform.wallNow ?? wallNow)() - platform.now()
 }

@@ -1,6 +1,7 @@
 /**
- * For a session that is kept in a store: holds effects that depend on a commit until that commit is
- * safe. One commit is under way at a time, and whatever gathers meanwhile shares the next one.
+ * The commit gate is used if the session is kept in a store: it keeps back the effects that depend
+ * on a commit until that commit is safe. One commit is under way at a time; effects that gather
+ * meanwhile share the next one.
  */
 
 import type { Link } from '../connection/link.ts'
@@ -18,10 +19,11 @@ export interface CommitListener {
   /** @returns the session as it is to be stored. */
   committable(): Session
   /**
-   * What these effects depend on is safe now. `link` is the connection for which they were meant.
+   * Performs these effects, because the commit that they depend on is safe. `link` is the
+   * connection that they belong to.
    */
   release(effects: readonly Effect[], link: Link | null): void
-  /** The loop has ended, and the outcomes among these effects are safe to report. */
+  /** Reports the outcomes among these effects after the loop has ended; their commit is safe. */
   settleLate(effects: readonly Effect[]): void
   fail(error: unknown): void
 }
@@ -33,11 +35,11 @@ export class CommitGate {
   #waiting: { readonly effects: readonly Effect[]; readonly link: Link | null }[] = []
   /** The call of the store that is under way, or null. */
   #asking: Promise<unknown> | null = null
-  /** False until the session is loaded: nothing may replace it before. */
+  /** Whether the session is loaded. Before that no commit may overwrite it. */
   #loaded = false
   /**
-   * True if a commit failed: what depends on a commit is never performed, and the end waits for no
-   * commit.
+   * Whether a commit failed. From then on effects that depend on a commit are never performed, and
+   * the end of the loop waits for no commit.
    */
   #broken = false
 
@@ -76,8 +78,8 @@ export class CommitGate {
   }
 
   /**
-   * Commits a last time and closes the store, whatever ended the loop. Outcomes that depend on that
-   * commit are reported after it.
+   * Commits a last time and closes the store; called at every end of a loop, after errors too.
+   * Outcomes that depend on that commit are reported after it.
    */
   async close(): Promise<void> {
     const keeps = this.#loaded && !this.#broken

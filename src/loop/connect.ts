@@ -14,8 +14,8 @@ import { Loop } from './loop.ts'
 import type { Driver } from './parts.ts'
 
 /**
- * An accepted connection, of which nothing beyond the CONNACK has been read. It sends nothing by
- * itself.
+ * A connection that the server accepted. Nothing after the CONNACK was read, and nothing is sent
+ * until a loop takes the connection over.
  */
 export class Connected implements AsyncDisposable {
   /** The CONNACK with which the server accepted the connection. */

@@ -1,5 +1,5 @@
 /**
- * What the user asks of the loop itself: controls, pings, acknowledgements.
+ * How are controls, pings, acknowledgements and re-authentications of the user performed?
  */
 
 import { ConnectionError, describe, UsageError } from '../errors.ts'
@@ -15,7 +15,7 @@ import type { Parts } from './parts.ts'
 import { authenticationOf } from './perform.ts'
 import { Pings } from './pings.ts'
 
-/** How long `disconnect` lets requests settle if the caller names no other time, in ms. */
+/** The default of how long `disconnect` waits for requests to settle, in ms. */
 export const DRAIN_MS = 10_000
 
 /** Reason codes of PUBACK and PUBREC; MQTT 3 cannot refuse. */
@@ -100,8 +100,8 @@ export function acknowledge(
 }
 
 /**
- * A message of an earlier connection may be acknowledged at QoS 2 only, where its redelivery is
- * what is acknowledged.
+ * A message of an earlier connection may be acknowledged only at QoS 2: the acknowledgement is then
+ * that of its redelivery.
  */
 function mayAcknowledge(loop: Parts, sequence: number, messageId: number): boolean {
   const { incoming, session } = loop.state

@@ -1,6 +1,6 @@
 /**
- * Publishes that the user's `divert.to` has, until it settles them. (T9, publishes are diverted
- * during an outage)
+ * The diverter gives publishes to the user's `divert.to` and keeps them until it settles them. (T9,
+ * publishes are diverted during an outage)
  */
 import type { DivertOptions } from '../options/options.ts'
 import type { Input } from '../protocol/contract.ts'
@@ -26,7 +26,7 @@ export class Diverter {
   }
 
   divert(handle: number, request: PublishRequest): void {
-    // Each call has a signal of its own: listeners on one that lives as long as the loop would
+    // Each call has a signal of its own: listeners on a single signal for the whole loop would
     // never be released.
     const call = new DivertCall(request.signal)
     this.#calls.set(handle, call)

@@ -1,6 +1,7 @@
 /**
- * How a loop ends: the consumer leaves, the user's signal is aborted, the reducers finish, or a
- * defect is met. Whatever ended it, no timer, socket, listener or promise is left. (N4)
+ * How does a loop end? The consumer leaves, the user's signal is aborted, the reducers finish, or a
+ * defect is found. In each case no timer, socket, listener or promise is left (N4, nothing is left
+ * after the end).
  */
 import type { Input } from '../protocol/contract.ts'
 import type { Failure } from '../protocol/facts.ts'
@@ -34,8 +35,8 @@ export function leave(loop: Parts): void {
 }
 
 /**
- * No packet was ever asked for: there is no connection to close, but there may be a store, and
- * watchers.
+ * Ends a loop that was never asked for a packet. It has no connection, but it may have a session
+ * store and users of `transitions()`.
  */
 function closeUnbegun(loop: Parts): void {
   for (const effect of loop.advance([CLOSE_UNBEGUN])) {
@@ -97,8 +98,8 @@ function holdTaken(loop: Parts): void {
 }
 
 /**
- * A publish that is diverted is not held: nobody knows whether it arrived. Its outcome says so,
- * unless its stream will give it again by itself.
+ * A publish that is diverted is not held, because it may have arrived already. It is settled with
+ * an error that says so, unless its stream gives it again after a restart.
  */
 function abandonDiverted(loop: Parts): void {
   const handles = loop.diverter?.end() ?? []
@@ -113,18 +114,18 @@ function abandonDiverted(loop: Parts): void {
 }
 
 /**
- * An error of the recorder's own listener is dropped: the loop ends with an error already, and that
- * one is reported.
+ * Calls the recorder's `onFault`. An error that it throws is dropped, because the loop reports the
+ * error with which it ends.
  */
 function reportRecording({ recorder }: Parts): void {
   try {
     recorder?.fault()
   } catch {
-    // See above.
+    // The loop ends with an error of its own, which is the one that is reported.
   }
 }
 
-/** The end is reported when nothing is left: the session store neither. */
+/** Closes the session store, if there is one, and then reports the end. */
 function closeStore(loop: Parts, error: Thrown | null): void {
   const finish = () => finished(loop, error)
   if (loop.gate === null) finish()

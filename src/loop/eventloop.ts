@@ -1,6 +1,6 @@
 /**
  * `eventloop()`: an MQTT connection as a value that you iterate. The object that users get has the
- * public methods and nothing else; the loop behind it is theirs to drive and not to touch.
+ * public methods only; the `Loop` that implements them is hidden.
  */
 
 import type { EventloopOptions } from '../options/options.ts'
@@ -28,8 +28,9 @@ type Result = IteratorResult<Incoming, undefined>
 
 /**
  * Yields every packet that the server sends, except repeats of a QoS 2 PUBLISH and CONNACKs that
- * refuse, which are errors. Nothing runs before the first `next()`. From then on the loop runs,
- * within its bounds, whether or not a `next()` is outstanding. Nothing is left when it has ended.
+ * refuse, which are errors. Nothing runs before the first `next()`. From then on the loop runs
+ * whether or not a `next()` is outstanding; its buffers are bounded. Nothing is left when it has
+ * ended.
  */
 export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, AsyncDisposable {
   /**
@@ -84,9 +85,9 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
    */
   recording(): string | null
   /**
-   * Watches the connection change, from now on until the loop has ended. Several may watch, and
-   * none of them holds up the loop: a watcher that leaves 1,024 transitions untaken gets an error,
-   * and may watch again.
+   * Watches the connection change, from now on until the loop has ended. There may be several of
+   * these iterators, and none of them delays the loop. An iterator with 1,024 transitions that were
+   * not taken ends with an error; another one may be opened.
    */
   transitions(): AsyncIterableIterator<Transition, undefined>
   /**
@@ -228,7 +229,8 @@ class EventloopObject implements Eventloop {
 }
 
 /**
- * @returns what `ask` settles as a promise; a caller who does not need the answer may ignore it.
+ * @returns a promise that `ask` settles. If the caller ignores it, a rejection is not reported as
+ *   unhandled.
  */
 function answerOf<T>(ask: (settle: (error: unknown, value: T) => void) => void): Promise<T> {
   const answer = new Promise<T>((resolve, reject) => {

@@ -1,8 +1,9 @@
 /**
  * Turns errors into the plain failures that the reducers work with, and failures into errors.
  *
- * A state of the reducers cannot hold an Error. So an error is kept here under a number, and
- * becomes the `cause` of the error that is made from the failure.
+ * The state of the reducers is plain data and holds no Error. So an error is kept here under a
+ * number. When a failure that holds this number becomes an error itself, the kept error is its
+ * `cause`.
  */
 import {
   BugError,
@@ -91,8 +92,8 @@ export class Causes {
   }
 
   /**
-   * Keeps an error of a lost connection. Perhaps nobody ever asks for it, so only the latest few
-   * are kept.
+   * Keeps an error of a lost connection. It may never be asked for, so only the latest few are
+   * kept.
    */
   keepRecent(cause: unknown): number {
     this.#recent ??= []
@@ -102,7 +103,10 @@ export class Causes {
     return kept
   }
 
-  /** @returns the error of a failure, or the user's own error if the failure only carries that. */
+  /**
+   * @returns the error that is made from a failure. If the failure only stands for an error of the
+   *   user's code, it is that error.
+   */
   errorOf(failure: Failure): unknown {
     const { code, message, retryable } = failure
     const cause = failure.cause === undefined ? undefined : this.#causes?.get(failure.cause)
@@ -118,10 +122,13 @@ export class Causes {
 /** How many errors of lost connections are kept. */
 const RECENT_CAUSES = 16
 
-/** The code of a failure that only carries an error of the user's. */
+/** The code of a failure that only stands for an error of the user's code. */
 const RETHROWN = 'RETHROWN'
 
-/** @returns the failure that carries an error of the user's. `cause` is its number. */
+/**
+ * @returns the failure that stands for an error of the user's code. `cause` is the number of the
+ *   error.
+ */
 export function rethrown(cause: number): Failure {
   return {
     phase: 'request',
@@ -155,7 +162,7 @@ function makeError(
   }
 }
 
-/** @returns the error for what still waits when the loop ends. */
+/** @returns the error with which calls reject that still wait when the loop ends. */
 export function closedError(): ConnectionError {
   return new ConnectionError('The loop has ended.', { code: 'CLOSED', retryable: false })
 }

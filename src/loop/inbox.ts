@@ -1,10 +1,10 @@
 /**
- * Packets that were received and that the consumer has not taken, and the `next()` calls that wait
- * for one. (R1, a message is acknowledged when it is handled; R3, a slow consumer is normal; R6,
- * messages not yet yielded wait for the CONNACK)
+ * The inbox holds packets that were received and that the consumer has not taken. It also holds the
+ * `next()` calls that wait for a packet. (R1, a message is acknowledged when it is handled; R3, a
+ * slow consumer is normal; R6, messages not yet yielded wait for the CONNACK)
  *
- * `next()` calls are answered in order, one packet each. Everything that is taken is counted, so
- * that the loop can tell the reducers in one input what a whole burst of calls took and handled.
+ * `next()` calls are answered in order, one packet each. Packets that are taken are counted, so
+ * that one input can report to the reducers how much a whole burst of calls took and handled.
  */
 import type { YieldEffect } from '../protocol/contract.ts'
 import type { Incoming } from '../requests/vocabulary.ts'
@@ -12,9 +12,10 @@ import type { Incoming } from '../requests/vocabulary.ts'
 type Resolve = (result: IteratorResult<Incoming, undefined>) => void
 
 /**
- * A `next()` call that waits, and the call that waits behind it. It is a class and no object
- * literal: V8 allocates literals of a place whose objects lived long in the old generation, and
- * there a waiter would keep its packet until a full collection.
+ * A `next()` call that waits, and the call that waits behind it. It is a class and not an object
+ * literal. V8 learns for each literal in the source how long its objects are used, and allocates
+ * later ones in the old generation if earlier ones were used for long. A waiter there would keep
+ * its packet in memory until a full garbage collection.
  */
 class Waiter {
   readonly resolve: Resolve
@@ -27,7 +28,10 @@ class Waiter {
   }
 }
 
-/** The array is shortened when this many of its entries are taken, and half of it. */
+/**
+ * The array is shortened when at least this many of its entries, and at least half of them, were
+ * taken.
+ */
 const COMPACT_AT = 512
 
 /** Shared by all inboxes that are empty; never changed. */
@@ -38,25 +42,26 @@ export class Inbox {
   #head = 0
   #oldest: Waiter | null = null
   #newest: Waiter | null = null
-  /** Messages whose connection was lost, held back until the next CONNACK; null if none are. */
+  /** Messages of a lost connection that wait for the next CONNACK; null if there are none. */
   #heldBack: YieldEffect[] | null = null
-  /** Messages before this sequence number were dropped in favour of their redelivery. */
+  /** Messages before this sequence number were dropped, because the server sends them again. */
   #droppedBefore = 0
   /** Messages at QoS > 0 that were yielded and are not handled. */
   #unhandled: YieldEffect[] | null = null
-  /** The sequence number of each message, if the user acknowledges. */
+  /** The sequence number of each message with `acks: 'manual'`; otherwise null. */
   #sequences: WeakMap<object, number> | null = null
-  /** Whether the user acknowledges (`acks: 'manual'`). */
+  /** Whether the user acknowledges messages by `ack()` (`acks: 'manual'`). */
   manual = false
   /**
-   * Packets and bytes that were taken, and sequence numbers reached, since the reducers were told.
+   * These four fields count what was taken and handled since the last report to the reducers:
+   * packets, bytes, and the last sequence number yielded and handled.
    */
   packets = 0
   bytes = 0
   yieldedThrough = 0
   handledThrough = 0
 
-  /** Whether something was taken or handled that the reducers were not told. */
+  /** Whether something was taken or handled that was not reported to the reducers yet. */
   get dirty(): boolean {
     return this.packets > 0 || this.handledThrough > 0
   }
@@ -71,8 +76,8 @@ export class Inbox {
   }
 
   /**
-   * Answers the calls that wait. Only called when all effects of a step are performed: a later
-   * effect may hold back what an earlier one offered.
+   * Answers the calls that wait. The loop calls this only after all effects of a step were
+   * performed, because a later effect may take back a packet that an earlier one added.
    */
   serve(): void {
     while (this.#oldest !== null) {
@@ -135,7 +140,7 @@ export class Inbox {
     this.#sequences.set(packet, sequence)
   }
 
-  /** The consumer asks for more: it has handled what was yielded. */
+  /** Marks what was yielded as handled, because the consumer asks for the next packet. */
   handled(): void {
     if (this.#unhandled === null) return
     this.handledThrough = this.#unhandled[this.#unhandled.length - 1]!.sequence
@@ -151,14 +156,16 @@ export class Inbox {
     return this.#unhandled?.find((entry) => entry.packet === packet)?.sequence
   }
 
-  /** The reducers were told what was counted. */
+  /** Resets the counts after they were reported to the reducers. */
   reported(): void {
     this.packets = 0
     this.bytes = 0
     this.handledThrough = 0
   }
 
-  /** Holds messages at QoS > 0 that nobody has taken back until the next CONNACK. */
+  /**
+   * Sets aside, until the next CONNACK, the messages at QoS > 0 that the consumer has not taken.
+   */
   holdBack(): void {
     const rest = this.#queue.slice(this.#head)
     const earlier = this.#heldBack ?? []
@@ -168,14 +175,14 @@ export class Inbox {
     this.#head = 0
   }
 
-  /** Counts a message that nobody will get as taken, and not as handled. */
+  /** Counts a message that is dropped as taken, and not as handled. */
   drop(entry: YieldEffect): void {
     this.packets++
     this.bytes += entry.bytes
   }
 
   /**
-   * Offers what was held back, or drops it because the server sends it again.
+   * Adds the messages that waited for the CONNACK, or drops those that the server sends again.
    * @param before the sequence number below which messages are dropped.
    */
   releaseHeldBack(drop: boolean, before: number): void {
@@ -192,14 +199,14 @@ export class Inbox {
     return this.#heldBack !== null
   }
 
-  /** Offers a message whose connection is over by now. */
+  /** Adds a message whose connection has ended. */
   offerLate(entry: YieldEffect): void {
     if (entry.sequence < this.#droppedBefore) this.drop(entry)
     else if (this.#heldBack !== null) this.#heldBack.push(entry)
     else this.offer(entry)
   }
 
-  /** Forgets what is left: the loop is over, and nobody will ask for it. */
+  /** Drops all packets when the loop is over, because no call will take them. */
   clear(): void {
     this.#queue = NO_ENTRIES
     this.#head = 0
@@ -208,8 +215,8 @@ export class Inbox {
   }
 
   /**
-   * Answers the calls that wait: the oldest with the error, if there is one, and the others with
-   * done.
+   * Answers all calls that wait. The oldest call rejects with the error, if there is one; the
+   * others resolve with `done: true`.
    * @returns whether the error was reported.
    */
   end(error: { readonly reason: unknown } | null): boolean {

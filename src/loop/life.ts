@@ -1,6 +1,7 @@
 /**
- * The life of a loop: which states it has, and what leads from one to the next. The connection has
- * a table of its own, in `protocol/lifecycle.ts`: a loop lives through many connections.
+ * Which states does a loop have, and which events lead from one to the next? A loop has many
+ * connections, one after the other; their states have a table of their own, in
+ * `protocol/lifecycle.ts`.
  *
  * - `unbegun`: no packet was asked for.
  * - `establishing`: `connect()` makes its one attempt.
@@ -32,7 +33,9 @@ export type Life =
  */
 export type LifeEvent = 'next' | 'establish' | 'accepted' | 'leave' | 'ended' | 'stored'
 
-/** Null stands for what cannot happen. */
+/**
+ * The next state for each state and event. Null means that the event cannot happen in the state.
+ */
 export const LIFE = {
   unbegun: {
     next: 'live',
@@ -92,19 +95,22 @@ export const LIFE = {
   },
 } as const satisfies Record<Life, Record<LifeEvent, Life | null>>
 
-/** @returns the state that follows; what the table rules out is a defect. */
+/**
+ * @returns the state that follows.
+ * @throws BugError if the event cannot happen in this state.
+ */
 export function lifeAfter(life: Life, event: LifeEvent): Life {
   const next = LIFE[life][event]
   if (next === null) throw new BugError(`"${event}" happened to a loop that is ${life}`)
   return next
 }
 
-/** Whether turns are made: inputs are stepped and effects performed. */
+/** Whether the loop makes turns: it steps inputs and performs effects. */
 export function isRunning(life: Life): boolean {
   return life === 'live' || life === 'leaving' || life === 'establishing'
 }
 
-/** Whether there is something to end: the loop has begun and has not stopped. */
+/** Whether the loop has begun and has not stopped, so that there is something to end. */
 export function isAlive(life: Life): boolean {
   return isRunning(life) || life === 'established'
 }

@@ -1,6 +1,6 @@
 /**
- * What the transport does: it opens, bytes come, the kernel takes what was written, it is lost.
- * Each becomes an input.
+ * How do events of the transport become inputs? The transport opens, brings bytes, hands written
+ * bytes to the kernel, and is lost.
  */
 
 import type { Attempt } from '../connection/attempt.ts'
@@ -59,7 +59,7 @@ function received(loop: Parts, packets: readonly ServerPacket[], at: number): vo
   loop.add({ type: 'received', at, packets })
 }
 
-/** The kernel took bytes. */
+/** Adds an input because the kernel took bytes that were written. */
 export function written(loop: Parts): void {
   const outbox = loop.link?.outbox
   const report = outbox?.report
@@ -82,12 +82,16 @@ export function noteCongestion(loop: Parts): void {
   if (now) reportStall(loop, 'transport', `${pending} bytes wait for the transport.`)
 }
 
-/** The transport is gone, or could not be opened. `error`: null if it closed in order. */
+/**
+ * Adds an input because the transport closed or could not be opened.
+ * @param error null if the transport closed without an error.
+ */
 export function lost(loop: Parts, error: unknown, byPeer: boolean): void {
   const { kind, opened } = loop.state.connection
   const where = endpointFor(loop)
   const at = loop.now()
-  // Inputs that wait for their turn come after the loss: nothing of them was sent.
+  // Inputs that wait for the next step are stepped after the loss, because nothing was sent for
+  // them.
   const waiting = loop.takeInputs()
   if (loop.link?.hasMore) loop.add({ type: 'unwritable', at })
   decode(loop, Number.MAX_SAFE_INTEGER)
@@ -118,14 +122,14 @@ function decide(loop: Parts, failure: Failure): boolean | null {
   }
 }
 
-/** Fails the questions that nobody will answer on this connection any more. */
+/** Fails the pings and re-authentications that this connection can no longer answer. */
 export function failOutstanding(loop: Parts, reason: () => unknown): void {
   loop.pings?.fail(reason)
   loop.authentication?.abandon(reason)
   loop.renewals = null
 }
 
-/** The authenticator failed, or does not trust the server. */
+/** Adds an input because the authenticator failed or does not trust the server. */
 export function unauthenticated(loop: Parts, error: unknown): void {
   const { kind } = loop.state.connection
   const base = authenticationFailure(error, kind === 'connected' ? 'connected' : 'handshake')

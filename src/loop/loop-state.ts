@@ -39,7 +39,7 @@ export interface LoopState {
   readonly diverting: boolean
   /** Counts since the loop was made, and amounts of this moment. */
   readonly counters: {
-    /** Requests taken from the stream; `taken = settled + held` at every instant. */
+    /** The number of requests taken from the stream; `taken = settled + held` at every instant. */
     readonly taken: number
     /** Requests that have an outcome. */
     readonly settled: number
@@ -151,7 +151,7 @@ export function heldCount({ session, outgoing, flow }: State, gathered: number):
   return session.owed + waitingCount(session) + outgoing.unconfirmed + flow.diverted + gathered
 }
 
-/** Whether the reducers have finished; what is left then is the session store. */
+/** Whether the reducers have finished. After that only the session store may still be open. */
 export function isFinished({ state }: { readonly state: State }): boolean {
   const { kind } = state.connection
   return kind === 'closed' || kind === 'failed'

@@ -1,6 +1,6 @@
 /**
- * The loop: moves bytes, requests and time into the reducers, and their effects out. It decides
- * nothing.
+ * The loop moves bytes, requests and time into the reducers, and performs the effects that they
+ * return. It decides nothing.
  *
  * Everything that happens becomes an input. A turn steps all inputs that have gathered and performs
  * the effects:
@@ -11,8 +11,8 @@
  *
  * **The effects of every step are performed in full before the next step.**
  *
- * A turn runs as soon as bytes come, and otherwise when consumer and request stream have run out of
- * things to do (`soon` comes after the promise callbacks of both), so that what one burst caused is
+ * A turn runs as soon as bytes come. Otherwise it runs after the promise callbacks of the consumer
+ * and of the request stream (see `soon`), so that everything that one burst of events caused is
  * stepped, encoded and written together. Outcomes are reported after the effects of a step; user
  * code never runs inside one.
  */
@@ -140,8 +140,8 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   /**
-   * Packets that the consumer takes count even after the end: the session remembers which were
-   * handled.
+   * Packets that the consumer takes are counted even after the end, because the session stores
+   * which messages were handled.
    */
   private taken(): void {
     if (isAlive(this.life)) return this.schedule()
@@ -150,7 +150,8 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   /**
-   * The consumer leaves, by `break` or disposal: ends the connection and closes the request stream.
+   * Ends the connection and closes the request stream, because the consumer left by `break` or
+   * disposal.
    */
   async return(): Promise<Result> {
     leave(this)
@@ -223,15 +224,15 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
         perform(this, effects)
         // 4. Hand the encoded packets to the transport.
         this.link?.outbox.flush()
-        // 5. Resolve the `next()` that wait.
+        // 5. Resolve the `next()` calls that wait.
         this.inbox.serve()
         // 6. Note whether the transport is congested.
         noteCongestion(this)
         // 7. Report outcomes.
         this.ledger.report()
-        // 8. Say how many requests may be taken.
+        // 8. Set how many requests may be taken.
         allowIntake(this)
-        // 9. Decode what came meanwhile.
+        // 9. Decode the bytes that came meanwhile.
         decode(this, packetCapacity(this.#state))
         // 10. Take controls.
         this.intake.takeControls()
@@ -268,7 +269,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     }
   }
 
-  /** An invariant does not hold: nothing that follows could be trusted. */
+  /** Ends the loop because an invariant does not hold, so that its state cannot be trusted. */
   private defect(error: unknown): void {
     const reason = new BugError(`The loop met ${messageOf(error)}`, { cause: error })
     this.end({ reason })
@@ -300,8 +301,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.#timer = null
   }
 
-  // --- what
-  // its parts say
+  // --- calls from the other parts
 
   fail(error: unknown): void {
     // A loop that only waits for its session store ends immediately.
@@ -378,7 +378,8 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   /**
-   * A session that is committed counts as final: whatever leaves afterwards was committed before.
+   * A committed session counts as final, because nothing is sent before the commit that it depends
+   * on.
    */
   committable(): Session {
     return this.session(true)

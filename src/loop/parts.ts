@@ -1,7 +1,6 @@
 /**
- * What the functions of this room may read and change of a loop, and what they may ask of it: the
- * contract of the shell, as `protocol/contract.ts` is that of the reducers. `loop.ts` implements
- * it; the other files import this interface only.
+ * Which fields and methods of a loop may the functions of this room use? `loop.ts` implements these
+ * interfaces; the other files of the room import only them.
  */
 
 import type { Attempt } from '../connection/attempt.ts'
@@ -48,7 +47,7 @@ export interface Thrown {
   readonly reason: unknown
 }
 
-/** Where everything that happens becomes an input of the reducers. */
+/** The methods by which events become inputs of the reducers. */
 interface Inputs {
   /** Milliseconds on the loop's clock. */
   now(): number
@@ -66,7 +65,10 @@ interface Inputs {
   warn(code: WarningCode, message: string): void
 }
 
-/** What is needed when a loop begins or ends, and by most loops never in between. */
+/**
+ * Data that is needed when a loop begins or ends. It is apart from `LoopRecord` because most loops
+ * need none of it in between.
+ */
 export interface Ends {
   /** The effects of the CONNACK that `connect()` resolved with, until a loop takes over. */
   kept: readonly Effect[] | null
@@ -74,7 +76,7 @@ export interface Ends {
   established: ((error: Thrown | null) => void) | null
   /** The error that an ended loop has not thrown yet. */
   error: Thrown | null
-  /** Those who wait until the loop is over. */
+  /** Called when the loop is over. */
   awaiting: (() => void)[]
   /** The listener on the user's signal. */
   onAbort: (() => void) | null
@@ -89,8 +91,8 @@ type Listeners = LinkListener &
 export type Parts = Inputs & Listeners & LoopRecord
 
 interface LoopRecord {
-  // --- lives
-  // with the loop
+  // --- kept until the loop ends
+
   readonly resolved: Resolved
   readonly platform: Platform
   readonly causes: Causes
@@ -110,14 +112,12 @@ interface LoopRecord {
   diverter: Diverter | null
   watchers: Transitions | null
 
-  // --- lives with
-  // the connection
+  // --- kept until the connection ends
+
   /** Null if no transport is being opened. */
   dialer: Dialer | null
   link: Link | null
-  /**
-   * The attempt that led to this connection; null if it was made with the options as they stand.
-   */
+  /** The attempt that led to this connection; null if it was made without `connectOptions`. */
   attempt: Attempt | null
   authentication: ConnectionAuthenticator | null
   pings: Pings | null
@@ -126,13 +126,16 @@ interface LoopRecord {
   /** Sequence numbers of acknowledgements that the reducers have not stepped yet. */
   acking: Set<number> | null
 
-  // --- what may
-  // be asked for
-  /** Steps the reducers: the one place that does. The caller performs the effects. */
+  // --- methods
+
+  /** Steps the reducers; nothing else does. The caller performs the effects. */
   advance(inputs: readonly Input[]): readonly Effect[]
   /** Changes the state between steps, before anything was sent. */
   replaceState(state: State): void
-  /** @returns the inputs that were added and are not stepped; they are the caller's now. */
+  /**
+   * @returns the inputs that were added and not stepped. The loop forgets them, so the caller has
+   *   to step them.
+   */
   takeInputs(): Input[]
   turn(): void
   control(prepared: PreparedControl): void
@@ -143,7 +146,7 @@ interface LoopRecord {
   stopTimer(): void
 }
 
-/** @returns the object for what begins or ends, made when it is first needed. */
+/** @returns the `Ends` of a loop, which are made when they are first needed. */
 export function endsOf(loop: Pick<Parts, 'ends'>): Ends {
   loop.ends ??= { kept: null, established: null, error: null, awaiting: [], onAbort: null }
   return loop.ends

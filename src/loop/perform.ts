@@ -1,6 +1,7 @@
 /**
- * Performs the effects of the reducers, in order. User code never runs here, but for `onConnected`
- * and `onWarning`: outcomes are reported when all effects of a step are performed.
+ * Performs the effects of the reducers, in order. The only user code that runs here is
+ * `onConnected` and `onWarning`. Outcomes are reported later, after all effects of a step were
+ * performed.
  */
 
 import { ConnectionAuthenticator } from '../connection/authenticator.ts'
@@ -24,22 +25,26 @@ import { hasStopped, isAlive } from './life.ts'
 import type { Parts } from './parts.ts'
 import { publicFailure, Transitions, transitionOf } from './transitions.ts'
 
-/** Performs what may be performed now; with a session store the rest waits for a commit. */
+/**
+ * Performs the effects of a step. With a session store, effects that depend on a commit are kept
+ * back until that commit is safe.
+ */
 export function perform(loop: Parts, effects: readonly Effect[]): void {
   const admitted = loop.gate?.admit(effects, loop.link) ?? effects
   for (const effect of admitted) performOne(loop, effect)
 }
 
 /**
- * Performs what has waited for a commit.
- * @param link the connection for which it was meant; it may be closed by now.
+ * Performs the effects that have waited for a commit.
+ * @param link the connection that the effects belong to; it may be closed by now.
  */
 export function release(loop: Parts, effects: readonly Effect[], link: Link | null): void {
   if (!isAlive(loop.life)) return settleLate(loop, effects)
   const gone = link === null || link !== loop.link
   loop.withoutTurns(() => {
     for (const effect of effects) {
-      // A message whose connection is over is treated as those that were here when it ended.
+      // A message of a connection that has ended is treated like the messages that were in the
+      // inbox when that connection ended.
       const over = gone || loop.inbox.isHoldingBack
       if (effect.type === 'yield' && loop.life === 'leaving') loop.inbox.drop(effect)
       else if (effect.type === 'yield' && effect.sequence > 0 && over) give(loop, effect, true)
@@ -52,7 +57,9 @@ export function release(loop: Parts, effects: readonly Effect[], link: Link | nu
   loop.turn()
 }
 
-/** Reports, after the end, the outcomes that are safe; nothing else is done. */
+/**
+ * Reports the outcomes that became safe after the loop had ended. All other effects are dropped.
+ */
 export function settleLate(loop: Parts, effects: readonly Effect[]): void {
   for (const effect of effects) if (isAfterEnd(effect)) loop.ledger.settle(effect)
   loop.ledger.report()
@@ -130,8 +137,8 @@ function performOne(loop: Parts, effect: Effect): void {
 }
 
 /**
- * Puts a packet, with what belongs to it, where `next()` takes it from. `late`: its connection is
- * over.
+ * Completes a packet with its request or its `deliveryId`, and adds it to the inbox.
+ * @param late whether the connection of the packet has ended.
  */
 function give(loop: Parts, effect: YieldEffect, late: boolean): void {
   const packet = effect.packet as Incoming
@@ -173,7 +180,7 @@ function send(loop: Parts, effect: Exclude<PacketEffect, PublishEffect>): void {
   loop.renewals.set(effect.messageId, packet as SubscribeRequest)
 }
 
-/** Takes what `onConnected` returns as requests that go before all others. */
+/** Calls `onConnected` and takes the requests that it returns; they are sent before all others. */
 function births(loop: Parts, connack: ConnackPacket): void {
   const requests: RequestFacts[] = []
   const at = loop.now()
@@ -192,7 +199,10 @@ function births(loop: Parts, connack: ConnackPacket): void {
   loop.add({ type: 'births', at, requests })
 }
 
-/** Reports a change of the connection to whoever watches. */
+/**
+ * Reports a change of the connection to the users of `transitions()` and to the diagnostics
+ * channel.
+ */
 export function reportTransition(loop: Parts, effect: TransitionEffect): void {
   if (effect.to === 'connected') loop.link?.agree(loop.state.connection.limits)
   const { watchers } = loop
@@ -203,7 +213,10 @@ export function reportTransition(loop: Parts, effect: TransitionEffect): void {
   transitionChannel.publish({ clientId: loop.state.session.clientId, ...transition })
 }
 
-/** @returns those who watch the connection; after the end each of them is done immediately. */
+/**
+ * @returns the queues of all users of `transitions()`. After the end of the loop each queue ends
+ *   immediately.
+ */
 export function watchersOf(loop: Parts): Transitions {
   loop.watchers ??= new Transitions()
   if (hasStopped(loop.life)) loop.watchers.end()
@@ -216,7 +229,7 @@ export function authenticationOf(loop: Parts): ConnectionAuthenticator {
   return loop.authentication
 }
 
-/** Which warnings are stalls, and what has stalled. */
+/** The warnings that are also reported as stalls, each with the `kind` of the stall. */
 const STALLS: Readonly<Record<string, string>> = {
   CONSUMER_STALLED: 'consumer',
   ACKNOWLEDGEMENT_FORGOTTEN: 'acknowledgement',

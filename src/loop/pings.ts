@@ -41,7 +41,7 @@ export class Pings {
     if (ping !== undefined) this.#settle(id, ping, null)
   }
 
-  /** Fails all that wait: nobody will answer them. */
+  /** Fails all calls that wait, because the connection that would bring the answers has ended. */
   fail(reason: () => unknown): void {
     for (const [id, ping] of this.#pings) this.#settle(id, ping, reason())
   }

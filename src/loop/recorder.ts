@@ -2,10 +2,10 @@
  * The recorder: keeps the last inputs of the reducers and the state before the oldest of them, from
  * which everything that followed can be computed again.
  *
- * States and inputs are never changed once they are made, so keeping one costs a reference. They
- * become text only on request. Bytes (payloads, correlation data, authentication data) are written
- * as their length unless the user wants to see them; the reducers never look at more than the
- * length. Passwords and tokens of CONNECT never reach the reducers.
+ * States and inputs are never changed once they are made, so the recorder only keeps references to
+ * them. They become text only on request. Bytes (payloads, correlation data, authentication data)
+ * are written as their length unless the user wants to see them; the reducers never look at more
+ * than the length. Passwords and tokens of CONNECT never reach the reducers.
  */
 
 import { UsageError } from '../errors.ts'
@@ -77,7 +77,7 @@ function weightOf(inputs: readonly Input[]): number {
 
 // --- replaying
 
-/** A step of a recording, and what the reducers of this version make of it. */
+/** A step of a recording, and the result of stepping it with the reducers of this version. */
 export interface ReplayedStep {
   /** The line of the recording, counted from 1. */
   readonly line: number
@@ -90,14 +90,14 @@ export interface ReplayedStep {
   /** The state after the step. */
   readonly after: State
   /**
-   * The part that differs from the recording: the effects of this step, the state at the end, or
-   * nothing.
+   * `effects` if the effects of this step differ from the recording, `end` if the state at the end
+   * does, or null.
    */
   readonly differs: 'effects' | 'end' | null
 }
 
 /**
- * Computes a recording again, step by step; the last step says whether it ended in the same state.
+ * Computes a recording again, step by step. The last step also compares the state at the end.
  * @throws UsageError, with the line, for a text that is no recording.
  */
 export function* replay(text: string): Generator<ReplayedStep> {

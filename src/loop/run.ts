@@ -14,22 +14,26 @@ import { driveLoop } from './eventloop.ts'
 /** Options of `run`. */
 export interface RunOptions {
   /**
-   * Milliseconds, above 0, after which the run stops and returns what is unsettled. Default: no
-   * limit.
+   * After this many milliseconds, more than 0, the run stops and returns the unsettled requests.
+   * Default: no limit.
    */
   readonly timeout?: number
-  /** Aborting it ends the run, which rejects with the signal's reason. */
+  /** If this signal is aborted, the run ends and rejects with the reason of the signal. */
   readonly signal?: AbortSignal
   /**
-   * Is given each packet. A message at QoS > 0 is acknowledged when the function, or the promise
-   * that it returns, is done. Without it no message is acknowledged.
+   * The loop calls this function with each packet. A message at QoS > 0 is acknowledged when the
+   * function has returned and the promise that it may return has resolved. Without this function no
+   * message is acknowledged.
    */
   readonly onPacket?: (packet: Incoming) => unknown
 }
 
 /** The result of `run`. */
 export interface RunResult {
-  /** How many requests have an outcome, failed ones included: `taken = settled + unsettled`. */
+  /**
+   * The number of requests that have an outcome, the failed ones included: `taken` is this number
+   * plus the length of `unsettled`.
+   */
   readonly settled: number
   /** The requests that failed, in the order of their outcomes, each with its error. */
   readonly failed: readonly {
@@ -73,7 +77,7 @@ export async function run(
     const { session, state } = loop
     return { settled, failed, unsettled: session.held, taken: state.counters.taken, session }
   }
-  // Once the time is over, the user's `onPacket` is not awaited any more.
+  // After the time-out the run no longer waits for the user's `onPacket`.
   let stop = () => {}
   const stopped = new Promise<void>((resolve) => {
     stop = resolve

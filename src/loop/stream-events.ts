@@ -1,6 +1,6 @@
 /**
- * What the request stream and the consumer do: requests are taken, the stream ends, packets are
- * taken and handled. Each becomes an input.
+ * How do events of the request stream and of the consumer become inputs? Requests are taken, the
+ * stream ends, packets are taken and handled.
  */
 import type { Input } from '../protocol/contract.ts'
 import { requestCapacity } from '../protocol/queries.ts'
@@ -8,21 +8,23 @@ import { DRAIN_MS } from './controls.ts'
 import { rethrown } from './failures.ts'
 import type { Parts } from './parts.ts'
 
-/** Adds, as inputs, what stream and consumer did since the last step. */
+/** Adds inputs for everything that the stream and the consumer did since the last step. */
 export function collect(loop: Parts): void {
   addRequests(loop, false)
   const { inbox } = loop
   if (!inbox.dirty) return
   const { packets, bytes, yieldedThrough, handledThrough } = inbox
   const at = loop.now()
-  // The consumer took these before whatever happened to the connection since.
+  // The consumer took these packets before any later change of the connection, so this input goes
+  // first.
   const pulled: Input = { type: 'pulled', at, packets, bytes, yieldedThrough, handledThrough }
   loop.addFirst(pulled)
   inbox.reported()
 }
 
 /**
- * Adds the requests that were taken. `hold`: the loop ends, so they are remembered and not sent.
+ * Adds an input for the requests that were taken.
+ * @param hold true if the loop ends, so that the requests are held and not sent.
  */
 export function addRequests(loop: Parts, hold: boolean): void {
   const requests = loop.intake.drainFacts()
@@ -30,7 +32,7 @@ export function addRequests(loop: Parts, hold: boolean): void {
   loop.add({ type: 'requests', at: loop.now(), requests, hold })
 }
 
-/** Says how many requests may be taken until the next step. */
+/** Sets how many requests may be taken until the next step. */
 export function allowIntake(loop: Parts): void {
   const { flow, connection } = loop.state
   const counting = flow.perSecond > 0 || flow.diverting
@@ -40,12 +42,16 @@ export function allowIntake(loop: Parts): void {
   loop.intake.allow(requestCapacity(loop.state), counting, grouping)
 }
 
-/** The request stream has ended; `error`: with what it threw, or null. */
+/**
+ * Adds an input because the request stream has ended.
+ * @param error the error that the stream threw, or null.
+ */
 export function requestsEnded(loop: Parts, error: { readonly thrown: unknown } | null): void {
   const at = loop.now()
   loop.push({ type: 'requestsEnded', at })
   if (error === null) return
-  // Requests that were taken may still settle; then the loop ends with what the stream threw.
+  // Requests that were taken may still settle. After that the loop ends with the error of the
+  // stream.
   const failure = rethrown(loop.causes.keep(error.thrown))
   loop.push({ type: 'disconnect', at, timeoutMs: DRAIN_MS, failure })
 }

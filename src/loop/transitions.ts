@@ -1,6 +1,6 @@
 /**
- * Reports changes of the connection to whoever watches. Each watcher has a queue of its own, so
- * that no watcher waits for another, and the loop waits for none.
+ * Who gets the changes of a connection? Each user of `transitions()` has a queue, so that none of
+ * them waits for another, and the loop waits for none.
  */
 import { UsageError } from '../errors.ts'
 import type { TransitionEffect } from '../protocol/contract.ts'
@@ -22,7 +22,9 @@ export interface Transition {
   readonly retryAt: number | null
 }
 
-/** How many transitions may wait for a watcher; one that falls further behind gets an error. */
+/**
+ * How many transitions may wait in a queue. If one more comes, the user of the queue gets an error.
+ */
 const QUEUED_MAX = 1024
 
 type TransitionResult = IteratorResult<Transition, undefined>
