@@ -16,9 +16,13 @@ import type { TlsOptions } from './runtime.ts'
 
 /** A stream of bytes in both directions; every socket of Node is one. */
 export interface ByteStream {
+  /** Listens for chunks, and starts the flow. */
   on(event: 'data', listener: (chunk: Uint8Array) => void): unknown
+  /** Listens for the error with which the stream fails. */
   on(event: 'error', listener: (error: Error) => void): unknown
+  /** Listens for the end of what the peer sends, or for the last event of the stream. */
   on(event: 'end' | 'close', listener: () => void): unknown
+  /** Listens for the moment when everything before `end()` was handed over. */
   once(event: 'finish', listener: () => void): unknown
   /**
    * Calls `done` when the bytes were handed over, to the kernel say, or with an error if they never
@@ -27,7 +31,9 @@ export interface ByteStream {
   write(bytes: Uint8Array, done: (error?: Error | null) => void): unknown
   /** Ends our side once everything that was written is handed over. */
   end(): unknown
+  /** Stops the flow: no chunk comes until `resume()`. */
   pause(): unknown
+  /** Starts the flow again. */
   resume(): unknown
   /** Closes both sides immediately; what was written and not handed over is lost. */
   destroy(error?: Error): unknown
@@ -37,19 +43,34 @@ export interface ByteStream {
 
 /** A transport as two web streams. The types name only what is used of them. */
 export interface WebStreams {
+  /** The bytes from the peer. */
   readonly readable: {
+    /** Locks the stream for one reader. */
     getReader(): {
-      read(): Promise<{ readonly done: boolean; readonly value?: unknown }>
+      /** Resolves with the next chunk, or with `done` at the end. */
+      read(): Promise<{
+        /** Whether the stream has ended. */
+        readonly done: boolean
+        /** The chunk, which must be a Uint8Array. */
+        readonly value?: unknown
+      }>
+      /** Gives up what is still to come. */
       cancel(reason?: unknown): Promise<unknown>
+      /** Resolves when the stream has ended, and rejects if it fails. */
       readonly closed: Promise<unknown>
     }
   }
+  /** The bytes to the peer. */
   readonly writable: {
+    /** Locks the stream for one writer. */
     getWriter(): {
       /** The promise resolves when the sink has taken the bytes. */
       write(bytes: Uint8Array): Promise<unknown>
+      /** Ends the stream once everything was written. */
       close(): Promise<unknown>
+      /** Ends the stream immediately; what was not written is lost. */
       abort(reason?: unknown): Promise<unknown>
+      /** Resolves when the stream is closed, and rejects if it fails. */
       readonly closed: Promise<unknown>
     }
   }
