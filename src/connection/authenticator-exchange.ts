@@ -54,7 +54,7 @@ export class AuthenticatorExchange {
   /**
    * Passes on the data with which the server ended the exchange, and rejects if it is not accepted.
    */
-  async judge(data: Uint8Array | null): Promise<null> {
+  async verify(data: Uint8Array | null): Promise<null> {
     const { done } = await this.#steps.next(givenBytes(data))
     if (done) return null
     const message = 'the server has ended the authentication, but the authenticator has not'

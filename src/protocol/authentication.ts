@@ -64,7 +64,7 @@ export function authReceived(d: Draft, packet: ReasonPacket, at: number): Violat
     return protocolError('MQTT-4.12.0-2', `${code} where only 0x18 may come`)
   }
   connection.exchange = { ...exchange, turn: 'verifying' }
-  ask(d, 'judge', askedBy(exchange), properties)
+  ask(d, 'verify', askedBy(exchange), properties)
   return null
 }
 
@@ -82,7 +82,7 @@ function askedBy({ by }: AuthenticationExchange): 'client' | 'server' {
 
 function ask(
   d: Draft,
-  step: 'begin' | 'answer' | 'judge',
+  step: 'begin' | 'answer' | 'verify',
   by: 'client' | 'server',
   properties: Properties | undefined,
 ): void {
@@ -98,7 +98,7 @@ export function authenticateConnect({ connection }: Draft): void {
 /** Asks the authenticator whether it accepts the server, after a good CONNACK. */
 export function verifyConnack(d: Draft, properties: Properties | undefined): void {
   d.connection.exchange = { by: 'connect', turn: 'verifying', begun: true, until: Infinity }
-  ask(d, 'judge', 'client', properties)
+  ask(d, 'verify', 'client', properties)
 }
 
 /**

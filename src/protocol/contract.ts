@@ -246,7 +246,7 @@ type AuthenticationEffect =
   /** Ask the authenticator to begin, to answer `data`, or to check the server's last packet. */
   {
     readonly type: 'authenticate'
-    readonly step: 'begin' | 'answer' | 'judge'
+    readonly step: 'begin' | 'answer' | 'verify'
     readonly by: 'client' | 'server'
     readonly data: Uint8Array | null
   }
