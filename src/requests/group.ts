@@ -30,10 +30,7 @@ export class Group implements Holding {
     this.#encoder = encoder
   }
 
-  /**
-   * @returns whether the publish may join a group: it is small, at QoS 0, and has no expiry, key or
-   * signal.
-   */
+  /** @returns whether the publish is small, at QoS 0, and without an expiry, key or signal. */
   static mayJoin({ qos, bytes, expiryGiven, request }: PreparedPublish): boolean {
     return (
       qos === 0 &&
