@@ -15,8 +15,8 @@ import type {
   ReceivedConnack,
   SubscriptionAckPacket,
 } from '../protocol/facts.ts'
+import * as reasons from './allowed-reasons.ts'
 import { Reader } from './reader.ts'
-import * as reasons from './reasons.ts'
 import { MALFORMED, PROTOCOL_ERROR, refuse, refuseCut } from './refuse.ts'
 
 type AckCmd = AckPacket['cmd']

@@ -55,7 +55,7 @@ export class Outbox {
   /** Whether the encoder holds a PINGREQ. */
   #ping = false
   #ending = false
-  /** What the kernel took since this was null; the listener makes it null. */
+  /** What the kernel took since the listener last set this to null; null if it took nothing. */
   report: WrittenReport | null = null
 
   constructor(stream: ByteStream, protocolVersion: ProtocolVersion, listener: OutboxListener) {

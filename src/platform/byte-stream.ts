@@ -76,7 +76,7 @@ export interface WebStreams {
   }
 }
 
-/** Where a transport leads to. */
+/** Where a transport leads to, and the only options that it is given. */
 export interface Endpoint {
   /** The URL of the server. */
   readonly url: URL

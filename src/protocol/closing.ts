@@ -77,8 +77,8 @@ export function connectionLost(d: Draft, at: number, reason: Failure, suspicious
     beginOutage(d, at, sessionExpiresAt(d, at))
   }
   const stable = connection.connackAt >= 0 && at - connection.connackAt >= reconnect.policy.stableMs
-  // -1 means "the last connection was stable". A reconnect without delay never clears it, so it is
-  // cleared here.
+  // -1 means "the last connection was stable". A reconnect without delay leaves it at -1, so it is
+  // raised to 0 here if the connection that ends now was not stable.
   reconnect.attempt = stable ? -1 : Math.max(0, reconnect.attempt)
   if (stable) reconnect.redirects = 0
   connection.birthsPending = false

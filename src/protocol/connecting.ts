@@ -84,11 +84,12 @@ export function transportOpened(d: Draft, attempt: AttemptFacts | null, at: numb
 }
 
 /**
- * The first connection asks as the user said. Later ones ask to resume, except for MQTT 3 with
- * Clean Session, and except for sessions that the server cannot have: one that must have expired,
- * or one of another client identifier. A store without a session begins one: a session that the
- * server holds would belong to somebody else, or to a process that was killed before it sent
- * anything of importance.
+ * @returns whether the next CONNECT asks for a new session. In MQTT 3 `config.cleanStart` alone
+ * decides. In MQTT 5 it decides for the first connection too, but with an empty session store it
+ * asks for a new session: one that the server holds would belong to somebody else, or to a process
+ * that was killed before it sent anything of importance. Later connections ask to resume, unless
+ * the server cannot have the session: it must have expired, or it belongs to another client
+ * identifier.
  */
 function asksCleanStart(
   { config, connection }: Draft,

@@ -6,8 +6,8 @@
 import type { Draft } from './draft.ts'
 
 /**
- * Notes since when the consumer is awaited. Reading resumes at half of the bounds, so that it does
- * not alternate with every packet.
+ * Notes since when the loop waits for the consumer. Reading is paused at the bounds and resumed at
+ * half of them, so that it is not paused and resumed with every packet.
  * @returns whether reading must be paused now.
  */
 export function mustPauseReading(d: Draft, at: number): boolean {

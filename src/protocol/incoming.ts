@@ -52,9 +52,9 @@ export function publishReceived(d: Draft, packet: ReceivedPublish, at: number): 
 }
 
 /**
- * Messages that are sent again in a resumed session do not count: after every CONNACK mosquitto 2.0
- * sends everything that was in flight, and as much again as Receive Maximum allows. Closing that
- * connection would only bring all of it again, and more.
+ * Messages that are sent again in a resumed session do not count. After every CONNACK, mosquitto
+ * 2.0 sends them all, and then as many new ones as Receive Maximum allows. If the connection were
+ * closed for that, the next one would receive even more.
  * @returns the violation if the server has sent more than Receive Maximum, or null.
  */
 function overQuota(d: Draft): Violation | null {
@@ -185,8 +185,8 @@ export function handledThrough(d: Draft, sequence: number): void {
 }
 
 /**
- * Handles `ack()`. An acknowledgement of an earlier connection may serve the redelivery, or is
- * stale and does nothing.
+ * Handles `ack()`. If the message came on an earlier connection, the acknowledgement counts for its
+ * redelivery at QoS 2, and does nothing otherwise.
  */
 export function acknowledged(
   d: Draft,
@@ -203,7 +203,8 @@ export function acknowledged(
 }
 
 /**
- * Notes that a QoS 2 message of an earlier connection is handled. Its redelivery is acknowledged.
+ * Notes that a QoS 2 message of an earlier connection is handled, so that its redelivery is
+ * acknowledged without being yielded.
  */
 function handledEarlier(
   d: Draft,

@@ -4,16 +4,16 @@
  * (K1, when a PINGREQ is due; K2, a dead connection is dropped in time; K3, Server Keep Alive wins,
  * and a clock jump makes one decision)
  *
- * Both are functions of the instants of sending, receiving and pinging, and of whether reading is
- * paused. While reading is paused, silence proves nothing, because an answer would not be read:
- * then only a write without progress counts.
+ * Both answers follow from when bytes were last sent and received, when a PINGREQ was sent, and
+ * whether reading is paused. While reading is paused, an answer would not be read, so silence
+ * proves nothing: the connection then counts as dead only if a write makes no progress.
  */
 import type { Draft, Mutable } from './draft.ts'
 import type { KeepAliveState } from './state.ts'
 
 /**
- * A write that the kernel takes later than this was backed up, and its progress proves that the
- * server reads.
+ * A write that the kernel takes only after this many ms had to wait for earlier bytes. That the
+ * kernel takes it at last proves that the server reads.
  */
 const BACKED_UP_MS = 10
 

@@ -8,8 +8,8 @@ import type { State } from './state.ts'
 import { isCautious, isResending, MESSAGE_IDS, waitingCount, windowLeft } from './window.ts'
 
 /**
- * With the window full one further request is taken: a publish is held, anything else is sent. (D4,
- * the window is never exceeded)
+ * Even if the window is full, one more request is taken: a publish above QoS 0 then waits, and any
+ * other request is sent. (D4, the window is never exceeded)
  * @returns how many publishes above QoS 0 may be taken from the request stream at most; 0 means
  * that nothing may be taken.
  */

@@ -1,5 +1,7 @@
 /**
  * What does a reason code mean, and may a later attempt succeed? (N2, every failure is classified)
+ *
+ * `codec/allowed-reasons.ts` lists which codes a server may send in which packet.
  */
 
 interface Reason {

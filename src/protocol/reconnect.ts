@@ -11,8 +11,8 @@ import type { Failure } from './facts.ts'
 import type { ReconnectState } from './state.ts'
 
 /**
- * After this many failures the delay is at its maximum, whatever the policy says. It keeps 2ⁿ
- * finite.
+ * The largest n in 2ⁿ, so that the power stays finite. The delay has reached the maximum of any
+ * policy long before.
  */
 const ATTEMPTS_MAX = 40
 const STABLE_DELAY_MS = 1000

@@ -14,8 +14,8 @@ import { isWindowed, waitingCount } from './window.ts'
 /**
  * Prepares the open requests after a CONNACK: they are resent under their packet identifier, or
  * become new ones, as Session Present says.
- * @returns the renewals without an answer, which are no longer open: this server may take less than
- * the one before.
+ * @returns the renewals that were not answered. They are no longer open and are made again, because
+ * the limits of this server may be lower than those of the one before.
  */
 export function outgoingConnected(
   d: Draft,

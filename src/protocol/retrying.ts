@@ -85,7 +85,8 @@ function isOneOfMany({ reconnect, config }: Draft, { code }: Failure): boolean {
 }
 
 /**
- * A CONNECT without a CONNACK may have reached the server, and then it has extended the session.
+ * Notes a CONNECT that got no CONNACK. It may have reached the server, whose session then lives
+ * longer.
  */
 function noteUnanswered({ reconnect, connection, config }: Draft, at: number): void {
   const { outage } = reconnect
@@ -140,7 +141,7 @@ function goesElsewhere(
     if (outage.redirect?.permanent) d.reconnect.moved = null
     outage.redirect = null
   }
-  // The end of a good connection is a loss, after which the policy may forbid to continue.
+  // If a good connection ended, the reconnect policy may forbid a further attempt.
   if (reason.phase === 'connected' && !policyAllows(d.reconnect)) return false
   const redirect = redirectOf(d, reason)
   if (redirect !== null) {

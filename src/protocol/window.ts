@@ -33,7 +33,7 @@ export function windowLeft({ connection, config, outgoing }: Omit<WindowParts, '
   return Math.min(connection.limits.receiveMaximum, config.maxInflight) - outgoing.inFlight
 }
 
-/** @returns how many requests may be sent now that the window or caution can hold back. */
+/** @returns how many of the requests that the window or caution can hold back may be sent now. */
 export function sendable(parts: WindowParts): number {
   if (!isCautious(parts)) return windowLeft(parts)
   const { outgoing, connection } = parts

@@ -30,7 +30,7 @@ export class Group implements Holding {
     this.#encoder = encoder
   }
 
-  /** @returns whether nothing but its outcome will ever concern this publish alone. */
+  /** @returns whether the publish is small, at QoS 0, and without an expiry, key or signal. */
   static mayJoin({ qos, bytes, expiryGiven, request }: PreparedPublish): boolean {
     return (
       qos === 0 &&

@@ -19,7 +19,7 @@ export class Keys {
   #handles: Map<Key, number> | null = null
   /** Outcomes that the stream has not confirmed. */
   #unconfirmed: Map<Key, Outcome> | null = null
-  /** Whether a session that was read has the map of outcomes, so that it must not change. */
+  /** Whether a `Session` shares the map of outcomes, which is then copied before a change. */
   #shared = false
 
   hold(key: Key, handle: number): void {

@@ -172,9 +172,9 @@ export class Ledger {
   }
 
   /**
-   * @returns the requests of a batch that are new, if a saved session brought keys. They are
-   *   compared when the batch arrives, because until all of it is taken the outcomes of what it
-   *   repeats may be reported and forgotten.
+   * @returns the requests of a batch that are new. If a saved session brought keys, the whole batch
+   *   is compared with them when it arrives: later the outcome of a request that it repeats may
+   *   have been reported, and the key forgotten.
    */
   sift(batch: readonly unknown[], settling: Settling | null): readonly unknown[] {
     if (!this.#keys?.restored) return batch
@@ -203,7 +203,8 @@ export class Ledger {
   }
 
   /**
-   * Frees the handle of a QoS 0 publish that is written now; `confirm` settles it in its turn.
+   * Frees the handle of a QoS 0 publish that is being written. `confirm` settles it once the kernel
+   * has taken it.
    * @returns its slot, or undefined if the handle is free.
    */
   handOver(handle: number): Slot | undefined {

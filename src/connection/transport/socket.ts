@@ -1,6 +1,6 @@
 /**
- * How are TCP, TLS and Unix sockets opened? The promise resolves when the socket takes the first
- * byte.
+ * How are TCP, TLS and Unix sockets opened? The promise resolves when bytes may be written to the
+ * socket.
  */
 import { connect, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'

@@ -3,6 +3,7 @@
  *
  * The scheme of the URL names one of our transports; the option `transport` brings any other one.
  * If `signal` aborts, the function that opens a transport destroys what it began. (T1, transports)
+ * `options/endpoint.ts` validates the URL before, and lists the schemes with their default ports.
  */
 import type { ByteStream, Endpoint } from '../../platform/byte-stream.ts'
 import { openTcp, openTls, openUnix } from './socket.ts'

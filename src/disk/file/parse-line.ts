@@ -6,7 +6,8 @@ import type { Request } from '../../requests/vocabulary.ts'
 import type { Line } from './lines.ts'
 
 /**
- * Makes a request from a line.
+ * Makes a request from a line. It must not depend on the lines before: an iteration may begin in
+ * the middle of a file.
  * @returns null or undefined if the line holds none.
  * @throws what is wrong with the line.
  */
