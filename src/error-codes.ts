@@ -292,8 +292,13 @@ export interface WarningCodes {
    *  `divert.to`.
    *  What to do: nothing. */
   DIVERTING: 'Warning'
-  /** When the server refused to renew a subscription after it lost the session;
-   *  `state.subscriptions` shows which.
+  /** When connections were lost, or could not be made, several times in a row with the same cause,
+   *  and nothing was settled or delivered in between; the message names the cause, the server and
+   *  what was open (D6, one bad request never stalls the others).
+   *  What to do: see the cause; cancel or correct what was open. */
+  NO_PROGRESS: 'Warning'
+  /** When the server refused to renew a subscription after it lost the session, or the connection
+   *  was lost again and again on it; `state.subscriptions` shows which.
    *  What to do: subscribe to something that the server grants. */
   RENEWAL_REFUSED: 'Warning'
   /** When a server of MQTT 3 closed several connections in a row right after it accepted them.

@@ -15,9 +15,16 @@
  */
 import { BugError, ProtocolError } from '../errors.ts'
 import { type Bytes, BytesView, copyBytes, NO_BYTES } from '../platform/bytes.ts'
-import type { Properties, QoS, ReceivedPublish, ServerPacket } from '../protocol/facts.ts'
+import type {
+  PacketName,
+  Properties,
+  QoS,
+  ReceivedPublish,
+  ServerPacket,
+} from '../protocol/facts.ts'
 import * as rare from './decode-rare.ts'
 import { checkFirstByte, checkLength, fixedLengths } from './fixed-header.ts'
+import { nameOf } from './packet-name.ts'
 import { Reader } from './reader.ts'
 import { ReceivedChunks } from './received-chunks.ts'
 import {
@@ -46,8 +53,12 @@ export class Decoder {
   private readonly maximumPacketSize: number
   private readonly lengths: readonly number[]
   private error: ProtocolError | BugError | null = null
+  /** What is known of the packet that could not be decoded; null if there was none. */
+  refused: PacketName | null = null
 
   private readonly chunks = new ReceivedChunks()
+  /** The packet that is decoded now, if it was cut by chunks. */
+  private joined: Bytes | null = null
   /** How many unread bytes it takes to read on. */
   private needed = 1
 
@@ -117,10 +128,9 @@ export class Decoder {
         if (fixed >= 0 && length !== fixed) break
         into.push(this.packet(first, chunk, body, stop, false))
         count++
-        at = stop
+        at = chunks.at = stop
       }
       if (at !== start) {
-        chunks.at = at
         chunks.unreadBytes -= at - start
         this.needed = 1
       }
@@ -301,11 +311,18 @@ export class Decoder {
     }
     const joined = chunks.join(total)
     this.forgetCopy()
-    return this.packet(first, joined, size, total, true)
+    // If it cannot be decoded, `fail` looks at it.
+    this.joined = joined
+    const packet = this.packet(first, joined, size, total, true)
+    this.joined = null
+    return packet
   }
 
   /** Remembers the error and drops all bytes. */
   private fail(error: unknown): Error {
+    const { joined, chunks } = this
+    this.refused = joined === null ? nameOf(chunks.head, chunks.at) : nameOf(joined, 0)
+    this.joined = null
     if (error instanceof ProtocolError) {
       const clause = clauseFor(this.version, error.clause)
       const { reasonCode } = error

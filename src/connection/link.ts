@@ -5,7 +5,7 @@
 import { Decoder } from '../codec/decode.ts'
 import type { ByteStream } from '../platform/byte-stream.ts'
 import { soon } from '../platform/runtime.ts'
-import type { ProtocolVersion, ServerPacket } from '../protocol/facts.ts'
+import type { PacketName, ProtocolVersion, ServerPacket } from '../protocol/facts.ts'
 import type { Limits } from '../protocol/state.ts'
 import { Outbox, type OutboxListener } from './outbox.ts'
 
@@ -108,6 +108,11 @@ export class Link implements OutboxListener {
   /** Whether `read` may find a packet. */
   get hasMore(): boolean {
     return this.#more
+  }
+
+  /** What is known of the packet at which `read` threw. */
+  get refused(): PacketName | null {
+    return this.#decoder.refused
   }
 
   /**

@@ -9,12 +9,12 @@ import { Link } from '../connection/link.ts'
 import { CONGESTED_BYTES } from '../connection/outbox.ts'
 import { reportReceived } from '../connection/send.ts'
 import { ProtocolError } from '../errors.ts'
-import { whereOf } from '../options/endpoint.ts'
 import type { ByteStream } from '../platform/byte-stream.ts'
 import { packetChannel } from '../platform/runtime.ts'
 import type { Failure, ServerPacket } from '../protocol/facts.ts'
 import { authenticationFailure, closedError, dialFailure, lossFailure } from './failures.ts'
 import { isAlive } from './life.ts'
+import { endpointFor } from './no-progress.ts'
 import type { Parts } from './parts.ts'
 import { authenticationOf, reportStall } from './perform.ts'
 import { publicFailure } from './transitions.ts'
@@ -50,7 +50,8 @@ export function decode(loop: Parts, packetsMax: number): void {
     if (!(error instanceof ProtocolError)) throw error
     const { reasonCode, clause, message } = error
     received(loop, packets, at)
-    loop.add({ type: 'malformed', at, reasonCode, clause, message })
+    const packet = link.refused ?? { cmd: 'unknown' }
+    loop.add({ type: 'malformed', at, reasonCode, clause, message, packet })
   }
 }
 
@@ -135,9 +136,4 @@ export function unauthenticated(loop: Parts, error: unknown): void {
   const base = authenticationFailure(error, kind === 'connected' ? 'connected' : 'handshake')
   const failure = { ...base, cause: loop.causes.keepRecent(error) }
   loop.push({ type: 'unauthenticated', at: loop.now(), failure })
-}
-
-/** @returns the endpoint for messages, without its password. */
-export function endpointFor({ attempt, dialer, resolved }: Parts): string {
-  return whereOf(attempt?.options ?? dialer?.options ?? resolved.options)
 }

@@ -22,6 +22,7 @@ import type {
   SubscribeRequest,
 } from '../requests/vocabulary.ts'
 import { hasStopped, isAlive } from './life.ts'
+import { noProgressMessage } from './no-progress.ts'
 import type { Parts } from './parts.ts'
 import { publicFailure, Transitions, transitionOf } from './transitions.ts'
 
@@ -127,6 +128,8 @@ function performOne(loop: Parts, effect: Effect): void {
     }
     case 'warn':
       return loop.warn(effect.code, effect.message)
+    case 'noProgress':
+      return loop.warn('NO_PROGRESS', noProgressMessage(loop, effect))
     case 'finished': {
       const { failure } = effect
       return loop.end(failure === null ? null : { reason: loop.causes.errorOf(failure) })

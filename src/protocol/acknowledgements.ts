@@ -16,7 +16,7 @@ import { flush } from './outgoing.ts'
 import { hex } from './reason-codes.ts'
 import type { OpenRequest } from './session-state.ts'
 import { settleOpen } from './settling.ts'
-import { isCautious, isResending } from './window.ts'
+import { isCautious, isResending, proveAgain } from './window.ts'
 
 /** @returns the rule that a PUBACK, PUBREC or PUBCOMP breaks, or null. */
 export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violation | null {
@@ -39,12 +39,13 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
   }
   d.yield(packet, facts.handle)
   if (cmd === 'pubrec' && reasonCode < 0x80) {
-    if (stage === 'publish') d.open.set(messageId, { ...request, stage: 'pubrel' })
+    if (stage === 'publish') d.open.set(messageId, { ...request, stage: 'pubrel', strikes: 0 })
     sendAcknowledgement(d, 'pubrel', messageId, 0)
     return null
   }
   d.open.remove(messageId)
   if (request.epoch === d.connection.epoch) d.outgoing.inFlight--
+  else if (request.touchedEpoch === d.connection.epoch) d.outgoing.releasing--
   if (reasonCode < 0x80) d.counters.acknowledged++
   settleOpen(d, request, reasonCode < 0x80 ? null : refusedBy(packet, reasonCode), packet)
   if (isResending(d) || d.session.waiting.length > 0 || isCautious(d)) flush(d, at)
@@ -88,6 +89,7 @@ export function subscriptionAnswered(
   if (request.stage !== 'renewal') {
     settleOpen(d, request, refusal === undefined ? null : refusedBy(packet, refusal), packet)
   }
+  if (facts.kind === 'subscribe') proveAgain(d, facts.subscriptions)
   flush(d, at)
   return request
 }

@@ -10,6 +10,7 @@ import type { Draft } from './draft.ts'
 import { type Failure, makeFailure, type Violation } from './facts.ts'
 import { incomingLost } from './incoming.ts'
 import { enter } from './lifecycle.ts'
+import { type Evidence, noteLoss } from './progress.ts'
 import { outgoingLost } from './resuming.ts'
 import { beginOutage } from './servers.ts'
 import type { AfterClose } from './state.ts'
@@ -46,21 +47,21 @@ export function violated(d: Draft, at: number, violation: Violation, fatal = fal
     reasonCode,
     clause,
   }
-  drop(d, at, reason, fatal ? 'fail' : 'retry', false)
+  drop(d, at, reason, fatal ? 'fail' : 'retry', 'closed')
 }
 
 /**
- * Gives the connection up for `reason` and closes its transport. `suspicious`: a request may be the
- * cause.
+ * Gives the connection up for `reason` and closes its transport. `evidence`: what that says about
+ * the requests that were open.
  */
 export function drop(
   d: Draft,
   at: number,
   reason: Failure,
   afterClose: AfterClose,
-  suspicious: boolean,
+  evidence: Evidence,
 ): void {
-  connectionLost(d, at, reason, suspicious)
+  connectionLost(d, at, reason, evidence)
   enter(d, 'disconnected', at)
   d.connection.afterClose = afterClose
   d.connection.closeBy = at + CLOSE_MS
@@ -68,11 +69,12 @@ export function drop(
 }
 
 /** Notes what the end of a connection means for requests and messages. */
-export function connectionLost(d: Draft, at: number, reason: Failure, suspicious: boolean): void {
+export function connectionLost(d: Draft, at: number, reason: Failure, evidence: Evidence): void {
   const { connection, reconnect } = d
+  noteLoss(d, at, reason, evidence)
   connection.reason = reason
   if (connection.kind === 'connected' || connection.kind === 'closing') {
-    outgoingLost(d, suspicious, reason)
+    outgoingLost(d, reason)
     incomingLost(d)
     beginOutage(d, at, sessionExpiresAt(d, at))
   }
@@ -82,6 +84,7 @@ export function connectionLost(d: Draft, at: number, reason: Failure, suspicious
   reconnect.attempt = stable ? -1 : Math.max(0, reconnect.attempt)
   if (stable) reconnect.redirects = 0
   connection.birthsPending = false
+  connection.birthsDeferred = false
   connection.exchange = null
   connection.connack = null
   d.flow.congested = false
@@ -113,6 +116,7 @@ export function endWhenDone(d: Draft, at: number): void {
   if (!settled) return
   if (connection.drainBy < Infinity) return close(d, at)
   if (connection.kind !== 'connected' || connection.birthsPending) return
+  if (connection.birthsDeferred) return
   const { until } = d.config
   if (until === 'closed' || !d.flow.requestsEnded || d.flow.bufferedPackets > 0) return
   if (until === 'idle' && (session.subscriptionCount > 0 || session.adopted)) return
@@ -158,7 +162,7 @@ export function close(d: Draft, at: number): void {
 /** Ends the loop. `reason` is null if it ends well. */
 export function endLoop(d: Draft, reason: Failure | null, at: number): void {
   const { connection } = d
-  outgoingLost(d, false, reason ?? ENDED)
+  outgoingLost(d, reason ?? ENDED)
   connection.reason = reason
   connection.retryAt = Infinity
   enter(d, reason === null ? 'closed' : 'failed', at)

@@ -20,10 +20,11 @@ import { incomingConnected } from './incoming.ts'
 import { keepAliveStart, sendPing } from './keepalive.ts'
 import { enter } from './lifecycle.ts'
 import { flush, sendRenewal } from './outgoing.ts'
+import { isAccused } from './progress.ts'
 import { outgoingConnected, sortWaiting } from './resuming.ts'
 import { beginOutage, beginRound } from './servers.ts'
 import type { Limits, Outage } from './state.ts'
-import { makeRenewals, subscriptionsIn, subscriptionsOf } from './subscriptions.ts'
+import { makeRenewals, subscriptionsIn, subscriptionsOf, type Wanted } from './subscriptions.ts'
 
 /** The size of a PUBACK without a reason code. A client that cannot send one can do nothing. */
 const ACK_BYTES = 4
@@ -52,6 +53,7 @@ export function dialHost(d: Draft, at: number, connectBy: number): void {
   connection.connackAt = -1
   connection.pings = NO_ITEMS
   connection.pingAnswered = false
+  connection.pingsAhead = 0
   connection.exchange = null
   outage.dials++
   outage.checking = null
@@ -125,7 +127,7 @@ export function connackReceived(d: Draft, packet: ReceivedConnack, at: number): 
   const refusal = connackRefusal(packet)
   if (refusal !== null) {
     if (refusal.code === 'UNSUPPORTED_VERSION' && fallBackToVersion4(d)) return redial(d, at)
-    return drop(d, at, refusal, 'retry', false)
+    return drop(d, at, refusal, 'retry', 'none')
   }
   const { exchange } = connection
   if (exchange !== null && exchange.turn !== 'theirs') {
@@ -140,7 +142,7 @@ export function connackReceived(d: Draft, packet: ReceivedConnack, at: number): 
       `The server takes packets of ${limits.maximumPacketSize} bytes at most:` +
       ' nothing can be sent.'
     const reason = makeFailure('handshake', 'refused', 'SERVER_LIMITS', false, message)
-    return drop(d, at, reason, 'fail', false)
+    return drop(d, at, reason, 'fail', 'none')
   }
   if (exchange === null) return accepted(d, packet, limits, at)
   connection.connack = packet
@@ -220,10 +222,22 @@ function accepted(d: Draft, packet: ReceivedConnack, limits: Limits, at: number)
   const wanted = sessionPresent
     ? unanswered.flatMap(subscriptionsIn)
     : subscriptionsOf(d.subscriptions.finish())
-  for (const facts of makeRenewals(d, wanted)) sendRenewal(d, facts, at)
-  if (session.cautiousBelow > 0 || d.flow.diverting) sendPing(d, 0, at)
-  if (config.hasBirths) d.effects.push({ type: 'births', packet })
+  renew(d, wanted, at)
+  if (session.cautious || d.flow.diverting) sendPing(d, 0, at)
+  if (d.connection.birthsPending) d.effects.push({ type: 'births', packet })
   else flush(d, at)
+}
+
+/** Renews subscriptions together, and those that are suspected one at a time (`window.ts`). */
+function renew(d: Draft, wanted: readonly Wanted[], at: number): void {
+  const apart = d.session.cautious ? wanted.filter((one) => isApart(d, one)) : NO_ITEMS
+  const together = apart.length === 0 ? wanted : wanted.filter((one) => !isApart(d, one))
+  for (const facts of makeRenewals(d, together)) sendRenewal(d, facts, at)
+  d.outgoing.renewals = apart.flatMap((one) => makeRenewals(d, [one]))
+}
+
+function isApart({ progress }: Draft, { subscription }: Wanted): boolean {
+  return isAccused(progress, subscription.topic)
 }
 
 function noteConnected(
@@ -240,7 +254,10 @@ function noteConnected(
   connection.connectBy = Infinity
   connection.connack = packet
   connection.limits = limits
-  connection.birthsPending = d.config.hasBirths
+  // While something is suspected, births would only add to it.
+  connection.birthsPending = d.config.hasBirths && !session.cautious
+  connection.birthsDeferred = d.config.hasBirths && session.cautious
+  d.outgoing.isolatedAt = at
   connection.reason = null
   reconnect.everConnected = true
   reconnect.versionMayFall = false

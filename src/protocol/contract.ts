@@ -14,6 +14,7 @@ import type {
   AckPacket,
   AttemptFacts,
   Failure,
+  PacketName,
   Properties,
   ProtocolVersion,
   QoS,
@@ -23,7 +24,7 @@ import type {
   SubscribeFacts,
   UnsubscribeFacts,
 } from './facts.ts'
-import type { ConnectionKind, State } from './state.ts'
+import type { ConnectionKind, FirstOpen, State } from './state.ts'
 
 export interface Step {
   readonly state: State
@@ -59,6 +60,8 @@ type TransportInput =
       readonly reasonCode: number
       readonly clause: string
       readonly message: string
+      /** What is known of the packet. */
+      readonly packet?: PacketName
     }
   /** The kernel took a write with this many QoS 0 publishes. */
   | {
@@ -235,6 +238,13 @@ type ConsumerEffect =
       readonly before: number
     }
   | { readonly type: 'warn'; readonly code: WarningCode; readonly message: string }
+  /** Warn that the loop does not get on: this many losses in a row, with no progress between. */
+  | {
+      readonly type: 'noProgress'
+      readonly losses: number
+      readonly reason: Failure
+      readonly first: FirstOpen | null
+    }
 
 type ControlEffect =
   /** The PINGREQ `id` was answered. `id` is 0 for a PINGREQ of the engine itself. */

@@ -9,7 +9,7 @@ import type { WarningCode } from '../errors.ts'
 import type { Config } from './config.ts'
 import type { Effect, InputType } from './contract.ts'
 import { dependsOnCommit, type PacketEffect } from './effects.ts'
-import type { Failure, ServerPacket } from './facts.ts'
+import type { Failure, PacketName, ServerPacket } from './facts.ts'
 import { TableEditor } from './packet-table.ts'
 import type {
   HeldSubscription,
@@ -25,6 +25,7 @@ import type {
   Outage,
   OutgoingState,
   PendingAck,
+  ProgressState,
   ReconnectState,
   State,
 } from './state.ts'
@@ -43,6 +44,8 @@ export class Draft {
   readonly reconnect: Mutable<Omit<ReconnectState, 'outage'>> & { outage: Mutable<Outage> | null }
   readonly outgoing: Mutable<OutgoingState>
   readonly incoming: Mutable<IncomingState>
+  /** Replaced as a whole when a connection is lost. */
+  progress: ProgressState
   readonly flow: Mutable<FlowState>
   readonly counters: Mutable<State['counters']>
   readonly open: TableEditor<OpenRequest>
@@ -60,6 +63,7 @@ export class Draft {
     if (outage !== null) this.reconnect.outage = { ...outage }
     this.outgoing = { ...state.outgoing }
     this.incoming = { ...state.incoming }
+    this.progress = state.progress
     this.flow = { ...state.flow }
     this.counters = { ...state.counters }
     this.open = new TableEditor(state.session.open)
@@ -70,6 +74,9 @@ export class Draft {
 
   /** The input that is being handled. */
   input: InputType = 'start'
+
+  /** The packet from the server that is being handled, or could not be read; null if none is. */
+  reading: PacketName | null = null
 
   /** Whether that input handed any byte to the transport. */
   sent = false
@@ -143,6 +150,7 @@ export class Draft {
       reconnect: this.reconnect,
       outgoing: this.outgoing,
       incoming: this.incoming,
+      progress: this.progress,
       flow: this.flow,
       counters: this.counters,
     }

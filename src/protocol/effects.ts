@@ -61,6 +61,7 @@ export const EFFECTS = {
   holdBack: PLAIN,
   releaseHeldBack: PLAIN,
   warn: PLAIN,
+  noProgress: PLAIN,
   // controls
   pong: PLAIN,
   reauthenticated: PLAIN,

@@ -86,7 +86,10 @@ function route(d: Draft, input: Input): void {
     case 'received':
       return packetsReceived(d, input.packets, at)
     case 'malformed':
-      return violated(d, at, input)
+      d.reading = input.packet ?? null
+      violated(d, at, input)
+      d.reading = null
+      return
     case 'written':
       keepAliveWritten(d.keepAlive, at, input.ping, input.more)
       return confirmed(d, input.publishes)

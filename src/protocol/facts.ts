@@ -62,6 +62,13 @@ export interface ReasonPacket {
   readonly properties?: Properties
 }
 
+/** What is known of a packet that may not have been readable. */
+export interface PacketName {
+  readonly cmd: ServerPacket['cmd'] | 'unknown'
+  readonly topic?: string
+  readonly messageId?: number
+}
+
 /** A packet from the decoder. It is well formed; the reducers decide whether it is allowed now. */
 export type ServerPacket =
   | ReceivedConnack

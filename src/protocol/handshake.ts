@@ -101,9 +101,3 @@ function reasonText(
   if (typeof reference !== 'string') return explained
   return `${explained}, it names ${reference} instead`
 }
-
-/**
- * After a DISCONNECT with one of these codes a message may be the cause of the close (D6). In MQTT
- * 3, which has no codes, every close by the server may mean that.
- */
-export const SUSPICIOUS: ReadonlySet<number> = new Set([0x81, 0x82, 0x87, 0x90, 0x95, 0x99, 0x9b])

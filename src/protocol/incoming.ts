@@ -74,6 +74,7 @@ function qos1Received(d: Draft, packet: ReceivedPublish, messageId: number, at: 
     d.incoming.unacknowledged++
     d.pending.set(placeOf(sequence), {
       messageId,
+      topic: packet.topic,
       qos: 1,
       acknowledged: false,
       reasonCode: 0,
@@ -111,6 +112,7 @@ function qos2Received(
   if (!seen) yieldPublish(d, packet, owed, deliveryId, known?.again ?? false)
   d.pending.set(placeOf(sequence), {
     messageId,
+    topic: packet.topic,
     qos: 2,
     acknowledged: handled,
     reasonCode: 0,

@@ -7,7 +7,7 @@ import { DEFAULT_LIMITS } from './handshake.ts'
 import { keepAliveStart } from './keepalive.ts'
 import { emptyTable } from './packet-table.ts'
 import type { SessionState } from './session-state.ts'
-import type { FlowState, IncomingState, OutgoingState, State } from './state.ts'
+import type { FlowState, IncomingState, OutgoingState, ProgressState, State } from './state.ts'
 
 /** @returns a session that has never met a server. */
 export function initialSession(clientId: string): SessionState {
@@ -21,7 +21,7 @@ export function initialSession(clientId: string): SessionState {
     waitingExpiresAt: Infinity,
     nextMessageId: 1,
     nextOrder: 1,
-    cautiousBelow: 0,
+    cautious: false,
     received: emptyTable(),
     nextDeliveryId: 1,
     subscriptions: emptyTable(),
@@ -37,7 +37,13 @@ const OUTGOING: OutgoingState = {
   resend: NO_ITEMS,
   resendAt: 0,
   subscribing: 0,
+  releasing: 0,
+  renewals: NO_ITEMS,
+  renewalsAt: 0,
+  unproven: NO_ITEMS,
+  isolatedAt: 0,
   unconfirmed: 0,
+  confirmed: 0,
   apart: 0,
   ackCheckAt: Infinity,
   refused: NO_ITEMS,
@@ -71,6 +77,15 @@ const FLOW: FlowState = {
   pausedSince: 0,
   diverting: false,
   diverted: 0,
+}
+
+const PROGRESS: ProgressState = {
+  losses: 0,
+  cause: '',
+  first: null,
+  made: 0,
+  repeats: 0,
+  accused: NO_ITEMS,
 }
 
 const COUNTERS: State['counters'] = {
@@ -107,8 +122,10 @@ export function initialState(config: Config, session: SessionState): State {
       connack: null,
       limits: DEFAULT_LIMITS,
       birthsPending: false,
+      birthsDeferred: false,
       pings: NO_ITEMS,
       pingAnswered: false,
+      pingsAhead: 0,
       exchange: null,
       endsWith: null,
     },
@@ -127,6 +144,7 @@ export function initialState(config: Config, session: SessionState): State {
     },
     outgoing: OUTGOING,
     incoming: INCOMING,
+    progress: PROGRESS,
     flow: FLOW,
     counters: COUNTERS,
   }

@@ -21,10 +21,12 @@ import { noteExpiry, settleOpen } from './settling.ts'
 import {
   endCaution,
   isCautious,
+  isRenewing,
   isResending,
   isWindowed,
   MESSAGE_IDS,
   mayTransmit,
+  proveAgain,
   sendable,
   waitingCount,
 } from './window.ts'
@@ -130,6 +132,10 @@ export function flush(d: Draft, at: number): void {
   const { kind, opened, birthsPending } = d.connection
   if (kind !== 'connected' || !opened || birthsPending) return
   endCaution(d)
+  while (isRenewing(d)) {
+    if (isCautious(d) && sendable(d) <= 0) return
+    sendRenewal(d, d.outgoing.renewals[d.outgoing.renewalsAt++]!, at)
+  }
   while (isResending(d)) {
     const messageId = d.outgoing.resend[d.outgoing.resendAt]!
     const request = d.open.get(messageId)
@@ -139,7 +145,7 @@ export function flush(d: Draft, at: number): void {
   const { session } = d
   while (session.waitingAt < session.waiting.length) {
     const request = session.waiting[session.waitingAt]!
-    if (!mayLeave(d, request.facts, at)) return
+    if (d.connection.birthsPending || !mayLeave(d, request.facts, at)) return
     if (isGroup(request.facts) && !leavesWhole(d, request.facts, at)) {
       return takeApart(d, request.facts.handle)
     }
@@ -190,7 +196,8 @@ function sendNewPublish(d: Draft, facts: PublishFacts, strikes: number, at: numb
   if (qos === 0) {
     d.outgoing.unconfirmed += facts.count
     d.send({ type: 'publish', handle, qos, messageId: 0, dup: false, expirySeconds })
-    return
+    noteIsolated(d, at)
+    return proveAgain(d, NO_ITEMS)
   }
   const messageId = nextMessageId(d)
   d.outgoing.inFlight++
@@ -207,6 +214,7 @@ function openRequest(
   at: number,
 ): void {
   d.session.owed++
+  noteIsolated(d, at)
   d.open.set(messageId, {
     facts,
     stage: facts.kind,
@@ -219,11 +227,17 @@ function openRequest(
   })
 }
 
+/** Notes when something was sent alone. */
+function noteIsolated(d: Draft, at: number): void {
+  if (isCautious(d)) d.outgoing.isolatedAt = at
+}
+
 /** Sends a SUBSCRIBE of the engine itself, after the server lost the session. */
 export function sendRenewal(d: Draft, facts: SubscribeFacts, at: number): void {
   const messageId = nextMessageId(d)
   const order = d.session.nextOrder++
   const epoch = d.connection.epoch
+  noteIsolated(d, at)
   d.outgoing.subscribing++
   d.open.set(messageId, {
     facts,
@@ -245,8 +259,10 @@ export function sendRenewal(d: Draft, facts: SubscribeFacts, at: number): void {
 function resend(d: Draft, messageId: number, request: OpenRequest, at: number): boolean {
   const { facts, stage } = request
   if (isCautious(d) && sendable(d) <= 0) return false
+  noteIsolated(d, at)
   const touchedEpoch = d.connection.epoch
   if (stage === 'pubrel') {
+    d.outgoing.releasing++
     d.open.set(messageId, { ...request, touchedEpoch, sentAt: noteSent(d, at) })
     d.send({ type: 'acknowledge', cmd: 'pubrel', messageId, reasonCode: 0 })
     return true

@@ -21,10 +21,11 @@ import {
   type SubscriptionAckPacket,
   type Violation,
 } from './facts.ts'
-import { disconnectFailure, SUSPICIOUS } from './handshake.ts'
+import { disconnectFailure } from './handshake.ts'
 import { publishReceived, pubrelReceived } from './incoming.ts'
 import { keepAliveReceived } from './keepalive.ts'
 import { flush } from './outgoing.ts'
+import { proved } from './progress.ts'
 import { hex } from './reason-codes.ts'
 import { renewed, subscribed, unsubscribed } from './subscriptions.ts'
 
@@ -33,10 +34,12 @@ export function packetsReceived(d: Draft, packets: readonly ServerPacket[], at: 
   d.connection.heard = true
   for (const packet of packets) {
     const { kind } = d.connection
+    d.reading = packet
     if (kind === 'connected') packetReceived(d, packet, at)
     else if (kind === 'connecting') firstReceived(d, packet, at)
-    else return
+    else break
   }
+  d.reading = null
 }
 
 /** Handles a packet before the connection is accepted: CONNACK, AUTH or a refusal. */
@@ -45,7 +48,7 @@ function firstReceived(d: Draft, packet: ServerPacket, at: number): void {
   // them again.
   if (d.connection.exchange?.turn === 'verifying') {
     if (packet.cmd !== 'disconnect') return
-    return drop(d, at, disconnectFailure(packet), 'retry', false)
+    return drop(d, at, disconnectFailure(packet), 'retry', 'none')
   }
   if (packet.cmd === 'connack') return connackReceived(d, packet, at)
   if (packet.cmd === 'auth') return authenticate(d, packet, at)
@@ -76,7 +79,7 @@ function packetReceived(d: Draft, packet: ServerPacket, at: number): void {
       return pingAnswered(d, at)
     case 'disconnect':
       d.yield(packet)
-      return drop(d, at, disconnectFailure(packet), 'retry', SUSPICIOUS.has(packet.reasonCode))
+      return drop(d, at, disconnectFailure(packet), 'retry', 'closed')
     case 'auth':
       return authenticate(d, packet, at)
     case 'connack':
@@ -120,7 +123,11 @@ function pingAnswered(d: Draft, at: number): void {
   const [answered, ...others] = d.connection.pings
   if (answered === undefined) return
   d.connection.pings = others
-  d.connection.pingAnswered = true
+  if (d.connection.pingsAhead > 0) d.connection.pingsAhead--
+  else {
+    d.connection.pingAnswered = true
+    proved(d)
+  }
   d.counters.roundTripMs = at - answered.sentAt
   d.flow.diverting = false
   d.effects.push({ type: 'pong', id: answered.id })
@@ -179,5 +186,5 @@ export function authenticationFailed(d: Draft, reason: Failure, at: number): voi
   const { kind, opened } = d.connection
   if (kind !== 'connected' && kind !== 'connecting') return
   if (opened) d.send({ type: 'disconnect', reasonCode: CLIENT_GIVES_UP, properties: undefined })
-  drop(d, at, reason, reason.retryable ? 'retry' : 'fail', false)
+  drop(d, at, reason, reason.retryable ? 'retry' : 'fail', 'none')
 }

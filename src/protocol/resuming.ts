@@ -1,7 +1,7 @@
 /**
  * What does the end of a connection, and the next CONNACK, mean for the requests?
  *
- * (D5, a lost session is rebuilt in order; D6, one bad request never stalls the others)
+ * (D5, a lost session is rebuilt in order)
  */
 import type { Draft } from './draft.ts'
 import { type Failure, NO_ITEMS, type SubscribeFacts } from './facts.ts'
@@ -24,8 +24,11 @@ export function outgoingConnected(
 ): SubscribeFacts[] {
   d.outgoing.resend = NO_ITEMS
   d.outgoing.resendAt = 0
+  const unsent = d.outgoing.renewals.slice(d.outgoing.renewalsAt)
+  d.outgoing.renewals = NO_ITEMS
+  d.outgoing.renewalsAt = 0
   const open = inOrder(d.open.finish())
-  if (sessionPresent) return resumeSession(d, open)
+  if (sessionPresent) return [...resumeSession(d, open), ...unsent]
   d.open.clear()
   const again: WaitingRequest[] = []
   for (const [, request] of open) {
@@ -53,6 +56,8 @@ function resumeSession(d: Draft, open: readonly [number, OpenRequest][]): Subscr
   const resend: number[] = []
   const unanswered: SubscribeFacts[] = []
   for (const [messageId, { facts, stage }] of open) {
+    // A quarantined QoS 2 message has no handle. It only keeps its packet identifier.
+    if (stage !== 'renewal' && facts.handle === 0) continue
     if (stage !== 'renewal') resend.push(messageId)
     else {
       d.open.remove(messageId)
@@ -77,13 +82,14 @@ export function sortWaiting(d: Draft): void {
 }
 
 /**
- * Notes that the connection is gone. After a suspicious close the next connection sends one request
- * at a time, and the close counts against a request if that one alone can have caused it.
+ * Notes that the connection is gone. Nothing is in flight any more, and QoS 0 messages that the
+ * kernel has not taken are lost.
  */
-export function outgoingLost(d: Draft, suspicious: boolean, failure: Failure): void {
-  const { outgoing, session } = d
+export function outgoingLost(d: Draft, failure: Failure): void {
+  const { outgoing } = d
   if (outgoing.unconfirmed > 0) {
     d.counters.settled += outgoing.unconfirmed
+    outgoing.confirmed += outgoing.unconfirmed
     const message = 'The connection was lost before the kernel took this QoS 0 message.'
     const lost = requestFailure('connection', 'CONNECTION_LOST', message)
     d.effects.push({
@@ -92,45 +98,12 @@ export function outgoingLost(d: Draft, suspicious: boolean, failure: Failure): v
       failure: failure.cause === undefined ? lost : { ...lost, cause: failure.cause },
     })
   }
-  const busy = outgoing.inFlight + outgoing.subscribing
-  if (suspicious && busy > 0 && d.config.quarantineAfter > 0) {
-    session.cautiousBelow = session.nextOrder
-    if (d.connection.pingAnswered) strike(d, failure)
-  }
   outgoing.inFlight = 0
   outgoing.subscribing = 0
+  outgoing.releasing = 0
+  outgoing.unproven = NO_ITEMS
   outgoing.unconfirmed = 0
   outgoing.ackCheckAt = Infinity
   outgoing.resend = NO_ITEMS
   outgoing.resendAt = 0
-}
-
-/**
- * Counts the close against the one request that was open, if there was only one, and quarantines it
- * in the end.
- */
-function strike(d: Draft, failure: Failure): void {
-  const { epoch } = d.connection
-  const open = [...entries(d.open.finish())].filter(([, one]) => one.touchedEpoch === epoch)
-  const [suspect] = open
-  if (suspect === undefined || open.length > 1) return
-  const [messageId, request] = suspect
-  if (request.stage === 'pubrel' || request.stage === 'renewal') return
-  const strikes = request.strikes + 1
-  if (strikes < d.config.quarantineAfter) {
-    d.open.set(messageId, { ...request, strikes })
-    return
-  }
-  d.open.remove(messageId)
-  const message =
-    `The server closed the connection ${strikes} times on this request alone (${failure.code});` +
-    ' it is not sent again.'
-  const { reasonCode } = failure
-  const quarantined = requestFailure('refused', 'QUARANTINED', message)
-  settleOpen(
-    d,
-    request,
-    reasonCode === undefined ? quarantined : { ...quarantined, reasonCode },
-    null,
-  )
 }

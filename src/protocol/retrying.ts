@@ -11,6 +11,7 @@ import type { Input } from './contract.ts'
 import type { Draft } from './draft.ts'
 import { type Failure, makeFailure } from './facts.ts'
 import { enter, isWaiting } from './lifecycle.ts'
+import { evidenceOf } from './progress.ts'
 import { mayRetry, policyAllows, retryDelayMs, suspendedDelayMs } from './reconnect.ts'
 import {
   anyHostLeft,
@@ -68,11 +69,8 @@ function unexpectedlyLost(
   const { connection } = d
   const silent = connection.kind === 'connecting' && !connection.heard && byPeer
   if (silent && fallBackToVersion4(d)) return 'redial'
-  // MQTT 3 has no reason codes, so every close by the server may be about a request (D6, one bad
-  // request never stalls the others).
-  const suspicious = byPeer && connection.protocolVersion < 5
+  connectionLost(d, at, failure, evidenceOf(failure, byPeer))
   noteQuickClose(d, at, byPeer)
-  connectionLost(d, at, failure, suspicious)
   return 'retry'
 }
 
@@ -98,8 +96,9 @@ function noteUnanswered({ reconnect, connection, config }: Draft, at: number): v
 }
 
 /**
- * MQTT 3 cannot say "session taken over". A server that closes quickly again and again means it.
- * (C33, two clients with one identifier take the session from each other)
+ * MQTT 3 cannot say "session taken over". A server that closes quickly again and again means it,
+ * unless there is no progress, and then it is something that was sent. (C33, two clients with one
+ * identifier take the session from each other)
  */
 function noteQuickClose(d: Draft, at: number, byPeer: boolean): void {
   const { connection, reconnect } = d
@@ -107,6 +106,7 @@ function noteQuickClose(d: Draft, at: number, byPeer: boolean): void {
     byPeer &&
     connection.protocolVersion < 5 &&
     connection.kind === 'connected' &&
+    (d.progress.first === null || d.progress.losses <= 1) &&
     at - connection.connackAt < QUICK_CLOSE_MS
   reconnect.quickCloses = quick ? reconnect.quickCloses + 1 : 0
   if (reconnect.quickCloses !== QUICK_CLOSES) return
@@ -259,7 +259,7 @@ export function network(d: Draft, online: boolean, at: number): void {
   const phase = kind === 'connected' ? 'connected' : opened ? 'handshake' : 'dial'
   const message = 'The network is gone (networkHints).'
   const reason = makeFailure(phase, 'connection', 'NETWORK_OFFLINE', true, message)
-  drop(d, at, reason, 'retry', false)
+  drop(d, at, reason, 'retry', 'none')
   d.effects.push({ type: 'destroy' })
 }
 
@@ -281,7 +281,7 @@ export function reconnect(d: Draft, policy: ReconnectPolicy | null, at: number):
   d.send({ type: 'disconnect', reasonCode: 0, properties: undefined })
   const message = 'The user asked to reconnect.'
   const reason = makeFailure('connected', 'usage', 'RECONNECT', true, message)
-  drop(d, at, reason, 'redial', false)
+  drop(d, at, reason, 'redial', 'none')
   beginRound(d)
   connection.connectBy = Infinity
   countReconnection(d, 'RECONNECT')

@@ -26,10 +26,10 @@ export interface SessionState {
   readonly nextMessageId: number
   readonly nextOrder: number
   /**
-   * Requests of a lower order are sent one at a time, because one of them may be poison (D6, one
-   * bad request never stalls the others); 0 means that there are none.
+   * Whether requests are sent one at a time, because one of them may be what the server closes
+   * connections on (D6, one bad request never stalls the others).
    */
-  readonly cautiousBelow: number
+  readonly cautious: boolean
   /** The QoS 2 messages received and not yet released, by packet identifier. */
   readonly received: PacketTable<ReceivedMessage>
   readonly nextDeliveryId: number
@@ -58,7 +58,7 @@ export interface OpenRequest {
   readonly touchedEpoch: number
   /** The instant of sending, on a clock that stands still during pauses (for `ackTimeout`). */
   readonly sentAt: number
-  /** How often a connection was lost while this was the only open request. */
+  /** How far this request is suspected; see `progress.ts`. */
   readonly strikes: number
   /**
    * Whether the outcome was given already (cancelled or timed out) and only the identifier is in

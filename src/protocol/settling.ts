@@ -46,6 +46,7 @@ export function confirmed(d: Draft, taken: number): void {
   if (count === 0) return
   d.outgoing.unconfirmed -= count
   d.counters.settled += count
+  d.outgoing.confirmed += count
   d.effects.push({ type: 'confirm', count, failure: null })
 }
 

@@ -5,7 +5,14 @@
  * after a step returned it, so keeping one is taking a snapshot.
  */
 import type { Config, ReconnectPolicy } from './config.ts'
-import type { Failure, ProtocolVersion, QoS, ReceivedConnack } from './facts.ts'
+import type {
+  Failure,
+  ProtocolVersion,
+  QoS,
+  ReceivedConnack,
+  SubscribeFacts,
+  SubscriptionFacts,
+} from './facts.ts'
 import type { PacketTable } from './packet-table.ts'
 import type { SessionState } from './session-state.ts'
 
@@ -17,6 +24,7 @@ export interface State {
   readonly reconnect: ReconnectState
   readonly outgoing: OutgoingState
   readonly incoming: IncomingState
+  readonly progress: ProgressState
   readonly flow: FlowState
   readonly counters: Counters
 }
@@ -75,10 +83,17 @@ export interface ConnectionState {
   readonly limits: Limits
   /** Whether the requests of `onConnected` are awaited. */
   readonly birthsPending: boolean
+  /** Whether `onConnected` is called once the caution has ended. */
+  readonly birthsDeferred: boolean
   /** The PINGREQs without a PINGRESP, oldest first. */
   readonly pings: readonly SentPing[]
-  /** Whether a PINGREQ was answered on this connection. */
+  /**
+   * Whether a PINGREQ was answered on this connection; with caution, since the last packet that may
+   * have harmed it.
+   */
   readonly pingAnswered: boolean
+  /** With caution: the number of open PINGREQs whose answers prove nothing. */
+  readonly pingsAhead: number
   /** The enhanced authentication under way, or null. (4.12) */
   readonly exchange: AuthenticationExchange | null
   /** The failure with which the loop ends once the transport has closed. */
@@ -232,7 +247,10 @@ interface Checking {
 
 // -------------------------------------------------------------------------------- out, in and flow
 
-/** Lives with the connection, except for `refused`, which lives with the loop. */
+/**
+ * Lives with the connection, except for `refused` and `confirmed`, which live with the loop, and
+ * `renewals`, which the next CONNACK takes over.
+ */
 export interface OutgoingState {
   /** The number of publishes in flight (D4, the window is never exceeded). */
   readonly inFlight: number
@@ -241,8 +259,19 @@ export interface OutgoingState {
   readonly resendAt: number
   /** The number of SUBSCRIBE and UNSUBSCRIBE packets sent on this connection and not answered. */
   readonly subscribing: number
+  /** The number of PUBRELs that were sent again on this connection and not answered. */
+  readonly releasing: number
+  /** Renewals of one filter each that are sent one at a time. Those before `renewalsAt` were. */
+  readonly renewals: readonly SubscribeFacts[]
+  readonly renewalsAt: number
+  /** With caution: the filters whose SUBACK came after the last PINGRESP. */
+  readonly unproven: readonly SubscriptionFacts[]
+  /** With caution: the instant of the CONNACK, or of the last packet that was sent alone. */
+  readonly isolatedAt: number
   /** The number of QoS 0 publishes that the kernel has not taken. */
   readonly unconfirmed: number
+  /** The number of QoS 0 publishes that are settled, since the loop began. */
+  readonly confirmed: number
   /** The handle of the group whose messages the loop was asked for, or 0. */
   readonly apart: number
   /**
@@ -287,10 +316,47 @@ export interface IncomingState {
 
 export interface PendingAck {
   readonly messageId: number
+  readonly topic: string
   readonly qos: 1 | 2
   readonly acknowledged: boolean
   readonly reasonCode: number
   readonly at: number
+}
+
+/**
+ * Lives with the loop. It compares the end of a connection, or of an attempt, with the one before.
+ */
+export interface ProgressState {
+  /** How many ends in a row had the same cause, with no progress in between. */
+  readonly losses: number
+  readonly cause: string
+  /** What was the first thing open at the last end. */
+  readonly first: FirstOpen | null
+  /** How much was settled and delivered until then; see `progress.ts`. */
+  readonly made: number
+  /** How many messages were received again in resumed sessions until then. */
+  readonly repeats: number
+  /** The filters that are suspected. */
+  readonly accused: readonly AccusedFilter[]
+}
+
+/** The first thing that had begun and not ended when a connection was lost. */
+export type FirstOpen =
+  | { readonly kind: 'request'; readonly handle: number }
+  /** A SUBSCRIBE of the engine itself. `filters` is their number. */
+  | { readonly kind: 'renewal'; readonly filter: string; readonly filters: number }
+  /** A message from the server, as far as it could be read. */
+  | {
+      readonly kind: 'delivery'
+      readonly topic: string
+      readonly messageId: number
+      /** Whether it cannot be read, or must not be sent. */
+      readonly refused: boolean
+    }
+
+export interface AccusedFilter {
+  readonly filter: string
+  readonly strikes: number
 }
 
 /** Lives with the loop. */

@@ -21,7 +21,7 @@ const MESSAGE_ID_BYTES = 2
 /** The length of a filter and its options, in bytes. */
 const FILTER_OVERHEAD_BYTES = 3
 
-type Wanted = Pick<HeldSubscription, 'subscription' | 'properties'>
+export type Wanted = Pick<HeldSubscription, 'subscription' | 'properties'>
 
 /**
  * Handles a SUBACK. A granted subscription replaces the one with the same filter. [MQTT-3.8.4-3]
@@ -38,12 +38,17 @@ export function subscribed(d: Draft, facts: SubscribeFacts, granted: readonly nu
 export function renewed(d: Draft, facts: SubscribeFacts, granted: readonly number[]): void {
   facts.subscriptions.forEach((subscription, i) => {
     const code = granted[i]!
-    if (code >= 0x80) unrenewed(d, subscription, code, 'The server refused it.')
+    if (code >= 0x80) notRenewed(d, subscription, code, 'The server refused it.')
   })
 }
 
 /** Removes a subscription that could not be renewed, and warns the user. */
-function unrenewed(d: Draft, subscription: SubscriptionFacts, code: number, why: string): void {
+export function notRenewed(
+  d: Draft,
+  subscription: SubscriptionFacts,
+  code: number,
+  why: string,
+): void {
   const { topic } = subscription
   removeSubscription(d, topic)
   noteRefused(d, subscription, code)
@@ -132,7 +137,7 @@ export function makeRenewals(d: Draft, wanted: readonly Wanted[]): SubscribeFact
       const size = FILTER_OVERHEAD_BYTES + utf8Length(subscription.topic)
       const refusal = refusalOf(renewal([subscription], properties, emptyBytes + size), limits, 0)
       if (refusal !== null) {
-        unrenewed(d, subscription, refusal.reasonCode ?? 0x80, refusal.message)
+        notRenewed(d, subscription, refusal.reasonCode ?? 0x80, refusal.message)
         continue
       }
       if (packetBytes(bytes + size) > limit) flush()

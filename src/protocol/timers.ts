@@ -19,7 +19,13 @@ import { authenticationFailed } from './receiving.ts'
 import { connectivity, suspend, suspendsAt } from './retrying.ts'
 import { expire, oldestSentAt, timeOut } from './settling.ts'
 import type { ConnectionKind, State } from './state.ts'
-import { transmissionDueAt, waitsForThrottle } from './window.ts'
+import {
+  giveUpCaution,
+  isolationEndsAt,
+  proofDueAt,
+  transmissionDueAt,
+  waitsForThrottle,
+} from './window.ts'
 
 interface Timer {
   readonly in: readonly ConnectionKind[]
@@ -78,6 +84,14 @@ const TIMERS = {
     fire: flush,
     always: true,
   },
+  isolation: {
+    in: ['connected'],
+    dueAt: isolationEndsAt,
+    fire: (d, at) => {
+      giveUpCaution(d)
+      flush(d, at)
+    },
+  },
   acknowledge: {
     in: ['connected'],
     dueAt: ({ config, flow, outgoing }) =>
@@ -105,7 +119,7 @@ const TIMERS = {
   },
   ping: {
     in: ['connected'],
-    dueAt: (state) => Math.min(pingDueAt(state.keepAlive), probeDueAt(state)),
+    dueAt: (state) => Math.min(pingDueAt(state.keepAlive), probeDueAt(state), proofDueAt(state)),
     fire: (d, at) => sendPing(d, 0, at),
   },
   /** `disconnect` waits for the requests in flight no longer than its `timeout`. */
@@ -153,7 +167,7 @@ function connectTimedOut(d: Draft, at: number): void {
   const phase = d.connection.opened ? 'handshake' : 'dial'
   const message = `No CONNACK within ${d.config.connectTimeoutMs} ms (connectTimeout).`
   const reason = makeFailure(phase, 'connection', 'CONNECT_TIMEOUT', true, message)
-  drop(d, at, reason, 'retry', false)
+  drop(d, at, reason, 'retry', 'none')
   d.effects.push({ type: 'destroy' })
 }
 
@@ -161,7 +175,7 @@ function keepAliveTimedOut(d: Draft, at: number): void {
   const seconds = d.keepAlive.intervalMs / 1000
   const message = `Nothing was heard within one and a half times the keep alive (${seconds} s).`
   const reason = makeFailure('connected', 'connection', 'KEEP_ALIVE_TIMEOUT', true, message)
-  drop(d, at, reason, 'retry', false)
+  drop(d, at, reason, 'retry', 'none')
   d.effects.push({ type: 'destroy' })
 }
 
@@ -182,7 +196,7 @@ function acknowledgementsDue(d: Draft, at: number): void {
   if (overdue && then === 'reconnect') {
     const message = `The server did not acknowledge within ${afterMs} ms (ackTimeout).`
     const reason = makeFailure('connected', 'connection', 'ACK_TIMEOUT', true, message)
-    return drop(d, at, reason, 'retry', false)
+    return drop(d, at, reason, 'retry', 'none')
   }
   if (overdue) timeOut(d, now - afterMs)
   const next = overdue ? oldestSentAt(d.open.finish(), epoch) : oldest

@@ -3,12 +3,14 @@
  * decide.
  *
  * The window counts PUBLISH packets above QoS 0 that were sent on this connection and are not
- * acknowledged (D4, the window is never exceeded). While the loop is cautious, one request is sent
- * at a time (D6, one bad request never stalls the others).
+ * acknowledged (D4, the window is never exceeded). While the loop is cautious, one packet is sent at
+ * a time, on a connection that was proved by a PINGREQ (D6, one bad request never stalls the
+ * others). The PINGRESP is awaited again after a packet whose answer comes before its consequences
+ * (SUBSCRIBE), or that has none (QoS 0).
  */
 import type { Config } from './config.ts'
 import type { Draft } from './draft.ts'
-import type { RequestFacts } from './facts.ts'
+import { NO_ITEMS, type RequestFacts, type SubscriptionFacts } from './facts.ts'
 import type { SessionState } from './session-state.ts'
 import type { ConnectionState, FlowState, OutgoingState } from './state.ts'
 
@@ -20,6 +22,18 @@ export const MESSAGE_IDS = 65_535
  * nothing).
  */
 const BURST_MS = 100
+
+/**
+ * A request with this number of strikes or more was open when the server closed, and is isolated.
+ * Further strikes are losses that it alone can have caused.
+ */
+export const SUSPECT = 2
+
+/**
+ * How long a packet that is sent alone may go unanswered until the caution is given up, in ms. A
+ * server that is silent must not hold up everything else.
+ */
+const ISOLATION_MS = 10_000
 
 interface WindowParts {
   readonly config: Config
@@ -36,14 +50,17 @@ export function windowLeft({ connection, config, outgoing }: Omit<WindowParts, '
 /** @returns how many of the requests that the window or caution can hold back may be sent now. */
 export function sendable(parts: WindowParts): number {
   if (!isCautious(parts)) return windowLeft(parts)
-  const { outgoing, connection } = parts
-  const busy = outgoing.inFlight + outgoing.subscribing
-  return connection.pingAnswered && busy === 0 ? 1 : 0
+  return parts.connection.pingAnswered && !isBusy(parts) ? 1 : 0
 }
 
-/** @returns whether one request is sent at a time, because one of them may be poison. */
+/** @returns whether anything that was sent on this connection needs an answer still. */
+function isBusy({ outgoing }: Pick<WindowParts, 'outgoing'>): boolean {
+  return outgoing.inFlight + outgoing.subscribing + outgoing.releasing > 0
+}
+
+/** @returns whether one request is sent at a time, because one of them is suspected. */
 export function isCautious({ session }: Pick<WindowParts, 'session'>): boolean {
-  return session.cautiousBelow > 0
+  return session.cautious
 }
 
 export function isResending({ outgoing }: Pick<WindowParts, 'outgoing'>): boolean {
@@ -81,12 +98,46 @@ export function waitsForThrottle(parts: WindowParts): boolean {
   return !isResending(parts) && (!isWindowed(head.facts) || windowLeft(parts) > 0)
 }
 
-/** Ends the caution once all requests that were in flight at the suspicious close are settled. */
+/** @returns whether renewals wait to be sent one at a time. */
+export function isRenewing({ outgoing }: Pick<WindowParts, 'outgoing'>): boolean {
+  return outgoing.renewalsAt < outgoing.renewals.length
+}
+
+/** With caution: requires another PINGRESP before the next packet, after these were granted. */
+export function proveAgain(d: Draft, granted: readonly SubscriptionFacts[]): void {
+  if (!isCautious(d)) return
+  d.connection.pingAnswered = false
+  d.connection.pingsAhead = d.connection.pings.length
+  d.outgoing.unproven = granted
+}
+
+/** @returns when the PINGREQ is due that proves the connection, or Infinity if none is. */
+export function proofDueAt({ session, connection, outgoing }: WindowParts): number {
+  const asked = connection.pingAnswered || connection.pings.length > connection.pingsAhead
+  return session.cautious && !asked ? outgoing.isolatedAt : Infinity
+}
+
+/** @returns when the caution is given up because an answer is missing, or Infinity. */
+export function isolationEndsAt({ session, outgoing }: WindowParts): number {
+  return session.cautious ? outgoing.isolatedAt + ISOLATION_MS : Infinity
+}
+
+/** Ends the caution once everything that was suspected is settled. */
 export function endCaution(d: Draft): void {
-  if (!isCautious(d) || isResending(d) || d.outgoing.inFlight + d.outgoing.subscribing > 0) return
-  // Births are waiting in front of those requests and have a higher order.
-  const { waiting, waitingAt, cautiousBelow } = d.session
-  if (!waiting.some(({ order }, i) => i >= waitingAt && order < cautiousBelow)) {
-    d.session.cautiousBelow = 0
-  }
+  if (!isCautious(d) || isRenewing(d) || isResending(d) || isBusy(d)) return
+  if (d.outgoing.unproven.length > 0) return
+  const { waiting, waitingAt } = d.session
+  if (!waiting.some(({ strikes }, i) => i >= waitingAt && strikes > 0)) giveUpCaution(d)
+}
+
+/** Ends the caution, and asks for the births that waited for its end. */
+export function giveUpCaution(d: Draft): void {
+  const { session, connection, outgoing } = d
+  session.cautious = false
+  outgoing.unproven = NO_ITEMS
+  const { connack } = connection
+  if (!connection.birthsDeferred || connack === null) return
+  connection.birthsDeferred = false
+  connection.birthsPending = true
+  d.effects.push({ type: 'births', packet: connack })
 }

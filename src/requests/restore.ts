@@ -7,6 +7,7 @@ import { initialSession } from '../protocol/initial.ts'
 import { TableEditor } from '../protocol/packet-table.ts'
 import type { SessionState } from '../protocol/session-state.ts'
 import { restoreSubscriptions } from '../protocol/subscriptions.ts'
+import { SUSPECT } from '../protocol/window.ts'
 import type { HeldRecord, SessionRecord } from './session-records.ts'
 
 /**
@@ -24,7 +25,7 @@ export function restoreState(
     ...restoreHeld(record.held, enter),
     nextMessageId,
     nextOrder,
-    cautiousBelow: record.cautiousBelow,
+    cautious: record.held.some(({ strikes }) => strikes >= SUSPECT),
     received: restoreReceived(record),
     nextDeliveryId,
     subscriptions: restoreSubscriptions(record.subscriptions),

@@ -51,7 +51,6 @@ export interface SessionRecord {
   readonly nextMessageId: number
   readonly nextOrder: number
   readonly nextDeliveryId: number
-  readonly cautiousBelow: number
   readonly adopted: boolean
   readonly held: readonly HeldRecord[]
   readonly received: readonly ReceivedRecord[]
@@ -92,11 +91,8 @@ export function recordOf(parts: SessionParts, final: boolean): SessionRecord {
 /** @returns the part of a record that is no list. */
 export function numbersOf(state: SessionState) {
   const { clientId, protocolVersion, nextMessageId, nextOrder, nextDeliveryId } = state
-  const { cautiousBelow, adopted } = state
-  return {
-    ...{ clientId, protocolVersion, nextMessageId, nextOrder, nextDeliveryId },
-    ...{ cautiousBelow, adopted },
-  }
+  const { adopted } = state
+  return { clientId, protocolVersion, nextMessageId, nextOrder, nextDeliveryId, adopted }
 }
 
 /** @returns the record of a request with a packet identifier; none for a request of the engine. */

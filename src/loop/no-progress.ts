@@ -1,0 +1,71 @@
+/**
+ * What is the user told when the loop does not get on? The cause, the server, and what was the first
+ * thing open each time (D6, one bad request never stalls the others).
+ */
+import { whereOf } from '../options/endpoint.ts'
+import type { Effect } from '../protocol/contract.ts'
+import type { FirstOpen } from '../protocol/state.ts'
+import type { Ledger } from '../requests/ledger.ts'
+import type { Parts } from './parts.ts'
+
+/** How many filters of a request are named. */
+const FILTERS_MAX = 3
+
+/** @returns the endpoint for messages, without its password. */
+export function endpointFor({ attempt, dialer, resolved }: Parts): string {
+  return whereOf(attempt?.options ?? dialer?.options ?? resolved.options)
+}
+
+export function noProgressMessage(
+  loop: Parts,
+  { losses, reason, first }: Extract<Effect, { type: 'noProgress' }>,
+): string {
+  const where = endpointFor(loop)
+  const what = first === null ? 'nothing' : nameOf(first, loop.ledger)
+  return (
+    `No progress with ${where}: ${losses} connections or attempts in a row ended in the same way,` +
+    ` and nothing was settled or delivered in between. First open: ${what}.` +
+    ` The last cause (${reason.code}): ${reason.message}`
+  )
+}
+
+function nameOf(first: FirstOpen, ledger: Ledger): string {
+  switch (first.kind) {
+    case 'request':
+      return requestName(first.handle, ledger)
+    case 'renewal': {
+      const others = first.filters > 1 ? ` and ${first.filters - 1} others` : ''
+      return `the renewal of the subscription ${quoted(first.filter)}${others}`
+    }
+    case 'delivery': {
+      const id = first.messageId > 0 ? `, packet identifier ${first.messageId}` : ''
+      const refused = first.refused ? ', which cannot be accepted' : ''
+      return `a message from the server to ${quoted(first.topic)}${id}${refused}`
+    }
+  }
+}
+
+function requestName(handle: number, ledger: Ledger): string {
+  const request = ledger.get(handle)?.request
+  switch (request?.cmd) {
+    case 'publish':
+      return `the publish to ${quoted(request.topic)} at QoS ${request.qos ?? 0}`
+    case 'subscribe':
+      return `the subscribe to ${list(request.subscriptions.map(({ topic }) => topic))}`
+    case 'unsubscribe':
+      return `the unsubscribe from ${list(request.unsubscriptions)}`
+    default:
+      return 'a request'
+  }
+}
+
+function list(filters: readonly string[]): string {
+  const named = filters.slice(0, FILTERS_MAX).map(quoted).join(', ')
+  const left = filters.length - FILTERS_MAX
+  return left > 0 ? `${named} and ${left} others` : named
+}
+
+/** Control characters are escaped, because the text is printed. */
+function quoted(text: string): string {
+  return JSON.stringify(text)
+}

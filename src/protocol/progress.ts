@@ -1,0 +1,276 @@
+/**
+ * What does the loss of a connection prove against what was open on it, and does the loop get on?
+ *
+ * (D6, one bad request never stalls the others) The evidence is progress, and not the code or the
+ * manner of the close: the same thing was open at each of the last losses. What was open is
+ * suspected, from the first close that the server made in order, and from the second one if the
+ * transport broke, which may be the fault of the network. With a suspect the loop is cautious
+ * (`window.ts`): the next connection is proved by a PINGREQ, and then one thing is sent at a time.
+ * A loss that only one thing can have caused is a strike, and after `quarantineAfter` strikes it is
+ * given up. So a bad request costs `quarantineAfter` + 2 connections at most.
+ *
+ * Own time-outs, hints of the network and the user's `reconnect` prove nothing.
+ */
+import type { Draft } from './draft.ts'
+import { type Failure, NO_ITEMS, type SubscriptionFacts } from './facts.ts'
+import { entries } from './packet-table.ts'
+import { requestFailure } from './refusals.ts'
+import type { OpenRequest } from './session-state.ts'
+import { settleOpen } from './settling.ts'
+import type { AccusedFilter, FirstOpen, ProgressState } from './state.ts'
+import { notRenewed, subscriptionsOf } from './subscriptions.ts'
+import { matches } from './topics.ts'
+import { isCautious, SUSPECT } from './window.ts'
+
+/**
+ * What a loss says about the server. `closed`: the server closed in order, sent DISCONNECT, or sent
+ * what cannot be accepted. `broken`: the transport broke. `none`: it says nothing.
+ */
+export type Evidence = 'closed' | 'broken' | 'none'
+
+/** After this many losses in a row without progress the user is warned; again at its doubles. */
+export const NO_PROGRESS_LOSSES = 5
+
+/** The errors of a network that cannot be crossed, which say nothing about the server. */
+const UNREACHABLE: ReadonlySet<string> = new Set([
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'ENETRESET',
+])
+
+/** The losses that are wanted, or that the network announced. They are not counted. */
+const ANNOUNCED: ReadonlySet<string> = new Set(['RECONNECT', 'NETWORK_OFFLINE'])
+
+/** The ways in which a server closes without a word. They count as one cause. */
+const CLOSES: ReadonlySet<string> = new Set([
+  'CONNECTION_CLOSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+])
+
+/** The packets from the server that belong to one of its messages. */
+const OF_DELIVERIES: ReadonlySet<string> = new Set(['publish', 'pubrel'])
+
+type Open = readonly [messageId: number, request: OpenRequest]
+
+/** @returns what the end of a transport says that nobody here closed. */
+export function evidenceOf(failure: Failure, byPeer: boolean): Evidence {
+  if (byPeer) return 'closed'
+  return UNREACHABLE.has(failure.code) ? 'none' : 'broken'
+}
+
+/** Notes that a connection, or an attempt to get one, has ended for this reason. */
+export function noteLoss(d: Draft, at: number, reason: Failure, evidence: Evidence): void {
+  const open = d.connection.kind === 'connected' ? openNow(d) : []
+  const first = firstOpen(d, open, reason)
+  const telling = d.connection.kind === 'connected' && evidence !== 'none'
+  if (telling && d.config.quarantineAfter > 0) suspect(d, open, reason, evidence)
+  if (!ANNOUNCED.has(reason.code)) countLoss(d, at, reason, first)
+}
+
+/** @returns what was sent on this connection and has not ended, in the order of sending. */
+function openNow(d: Draft): Open[] {
+  const { epoch } = d.connection
+  const open = [...entries(d.open.finish())].filter(([, one]) => one.touchedEpoch === epoch)
+  return open.sort(([, a], [, b]) => a.order - b.order)
+}
+
+/** @returns whether the connection was given up because of a message from the server. */
+function isOverDelivery({ reading }: Draft, { source }: Failure): boolean {
+  return source === 'protocol' && reading !== null && OF_DELIVERIES.has(reading.cmd)
+}
+
+// --------------------------------------------------------------------------------------- suspicion
+
+function suspect(d: Draft, open: readonly Open[], reason: Failure, evidence: Evidence): void {
+  // A message that cannot be accepted speaks against what was subscribed, not what was published.
+  const overDelivery = isOverDelivery(d, reason)
+  const suspects = overDelivery ? open.filter(([, { facts }]) => facts.kind === 'subscribe') : open
+  const { unproven } = d.outgoing
+  const cautious = isCautious(d)
+  const alone = open.length + unproven.length === 1 && (cautious || evidence === 'closed')
+  const [only] = suspects
+  if (alone && unproven.length === 1) strikeFilter(d, unproven[0]!, reason)
+  else if (alone && only !== undefined && d.connection.pingAnswered) strike(d, only, reason)
+  else {
+    for (const one of suspects) accuse(d, one, evidence)
+    accuseFilters(d, suspects, overDelivery && open.length === 0)
+  }
+  d.session.cautious ||= d.progress.accused.some(({ strikes }) => strikes >= SUSPECT)
+}
+
+/** Suspects a request because it was open among others. */
+function accuse(d: Draft, [messageId, request]: Open, evidence: Evidence): void {
+  if (request.stage === 'renewal') return
+  const least = evidence === 'closed' ? SUSPECT : Math.min(request.strikes + 1, SUSPECT)
+  const strikes = Math.max(request.strikes, least)
+  d.open.set(messageId, { ...request, strikes })
+  d.session.cautious ||= strikes >= SUSPECT
+}
+
+/**
+ * Suspects the filters of open renewals, and those that were granted and not proved. Without
+ * caution, filters that were suspected before and are none of these are cleared. With `delivered`
+ * all subscriptions that may have brought the message are suspected.
+ */
+function accuseFilters(d: Draft, open: readonly Open[], delivered: boolean): void {
+  const before = new Map(d.progress.accused.map(({ filter, strikes }) => [filter, strikes]))
+  const filters = new Set(isCautious(d) ? before.keys() : NO_ITEMS)
+  for (const { topic } of d.outgoing.unproven) filters.add(topic)
+  for (const [, { facts, stage }] of open) {
+    if (stage !== 'renewal' || facts.kind !== 'subscribe') continue
+    for (const { topic } of facts.subscriptions) filters.add(topic)
+  }
+  if (delivered) for (const filter of filtersOf(d, d.reading?.topic)) filters.add(filter)
+  if (filters.size === 0 && before.size === 0) return
+  const accused = [...filters].map((filter): AccusedFilter => {
+    const strikes = before.get(filter) ?? 0
+    return { filter, strikes: Math.max(strikes, Math.min(strikes + 1, SUSPECT)) }
+  })
+  d.progress = { ...d.progress, accused: accused.length > 0 ? accused : NO_ITEMS }
+}
+
+/** @returns the filters that are subscribed and match the topic; all if it is not known. */
+function filtersOf(d: Draft, topic: string | undefined): string[] {
+  const filters = subscriptionsOf(d.subscriptions.finish()).map((held) => held.subscription.topic)
+  const matching = topic ? filters.filter((filter) => matches(filter, topic)) : []
+  return matching.length > 0 ? matching : filters
+}
+
+/** Counts a loss against the one thing that was open. */
+function strike(d: Draft, [messageId, request]: Open, reason: Failure): void {
+  const { facts, stage } = request
+  if (stage === 'renewal' && facts.kind === 'subscribe') {
+    const [first, ...others] = facts.subscriptions
+    if (others.length > 0) return accuseFilters(d, [[messageId, request]], false)
+    if (strikeFilter(d, first!, reason)) d.open.remove(messageId)
+    return
+  }
+  const strikes = Math.max(request.strikes, SUSPECT) + 1
+  d.session.cautious = true
+  d.open.set(messageId, { ...request, strikes })
+  if (strikes - SUSPECT >= d.config.quarantineAfter) quarantine(d, [messageId, request], reason)
+}
+
+/**
+ * Gives a request up. The server may have received a QoS 2 message, and would take another one
+ * under its packet identifier for a repetition, so that stays in use while the session lives.
+ */
+function quarantine(d: Draft, [messageId, request]: Open, reason: Failure): void {
+  const { facts } = request
+  if (facts.kind === 'publish' && facts.qos === 2) {
+    const retired = { ...facts, handle: 0 }
+    d.open.set(messageId, { ...request, facts: retired, strikes: 0, settled: true })
+  } else {
+    d.open.remove(messageId)
+  }
+  const message =
+    `The connection was lost ${d.config.quarantineAfter} times while this request alone was` +
+    ` open (${reason.code}); it is not sent again.`
+  const failure = requestFailure('refused', 'QUARANTINED', message)
+  const { source, reasonCode } = reason
+  const told = source === 'refused' && reasonCode !== undefined
+  settleOpen(d, request, told ? { ...failure, reasonCode } : failure, null)
+}
+
+/**
+ * Counts a loss against the one filter whose subscription can have caused it.
+ * @returns whether the filter was given up.
+ */
+function strikeFilter(d: Draft, subscription: SubscriptionFacts, { code }: Failure): boolean {
+  const { topic } = subscription
+  const { accused } = d.progress
+  const before = accused.find(({ filter }) => filter === topic)?.strikes ?? 0
+  const strikes = Math.max(before, SUSPECT) + 1
+  const others = accused.filter(({ filter }) => filter !== topic)
+  const over = strikes - SUSPECT >= d.config.quarantineAfter
+  d.session.cautious = true
+  d.progress = { ...d.progress, accused: over ? others : [...others, { filter: topic, strikes }] }
+  if (!over) return false
+  const times = d.config.quarantineAfter
+  notRenewed(d, subscription, 0x80, `The connection was lost ${times} times on it alone (${code}).`)
+  restart(d)
+  return true
+}
+
+/** @returns whether a filter is renewed alone, because it is suspected. */
+export function isAccused({ accused }: ProgressState, topic: string): boolean {
+  return accused.some(({ filter, strikes }) => filter === topic && strikes >= SUSPECT)
+}
+
+/** Notes that a PINGREQ was answered after these filters were granted. */
+export function proved(d: Draft): void {
+  const { unproven } = d.outgoing
+  if (unproven.length === 0) return
+  d.outgoing.unproven = NO_ITEMS
+  const { accused } = d.progress
+  if (accused.length === 0) return
+  const good = new Set(unproven.map(({ topic }) => topic))
+  d.progress = { ...d.progress, accused: accused.filter(({ filter }) => !good.has(filter)) }
+}
+
+// ---------------------------------------------------------------------------------------- progress
+
+/** @returns what was the first thing open, or null if nothing was. */
+function firstOpen(d: Draft, open: readonly Open[], reason: Failure): FirstOpen | null {
+  const { reading, pending, incoming, outgoing } = d
+  if (reading !== null && isOverDelivery(d, reason)) {
+    const { topic = '', messageId = 0 } = reading
+    return { kind: 'delivery', topic, messageId, refused: true }
+  }
+  const request = open[0]?.[1]
+  if (request !== undefined && request.stage !== 'renewal') {
+    return { kind: 'request', handle: request.facts.handle }
+  }
+  const filters =
+    request?.facts.kind === 'subscribe' ? request.facts.subscriptions : outgoing.unproven
+  const [filter] = filters
+  if (filter !== undefined) {
+    return { kind: 'renewal', filter: filter.topic, filters: filters.length }
+  }
+  const head = d.connection.kind === 'connected' ? pending.get(incoming.pendingFrom & 0xffff) : null
+  if (!head) return null
+  return { kind: 'delivery', topic: head.topic, messageId: head.messageId, refused: false }
+}
+
+/** Counts the losses in a row without progress, and warns the user. */
+function countLoss(d: Draft, at: number, reason: Failure, first: FirstOpen | null): void {
+  const before = d.progress
+  const repeats = before.repeats + d.incoming.repeats
+  const made = d.counters.settled - d.outgoing.confirmed + d.counters.received - repeats
+  const cause = CLOSES.has(reason.code) ? 'closed' : reason.code
+  const sameFirst = first !== null && isSame(first, before.first)
+  const sameCause = cause === before.cause || sameFirst
+  // A message that cannot be accepted comes again and again, whatever is settled in between.
+  const stuck = made === before.made || (sameFirst && first.kind === 'delivery' && first.refused)
+  const losses = sameCause && stuck && !wasIdle(d, at) ? before.losses + 1 : 1
+  d.progress = { ...before, losses, cause, first, made, repeats }
+  if (isDue(losses)) d.effects.push({ type: 'noProgress', losses, reason, first })
+}
+
+/** Begins to count again, because something was given up. */
+function restart(d: Draft): void {
+  d.progress = { ...d.progress, losses: 0, cause: '', first: null }
+}
+
+/** @returns whether a stable connection was lost on which nothing was to be done. */
+function wasIdle({ connection, session, reconnect }: Draft, at: number): boolean {
+  if (connection.connackAt < 0 || session.owed > 0) return false
+  if (session.waitingAt < session.waiting.length) return false
+  return at - connection.connackAt >= reconnect.policy.stableMs
+}
+
+function isSame(a: FirstOpen, b: FirstOpen | null): boolean {
+  if (a.kind === 'request') return b?.kind === 'request' && a.handle === b.handle
+  if (a.kind === 'renewal') return b?.kind === 'renewal' && a.filter === b.filter
+  return b?.kind === 'delivery' && a.topic === b.topic && a.messageId === b.messageId
+}
+
+function isDue(losses: number): boolean {
+  const doublings = Math.log2(losses / NO_PROGRESS_LOSSES)
+  return doublings >= 0 && Number.isInteger(doublings)
+}
