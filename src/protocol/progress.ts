@@ -1,13 +1,14 @@
 /**
  * What does the loss of a connection prove against what was open on it, and does the loop get on?
  *
- * (D6, one bad request never stalls the others) The evidence is progress, and not the code or the
- * manner of the close: the same thing was open at each of the last losses. What was open is
- * suspected, from the first close that the server made in order, and from the second one if the
- * transport broke, which may be the fault of the network. With a suspect the loop is cautious
- * (`window.ts`): the next connection is proved by a PINGREQ, and then one thing is sent at a time.
- * A loss that only one thing can have caused is a strike, and after `quarantineAfter` strikes it is
- * given up. So a bad request costs `quarantineAfter` + 2 connections at most.
+ * (D6, one bad request never stalls the others) The evidence is progress, and not the reason code:
+ * the same thing was the first one open at the last losses, and nothing was settled in between.
+ * Then all that was open is suspected. If the server closed in order, so is all that was open at the
+ * first loss already; a transport that breaks may be the fault of the network. With a suspect the
+ * loop is cautious (`window.ts`): the next connection is proved by a PINGREQ, and then one thing is
+ * sent at a time. A loss that only one thing can have caused is a strike, and after
+ * `quarantineAfter` strikes it is given up. So a bad request costs at most `quarantineAfter` + 2
+ * connections on which nothing else is settled.
  *
  * Own time-outs, hints of the network and the user's `reconnect` prove nothing.
  */
@@ -67,8 +68,11 @@ export function evidenceOf(failure: Failure, byPeer: boolean): Evidence {
 export function noteLoss(d: Draft, at: number, reason: Failure, evidence: Evidence): void {
   const open = d.connection.kind === 'connected' ? openNow(d) : []
   const first = firstOpen(d, open, reason)
+  const stuck = d.progress.made === madeNow(d) && isOpenAgain(d.progress.first, open, first)
   const telling = d.connection.kind === 'connected' && evidence !== 'none'
-  if (telling && d.config.quarantineAfter > 0) suspect(d, open, reason, evidence)
+  if (telling && d.config.quarantineAfter > 0) {
+    suspect(d, open, reason, evidence, stuck ? SUSPECT : STEPS[evidence])
+  }
   if (!ANNOUNCED.has(reason.code)) countLoss(d, at, reason, first)
 }
 
@@ -86,7 +90,16 @@ function isOverDelivery({ reading }: Draft, { source }: Failure): boolean {
 
 // --------------------------------------------------------------------------------------- suspicion
 
-function suspect(d: Draft, open: readonly Open[], reason: Failure, evidence: Evidence): void {
+/** How much a loss among others adds to the strikes of what was open. */
+const STEPS: Readonly<Record<Evidence, number>> = { closed: SUSPECT / 2, broken: 1, none: 0 }
+
+function suspect(
+  d: Draft,
+  open: readonly Open[],
+  reason: Failure,
+  evidence: Evidence,
+  step: number,
+): void {
   // A message that cannot be accepted speaks against what was subscribed, not what was published.
   const overDelivery = isOverDelivery(d, reason)
   const suspects = overDelivery ? open.filter(([, { facts }]) => facts.kind === 'subscribe') : open
@@ -97,19 +110,23 @@ function suspect(d: Draft, open: readonly Open[], reason: Failure, evidence: Evi
   if (alone && unproven.length === 1) strikeFilter(d, unproven[0]!, reason)
   else if (alone && only !== undefined && d.connection.pingAnswered) strike(d, only, reason)
   else {
-    for (const one of suspects) accuse(d, one, evidence)
-    accuseFilters(d, suspects, overDelivery && open.length === 0)
+    for (const one of suspects) accuse(d, one, evidence === 'closed' ? SUSPECT : step)
+    accuseFilters(d, suspects, overDelivery && open.length === 0, step)
   }
   d.session.cautious ||= d.progress.accused.some(({ strikes }) => strikes >= SUSPECT)
 }
 
 /** Suspects a request because it was open among others. */
-function accuse(d: Draft, [messageId, request]: Open, evidence: Evidence): void {
+function accuse(d: Draft, [messageId, request]: Open, step: number): void {
   if (request.stage === 'renewal') return
-  const least = evidence === 'closed' ? SUSPECT : Math.min(request.strikes + 1, SUSPECT)
-  const strikes = Math.max(request.strikes, least)
+  const strikes = moreStrikes(request.strikes, step)
   d.open.set(messageId, { ...request, strikes })
   d.session.cautious ||= strikes >= SUSPECT
+}
+
+/** Strikes among others make a suspect, and no more. */
+function moreStrikes(strikes: number, step: number): number {
+  return Math.max(strikes, Math.min(strikes + step, SUSPECT))
 }
 
 /**
@@ -117,7 +134,7 @@ function accuse(d: Draft, [messageId, request]: Open, evidence: Evidence): void 
  * caution, filters that were suspected before and are none of these are cleared. With `delivered`
  * all subscriptions that may have brought the message are suspected.
  */
-function accuseFilters(d: Draft, open: readonly Open[], delivered: boolean): void {
+function accuseFilters(d: Draft, open: readonly Open[], delivered: boolean, step: number): void {
   const before = new Map(d.progress.accused.map(({ filter, strikes }) => [filter, strikes]))
   const filters = new Set(isCautious(d) ? before.keys() : NO_ITEMS)
   for (const { topic } of d.outgoing.unproven) filters.add(topic)
@@ -128,8 +145,7 @@ function accuseFilters(d: Draft, open: readonly Open[], delivered: boolean): voi
   if (delivered) for (const filter of filtersOf(d, d.reading?.topic)) filters.add(filter)
   if (filters.size === 0 && before.size === 0) return
   const accused = [...filters].map((filter): AccusedFilter => {
-    const strikes = before.get(filter) ?? 0
-    return { filter, strikes: Math.max(strikes, Math.min(strikes + 1, SUSPECT)) }
+    return { filter, strikes: moreStrikes(before.get(filter) ?? 0, step) }
   })
   d.progress = { ...d.progress, accused: accused.length > 0 ? accused : NO_ITEMS }
 }
@@ -146,7 +162,7 @@ function strike(d: Draft, [messageId, request]: Open, reason: Failure): void {
   const { facts, stage } = request
   if (stage === 'renewal' && facts.kind === 'subscribe') {
     const [first, ...others] = facts.subscriptions
-    if (others.length > 0) return accuseFilters(d, [[messageId, request]], false)
+    if (others.length > 0) return accuseFilters(d, [[messageId, request]], false, SUSPECT)
     if (strikeFilter(d, first!, reason)) d.open.remove(messageId)
     return
   }
@@ -237,17 +253,26 @@ function firstOpen(d: Draft, open: readonly Open[], reason: Failure): FirstOpen 
   return { kind: 'delivery', topic: head.topic, messageId: head.messageId, refused: false }
 }
 
+/**
+ * QoS 0 messages that the kernel took, and messages that the server sent again, are no progress.
+ * @returns how much was settled and delivered since the loop began.
+ */
+function madeNow({ counters, outgoing, incoming, progress }: Draft): number {
+  const repeats = progress.repeats + incoming.repeats
+  return counters.settled - outgoing.confirmed + counters.received - repeats
+}
+
 /** Counts the losses in a row without progress, and warns the user. */
 function countLoss(d: Draft, at: number, reason: Failure, first: FirstOpen | null): void {
   const before = d.progress
-  const repeats = before.repeats + d.incoming.repeats
-  const made = d.counters.settled - d.outgoing.confirmed + d.counters.received - repeats
+  const made = madeNow(d)
   const cause = CLOSES.has(reason.code) ? 'closed' : reason.code
   const sameFirst = first !== null && isSame(first, before.first)
   const sameCause = cause === before.cause || sameFirst
   // A message that cannot be accepted comes again and again, whatever is settled in between.
   const stuck = made === before.made || (sameFirst && first.kind === 'delivery' && first.refused)
   const losses = sameCause && stuck && !wasIdle(d, at) ? before.losses + 1 : 1
+  const repeats = before.repeats + d.incoming.repeats
   d.progress = { ...before, losses, cause, first, made, repeats }
   if (isDue(losses)) d.effects.push({ type: 'noProgress', losses, reason, first })
 }
@@ -262,6 +287,17 @@ function wasIdle({ connection, session, reconnect }: Draft, at: number): boolean
   if (connection.connackAt < 0 || session.owed > 0) return false
   if (session.waitingAt < session.waiting.length) return false
   return at - connection.connackAt >= reconnect.policy.stableMs
+}
+
+/** @returns whether the first thing that was open at the last loss is open again. */
+function isOpenAgain(
+  last: FirstOpen | null,
+  open: readonly Open[],
+  first: FirstOpen | null,
+): boolean {
+  // In a new session, requests are sent again in another order.
+  if (last?.kind === 'request') return open.some(([, { facts }]) => facts.handle === last.handle)
+  return first !== null && isSame(first, last)
 }
 
 function isSame(a: FirstOpen, b: FirstOpen | null): boolean {

@@ -24,16 +24,19 @@ export const MESSAGE_IDS = 65_535
 const BURST_MS = 100
 
 /**
- * A request with this number of strikes or more was open when the server closed, and is isolated.
- * Further strikes are losses that it alone can have caused.
+ * A request with this number of strikes or more is suspected, and isolated. Further strikes are
+ * losses that it alone can have caused.
  */
-export const SUSPECT = 2
+export const SUSPECT = 4
 
 /**
- * How long a packet that is sent alone may go unanswered until the caution is given up, in ms. A
- * server that is silent must not hold up everything else.
+ * How long a packet that was sent alone may go unanswered until the caution is given up, in ms. A
+ * server that says nothing must not hold up everything else.
  */
-const ISOLATION_MS = 10_000
+export const ISOLATION_MS = 10_000
+
+/** The same for the PINGREQ that proves the connection, in ms. Most servers answer it. */
+const PROOF_MS = 60_000
 
 interface WindowParts {
   readonly config: Config
@@ -118,8 +121,9 @@ export function proofDueAt({ session, connection, outgoing }: WindowParts): numb
 }
 
 /** @returns when the caution is given up because an answer is missing, or Infinity. */
-export function isolationEndsAt({ session, outgoing }: WindowParts): number {
-  return session.cautious ? outgoing.isolatedAt + ISOLATION_MS : Infinity
+export function isolationEndsAt({ session, connection, outgoing }: WindowParts): number {
+  if (!session.cautious) return Infinity
+  return outgoing.isolatedAt + (connection.pingAnswered ? ISOLATION_MS : PROOF_MS)
 }
 
 /** Ends the caution once everything that was suspected is settled. */

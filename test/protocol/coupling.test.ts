@@ -61,12 +61,15 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 
 /** The couplers, in the order in which they may import each other. */
 const COUPLERS: Readonly<Record<string, string>> = {
-  closing: 'draft facts incoming lifecycle resuming servers state window',
+  progress:
+    'draft facts packet-table refusals session-state settling state subscriptions topics window',
+  closing: 'draft facts incoming lifecycle progress resuming servers state window',
   connecting:
-    'authentication closing draft facts handshake incoming keepalive lifecycle outgoing resuming servers state subscriptions',
-  retrying: 'closing config connecting contract draft facts lifecycle reconnect servers state',
+    'authentication closing draft facts handshake incoming keepalive lifecycle outgoing progress resuming servers state subscriptions',
+  retrying:
+    'closing config connecting contract draft facts lifecycle progress reconnect servers state',
   receiving:
-    'acknowledgements authentication closing connecting draft facts handshake incoming keepalive outgoing reason-codes subscriptions',
+    'acknowledgements authentication closing connecting draft facts handshake incoming keepalive outgoing progress reason-codes subscriptions',
   timers:
     'closing connecting divert draft facts incoming keepalive outgoing pauses receiving retrying settling state window',
   initial: 'config facts handshake keepalive packet-table session-state state',

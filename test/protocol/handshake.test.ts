@@ -10,7 +10,6 @@ import {
   DEFAULT_LIMITS,
   disconnectFailure,
   limitsOf,
-  SUSPICIOUS,
 } from '../../src/protocol/handshake.ts'
 import { hex } from '../../src/protocol/reason-codes.ts'
 import type { Limits } from '../../src/protocol/state.ts'
@@ -174,10 +173,6 @@ describe('[N2] [C34] codes of a DISCONNECT', () => {
       expect(driver.kind).toBe(retryable ? 'disconnected' : 'failed')
     })
   }
-
-  test('[D6] suspicious are these, and no others', () => {
-    expect([...SUSPICIOUS].sort()).toEqual([0x81, 0x82, 0x87, 0x90, 0x95, 0x99, 0x9b])
-  })
 })
 
 describe('[C40] what a CONNACK agrees to', () => {

@@ -11,11 +11,13 @@ import type { QoS, ServerPacket } from '../../src/protocol/facts.ts'
 import { initialSession } from '../../src/protocol/initial.ts'
 import { entries, lookup, TableEditor } from '../../src/protocol/packet-table.ts'
 import { requestCapacity } from '../../src/protocol/queries.ts'
+import { SUSPECT } from '../../src/protocol/window.ts'
 import {
   ackOf,
   byeOf,
   connackOf,
   Driver,
+  failureOf,
   messageOf,
   only,
   outcomes,
@@ -34,6 +36,9 @@ function connected(over: Partial<Config> = {}, properties: Record<string, unknow
   driver.connect(connackOf(false, properties))
   return driver
 }
+
+/** The loss of a connection that says nothing about what was open. */
+const UNREACHABLE = { failure: failureOf({ code: 'EHOSTUNREACH' }) }
 
 const many = (from: number, count: number, qos: QoS = 1) =>
   Array.from({ length: count }, (_, i) => publishOf(from + i, qos))
@@ -209,13 +214,13 @@ describe('[D3] order', () => {
   test('[C16] a cut in the middle of a replay: the next one begins at the oldest again, the new wait', () => {
     const driver = connected({}, { receiveMaximum: 3 })
     driver.request(...many(1, 4))
-    driver.lose()
+    driver.lose(UNREACHABLE)
     expect(wire(driver.connect(connackOf(true, { receiveMaximum: 2 })))).toEqual([
       'CONNECT 5',
       'DUP PUBLISH 1 h1',
       'DUP PUBLISH 2 h2',
     ])
-    driver.lose()
+    driver.lose(UNREACHABLE)
     expect(wire(driver.connect(connackOf(true, { receiveMaximum: 1 })))).toEqual([
       'CONNECT 5',
       'DUP PUBLISH 1 h1',
@@ -249,14 +254,14 @@ describe('[D3] order', () => {
     driver.receive(connackOf(false, { receiveMaximum: 1 }))
     driver.feed({ type: 'births', requests: [] })
     driver.request(...many(1, 2))
-    driver.lose()
+    driver.lose(UNREACHABLE)
     driver.connect(connackOf(true))
     expect(wire(driver.feed({ type: 'births', requests: [publishOf(3)] }))).toEqual([
       'PUBLISH 2 h3',
       'DUP PUBLISH 1 h1',
       'PUBLISH 3 h2',
     ])
-    driver.lose()
+    driver.lose(UNREACHABLE)
     driver.connect(connackOf(true))
     expect(wire(driver.feed({ type: 'births', requests: [] }))).toEqual([
       'DUP PUBLISH 1 h1',
@@ -385,24 +390,16 @@ describe('[D6] [C28] a poison message', () => {
         expect(cautious(driver)).toEqual([strike < 3 ? 'DUP PUBLISH 2 h2' : 'DUP PUBLISH 3 h3'])
       }
       driver.receive(ackOf('puback', 3))
-      expect(driver.state.session.cautiousBelow).toBe(0)
+      expect(driver.state.session.cautious).toBe(false)
       expect(wire(driver.request(...many(4, 3))).length).toBe(3)
     })
   }
 
   const innocent: [string, (driver: Driver) => void][] = [
-    ['a reset', (driver) => driver.lose({ byPeer: false })],
-    ['a FIN in MQTT 5', (driver) => driver.lose({ byPeer: true })],
-    ['DISCONNECT 0x00', (driver) => driver.receive(byeOf(0))],
-    ['DISCONNECT 0x8B', (driver) => driver.receive(byeOf(0x8b))],
-    ['DISCONNECT 0x89', (driver) => driver.receive(byeOf(0x89))],
-    ['DISCONNECT 0x93', (driver) => driver.receive(byeOf(0x93))],
-    ['DISCONNECT 0x97', (driver) => driver.receive(byeOf(0x97))],
+    ['a network without a route', (driver) => driver.lose(UNREACHABLE)],
     ['a time-out', (driver) => driver.advance(200_000)],
-    [
-      'a malformed packet',
-      (driver) => driver.feed({ type: 'malformed', reasonCode: 0x81, clause: 'x', message: 'x' }),
-    ],
+    ['a network that is gone', (driver) => driver.feed({ type: 'network', online: false })],
+    ['the user', (driver) => driver.feed({ type: 'reconnect', policy: null })],
   ]
   for (const [name, close] of innocent) {
     test(`${name} counts against nobody, and leaves the window as it is`, () => {
@@ -413,7 +410,7 @@ describe('[D6] [C28] a poison message', () => {
       for (let i = 0; i < 5; i++) {
         close(driver)
         if (driver.state.connection.engaged) driver.lose()
-        expect(driver.state.session.cautiousBelow).toBe(0)
+        expect(driver.state.session.cautious).toBe(false)
         expect(wire(driver.connect(connackOf(true))).slice(1)).toEqual(['DUP PUBLISH 1 h1'])
         driver.feed({ type: 'ping', id: 1 })
         driver.receive(PINGRESP)
@@ -431,7 +428,7 @@ describe('[D6] [C28] a poison message', () => {
       // The server closed before it answered the PINGREQ.
       expect(wire(driver.connect(connackOf(true))).slice(1)).toEqual(['PINGREQ'])
     }
-    expect([...entries(driver.state.session.open)][0]![1].strikes).toBe(0)
+    expect([...entries(driver.state.session.open)][0]![1].strikes).toBe(SUSPECT)
   })
 
   test('nothing is sent before the PINGREQ is answered, and no time-out of its own comes of it', () => {
@@ -460,39 +457,65 @@ describe('[D6] [C28] a poison message', () => {
     expect(outcomes(driver.receive(byeOf(0x82)))).toEqual(['h1 QUARANTINED'])
   })
 
-  test('a message of which the server has sent PUBREC is open still, before and after its PUBREL is sent again', () => {
-    const driver = connected({ quarantineAfter: 1 })
-    driver.feed({ type: 'ping', id: 1 })
-    driver.receive(PINGRESP)
+  test('a PUBREL is sent alone too, and a server that closes on it quarantines its message', () => {
+    const driver = connected({ quarantineAfter: 2 })
     driver.request(publishOf(1, 2), publishOf(2))
     driver.receive(ackOf('pubrec', 1))
-    expect(outcomes(driver.receive(byeOf(0x82)))).toEqual([])
+    driver.receive(byeOf(0x82))
+    for (let strike = 1; strike <= 2; strike++) {
+      driver.lose({ byPeer: true })
+      expect(cautious(driver)).toEqual(['PUBREL 1'])
+      expect(outcomes(driver.receive(byeOf(0x82)))).toEqual(strike < 2 ? [] : ['h1 QUARANTINED'])
+    }
     driver.lose({ byPeer: true })
-    driver.connect(connackOf(true))
-    driver.receive(PINGRESP)
-    expect(outcomes(driver.receive(byeOf(0x82)))).toEqual([])
-    driver.lose({ byPeer: true })
-    driver.connect(connackOf(true))
-    driver.receive(PINGRESP)
-    driver.receive(ackOf('pubcomp', 1))
-    expect(outcomes(driver.receive(byeOf(0x82)))).toEqual(['h2 QUARANTINED'])
+    expect(cautious(driver)).toEqual(['DUP PUBLISH 2 h2'])
   })
 
-  test('3.1.1 has no codes: a FIN after an answered PINGREQ counts, a reset does not', () => {
-    const driver = new Driver({ protocolVersion: 4 })
-    driver.connect(plainConnack())
-    driver.request(publishOf(1))
+  test('the identifier of a quarantined QoS 2 message is not used again, and may be released', () => {
+    const driver = connected({ quarantineAfter: 1 }, {})
+    driver.request(publishOf(1, 2))
+    driver.receive(byeOf(0x82))
     driver.lose({ byPeer: true })
-    for (let strike = 1; strike <= 3; strike++) {
-      expect(wire(driver.connect(plainConnack(true))).slice(1)).toEqual(['PINGREQ'])
-      expect(wire(driver.receive(PINGRESP))).toEqual(['DUP PUBLISH 1 h1'])
-      expect(outcomes(driver.lose({ byPeer: true }))).toEqual(strike < 3 ? [] : ['h1 QUARANTINED'])
+    cautious(driver)
+    expect(outcomes(driver.receive(byeOf(0x82)))).toEqual(['h1 QUARANTINED'])
+    driver.lose({ byPeer: true })
+    expect(wire(driver.connect(connackOf(true))).slice(1)).toEqual(['PINGREQ'])
+    expect(lookup(driver.state.session.open, 1)).toMatchObject({ settled: true })
+    // The server had the message after all. It can finish the delivery.
+    expect(wire(driver.receive(ackOf('pubrec', 1)))).toEqual(['PUBREL 1'])
+    driver.receive(ackOf('pubcomp', 1))
+    expect(driver.state.session.open.size).toBe(0)
+    expect(driver.state.session.owed).toBe(0)
+  })
+
+  test('a FIN brings isolation at the first loss, a reset at the second without progress', () => {
+    for (const byPeer of [true, false]) {
+      const driver = new Driver({ protocolVersion: 4 })
+      driver.connect(plainConnack())
+      driver.request(publishOf(1))
+      driver.lose({ byPeer })
+      if (!byPeer) {
+        expect(wire(driver.connect(plainConnack(true))).slice(1)).toEqual(['DUP PUBLISH 1 h1'])
+        driver.lose({ byPeer })
+      }
+      for (let strike = 1; strike <= 3; strike++) {
+        expect(wire(driver.connect(plainConnack(true))).slice(1)).toEqual(['PINGREQ'])
+        expect(wire(driver.receive(PINGRESP))).toEqual(['DUP PUBLISH 1 h1'])
+        expect(outcomes(driver.lose({ byPeer }))).toEqual(strike < 3 ? [] : ['h1 QUARANTINED'])
+      }
     }
-    driver.connect(plainConnack(true))
-    driver.receive(PINGRESP)
-    driver.request(publishOf(2))
-    driver.lose({ byPeer: false })
-    expect([...entries(driver.state.session.open)][0]![1].strikes).toBe(0)
+  })
+
+  test('resets among which others are settled bring isolation at the fourth', () => {
+    const driver = connected()
+    driver.request(publishOf(1))
+    for (let n = 1; n <= 4; n++) {
+      driver.request(publishOf(1 + n))
+      driver.receive(ackOf('puback', 1 + n))
+      driver.lose()
+      const sent = wire(driver.connect(connackOf(true))).slice(1)
+      expect(sent).toEqual([n < 4 ? 'DUP PUBLISH 1 h1' : 'PINGREQ'])
+    }
   })
 
   for (const quarantineAfter of [1, 2, 7]) {
@@ -722,12 +745,12 @@ describe('[I3] expiry', () => {
     const driver = connected()
     driver.request(expiring(1, 60_000))
     driver.advance(20_500)
-    driver.lose()
+    driver.lose(UNREACHABLE)
     expect(seconds(driver.connect(connackOf(true)))).toEqual([
       Math.ceil((at + 60_000 - driver.at) / 1000),
     ])
     driver.sleep(100_000)
-    driver.lose()
+    driver.lose(UNREACHABLE)
     expect(seconds(driver.connect(connackOf(true)))).toEqual([1])
   })
 

@@ -13,6 +13,7 @@ import {
 import {
   connackOf,
   Driver,
+  failureOf,
   only,
   outcomes,
   plainConnack,
@@ -145,12 +146,12 @@ describe('[D5] [C13] renewal', () => {
     driver.request(subscribeOf(1))
     driver.receive(subackOf(1, 1))
     for (let i = 0; i < 3; i++) {
-      driver.lose()
+      driver.lose({ failure: failureOf({ code: 'ETIMEDOUT' }) })
       const sent = wire(driver.connect(connackOf(false))).slice(1)
       expect(sent).toEqual([expect.stringMatching(/^SUBSCRIBE \d+ a$/)])
     }
     // With Session Present 1 it is sent again, because it was not answered.
-    driver.lose()
+    driver.lose({ failure: failureOf({ code: 'ETIMEDOUT' }) })
     expect(wire(driver.connect(connackOf(true))).slice(1).length).toBe(1)
   })
 
