@@ -111,7 +111,7 @@ function suspect(
   else if (alone && only !== undefined && d.connection.pingAnswered) strike(d, only, reason)
   else {
     for (const one of suspects) accuse(d, one, evidence === 'closed' ? SUSPECT : step)
-    accuseFilters(d, suspects, overDelivery && open.length === 0, step)
+    accuseFilters(d, suspects, overDelivery && suspects.length === 0, step)
   }
   d.session.cautious ||= d.progress.accused.some(({ strikes }) => strikes >= SUSPECT)
 }

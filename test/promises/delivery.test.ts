@@ -1142,11 +1142,7 @@ describe('[D6] [C28] a poison message', () => {
     ['silence in 3.1.1', 4, (connection) => connection.stall()],
     ...['ETIMEDOUT', 'EHOSTUNREACH', 'ENETDOWN'].map(
       (code) =>
-        [
-          code,
-          5,
-          (connection: ServerConnection) => connection.reset(networkError(code)),
-        ] as const,
+        [code, 5, (connection: ServerConnection) => connection.reset(networkError(code))] as const,
     ),
   ]
   for (const [name, protocolVersion, close] of innocent) {

@@ -153,8 +153,8 @@ describe.each(KINDS)('[D6] the server closes on $name', ({ request, isBad }) => 
         const server = new ScriptedServer(new VirtualClock())
         closing(server, isBad, close, sessionPresent)
         const requests = [...good(10), request, ...good(20)]
-        const session = protocolVersion === 4 && sessionPresent ? 'adopt' : undefined
-        const adopting = session === undefined ? {} : ({ cleanStart: false, session } as const)
+        const adopts = protocolVersion === 4 && sessionPresent
+        const adopting = adopts ? ({ cleanStart: false, session: 'adopt' } as const) : {}
         const options: EventloopOptions = { ...OPTIONS, ...adopting, protocolVersion }
         const started = startLoop(options, requests, undefined, { server })
         await server.clock.advance(HOUR_MS)
@@ -175,4 +175,363 @@ describe.each(KINDS)('[D6] the server closes on $name', ({ request, isBad }) => 
       },
     )
   }
+})
+
+const bad = (packet: Packet) => isPublish(packet, 'bad')
+const q1 = (topic: string, payload = 'x') => publish(topic, payload, { qos: 1 })
+const numbers = (n: number) => Array.from({ length: n }, (_, i) => `${i}`)
+const fin: Close = (connection) => connection.end()
+const rst: Close = (connection) => connection.reset()
+
+type Started = ReturnType<typeof startLoop>
+
+function stage(): ScriptedServer {
+  return new ScriptedServer(new VirtualClock())
+}
+
+function sleep(server: ScriptedServer, ms: number): Promise<void> {
+  return new Promise((resolve) => server.clock.setTimer(resolve, ms))
+}
+
+/** The codes of failed outcomes, and how often each came. */
+function failures(started: Started): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { outcome } of started.outcomes) {
+    if (outcome.ok) continue
+    const { code } = outcome.error as { code: string }
+    counts[code] = (counts[code] ?? 0) + 1
+  }
+  return counts
+}
+
+/**
+ * A PUBLISH to "plant/7" at QoS 1, with packet identifier 9 and properties that are longer than the
+ * packet.
+ */
+const UNREADABLE = Buffer.from([0x32, 12, 0, 7, ...Buffer.from('plant/7'), 0, 9, 0x7f])
+
+describe.each([
+  ['FIN', fin],
+  ['RST', rst],
+] as const)('[D6] the bound, %s', (name, close) => {
+  const most = (count: number) => count * (QUARANTINE_AFTER + 2) + 1
+
+  test('ten bad requests among a thousand cost at most quarantineAfter + 2 connections each', async () => {
+    const server = stage()
+    closing(server, bad, close)
+    const requests = numbers(1000).map((n) => q1(Number(n) % 100 === 50 ? 'bad' : 'good', n))
+    const started = startLoop(OPTIONS, requests, undefined, { server })
+    await server.clock.advance(HOUR_MS)
+    expect(started.outcomes).toHaveLength(1000)
+    expect(failures(started)).toEqual({ QUARANTINED: 10 })
+    expect(server.connections.length).toBeLessThanOrEqual(most(10))
+  })
+
+  test('ten bad requests in a row', async () => {
+    const server = stage()
+    closing(server, bad, close)
+    const requests = [...numbers(10).map((n) => q1('bad', n)), q1('good')]
+    const started = startLoop(OPTIONS, requests, undefined, { server })
+    await server.clock.advance(HOUR_MS)
+    expect(failures(started)).toEqual({ QUARANTINED: 10 })
+    expect(started.ended).toBe(true)
+    expect(server.connections.length).toBeLessThanOrEqual(most(10))
+  })
+
+  test.each([1, 2, 5])('quarantineAfter %i', async (quarantineAfter) => {
+    const server = stage()
+    closing(server, bad, close)
+    const requests = [q1('good'), q1('bad'), q1('good')]
+    const started = startLoop({ ...OPTIONS, quarantineAfter }, requests, undefined, { server })
+    await server.clock.advance(HOUR_MS)
+    expect(failures(started)).toEqual({ QUARANTINED: 1 })
+    const among = name === 'FIN' ? 1 : 2
+    expect(server.connections).toHaveLength(among + quarantineAfter + 1)
+  })
+
+  test('in time: the delays of so many attempts, and no other wait', async () => {
+    const server = stage()
+    closing(server, bad, close)
+    const started = startLoop(OPTIONS, [q1('bad'), q1('good')], undefined, { server })
+    await server.clock.advance((QUARANTINE_AFTER + 2) * (10 + 100) + 100)
+    expect(started.outcomes).toHaveLength(2)
+  })
+
+  test('a server that refuses QoS 2 so, with 200 messages behind the first', async () => {
+    const server = stage()
+    closing(server, (packet) => packet.cmd === 'publish' && packet.qos === 2, close)
+    const requests = [publish('two', 'x', { qos: 2 }), ...numbers(200).map((n) => q1('good', n))]
+    const started = startLoop(OPTIONS, requests, undefined, { server })
+    await server.clock.advance(HOUR_MS)
+    expect(started.outcomes).toHaveLength(201)
+    expect(failures(started)).toEqual({ QUARANTINED: 1 })
+    expect(server.connections.length).toBeLessThanOrEqual(most(1))
+  })
+
+  test('a server that answers all others, and closes a little later', async () => {
+    const server = stage()
+    closing(server, bad, close)
+    server.onConnection = (connection) => {
+      connection.autoConnack = { sessionPresent: server.connections.length > 1 }
+      connection.autoAck = (packet) => {
+        if (!bad(packet)) return true
+        server.clock.setTimer(() => close(connection, packet), 100)
+        return false
+      }
+    }
+    const stream = async function* () {
+      yield q1('bad')
+      for (const n of numbers(300)) {
+        await sleep(server, 20)
+        yield q1('good', n)
+      }
+    }
+    const started = startLoop(OPTIONS, stream(), undefined, { server })
+    await server.clock.advance(60_000)
+    expect(started.outcomes).toHaveLength(301)
+    expect(failures(started)).toEqual({ QUARANTINED: 1 })
+  })
+})
+
+describe('[D6] isolation', () => {
+  test('a bad QoS 0 message is not charged to the request beside it', async () => {
+    const server = stage()
+    closing(server, bad, fin)
+    const stream = async function* () {
+      for (const n of numbers(40)) {
+        yield [publish('bad', n), q1('good', n)]
+        await sleep(server, 50)
+      }
+    }
+    const started = startLoop(OPTIONS, stream(), undefined, { server })
+    await server.clock.advance(60_000)
+    const good = started.outcomes.filter(({ request }) => (request as { qos?: QoS }).qos === 1)
+    expect(good).toHaveLength(40)
+    expect(good.every(({ outcome }) => outcome.ok)).toBe(true)
+  })
+
+  test('a suspect that is never answered holds the others up for ten seconds, not for ever', async () => {
+    const server = stage()
+    closing(server, bad, (connection) => {
+      if (server.connections.length === 1) connection.end()
+    })
+    const accept = server.onConnection!
+    server.onConnection = (connection) => {
+      accept(connection)
+      const answers = connection.autoAck as (packet: Packet) => boolean
+      connection.autoAck = (packet) => {
+        const silent = server.connections.length > 1 && bad(packet)
+        return silent ? false : answers(packet)
+      }
+    }
+    const started = startLoop(OPTIONS, [q1('bad'), q1('good')], undefined, { server })
+    await server.clock.advance(9000)
+    expect(started.outcomes).toEqual([])
+    await server.clock.advance(3000)
+    expect(started.outcomes).toMatchObject([{ outcome: { ok: true } }])
+    await started.loop.return()
+  })
+
+  test('births come once the suspects are settled, and a bad birth holds up nothing else', async () => {
+    const server = stage()
+    closing(server, bad, fin)
+    let births = 0
+    const onConnected = () => [q1('bad', `birth ${++births}`)]
+    const requests = numbers(20).map((n) => q1('good', n))
+    const started = startLoop({ ...OPTIONS, onConnected }, requests, undefined, { server })
+    await server.clock.advance(60_000)
+    const settled = started.outcomes.filter(({ outcome }) => outcome.ok)
+    expect(settled).toHaveLength(20)
+    await started.loop.return()
+  })
+})
+
+describe('[D6] renewals', () => {
+  const subscribes = (packet: Packet, test: (filters: string[]) => boolean) =>
+    packet.cmd === 'subscribe' && test(packet.subscriptions.map(({ topic }) => topic))
+
+  test.each(WAYS)(
+    'in version %i with %s: the bad filter is given up, the others are renewed',
+    async (protocolVersion, _, close) => {
+      const server = stage()
+      const isBad = (packet: Packet) =>
+        server.connections.length > 1 && subscribes(packet, (filters) => filters.includes('bad'))
+      closing(server, isBad, close, false)
+      const stream = async function* () {
+        for (const filter of ['a', 'b', 'bad', 'c', 'd']) yield subscribe(filter)
+        await sleep(server, 30_000)
+        yield q1('good')
+      }
+      const options: EventloopOptions = { ...OPTIONS, protocolVersion, until: 'closed' }
+      const started = startLoop(options, stream(), undefined, { server })
+      await server.clock.advance(100)
+      server.current.end()
+      await server.clock.advance(60_000)
+      expect(failures(started)).toEqual({})
+      expect(started.outcomes).toHaveLength(6)
+      const warnings = started.warnings.filter(({ code }) => code !== 'NO_PROGRESS')
+      expect(warnings.map(({ code }) => code)).toEqual(['RENEWAL_REFUSED'])
+      expect(server.connections.length).toBeLessThanOrEqual(1 + CONNECTIONS_MAX)
+      const last = server.current.of('subscribe').flatMap(({ subscriptions }) => subscriptions)
+      expect(last.map(({ topic }) => topic).sort()).toEqual(['a', 'b', 'c', 'd'])
+      await started.loop.return()
+    },
+  )
+
+  test('what is too much for the server in one packet comes back filter by filter', async () => {
+    const server = stage()
+    const isBad = (packet: Packet) => subscribes(packet, ({ length }) => length > 8)
+    closing(server, isBad, fin, false)
+    const filters = numbers(25).map((n) => subscribe(n))
+    const options: EventloopOptions = { ...OPTIONS, protocolVersion: 4, until: 'closed' }
+    const started = startLoop(options, filters, undefined, { server })
+    await server.clock.advance(100)
+    server.current.end()
+    await server.clock.advance(60_000)
+    expect(started.loop.state.connection.kind).toBe('connected')
+    expect(started.warnings).toEqual([])
+    expect(started.loop.state.subscriptions).toHaveLength(25)
+    await started.loop.return()
+  })
+
+  test('a retained message that cannot be read is charged to the filter that brings it', async () => {
+    const server = stage()
+    server.onConnection = (connection) => {
+      connection.autoAck = (packet) => {
+        if (!subscribes(packet, (filters) => filters.includes('#'))) return true
+        connection.acknowledge(packet)
+        connection.send(UNREADABLE)
+        return false
+      }
+    }
+    const stream = async function* () {
+      yield [subscribe('other'), subscribe('#'), q1('good')]
+      await sleep(server, 30_000)
+      yield q1('good', 'later')
+    }
+    const options: EventloopOptions = { ...OPTIONS, until: 'closed' }
+    const started = startLoop(options, stream(), undefined, { server })
+    await server.clock.advance(60_000)
+    expect(failures(started)).toEqual({})
+    expect(started.outcomes).toHaveLength(4)
+    expect(started.loop.state.connection.kind).toBe('connected')
+    expect(server.connections.length).toBeLessThanOrEqual(CONNECTIONS_MAX)
+    expect(started.warnings).toMatchObject([{ code: 'RENEWAL_REFUSED' }])
+    expect(started.warnings[0]?.message).toContain('"#"')
+    await started.loop.return()
+  })
+})
+
+describe('[D6] no progress', () => {
+  const warned = (started: Started) =>
+    started.warnings.filter(({ code }) => code === 'NO_PROGRESS').map(({ message }) => message)
+
+  test('a server that accepts and closes: after 5 losses, and again at 10, 20, 40', async () => {
+    const server = stage()
+    server.onConnection = (connection) => {
+      server.clock.setTimer(() => connection.end(), 5)
+    }
+    const options: EventloopOptions = { ...OPTIONS, until: 'closed' }
+    const started = startLoop(options, [], undefined, { server })
+    const losses: number[] = []
+    while (server.connections.length < 50) {
+      await server.clock.advance(1)
+      if (warned(started).length > losses.length) losses.push(server.connections.length)
+    }
+    expect(losses).toEqual([5, 10, 20, 40])
+    expect(warned(started)[0]).toContain('custom://transport')
+    expect(warned(started)[0]).toContain('First open: nothing.')
+    await started.loop.return()
+  })
+
+  test('a server that refuses every dial', async () => {
+    const server = stage()
+    server.refuse(networkError('ECONNREFUSED'))
+    const started = startLoop({ ...OPTIONS, until: 'closed' }, [], undefined, { server })
+    await server.clock.advance(5000)
+    expect(warned(started)[0]).toContain('ECONNREFUSED')
+    await started.loop.return()
+  })
+
+  test.each([
+    [q1('plant/7'), 'the publish to "plant/7" at QoS 1'],
+    [subscribe(['a', 'b']), 'the subscribe to "a", "b"'],
+    [unsubscribe('a'), 'the unsubscribe from "a"'],
+  ] as const)('names the first thing open: %j', async (request, name) => {
+    const server = stage()
+    closing(server, ({ cmd }) => cmd === request.cmd, fin)
+    const options: EventloopOptions = { ...OPTIONS, quarantineAfter: 0 }
+    const started = startLoop(options, [request], undefined, { server })
+    await server.clock.advance(5000)
+    expect(warned(started)[0]).toContain(`First open: ${name}.`)
+    await started.loop.return()
+  })
+
+  test('names a message of the server that cannot be read, whatever is settled in between', async () => {
+    const server = stage()
+    server.onConnection = (connection) => {
+      connection.autoConnack = { sessionPresent: server.connections.length > 1 }
+      server.clock.setTimer(() => connection.send(UNREADABLE), 20)
+    }
+    const stream = async function* () {
+      for (const n of numbers(1000)) {
+        await sleep(server, 10)
+        yield q1('good', n)
+      }
+    }
+    const started = startLoop(OPTIONS, stream(), undefined, { server })
+    await server.clock.advance(5000)
+    expect(warned(started)[0]).toContain('"plant/7", packet identifier 9')
+    expect(failures(started)).toEqual({})
+    await started.loop.return()
+  })
+
+  test('names a message of the server whose acknowledgement ends the connection', async () => {
+    const server = stage()
+    closing(server, ({ cmd }) => cmd === 'puback', fin)
+    const accept = server.onConnection!
+    server.onConnection = (connection) => {
+      accept(connection)
+      const dup = server.connections.length > 1
+      const message = { topic: 'in/1', payload: 'x', qos: 1, messageId: 4, retain: false } as const
+      server.clock.setTimer(() => connection.send({ cmd: 'publish', ...message, dup }), 5)
+    }
+    const options: EventloopOptions = { ...OPTIONS, until: 'closed', acks: 'manual' }
+    const started = startLoop(options, [], undefined, { server })
+    let acknowledged = 0
+    while (server.clock.elapsed < 5000) {
+      await server.clock.advance(10)
+      for (const packet of started.received.slice(acknowledged)) {
+        acknowledged++
+        if (packet.cmd === 'publish') started.loop.ack(packet)
+      }
+    }
+    expect(warned(started).length).toBeGreaterThan(0)
+    await started.loop.return()
+  })
+
+  test.each(['settles', 'delivers', 'idles'] as const)(
+    'a server that %s in between is not reported',
+    async (mode) => {
+      const server = stage()
+      server.onConnection = (connection) => {
+        server.clock.setTimer(() => connection.end(), mode === 'idles' ? 31_000 : 20)
+        if (mode !== 'delivers') return
+        const message = { topic: 'in', payload: 'x', qos: 0, retain: false, dup: false } as const
+        server.clock.setTimer(() => connection.send({ cmd: 'publish', ...message }), 5)
+      }
+      const stream = async function* () {
+        for (const n of numbers(mode === 'settles' ? 100_000 : 0)) {
+          await sleep(server, 5)
+          yield q1('good', n)
+        }
+      }
+      const options: EventloopOptions = { ...OPTIONS, until: 'closed' }
+      const started = startLoop(options, stream(), undefined, { server })
+      await server.clock.advance(mode === 'idles' ? HOUR_MS : 5000)
+      expect(server.connections.length).toBeGreaterThan(20)
+      expect(warned(started)).toEqual([])
+      await started.loop.return()
+    },
+  )
 })
