@@ -24,7 +24,7 @@ import type {
 } from '../protocol/facts.ts'
 import * as rare from './decode-rare.ts'
 import { checkFirstByte, checkLength, fixedLengths } from './fixed-header.ts'
-import { nameOf } from './packet-name.ts'
+import { packetNameOf } from './packet-name.ts'
 import { Reader } from './reader.ts'
 import { ReceivedChunks } from './received-chunks.ts'
 import {
@@ -321,7 +321,7 @@ export class Decoder {
   /** Remembers the error and drops all bytes. */
   private fail(error: unknown): Error {
     const { joined, chunks } = this
-    this.refused = joined === null ? nameOf(chunks.head, chunks.at) : nameOf(joined, 0)
+    this.refused = joined === null ? packetNameOf(chunks.head, chunks.at) : packetNameOf(joined, 0)
     this.joined = null
     if (error instanceof ProtocolError) {
       const clause = clauseFor(this.version, error.clause)

@@ -6,7 +6,7 @@ import type { Bytes } from '../platform/bytes.ts'
 import type { PacketName } from '../protocol/facts.ts'
 
 /** The packets of a server by the upper four bits of their first byte. */
-const NAMES: Readonly<Record<number, PacketName['cmd']>> = {
+const COMMANDS: Readonly<Record<number, PacketName['cmd']>> = {
   2: 'connack',
   3: 'publish',
   4: 'puback',
@@ -34,9 +34,9 @@ const NUMBERED: ReadonlySet<PacketName['cmd']> = new Set([
 const TOPIC_BYTES_MAX = 200
 
 /** @returns what is known of the packet that begins at `start`. The bytes may end within it. */
-export function nameOf(bytes: Bytes, start: number): PacketName {
+export function packetNameOf(bytes: Bytes, start: number): PacketName {
   const first = bytes[start] ?? 0
-  const cmd = NAMES[first >> 4] ?? 'unknown'
+  const cmd = COMMANDS[first >> 4] ?? 'unknown'
   let at = start + 1
   while (at < start + 4 && (bytes[at] ?? 0) >= 0x80) at++
   at++

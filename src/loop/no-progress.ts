@@ -1,10 +1,10 @@
 /**
- * What is the user told when the loop does not get on? The cause, the server, and what was the first
- * thing open each time (D6, one bad request never stalls the others).
+ * What is the user told when the loop does not get on? The cause, the server, and what was the
+ * first thing open each time (D6, one bad request never stalls the others).
  */
 import { whereOf } from '../options/endpoint.ts'
 import type { Effect } from '../protocol/contract.ts'
-import type { FirstOpen } from '../protocol/state.ts'
+import type { FirstOpen } from '../protocol/progress-state.ts'
 import type { Ledger } from '../requests/ledger.ts'
 import type { Parts } from './parts.ts'
 
@@ -21,7 +21,7 @@ export function noProgressMessage(
   { losses, reason, first }: Extract<Effect, { type: 'noProgress' }>,
 ): string {
   const where = endpointFor(loop)
-  const what = first === null ? 'nothing' : nameOf(first, loop.ledger)
+  const what = first === null ? 'nothing' : openName(first, loop.ledger)
   return (
     `No progress with ${where}: ${losses} connections or attempts in a row ended in the same way,` +
     ` and nothing was settled or delivered in between. First open: ${what}.` +
@@ -29,7 +29,7 @@ export function noProgressMessage(
   )
 }
 
-function nameOf(first: FirstOpen, ledger: Ledger): string {
+function openName(first: FirstOpen, ledger: Ledger): string {
   switch (first.kind) {
     case 'request':
       return requestName(first.handle, ledger)
@@ -51,15 +51,15 @@ function requestName(handle: number, ledger: Ledger): string {
     case 'publish':
       return `the publish to ${quoted(request.topic)} at QoS ${request.qos ?? 0}`
     case 'subscribe':
-      return `the subscribe to ${list(request.subscriptions.map(({ topic }) => topic))}`
+      return `the subscribe to ${filterList(request.subscriptions.map(({ topic }) => topic))}`
     case 'unsubscribe':
-      return `the unsubscribe from ${list(request.unsubscriptions)}`
+      return `the unsubscribe from ${filterList(request.unsubscriptions)}`
     default:
       return 'a request'
   }
 }
 
-function list(filters: readonly string[]): string {
+function filterList(filters: readonly string[]): string {
   const named = filters.slice(0, FILTERS_MAX).map(quoted).join(', ')
   const left = filters.length - FILTERS_MAX
   return left > 0 ? `${named} and ${left} others` : named

@@ -121,11 +121,8 @@ function performOne(loop: Parts, effect: Effect): void {
         failure === null ? null : loop.causes.errorOf(failure),
       )
     }
-    case 'divert': {
-      const slot = loop.ledger.get(effect.handle)
-      if (slot?.kind === 'publish') loop.diverter?.divert(effect.handle, slot.request)
-      return
-    }
+    case 'divert':
+      return giveToDiverter(loop, effect.handle)
     case 'warn':
       return loop.warn(effect.code, effect.message)
     case 'noProgress':
@@ -181,6 +178,12 @@ function send(loop: Parts, effect: Exclude<PacketEffect, PublishEffect>): void {
   if (effect.facts.handle !== 0) return
   loop.renewals ??= new Map()
   loop.renewals.set(effect.messageId, packet as SubscribeRequest)
+}
+
+/** Gives a publish to the user's `divert.to`. */
+function giveToDiverter(loop: Parts, handle: number): void {
+  const slot = loop.ledger.get(handle)
+  if (slot?.kind === 'publish') loop.diverter?.divert(handle, slot.request)
 }
 
 /** Calls `onConnected` and takes the requests that it returns; they are sent before all others. */

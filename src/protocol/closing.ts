@@ -10,10 +10,10 @@ import type { Draft } from './draft.ts'
 import { type Failure, makeFailure, type Violation } from './facts.ts'
 import { incomingLost } from './incoming.ts'
 import { enter } from './lifecycle.ts'
-import { type Evidence, noteLoss } from './progress.ts'
 import { outgoingLost } from './resuming.ts'
 import { beginOutage } from './servers.ts'
 import type { AfterClose } from './state.ts'
+import { type Evidence, noteLoss } from './suspicion.ts'
 import { waitingCount } from './window.ts'
 
 /** How long a transport may take to close after the last write, in ms. */

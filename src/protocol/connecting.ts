@@ -20,11 +20,11 @@ import { incomingConnected } from './incoming.ts'
 import { keepAliveStart, sendPing } from './keepalive.ts'
 import { enter } from './lifecycle.ts'
 import { flush, sendRenewal } from './outgoing.ts'
-import { isAccused } from './progress.ts'
 import { outgoingConnected, sortWaiting } from './resuming.ts'
 import { beginOutage, beginRound } from './servers.ts'
 import type { Limits, Outage } from './state.ts'
 import { makeRenewals, subscriptionsIn, subscriptionsOf, type Wanted } from './subscriptions.ts'
+import { isAccused } from './suspicion.ts'
 
 /** The size of a PUBACK without a reason code. A client that cannot send one can do nothing. */
 const ACK_BYTES = 4

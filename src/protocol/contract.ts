@@ -8,6 +8,7 @@
  * (`state.ts`), as are inputs and effects. A request is known by its handle, a number that the loop
  * chooses and does not use again before the reducers released it.
  */
+
 import type { WarningCode } from '../errors.ts'
 import type { ReconnectPolicy } from './config.ts'
 import type {
@@ -24,7 +25,8 @@ import type {
   SubscribeFacts,
   UnsubscribeFacts,
 } from './facts.ts'
-import type { ConnectionKind, FirstOpen, State } from './state.ts'
+import type { FirstOpen } from './progress-state.ts'
+import type { ConnectionKind, State } from './state.ts'
 
 export interface Step {
   readonly state: State

@@ -5,12 +5,14 @@
  * editors of its tables, which the reducers change freely. Nothing that can be reached from the old
  * state is ever changed. After `finish()` has returned the new state, the draft must not be used.
  */
+
 import type { WarningCode } from '../errors.ts'
 import type { Config } from './config.ts'
 import type { Effect, InputType } from './contract.ts'
 import { dependsOnCommit, type PacketEffect } from './effects.ts'
 import type { Failure, PacketName, ServerPacket } from './facts.ts'
 import { TableEditor } from './packet-table.ts'
+import type { ProgressState } from './progress-state.ts'
 import type {
   HeldSubscription,
   OpenRequest,
@@ -25,7 +27,6 @@ import type {
   Outage,
   OutgoingState,
   PendingAck,
-  ProgressState,
   ReconnectState,
   State,
 } from './state.ts'

@@ -1,13 +1,15 @@
 /**
  * What is the state before anything has happened?
  */
+
 import type { Config } from './config.ts'
 import { NO_ITEMS } from './facts.ts'
 import { DEFAULT_LIMITS } from './handshake.ts'
 import { keepAliveStart } from './keepalive.ts'
 import { emptyTable } from './packet-table.ts'
+import type { ProgressState } from './progress-state.ts'
 import type { SessionState } from './session-state.ts'
-import type { FlowState, IncomingState, OutgoingState, ProgressState, State } from './state.ts'
+import type { FlowState, IncomingState, OutgoingState, State } from './state.ts'
 
 /** @returns a session that has never met a server. */
 export function initialSession(clientId: string): SessionState {

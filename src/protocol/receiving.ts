@@ -25,9 +25,9 @@ import { disconnectFailure } from './handshake.ts'
 import { publishReceived, pubrelReceived } from './incoming.ts'
 import { keepAliveReceived } from './keepalive.ts'
 import { flush } from './outgoing.ts'
-import { proved } from './progress.ts'
 import { hex } from './reason-codes.ts'
 import { renewed, subscribed, unsubscribed } from './subscriptions.ts'
+import { proved } from './suspicion.ts'
 
 export function packetsReceived(d: Draft, packets: readonly ServerPacket[], at: number): void {
   keepAliveReceived(d.keepAlive, at)

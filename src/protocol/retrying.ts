@@ -11,7 +11,6 @@ import type { Input } from './contract.ts'
 import type { Draft } from './draft.ts'
 import { type Failure, makeFailure } from './facts.ts'
 import { enter, isWaiting } from './lifecycle.ts'
-import { evidenceOf } from './progress.ts'
 import { mayRetry, policyAllows, retryDelayMs, suspendedDelayMs } from './reconnect.ts'
 import {
   anyHostLeft,
@@ -23,6 +22,7 @@ import {
   redirectOf,
 } from './servers.ts'
 import type { State } from './state.ts'
+import { evidenceOf } from './suspicion.ts'
 
 /**
  * A server that closes within this many ms after its CONNACK, this often in a row, probably has

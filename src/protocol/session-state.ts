@@ -58,7 +58,7 @@ export interface OpenRequest {
   readonly touchedEpoch: number
   /** The instant of sending, on a clock that stands still during pauses (for `ackTimeout`). */
   readonly sentAt: number
-  /** How far this request is suspected; see `progress.ts`. */
+  /** How far this request is suspected; see `suspicion.ts`. */
   readonly strikes: number
   /**
    * Whether the outcome was given already (cancelled or timed out) and only the identifier is in

@@ -14,6 +14,7 @@ import type {
   SubscriptionFacts,
 } from './facts.ts'
 import type { PacketTable } from './packet-table.ts'
+import type { ProgressState } from './progress-state.ts'
 import type { SessionState } from './session-state.ts'
 
 export interface State {
@@ -321,42 +322,6 @@ export interface PendingAck {
   readonly acknowledged: boolean
   readonly reasonCode: number
   readonly at: number
-}
-
-/**
- * Lives with the loop. It compares the end of a connection, or of an attempt, with the one before.
- */
-export interface ProgressState {
-  /** How many ends in a row had the same cause, with no progress in between. */
-  readonly losses: number
-  readonly cause: string
-  /** What was the first thing open at the last end. */
-  readonly first: FirstOpen | null
-  /** How much was settled and delivered until then; see `progress.ts`. */
-  readonly made: number
-  /** How many messages were received again in resumed sessions until then. */
-  readonly repeats: number
-  /** The filters that are suspected. */
-  readonly accused: readonly AccusedFilter[]
-}
-
-/** The first thing that had begun and not ended when a connection was lost. */
-export type FirstOpen =
-  | { readonly kind: 'request'; readonly handle: number }
-  /** A SUBSCRIBE of the engine itself. `filters` is their number. */
-  | { readonly kind: 'renewal'; readonly filter: string; readonly filters: number }
-  /** A message from the server, as far as it could be read. */
-  | {
-      readonly kind: 'delivery'
-      readonly topic: string
-      readonly messageId: number
-      /** Whether it cannot be read, or must not be sent. */
-      readonly refused: boolean
-    }
-
-export interface AccusedFilter {
-  readonly filter: string
-  readonly strikes: number
 }
 
 /** Lives with the loop. */

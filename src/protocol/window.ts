@@ -3,8 +3,8 @@
  * decide.
  *
  * The window counts PUBLISH packets above QoS 0 that were sent on this connection and are not
- * acknowledged (D4, the window is never exceeded). While the loop is cautious, one packet is sent at
- * a time, on a connection that was proved by a PINGREQ (D6, one bad request never stalls the
+ * acknowledged (D4, the window is never exceeded). While the loop is cautious, one packet is sent
+ * at a time, on a connection that was proved by a PINGREQ (D6, one bad request never stalls the
  * others). The PINGRESP is awaited again after a packet whose answer comes before its consequences
  * (SUBSCRIBE), or that has none (QoS 0).
  */
@@ -33,7 +33,7 @@ export const SUSPECT = 4
  * How long a packet that was sent alone may go unanswered until the caution is given up, in ms. A
  * server that says nothing must not hold up everything else.
  */
-export const ISOLATION_MS = 10_000
+const ISOLATION_MS = 10_000
 
 /** The same for the PINGREQ that proves the connection, in ms. Most servers answer it. */
 const PROOF_MS = 60_000

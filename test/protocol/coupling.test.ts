@@ -27,13 +27,14 @@ const GROUND: Readonly<Record<string, string>> = {
   config: 'facts',
   'packet-table': '',
   'session-state': 'facts packet-table',
-  state: 'config facts packet-table session-state',
-  contract: 'config facts state',
+  'progress-state': '',
+  state: 'config facts packet-table progress-state session-state',
+  contract: 'config facts progress-state state',
   sizes: '',
   topics: 'sizes',
   'reason-codes': '',
   effects: 'contract',
-  draft: 'config contract effects facts packet-table session-state state',
+  draft: 'config contract effects facts packet-table progress-state session-state state',
   lifecycle: 'contract draft state',
   handshake: 'config facts reason-codes sizes state',
   pauses: 'draft state',
@@ -61,18 +62,18 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 
 /** The couplers, in the order in which they may import each other. */
 const COUPLERS: Readonly<Record<string, string>> = {
-  progress:
-    'draft facts packet-table refusals session-state settling state subscriptions topics window',
-  closing: 'draft facts incoming lifecycle progress resuming servers state window',
+  suspicion:
+    'draft facts packet-table progress-state refusals session-state settling subscriptions topics window',
+  closing: 'draft facts incoming lifecycle resuming servers state suspicion window',
   connecting:
-    'authentication closing draft facts handshake incoming keepalive lifecycle outgoing progress resuming servers state subscriptions',
+    'authentication closing draft facts handshake incoming keepalive lifecycle outgoing resuming servers state subscriptions suspicion',
   retrying:
-    'closing config connecting contract draft facts lifecycle progress reconnect servers state',
+    'closing config connecting contract draft facts lifecycle reconnect servers state suspicion',
   receiving:
-    'acknowledgements authentication closing connecting draft facts handshake incoming keepalive outgoing progress reason-codes subscriptions',
+    'acknowledgements authentication closing connecting draft facts handshake incoming keepalive outgoing reason-codes subscriptions suspicion',
   timers:
     'closing connecting divert draft facts incoming keepalive outgoing pauses receiving retrying settling state window',
-  initial: 'config facts handshake keepalive packet-table session-state state',
+  initial: 'config facts handshake keepalive packet-table progress-state session-state state',
   queries: 'divert state window',
   engine:
     'authentication closing connecting contract divert draft facts flow incoming keepalive outgoing pauses receiving retrying settling state timers window',

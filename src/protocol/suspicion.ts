@@ -3,22 +3,23 @@
  *
  * (D6, one bad request never stalls the others) The evidence is progress, and not the reason code:
  * the same thing was the first one open at the last losses, and nothing was settled in between.
- * Then all that was open is suspected. If the server closed in order, so is all that was open at the
- * first loss already; a transport that breaks may be the fault of the network. With a suspect the
- * loop is cautious (`window.ts`): the next connection is proved by a PINGREQ, and then one thing is
- * sent at a time. A loss that only one thing can have caused is a strike, and after
+ * Then all that was open is suspected. If the server closed in order, so is all that was open at
+ * the first loss already; a transport that breaks may be the fault of the network. With a suspect
+ * the loop is cautious (`window.ts`): the next connection is proved by a PINGREQ, and then one
+ * thing is sent at a time. A loss that only one thing can have caused is a strike, and after
  * `quarantineAfter` strikes it is given up. So a bad request costs at most `quarantineAfter` + 2
  * connections on which nothing else is settled.
  *
  * Own time-outs, hints of the network and the user's `reconnect` prove nothing.
  */
+
 import type { Draft } from './draft.ts'
 import { type Failure, NO_ITEMS, type SubscriptionFacts } from './facts.ts'
 import { entries } from './packet-table.ts'
+import type { AccusedFilter, FirstOpen, ProgressState } from './progress-state.ts'
 import { requestFailure } from './refusals.ts'
 import type { OpenRequest } from './session-state.ts'
 import { settleOpen } from './settling.ts'
-import type { AccusedFilter, FirstOpen, ProgressState } from './state.ts'
 import { notRenewed, subscriptionsOf } from './subscriptions.ts'
 import { matches } from './topics.ts'
 import { isCautious, SUSPECT } from './window.ts'
@@ -30,7 +31,7 @@ import { isCautious, SUSPECT } from './window.ts'
 export type Evidence = 'closed' | 'broken' | 'none'
 
 /** After this many losses in a row without progress the user is warned; again at its doubles. */
-export const NO_PROGRESS_LOSSES = 5
+const NO_PROGRESS_LOSSES = 5
 
 /** The errors of a network that cannot be crossed, which say nothing about the server. */
 const UNREACHABLE: ReadonlySet<string> = new Set([

@@ -1,0 +1,39 @@
+/**
+ * Which part of the state tells whether the loop gets on, and what holds it up? (`suspicion.ts`)
+ */
+
+/** Lives with the loop. It compares the end of a connection or attempt with the one before. */
+export interface ProgressState {
+  /** How many ends in a row had the same cause, with no progress in between. */
+  readonly losses: number
+  readonly cause: string
+  /** What was the first thing open at the last end. */
+  readonly first: FirstOpen | null
+  /** How much was settled and delivered until then; see `suspicion.ts`. */
+  readonly made: number
+  /** How many messages were received again in resumed sessions until then. */
+  readonly repeats: number
+  /** The filters that are suspected. */
+  readonly accused: readonly AccusedFilter[]
+}
+
+/** The first thing that had begun and not ended when a connection was lost. */
+export type FirstOpen =
+  | { readonly kind: 'request'; readonly handle: number }
+  /** A SUBSCRIBE of the engine itself. `filters` is their number. */
+  | { readonly kind: 'renewal'; readonly filter: string; readonly filters: number }
+  | OpenDelivery
+
+/** A message from the server, as far as it could be read. */
+interface OpenDelivery {
+  readonly kind: 'delivery'
+  readonly topic: string
+  readonly messageId: number
+  /** Whether it cannot be read, or must not be sent. */
+  readonly refused: boolean
+}
+
+export interface AccusedFilter {
+  readonly filter: string
+  readonly strikes: number
+}
