@@ -24,7 +24,7 @@ import { outgoingConnected, sortWaiting } from './resuming.ts'
 import { beginOutage, beginRound } from './servers.ts'
 import type { Limits, Outage } from './state.ts'
 import { makeRenewals, subscriptionsIn, subscriptionsOf, type Wanted } from './subscriptions.ts'
-import { isAccused } from './suspicion.ts'
+import { isAccused, noteConnection } from './suspicion.ts'
 
 /** The size of a PUBACK without a reason code. A client that cannot send one can do nothing. */
 const ACK_BYTES = 4
@@ -218,6 +218,7 @@ function accepted(d: Draft, packet: ReceivedConnack, limits: Limits, at: number)
   incomingConnected(d, sessionPresent)
   d.yield(packet)
   const unanswered = outgoingConnected(d, sessionPresent, config.onSessionLost)
+  noteConnection(d)
   sortWaiting(d)
   const wanted = sessionPresent
     ? unanswered.flatMap(subscriptionsIn)

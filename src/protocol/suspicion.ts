@@ -8,7 +8,7 @@
  * the loop is cautious (`window.ts`): the next connection is proved by a PINGREQ, and then one
  * thing is sent at a time. A loss that only one thing can have caused is a strike, and after
  * `quarantineAfter` strikes it is given up. So a bad request costs at most `quarantineAfter` + 2
- * connections on which nothing else is settled.
+ * connections, or `quarantineAfter` + 4 if others are settled on those that break.
  *
  * Own time-outs, hints of the network and the user's `reconnect` prove nothing.
  */
@@ -43,6 +43,9 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
   'ENETRESET',
 ])
 
+/** The losses that show that the server did not close on what was open. */
+const SURVIVED: ReadonlySet<string> = new Set(['KEEP_ALIVE_TIMEOUT', 'ACK_TIMEOUT'])
+
 /** The losses that are wanted, or that the network announced. They are not counted. */
 const ANNOUNCED: ReadonlySet<string> = new Set(['RECONNECT', 'NETWORK_OFFLINE'])
 
@@ -69,11 +72,12 @@ export function evidenceOf(failure: Failure, byPeer: boolean): Evidence {
 export function noteLoss(d: Draft, at: number, reason: Failure, evidence: Evidence): void {
   const open = d.connection.kind === 'connected' ? openNow(d) : []
   const first = firstOpen(d, open, reason)
-  const stuck = d.progress.made === madeNow(d) && isOpenAgain(d.progress.first, open, first)
+  const stuck = d.progress.made === madeNow(d) && isOpenAgain(d, open, first)
   const telling = d.connection.kind === 'connected' && evidence !== 'none'
   if (telling && d.config.quarantineAfter > 0) {
     suspect(d, open, reason, evidence, stuck ? SUSPECT : STEPS[evidence])
   }
+  if (SURVIVED.has(reason.code)) clear(d, open, SUSPECT)
   if (!ANNOUNCED.has(reason.code)) countLoss(d, at, reason, first)
 }
 
@@ -82,6 +86,17 @@ function openNow(d: Draft): Open[] {
   const { epoch } = d.connection
   const open = [...entries(d.open.finish())].filter(([, one]) => one.touchedEpoch === epoch)
   return open.sort(([, a], [, b]) => a.order - b.order)
+}
+
+/** @returns whether anything that was open at the last loss is open again. */
+function isOpenAgain(d: Draft, open: readonly Open[], first: FirstOpen | null): boolean {
+  const { accused, first: last } = d.progress
+  if (first?.kind !== 'request' && first !== null && isSame(first, last)) return true
+  const accusedNow = (topic: string) => accused.some(({ filter }) => filter === topic)
+  return open.some(([, { facts, stage, strikes }]) => {
+    if (stage !== 'renewal' || facts.kind !== 'subscribe') return strikes > 0
+    return facts.subscriptions.some(({ topic }) => accusedNow(topic))
+  })
 }
 
 /** @returns whether the connection was given up because of a message from the server. */
@@ -219,6 +234,19 @@ export function isAccused({ accused }: ProgressState, topic: string): boolean {
   return accused.some(({ filter, strikes }) => filter === topic && strikes >= SUSPECT)
 }
 
+/** Clears what was sent alone and did not harm the connection: it is only without an answer. */
+export function acquit(d: Draft): void {
+  clear(d, openNow(d), Infinity)
+}
+
+/** Clears requests with fewer strikes than this. */
+function clear(d: Draft, open: readonly Open[], below: number): void {
+  for (const [messageId, request] of open) {
+    const { strikes } = request
+    if (strikes > 0 && strikes < below) d.open.set(messageId, { ...request, strikes: 0 })
+  }
+}
+
 /** Notes that a PINGREQ was answered after these filters were granted. */
 export function proved(d: Draft): void {
   const { unproven } = d.outgoing
@@ -263,6 +291,11 @@ function madeNow({ counters, outgoing, incoming, progress }: Draft): number {
   return counters.settled - outgoing.confirmed + counters.received - repeats
 }
 
+/** Notes that what was settled since the last loss was not settled by this connection. */
+export function noteConnection(d: Draft): void {
+  if (d.progress.losses > 0) d.progress = { ...d.progress, made: madeNow(d) }
+}
+
 /** Counts the losses in a row without progress, and warns the user. */
 function countLoss(d: Draft, at: number, reason: Failure, first: FirstOpen | null): void {
   const before = d.progress
@@ -288,17 +321,6 @@ function wasIdle({ connection, session, reconnect }: Draft, at: number): boolean
   if (connection.connackAt < 0 || session.owed > 0) return false
   if (session.waitingAt < session.waiting.length) return false
   return at - connection.connackAt >= reconnect.policy.stableMs
-}
-
-/** @returns whether the first thing that was open at the last loss is open again. */
-function isOpenAgain(
-  last: FirstOpen | null,
-  open: readonly Open[],
-  first: FirstOpen | null,
-): boolean {
-  // In a new session, requests are sent again in another order.
-  if (last?.kind === 'request') return open.some(([, { facts }]) => facts.handle === last.handle)
-  return first !== null && isSame(first, last)
 }
 
 function isSame(a: FirstOpen, b: FirstOpen | null): boolean {

@@ -19,6 +19,7 @@ import { authenticationFailed } from './receiving.ts'
 import { connectivity, suspend, suspendsAt } from './retrying.ts'
 import { expire, oldestSentAt, timeOut } from './settling.ts'
 import type { ConnectionKind, State } from './state.ts'
+import { acquit } from './suspicion.ts'
 import {
   giveUpCaution,
   isolationEndsAt,
@@ -88,6 +89,7 @@ const TIMERS = {
     in: ['connected'],
     dueAt: isolationEndsAt,
     fire: (d, at) => {
+      acquit(d)
       giveUpCaution(d)
       flush(d, at)
     },

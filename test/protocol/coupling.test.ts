@@ -72,7 +72,7 @@ const COUPLERS: Readonly<Record<string, string>> = {
   receiving:
     'acknowledgements authentication closing connecting draft facts handshake incoming keepalive outgoing reason-codes subscriptions suspicion',
   timers:
-    'closing connecting divert draft facts incoming keepalive outgoing pauses receiving retrying settling state window',
+    'closing connecting divert draft facts incoming keepalive outgoing pauses receiving retrying settling state suspicion window',
   initial: 'config facts handshake keepalive packet-table progress-state session-state state',
   queries: 'divert state window',
   engine:
