@@ -84,6 +84,7 @@ const FLOW: FlowState = {
 const PROGRESS: ProgressState = {
   losses: 0,
   cause: '',
+  connected: false,
   first: null,
   made: 0,
   repeats: 0,

@@ -7,6 +7,8 @@ export interface ProgressState {
   /** How many ends in a row had the same cause, with no progress in between. */
   readonly losses: number
   readonly cause: string
+  /** Whether the last end was that of a connection, and not of an attempt. */
+  readonly connected: boolean
   /** What was the first thing open at the last end. */
   readonly first: FirstOpen | null
   /** How much was settled and delivered until then; see `suspicion.ts`. */

@@ -72,7 +72,7 @@ export function evidenceOf(failure: Failure, byPeer: boolean): Evidence {
 export function noteLoss(d: Draft, at: number, reason: Failure, evidence: Evidence): void {
   const open = d.connection.kind === 'connected' ? openNow(d) : []
   const first = firstOpen(d, open, reason)
-  const stuck = d.progress.made === madeNow(d) && isOpenAgain(d, open, first)
+  const stuck = isOpenAgain(d, open, first)
   const telling = d.connection.kind === 'connected' && evidence !== 'none'
   if (telling && d.config.quarantineAfter > 0) {
     suspect(d, open, reason, evidence, stuck ? SUSPECT : STEPS[evidence])
@@ -88,9 +88,13 @@ function openNow(d: Draft): Open[] {
   return open.sort(([, a], [, b]) => a.order - b.order)
 }
 
-/** @returns whether anything that was open at the last loss is open again. */
+/**
+ * If the server could not be reached in between, it may have been down.
+ * @returns whether something that was open at the last loss is open again, with no progress made.
+ */
 function isOpenAgain(d: Draft, open: readonly Open[], first: FirstOpen | null): boolean {
-  const { accused, first: last } = d.progress
+  const { accused, first: last, connected, made } = d.progress
+  if (!connected || made !== madeNow(d)) return false
   if (first?.kind !== 'request' && first !== null && isSame(first, last)) return true
   const accusedNow = (topic: string) => accused.some(({ filter }) => filter === topic)
   return open.some(([, { facts, stage, strikes }]) => {
@@ -307,7 +311,8 @@ function countLoss(d: Draft, at: number, reason: Failure, first: FirstOpen | nul
   const stuck = made === before.made || (sameFirst && first.kind === 'delivery' && first.refused)
   const losses = sameCause && stuck && !wasIdle(d, at) ? before.losses + 1 : 1
   const repeats = before.repeats + d.incoming.repeats
-  d.progress = { ...before, losses, cause, first, made, repeats }
+  const connected = d.connection.connackAt >= 0
+  d.progress = { ...before, losses, cause, connected, first, made, repeats }
   if (isDue(losses)) d.effects.push({ type: 'noProgress', losses, reason, first })
 }
 
