@@ -52,10 +52,20 @@ export function release(loop: Parts, effects: readonly Effect[], link: Link | nu
       else if (!needsConnection(effect) || !(gone || link.closing)) performOne(loop, effect)
     }
   })
-  if (loop.link?.outbox.flush()) loop.add({ type: 'released', at: loop.now() })
+  if (loop.link?.outbox.flush()) loop.add({ type: 'released', at: loop.now(), ...lastId(effects) })
   loop.inbox.serve()
   loop.ledger.report()
   loop.turn()
+}
+
+/** @returns the packet identifier of the last PUBLISH or PUBREL, if there is one. */
+function lastId(effects: readonly Effect[]): { readonly messageId?: number } {
+  const last = effects.findLast(
+    (effect) =>
+      (effect.type === 'publish' && effect.qos > 0) ||
+      (effect.type === 'acknowledge' && effect.cmd === 'pubrel'),
+  )
+  return last !== undefined && 'messageId' in last ? { messageId: last.messageId } : {}
 }
 
 /**

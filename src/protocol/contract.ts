@@ -75,7 +75,11 @@ type TransportInput =
       readonly more: boolean
     }
   /** Packets that waited for a commit were handed to the transport. */
-  | { readonly type: 'released' }
+  | {
+      readonly type: 'released'
+      /** The packet identifier of the last PUBLISH or PUBREL among them. */
+      readonly messageId?: number
+    }
   /** The transport now holds as many unsent bytes as it may, or no longer does. */
   | { readonly type: 'congestion'; readonly congested: boolean }
   /** The transport is closing and takes nothing more. Bytes it received before may still follow. */

@@ -95,6 +95,7 @@ function route(d: Draft, input: Input): void {
       return confirmed(d, input.publishes)
     case 'released':
       d.sent = true
+      d.outgoing.handed = input.messageId ?? d.outgoing.handed
       return
     case 'congestion':
       d.flow.congested = input.congested

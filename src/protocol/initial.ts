@@ -44,6 +44,7 @@ const OUTGOING: OutgoingState = {
   renewalsAt: 0,
   unproven: NO_ITEMS,
   isolatedAt: 0,
+  handed: 0,
   unconfirmed: 0,
   confirmed: 0,
   apart: 0,

@@ -229,7 +229,9 @@ function openRequest(
 
 /** Notes when something was sent alone. */
 function noteIsolated(d: Draft, at: number): void {
-  if (isCautious(d)) d.outgoing.isolatedAt = at
+  if (!isCautious(d)) return
+  d.outgoing.isolatedAt = at
+  d.outgoing.handed = 0
 }
 
 /** Sends a SUBSCRIBE of the engine itself, after the server lost the session. */

@@ -269,6 +269,11 @@ export interface OutgoingState {
   readonly unproven: readonly SubscriptionFacts[]
   /** With caution: the instant of the CONNACK, or of the last packet that was sent alone. */
   readonly isolatedAt: number
+  /**
+   * With caution and a session store: the packet identifier of what was sent alone, once the
+   * transport has it; 0 while it waits for the commit.
+   */
+  readonly handed: number
   /** The number of QoS 0 publishes that the kernel has not taken. */
   readonly unconfirmed: number
   /** The number of QoS 0 publishes that are settled, since the loop began. */

@@ -8,7 +8,8 @@
  * the loop is cautious (`window.ts`): the next connection is proved by a PINGREQ, and then one
  * thing is sent at a time. A loss that only one thing can have caused is a strike, and after
  * `quarantineAfter` strikes it is given up. So a bad request costs at most `quarantineAfter` + 2
- * connections, or `quarantineAfter` + 4 if others are settled on those that break.
+ * connections, or `quarantineAfter` + 4 if, between those that break, others are settled or the
+ * server cannot be reached.
  *
  * Own time-outs, hints of the network and the user's `reconnect` prove nothing.
  */
@@ -128,12 +129,20 @@ function suspect(
   const alone = open.length + unproven.length === 1 && (cautious || evidence === 'closed')
   const [only] = suspects
   if (alone && unproven.length === 1) strikeFilter(d, unproven[0]!, reason)
-  else if (alone && only !== undefined && d.connection.pingAnswered) strike(d, only, reason)
+  else if (alone && only !== undefined && hasLeft(d, only)) strike(d, only, reason)
   else {
     for (const one of suspects) accuse(d, one, evidence === 'closed' ? SUSPECT : step)
     accuseFilters(d, suspects, overDelivery && suspects.length === 0, step)
   }
   d.session.cautious ||= d.progress.accused.some(({ strikes }) => strikes >= SUSPECT)
+}
+
+/** @returns whether a request was sent on a proven connection, and waits for no commit. */
+function hasLeft({ connection, config, outgoing }: Draft, [messageId, request]: Open): boolean {
+  if (!connection.pingAnswered) return false
+  return (
+    config.store === 'none' || request.facts.kind !== 'publish' || outgoing.handed === messageId
+  )
 }
 
 /** Suspects a request because it was open among others. */

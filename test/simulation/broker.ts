@@ -6,7 +6,7 @@
 import mqtt, { type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
 import type { VirtualClock } from '../support/clock.ts'
 import type { BrokerEnd, Connection } from './network.ts'
-import { GOOD_MOOD, type Mood } from './scenario.ts'
+import { GOOD_MOOD, type Mood, type Poison } from './scenario.ts'
 
 /** A message for the client. */
 export interface Offered {
@@ -37,7 +37,11 @@ export interface Delivery {
   readonly memory: number
 }
 
-const CLOSE_CODES = { poison: 0x95, restart: 0x8b } as const
+const RESTART_CODE = 0x8b
+
+/** A PUBACK with packet identifier 0, which a client must not accept, and half of one. */
+const UNREADABLE = Buffer.from([0x40, 2, 0, 0])
+const HALF = UNREADABLE.subarray(0, 3)
 
 export class Broker {
   mood: Mood = GOOD_MOOD
@@ -47,15 +51,10 @@ export class Broker {
   /** Offered messages that were lost with a lost session. */
   readonly forgotten = new Set<number>()
   readonly problems: string[] = []
-  /** Numbers of requests that make the broker close the connection. */
-  readonly poison = new Set<number>()
+  /** Numbers of publishes, and filters, on which the broker closes the connection. */
+  readonly poison = new Map<number | string, Poison>()
   /** Numbers of requests that were refused: their turn has passed. */
   readonly refused = new Set<number>()
-  /**
-   * Connections that we closed in order: in MQTT 3.1.1 each counts as suspicion against a message
-   * (D6, one bad request never stalls the others).
-   */
-  orderlyCloses = 0
   sessionNumber = 0
   connacks = 0
   memory = 0
@@ -108,7 +107,7 @@ export class Broker {
     const peer = this.#peer
     if (peer !== null) {
       if (peer.version === 5 && this.#random() < 0.5) {
-        peer.send({ cmd: 'disconnect', reasonCode: CLOSE_CODES.restart })
+        peer.send({ cmd: 'disconnect', reasonCode: RESTART_CODE })
       }
       peer.end()
     }
@@ -210,7 +209,6 @@ export class Peer implements BrokerEnd {
 
   end(): void {
     this.ended()
-    this.#broker.orderlyCloses++
     this.#connection.end('fin')
   }
 
@@ -252,11 +250,13 @@ export class Peer implements BrokerEnd {
         this.#broker.acknowledge(messageId, 'pubrel', true)
         return this.push()
       case 'subscribe': {
+        if (this.#closesOn(packet.subscriptions.map(({ topic }) => topic))) return
         for (const { topic, qos } of packet.subscriptions) this.#broker.subscribe(topic, qos)
         const granted = packet.subscriptions.map(({ qos }) => qos)
         return this.#answer({ cmd: 'suback', messageId, granted })
       }
       case 'unsubscribe': {
+        if (this.#closesOn(packet.unsubscriptions)) return
         const granted = packet.unsubscriptions.map((filter) =>
           this.#broker.unsubscribe(filter) ? 0 : 0x11,
         )
@@ -331,10 +331,8 @@ export class Peer implements BrokerEnd {
     const number = numberOf(packet)
     const { qos } = packet
     this.#checkTopic(packet)
-    if (broker.poison.has(number)) {
-      if (this.version === 5) this.send({ cmd: 'disconnect', reasonCode: CLOSE_CODES.poison })
-      return this.end()
-    }
+    const poison = broker.poison.get(number)
+    if (poison !== undefined) return this.#closeOn(poison)
     const { sessionNumber } = broker
     if (qos === 2 && broker.received.has(messageId)) {
       if (broker.received.get(messageId) !== number) {
@@ -349,6 +347,24 @@ export class Peer implements BrokerEnd {
     if (qos === 2 && !refused) broker.received.set(messageId, number)
     const reasonCode = refused ? 0x97 : 0
     this.#answer({ cmd: qos === 1 ? 'puback' : 'pubrec', messageId, reasonCode })
+  }
+
+  /** @returns whether the broker closed on one of these filters. */
+  #closesOn(filters: readonly string[]): boolean {
+    const bad = filters.find((filter) => this.#broker.poison.has(filter))
+    if (bad !== undefined) this.#closeOn(this.#broker.poison.get(bad)!)
+    return bad !== undefined
+  }
+
+  /** Closes in the way that is set, and reads nothing more: what was pipelined is lost. */
+  #closeOn({ way, code }: Poison): void {
+    if (way === 'half') this.#connection.send(HALF)
+    if (way === 'disconnect' && this.version === 5) {
+      this.send({ cmd: 'disconnect', reasonCode: code })
+    }
+    if (way === 'unreadable') this.#connection.send(UNREADABLE)
+    this.ended()
+    if (way !== 'unreadable') this.#connection.end(way === 'reset' ? 'reset' : 'fin')
   }
 
   /** Sends what is owed, within the client's Receive Maximum. */

@@ -46,6 +46,14 @@ export interface Mood {
   readonly serverKeepAlive: number | null
 }
 
+/** How the broker closes on a request that it does not bear. */
+export interface Poison {
+  /** `half`: in the middle of an answer. `unreadable`: not at all, the answer is malformed. */
+  readonly way: 'fin' | 'reset' | 'disconnect' | 'half' | 'unreadable'
+  /** The reason code of the DISCONNECT, in MQTT 5. */
+  readonly code: number
+}
+
 export const GOOD_MOOD: Mood = {
   connack: 'good',
   closeAfterConnackMs: null,
@@ -110,7 +118,7 @@ export type Happening =
   | { readonly do: 'link'; readonly quality: LinkQuality }
   | { readonly do: 'restart'; readonly keep: boolean }
   | { readonly do: 'mood'; readonly mood: Mood }
-  | { readonly do: 'poison' }
+  | { readonly do: 'poison'; readonly what: 'publish' | 'filter'; readonly poison: Poison }
   | { readonly do: 'disk full' }
 
 export interface Event {
@@ -187,6 +195,10 @@ export function scenarioOf(seed: number): Scenario {
     maximumQoS: chance(0.9) ? 2 : oneOf(0, 1),
     serverKeepAlive: chance(0.85) ? null : below(4),
   })
+  const poison = (): Poison => ({
+    way: oneOf('fin', 'reset', 'disconnect', 'half', 'unreadable'),
+    code: oneOf(0x80, 0x81, 0x82, 0x83, 0x87, 0x90, 0x93, 0x95, 0x97, 0x99, 0x9b),
+  })
   const kinds: readonly (readonly [weight: number, draw: () => Happening])[] = [
     [10, () => ({ do: 'requests', requests: Array.from({ length: 1 + upTo(12) }, planned) })],
     [6, () => ({ do: 'offer', qos: oneOf(0, 1, 1, 2, 2), count: upTo(8), bytes: upTo(400) })],
@@ -208,7 +220,7 @@ export function scenarioOf(seed: number): Scenario {
     [1, () => ({ do: 'jump', ms: upTo(100_000) })],
     [1, () => ({ do: 'stall', on: chance(0.5) })],
     [2, () => ({ do: 'cancel' })],
-    [0.3, () => ({ do: 'poison' })],
+    [0.5, () => ({ do: 'poison', what: oneOf('publish', 'publish', 'filter'), poison: poison() })],
     [0.3, () => ({ do: 'disk full' })],
   ]
   // Requests and offers are always in it; of the other kinds of events, those that chance picks.

@@ -82,6 +82,8 @@ export class Witness implements Tap {
   readonly #due: { 1: number[]; 2: number[] } = { 1: [], 2: [] }
   #renewalDue = false
   readonly #pubrecs = new Set<number>()
+  /** Publishes whose PUBREL was sent and not answered. */
+  readonly #releasing = new Set<number>()
 
   constructor(world: Surroundings) {
     this.#world = world
@@ -147,6 +149,16 @@ export class Witness implements Tap {
     if (this.closedAt < Number.POSITIVE_INFINITY) return
     this.closedAt = this.#world.clock.now()
     this.#world.lost()
+  }
+
+  /** @returns the number, or the filters, of the only request without an answer, or null. */
+  alone(): string | null {
+    const { open } = this.#world.memory()
+    const publishes = new Set([...this.#inFlight, ...this.#releasing])
+    const subscriptions = [...this.#subscriptions.values()]
+    if (publishes.size + subscriptions.length !== 1) return null
+    for (const messageId of publishes) return `${open.get(messageId)}`
+    return subscriptions[0]!.join(' ')
   }
 
   /** Checks the promises that time alone can break. */
@@ -250,12 +262,13 @@ export class Witness implements Tap {
     if (open.has(messageId) || this.#subscriptions.has(messageId)) {
       this.#problem('D4', `identifier ${messageId} is taken`)
     }
-    const filters = packet.cmd === 'subscribe' ? packet.subscriptions.map((s) => s.topic) : []
-    if (filters.includes('down/#')) this.#renewalDue = false
+    const filters = filtersIn(packet)
+    if (packet.cmd === 'subscribe' && filters.includes('down/#')) this.#renewalDue = false
     this.#subscriptions.set(messageId, filters)
   }
 
   #releases(messageId: number): void {
+    this.#releasing.add(messageId)
     const { open, vague } = this.#world.memory()
     // A PUBREC that comes twice is answered twice [MQTT-4.3.3-4].
     if (vague || !this.#decodesAll || this.#pubrecs.has(messageId)) return
@@ -306,6 +319,7 @@ export class Witness implements Tap {
       case 'puback':
       case 'pubcomp':
         this.#inFlight.delete(messageId)
+        this.#releasing.delete(messageId)
         memory.open.delete(messageId)
         return
       case 'pubrec': {
@@ -337,6 +351,11 @@ export class Witness implements Tap {
   #problem(id: string, what: string): void {
     this.#world.problem(id, what)
   }
+}
+
+function filtersIn(packet: Packet): readonly string[] {
+  if (packet.cmd === 'subscribe') return packet.subscriptions.map(({ topic }) => topic)
+  return packet.cmd === 'unsubscribe' ? packet.unsubscriptions : []
 }
 
 function sizeOf(packet: Packet): number {

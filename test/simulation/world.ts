@@ -12,12 +12,13 @@ import { peek, VirtualClock } from '../support/clock.ts'
 import { randomOf } from '../support/random.ts'
 import { Broker, numberOf, payloadOf } from './broker.ts'
 import { type Connection, Network } from './network.ts'
-import { Backlog, isOwed, SimulatedRequests } from './requests.ts'
+import { Backlog, type Item, isOwed, SimulatedRequests } from './requests.ts'
 import {
   type Departure,
   GOOD_MOOD,
   type Happening,
   type PlannedRequest,
+  type Poison,
   type Scenario,
 } from './scenario.ts'
 import { Memory, Witness } from './witness.ts'
@@ -32,6 +33,8 @@ const CONNECT_TIMEOUT_MS = 3000
 /** How long everything may take to become right once all faults are over, in ms. */
 const RECOVERY_MS = 300_000
 const STEP_MS = 200
+/** The longest wait of a suspended loop, in ms. */
+const SUSPENDED_MS_MAX = 45_000
 const STORED_MS_MAX = 20
 const QUALITY = { latencyMs: 1, bytesPerMs: Number.POSITIVE_INFINITY, bufferBytes: 65_536 }
 
@@ -111,6 +114,8 @@ export class World {
   /** How often the client forgot part of its session: then exactly once becomes at least once. */
   #amnesia = 0
   #quiet = false
+  /** How often a connection was lost while this alone was open. */
+  readonly #lostAlone = new Map<string, number>()
 
   readonly #trace: ((line: string) => void) | null
 
@@ -197,7 +202,6 @@ export class World {
         this.#jumpedAt = this.clock.now() + what.ms
         return this.clock.jump(what.ms)
       case 'end':
-        if (what.how === 'fin') this.#broker.orderlyCloses++
         return connection?.end(what.how)
       case 'breakAfter':
         return connection?.breakAfter(what.direction, what.bytes)
@@ -214,18 +218,34 @@ export class World {
       case 'mood':
         this.#broker.mood = what.mood
         return
-      case 'poison': {
-        const victim = this.#backlog.items.find(
-          ({ outcome, request }) => outcome === null && request.cmd === 'publish' && request.qos,
-        )
-        if (victim && this.#scenario.setup.quarantineAfter > 0)
-          this.#broker.poison.add(victim.number)
-        return
-      }
+      case 'poison':
+        return this.#poison(what.what, what.poison)
       case 'disk full':
         this.#disk.full = true
         return
     }
+  }
+
+  #poison(what: 'publish' | 'filter', poison: Poison): void {
+    if (this.#scenario.setup.quarantineAfter === 0) return
+    const { items } = this.#backlog
+    if (what === 'filter') {
+      this.#broker.poison.set(`other/${items.length % 4}`, poison)
+      return
+    }
+    const victim = items.find(
+      ({ outcome, request }) => outcome === null && request.cmd === 'publish' && request.qos,
+    )
+    if (victim !== undefined) this.#broker.poison.set(victim.number, poison)
+  }
+
+  /** @returns how many things are left on which the broker closes. */
+  #badLeft(): number {
+    const { poison } = this.#broker
+    const filters = [...poison.keys()].filter((key) => typeof key === 'string')
+    const isBad = ({ number, request }: Item) =>
+      poison.has(number) || filtersOf(request).some((filter) => poison.has(filter))
+    return filters.length + this.#backlog.items.filter((item) => isOwed(item) && isBad(item)).length
   }
 
   // ----------------------------------------------------------------------------------------------------------- requests
@@ -304,8 +324,7 @@ export class World {
     const { code = '', message = '' } = (error ?? {}) as { code?: string; message?: string }
     const item = this.#backlog.items[number - 1]!
     const { setup } = this.#scenario
-    const blamed = setup.protocolVersion === 4 && this.#broker.orderlyCloses > 0
-    if (code === 'QUARANTINED' && (blamed || this.#broker.poison.has(number))) return
+    if (code === 'QUARANTINED' && this.#mayBeQuarantined(number, request)) return
     // The process that knew its reason ended before it was reported.
     if (code === 'FAILED_EARLIER') return
     if (message === 'cancelled' && item.cancel?.signal.aborted) return
@@ -316,6 +335,17 @@ export class World {
       if (code === 'SESSION_LOST' && setup.onSessionLost === 'fail') return
     } else if (REFUSALS.has(code)) return
     this.#problem('D1', `${number} failed: ${code} ${message}`)
+  }
+
+  /** Only what was alone when the connection was lost, that often, may be given up. */
+  #mayBeQuarantined(number: number, request: Request): boolean {
+    const { quarantineAfter } = this.#scenario.setup
+    const name = request.cmd === 'publish' ? `${number}` : filtersOf(request).join(' ')
+    // The outcome may be reported before the transport has closed.
+    const witness = this.#witness
+    const now = witness?.closedAt === Number.POSITIVE_INFINITY && witness.alone() === name ? 1 : 0
+    const times = (this.#lostAlone.get(name) ?? 0) + now
+    return quarantineAfter > 0 && times >= quarantineAfter
   }
 
   // -------------------------------------------------------------------------------------------------------------- lives
@@ -497,6 +527,8 @@ export class World {
       jumpedAt: () => this.#jumpedAt,
       lost: () => {
         if (life.dead) return
+        const alone = witness.alone()
+        if (alone !== null) this.#lostAlone.set(alone, (this.#lostAlone.get(alone) ?? 0) + 1)
         this.#lostAt = this.clock.now()
         this.#promptly ||= this.#lostAt - witness.connackAt >= setup.reconnect.stableMs
       },
@@ -682,7 +714,9 @@ export class World {
     }
     const { minMs, maxMs } = setup.reconnect
     const wait = (connection.retryAt ?? 0) - this.clock.now()
-    if (wait > Math.max(1000, minMs + maxMs))
+    // Jumps of the clock may make an outage long enough for the loop to be suspended (T3).
+    const suspended = connection.kind === 'suspended'
+    if (wait > (suspended ? SUSPENDED_MS_MAX : Math.max(1000, minMs + maxMs)))
       this.#problem('N1', `the next attempt is ${wait} ms away`)
     const asking = connection.kind === 'connecting' ? this.clock.now() - this.#dialledAt : 0
     if (asking > CONNECT_TIMEOUT_MS + 10 && this.#jumpedAt < this.#dialledAt) {
@@ -713,12 +747,18 @@ export class World {
     this.#backlog.stall(false)
     this.#revive()
     this.#connection?.end('reset')
+    const dialled = this.#network.dials.length
+    const bad = this.#badLeft()
+    // The loops that are ending now, and the reset, may cost a few connections more.
+    const most = 5 + bad * (this.#scenario.setup.quarantineAfter + 4)
     for (let ms = 0; ms < RECOVERY_MS; ms += STEP_MS) {
       await this.#pass(STEP_MS)
       if (this.problems.length > 0) return
       const { loop } = this.#life!
       loop.resume()
       loop.throttle(null)
+      const dials = this.#network.dials.length - dialled
+      if (dials > most) return this.#problem('D6', `${dials} connections for ${bad} bad things`)
       if (this.#isRight()) return
     }
     const open = this.#backlog.items.filter(isOwed)
@@ -798,6 +838,11 @@ const REFUSALS: ReadonlySet<string> = new Set([
   'QOS_NOT_SUPPORTED',
   'PACKET_TOO_LARGE',
 ])
+
+function filtersOf(request: Request): string[] {
+  if (request.cmd === 'subscribe') return request.subscriptions.map(({ topic }) => topic)
+  return request.cmd === 'unsubscribe' ? [...request.unsubscriptions] : []
+}
 
 function words(packet: Packet): string {
   const { cmd, messageId = '', qos = '', dup } = packet as Packet & Partial<IPublishPacket>
