@@ -62,6 +62,8 @@ export class Broker {
   readonly #random: () => number
   #session = false
   #filters = new Map<string, number>()
+  /** Filters that were granted at any time. */
+  readonly #granted = new Set<string>()
   #received = new Map<number, number>()
   #outbound: Outbound[] = []
   #nextId = 1
@@ -153,7 +155,13 @@ export class Broker {
     if (peer.ephemeral) this.forget()
   }
 
+  /** @returns whether the filter is poison, or one that is poison from the second time on. */
+  closesOn(filter: string): boolean {
+    return this.poison.has(filter) && (!isRenewed(filter) || this.#granted.has(filter))
+  }
+
   subscribe(filter: string, qos: number): void {
+    this.#granted.add(filter)
     this.#filters.set(filter, qos)
   }
 
@@ -351,7 +359,7 @@ export class Peer implements BrokerEnd {
 
   /** @returns whether the broker closed on one of these filters. */
   #closesOn(filters: readonly string[]): boolean {
-    const bad = filters.find((filter) => this.#broker.poison.has(filter))
+    const bad = filters.find((filter) => this.#broker.closesOn(filter))
     if (bad !== undefined) this.#closeOn(this.#broker.poison.get(bad)!)
     return bad !== undefined
   }
@@ -402,6 +410,11 @@ export class Peer implements BrokerEnd {
     const id = qos > 0 ? { messageId } : {}
     this.send({ cmd: 'publish', topic, payload, qos, dup, retain: false, ...id, ...properties })
   }
+}
+
+/** @returns whether the filter is one that is granted once, and then poison. */
+export function isRenewed(filter: string): boolean {
+  return filter.startsWith('renewed/')
 }
 
 /** The number of a message is at the head of its payload; the rest is filler. */

@@ -46,6 +46,9 @@ export interface Mood {
   readonly serverKeepAlive: number | null
 }
 
+/** What the broker does not bear. `renewal`: a filter that was granted before. */
+export type Victim = 'publish' | 'filter' | 'renewal'
+
 /** How the broker closes on a request that it does not bear. */
 export interface Poison {
   /** `half`: in the middle of an answer. `unreadable`: not at all, the answer is malformed. */
@@ -118,7 +121,7 @@ export type Happening =
   | { readonly do: 'link'; readonly quality: LinkQuality }
   | { readonly do: 'restart'; readonly keep: boolean }
   | { readonly do: 'mood'; readonly mood: Mood }
-  | { readonly do: 'poison'; readonly what: 'publish' | 'filter'; readonly poison: Poison }
+  | { readonly do: 'poison'; readonly what: Victim; readonly poison: Poison }
   | { readonly do: 'disk full' }
 
 export interface Event {
@@ -220,7 +223,7 @@ export function scenarioOf(seed: number): Scenario {
     [1, () => ({ do: 'jump', ms: upTo(100_000) })],
     [1, () => ({ do: 'stall', on: chance(0.5) })],
     [2, () => ({ do: 'cancel' })],
-    [0.5, () => ({ do: 'poison', what: oneOf('publish', 'publish', 'filter'), poison: poison() })],
+    [0.5, () => ({ do: 'poison', what: oneOf('publish', 'filter', 'renewal'), poison: poison() })],
     [0.3, () => ({ do: 'disk full' })],
   ]
   // Requests and offers are always in it; of the other kinds of events, those that chance picks.

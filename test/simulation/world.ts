@@ -10,7 +10,7 @@ import type { Eventloop, EventloopOptions, Incoming, Outcome, Request } from '..
 import type { IncomingPublish } from '../../src/requests/vocabulary.ts'
 import { peek, VirtualClock } from '../support/clock.ts'
 import { randomOf } from '../support/random.ts'
-import { Broker, numberOf, payloadOf } from './broker.ts'
+import { Broker, isRenewed, numberOf, payloadOf } from './broker.ts'
 import { type Connection, Network } from './network.ts'
 import { Backlog, type Item, isOwed, SimulatedRequests } from './requests.ts'
 import {
@@ -20,6 +20,7 @@ import {
   type PlannedRequest,
   type Poison,
   type Scenario,
+  type Victim,
 } from './scenario.ts'
 import { Memory, Witness } from './witness.ts'
 
@@ -226,12 +227,17 @@ export class World {
     }
   }
 
-  #poison(what: 'publish' | 'filter', poison: Poison): void {
+  #poison(what: Victim, poison: Poison): void {
     if (this.#scenario.setup.quarantineAfter === 0) return
     const { items } = this.#backlog
     if (what === 'filter') {
       this.#broker.poison.set(`other/${items.length % 4}`, poison)
       return
+    }
+    if (what === 'renewal') {
+      const filter = `renewed/${items.length}`
+      this.#broker.poison.set(filter, poison)
+      return this.#plan({ cmd: 'subscribe', qos: 1, bytes: 0, expirySeconds: 0 }, filter)
     }
     const victim = items.find(
       ({ outcome, request }) => outcome === null && request.cmd === 'publish' && request.qos,
@@ -747,6 +753,8 @@ export class World {
     this.#backlog.stall(false)
     this.#revive()
     this.#connection?.end('reset')
+    // A lost session brings the renewals on which the broker closes.
+    if ([...this.#broker.poison.keys()].some((key) => isRenewed(`${key}`))) this.#broker.forget()
     const dialled = this.#network.dials.length
     const bad = this.#badLeft()
     // The loops that are ending now, and the reset, may cost a few connections more.
