@@ -57,8 +57,6 @@ export class Decoder {
   refused: PacketName | null = null
 
   private readonly chunks = new ReceivedChunks()
-  /** The packet that is decoded now, if it was cut by chunks. */
-  private joined: Bytes | null = null
   /** How many unread bytes it takes to read on. */
   private needed = 1
 
@@ -311,18 +309,17 @@ export class Decoder {
     }
     const joined = chunks.join(total)
     this.forgetCopy()
-    // If it cannot be decoded, `fail` looks at it.
-    this.joined = joined
-    const packet = this.packet(first, joined, size, total, true)
-    this.joined = null
-    return packet
+    try {
+      return this.packet(first, joined, size, total, true)
+    } catch (error) {
+      this.refused = packetNameOf(joined, 0)
+      throw error
+    }
   }
 
   /** Remembers the error and drops all bytes. */
   private fail(error: unknown): Error {
-    const { joined, chunks } = this
-    this.refused = joined === null ? packetNameOf(chunks.head, chunks.at) : packetNameOf(joined, 0)
-    this.joined = null
+    this.refused ??= packetNameOf(this.chunks.head, this.chunks.at)
     if (error instanceof ProtocolError) {
       const clause = clauseFor(this.version, error.clause)
       const { reasonCode } = error

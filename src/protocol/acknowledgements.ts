@@ -41,7 +41,7 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
   if (cmd === 'pubrec' && reasonCode < 0x80) {
     if (stage === 'publish') d.open.set(messageId, { ...request, stage: 'pubrel', strikes: 0 })
     sendAcknowledgement(d, 'pubrel', messageId, 0)
-    d.outgoing.handed = 0
+    if (d.isolation !== null) d.isolation.handed = 0
     return null
   }
   d.open.remove(messageId)

@@ -84,7 +84,6 @@ export function connectionLost(d: Draft, at: number, reason: Failure, evidence: 
   reconnect.attempt = stable ? -1 : Math.max(0, reconnect.attempt)
   if (stable) reconnect.redirects = 0
   connection.birthsPending = false
-  connection.birthsDeferred = false
   connection.exchange = null
   connection.connack = null
   d.flow.congested = false
@@ -116,7 +115,7 @@ export function endWhenDone(d: Draft, at: number): void {
   if (!settled) return
   if (connection.drainBy < Infinity) return close(d, at)
   if (connection.kind !== 'connected' || connection.birthsPending) return
-  if (connection.birthsDeferred) return
+  if (d.isolation?.birthsDeferred) return
   const { until } = d.config
   if (until === 'closed' || !d.flow.requestsEnded || d.flow.bufferedPackets > 0) return
   if (until === 'idle' && (session.subscriptionCount > 0 || session.adopted)) return

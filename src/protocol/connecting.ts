@@ -53,7 +53,6 @@ export function dialHost(d: Draft, at: number, connectBy: number): void {
   connection.connackAt = -1
   connection.pings = NO_ITEMS
   connection.pingAnswered = false
-  connection.pingsAhead = 0
   connection.exchange = null
   outage.dials++
   outage.checking = null
@@ -231,10 +230,23 @@ function accepted(d: Draft, packet: ReceivedConnack, limits: Limits, at: number)
 
 /** Renews subscriptions together, and those that are suspected one at a time (`window.ts`). */
 function renew(d: Draft, wanted: readonly Wanted[], at: number): void {
-  const apart = d.session.cautious ? wanted.filter((one) => isApart(d, one)) : NO_ITEMS
+  const { cautious } = d.session
+  const apart = cautious ? wanted.filter((one) => isApart(d, one)) : NO_ITEMS
   const together = apart.length === 0 ? wanted : wanted.filter((one) => !isApart(d, one))
   for (const facts of makeRenewals(d, together)) sendRenewal(d, facts, at)
-  d.outgoing.renewals = apart.flatMap((one) => makeRenewals(d, [one]))
+  if (!cautious) {
+    d.isolation = null
+    return
+  }
+  d.isolation = {
+    renewals: apart.flatMap((one) => makeRenewals(d, [one])),
+    renewalsAt: 0,
+    unproven: NO_ITEMS,
+    pingsAhead: 0,
+    sentAt: at,
+    handed: 0,
+    birthsDeferred: d.config.hasBirths,
+  }
 }
 
 function isApart({ progress }: Draft, { subscription }: Wanted): boolean {
@@ -257,8 +269,6 @@ function noteConnected(
   connection.limits = limits
   // While something is suspected, births would only add to it.
   connection.birthsPending = d.config.hasBirths && !session.cautious
-  connection.birthsDeferred = d.config.hasBirths && session.cautious
-  d.outgoing.isolatedAt = at
   connection.reason = null
   reconnect.everConnected = true
   reconnect.versionMayFall = false

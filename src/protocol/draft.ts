@@ -12,7 +12,7 @@ import type { Effect, InputType } from './contract.ts'
 import { dependsOnCommit, type PacketEffect } from './effects.ts'
 import type { Failure, PacketName, ServerPacket } from './facts.ts'
 import { TableEditor } from './packet-table.ts'
-import type { ProgressState } from './progress-state.ts'
+import type { IsolationState, ProgressState } from './progress-state.ts'
 import type {
   HeldSubscription,
   OpenRequest,
@@ -47,6 +47,7 @@ export class Draft {
   readonly incoming: Mutable<IncomingState>
   /** Replaced as a whole when a connection is lost. */
   progress: ProgressState
+  isolation: Mutable<IsolationState> | null
   readonly flow: Mutable<FlowState>
   readonly counters: Mutable<State['counters']>
   readonly open: TableEditor<OpenRequest>
@@ -65,6 +66,7 @@ export class Draft {
     this.outgoing = { ...state.outgoing }
     this.incoming = { ...state.incoming }
     this.progress = state.progress
+    this.isolation = state.isolation === null ? null : { ...state.isolation }
     this.flow = { ...state.flow }
     this.counters = { ...state.counters }
     this.open = new TableEditor(state.session.open)
@@ -152,6 +154,7 @@ export class Draft {
       outgoing: this.outgoing,
       incoming: this.incoming,
       progress: this.progress,
+      isolation: this.isolation,
       flow: this.flow,
       counters: this.counters,
     }

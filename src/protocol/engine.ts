@@ -95,7 +95,7 @@ function route(d: Draft, input: Input): void {
       return confirmed(d, input.publishes)
     case 'released':
       d.sent = true
-      d.outgoing.handed = input.messageId ?? d.outgoing.handed
+      if (d.isolation !== null) d.isolation.handed = input.messageId ?? d.isolation.handed
       return
     case 'congestion':
       d.flow.congested = input.congested

@@ -134,7 +134,7 @@ export function flush(d: Draft, at: number): void {
   endCaution(d)
   while (isRenewing(d)) {
     if (isCautious(d) && sendable(d) <= 0) return
-    sendRenewal(d, d.outgoing.renewals[d.outgoing.renewalsAt++]!, at)
+    sendRenewal(d, d.isolation!.renewals[d.isolation!.renewalsAt++]!, at)
   }
   while (isResending(d)) {
     const messageId = d.outgoing.resend[d.outgoing.resendAt]!
@@ -229,9 +229,9 @@ function openRequest(
 
 /** Notes when something was sent alone. */
 function noteIsolated(d: Draft, at: number): void {
-  if (!isCautious(d)) return
-  d.outgoing.isolatedAt = at
-  d.outgoing.handed = 0
+  if (d.isolation === null) return
+  d.isolation.sentAt = at
+  d.isolation.handed = 0
 }
 
 /** Sends a SUBSCRIBE of the engine itself, after the server lost the session. */

@@ -2,6 +2,31 @@
  * Which part of the state tells whether the loop gets on, and what holds it up? (`suspicion.ts`)
  */
 
+import type { SubscribeFacts, SubscriptionFacts } from './facts.ts'
+
+/**
+ * What is kept while packets are sent one at a time (`window.ts`). Lives from the CONNACK of a
+ * cautious connection to the next CONNACK.
+ */
+export interface IsolationState {
+  /** Renewals of one filter each. Those before `renewalsAt` were sent. */
+  readonly renewals: readonly SubscribeFacts[]
+  readonly renewalsAt: number
+  /** The filters whose SUBACK came after the last PINGRESP. */
+  readonly unproven: readonly SubscriptionFacts[]
+  /** The number of open PINGREQs whose answers prove nothing. */
+  readonly pingsAhead: number
+  /** The instant of the CONNACK, or of the last packet that was sent alone. */
+  readonly sentAt: number
+  /**
+   * With a session store: the packet identifier of what was sent alone, once the transport has it;
+   * 0 while it waits for the commit.
+   */
+  readonly handed: number
+  /** Whether `onConnected` is called once the caution has ended. */
+  readonly birthsDeferred: boolean
+}
+
 /** Lives with the loop. It compares the end of a connection or attempt with the one before. */
 export interface ProgressState {
   /** How many ends in a row had the same cause, with no progress in between. */

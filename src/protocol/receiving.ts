@@ -123,7 +123,7 @@ function pingAnswered(d: Draft, at: number): void {
   const [answered, ...others] = d.connection.pings
   if (answered === undefined) return
   d.connection.pings = others
-  if (d.connection.pingsAhead > 0) d.connection.pingsAhead--
+  if (d.isolation !== null && d.isolation.pingsAhead > 0) d.isolation.pingsAhead--
   else {
     d.connection.pingAnswered = true
     proved(d)

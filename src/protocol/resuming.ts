@@ -24,9 +24,7 @@ export function outgoingConnected(
 ): SubscribeFacts[] {
   d.outgoing.resend = NO_ITEMS
   d.outgoing.resendAt = 0
-  const unsent = d.outgoing.renewals.slice(d.outgoing.renewalsAt)
-  d.outgoing.renewals = NO_ITEMS
-  d.outgoing.renewalsAt = 0
+  const unsent = d.isolation?.renewals.slice(d.isolation.renewalsAt) ?? NO_ITEMS
   const open = inOrder(d.open.finish())
   if (sessionPresent) return [...resumeSession(d, open), ...unsent]
   d.open.clear()
@@ -101,7 +99,6 @@ export function outgoingLost(d: Draft, failure: Failure): void {
   outgoing.inFlight = 0
   outgoing.subscribing = 0
   outgoing.releasing = 0
-  outgoing.unproven = NO_ITEMS
   outgoing.unconfirmed = 0
   outgoing.ackCheckAt = Infinity
   outgoing.resend = NO_ITEMS

@@ -5,16 +5,9 @@
  * after a step returned it, so keeping one is taking a snapshot.
  */
 import type { Config, ReconnectPolicy } from './config.ts'
-import type {
-  Failure,
-  ProtocolVersion,
-  QoS,
-  ReceivedConnack,
-  SubscribeFacts,
-  SubscriptionFacts,
-} from './facts.ts'
+import type { Failure, ProtocolVersion, QoS, ReceivedConnack } from './facts.ts'
 import type { PacketTable } from './packet-table.ts'
-import type { ProgressState } from './progress-state.ts'
+import type { IsolationState, ProgressState } from './progress-state.ts'
 import type { SessionState } from './session-state.ts'
 
 export interface State {
@@ -26,6 +19,8 @@ export interface State {
   readonly outgoing: OutgoingState
   readonly incoming: IncomingState
   readonly progress: ProgressState
+  /** Null while nothing is sent one at a time. */
+  readonly isolation: IsolationState | null
   readonly flow: FlowState
   readonly counters: Counters
 }
@@ -84,8 +79,6 @@ export interface ConnectionState {
   readonly limits: Limits
   /** Whether the requests of `onConnected` are awaited. */
   readonly birthsPending: boolean
-  /** Whether `onConnected` is called once the caution has ended. */
-  readonly birthsDeferred: boolean
   /** The PINGREQs without a PINGRESP, oldest first. */
   readonly pings: readonly SentPing[]
   /**
@@ -93,8 +86,6 @@ export interface ConnectionState {
    * have harmed it.
    */
   readonly pingAnswered: boolean
-  /** With caution: the number of open PINGREQs whose answers prove nothing. */
-  readonly pingsAhead: number
   /** The enhanced authentication under way, or null. (4.12) */
   readonly exchange: AuthenticationExchange | null
   /** The failure with which the loop ends once the transport has closed. */
@@ -249,8 +240,7 @@ interface Checking {
 // -------------------------------------------------------------------------------- out, in and flow
 
 /**
- * Lives with the connection, except for `refused` and `confirmed`, which live with the loop, and
- * `renewals`, which the next CONNACK takes over.
+ * Lives with the connection, except for `refused` and `confirmed`, which live with the loop.
  */
 export interface OutgoingState {
   /** The number of publishes in flight (D4, the window is never exceeded). */
@@ -262,18 +252,6 @@ export interface OutgoingState {
   readonly subscribing: number
   /** The number of PUBRELs that were sent again on this connection and not answered. */
   readonly releasing: number
-  /** Renewals of one filter each that are sent one at a time. Those before `renewalsAt` were. */
-  readonly renewals: readonly SubscribeFacts[]
-  readonly renewalsAt: number
-  /** With caution: the filters whose SUBACK came after the last PINGRESP. */
-  readonly unproven: readonly SubscriptionFacts[]
-  /** With caution: the instant of the CONNACK, or of the last packet that was sent alone. */
-  readonly isolatedAt: number
-  /**
-   * With caution and a session store: the packet identifier of what was sent alone, once the
-   * transport has it; 0 while it waits for the commit.
-   */
-  readonly handed: number
   /** The number of QoS 0 publishes that the kernel has not taken. */
   readonly unconfirmed: number
   /** The number of QoS 0 publishes that are settled, since the loop began. */

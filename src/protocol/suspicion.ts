@@ -124,7 +124,7 @@ function suspect(
   // A message that cannot be accepted speaks against what was subscribed, not what was published.
   const overDelivery = isOverDelivery(d, reason)
   const suspects = overDelivery ? open.filter(([, { facts }]) => facts.kind === 'subscribe') : open
-  const { unproven } = d.outgoing
+  const unproven = d.isolation?.unproven ?? NO_ITEMS
   const cautious = isCautious(d)
   const alone = open.length + unproven.length === 1 && (cautious || evidence === 'closed')
   const [only] = suspects
@@ -138,10 +138,10 @@ function suspect(
 }
 
 /** @returns whether a request was sent on a proven connection, and waits for no commit. */
-function hasLeft({ connection, config, outgoing }: Draft, [messageId, request]: Open): boolean {
+function hasLeft({ connection, config, isolation }: Draft, [messageId, request]: Open): boolean {
   if (!connection.pingAnswered) return false
   return (
-    config.store === 'none' || request.facts.kind !== 'publish' || outgoing.handed === messageId
+    config.store === 'none' || request.facts.kind !== 'publish' || isolation?.handed === messageId
   )
 }
 
@@ -166,7 +166,7 @@ function moreStrikes(strikes: number, step: number): number {
 function accuseFilters(d: Draft, open: readonly Open[], delivered: boolean, step: number): void {
   const before = new Map(d.progress.accused.map(({ filter, strikes }) => [filter, strikes]))
   const filters = new Set(isCautious(d) ? before.keys() : NO_ITEMS)
-  for (const { topic } of d.outgoing.unproven) filters.add(topic)
+  for (const { topic } of d.isolation?.unproven ?? NO_ITEMS) filters.add(topic)
   for (const [, { facts, stage }] of open) {
     if (stage !== 'renewal' || facts.kind !== 'subscribe') continue
     for (const { topic } of facts.subscriptions) filters.add(topic)
@@ -262,9 +262,10 @@ function clear(d: Draft, open: readonly Open[], below: number): void {
 
 /** Notes that a PINGREQ was answered after these filters were granted. */
 export function proved(d: Draft): void {
-  const { unproven } = d.outgoing
-  if (unproven.length === 0) return
-  d.outgoing.unproven = NO_ITEMS
+  const { isolation } = d
+  if (isolation === null || isolation.unproven.length === 0) return
+  const { unproven } = isolation
+  isolation.unproven = NO_ITEMS
   const { accused } = d.progress
   if (accused.length === 0) return
   const good = new Set(unproven.map(({ topic }) => topic))
@@ -275,7 +276,9 @@ export function proved(d: Draft): void {
 
 /** @returns what was the first thing open, or null if nothing was. */
 function firstOpen(d: Draft, open: readonly Open[], reason: Failure): FirstOpen | null {
-  const { reading, pending, incoming, outgoing } = d
+  const { reading, pending, incoming } = d
+  const connected = d.connection.kind === 'connected'
+  const isolation = connected ? d.isolation : null
   if (reading !== null && isOverDelivery(d, reason)) {
     const { topic = '', messageId = 0 } = reading
     return { kind: 'delivery', topic, messageId, refused: true }
@@ -285,13 +288,13 @@ function firstOpen(d: Draft, open: readonly Open[], reason: Failure): FirstOpen 
     return { kind: 'request', handle: request.facts.handle }
   }
   const filters =
-    request?.facts.kind === 'subscribe' ? request.facts.subscriptions : outgoing.unproven
-  const [filter] = filters
+    request?.facts.kind === 'subscribe' ? request.facts.subscriptions : isolation?.unproven
+  const [filter] = filters ?? NO_ITEMS
   if (filter !== undefined) {
-    return { kind: 'renewal', filter: filter.topic, filters: filters.length }
+    return { kind: 'renewal', filter: filter.topic, filters: filters!.length }
   }
-  const head = d.connection.kind === 'connected' ? pending.get(incoming.pendingFrom & 0xffff) : null
-  if (!head) return null
+  const head = connected ? pending.get(incoming.pendingFrom & 0xffff) : undefined
+  if (head === undefined) return null
   return { kind: 'delivery', topic: head.topic, messageId: head.messageId, refused: false }
 }
 

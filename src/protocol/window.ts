@@ -11,6 +11,7 @@
 import type { Config } from './config.ts'
 import type { Draft } from './draft.ts'
 import { NO_ITEMS, type RequestFacts, type SubscriptionFacts } from './facts.ts'
+import type { IsolationState } from './progress-state.ts'
 import type { SessionState } from './session-state.ts'
 import type { ConnectionState, FlowState, OutgoingState } from './state.ts'
 
@@ -43,10 +44,13 @@ interface WindowParts {
   readonly session: SessionState
   readonly connection: ConnectionState
   readonly outgoing: OutgoingState
+  readonly isolation: IsolationState | null
 }
 
+type LimitParts = Pick<WindowParts, 'connection' | 'config' | 'outgoing'>
+
 /** @returns how many publishes above QoS 0 may still be sent, without regard to caution. */
-export function windowLeft({ connection, config, outgoing }: Omit<WindowParts, 'session'>): number {
+export function windowLeft({ connection, config, outgoing }: LimitParts): number {
   return Math.min(connection.limits.receiveMaximum, config.maxInflight) - outgoing.inFlight
 }
 
@@ -102,46 +106,48 @@ export function waitsForThrottle(parts: WindowParts): boolean {
 }
 
 /** @returns whether renewals wait to be sent one at a time. */
-export function isRenewing({ outgoing }: Pick<WindowParts, 'outgoing'>): boolean {
-  return outgoing.renewalsAt < outgoing.renewals.length
+export function isRenewing({ isolation }: Pick<WindowParts, 'isolation'>): boolean {
+  return isolation !== null && isolation.renewalsAt < isolation.renewals.length
 }
 
 /** With caution: requires another PINGRESP before the next packet, after these were granted. */
 export function proveAgain(d: Draft, granted: readonly SubscriptionFacts[]): void {
-  if (!isCautious(d)) return
-  d.connection.pingAnswered = false
-  d.connection.pingsAhead = d.connection.pings.length
-  d.outgoing.unproven = granted
+  const { isolation, connection } = d
+  if (!isCautious(d) || isolation === null) return
+  connection.pingAnswered = false
+  isolation.pingsAhead = connection.pings.length
+  isolation.unproven = granted
 }
 
 /** @returns when the PINGREQ is due that proves the connection, or Infinity if none is. */
-export function proofDueAt({ session, connection, outgoing }: WindowParts): number {
-  const asked = connection.pingAnswered || connection.pings.length > connection.pingsAhead
-  return session.cautious && !asked ? outgoing.isolatedAt : Infinity
+export function proofDueAt({ session, connection, isolation }: WindowParts): number {
+  if (isolation === null || !session.cautious || connection.pingAnswered) return Infinity
+  return connection.pings.length > isolation.pingsAhead ? Infinity : isolation.sentAt
 }
 
 /** @returns when the caution is given up because an answer is missing, or Infinity. */
-export function isolationEndsAt({ session, connection, outgoing }: WindowParts): number {
-  if (!session.cautious) return Infinity
-  return outgoing.isolatedAt + (connection.pingAnswered ? ISOLATION_MS : PROOF_MS)
+export function isolationEndsAt({ session, connection, isolation }: WindowParts): number {
+  if (isolation === null || !session.cautious) return Infinity
+  return isolation.sentAt + (connection.pingAnswered ? ISOLATION_MS : PROOF_MS)
 }
 
 /** Ends the caution once everything that was suspected is settled. */
 export function endCaution(d: Draft): void {
   if (!isCautious(d) || isRenewing(d) || isResending(d) || isBusy(d)) return
-  if (d.outgoing.unproven.length > 0) return
+  if (d.isolation !== null && d.isolation.unproven.length > 0) return
   const { waiting, waitingAt } = d.session
   if (!waiting.some(({ strikes }, i) => i >= waitingAt && strikes > 0)) giveUpCaution(d)
 }
 
 /** Ends the caution, and asks for the births that waited for its end. */
 export function giveUpCaution(d: Draft): void {
-  const { session, connection, outgoing } = d
+  const { session, connection, isolation } = d
   session.cautious = false
-  outgoing.unproven = NO_ITEMS
+  if (isolation === null) return
+  isolation.unproven = NO_ITEMS
   const { connack } = connection
-  if (!connection.birthsDeferred || connack === null) return
-  connection.birthsDeferred = false
+  if (!isolation.birthsDeferred || connack === null) return
+  isolation.birthsDeferred = false
   connection.birthsPending = true
   d.effects.push({ type: 'births', packet: connack })
 }

@@ -27,7 +27,7 @@ const GROUND: Readonly<Record<string, string>> = {
   config: 'facts',
   'packet-table': '',
   'session-state': 'facts packet-table',
-  'progress-state': '',
+  'progress-state': 'facts',
   state: 'config facts packet-table progress-state session-state',
   contract: 'config facts progress-state state',
   sizes: '',
@@ -44,7 +44,7 @@ const GROUND: Readonly<Record<string, string>> = {
 /** The reducers by family. */
 const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   requests: {
-    window: 'config draft facts session-state state',
+    window: 'config draft facts progress-state session-state state',
     settling: 'draft facts packet-table refusals session-state',
     outgoing: 'draft facts pauses refusals session-state settling window',
     resuming: 'draft facts packet-table refusals session-state settling window',
