@@ -114,7 +114,7 @@ export interface ErrorCodes {
    *  says why.
    *  What to do: see `reasonCode` and the permissions of the client at the server. */
   NEGATIVE_ACKNOWLEDGEMENT: 'RefusedError'
-  /** When the server closed the connection `quarantineAfter` times on this request alone.
+  /** When the connection was lost `quarantineAfter` times while this request alone was open.
    *  What to do: look at what the server refuses in it (size, topic, payload); it is not sent
    *  again. */
   QUARANTINED: 'RefusedError'

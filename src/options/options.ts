@@ -172,8 +172,9 @@ export interface EventloopOptions {
       }
     | undefined
   /**
-   * After how many closes that can only be due to one request that request is given up, 0 (never)
-   * to 1,000. Default 3. (D6, one bad request never stalls the others)
+   * After how many losses of the connection that can only be due to one request, or to one filter
+   * that is renewed, it is given up: 0 (never) to 1,000. Default 3. It makes no difference how the
+   * server closed. (D6, one bad request never stalls the others)
    */
   readonly quarantineAfter?: number | undefined
   /** Takes new publishes while there is no healthy connection. Default: they are held. */
