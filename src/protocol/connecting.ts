@@ -223,7 +223,9 @@ function accepted(d: Draft, packet: ReceivedConnack, limits: Limits, at: number)
     ? unanswered.flatMap(subscriptionsIn)
     : subscriptionsOf(d.subscriptions.finish())
   renew(d, wanted, at)
-  if (session.cautious || d.flow.diverting) sendPing(d, 0, at)
+  const proves = session.cautious && !d.progress.unprovable
+  d.connection.pingAnswered = session.cautious && d.progress.unprovable
+  if (proves || d.flow.diverting) sendPing(d, 0, at)
   if (d.connection.birthsPending) d.effects.push({ type: 'births', packet })
   else flush(d, at)
 }

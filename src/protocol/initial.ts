@@ -84,6 +84,7 @@ const PROGRESS: ProgressState = {
   first: null,
   made: 0,
   repeats: 0,
+  unprovable: false,
   accused: NO_ITEMS,
 }
 

@@ -40,6 +40,8 @@ export interface ProgressState {
   readonly made: number
   /** How many messages were received again in resumed sessions until then. */
   readonly repeats: number
+  /** Whether the server was asked and does not answer PINGREQs, so that nothing is proved. */
+  readonly unprovable: boolean
   /** The filters that are suspected. */
   readonly accused: readonly AccusedFilter[]
 }

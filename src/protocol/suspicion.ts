@@ -23,7 +23,7 @@ import type { OpenRequest } from './session-state.ts'
 import { settleOpen } from './settling.ts'
 import { notRenewed, subscriptionsOf } from './subscriptions.ts'
 import { matches } from './topics.ts'
-import { isCautious, SUSPECT } from './window.ts'
+import { giveUpCaution, isCautious, SUSPECT } from './window.ts'
 
 /**
  * What a loss says about the server. `closed`: the server closed in order, sent DISCONNECT, or sent
@@ -75,11 +75,19 @@ export function noteLoss(d: Draft, at: number, reason: Failure, evidence: Eviden
   const first = firstOpen(d, open, reason)
   const stuck = isOpenAgain(d, open, first)
   const telling = d.connection.kind === 'connected' && evidence !== 'none'
+  if (telling && answersWrongly(d, open, reason)) d.progress = { ...d.progress, unprovable: true }
   if (telling && d.config.quarantineAfter > 0) {
     suspect(d, open, reason, evidence, stuck ? SUSPECT : STEPS[evidence])
   }
   if (SURVIVED.has(reason.code)) clear(d, open, SUSPECT)
   if (!ANNOUNCED.has(reason.code)) countLoss(d, at, reason, first)
+}
+
+/** @returns whether the server answered the PINGREQ that was sent alone with something wrong. */
+function answersWrongly(d: Draft, open: readonly Open[], reason: Failure): boolean {
+  const { pingAnswered, pings } = d.connection
+  const asked = isCautious(d) && open.length === 0 && !pingAnswered && pings.length > 0
+  return asked && reason.source === 'protocol' && !isOverDelivery(d, reason)
 }
 
 /** @returns what was sent on this connection and has not ended, in the order of sending. */
@@ -247,9 +255,18 @@ export function isAccused({ accused }: ProgressState, topic: string): boolean {
   return accused.some(({ filter, strikes }) => filter === topic && strikes >= SUSPECT)
 }
 
-/** Clears what was sent alone and did not harm the connection: it is only without an answer. */
-export function acquit(d: Draft): void {
+/** Handles an answer that is missing. The loop must not wait for it any longer. */
+export function isolationTimedOut(d: Draft, at: number): void {
+  if (d.isolation !== null && !d.connection.pingAnswered) {
+    d.progress = { ...d.progress, unprovable: true }
+    d.connection.pingAnswered = true
+    d.isolation.unproven = NO_ITEMS
+    d.isolation.sentAt = at
+    return
+  }
+  // What was sent alone has not harmed the connection.
   clear(d, openNow(d), Infinity)
+  giveUpCaution(d)
 }
 
 /** Clears requests with fewer strikes than this. */
@@ -262,6 +279,7 @@ function clear(d: Draft, open: readonly Open[], below: number): void {
 
 /** Notes that a PINGREQ was answered after these filters were granted. */
 export function proved(d: Draft): void {
+  if (d.progress.unprovable) d.progress = { ...d.progress, unprovable: false }
   const { isolation } = d
   if (isolation === null || isolation.unproven.length === 0) return
   const { unproven } = isolation

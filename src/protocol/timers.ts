@@ -19,14 +19,8 @@ import { authenticationFailed } from './receiving.ts'
 import { connectivity, suspend, suspendsAt } from './retrying.ts'
 import { expire, oldestSentAt, timeOut } from './settling.ts'
 import type { ConnectionKind, State } from './state.ts'
-import { acquit } from './suspicion.ts'
-import {
-  giveUpCaution,
-  isolationEndsAt,
-  proofDueAt,
-  transmissionDueAt,
-  waitsForThrottle,
-} from './window.ts'
+import { isolationTimedOut } from './suspicion.ts'
+import { isolationEndsAt, proofDueAt, transmissionDueAt, waitsForThrottle } from './window.ts'
 
 interface Timer {
   readonly in: readonly ConnectionKind[]
@@ -89,8 +83,7 @@ const TIMERS = {
     in: ['connected'],
     dueAt: isolationEndsAt,
     fire: (d, at) => {
-      acquit(d)
-      giveUpCaution(d)
+      isolationTimedOut(d, at)
       flush(d, at)
     },
   },

@@ -13,7 +13,7 @@ import type { Draft } from './draft.ts'
 import { NO_ITEMS, type RequestFacts, type SubscriptionFacts } from './facts.ts'
 import type { IsolationState } from './progress-state.ts'
 import type { SessionState } from './session-state.ts'
-import type { ConnectionState, FlowState, OutgoingState } from './state.ts'
+import type { ConnectionState, FlowState, KeepAliveState, OutgoingState } from './state.ts'
 
 /** The number of packet identifiers. (2.2.1) */
 export const MESSAGE_IDS = 65_535
@@ -36,7 +36,7 @@ export const SUSPECT = 4
  */
 const ISOLATION_MS = 10_000
 
-/** The same for the PINGREQ that proves the connection, in ms. Most servers answer it. */
+/** The same for the PINGREQ that proves the connection, in ms; less if keep-alive needs it. */
 const PROOF_MS = 60_000
 
 interface WindowParts {
@@ -45,6 +45,7 @@ interface WindowParts {
   readonly connection: ConnectionState
   readonly outgoing: OutgoingState
   readonly isolation: IsolationState | null
+  readonly keepAlive: Pick<KeepAliveState, 'intervalMs'>
 }
 
 type LimitParts = Pick<WindowParts, 'connection' | 'config' | 'outgoing'>
@@ -113,7 +114,7 @@ export function isRenewing({ isolation }: Pick<WindowParts, 'isolation'>): boole
 /** With caution: requires another PINGRESP before the next packet, after these were granted. */
 export function proveAgain(d: Draft, granted: readonly SubscriptionFacts[]): void {
   const { isolation, connection } = d
-  if (!isCautious(d) || isolation === null) return
+  if (!isCautious(d) || isolation === null || d.progress.unprovable) return
   connection.pingAnswered = false
   isolation.pingsAhead = connection.pings.length
   isolation.unproven = granted
@@ -126,9 +127,12 @@ export function proofDueAt({ session, connection, isolation }: WindowParts): num
 }
 
 /** @returns when the caution is given up because an answer is missing, or Infinity. */
-export function isolationEndsAt({ session, connection, isolation }: WindowParts): number {
+export function isolationEndsAt(parts: WindowParts): number {
+  const { session, connection, isolation, keepAlive } = parts
   if (isolation === null || !session.cautious) return Infinity
-  return isolation.sentAt + (connection.pingAnswered ? ISOLATION_MS : PROOF_MS)
+  if (connection.pingAnswered) return isolation.sentAt + ISOLATION_MS
+  // A connection is dead half of Keep Alive after a PINGREQ.
+  return isolation.sentAt + Math.min(PROOF_MS, keepAlive.intervalMs / 4 || PROOF_MS)
 }
 
 /** Ends the caution once everything that was suspected is settled. */

@@ -25,7 +25,8 @@ export function restoreState(
     ...restoreHeld(record.held, enter),
     nextMessageId,
     nextOrder,
-    cautious: record.held.some(({ strikes }) => strikes >= SUSPECT),
+    // Without a strike in isolation, another loss must show that the suspicion was right.
+    cautious: record.held.some(({ strikes }) => strikes > SUSPECT),
     received: restoreReceived(record),
     nextDeliveryId,
     subscriptions: restoreSubscriptions(record.subscriptions),

@@ -535,3 +535,35 @@ describe('[D6] no progress', () => {
     },
   )
 })
+
+describe('[D6] servers that do not answer a PINGREQ as they should', () => {
+  const wrong: readonly (readonly [string, Close | null, number])[] = [
+    ['with a PUBACK', bytes(0x40, 2, 0, 0), 1],
+    ['with packet type 0', bytes(0x00, 0x00), 1],
+    ['not at all', null, 0],
+  ]
+  test.each(wrong)(
+    '%s: the bad request is given up, the other settles',
+    async (_, answer, more) => {
+      const server = stage()
+      closing(server, bad, fin)
+      const accept = server.onConnection!
+      server.onConnection = (connection) => {
+        accept(connection)
+        const answers = connection.autoAck as (packet: Packet) => boolean
+        connection.autoAck = (packet) => {
+          if (packet.cmd !== 'pingreq') return answers(packet)
+          answer?.(connection, packet)
+          return false
+        }
+      }
+      const options: EventloopOptions = { ...OPTIONS, keepAlive: answer === null ? 60 : 0 }
+      const started = startLoop(options, [q1('bad'), q1('good')], undefined, { server })
+      // A PINGREQ without an answer is awaited for a quarter of Keep Alive, once.
+      await server.clock.advance(answer === null ? 16_000 : 1000)
+      expect(started.outcomes).toHaveLength(2)
+      expect(failures(started)).toEqual({ QUARANTINED: 1 })
+      expect(server.connections.length).toBeLessThanOrEqual(CONNECTIONS_MAX + more)
+    },
+  )
+})
