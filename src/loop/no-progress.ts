@@ -29,6 +29,12 @@ export function noProgressMessage(
   )
 }
 
+const DELIVERIES = {
+  open: 'a message from the server',
+  refused: 'a message from the server that cannot be accepted,',
+  acknowledged: 'nothing; the last message that was acknowledged was one',
+} as const satisfies Record<Extract<FirstOpen, { kind: 'delivery' }>['state'], string>
+
 function openName(first: FirstOpen, ledger: Ledger): string {
   switch (first.kind) {
     case 'request':
@@ -39,8 +45,7 @@ function openName(first: FirstOpen, ledger: Ledger): string {
     }
     case 'delivery': {
       const id = first.messageId > 0 ? `, packet identifier ${first.messageId}` : ''
-      const refused = first.refused ? ', which cannot be accepted' : ''
-      return `a message from the server to ${quoted(first.topic)}${id}${refused}`
+      return `${DELIVERIES[first.state]} to ${quoted(first.topic)}${id}`
     }
   }
 }

@@ -25,6 +25,7 @@ import { beginOutage, beginRound } from './servers.ts'
 import type { Limits, Outage } from './state.ts'
 import { makeRenewals, subscriptionsIn, subscriptionsOf, type Wanted } from './subscriptions.ts'
 import { isAccused, noteConnection } from './suspicion.ts'
+import { DELIVERIES_MS } from './window.ts'
 
 /** The size of a PUBACK without a reason code. A client that cannot send one can do nothing. */
 const ACK_BYTES = 4
@@ -247,6 +248,7 @@ function renew(d: Draft, wanted: readonly Wanted[], at: number): void {
     pingsAhead: 0,
     sentAt: at,
     handed: 0,
+    deliveriesBy: at + DELIVERIES_MS,
     birthsDeferred: d.config.hasBirths,
   }
 }

@@ -32,7 +32,7 @@ import { connectivity, network, reconnect, transportLost } from './retrying.ts'
 import { cancel, confirmed } from './settling.ts'
 import type { State } from './state.ts'
 import { tick } from './timers.ts'
-import { endCaution } from './window.ts'
+import { deliveriesAcknowledged, endCaution } from './window.ts'
 
 /** `step(s, [a, b])` gives the same as stepping `a` and then `b`. */
 export function step(state: State, input: Input | readonly Input[]): Step {
@@ -55,10 +55,15 @@ function handle(d: Draft, input: Input): void {
     return
   }
   d.input = input.type
+  const { unacknowledged, pendingFrom } = d.incoming
   route(d, input)
   if (isOver(d)) return
   endWhenDone(d, input.at)
   if (isOver(d)) return
+  if (d.isolation !== null) {
+    const less = d.incoming.unacknowledged < unacknowledged
+    if (less || d.incoming.pendingFrom !== pendingFrom) deliveriesAcknowledged(d)
+  }
   decideReading(d, input.at)
   if (d.sent) keepAliveSent(d.keepAlive, input.at)
   d.sent = false

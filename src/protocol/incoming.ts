@@ -7,7 +7,7 @@
  * in which they become due. [MQTT-4.6.0-2, MQTT-4.6.0-3] Sequences never repeat, so an
  * acknowledgement that belongs to an earlier connection cannot be taken for one of this connection.
  */
-import type { Draft } from './draft.ts'
+import type { Draft, Mutable } from './draft.ts'
 import type { AckPacket, ReceivedPublish, Violation } from './facts.ts'
 import { entries, lookup } from './packet-table.ts'
 import type { ReceivedMessage } from './session-state.ts'
@@ -69,6 +69,7 @@ function qos1Received(d: Draft, packet: ReceivedPublish, messageId: number, at: 
   const sequence = d.incoming.nextSequence++
   if (d.config.acks === 'receipt') {
     d.incoming.pendingFrom = d.incoming.nextSequence
+    noteAcknowledged(d.incoming, packet.topic, messageId)
     d.send({ type: 'acknowledge', cmd: 'puback', messageId, reasonCode: 0 })
   } else {
     d.incoming.unacknowledged++
@@ -233,6 +234,15 @@ function mark(d: Draft, sequence: number, reasonCode: number): void {
   else d.received.remove(waiting.messageId)
 }
 
+function noteAcknowledged(
+  incoming: Mutable<IncomingState>,
+  topic: string,
+  messageId: number,
+): void {
+  incoming.acknowledgedTopic = topic
+  incoming.acknowledgedId = messageId
+}
+
 /** Sends the acknowledgements that are due, in order, until the first that is not. */
 function acknowledgeHead(d: Draft): void {
   const { incoming } = d
@@ -243,6 +253,7 @@ function acknowledgeHead(d: Draft): void {
       if (!head.acknowledged) return
       d.pending.remove(place)
       const { messageId, qos, reasonCode } = head
+      noteAcknowledged(incoming, head.topic, messageId)
       if (qos === 1 || reasonCode >= 0x80) incoming.unacknowledged--
       const cmd = qos === 1 ? 'puback' : 'pubrec'
       d.send({ type: 'acknowledge', cmd, messageId, reasonCode })
@@ -280,6 +291,8 @@ export function incomingLost(d: Draft): void {
   incoming.epochFrom = incoming.nextSequence
   incoming.unacknowledged = 0
   incoming.repeats = 0
+  incoming.acknowledgedTopic = ''
+  incoming.acknowledgedId = 0
   incoming.aliases = []
   d.effects.push({ type: 'holdBack' })
 }

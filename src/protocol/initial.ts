@@ -55,6 +55,8 @@ const INCOMING: IncomingState = {
   yieldedThrough: 0,
   unhandledEarlier: 0,
   warnedFrom: 0,
+  acknowledgedTopic: '',
+  acknowledgedId: 0,
   unacknowledged: 0,
   repeats: 0,
   aliases: NO_ITEMS,

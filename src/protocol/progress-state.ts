@@ -23,6 +23,8 @@ export interface IsolationState {
    * 0 while it waits for the commit.
    */
   readonly handed: number
+  /** Until this instant, messages from the server are acknowledged first; 0 once it is over. */
+  readonly deliveriesBy: number
   /** Whether `onConnected` is called once the caution has ended. */
   readonly birthsDeferred: boolean
 }
@@ -58,8 +60,11 @@ interface OpenDelivery {
   readonly kind: 'delivery'
   readonly topic: string
   readonly messageId: number
-  /** Whether it cannot be read, or must not be sent. */
-  readonly refused: boolean
+  /**
+   * `refused`: it cannot be read, or must not be sent. `acknowledged`: nothing is open, and this
+   * was the last message that was acknowledged.
+   */
+  readonly state: 'open' | 'refused' | 'acknowledged'
 }
 
 export interface AccusedFilter {

@@ -287,6 +287,9 @@ export interface IncomingState {
   readonly unhandledEarlier: number
   /** The sequence about whose missing acknowledgement the user was warned. */
   readonly warnedFrom: number
+  /** The topic of the message that was acknowledged last on this connection; '' if none was. */
+  readonly acknowledgedTopic: string
+  readonly acknowledgedId: number
   /** The number of messages that count against Receive Maximum. */
   readonly unacknowledged: number
   /**

@@ -299,7 +299,7 @@ function firstOpen(d: Draft, open: readonly Open[], reason: Failure): FirstOpen 
   const isolation = connected ? d.isolation : null
   if (reading !== null && isOverDelivery(d, reason)) {
     const { topic = '', messageId = 0 } = reading
-    return { kind: 'delivery', topic, messageId, refused: true }
+    return { kind: 'delivery', topic, messageId, state: 'refused' }
   }
   const request = open[0]?.[1]
   if (request !== undefined && request.stage !== 'renewal') {
@@ -312,8 +312,12 @@ function firstOpen(d: Draft, open: readonly Open[], reason: Failure): FirstOpen 
     return { kind: 'renewal', filter: filter.topic, filters: filters!.length }
   }
   const head = connected ? pending.get(incoming.pendingFrom & 0xffff) : undefined
-  if (head === undefined) return null
-  return { kind: 'delivery', topic: head.topic, messageId: head.messageId, refused: false }
+  if (head !== undefined) {
+    return { kind: 'delivery', topic: head.topic, messageId: head.messageId, state: 'open' }
+  }
+  const { acknowledgedTopic: topic, acknowledgedId: messageId } = incoming
+  if (!connected || topic === '') return null
+  return { kind: 'delivery', topic, messageId, state: 'acknowledged' }
 }
 
 /**
@@ -338,7 +342,8 @@ function countLoss(d: Draft, at: number, reason: Failure, first: FirstOpen | nul
   const sameFirst = first !== null && isSame(first, before.first)
   const sameCause = cause === before.cause || sameFirst
   // A message that cannot be accepted comes again and again, whatever is settled in between.
-  const stuck = made === before.made || (sameFirst && first.kind === 'delivery' && first.refused)
+  const stuck =
+    made === before.made || (sameFirst && first.kind === 'delivery' && first.state === 'refused')
   const losses = sameCause && stuck && !wasIdle(d, at) ? before.losses + 1 : 1
   const repeats = before.repeats + d.incoming.repeats
   const connected = d.connection.connackAt >= 0

@@ -20,7 +20,13 @@ import { connectivity, suspend, suspendsAt } from './retrying.ts'
 import { expire, oldestSentAt, timeOut } from './settling.ts'
 import type { ConnectionKind, State } from './state.ts'
 import { isolationTimedOut } from './suspicion.ts'
-import { isolationEndsAt, proofDueAt, transmissionDueAt, waitsForThrottle } from './window.ts'
+import {
+  deliveriesEndAt,
+  isolationEndsAt,
+  proofDueAt,
+  transmissionDueAt,
+  waitsForThrottle,
+} from './window.ts'
 
 interface Timer {
   readonly in: readonly ConnectionKind[]
@@ -78,6 +84,14 @@ const TIMERS = {
         : Infinity,
     fire: flush,
     always: true,
+  },
+  deliveries: {
+    in: ['connected'],
+    dueAt: deliveriesEndAt,
+    fire: (d, at) => {
+      d.isolation!.deliveriesBy = 0
+      flush(d, at)
+    },
   },
   isolation: {
     in: ['connected'],

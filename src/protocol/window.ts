@@ -13,7 +13,13 @@ import type { Draft } from './draft.ts'
 import { NO_ITEMS, type RequestFacts, type SubscriptionFacts } from './facts.ts'
 import type { IsolationState } from './progress-state.ts'
 import type { SessionState } from './session-state.ts'
-import type { ConnectionState, FlowState, KeepAliveState, OutgoingState } from './state.ts'
+import type {
+  ConnectionState,
+  FlowState,
+  IncomingState,
+  KeepAliveState,
+  OutgoingState,
+} from './state.ts'
 
 /** The number of packet identifiers. (2.2.1) */
 export const MESSAGE_IDS = 65_535
@@ -39,6 +45,12 @@ const ISOLATION_MS = 10_000
 /** The same for the PINGREQ that proves the connection, in ms; less if keep-alive needs it. */
 const PROOF_MS = 60_000
 
+/**
+ * How long after the CONNACK of a cautious connection the messages that come are acknowledged
+ * before anything is sent, in ms. What the server sends again comes in that time.
+ */
+export const DELIVERIES_MS = 1000
+
 interface WindowParts {
   readonly config: Config
   readonly session: SessionState
@@ -46,6 +58,7 @@ interface WindowParts {
   readonly outgoing: OutgoingState
   readonly isolation: IsolationState | null
   readonly keepAlive: Pick<KeepAliveState, 'intervalMs'>
+  readonly incoming: Pick<IncomingState, 'unacknowledged'>
 }
 
 type LimitParts = Pick<WindowParts, 'connection' | 'config' | 'outgoing'>
@@ -58,7 +71,13 @@ export function windowLeft({ connection, config, outgoing }: LimitParts): number
 /** @returns how many of the requests that the window or caution can hold back may be sent now. */
 export function sendable(parts: WindowParts): number {
   if (!isCautious(parts)) return windowLeft(parts)
-  return parts.connection.pingAnswered && !isBusy(parts) ? 1 : 0
+  const ready = parts.connection.pingAnswered && !isBusy(parts) && !awaitsDeliveries(parts)
+  return ready ? 1 : 0
+}
+
+/** @returns whether messages from the server are to be acknowledged before anything is sent. */
+function awaitsDeliveries({ isolation, incoming }: Pick<WindowParts, 'isolation' | 'incoming'>) {
+  return isolation !== null && isolation.deliveriesBy > 0 && incoming.unacknowledged > 0
 }
 
 /** @returns whether anything that was sent on this connection needs an answer still. */
@@ -124,6 +143,22 @@ export function proveAgain(d: Draft, granted: readonly SubscriptionFacts[]): voi
 export function proofDueAt({ session, connection, isolation }: WindowParts): number {
   if (isolation === null || !session.cautious || connection.pingAnswered) return Infinity
   return connection.pings.length > isolation.pingsAhead ? Infinity : isolation.sentAt
+}
+
+/**
+ * With caution: requires another PINGRESP after messages were acknowledged, because the server may
+ * close on the acknowledgement.
+ */
+export function deliveriesAcknowledged(d: Draft): void {
+  const { isolation } = d
+  if (isolation === null || isolation.deliveriesBy === 0 || isBusy(d)) return
+  proveAgain(d, isolation.unproven)
+}
+
+/** @returns when messages from the server are no longer waited for, or Infinity. */
+export function deliveriesEndAt({ session, isolation }: WindowParts): number {
+  if (isolation === null || !session.cautious || isolation.deliveriesBy === 0) return Infinity
+  return isolation.deliveriesBy
 }
 
 /** @returns when the caution is given up because an answer is missing, or Infinity. */

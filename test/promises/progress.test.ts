@@ -506,7 +506,7 @@ describe('[D6] no progress', () => {
         if (packet.cmd === 'publish') started.loop.ack(packet)
       }
     }
-    expect(warned(started).length).toBeGreaterThan(0)
+    expect(warned(started)[0]).toContain('"in/1", packet identifier 4')
     await started.loop.return()
   })
 
@@ -566,4 +566,30 @@ describe('[D6] servers that do not answer a PINGREQ as they should', () => {
       expect(server.connections.length).toBeLessThanOrEqual(CONNECTIONS_MAX + more)
     },
   )
+})
+
+test('[D6] the acknowledgement of a message is charged to no request that is isolated', async () => {
+  for (const acks of ['pull', 'receipt'] as const) {
+    const server = stage()
+    let delivers = true
+    server.onConnection = (connection) => {
+      const dup = server.connections.length > 1
+      connection.autoConnack = { sessionPresent: dup }
+      const message = { topic: 'in/1', payload: 'x', qos: 1, messageId: 4, retain: false } as const
+      let delivered = false
+      connection.autoAck = (packet) => {
+        if (packet.cmd === 'puback' && delivers) connection.end()
+        if (delivers && !delivered) connection.send({ cmd: 'publish', ...message, dup })
+        delivered = true
+        return packet.cmd !== 'publish' || !delivers
+      }
+    }
+    const started = startLoop({ ...OPTIONS, acks }, [q1('good')], undefined, { server })
+    await server.clock.advance(30_000)
+    expect(server.connections.length).toBeGreaterThan(20)
+    expect(started.outcomes).toEqual([])
+    delivers = false
+    await server.clock.advance(30_000)
+    expect(started.outcomes).toMatchObject([{ outcome: { ok: true } }])
+  }
 })

@@ -66,7 +66,7 @@ const COUPLERS: Readonly<Record<string, string>> = {
     'draft facts packet-table progress-state refusals session-state settling subscriptions topics window',
   closing: 'draft facts incoming lifecycle resuming servers state suspicion window',
   connecting:
-    'authentication closing draft facts handshake incoming keepalive lifecycle outgoing resuming servers state subscriptions suspicion',
+    'authentication closing draft facts handshake incoming keepalive lifecycle outgoing resuming servers state subscriptions suspicion window',
   retrying:
     'closing config connecting contract draft facts lifecycle reconnect servers state suspicion',
   receiving:
