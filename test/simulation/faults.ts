@@ -34,9 +34,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the Receive Maximum of the server is not heeded',
-    file: 'protocol/outgoing.ts',
-    find: 'Math.min(d.connection.limits.receiveMaximum, d.config.maxInflight)',
-    replace: 'd.config.maxInflight',
+    file: 'protocol/window.ts',
+    find: 'Math.min(connection.limits.receiveMaximum, config.maxInflight)',
+    replace: 'config.maxInflight',
   },
   {
     name: 'an identifier that is open is used again',
@@ -83,31 +83,31 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'subscriptions are not renewed',
-    file: 'protocol/connection.ts',
-    find: 'for (const facts of renewals(d, wanted)) sendRenewal(d, facts, at)',
-    replace: 'renewals(d, wanted)',
+    file: 'protocol/connecting.ts',
+    find: 'for (const facts of makeRenewals(d, wanted)) sendRenewal(d, facts, at)',
+    replace: 'makeRenewals(d, wanted)',
   },
   {
     name: 'a lost session takes what was in flight with it',
-    file: 'protocol/outgoing.ts',
+    file: 'protocol/resuming.ts',
     find: 'again.push({ facts, order, strikes })',
     replace: "if (facts.kind !== 'publish') again.push({ facts, order, strikes })",
   },
   {
     name: 'the order of what is sent again is that of the identifiers',
-    file: 'protocol/outgoing.ts',
+    file: 'protocol/resuming.ts',
     find: 'sort(([, a], [, b]) => a.order - b.order)',
     replace: 'sort(([a], [b]) => (a * 40503) % 65536 - ((b * 40503) % 65536))',
   },
   {
     name: 'a key that the session holds is sent again',
-    file: 'ledger.ts',
-    find: 'const handle = this.#keys?.get(key)',
+    file: 'requests/ledger.ts',
+    find: 'const handle = keys.handleOf(key)',
     replace: 'const handle = undefined as number | undefined',
   },
   {
     name: 'something is written after DISCONNECT',
-    file: 'loop.ts',
+    file: 'loop/perform.ts',
     find: '!(gone || link.closing)',
     replace: '!gone',
   },
@@ -119,25 +119,25 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the end leaves a timer',
-    file: 'loop.ts',
-    find: '    if (this.#timer !== null) this.#platform.clearTimer(this.#timer)\n    this.#timer = null\n    this.#forsake',
-    replace: '    this.#forsake',
+    file: 'loop/ending.ts',
+    find: '  loop.stopTimer()\n',
+    replace: '',
   },
   {
     name: "the consumer's buffer has no bound",
-    file: 'protocol/views.ts',
+    file: 'protocol/queries.ts',
     find: 'return Math.max(1, config.maxBufferedPackets - flow.bufferedPackets)',
     replace: 'return 1_000_000',
   },
   {
     name: 'the stream is not closed when the consumer leaves',
-    file: 'sources/source.ts',
+    file: 'requests/source.ts',
     find: 'this.#iterator.return?.()',
     replace: 'undefined',
   },
   {
     name: 'a failed commit waits for ever',
-    file: 'gate.ts',
+    file: 'loop/commit-gate.ts',
     find: 'this.#broken = true\n        this.#waiting = []\n        this.#listener',
     replace: 'this.#asking = new Promise(() => {})\n        this.#listener',
   },
@@ -147,6 +147,7 @@ export const FAULTS: readonly Fault[] = [
 export async function faulty({ name, file, find, replace }: Fault): Promise<Subject> {
   const root = new URL('../../src/', import.meta.url).pathname
   const target = join(root, file)
+  let applied = false
   const plugin: Plugin = {
     name: 'fault',
     setup({ onLoad }) {
@@ -156,6 +157,7 @@ export async function faulty({ name, file, find, replace }: Fault): Promise<Subj
         const parts = text.split(find)
         if (parts.length !== 2)
           throw new Error(`"${name}": ${file} has it ${parts.length - 1} times`)
+        applied = true
         return { contents: parts.join(replace), loader: 'ts' }
       })
     },
@@ -176,6 +178,7 @@ export async function faulty({ name, file, find, replace }: Fault): Promise<Subj
         js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
       },
     })
+    if (!applied) throw new Error(`"${name}": the engine has no file ${file}`)
     return (await import(pathToFileURL(outfile).href)) as Subject
   } finally {
     rmSync(outfile, { force: true })
