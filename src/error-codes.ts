@@ -13,7 +13,7 @@ export interface ErrorCodes {
   /** When an option, a request, a control or an argument cannot be used; the message names it.
    *  What to do: correct the value that the message names. */
   USAGE: 'UsageError'
-  /** When `reauthenticate` is asked of a loop without an authenticator [MQTT-4.12.0-7].
+  /** When `reauthenticate` is called on a loop without an authenticator [MQTT-4.12.0-7].
    *  What to do: give the option `authenticator`. */
   NO_AUTHENTICATOR: 'UsageError'
   /** When the URL is `ws:` or `wss:` and the package `ws` is not installed.
@@ -22,7 +22,7 @@ export interface ErrorCodes {
   /** When something is to be kept on disk and the package `classic-level` is not installed.
    *  What to do: `npm install classic-level@3`. */
   NO_STORAGE_ENGINE: 'UsageError'
-  /** When a consumer of `transitions()` left 1,024 of them untaken.
+  /** When an iterator of `transitions()` has 1,024 transitions that were not taken.
    *  What to do: take them faster, or call `transitions()` again and read `state`. */
   WATCHER_FELL_BEHIND: 'UsageError'
   /** When a request with this key failed before its session was saved, and its stream gives it
@@ -35,7 +35,7 @@ export interface ErrorCodes {
   /** When a checkpoint belongs to another file than the one at the given path.
    *  What to do: give the file that the checkpoint names, or remove the checkpoint. */
   FILE_GONE: 'UsageError'
-  /** When a connection ended because `reconnect` was asked. It appears only as the `reason` of a
+  /** When a connection ended because `reconnect` was called. It appears only as the `reason` of a
    *  transition.
    *  What to do: nothing. */
   RECONNECT: 'UsageError'
@@ -60,7 +60,7 @@ export interface ErrorCodes {
   /** When the server closed the transport without a DISCONNECT, or cut it before the CONNACK.
    *  What to do: the loop retries; if it repeats, see the server's log. */
   CONNECTION_CLOSED: 'ConnectionError'
-  /** When the server did not answer a PINGREQ in time (ConnectionError), or says that it heard
+  /** When the server did not answer a PINGREQ in time (ConnectionError), or says that it received
    *  nothing from this client in time (RefusedError, reason code 0x8D).
    *  What to do: the loop reconnects; check the network, or choose another `keepAlive`. */
   KEEP_ALIVE_TIMEOUT: 'ConnectionError' | 'RefusedError'
@@ -84,13 +84,13 @@ export interface ErrorCodes {
   /** When the server sends the client to another server and names no usable host.
    *  What to do: correct the Server Reference at the server. */
   BAD_SERVER_REFERENCE: 'ConnectionError'
-  /** When `networkHints` said `offline`.
+  /** When `networkHints` yielded `offline`.
    *  What to do: nothing: the loop retries at the next `online` or after the usual delay. */
   NETWORK_OFFLINE: 'ConnectionError'
-  /** When `ping` or `reauthenticate` is asked while there is no connection.
+  /** When `ping` or `reauthenticate` is called while there is no connection.
    *  What to do: try again once `state.connection.kind` is `connected`. */
   NOT_CONNECTED: 'ConnectionError'
-  /** When something is asked of a loop, a spool or a session store that has ended.
+  /** When a method is called on a loop, a spool or a session store that has ended.
    *  What to do: create a new one. */
   CLOSED: 'ConnectionError' | 'UsageError'
 
@@ -143,8 +143,8 @@ export interface ErrorCodes {
   /** When the server refuses user name or password (reason code 0x86; MQTT 3: 4).
    *  What to do: correct the credentials, or renew them in `connectOptions`. */
   BAD_CREDENTIALS: 'RefusedError'
-  /** When the server does not allow this client, or a thing that it did (reason code 0x87; MQTT
-   *  3: 5).
+  /** When the server does not allow this client to connect, or one of its requests (reason code
+   *  0x87; MQTT 3: 5).
    *  What to do: check the permissions of the client at the server. */
   NOT_AUTHORIZED: 'RefusedError'
   /** When the server does not take the client identifier (reason code 0x85; MQTT 3: 2).
@@ -156,9 +156,9 @@ export interface ErrorCodes {
   /** When the server has banned this client (reason code 0x8A).
    *  What to do: ask the operator of the server. */
   BANNED: 'RefusedError'
-  /** When the server does not speak this version of MQTT (reason code 0x84; MQTT 3: 1).
-   *  What to do: leave out `protocolVersion`, so that 3.1.1 may be tried, or set a version that
-   *  it speaks. */
+  /** When the server does not support this version of MQTT (reason code 0x84; MQTT 3: 1).
+   *  What to do: leave out `protocolVersion`, so that 3.1.1 may be tried, or set a version that it
+   *  supports. */
   UNSUPPORTED_VERSION: 'RefusedError'
   /** When the server's Maximum Packet Size leaves no room for any packet.
    *  What to do: correct the limit at the server. */
@@ -196,7 +196,8 @@ export interface ErrorCodes {
   /** When the client sends too fast for the server (reason code 0x96).
    *  What to do: lower the rate with `throttle`. */
   MESSAGE_RATE_TOO_HIGH: 'RefusedError'
-  /** When the server counts more unacknowledged publishes than it allows (reason code 0x93).
+  /** When the server says that there are more unacknowledged publishes than it allows (reason code
+   *  0x93).
    *  What to do: report it: this package keeps to the Receive Maximum that the server gives. */
   RECEIVE_MAXIMUM_EXCEEDED: 'RefusedError'
   /** When an operator closed the connection (reason code 0x98).
@@ -278,11 +279,11 @@ export interface ErrorCodes {
 
 /** The codes of warnings (`onWarning`): the loop goes on. */
 export interface WarningCodes {
-  /** When a received message was not acknowledged for `warnAfterMs` ms; those behind it cannot be
-   *  either (C21, manual acknowledgements leave in the wrong order).
+  /** When a received message was not acknowledged for `warnAfterMs` ms; later ones cannot be
+   *  acknowledged either (C21, manual acknowledgements leave in the wrong order).
    *  What to do: call `ack(packet)`, or pull the next packet with `acks: 'pull'`. */
   ACKNOWLEDGEMENT_FORGOTTEN: 'Warning'
-  /** When the function `connectivityCheck` threw; this side is taken to be online.
+  /** When the function `connectivityCheck` threw; the client is assumed to be online.
    *  What to do: correct the function. */
   CONNECTIVITY_CHECK_FAILED: 'Warning'
   /** When packets wait for `next()` for `warnAfterMs` ms, and no more are read.

@@ -23,13 +23,13 @@ interface Job {
   readonly requests: Requests
   readonly onSettled: (request: Request, outcome: Outcome) => void
   readonly onStart?: (loop: Eventloop) => void
-  /** Gets warnings of the loop, and why the session could not be saved. */
+  /** Writes warnings of the loop, and the reason if the session could not be saved. */
   readonly onTrouble: (message: string) => void
   /** How long Ctrl-C waits for what is in flight, in ms. */
   readonly disconnectTimeout: number
   readonly sessionFile: SessionFile | null
   /**
-   * Gives the position that is saved beside the session, of the instant of the call.
+   * Returns the position at the instant of the call, which is saved with the session.
    * @param ended True if the loop has ended by itself.
    */
   readonly position: (ended: boolean) => Promise<Position | null>
@@ -54,8 +54,8 @@ export async function deliver(job: Job): Promise<Delivery> {
       ...job.options,
       acks: 'manual',
       until: 'settled',
-      // Nothing is acknowledged here on purpose, so the warning about that comes once a day at
-      // most.
+      // Messages are deliberately not acknowledged here, so the warning about that is limited to
+      // one a day.
       warnAfterMs: 86_400_000,
       onSettled: job.onSettled,
       onWarning: ({ message }) => job.onTrouble(message),
@@ -80,7 +80,7 @@ export async function deliver(job: Job): Promise<Delivery> {
     )
     job.onStart?.(loop)
     for await (const _ of loop) {
-      // Outcomes come by `onSettled`, and messages are for `sub`.
+      // Packets are ignored: outcomes come from `onSettled`, and messages are for `sub`.
     }
   } catch (thrown) {
     error = thrown

@@ -37,7 +37,7 @@ export function printable(error: unknown): string {
   return known ? oneLine(error.message) : (error.stack ?? error.message)
 }
 
-/** The error's own message names options that the command line does not have. */
+/** The message of the error names options of the package, which the command line does not have. */
 function isUnknownSession(error: unknown): boolean {
   return error instanceof ProtocolError && error.clause === 'MQTT-3.2.2-4' && !error.retryable
 }

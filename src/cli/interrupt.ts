@@ -1,5 +1,5 @@
 /**
- * What does Ctrl-C do, or a signal to terminate? The first one asks for a graceful end, the second
+ * What does Ctrl-C do, or a signal to terminate? The first one starts an orderly end, the second
  * one ends the process immediately.
  */
 import { constants } from 'node:os'

@@ -3,8 +3,9 @@
  * The command line. Each command has a file of its own; the commands share `flags`, `deliver`,
  * `session-file` and `output`.
  *
- * The exit status is 0 if all went well; 1 if something was not delivered, or for an error that the
- * user did not make; 2 if the command line is wrong; 128 + the number of the signal that ended it.
+ * The exit status is 0 if all went well; 1 if something was not delivered, or for an error that is
+ * not in the command line; 2 if the command line is wrong; 128 + the number of the signal that
+ * ended it.
  */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'

@@ -1,11 +1,11 @@
 /**
- * How is standard output written? So that a slow reader slows the loop down and never costs memory.
+ * How is standard output written? A slow reader slows the loop down, so that memory stays bounded.
  */
 
 /**
  * Writes to standard output.
  * @returns undefined if the system took the text immediately, or a promise that resolves once it
- *   did. The promise rejects if there is no reader any more (EPIPE).
+ *   did. The promise rejects if the reader has closed the pipe (EPIPE).
  */
 export function write(text: string | Buffer): Promise<void> | undefined {
   const { stdout } = process
@@ -26,7 +26,10 @@ export function write(text: string | Buffer): Promise<void> | undefined {
   })
 }
 
-/** Errors are handled by whoever writes. Without a listener they would end the process. */
+/**
+ * This listener does nothing, because the writer of each text handles its error. Without a listener
+ * an error would end the process.
+ */
 export function guardOutput(): void {
   process.stdout.on('error', () => {})
   process.stderr.on('error', () => {})

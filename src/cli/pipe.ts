@@ -173,7 +173,10 @@ class Pipe {
     }
   }
 
-  /** Notes the line of each outcome, and gives requests no faster than outcomes are read. */
+  /**
+   * Stores the line number of each outcome, and hands out requests no faster than outcomes are
+   * read.
+   */
   #observed(lines: FileRequests, source: FileRequests | Spool): Requests {
     return {
       replays: source.replays,
@@ -194,7 +197,10 @@ class Pipe {
     } as Requests
   }
 
-  /** Moves lines to the spool. For the file, a request is settled once it is safe there. */
+  /**
+   * Moves lines to the spool. A line of the file counts as settled once its request is safe in the
+   * spool.
+   */
   async #fill(queue: Spool, lines: FileRequests): Promise<void> {
     try {
       for await (const requests of lines) {
@@ -281,7 +287,7 @@ class Pipe {
   }
 }
 
-/** The spool gives keys of its own. */
+/** Removes the key, because the spool gives each request a key of its own. */
 function withoutKey(request: Request): SentRequest {
   const { key, ...rest } = request as SentRequest
   return rest as SentRequest

@@ -37,7 +37,7 @@ export class Progress {
     this.#bars = bars
   }
 
-  /** Writes a line that stays, above the bar if there is one. */
+  /** Writes a line above the bar, if there is one; the line is not overwritten. */
   say(text: string): void {
     if (this.#bars === null) say(text)
     else this.#bars.log(`it-mqtt: ${text}\n`)

@@ -77,7 +77,7 @@ function changesOf(before: ReplayedStep['before'], after: ReplayedStep['after'])
   return changes
 }
 
-/** The most characters of a value. */
+/** A value is printed with at most this many characters. */
 const BRIEF_LENGTH = 60
 
 /** @returns a value in few characters; of a table or a list, only its size. */

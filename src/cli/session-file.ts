@@ -3,8 +3,9 @@
  * file, which is written every second and at the end, with the session and the position in a piped
  * file.
  *
- * Both are of the same instant. Requests that are not settled are in the session; lines behind the
- * position were never taken. So nothing is lost, and after a graceful end nothing is sent twice.
+ * Session and position are saved together and describe the same instant. Requests that are not
+ * settled are in the session; lines after the position were never taken. So nothing is lost, and
+ * after an orderly end nothing is sent twice.
  */
 import { readFile, stat } from 'node:fs/promises'
 import { openSession, type Position, replaceFile } from '../disk/index.ts'
@@ -23,7 +24,10 @@ interface SavedSession {
   readonly session: Session | SessionStore | null
 }
 
-/** Opens what `--session` names. A path is a directory if it is there as one, or ends in /. */
+/**
+ * Opens what `--session` names. The path means a directory if a directory exists there or if the
+ * path ends in /.
+ */
 export async function openSavedSession(path: string | undefined): Promise<SavedSession> {
   if (path === undefined) return { file: null, session: null }
   const isDirectory = (await stat(path).catch(() => null))?.isDirectory() ?? path.endsWith('/')
@@ -32,10 +36,10 @@ export async function openSavedSession(path: string | undefined): Promise<SavedS
   return { file, session: file.saved.session }
 }
 
-/** What a session file holds. */
+/** The content of a session file. */
 interface Saved {
   readonly session: Session | null
-  /** How far a piped file was read, or null if none was begun and not finished. */
+  /** How far a piped file was read, or null if no file was piped in part. */
   readonly position: Position | null
 }
 
@@ -52,7 +56,7 @@ export class SessionFile {
     this.saved = saved
   }
 
-  /** @throws UsageError if the file is there and is not a session file. */
+  /** @throws UsageError if the file exists and is not a session file. */
   static async open(path: string): Promise<SessionFile> {
     let text: string
     try {
@@ -66,7 +70,10 @@ export class SessionFile {
     return new SessionFile(path, parse(path, text))
   }
 
-  /** @throws UsageError if a file was piped in part: only `pipe` with this file may go on. */
+  /**
+   * @throws UsageError if a file was piped in part. Then only `pipe` with the same file may use the
+   *   session.
+   */
   refuseUnfinished(): void {
     const { position } = this.saved
     if (position === null) return
@@ -77,7 +84,10 @@ export class SessionFile {
     )
   }
 
-  /** Resolves once this is on disk. What is there already is not written again. */
+  /**
+   * Resolves once the session and the position are on disk. They are not written again if they have
+   * not changed.
+   */
   save(session: Session, position: Position | null): Promise<void> {
     const text = JSON.stringify({
       'it-mqtt': 'session file',

@@ -117,7 +117,8 @@ async function writeMessages(
   for await (const packet of loop) {
     if (packet.cmd !== 'publish') continue
     const writing = write(textOrBase64(packet))
-    // Ctrl-C does not wait for a reader that has stalled. What it did not get is not acknowledged.
+    // Ctrl-C does not wait for a reader of standard output that has stalled. Messages that the
+    // reader did not get are not acknowledged.
     if (writing !== undefined) await Promise.race([writing, stopped])
     if (isStopped) return
     if (++written < count) continue

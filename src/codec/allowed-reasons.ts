@@ -2,8 +2,8 @@
  * Which reason codes may a server send in which packet?
  *
  * The tables are those of MQTT 5.0 (2-6, 3-1 and following) and of sections 3.2.2.3 and 3.9.3 of
- * 3.1.1. A code that is not listed is a Protocol Error: to take it for success, or to guess, would
- * be worse. `protocol/reason-codes.ts` has the texts of the codes.
+ * 3.1.1. A code that is not listed is a Protocol Error. It is not guessed whether it means success.
+ * `protocol/reason-codes.ts` has the texts of the codes.
  */
 import { hex } from '../protocol/reason-codes.ts'
 import { PROTOCOL_ERROR, refuse } from './refuse.ts'

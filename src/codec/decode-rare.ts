@@ -1,11 +1,11 @@
 /**
- * What does a packet say that is rare or small: everything that a server sends but PUBLISH?
+ * How are the packets of a server decoded, except PUBLISH?
  *
- * Each function gets `bytes[at, end)`, all that one packet has behind its fixed header, which was
- * checked. It returns the packet or refuses it.
+ * Each function gets `bytes[at, end)`, which is one packet without its fixed header; the fixed
+ * header was checked before. It returns the packet or refuses it.
  *
- * A packet that answers a request has `request: undefined`. The loop fills it in, and so that the
- * object keeps its shape, the field is there from the start.
+ * A packet that answers a request has `request: undefined`. The loop sets the field later. It
+ * exists from the start, so that V8 does not have to change the shape of the object.
  */
 import type { Bytes } from '../platform/bytes.ts'
 import type {
@@ -70,8 +70,8 @@ export function decodeConnack(
     return { cmd: 'connack', sessionPresent, returnCode: code }
   }
   if (end - at === 2 && flags === 0 && code === 1) {
-    // A server that speaks only 3.1.1 refuses version 5 with the code 1 of 3.1.1, as MQTT 5 does
-    // with 0x84. (malformed input C12)
+    // A server that supports only 3.1.1 refuses version 5 with the return code 1 of 3.1.1, which
+    // means the same as 0x84 in MQTT 5. (malformed input C12)
     return { cmd: 'connack', sessionPresent, reasonCode: 0x84, returnCode: 1 }
   }
   reasons.checkReason(reasons.CONNACK_CODES, code, 'MQTT-3.2.2-8', 'connack')

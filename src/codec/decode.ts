@@ -1,17 +1,17 @@
 /**
  * Which packets did the server send?
  *
- * Bytes become packets, strictly: what the bytes alone show to be wrong is refused here with its
- * reason code and clause. What depends on the state of the session is left to the reducers.
+ * The decoder is strict: an error that the bytes alone show is refused here with its reason code
+ * and clause. Rules that depend on the state of the session are checked by the reducers.
  *
- * A packet that lies in one chunk is decoded where it lies. For one that is cut, the chunks are
- * kept and joined once, when it is complete. So every byte is copied at most once, however it is
- * cut, and nothing is buffered that the fixed header already shows to be wrong (I2, sizes are
- * checked before a body is buffered).
+ * A packet that is in one chunk is decoded without a copy. The chunks of a packet that is cut are
+ * kept and joined once, when the packet is complete. So every byte is copied at most once, and a
+ * packet is not buffered if its fixed header already shows that it is wrong (I2, sizes are checked
+ * before a body is buffered).
  *
  * For payloads see slabs.ts (R5, a yielded packet keeps little memory alive). Small payloads are
- * not copied one by one: from the first payload on, 2 KiB of the chunk are copied into a slab
- * together, and the payloads that follow in them are views of that copy.
+ * not copied one by one. Instead 2 KiB of the chunk, from the first payload on, are copied into a
+ * slab together, and all payloads in these 2 KiB are views of that copy.
  */
 import { BugError, ProtocolError } from '../errors.ts'
 import { type Bytes, BytesView, copyBytes, NO_BYTES } from '../platform/bytes.ts'
@@ -57,14 +57,17 @@ export class Decoder {
   refused: PacketName | null = null
 
   private readonly chunks = new ReceivedChunks()
-  /** How many unread bytes it takes to read on. */
+  /** How many unread bytes are needed before the decoder reads on. */
   private needed = 1
 
   /** The memory into which a part of the current chunk was copied; null if none was. */
   private copy: ArrayBufferLike | null = null
   /** The offset in the chunk at which the copied part ends. */
   private copyEnd = 0
-  /** An offset in the chunk plus this is the offset of the same byte in `copy`. */
+  /**
+   * The number that is added to an offset in the chunk to get the offset of the same byte in
+   * `copy`.
+   */
   private copyShift = 0
 
   constructor(protocolVersion: 3 | 4 | 5, maximumPacketSize: number) {
@@ -334,9 +337,7 @@ export class Decoder {
   }
 }
 
-/**
- * The joined packet is used for nothing else, so its payload may be a view of it if R5 allows that.
- */
+/** Nothing else uses the joined packet, so the payload is a view of it if R5 allows that. */
 function payloadOfJoined(joined: Bytes, start: number, end: number): Bytes {
   const length = end - start
   if (length === 0) return NO_BYTES

@@ -1,10 +1,11 @@
 /**
  * Which bytes are a CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT or AUTH?
  *
- * The objects are those of mqtt-packet, which does not write them (the tests compare the two). Its
- * first `generate` fills a cache of 65,536 buffers, which costs 30 ms and 8 MB: more than all else
- * up to the CONNACK. It refuses a password without a user name, which MQTT 5 allows, takes no
- * Uint8Array, and pads DISCONNECT, which matters if the server's Maximum Packet Size is tiny.
+ * The packets are objects as mqtt-packet has them. mqtt-packet itself does not encode them here;
+ * the tests compare its bytes with ours. The first call of its `generate` fills a cache of 65,536
+ * buffers, which takes 30 ms and 8 MB: more than everything else up to the CONNACK. It also refuses
+ * a password without a user name, which MQTT 5 allows; it takes no Uint8Array; and its DISCONNECT
+ * is longer than necessary, which matters if the server's Maximum Packet Size is very small.
  */
 
 import { assert, UsageError, unreachable } from '../errors.ts'

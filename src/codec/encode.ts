@@ -3,9 +3,9 @@
  *
  * PUBLISH and the acknowledgements are written straight into a batch; encode-rare.ts encodes the
  * other packets. A batch is a buffer of at most 64 KiB. It is begun when there is something to
- * write, and its size follows what the connection wrote before, so that an idle encoder holds
- * nothing and a busy one writes large pieces. Once it was taken it belongs to the transport and is
- * never written again. A payload of 16 KiB and more is passed by reference.
+ * write, and its size follows what the connection wrote before, so that an idle encoder has no
+ * buffer and a busy one writes large pieces. Once the transport has taken a batch, the encoder
+ * never changes it. A payload of 16 KiB and more is passed by reference.
  */
 import { allocatePooled, type Bytes, utf8Bytes, writeLatin1, writeUtf8 } from '../platform/bytes.ts'
 import type { ClientPacket } from '../protocol/packets.ts'
@@ -14,7 +14,7 @@ import { encodeRare } from './encode-rare.ts'
 import { TopicAliases } from './topic-aliases.ts'
 import { writeUint16, writeUint32, writeVarint } from './writer.ts'
 
-/** What the encoder needs of a PUBLISH that was validated. */
+/** The data of a validated PUBLISH that the encoder needs. */
 interface EncodablePublish {
   readonly request: { readonly topic: string }
   /** The topic as UTF-8, with its length before it. */
@@ -36,9 +36,11 @@ interface EncodablePublish {
 const BATCH_BYTES_MIN = 256
 /** Bytes of a batch, unless one packet needs more. */
 const BATCH_BYTES_MAX = 65_536
-/** Bytes. To copy a shorter payload is cheaper than another piece for the transport. */
+/**
+ * In bytes. A shorter payload is copied, which is cheaper than one more piece for the transport.
+ */
 const REFERENCE_BYTES_MIN = 16_384
-/** Bytes. For so few a loop is faster than a call of `TypedArray.prototype.set`. */
+/** In bytes. For up to this many a loop is faster than a call of `TypedArray.prototype.set`. */
 const LOOP_BYTES_MAX = 24
 
 /** The identifier of Message Expiry Interval. */
@@ -77,7 +79,7 @@ export class Encoder {
   /**
    * Writes a PUBLISH.
    * @param messageId 0 at QoS 0.
-   * @param expirySeconds what is left of the Message Expiry Interval, -1 for none.
+   * @param expirySeconds the rest of the Message Expiry Interval; -1 if there is none.
    */
   publish(
     prepared: EncodablePublish,
@@ -218,11 +220,11 @@ export class Encoder {
     const { batch, used } = this
     this.close()
     this.add(bytes)
-    // The rest of the batch is used further.
+    // The rest of the batch is used for what is written next.
     if (batch !== null && batch.length > used) this.batch = batch.subarray(used)
   }
 
-  /** Ends the batch; what was written of it becomes a piece. */
+  /** Ends the batch; its written part becomes a piece. */
   private close(): void {
     const { batch, used } = this
     if (batch !== null && used > 0) this.add(batch.subarray(0, used))

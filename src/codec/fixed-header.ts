@@ -12,7 +12,7 @@ const PACKET_NAMES = [
   'auth',
 ] as const
 
-/** Refuses a first byte with which no packet from a server begins. */
+/** Refuses a first byte that no packet of a server has. */
 export function checkFirstByte(first: number, version: number): void {
   const type = first >> 4
   const flags = first & 0x0f

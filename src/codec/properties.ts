@@ -40,7 +40,7 @@ export interface PropertyRule {
   readonly id: number
   readonly name: string
   readonly type: PropertyType
-  /** The packets in which it is allowed, as bits of `IN`. */
+  /** The packets in which the property is allowed, as bits of `IN`. */
   readonly places: number
   readonly repeatable: boolean
   /** Smallest value of a number. */
@@ -48,7 +48,10 @@ export interface PropertyRule {
   /** Largest value of a number. */
   readonly max: number
   readonly clause: string
-  /** One bit that no other property has; a set of such bits says which properties were seen. */
+  /**
+   * A bit that no other property has. The decoder sets it when it has read the property, to find
+   * repetitions.
+   */
   readonly bit: number
 }
 

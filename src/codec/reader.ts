@@ -1,8 +1,8 @@
 /**
  * Which fields does a packet have: integers, strings, binary data, properties?
  *
- * This reads packets that are rare; the hot paths of the decoder read their bytes themselves. A
- * field that would reach behind `end` is malformed: nothing is read from the next packet.
+ * The reader is used for rare packets; for frequent ones the decoder reads the bytes itself. A
+ * field that would continue after `end` is malformed, so nothing is read from the next packet.
  */
 import type { Bytes } from '../platform/bytes.ts'
 import type { Properties } from '../protocol/facts.ts'
@@ -18,7 +18,7 @@ export class Reader {
   readonly bytes: Bytes
   /** Offset of the next byte. */
   at: number
-  /** Offset behind the last byte. */
+  /** Offset after the last byte. */
   end: number
 
   constructor(bytes: Bytes, at: number, end: number) {
@@ -44,7 +44,8 @@ export class Reader {
   }
 
   /**
-   * Reads a Variable Byte Integer: at most four bytes, and no more than it needs. [MQTT-1.5.5-1]
+   * Reads a Variable Byte Integer: at most four bytes, and no more than the value needs.
+   * [MQTT-1.5.5-1]
    */
   varint(field: string): number {
     let value = 0
@@ -72,8 +73,8 @@ export class Reader {
   }
 
   /**
-   * Steps over a two-byte length and as many bytes.
-   * @returns the offset at which these begin.
+   * Skips a two-byte length and that many bytes.
+   * @returns the offset at which these bytes begin.
    */
   #extent(field: string): number {
     const length = this.uint16(field)

@@ -2,10 +2,10 @@
  * Where are bytes kept until their packet is complete?
  *
  * Chunks are kept by reference as they came from the transport. A packet that is cut by chunks is
- * joined once, when it is complete: the cost is linear however it is cut, and nothing is allocated
- * because of a size that was merely announced. Small chunks behind an incomplete packet are
- * gathered in one buffer, so that a peer that sends single bytes costs a byte each, not an object
- * each.
+ * joined once, when it is complete: the cost is linear in its size, however it is cut. Nothing is
+ * allocated for bytes that a packet announces and that have not come. Small chunks behind an
+ * incomplete packet are gathered in one buffer, so that a peer that sends single bytes costs one
+ * byte of memory for each of them, not one object.
  */
 import { allocateOwn, asBytes, type Bytes, copyBytes, NO_BYTES } from '../platform/bytes.ts'
 
@@ -22,12 +22,12 @@ export class ReceivedChunks {
   at = 0
   /** How many bytes were not read yet, in all chunks. */
   unreadBytes = 0
-  /** How many bytes were copiedBytes so far. The tests of linear time read it. */
+  /** How many bytes were copied so far. Only the tests of the linear cost read it. */
   copiedBytes = 0
   /** The chunks behind `head`, from index `nextWaiting` on. */
   private waiting: Bytes[] | null = null
   private nextWaiting = 0
-  /** The buffer in which small chunks are gathered; it comes behind `waiting`. */
+  /** The buffer in which small chunks are gathered; its bytes follow those of `waiting`. */
   private gather: Bytes | null = null
   private gatheredBytes = 0
 

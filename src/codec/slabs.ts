@@ -1,17 +1,18 @@
 /**
  * What memory may a payload keep alive?
  *
- * At most 8 KiB beyond its own size (R5, a yielded packet keeps little memory alive). A chunk from
- * the socket has up to 64 KiB, and a view of it would keep all of it alive. So small payloads are
- * copied into slabs of 8 KiB that all decoders of the process share, and a large one into a buffer
- * of its own.
+ * A payload keeps at most 8 KiB beyond its own size in memory (R5, a yielded packet keeps little
+ * memory alive). A chunk from the socket has up to 64 KiB, and a view of it would keep all of it in
+ * memory. So small payloads are copied into slabs of 8 KiB that all decoders of the process share,
+ * and a large one into a buffer of its own.
  */
 import { allocateOwn, type Bytes, BytesView, copyBytes, NO_BYTES } from '../platform/bytes.ts'
 
 /** Size of a slab in bytes: as much as R5 allows beyond the payload itself. */
 export const SLAB_BYTES = 8192
 /**
- * Bytes. A longer copy gets a buffer of its own: that wastes less than the rest of a slab would.
+ * In bytes. A longer copy gets a buffer of its own, because a new slab for it would leave more of
+ * the current slab unused.
  */
 const SHARED_BYTES_MAX = 4096
 
@@ -26,8 +27,8 @@ interface Claim {
 }
 
 /**
- * Claims between `least` and `most` bytes of the current slab, or of a new one. `least` is at most
- * `SLAB_BYTES`.
+ * Reserves between `least` and `most` bytes of the current slab, or of a new one. `least` is at
+ * most `SLAB_BYTES`.
  */
 export function claim(least: number, most: number): Claim {
   if (SLAB_BYTES - slabUsed < least) {

@@ -5,9 +5,9 @@
  * U+FEFF [MQTT-1.5.4-3].
  *
  * Topics repeat, so a Topic Name that was decoded before is found again by its bytes, in a cache
- * that all decoders of the process share. Each hash has one entry: two topics with the same hash
- * displace each other, which costs a decoding and never gives a wrong topic, because the bytes are
- * compared.
+ * that all decoders of the process share. The cache has one entry for each hash, so a topic
+ * replaces another one with the same hash. That costs a decoding, and never gives a wrong topic,
+ * because the bytes are compared.
  */
 import {
   allocateOwn,

@@ -1,12 +1,16 @@
 /**
  * Which topic has which Topic Alias on this connection? (3.3.2.3.4)
  *
- * A topic that is used keeps its alias. Once all aliases are given, a topic without one takes an
- * alias only from a topic that was not used for a while. Otherwise more topics than aliases, sent
- * in turn, would cost three bytes for each message and save none.
+ * A topic that is used keeps its alias. Once all aliases are given, a topic without one gets the
+ * alias of another topic only if that topic was not used for a while. Otherwise, if more topics
+ * than aliases were used in turn, each message would carry both its topic and an alias of three
+ * bytes.
  */
 
-/** An alias may be taken after this many publishes without it, times the number of aliases. */
+/**
+ * An alias is given to another topic after this many publishes without it, times the number of
+ * aliases.
+ */
 const UNUSED_ROUNDS = 4
 
 interface Aliased {
@@ -22,7 +26,7 @@ export class TopicAliases {
   readonly bytesMax: number
   readonly #byTopic = new Map<string, Aliased>()
   readonly #given: Aliased[] = []
-  /** How many publishes there were so far. */
+  /** How many publishes were sent so far. */
   #count = 0
   /** Index of the alias that is looked at next. It moves on with each topic that has no alias. */
   #next = 0

@@ -1,8 +1,8 @@
 /**
- * Which bytes are a field: an integer, a string, binary data, properties?
+ * How are the fields of a packet written: integers, strings, binary data, properties?
  *
- * This writes packets that are rare, into a buffer that grows. The values come from the caller, so
- * a refuseValue one is a `UsageError` that names the field, what was given and what is allowed.
+ * The writer is used for rare packets; its buffer grows. The values come from the user, so a wrong
+ * value is a `UsageError` that names the field, the value and the values that are allowed.
  */
 import { describe, UsageError } from '../errors.ts'
 import {

@@ -74,7 +74,7 @@ class Watcher implements AsyncIterableIterator<Transition, undefined> {
     this.#queue.push(transition)
     if (this.#queue.length <= QUEUED_MAX) return
     this.#queue = []
-    const message = `transitions: nobody took ${QUEUED_MAX} of them; watch again`
+    const message = `transitions: ${QUEUED_MAX} of them were not taken; call it again`
     this.end(new UsageError(message, { code: 'WATCHER_FELL_BEHIND' }))
   }
 

@@ -1,5 +1,5 @@
 /**
- * Is what CONNECT carries beside its numbers usable: properties, will, credentials?
+ * Are the properties, the will and the credentials of the CONNECT packet valid?
  */
 import { describe, UsageError } from '../errors.ts'
 import type { ProtocolVersion } from '../protocol/facts.ts'
@@ -16,7 +16,7 @@ const OWN_PROPERTIES = [
   'topicAliasMaximum',
 ] as const
 
-/** Checks what CONNECT carries beside the numbers of the config. */
+/** Checks the properties, the will and the credentials of the CONNECT packet. */
 export function checkConnect(options: EventloopOptions, protocolVersion: ProtocolVersion): void {
   checkProperties('properties', options.properties, protocolVersion)
   for (const name of OWN_PROPERTIES) {

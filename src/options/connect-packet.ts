@@ -26,7 +26,7 @@ export function connectPacket(
     ...(authenticationData === null ? {} : { authenticationData }),
     sessionExpiryInterval,
     receiveMaximum,
-    // The fixed header allows no more anyway.
+    // The fixed header cannot express a larger size.
     ...(maximumPacketSize < REMAINING_LENGTH_MAX ? { maximumPacketSize } : {}),
     ...(topicAliasMaximum > 0 ? { topicAliasMaximum } : {}),
   }

@@ -1,6 +1,7 @@
 /**
- * Where to connect to, and as whom? It is read from the options each time it is needed, because a
- * URL is a large object and a process may hold thousands of connections.
+ * Which server does a connection go to, and with which credentials? Both are read from the options
+ * each time they are needed, because a URL is a large object and a process may hold thousands of
+ * connections.
  */
 
 import { ConnectionError, describe, UsageError } from '../errors.ts'
@@ -24,7 +25,7 @@ export function endpointOf(options: EventloopOptions): Endpoint {
   return { url: new URL(url), tls, maximumPacketSize, headers }
 }
 
-/** @returns the servers, the primary first; none if only the user's transport knows them. */
+/** @returns the servers, the primary first; none if the user gives a transport and no URL. */
 export function urlsOf({ url }: Pick<EventloopOptions, 'url'>): readonly (string | URL)[] {
   if (url === undefined) return []
   return typeof url === 'string' || url instanceof URL ? [url] : url
@@ -48,7 +49,10 @@ export function redirected(from: URL, reference: string): string {
   throw new ConnectionError(message, { code: 'BAD_SERVER_REFERENCE', retryable: true })
 }
 
-/** @returns whether a WebSocket may be used, whose idle connections are cut soon (T2). */
+/**
+ * @returns whether one of the servers is reached over WebSocket, where idle connections are often
+ *   closed early (T2, the connect timeout covers the way to the CONNACK).
+ */
 export function isWebSocket(options: EventloopOptions): boolean {
   if (options.transport !== undefined) return false
   return urlsOf(options).some((url) => WEBSOCKET_SCHEMES.includes(new URL(url).protocol))
@@ -79,7 +83,10 @@ export function checkEndpoint(options: EventloopOptions): void {
   })
 }
 
-/** A Headers or a Map has no fields that spreading would copy, so it is refused. */
+/**
+ * A `Headers` object or a `Map` is refused, because its entries are not properties that a spread
+ * would copy.
+ */
 function checkHeaders(headers: unknown): void {
   const prototype = typeof headers === 'object' ? Object.getPrototypeOf(headers ?? []) : undefined
   const plain = prototype === Object.prototype || prototype === null

@@ -37,11 +37,14 @@ export interface EventloopOptions {
   /** Headers of the HTTP request that opens a `ws:` or `wss:` transport. Default: none. */
   readonly headers?: HandshakeHeaders | undefined
   /**
-   * Options for Node's `tls.connect`, such as `ca`, `cert`, `key` and `servername`. Certificates
-   * are verified unless they say otherwise.
+   * Options for Node's `tls.connect`, such as `ca`, `cert`, `key` and `servername`. The server's
+   * certificate is verified unless `rejectUnauthorized` is false.
    */
   readonly tls?: TlsOptions | undefined
-  /** Opens the transport in place of this package. Default: the transport that `url` names. */
+  /**
+   * A function that opens the transport instead of this package. Default: the transport that `url`
+   * names.
+   */
   readonly transport?: OpenTransport | undefined
   /**
    * Awaited before each attempt; what it returns replaces these options for that attempt. If the
@@ -55,14 +58,14 @@ export interface EventloopOptions {
    */
   readonly followRedirects?: boolean | undefined
   /**
-   * Whether this side is online. It is asked before another server of the list is tried. Default:
-   * this side is taken to be online.
+   * A function that says whether this client has a network. It is called before another server of
+   * the list is tried. Default: the client is assumed to be online.
    */
   readonly connectivityCheck?: ((signal: AbortSignal) => boolean | Promise<boolean>) | undefined
   /**
    * Hints about the network: `online` connects immediately, `offline` drops the connection
-   * immediately (T5, network hints). The end of the iterable ends nothing; an error of it ends the
-   * loop.
+   * immediately (T5, network hints). The loop goes on when the iterable ends; if the iterable
+   * throws, the loop ends with that error.
    */
   readonly networkHints?: AsyncIterable<'online' | 'offline'> | undefined
 
@@ -74,8 +77,8 @@ export interface EventloopOptions {
    */
   readonly clientId?: string | undefined
   /**
-   * 5 (MQTT 5), 4 (MQTT 3.1.1) or 3 (MQTT 3.1). Default: 5, and 4 if the server does not speak 5. A
-   * version that is given is not changed.
+   * 5 (MQTT 5), 4 (MQTT 3.1.1) or 3 (MQTT 3.1). Default: 5, and 4 if the server does not support 5.
+   * If this option is given, no other version is tried.
    */
   readonly protocolVersion?: 5 | 4 | 3 | undefined
   /** At most 65,535 bytes of UTF-8. Default: that of `url`. */
@@ -87,7 +90,7 @@ export interface EventloopOptions {
   /** The message that the server publishes if the connection is lost. Default: none. (3.1.2.5) */
   readonly will?: WillOptions | undefined
   /**
-   * Properties of the CONNECT packet, but for those that are options of their own here. MQTT 5.
+   * Properties of the CONNECT packet, except those that have an option of their own. MQTT 5.
    * Default: none. (3.1.2.11)
    */
   readonly properties?: ConnectProperties | undefined
@@ -102,8 +105,8 @@ export interface EventloopOptions {
    */
   readonly sessionExpiryInterval?: number | undefined
   /**
-   * The session to go on with: that of an earlier loop, one from a store, or, with `adopt`,
-   * whatever the server holds. Default: none. (4.1)
+   * The session to continue: the `session` of an earlier loop, a session store, or `adopt` for the
+   * session that the server holds, whatever it is. Default: none. (4.1)
    */
   readonly session?: Session | SessionStore | 'adopt' | undefined
   /** Enhanced authentication, at connect and again later. MQTT 5. Default: none. (4.12) */
@@ -141,8 +144,8 @@ export interface EventloopOptions {
    */
   readonly suspendAfterMs?: number | undefined
   /**
-   * How often a suspended loop connects again, in ms, 1 to 86,400,000, 50 % more or less at random.
-   * Default 30,000.
+   * How long a suspended loop waits between attempts, in ms, 1 to 86,400,000; a random part of up
+   * to 50 % is added or subtracted. Default 30,000.
    */
   readonly suspendedRetryMs?: number | undefined
 
@@ -177,14 +180,19 @@ export interface EventloopOptions {
    * server closed. (D6, one bad request never stalls the others)
    */
   readonly quarantineAfter?: number | undefined
-  /** Takes new publishes while there is no healthy connection. Default: they are held. */
+  /**
+   * Gives new publishes to a function of the user while there is no healthy connection. Default:
+   * they are held.
+   */
   readonly divert?: DivertOptions | undefined
   /**
    * Returns requests to send after each good CONNACK: after the renewal of subscriptions, before
    * all others. Default: none.
    */
   readonly onConnected?: ((connack: ConnackPacket) => readonly Request[]) | undefined
-  /** Is given the outcome of each request, after the `settled` of its stream. */
+  /**
+   * A function that is called with the outcome of each request, after the `settled` of its stream.
+   */
   readonly onSettled?: ((request: Request, outcome: Outcome) => void) | undefined
 
   // ------------------------------------------------------------------------------------- receiving
@@ -218,12 +226,15 @@ export interface EventloopOptions {
    * 5. Default 0. (3.14.2.1)
    */
   readonly disconnectReason?: 0 | 4 | undefined
-  /** Aborting it ends the loop as `shutdown` does; `next()` rejects with its reason. */
+  /**
+   * If this signal is aborted, the loop ends as with `shutdown`, and `next()` rejects with the
+   * reason of the signal.
+   */
   readonly signal?: AbortSignal | undefined
 
   // ----------------------------------------------------------------------------------- observation
 
-  /** Is given the warnings of the loop. The loop goes on. */
+  /** A function that is called with each warning. The loop goes on after a warning. */
   readonly onWarning?: ((warning: Warning) => void) | undefined
   /**
    * After how many ms a stalled consumer or a forgotten acknowledgement is reported as a warning, 1
@@ -231,7 +242,7 @@ export interface EventloopOptions {
    */
   readonly warnAfterMs?: number | undefined
   /**
-   * Keeps the last inputs of the reducers, so that `loop.recording()` shows what led to a fault.
+   * Keeps the last inputs of the reducers, so that `loop.recording()` shows what led to an error.
    * Default: none are kept.
    */
   readonly recorder?: RecorderOptions | undefined
@@ -283,16 +294,16 @@ export interface DivertOptions {
    */
   readonly afterMs: number
   /**
-   * Takes a publish in place of the server. The publish is settled as the returned promise is, and
-   * never sent by MQTT. Order does not span diverted and other publishes. `signal` is aborted by
-   * the signal of the request and by the end of the loop.
+   * Takes a publish in place of the server. The outcome of the publish is that of the returned
+   * promise; the publish is never sent by MQTT. The order is not kept between diverted publishes
+   * and others. `signal` is aborted by the signal of the request and by the end of the loop.
    */
   readonly to: (request: PublishRequest, signal: AbortSignal) => unknown
   /** How many calls may run at a time, 1 to 65,535. Default 16. */
   readonly concurrency?: number | undefined
 }
 
-/** Something that did not go as it should; the loop goes on. */
+/** A problem after which the loop goes on. */
 export interface Warning {
   /** The code of the warning: docs/ERRORS.md lists them. */
   readonly code: WarningCode
@@ -308,7 +319,8 @@ export interface RecorderOptions {
    */
   readonly inputs: number
   /**
-   * Whether a recording shows payloads and other bytes, not only how many there are. Default false.
+   * Whether a recording contains payloads and other bytes, and not only their lengths. Default
+   * false.
    */
   readonly bytes?: boolean | undefined
   /** Called once, with the recording, if the loop ends with an error. */
@@ -323,17 +335,17 @@ export type AuthenticationData = Uint8Array | string | undefined | null
 /** An authenticator is given this when an exchange begins. */
 export interface ExchangeContext {
   /**
-   * Who began: `connect`, before each connection; `reauthenticate`, the control of that name;
-   * `server`, the server itself.
+   * The cause of the exchange: `connect`, before each connection; `reauthenticate`, the control of
+   * that name; `server`, the server itself.
    */
   readonly reason: 'connect' | 'reauthenticate' | 'server'
   /** The data with which the server began, or undefined if it did not begin or sent none. */
   readonly data: Bytes | undefined
-  /** Aborted when the exchange is of no use any more. */
+  /** This signal is aborted when the exchange is no longer needed. */
   readonly signal: AbortSignal
 }
 
-/** Yields what is to be sent, and is given what the server answers. */
+/** A generator that yields the data to send and receives the data of the server. */
 export type ExchangeSteps =
   | Iterator<AuthenticationData, unknown, Bytes | undefined>
   | AsyncIterator<AuthenticationData, unknown, Bytes | undefined>
@@ -351,8 +363,8 @@ export interface Authenticator {
   /** The Authentication Method, such as `SCRAM-SHA-256`. [MQTT-4.12.0-5] */
   readonly method: string
   /**
-   * Begins an exchange: for each connection, and for each re-authentication. An error of it ends
-   * the connection, and the loop too unless the error has `retryable: true`.
+   * Begins an exchange: for each connection, and for each re-authentication. If it throws, the
+   * connection ends, and so does the loop unless the error has `retryable: true`.
    */
   exchange(context: ExchangeContext): ExchangeSteps
   /**

@@ -40,7 +40,7 @@ export interface Resolved {
   readonly store: SessionStore | null
 }
 
-/** Every option; a new one does not compile until it is entered. */
+/** The names of all options. The code does not compile if one is missing. */
 const OPTIONS: Readonly<Record<keyof EventloopOptions, true>> = {
   ...{ url: true, headers: true, tls: true, transport: true, connectOptions: true },
   ...{ followRedirects: true, connectivityCheck: true, networkHints: true },
@@ -78,7 +78,8 @@ export function resolveOptions(
   const clientId = clientIdOf(options, restored)
   const config = shared(configOf(options, restored, clientId))
   checkConnect(options, config.protocolVersion)
-  // What cannot be encoded is refused here, not at the first connection.
+  // The CONNECT packet is encoded once here, so that a value that cannot be encoded is refused now
+  // and not at the first connection.
   encodeRare(
     connectPacket({ options, config }, clientId, config.protocolVersion, config.cleanStart),
     config.protocolVersion,
@@ -122,7 +123,10 @@ function isStore(value: unknown): value is SessionStore {
 
 let latestConfig: Config | null = null
 
-/** @returns one object for loops with the same config: a process may hold thousands of them. */
+/**
+ * @returns the config, shared with the previous loop if both are equal, because a process may have
+ *   thousands of loops.
+ */
 function shared(config: Config): Config {
   if (latestConfig === null || !equal(config, latestConfig)) latestConfig = config
   return latestConfig
@@ -155,12 +159,15 @@ function configOf(o: EventloopOptions, session: Session | null, clientId: string
   }
 }
 
-/** How the first connection begins: with a new session, with a saved one, or with what is there. */
+/**
+ * How does the first connection begin: with a new session, with a saved one, or with the session
+ * that the server holds?
+ */
 function startOf(
   o: EventloopOptions,
   session: Session | null,
 ): Pick<Config, 'cleanStart' | 'store' | 'resumes' | 'adopt'> {
-  // A session that has met no server has nothing there to resume.
+  // If the session was never used with a server, the server has nothing to resume.
   const resumes = session !== null && session.protocolVersion > 0
   const kept = isStore(o.session)
   const adopt = o.session === 'adopt'
@@ -250,7 +257,7 @@ function receivingConfig(o: EventloopOptions): Receiving {
   }
 }
 
-/** One object for all loops that say nothing about it. */
+/** One object for all loops that use the defaults of these options. */
 const DEFAULT_SERVERS: Config['servers'] = {
   hosts: 1,
   checksConnectivity: false,

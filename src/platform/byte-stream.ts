@@ -25,8 +25,8 @@ export interface ByteStream {
   /** Listens for the moment when everything before `end()` was handed over. */
   once(event: 'finish', listener: () => void): unknown
   /**
-   * Calls `done` when the bytes were handed over, to the kernel say, or with an error if they never
-   * will be.
+   * Calls `done` when the bytes were handed over (to the kernel, for example), or with an error if
+   * that is no longer possible.
    */
   write(bytes: Uint8Array, done: (error?: Error | null) => void): unknown
   /** Ends our side once everything that was written is handed over. */
@@ -37,11 +37,11 @@ export interface ByteStream {
   resume(): unknown
   /** Closes both sides immediately; what was written and not handed over is lost. */
   destroy(error?: Error): unknown
-  /** Whether `destroy()` was called, by whomever. */
+  /** Whether `destroy()` was called. */
   readonly destroyed: boolean
 }
 
-/** A transport as two web streams. The types name only what is used of them. */
+/** A transport as two web streams. The types have only the members that the loop uses. */
 export interface WebStreams {
   /** The bytes from the peer. */
   readonly readable: {
@@ -76,7 +76,7 @@ export interface WebStreams {
   }
 }
 
-/** Where a transport leads to, and the only options that it is given. */
+/** The server of a transport, and the only options that the transport is given. */
 export interface Endpoint {
   /** The URL of the server. */
   readonly url: URL

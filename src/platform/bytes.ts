@@ -2,11 +2,11 @@
  * How does the engine hold, read and write bytes on this runtime?
  *
  * Everything that is made here is a `Bytes`: a Buffer on Node, so that users get the class that
- * they know. The rooms below the transports use of a `Bytes` only what every Uint8Array has, and
- * call a function of this file for the rest; another runtime then needs another version of this
- * file alone.
+ * they know. The rooms below the transports use only the methods of a `Bytes` that every Uint8Array
+ * has. For everything else they call a function of this file, so that another runtime needs another
+ * version of this file alone.
  *
- * Each function is one call of Node's own, short enough for V8 to inline it: the detour costs
+ * Each function is one call of a function of Node, and short enough that V8 inlines it, so it costs
  * nothing on the hot paths.
  */
 import { isUtf8 as isUtf8Bytes } from 'node:buffer'
@@ -31,7 +31,8 @@ export const BytesView: BytesOver = (Buffer as unknown as { readonly [Symbol.spe
 ]
 
 /**
- * @returns `bytes` as a `Bytes` over the same memory, or as it is if it is one; nothing is copied.
+ * @returns `bytes` as a `Bytes` over the same memory, or `bytes` itself if it is one already;
+ *   nothing is copied.
  */
 export function asBytes(bytes: Uint8Array): Bytes {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
@@ -43,17 +44,17 @@ export function allocate(length: number): Bytes {
 }
 
 /**
- * Allocates memory that this one user owns alone. Its contents are arbitrary: the caller overwrites
- * all of it.
+ * Allocates memory that only the caller uses. Its contents are arbitrary: the caller overwrites all
+ * of it.
  */
 export function allocateOwn(length: number): Bytes {
   return Buffer.allocUnsafeSlow(length)
 }
 
 /**
- * Allocates memory that may share a pool of the runtime, up to 64 KiB that stay alive with it. This
- * is the cheapest way for bytes that are soon dropped. The contents are arbitrary: the caller
- * overwrites all of them.
+ * Allocates memory that may be a part of a pool of the runtime. The pool, up to 64 KiB, stays in
+ * memory with it. This is the cheapest way to allocate bytes that are soon dropped. The contents
+ * are arbitrary: the caller overwrites all of them.
  */
 export function allocatePooled(length: number): Bytes {
   return Buffer.allocUnsafe(length)
@@ -65,8 +66,8 @@ export function isBytes(value: unknown): value is Uint8Array {
 }
 
 /**
- * @returns the name of the class of a typed array, which nothing else can pretend to have;
- * undefined for other values.
+ * @returns the name of the class of a typed array, or undefined for other values. No other object
+ * can imitate the result.
  */
 const tagOf = Object.getOwnPropertyDescriptor(
   Object.getPrototypeOf(Uint8Array.prototype),
@@ -98,8 +99,8 @@ const { latin1Write } = Buffer.prototype as unknown as {
 }
 
 /**
- * Writes `text`, whose characters are all below U+0100, to `into` from the offset `at` on, one byte
- * for each.
+ * Writes `text` to `into` from the offset `at` on, one byte for each character. All characters are
+ * below U+0100.
  *
  * `into.write(text, at, length, 'latin1')` ends in the same function, after steps that are not
  * needed here.

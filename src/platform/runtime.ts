@@ -2,8 +2,8 @@
  * What does the runtime give: clock, timers, random numbers, turns of its event loop, hashes,
  * diagnostics channels?
  *
- * Below the transports only this folder may use Node's modules and globals. Each function looks up
- * what it needs when it is called, so that it sees the fake timers of a test.
+ * Below the transports only this folder may use Node's modules and globals. Each function reads
+ * Node's globals when it is called, so that it uses the fake timers of a test.
  *
  * The channels report what a loop does on Node's `diagnostics_channel`. They cost nothing as long
  * as nobody subscribes.
@@ -23,7 +23,7 @@ import { channel } from 'node:diagnostics_channel'
 import type { ConnectionOptions } from 'node:tls'
 import { isDeepStrictEqual } from 'node:util'
 
-/** The settings of TLS as this runtime takes them. */
+/** The options for TLS of this runtime. */
 export type TlsOptions = ConnectionOptions
 
 /** The clock, the timers and the random numbers of a loop. Tests and simulations replace them. */
@@ -66,12 +66,12 @@ export function soon<T>(callback: (argument: T) => void, argument: T): void {
   process.nextTick(callback, argument)
 }
 
-/** Calls `callback` after the runtime has looked at its sockets and timers once. */
+/** Calls `callback` after the runtime has polled its sockets and timers once. */
 export function later(callback: () => void): void {
   setImmediate(callback)
 }
 
-/** @returns random bytes that nobody can guess, as hexadecimal digits, two for each byte. */
+/** @returns cryptographically secure random bytes as hexadecimal digits, two for each byte. */
 export function randomHex(bytes: number): string {
   return randomBytes(bytes).toString('hex')
 }

@@ -115,7 +115,7 @@ export function fallBackToVersion4(d: Draft): boolean {
   if (d.session.clientId === '' && !d.config.cleanStart) return false
   reconnect.version = 4
   reconnect.versionMayFall = false
-  const message = 'The server does not speak MQTT 5; asking for 3.1.1.'
+  const message = 'The server does not support MQTT 5; the loop tries 3.1.1.'
   connection.reason = makeFailure('handshake', 'refused', 'UNSUPPORTED_VERSION', true, message)
   return true
 }
@@ -183,8 +183,8 @@ function connackViolation(d: Draft, packet: ReceivedConnack): Violation | null {
 const UNKNOWN_SESSION = protocolError(
   'MQTT-3.2.2-4',
   'The server holds a session of which this process knows nothing. Pass the saved session as the' +
-    ' option `session`, take the session as it stands with session: "adopt", or begin anew with' +
-    ' cleanStart: true',
+    ' option `session`, use the session of the server as it is with session: "adopt", or begin a' +
+    ' new one with cleanStart: true',
 )
 
 /** @returns whether the server resumes a session that this client does not have. */

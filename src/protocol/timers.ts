@@ -182,7 +182,7 @@ function connectTimedOut(d: Draft, at: number): void {
 
 function keepAliveTimedOut(d: Draft, at: number): void {
   const seconds = d.keepAlive.intervalMs / 1000
-  const message = `Nothing was heard within one and a half times the keep alive (${seconds} s).`
+  const message = `Nothing was received within one and a half times the keep alive (${seconds} s).`
   const reason = makeFailure('connected', 'connection', 'KEEP_ALIVE_TIMEOUT', true, message)
   drop(d, at, reason, 'retry', 'none')
   d.effects.push({ type: 'destroy' })

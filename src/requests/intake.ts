@@ -17,7 +17,7 @@ const REQUESTS_PER_TURN = 2048
 const BYTES_PER_COUNT_LOG2 = 12
 
 export interface IntakeListener extends Clock {
-  /** @returns the version that the connection speaks. */
+  /** @returns the protocol version of the connection. */
   version(): ProtocolVersion
   /** Facts were gathered. The loop drains them before it adds any other input. */
   gathered(): void

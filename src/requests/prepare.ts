@@ -3,7 +3,7 @@
  * the loop takes it; everything behind relies on that.
  *
  * A request is never changed; it may be frozen, without a prototype, or an instance of a class. The
- * rules are those of the protocol version that the connection speaks.
+ * rules are those of the protocol version of the connection.
  */
 import { bytesOfBase64, encodeProperties } from '../codec/writer.ts'
 import { describe, UsageError } from '../errors.ts'
@@ -356,8 +356,8 @@ function encodedBytes(
   return varintBytes(bytes) + bytes
 }
 
-/** Checks that the connection speaks MQTT 5, which the field needs. */
+/** Checks that the connection uses MQTT 5, which the field needs. */
 function checkVersion(where: string, version: ProtocolVersion): void {
   if (version === 5) return
-  throw new UsageError(`${where} needs MQTT 5; this connection speaks MQTT 3.1 or 3.1.1`)
+  throw new UsageError(`${where} needs MQTT 5; this connection uses MQTT 3.1 or 3.1.1`)
 }

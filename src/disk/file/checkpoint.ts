@@ -14,12 +14,12 @@ export class Checkpoint {
   readonly #path: string
   readonly #position: () => Promise<Position>
   readonly #written: (position: Position) => Promise<void>
-  /** Those who wait for the next write. */
+  /** Settles the promises of the callers that wait for the next write. */
   #asked: Deferred<void> | null = null
   #writing: Promise<void> | null = null
 
   /**
-   * @param position Gives the position to be written, of the instant of the call.
+   * @param position Returns the position at the instant of the call, which is then written.
    * @param written Is called once a position is on disk.
    */
   constructor(
@@ -33,8 +33,8 @@ export class Checkpoint {
   }
 
   /**
-   * Resolves once the position of now is on disk. One is written at a time; changes that come
-   * meanwhile share the next write.
+   * Resolves once the present position is on disk. One write is under way at a time; changes that
+   * come meanwhile share the next one.
    * @throws StorageError if it could not be written.
    */
   save(): Promise<void> {

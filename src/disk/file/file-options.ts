@@ -1,5 +1,5 @@
 /**
- * What may a user ask of a file? The options, checked once.
+ * Which options does a file of requests have? They are checked once, here.
  */
 import { describe, UsageError } from '../../errors.ts'
 import { wrong } from '../../requests/check.ts'
@@ -18,18 +18,19 @@ export interface FileRequestsOptions {
   readonly parse?: (line: string, lineNumber: number) => Request | null | undefined
   /**
    * The path of a file that stores up to which line everything is settled. It is replaced as a
-   * whole. If it is there, reading goes on where it says. Default: a restart begins at the first
-   * line.
+   * whole. If the file exists, reading continues at the position that it stores. Default: a restart
+   * begins at the first line.
    */
   readonly checkpoint?: string
   /**
-   * True: at its end the stream waits for the file to grow, to be truncated or to be replaced.
-   * Default false: the stream ends with the file.
+   * Whether the stream waits at the end of the file until the file grows, is truncated or is
+   * replaced. Default false: the stream ends with the file.
    */
   readonly follow?: boolean
   /**
-   * Gets the error of each line that is not a request. The stream goes on behind that line, or ends
-   * there if this returns false. Default: the stream throws the error.
+   * A function that is called with the error of each line that is not a request. The stream
+   * continues after that line, or ends there if the function returns false. Default: the stream
+   * throws the error.
    */
   readonly onInvalid?: (error: UsageError) => unknown
 }
@@ -53,7 +54,10 @@ export interface FileRequestsSetup {
   readonly options: FileRequestsOptions
   /** Makes a request from a line; it gets the bytes of the line. */
   readonly parseLine: LineParser
-  /** Where an earlier process stopped, if the caller stores that. Default: the checkpoint. */
+  /**
+   * The position at which an earlier process stopped, if the caller stores it. Default: that of the
+   * checkpoint.
+   */
   readonly position?: Position | null
   /** Names what stores the position, in error messages. Default: the path of the checkpoint. */
   readonly positionName?: string

@@ -32,17 +32,21 @@ type Name = string | number | object
 const LINES_PER_BATCH = 128
 const SENT = ['publish', 'subscribe', 'unsubscribe']
 /**
- * How far places skip if the file of a checkpoint is gone: more than the bytes that were read of it
- * after the checkpoint was written.
+ * If the file of a checkpoint is gone, the next file begins this many bytes after the last place.
+ * It is more than could have been read after the checkpoint was written, so that no place is used
+ * twice.
  */
 const GENERATION_GAP = 2 ** 30
 
 /**
- * A request stream that reads lines. Most programs use `fileRequests`; this class is for those
- * which read standard input, need the bytes of a line, or store the position themselves.
+ * A request stream that reads lines. Most programs use `fileRequests`; this class is for programs
+ * that read standard input, need the bytes of a line, or store the position themselves.
  */
 export class FileRequests implements AsyncIterable<readonly Request[]>, Settling, AsyncDisposable {
-  /** True if each iteration begins with everything that is not settled; false for a stream. */
+  /**
+   * Whether each iteration begins with everything that is not settled. It is false if the source
+   * can be read only once.
+   */
   readonly replays: boolean
   readonly #path: string
   readonly #parseLine: LineParser
@@ -52,14 +56,14 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
   readonly #stream: ReadableBytes | null
   /** Null if there is none. */
   readonly #checkpoint: Checkpoint | null
-  /** Where an earlier process stopped, or null. */
+  /** The position at which an earlier process stopped, or null. */
   #resumed: Position | null
   #opened = false
   /** The line numbers of requests that are not settled, by the names of the requests, in order. */
   readonly #unsettled = new Map<Name, number>()
   /**
-   * Lines that are settled and were not read by this process yet: by place, what to call once they
-   * are read.
+   * Lines that are settled and that this process has not read yet: for each place the function to
+   * call once the line is read.
    */
   readonly #settledUnread = new Map<number, () => void>()
   /** Every line below this place was read. */
@@ -118,7 +122,7 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
     const name = requestKeyOf(request)
     if (this.#unsettled.delete(name)) return this.#checkpoint?.save()
     if (typeof name !== 'number' || name < this.#readThrough) return undefined
-    // An earlier process read the line after it wrote its last checkpoint.
+    // An earlier process read the line after its last checkpoint was written.
     return new Promise((resolve, reject) => {
       this.#settledUnread.set(name, () => {
         Promise.resolve(this.#checkpoint?.save()).then(resolve, reject)
@@ -197,7 +201,10 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
     await this.#checkpoint?.save()
   }
 
-  /** @returns what a later process needs to go on, of this instant; `prove` completes it. */
+  /**
+   * @returns the position at this instant, from which a later process continues; `prove` completes
+   *   it.
+   */
   position(): Position {
     const unsettled = [...(this.#unsettled as Map<number, number>)]
     const offset = unsettled[0]?.[0] ?? this.#readThrough
@@ -215,7 +222,7 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
     }
   }
 
-  /** @returns the position together with what tells its file from another one. */
+  /** @returns the position together with the proof that identifies its file. */
   async prove(position: Position): Promise<Position> {
     const file = this.#files.at(-1)
     if (file === undefined || this.#known.length > 0) return position
@@ -230,7 +237,7 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
   }
 
   /**
-   * The file of the position is gone: reads the one that is there from its beginning.
+   * Reads the present file from its beginning, because the file of the position is gone.
    * @throws UsageError unless the file is followed and `onInvalid` accepts that.
    */
   #beginAgain(): void {

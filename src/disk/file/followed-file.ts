@@ -2,7 +2,7 @@
  * Which bytes does a file give, and which file follows if another one takes its name? A file that
  * was rotated away is read to its end first.
  *
- * Nothing is watched: a file that has no more bytes is looked at again after a moment.
+ * The file system is not watched. A file that has no more bytes is read again after a short time.
  */
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -16,7 +16,7 @@ export interface OpenFile extends Generation {
   readonly handle: FileHandle
 }
 
-/** How long to wait before a file that had no more bytes is looked at again. */
+/** How long to wait before a file that had no more bytes is read again. */
 const POLL_MS = 200
 const CHUNK_BYTES = 64 << 10
 
@@ -58,7 +58,7 @@ export async function findFile(
   follow: boolean,
 ): Promise<OpenFile | null> {
   const named = follow ? await findInode(path, inode) : null
-  // A copy of the file has another inode. It will do if the proof shows that it is a copy.
+  // A copy of the file has another inode. It is accepted if the proof shows that it is a copy.
   if (named === null && follow && (proof === null || proof.bytes === 0)) return null
   const file = await openFile(named ?? path, base)
   if (await proves(proof, file.handle)) return file
@@ -66,7 +66,9 @@ export async function findFile(
   return null
 }
 
-/** @returns the path of the file: its own, or the one that rotation gave it; null if it is gone. */
+/**
+ * @returns the path of the file, which a rotation may have changed; null if the file was deleted.
+ */
 async function findInode(path: string, inode: number): Promise<string | null> {
   const folder = dirname(path)
   const others = await readdir(folder).catch(() => [])

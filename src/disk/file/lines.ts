@@ -16,7 +16,7 @@ export interface Line {
   readonly bytes: Buffer
 }
 
-/** Where reading begins. */
+/** The place and the line number at which reading begins. */
 interface LineStart {
   /** The place of the first byte. */
   readonly offset: number
@@ -31,7 +31,7 @@ const LF = 10
 const CR = 13
 
 /**
- * Yields the lines that each chunk completes. A last line counts without a line end too.
+ * Yields the lines that each chunk completes. The last line counts even if it has no line end.
  * @throws UsageError if a line is too long.
  */
 export async function* linesOf(

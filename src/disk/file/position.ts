@@ -1,8 +1,9 @@
 /**
  * How far was a file read, and which of its lines are not settled?
  *
- * A place is a number of bytes since the beginning of the first file. If a file that is followed is
- * replaced by another one, the count goes on. So a place names one line for ever, and is its key.
+ * A place is a number of bytes since the beginning of the first file. If a followed file is
+ * replaced by another one, the count continues in the new file. So a place identifies one line and
+ * never another, and is the key of that line.
  */
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
@@ -11,7 +12,7 @@ import type { FileHandle } from 'node:fs/promises'
 export interface Generation {
   /** The place of its first byte. */
   readonly base: number
-  /** The inode of the file, by which it is found under another name. */
+  /** The inode of the file, to find it again after it was renamed. */
   readonly inode: number
 }
 
@@ -33,9 +34,11 @@ export interface Position {
   readonly proof: Proof | null
 }
 
-/** The hash of the bytes before the place that was read, by which a file is recognized. */
+/**
+ * A hash of the bytes just before the place up to which a file was read. It identifies the file.
+ */
 export interface Proof {
-  /** Where these bytes begin in the file. */
+  /** The offset in the file at which these bytes begin. */
   readonly offset: number
   /** How many bytes were hashed. */
   readonly bytes: number
@@ -43,7 +46,7 @@ export interface Proof {
   readonly sha256: string
 }
 
-/** Enough bytes that two files do not agree in them by chance. */
+/** So many bytes are hashed that two files do not have the same ones by chance. */
 export const PROOF_BYTES = 1024
 
 /** Hashes the bytes before `offset`. */
@@ -52,7 +55,7 @@ export async function proofOf(file: FileHandle, offset: number): Promise<Proof> 
   return { offset: offset - bytes, bytes, sha256: await hashOf(file, offset - bytes, bytes) }
 }
 
-/** @returns whether the file has the bytes of the proof; true without a proof. */
+/** @returns whether the file has the bytes of the proof. It is true if there is no proof. */
 export async function proves(proof: Proof | null, file: FileHandle): Promise<boolean> {
   return proof === null || (await hashOf(file, proof.offset, proof.bytes)) === proof.sha256
 }

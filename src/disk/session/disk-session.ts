@@ -3,7 +3,7 @@
  * the packet leaves (S1, a killed process loses nothing that was accepted).
  *
  * A commit appends a journal of the records that changed (`session-changes.ts`). Once the journals
- * have outgrown the session, it is written whole and the journals are removed.
+ * are larger than the session itself, the session is written whole and the journals are removed.
  */
 import { StorageError } from '../../errors.ts'
 import { Session, type SessionStore } from '../../requests/session.ts'
@@ -19,7 +19,7 @@ import { put, sessionRecordOf, WHOLE } from './stored-session.ts'
 const KIND = 'session'
 /** The prefix of the keys of journals. */
 const JOURNAL = 'j'
-/** Sorts behind the keys of all journals. */
+/** A key that sorts after the keys of all journals. */
 const JOURNALS_END = 'k'
 /** The session is not written whole while its journals are smaller than this. */
 const JOURNALS_BYTES_MIN = 4 << 20
@@ -61,8 +61,8 @@ class DiskSession implements SessionStore {
   }
 
   /**
-   * Applies the journals up to the first that is missing or damaged; those behind it would be
-   * changes of another state.
+   * Applies the journals up to the first that is missing or damaged; later ones would not fit the
+   * state that results.
    * @returns the records, and whether the last changes may be missing.
    * @throws StorageError if the session itself is damaged, and not only later changes.
    */
@@ -139,8 +139,8 @@ class DiskSession implements SessionStore {
  * Opens a session that is stored in a directory, which is made if it is not there, for one loop at
  * a time: `eventloop({ session })`.
  *
- * The loop closes it at its end; another loop that gets it opens it again. Needs the package
- * `classic-level`.
+ * The loop closes the session when it ends. If another loop is given the same object, that loop
+ * opens it again. Needs the package `classic-level`.
  * @throws UsageError without `classic-level`, or if the directory holds something else.
  * @throws StorageError if the directory is in use (`IN_USE`, naming the process), or cannot be read
  *   or made.

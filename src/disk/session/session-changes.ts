@@ -1,7 +1,7 @@
 /**
  * What must a commit write? The records in which two states of a session differ.
  *
- * The states share most of their data, and shared parts of a table are not even looked at.
+ * The states share most of their data, and parts that both share are not compared.
  */
 import { differences, emptyTable, type PacketTable } from '../../protocol/packet-table.ts'
 import type { OpenRequest, WaitingRequest } from '../../protocol/session-state.ts'
@@ -56,8 +56,8 @@ export function changesBetween(
 }
 
 /**
- * Collects the requests that come and go within one commit. A request that only moves, from the
- * waiting to those in flight, is not written again.
+ * Collects the requests that were added and removed since the last commit. A request that only
+ * moves, from the waiting to those in flight, is not written again.
  */
 class RequestChanges {
   readonly #writer: RecordWriter

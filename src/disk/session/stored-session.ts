@@ -2,8 +2,8 @@
  * How does a session look on disk? As many small records, so that a commit writes only those that
  * changed.
  *
- * A request is written once, under its order. Beside it stands its progress, which changes: its
- * packet identifier, its stage, whether it is settled.
+ * A request is written once, under its order. Its progress, which changes, is a record of its own:
+ * the packet identifier, the stage, and whether the request is settled.
  */
 import type {
   HeldRecord,
@@ -14,9 +14,9 @@ import type {
 import type { Change } from '../store/journal.ts'
 import { readRecord } from '../store/request-records.ts'
 
-/** The last record of a session that is written whole. */
+/** The record that is written last when a session is written whole. */
 export const WHOLE = 'whole'
-/** The numbers of the session and all else that is not a list. */
+/** The numbers of the session and all other fields that are not lists. */
 export const HEAD = 'head'
 export const SUBSCRIPTIONS = 'subscriptions'
 /** By packet identifier: the progress of a request in flight. */
@@ -32,7 +32,7 @@ export const RECEIVED = 'm'
 /** By key: an outcome that the request stream has not confirmed. */
 export const SETTLING = 's'
 
-/** All of a `HeldRecord` that may change while the request is held. */
+/** The fields of a `HeldRecord` that may change while the request is held. */
 type StoredProgress = Omit<HeldRecord, 'request'>
 
 export function progressOf({ request, ...progress }: HeldRecord): StoredProgress {
@@ -53,8 +53,8 @@ export function remove(kind: string, id: number | string): Change {
 }
 
 /**
- * @param final False if the last commits may be lost: then it is not known what was received and
- *   acknowledged since.
+ * @param final False if the last commits may be lost, so that it is not known what was received and
+ *   acknowledged after the rest.
  * @returns the session, or null if none was stored.
  */
 export function sessionRecordOf(

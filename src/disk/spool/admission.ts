@@ -17,9 +17,9 @@ import { checkPushed, faultOf } from './storable.ts'
 interface AdmissionListener {
   /** A request was added in memory. */
   added(): void
-  /** What is on disk must be loaded, so that the oldest request can be dropped. */
+  /** Requests must be loaded from disk, so that the oldest one can be dropped. */
   load(): void
-  /** A request has an outcome that no loop gives. */
+  /** A request has an outcome that does not come from a loop. */
   report(request: SentRequest, outcome: Outcome): void
 }
 
@@ -76,9 +76,9 @@ export class Admission {
     return push.accepted
   }
 
-  /** Accepts what there is room for, in the order of the pushes. */
+  /** Accepts waiting requests in the order of the pushes, as far as there is room. */
   admit(): void {
-    // A push from within a listener waits for its turn in the queue.
+    // A push that a listener makes is added to the end of the queue.
     if (this.#admitting) return
     this.#admitting = true
     try {
@@ -114,7 +114,8 @@ export class Admission {
       this.#contents.addToMemory(request, bytes)
       return this.#listener.added()
     }
-    // In spill mode the request was not checked in full, and it must be before it goes to disk.
+    // In `spill` mode the request was not checked in full; that is done now, before it is written
+    // to disk.
     const fault = this.#options.mode === 'spill' ? faultOf(request) : null
     if (fault !== null) return this.#refuse(request, fault)
     push.count++
@@ -144,7 +145,7 @@ export class Admission {
   }
 }
 
-/** A push on its way: requests that wait for room, and records that wait for the disk. */
+/** A push that is not finished: its requests wait for room, or its records wait for the disk. */
 class Push implements CommitWaiter {
   readonly #requests: readonly SentRequest[]
   readonly #result: Deferred<number> = deferred()

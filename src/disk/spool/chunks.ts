@@ -3,7 +3,7 @@
  *
  * A chunk holds requests with consecutive numbers, which are their keys; it is one record if it is
  * on disk. Chunks follow one another by number, and numbers may be missing between two of them.
- * Nothing here knows of disks or promises.
+ * This file has no access to the disk and uses no promises.
  */
 import type { SentRequest } from '../../requests/vocabulary.ts'
 import { withExpiryLeft, withKey } from '../store/request-copies.ts'

@@ -1,9 +1,9 @@
 /**
  * What does a spool hold, and where? Some requests are in memory, all others are on disk.
  *
- * In memory are the requests that were handed out and a few of those that come next. Those behind
- * them are read from disk when their turn comes. In `spill` mode requests stay in memory alone as
- * long as none is on disk behind them.
+ * The requests that were handed out and a few of the next ones are in memory. Later ones are read
+ * from disk when they are needed. In `spill` mode a request is stored in memory only, unless
+ * requests before it are on disk.
  */
 import { StorageError } from '../../errors.ts'
 import type { SentRequest } from '../../requests/vocabulary.ts'
@@ -135,7 +135,10 @@ export class SpoolContents {
     this.#store.commit()
   }
 
-  /** A chunk that is on disk stays in memory too, if all before it is there and there is room. */
+  /**
+   * Keeps a chunk that is on disk in memory too, if all chunks before it are in memory and there is
+   * room.
+   */
   #stored(chunk: Chunk): void {
     const isNext = !this.hasUnloaded
     this.#storedThrough = chunk.last
@@ -145,7 +148,7 @@ export class SpoolContents {
   }
 
   /**
-   * Reads the chunks that come next. Give them to `load`.
+   * Reads the next chunks; the caller passes them to `load`.
    * @throws StorageError if the disk fails.
    */
   async read(): Promise<{ readonly chunks: readonly Chunk[]; readonly through: number }> {
@@ -181,7 +184,7 @@ export class SpoolContents {
     return request
   }
 
-  /** From now on the directory is not changed, except by `close`. */
+  /** Stops all changes of the directory, except those of `close`. */
   beginClosing(): void {
     this.#closing = true
   }

@@ -42,7 +42,8 @@ export class Iteration implements AsyncIterator<readonly Request[], undefined> {
   }
 
   /**
-   * Answers outstanding calls of `next` if there are batches for them. Call it after any change.
+   * Answers outstanding calls of `next` if there are batches for them. The spool calls this after
+   * every change.
    */
   provide(): void {
     if (this.#providing || this.#calls.length === 0) return

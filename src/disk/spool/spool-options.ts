@@ -1,5 +1,5 @@
 /**
- * What may a user ask of a spool? The options, checked once.
+ * Which options does a spool have? They are checked once, here.
  */
 import { describe, UsageError } from '../../errors.ts'
 import { wrong } from '../../requests/check.ts'
@@ -9,7 +9,8 @@ import type { Outcome, Request } from '../../requests/vocabulary.ts'
 export interface SpoolOptions {
   /**
    * `durable` (default): `push` resolves once its requests are safe on disk. `spill`: requests stay
-   * in memory as long as the network keeps up, and go to disk if it does not, and at `close`.
+   * in memory as long as the loop takes them fast enough; otherwise they go to disk. At `close` all
+   * of them go to disk.
    */
   readonly mode?: 'durable' | 'spill'
   /**
@@ -20,24 +21,25 @@ export interface SpoolOptions {
   /** The most requests that are not settled. Default: no bound. */
   readonly maxMessages?: number
   /**
-   * What happens to a push beyond the bounds. `wait` (default): it waits for room. `reject`: the
+   * The effect of a push that exceeds a bound. `wait` (default): it waits for room. `reject`: the
    * whole push is rejected with a StorageError (`SPOOL_FULL`). `dropOldest`: the oldest requests
-   * that no loop has taken are dropped. `dropNewest`: what is pushed is dropped. A request that is
-   * dropped has an outcome, which `onSettled` gets.
+   * that no loop has taken are dropped. `dropNewest`: the pushed requests are dropped. A request
+   * that is dropped has an outcome, which `onSettled` gets.
    */
   readonly overflow?: 'wait' | 'reject' | 'dropOldest' | 'dropNewest'
   /**
-   * Gets the outcome of every request: outcomes from a loop, and those of requests that were
-   * dropped (`SPOOL_FULL`) or expired in the spool (`MESSAGE_EXPIRED`).
+   * A function that is called with the outcome of every request: outcomes from a loop, and those of
+   * requests that were dropped (`SPOOL_FULL`) or expired in the spool (`MESSAGE_EXPIRED`).
    */
   readonly onSettled?: (request: Request, outcome: Outcome) => void
   /**
-   * Gets a warning if records were lost to damage, or if the disk fails while nobody waits for it.
+   * A function that is called with a warning if damaged records were lost, or if the disk fails
+   * while no `push` waits for it.
    */
   readonly onWarning?: (warning: SpoolWarning) => void
 }
 
-/** A problem that a spool goes on after. */
+/** A problem after which the spool goes on. */
 export interface SpoolWarning {
   /** The code of the warning: docs/ERRORS.md lists them. */
   readonly code: string

@@ -39,7 +39,10 @@ export function putTotals(totals: Totals): Operation {
   return { type: 'put', key: TOTALS, value: Buffer.from(JSON.stringify(totals)) }
 }
 
-/** @returns the totals as they were stored last, or counted if that may not be true any more. */
+/**
+ * @returns the totals that were stored last. They are counted again if the stored ones may be
+ *   wrong.
+ */
 export async function readTotals(database: Database): Promise<Totals> {
   const stored = database.repaired ? undefined : await database.get(TOTALS)
   return stored === undefined ? countAll(database) : JSON.parse(Buffer.from(stored).toString())
@@ -82,7 +85,7 @@ export async function readChunk(
   return chunk
 }
 
-/** A damaged record stays under another key, for whoever wants to look at it. */
+/** Moves a damaged record to another key, so that it can still be examined. */
 export function setAside([key, value]: StoredRecord): Operation[] {
   return [
     { type: 'put', key: DAMAGED + key, value: Buffer.from(value) },

@@ -1,9 +1,9 @@
 /**
- * When does what a spool stores and removes reach the disk? In group commits.
+ * When are the changes of a spool written to disk? In group commits.
  *
- * Whatever is added or settled while a commit is under way shares the next one. A commit that fails
- * stores nothing; what it would have removed is removed by a later one. Numbers that a torn tail of
- * the log may have held are never given again.
+ * Requests that are added or settled while a commit is under way share the next one. A commit that
+ * fails stores nothing; its removals are repeated by a later one. A number that may have been in a
+ * torn end of the log is never given to another request.
  */
 import { StorageError } from '../../errors.ts'
 import type { SentRequest } from '../../requests/vocabulary.ts'
@@ -40,7 +40,7 @@ export interface SpoolStoreListener {
   lost(chunk: Chunk): void
   /** A commit has ended. */
   committed(): void
-  /** The disk failed while nobody waited for it, or a record is damaged. */
+  /** Called if the disk failed while no promise waited for it, or if a record is damaged. */
   warn(warning: SpoolWarning): void
 }
 
@@ -55,13 +55,13 @@ interface Gathered {
 const RECORD_BYTES = 256 << 10
 /** The most requests of a record, for the same reason. */
 const RECORD_REQUESTS = 1024
-/** How long a disk that failed is left alone before what was settled is tried again. */
+/** How long to wait after a failed commit before the removal of settled requests is tried again. */
 const RETRY_MS = 1000
-/** More numbers than a torn tail of the log can have held. */
+/** More numbers than a torn end of the log can have contained. */
 const NUMBER_GAP = 2 ** 20
 /**
- * Numbers begin with the time of day, so that those of a directory that was deleted and made again
- * do not come back either.
+ * The first number is made from the wall clock, so that numbers are not repeated either if a
+ * directory is deleted and made again.
  */
 const NUMBERS_PER_MS = 1024
 
@@ -128,7 +128,7 @@ export class SpoolStore {
     return this.#committing !== null || this.#gathered.length > 0
   }
 
-  /** Moves on to numbers that this process gives, above all that earlier processes gave. */
+  /** Sets the next number above all numbers that earlier processes gave. */
   begin(now: number): void {
     this.#last = Math.max(this.#last + NUMBER_GAP, now * NUMBERS_PER_MS)
   }
@@ -193,7 +193,7 @@ export class SpoolStore {
     this.#listener.warn({ code: 'RECORD_DAMAGED', message })
   }
 
-  /** Starts a commit after the current code, so that what comes in one burst shares it. */
+  /** Starts a commit after the current code, so that changes of one burst share it. */
   commit(): void {
     if (this.#committing !== null || this.#retry !== null || this.#closed) return
     if (this.#gathered.length === 0 && this.#changed.size === 0) return
@@ -261,8 +261,9 @@ export class SpoolStore {
   }
 
   /**
-   * Leaves what was settled to a later commit: the next one if requests were added, because these
-   * may be what had no room; else one after a while.
+   * Leaves the removal of settled requests to a later commit. If the failed commit also added
+   * requests, the next commit does it, because the added requests may have been too large for the
+   * disk; otherwise one after a delay does.
    */
   #changeLater(
     changed: ReadonlySet<Chunk>,

@@ -1,15 +1,15 @@
 /**
- * How does a queue of requests outlive its process? On disk: an accepted request stays until it is
- * settled (S1, a killed process loses nothing that was accepted).
+ * How does a queue of requests outlive its process? On disk: an accepted request stays there until
+ * it is settled (S1, a killed process loses nothing that was accepted).
  *
  * Requests get ascending numbers, which are their keys, and a burst of them shares one record and
  * one removal (`spool-store.ts`). Pushes enter through `admission.ts`; `contents.ts` knows what is
  * in memory.
  *
  * Each iteration begins with everything that is not settled. The promise that `settled` returns
- * resolves once the disk has the change; the session remembers the key until then. So no request is
- * handed out again whose key the session has forgotten (D7, a key that the session holds is not
- * sent again).
+ * resolves once the disk has the change; the session remembers the key until then. So a request
+ * whose key the session has forgotten is never handed out again (D7, a key that the session holds
+ * is not sent again).
  */
 import { ConnectionError, type StorageError, UsageError } from '../../errors.ts'
 import type { Outcome, Request, SentRequest, Settling } from '../../requests/vocabulary.ts'
@@ -29,7 +29,7 @@ import {
  * can still be dropped or expire in the spool.
  */
 const REQUESTS_PER_BATCH = 128
-/** How long a disk that could not be read is left alone before it is tried again. */
+/** How long to wait after a failed read before the disk is read again. */
 const RETRY_MS = 1000
 
 /** A queue of requests on disk: a request stream that others push to. `spool()` opens one. */
@@ -40,7 +40,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
   #admission!: Admission
   /**
    * Requests that an earlier process handed out, that are settled, and that this process has not
-   * loaded yet: by key, what to call once they are removed.
+   * loaded yet: for each key the function to call once the request is removed.
    */
   readonly #settledUnloaded = new Map<number, () => void>()
   #iteration: Iteration | null = null
@@ -86,9 +86,10 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
   }
 
   /**
-   * Adds requests to the queue. Resolves with how many of them were accepted (all, unless
-   * `overflow` drops) once these are safe: in `durable` mode on disk, in `spill` mode in memory or
-   * on disk. In `spill` mode a wrong request is not refused here: the error is its outcome.
+   * Adds requests to the queue. Resolves with the number of accepted requests (all, unless
+   * `overflow` drops some) once these are safe: in `durable` mode on disk, in `spill` mode in
+   * memory or on disk. In `spill` mode an invalid request is not refused here; it gets the error as
+   * its outcome.
    *
    * @throws UsageError if a request is wrong (then none of them is accepted), or after `end`.
    * @throws StorageError if the disk is full or fails (`retryable` says whether to try again), or
@@ -112,8 +113,8 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
   }
 
   /**
-   * Stores what is not on disk yet, ends the iteration, and closes the directory. Requests that are
-   * not settled stay for the next `spool`.
+   * Stores the requests that are not on disk yet, ends the iteration, and closes the directory.
+   * Requests that are not settled stay for the next `spool`.
    * @throws StorageError if not everything could be stored.
    */
   close(): Promise<void> {
@@ -163,7 +164,10 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
 
   // ---------------------------------------------------------- settled before they were loaded
 
-  /** The request is removed when its chunk is loaded. Until then the session remembers the key. */
+  /**
+   * Notes a settled request, which is removed when its chunk is loaded. Until then the session
+   * remembers the key.
+   */
   #settleUnloaded(key: number, request: Request, outcome: Outcome): Promise<void> {
     const removed = new Promise<void>((resolve) => {
       this.#settledUnloaded.set(key, resolve)
@@ -183,7 +187,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
     }
   }
 
-  /** Requests that were lost to damage need not be remembered by the session. */
+  /** Confirms requests that were lost to damage, so that the session can forget their keys. */
   #forgetLost(): void {
     for (const [key, resolve] of this.#settledUnloaded) {
       if (this.#contents.isUnloaded(key)) continue

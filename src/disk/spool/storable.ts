@@ -9,7 +9,8 @@ import { requestBytes } from '../store/request-size.ts'
 import type { ResolvedSpool } from './spool-options.ts'
 
 /**
- * In `spill` mode the rest is checked on the way to disk, or by the loop.
+ * In `spill` mode the other checks follow when the request is written to disk, or when the loop
+ * takes it.
  *
  * @param index The place of the request in its push, or -1 if it was pushed alone.
  * @throws UsageError if the spool cannot take the request.
@@ -36,7 +37,10 @@ export function faultOf(request: SentRequest): Error | null {
   }
 }
 
-/** @returns what only a spool refuses, or null if it can store the request. */
+/**
+ * @returns what a spool refuses and a loop would accept, or null if the spool can store the
+ *   request.
+ */
 function storageFaultOf(request: SentRequest): Error | null {
   if (typeof request !== 'object' || request === null) return faultOf(request)
   const { cmd, key, signal } = request

@@ -8,7 +8,10 @@ import { createHash } from 'node:crypto'
 /** The checksum is the beginning of the SHA-256 of the rest of the record. */
 export const CHECKSUM_BYTES = 8
 const FIRST_BYTES = 16 << 10
-/** A buffer larger than this is given back after use, so that one large entry does not keep it. */
+/**
+ * A buffer larger than this is released after use, so that one large entry does not keep it in
+ * memory.
+ */
 const KEPT_BYTES_MAX = 1 << 20
 /** A UTF-16 code unit takes at most three bytes in UTF-8. */
 const UTF8_BYTES_MAX = 3

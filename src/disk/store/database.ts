@@ -3,10 +3,10 @@
  *
  * `commit` resolves once all of its operations are on the disk; if it rejects, none of them is.
  * LevelDB recovers from a torn tail by itself; a directory that it cannot open is repaired once.
- * After a failed write, later writes to the same log might not be found again, so LevelDB is
- * closed and opened again before the next one. LevelDB compacts: it writes records again, sorted,
- * before it deletes the old copies, and without room for that nothing can be removed either.
- * So a commit that adds records is refused unless it leaves enough of the disk free to compact.
+ * After a failed write, later writes to the same log might not be found again, so LevelDB is closed
+ * and opened again before the next one. To free space LevelDB compacts: it writes sorted copies of
+ * records before it deletes the old ones. Without room for these copies not even removals free any
+ * space. So a commit that adds records is refused unless it leaves enough free space to compact.
  */
 import { mkdir, readFile, rename, statfs, writeFile } from 'node:fs/promises'
 import { hostname, uptime } from 'node:os'
@@ -30,15 +30,18 @@ type Level = ClassicLevel<string, Uint8Array>
 /** The most bytes that one compaction writes: twelve times the write buffer, and its overlap. */
 const COMPACTION_BYTES_MAX = 256 << 20
 /**
- * How much LevelDB gathers in memory before it writes a table, in bytes. With its default of 4 MiB
- * a message through a queue of ten million costs a third more than through one of ten thousand;
- * with 16 MiB it costs a tenth more.
+ * How much LevelDB gathers in memory before it writes a table, in bytes. With LevelDB's default of
+ * 4 MiB a message costs a third more in a queue of ten million messages than in one of ten
+ * thousand; with 16 MiB it costs a tenth more.
  */
 const WRITE_BUFFER_BYTES = 16 << 20
 const WRITE_BUFFER_BYTES_MIN = 64 << 10
-/** On a small disk the write buffer is this part of it, because its content is on disk twice. */
+/**
+ * On a small disk the write buffer is this fraction of the disk, because its content is on disk
+ * twice.
+ */
 const WRITE_BUFFER_PART = 64
-/** A new record takes room in the log and in a table. */
+/** A new record takes room twice: in the log and in a table. */
 const COPIES = 2
 const DATABASE_FORMAT = 1
 /** The key of the record that names the kind and the format of the directory. */
@@ -161,7 +164,7 @@ export class Database {
     return left >= Math.min(COMPACTION_BYTES_MAX, stored + addedBytes)
   }
 
-  /** As long as this fails, nothing can be read or written. */
+  /** Opens LevelDB again. As long as this fails, nothing can be read or written. */
   #reopen(): Promise<void> {
     this.#reopening ??= this.#closeAndOpen().finally(() => {
       this.#reopening = null
@@ -228,7 +231,10 @@ export class Database {
   }
 }
 
-/** @returns the free and the total bytes of the disk, infinite if the system does not say. */
+/**
+ * @returns the free and the total bytes of the disk, or infinite if the system does not report
+ *   them.
+ */
 async function diskOf(path: string): Promise<{ free: number; size: number }> {
   try {
     const { bavail, blocks, bsize } = await statfs(path)
@@ -323,7 +329,10 @@ async function inUse(directory: string, cause: unknown): Promise<StorageError> {
   return new StorageError(message, { code: 'IN_USE', retryable: true, cause })
 }
 
-/** @returns an id of this start of the machine: process numbers repeat after the next one. */
+/**
+ * @returns an id of the current boot of the machine, because process ids are used again after a
+ *   reboot.
+ */
 async function bootId(): Promise<string> {
   try {
     return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()

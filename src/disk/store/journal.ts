@@ -10,9 +10,9 @@ export interface Change {
   readonly value: string | Uint8Array | null
 }
 
-/** Before each change stand the length of its key (2 bytes) and that of its value (4 bytes). */
+/** Each change is preceded by the length of its key (2 bytes) and that of its value (4 bytes). */
 const HEAD_BYTES = 2 + 4
-/** Stands in the place of a length if the record is removed. */
+/** This value replaces the length of the value if the change removes the record. */
 const REMOVED = 0xffffffff
 
 export class JournalWriter {

@@ -7,8 +7,8 @@ import { dirname } from 'node:path'
 import { StorageError } from '../../errors.ts'
 
 /**
- * Replaces a file as a whole, or makes it: whenever the process dies, the file has either its old
- * or its new text. Only the owner may read it. Resolves once it is on the disk.
+ * Replaces a file as a whole, or makes it. If the process is killed at any instant, the file has
+ * either its old or its new text. Only the owner may read it. Resolves once it is on the disk.
  *
  * @param what names the file in the error message.
  * @throws StorageError if the file could not be written.
@@ -30,7 +30,10 @@ export async function replaceFile(path: string, text: string, what = 'The file')
   }
 }
 
-/** Makes a rename safe. Some systems cannot open a directory; there nothing more can be done. */
+/**
+ * Syncs the directory, so that a rename survives a crash. Some systems cannot open a directory; on
+ * these the rename is not synced.
+ */
 async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r').catch(() => null)
   await directory?.sync().catch(() => {})

@@ -1,14 +1,14 @@
 /**
- * How does a stream on disk give its requests keys of its own? By copies: a request of the user's
- * is never changed.
+ * How does a stream on disk give its requests keys of its own? It copies them; a request of the
+ * user is never changed.
  */
 import type { PublishRequest, SentRequest } from '../../requests/vocabulary.ts'
 
 const USUAL_FIELDS = new Set(['cmd', 'topic', 'payload', 'qos', 'retain', 'properties'])
 
 /**
- * Copies a request under a key. The fields of a usual PUBLISH are written out, which takes a
- * thirtieth of the time of `Object.assign`.
+ * Copies a request under a key. The fields of a usual PUBLISH are copied one by one, which is
+ * thirty times as fast as `Object.assign`.
  */
 export function withKey(request: SentRequest, key: number): SentRequest {
   if (request.cmd !== 'publish') return Object.assign({}, request, { key })

@@ -1,7 +1,7 @@
 /**
  * How do requests become bytes, and bytes requests again? Many requests share one record.
  *
- * A payload of bytes stays bytes: it is never made into text.
+ * A payload that is given as bytes is stored as bytes and never converted to text.
  */
 import { copyOf } from '../../codec/slabs.ts'
 import { isBytes } from '../../platform/bytes.ts'
@@ -9,7 +9,10 @@ import { textual } from '../../requests/session-text.ts'
 import type { PublishRequest, SentRequest } from '../../requests/vocabulary.ts'
 import { bytesAtMost, CHECKSUM_BYTES, CheckedRecord, intact } from './checked-record.ts'
 
-/** Before each request stand its kind, the lengths of head and payload, and when it expires. */
+/**
+ * Each request is preceded by its kind, the lengths of its head and payload, and the time at which
+ * it expires.
+ */
 const FRAME_BYTES = 1 + 4 + 4 + 8
 
 // A kind is a set of these bits.
@@ -61,8 +64,8 @@ export class RecordWriter {
 }
 
 /**
- * Gives each request of a record to `take`, in order.
- * @returns false if the record is damaged; then none was given.
+ * Calls `take` with each request of a record, in order.
+ * @returns false if the record is damaged; then `take` is not called.
  */
 export function readRecord(
   view: Uint8Array,
@@ -136,7 +139,7 @@ function plainRequest(
   return { cmd: 'publish', topic, payload, qos, retain } as SentRequest
 }
 
-/** A payload of bytes stands behind the JSON, as it is. */
+/** A payload that is given as bytes follows the JSON unchanged. */
 function jsonParts(request: SentRequest): RecordParts {
   const { payload, ...rest } = request as { payload?: unknown }
   if (!isBytes(payload)) return { head: JSON.stringify(textual(request)), payload: undefined }

@@ -8,7 +8,7 @@ import { randomFillSync } from 'node:crypto'
 import { rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Part of the format on disk. */
+/** The name is a part of the format on disk. */
 const NAME = 'ballast'
 const CHUNK_BYTES = 1 << 20
 
