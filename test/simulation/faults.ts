@@ -161,7 +161,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'a loss counts against what waits for a commit',
     file: 'protocol/suspicion.ts',
-    find: 'outgoing.handed === messageId',
+    find: 'isolation?.handed === messageId',
     replace: 'true',
   },
 ]
