@@ -279,6 +279,11 @@ export interface ErrorCodes {
 
 /** The codes of warnings (`onWarning`): the loop goes on. */
 export interface WarningCodes {
+  /** When an adopted session (`cleanStart: false` without a saved session) had messages in flight
+   *  when an earlier process ended: messages that come again may have been handled, and publishes
+   *  of that process may be delivered now.
+   *  What to do: continue from a saved session or a session store, which hold what was in flight. */
+  ADOPTED_IN_FLIGHT: 'Warning'
   /** When a received message was not acknowledged for `warnAfterMs` ms; later ones cannot be
    *  acknowledged either (C21, manual acknowledgements leave in the wrong order).
    *  What to do: call `ack(packet)`, or pull the next packet with `acks: 'pull'`. */
@@ -298,8 +303,8 @@ export interface WarningCodes {
    *  what was open (D6, one bad request never stalls the others).
    *  What to do: see the cause; cancel or correct what was open. */
   NO_PROGRESS: 'Warning'
-  /** When the server refused to renew a subscription after it lost the session, or the connection
-   *  was lost again and again on it; `state.subscriptions` shows which.
+  /** When the server refused to renew a subscription, or the connection was lost again and again
+   *  on it; `state.subscriptions` shows which.
    *  What to do: subscribe to something that the server grants. */
   RENEWAL_REFUSED: 'Warning'
   /** When a server of MQTT 3 closed several connections in a row right after it accepted them.

@@ -106,7 +106,6 @@ async function loadStored(loop: Parts, gate: CommitGate): Promise<void> {
     const session = await gate.load()
     if (!isAlive(loop.life)) return
     if (session !== null) goOnWith(loop, session)
-    if (!session?.protocolVersion) configure(loop, { store: 'empty' })
   } catch (error) {
     const failure = rethrown(loop.causes.keep(error))
     return loop.run({ type: 'shutdown', at: loop.now(), failure })
@@ -117,7 +116,8 @@ async function loadStored(loop: Parts, gate: CommitGate): Promise<void> {
 function goOnWith(loop: Parts, session: Session): void {
   const { options } = loop.resolved
   const { config } = resolveOptions({ ...options, session }, session)
-  configure(loop, { ...config, cleanStart: false, store: 'kept' })
+  const cleanStart = config.cleanStart === 'always' ? 'always' : false
+  configure(loop, { ...config, cleanStart, store: true })
   restore(loop, session)
 }
 

@@ -82,7 +82,7 @@ export interface SubscriptionState {
   /**
    * `requested`: there is no answer yet. `granted`: the server accepted it. `refused`: the server
    * did not; the latest hundred are kept until they are requested again. `renewing`: the server
-   * lost the session, and the loop subscribes again.
+   * lost the session, or may have forgotten this part of it, and the loop subscribes again.
    */
   readonly status: 'requested' | 'granted' | 'refused' | 'renewing'
   /** The QoS that the server granted last, or null if it granted none. */

@@ -73,7 +73,8 @@ export interface EventloopOptions {
 
   /**
    * The client identifier, at most 65,535 bytes of UTF-8. An empty one lets the server choose.
-   * Default: generated, at most 23 characters; that of `session` if one is given. [MQTT-3.1.3-5]
+   * Default: generated, at most 23 characters; that of `session` if one is given. The session of a
+   * generated one ends on the server with an orderly end of the loop. [MQTT-3.1.3-5]
    */
   readonly clientId?: string | undefined
   /**
@@ -95,18 +96,23 @@ export interface EventloopOptions {
    */
   readonly properties?: ConnectProperties | undefined
   /**
-   * Whether the first connection begins a new session; later ones ask to resume it. In MQTT 3, true
-   * means a new session at every connection. Default true; false if `session` is given. (3.1.2.4)
+   * Whether a new session begins. `true`: at the first connection; later ones ask to resume it.
+   * `false`: never; without a saved session, the one that the server has is adopted. `always`: at
+   * every connection, with servers that say that they keep sessions and do not. In MQTT 3, true
+   * means always. Default true; false if `session` is given, which is resumed unless this is
+   * `always`. (3.1.2.4)
    */
-  readonly cleanStart?: boolean | undefined
+  readonly cleanStart?: boolean | 'always' | undefined
   /**
    * How many seconds the server keeps the session after the end of a connection, 0 to
-   * 4,294,967,295. Default 300; 86,400 if `cleanStart` is false. MQTT 5. (3.1.2.11.2)
+   * 4,294,967,295. Default 300; 86,400 if `cleanStart` is false or `session` is given; 0 if
+   * `cleanStart` is `always`. MQTT 5. (3.1.2.11.2)
    */
   readonly sessionExpiryInterval?: number | undefined
   /**
    * The session to continue: the `session` of an earlier loop, a session store, or `adopt` for the
-   * session that the server holds, whatever it is. Default: none. (4.1)
+   * session that the server holds, whatever it is, as with `cleanStart: false`. A store that holds
+   * no session yet adopts that of the server, too. Default: none. (4.1)
    */
   readonly session?: Session | SessionStore | 'adopt' | undefined
   /** Enhanced authentication, at connect and again later. MQTT 5. Default: none. (4.12) */
@@ -180,6 +186,21 @@ export interface EventloopOptions {
    * server closed. (D6, one bad request never stalls the others)
    */
   readonly quarantineAfter?: number | undefined
+  /**
+   * When subscriptions are renewed after a CONNACK. `lost`: after Session Present 0. `unsure`: also
+   * where a resumed session may have lost them, in a way that repeats no retained messages where
+   * the server kept them: shared ones always, the others in MQTT 5 until the server was seen to
+   * keep a session, and in MQTT 3 if it delivers nothing for 10 s. `always`: after each CONNACK; in
+   * MQTT 3 retained messages come again. Default `unsure`. (D5, a lost session is rebuilt in order)
+   */
+  readonly renewSubscriptions?: 'lost' | 'unsure' | 'always' | undefined
+  /**
+   * The most filters in a SUBSCRIBE, 1 to 65,535. A SUBSCRIBE with more is sent in parts, which
+   * have one outcome and one SUBACK. Default: as many as the requests have; a renewal has at most
+   * as many as the largest of them that was answered. If the server closes the connection while a
+   * SUBSCRIBE is open, later ones carry half as many. (3.8)
+   */
+  readonly filtersPerSubscribe?: number | undefined
   /**
    * Gives new publishes to a function of the user while there is no healthy connection. Default:
    * they are held.

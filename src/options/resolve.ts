@@ -23,11 +23,12 @@ import {
   wrong,
 } from '../requests/check.ts'
 import { reconnectPolicy } from '../requests/reconnect-policy.ts'
-import { Session, type SessionStore } from '../requests/session.ts'
+import type { Session, SessionStore } from '../requests/session.ts'
 import { checkConnect } from './check-connect.ts'
 import { connectPacket } from './connect-packet.ts'
 import { checkEndpoint, credentials, isWebSocket, urlsOf } from './endpoint.ts'
 import type { EventloopOptions, RecorderOptions } from './options.ts'
+import { givenSession, isStore, sessionConfig } from './session-config.ts'
 
 /** Options as the rest of the package sees them. */
 export interface Resolved {
@@ -51,6 +52,7 @@ const OPTIONS: Readonly<Record<keyof EventloopOptions, true>> = {
   ...{ suspendedRetryMs: true, maxInflight: true, onSessionLost: true, ackTimeout: true },
   ...{ quarantineAfter: true, divert: true, onConnected: true, onSettled: true, acks: true },
   ...{ maxBufferedPackets: true, maxBufferedBytes: true, until: true, disconnectReason: true },
+  ...{ renewSubscriptions: true, filtersPerSubscribe: true },
   ...{ signal: true, onWarning: true, warnAfterMs: true, recorder: true, platform: true },
 }
 
@@ -68,7 +70,7 @@ export function resolveOptions(
   }
   checkEndpoint(options)
   for (const url of urlsOf(options)) credentials({ ...options, url })
-  const restored = session ?? (options.session instanceof Session ? options.session : null)
+  const restored = session ?? givenSession(options)
   const store = isStore(options.session) ? options.session : null
   if (options.session !== undefined && options.session !== 'adopt' && !restored && !store) {
     throw wrong('session', 'a Session, a SessionStore or "adopt"', options.session)
@@ -81,7 +83,12 @@ export function resolveOptions(
   // The CONNECT packet is encoded once here, so that a value that cannot be encoded is refused now
   // and not at the first connection.
   encodeRare(
-    connectPacket({ options, config }, clientId, config.protocolVersion, config.cleanStart),
+    connectPacket(
+      { options, config },
+      clientId,
+      config.protocolVersion,
+      config.cleanStart !== false,
+    ),
     config.protocolVersion,
   )
   return { options, config, clientId, session: restored, store }
@@ -109,16 +116,6 @@ function hrefOf(url: string | URL): string {
   return url instanceof URL ? url.href : url
 }
 
-function isStore(value: unknown): value is SessionStore {
-  const store = value as Partial<SessionStore> | null | undefined
-  return (
-    typeof store === 'object' &&
-    store !== null &&
-    typeof store.load === 'function' &&
-    typeof store.commit === 'function'
-  )
-}
-
 // ------------------------------------------------------------------------------------------ config
 
 let latestConfig: Config | null = null
@@ -133,13 +130,13 @@ function shared(config: Config): Config {
 }
 
 function configOf(o: EventloopOptions, session: Session | null, clientId: string): Config {
-  const start = startOf(o, session)
-  const version = versionOf(o, session, clientId, start.cleanStart)
+  const kept = sessionConfig(o, session)
+  const version = versionOf(o, session, clientId, kept.cleanStart !== false)
   return {
     ...version,
-    ...start,
-    ...sessionConfig(o, start.cleanStart),
+    ...kept,
     ...receivingConfig(o),
+    keepAlive: whole('keepAlive', o.keepAlive, isWebSocket(o) ? 25 : 60, 0, 65_535),
     connectTimeoutMs: bounded('connectTimeout', o.connectTimeout, 10_000, 1, HOUR_MS),
     reconnect: reconnectPolicy('reconnect', o.reconnect),
     maxInflight: whole('maxInflight', o.maxInflight, 1000, 1, 65_000),
@@ -157,22 +154,6 @@ function configOf(o: EventloopOptions, session: Session | null, clientId: string
     requestProblemInformation: o.properties?.requestProblemInformation !== false,
     warnAfterMs: bounded('warnAfterMs', o.warnAfterMs, 30_000, 1, DAY_MS),
   }
-}
-
-/**
- * How does the first connection begin: with a new session, with a saved one, or with the session
- * that the server holds?
- */
-function startOf(
-  o: EventloopOptions,
-  session: Session | null,
-): Pick<Config, 'cleanStart' | 'store' | 'resumes' | 'adopt'> {
-  // If the session was never used with a server, the server has nothing to resume.
-  const resumes = session !== null && session.protocolVersion > 0
-  const kept = isStore(o.session)
-  const adopt = o.session === 'adopt'
-  const cleanStart = resumes || adopt || kept ? false : flag('cleanStart', o.cleanStart, true)
-  return { cleanStart, store: kept ? 'kept' : 'none', resumes, adopt }
 }
 
 function clientIdOf(o: EventloopOptions, session: Session | null): string {
@@ -211,23 +192,6 @@ function versionOf(
     (o.password !== undefined && o.username === undefined) ||
     o.will?.properties !== undefined
   return { protocolVersion, versionMayFall: !pinned }
-}
-
-function sessionConfig(
-  o: EventloopOptions,
-  cleanStart: boolean,
-): Pick<Config, 'sessionExpiryInterval' | 'keepAlive'> {
-  const seconds = cleanStart ? 300 : 86_400
-  return {
-    sessionExpiryInterval: whole(
-      'sessionExpiryInterval',
-      o.sessionExpiryInterval,
-      seconds,
-      0,
-      0xffff_ffff,
-    ),
-    keepAlive: whole('keepAlive', o.keepAlive, isWebSocket(o) ? 25 : 60, 0, 65_535),
-  }
 }
 
 type Receiving = Pick<

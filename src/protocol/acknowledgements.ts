@@ -9,13 +9,16 @@ import {
   type AckPacket,
   type Failure,
   protocolError,
+  type SubscribeFacts,
   type SubscriptionAckPacket,
+  type UnsubscribeFacts,
   type Violation,
 } from './facts.ts'
 import { flush } from './outgoing.ts'
 import { hex } from './reason-codes.ts'
 import type { OpenRequest } from './session-state.ts'
 import { settleOpen } from './settling.ts'
+import { filtersAnswered, filtersSent, partAnswered } from './subscribing.ts'
 import { isCautious, isResending, proveAgain } from './window.ts'
 
 /** @returns the rule that a PUBACK, PUBREC or PUBCOMP breaks, or null. */
@@ -34,12 +37,17 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
   if (facts.kind !== 'publish' || (cmd === 'puback') !== (facts.qos === 1)) {
     return answersOther(cmd, request, messageId, cmd === 'puback' ? 'MQTT-4.3.2-1' : 'MQTT-4.3.3-1')
   }
+  if (cmd === 'pubcomp' && stage === 'cleared') {
+    // The server answers the PUBREL that has cleared the identifier.
+    d.open.set(messageId, { ...request, stage: 'publish' })
+    return null
+  }
   if (cmd === 'pubcomp' && stage !== 'pubrel') {
     return protocolError('MQTT-4.3.3-1', `PUBCOMP before PUBREC for packet identifier ${messageId}`)
   }
   d.yield(packet, facts.handle)
   if (cmd === 'pubrec' && reasonCode < 0x80) {
-    if (stage === 'publish') d.open.set(messageId, { ...request, stage: 'pubrel', strikes: 0 })
+    if (stage !== 'pubrel') d.open.set(messageId, { ...request, stage: 'pubrel', strikes: 0 })
     sendAcknowledgement(d, 'pubrel', messageId, 0)
     if (d.isolation !== null) d.isolation.handed = 0
     return null
@@ -53,16 +61,22 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
   return null
 }
 
+/** A request that was answered, and the code for each of its filters. */
+interface Answered {
+  readonly request: OpenRequest
+  readonly granted: readonly number[]
+}
+
 /**
  * Handles a SUBACK or UNSUBACK.
  * @returns the rule that it breaks, or the request that it answers (for the table of
- * subscriptions), or null if the packet identifier is not in use.
+ * subscriptions), or null if it answers none, or only a part of one.
  */
 export function subscriptionAnswered(
   d: Draft,
   packet: SubscriptionAckPacket,
   at: number,
-): Violation | OpenRequest | null {
+): Violation | Answered | null {
   const { cmd, messageId, granted } = packet
   const request = d.open.get(messageId)
   if (request === undefined) {
@@ -73,8 +87,7 @@ export function subscriptionAnswered(
   if (facts.kind === 'publish' || (facts.kind === 'subscribe') !== (cmd === 'suback')) {
     return answersOther(cmd, request, messageId, 'MQTT-3.8.4-2')
   }
-  const { length: filters } =
-    facts.kind === 'subscribe' ? facts.subscriptions : facts.unsubscriptions
+  const filters = filtersOf(d, messageId, facts)
   // UNSUBACK has no reason codes in MQTT 3.
   const coded = cmd === 'suback' || d.connection.protocolVersion === 5
   if (coded && granted.length !== filters) {
@@ -83,16 +96,30 @@ export function subscriptionAnswered(
     const message = `${name} with ${granted.length} reason codes for ${filters} filters`
     return protocolError(clause, message)
   }
+  if (facts.kind === 'subscribe' && request.stage !== 'renewal') {
+    d.session.filtersGranted = Math.max(d.session.filtersGranted, filters)
+  }
+  if (facts.kind === 'subscribe') proveAgain(d, filtersAnswered(d, messageId, facts))
+  const whole = partAnswered(d, packet, request)
+  if (whole === null) {
+    flush(d, at)
+    return null
+  }
   d.open.remove(messageId)
   if (request.epoch === d.connection.epoch) d.outgoing.subscribing--
-  d.yield(packet, facts.handle)
-  const refusal = granted.find((code) => code >= 0x80)
+  d.yield(whole, facts.handle)
+  const refusal = whole.granted.find((code) => code >= 0x80)
   if (request.stage !== 'renewal') {
-    settleOpen(d, request, refusal === undefined ? null : refusedBy(packet, refusal), packet)
+    settleOpen(d, request, refusal === undefined ? null : refusedBy(whole, refusal), whole)
   }
-  if (facts.kind === 'subscribe') proveAgain(d, facts.subscriptions)
   flush(d, at)
-  return request
+  return { request, granted: whole.granted }
+}
+
+/** @returns how many filters the packet has that was sent under this identifier. */
+function filtersOf(d: Draft, messageId: number, facts: SubscribeFacts | UnsubscribeFacts): number {
+  if (facts.kind === 'unsubscribe') return facts.unsubscriptions.length
+  return filtersSent(d, messageId, facts)
 }
 
 /** The packet identifier belongs to a request of another kind than the packet answers. */

@@ -10,9 +10,11 @@ import type { Draft } from './draft.ts'
 import { type Failure, makeFailure, type Violation } from './facts.ts'
 import { incomingLost } from './incoming.ts'
 import { enter } from './lifecycle.ts'
+import { noteKept } from './renewing.ts'
 import { outgoingLost } from './resuming.ts'
 import { beginOutage } from './servers.ts'
 import type { AfterClose } from './state.ts'
+import { noteFiltersLost } from './subscribing.ts'
 import { type Evidence, noteLoss } from './suspicion.ts'
 import { waitingCount } from './window.ts'
 
@@ -74,7 +76,9 @@ export function connectionLost(d: Draft, at: number, reason: Failure, evidence: 
   noteLoss(d, at, reason, evidence)
   connection.reason = reason
   if (connection.kind === 'connected' || connection.kind === 'closing') {
+    if (evidence !== 'none') noteFiltersLost(d, evidence === 'closed')
     outgoingLost(d, reason)
+    noteKept(d)
     incomingLost(d)
     beginOutage(d, at, sessionExpiresAt(d, at))
   }
@@ -138,11 +142,7 @@ export function close(d: Draft, at: number): void {
   const { connection } = d
   if (connection.kind === 'closing') return
   if (connection.kind === 'connected') {
-    const { maximumPacketSize, sessionExpiryInterval } = connection.limits
-    const fits = maximumPacketSize >= EXPIRING_DISCONNECT_BYTES
-    const forget = d.config.cleanStart && sessionExpiryInterval > 0 && fits
-    const properties =
-      connection.protocolVersion === 5 && forget ? { sessionExpiryInterval: 0 } : undefined
+    const properties = endsSession(d) ? { sessionExpiryInterval: 0 } : undefined
     const { disconnectReason: reasonCode } = d.config
     d.send({ type: 'disconnect', reasonCode, properties })
     d.effects.push({ type: 'close', patient: true })
@@ -156,6 +156,19 @@ export function close(d: Draft, at: number): void {
   connection.exchange = null
   enter(d, 'closing', at)
   connection.afterClose = 'end'
+}
+
+/**
+ * A session that nobody will resume ends with the loop, so that the server queues nothing for it.
+ * The session of a generated client identifier is one, unless the user asked to keep it and
+ * something is in flight: then `loop.session` may go to another loop.
+ */
+function endsSession({ config, connection, open, received }: Draft): boolean {
+  const { maximumPacketSize, sessionExpiryInterval } = connection.limits
+  if (connection.protocolVersion < 5 || sessionExpiryInterval === 0) return false
+  if (maximumPacketSize < EXPIRING_DISCONNECT_BYTES) return false
+  if (config.cleanStart !== false) return true
+  return config.generatedClientId && open.size === 0 && received.size === 0
 }
 
 /** Ends the loop. `reason` is null if it ends well. */

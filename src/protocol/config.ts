@@ -21,13 +21,26 @@ export interface Config {
   readonly protocolVersion: ProtocolVersion
   /** Whether version 4 is tried after the server refused version 5. */
   readonly versionMayFall: boolean
-  readonly cleanStart: boolean
-  /** Whether a session store is used. `empty` means that its session has never met a server. */
-  readonly store: 'none' | 'empty' | 'kept'
+  /** Whether a new session begins: at the first connection, never, or at every connection. */
+  readonly cleanStart: boolean | 'always'
+  /** Whether a session store is used. */
+  readonly store: boolean
   /** Whether the user gave a session, so that the first connection resumes it. */
   readonly resumes: boolean
-  /** Whether the user accepts a session of the server that this process does not know. */
+  /**
+   * Whether a session of the server that this process does not know is adopted. Otherwise it ends
+   * the loop, as MQTT 5 demands.
+   */
   readonly adopt: boolean
+  /**
+   * Whether no other loop can have this client identifier, so that an orderly end also ends the
+   * session on the server.
+   */
+  readonly generatedClientId: boolean
+  /** When subscriptions are renewed. */
+  readonly renewSubscriptions: 'lost' | 'unsure' | 'always'
+  /** The most filters in a SUBSCRIBE, or null: as many as the user sends. */
+  readonly filtersPerSubscribe: number | null
   /** Session Expiry Interval in seconds. */
   readonly sessionExpiryInterval: number
   /** Keep Alive in seconds; 0 turns it off. */

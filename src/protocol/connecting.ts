@@ -19,13 +19,15 @@ import { connackRefusal, limitsOf } from './handshake.ts'
 import { incomingConnected } from './incoming.ts'
 import { keepAliveStart, sendPing } from './keepalive.ts'
 import { enter } from './lifecycle.ts'
-import { flush, sendRenewal } from './outgoing.ts'
+import { flush } from './outgoing.ts'
+import { noteSessions, wantedRenewals, watchSilence } from './renewing.ts'
 import { outgoingConnected, sortWaiting } from './resuming.ts'
 import { beginOutage, beginRound } from './servers.ts'
 import type { Limits, Outage } from './state.ts'
-import { makeRenewals, subscriptionsIn, subscriptionsOf, type Wanted } from './subscriptions.ts'
+import { filtersAllowed, queueRenewals, sendRenewals } from './subscribing.ts'
+import { makeRenewals, type Wanted } from './subscriptions.ts'
 import { isAccused, noteConnection } from './suspicion.ts'
-import { DELIVERIES_MS } from './window.ts'
+import { DELIVERIES_MS, MESSAGE_IDS } from './window.ts'
 
 /** The size of a PUBACK without a reason code. A client that cannot send one can do nothing. */
 const ACK_BYTES = 4
@@ -87,21 +89,22 @@ export function transportOpened(d: Draft, attempt: AttemptFacts | null, at: numb
 
 /**
  * @returns whether the next CONNECT asks for a new session. In MQTT 3 `config.cleanStart` alone
- * decides. In MQTT 5 it decides for the first connection too, but with an empty session store it
- * asks for a new session: one that the server holds would belong to somebody else, or to a process
- * that was killed before it sent anything of importance. Later connections ask to resume, unless
- * the server cannot have the session: it must have expired, or it belongs to another client
- * identifier.
+ * decides. In MQTT 5 it decides for the first connection too, and for each if it is `always`. Later
+ * connections ask to resume, unless the server cannot have the session: it must have expired, or it
+ * belongs to another client identifier. A session store that holds nothing asks to resume as well,
+ * because there are servers that keep no session over their own restart that began with Clean
+ * Start 1.
  */
 function asksCleanStart(
   { config, connection }: Draft,
   outage: Mutable<Outage>,
   at: number,
 ): boolean {
+  if (config.cleanStart === 'always') return true
   if (connection.protocolVersion < 5) return config.cleanStart
   if (outage.foreign) return true
   if (connection.epoch > 0) return at >= outage.expiresAt
-  return config.cleanStart || config.store === 'empty'
+  return config.cleanStart
 }
 
 /**
@@ -187,12 +190,12 @@ const UNKNOWN_SESSION = protocolError(
     ' new one with cleanStart: true',
 )
 
-/** @returns whether the server resumes a session that this client does not have. */
+/** @returns whether the server resumes a session that is not known here and may not be adopted. */
 function resumesUnknownSession(
   { config, connection, reconnect }: Draft,
   packet: ReceivedConnack,
 ): boolean {
-  if (!packet.sessionPresent || connection.protocolVersion !== 5) return false
+  if (!packet.sessionPresent || connection.protocolVersion < 5) return false
   if (reconnect.outage!.asksCleanStart) return false
   return connection.epoch === 0 && !config.resumes && !config.adopt
 }
@@ -208,11 +211,12 @@ export function verified(d: Draft, at: number): void {
 // ------------------------------------------------------------------------------- after the CONNACK
 
 function accepted(d: Draft, packet: ReceivedConnack, limits: Limits, at: number): void {
-  const { session, config, reconnect } = d
+  const { config, reconnect } = d
   const outage = reconnect.outage!
   // MQTT 3 cannot ask for a new session that survives its connection, so the server may resume that
   // of another identifier.
   const sessionPresent = packet.sessionPresent && !outage.foreign
+  noteSessions(d, packet.sessionPresent)
   noteConnected(d, packet, limits, outage, at)
   enter(d, 'connected', at)
   incomingConnected(d, sessionPresent)
@@ -220,13 +224,11 @@ function accepted(d: Draft, packet: ReceivedConnack, limits: Limits, at: number)
   const unanswered = outgoingConnected(d, sessionPresent, config.onSessionLost)
   noteConnection(d)
   sortWaiting(d)
-  const wanted = sessionPresent
-    ? unanswered.flatMap(subscriptionsIn)
-    : subscriptionsOf(d.subscriptions.finish())
-  renew(d, wanted, at)
-  const proves = session.cautious && !d.progress.unprovable
-  d.connection.pingAnswered = session.cautious && d.progress.unprovable
-  if (proves || d.flow.diverting) sendPing(d, 0, at)
+  renew(d, wantedRenewals(d, sessionPresent, unanswered), at)
+  watchSilence(d, sessionPresent, at)
+  const { cautious } = d.session
+  d.connection.pingAnswered = cautious && d.progress.unprovable
+  if ((cautious && !d.progress.unprovable) || d.flow.diverting) sendPing(d, 0, at)
   if (d.connection.birthsPending) d.effects.push({ type: 'births', packet })
   else flush(d, at)
 }
@@ -236,21 +238,20 @@ function renew(d: Draft, wanted: readonly Wanted[], at: number): void {
   const { cautious } = d.session
   const apart = cautious ? wanted.filter((one) => isApart(d, one)) : NO_ITEMS
   const together = apart.length === 0 ? wanted : wanted.filter((one) => !isApart(d, one))
-  for (const facts of makeRenewals(d, together)) sendRenewal(d, facts, at)
-  if (!cautious) {
-    d.isolation = null
-    return
+  const renewals = makeRenewals(d, together, filtersAllowed(d, true))
+  queueRenewals(d, renewals, makeRenewals(d, apart, 1))
+  d.isolation = null
+  if (cautious) {
+    d.isolation = {
+      unproven: NO_ITEMS,
+      pingsAhead: 0,
+      sentAt: at,
+      handed: 0,
+      deliveriesBy: at + DELIVERIES_MS,
+      birthsDeferred: d.config.hasBirths,
+    }
   }
-  d.isolation = {
-    renewals: apart.flatMap((one) => makeRenewals(d, [one])),
-    renewalsAt: 0,
-    unproven: NO_ITEMS,
-    pingsAhead: 0,
-    sentAt: at,
-    handed: 0,
-    deliveriesBy: at + DELIVERIES_MS,
-    birthsDeferred: d.config.hasBirths,
-  }
+  sendRenewals(d, at)
 }
 
 function isApart({ progress }: Draft, { subscription }: Wanted): boolean {
@@ -265,7 +266,7 @@ function noteConnected(
   at: number,
 ): void {
   const { connection, session, reconnect } = d
-  const first = connection.epoch === 0
+  noteAdoption(d, outage, packet.sessionPresent)
   connection.epoch++
   connection.connackAt = at
   connection.connectBy = Infinity
@@ -281,12 +282,20 @@ function noteConnected(
   session.protocolVersion = connection.protocolVersion
   const assigned = packet.properties?.['assignedClientIdentifier']
   session.clientId = typeof assigned === 'string' ? assigned : outage.clientId
-  session.adopted = packet.sessionPresent && (session.adopted || (first && adopts(d)))
   const seconds = packet.properties?.['serverKeepAlive'] as number | undefined
   d.keepAlive = keepAliveStart(seconds ?? outage.keepAlive, at)
 }
 
-/** MQTT 3 has no rule against a session that the client does not know, so it is adopted. */
-function adopts({ config, connection }: Draft): boolean {
-  return config.adopt || (!config.resumes && connection.protocolVersion < 5)
+/**
+ * A session that the server has and this process does not know is adopted. An earlier process may
+ * have left any packet identifier in use there, and so may one in a session that the server resumed
+ * although a new one was due.
+ */
+function noteAdoption(d: Draft, outage: Outage, sessionPresent: boolean): void {
+  const { session, connection, config } = d
+  const first = connection.epoch === 0 && !config.resumes && !config.generatedClientId
+  const unknown = first && !outage.asksCleanStart
+  session.adopted = sessionPresent && (session.adopted || unknown)
+  if (!sessionPresent) session.doubtfulIds = 0
+  else if (unknown || outage.asksCleanStart || outage.foreign) session.doubtfulIds = MESSAGE_IDS
 }

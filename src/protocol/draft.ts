@@ -88,7 +88,7 @@ export class Draft {
    * Sends a packet. If it depends on a commit, the input `released` reports later that it was sent.
    */
   send(effect: PacketEffect): void {
-    if (this.config.store === 'none' || !dependsOnCommit(effect)) this.sent = true
+    if (!this.config.store || !dependsOnCommit(effect)) this.sent = true
     this.effects.push(effect)
   }
 

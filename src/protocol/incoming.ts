@@ -43,12 +43,27 @@ export function publishReceived(d: Draft, packet: ReceivedPublish, at: number): 
     }
     return null
   }
-  if (resolved.dup && d.connection.connack?.sessionPresent) d.incoming.repeats++
+  if (resolved.dup && d.connection.connack?.sessionPresent) repeated(d)
   const excess = overQuota(d)
   if (excess !== null) return excess
   if (resolved.qos === 1) qos1Received(d, resolved, messageId, at)
   else qos2Received(d, resolved, messageId, known, at)
   return null
+}
+
+function repeated(d: Draft): void {
+  d.incoming.repeats++
+  warnAdopted(d)
+}
+
+/** Warns once if an adopted session had messages in flight, which nobody here can know. */
+function warnAdopted(d: Draft): void {
+  if (!d.session.adopted || d.connection.epoch > 1 || d.incoming.adoptedInFlight) return
+  d.incoming.adoptedInFlight = true
+  const message =
+    `The session "${d.session.clientId}" was adopted and had messages in flight: an earlier` +
+    ' process may have handled some of them. Use a saved session or a session store to know.'
+  d.warn('ADOPTED_IN_FLIGHT', message)
 }
 
 /**
@@ -169,6 +184,7 @@ export function pubrelReceived(d: Draft, packet: AckPacket): Violation | null {
     d.received.remove(messageId)
     if (known.pendingSequence >= d.incoming.epochFrom) d.incoming.unacknowledged--
   }
+  if (known === undefined) warnAdopted(d)
   const reasonCode = known === undefined ? 0x92 : 0
   d.send({ type: 'acknowledge', cmd: 'pubcomp', messageId, reasonCode })
   return null

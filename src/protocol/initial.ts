@@ -8,8 +8,12 @@ import { DEFAULT_LIMITS } from './handshake.ts'
 import { keepAliveStart } from './keepalive.ts'
 import { emptyTable } from './packet-table.ts'
 import type { ProgressState } from './progress-state.ts'
+import { NOBODY } from './renewing.ts'
 import type { SessionState } from './session-state.ts'
 import type { FlowState, IncomingState, OutgoingState, State } from './state.ts'
+
+/** More filters than any packet has room for. */
+const FILTERS_MAX = 65_535
 
 /** @returns a session that has never met a server. */
 export function initialSession(clientId: string): SessionState {
@@ -28,7 +32,9 @@ export function initialSession(clientId: string): SessionState {
     nextDeliveryId: 1,
     subscriptions: emptyTable(),
     subscriptionCount: 0,
+    filtersGranted: 1,
     adopted: false,
+    doubtfulIds: 0,
   }
 }
 
@@ -40,6 +46,9 @@ const OUTGOING: OutgoingState = {
   resendAt: 0,
   subscribing: 0,
   releasing: 0,
+  renewals: null,
+  split: null,
+  silence: null,
   unconfirmed: 0,
   confirmed: 0,
   apart: 0,
@@ -59,6 +68,7 @@ const INCOMING: IncomingState = {
   acknowledgedId: 0,
   unacknowledged: 0,
   repeats: 0,
+  adoptedInFlight: false,
   aliases: NO_ITEMS,
 }
 
@@ -140,6 +150,8 @@ export function initialState(config: Config, session: SessionState): State {
       host: 0,
       redirects: 0,
       moved: null,
+      filtersMax: FILTERS_MAX,
+      keptBy: NOBODY,
       outage: null,
     },
     outgoing: OUTGOING,

@@ -14,17 +14,17 @@ import {
   type RequestFacts,
   type SubscribeFacts,
 } from './facts.ts'
-import { activeAt } from './pauses.ts'
+import { clearIdentifier, nextMessageId, noteIsolated, noteSent, openRequest } from './opening.ts'
 import { isExpired, noteRefused, refusalOf } from './refusals.ts'
 import type { OpenRequest, WaitingRequest } from './session-state.ts'
 import { noteExpiry, settleOpen } from './settling.ts'
+import { maySubscribe, sendNextPart, sendRenewals, sendSubscribe } from './subscribing.ts'
 import {
   endCaution,
   isCautious,
   isRenewing,
   isResending,
   isWindowed,
-  MESSAGE_IDS,
   mayTransmit,
   proveAgain,
   sendable,
@@ -39,8 +39,8 @@ import {
  */
 export function take(d: Draft, facts: RequestFacts, at: number, holding: boolean): void {
   const { connection } = d
-  const ready =
-    connection.kind === 'connected' && !connection.birthsPending && !isCautious(d) && !holding
+  const waits = connection.birthsPending || isCautious(d) || isRenewing(d) || holding
+  const ready = connection.kind === 'connected' && !waits
   if (ready && mayPass(d, facts, at)) return sendRequest(d, facts, 0, at)
   enqueue(d, { facts, order: d.session.nextOrder++, strikes: 0 })
   if (ready && isGroup(facts) && d.outgoing.apart === 0) takeApart(d, facts.handle)
@@ -55,8 +55,7 @@ export function takeBirths(d: Draft, births: readonly RequestFacts[], at: number
   for (const facts of births) {
     d.counters.taken++
     const connected = d.connection.kind === 'connected'
-    const passes = !isWindowed(facts) || (held.length === 0 && sendable(d) > 0)
-    if (connected && passes) sendRequest(d, facts, 0, at)
+    if (connected && birthPasses(d, facts, held.length === 0)) sendRequest(d, facts, 0, at)
     else {
       const request = { facts, order: d.session.nextOrder++, strikes: 0 }
       if (connected) held.push(request)
@@ -69,10 +68,20 @@ export function takeBirths(d: Draft, births: readonly RequestFacts[], at: number
 }
 
 /**
+ * @returns whether a birth may be sent now.
+ * @param isFirst Whether none before it is held back.
+ */
+function birthPasses(d: Draft, facts: RequestFacts, isFirst: boolean): boolean {
+  if (isRenewing(d)) return false
+  if (facts.kind !== 'publish') return maySubscribe(d)
+  return !isWindowed(facts) || (isFirst && sendable(d) > 0)
+}
+
+/**
  * @returns whether a request that was just taken may be sent before those that wait. [MQTT-3.3.4-8]
  */
 function mayPass(d: Draft, facts: RequestFacts, at: number): boolean {
-  if (facts.kind !== 'publish') return d.open.size < MESSAGE_IDS
+  if (facts.kind !== 'publish') return maySubscribe(d)
   // The single messages of a group are about to be put in its place: nothing may pass them.
   if (d.outgoing.apart !== 0) return false
   if (facts.count > 1) return leavesWhole(d, facts, at)
@@ -126,16 +135,15 @@ export function takenApart(
 // ----------------------------------------------------------------------------------------- sending
 
 /**
- * Sends what an earlier connection left open, then what waits, as far as window and throttle allow.
+ * Sends the renewals, then what an earlier connection left open, then what waits, as far as window
+ * and throttle allow.
  */
 export function flush(d: Draft, at: number): void {
   const { kind, opened, birthsPending } = d.connection
-  if (kind !== 'connected' || !opened || birthsPending) return
+  if (kind !== 'connected' || !opened) return
+  if (!sendRenewals(d, at) || birthsPending) return
+  sendNextPart(d, at)
   endCaution(d)
-  while (isRenewing(d)) {
-    if (isCautious(d) && sendable(d) <= 0) return
-    sendRenewal(d, d.isolation!.renewals[d.isolation!.renewalsAt++]!, at)
-  }
   while (isResending(d)) {
     const messageId = d.outgoing.resend[d.outgoing.resendAt]!
     const request = d.open.get(messageId)
@@ -162,7 +170,7 @@ export function flush(d: Draft, at: number): void {
 /** @returns whether the first waiting request may be sent now. */
 function mayLeave(d: Draft, facts: RequestFacts, at: number): boolean {
   if (isCautious(d) && sendable(d) <= 0) return false
-  if (facts.kind !== 'publish') return d.open.size < MESSAGE_IDS
+  if (facts.kind !== 'publish') return maySubscribe(d)
   if (isExpired(facts, at)) return true
   if (facts.qos > 0 && sendable(d) <= 0) return false
   return mayTransmit(d.flow, at)
@@ -177,8 +185,9 @@ function sendRequest(d: Draft, facts: RequestFacts, strikes: number, at: number)
   if (facts.kind === 'publish') return sendNewPublish(d, facts, strikes, at)
   const messageId = nextMessageId(d)
   d.outgoing.subscribing++
-  openRequest(d, messageId, facts, strikes, at)
-  if (facts.kind === 'subscribe') d.send({ type: 'subscribe', messageId, facts })
+  d.session.owed++
+  openRequest(d, messageId, facts, facts.kind, strikes, at)
+  if (facts.kind === 'subscribe') sendSubscribe(d, messageId, facts)
   else d.send({ type: 'unsubscribe', messageId, facts })
 }
 
@@ -201,57 +210,10 @@ function sendNewPublish(d: Draft, facts: PublishFacts, strikes: number, at: numb
   }
   const messageId = nextMessageId(d)
   d.outgoing.inFlight++
-  openRequest(d, messageId, facts, strikes, at)
-  d.send({ type: 'publish', handle, qos, messageId, dup: false, expirySeconds })
-}
-
-/** Notes that a request has this packet identifier and is about to be sent under it. */
-function openRequest(
-  d: Draft,
-  messageId: number,
-  facts: RequestFacts,
-  strikes: number,
-  at: number,
-): void {
   d.session.owed++
-  noteIsolated(d, at)
-  d.open.set(messageId, {
-    facts,
-    stage: facts.kind,
-    order: d.session.nextOrder++,
-    epoch: d.connection.epoch,
-    touchedEpoch: d.connection.epoch,
-    sentAt: noteSent(d, at),
-    strikes,
-    settled: false,
-  })
-}
-
-/** Notes when something was sent alone. */
-function noteIsolated(d: Draft, at: number): void {
-  if (d.isolation === null) return
-  d.isolation.sentAt = at
-  d.isolation.handed = 0
-}
-
-/** Sends a SUBSCRIBE of the engine itself, after the server lost the session. */
-export function sendRenewal(d: Draft, facts: SubscribeFacts, at: number): void {
-  const messageId = nextMessageId(d)
-  const order = d.session.nextOrder++
-  const epoch = d.connection.epoch
-  noteIsolated(d, at)
-  d.outgoing.subscribing++
-  d.open.set(messageId, {
-    facts,
-    stage: 'renewal',
-    order,
-    epoch,
-    touchedEpoch: epoch,
-    sentAt: noteSent(d, at),
-    strikes: 0,
-    settled: true,
-  })
-  d.send({ type: 'subscribe', messageId, facts })
+  const stage = clearIdentifier(d, messageId, qos)
+  openRequest(d, messageId, facts, stage, strikes, at)
+  d.send({ type: 'publish', handle, qos, messageId, dup: false, expirySeconds })
 }
 
 /**
@@ -261,6 +223,7 @@ export function sendRenewal(d: Draft, facts: SubscribeFacts, at: number): void {
 function resend(d: Draft, messageId: number, request: OpenRequest, at: number): boolean {
   const { facts, stage } = request
   if (isCautious(d) && sendable(d) <= 0) return false
+  if (facts.kind !== 'publish' && !maySubscribe(d)) return false
   noteIsolated(d, at)
   const touchedEpoch = d.connection.epoch
   if (stage === 'pubrel') {
@@ -292,30 +255,9 @@ function resend(d: Draft, messageId: number, request: OpenRequest, at: number): 
     return true
   }
   d.outgoing.subscribing++
-  if (facts.kind === 'subscribe') d.send({ type: 'subscribe', messageId, facts })
+  if (facts.kind === 'subscribe') sendSubscribe(d, messageId, facts)
   else d.send({ type: 'unsubscribe', messageId, facts })
   return true
-}
-
-/**
- * @returns the instant of sending on the clock of `ackTimeout`, or 0 if that option is not used.
- */
-function noteSent(d: Draft, at: number): number {
-  const { ackTimeout } = d.config
-  if (ackTimeout === null) return 0
-  const now = activeAt(d.flow, at)
-  d.outgoing.ackCheckAt = Math.min(d.outgoing.ackCheckAt, now + ackTimeout.afterMs)
-  return now
-}
-
-/**
- * @returns the next free packet identifier. [MQTT-2.2.1-3] The callers made sure that there is one.
- */
-function nextMessageId(d: Draft): number {
-  let id = d.session.nextMessageId
-  while (d.open.get(id) !== undefined) id = id === MESSAGE_IDS ? 1 : id + 1
-  d.session.nextMessageId = id === MESSAGE_IDS ? 1 : id + 1
-  return id
 }
 
 /**

@@ -2,16 +2,13 @@
  * Which part of the state tells whether the loop gets on, and what holds it up? (`suspicion.ts`)
  */
 
-import type { SubscribeFacts, SubscriptionFacts } from './facts.ts'
+import type { SubscriptionFacts } from './facts.ts'
 
 /**
  * What is kept while packets are sent one at a time (`window.ts`). Lives from the CONNACK of a
  * cautious connection to the next CONNACK.
  */
 export interface IsolationState {
-  /** Renewals of one filter each. Those before `renewalsAt` were sent. */
-  readonly renewals: readonly SubscribeFacts[]
-  readonly renewalsAt: number
   /** The filters whose SUBACK came after the last PINGRESP. */
   readonly unproven: readonly SubscriptionFacts[]
   /** The number of open PINGREQs whose answers prove nothing. */

@@ -5,7 +5,14 @@
  */
 import { divertCapacity } from './divert.ts'
 import type { State } from './state.ts'
-import { isCautious, isResending, MESSAGE_IDS, waitingCount, windowLeft } from './window.ts'
+import {
+  isCautious,
+  isRenewing,
+  isResending,
+  MESSAGE_IDS,
+  waitingCount,
+  windowLeft,
+} from './window.ts'
 
 /**
  * Even if the window is full, one more request is taken: a publish above QoS 0 then waits, and any
@@ -19,7 +26,7 @@ export function requestCapacity(state: State): number {
   if (flow.diverting) return takesDiverted(state) ? divertCapacity(state) : 0
   const open = connection.kind === 'connected' && !connection.birthsPending
   if (!open || flow.congested || waitingCount(session) > 0) return 0
-  if (flow.perSecond > 0 || isCautious(state) || isResending(state)) return 1
+  if (flow.perSecond > 0 || isCautious(state) || isRenewing(state) || isResending(state)) return 1
   const free = Math.min(windowLeft(state), MESSAGE_IDS - session.open.size)
   return Math.max(0, free) + 1
 }

@@ -97,12 +97,13 @@ function subscriptionReceived(d: Draft, packet: SubscriptionAckPacket, at: numbe
   const result = unwantedInformation(d, packet) ?? subscriptionAnswered(d, packet, at)
   if (result === null) return
   if ('clause' in result) return violated(d, at, result)
-  const { facts, stage } = result
+  const { request, granted } = result
+  const { facts, stage } = request
   if (facts.kind === 'unsubscribe') {
-    unsubscribed(d, facts.unsubscriptions, packet.granted)
+    unsubscribed(d, facts.unsubscriptions, granted)
   } else if (facts.kind === 'subscribe') {
-    if (stage === 'renewal') renewed(d, facts, packet.granted)
-    else subscribed(d, facts, packet.granted)
+    if (stage === 'renewal') renewed(d, facts, granted)
+    else subscribed(d, facts, granted)
   }
 }
 

@@ -9,22 +9,24 @@ import { entries, type PacketTable } from './packet-table.ts'
 import { requestFailure } from './refusals.ts'
 import type { OpenRequest, WaitingRequest } from './session-state.ts'
 import { noteExpiry, settleOpen } from './settling.ts'
+import { unsentRenewals } from './subscribing.ts'
 import { isWindowed, waitingCount } from './window.ts'
 
 /**
  * Prepares the open requests after a CONNACK: they are resent under their packet identifier, or
  * become new ones, as Session Present says.
- * @returns the renewals that were not answered. They are no longer open and are made again, because
- * the limits of this server may be lower than those of the one before.
+ * @returns the renewals that were not answered or not sent. They are no longer open and are made
+ * again, because the limits of this server may be lower than those of the one before.
  */
 export function outgoingConnected(
   d: Draft,
   sessionPresent: boolean,
   onSessionLost: 'republish' | 'fail',
 ): SubscribeFacts[] {
+  const unsent = unsentRenewals(d)
+  d.outgoing.renewals = null
   d.outgoing.resend = NO_ITEMS
   d.outgoing.resendAt = 0
-  const unsent = d.isolation?.renewals.slice(d.isolation.renewalsAt) ?? NO_ITEMS
   const open = inOrder(d.open.finish())
   if (sessionPresent) return [...resumeSession(d, open), ...unsent]
   d.open.clear()
@@ -34,7 +36,7 @@ export function outgoingConnected(
     if (request.settled || stage === 'pubrel') {
       // After PUBREC the server has the message: sending it again would duplicate it.
       settleOpen(d, request, null, null)
-    } else if (stage === 'publish' && onSessionLost === 'fail') {
+    } else if (facts.kind === 'publish' && onSessionLost === 'fail') {
       const message = 'The server lost the session before it acknowledged this message.'
       settleOpen(d, request, requestFailure('connection', 'SESSION_LOST', message), null)
     } else {
@@ -96,6 +98,8 @@ export function outgoingLost(d: Draft, failure: Failure): void {
       failure: failure.cause === undefined ? lost : { ...lost, cause: failure.cause },
     })
   }
+  outgoing.split = null
+  outgoing.silence = null
   outgoing.inFlight = 0
   outgoing.subscribing = 0
   outgoing.releasing = 0

@@ -84,7 +84,7 @@ export function beginOutage(d: Draft, at: number, expiresAt: number): void {
     redirect: null,
     renewing: false,
     checking: null,
-    asksCleanStart: d.config.cleanStart,
+    asksCleanStart: d.config.cleanStart !== false,
     clientId: d.session.clientId,
     foreign: false,
     keepAlive: d.config.keepAlive,

@@ -36,12 +36,20 @@ export interface SessionState {
   /** The granted subscriptions, in buckets by a hash of the filter. */
   readonly subscriptions: PacketTable<readonly HeldSubscription[]>
   readonly subscriptionCount: number
+  /** The most filters in one SUBSCRIBE of the user that a server answered. */
+  readonly filtersGranted: number
   /** Whether the server's session was adopted, so that its subscriptions are unknown here. */
   readonly adopted: boolean
+  /**
+   * How many of the next packet identifiers may be in use on the server by a message of QoS 2 that
+   * an earlier process left half sent.
+   */
+  readonly doubtfulIds: number
 }
 
 export type OpenStage =
   | 'publish' // QoS 1 or 2, not answered
+  | 'cleared' // the same, sent behind a PUBREL that clears its identifier and is not answered
   | 'pubrel' // QoS 2, PUBREC received
   | 'subscribe'
   | 'unsubscribe'

@@ -9,6 +9,7 @@ import type { Failure, ProtocolVersion, QoS, ReceivedConnack } from './facts.ts'
 import type { PacketTable } from './packet-table.ts'
 import type { IsolationState, ProgressState } from './progress-state.ts'
 import type { SessionState } from './session-state.ts'
+import type { RenewalQueue, SilenceWatch, SplitSubscribe } from './subscribing-state.ts'
 
 export interface State {
   readonly config: Config
@@ -188,6 +189,13 @@ export interface ReconnectState {
    * not.
    */
   readonly moved: string | null
+  /** The most filters that a SUBSCRIBE may carry, after connections were lost with one open. */
+  readonly filtersMax: number
+  /**
+   * The index of the server that was seen to keep a session, NOBODY, or NEVER if a server said that
+   * it keeps one that it cannot have.
+   */
+  readonly keptBy: number
   /** The current outage, or null while there is a connection and before the first attempt. */
   readonly outage: Outage | null
 }
@@ -252,6 +260,12 @@ export interface OutgoingState {
   readonly subscribing: number
   /** The number of PUBRELs that were sent again on this connection and not answered. */
   readonly releasing: number
+  /** The renewals, or null if all were sent. What is left is for the next CONNACK. */
+  readonly renewals: RenewalQueue | null
+  /** The SUBSCRIBE of the user that is being sent in parts, or null. */
+  readonly split: SplitSubscribe | null
+  /** The watch over a resumed session, or null if it is not doubted. */
+  readonly silence: SilenceWatch | null
   /** The number of QoS 0 publishes that the kernel has not taken. */
   readonly unconfirmed: number
   /** The number of QoS 0 publishes that are settled, since the loop began. */
@@ -273,7 +287,10 @@ interface RefusedSubscription {
   readonly reasonCode: number
 }
 
-/** Lives with the connection, except for the sequence numbers, which live with the loop. */
+/**
+ * Lives with the connection, except for the sequence numbers and `adoptedInFlight`, which live with
+ * the loop.
+ */
 export interface IncomingState {
   /** The unacknowledged QoS 1 and 2 messages, by the low 16 bits of their sequence. */
   readonly pending: PacketTable<PendingAck>
@@ -297,6 +314,8 @@ export interface IncomingState {
    * session.
    */
   readonly repeats: number
+  /** Whether the user was warned that an adopted session had messages in flight. */
+  readonly adoptedInFlight: boolean
   /** The topics by alias. */
   readonly aliases: readonly (string | undefined)[]
 }

@@ -21,6 +21,7 @@ const MESSAGE_ID_BYTES = 2
 /** The length of a filter and its options, in bytes. */
 const FILTER_OVERHEAD_BYTES = 3
 
+/** A subscription that is to be renewed. */
 export type Wanted = Pick<HeldSubscription, 'subscription' | 'properties'>
 
 /**
@@ -97,11 +98,6 @@ export function subscriptionsOf(
   return [...entries(table)].flatMap(([, bucket]) => bucket).sort((a, b) => a.order - b.order)
 }
 
-/** @returns the subscriptions of one SUBSCRIBE. */
-export function subscriptionsIn({ subscriptions, properties }: SubscribeFacts): Wanted[] {
-  return subscriptions.map((subscription) => ({ subscription, properties }))
-}
-
 /** @returns the table for the subscriptions of a saved session. */
 export function restoreSubscriptions(
   saved: readonly HeldSubscription[],
@@ -116,10 +112,15 @@ export function restoreSubscriptions(
 
 /**
  * Subscriptions that break a limit of the CONNACK are removed.
+ * @param filtersMax The most filters in one packet.
  * @returns SUBSCRIBE packets for these subscriptions, with options and identifiers, as large as the
  * server allows. [MQTT-3.2.2-15]
  */
-export function makeRenewals(d: Draft, wanted: readonly Wanted[]): SubscribeFacts[] {
+export function makeRenewals(
+  d: Draft,
+  wanted: readonly Wanted[],
+  filtersMax: number,
+): SubscribeFacts[] {
   const { limits } = d.connection
   const limit = Math.min(limits.maximumPacketSize, RENEWAL_BYTES_MAX)
   const packets: SubscribeFacts[] = []
@@ -140,7 +141,8 @@ export function makeRenewals(d: Draft, wanted: readonly Wanted[]): SubscribeFact
         notRenewed(d, subscription, refusal.reasonCode ?? 0x80, refusal.message)
         continue
       }
-      if (packetBytes(bytes + size) > limit) flush()
+      const full = subscriptions.length >= filtersMax
+      if (full || packetBytes(bytes + size) > limit) flush()
       subscriptions.push(subscription)
       bytes += size
     }

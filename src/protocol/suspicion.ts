@@ -148,9 +148,7 @@ function suspect(
 /** @returns whether a request was sent on a proven connection, and waits for no commit. */
 function hasLeft({ connection, config, isolation }: Draft, [messageId, request]: Open): boolean {
   if (!connection.pingAnswered) return false
-  return (
-    config.store === 'none' || request.facts.kind !== 'publish' || isolation?.handed === messageId
-  )
+  return !config.store || request.facts.kind !== 'publish' || isolation?.handed === messageId
 }
 
 /** Suspects a request because it was open among others. */

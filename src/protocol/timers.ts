@@ -16,9 +16,12 @@ import { deadAt, pingDueAt, sendPing } from './keepalive.ts'
 import { flush } from './outgoing.ts'
 import { activeAt, resume } from './pauses.ts'
 import { authenticationFailed } from './receiving.ts'
+import { silenceOver } from './renewing.ts'
 import { connectivity, suspend, suspendsAt } from './retrying.ts'
 import { expire, oldestSentAt, timeOut } from './settling.ts'
 import type { ConnectionKind, State } from './state.ts'
+import { addRenewals, filtersAllowed } from './subscribing.ts'
+import { makeRenewals } from './subscriptions.ts'
 import { isolationTimedOut } from './suspicion.ts'
 import {
   deliveriesEndAt,
@@ -111,6 +114,11 @@ const TIMERS = {
     in: ['connected'],
     dueAt: ({ connection }) => connection.exchange?.until ?? Infinity,
     fire: authenticationTimedOut,
+  },
+  silence: {
+    in: ['connected'],
+    dueAt: ({ outgoing }) => outgoing.silence?.until ?? Infinity,
+    fire: renewSilent,
   },
   warnStalled: {
     in: ['connected'],
@@ -210,6 +218,12 @@ function acknowledgementsDue(d: Draft, at: number): void {
   if (overdue) timeOut(d, now - afterMs)
   const next = overdue ? oldestSentAt(d.open.finish(), epoch) : oldest
   d.outgoing.ackCheckAt = next + afterMs
+}
+
+/** Renews the subscriptions of a resumed session that delivers nothing. */
+function renewSilent(d: Draft, at: number): void {
+  addRenewals(d, makeRenewals(d, silenceOver(d), filtersAllowed(d, true)))
+  flush(d, at)
 }
 
 // ---------------------------------------------------------------------------------------- warnings

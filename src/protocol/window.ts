@@ -122,12 +122,13 @@ export function waitsForThrottle(parts: WindowParts): boolean {
   const { session, connection } = parts
   const head = session.waiting[session.waitingAt]
   if (head === undefined || connection.birthsPending || isCautious(parts)) return false
-  return !isResending(parts) && (!isWindowed(head.facts) || windowLeft(parts) > 0)
+  if (isRenewing(parts) || isResending(parts)) return false
+  return !isWindowed(head.facts) || windowLeft(parts) > 0
 }
 
-/** @returns whether renewals wait to be sent one at a time. */
-export function isRenewing({ isolation }: Pick<WindowParts, 'isolation'>): boolean {
-  return isolation !== null && isolation.renewalsAt < isolation.renewals.length
+/** @returns whether a renewal is still to be sent, which goes before everything else. */
+export function isRenewing({ outgoing }: Pick<WindowParts, 'outgoing'>): boolean {
+  return outgoing.renewals !== null
 }
 
 /** With caution: requires another PINGRESP before the next packet, after these were granted. */
@@ -173,6 +174,7 @@ export function isolationEndsAt(parts: WindowParts): number {
 /** Ends the caution once everything that was suspected is settled. */
 export function endCaution(d: Draft): void {
   if (!isCautious(d) || isRenewing(d) || isResending(d) || isBusy(d)) return
+  if (d.outgoing.split !== null) return
   if (d.isolation !== null && d.isolation.unproven.length > 0) return
   const { waiting, waitingAt } = d.session
   if (!waiting.some(({ strikes }, i) => i >= waitingAt && strikes > 0)) giveUpCaution(d)
@@ -186,6 +188,7 @@ export function giveUpCaution(d: Draft): void {
   isolation.unproven = NO_ITEMS
   const { connack } = connection
   if (!isolation.birthsDeferred || connack === null) return
+  if (connection.kind !== 'connected') return
   isolation.birthsDeferred = false
   connection.birthsPending = true
   d.effects.push({ type: 'births', packet: connack })

@@ -7,7 +7,7 @@ import { initialSession } from '../protocol/initial.ts'
 import { TableEditor } from '../protocol/packet-table.ts'
 import type { SessionState } from '../protocol/session-state.ts'
 import { restoreSubscriptions } from '../protocol/subscriptions.ts'
-import { SUSPECT } from '../protocol/window.ts'
+import { MESSAGE_IDS, SUSPECT } from '../protocol/window.ts'
 import type { HeldRecord, SessionRecord } from './session-records.ts'
 
 /**
@@ -27,11 +27,13 @@ export function restoreState(
     nextOrder,
     // Without a strike in isolation, another loss must show that the suspicion was right.
     cautious: record.held.some(({ strikes }) => strikes > SUSPECT),
+    filtersGranted: record.filtersGranted ?? 1,
     received: restoreReceived(record),
     nextDeliveryId,
     subscriptions: restoreSubscriptions(record.subscriptions),
     subscriptionCount: record.subscriptions.length,
     adopted: record.adopted,
+    doubtfulIds: record.doubtfulIds ?? (record.adopted ? MESSAGE_IDS : 0),
   }
 }
 

@@ -29,7 +29,7 @@ export interface HeldRecord {
   readonly expiresAt: number
   /** The packet identifier; 0 if it has none. */
   readonly messageId: number
-  readonly stage: OpenStage | 'waiting'
+  readonly stage: Exclude<OpenStage, 'cleared'> | 'waiting'
   /** Whether its outcome was given, so that only the packet identifier is still in use. */
   readonly settled: boolean
 }
@@ -51,7 +51,11 @@ export interface SessionRecord {
   readonly nextMessageId: number
   readonly nextOrder: number
   readonly nextDeliveryId: number
+  /** Left out by versions that did not count them. */
+  readonly filtersGranted?: number
   readonly adopted: boolean
+  /** Left out by versions that did not know of them. */
+  readonly doubtfulIds?: number
   readonly held: readonly HeldRecord[]
   readonly received: readonly ReceivedRecord[]
   readonly subscriptions: readonly HeldSubscription[]
@@ -91,8 +95,11 @@ export function recordOf(parts: SessionParts, final: boolean): SessionRecord {
 /** @returns the part of a record that is no list. */
 export function numbersOf(state: SessionState) {
   const { clientId, protocolVersion, nextMessageId, nextOrder, nextDeliveryId } = state
-  const { adopted } = state
-  return { clientId, protocolVersion, nextMessageId, nextOrder, nextDeliveryId, adopted }
+  const { filtersGranted, adopted, doubtfulIds } = state
+  return {
+    ...{ clientId, protocolVersion, nextMessageId, nextOrder, nextDeliveryId },
+    ...{ filtersGranted, adopted, doubtfulIds },
+  }
 }
 
 /** @returns the record of a request with a packet identifier; none for a request of the engine. */
@@ -101,7 +108,10 @@ export function openRecords(
   messageId: number,
   { facts, stage, order, strikes, settled }: OpenRequest,
 ): HeldRecord[] {
-  const rest = { order, strikes, expiresAt: wallExpiryOf(parts, facts), messageId, stage, settled }
+  // Whether the PUBREL that clears an identifier arrived is known on its own connection only.
+  const reached = stage === 'cleared' ? 'publish' : stage
+  const expiresAt = wallExpiryOf(parts, facts)
+  const rest = { order, strikes, expiresAt, messageId, stage: reached, settled }
   return requestsIn(parts.slots[facts.handle]).map((request) => ({ ...rest, request }))
 }
 

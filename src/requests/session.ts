@@ -54,7 +54,7 @@ export class Session {
 export interface SessionStore {
   /**
    * @returns the session that was committed last, or null if there is none: then the first
-   *   connection begins a new one.
+   *   connection adopts what the server has, or begins a new one.
    */
   load(): Promise<Session | null>
   /**

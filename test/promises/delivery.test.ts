@@ -773,9 +773,10 @@ describe('[D5] Session Present 0', () => {
     await loop.return()
   })
 
-  test('[C13] Session Present 1: no subscription is renewed', async () => {
+  test("[C13] Session Present 1, renewSubscriptions: 'lost': no subscription is renewed", async () => {
     const s = stage()
-    const { loop } = startLoop({ ...STILL, until: 'closed' }, [subscribe('a')], undefined, s)
+    const options = { ...STILL, until: 'closed', renewSubscriptions: 'lost' } as const
+    const { loop } = startLoop(options, [subscribe('a')], undefined, s)
     await s.clock.settle()
     const second = await reconnect(s, true)
     expect(afterConnect(second)).toEqual([])

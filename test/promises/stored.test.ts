@@ -211,13 +211,16 @@ describe('the end', () => {
 })
 
 describe('the beginning', () => {
-  test('[D5] a store in which nothing is kept begins a session', async () => {
+  test('[D5] a store in which nothing is kept asks for a session that outlives a restart of the server', async () => {
     const { store, server } = stored([])
     await store.answer()
-    expect(server.current.of('connect')[0]).toMatchObject({ clean: true })
+    expect(server.current.of('connect')[0]).toMatchObject({
+      clean: false,
+      properties: { sessionExpiryInterval: 86_400 },
+    })
   })
 
-  test('[D5] one that never met a server has nothing there to resume', async () => {
+  test('[D5] so does one whose session never met a server', async () => {
     const first = stored([q1('kept')])
     await first.store.answer()
     first.server.refuse(new Error('no road'))
@@ -231,6 +234,6 @@ describe('the beginning', () => {
       ),
     )
     await again.store.answer()
-    expect(again.server.current.of('connect')[0]).toMatchObject({ clean: true })
+    expect(again.server.current.of('connect')[0]).toMatchObject({ clean: false })
   })
 })

@@ -52,7 +52,7 @@ describe('[E1] until', () => {
     for (const [situation, ended] of Object.entries(bySituation)) {
       test(`${until}, ${situation}: ${ended ? 'ends' : 'goes on'}`, () => {
         const adopted = situation === 'adopted'
-        const driver = connected({ until, adopt: adopted, resumes: false }, adopted)
+        const driver = connected({ until, resumes: false }, adopted)
         if (situation === 'subscribed') {
           driver.request(subscribeOf(1))
           driver.receive(subackOf(1, 0))
@@ -138,6 +138,8 @@ describe('[E2] DISCONNECT', () => {
     [{ cleanStart: true, resumes: false }, {}, 0, { sessionExpiryInterval: 0 }],
     [{ cleanStart: true, resumes: false }, { sessionExpiryInterval: 0 }, 0, undefined],
     [{ cleanStart: true, resumes: false, sessionExpiryInterval: 0 }, {}, 0, undefined],
+    [{ cleanStart: 'always', resumes: false }, {}, 0, { sessionExpiryInterval: 0 }],
+    [{ cleanStart: false, generatedClientId: true }, {}, 0, { sessionExpiryInterval: 0 }],
     [{ disconnectReason: 4 }, {}, 4, undefined],
   ]
   for (const [config, connack, reasonCode, properties] of goodbyes) {

@@ -28,7 +28,8 @@ const GROUND: Readonly<Record<string, string>> = {
   'packet-table': '',
   'session-state': 'facts packet-table',
   'progress-state': 'facts',
-  state: 'config facts packet-table progress-state session-state',
+  'subscribing-state': 'facts',
+  state: 'config facts packet-table progress-state session-state subscribing-state',
   contract: 'config facts progress-state state',
   sizes: '',
   topics: 'sizes',
@@ -46,12 +47,17 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   requests: {
     window: 'config draft facts progress-state session-state state',
     settling: 'draft facts packet-table refusals session-state',
-    outgoing: 'draft facts pauses refusals session-state settling window',
-    resuming: 'draft facts packet-table refusals session-state settling window',
-    acknowledgements: 'draft facts outgoing reason-codes session-state settling window',
+    opening: 'draft facts pauses session-state window',
+    subscribing: 'draft facts opening packet-table session-state state window',
+    outgoing: 'draft facts opening refusals session-state settling subscribing window',
+    resuming: 'draft facts packet-table refusals session-state settling subscribing window',
+    acknowledgements: 'draft facts outgoing reason-codes session-state settling subscribing window',
   },
   messages: { incoming: 'draft facts packet-table session-state state' },
-  subscriptions: { subscriptions: 'draft facts packet-table refusals session-state sizes' },
+  subscriptions: {
+    subscriptions: 'draft facts packet-table refusals session-state sizes',
+    renewing: 'draft facts session-state subscriptions topics',
+  },
   reading: { flow: 'draft' },
   'keep-alive': { keepalive: 'draft state' },
   authentication: { authentication: 'draft facts reason-codes state' },
@@ -64,16 +70,18 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 const COUPLERS: Readonly<Record<string, string>> = {
   suspicion:
     'draft facts packet-table progress-state refusals session-state settling subscriptions topics window',
-  closing: 'draft facts incoming lifecycle resuming servers state suspicion window',
+  closing:
+    'draft facts incoming lifecycle renewing resuming servers state subscribing suspicion window',
   connecting:
-    'authentication closing draft facts handshake incoming keepalive lifecycle outgoing resuming servers state subscriptions suspicion window',
+    'authentication closing draft facts handshake incoming keepalive lifecycle outgoing renewing resuming servers state subscribing subscriptions suspicion window',
   retrying:
     'closing config connecting contract draft facts lifecycle reconnect servers state suspicion',
   receiving:
     'acknowledgements authentication closing connecting draft facts handshake incoming keepalive outgoing reason-codes subscriptions suspicion',
   timers:
-    'closing connecting divert draft facts incoming keepalive outgoing pauses receiving retrying settling state suspicion window',
-  initial: 'config facts handshake keepalive packet-table progress-state session-state state',
+    'closing connecting divert draft facts incoming keepalive outgoing pauses receiving renewing retrying settling state subscribing subscriptions suspicion window',
+  initial:
+    'config facts handshake keepalive packet-table progress-state renewing session-state state',
   queries: 'divert state window',
   engine:
     'authentication closing connecting contract divert draft facts flow incoming keepalive outgoing pauses receiving retrying settling state timers window',

@@ -349,6 +349,18 @@ describe('[D5] births', () => {
     }
   })
 
+  test('[D6] births that wait for the end of a caution are not asked for after the end of the loop', () => {
+    const driver = new Driver({ hasBirths: true })
+    driver.connect()
+    driver.feed({ type: 'births', requests: [publishOf(1)] })
+    driver.lose({ byPeer: true })
+    driver.connect(connackOf(false))
+    expect(driver.state.isolation?.birthsDeferred).toBe(true)
+    driver.feed({ type: 'shutdown', failure: null })
+    driver.feed({ type: 'cancel', handle: 1, cause: 1 })
+    expect(types(driver.request(publishOf(2)))).not.toContain('births')
+  })
+
   test('[MQTT-3.3.4-7] the window holds for them too', () => {
     const driver = new Driver({ hasBirths: true })
     driver.open()

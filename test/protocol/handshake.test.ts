@@ -235,9 +235,11 @@ describe('[MQTT-3.2.2-4] Session Present that we did not ask for', () => {
   type Case = [Partial<Config>, 'connected' | 'again' | 'fatal']
   const cases: Case[] = [
     [{ cleanStart: true, resumes: false }, 'again'],
-    [{ cleanStart: false, resumes: false }, 'fatal'],
-    [{ cleanStart: false, resumes: true }, 'connected'],
-    [{ cleanStart: false, resumes: false, adopt: true }, 'connected'],
+    [{ cleanStart: 'always', resumes: true }, 'again'],
+    [{ cleanStart: false, resumes: false }, 'connected'],
+    [{ cleanStart: false, resumes: false, adopt: false }, 'fatal'],
+    [{ cleanStart: false, resumes: false, adopt: false, protocolVersion: 4 }, 'connected'],
+    [{ cleanStart: false, resumes: true, adopt: false }, 'connected'],
     [{ cleanStart: false, resumes: false, protocolVersion: 4 }, 'connected'],
     [{ cleanStart: true, resumes: false, protocolVersion: 4 }, 'again'],
   ]

@@ -124,9 +124,12 @@ export const instructions: fc.Arbitrary<Instruction> = fc.record({
 export const configs: fc.Arbitrary<Partial<Config>> = fc.record({
   protocolVersion: fc.constantFrom(5, 5, 4, 3),
   versionMayFall: fc.boolean(),
-  cleanStart: fc.boolean(),
+  cleanStart: fc.constantFrom<Config['cleanStart']>(true, false, 'always'),
   resumes: fc.boolean(),
   adopt: fc.boolean(),
+  generatedClientId: fc.boolean(),
+  renewSubscriptions: fc.constantFrom('lost', 'unsure', 'always'),
+  filtersPerSubscribe: fc.constantFrom(null, 1, 2, 1000),
   keepAlive: fc.constantFrom(0, 10, 60),
   reconnect: fc.record({
     when: fc.constantFrom('always', 'always', 'after-first-success', 'never'),

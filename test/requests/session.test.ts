@@ -415,8 +415,8 @@ describe('restored into a loop', () => {
       expect(session.held).toHaveLength(6)
       const started = await restored(session, true, [], { maxInflight: 3 })
       expect(afterConnect(started.server.current)).toEqual([
-        ...['DUP PUBLISH 2 q1', 'DUP PUBLISH 3 q2', 'PUBREL 4', 'SUBSCRIBE 5 asked'],
-        ...['UNSUBSCRIBE 6 gone', 'PUBLISH 7 waiting'],
+        ...['SUBSCRIBE 7 kept/#', 'DUP PUBLISH 2 q1', 'DUP PUBLISH 3 q2', 'PUBREL 4'],
+        ...['SUBSCRIBE 5 asked', 'UNSUBSCRIBE 6 gone', 'PUBLISH 8 waiting'],
       ])
       expect(started.loop.state.subscriptions[0]).toMatchObject({ topic: 'kept/#', granted: 1 })
       expect(started.outcomes).toEqual([])

@@ -39,7 +39,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'an identifier that is open is used again',
-    file: 'protocol/outgoing.ts',
+    file: 'protocol/opening.ts',
     find: 'while (d.open.get(id) !== undefined)',
     replace: 'id = d.connection.epoch > 1 ? 1 + (id % 8) : id\n  while (false)',
   },
@@ -83,8 +83,8 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'subscriptions are not renewed',
     file: 'protocol/connecting.ts',
-    find: 'for (const facts of makeRenewals(d, together)) sendRenewal(d, facts, at)',
-    replace: 'makeRenewals(d, together)',
+    find: 'queueRenewals(d, renewals, makeRenewals(d, apart, 1))',
+    replace: 'queueRenewals(d, [], [])',
   },
   {
     name: 'a lost session takes what was in flight with it',

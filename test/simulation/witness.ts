@@ -81,6 +81,8 @@ export class Witness implements Tap {
   readonly #incoming = new Map<number, number>()
   readonly #due: { 1: number[]; 2: number[] } = { 1: [], 2: [] }
   #renewalDue = false
+  /** The identifier of the last packet if that was a PUBREL for what is not open, or 0. */
+  #clearing = 0
   readonly #pubrecs = new Set<number>()
   /** Publishes whose PUBREL was sent and not answered. */
   readonly #releasing = new Set<number>()
@@ -206,11 +208,21 @@ export class Witness implements Tap {
       this.#problem('MQTT-3.1.2-24', `${cmd} of ${size} bytes, ${maximumPacketSize} allowed`)
     }
     const messageId = packet.messageId ?? 0
+    this.#checkClearing(packet, messageId)
     if (cmd === 'publish') this.#published(packet, messageId)
     else if (cmd === 'subscribe' || cmd === 'unsubscribe') this.#subscribes(packet, messageId)
     else if (cmd === 'pubrel') this.#releases(messageId)
     else if (cmd === 'puback') this.#acknowledges(1, messageId)
     else if (cmd === 'pubrec') this.#acknowledges(2, messageId)
+  }
+
+  /** A PUBREL that clears an identifier is followed by the message that has it. */
+  #checkClearing(packet: Packet, messageId: number): void {
+    const cleared = this.#clearing
+    this.#clearing = 0
+    if (cleared === 0) return
+    if (packet.cmd === 'publish' && packet.qos === 2 && messageId === cleared) return
+    this.#problem('D5', `PUBREL for ${cleared}, which is not open`)
   }
 
   #published(packet: IPublishPacket, messageId: number): void {
@@ -272,9 +284,10 @@ export class Witness implements Tap {
     const { open, vague } = this.#world.memory()
     // A PUBREC that comes twice is answered twice [MQTT-4.3.3-4].
     if (vague || !this.#decodesAll || this.#pubrecs.has(messageId)) return
-    if (!open.has(messageId)) {
-      this.#problem('D5', `PUBREL for ${messageId}, which is not open`)
-    }
+    if (open.has(messageId)) return
+    // In a session of the server that the client does not know, it clears an identifier first.
+    if (this.connack?.sessionPresent) this.#clearing = messageId
+    else this.#problem('D5', `PUBREL for ${messageId}, which is not open`)
   }
 
   /**
