@@ -16,7 +16,6 @@ import {
   encodeSession,
   eventloop,
   type IncomingPublish,
-  ProtocolError,
   publish,
   RefusedError,
   run,
@@ -230,16 +229,17 @@ test('[E2] the will is published if the loop leaves with reason 4, and not with 
   expect(texts(await messagesUntil(watcher, 'end'))).toEqual(['loud'])
 })
 
-test('[MQTT-3.2.2-4] a session at the broker without one here is refused, with a hint about the choices', async (context) => {
+test('[D5] a session at the broker without one here is adopted', async (context) => {
   const { url } = await open(context)
   const options = { url, clientId: 'edge', cleanStart: false, reconnect: 'always' } as const
   const first = eventloop(options, [subscribe('t')])
   await subscribed(first)
   await first.return()
-  const error = await reason(options)
-  expect(error).toBeInstanceOf(ProtocolError)
-  expect(error).toMatchObject({ reasonCode: 0x82 })
-  expect(String(error)).toMatch(/adopt/)
+  const second = eventloop(options)
+  expect((await second.next()).value).toMatchObject({ cmd: 'connack', sessionPresent: true })
+  await run(url, [publish('t', 'x')])
+  expect((await second.next()).value).toMatchObject({ cmd: 'publish', topic: 't' })
+  await second.return()
 })
 
 test('a shared subscription gives each message to one of its subscribers, and each gets some', async (context) => {
