@@ -3,7 +3,7 @@
  * if the command line is at fault, 1 for everything else.
  */
 import { CommanderError } from 'commander'
-import { MqttError, ProtocolError, UsageError } from '../index.ts'
+import { MqttError, UsageError } from '../index.ts'
 
 export const FAILED = 1
 const MISUSED = 2
@@ -25,21 +25,10 @@ export function say(text: string): void {
 
 /** @returns one line for a known error, or the stack of an error that must be a defect. */
 export function printable(error: unknown): string {
-  if (isUnknownSession(error)) {
-    return (
-      'the server holds a session for this client id that is not in the session file; ' +
-      'use another --client-id'
-    )
-  }
   if (error instanceof MqttError) return oneLine(error.message)
   if (!(error instanceof Error)) return oneLine(String(error))
   const known = typeof (error as NodeJS.ErrnoException).code === 'string'
   return known ? oneLine(error.message) : (error.stack ?? error.message)
-}
-
-/** The message of the error names options of the package, which the command line does not have. */
-function isUnknownSession(error: unknown): boolean {
-  return error instanceof ProtocolError && error.clause === 'MQTT-3.2.2-4' && !error.retryable
 }
 
 export function oneLine(text: string): string {

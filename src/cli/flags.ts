@@ -2,6 +2,7 @@
  * Which flags do all commands share, and which options of a loop do they set? The loop checks their
  * bounds.
  */
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import {
@@ -105,7 +106,8 @@ export function connectionOptions(
   flags: ConnectionFlags,
   saved: Session | SessionStore | null,
 ): EventloopOptions {
-  const { clientId, keepAlive, mqtt, maxInflight, reconnect, connectTimeout } = flags
+  const { keepAlive, mqtt, maxInflight, reconnect, connectTimeout } = flags
+  const clientId = clientIdOf(flags, saved)
   const tls = tlsOf(flags)
   const will = willOf(flags)
   return {
@@ -121,6 +123,15 @@ export function connectionOptions(
     ...(flags.session === undefined ? {} : { cleanStart: false }),
     ...(saved === null ? {} : { session: saved }),
   }
+}
+
+/** A session that is saved has an identifier of its own, so that the server keeps it for later. */
+function clientIdOf(
+  { clientId, session }: ConnectionFlags,
+  saved: Session | SessionStore | null,
+): string | undefined {
+  if (clientId !== undefined || session === undefined || saved !== null) return clientId
+  return `it-mqtt-${randomBytes(7).toString('hex')}`
 }
 
 export function protocolVersionOf(flag: '3' | '4' | '5' | undefined): 3 | 4 | 5 {

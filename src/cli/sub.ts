@@ -60,8 +60,6 @@ async function sub(filters: readonly string[], flags: SubFlags): Promise<number>
   const loop = eventloop(
     {
       ...connectionOptions(flags, session),
-      // The server may hold messages for this client id already, and the user wants them.
-      ...(sessionFile !== null && session === null ? { session: 'adopt' } : {}),
       acks: 'pull',
       until: 'closed',
       onSettled: (_, outcome) => {
