@@ -282,7 +282,8 @@ export interface WarningCodes {
   /** When an adopted session (`cleanStart: false` without a saved session) had messages in flight
    *  when an earlier process ended: messages that come again may have been handled, and publishes
    *  of that process may be delivered now.
-   *  What to do: continue from a saved session or a session store, which hold what was in flight. */
+   *  What to do: continue from a saved session or a session store, which hold what was in flight.
+   */
   ADOPTED_IN_FLIGHT: 'Warning'
   /** When a received message was not acknowledged for `warnAfterMs` ms; later ones cannot be
    *  acknowledged either (C21, manual acknowledgements leave in the wrong order).
