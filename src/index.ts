@@ -23,14 +23,16 @@ export { type ReplayedStep, replay } from './loop/recorder.ts'
 export { type RunOptions, type RunResult, run } from './loop/run.ts'
 export type { Transition } from './loop/transitions.ts'
 export type {
-  AttemptOptions,
   AuthenticationData,
   Authenticator,
+  ExchangeContext,
+  ExchangeSteps,
+} from './options/authenticator-options.ts'
+export type {
+  AttemptOptions,
   ConnectOptions,
   DivertOptions,
   EventloopOptions,
-  ExchangeContext,
-  ExchangeSteps,
   RecorderOptions,
   Warning,
   WillOptions,

@@ -14,7 +14,7 @@ import type {
   Authenticator,
   ExchangeContext,
   ExchangeSteps,
-} from '../options/options.ts'
+} from '../options/authenticator-options.ts'
 import { asBytes, type Bytes, isBytes, utf8Bytes } from '../platform/bytes.ts'
 import { STRING_BYTES_MAX } from '../protocol/sizes.ts'
 

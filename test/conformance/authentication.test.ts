@@ -4,7 +4,7 @@
 import type { IAuthPacket, Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { ConnectionError, type EventloopOptions, publish, UsageError } from '../../src/index.ts'
-import type { Authenticator, ExchangeContext } from '../../src/options/options.ts'
+import type { Authenticator, ExchangeContext } from '../../src/options/authenticator-options.ts'
 import { peek, resolved } from '../support/clock.ts'
 import { type Started, startLoop } from '../support/loop.ts'
 import type { ServerConnection } from '../support/server.ts'
