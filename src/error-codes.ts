@@ -308,11 +308,15 @@ export interface WarningCodes {
    *  on it; `state.subscriptions` shows which.
    *  What to do: subscribe to something that the server grants. */
   RENEWAL_REFUSED: 'Warning'
+  /** When the server sent something that the standard forbids and that can be lived with, once for
+   *  each kind and connection; `state.counters.deviations` counts them by kind.
+   *  What to do: update or report the server; see docs/TOLERANCE.md. */
+  SERVER_DEVIATION: 'Warning'
   /** When a server of MQTT 3 closed several connections in a row right after it accepted them.
    *  What to do: check whether another client uses the same `clientId`. */
   SESSION_TAKEN_OVER_SUSPECTED: 'Warning'
-  /** When the server acknowledged a packet identifier that is not in use; the acknowledgement is
-   *  ignored.
+  /** When the server acknowledged a packet identifier that is not in use, with
+   *  `tolerance: 'strict'`; the acknowledgement is ignored.
    *  What to do: update or report the server. */
   UNKNOWN_PACKET_IDENTIFIER: 'Warning'
   /** When records of a spool were damaged, and what they held is lost.

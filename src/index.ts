@@ -45,6 +45,7 @@ export type {
   WebStreams,
 } from './platform/byte-stream.ts'
 export type { Platform } from './platform/runtime.ts'
+export type { DeviationKind, Tolerance } from './protocol/deviations.ts'
 export type { ProtocolVersion } from './protocol/facts.ts'
 export type { ConnectionKind, Limits } from './protocol/state.ts'
 export { matches } from './protocol/topics.ts'

@@ -2,11 +2,14 @@
  * Which reason codes may a server send in which packet?
  *
  * The tables are those of MQTT 5.0 (2-6, 3-1 and following) and of sections 3.2.2.3 and 3.9.3 of
- * 3.1.1. A code that is not listed is a Protocol Error. It is not guessed whether it means success.
+ * 3.1.1. A code that is not listed is a Protocol Error. It is not guessed whether it means success,
+ * unless the tolerance says what a code of its range means.
  * `protocol/reason-codes.ts` has the texts of the codes.
  */
+
+import type { DeviationKind } from '../protocol/deviations.ts'
 import { hex } from '../protocol/reason-codes.ts'
-import { PROTOCOL_ERROR, refuse } from './refuse.ts'
+import type { Tolerant } from './refuse.ts'
 
 /** Has 1 at each code that is allowed, 0 at the others. */
 export type ReasonTable = Uint8Array
@@ -39,9 +42,15 @@ export const DISCONNECT_CODES = tableOf(
 /** Only a client sends 0x19 [MQTT-3.15.2-1]. */
 export const AUTH_CODES = tableOf(0x00, 0x18)
 
-/** Refuses a reason code that the table does not list. */
-export function checkReason(table: ReasonTable, code: number, clause: string, cmd: string): void {
-  if (table[code] === 0) {
-    refuse(PROTOCOL_ERROR, clause, `a server may not send reason code ${hex(code)} in ${cmd}`)
-  }
+/** Checks that the table lists a reason code. */
+export function checkReason(
+  table: ReasonTable,
+  code: number,
+  clause: string,
+  cmd: string,
+  tolerant: Tolerant,
+  kind: DeviationKind = 'UNKNOWN_REASON_CODE',
+): void {
+  if (table[code] !== 0) return
+  tolerant.tolerate(kind, `a server may not send reason code ${hex(code)} in ${cmd}`, clause)
 }

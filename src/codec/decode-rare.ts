@@ -17,11 +17,18 @@ import type {
 } from '../protocol/facts.ts'
 import * as reasons from './allowed-reasons.ts'
 import { Reader } from './reader.ts'
-import { MALFORMED, PROTOCOL_ERROR, refuse, refuseCut } from './refuse.ts'
+import { refuse, refuseCut, type Tolerant } from './refuse.ts'
 
 type AckCmd = AckPacket['cmd']
 
-export function decodeAck(cmd: AckCmd, bytes: Bytes, at: number, end: number): AckPacket {
+export function decodeAck(
+  cmd: AckCmd,
+  version: number,
+  bytes: Bytes,
+  at: number,
+  end: number,
+  tolerant: Tolerant,
+): AckPacket {
   if (end - at < 2) refuseCut(`a ${cmd}`)
   const messageId = (bytes[at]! << 8) | bytes[at + 1]!
   if (messageId === 0) refuseZeroId(cmd)
@@ -32,12 +39,12 @@ export function decodeAck(cmd: AckCmd, bytes: Bytes, at: number, end: number): A
     if (reasonCode !== 0) {
       const published = cmd === 'puback' || cmd === 'pubrec'
       const table = published ? reasons.PUBLISHED_CODES : reasons.RELEASED_CODES
-      reasons.checkReason(table, reasonCode, ACK_CLAUSES[cmd], cmd)
+      reasons.checkReason(table, reasonCode, ACK_CLAUSES[cmd], cmd, tolerant)
     }
-    if (end - at > 3) {
-      const reader = new Reader(bytes, at + 3, end)
+    if (end - at > 3 && version === 5) {
+      const reader = new Reader(bytes, at + 3, end, tolerant)
       properties = reader.properties('ack')
-      if (reader.at !== end) refuseLeftOver(cmd)
+      if (reader.at !== end) leftOver(cmd, tolerant)
     }
   }
   return (
@@ -59,14 +66,15 @@ export function decodeConnack(
   bytes: Bytes,
   at: number,
   end: number,
+  tolerant: Tolerant,
 ): ReceivedConnack {
   if (end - at < 2) refuseCut('a connack')
   const flags = bytes[at]!
   const code = bytes[at + 1]!
-  if (flags > 1) refuse(MALFORMED, 'MQTT-3.2.2-1', 'a connack has reserved flags set')
-  const sessionPresent = flags === 1
+  if (flags > 1) tolerant.tolerate('CONNACK_FLAGS', 'a connack has reserved flags set')
+  const sessionPresent = (flags & 1) === 1
   if (version !== 5) {
-    reasons.checkReason(reasons.CONNACK_CODES_311, code, 'MQTT-3.2.2-8', 'connack')
+    checkConnackCode(reasons.CONNACK_CODES_311, code, tolerant)
     return { cmd: 'connack', sessionPresent, returnCode: code }
   }
   if (end - at === 2 && flags === 0 && code === 1) {
@@ -74,16 +82,25 @@ export function decodeConnack(
     // means the same as 0x84 in MQTT 5. (malformed input C12)
     return { cmd: 'connack', sessionPresent, reasonCode: 0x84, returnCode: 1 }
   }
-  reasons.checkReason(reasons.CONNACK_CODES, code, 'MQTT-3.2.2-8', 'connack')
-  const reader = new Reader(bytes, at + 2, end)
-  const properties = reader.properties('connack')
-  if (reader.at !== end) refuseLeftOver('connack')
-  checkAuthentication(properties, 'connack')
+  checkConnackCode(reasons.CONNACK_CODES, code, tolerant)
+  const reader = new Reader(bytes, at + 2, end, tolerant)
+  let properties = reader.properties('connack')
+  if (reader.at !== end) leftOver('connack', tolerant)
+  if (hasDataWithoutMethod(properties)) {
+    const what = 'a connack has authenticationData without a method'
+    tolerant.tolerate('UNASKED_AUTHENTICATION', what, '3.15.2.2.3')
+    properties = without(properties, 'authenticationData')
+  }
   return (
     properties === undefined
       ? { cmd: 'connack', sessionPresent, reasonCode: code }
       : { cmd: 'connack', sessionPresent, reasonCode: code, properties }
   ) satisfies ReceivedConnack
+}
+
+function checkConnackCode(table: reasons.ReasonTable, code: number, tolerant: Tolerant): void {
+  const kind = 'UNKNOWN_CONNACK_CODE'
+  reasons.checkReason(table, code, 'MQTT-3.2.2-8', 'connack', tolerant, kind)
 }
 
 export function decodeSubscriptionAck(
@@ -92,54 +109,92 @@ export function decodeSubscriptionAck(
   bytes: Bytes,
   at: number,
   end: number,
+  tolerant: Tolerant,
 ): SubscriptionAckPacket {
-  const reader = new Reader(bytes, at, end)
+  const reader = new Reader(bytes, at, end, tolerant)
   const messageId = reader.uint16(`a ${cmd}`)
   if (messageId === 0) refuseZeroId(cmd)
-  const properties = version === 5 ? reader.properties(cmd) : undefined
   const granted: number[] = []
-  if (cmd === 'suback' || version === 5) {
-    const table =
-      cmd === 'unsuback'
-        ? reasons.UNSUBACK_CODES
-        : version === 5
-          ? reasons.SUBACK_CODES
-          : reasons.SUBACK_CODES_311
-    const clause = cmd === 'suback' ? 'MQTT-3.9.3-2' : 'MQTT-3.11.3-2'
-    if (reader.at === end) {
-      const counts = cmd === 'suback' ? 'MQTT-3.8.4-6' : 'MQTT-3.11.3-1'
-      refuse(PROTOCOL_ERROR, counts, `a ${cmd} has no reason code`)
-    }
-    for (let i = reader.at; i < end; i++) {
-      reasons.checkReason(table, bytes[i]!, clause, cmd)
-      granted.push(bytes[i]!)
+  let properties: Properties | undefined
+  if (version === 5 && cmd === 'unsuback' && reader.at === end) {
+    tolerant.tolerate('SHORT_UNSUBACK', 'the packet ends inside the Property Length')
+  } else {
+    if (version === 5) properties = reader.properties(cmd)
+    if (cmd === 'suback' || version === 5) {
+      if (reader.at === end) noReasonCodes(cmd, tolerant)
+      readCodes(cmd, version, reader, granted, tolerant)
     }
   }
   return { cmd, messageId, granted, properties, request: undefined } as SubscriptionAckPacket
 }
 
-export function decodeDisconnect(bytes: Bytes, at: number, end: number): ReasonPacket {
-  // 3.14.2.1: without a body the code is 0x00; without a second byte there are no properties.
-  const reasonCode = end > at ? bytes[at]! : 0
-  reasons.checkReason(reasons.DISCONNECT_CODES, reasonCode, 'MQTT-3.14.2-1', 'disconnect')
-  const properties = propertiesAt(bytes, at + 1, end, 'disconnect')
-  if (properties?.sessionExpiryInterval !== undefined) {
-    refuse(PROTOCOL_ERROR, 'MQTT-3.14.2-2', 'a server may not send sessionExpiryInterval here')
-  }
-  return reasonPacket('disconnect', reasonCode, properties)
+function noReasonCodes(cmd: SubscriptionAckPacket['cmd'], tolerant: Tolerant): void {
+  const what = `a ${cmd} has no reason code`
+  if (cmd === 'suback') tolerant.tolerate('NO_REASON_CODES', what)
+  else tolerant.tolerate('MISSING_REASON_CODES', what, 'MQTT-3.11.3-1')
 }
 
-export function decodeAuth(bytes: Bytes, at: number, end: number): ReasonPacket {
+function readCodes(
+  cmd: SubscriptionAckPacket['cmd'],
+  version: number,
+  { bytes, at, end }: Reader,
+  granted: number[],
+  tolerant: Tolerant,
+): void {
+  const table =
+    cmd === 'unsuback'
+      ? reasons.UNSUBACK_CODES
+      : version === 5
+        ? reasons.SUBACK_CODES
+        : reasons.SUBACK_CODES_311
+  const clause = cmd === 'suback' ? 'MQTT-3.9.3-2' : 'MQTT-3.11.3-2'
+  for (let i = at; i < end; i++) {
+    reasons.checkReason(table, bytes[i]!, clause, cmd, tolerant)
+    granted.push(bytes[i]!)
+  }
+}
+
+/** DISCONNECT has neither code nor properties before MQTT 5. A server sends none then. */
+export function decodeDisconnect(
+  bytes: Bytes,
+  at: number,
+  end: number,
+  tolerant: Tolerant,
+): ReasonPacket {
+  // 3.14.2.1: without a body the code is 0x00; without a second byte there are no properties.
+  const reasonCode = end > at ? bytes[at]! : 0
+  const { DISCONNECT_CODES } = reasons
+  reasons.checkReason(DISCONNECT_CODES, reasonCode, 'MQTT-3.14.2-1', 'disconnect', tolerant)
+  const properties = propertiesAt(bytes, at + 1, end, 'disconnect', tolerant)
+  if (properties?.['sessionExpiryInterval'] === undefined) {
+    return reasonPacket('disconnect', reasonCode, properties)
+  }
+  const what = 'a server may not send sessionExpiryInterval here'
+  tolerant.tolerate('SESSION_EXPIRY_IN_DISCONNECT', what)
+  const others = without(properties, 'sessionExpiryInterval')
+  return reasonPacket('disconnect', reasonCode, others)
+}
+
+export function decodeAuth(
+  bytes: Bytes,
+  at: number,
+  end: number,
+  tolerant: Tolerant,
+): ReasonPacket {
   // 3.15.2.1: an empty AUTH means 0x00 without properties. The reducers know whether it may come
   // now.
   if (at === end) return reasonPacket('auth', 0, undefined)
   const reasonCode = bytes[at]!
-  reasons.checkReason(reasons.AUTH_CODES, reasonCode, 'MQTT-3.15.2-1', 'auth')
-  if (end - at === 1) refuseCut('an auth')
-  const properties = propertiesAt(bytes, at + 1, end, 'auth')
-  checkAuthentication(properties, 'auth')
-  if (properties?.authenticationMethod === undefined) {
-    refuse(PROTOCOL_ERROR, '3.15.2.2.2', 'an auth has no authenticationMethod')
+  const refusal = reasonCode >= 0x80
+  const kind = refusal ? 'UNKNOWN_REASON_CODE' : 'AUTH_CODE'
+  reasons.checkReason(reasons.AUTH_CODES, reasonCode, 'MQTT-3.15.2-1', 'auth', tolerant, kind)
+  if (end - at === 1 && !refusal) refuseCut('an auth')
+  const properties = propertiesAt(bytes, at + 1, end, 'auth', tolerant)
+  if (hasDataWithoutMethod(properties)) {
+    refuse('AUTH_WITHOUT_METHOD', 'an auth has authenticationData without a method', '3.15.2.2.3')
+  }
+  if (properties?.['authenticationMethod'] === undefined && !refusal) {
+    refuse('AUTH_WITHOUT_METHOD', 'an auth has no authenticationMethod')
   }
   return reasonPacket('auth', reasonCode, properties)
 }
@@ -157,27 +212,30 @@ function propertiesAt(
   at: number,
   end: number,
   cmd: ReasonPacket['cmd'],
+  tolerant: Tolerant,
 ): Properties | undefined {
   if (at >= end) return undefined
-  const reader = new Reader(bytes, at, end)
+  const reader = new Reader(bytes, at, end, tolerant)
   const properties = reader.properties(cmd)
-  if (reader.at !== end) refuseLeftOver(cmd)
+  if (reader.at !== end) leftOver(cmd, tolerant)
   return properties
 }
 
-function checkAuthentication(properties: Properties | undefined, cmd: string): void {
-  if (properties?.authenticationData === undefined) return
-  if (properties.authenticationMethod === undefined) {
-    refuse(PROTOCOL_ERROR, '3.15.2.2.3', `a ${cmd} has authenticationData without a method`)
-  }
+function without(properties: Properties | undefined, skipped: string): Properties {
+  return Object.fromEntries(Object.entries(properties ?? {}).filter(([name]) => name !== skipped))
 }
 
-/** Refuses a packet that has bytes behind its last field. */
-export function refuseLeftOver(cmd: string): never {
-  return refuse(MALFORMED, '2.1.4', `a ${cmd} has bytes left over behind its last field`)
+function hasDataWithoutMethod(properties: Properties | undefined): boolean {
+  if (properties?.['authenticationData'] === undefined) return false
+  return properties['authenticationMethod'] === undefined
+}
+
+/** Handles bytes behind the last field of a packet. */
+function leftOver(cmd: string, tolerant: Tolerant): void {
+  tolerant.tolerate('LEFT_OVER_BYTES', `a ${cmd} has bytes left over behind its last field`)
 }
 
 /** Refuses the packet identifier 0 [MQTT-2.2.1-4]. */
 export function refuseZeroId(cmd: string): never {
-  return refuse(PROTOCOL_ERROR, 'MQTT-2.2.1-4', `a ${cmd} has the packet identifier 0`)
+  return refuse('ZERO_IDENTIFIER', `a ${cmd} has the packet identifier 0`)
 }

@@ -1,8 +1,9 @@
 /**
  * Which packets did the server send?
  *
- * The decoder is strict: an error that the bytes alone show is refused here with its reason code
- * and clause. Rules that depend on the state of the session are checked by the reducers.
+ * Bytes become packets. An error that the bytes alone show is refused here with its reason code and
+ * clause, or noted if the tolerance allows the connection to continue. Rules that depend on the
+ * state of the session are checked by the reducers.
  *
  * A packet that is in one chunk is decoded without a copy. The chunks of a packet that is cut are
  * kept and joined once, when the packet is complete. So every byte is copied at most once, and a
@@ -15,6 +16,12 @@
  */
 import { BugError, ProtocolError } from '../errors.ts'
 import { type Bytes, BytesView, copyBytes, NO_BYTES } from '../platform/bytes.ts'
+import {
+  DEVIATIONS,
+  type DeviationKind,
+  type DeviationNote,
+  type Tolerance,
+} from '../protocol/deviations.ts'
 import type {
   PacketName,
   Properties,
@@ -27,16 +34,11 @@ import { checkFirstByte, checkLength, fixedLengths } from './fixed-header.ts'
 import { packetNameOf } from './packet-name.ts'
 import { Reader } from './reader.ts'
 import { ReceivedChunks } from './received-chunks.ts'
-import {
-  clauseFor,
-  MALFORMED,
-  PACKET_TOO_LARGE,
-  PROTOCOL_ERROR,
-  refuse,
-  refuseCut,
-} from './refuse.ts'
+import { clauseFor, REFUSING, refuse, refuseCut, type Tolerant } from './refuse.ts'
 import { claim, copyOf, SLAB_BYTES } from './slabs.ts'
 import { decodeTopic } from './text.ts'
+
+const PADDED = 'the Remaining Length has more bytes than it needs'
 
 /** Bytes that are copied together. A payload larger than half of it is copied by itself. */
 const COPY_BYTES = 2048
@@ -48,13 +50,18 @@ const COPY_BYTES = 2048
  * `#` methods add a hidden field to each object: 37 bytes of the 5 KB that an idle connection may
  * hold.
  */
-export class Decoder {
+export class Decoder implements Tolerant {
   private readonly version: number
   private readonly maximumPacketSize: number
+  private readonly tolerance: Tolerance
   private readonly lengths: readonly number[]
   private error: ProtocolError | BugError | null = null
   /** What is known of the packet that could not be decoded; null if there was none. */
   refused: PacketName | null = null
+  /** The deviations that were not taken yet, or null if there are none. */
+  private notes: DeviationNote[] | null = null
+  /** Whether a CONNACK was read. */
+  private begun = false
 
   private readonly chunks = new ReceivedChunks()
   /** How many unread bytes are needed before the decoder reads on. */
@@ -70,8 +77,9 @@ export class Decoder {
    */
   private copyShift = 0
 
-  constructor(protocolVersion: 3 | 4 | 5, maximumPacketSize: number) {
+  constructor(protocolVersion: 3 | 4 | 5, maximumPacketSize: number, tolerance: Tolerance) {
     this.version = protocolVersion
+    this.tolerance = tolerance
     this.maximumPacketSize = maximumPacketSize
     this.lengths = fixedLengths(protocolVersion)
   }
@@ -84,6 +92,23 @@ export class Decoder {
   /** How many bytes were pushed and not decoded yet. */
   get bufferedBytes(): number {
     return this.chunks.unreadBytes
+  }
+
+  /** @returns the deviations that were read since the last call, or null if there were none. */
+  takeNotes(): readonly DeviationNote[] | null {
+    const { notes } = this
+    this.notes = null
+    return notes
+  }
+
+  /** Refuses the packet that is being read, or notes the deviation. */
+  tolerate(kind: DeviationKind, what: string, clause: string = DEVIATIONS[kind].clause): void {
+    REFUSING[this.tolerance].tolerate(kind, what, clause)
+    this.notes ??= []
+    const { notes } = this
+    const known = notes.findIndex((note) => note.kind === kind)
+    if (known < 0) notes.push({ kind, count: 1, what, clause: clauseFor(this.version, clause) })
+    else notes[known] = { ...notes[known]!, count: notes[known]!.count + 1 }
   }
 
   /**
@@ -174,27 +199,50 @@ export class Decoder {
       case 0x3d:
         return this.publish(first, bytes, at, end, joined)
       case 0x40:
-        return rare.decodeAck('puback', bytes, at, end)
+        return rare.decodeAck('puback', version, bytes, at, end, this)
       case 0x50:
-        return rare.decodeAck('pubrec', bytes, at, end)
+        return rare.decodeAck('pubrec', version, bytes, at, end, this)
       case 0x62:
-        return rare.decodeAck('pubrel', bytes, at, end)
+        return rare.decodeAck('pubrel', version, bytes, at, end, this)
       case 0x70:
-        return rare.decodeAck('pubcomp', bytes, at, end)
-      case 0x20:
-        return rare.decodeConnack(version, bytes, at, end)
-      case 0x90:
-        return rare.decodeSubscriptionAck('suback', version, bytes, at, end)
-      case 0xb0:
-        return rare.decodeSubscriptionAck('unsuback', version, bytes, at, end)
+        return rare.decodeAck('pubcomp', version, bytes, at, end, this)
       case 0xd0:
         return { cmd: 'pingresp' }
       default:
-        checkFirstByte(first, version)
-        // Only DISCONNECT and AUTH of MQTT 5 are left, and QoS 0 with DUP of MQTT 3.1.
-        if (first === 0xe0) return rare.decodeDisconnect(bytes, at, end)
-        if (first === 0xf0) return rare.decodeAuth(bytes, at, end)
-        return this.publish(first, bytes, at, end, joined)
+        checkFirstByte(first, version, this.begun, REFUSING[this.tolerance])
+        checkFirstByte(first, version, this.begun, this)
+        if (first >> 4 === 3) return this.publish(first, bytes, at, end, joined)
+        return this.rarePacket(first >> 4, bytes, at, end)
+    }
+  }
+
+  /** Decodes a packet by its type alone: its flags were checked. */
+  private rarePacket(type: number, bytes: Bytes, at: number, end: number): ServerPacket {
+    const version = this.version
+    switch (type) {
+      case 2:
+        this.begun = true
+        return rare.decodeConnack(version, bytes, at, end, this)
+      case 4:
+        return rare.decodeAck('puback', version, bytes, at, end, this)
+      case 5:
+        return rare.decodeAck('pubrec', version, bytes, at, end, this)
+      case 6:
+        return rare.decodeAck('pubrel', version, bytes, at, end, this)
+      case 7:
+        return rare.decodeAck('pubcomp', version, bytes, at, end, this)
+      case 9:
+        return rare.decodeSubscriptionAck('suback', version, bytes, at, end, this)
+      case 11:
+        return rare.decodeSubscriptionAck('unsuback', version, bytes, at, end, this)
+      case 12:
+        return { cmd: 'pingreq' }
+      case 13:
+        return { cmd: 'pingresp' }
+      case 14:
+        return rare.decodeDisconnect(bytes, at, end, this)
+      default:
+        return rare.decodeAuth(bytes, at, end, this)
     }
   }
 
@@ -209,7 +257,7 @@ export class Decoder {
     const topicStart = at + 2
     let behind = topicStart + ((bytes[at]! << 8) | bytes[at + 1]!)
     if (behind > end) refuseCut('the Topic Name')
-    const topic = decodeTopic(bytes, topicStart, behind)
+    const topic = decodeTopic(bytes, topicStart, behind, this)
     const qos = ((first >> 1) & 3) as QoS
     let messageId: number | undefined
     if (qos !== 0) {
@@ -223,14 +271,16 @@ export class Decoder {
       if (behind < end && bytes[behind] === 0) {
         behind++
       } else {
-        const reader = new Reader(bytes, behind, end)
+        const reader = new Reader(bytes, behind, end, this)
         properties = reader.properties('publish')
         behind = reader.at
       }
     }
-    if (topic === '' && properties?.topicAlias === undefined) {
-      refuse(PROTOCOL_ERROR, '3.3.2.1', 'a publish has neither a topic nor a topic alias')
+    if (topic === '' && properties?.['topicAlias'] === undefined) {
+      this.tolerate('EMPTY_TOPIC', 'a publish has neither a topic nor a topic alias')
+      return unreadable(qos, messageId, properties)
     }
+    if (topic === null) return unreadable(qos, messageId, properties)
     return {
       cmd: 'publish',
       topic,
@@ -271,9 +321,11 @@ export class Decoder {
    */
   private slowPacket(): ServerPacket | null {
     const { chunks, version } = this
+    const early = REFUSING[this.tolerance]
+    let padded = false
     if (chunks.unreadBytes < this.needed) return null
     const first = chunks.peek(0)
-    checkFirstByte(first, version)
+    checkFirstByte(first, version, this.begun, early)
     let length = 0
     let size = 1
     for (;;) {
@@ -285,24 +337,25 @@ export class Decoder {
       length |= (byte & 0x7f) << (7 * (size - 1))
       size++
       if (byte < 0x80) {
-        if (byte === 0 && size > 2) {
-          refuse(MALFORMED, 'MQTT-1.5.5-1', 'the Remaining Length has more bytes than it needs')
-        }
+        padded = byte === 0 && size > 2
+        if (padded) early.tolerate('PADDED_LENGTH', PADDED)
         break
       }
-      if (size === 5) refuse(MALFORMED, '2.1.4', 'the Remaining Length is longer than four bytes')
+      if (size === 5) refuse('LENGTH', 'the Remaining Length is longer than four bytes')
     }
     const total = size + length
     if (total > this.maximumPacketSize) {
       const limit = this.maximumPacketSize
-      refuse(PACKET_TOO_LARGE, 'MQTT-3.1.2-24', `a packet of ${total} bytes; the limit is ${limit}`)
+      refuse('PACKET_TOO_LARGE', `a packet of ${total} bytes; the limit is ${limit}`)
     }
-    checkLength(first, length, version)
+    checkLength(first, length, version, early)
     if (chunks.unreadBytes < total) {
       this.needed = total
       return null
     }
     this.needed = 1
+    checkLength(first, length, version, this)
+    if (padded) this.tolerate('PADDED_LENGTH', PADDED)
     const { head, at } = chunks
     if (head.length - at >= total) {
       const packet = this.packet(first, head, at + size, at + total, false)
@@ -343,4 +396,14 @@ function payloadOfJoined(joined: Bytes, start: number, end: number): Bytes {
   if (length === 0) return NO_BYTES
   if (joined.length - length > SLAB_BYTES) return copyOf(joined, start, end)
   return new BytesView(joined.buffer, start, length)
+}
+
+/** @returns a message that is acknowledged and not delivered. Its payload is of no use. */
+function unreadable(
+  qos: QoS,
+  messageId: number | undefined,
+  properties: Properties | undefined,
+): ReceivedPublish {
+  const packet = { cmd: 'publish', topic: '', payload: NO_BYTES, qos, dup: false, retain: false }
+  return { ...packet, messageId, properties, unreadable: true } as ReceivedPublish
 }

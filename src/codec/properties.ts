@@ -2,10 +2,11 @@
  * Which properties does MQTT 5 have, and in which packets? (2.2.2.2)
  *
  * The decoder and the encoder read one table. A property has an identifier and a type, is allowed
- * in certain packets, and may be repeated or not. Reading is strict: a property that is not in the
- * table, or not allowed in this packet, is malformed [MQTT-2.2.2]; one that is repeated or out of
- * its range is a Protocol Error.
+ * in certain packets, and may be repeated or not. A property that is not in the table, or not allowed
+ * in this packet, is malformed [MQTT-2.2.2]; one that is repeated or out of its range is a Protocol
+ * Error. What is done about it depends on the tolerance.
  */
+import type { DeviationKind } from '../protocol/deviations.ts'
 import { REMAINING_LENGTH_MAX } from '../protocol/sizes.ts'
 
 type PropertyType =
@@ -48,6 +49,10 @@ export interface PropertyRule {
   /** Largest value of a number. */
   readonly max: number
   readonly clause: string
+  /** The kind of deviation of a value that is smaller or larger. */
+  readonly outOfRange: DeviationKind
+  /** The kind of deviation of a text that is not UTF-8. */
+  readonly text: DeviationKind
   /**
    * A bit that no other property has. The decoder sets it when it has read the property, to find
    * repetitions.
@@ -73,22 +78,39 @@ type PropertyRow = readonly [
   type: PropertyType,
   places: number,
   clause: string,
-  limits?: { readonly min?: number; readonly max?: number; readonly repeatable?: true },
+  limits?: Limits,
 ]
+
+interface Limits {
+  readonly min?: number
+  readonly max?: number
+  readonly repeatable?: true
+  readonly outOfRange?: DeviationKind
+  readonly text?: DeviationKind
+}
+
+/** A value out of the range says nothing, so that the property can be skipped. */
+const HARMLESS = { outOfRange: 'PROPERTY_VALUE' } as const
 
 const ANSWERS = IN.connack | IN.ack | IN.suback | IN.unsuback | IN.disconnect | IN.auth
 const EVERYWHERE = 2047
 
 const ROWS: readonly PropertyRow[] = [
-  [0x01, 'payloadFormatIndicator', 'flag', IN.publish | IN.will, '3.3.2.3.2'],
+  [0x01, 'payloadFormatIndicator', 'flag', IN.publish | IN.will, '3.3.2.3.2', HARMLESS],
   [0x02, 'messageExpiryInterval', 'uint32', IN.publish | IN.will, '3.3.2.3.3'],
   [0x03, 'contentType', 'string', IN.publish | IN.will, '3.3.2.3.9'],
   [0x08, 'responseTopic', 'topic', IN.publish | IN.will, 'MQTT-3.3.2-14'],
   [0x09, 'correlationData', 'binary', IN.publish | IN.will, '3.3.2.3.6'],
   // A PUBLISH from a server has one for each subscription that it matches; a SUBSCRIBE has one.
-  [0x0b, 'subscriptionIdentifier', 'varint', IN.publish | IN.subscribe, '3.3.2.3.8', { min: 1 }],
+  [
+    ...([0x0b, 'subscriptionIdentifier', 'varint', IN.publish | IN.subscribe] as const),
+    ...(['3.3.2.3.8', { min: 1, ...HARMLESS }] as const),
+  ],
   [0x11, 'sessionExpiryInterval', 'uint32', IN.connect | IN.connack | IN.disconnect, '3.2.2.3.2'],
-  [0x12, 'assignedClientIdentifier', 'string', IN.connack, '3.2.2.3.7'],
+  [
+    ...([0x12, 'assignedClientIdentifier', 'string', IN.connack] as const),
+    ...(['3.2.2.3.7', { text: 'CLIENT_IDENTIFIER_TEXT' }] as const),
+  ],
   [0x13, 'serverKeepAlive', 'uint16', IN.connack, '3.2.2.3.14'],
   [0x15, 'authenticationMethod', 'string', IN.connect | IN.connack | IN.auth, '3.15.2.2.2'],
   [0x16, 'authenticationData', 'binary', IN.connect | IN.connack | IN.auth, '3.15.2.2.3'],
@@ -100,8 +122,12 @@ const ROWS: readonly PropertyRow[] = [
   [0x1f, 'reasonString', 'string', ANSWERS, '3.4.2.2.2'],
   [0x21, 'receiveMaximum', 'uint16', IN.connect | IN.connack, '3.2.2.3.3', { min: 1 }],
   [0x22, 'topicAliasMaximum', 'uint16', IN.connect | IN.connack, '3.2.2.3.8'],
-  [0x23, 'topicAlias', 'uint16', IN.publish, 'MQTT-3.3.2-8', { min: 1 }],
-  [0x24, 'maximumQoS', 'byte', IN.connack, '3.2.2.3.4', { max: 1 }],
+  [
+    ...([0x23, 'topicAlias', 'uint16', IN.publish] as const),
+    ...(['MQTT-3.3.2-8', { min: 1, outOfRange: 'TOPIC_ALIAS' }] as const),
+  ],
+  // Without it the server takes QoS 2, which is what a 2 means.
+  [0x24, 'maximumQoS', 'byte', IN.connack, '3.2.2.3.4', { max: 1, ...HARMLESS }],
   [0x25, 'retainAvailable', 'flag', IN.connack, '3.2.2.3.5'],
   [0x26, 'userProperties', 'pair', EVERYWHERE, '2.2.2.2', { repeatable: true }],
   [0x27, 'maximumPacketSize', 'uint32', IN.connect | IN.connack, '3.2.2.3.6', { min: 1 }],
@@ -114,8 +140,11 @@ const ROWS: readonly PropertyRow[] = [
 export const PROPERTY_RULES: readonly (PropertyRule | undefined)[] = ROWS.reduce<
   (PropertyRule | undefined)[]
 >((rules, [id, name, type, places, clause, limits = {}], index) => {
-  const { min = 0, max = TYPE_MAX[type], repeatable = false } = limits
-  rules[id] = { id, name, type, places, repeatable, min, max, clause, bit: 1 << index }
+  rules[id] = {
+    ...{ id, name, type, places, clause, bit: 1 << index },
+    ...{ min: 0, max: TYPE_MAX[type], repeatable: false },
+    ...{ outOfRange: 'PROPERTY_RANGE', text: 'PROPERTY_TEXT', ...limits },
+  }
   return rules
 }, new Array(0x2b).fill(undefined))
 

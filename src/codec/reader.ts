@@ -5,13 +5,14 @@
  * field that would continue after `end` is malformed, so nothing is read from the next packet.
  */
 import type { Bytes } from '../platform/bytes.ts'
+import type { DeviationKind } from '../protocol/deviations.ts'
 import type { Properties } from '../protocol/facts.ts'
 import type { UserProperties } from '../protocol/packets.ts'
 import { hasWildcard } from '../protocol/topics.ts'
 import { IN, PROPERTY_RULES, type PropertyPlace, type PropertyRule } from './properties.ts'
-import { MALFORMED, PROTOCOL_ERROR, refuse, refuseCut, TOPIC_ALIAS_INVALID } from './refuse.ts'
+import { refuse, refuseCut, type Tolerant } from './refuse.ts'
 import { copyOf } from './slabs.ts'
-import { decodeText } from './text.ts'
+import { decodeText, quote } from './text.ts'
 
 /** Each method names the field that it reads, for the error if it is refused. */
 export class Reader {
@@ -20,11 +21,13 @@ export class Reader {
   at: number
   /** Offset after the last byte. */
   end: number
+  readonly #tolerant: Tolerant
 
-  constructor(bytes: Bytes, at: number, end: number) {
+  constructor(bytes: Bytes, at: number, end: number, tolerant: Tolerant) {
     this.bytes = bytes
     this.at = at
     this.end = end
+    this.#tolerant = tolerant
   }
 
   byte(field: string): number {
@@ -54,17 +57,19 @@ export class Reader {
       value |= (byte & 0x7f) << shift
       if (byte < 0x80) {
         if (byte === 0 && shift > 0) {
-          refuse(MALFORMED, 'MQTT-1.5.5-1', `${field} is written with more bytes than it needs`)
+          const what = `${field} is written with more bytes than it needs`
+          this.#tolerant.tolerate('PADDED_LENGTH', what)
         }
         return value
       }
     }
-    return refuse(MALFORMED, '1.5.5', `${field} is longer than four bytes`)
+    return refuse('LENGTH', `${field} is longer than four bytes`, '1.5.5')
   }
 
-  string(field: string): string {
+  /** @returns the text, or null if it is none and can be skipped. */
+  #string(field: string, kind: DeviationKind): string | null {
     const start = this.#extent(field)
-    return decodeText(this.bytes, start, this.at, field)
+    return decodeText(this.bytes, start, this.at, field, kind, this.#tolerant)
   }
 
   binary(field: string): Bytes {
@@ -98,24 +103,30 @@ export class Reader {
       const id = this.varint('a property identifier')
       const rule = PROPERTY_RULES[id]
       if (rule === undefined) {
-        refuse(MALFORMED, '2.2.2.2', `there is no property 0x${id.toString(16)}`)
+        refuse('UNKNOWN_PROPERTY', `there is no property 0x${id.toString(16)}`)
       }
       if ((rule.places & IN[place]) === 0) {
-        refuse(MALFORMED, '2.2.2.2', `${rule.name} is not allowed in this packet (${place})`)
-      }
-      if (rule.type === 'pair') {
-        found[rule.name] = this.#userProperty(found[rule.name] as UserProperties | undefined)
+        const what = `${rule.name} is not allowed in this packet (${place})`
+        this.#tolerant.tolerate('MISPLACED_PROPERTY', what)
+        this.#skip(rule)
         continue
       }
-      const again = (seen & rule.bit) !== 0
-      seen |= rule.bit
-      // A PUBLISH has one for each subscription that it matches. [MQTT-3.3.4-4]
-      if (again && !(place === 'publish' && rule.name === 'subscriptionIdentifier')) {
-        refuse(PROTOCOL_ERROR, rule.clause, `${rule.name} is there more than once`)
+      if (rule.type === 'pair') {
+        const all = this.#userProperty(found[rule.name] as UserProperties | undefined)
+        if (all !== undefined) found[rule.name] = all
+        continue
       }
+      // A PUBLISH has one for each subscription that it matches. [MQTT-3.3.4-4]
+      const isList = place === 'publish' && rule.name === 'subscriptionIdentifier'
+      const again = (seen & rule.bit) !== 0 && !isList
+      seen |= rule.bit
+      if (again) this.#tolerant.tolerate('REPEATED_PROPERTY', twice(rule), rule.clause)
       const value = this.#value(rule)
       const before = found[rule.name]
-      if (!again) found[rule.name] = value
+      if (again && !isSame(before, value))
+        refuse('CONTRADICTING_PROPERTY', twice(rule), rule.clause)
+      if (value === undefined) continue
+      if (before === undefined || !isList) found[rule.name] = value
       else if (Array.isArray(before)) before.push(value)
       else found[rule.name] = [before, value]
     }
@@ -123,17 +134,52 @@ export class Reader {
     return found
   }
 
+  /** Steps over a property that says nothing here. */
+  #skip({ name, type }: PropertyRule): void {
+    switch (type) {
+      case 'pair':
+        this.#extent(name)
+        this.#extent(name)
+        return
+      case 'string':
+      case 'topic':
+      case 'binary':
+        this.#extent(name)
+        return
+      case 'uint16':
+        this.uint16(name)
+        return
+      case 'uint32':
+        this.uint32(name)
+        return
+      case 'varint':
+        this.varint(name)
+        return
+      default:
+        this.byte(name)
+    }
+  }
+
+  /** @returns the value, or undefined if the property must be skipped. */
   #value(rule: PropertyRule): unknown {
     const { name, type } = rule
+    const tolerant = this.#tolerant
     switch (type) {
       case 'string':
-        return this.string(name)
+        return this.#string(name, rule.text) ?? undefined
       case 'binary':
         return this.binary(name)
       case 'topic': {
-        const topic = this.string(name)
-        if (topic === '') refuse(PROTOCOL_ERROR, 'MQTT-4.7.3-1', `${name} is empty`)
-        if (hasWildcard(topic)) refuse(PROTOCOL_ERROR, rule.clause, `${name} holds a wildcard`)
+        const topic = this.#string(name, rule.text)
+        if (topic === null) return undefined
+        if (topic === '') {
+          tolerant.tolerate('PROPERTY_VALUE', `${name} is empty`, 'MQTT-4.7.3-1')
+          return undefined
+        }
+        if (hasWildcard(topic)) {
+          const what = `${name} ${quote(topic)} holds a wildcard`
+          tolerant.tolerate('WILDCARD_IN_TOPIC', what, rule.clause)
+        }
         return topic
       }
       default: {
@@ -146,24 +192,42 @@ export class Reader {
                 ? this.varint(name)
                 : this.byte(name)
         if (value < rule.min || value > rule.max) {
-          // A Topic Alias of 0 has a reason code of its own. [MQTT-3.3.2-8]
-          const code = name === 'topicAlias' ? TOPIC_ALIAS_INVALID : PROTOCOL_ERROR
-          refuse(code, rule.clause, `${name} is ${value}; ${rule.min} to ${rule.max} are allowed`)
+          const what = `${name} is ${value}; ${rule.min} to ${rule.max} are allowed`
+          tolerant.tolerate(rule.outOfRange, what, rule.clause)
+          // The reducers ignore an alias that is not allowed, or close if there is no topic.
+          return rule.outOfRange === 'TOPIC_ALIAS' ? value : undefined
         }
         return type === 'flag' ? value === 1 : value
       }
     }
   }
 
-  /** The object has no prototype, so that `__proto__` is a name like any other. */
-  #userProperty(before: UserProperties | undefined): UserProperties {
+  /**
+   * The object has no prototype, so that `__proto__` is a name like any other.
+   * @returns all user properties so far, or undefined if there is none.
+   */
+  #userProperty(before: UserProperties | undefined): UserProperties | undefined {
+    const name = this.#string('the name of a user property', 'PROPERTY_TEXT')
+    const value = this.#string('the value of a user property', 'PROPERTY_TEXT')
+    if (name === null || value === null) return before
     const found: UserProperties = before ?? Object.create(null)
-    const name = this.string('the name of a user property')
-    const value = this.string('the value of a user property')
     const known = found[name]
     if (known === undefined) found[name] = value
     else if (typeof known === 'string') found[name] = [known, value]
     else known.push(value)
     return found
   }
+}
+
+function twice({ name }: PropertyRule): string {
+  return `${name} is there more than once`
+}
+
+/** @returns whether two values of one property are equal, or one of them was skipped. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (a === undefined || b === undefined) return true
+  if (a instanceof Uint8Array && b instanceof Uint8Array) {
+    return a.length === b.length && a.every((byte, i) => byte === b[i])
+  }
+  return a === b
 }

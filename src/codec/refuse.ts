@@ -1,25 +1,50 @@
 /**
- * How are bytes from a server refused?
+ * How are bytes from a server refused, or lived with?
  *
- * Every check of the decoder ends here, with the reason code that our DISCONNECT carries and the
- * clause that was broken. The code is 0x81 if the bytes cannot be parsed (lengths, UTF-8, flags, a
- * property of another packet) and 0x82 if they can but break a rule (repeated, out of range, sent
- * by the wrong side). Clauses are those of MQTT 5.0; `clauseFor` gives that of 3.1.1 if it has one.
+ * Every check of the decoder ends here, with the kind of the deviation. The table in
+ * `protocol/deviations.ts` says whether the packet is refused, and with which reason code: 0x81 if
+ * the bytes cannot be parsed (lengths, UTF-8, flags, a property of another packet) and 0x82 if they
+ * can but break a rule (repeated, out of range, sent by the wrong side). Clauses are those of MQTT
+ * 5.0; `clauseFor` gives that of 3.1.1 if it has one.
  */
 import { ProtocolError } from '../errors.ts'
+import { DEVIATIONS, type DeviationKind, isFatal, type Tolerance } from '../protocol/deviations.ts'
 
-export const MALFORMED = 0x81
-export const PROTOCOL_ERROR = 0x82
-export const TOPIC_ALIAS_INVALID = 0x94
-export const PACKET_TOO_LARGE = 0x95
-
-export function refuse(reasonCode: number, clause: string, message: string): never {
-  throw new ProtocolError(message, { reasonCode, clause })
+/** Refuses a packet, whatever the tolerance. */
+export function refuse(
+  kind: DeviationKind,
+  message: string,
+  clause: string = DEVIATIONS[kind].clause,
+): never {
+  throw new ProtocolError(message, { reasonCode: DEVIATIONS[kind].reasonCode, clause })
 }
 
 /** Refuses a packet that ends inside a field, or a field that ends behind its packet. */
 export function refuseCut(field: string): never {
-  return refuse(MALFORMED, '2.1.4', `the packet ends inside ${field}`)
+  return refuse('LENGTH', `the packet ends inside ${field}`)
+}
+
+/** What a check of the decoder does about a deviation. */
+export interface Tolerant {
+  /** Refuses the packet, or returns if the deviation can be lived with. */
+  tolerate(kind: DeviationKind, what: string, clause?: string): void
+}
+
+/**
+ * Refuses what cannot be lived with, and notes nothing. A packet that is not complete yet is
+ * checked so, because it will be checked again.
+ */
+export const REFUSING = {
+  field: refusingIn('field'),
+  strict: refusingIn('strict'),
+} as const satisfies Record<Tolerance, Tolerant>
+
+function refusingIn(tolerance: Tolerance): Tolerant {
+  return {
+    tolerate(kind, what, clause) {
+      if (isFatal(tolerance, kind)) refuse(kind, what, clause)
+    },
+  }
 }
 
 /** The clauses of 3.1.1, by those of 5.0. */

@@ -17,22 +17,36 @@ import {
   latin1Text,
   utf8Text,
 } from '../platform/bytes.ts'
+import type { DeviationKind } from '../protocol/deviations.ts'
 import { hasWildcard } from '../protocol/topics.ts'
-import { MALFORMED, PROTOCOL_ERROR, refuse } from './refuse.ts'
+import type { Tolerant } from './refuse.ts'
 
-/** @returns the text of `bytes[start, end)`. `field` names it in the error if it is not allowed. */
-export function decodeText(bytes: Bytes, start: number, end: number, field: string): string {
+/**
+ * @param field names the text in the error if it is not allowed.
+ * @param kind what it is if it is not allowed.
+ * @returns the text of `bytes[start, end)`, or null if it is none.
+ */
+export function decodeText(
+  bytes: Bytes,
+  start: number,
+  end: number,
+  field: string,
+  kind: DeviationKind,
+  tolerant: Tolerant,
+): string | null {
   let ascii = true
   for (let i = start; i < end; i++) {
     const byte = bytes[i]!
-    if (byte === 0) refuse(MALFORMED, 'MQTT-1.5.4-2', `${field} holds U+0000`)
+    if (byte === 0) {
+      tolerant.tolerate(kind, `${field} holds U+0000`, 'MQTT-1.5.4-2')
+      return null
+    }
     if (byte >= 0x80) ascii = false
   }
   if (ascii) return latin1Text(bytes, start, end)
-  if (!isUtf8(bytes, start, end)) {
-    refuse(MALFORMED, 'MQTT-1.5.4-1', `${field} is ill-formed UTF-8`)
-  }
-  return utf8Text(bytes, start, end)
+  if (isUtf8(bytes, start, end)) return utf8Text(bytes, start, end)
+  tolerant.tolerate(kind, `${field} is ill-formed UTF-8`, 'MQTT-1.5.4-1')
+  return null
 }
 
 interface CachedTopic {
@@ -47,10 +61,18 @@ const CACHED_TOPIC_BYTES_MAX = 256
 
 let cache: (CachedTopic | undefined)[] = []
 
-/** @returns a Topic Name. It may be empty: the caller checks that there is a Topic Alias then. */
-export function decodeTopic(bytes: Bytes, start: number, end: number): string {
+/**
+ * @returns a Topic Name, or null if it is no text. It may be empty: the caller checks that there is
+ * a Topic Alias then.
+ */
+export function decodeTopic(
+  bytes: Bytes,
+  start: number,
+  end: number,
+  tolerant: Tolerant,
+): string | null {
   const length = end - start
-  if (length > CACHED_TOPIC_BYTES_MAX) return decodeNewTopic(bytes, start, end)
+  if (length > CACHED_TOPIC_BYTES_MAX) return decodeNewTopic(bytes, start, end, tolerant)
   let hash = 0x811c9dc5
   for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
   const slot = (hash ^ (hash >>> 15)) & (CACHE_ENTRIES - 1)
@@ -65,17 +87,32 @@ export function decodeTopic(bytes: Bytes, start: number, end: number): string {
   } else if (cache.length === 0) {
     cache = new Array(CACHE_ENTRIES).fill(undefined)
   }
-  const topic = decodeNewTopic(bytes, start, end)
+  const topic = decodeNewTopic(bytes, start, end, tolerant)
+  // All decoders share the cache, so it holds only what every one of them accepts.
+  if (topic === null || hasWildcard(topic)) return topic
   const own = allocateOwn(length)
   copyBytes(bytes, start, end, own, 0)
   cache[slot] = { bytes: own, topic }
   return topic
 }
 
-function decodeNewTopic(bytes: Bytes, start: number, end: number): string {
-  const topic = decodeText(bytes, start, end, 'the Topic Name')
-  if (hasWildcard(topic)) {
-    refuse(PROTOCOL_ERROR, 'MQTT-3.3.2-2', 'the Topic Name of a PUBLISH holds a wildcard')
+function decodeNewTopic(
+  bytes: Bytes,
+  start: number,
+  end: number,
+  tolerant: Tolerant,
+): string | null {
+  const topic = decodeText(bytes, start, end, 'the Topic Name', 'UNREADABLE_TOPIC', tolerant)
+  if (topic !== null && hasWildcard(topic)) {
+    tolerant.tolerate('WILDCARD_IN_TOPIC', `the Topic Name ${quote(topic)} holds a wildcard`)
   }
   return topic
+}
+
+/** How many characters of a text from the server a message shows. */
+const QUOTED_MAX = 100
+
+/** @returns a text from the server as part of a message. */
+export function quote(text: string): string {
+  return text.length > QUOTED_MAX ? `"${text.slice(0, QUOTED_MAX)}…"` : `"${text}"`
 }

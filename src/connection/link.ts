@@ -5,6 +5,8 @@
 import { Decoder } from '../codec/decode.ts'
 import type { ByteStream } from '../platform/byte-stream.ts'
 import { soon } from '../platform/runtime.ts'
+import type { Config } from '../protocol/config.ts'
+import type { DeviationNote } from '../protocol/deviations.ts'
 import type { PacketName, ProtocolVersion, ServerPacket } from '../protocol/facts.ts'
 import type { Limits } from '../protocol/state.ts'
 import { Outbox, type OutboxListener } from './outbox.ts'
@@ -55,12 +57,12 @@ export class Link implements OutboxListener {
   constructor(
     stream: ByteStream,
     protocolVersion: ProtocolVersion,
-    maximumPacketSize: number,
+    { maximumPacketSize, tolerance }: Pick<Config, 'maximumPacketSize' | 'tolerance'>,
     listener: LinkListener,
   ) {
     this.#stream = stream
     this.#listener = listener
-    this.#decoder = new Decoder(protocolVersion, maximumPacketSize)
+    this.#decoder = new Decoder(protocolVersion, maximumPacketSize, tolerance)
     this.outbox = new Outbox(stream, protocolVersion, this)
     const linked: Linked = stream
     linked[LINK] = this
@@ -121,6 +123,11 @@ export class Link implements OutboxListener {
    */
   read(into: ServerPacket[], max: number): void {
     this.#more = this.#decoder.read(into, max) === max
+  }
+
+  /** @returns the deviations in what was read since the last call, or null if there were none. */
+  takeNotes(): readonly DeviationNote[] | null {
+    return this.#decoder.takeNotes()
   }
 
   /** Uses what the server allows in its CONNACK. */

@@ -19,10 +19,10 @@ import { Connected } from './connect.ts'
 import { acknowledge, DRAIN_MS, ping, reauthenticate } from './controls.ts'
 import { Loop } from './loop.ts'
 import { isFinished, type LoopState, viewOf } from './loop-state.ts'
-import { endpointFor } from './no-progress.ts'
 import type { Driver } from './parts.ts'
 import { watchersOf } from './perform.ts'
 import type { Transition } from './transitions.ts'
+import { endpointFor } from './where.ts'
 
 type Result = IteratorResult<Incoming, undefined>
 

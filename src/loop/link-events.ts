@@ -14,10 +14,10 @@ import { packetChannel } from '../platform/runtime.ts'
 import type { Failure, ServerPacket } from '../protocol/facts.ts'
 import { authenticationFailure, closedError, dialFailure, lossFailure } from './failures.ts'
 import { isAlive } from './life.ts'
-import { endpointFor } from './no-progress.ts'
 import type { Parts } from './parts.ts'
 import { authenticationOf, reportStall } from './perform.ts'
 import { publicFailure } from './transitions.ts'
+import { endpointFor } from './where.ts'
 
 export function opened(loop: Parts, stream: ByteStream, attempt: Attempt): void {
   loop.dialer = null
@@ -31,7 +31,7 @@ export function opened(loop: Parts, stream: ByteStream, attempt: Attempt): void 
   const plain = attempt.options === loop.resolved.options && attempt.exchange === null
   loop.attempt = plain && attempt.facts === null ? null : attempt
   if (attempt.exchange !== null) authenticationOf(loop).adopt(attempt.exchange)
-  loop.link = new Link(stream, protocolVersion, config.maximumPacketSize, loop)
+  loop.link = new Link(stream, protocolVersion, config, loop)
   loop.run({ type: 'opened', at: loop.now(), attempt: attempt.facts })
 }
 
@@ -45,14 +45,21 @@ export function decode(loop: Parts, packetsMax: number): void {
   const at = loop.now()
   try {
     link.read(packets, packetsMax)
+    noteDeviations(loop, link, at)
     received(loop, packets, at)
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error
     const { reasonCode, clause, message } = error
+    noteDeviations(loop, link, at)
     received(loop, packets, at)
     const packet = link.refused ?? { cmd: 'unknown' }
     loop.add({ type: 'malformed', at, reasonCode, clause, message, packet })
   }
+}
+
+function noteDeviations(loop: Parts, link: Link, at: number): void {
+  const deviations = link.takeNotes()
+  if (deviations !== null) loop.add({ type: 'deviated', at, deviations })
 }
 
 function received(loop: Parts, packets: readonly ServerPacket[], at: number): void {

@@ -3,6 +3,7 @@
  * read.
  */
 
+import type { DeviationKind } from '../protocol/deviations.ts'
 import type { ProtocolVersion, QoS, RequestFacts } from '../protocol/facts.ts'
 import { isWaiting } from '../protocol/lifecycle.ts'
 import { entries } from '../protocol/packet-table.ts'
@@ -59,6 +60,11 @@ export interface LoopState {
     readonly bufferedBytes: number
     /** How often a connection was lost and another one tried, by the code of the failure. */
     readonly reconnections: { readonly [code: string]: number }
+    /**
+     * How often the server broke a rule of the standard and the connection went on, by the kind of
+     * the deviation; docs/TOLERANCE.md lists them. (`tolerance`)
+     */
+    readonly deviations: { readonly [K in DeviationKind]?: number }
     /** Publishes that were diverted and are not settled. */
     readonly diverted: number
     /**
@@ -129,6 +135,7 @@ export function viewOf(
       bufferedPackets: flow.bufferedPackets,
       bufferedBytes: flow.bufferedBytes,
       reconnections: counters.reconnections,
+      deviations: counters.deviations,
       diverted: flow.diverted,
       get queuedBytes() {
         const { waiting, waitingAt } = session

@@ -2,19 +2,14 @@
  * What is the user told when the loop does not get on? The cause, the server, and what was the
  * first thing open each time (D6, one bad request never stalls the others).
  */
-import { whereOf } from '../options/endpoint.ts'
 import type { Effect } from '../protocol/contract.ts'
 import type { FirstOpen } from '../protocol/progress-state.ts'
 import type { Ledger } from '../requests/ledger.ts'
 import type { Parts } from './parts.ts'
+import { endpointFor } from './where.ts'
 
 /** How many filters of a request are named. */
 const FILTERS_MAX = 3
-
-/** @returns the endpoint for messages, without its password. */
-export function endpointFor({ attempt, dialer, resolved }: Parts): string {
-  return whereOf(attempt?.options ?? dialer?.options ?? resolved.options)
-}
 
 export function noProgressMessage(
   loop: Parts,

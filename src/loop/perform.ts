@@ -25,6 +25,7 @@ import { hasStopped, isAlive } from './life.ts'
 import { noProgressMessage } from './no-progress.ts'
 import type { Parts } from './parts.ts'
 import { publicFailure, Transitions, transitionOf } from './transitions.ts'
+import { endpointFor } from './where.ts'
 
 /**
  * Performs the effects of a step. With a session store, effects that depend on a commit are kept
@@ -134,7 +135,7 @@ function performOne(loop: Parts, effect: Effect): void {
     case 'divert':
       return giveToDiverter(loop, effect.handle)
     case 'warn':
-      return loop.warn(effect.code, effect.message)
+      return loop.warn(effect.code, warningText(loop, effect))
     case 'noProgress':
       return loop.warn('NO_PROGRESS', noProgressMessage(loop, effect))
     case 'finished': {
@@ -243,6 +244,14 @@ export function watchersOf(loop: Parts): Transitions {
 export function authenticationOf(loop: Parts): ConnectionAuthenticator {
   loop.authentication ??= new ConnectionAuthenticator(loop.resolved.options.authenticator!, loop)
   return loop.authentication
+}
+
+/**
+ * @returns the text that the user reads. That of a deviation names the server, which the reducers
+ * do not know.
+ */
+function warningText(loop: Parts, { code, message }: Extract<Effect, { type: 'warn' }>): string {
+  return code === 'SERVER_DEVIATION' ? `${endpointFor(loop)}: ${message}` : message
 }
 
 /** The warnings that are also reported as stalls, each with the `kind` of the stall. */

@@ -6,6 +6,7 @@
 import type { WarningCode } from '../errors.ts'
 import type { HandshakeHeaders, OpenTransport } from '../platform/byte-stream.ts'
 import type { Platform, TlsOptions } from '../platform/runtime.ts'
+import type { Tolerance } from '../protocol/deviations.ts'
 import type { QoS } from '../protocol/facts.ts'
 import type { Session, SessionStore } from '../requests/session.ts'
 import type {
@@ -134,6 +135,15 @@ export interface EventloopOptions {
   readonly maximumPacketSize?: number | undefined
   /** How many topic aliases the server may use, 0 to 65,535. Default 0. [MQTT-3.1.2-26] */
   readonly topicAliasMaximum?: number | undefined
+
+  /**
+   * What is done about a server that breaks a rule of the standard. `field`: where the meaning of
+   * what it sent is clear and nothing is at risk, the connection goes on, with the warning
+   * `SERVER_DEVIATION` once for each kind and connection; else the connection is closed. `strict`:
+   * it is always closed, in MQTT 5 with a DISCONNECT that says why. Default `field`. (I1, malformed
+   * input has the outcome that the table names; 4.13, 3.1.1: 4.8)
+   */
+  readonly tolerance?: Tolerance | undefined
 
   // ----------------------------------------------------------------------- connecting and retrying
 

@@ -48,7 +48,13 @@ const OPTIONS: Readonly<Record<keyof EventloopOptions, true>> = {
   ...{ clientId: true, protocolVersion: true, username: true, password: true, will: true },
   ...{ properties: true, cleanStart: true, sessionExpiryInterval: true, session: true },
   ...{ authenticator: true, keepAlive: true, receiveMaximum: true, maximumPacketSize: true },
-  ...{ topicAliasMaximum: true, connectTimeout: true, reconnect: true, suspendAfterMs: true },
+  ...{
+    topicAliasMaximum: true,
+    tolerance: true,
+    connectTimeout: true,
+    reconnect: true,
+    suspendAfterMs: true,
+  },
   ...{ suspendedRetryMs: true, maxInflight: true, onSessionLost: true, ackTimeout: true },
   ...{ quarantineAfter: true, divert: true, onConnected: true, onSettled: true, acks: true },
   ...{ maxBufferedPackets: true, maxBufferedBytes: true, until: true, disconnectReason: true },
@@ -201,6 +207,7 @@ type Receiving = Pick<
   | 'maxBufferedBytes'
   | 'maximumPacketSize'
   | 'topicAliasMaximum'
+  | 'tolerance'
   | 'acks'
 >
 
@@ -217,6 +224,7 @@ function receivingConfig(o: EventloopOptions): Receiving {
     maxBufferedBytes: whole('maxBufferedBytes', maxBufferedBytes, bytes, 1, bytesMax),
     maximumPacketSize: whole('maximumPacketSize', maximumPacketSize, size, 1, size),
     topicAliasMaximum: whole('topicAliasMaximum', o.topicAliasMaximum, 0, 0, 65_535),
+    tolerance: choice('tolerance', o.tolerance, 'field', ['field', 'strict']),
     acks: choice('acks', o.acks, 'pull', ['pull', 'receipt', 'manual']),
   }
 }

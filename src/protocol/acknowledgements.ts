@@ -5,20 +5,20 @@
  * or held; D4, the window is never exceeded)
  */
 import type { Draft } from './draft.ts'
-import {
-  type AckPacket,
-  type Failure,
-  protocolError,
-  type SubscribeFacts,
-  type SubscriptionAckPacket,
-  type UnsubscribeFacts,
-  type Violation,
+import type {
+  AckPacket,
+  Failure,
+  SubscribeFacts,
+  SubscriptionAckPacket,
+  UnsubscribeFacts,
+  Violation,
 } from './facts.ts'
 import { flush } from './outgoing.ts'
 import { hex } from './reason-codes.ts'
 import type { OpenRequest } from './session-state.ts'
 import { settleOpen } from './settling.ts'
 import { filtersAnswered, filtersSent, partAnswered } from './subscribing.ts'
+import { deviates } from './tolerance.ts'
 import { isCautious, isResending, proveAgain } from './window.ts'
 
 /** @returns the rule that a PUBACK, PUBREC or PUBCOMP breaks, or null. */
@@ -34,16 +34,12 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
     return null
   }
   const { facts, stage } = request
-  if (facts.kind !== 'publish' || (cmd === 'puback') !== (facts.qos === 1)) {
-    return answersOther(cmd, request, messageId, cmd === 'puback' ? 'MQTT-4.3.2-1' : 'MQTT-4.3.3-1')
-  }
+  const violation = unusualAnswer(d, cmd, request, messageId)
+  if (violation !== null) return violation
   if (cmd === 'pubcomp' && stage === 'cleared') {
     // The server answers the PUBREL that has cleared the identifier.
     d.open.set(messageId, { ...request, stage: 'publish' })
     return null
-  }
-  if (cmd === 'pubcomp' && stage !== 'pubrel') {
-    return protocolError('MQTT-4.3.3-1', `PUBCOMP before PUBREC for packet identifier ${messageId}`)
   }
   d.yield(packet, facts.handle)
   if (cmd === 'pubrec' && reasonCode < 0x80) {
@@ -59,6 +55,25 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
   settleOpen(d, request, reasonCode < 0x80 ? null : refusedBy(packet, reasonCode), packet)
   if (isResending(d) || d.session.waiting.length > 0 || isCautious(d)) flush(d, at)
   return null
+}
+
+/** @returns the rule that is broken if the answer does not belong to the QoS of the publish. */
+function unusualAnswer(
+  d: Draft,
+  cmd: AckPacket['cmd'],
+  request: OpenRequest,
+  messageId: number,
+): Violation | null {
+  const { facts, stage } = request
+  const isPublish = facts.kind === 'publish'
+  if (!isPublish || (cmd === 'puback') !== (facts.qos === 1)) {
+    const kind = isPublish ? 'ACKNOWLEDGED_AT_OTHER_QOS' : 'OTHER_REQUEST_ANSWERED'
+    const clause = cmd === 'puback' ? 'MQTT-4.3.2-1' : 'MQTT-4.3.3-1'
+    return deviates(d, kind, mismatch(cmd, request, messageId), clause)
+  }
+  if (cmd !== 'pubcomp' || stage === 'pubrel' || stage === 'cleared') return null
+  const what = `PUBCOMP before PUBREC for packet identifier ${messageId}`
+  return deviates(d, 'PUBCOMP_WITHOUT_PUBREC', what)
 }
 
 /** A request that was answered, and the code for each of its filters. */
@@ -77,7 +92,7 @@ export function subscriptionAnswered(
   packet: SubscriptionAckPacket,
   at: number,
 ): Violation | Answered | null {
-  const { cmd, messageId, granted } = packet
+  const { cmd, messageId } = packet
   const request = d.open.get(messageId)
   if (request === undefined) {
     warnUnknown(d, cmd, messageId)
@@ -85,22 +100,19 @@ export function subscriptionAnswered(
   }
   const { facts } = request
   if (facts.kind === 'publish' || (facts.kind === 'subscribe') !== (cmd === 'suback')) {
-    return answersOther(cmd, request, messageId, 'MQTT-3.8.4-2')
+    return deviates(d, 'OTHER_REQUEST_ANSWERED', mismatch(cmd, request, messageId))
   }
   const filters = filtersOf(d, messageId, facts)
   // UNSUBACK has no reason codes in MQTT 3.
   const coded = cmd === 'suback' || d.connection.protocolVersion === 5
-  if (coded && granted.length !== filters) {
-    const clause = cmd === 'suback' ? 'MQTT-3.8.4-6' : 'MQTT-3.11.3-1'
-    const name = cmd.toUpperCase()
-    const message = `${name} with ${granted.length} reason codes for ${filters} filters`
-    return protocolError(clause, message)
-  }
+  const violation = coded ? unusualCount(d, packet, filters) : null
+  if (violation !== null) return violation
+  const complete = coded ? withCodes(packet, filters) : packet
   if (facts.kind === 'subscribe' && request.stage !== 'renewal') {
     d.session.filtersGranted = Math.max(d.session.filtersGranted, filters)
   }
   if (facts.kind === 'subscribe') proveAgain(d, filtersAnswered(d, messageId, facts))
-  const whole = partAnswered(d, packet, request)
+  const whole = partAnswered(d, complete, request)
   if (whole === null) {
     flush(d, at)
     return null
@@ -122,18 +134,40 @@ function filtersOf(d: Draft, messageId: number, facts: SubscribeFacts | Unsubscr
   return filtersSent(d, messageId, facts)
 }
 
+/** @returns the rule that is broken if there is not one reason code for each filter, or null. */
+function unusualCount(
+  d: Draft,
+  { cmd, granted }: SubscriptionAckPacket,
+  filters: number,
+): Violation | null {
+  const { length } = granted
+  if (length === filters) return null
+  // The decoder has noted an UNSUBACK without codes.
+  if (cmd === 'unsuback' && length === 0 && d.config.tolerance === 'field') return null
+  const contradicts = granted.some((code, i) => i >= filters && code >= 0x80)
+  const surplus = contradicts ? 'CONTRADICTING_CODES' : 'SURPLUS_REASON_CODES'
+  const kind = length > filters ? surplus : 'MISSING_REASON_CODES'
+  const what = `${cmd.toUpperCase()} with ${length} reason codes for ${filters} filters`
+  return deviates(d, kind, what, cmd === 'suback' ? 'MQTT-3.8.4-6' : 'MQTT-3.11.3-1')
+}
+
+/** The code of a filter for which the server sent none. */
+const UNSPECIFIED = 0x80
+
+/** @returns the packet with one code for each filter. An UNSUBACK need not have any. */
+function withCodes(packet: SubscriptionAckPacket, filters: number): SubscriptionAckPacket {
+  const { cmd, granted } = packet
+  if (granted.length === filters) return packet
+  if (granted.length > filters) return { ...packet, granted: granted.slice(0, filters) }
+  if (cmd === 'unsuback') return packet
+  const all = Array.from({ length: filters }, (_, i) => granted[i] ?? UNSPECIFIED)
+  return { ...packet, granted: all }
+}
+
 /** The packet identifier belongs to a request of another kind than the packet answers. */
-function answersOther(
-  cmd: string,
-  { facts }: OpenRequest,
-  messageId: number,
-  clause: string,
-): Violation {
+function mismatch(cmd: string, { facts }: OpenRequest, messageId: number): string {
   const name = facts.kind === 'publish' ? `PUBLISH at QoS ${facts.qos}` : facts.kind.toUpperCase()
-  return protocolError(
-    clause,
-    `${cmd.toUpperCase()} for packet identifier ${messageId}, which is a ${name}`,
-  )
+  return `${cmd.toUpperCase()} for packet identifier ${messageId}, which is a ${name}`
 }
 
 function refusedBy(packet: AckPacket | SubscriptionAckPacket, reasonCode: number): Failure {
@@ -152,9 +186,9 @@ function refusedBy(packet: AckPacket | SubscriptionAckPacket, reasonCode: number
 }
 
 function warnUnknown(d: Draft, cmd: string, messageId: number): void {
-  const name = cmd.toUpperCase()
-  const message = `${name} for packet identifier ${messageId}, which is not in use; ignored.`
-  d.warn('UNKNOWN_PACKET_IDENTIFIER', message)
+  const what = `${cmd.toUpperCase()} for packet identifier ${messageId}, which is not in use`
+  if (d.config.tolerance === 'strict') d.warn('UNKNOWN_PACKET_IDENTIFIER', `${what}; ignored.`)
+  else deviates(d, 'UNKNOWN_IDENTIFIER', what)
 }
 
 function sendAcknowledgement(

@@ -4,6 +4,7 @@
  * The options room makes a `Config` of the user's options once, when the loop is made. Nothing in
  * it changes afterwards.
  */
+import type { Tolerance } from './deviations.ts'
 import type { ProtocolVersion } from './facts.ts'
 
 type Acks = 'pull' | 'receipt' | 'manual'
@@ -53,6 +54,8 @@ export interface Config {
   readonly maxBufferedBytes: number
   /** The size limit for packets from the server, in bytes. */
   readonly maximumPacketSize: number
+  /** Whether deviations of the server are lived with, or close the connection. */
+  readonly tolerance: Tolerance
   readonly topicAliasMaximum: number
   readonly acks: Acks
   readonly onSessionLost: 'republish' | 'fail'

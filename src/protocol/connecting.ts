@@ -27,6 +27,7 @@ import type { Limits, Outage } from './state.ts'
 import { filtersAllowed, queueRenewals, sendRenewals } from './subscribing.ts'
 import { makeRenewals, type Wanted } from './subscriptions.ts'
 import { isAccused, noteConnection } from './suspicion.ts'
+import { deviates } from './tolerance.ts'
 import { DELIVERIES_MS, MESSAGE_IDS } from './window.ts'
 
 /** The size of a PUBACK without a reason code. A client that cannot send one can do nothing. */
@@ -56,6 +57,7 @@ export function dialHost(d: Draft, at: number, connectBy: number): void {
   connection.connackAt = -1
   connection.pings = NO_ITEMS
   connection.pingAnswered = false
+  connection.deviations = NO_ITEMS
   connection.exchange = null
   outage.dials++
   outage.checking = null
@@ -168,16 +170,18 @@ function connackViolation(d: Draft, packet: ReceivedConnack): Violation | null {
     return protocolError('MQTT-3.2.2-4', 'CONNACK with Session Present 1 after Clean Start 1')
   }
   const method = packet.properties?.['authenticationMethod']
+  if (config.authenticationMethod === null) {
+    const data = packet.properties?.['authenticationData']
+    if (method === undefined && data === undefined) return null
+    const what = 'CONNACK with an Authentication Method that was not asked for'
+    return deviates(d, 'UNASKED_AUTHENTICATION', what)
+  }
   if (method !== undefined && method !== config.authenticationMethod) {
     const message = 'CONNACK with an Authentication Method that was not asked for'
     return protocolError('MQTT-4.12.0-5', message)
   }
-  if (config.authenticationMethod !== null && method === undefined) {
+  if (method === undefined) {
     const message = 'CONNACK without the Authentication Method of the CONNECT'
-    return protocolError('MQTT-4.12.0-5', message)
-  }
-  if (packet.properties?.['authenticationData'] !== undefined && method === undefined) {
-    const message = 'CONNACK with Authentication Data and no Authentication Method'
     return protocolError('MQTT-4.12.0-5', message)
   }
   return null

@@ -11,6 +11,7 @@
 
 import type { WarningCode } from '../errors.ts'
 import type { ReconnectPolicy } from './config.ts'
+import type { DeviationNote } from './deviations.ts'
 import type {
   AckPacket,
   AttemptFacts,
@@ -56,6 +57,8 @@ type TransportInput =
   | { readonly type: 'opened'; readonly attempt: AttemptFacts | null }
   /** Bytes were received, and these packets are complete. */
   | { readonly type: 'received'; readonly packets: readonly ServerPacket[] }
+  /** What was received deviates from the standard and is lived with. */
+  | { readonly type: 'deviated'; readonly deviations: readonly DeviationNote[] }
   /** The decoder refused what was received. */
   | {
       readonly type: 'malformed'

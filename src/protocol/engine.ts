@@ -32,6 +32,7 @@ import { connectivity, network, reconnect, transportLost } from './retrying.ts'
 import { cancel, confirmed } from './settling.ts'
 import type { State } from './state.ts'
 import { tick } from './timers.ts'
+import { deviated } from './tolerance.ts'
 import { deliveriesAcknowledged, endCaution } from './window.ts'
 
 /** `step(s, [a, b])` gives the same as stepping `a` and then `b`. */
@@ -90,6 +91,11 @@ function route(d: Draft, input: Input): void {
       return transportOpened(d, input.attempt, at)
     case 'received':
       return packetsReceived(d, input.packets, at)
+    case 'deviated':
+      for (const { kind, count, what, clause } of input.deviations) {
+        deviated(d, kind, count, what, clause)
+      }
+      return
     case 'malformed':
       d.reading = input.packet ?? null
       violated(d, at, input)

@@ -35,6 +35,8 @@ export interface ReceivedPublish {
   readonly retain: boolean
   readonly messageId?: number
   readonly properties?: Properties
+  /** Whether it is acknowledged and not delivered, because its topic is no text. */
+  readonly unreadable?: true
 }
 
 export interface AckPacket {
@@ -54,6 +56,11 @@ export interface SubscriptionAckPacket {
 
 interface ReceivedPingresp {
   readonly cmd: 'pingresp'
+}
+
+/** A server may not send it; what is done about it is in `deviations.ts`. */
+interface ReceivedPingreq {
+  readonly cmd: 'pingreq'
 }
 
 export interface ReasonPacket {
@@ -76,6 +83,7 @@ export type ServerPacket =
   | AckPacket
   | SubscriptionAckPacket
   | ReceivedPingresp
+  | ReceivedPingreq
   | ReasonPacket
 
 // ---------------------------------------------------------------------------------------- requests

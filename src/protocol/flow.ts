@@ -4,6 +4,7 @@
  * (R3, a slow consumer is normal; E3, controls lose and reorder nothing)
  */
 import type { Draft } from './draft.ts'
+import { isOverdrawn } from './quota.ts'
 
 /**
  * Notes since when the loop waits for the consumer. Reading is paused at the bounds and resumed at
@@ -21,5 +22,5 @@ export function mustPauseReading(d: Draft, at: number): boolean {
     flow.consumerAwaitedSince = -1
     flow.warned = false
   }
-  return d.connection.kind === 'connected' && (flow.paused || full)
+  return d.connection.kind === 'connected' && (flow.paused || full || isOverdrawn(d))
 }

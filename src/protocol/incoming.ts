@@ -8,34 +8,34 @@
  * acknowledgement that belongs to an earlier connection cannot be taken for one of this connection.
  */
 import type { Draft, Mutable } from './draft.ts'
-import type { AckPacket, ReceivedPublish, Violation } from './facts.ts'
+import type { AckPacket, QoS, ReceivedPublish, Violation } from './facts.ts'
 import { entries, lookup } from './packet-table.ts'
+import { overQuota } from './quota.ts'
 import type { ReceivedMessage } from './session-state.ts'
 import type { IncomingState, PendingAck } from './state.ts'
+import { deviates } from './tolerance.ts'
 
 /** @returns the key of a sequence in the table of pending acknowledgements. */
 const placeOf = (sequence: number) => sequence & 0xffff
 
-/** The most pending acknowledgements that the table can hold. */
-const PENDING_MAX = 65_535
-
 /** @returns the rule that a PUBLISH breaks, or null. */
 export function publishReceived(d: Draft, packet: ReceivedPublish, at: number): Violation | null {
-  const aliased = packet.properties?.['topicAlias'] !== undefined || packet.topic === ''
+  const bare = packet.topic === '' && !packet.unreadable
+  const aliased = packet.properties?.['topicAlias'] !== undefined || bare
   const resolved = aliased ? resolveAlias(d, packet) : packet
   if ('reasonCode' in resolved) return resolved
-  d.counters.received++
+  const messageId = resolved.messageId ?? 0
+  if (!resolved.unreadable) d.counters.received++
   if (resolved.qos === 0) {
-    yieldPublish(d, resolved, 0, 0, false)
+    if (!resolved.unreadable) yieldPublish(d, resolved, 0, 0, false)
     return null
   }
-  const messageId = resolved.messageId!
   const known = d.received.size > 0 ? d.received.get(messageId) : undefined
   if (resolved.qos === 1 && known !== undefined) {
-    const message = `QoS 1 PUBLISH with packet identifier ${messageId}, which a QoS 2 message has`
-    return { reasonCode: 0x82, clause: 'MQTT-2.2.1-4', message }
+    const violation = identifierOfQos2(d, messageId, known)
+    if (violation !== null) return violation
   }
-  if (known !== undefined && known.pendingSequence >= d.incoming.epochFrom) {
+  if (resolved.qos === 2 && known !== undefined && isOfThisConnection(d, known)) {
     // The server sent it twice on one connection: it is acknowledged again and yielded once.
     // [MQTT-4.3.3-10]
     if (known.pendingSequence < d.incoming.pendingFrom) {
@@ -43,17 +43,12 @@ export function publishReceived(d: Draft, packet: ReceivedPublish, at: number): 
     }
     return null
   }
-  if (resolved.dup && d.connection.connack?.sessionPresent) repeated(d)
+  if (resolved.dup) noteRepeated(d, resolved.qos, messageId)
   const excess = overQuota(d)
   if (excess !== null) return excess
   if (resolved.qos === 1) qos1Received(d, resolved, messageId, at)
   else qos2Received(d, resolved, messageId, known, at)
   return null
-}
-
-function repeated(d: Draft): void {
-  d.incoming.repeats++
-  warnAdopted(d)
 }
 
 /** Warns once if an adopted session had messages in flight, which nobody here can know. */
@@ -67,17 +62,46 @@ function warnAdopted(d: Draft): void {
 }
 
 /**
- * Messages that are sent again in a resumed session do not count. After every CONNACK, mosquitto
- * 2.0 sends them all, and then as many new ones as Receive Maximum allows. If the connection were
- * closed for that, the next one would receive even more.
- * @returns the violation if the server has sent more than Receive Maximum, or null.
+ * The identifier of a QoS 2 message is used by a message at QoS 1. A message of an earlier
+ * connection is over then, if it was handled, and its identifier is free for another.
  */
-function overQuota(d: Draft): Violation | null {
-  const { unacknowledged, repeats } = d.incoming
-  const quota = d.connection.protocolVersion === 5 ? d.config.receiveMaximum : PENDING_MAX
-  if (unacknowledged < quota + repeats && d.pending.size < PENDING_MAX) return null
-  const message = `More than ${quota} messages without acknowledgement (Receive Maximum)`
-  return { reasonCode: 0x93, clause: 'MQTT-3.3.4-9', message }
+function identifierOfQos2(d: Draft, messageId: number, known: ReceivedMessage): Violation | null {
+  const what = `QoS 1 PUBLISH with packet identifier ${messageId}, which a QoS 2 message has`
+  const violation = deviates(d, 'IDENTIFIER_OF_QOS_2', what)
+  if (violation !== null) return violation
+  if (known.stage === 'handled' && !isOfThisConnection(d, known)) d.received.remove(messageId)
+  return null
+}
+
+function isOfThisConnection({ incoming }: Draft, { pendingSequence }: ReceivedMessage): boolean {
+  return pendingSequence >= incoming.epochFrom
+}
+
+/** Among at most this many pending messages a repeated one is looked for. */
+const LOOKED_THROUGH_MAX = 1024
+
+/**
+ * What the server sends again, after the CONNACK of a resumed session or on the same connection,
+ * has the DUP flag and does not count against Receive Maximum once more.
+ */
+function noteRepeated(d: Draft, qos: QoS, messageId: number): void {
+  const lenient = d.config.tolerance === 'field'
+  const resumed = d.connection.connack?.sessionPresent === true
+  if (lenient || resumed) d.incoming.repeats++
+  if (resumed) warnAdopted(d)
+  if (!lenient || qos !== 1 || !isOpen(d, messageId)) return
+  const what = `PUBLISH with packet identifier ${messageId} sent again on the same connection`
+  deviates(d, 'RESENT_WHILE_OPEN', what)
+}
+
+function isOpen(d: Draft, messageId: number): boolean {
+  if (d.pending.size > LOOKED_THROUGH_MAX) return false
+  const { pendingFrom, nextSequence } = d.incoming
+  for (let sequence = pendingFrom; sequence < nextSequence; sequence++) {
+    const pending = d.pending.get(placeOf(sequence))
+    if (pending?.messageId === messageId && pending.qos === 1) return true
+  }
+  return false
 }
 
 function qos1Received(d: Draft, packet: ReceivedPublish, messageId: number, at: number): void {
@@ -92,11 +116,12 @@ function qos1Received(d: Draft, packet: ReceivedPublish, messageId: number, at: 
       messageId,
       topic: packet.topic,
       qos: 1,
-      acknowledged: false,
+      acknowledged: packet.unreadable === true,
       reasonCode: 0,
       at,
     })
   }
+  if (packet.unreadable) return acknowledgeHead(d)
   // A message that was acknowledged on receipt is not sent again, so it is never held back.
   yieldPublish(d, packet, d.config.acks === 'receipt' ? 0 : sequence, 0, false)
 }
@@ -115,7 +140,8 @@ function qos2Received(
   d.incoming.unacknowledged++
   const sequence = d.incoming.nextSequence++
   const seen = known !== undefined && (known.stage === 'handled' || known.stage === 'arrived')
-  const handled = known?.stage === 'handled' || d.config.acks === 'receipt'
+  const unheard = packet.unreadable === true
+  const handled = known?.stage === 'handled' || d.config.acks === 'receipt' || unheard
   const deliveryId = known?.deliveryId ?? d.session.nextDeliveryId++
   d.received.set(messageId, {
     deliveryId,
@@ -125,7 +151,7 @@ function qos2Received(
     again: known?.again ?? false,
   })
   const owed = d.config.acks === 'receipt' ? 0 : sequence
-  if (!seen) yieldPublish(d, packet, owed, deliveryId, known?.again ?? false)
+  if (!seen && !unheard) yieldPublish(d, packet, owed, deliveryId, known?.again ?? false)
   d.pending.set(placeOf(sequence), {
     messageId,
     topic: packet.topic,
@@ -177,8 +203,9 @@ export function pubrelReceived(d: Draft, packet: AckPacket): Violation | null {
   const { messageId } = packet
   const known = d.received.get(messageId)
   if (known !== undefined && known.stage !== 'handled') {
-    const message = `PUBREL for packet identifier ${messageId} before PUBREC`
-    return { reasonCode: 0x82, clause: 'MQTT-4.3.3-6', message }
+    const what = `PUBREL for packet identifier ${messageId} before PUBREC`
+    const violation = deviates(d, 'PUBREL_BEFORE_PUBREC', what)
+    if (violation !== null) return violation
   }
   if (known !== undefined) {
     d.received.remove(messageId)
@@ -338,11 +365,14 @@ function resolveAlias(d: Draft, packet: ReceivedPublish): ReceivedPublish | Viol
     }
   }
   if (alias === 0 || alias > topicAliasMaximum) {
-    const message = `Topic Alias ${alias}, ${topicAliasMaximum} is the Topic Alias Maximum`
-    return { reasonCode: 0x94, clause: 'MQTT-3.3.2-9', message }
+    const what = `Topic Alias ${alias}, ${topicAliasMaximum} is the Topic Alias Maximum`
+    const alone = packet.topic === '' && !packet.unreadable
+    // The decoder has noted the alias 0.
+    if (alias === 0 && !alone && d.config.tolerance === 'field') return packet
+    return deviates(d, alone ? 'ALIAS_ALONE' : 'TOPIC_ALIAS', what) ?? packet
   }
   const { aliases } = d.incoming
-  if (packet.topic !== '') {
+  if (packet.topic !== '' || packet.unreadable) {
     const changed = aliases.slice()
     while (changed.length <= alias) changed.push(undefined)
     changed[alias] = packet.topic
@@ -350,9 +380,8 @@ function resolveAlias(d: Draft, packet: ReceivedPublish): ReceivedPublish | Viol
     return packet
   }
   const topic = aliases[alias]
-  if (topic === undefined) {
-    const message = `Topic Alias ${alias} was never given a topic on this connection`
-    return { reasonCode: 0x82, clause: 'MQTT-3.3.2-12', message }
-  }
-  return { ...packet, topic }
+  if (topic !== undefined)
+    return topic === '' ? { ...packet, unreadable: true } : { ...packet, topic }
+  const what = `Topic Alias ${alias} was never given a topic on this connection`
+  return deviates(d, 'ALIAS_WITHOUT_TOPIC', what) ?? packet
 }

@@ -107,6 +107,7 @@ const COUNTERS: State['counters'] = {
   received: 0,
   acknowledged: 0,
   reconnections: {},
+  deviations: {},
   roundTripMs: -1,
 }
 
@@ -136,6 +137,7 @@ export function initialState(config: Config, session: SessionState): State {
       birthsPending: false,
       pings: NO_ITEMS,
       pingAnswered: false,
+      deviations: NO_ITEMS,
       exchange: null,
       endsWith: null,
     },

@@ -38,6 +38,7 @@ const GRID = {
   connectivity:    ['',           '',                              '',                              'connecting disconnected suspended failed',    'connecting suspended failed', ''],
   network:         ['',           'disconnected',                  'disconnected',                  'connecting closing',                         'connecting',              ''],
   received:        ['',           'connected disconnected',        'disconnected closing',          'closing',                                    '',                        ''],
+  deviated:        ['',           '',                              '',                              '',                                           '',                        ''],
   malformed:       ['',           'disconnected',                  'disconnected',                  'closing',                                    '',                        ''],
   authenticated:   ['',           'connected',                     'disconnected closing',          'closing',                                    '',                        ''],
   unauthenticated: ['',           'disconnected',                  'disconnected',                  'closing',                                    '',                        ''],

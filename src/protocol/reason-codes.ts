@@ -98,19 +98,18 @@ const RETURN_CODES = {
   5: REASONS[0x87],
 } as const satisfies Record<number, Reason>
 
-const UNDEFINED_CODE: Reason = {
-  code: 'UNSPECIFIED_ERROR',
-  retryable: true,
-  description: 'no defined reason',
+/** The standard does not define the code, so nobody knows whether it is for good. */
+function undefinedCode(code: number): Reason {
+  return { code: 'UNSPECIFIED_ERROR', retryable: true, description: `unknown code ${code}` }
 }
 
 export function reasonOf(reasonCode: number): Reason {
   const table: Readonly<Record<number, Reason>> = REASONS
-  return table[reasonCode] ?? UNDEFINED_CODE
+  return table[reasonCode] ?? undefinedCode(reasonCode)
 }
 
 /** @returns the meaning of a CONNACK's return code in MQTT 3. */
 export function returnCodeReason(returnCode: number): Reason {
   const table: Readonly<Record<number, Reason>> = RETURN_CODES
-  return table[returnCode] ?? UNDEFINED_CODE
+  return table[returnCode] ?? undefinedCode(returnCode)
 }

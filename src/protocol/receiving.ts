@@ -28,6 +28,7 @@ import { flush } from './outgoing.ts'
 import { hex } from './reason-codes.ts'
 import { renewed, subscribed, unsubscribed } from './subscriptions.ts'
 import { proved } from './suspicion.ts'
+import { deviates } from './tolerance.ts'
 
 export function packetsReceived(d: Draft, packets: readonly ServerPacket[], at: number): void {
   keepAliveReceived(d.keepAlive, at)
@@ -77,6 +78,8 @@ function packetReceived(d: Draft, packet: ServerPacket, at: number): void {
     case 'pingresp':
       d.yield(packet)
       return pingAnswered(d, at)
+    case 'pingreq':
+      return checked(d, deviates(d, 'PINGREQ_FROM_SERVER', 'PINGREQ from the server'), at)
     case 'disconnect':
       d.yield(packet)
       return drop(d, at, disconnectFailure(packet), 'retry', 'closed')
@@ -114,15 +117,17 @@ function unwantedInformation(d: Draft, packet: ServerPacket): Violation | null {
   if (properties?.['reasonString'] === undefined && properties?.['userProperties'] === undefined) {
     return null
   }
-  const name = packet.cmd.toUpperCase()
-  const message = `${name} with a reason although Request Problem Information is 0`
-  return protocolError('MQTT-3.1.2-29', message)
+  const what = `${packet.cmd.toUpperCase()} with a reason, but Request Problem Information is 0`
+  return deviates(d, 'UNWANTED_REASONS', what)
 }
 
 /** A PINGRESP answers the oldest PINGREQ. One that nobody asked for answers nothing. */
 function pingAnswered(d: Draft, at: number): void {
   const [answered, ...others] = d.connection.pings
-  if (answered === undefined) return
+  if (answered === undefined) {
+    deviates(d, 'UNASKED_PINGRESP', 'PINGRESP without a PINGREQ')
+    return
+  }
   d.connection.pings = others
   if (d.isolation !== null && d.isolation.pingsAhead > 0) d.isolation.pingsAhead--
   else {

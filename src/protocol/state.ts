@@ -5,6 +5,7 @@
  * after a step returned it, so keeping one is taking a snapshot.
  */
 import type { Config, ReconnectPolicy } from './config.ts'
+import type { DeviationKind } from './deviations.ts'
 import type { Failure, ProtocolVersion, QoS, ReceivedConnack } from './facts.ts'
 import type { PacketTable } from './packet-table.ts'
 import type { IsolationState, ProgressState } from './progress-state.ts'
@@ -87,6 +88,8 @@ export interface ConnectionState {
    * have harmed it.
    */
   readonly pingAnswered: boolean
+  /** The kinds of deviations of which the user was warned on this connection. */
+  readonly deviations: readonly DeviationKind[]
   /** The enhanced authentication under way, or null. (4.12) */
   readonly exchange: AuthenticationExchange | null
   /** The failure with which the loop ends once the transport has closed. */
@@ -366,6 +369,8 @@ interface Counters {
   readonly received: number
   readonly acknowledged: number
   readonly reconnections: { readonly [cause: string]: number }
+  /** How often the server deviated from the standard and the connection went on, by kind. */
+  readonly deviations: { readonly [K in DeviationKind]?: number }
   /** The round trip of the last PINGREQ that was answered, or -1 if none was. */
   readonly roundTripMs: number
 }

@@ -30,9 +30,15 @@ export type Wanted = Pick<HeldSubscription, 'subscription' | 'properties'>
 export function subscribed(d: Draft, facts: SubscribeFacts, granted: readonly number[]): void {
   facts.subscriptions.forEach((subscription, i) => {
     const code = granted[i]!
-    if (code < 0x80) keepSubscription(d, subscription, facts.properties, code as QoS)
+    if (code < 0x80)
+      keepSubscription(d, subscription, facts.properties, grantedBy(code, subscription))
     else noteRefused(d, subscription, code)
   })
+}
+
+/** @returns the QoS that a code grants: one that is no QoS accepts what was requested. */
+function grantedBy(code: number, { qos }: SubscriptionFacts): QoS {
+  return code > 2 ? qos : (code as QoS)
 }
 
 /** Handles the SUBACK of a renewal. Subscriptions that are refused now are removed. */

@@ -95,7 +95,7 @@ describe('memory', () => {
   })
 
   test('[I2] an announced size allocates nothing: a packet that trickles holds what came', () => {
-    const decoder = new Decoder(5, NO_LIMIT)
+    const decoder = new Decoder(5, NO_LIMIT, 'strict')
     const before = process.memoryUsage().arrayBuffers
     decoder.push(hex('30 ffffff7f 000161'))
     expect(decoder.read([], 1)).toBe(0)
@@ -136,7 +136,7 @@ describe('linear time, counted in copied bytes', () => {
   })
 
   test('chunks that wait for a slow reader are read in order, and let go of', () => {
-    const decoder = new Decoder(5, NO_LIMIT)
+    const decoder = new Decoder(5, NO_LIMIT, 'strict')
     const packet = publishBytes('a', Buffer.alloc(900, 'x'))
     const stream = Buffer.concat(Array.from({ length: 500 }, () => packet))
     for (let at = 0; at < stream.length; at += 700) decoder.push(stream.subarray(at, at + 700))
@@ -162,7 +162,7 @@ describe('linear time, counted in copied bytes', () => {
 
 describe('reading', () => {
   test('read appends at most max, bufferedBytes says how much is left', () => {
-    const decoder = new Decoder(4, NO_LIMIT)
+    const decoder = new Decoder(4, NO_LIMIT, 'strict')
     decoder.push(hex('d000 d000 d0'))
     const into: ServerPacket[] = []
     expect(decoder.read(into, 1)).toBe(1)

@@ -31,7 +31,7 @@ const CASES: readonly (readonly [string, Buffer, object])[] = [
 ]
 
 function refused(...chunks: readonly Uint8Array[]) {
-  const decoder = new Decoder(5, DEFAULT_LIMITS.maximumPacketSize)
+  const decoder = new Decoder(5, DEFAULT_LIMITS.maximumPacketSize, 'strict')
   const packets: ServerPacket[] = []
   expect(() => {
     for (const chunk of chunks) {
@@ -56,7 +56,7 @@ describe.each(CASES)('[D6] %s', (_, bytes, name) => {
 })
 
 test('[D6] a decoder that refused nothing names nothing', () => {
-  expect(new Decoder(5, 100).refused).toBeNull()
+  expect(new Decoder(5, 100, 'strict').refused).toBeNull()
 })
 
 test('[D6] no bytes are read beyond the end, and a long topic is cut', () => {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { type Packet, parser } from 'mqtt-packet'
 import { Decoder } from '../../src/codec/decode.ts'
 import { ProtocolError } from '../../src/errors.ts'
+import type { Tolerance } from '../../src/protocol/deviations.ts'
 import type { ServerPacket } from '../../src/protocol/facts.ts'
 
 export type Version = 3 | 4 | 5
@@ -16,13 +17,19 @@ export interface Fed {
   readonly decoder: Decoder
 }
 
+export interface Feeding {
+  readonly limit?: number
+  readonly max?: number
+  readonly tolerance?: Tolerance
+}
+
 /** Pushes the chunks one by one, reads after each, at most `max` packets at a time. */
 export function feed(
   chunks: readonly Uint8Array[],
   version: Version,
-  { limit = NO_LIMIT, max = Infinity }: { limit?: number; max?: number } = {},
+  { limit = NO_LIMIT, max = Infinity, tolerance = 'strict' }: Feeding = {},
 ): Fed {
-  const decoder = new Decoder(version, limit)
+  const decoder = new Decoder(version, limit, tolerance)
   const packets: ServerPacket[] = []
   try {
     for (const chunk of chunks) {

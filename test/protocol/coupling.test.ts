@@ -24,13 +24,14 @@ function importsOf(file: string): string[] {
 const GROUND: Readonly<Record<string, string>> = {
   facts: '',
   packets: 'facts',
-  config: 'facts',
+  deviations: '',
+  config: 'deviations facts',
   'packet-table': '',
   'session-state': 'facts packet-table',
   'progress-state': 'facts',
   'subscribing-state': 'facts',
-  state: 'config facts packet-table progress-state session-state subscribing-state',
-  contract: 'config facts progress-state state',
+  state: 'config deviations facts packet-table progress-state session-state subscribing-state',
+  contract: 'config deviations facts progress-state state',
   sizes: '',
   topics: 'sizes',
   'reason-codes': '',
@@ -40,6 +41,8 @@ const GROUND: Readonly<Record<string, string>> = {
   handshake: 'config facts reason-codes sizes state',
   pauses: 'draft state',
   refusals: 'draft facts state',
+  tolerance: 'deviations draft facts',
+  quota: 'draft facts tolerance',
 }
 
 /** The reducers by family. */
@@ -51,14 +54,15 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     subscribing: 'draft facts opening packet-table session-state state window',
     outgoing: 'draft facts opening refusals session-state settling subscribing window',
     resuming: 'draft facts packet-table refusals session-state settling subscribing window',
-    acknowledgements: 'draft facts outgoing reason-codes session-state settling subscribing window',
+    acknowledgements:
+      'draft facts outgoing reason-codes session-state settling subscribing tolerance window',
   },
-  messages: { incoming: 'draft facts packet-table session-state state' },
+  messages: { incoming: 'draft facts packet-table quota session-state state tolerance' },
   subscriptions: {
     subscriptions: 'draft facts packet-table refusals session-state sizes',
     renewing: 'draft facts session-state subscriptions topics',
   },
-  reading: { flow: 'draft' },
+  reading: { flow: 'draft quota' },
   'keep-alive': { keepalive: 'draft state' },
   authentication: { authentication: 'draft facts reason-codes state' },
   diverting: { divert: 'config draft facts refusals state' },
@@ -73,18 +77,18 @@ const COUPLERS: Readonly<Record<string, string>> = {
   closing:
     'draft facts incoming lifecycle renewing resuming servers state subscribing suspicion window',
   connecting:
-    'authentication closing draft facts handshake incoming keepalive lifecycle outgoing renewing resuming servers state subscribing subscriptions suspicion window',
+    'authentication closing draft facts handshake incoming keepalive lifecycle outgoing renewing resuming servers state subscribing subscriptions suspicion tolerance window',
   retrying:
     'closing config connecting contract draft facts lifecycle reconnect servers state suspicion',
   receiving:
-    'acknowledgements authentication closing connecting draft facts handshake incoming keepalive outgoing reason-codes subscriptions suspicion',
+    'acknowledgements authentication closing connecting draft facts handshake incoming keepalive outgoing reason-codes subscriptions suspicion tolerance',
   timers:
     'closing connecting divert draft facts incoming keepalive outgoing pauses receiving renewing retrying settling state subscribing subscriptions suspicion window',
   initial:
     'config facts handshake keepalive packet-table progress-state renewing session-state state',
   queries: 'divert state window',
   engine:
-    'authentication closing connecting contract divert draft facts flow incoming keepalive outgoing pauses receiving retrying settling state timers window',
+    'authentication closing connecting contract divert draft facts flow incoming keepalive outgoing pauses receiving retrying settling state timers tolerance window',
 }
 
 const TABLE = Object.assign({}, GROUND, ...Object.values(REDUCERS), COUPLERS) as typeof GROUND

@@ -73,10 +73,12 @@ function begun(prepare: (driver: Driver) => void): Driver {
 }
 
 const policy = { when: 'always', minMs: 1, maxMs: 2, stableMs: 3 } as const
+const NOTE = { kind: 'DUP_AT_QOS_0', count: 2, what: 'DUP', clause: 'MQTT-3.3.1-2' } as const
 const INPUTS = {
   start: { type: 'start' },
   opened: { type: 'opened', attempt: null },
   received: { type: 'received', packets: [PINGRESP] },
+  deviated: { type: 'deviated', deviations: [NOTE] },
   malformed: { type: 'malformed', reasonCode: 0x81, clause: 'MQTT-2.1.3-1', message: 'broken' },
   written: { type: 'written', publishes: 0, ping: false, more: false },
   released: { type: 'released' },
@@ -134,7 +136,8 @@ const TABLE = {
   //              idle                dialling               asking                            connected                                   dropping          waiting             suspended           closing
   start:          ['→connecting dial', '',                     '',                               '',                                         '',               '',                 '',                 ''],
   opened:         ['',                 'connect',              '',                               '',                                         '',               '',                 '',                 ''],
-  received:       ['',                 '→disconnected close',  '→disconnected disconnect close', 'yield',                                    '',               '',                 '',                 ''],
+  received:       ['',                 '→disconnected close',  '→disconnected disconnect close', 'yield warn',                               '',               '',                 '',                 ''],
+  deviated:       ['warn',             'warn',                 'warn',                           'warn',                                     'warn',           'warn',             'warn',             'warn'],
   malformed:      ['',                 '→disconnected close',  '→disconnected disconnect close', '→disconnected disconnect holdBack close',  '',               '',                 '',                 ''],
   written:        ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
   released:       ['',                 '',                     '',                               '',                                         '',               '',                 '',                 ''],
@@ -207,7 +210,7 @@ describe('each kind of connection × each type of input', () => {
 /** Makes a connection with one request of each kind in flight. */
 describe('each packet, on a connection with something of each kind', () => {
   function busy(): Driver {
-    const driver = new Driver({ acks: 'manual' })
+    const driver = new Driver({ acks: 'manual', tolerance: 'strict' })
     driver.connect()
     driver.request(publishOf(1, 1), publishOf(2, 2), subscribeOf(3), unsubscribeOf(4))
     driver.receive(messageOf(2, 9))
@@ -260,6 +263,7 @@ describe('each packet, on a connection with something of each kind', () => {
       [unsubackOf(3, 0), violation],
       [unsubackOf(99, 0), 'warn'],
     ],
+    pingreq: [[{ cmd: 'pingreq' }, violation]],
     pingresp: [[PINGRESP, 'yield pong']],
     disconnect: [[byeOf(0x8b), '→disconnected yield holdBack close']],
     auth: [[{ cmd: 'auth', reasonCode: 0x18 }, violation]],
@@ -297,7 +301,7 @@ describe('each packet, on a connection with something of each kind', () => {
       [true, 'connected'],
       [false, 'disconnected'],
     ] as const) {
-      const driver = new Driver({ requestProblemInformation })
+      const driver = new Driver({ requestProblemInformation, tolerance: 'strict' })
       driver.connect()
       driver.request(publishOf(1))
       driver.receive(told)
@@ -375,7 +379,7 @@ describe('[D5] births', () => {
 })
 
 test('pings: each PINGRESP answers one, and one that nobody asked for is only yielded', () => {
-  const driver = new Driver()
+  const driver = new Driver({ tolerance: 'strict' })
   driver.connect()
   driver.feed({ type: 'ping', id: 1 })
   driver.feed({ type: 'ping', id: 1 })

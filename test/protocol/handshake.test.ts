@@ -363,7 +363,7 @@ describe('[I1] what else may come first', () => {
   for (const [authenticationMethod, connack, good] of methods) {
     const says = Object.keys(connack.properties ?? {}).join() || 'nothing'
     test(`asked for method ${authenticationMethod}, the CONNACK has ${says}: ${good ? 'good' : 'a violation'}`, () => {
-      const driver = new Driver({ authenticationMethod })
+      const driver = new Driver({ authenticationMethod, tolerance: 'strict' })
       driver.open()
       const sent = wire(driver.receive(connack))
       expect(driver.kind === 'connected').toBe(good)

@@ -26,6 +26,11 @@ function connected(over: Partial<Config> = {}, present = false): Driver {
   return driver
 }
 
+/** The same with a server that must keep every rule. */
+function strict(over: Partial<Config> = {}, present = false): Driver {
+  return connected({ ...over, tolerance: 'strict' }, present)
+}
+
 /**
  * The consumer asks for the next packet, after it was given and has handled messages up to these
  * sequences.
@@ -256,7 +261,7 @@ describe('[R2] exactly once', () => {
   })
 
   test('an identifier that a QoS 2 message has cannot be a QoS 1 message’s [MQTT-2.2.1-4]', () => {
-    const driver = connected()
+    const driver = strict()
     driver.receive(messageOf(2, 5))
     expect(wire(driver.receive(messageOf(1, 5)))).toEqual(['DISCONNECT 0x82'])
   })
@@ -286,7 +291,7 @@ describe('[C30] our own Receive Maximum', () => {
   for (const acks of ['pull', 'manual'] as const) {
     for (const qos of [1, 2] as const) {
       test(`${acks}, QoS ${qos}: one beyond it is DISCONNECT 0x93 [MQTT-3.3.4-9], and is not yielded`, () => {
-        const driver = connected({ acks, receiveMaximum: 3 })
+        const driver = strict({ acks, receiveMaximum: 3 })
         const good = driver.receive(messageOf(qos, 1), messageOf(qos, 2), messageOf(qos, 3))
         expect(yielded(good).length).toBe(3)
         expect(wire(driver.receive(messageOf(0)))).toEqual([])
@@ -297,7 +302,7 @@ describe('[C30] our own Receive Maximum', () => {
   }
 
   test('a QoS 2 message counts until PUBCOMP; what is handled and released makes room', () => {
-    const driver = connected({ receiveMaximum: 1 })
+    const driver = strict({ receiveMaximum: 1 })
     for (let id = 1; id < 50; id++) {
       driver.receive(messageOf(2, id))
       pull(driver, id)
@@ -310,14 +315,14 @@ describe('[C30] our own Receive Maximum', () => {
   })
 
   test('receipt at QoS 2: bounded by what the server does not release', () => {
-    const driver = connected({ acks: 'receipt', receiveMaximum: 2 })
+    const driver = strict({ acks: 'receipt', receiveMaximum: 2 })
     driver.receive(messageOf(1, 9), messageOf(1, 9), messageOf(2, 1), messageOf(2, 2))
     expect(driver.kind).toBe('connected')
     expect(wire(driver.receive(messageOf(2, 3)))).toEqual(['DISCONNECT 0x93'])
   })
 
   test('what comes again in a session that was resumed does not count, what is new does', () => {
-    const driver = connected({ receiveMaximum: 2 }, true)
+    const driver = strict({ receiveMaximum: 2 }, true)
     const repeats = [1, 2, 3, 4, 5].map((id) => ({ ...messageOf(2, id), dup: true }))
     expect(yielded(driver.receive(...repeats)).length).toBe(5)
     expect(wire(driver.receive(messageOf(2, 6), messageOf(2, 7)))).toEqual([])
@@ -325,13 +330,13 @@ describe('[C30] our own Receive Maximum', () => {
   })
 
   test('DUP in a session that is new excuses nothing', () => {
-    const driver = connected({ receiveMaximum: 2 })
+    const driver = strict({ receiveMaximum: 2 })
     const repeats = [1, 2, 3].map((id) => ({ ...messageOf(1, id), dup: true }))
     expect(wire(driver.receive(...repeats))).toEqual(['DISCONNECT 0x93'])
   })
 
   test('3.1.1 has no such promise, and a bound still', () => {
-    const driver = connected({ protocolVersion: 4, receiveMaximum: 2 })
+    const driver = strict({ protocolVersion: 4, receiveMaximum: 2 })
     driver.receive(...[1, 2, 3, 4, 5].map((id) => messageOf(1, id)))
     expect(driver.kind).toBe('connected')
   })
@@ -363,7 +368,7 @@ describe('[C29] topic aliases', () => {
   ]
   for (const [name, packet, answer] of bad) {
     test(`${name}: ${answer}, nothing is yielded`, () => {
-      const driver = connected({ topicAliasMaximum: 2 })
+      const driver = strict({ topicAliasMaximum: 2 })
       const effects = driver.receive(packet)
       expect([wire(effects), yielded(effects)]).toEqual([[answer], []])
     })

@@ -136,7 +136,7 @@ describe('any run of a loop', () => {
       'failed',
       'suspended',
     ])
-    expect(inputs.size).toBe(29)
+    expect(inputs.size).toBe(30)
     expect(effects.size).toBe(28)
     expect([...codes]).toEqual(
       expect.arrayContaining([

@@ -44,6 +44,7 @@ export const INSTRUCTIONS = [
   'bye',
   'stray',
   'malformed',
+  'deviated',
   'written',
   'congestion',
   'lost',
@@ -139,6 +140,7 @@ export const configs: fc.Arbitrary<Partial<Config>> = fc.record({
   }),
   maxInflight: fc.constantFrom(1, 3, 1000),
   receiveMaximum: fc.constantFrom(1, 3, 1024),
+  tolerance: fc.constantFrom('field', 'strict'),
   maxBufferedPackets: fc.constantFrom(1, 4, 2048),
   maxBufferedBytes: fc.constantFrom(1, 1000, 1 << 24),
   topicAliasMaximum: fc.constantFrom(0, 2),
@@ -469,6 +471,12 @@ export class Player {
         return state.connection.opened
           ? [{ type: 'malformed', reasonCode: 0x81, clause: 'MQTT-2.2.2-2', message: 'broken' }]
           : []
+      case 'deviated': {
+        const what = { what: 'bits', clause: 'MQTT-2.1.3-1', count: 1 + (a % 3) }
+        return state.connection.opened
+          ? [{ type: 'deviated', deviations: [{ kind: 'RESERVED_BITS', ...what }] }]
+          : []
+      }
       case 'written': {
         const publishes = a % (state.outgoing.unconfirmed + 1)
         return [{ type: 'written', publishes, ping: b % 2 === 0, more: c % 2 === 0 }]

@@ -80,6 +80,7 @@ export function configOf(over: Partial<Config> = {}): Config {
     maxBufferedPackets: 2048,
     maxBufferedBytes: 16 * 1024 * 1024,
     maximumPacketSize: 268_435_455,
+    tolerance: 'field',
     topicAliasMaximum: 0,
     acks: 'pull',
     onSessionLost: 'republish',

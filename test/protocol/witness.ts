@@ -286,7 +286,7 @@ export class Witness {
   // ----------------------------------------------------------------------------------------- state
 
   #judgeState(state: State): void {
-    const { session, outgoing, incoming, flow, connection, counters, config } = state
+    const { session, outgoing, incoming, flow, connection, keepAlive, counters, config } = state
     const waiting = session.waiting.slice(session.waitingAt)
     const open = [...entries(session.open)]
     const owed = open.filter(([, request]) => !request.settled).length
@@ -306,8 +306,11 @@ export class Witness {
     if (connection.kind === 'connected') this.#judgeQuota(state, open)
     demand(incoming.unacknowledged >= 0, 'fewer than no message unacknowledged')
     if (connection.protocolVersion === 5) {
-      const within = incoming.unacknowledged <= config.receiveMaximum + incoming.repeats
+      const quota = config.receiveMaximum + incoming.repeats
+      const within = config.tolerance === 'field' || incoming.unacknowledged <= quota
       demand(within, `[C30] ${incoming.unacknowledged} unacknowledged of ${config.receiveMaximum}`)
+      const paused = connection.kind !== 'connected' || keepAlive.readingPaused
+      demand(incoming.pending.size <= quota || paused, '[R3] more than Receive Maximum is read')
     }
     for (const [name, view] of Object.entries({ nextDeadline, requestCapacity, packetCapacity })) {
       demand(!Number.isNaN(view(state)) && view(state) >= 0, `${name} is ${view(state)}`)
