@@ -7,12 +7,14 @@
  * A packet that answers a request has `request: undefined`. The loop sets the field later. It
  * exists from the start, so that V8 does not have to change the shape of the object.
  */
-import type { Bytes } from '../platform/bytes.ts'
+import { type Bytes, NO_BYTES } from '../platform/bytes.ts'
 import type {
   AckPacket,
   Properties,
+  QoS,
   ReasonPacket,
   ReceivedConnack,
+  ReceivedPublish,
   SubscriptionAckPacket,
 } from '../protocol/facts.ts'
 import * as reasons from './allowed-reasons.ts'
@@ -238,4 +240,14 @@ function leftOver(cmd: string, tolerant: Tolerant): void {
 /** Refuses the packet identifier 0 [MQTT-2.2.1-4]. */
 export function refuseZeroId(cmd: string): never {
   return refuse('ZERO_IDENTIFIER', `a ${cmd} has the packet identifier 0`)
+}
+
+/** @returns a message that is acknowledged and not delivered. Its payload is of no use. */
+export function unreadable(
+  qos: QoS,
+  messageId: number | undefined,
+  properties: Properties | undefined,
+): ReceivedPublish {
+  const packet = { cmd: 'publish', topic: '', payload: NO_BYTES, qos, dup: false, retain: false }
+  return { ...packet, messageId, properties, unreadable: true } as ReceivedPublish
 }

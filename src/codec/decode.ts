@@ -35,7 +35,7 @@ import { packetNameOf } from './packet-name.ts'
 import { Reader } from './reader.ts'
 import { ReceivedChunks } from './received-chunks.ts'
 import { clauseFor, REFUSING, refuse, refuseCut, type Tolerant } from './refuse.ts'
-import { claim, copyOf, SLAB_BYTES } from './slabs.ts'
+import { claim, copyOf, payloadOfJoined } from './slabs.ts'
 import { decodeTopic } from './text.ts'
 
 const PADDED = 'the Remaining Length has more bytes than it needs'
@@ -278,9 +278,9 @@ export class Decoder implements Tolerant {
     }
     if (topic === '' && properties?.['topicAlias'] === undefined) {
       this.tolerate('EMPTY_TOPIC', 'a publish has neither a topic nor a topic alias')
-      return unreadable(qos, messageId, properties)
+      return rare.unreadable(qos, messageId, properties)
     }
-    if (topic === null) return unreadable(qos, messageId, properties)
+    if (topic === null) return rare.unreadable(qos, messageId, properties)
     return {
       cmd: 'publish',
       topic,
@@ -388,22 +388,4 @@ export class Decoder implements Tolerant {
     this.forgetCopy()
     return this.error
   }
-}
-
-/** Nothing else uses the joined packet, so the payload is a view of it if R5 allows that. */
-function payloadOfJoined(joined: Bytes, start: number, end: number): Bytes {
-  const length = end - start
-  if (length === 0) return NO_BYTES
-  if (joined.length - length > SLAB_BYTES) return copyOf(joined, start, end)
-  return new BytesView(joined.buffer, start, length)
-}
-
-/** @returns a message that is acknowledged and not delivered. Its payload is of no use. */
-function unreadable(
-  qos: QoS,
-  messageId: number | undefined,
-  properties: Properties | undefined,
-): ReceivedPublish {
-  const packet = { cmd: 'publish', topic: '', payload: NO_BYTES, qos, dup: false, retain: false }
-  return { ...packet, messageId, properties, unreadable: true } as ReceivedPublish
 }

@@ -55,7 +55,8 @@ function directionOf(type: number): DeviationKind {
 
 /**
  * @returns for each packet type the only Remaining Length that it can have, or -1 if it can have
- * several. PINGREQ and PINGRESP have only one; before MQTT 5 so have CONNACK, PUBACK to PUBCOMP and UNSUBACK.
+ * several. PINGREQ and PINGRESP have only one, and so have CONNACK, PUBACK, PUBREC, PUBREL, PUBCOMP
+ * and UNSUBACK before MQTT 5.
  */
 export function fixedLengths(version: number): readonly number[] {
   return version === 5 ? FIXED_5 : FIXED_3

@@ -2,9 +2,9 @@
  * Which properties does MQTT 5 have, and in which packets? (2.2.2.2)
  *
  * The decoder and the encoder read one table. A property has an identifier and a type, is allowed
- * in certain packets, and may be repeated or not. A property that is not in the table, or not allowed
- * in this packet, is malformed [MQTT-2.2.2]; one that is repeated or out of its range is a Protocol
- * Error. What is done about it depends on the tolerance.
+ * in certain packets, and may be repeated or not. A property that is not in the table, or not
+ * allowed in this packet, is malformed [MQTT-2.2.2]; one that is repeated or out of its range is a
+ * Protocol Error. What is done about it depends on the tolerance.
  */
 import type { DeviationKind } from '../protocol/deviations.ts'
 import { REMAINING_LENGTH_MAX } from '../protocol/sizes.ts'
@@ -78,10 +78,10 @@ type PropertyRow = readonly [
   type: PropertyType,
   places: number,
   clause: string,
-  limits?: Limits,
+  limits?: PropertyLimits,
 ]
 
-interface Limits {
+interface PropertyLimits {
   readonly min?: number
   readonly max?: number
   readonly repeatable?: true

@@ -9,7 +9,7 @@
 import { allocateOwn, type Bytes, BytesView, copyBytes, NO_BYTES } from '../platform/bytes.ts'
 
 /** Size of a slab in bytes: as much as R5 allows beyond the payload itself. */
-export const SLAB_BYTES = 8192
+const SLAB_BYTES = 8192
 /**
  * In bytes. A longer copy gets a buffer of its own, because a new slab for it would leave more of
  * the current slab unused.
@@ -53,4 +53,12 @@ export function copyOf(bytes: Bytes, start: number, end: number): Bytes {
   const { slab, offset } = claim(length, length)
   copyBytes(bytes, start, end, slab, offset)
   return new BytesView(slab.buffer, offset, length)
+}
+
+/** Nothing else uses the joined packet, so the payload is a view of it if R5 allows that. */
+export function payloadOfJoined(joined: Bytes, start: number, end: number): Bytes {
+  const length = end - start
+  if (length === 0) return NO_BYTES
+  if (joined.length - length > SLAB_BYTES) return copyOf(joined, start, end)
+  return new BytesView(joined.buffer, start, length)
 }

@@ -140,8 +140,8 @@ export interface EventloopOptions {
    * What is done about a server that breaks a rule of the standard. `field`: where the meaning of
    * what it sent is clear and nothing is at risk, the connection goes on, with the warning
    * `SERVER_DEVIATION` once for each kind and connection; else the connection is closed. `strict`:
-   * it is always closed, in MQTT 5 with a DISCONNECT that says why. Default `field`. (I1, malformed
-   * input has the outcome that the table names; 4.13, 3.1.1: 4.8)
+   * it is always closed, in MQTT 5 with a DISCONNECT that says why. Default `field`. (I1,
+   * malformed input gets the answer of the standard) (4.13, 3.1.1: 4.8)
    */
   readonly tolerance?: Tolerance | undefined
 

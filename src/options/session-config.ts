@@ -37,7 +37,7 @@ export function sessionConfig(o: EventloopOptions, session: Session | null): Ses
     cleanStart,
     store,
     resumes,
-    adopt: true,
+    adopt: o.session === 'adopt' || store || o.tolerance !== 'strict',
     generatedClientId: isNew && !mayBeShared && o.connectOptions === undefined,
     sessionExpiryInterval: whole('sessionExpiryInterval', expiry, seconds, 0, 0xffff_ffff),
     renewSubscriptions: choice('renewSubscriptions', renewSubscriptions, 'unsure', [

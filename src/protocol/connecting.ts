@@ -167,7 +167,9 @@ function redial(d: Draft, at: number): void {
 function connackViolation(d: Draft, packet: ReceivedConnack): Violation | null {
   const { config } = d
   if (packet.sessionPresent && d.reconnect.outage!.asksCleanStart) {
-    return protocolError('MQTT-3.2.2-4', 'CONNACK with Session Present 1 after Clean Start 1')
+    const what = 'CONNACK with Session Present 1 after Clean Start 1'
+    const violation = deviates(d, 'SESSION_PRESENT_UNASKED', what)
+    if (violation !== null) return violation
   }
   const method = packet.properties?.['authenticationMethod']
   if (config.authenticationMethod === null) {
@@ -219,7 +221,7 @@ function accepted(d: Draft, packet: ReceivedConnack, limits: Limits, at: number)
   const outage = reconnect.outage!
   // MQTT 3 cannot ask for a new session that survives its connection, so the server may resume that
   // of another identifier.
-  const sessionPresent = packet.sessionPresent && !outage.foreign
+  const sessionPresent = packet.sessionPresent && !outage.foreign && !outage.asksCleanStart
   noteSessions(d, packet.sessionPresent)
   noteConnected(d, packet, limits, outage, at)
   enter(d, 'connected', at)

@@ -1,10 +1,10 @@
 /**
  * What do servers send that the standard forbids, and what is done about it?
  *
- * The rule: if the meaning is clear and nothing of ours is at risk, the connection goes on. If going
- * on would be a guess (a length that does not fit, the packet identifier 0, an unknown packet type,
- * an alias that was never given a topic, a code that contradicts itself), it is closed. A packet
- * whose extent or meaning is not clear never yields a message.
+ * The rule: if the meaning is clear and nothing of ours is at risk, the connection goes on. If
+ * going on would be a guess (a length that does not fit, the packet identifier 0, an unknown packet
+ * type, an alias that was never given a topic, a code that contradicts itself), it is closed. A
+ * packet whose extent or meaning is not clear never yields a message.
  *
  * This table is total: each kind has its answer with `tolerance: 'field'`; with `'strict'` every
  * kind closes the connection, unless its reason code is 0. Codec and reducers look kinds up here
@@ -13,7 +13,7 @@
 
 export type Tolerance = 'field' | 'strict'
 
-export interface Deviation {
+interface Deviation {
   /** The clause of MQTT 5.0 that is broken. The caller may give a more precise one. */
   readonly clause: string
   /**
@@ -28,11 +28,11 @@ export interface Deviation {
   readonly seen: readonly string[]
 }
 
-/** Nobody was seen to send it. */
-const NOBODY: readonly string[] = []
+/** No server was seen to send it. */
+const NOT_SEEN: readonly string[] = []
 
-const GO_ON = { field: 'go on', reasonCode: 0x82, seen: NOBODY } as const
-const CLOSE = { field: 'close', reasonCode: 0x82, seen: NOBODY } as const
+const GO_ON = { field: 'go on', reasonCode: 0x82, seen: NOT_SEEN } as const
+const CLOSE = { field: 'close', reasonCode: 0x82, seen: NOT_SEEN } as const
 
 /** Bytes that cannot be parsed have this code, packets that break a rule have 0x82. */
 const MALFORMED = { reasonCode: 0x81 } as const
@@ -74,6 +74,10 @@ export const DEVIATIONS = {
     ...{ ...GO_ON, clause: 'MQTT-3.2.2-8' },
     answer: 'The server has refused the connection for an unknown reason; it is tried again.',
     seen: ['ClearBlade'],
+  },
+  SESSION_PRESENT_UNASKED: {
+    ...{ ...GO_ON, clause: 'MQTT-3.2.2-2' },
+    answer: 'A new session was asked for, so nothing of an old one is expected.',
   },
   UNASKED_AUTHENTICATION: {
     ...{ ...GO_ON, clause: 'MQTT-4.12.0-5' },

@@ -1,7 +1,7 @@
 /**
  * May the server send one more message above QoS 0?
  *
- * (R3, what is buffered is bounded) More unacknowledged messages than our Receive Maximum are a
+ * (R3, a slow consumer is normal) More unacknowledged messages than our Receive Maximum are a
  * deviation. With `tolerance: 'field'` reading is paused until the consumer has handled enough of
  * them. The connection is closed only if the server sends several times as many, and more is
  * buffered than the user allows.

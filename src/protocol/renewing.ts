@@ -87,8 +87,11 @@ export function noteSessions(d: Draft, sessionPresent: boolean): void {
 }
 
 /** Notes at the loss of a connection that its server was seen to keep a session. */
-export function noteKept({ incoming, reconnect }: Draft): void {
-  if (incoming.repeats > 0 && reconnect.keptBy !== NEVER) reconnect.keptBy = reconnect.host
+export function noteKept({ connection, incoming, reconnect }: Draft): void {
+  const resumed = connection.connack?.sessionPresent === true
+  if (resumed && incoming.repeats > 0 && reconnect.keptBy !== NEVER) {
+    reconnect.keptBy = reconnect.host
+  }
 }
 
 /** Begins to watch whether a resumed session delivers anything. */

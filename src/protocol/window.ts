@@ -121,7 +121,8 @@ export function mayTransmit(flow: FlowState, at: number): boolean {
 export function waitsForThrottle(parts: WindowParts): boolean {
   const { session, connection } = parts
   const head = session.waiting[session.waitingAt]
-  if (head === undefined || connection.birthsPending || isCautious(parts)) return false
+  if (head?.facts.kind !== 'publish') return false
+  if (connection.birthsPending || isCautious(parts)) return false
   if (isRenewing(parts) || isResending(parts)) return false
   return !isWindowed(head.facts) || windowLeft(parts) > 0
 }

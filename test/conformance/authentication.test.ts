@@ -6,8 +6,9 @@ import { describe, expect, test } from 'vitest'
 import { ConnectionError, type EventloopOptions, publish, UsageError } from '../../src/index.ts'
 import type { Authenticator, ExchangeContext } from '../../src/options/authenticator-options.ts'
 import { peek, resolved } from '../support/clock.ts'
-import { type Started, startLoop } from '../support/loop.ts'
+import type { Started } from '../support/loop.ts'
 import type { ServerConnection } from '../support/server.ts'
+import { startStrict } from './world.ts'
 
 const method = 'M'
 const STILL: EventloopOptions = { reconnect: 'always', until: 'closed' }
@@ -54,7 +55,7 @@ const said = (packets: readonly Packet[]) =>
 /** Waits for the CONNECT; the server sends nothing by itself. */
 async function begun(authenticator = shouting(), options: EventloopOptions = {}) {
   const requests = [publish('a', 'waits', { qos: 1 })]
-  const started = startLoop({ ...STILL, authenticator, ...options }, requests)
+  const started = startStrict({ ...STILL, authenticator, ...options }, requests)
   started.server.autoConnack = false
   await started.clock.advance(0)
   return { started, connection: started.server.current }
@@ -152,7 +153,7 @@ describe('at connect', () => {
         },
       }
       const options = { connectTimeout: 1000, reconnect: 'never' } as const
-      const started = startLoop({ ...STILL, ...options, authenticator })
+      const started = startStrict({ ...STILL, ...options, authenticator })
       started.server.autoConnack = false
       await started.clock.advance(0)
       const [connection] = started.server.connections
@@ -236,7 +237,7 @@ describe('at connect', () => {
         yield 'first'
       },
     }
-    const started = startLoop({ ...STILL, authenticator })
+    const started = startStrict({ ...STILL, authenticator })
     started.server.autoConnack = good()
     await started.clock.advance(5000)
     expect([exchanges, started.loop.state.connection.kind]).toEqual([2, 'connected'])
@@ -259,8 +260,8 @@ describe('at connect', () => {
     [{ authenticator: shouting(), properties: { authenticationMethod: 'N' } }, /leave it out/],
     [{ authenticator: { ...shouting(), methods: 1 } }, /authenticator has no field "methods"/],
   ])('[T6] options that cannot be used: %#', (options, says) => {
-    expect(() => startLoop(options as EventloopOptions)).toThrow(UsageError)
-    expect(() => startLoop(options as EventloopOptions)).toThrow(says)
+    expect(() => startStrict(options as EventloopOptions)).toThrow(UsageError)
+    expect(() => startStrict(options as EventloopOptions)).toThrow(says)
   })
 })
 
@@ -304,7 +305,7 @@ describe('authentication again, on the same connection', () => {
     await over(started)
 
     const authenticator = shouting()
-    const control = startLoop({ ...STILL, authenticator }, [], [{ cmd: 'reauthenticate' }])
+    const control = startStrict({ ...STILL, authenticator }, [], [{ cmd: 'reauthenticate' }])
     control.server.autoConnack = good()
     await control.clock.advance(0)
     expect(control.outcomes).toMatchObject([{ outcome: { ok: false } }])
@@ -372,7 +373,7 @@ describe('authentication again, on the same connection', () => {
   })
 
   test('[T6] [MQTT-4.12.0-7] does not exist without an authenticator', async () => {
-    const started = startLoop(STILL)
+    const started = startStrict(STILL)
     await started.clock.advance(0)
     await expect(started.loop.reauthenticate()).rejects.toMatchObject({ code: 'NO_AUTHENTICATOR' })
     expect(started.server.current.of('auth')).toEqual([])

@@ -1,94 +1,31 @@
 /**
  * Goal: for every input of malformed.jsonl that has bytes, the outcome that it names, in both
- * versions. Method: a loop at a scripted server is brought into the state of the row with the
- * options of the row; then the bytes come whole, byte by byte, and with one more good PUBLISH
- * behind them. The messages that the loop yielded are compared with what mqtt-packet reads in the
- * legal rows; of a broken packet nothing may be yielded.
+ * versions, with `tolerance: 'strict'`. Method: malformed.ts brings each row about. The messages that
+ * the loop yielded are compared with what mqtt-packet reads in the legal rows; of a broken packet
+ * nothing may be yielded.
  */
-import mqtt, { type IPublishPacket, type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { MqttError, ProtocolError, RefusedError } from '../../src/errors.ts'
-import type { EventloopOptions } from '../../src/options/options.ts'
-import { publish, subscribe, unsubscribe } from '../../src/requests/build.ts'
-import type { Incoming, IncomingPublish, Request } from '../../src/requests/vocabulary.ts'
-import { hex, jsonLines } from '../codec/support.ts'
+import { subscribe } from '../../src/requests/build.ts'
+import { hex } from '../codec/support.ts'
 import { VirtualClock } from '../support/clock.ts'
-import { type Started, startLoop } from '../support/loop.ts'
-import { ScriptedServer, type ServerConnection } from '../support/server.ts'
-
-type Version = 4 | 5
-type Expected = 'close' | 'fail' | 'ok' | 'tol' | 'limit' | 'gone'
-type Place = 'pre' | 'up' | 'sub1' | 'sub2' | 'unsub1' | 'pub1' | 'pub2'
-type Option = 'alias2' | 'maxPacket' | 'auth' | 'noproblem' | 'recvmax2' | 'fin' | 'drip'
-
-interface Row {
-  readonly id: string
-  readonly title: string
-  readonly state: Place | 'situation'
-  readonly options: Option | null
-  readonly hex_v5: string | null
-  readonly expect_v5: Expected | null
-  readonly codes_v5: readonly (number | null)[]
-  readonly hex_v311: string | null
-  readonly expect_v311: Expected | null
-}
-
-/** A row in one version. */
-interface Case {
-  readonly id: string
-  readonly place: Place
-  readonly option: Option | null
-  readonly version: Version
-  readonly hex: string
-  readonly expected: Expected
-  readonly codes: readonly (number | null)[]
-}
-
-const CUTS = ['whole', 'byte by byte', 'with a good packet behind it'] as const
-type Cut = (typeof CUTS)[number]
-
-interface World extends Started {
-  readonly row: Case
-  readonly cut: Cut
-  readonly connection: ServerConnection
-  /** What a tolerant decoder reads in the row's bytes. */
-  readonly meant: readonly Packet[]
-  /** Packets that the client sent before the bytes came. */
-  readonly sentBefore: number
-  readonly delivered: readonly IncomingPublish[]
-}
-
-const OPTIONS: Readonly<Record<Option, (version: Version) => EventloopOptions>> = {
-  alias2: () => ({ topicAliasMaximum: 2 }),
-  maxPacket: () => ({ maximumPacketSize: 1000 }),
-  auth: (version) => (version === 5 ? { properties: { authenticationMethod: 'M' } } : {}),
-  noproblem: () => ({ properties: { requestProblemInformation: false } }),
-  recvmax2: () => ({ receiveMaximum: 2 }),
-  fin: () => ({}),
-  drip: () => ({}),
-}
-
-const REQUESTS: Readonly<Record<Place, Request | null>> = {
-  pre: null,
-  up: null,
-  sub1: subscribe('a'),
-  sub2: subscribe(['a', 'b']),
-  unsub1: unsubscribe('a'),
-  pub1: publish('a', 'x', { qos: 1 }),
-  pub2: publish('a', 'x', { qos: 2 }),
-}
-
-const TAIL: Readonly<Record<Version, Buffer>> = {
-  5: hex('3009 000474 61696c 00 2121'),
-  4: hex('3008 000474 61696c 2121'),
-}
-
-/** From this size on, single bytes are sent many to a turn of Node's event loop. */
-const LARGE_BYTES = 2048
+import { ScriptedServer } from '../support/server.ts'
+import {
+  assertAlive,
+  assertNothingLeft,
+  CUTS,
+  caseOf,
+  type Expected,
+  isPublish,
+  play,
+  type Row,
+  rows,
+  textOf,
+  type World,
+} from './malformed.ts'
+import { startStrict } from './world.ts'
 
 // --------------------------------------------------------------------------------------- every row
-
-const rows = jsonLines<Row>('conformance/malformed.jsonl')
 
 test('[I1] the table is whole: 174 rows of bytes, 20 situations, two that need more than bytes', () => {
   expect(rows).toHaveLength(196)
@@ -106,107 +43,10 @@ for (const version of [5, 4] as const) {
       const one = caseOf(row, version)
       if (one === null) continue
       test(`[I1] ${row.id} ${row.title}: ${VERDICTS[one.expected]}`, async () => {
-        for (const cut of CUTS) await judge(await play(one, cut))
+        for (const cut of CUTS) await judge(await play(one, cut, 'strict'))
       })
     }
   })
-}
-
-function caseOf(row: Row, version: Version): Case | null {
-  const { id, state, options, codes_v5 } = row
-  const text = version === 5 ? row.hex_v5 : row.hex_v311
-  const expected = version === 5 ? row.expect_v5 : row.expect_v311
-  if (state === 'situation' || text === null || expected === null) return null
-  return { id, place: state, option: options, version, hex: text, expected, codes: codes_v5 }
-}
-
-// ------------------------------------------------------------------------------- bringing it about
-
-async function play(row: Case, cut: Cut): Promise<World> {
-  const clock = new VirtualClock()
-  const server = new ScriptedServer(clock, { autoAck: false, autoClose: false })
-  if (row.place === 'pre') server.autoConnack = false
-  else if (row.option === 'auth' && row.version === 5) {
-    server.autoConnack = { properties: { authenticationMethod: 'M' } }
-  }
-  const request = REQUESTS[row.place]
-  const started = startLoop(
-    {
-      protocolVersion: row.version,
-      reconnect: 'never',
-      until: 'closed',
-      ...(row.option === null ? {} : OPTIONS[row.option](row.version)),
-    },
-    request === null ? [] : [request],
-    undefined,
-    { server },
-  )
-  await clock.advance(0)
-  const { current: connection } = server
-  const id = connection.packets.at(-1)!.messageId?.toString(16).padStart(4, '0')
-  const bytes = hex(id === undefined ? row.hex : row.hex.replaceAll('eeee', id))
-  const sentBefore = connection.packets.length
-  if (cut === 'byte by byte') {
-    await connection.drip(bytes, bytes.length > LARGE_BYTES ? 512 : 1)
-  } else if (cut === 'whole') connection.send(bytes)
-  else connection.send(Buffer.concat([bytes, TAIL[row.version]]))
-  await clock.advance(0)
-  if (row.option === 'fin') connection.end()
-  // Closing may take a second (E2, an orderly end).
-  await clock.advance(1000)
-  const delivered = started.received.filter(isPublish)
-  return {
-    ...{ row, cut, connection, sentBefore, delivered, meant: meaningOf(bytes, row.version) },
-    ...{ clock, server, loop: started.loop, received: started.received, done: started.done },
-    ...{ outcomes: started.outcomes, warnings: started.warnings },
-    get error() {
-      return started.error
-    },
-    get ended() {
-      return started.ended
-    },
-  }
-}
-
-function isPublish(packet: Incoming): packet is IncomingPublish {
-  return packet.cmd === 'publish'
-}
-
-/**
- * What mqtt-packet, which accepts nearly everything, reads in the bytes, up to the first packet
- * that it cannot read.
- */
-function meaningOf(bytes: Buffer, protocolVersion: Version): Packet[] {
-  const packets: Packet[] = []
-  const parser = mqtt.parser({ protocolVersion })
-  parser.on('packet', (packet) => packets.push(packet))
-  parser.on('error', () => {})
-  try {
-    parser.parse(bytes)
-  } catch {
-    // It throws at some of them.
-  }
-  return packets
-}
-
-/** The messages of a legal row: aliases resolved, a repeated QoS 2 identifier once. */
-function messagesOf(packets: readonly Packet[]): string[] {
-  const aliases = new Map<number, string>()
-  const seen = new Set<number>()
-  const messages: string[] = []
-  for (const packet of packets) {
-    if (packet.cmd !== 'publish') continue
-    const alias = packet.properties?.topicAlias
-    if (alias !== undefined && packet.topic !== '') aliases.set(alias, packet.topic)
-    if (packet.qos === 2 && seen.has(packet.messageId!)) continue
-    if (packet.qos === 2) seen.add(packet.messageId!)
-    messages.push(textOf({ ...packet, topic: packet.topic || aliases.get(alias!)! }))
-  }
-  return messages
-}
-
-function textOf({ topic, payload, qos }: Pick<IPublishPacket, 'topic' | 'payload' | 'qos'>) {
-  return `${topic} @${qos}: ${Buffer.from(payload).toString('hex')}`
 }
 
 // ------------------------------------------------------------------------------------- checking it
@@ -301,34 +141,6 @@ function assertGone({ ended, error, delivered }: World, at: string): void {
   expect(ended, at).toBe(true)
   expect(error, at).toMatchObject({ name: 'ConnectionError', retryable: true })
   expect(delivered, at).toEqual([])
-}
-
-/** Expects that the connection is open: the row's messages were yielded, and one more is. */
-async function assertAlive(world: World, at: string): Promise<void> {
-  const { row, cut, connection, sentBefore, clock, loop, meant, received } = world
-  expect(world.error, at).toBeUndefined()
-  expect(connection.closed, `${at}: closed`).toBe(false)
-  expect(loop.state.connection.kind, at).toBe('connected')
-  if (cut !== 'with a good packet behind it') {
-    connection.send(TAIL[row.version])
-    await clock.advance(0)
-  }
-  const publishes = received.filter(isPublish)
-  expect(publishes.map(textOf), `${at}: delivered`).toEqual([...messagesOf(meant), 'tail @0: 2121'])
-  const sent = connection.packets.slice(sentBefore)
-  expect(
-    sent.filter(({ cmd }) => cmd === 'disconnect'),
-    at,
-  ).toEqual([])
-}
-
-/** Expects that the loop has ended or ends now; either way nothing of it remains. */
-async function assertNothingLeft({ loop, clock, server, connection }: World, at: string) {
-  loop.shutdown()
-  await clock.advance(1000)
-  expect(clock.pendingTimers, `${at}: timers`).toBe(0)
-  expect(server.open, `${at}: sockets`).toBe(0)
-  expect(connection.client.listenerCount('data'), `${at}: readers`).toBeLessThanOrEqual(1)
 }
 
 // ---------------------------------------------------------------------- what the notes of rows add
@@ -484,7 +296,9 @@ function assertRefused(error: unknown, reasonCode: number, at: string): void {
 test('[I1] P43 an alias of the previous connection means nothing on the next', async () => {
   const clock = new VirtualClock()
   const server = new ScriptedServer(clock)
-  const { received } = startLoop({ topicAliasMaximum: 2 }, [subscribe('a')], undefined, { server })
+  const { received } = startStrict({ topicAliasMaximum: 2 }, [subscribe('a')], undefined, {
+    server,
+  })
   await clock.advance(0)
   const [first] = server.connections
   first!.send(hex('3009 000161 03 230001 6869'))
@@ -510,7 +324,7 @@ for (const version of [5, 4] as const) {
       maximumPacketSize: 1000,
       reconnect: 'never',
     } as const
-    const started = startLoop({ ...options, until: 'closed' }, [], undefined, { server })
+    const started = startStrict({ ...options, until: 'closed' }, [], undefined, { server })
     await clock.advance(0)
     const properties = version === 5 ? '00' : ''
     const packet = (bytes: number) => {
@@ -535,7 +349,7 @@ for (const version of [5, 4] as const) {
 
 test('[I1] A19 each short form of PUBACK settles its request', async () => {
   for (const form of ['4002eeee', '4003eeee00', '4004eeee0000']) {
-    const world = await play(caseOf({ ...rowOf('A19'), hex_v5: form }, 5)!, 'whole')
+    const world = await play(caseOf({ ...rowOf('A19'), hex_v5: form }, 5)!, 'whole', 'strict')
     expect(outcomesOf(world), form).toMatchObject([{ ok: true }])
   }
 })
@@ -543,7 +357,7 @@ test('[I1] A19 each short form of PUBACK settles its request', async () => {
 test('[I1] a version that was not pinned: a 3.1.1 refusal of version 5 (C12) is answered with 3.1.1', async () => {
   const clock = new VirtualClock()
   const server = new ScriptedServer(clock, { autoConnack: false })
-  const started = startLoop({ until: 'closed' }, [], undefined, { server })
+  const started = startStrict({ until: 'closed' }, [], undefined, { server })
   await clock.advance(0)
   server.current.send(hex('20020001'))
   await clock.advance(0)

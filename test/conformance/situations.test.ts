@@ -4,13 +4,14 @@
  */
 import { pushable } from 'it-pushable'
 import { describe, expect, test } from 'vitest'
-import { ConnectionError, RefusedError } from '../../src/errors.ts'
+import { ConnectionError, ProtocolError, RefusedError } from '../../src/errors.ts'
 import { publish, subscribe } from '../../src/requests/build.ts'
 import type { Incoming, IncomingPublish, Request } from '../../src/requests/vocabulary.ts'
 import { jsonLines } from '../codec/support.ts'
 import { VirtualClock } from '../support/clock.ts'
-import { collect, startLoop } from '../support/loop.ts'
+import { collect } from '../support/loop.ts'
 import { ScriptedServer, type ServerOptions } from '../support/server.ts'
+import { startStrict } from './world.ts'
 
 interface Row {
   readonly id: string
@@ -42,7 +43,7 @@ for (const protocolVersion of [5, 4] as const) {
   describe(`MQTT ${protocolVersion === 5 ? '5' : '3.1.1'}`, () => {
     situation('T01', 'the attempt fails at connectTimeout', async () => {
       const server = serverWith({ autoConnack: false })
-      const started = startLoop({ protocolVersion, connectTimeout: 7000 }, [], undefined, {
+      const started = startStrict({ protocolVersion, connectTimeout: 7000 }, [], undefined, {
         server,
       })
       await server.clock.advance(6999)
@@ -62,7 +63,7 @@ for (const protocolVersion of [5, 4] as const) {
         reconnect: 'never',
         until: 'closed',
       } as const
-      const started = startLoop(options, [], undefined, { server })
+      const started = startStrict(options, [], undefined, { server })
       await server.clock.advance(14_999)
       expect(server.open).toBe(1)
       expect(server.current.of('pingreq')).toHaveLength(1)
@@ -87,7 +88,7 @@ for (const protocolVersion of [5, 4] as const) {
         server.onConnection = (connection) => connection.stall()
         // The CONNECT is read, and nothing behind it.
         const options = { protocolVersion, keepAlive: 10, reconnect: 'never' } as const
-        const started = startLoop(options, requests, undefined, { server })
+        const started = startStrict(options, requests, undefined, { server })
         await server.clock.settle()
         server.current.sip()
         await server.clock.advance(0)
@@ -109,7 +110,7 @@ for (const protocolVersion of [5, 4] as const) {
     situation('T04', 'the socket is paused, nothing is lost, the connection lives', async () => {
       const server = serverWith()
       const options = { protocolVersion, maxBufferedPackets: 50, until: 'closed' } as const
-      const started = startLoop(options, [], undefined, { server, manual: true })
+      const started = startStrict(options, [], undefined, { server, manual: true })
       await collect(started, 1)
       const flood = 5000
       for (let i = 0; i < flood; i++) {
@@ -139,7 +140,7 @@ for (const protocolVersion of [5, 4] as const) {
         const server = serverWith({ autoConnack })
         server.onConnection = (connection) => void server.clock.setTimer(() => connection.end(), 50)
         const options = { protocolVersion, reconnect: 'always', until: 'closed' } as const
-        const started = startLoop(options, [], undefined, { server })
+        const started = startStrict(options, [], undefined, { server })
         await server.clock.advance(600_000)
         expect(started.error).toBeUndefined()
         const gaps = server.dials.slice(1).map(({ at }, i) => at - server.dials[i]!.at)
@@ -163,9 +164,14 @@ for (const protocolVersion of [5, 4] as const) {
         publish('a', '2', { qos: 1 }),
         publish('a', '3', { qos: 1 }),
       ]
-      const { loop, clock } = startLoop({ protocolVersion, maxInflight: 1 }, requests, undefined, {
-        server,
-      })
+      const { loop, clock } = startStrict(
+        { protocolVersion, maxInflight: 1 },
+        requests,
+        undefined,
+        {
+          server,
+        },
+      )
       await clock.advance(0)
       const { current } = server
       expect(current.packets.map(({ cmd }) => cmd)).toEqual(['connect', 'publish', 'subscribe'])
@@ -193,7 +199,7 @@ for (const protocolVersion of [5, 4] as const) {
     situation('T07', 'it is not heard any more', async () => {
       const server = serverWith({ autoConnack: false, autoClose: false })
       const options = { protocolVersion, connectTimeout: 5000, reconnect: 'always' } as const
-      const started = startLoop(options, [], undefined, { server })
+      const started = startStrict(options, [], undefined, { server })
       await server.clock.advance(5000)
       const [late] = server.connections
       expect(late!.closed).toBe(true)
@@ -215,7 +221,7 @@ for (const protocolVersion of [5, 4] as const) {
         publish('a', 'received', { qos: 2 }),
       ]
       const options = { protocolVersion, ...LASTING, reconnect: PROMPT } as const
-      const started = startLoop(options, requests, undefined, { server })
+      const started = startStrict(options, requests, undefined, { server })
       await server.clock.advance(0)
       const first = server.current
       const third = first.of('publish')[2]!
@@ -240,13 +246,24 @@ for (const protocolVersion of [5, 4] as const) {
       expect(started.ended).toBe(true)
     })
 
-    situation('T09', 'adopted', async () => {
+    situation('T09', protocolVersion === 5 ? 'closed with 0x82' : 'adopted', async () => {
       const server = serverWith({ autoConnack: { sessionPresent: true }, autoClose: false })
       const options = { protocolVersion, ...LASTING, until: 'closed' } as const
-      const started = startLoop(options, [publish('a')], undefined, { server })
+      const started = startStrict(options, [publish('a')], undefined, { server })
       await server.clock.advance(1000)
-      expect(started.error).toBeUndefined()
-      expect(server.current.of('publish')).toHaveLength(1)
+      if (protocolVersion === 5) {
+        expect(server.current.closed).toBe(true)
+        expect(server.current.packets.slice(1)).toMatchObject([
+          { cmd: 'disconnect', reasonCode: 0x82 },
+        ])
+        expect(started.error).toBeInstanceOf(ProtocolError)
+        expect(started.error).toMatchObject({ clause: 'MQTT-3.2.2-4' })
+        expect((started.error as Error).message).toMatch(/session.*adopt.*cleanStart/s)
+        expect(started.received).toEqual([])
+      } else {
+        expect(started.error).toBeUndefined()
+        expect(server.current.of('publish')).toHaveLength(1)
+      }
       started.loop.shutdown()
       await server.clock.advance(1000)
       expect(server.dials).toHaveLength(1)
@@ -255,7 +272,7 @@ for (const protocolVersion of [5, 4] as const) {
     situation('T10', 'one delivery', async () => {
       const server = serverWith({ autoAck: false })
       const options = { protocolVersion, ...LASTING, reconnect: PROMPT, until: 'closed' } as const
-      const started = startLoop(options, [], undefined, { server })
+      const started = startStrict(options, [], undefined, { server })
       await server.clock.advance(0)
       const message = {
         cmd: 'publish',
@@ -291,7 +308,7 @@ for (const protocolVersion of [5, 4] as const) {
     situation('T11', 'only the PUBREL goes again', async () => {
       const server = serverWith({ autoAck: ({ cmd }) => cmd === 'publish' })
       const options = { protocolVersion, ...LASTING, reconnect: PROMPT } as const
-      const started = startLoop(options, [publish('a', 'x', { qos: 2 })], undefined, { server })
+      const started = startStrict(options, [publish('a', 'x', { qos: 2 })], undefined, { server })
       await server.clock.advance(0)
       const first = server.current
       expect(first.packets.map(({ cmd }) => cmd)).toEqual(['connect', 'publish', 'pubrel'])
@@ -314,7 +331,7 @@ for (const protocolVersion of [5, 4] as const) {
         ...Array.from({ length: 9 }, (_, i) => publish('a', `${i}`, { qos: 1 })),
       ]
       const options = { protocolVersion, ...LASTING, reconnect: PROMPT, maxInflight: 10 } as const
-      const started = startLoop(options, requests, undefined, { server })
+      const started = startStrict(options, requests, undefined, { server })
       await server.clock.advance(0)
       expect(server.current.of('publish')).toHaveLength(10)
       server.autoConnack = {
@@ -361,7 +378,7 @@ for (const protocolVersion of [5, 4] as const) {
       requests.push(publish('a', 'held', { qos: 1 }))
       requests.push(publish('a', 'not taken', { qos: 1 }))
       const options = { protocolVersion, maxInflight: window, keepAlive: 0 } as const
-      const started = startLoop(options, requests, undefined, { server })
+      const started = startStrict(options, requests, undefined, { server })
       await server.clock.advance(0)
       const { current } = server
       const open = new Set<number>()
@@ -385,7 +402,7 @@ for (const protocolVersion of [5, 4] as const) {
     situation('T14', protocolVersion === 5 ? 'no duel' : 'a loss like others', async () => {
       const server = serverWith()
       const options = { protocolVersion, reconnect: 'always', until: 'closed' } as const
-      const started = startLoop(options, [], undefined, { server })
+      const started = startStrict(options, [], undefined, { server })
       await server.clock.advance(60_000)
       if (protocolVersion === 5) server.current.send({ cmd: 'disconnect', reasonCode: 0x8e })
       server.current.end()
@@ -404,7 +421,7 @@ for (const protocolVersion of [5, 4] as const) {
 
     situation('T15', 'we close within a second', async () => {
       const server = serverWith({ autoClose: false })
-      const started = startLoop({ protocolVersion }, [publish('a')], undefined, { server })
+      const started = startStrict({ protocolVersion }, [publish('a')], undefined, { server })
       await server.clock.advance(0)
       const { current } = server
       expect(current.packets.at(-1)!.cmd).toBe('disconnect')

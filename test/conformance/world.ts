@@ -17,6 +17,10 @@ import { VirtualClock } from '../support/clock.ts'
 import { type Started, startLoop } from '../support/loop.ts'
 import { ScriptedServer, type ServerConnection } from '../support/server.ts'
 
+/** A loop that answers every deviation as the standard says. */
+export const startStrict: typeof startLoop = (options, ...rest) =>
+  startLoop({ tolerance: 'strict', ...options }, ...rest)
+
 export interface World extends Started {
   readonly connection: ServerConnection
   /** Lets everything happen that takes no time. */
@@ -33,7 +37,7 @@ export async function world(
     autoConnack: connack === false ? false : connack,
     autoAck: false,
   })
-  const started = startLoop({ until: 'closed', ...options }, requests, undefined, { server })
+  const started = startStrict({ until: 'closed', ...options }, requests, undefined, { server })
   const settle = () => started.clock.advance(0)
   await settle()
   // Values that are read later come from getters, which a copy would freeze.

@@ -140,6 +140,13 @@ describe('there is one attempt, and if it fails nothing is left', () => {
       { reasonCode: 0x82 },
     ],
     [
+      'a session that nobody here knows, strictly',
+      ({ server }) => (server.autoConnack = { sessionPresent: true }),
+      ProtocolError,
+      { clause: 'MQTT-3.2.2-4' },
+      { cleanStart: false, tolerance: 'strict' },
+    ],
+    [
       'a server that takes nothing',
       ({ server }) => (server.autoConnack = { properties: { maximumPacketSize: 1 } }),
       RefusedError,

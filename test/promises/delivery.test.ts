@@ -608,7 +608,7 @@ describe('[D4] the window', () => {
   test('[C18] answers to identifiers that nobody uses: told, answered where they must be, and survived', async () => {
     for (const protocolVersion of [5, 4] as const) {
       const s = stage()
-      const options: EventloopOptions = { ...STILL, until: 'closed', protocolVersion }
+      const options = { ...STILL, until: 'closed', protocolVersion, tolerance: 'strict' } as const
       const { loop, warnings } = startLoop(options, [q1('x')], undefined, s)
       await s.clock.settle()
       await s.server.current.unseen()

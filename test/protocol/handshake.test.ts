@@ -245,7 +245,7 @@ describe('[MQTT-3.2.2-4] Session Present that we did not ask for', () => {
   ]
   for (const [config, expected] of cases) {
     test(`${JSON.stringify(config)}: ${expected}`, () => {
-      const driver = new Driver(config)
+      const driver = new Driver({ ...config, tolerance: 'strict' })
       driver.open()
       const connack = config.protocolVersion === 4 ? plainConnack(true) : connackOf(true)
       const effects = driver.receive(connack)

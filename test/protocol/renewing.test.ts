@@ -289,7 +289,7 @@ describe('[D5] how many filters a renewal has', () => {
 describe('[D5] a SUBSCRIBE of the user with more filters than a packet may have', () => {
   const topics = (n: number) => Array.from({ length: n }, (_, i) => `t/${i}`)
   function connected(filtersPerSubscribe: number | null): Driver {
-    const driver = new Driver({ filtersPerSubscribe })
+    const driver = new Driver({ filtersPerSubscribe, tolerance: 'strict' })
     driver.connect(connackOf(false))
     return driver
   }
