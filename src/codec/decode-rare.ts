@@ -131,9 +131,8 @@ export function decodeSubscriptionAck(
 }
 
 function noReasonCodes(cmd: SubscriptionAckPacket['cmd'], tolerant: Tolerant): void {
-  const what = `a ${cmd} has no reason code`
-  if (cmd === 'suback') tolerant.tolerate('NO_REASON_CODES', what)
-  else tolerant.tolerate('MISSING_REASON_CODES', what, 'MQTT-3.11.3-1')
+  const clause = cmd === 'suback' ? 'MQTT-3.8.4-6' : 'MQTT-3.11.3-1'
+  tolerant.tolerate('MISSING_REASON_CODES', `a ${cmd} has no reason code`, clause)
 }
 
 function readCodes(

@@ -89,14 +89,11 @@ interface PropertyLimits {
   readonly text?: DeviationKind
 }
 
-/** A value out of the range says nothing, so that the property can be skipped. */
-const HARMLESS = { outOfRange: 'PROPERTY_VALUE' } as const
-
 const ANSWERS = IN.connack | IN.ack | IN.suback | IN.unsuback | IN.disconnect | IN.auth
 const EVERYWHERE = 2047
 
 const ROWS: readonly PropertyRow[] = [
-  [0x01, 'payloadFormatIndicator', 'flag', IN.publish | IN.will, '3.3.2.3.2', HARMLESS],
+  [0x01, 'payloadFormatIndicator', 'flag', IN.publish | IN.will, '3.3.2.3.2'],
   [0x02, 'messageExpiryInterval', 'uint32', IN.publish | IN.will, '3.3.2.3.3'],
   [0x03, 'contentType', 'string', IN.publish | IN.will, '3.3.2.3.9'],
   [0x08, 'responseTopic', 'topic', IN.publish | IN.will, 'MQTT-3.3.2-14'],
@@ -104,7 +101,7 @@ const ROWS: readonly PropertyRow[] = [
   // A PUBLISH from a server has one for each subscription that it matches; a SUBSCRIBE has one.
   [
     ...([0x0b, 'subscriptionIdentifier', 'varint', IN.publish | IN.subscribe] as const),
-    ...(['3.3.2.3.8', { min: 1, ...HARMLESS }] as const),
+    ...(['3.3.2.3.8', { min: 1 }] as const),
   ],
   [0x11, 'sessionExpiryInterval', 'uint32', IN.connect | IN.connack | IN.disconnect, '3.2.2.3.2'],
   [
@@ -127,7 +124,7 @@ const ROWS: readonly PropertyRow[] = [
     ...(['MQTT-3.3.2-8', { min: 1, outOfRange: 'TOPIC_ALIAS' }] as const),
   ],
   // Without it the server takes QoS 2, which is what a 2 means.
-  [0x24, 'maximumQoS', 'byte', IN.connack, '3.2.2.3.4', { max: 1, ...HARMLESS }],
+  [0x24, 'maximumQoS', 'byte', IN.connack, '3.2.2.3.4', { max: 1 }],
   [0x25, 'retainAvailable', 'flag', IN.connack, '3.2.2.3.5'],
   [0x26, 'userProperties', 'pair', EVERYWHERE, '2.2.2.2', { repeatable: true }],
   [0x27, 'maximumPacketSize', 'uint32', IN.connect | IN.connack, '3.2.2.3.6', { min: 1 }],
@@ -143,7 +140,7 @@ export const PROPERTY_RULES: readonly (PropertyRule | undefined)[] = ROWS.reduce
   rules[id] = {
     ...{ id, name, type, places, clause, bit: 1 << index },
     ...{ min: 0, max: TYPE_MAX[type], repeatable: false },
-    ...{ outOfRange: 'PROPERTY_RANGE', text: 'PROPERTY_TEXT', ...limits },
+    ...{ outOfRange: 'PROPERTY_VALUE', text: 'PROPERTY_TEXT', ...limits },
   }
   return rules
 }, new Array(0x2b).fill(undefined))

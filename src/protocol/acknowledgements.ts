@@ -142,8 +142,8 @@ function unusualCount(
 ): Violation | null {
   const { length } = granted
   if (length === filters) return null
-  // The decoder has noted an UNSUBACK without codes.
-  if (cmd === 'unsuback' && length === 0 && d.config.tolerance === 'field') return null
+  // The decoder has noted a packet without codes.
+  if (length === 0 && d.config.tolerance === 'field') return null
   const contradicts = granted.some((code, i) => i >= filters && code >= 0x80)
   const surplus = contradicts ? 'CONTRADICTING_CODES' : 'SURPLUS_REASON_CODES'
   const kind = length > filters ? surplus : 'MISSING_REASON_CODES'

@@ -91,7 +91,7 @@ export const DEVIATIONS = {
   },
   UNREADABLE_TOPIC: {
     ...{ ...GO_ON, ...MALFORMED, clause: 'MQTT-1.5.4-1' },
-    answer: 'The message is acknowledged and not delivered, because its topic is no text.',
+    answer: 'The message is acknowledged and not delivered, because its topic cannot be read.',
     seen: ['RabbitMQ 3.10 (messages from AMQP)', 'NATS 2.9', 'printers'],
   },
   EMPTY_TOPIC: {
@@ -119,11 +119,11 @@ export const DEVIATIONS = {
   },
   PROPERTY_TEXT: {
     ...{ ...GO_ON, ...MALFORMED, clause: 'MQTT-1.5.4-1' },
-    answer: 'A property that is no text is skipped; the rest of the packet counts.',
+    answer: 'A property that is not valid text is skipped; the rest of the packet counts.',
   },
   PROPERTY_VALUE: {
     ...{ ...GO_ON, clause: '2.2.2.2' },
-    answer: 'A property whose value says nothing is skipped; the rest of the packet counts.',
+    answer: 'A property whose value has no meaning is skipped, so that its default counts.',
   },
   UNWANTED_REASONS: {
     ...{ ...GO_ON, clause: 'MQTT-3.1.2-29' },
@@ -216,10 +216,6 @@ export const DEVIATIONS = {
     ...{ ...CLOSE, clause: '2.2.2.2' },
     answer: 'The property comes twice, with different values.',
   },
-  PROPERTY_RANGE: {
-    ...{ ...CLOSE, clause: '2.2.2.2' },
-    answer: 'The value has no meaning, and this client would act on it.',
-  },
   CLIENT_IDENTIFIER_TEXT: {
     ...{ ...CLOSE, ...MALFORMED, clause: 'MQTT-1.5.4-1' },
     answer: 'Without the identifier that the server assigned, no session can be resumed.',
@@ -244,10 +240,6 @@ export const DEVIATIONS = {
   OTHER_REQUEST_ANSWERED: {
     ...{ ...CLOSE, clause: 'MQTT-3.8.4-2' },
     answer: 'The answer belongs to another kind of request; the request would wait for ever.',
-  },
-  NO_REASON_CODES: {
-    ...{ ...CLOSE, clause: 'MQTT-3.8.4-6' },
-    answer: 'Nobody knows whether the server has accepted a filter.',
   },
   CONTRADICTING_CODES: {
     ...{ ...CLOSE, clause: 'MQTT-3.8.4-6' },

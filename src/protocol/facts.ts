@@ -35,7 +35,7 @@ export interface ReceivedPublish {
   readonly retain: boolean
   readonly messageId?: number
   readonly properties?: Properties
-  /** Whether it is acknowledged and not delivered, because its topic is no text. */
+  /** Whether it is acknowledged and not delivered, because its topic cannot be read. */
   readonly unreadable?: true
 }
 

@@ -1,6 +1,6 @@
 /**
- * Goal: docs/OPTIONS.md and docs/ERRORS.md say what the docstrings in src say. Method: the pages are
- * made here and compared; `npm run docs` writes them. test/errors.test.ts holds that the lists of
+ * Goal: docs/OPTIONS.md and docs/ERRORS.md say what the docstrings in src say, and
+ * docs/TOLERANCE.md what the table of deviations says. Method: the pages are made here and compared; `npm run docs` writes them. test/errors.test.ts holds that the lists of
  * codes are complete.
  */
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { codeOf, errorsPage } from './errors-page.ts'
 import { optionsPage } from './options-page.ts'
 import { described, document, find, membersOf, parse, root, sources } from './reference.ts'
+import { tolerancePage } from './tolerance-page.ts'
 
 const FIXTURE = parse(
   'fixture.ts',
@@ -64,5 +65,9 @@ describe('src', () => {
 
   test('docs/ERRORS.md is made from the lists in src/error-codes.ts', async () => {
     await expect(errorsPage(files)).toMatchFileSnapshot(join(root, 'docs/ERRORS.md'))
+  })
+
+  test('docs/TOLERANCE.md is made from the table in src/protocol/deviations.ts', async () => {
+    await expect(tolerancePage()).toMatchFileSnapshot(join(root, 'docs/TOLERANCE.md'))
   })
 })

@@ -101,10 +101,10 @@ describe('[D5] cleanStart × session × Session Present', () => {
       const clean = asks(version, cleanStart, session, true)
       const [connection] = server.connections
       expect(isClean(connection!)).toBe(clean)
-      // After Clean Start 1 there is no session, whatever the server says.
+      // After Clean Start 1 nothing is resumed, whatever the server says; but it may hold identifiers.
       const resumes = present && !clean
       const sent = connection!.packets.slice(1).map(brief)
-      const adopts = resumes && session !== 'Session'
+      const adopts = present && (clean || session !== 'Session')
       const renews = session === 'Session' && (!resumes || version === 5)
       expect(sent).toEqual([
         ...(renews ? [resumes ? 'SUBSCRIBE saved rh1' : 'SUBSCRIBE saved'] : []),
@@ -140,7 +140,8 @@ describe('[D5] cleanStart × session × Session Present', () => {
       const sent = second.packets.slice(1).map(brief).join(', ')
       const filters = session === 'Session' ? ['saved', 'own'] : ['own']
       const renewals = filters.map((filter) => `SUBSCRIBE ${filter}`)
-      if (!present || clean) expect(sent).toBe([...renewals, 'PUBLISH'].join(', '))
+      const cleared = present ? ['PUBREL'] : []
+      if (!present || clean) expect(sent).toBe([...renewals, ...cleared, 'PUBLISH'].join(', '))
       else if (version === 4) expect(sent).toBe('DUP PUBLISH')
       else expect(sent).toBe([...renewals.map((one) => `${one} rh1`), 'DUP PUBLISH'].join(', '))
       await loop.return()
