@@ -91,7 +91,7 @@ describe('what a server can make a loop keep', () => {
 
   test('[MQTT-3.3.4-9] more than Receive Maximum without acknowledgement: 0x93', async () => {
     const { loop, connection } = await flooded(
-      { receiveMaximum: 10, acks: 'manual', reconnect: 'never' },
+      { receiveMaximum: 10, acks: 'manual', reconnect: 'never', tolerance: 'strict' },
       times(50, (i) => bytes(message(i, 2))),
     )
     expect(connection.of('disconnect')[0]).toMatchObject({ reasonCode: 0x93 })
@@ -100,11 +100,31 @@ describe('what a server can make a loop keep', () => {
 
   test('[MQTT-4.3.3-6] QoS 2 without a PUBREL: at most Receive Maximum identifiers', async () => {
     const { loop, connection } = await flooded(
-      { receiveMaximum: 10, acks: 'receipt', reconnect: 'never' },
+      { receiveMaximum: 10, acks: 'receipt', reconnect: 'never', tolerance: 'strict' },
       times(1000, (i) => bytes(message(i, 2))),
     )
     expect(connection.of('disconnect')[0]).toMatchObject({ reasonCode: 0x93 })
     expect(loop.session.record().received.length).toBeLessThanOrEqual(10)
+  })
+
+  test('[R3] with tolerance field: more than Receive Maximum, and reading is paused', async () => {
+    const { loop, connection } = await flooded(
+      { receiveMaximum: 10, acks: 'manual', reconnect: 'never' },
+      times(2000, (i) => bytes(message(i, 2))),
+    )
+    expect(connection.closed).toBe(false)
+    expect(loop.session.record().received.length).toBeLessThanOrEqual(20)
+    await loop.return()
+  })
+
+  test('[MQTT-3.3.2-8] with tolerance field: an alias beyond what was allowed is not kept', async () => {
+    const { loop, connection } = await flooded(
+      { topicAliasMaximum: 5, reconnect: 'never' },
+      times(100, (i) => bytes(message(0, 0, { properties: { topicAlias: i } }))),
+    )
+    expect(connection.closed).toBe(false)
+    expect(loop.state.counters.deviations).toEqual({ TOPIC_ALIAS: 95 })
+    await loop.return()
   })
 
   test('[I2] [MQTT-3.1.2-24] a packet beyond Maximum Packet Size is refused at its header', async () => {
@@ -116,7 +136,7 @@ describe('what a server can make a loop keep', () => {
 
   test('[MQTT-3.3.2-8] a Topic Alias beyond what was allowed is refused, and none is kept', async () => {
     const { connection } = await flooded(
-      { topicAliasMaximum: 5, reconnect: 'never' },
+      { topicAliasMaximum: 5, reconnect: 'never', tolerance: 'strict' },
       times(10, (i) => bytes(message(0, 0, { properties: { topicAlias: i } }))),
     )
     expect(connection.of('disconnect')[0]).toMatchObject({ reasonCode: 0x94 })
