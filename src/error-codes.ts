@@ -292,6 +292,10 @@ export interface WarningCodes {
   /** When the function `connectivityCheck` threw; the client is assumed to be online.
    *  What to do: correct the function. */
   CONNECTIVITY_CHECK_FAILED: 'Warning'
+  /** When two consumers (two `for await`, say) iterate one loop, so that each packet goes to one of
+   *  them only.
+   *  What to do: iterate the loop once and pass the packets on. */
+  CONSUMERS_SHARE: 'Warning'
   /** When packets wait for `next()` for `warnAfterMs` ms, and no more are read.
    *  What to do: do not await the outcome of a request in the loop body; take packets faster. */
   CONSUMER_STALLED: 'Warning'

@@ -25,7 +25,10 @@ export abstract class MqttError extends Error {
   readonly code: AnyErrorCode
   /** Whether the same attempt may succeed later without anyone changing anything. */
   readonly retryable: boolean
-  /** The `RunResult` that `run()` had reached before this error ended it. */
+  /**
+   * The `RunResult` that `run()` had reached before this error ended it. It is not enumerable,
+   * because it holds requests with their payloads, and errors are printed and logged.
+   */
   declare result?: unknown
 
   constructor(message: string, { code, retryable = false, cause }: ErrorDetails) {
@@ -83,8 +86,11 @@ export class RefusedError extends MqttError {
   override readonly name = 'RefusedError'
   /** The reason code or return code that the server sent; 0 if it sent none. */
   readonly reasonCode: number
-  /** The packet that refused, or undefined if there was none. */
-  readonly packet: unknown
+  /**
+   * The packet that refused, or undefined if there was none. It is not enumerable, because it may
+   * have its request with it, and that a payload.
+   */
+  declare readonly packet: unknown
 
   constructor(
     message: string,
@@ -92,7 +98,7 @@ export class RefusedError extends MqttError {
   ) {
     super(message, details)
     this.reasonCode = details.reasonCode
-    this.packet = details.packet
+    Object.defineProperty(this, 'packet', { value: details.packet, configurable: true })
   }
 }
 

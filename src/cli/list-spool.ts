@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { spool } from '../disk/index.ts'
 import { type Request, type SentRequest, UsageError } from '../index.ts'
-import { counted } from './fail.ts'
+import { counted, say } from './fail.ts'
 import { write } from './output.ts'
 import { textOrBase64 } from './packet-text.ts'
 
@@ -23,7 +23,7 @@ export function addSpool(program: Command): void {
 
 async function show(directory: string, json: boolean): Promise<void> {
   if (!existsSync(join(directory, 'data'))) throw new UsageError(`${directory} is no spool`)
-  await using queue = await spool(directory)
+  await using queue = await spool(directory, { onWarning: ({ message }) => say(message) })
   if (!json) {
     await write(`${counted(queue.size, 'request')}, ${counted(queue.bytes, 'byte')}\n`)
     return

@@ -5,7 +5,14 @@
 import { createReadStream, type Stats, statSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
-import { FileRequests, type LineParser, requestOfJson, type Spool, spool } from '../disk/index.ts'
+import {
+  FileRequests,
+  type LineParser,
+  requestOfJson,
+  type Spool,
+  type SpoolWarning,
+  spool,
+} from '../disk/index.ts'
 import {
   checkRequest,
   type Eventloop,
@@ -118,7 +125,8 @@ class Pipe {
     })
     // A file that cannot be used is an error before anything is sent.
     await lines.open(AbortSignal.timeout(OPEN_MS))
-    const queue = directory === undefined ? null : await spool(directory)
+    const onWarning = ({ message }: SpoolWarning) => flags.quiet || this.#say(message)
+    const queue = directory === undefined ? null : await spool(directory, { onWarning })
     this.#spool = queue
     const startedAt = performance.now()
     let reading: Promise<void> | null = null

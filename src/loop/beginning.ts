@@ -4,6 +4,7 @@
  */
 import { Network } from '../connection/network.ts'
 import { resolveOptions } from '../options/resolve.ts'
+import { listenForAbort } from '../platform/abort-listeners.ts'
 import { wallNow } from '../platform/runtime.ts'
 import type { Config, ReconnectPolicy } from '../protocol/config.ts'
 import type { Effect } from '../protocol/contract.ts'
@@ -90,7 +91,7 @@ function start(loop: Parts): void {
   if (signal !== undefined) {
     const onAbort = () => abort(loop)
     endsOf(loop).onAbort = onAbort
-    signal.addEventListener('abort', onAbort, { once: true })
+    listenForAbort(signal, onAbort)
   }
   if (networkHints !== undefined || connectivityCheck !== undefined) {
     loop.network = new Network(loop.resolved.options, loop)

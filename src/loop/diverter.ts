@@ -3,6 +3,7 @@
  * publishes are diverted during an outage)
  */
 import type { DivertOptions } from '../options/options.ts'
+import { ignoreAbort, listenForAbort } from '../platform/abort-listeners.ts'
 import type { Input } from '../protocol/contract.ts'
 import type { PublishRequest } from '../requests/vocabulary.ts'
 import { type Causes, rethrown } from './failures.ts'
@@ -65,7 +66,7 @@ class DivertCall {
   constructor(given: AbortSignal | undefined) {
     this.#given = given
     if (given?.aborted) this.#follow()
-    else given?.addEventListener('abort', this.#follow, { once: true })
+    else if (given !== undefined) listenForAbort(given, this.#follow)
   }
 
   get signal(): AbortSignal {
@@ -73,7 +74,7 @@ class DivertCall {
   }
 
   forget(): void {
-    this.#given?.removeEventListener('abort', this.#follow)
+    if (this.#given !== undefined) ignoreAbort(this.#given, this.#follow)
   }
 
   abort(): void {

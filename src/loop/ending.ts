@@ -3,6 +3,7 @@
  * defect is found. In each case no timer, socket, listener or promise is left (N4, nothing is left
  * after the end).
  */
+import { ignoreAbort } from '../platform/abort-listeners.ts'
 import type { Input } from '../protocol/contract.ts'
 import type { Failure } from '../protocol/facts.ts'
 import { closedError } from './failures.ts'
@@ -60,7 +61,7 @@ export function end(loop: Parts, error: Thrown | null): void {
   holdTaken(loop)
   const { signal } = loop.resolved.options
   const onAbort = loop.ends?.onAbort ?? null
-  if (onAbort !== null) signal?.removeEventListener('abort', onAbort)
+  if (onAbort !== null && signal !== undefined) ignoreAbort(signal, onAbort)
   loop.stopTimer()
   failOutstanding(loop, closedError)
   loop.network?.stop()

@@ -5,6 +5,7 @@
 
 import type { EventloopOptions } from '../options/options.ts'
 import { hasSession, resolveOptions } from '../options/resolve.ts'
+import { INSPECT } from '../platform/runtime.ts'
 import { prepareControl } from '../requests/prepare-control.ts'
 import type { Session } from '../requests/session.ts'
 import { type Requests, Source } from '../requests/source.ts'
@@ -16,6 +17,7 @@ import type {
   ReconnectWhen,
 } from '../requests/vocabulary.ts'
 import { Connected } from './connect.ts'
+import { Consumers } from './consumers.ts'
 import { acknowledge, DRAIN_MS, ping, reauthenticate } from './controls.ts'
 import { Loop } from './loop.ts'
 import { isFinished, type LoopState, viewOf } from './loop-state.ts'
@@ -45,7 +47,10 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
   return(): Promise<IteratorResult<Incoming, undefined>>
   /** Ends the loop as `return()` does, and rejects with `error`. */
   throw(error?: unknown): Promise<IteratorResult<Incoming, undefined>>
-  /** @returns the loop itself. */
+  /**
+   * @returns the loop itself the first time. Later an object with the same methods, so that the
+   *   warning `CONSUMERS_SHARE` can be given if two consumers take packets from one loop.
+   */
   [Symbol.asyncIterator](): Eventloop
   /** An immutable snapshot of the loop, counters included. Reading it is O(1). */
   readonly state: LoopState
@@ -141,12 +146,18 @@ export function driveLoop(
 
 class EventloopObject implements Eventloop {
   readonly #loop: Loop
+  /** Whether an iterator was asked for. */
+  #iterated = false
+  /** Null until a second iterator was asked for. */
+  #consumers: Consumers | null
 
-  constructor(loop: Loop) {
+  constructor(loop: Loop, consumers: Consumers | null = null) {
     this.#loop = loop
+    this.#consumers = consumers
   }
 
   next(): Promise<Result> {
+    if (this.#consumers !== null) this.#consumers.asks(this)
     return this.#loop.next()
   }
 
@@ -159,7 +170,12 @@ class EventloopObject implements Eventloop {
     throw error
   }
 
-  [Symbol.asyncIterator](): this {
+  [Symbol.asyncIterator](): Eventloop {
+    if (this.#iterated) {
+      this.#consumers ??= new Consumers(this.#loop, this)
+      return new EventloopObject(this.#loop, this.#consumers)
+    }
+    this.#iterated = true
     return this
   }
 
@@ -171,6 +187,14 @@ class EventloopObject implements Eventloop {
     const loop = this.#loop
     const queuedBytes = loop.link?.outbox.pendingBytes ?? 0
     return viewOf(loop.state, loop.intake.pending, queuedBytes, endpointFor(loop))
+  }
+
+  /** Shows no request, no password and no payload, because this ends up in logs. */
+  [INSPECT](): string {
+    const { connection, clientId, counters } = this.state
+    const { taken, settled, held } = counters
+    const client = `${connection.kind}, ${connection.endpoint}, clientId "${clientId}"`
+    return `Eventloop { ${client}, taken ${taken}, settled ${settled}, held ${held} }`
   }
 
   get session(): Session {

@@ -98,6 +98,7 @@ export class Causes {
   keepRecent(cause: unknown): number {
     this.#recent ??= []
     if (this.#recent.length === RECENT_CAUSES) this.#causes?.delete(this.#recent.shift()!)
+    hideCertificate(cause)
     const kept = this.keep(cause)
     this.#recent.push(kept)
     return kept
@@ -117,6 +118,17 @@ export class Causes {
     const details = { code, retryable, ...(cause === undefined ? {} : { cause }) }
     return makeError(failure, message, details)
   }
+}
+
+/**
+ * Node's errors about a certificate have it as `cert`, which makes a hundred lines where the error
+ * is printed. It stays there, and is not enumerable any more.
+ */
+function hideCertificate(cause: unknown): void {
+  if (!(cause instanceof Error) || !Object.hasOwn(cause, 'cert')) return
+  const { cert } = cause as { readonly cert?: unknown }
+  if (Object.isExtensible(cause))
+    Object.defineProperty(cause, 'cert', { value: cert, enumerable: false })
 }
 
 /** How many errors of lost connections are kept. */

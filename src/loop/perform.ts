@@ -10,6 +10,7 @@ import type { Link } from '../connection/link.ts'
 import { sendPacket, sendPublish } from '../connection/send.ts'
 import { unreachable, type WarningCode } from '../errors.ts'
 import { stallChannel, transitionChannel } from '../platform/runtime.ts'
+import { emitWarning } from '../platform/warnings.ts'
 import type { Effect, PublishEffect, TransitionEffect, YieldEffect } from '../protocol/contract.ts'
 import { isAfterEnd, needsConnection, type PacketEffect } from '../protocol/effects.ts'
 import type { RequestFacts } from '../protocol/facts.ts'
@@ -263,8 +264,10 @@ const STALLS: Readonly<Record<string, string>> = {
 export function warn(loop: Parts, code: WarningCode, message: string): void {
   const kind = STALLS[code]
   if (kind !== undefined) reportStall(loop, kind, message)
+  const { onWarning } = loop.resolved.options
+  if (onWarning === undefined) return emitWarning(loop, code, message)
   try {
-    loop.resolved.options.onWarning?.({ code, message })
+    onWarning({ code, message })
   } catch (error) {
     loop.fail(error)
   }

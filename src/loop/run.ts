@@ -4,6 +4,7 @@
 
 import { describe, UsageError } from '../errors.ts'
 import type { EventloopOptions } from '../options/options.ts'
+import { ignoreAbort, listenForAbort } from '../platform/abort-listeners.ts'
 import { machine } from '../platform/runtime.ts'
 import type { Session } from '../requests/session.ts'
 import type { Requests } from '../requests/source.ts'
@@ -91,7 +92,7 @@ export async function run(
     stop()
   }
   const timer = timeout === undefined ? null : machine.setTimer(expire, timeout)
-  signal?.addEventListener('abort', abort, { once: true })
+  if (signal !== undefined) listenForAbort(signal, abort)
   try {
     for await (const packet of loop) {
       if (onPacket !== undefined) await Promise.race([onPacket(packet), stopped])
@@ -100,12 +101,14 @@ export async function run(
     return result()
   } catch (error) {
     if (!signal?.aborted && error instanceof Error && Object.isExtensible(error)) {
-      Object.assign(error, { result: result() })
+      // It is not enumerable: whoever prints the error would print every request and its payload.
+      const value = result()
+      Object.defineProperty(error, 'result', { value, configurable: true, writable: true })
     }
     throw error
   } finally {
     if (timer !== null) machine.clearTimer(timer)
-    signal?.removeEventListener('abort', abort)
+    if (signal !== undefined) ignoreAbort(signal, abort)
   }
 }
 

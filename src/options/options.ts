@@ -265,7 +265,10 @@ export interface EventloopOptions {
 
   // ----------------------------------------------------------------------------------- observation
 
-  /** A function that is called with each warning. The loop goes on after a warning. */
+  /**
+   * A function that is called with each warning. The loop goes on after a warning. Default: the
+   * first warning of each code is reported with `process.emitWarning`, as a `MqttWarning`.
+   */
   readonly onWarning?: ((warning: Warning) => void) | undefined
   /**
    * After how many ms a stalled consumer or a forgotten acknowledgement is reported as a warning, 1

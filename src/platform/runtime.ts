@@ -1,6 +1,6 @@
 /**
  * What does the runtime give: clock, timers, random numbers, turns of its event loop, hashes,
- * diagnostics channels?
+ * diagnostics channels, printing?
  *
  * Below the transports only this folder may use Node's modules and globals. Each function reads
  * Node's globals when it is called, so that it uses the fake timers of a test.
@@ -85,6 +85,9 @@ export function sha256Hex(text: string): string {
 export function equal(a: unknown, b: unknown): boolean {
   return isDeepStrictEqual(a, b)
 }
+
+/** The name of the method that tells `console.log` and `util.inspect` how to show an object. */
+export const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom')
 
 export const packetChannel = channel('it-mqtt:packet')
 export const transitionChannel = channel('it-mqtt:transition')

@@ -6,6 +6,7 @@
  * they came from, their keys and their signals.
  */
 import { UsageError } from '../errors.ts'
+import { ignoreAbort, listenForAbort } from '../platform/abort-listeners.ts'
 import type { Effect, SettleEffect } from '../protocol/contract.ts'
 import type { Failure, ProtocolVersion, PublishFacts, RequestFacts } from '../protocol/facts.ts'
 import type { SessionState } from '../protocol/session-state.ts'
@@ -129,8 +130,8 @@ export class Ledger {
 
   #listen(signal: AbortSignal, handle: number): () => void {
     const abort = () => this.#listener.cancelled(handle, signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    return () => signal.removeEventListener('abort', abort)
+    listenForAbort(signal, abort)
+    return () => ignoreAbort(signal, abort)
   }
 
   #refuse(request: SentRequest, settling: Settling | null, error: unknown): void {

@@ -20,8 +20,8 @@ export class Session {
   readonly protocolVersion: ProtocolVersion | 0
   /** Whether it was read after the loop had ended. */
   readonly final: boolean
-  /** @internal Null if it was read from a text or a disk. */
-  readonly parts: SessionParts | null
+  /** Null if it was read from a text or a disk. */
+  readonly #parts: SessionParts | null
   #made: SessionRecord | undefined
 
   /** @internal */
@@ -32,7 +32,7 @@ export class Session {
     this.clientId = clientId
     this.protocolVersion = protocolVersion
     this.final = final
-    this.parts = 'parts' in source ? source.parts : null
+    this.#parts = 'parts' in source ? source.parts : null
     this.#made = 'parts' in source ? undefined : source.record
   }
 
@@ -43,9 +43,14 @@ export class Session {
       .map(({ request }) => request)
   }
 
+  /** @internal Null if it was read from a text or a disk. A getter is not printed or logged. */
+  get parts(): SessionParts | null {
+    return this.#parts
+  }
+
   /** @internal */
   record(): SessionRecord {
-    this.#made ??= recordOf(this.parts!, this.final)
+    this.#made ??= recordOf(this.#parts!, this.final)
     return this.#made
   }
 }

@@ -69,6 +69,17 @@ function cell({ name }: Kind, spoken: string, begins: RegExp): string {
   return detail[2] ? `session ${detail[2]}` : detail[1]!
 }
 
+/** @returns the lines that were proved; one that was not proved says so in front. */
+function differencesOf({ name }: Kind): string[] {
+  const found = results.filter(
+    ({ ancestorTitles: [broker, part] }) => broker === name && part === 'differences',
+  )
+  return found.map(({ title, status }) => {
+    if (status === 'passed') return title
+    return `**${status === 'failed' ? 'not so any more' : 'not run'}**: ${title}`
+  })
+}
+
 const plain = (title: string) => title.replace(/^(\[[^\]]+\] )+/, '')
 const columns = KINDS.flatMap((kind) =>
   kind.versions.map((version) => ({ kind, spoken: `MQTT ${version === 5 ? '5' : '3.1.1'}` })),
@@ -80,6 +91,9 @@ const lines = [
   'loopback with a configuration and a directory of its own; the test starts and stops it',
   '(`test/support/brokers.ts`). mosquitto is also tested with wills, limits, expiry, lost and frozen',
   'connections, certificates of every kind and hours of faults (`test/brokers/`).',
+  '',
+  'A line below the table is the title of a test that passed: a broker that stops doing what its line',
+  'says fails that test (`test/support/differences.ts`).',
   '',
   `| | ${columns.map(({ kind, spoken }) => `${kind.name}, ${spoken}`).join(' | ')} |`,
   `| --- |${' --- |'.repeat(columns.length)}`,
@@ -93,7 +107,7 @@ const lines = [
   ...KINDS.flatMap((kind) => [
     `**${kind.name}** ${versionOf(kind)}`,
     '',
-    ...kind.notes.map((note) => wrapped(`- ${note}`, '  ')),
+    ...differencesOf(kind).map((line) => wrapped(`- ${line}`, '  ')),
     '',
   ]),
 ]

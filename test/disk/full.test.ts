@@ -66,7 +66,7 @@ function sizeOf(path: string): number {
 }
 
 async function open(options: Parameters<typeof spool>[1] = {}): Promise<Spool> {
-  const queue = await spool(join(disk, 'spool'), options)
+  const queue = await spool(join(disk, 'spool'), { onWarning: () => {}, ...options })
   onTestFinished(async () => queue.close().catch(() => {}))
   return queue
 }

@@ -55,7 +55,8 @@ async function start(
   let result: RunResult | undefined
   let error: unknown
   let over = false
-  const base: EventloopOptions = { platform: clock, transport: server.transport, keepAlive: 0 }
+  const { transport } = server
+  const base: EventloopOptions = { platform: clock, transport, keepAlive: 0, onWarning: () => {} }
   const identity: EventloopOptions =
     options.session === undefined ? { clientId: 'c', cleanStart: false } : {}
   const promise = run({ ...base, ...identity, ...options }, requests, runOptions)

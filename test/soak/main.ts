@@ -1,6 +1,9 @@
 /**
- * `npm run soak -- [--minutes 60] [--seed 1] [--every 4] [--record folder]`: faults on real sockets,
- * one every few seconds; mosquitto is needed.
+ * `npm run soak -- [--minutes 60] [--seed 1] [--every 4] [--record folder] [--consumer-ms 1]`: faults
+ * on real sockets, one every few seconds; mosquitto is needed.
+ *
+ * With `--consumer-ms` the consumers take that long for each message, and a connection that is lost
+ * by anything but a fault is a failure. At the end it prints which fault cost how many connections.
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,8 +14,13 @@ const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '60' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    /** Mean seconds without a fault between two faults of a transport. */
-    every: { type: 'string', default: '4' },
+    /**
+     * Mean seconds without a fault between two faults of a transport. Default: 4, or 15 if the
+     * consumers are slow, because they have to catch up.
+     */
+    every: { type: 'string' },
+    /** How many ms a consumer takes for each message. */
+    'consumer-ms': { type: 'string', default: '0' },
     /**
      * The folder for the recordings of the loops if a promise was broken: `it-mqtt replay` reads
      * them.
@@ -22,18 +30,24 @@ const { values } = parseArgs({
 })
 const { record } = values
 const seed = Number(values.seed)
-console.log(`${values.minutes} minutes, seed ${seed}`)
+const consumerMs = Number(values['consumer-ms'])
+const slow = consumerMs > 0
+console.log(
+  `${values.minutes} minutes, seed ${seed}${slow ? `, consumers of ${consumerMs} ms` : ''}`,
+)
 const { problems, ...figures } = await soak({
   ms: Number(values.minutes) * 60_000,
   seed,
-  faultEveryMs: Number(values.every) * 1000,
-  pace: { everyMs: 10, batch: 3 },
+  faultEveryMs: Number(values.every ?? (slow ? 15 : 4)) * 1000,
+  pace: { everyMs: 10, batch: slow ? 2 : 3 },
+  consumerMs,
   say: console.log,
   ...(record === undefined
     ? {}
     : { record: (name: string, text: string) => writeFileSync(join(record, name), text) }),
 })
 console.log(JSON.stringify(figures, null, 1))
+if (slow) printLosses()
 const [early, late] = figures.heap
 // A recording fills until it has as many inputs as it keeps.
 const grew = record === undefined && late > early * 1.2 + 2
@@ -43,3 +57,16 @@ if (left) console.error('handles are left')
 for (const problem of problems) console.error(problem)
 console.log(problems.length > 0 || grew || left ? 'FAILED' : 'nothing lost, doubled or reordered')
 if (problems.length > 0 || grew || left) process.exitCode = 1
+
+function printLosses(): void {
+  console.log('connections lost, by the fault that explains it:')
+  for (const [fault, codes] of Object.entries(figures.losses)) {
+    const count = Object.values(codes).reduce((sum, n) => sum + n, 0)
+    console.log(`  ${fault}: ${count} (${Object.keys(codes).join(', ')})`)
+  }
+  for (const [name, { accepted, arrived }] of Object.entries(figures.traffic)) {
+    const lost = ([1, 2] as const).reduce((sum, qos) => sum + accepted[qos] - arrived[qos], 0)
+    const [, one, two] = arrived
+    console.log(`  ${name}: ${one} messages at QoS 1 and ${two} at QoS 2 arrived, ${lost} lost`)
+  }
+}

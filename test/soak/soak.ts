@@ -2,9 +2,10 @@
  * Question: does anything get lost, doubled at QoS 2 or reordered, and do memory or handles grow,
  * while transports break every few seconds for as long as it is asked?
  *
- * Method: two pairs of loops (MQTT 5 and 3.1.1) and mosquitto; each loop has a relay of its own
- * that is reset, ended within a packet, stalled, slowed down, made to lose one direction or both,
- * or closed.
+ * Method: pairs of loops (MQTT 5 and 3.1.1) and mosquitto; each loop has a relay of its own that is
+ * reset, ended within a packet, stalled, slowed down, made to lose one direction or both, or closed.
+ * With slow consumers there are more pairs, one for each Receive Maximum, and no connection may be
+ * lost but by such a fault.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
@@ -13,22 +14,9 @@ import { Mosquitto } from '../support/mosquitto.ts'
 import { until } from '../support/process.ts'
 import { randomOf } from '../support/random.ts'
 import { Relay } from '../support/relay.ts'
+import { FAULTS, type Fault, type LossCounts, Losses } from './losses.ts'
 import { type Counts, type Pace, Traffic } from './traffic.ts'
 
-/** The kinds of fault of a relay, and how long each lasts at most, in ms. */
-const FAULTS = {
-  reset: 0,
-  'end within a packet': 0,
-  stall: 2000,
-  trickle: 2000,
-  noDownlink: 8000,
-  noUplink: 8000,
-  noLink: 8000,
-  closed: 1500,
-  'reconnect()': 0,
-  'pause()': 500,
-} as const
-type Fault = keyof typeof FAULTS
 const NAMES = Object.keys(FAULTS) as Fault[]
 const SAMPLES_MAX = 600
 
@@ -43,6 +31,8 @@ export interface Plan {
   /** Mean time from the end of a fault to the next one of the same relay, in ms. */
   readonly faultEveryMs: number
   readonly pace: Pace
+  /** How long the consumer takes for each message, in ms. Default: it takes no time. */
+  readonly consumerMs?: number
   readonly say: (line: string) => void
   /** What the loops recorded, if a promise was broken. */
   readonly record?: (name: string, recording: string) => void
@@ -53,6 +43,10 @@ export interface Figures {
   readonly traffic: { readonly [name: string]: Counts }
   readonly faults: { readonly [name: string]: number }
   readonly reconnections: { readonly [code: string]: number }
+  /** Connections that were lost, by the fault that explains it and the code of the failure. */
+  readonly losses: LossCounts
+  /** How often the warnings came, by code. */
+  readonly warnings: { readonly [code: string]: number }
   /** Rules that the broker was found to have broken. */
   readonly violations: readonly string[]
   /** MB of heap after a full collection: the median of the first and of the last third. */
@@ -67,14 +61,25 @@ export async function soak(plan: Plan): Promise<Figures> {
   await using broker = await Mosquitto.start(['max_queued_messages 0', 'max_inflight_messages 200'])
   const closing: (() => void)[] = []
   const relays: Relay[] = []
-  for (let i = 0; i < 4; i++) {
+  const pairs = pairsOf(plan)
+  for (let i = 0; i < 2 * pairs.length; i++) {
     relays.push(await Relay.open({ onTestFinished: (done) => closing.push(done) }, broker.port))
   }
   const handlesBefore = handles()
-  const traffics = ([5, 4] as const).map((version, i) => {
+  const { pace, consumerMs = 0 } = plan
+  const traffics = pairs.map((pair, i) => {
     const urls = [relays[2 * i]!.url, relays[2 * i + 1]!.url] as const
-    return new Traffic(`v${version}`, version, urls, plan.pace, random, plan.record !== undefined)
+    return new Traffic({
+      ...pair,
+      urls,
+      pace,
+      consumerMs,
+      random,
+      record: plan.record !== undefined,
+    })
   })
+  const losses: LossCounts = {}
+  const unexplained: string[] = []
   const stopping = new AbortController()
   const faults = Object.fromEntries(NAMES.map((name) => [name, 0])) as Record<Fault, number>
   const spoilt: Promise<void>[] = []
@@ -82,20 +87,23 @@ export async function soak(plan: Plan): Promise<Figures> {
     traffic.run(() => {
       for (const end of [0, 1] as const) {
         const spoil = () => spoilRelay(relays[2 * i + end]!, traffic.loops[end])
-        if (spoilt.length < 4) spoilt.push(spoil())
+        if (spoilt.length < 2 * pairs.length) spoilt.push(spoil())
       }
     }),
   )
 
   async function spoilRelay(relay: Relay, loop: Traffic['loops'][number]): Promise<void> {
     const { signal } = stopping
+    const lost = new Losses(losses, (what) => unexplained.push(what))
+    lost.watch(loop).catch((error) => unexplained.push(String(error)))
     const pause = (ms: number) => sleep(ms, undefined, { signal }).catch(() => {})
     for (;;) {
       await pause(plan.faultEveryMs * 2 * random())
       if (signal.aborted) break
       const name = NAMES[Math.floor(random() * NAMES.length)]!
       faults[name]++
-      const ms = FAULTS[name] * random()
+      const ms = FAULTS[name].ms * random()
+      lost.began(name, ms)
       if (name === 'reset') relay.cut()
       else if (name === 'end within a packet') relay.endAfter(1 + Math.floor(random() * 300))
       else if (name === 'reconnect()') loop.reconnect()
@@ -151,10 +159,16 @@ export async function soak(plan: Plan): Promise<Figures> {
   const of = (part: typeof samples, name: 'heap' | 'rss') => median(part.map((one) => one[name]))
   const [early, late] = [samples.slice(0, third), samples.slice(-third)]
   return {
-    problems: traffics.flatMap(({ problems }) => problems),
-    traffic: Object.fromEntries(traffics.map(({ counts }, i) => [i === 0 ? '5' : '3.1.1', counts])),
+    // Without slow consumers, what the broker does against the standard may cost a connection.
+    problems: [
+      ...traffics.flatMap(({ problems }) => problems),
+      ...(consumerMs > 0 ? unexplained : []),
+    ],
+    traffic: Object.fromEntries(traffics.map(({ name, counts }) => [name, counts])),
     faults,
     reconnections: reconnections(traffics),
+    losses,
+    warnings: sumOf(traffics.map(({ warnings }) => warnings)),
     violations: traffics.flatMap(({ violations }) => [...violations]),
     heap: [of(early, 'heap'), of(late, 'heap')],
     rss: [of(early, 'rss'), of(late, 'rss')],
@@ -162,14 +176,27 @@ export async function soak(plan: Plan): Promise<Figures> {
   }
 }
 
+/** mosquitto may have 200 messages in flight (see `soak`), and loses those at QoS 2 beyond. */
+const IN_FLIGHT_MAX = 200
+
+function pairsOf({ consumerMs = 0 }: Plan) {
+  const usual = [{ name: 'v5', version: 5 } as const, { name: 'v4', version: 4 } as const]
+  if (consumerMs === 0) return usual
+  const limited = [1, 5, 10].map((receiveMaximum) => {
+    return { name: `v5-${receiveMaximum}`, version: 5, receiveMaximum } as const
+  })
+  return [...usual, ...limited].map((pair) => ({ ...pair, maxInflight: IN_FLIGHT_MAX }))
+}
+
 function reconnections(traffics: readonly Traffic[]): Record<string, number> {
+  const loops = traffics.flatMap(({ loops: both }) => both)
+  return sumOf(loops.map(({ state }) => state.counters.reconnections))
+}
+
+function sumOf(counts: readonly { readonly [code: string]: number }[]): Record<string, number> {
   const all: Record<string, number> = {}
-  for (const { loops } of traffics) {
-    for (const { state } of loops) {
-      for (const [code, count] of Object.entries(state.counters.reconnections)) {
-        all[code] = (all[code] ?? 0) + count
-      }
-    }
+  for (const [code, count] of counts.flatMap((one) => Object.entries(one))) {
+    all[code] = (all[code] ?? 0) + count
   }
   return all
 }

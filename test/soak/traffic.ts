@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type ConnectionFailure,
   type Eventloop,
+  type EventloopOptions,
   eventloop,
   type Outcome,
   publish,
@@ -40,6 +41,22 @@ export interface Counts {
   subscriptions: number
 }
 
+interface Setup {
+  /** The name of the pair, in client identifiers and topics. */
+  readonly name: string
+  readonly version: 4 | 5
+  readonly urls: readonly [sender: string, receiver: string]
+  readonly pace: Pace
+  readonly random: () => number
+  readonly record: boolean
+  /** How long the receiver takes for each message, in ms. */
+  readonly consumerMs: number
+  /** Of the receiver. */
+  readonly receiveMaximum?: number
+  /** Of the sender. */
+  readonly maxInflight?: number
+}
+
 export class Traffic {
   readonly counts: Counts = {
     accepted: [0, 0, 0],
@@ -52,28 +69,29 @@ export class Traffic {
   }
   /** Rules that the broker was found to have broken. */
   readonly violations = new Set<string>()
+  /** How often the loops gave a warning, by its code. */
+  readonly warnings: Record<string, number> = {}
   /** Promises that were broken, the first few. */
   readonly problems: string[] = []
   readonly loops: readonly [sender: Eventloop, receiver: Eventloop]
   readonly name: string
   readonly #random: () => number
   readonly #pace: Pace
+  readonly #consumerMs: number
   readonly #last: PerQoS = [0, 0, 0]
   #stopped = false
 
-  constructor(
-    name: string,
-    protocolVersion: 4 | 5,
-    urls: readonly [sender: string, receiver: string],
-    pace: Pace,
-    random: () => number,
-    record: boolean,
-  ) {
+  constructor({ name, version, urls, pace, random, record, ...limits }: Setup) {
+    const { consumerMs, receiveMaximum, maxInflight } = limits
     this.name = name
     this.#random = random
     this.#pace = pace
+    this.#consumerMs = consumerMs
     const common = {
-      protocolVersion,
+      protocolVersion: version,
+      onWarning: ({ code }) => {
+        this.warnings[code] = (this.warnings[code] ?? 0) + 1
+      },
       cleanStart: false,
       session: 'adopt',
       keepAlive: 3,
@@ -89,10 +107,11 @@ export class Traffic {
         },
       },
       ...(record ? { recorder: { inputs: RECORDED, bytes: true } } : {}),
-    } as const
+    } as const satisfies EventloopOptions
     const sender = eventloop(
       {
         ...common,
+        maxInflight,
         url: urls[0],
         clientId: `${name}-sender`,
         until: 'settled',
@@ -101,7 +120,7 @@ export class Traffic {
       this.#requests(),
     )
     const receiver = eventloop(
-      { ...common, url: urls[1], clientId: `${name}-receiver`, until: 'closed' },
+      { ...common, receiveMaximum, url: urls[1], clientId: `${name}-receiver`, until: 'closed' },
       [subscribe(`${name}/+`, { qos: 2 })],
     )
     this.loops = [sender, receiver]
@@ -179,6 +198,7 @@ export class Traffic {
       if (packet.cmd === 'suback') subscribed()
       if (packet.cmd !== 'publish') continue
       this.#arrived(Number(packet.topic.at(-1)) as QoS, packet.payload)
+      if (this.#consumerMs > 0) await sleep(this.#consumerMs)
       if (this.#random() < 0.001) await sleep(this.#random() * 100)
     }
   }

@@ -39,8 +39,6 @@ export interface Kind {
   readonly shares: readonly Version[]
   /** Whether sessions survive a restart. */
   readonly keeps: boolean
-  /** What it does differently, for docs/BROKERS.md; what tests say is not repeated here. */
-  readonly notes: readonly string[]
   start(folder: string, certificate: Certificate): Promise<Broker>
 }
 
@@ -133,9 +131,6 @@ const aedes: Kind = {
   maximumQoS: 2,
   shares: [],
   keeps: false,
-  notes: [
-    'Everything is in memory unless it is given a persistence: a restart loses sessions and retained messages.',
-  ],
   async start(_, { cert, key }) {
     const [port, tlsPort] = await ports(2)
     const start = async () => {
@@ -167,13 +162,6 @@ const mosquitto: Kind = {
   maximumQoS: 2,
   shares: [5, 4],
   keeps: true,
-  notes: [
-    'It acknowledges first and saves afterwards: what it acknowledged within `autosave_interval` before a SIGKILL may be lost, whatever the client does. Set `autosave_on_changes true` and `autosave_interval 1`.',
-    'Version 2.0.11 stops after `max_inflight_messages` (20) messages at QoS 2 to an MQTT 3.1.1 client, this one or MQTT.js. Set it to 1000, or use MQTT 5.',
-    'With `max_queued_messages 0`, version 2.0.11 closes an MQTT 3.1.1 connection that has more than `max_inflight_messages` (20) publishes at QoS 2 in flight. Set `maxInflight: 20` for it.',
-    'Version 2.0.11 reads WebSocket frames in pieces of 4 KiB, one every 100 ms: half a megabyte takes 12 s, with MQTT.js too.',
-    'When it resumes a session, version 2.0.11 sends everything in flight again, and new messages up to the Receive Maximum of the client in addition. Each reconnection of a receiver that has fallen behind adds to what is in flight, and beyond 65,535 it gives one identifier to two messages. Repeats do not count towards our Receive Maximum.',
-  ],
   async start(_, { cert, key }) {
     const tlsPort = await freePort()
     const broker = await Mosquitto.start([
@@ -204,11 +192,6 @@ const nats: Kind = {
   maximumQoS: 1,
   shares: [],
   keeps: true,
-  notes: [
-    'It grants QoS 1 if QoS 2 is asked for. A PUBLISH at QoS 2 ends the connection.',
-    'With Keep Alive 1 it allows 1 s instead of 1.5 s. Use 2 s or more.',
-    'It needs JetStream and a server name. Its own limit for a payload is 1 MB.',
-  ],
   async start(folder, { cert, key }) {
     const [port, own, tlsPort, ownToo] = await ports(4)
     const config = (client: number, mqtt: number, tls: readonly string[]) => [
@@ -254,12 +237,6 @@ const rabbit: Kind = {
   maximumQoS: 1,
   shares: [],
   keeps: true,
-  notes: [
-    'It grants QoS 1 if QoS 2 is asked for, and treats a PUBLISH at QoS 2 as one at QoS 1.',
-    'It writes its tables, subscriptions among them, with a delay of up to two seconds: a subscription that it granted just before a SIGKILL may be lost although the session is kept.',
-    'Version 3.10 closes the connection without a CONNACK on MQTT 5. Later versions support MQTT 5.',
-    'Retained messages are in memory unless its plugin stores them on disk.',
-  ],
   async start(folder, { cert, key }) {
     const [port, amqp, names, own, tlsPort] = await ports(5)
     const config = join(folder, 'rabbitmq.conf')
@@ -303,7 +280,6 @@ const ejabberd: Kind = {
   maximumQoS: 2,
   shares: [],
   keeps: false,
-  notes: ['Sessions are in memory: a restart loses them. Retained messages are kept.'],
   async start(folder, { cert, key }) {
     const [port, names, tlsPort] = await ports(3)
     const config = join(folder, 'ejabberd.yml')

@@ -19,7 +19,7 @@ export interface Surroundings {
   readonly server?: ScriptedServer
   /** Without the background consumer only the test calls `next()`. */
   readonly manual?: boolean
-  /** Neither `onSettled` nor `onWarning` is given unless the test does. */
+  /** `onSettled` is not given unless the test does. */
   readonly silent?: boolean
 }
 
@@ -50,14 +50,17 @@ export function startLoop(
   const received: Incoming[] = []
   const outcomes: Settled[] = []
   const warnings: Warning[] = []
-  const listeners: EventloopOptions = {
+  const listener: EventloopOptions = {
     onSettled: (request, outcome) => outcomes.push({ request, outcome, at: clock.now() }),
+  }
+  const others: EventloopOptions = {
     onWarning: (warning) => warnings.push(warning),
   }
   const loop = eventloop(
     {
       ...(options.session === undefined ? { clientId: 'test' } : {}),
-      ...(surroundings.silent ? {} : listeners),
+      ...(surroundings.silent ? {} : listener),
+      ...others,
       platform: clock,
       transport: server.transport,
       ...options,

@@ -34,7 +34,8 @@ export interface SpoolOptions {
   readonly onSettled?: (request: Request, outcome: Outcome) => void
   /**
    * A function that is called with a warning if damaged records were lost, or if the disk fails
-   * while no `push` waits for it.
+   * while no `push` waits for it. Default: the first warning of each code is reported with
+   * `process.emitWarning`, as a `MqttWarning`.
    */
   readonly onWarning?: (warning: SpoolWarning) => void
 }

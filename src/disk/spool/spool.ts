@@ -12,6 +12,8 @@
  * is not sent again).
  */
 import { ConnectionError, type StorageError, UsageError } from '../../errors.ts'
+import { INSPECT } from '../../platform/runtime.ts'
+import { emitWarning } from '../../platform/warnings.ts'
 import type { Outcome, Request, SentRequest, Settling } from '../../requests/vocabulary.ts'
 import { Admission } from './admission.ts'
 import type { Chunk } from './chunks.ts'
@@ -78,6 +80,11 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
   /** How many requests are not settled, those that a loop has taken included. */
   get size(): number {
     return this.#contents.size
+  }
+
+  /** @internal Shows no request, because this ends up in logs. */
+  [INSPECT](): string {
+    return `Spool { size ${this.size}, bytes ${this.bytes} }`
   }
 
   /** The bytes of their topics, payloads, filters and properties. */
@@ -255,8 +262,10 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
 
   /** An error that the listener throws ends the iteration, if there is one. */
   #warn({ code, message }: SpoolWarning): void {
+    const { onWarning } = this.#options
+    if (onWarning === undefined) return emitWarning(this, code, message)
     try {
-      this.#options.onWarning?.({ code, message })
+      onWarning({ code, message })
     } catch (error) {
       this.#iteration?.fail(error)
     }
