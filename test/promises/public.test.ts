@@ -107,7 +107,7 @@ describe('warnings', () => {
   const unknownAck = { cmd: 'puback', messageId: 77 } as const
 
   async function ackedTwice(options: EventloopOptions): Promise<Started> {
-    const started = startLoop({ ...STILL, ...options }, [])
+    const started = startLoop({ ...STILL, tolerance: 'strict', ...options }, [])
     await started.clock.advance(10)
     for (let i = 0; i < 2; i++) started.server.current.send(unknownAck)
     await started.clock.advance(10)
@@ -139,7 +139,7 @@ describe('two consumers', () => {
   const CODE = 'CONSUMERS_SHARE'
   const codes = ({ warnings }: Started) => warnings.map(({ code }) => code)
   const start = (requests = [subscribe('a/#')]) =>
-    startLoop(STILL, requests, undefined, { manual: true })
+    startLoop({ ...STILL, tolerance: 'strict' }, requests, undefined, { manual: true })
 
   async function consume(packets: AsyncIterable<unknown>): Promise<number> {
     let count = 0
