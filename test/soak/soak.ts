@@ -45,6 +45,8 @@ export interface Figures {
   readonly reconnections: { readonly [code: string]: number }
   /** Connections that were lost, by the fault that explains it and the code of the failure. */
   readonly losses: LossCounts
+  /** Messages at QoS 1 and 2 that were accepted and did not arrive, by the name of the pair. */
+  readonly lost: { readonly [name: string]: number }
   /** How often the warnings came, by code. */
   readonly warnings: { readonly [code: string]: number }
   /** Rules that the broker was found to have broken. */
@@ -168,6 +170,7 @@ export async function soak(plan: Plan): Promise<Figures> {
     faults,
     reconnections: reconnections(traffics),
     losses,
+    lost: Object.fromEntries(traffics.map(({ name, lacking }) => [name, lacking])),
     warnings: sumOf(traffics.map(({ warnings }) => warnings)),
     violations: traffics.flatMap(({ violations }) => [...violations]),
     heap: [of(early, 'heap'), of(late, 'heap')],
