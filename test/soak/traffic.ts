@@ -85,6 +85,9 @@ export class Traffic {
   readonly #consumerMs: number
   readonly #arrivals = { 1: new Arrivals(), 2: new Arrivals() } as const
   #lastAtQoS0 = 0
+  /** Is resolved once the receiver has subscribed: what is sent before does not arrive. */
+  readonly #receiving: Promise<void>
+  #received!: () => void
   #stopped = false
 
   constructor({ name, version, urls, pace, random, record, ...limits }: Setup) {
@@ -93,6 +96,9 @@ export class Traffic {
     this.#random = random
     this.#pace = pace
     this.#consumerMs = consumerMs
+    this.#receiving = new Promise((resolve) => {
+      this.#received = resolve
+    })
     const common = {
       protocolVersion: version,
       onWarning: ({ code }) => {
@@ -138,7 +144,10 @@ export class Traffic {
    */
   async run(subscribed: () => void): Promise<void> {
     const [sender, receiver] = this.loops
-    const received = this.#receive(receiver, subscribed)
+    const received = this.#receive(receiver, () => {
+      this.#received()
+      subscribed()
+    })
     const sent = (async () => {
       for await (const _ of sender);
       this.#finish()
@@ -165,6 +174,7 @@ export class Traffic {
 
   async *#requests(): AsyncGenerator<Request[]> {
     let subscribed = false
+    await this.#receiving
     while (!this.#stopped) {
       await sleep(this.#pace.everyMs)
       const batch: Request[] = []
