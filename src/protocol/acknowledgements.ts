@@ -37,8 +37,9 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
   const violation = unusualAnswer(d, cmd, request, messageId)
   if (violation !== null) return violation
   if (cmd === 'pubcomp' && stage === 'cleared') {
-    // The server answers the PUBREL that has cleared the identifier.
-    d.open.set(messageId, { ...request, stage: 'publish' })
+    // The server answers the PUBREL that has cleared the identifier. An answer that comes twice
+    // would look like that of the message, so nothing but a PUBREC counts on this connection.
+    if (d.config.tolerance === 'strict') d.open.set(messageId, { ...request, stage: 'publish' })
     return null
   }
   d.yield(packet, facts.handle)

@@ -243,6 +243,8 @@ function resend(d: Draft, messageId: number, request: OpenRequest, at: number): 
   }
   d.open.set(messageId, {
     ...request,
+    // The PUBREL that cleared the identifier was sent on an earlier connection.
+    stage: stage === 'cleared' ? 'publish' : stage,
     epoch: touchedEpoch,
     touchedEpoch,
     sentAt: noteSent(d, at),

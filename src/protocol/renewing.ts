@@ -94,6 +94,14 @@ export function noteKept({ connection, incoming, reconnect }: Draft): void {
   }
 }
 
+/**
+ * Forgets what was seen, because a CONNACK may have been sent that never arrived. If it said that
+ * the session is a new one, the next one says that this new session is present.
+ */
+export function noteMissedConnack({ reconnect }: Draft): void {
+  if (reconnect.keptBy !== NEVER) reconnect.keptBy = NOBODY
+}
+
 /** Begins to watch whether a resumed session delivers anything. */
 export function watchSilence(d: Draft, sessionPresent: boolean, at: number): void {
   const { config, connection, counters, session, reconnect } = d

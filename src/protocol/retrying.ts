@@ -12,6 +12,7 @@ import type { Draft } from './draft.ts'
 import { type Failure, makeFailure } from './facts.ts'
 import { enter, isWaiting } from './lifecycle.ts'
 import { mayRetry, policyAllows, retryDelayMs, suspendedDelayMs } from './reconnect.ts'
+import { noteMissedConnack } from './renewing.ts'
 import {
   anyHostLeft,
   beginRound,
@@ -84,10 +85,12 @@ function isOneOfMany({ reconnect, config }: Draft, { code }: Failure): boolean {
 
 /**
  * Notes a CONNECT that got no CONNACK. It may have reached the server, whose session then lives
- * longer.
+ * longer, or is a new one.
  */
-function noteUnanswered({ reconnect, connection, config }: Draft, at: number): void {
+function noteUnanswered(d: Draft, at: number): void {
+  const { reconnect, connection, config } = d
   const { outage } = reconnect
+  noteMissedConnack(d)
   if (outage === null || outage.asksCleanStart || outage.expiresAt === Infinity) return
   const seconds = Math.max(connection.limits.sessionExpiryInterval, config.sessionExpiryInterval)
   const never = outage.keepAlive === 0 || seconds === NEVER_EXPIRES

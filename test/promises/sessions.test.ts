@@ -222,6 +222,52 @@ describe('[D5] [C13] a server that says Session Present 1 and keeps nothing', ()
   )
 })
 
+describe('[D5] a server that was seen to keep a session', () => {
+  /** Delivers a message, loses the connection before it is acknowledged, and delivers it again. */
+  async function keptOnce(server: ScriptedServer): Promise<void> {
+    const message = { cmd: 'publish', topic: 'a', payload: 'x', qos: 2, messageId: 7 } as const
+    server.current.send({ ...message, dup: false, retain: false })
+    await server.clock.settle()
+    server.autoConnack = { sessionPresent: true }
+    server.current.end()
+    await server.clock.advance(100)
+    server.current.send({ ...message, dup: true, retain: false })
+    await server.clock.settle()
+  }
+
+  test.each([
+    [0, false],
+    [1, true],
+    [3, true],
+  ])(
+    'after %s CONNECTs without a CONNACK: subscriptions are renewed %s',
+    async (missed, renews) => {
+      const server = new ScriptedServer(new VirtualClock())
+      const { loop } = startLoop(
+        { ...STILL, cleanStart: false },
+        [subscribe('a', { qos: 2 })],
+        undefined,
+        { server },
+      )
+      await server.clock.advance(100)
+      await keptOnce(server)
+      // It may have lost the session, and have said so in a CONNACK that nobody received.
+      for (let i = 0; i < missed; i++) {
+        server.onConnection = (connection) => {
+          connection.autoConnack = false
+        }
+        server.current.end()
+        await server.clock.advance(100)
+      }
+      server.onConnection = () => {}
+      server.current.end()
+      await server.clock.advance(100)
+      expect(server.current.of('subscribe').length > 0).toBe(renews)
+      await loop.return()
+    },
+  )
+})
+
 describe('[D5] a server that closes on more than eight filters', () => {
   function narrow(): ScriptedServer {
     const server = new ScriptedServer(new VirtualClock())
@@ -399,6 +445,30 @@ describe('[D1] [D5] a session that is adopted', () => {
     }
     return { server, delivered }
   }
+
+  test('a PUBCOMP that comes twice for a cleared identifier settles nothing', async () => {
+    const server = new ScriptedServer(new VirtualClock(), { autoConnack: { sessionPresent: true } })
+    let cleared = false
+    server.onConnection = (connection) => {
+      connection.autoAck = ({ cmd, messageId = 0 }) => {
+        if (cmd === 'pubrel' && !cleared) {
+          for (const reasonCode of [0x92, 0x92]) {
+            connection.send({ cmd: 'pubcomp', messageId, reasonCode })
+          }
+        }
+        return cleared
+      }
+    }
+    const options = { ...STILL, cleanStart: false }
+    const started = startLoop(options, [publish('t', 'x', { qos: 2 })], undefined, { server })
+    await server.clock.advance(100)
+    expect(started.outcomes).toEqual([])
+    cleared = true
+    server.current.end()
+    await server.clock.advance(100)
+    expect(started.outcomes).toMatchObject([{ outcome: { ok: true } }])
+    await started.loop.return()
+  })
 
   const numbers = Array.from({ length: 20 }, (_, i) => `${i}`)
   const requests = numbers.map((number) => publish('t', number, { qos: 2 }))

@@ -79,7 +79,7 @@ const COUPLERS: Readonly<Record<string, string>> = {
   connecting:
     'authentication closing draft facts handshake incoming keepalive lifecycle outgoing renewing resuming servers state subscribing subscriptions suspicion tolerance window',
   retrying:
-    'closing config connecting contract draft facts lifecycle reconnect servers state suspicion',
+    'closing config connecting contract draft facts lifecycle reconnect renewing servers state suspicion',
   receiving:
     'acknowledgements authentication closing connecting draft facts handshake incoming keepalive outgoing reason-codes subscriptions suspicion tolerance',
   timers:
