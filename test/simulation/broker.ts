@@ -1,11 +1,12 @@
 /**
  * A model of a broker that keeps the truth: what was delivered to it and how often, what it owes
- * its client, what was acknowledged. It has one client and one session, and follows the standard;
- * where the standard leaves a choice, its mood decides.
+ * its client, what was acknowledged. It has one client and one session, and follows the standard
+ * except for its quirks; where the standard leaves a choice, its mood decides.
  */
 import mqtt, { type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
 import type { VirtualClock } from '../support/clock.ts'
 import type { BrokerEnd, Connection } from './network.ts'
+import { type Quirk, REFUSED_FILTER, SHARED_FILTER, UNKNOWN, withReservedBits } from './quirks.ts'
 import { GOOD_MOOD, type Mood, type Poison } from './scenario.ts'
 
 /** A message for the client. */
@@ -35,6 +36,8 @@ export interface Delivery {
    * The number of the client's session: a client that forgot its session cannot know what it sent.
    */
   readonly memory: number
+  /** Whether a second one with the same number, session and memory is a fault. */
+  readonly once: boolean
 }
 
 const RESTART_CODE = 0x8b
@@ -58,6 +61,7 @@ export class Broker {
   sessionNumber = 0
   connacks = 0
   memory = 0
+  readonly quirks: readonly Quirk[]
   readonly #clock: VirtualClock
   readonly #random: () => number
   #session = false
@@ -69,9 +73,10 @@ export class Broker {
   #nextId = 1
   #peer: Peer | null = null
 
-  constructor(clock: VirtualClock, random: () => number) {
+  constructor(clock: VirtualClock, random: () => number, quirks: readonly Quirk[]) {
     this.#clock = clock
     this.#random = random
+    this.quirks = quirks
   }
 
   readonly accept = (connection: Connection): BrokerEnd => {
@@ -92,6 +97,10 @@ export class Broker {
     return this.#session && this.#filters.has('down/#')
   }
 
+  has(filter: string): boolean {
+    return this.#session && this.#filters.has(filter)
+  }
+
   /** @returns whether nothing is owed to the client. */
   get quits(): boolean {
     return this.#outbound.length === 0
@@ -109,11 +118,13 @@ export class Broker {
     const peer = this.#peer
     if (peer !== null) {
       if (peer.version === 5 && this.#random() < 0.5) {
-        peer.send({ cmd: 'disconnect', reasonCode: RESTART_CODE })
+        const reasonCode = this.quirks.includes('unknownCodes') ? UNKNOWN.bad : RESTART_CODE
+        peer.send({ cmd: 'disconnect', reasonCode })
       }
       peer.end()
     }
     if (!keep) this.forget()
+    if (this.quirks.includes('forgetsShares')) this.#filters.delete(SHARED_FILTER)
   }
 
   forget(): void {
@@ -143,7 +154,7 @@ export class Broker {
     if (this.#peer !== null && this.#peer !== peer) this.#peer.end()
     this.#peer = peer
     if (connect.clean) this.forget()
-    const present = this.#session
+    const present = this.#session || this.quirks.includes('claimsSession')
     this.#session = true
     for (const message of this.#outbound) message.current = false
     return present
@@ -152,7 +163,7 @@ export class Broker {
   gone(peer: Peer): void {
     if (this.#peer !== peer) return
     this.#peer = null
-    if (peer.ephemeral) this.forget()
+    if (peer.ephemeral || this.quirks.includes('claimsSession')) this.forget()
   }
 
   /** @returns whether the filter is poison, or one that is poison from the second time on. */
@@ -160,9 +171,12 @@ export class Broker {
     return this.poison.has(filter) && (!isRenewed(filter) || this.#granted.has(filter))
   }
 
-  subscribe(filter: string, qos: number): void {
+  /** @returns the reason code for the filter. */
+  subscribe(filter: string, qos: number): number {
+    if (filter === REFUSED_FILTER && this.quirks.includes('refusesWith8f')) return 0x8f
     this.#granted.add(filter)
     this.#filters.set(filter, qos)
+    return qos
   }
 
   unsubscribe(filter: string): boolean {
@@ -222,7 +236,9 @@ export class Peer implements BrokerEnd {
 
   send(packet: Packet): void {
     if (this.#over) return
-    this.#connection.send(mqtt.generate(packet, { protocolVersion: this.version }))
+    const bytes = mqtt.generate(packet, { protocolVersion: this.version })
+    const bent = this.#broker.quirks.includes('reservedBits')
+    this.#connection.send(bent ? withReservedBits(bytes) : bytes)
   }
 
   /** Answers now, later, twice or never, as the mood decides. */
@@ -237,6 +253,11 @@ export class Peer implements BrokerEnd {
     }
   }
 
+  /** The code for success. */
+  get #good(): number {
+    return this.version === 5 && this.#broker.quirks.includes('unknownCodes') ? UNKNOWN.good : 0
+  }
+
   #received(packet: Packet): void {
     if (this.#over) return
     const messageId = packet.messageId ?? 0
@@ -247,26 +268,27 @@ export class Peer implements BrokerEnd {
         return this.#published(packet, messageId)
       case 'pubrel':
         this.#broker.received.delete(messageId)
-        return this.#answer({ cmd: 'pubcomp', messageId, reasonCode: 0 })
+        return this.#answer({ cmd: 'pubcomp', messageId, reasonCode: this.#good })
       case 'puback':
         this.#broker.acknowledge(messageId, 'publish', true)
         return this.push()
       case 'pubrec':
         this.#broker.acknowledge(messageId, 'publish', false)
-        return this.send({ cmd: 'pubrel', messageId, reasonCode: 0 })
+        return this.send({ cmd: 'pubrel', messageId, reasonCode: this.#good })
       case 'pubcomp':
         this.#broker.acknowledge(messageId, 'pubrel', true)
         return this.push()
       case 'subscribe': {
         if (this.#closesOn(packet.subscriptions.map(({ topic }) => topic))) return
-        for (const { topic, qos } of packet.subscriptions) this.#broker.subscribe(topic, qos)
-        const granted = packet.subscriptions.map(({ qos }) => qos)
+        const granted = packet.subscriptions.map(({ topic, qos }) =>
+          this.#broker.subscribe(topic, qos),
+        )
         return this.#answer({ cmd: 'suback', messageId, granted })
       }
       case 'unsubscribe': {
         if (this.#closesOn(packet.unsubscriptions)) return
         const granted = packet.unsubscriptions.map((filter) =>
-          this.#broker.unsubscribe(filter) ? 0 : 0x11,
+          this.#broker.unsubscribe(filter) ? this.#good : 0x11,
         )
         return this.#answer({ cmd: 'unsuback', messageId, granted })
       }
@@ -346,15 +368,19 @@ export class Peer implements BrokerEnd {
       if (broker.received.get(messageId) !== number) {
         broker.problems.push(`identifier ${messageId} names ${number} while it is open`)
       }
-      return this.#answer({ cmd: 'pubrec', messageId, reasonCode: 0 })
+      return this.#answer({ cmd: 'pubrec', messageId, reasonCode: this.#good })
     }
     const refused = qos > 0 && this.version === 5 && broker.random() < broker.mood.refuse
     if (refused) broker.refused.add(number)
-    else broker.deliveries.push({ number, qos, sessionNumber, memory: this.#memory })
+    const once = qos === 2 && !broker.quirks.includes('acknowledgesAtQoS1')
+    if (!refused) {
+      broker.deliveries.push({ number, qos, sessionNumber, memory: this.#memory, once })
+    }
     if (qos === 0) return
-    if (qos === 2 && !refused) broker.received.set(messageId, number)
-    const reasonCode = refused ? 0x97 : 0
-    this.#answer({ cmd: qos === 1 ? 'puback' : 'pubrec', messageId, reasonCode })
+    if (once && !refused) broker.received.set(messageId, number)
+    const bad = broker.quirks.includes('unknownCodes') ? UNKNOWN.bad : 0x97
+    const reasonCode = refused ? bad : this.#good
+    this.#answer({ cmd: once ? 'pubrec' : 'puback', messageId, reasonCode })
   }
 
   /** @returns whether the broker closed on one of these filters. */
@@ -378,14 +404,16 @@ export class Peer implements BrokerEnd {
   /** Sends what is owed, within the client's Receive Maximum. */
   push(): void {
     let open = this.#broker.outbound.filter(({ current }) => current).length
+    const exceeds = this.#broker.quirks.includes('exceedsReceiveMaximum')
+    const most = exceeds ? Number.POSITIVE_INFINITY : this.#receiveMaximum
     for (const message of this.#broker.outbound) {
       if (message.current) continue
       if (message.stage === 'pubrel') {
         message.current = true
-        this.send({ cmd: 'pubrel', messageId: message.messageId, reasonCode: 0 })
+        this.send({ cmd: 'pubrel', messageId: message.messageId, reasonCode: this.#good })
         continue
       }
-      if (open >= this.#receiveMaximum) return
+      if (open >= most) return
       open++
       message.current = true
       this.publish(message.offered, message.messageId, message.ever)

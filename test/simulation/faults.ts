@@ -164,6 +164,54 @@ export const FAULTS: readonly Fault[] = [
     find: 'isolation?.handed === messageId',
     replace: 'true',
   },
+  {
+    name: 'a PUBACK for a publish at QoS 2 is not lived with',
+    file: 'protocol/deviations.ts',
+    find: 'ACKNOWLEDGED_AT_OTHER_QOS: {\n    ...{ ...GO_ON,',
+    replace: 'ACKNOWLEDGED_AT_OTHER_QOS: {\n    ...{ ...CLOSE,',
+  },
+  {
+    name: 'more than Receive Maximum is not lived with',
+    file: 'protocol/deviations.ts',
+    find: 'RECEIVE_MAXIMUM_EXCEEDED: {\n    ...{ ...GO_ON,',
+    replace: 'RECEIVE_MAXIMUM_EXCEEDED: {\n    ...{ ...CLOSE,',
+  },
+  {
+    name: 'reserved bits are not lived with',
+    file: 'protocol/deviations.ts',
+    find: 'RESERVED_BITS: {\n    ...{ ...GO_ON,',
+    replace: 'RESERVED_BITS: {\n    ...{ ...CLOSE,',
+  },
+  {
+    name: 'unknown reason codes are not lived with',
+    file: 'protocol/deviations.ts',
+    find: 'UNKNOWN_REASON_CODE: {\n    ...{ ...GO_ON,',
+    replace: 'UNKNOWN_REASON_CODE: {\n    ...{ ...CLOSE,',
+  },
+  {
+    name: 'a refusal with a code of MQTT 5 is none in a SUBACK',
+    file: 'protocol/acknowledgements.ts',
+    find: 'whole.granted.find((code) => code >= 0x80)',
+    replace: 'whole.granted.find((code) => code === 0x80)',
+  },
+  {
+    name: 'a resumed session is believed to have its shared subscriptions',
+    file: 'protocol/renewing.ts',
+    find: 'return ({ topic }) => isShared(topic)',
+    replace: 'return () => false',
+  },
+  {
+    name: 'a session that is present is believed to have its subscriptions',
+    file: 'protocol/renewing.ts',
+    find: 'keptBy === NEVER || (connection.protocolVersion === 5 && keptBy !== host)',
+    replace: 'false',
+  },
+  {
+    name: 'a PUBCOMP for a cleared identifier counts for its message',
+    file: 'protocol/acknowledgements.ts',
+    find: "if (d.config.tolerance === 'strict') d.open.set(",
+    replace: 'd.open.set(',
+  },
 ]
 
 /** Makes a copy of the engine with one fault. */

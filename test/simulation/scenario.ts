@@ -5,6 +5,7 @@
  */
 import { randomOf } from '../support/random.ts'
 import type { Direction, Ending, LinkQuality } from './network.ts'
+import { type Quirk, quirksOf } from './quirks.ts'
 
 export interface Setup {
   readonly protocolVersion: 4 | 5
@@ -27,6 +28,8 @@ export interface Setup {
   /** How many `next()` are outstanding. */
   readonly pulls: number
   readonly quality: LinkQuality
+  /** What the broker does against the standard. */
+  readonly quirks: readonly Quirk[]
 }
 
 /** What a broker does from now on. Rates are probabilities. */
@@ -173,6 +176,7 @@ export function scenarioOf(seed: number): Scenario {
     quality: chance(0.6)
       ? { latencyMs: 1, bytesPerMs: Number.POSITIVE_INFINITY, bufferBytes: 65_536 }
       : quality(),
+    quirks: quirksOf(seed),
   }
 
   const planned = (): PlannedRequest => {

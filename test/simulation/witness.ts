@@ -7,6 +7,7 @@ import mqtt, { type IConnackPacket, type IPublishPacket, type Packet } from 'mqt
 import type { VirtualClock } from '../support/clock.ts'
 import { numberOf } from './broker.ts'
 import type { Ending, Tap } from './network.ts'
+import { Mender } from './quirks.ts'
 import type { Setup } from './scenario.ts'
 
 /** Timers count whole milliseconds. */
@@ -46,6 +47,8 @@ export interface Surroundings {
   readonly handled: (number: number) => boolean
   readonly jumpedAt: () => number
   readonly lost: () => void
+  /** Whether the broker may have sent what nobody can live with. */
+  readonly unreadable: () => boolean
   readonly problem: (id: string, what: string) => void
   /** Is called with every packet. */
   readonly trace: (arrow: '→' | '←', packet: Packet) => void
@@ -64,7 +67,11 @@ export class Witness implements Tap {
   readonly #world: Surroundings
   readonly #up = mqtt.parser()
   readonly #down: mqtt.Parser
+  /** Null if the broker sends nothing that a strict parser refuses. */
+  readonly #mender: Mender | null
   #connects = 0
+  /** Whether the CONNECT had Clean Start, so that Session Present cannot be true. */
+  #cleans = false
   #goodbye = false
   #ended = false
   #births = 0
@@ -92,7 +99,9 @@ export class Witness implements Tap {
     const now = world.clock.now()
     this.#lastWriteAt = now
     this.#lastReadAt = now
-    this.#down = mqtt.parser({ protocolVersion: world.setup.protocolVersion })
+    const { protocolVersion, quirks } = world.setup
+    this.#down = mqtt.parser({ protocolVersion })
+    this.#mender = quirks.length > 0 ? new Mender(protocolVersion) : null
     this.#up.on('packet', (packet) => this.#wrote(packet))
     this.#down.on('packet', (packet) => this.#read(packet))
     for (const parser of [this.#up, this.#down]) {
@@ -130,7 +139,7 @@ export class Witness implements Tap {
 
   read(bytes: Buffer): void {
     this.#lastReadAt = this.#world.clock.now()
-    this.#down.parse(bytes)
+    this.#down.parse(this.#mender?.read(bytes) ?? bytes)
   }
 
   /** A write that was backed up breaks the silence when it moves. */
@@ -194,12 +203,17 @@ export class Witness implements Tap {
     this.#world.trace('→', packet)
     if (this.#goodbye) this.#problem('E2', `${cmd} after DISCONNECT`)
     if (cmd === 'connect') {
+      this.#cleans = packet.clean === true
       if (++this.#connects > 1) this.#problem('MQTT-3.1.0-2', 'a second CONNECT')
       return
     }
     if (this.#connects === 0) this.#problem('MQTT-3.1.0-1', `${cmd} before CONNECT`)
     if (cmd === 'disconnect') {
       this.#goodbye = true
+      const { reasonCode = 0 } = packet
+      if (reasonCode >= 0x80 && !this.#world.unreadable()) {
+        this.#problem('I1', `the client gives up with 0x${reasonCode.toString(16)}`)
+      }
       return
     }
     const size = sizeOf(packet)
@@ -308,6 +322,15 @@ export class Witness implements Tap {
     }
   }
 
+  /** Whether a PUBCOMP belongs to a PUBREL that cleared an identifier before its PUBLISH. */
+  #answersClearing(messageId: number): boolean {
+    const { open, released } = this.#world.memory()
+    const number = open.get(messageId)
+    if (number === undefined || this.#pubrecs.has(messageId) || released.has(number)) return false
+    this.#releasing.delete(messageId)
+    return true
+  }
+
   #read(packet: Packet): void {
     const memory = this.#world.memory()
     const messageId = packet.messageId ?? 0
@@ -319,7 +342,7 @@ export class Witness implements Tap {
         if ((packet.reasonCode ?? 0) > 0 || (packet.returnCode ?? 0) > 0) return
         this.connack = packet
         this.connackAt = this.#world.clock.now()
-        if (packet.sessionPresent) return
+        if (packet.sessionPresent && !this.#cleans) return
         memory.forget()
         this.#renewalDue = memory.subscribed
         return
@@ -329,8 +352,9 @@ export class Witness implements Tap {
         this.#incoming.set(messageId, numberOf(packet))
         this.#due[packet.qos].push(messageId)
         return
-      case 'puback':
       case 'pubcomp':
+      case 'puback':
+        if (packet.cmd === 'pubcomp' && this.#answersClearing(messageId)) return
         this.#inFlight.delete(messageId)
         this.#releasing.delete(messageId)
         memory.open.delete(messageId)

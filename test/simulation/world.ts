@@ -12,6 +12,7 @@ import { peek, VirtualClock } from '../support/clock.ts'
 import { randomOf } from '../support/random.ts'
 import { Broker, isRenewed, numberOf, payloadOf } from './broker.ts'
 import { type Connection, Network } from './network.ts'
+import { REFUSED_FILTER, SHARED_FILTER } from './quirks.ts'
 import { Backlog, type Item, isOwed, SimulatedRequests } from './requests.ts'
 import {
   type Departure,
@@ -128,7 +129,7 @@ export class World {
     this.#subject = subject
     this.#random = randomOf(seed ^ 0x5bd1e995)
     this.clock.random = randomOf(seed ^ 0x27d4eb2f)
-    this.#broker = new Broker(this.clock, randomOf(seed ^ 0x165667b1))
+    this.#broker = new Broker(this.clock, randomOf(seed ^ 0x165667b1), setup.quirks)
     this.#network = new Network(this.clock, this.#broker.accept)
     this.#network.quality = setup.quality
     this.#requests = this.#newRequests()
@@ -136,7 +137,9 @@ export class World {
 
   /** Problems in the order in which they were seen; the run stops at the first. */
   async run(): Promise<readonly string[]> {
-    this.#plan({ cmd: 'subscribe', qos: 2, bytes: 0, expirySeconds: 0 }, 'down/#')
+    const planned = { cmd: 'subscribe', qos: 2, bytes: 0, expirySeconds: 0 } as const
+    this.#plan(planned, 'down/#')
+    if (this.#scenario.setup.quirks.includes('forgetsShares')) this.#plan(planned, SHARED_FILTER)
     for (const { after, what } of this.#scenario.events) {
       await this.#pass(after)
       if (this.problems.length > 0) return this.problems
@@ -320,6 +323,10 @@ export class World {
   }
 
   #checkSuccess(number: number, request: Request): void {
+    const { quirks } = this.#scenario.setup
+    if (request.cmd === 'subscribe' && quirks.includes('refusesWith8f')) {
+      if (filtersOf(request).includes(REFUSED_FILTER)) this.#problem('D6', `${number} was refused`)
+    }
     if (request.cmd !== 'publish' || !request.qos) return
     if (this.#broker.deliveries.some((delivery) => delivery.number === number)) return
     this.#problem('D1', `${number} is settled and never arrived`)
@@ -449,6 +456,7 @@ export class World {
       reconnect: { when: 'always', ...setup.reconnect },
       until: 'closed',
       signal: life.abort.signal,
+      onWarning: () => {},
       onSettled: () => {
         if (!this.#settledThrows || life.dead) return
         this.#settledThrows = false
@@ -531,6 +539,7 @@ export class World {
       memory: () => this.#memory,
       handled: (number) => this.#handled.has(number) || this.#handledLate.has(number),
       jumpedAt: () => this.#jumpedAt,
+      unreadable: () => this.#broker.poison.size > 0,
       lost: () => {
         if (life.dead) return
         const alone = witness.alone()
@@ -773,13 +782,32 @@ export class World {
     const numbers = open.map(({ number, request }) => `${request.cmd} ${number}`).join(', ')
     const { connection, counters } = this.#life!.loop.state
     const state = `${connection.kind}, ${JSON.stringify(counters)}`
+    if (!this.#keepsSubscriptions()) {
+      const { subscriptions } = this.#life!.loop.state
+      return this.#problem('D5', `the broker has not all of ${JSON.stringify(subscriptions)}`)
+    }
     this.#problem('D1', `no outcome: ${numbers || 'none'}; owed: ${!this.#broker.quits}; ${state}`)
   }
 
   #isRight(): boolean {
     const { connection, counters } = this.#life!.loop.state
     if (connection.kind !== 'connected' || !this.#broker.quits) return false
+    if (!this.#keepsSubscriptions()) return false
     return this.#backlog.unsettled === 0 && counters.held === 0 && counters.bufferedPackets === 0
+  }
+
+  /**
+   * @returns whether the broker has the subscriptions that the client believes to have. In MQTT
+   *   3.1.1 nobody can tell a session that is gone from one to which nothing is published; there
+   *   only shared subscriptions are renewed without a doubt.
+   */
+  #keepsSubscriptions(): boolean {
+    const { protocolVersion } = this.#scenario.setup
+    if (this.#amnesia > 0) return true
+    return this.#life!.loop.state.subscriptions.every(({ topic, status }) => {
+      const isTold = protocolVersion === 5 || topic === SHARED_FILTER
+      return !isTold || status !== 'granted' || this.#broker.has(topic)
+    })
   }
 
   #checkEnd(): void {
@@ -796,10 +824,10 @@ export class World {
     const seen = new Set<string>()
     const first: [number, number, number] = [0, 0, 0]
     const known = new Set<number>()
-    for (const { number, qos, sessionNumber, memory } of this.#broker.deliveries) {
+    for (const { number, qos, sessionNumber, memory, once: exactly } of this.#broker.deliveries) {
       if (Number.isNaN(number)) continue
       const once = `${number} ${sessionNumber} ${memory}`
-      if (qos === 2 && seen.has(once)) this.#problem('D1', `${number} at QoS 2 arrived twice`)
+      if (exactly && seen.has(once)) this.#problem('D1', `${number} at QoS 2 arrived twice`)
       seen.add(once)
       if (known.has(number) || this.#broker.refused.has(number)) continue
       known.add(number)
