@@ -43,13 +43,14 @@ const used = new Set(
       ...readFileSync(join(src, name), 'utf8').matchAll(/'([A-Z][A-Z_]*[A-Z])'/g),
     ])
     .map(([, word]) => word!)
-    .filter((word) => !FOREIGN.test(word) && !(word in DEVIATIONS)),
+    .filter((word) => !FOREIGN.test(word)),
 )
 
 describe('error codes', () => {
   test('every code that src uses is in the list, and every code of the list is used', () => {
     const listed = new Set([...errors.keys(), ...warnings.keys()])
-    expect([...used].filter((code) => !listed.has(code))).toEqual([])
+    const known = (code: string) => listed.has(code) || code in DEVIATIONS
+    expect([...used].filter((code) => !known(code))).toEqual([])
     expect([...listed].filter((code) => !used.has(code))).toEqual([])
     expect(errors.size).toBeGreaterThan(70)
   })
