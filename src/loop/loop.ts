@@ -30,7 +30,7 @@ import type { Effect, Input } from '../protocol/contract.ts'
 import { step } from '../protocol/engine.ts'
 import type { Failure, ProtocolVersion } from '../protocol/facts.ts'
 import { initialSession, initialState } from '../protocol/initial.ts'
-import { packetCapacity, requestCapacity } from '../protocol/queries.ts'
+import { packetCapacity, requestCapacity, requestVersion } from '../protocol/queries.ts'
 import type { State } from '../protocol/state.ts'
 import { nextDeadline } from '../protocol/timers.ts'
 import { Intake, type IntakeListener } from '../requests/intake.ts'
@@ -319,7 +319,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   version(): ProtocolVersion {
-    return this.#state.connection.protocolVersion
+    return requestVersion(this.#state)
   }
 
   clientId(): string {

@@ -173,6 +173,15 @@ export interface EventloopOptions {
    */
   readonly maxInflight?: number | undefined
   /**
+   * How many requests are taken from the stream while there is no connection, 0 (none) to 65,000.
+   * Each 16 KiB of a request count as one more. From then on its `signal` is heard and its Message
+   * Expiry Interval counts; both are unknown for what is still in the stream. Requests that were
+   * taken are held: `session.held` lists them if the loop ends. Default 100: enough for commands
+   * with a time limit, and so little that a file or a generator is not drained into memory. (D4,
+   * the window is never exceeded)
+   */
+  readonly offlineRequests?: number | undefined
+  /**
    * What happens to publishes in flight if the server lost the session: they are sent again as new
    * ones, or fail with `SESSION_LOST`. Default `republish`. (D5, a lost session is rebuilt in
    * order)

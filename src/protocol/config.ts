@@ -49,6 +49,8 @@ export interface Config {
   readonly connectTimeoutMs: number
   readonly reconnect: ReconnectPolicy
   readonly maxInflight: number
+  /** How many requests may be taken while there is no connection. */
+  readonly offlineRequests: number
   readonly receiveMaximum: number
   readonly maxBufferedPackets: number
   readonly maxBufferedBytes: number

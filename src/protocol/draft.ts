@@ -18,6 +18,7 @@ import type {
   OpenRequest,
   ReceivedMessage,
   SessionState,
+  WaitingRequest,
 } from './session-state.ts'
 import type {
   ConnectionState,
@@ -80,6 +81,9 @@ export class Draft {
 
   /** The packet from the server that is being handled, or could not be read; null if none is. */
   reading: PacketName | null = null
+
+  /** The list of waiting requests that this step made, or null if it made none. */
+  grownWaiting: WaitingRequest[] | null = null
 
   /** Whether that input handed any byte to the transport. */
   sent = false

@@ -105,6 +105,8 @@ export interface PublishFacts {
   readonly expiresAt: number
   /** The number of messages: 1, or more for a group of QoS 0 messages that is sent as one. */
   readonly count: number
+  /** Whether the message has properties, which MQTT 3 does not have. */
+  readonly hasProperties?: boolean
 }
 
 export interface SubscriptionFacts {

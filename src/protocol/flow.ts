@@ -4,7 +4,16 @@
  * (R3, a slow consumer is normal; E3, controls lose and reorder nothing)
  */
 import type { Draft } from './draft.ts'
+import type { RequestFacts } from './facts.ts'
 import { isOverdrawn } from './quota.ts'
+
+/** Each 16 KiB (2 to the 14th) of a request count as one more request of `offlineRequests`. */
+const OFFLINE_BYTES_LOG2 = 14
+
+/** @returns how much a request counts against `offlineRequests`. */
+export function offlineWeight({ bytes }: RequestFacts): number {
+  return 1 + (bytes >>> OFFLINE_BYTES_LOG2)
+}
 
 /**
  * Notes since when the loop waits for the consumer. Reading is paused at the bounds and resumed at

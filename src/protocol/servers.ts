@@ -78,6 +78,8 @@ export function hasManyRedirects({ reconnect }: Draft): boolean {
 export function beginOutage(d: Draft, at: number, expiresAt: number): void {
   d.reconnect.outage = {
     downSince: at,
+    firstOrder: d.session.nextOrder,
+    lasts: false,
     expiresAt,
     dials: 0,
     hostsLeft: othersThan(d, d.reconnect.host),

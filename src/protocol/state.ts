@@ -206,6 +206,10 @@ export interface ReconnectState {
 /** Lives from the loss of a connection (or from the start) to the next good CONNACK. */
 export interface Outage {
   readonly downSince: number
+  /** Requests of this order and above were taken in this outage, and never sent. */
+  readonly firstOrder: number
+  /** Whether it has lasted so long that requests are taken ahead. */
+  readonly lasts: boolean
   /** The instant by which the server must have ended the session; Infinity if it need not. */
   readonly expiresAt: number
   /** The number of attempts so far. */

@@ -40,6 +40,9 @@ interface Timer {
   readonly always?: true
 }
 
+/** After this many ms without a connection, requests are taken ahead (`offlineRequests`). */
+const OFFLINE_AFTER_MS = 50
+
 const BETWEEN_ATTEMPTS = ['disconnected', 'suspended'] as const
 const LIVE = ['connecting', 'connected', ...BETWEEN_ATTEMPTS] as const
 
@@ -74,6 +77,18 @@ const TIMERS = {
   },
   pause: { in: LIVE, dueAt: ({ flow }) => flow.pausedUntil, fire: resume },
   expire: { in: LIVE, dueAt: ({ session }) => session.waitingExpiresAt, fire: expire },
+  /** Requests are taken ahead once an outage lasts. */
+  offline: {
+    in: ['connecting'],
+    dueAt: ({ reconnect, config }) => {
+      const { outage } = reconnect
+      const begins = outage !== null && !outage.lasts && config.offlineRequests > 0
+      return begins ? outage.downSince + OFFLINE_AFTER_MS : Infinity
+    },
+    fire: (d) => {
+      d.reconnect.outage!.lasts = true
+    },
+  },
   divert: { in: LIVE, dueAt: divertsAt, fire: beginDiverting },
   /**
    * Every tick of a connection sends what may be sent, which ends a caution whose last request was

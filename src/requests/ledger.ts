@@ -108,7 +108,8 @@ export class Ledger {
     if (taken.kind === 'publish') return requestFacts(taken, handle, NO_CLOCK) as PublishFacts
     const { bytes, retain, requests } = taken
     const count = requests.length
-    return { kind: 'publish', handle, qos: 0, retain, bytes, expiresAt: 0, count }
+    const facts = { handle, qos: 0, retain, bytes, expiresAt: 0, count } as const
+    return { kind: 'publish', ...facts, hasProperties: false }
   }
 
   /** Takes a group apart. @returns the facts of its messages one by one. */

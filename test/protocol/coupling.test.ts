@@ -62,10 +62,10 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     subscriptions: 'draft facts packet-table refusals session-state sizes',
     renewing: 'draft facts session-state subscriptions topics',
   },
-  reading: { flow: 'draft quota' },
+  reading: { flow: 'draft facts quota' },
   'keep-alive': { keepalive: 'draft state' },
   authentication: { authentication: 'draft facts reason-codes state' },
-  diverting: { divert: 'config draft facts refusals state' },
+  diverting: { divert: 'config draft facts refusals session-state state' },
   servers: { servers: 'draft facts state' },
   delay: { reconnect: 'config facts state' },
 }
@@ -86,7 +86,7 @@ const COUPLERS: Readonly<Record<string, string>> = {
     'closing connecting divert draft facts incoming keepalive outgoing pauses receiving renewing retrying settling state subscribing subscriptions suspicion window',
   initial:
     'config facts handshake keepalive packet-table progress-state renewing session-state state',
-  queries: 'divert state window',
+  queries: 'divert facts flow state window',
   engine:
     'authentication closing connecting contract divert draft facts flow incoming keepalive outgoing pauses receiving retrying settling state timers tolerance window',
 }
