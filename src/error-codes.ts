@@ -104,6 +104,10 @@ export interface ErrorCodes {
    *  `fail`.
    *  What to do: send it again if it may arrive twice. */
   SESSION_LOST: 'ConnectionError'
+  /** When `next()` was not called for `warnAfterMs` ms and the buffer is full (`maxBufferedBytes`),
+   *  so that the answer to a request cannot be read. Whether it arrived is not known.
+   *  What to do: take packets while you await an outcome, or raise `maxBufferedBytes`. */
+  ANSWER_UNREAD: 'ConnectionError'
   /** When the `messageExpiryInterval` of a publish was over before it could be sent.
    *  What to do: nothing, or choose a longer interval. */
   MESSAGE_EXPIRED: 'ConnectionError'

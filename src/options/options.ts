@@ -245,7 +245,9 @@ export interface EventloopOptions {
   readonly acks?: 'pull' | 'receipt' | 'manual' | undefined
   /**
    * How many packets may be received and not yet pulled, 1 to 1,000,000. Beyond that reading from
-   * the transport is paused. Default `receiveMaximum` + 1,024. (R3, a slow consumer is normal)
+   * the transport is paused. Default `receiveMaximum` + 1,024. If a request waits for its answer
+   * and the consumer took no packet for 1,000 ms, only `maxBufferedBytes` counts, because the
+   * consumer may be waiting for that answer. (R3, a slow consumer is normal)
    */
   readonly maxBufferedPackets?: number | undefined
   /**

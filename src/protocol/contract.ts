@@ -141,6 +141,8 @@ type ConsumerInput =
       readonly messageId: number
       readonly reasonCode: number
     }
+  /** The answer to the effect `unread`: the requests whose outcomes are reported to somebody. */
+  | { readonly type: 'unread'; readonly handles: readonly number[] }
 
 type ControlInput =
   | { readonly type: 'pause'; readonly ms: number }
@@ -247,6 +249,8 @@ type ConsumerEffect =
       readonly before: number
     }
   | { readonly type: 'warn'; readonly code: WarningCode; readonly message: string }
+  /** No answer can be read until the consumer takes packets. The answer is the input `unread`. */
+  | { readonly type: 'unread' }
   /** Warn that the loop does not get on: this many losses in a row, with no progress between. */
   | {
       readonly type: 'noProgress'

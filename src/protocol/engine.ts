@@ -22,14 +22,14 @@ import type { Input, Step } from './contract.ts'
 import { divert, diverted, isDiverted } from './divert.ts'
 import { Draft } from './draft.ts'
 import type { RequestFacts } from './facts.ts'
-import { mustPauseReading } from './flow.ts'
+import { consumerPulled, mustPauseReading } from './flow.ts'
 import { acknowledged, handledThrough } from './incoming.ts'
 import { keepAliveReading, keepAliveSent, keepAliveWritten, sendPing } from './keepalive.ts'
 import { flush, take, takeBirths, takenApart } from './outgoing.ts'
 import { pause, resume } from './pauses.ts'
 import { authenticationFailed, authenticatorAnswered, packetsReceived } from './receiving.ts'
 import { connectivity, network, reconnect, transportLost } from './retrying.ts'
-import { cancel, confirmed } from './settling.ts'
+import { cancel, confirmed, giveUpUnread } from './settling.ts'
 import type { State } from './state.ts'
 import { tick } from './timers.ts'
 import { deviated } from './tolerance.ts'
@@ -118,6 +118,7 @@ function route(d: Draft, input: Input): void {
       return transportLost(d, input)
     // requests
     case 'requests':
+      d.flow.unreadAsked = false
       for (const facts of input.requests) requestTaken(d, facts, at, input.hold)
       return
     case 'refused':
@@ -142,6 +143,7 @@ function route(d: Draft, input: Input): void {
       if (d.connection.kind === 'idle') dialNextRound(d, at)
       return
     case 'pulled':
+      if (!isOver(d)) consumerPulled(d, at)
       d.flow.bufferedPackets -= input.packets
       d.flow.bufferedBytes -= input.bytes
       d.incoming.yieldedThrough = Math.max(d.incoming.yieldedThrough, input.yieldedThrough)
@@ -149,6 +151,8 @@ function route(d: Draft, input: Input): void {
       return
     case 'ack':
       return acknowledged(d, input.sequence, input.messageId, input.reasonCode)
+    case 'unread':
+      return giveUpUnread(d, input.handles)
     // controls
     case 'pause':
       return pause(d, at, input.ms === Infinity ? Infinity : at + input.ms)

@@ -80,5 +80,6 @@ function takesDiverted({ connection, session, config }: State): boolean {
 export function packetCapacity({ connection, flow, keepAlive, config }: State): number {
   if (connection.kind === 'connecting') return connection.exchange?.turn === 'verifying' ? 0 : 1
   if (connection.kind !== 'connected' || keepAlive.readingPaused) return 0
+  if (flow.reserve) return config.maxBufferedPackets
   return Math.max(1, config.maxBufferedPackets - flow.bufferedPackets)
 }

@@ -354,6 +354,12 @@ export interface FlowState {
   readonly consumerAwaitedSince: number
   /** Whether the user was warned about that. */
   readonly warned: boolean
+  /** Whether more packets are read than `maxBufferedPackets`, because an answer is awaited. */
+  readonly reserve: boolean
+  /** When the consumer last took a packet. */
+  readonly pulledAt: number
+  /** Whether the loop was asked whose answers cannot be read, since the consumer last did so. */
+  readonly unreadAsked: boolean
   /** The time spent in pauses, which `ackTimeout` does not count. */
   readonly pausedMs: number
   readonly pausedSince: number

@@ -11,6 +11,7 @@ import { dialNextRound } from './connecting.ts'
 import { beginDiverting, divertsAt, probeDueAt } from './divert.ts'
 import type { Draft } from './draft.ts'
 import { makeFailure } from './facts.ts'
+import { reserveDueAt, unreadDueAt } from './flow.ts'
 import { headOf } from './incoming.ts'
 import { deadAt, pingDueAt, sendPing } from './keepalive.ts'
 import { flush } from './outgoing.ts'
@@ -135,10 +136,25 @@ const TIMERS = {
     dueAt: ({ outgoing }) => outgoing.silence?.until ?? Infinity,
     fire: renewSilent,
   },
+  reserve: {
+    in: ['connected'],
+    dueAt: reserveDueAt,
+    fire: (d) => {
+      d.flow.reserve = true
+    },
+  },
+  unread: {
+    in: ['connected'],
+    dueAt: unreadDueAt,
+    fire: (d) => {
+      d.flow.unreadAsked = true
+      d.effects.push({ type: 'unread' })
+    },
+  },
   warnStalled: {
     in: ['connected'],
     dueAt: ({ flow, config }) =>
-      flow.warned || flow.consumerAwaitedSince < 0
+      flow.warned || flow.consumerAwaitedSince < 0 || flow.bufferedPackets === 0
         ? Infinity
         : flow.consumerAwaitedSince + config.warnAfterMs,
     fire: warnStalled,
@@ -251,7 +267,7 @@ function warnStalled(d: Draft): void {
   d.flow.warned = true
   const message =
     `${d.flow.bufferedPackets} packets wait for next() since ${d.config.warnAfterMs} ms, and no` +
-    ' more are read. A loop body that awaits the outcome of its own request waits for ever.'
+    ' more are read than the buffer holds. Take packets faster, and await no outcome meanwhile.'
   d.warn('CONSUMER_STALLED', message)
 }
 

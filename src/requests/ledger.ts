@@ -12,7 +12,7 @@ import type { Failure, ProtocolVersion, PublishFacts, RequestFacts } from '../pr
 import type { SessionState } from '../protocol/session-state.ts'
 import { Group, GroupBuilder } from './group.ts'
 import { type Key, Keys, NO_OUTCOMES } from './keys.ts'
-import { OK, Outcomes, type OutcomesListener } from './outcomes.ts'
+import { failedEarlier, OK, Outcomes, type OutcomesListener } from './outcomes.ts'
 import { type Clock, NO_CLOCK, prepare, requestFacts, type Sendable } from './prepare.ts'
 import type { PreparedControl } from './prepare-control.ts'
 import { restoreState } from './restore.ts'
@@ -294,6 +294,11 @@ export class Ledger {
 
   // ------------------------------------------------------------------------------------- reporting
 
+  /** @returns the handles of the requests whose outcomes somebody may be waiting for. */
+  heardHandles(): number[] {
+    return this.#outcomes.heardAmong(this.#slots.share())
+  }
+
   /** Reports the outcomes that are due. If a callback throws, the others are still reported. */
   report(): void {
     this.#outcomes.report(this.#keys)
@@ -371,12 +376,6 @@ export class Ledger {
     else this.#needKeys().hold(key, facts.handle)
     return facts
   }
-}
-
-/** @returns what a saved session knows of a failure: that there was one. */
-function failedEarlier(): Outcome {
-  const message = 'the request failed before its session was saved'
-  return { ok: false, error: new UsageError(message, { code: 'FAILED_EARLIER' }) }
 }
 
 function noRequests(item: string | Uint8Array): UsageError {

@@ -62,7 +62,7 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     subscriptions: 'draft facts packet-table refusals session-state sizes',
     renewing: 'draft facts session-state subscriptions topics',
   },
-  reading: { flow: 'draft facts quota' },
+  reading: { flow: 'draft facts quota state' },
   'keep-alive': { keepalive: 'draft state' },
   authentication: { authentication: 'draft facts reason-codes state' },
   diverting: { divert: 'config draft facts refusals session-state state' },
@@ -83,7 +83,7 @@ const COUPLERS: Readonly<Record<string, string>> = {
   receiving:
     'acknowledgements authentication closing connecting draft facts handshake incoming keepalive outgoing reason-codes subscriptions suspicion tolerance',
   timers:
-    'closing connecting divert draft facts incoming keepalive outgoing pauses receiving renewing retrying settling state subscribing subscriptions suspicion window',
+    'closing connecting divert draft facts flow incoming keepalive outgoing pauses receiving renewing retrying settling state subscribing subscriptions suspicion window',
   initial:
     'config facts handshake keepalive packet-table progress-state renewing session-state state',
   queries: 'divert facts flow state window',

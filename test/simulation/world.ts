@@ -30,6 +30,7 @@ export type Subject = Pick<
   'eventloop' | 'publish' | 'subscribe' | 'unsubscribe' | 'encodeSession' | 'decodeSession'
 >
 
+const RESERVE_AFTER_MS = 1000
 const CONNECT_TIMEOUT_MS = 3000
 /** How long everything may take to become right once all faults are over, in ms. */
 const RECOVERY_MS = 300_000
@@ -102,6 +103,9 @@ export class World {
   #promptly = true
   /** The last time that the consumer's buffer was seen within its bound. */
   #roomyAt = 0
+  #pulledAt = 0
+  /** The last time that the consumer had taken nothing for so long that the reserve may be used. */
+  #stalledAt = Number.NEGATIVE_INFINITY
   #consumer: 'steady' | 'slow' | 'stopped' = 'steady'
   #wakeConsumer: (() => void)[] = []
   #offered: { readonly number: number; readonly qos: number; readonly at: Life | null }[] = []
@@ -615,6 +619,7 @@ export class World {
         life.inHand = []
       }
       life.pulling++
+      this.#pulledAt = this.clock.now()
       try {
         const { done, value } = await life.loop.next()
         life.pulling--
@@ -714,8 +719,13 @@ export class World {
     if (inFlight > window) this.#problem('D4', `${inFlight} in flight, ${window} allowed`)
     // A lost connection leaves what its last chunk held, and the CONNACK of the next one is read in
     // any case.
+    // An answer that the consumer may be waiting for is read, if it takes nothing for a second.
+    if (this.clock.now() - this.#pulledAt >= RESERVE_AFTER_MS) this.#stalledAt = this.clock.now()
     if (bufferedPackets <= setup.maxBufferedPackets) this.#roomyAt = this.clock.now()
-    else if (this.#lostAt < this.#roomyAt && !this.#connackSince(this.#roomyAt)) {
+    else if (
+      Math.max(this.#lostAt, this.#stalledAt) < this.#roomyAt &&
+      !this.#connackSince(this.#roomyAt)
+    ) {
       this.#problem('R3', `${bufferedPackets} buffered, ${setup.maxBufferedPackets} allowed`)
     }
     const { minMs, maxMs } = setup.reconnect
