@@ -330,9 +330,9 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.schedule()
   }
 
-  control(prepared: PreparedControl): void {
+  control(prepared: PreparedControl, inTurn: boolean): void {
     addRequests(this, false)
-    performControl(this, prepared)
+    performControl(this, prepared, inTurn)
   }
 
   ended(error: { readonly thrown: unknown } | null): void {

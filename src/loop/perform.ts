@@ -210,7 +210,7 @@ function births(loop: Parts, connack: ConnackPacket): void {
       const { protocolVersion } = loop.state.connection
       const taken = loop.ledger.accept(birth, null, protocolVersion, clock, false)
       if (taken === null || taken === JOINED) continue
-      if (isControl(taken)) loop.control(taken)
+      if (isControl(taken)) loop.control(taken, true)
       else requests.push(taken)
     }
   } catch (error) {

@@ -68,7 +68,7 @@ export async function run(
   const failed: { request: Request; error: unknown }[] = []
   const loop = driveLoop(options, requests, undefined, {
     until: 'settled',
-    acks: onPacket === undefined ? 'manual' : 'pull',
+    acks: onPacket === undefined ? 'none' : 'pull',
     settled: (request, outcome) => {
       settled++
       if (!outcome.ok) failed.push({ request, error: outcome.error })

@@ -135,6 +135,7 @@ export function initialState(config: Config, session: SessionState): State {
       closeBy: Infinity,
       afterClose: null,
       drainBy: Infinity,
+      drainThrough: 0,
       connack: null,
       limits: DEFAULT_LIMITS,
       birthsPending: false,

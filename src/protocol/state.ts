@@ -43,8 +43,8 @@ export type ConnectionKind =
   | 'failed'
 
 /**
- * Lives from one attempt to the next, except for `epoch`, `drainBy` and `endsWith`, which live with
- * the loop.
+ * Lives from one attempt to the next, except for `epoch`, `drainBy`, `drainThrough` and `endsWith`,
+ * which live with the loop.
  */
 export interface ConnectionState {
   readonly kind: ConnectionKind
@@ -77,6 +77,11 @@ export interface ConnectionState {
    * draining.
    */
   readonly drainBy: number
+  /**
+   * While draining: the sequence of the last message that the consumer had when that began, and so
+   * owes the acknowledgement of.
+   */
+  readonly drainThrough: number
   readonly connack: ReceivedConnack | null
   readonly limits: Limits
   /** Whether the requests of `onConnected` are awaited. */

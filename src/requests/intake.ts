@@ -28,7 +28,8 @@ export interface IntakeListener extends Clock {
   version(): ProtocolVersion
   /** Facts were gathered. The loop drains them before it adds any other input. */
   gathered(): void
-  control(prepared: PreparedControl): void
+  /** `inTurn`: the request stream gave the control. */
+  control(prepared: PreparedControl, inTurn: boolean): void
   /** The request stream has ended. `thrown` has its error, or is null if it ended in order. */
   ended(thrown: { readonly thrown: unknown } | null): void
   /** Ends the loop with an error of the user's streams. */
@@ -102,6 +103,16 @@ export class Intake {
     this.#grouping = grouping && counting === 'windowed'
   }
 
+  /**
+   * Takes, before the loop ends, what the stream has now.
+   * @returns whether the stream may give more in this turn that could be taken.
+   */
+  takeLast(): boolean {
+    if (this.#requests === null || this.#endReported) return false
+    this.gather()
+    return this.#allowance > 0 && !this.#endReported
+  }
+
   /** Takes requests until the allowance, the turn or what the stream has is used up. */
   gather(): void {
     const source = this.#requests
@@ -161,7 +172,7 @@ export class Intake {
       if (closing) return 0
       // A control must not overtake the requests before it, which wait for a connection.
       if (this.#counting === 'offline') this.#requests?.putBack(item)
-      else this.#listener.control(taken)
+      else this.#listener.control(taken, true)
       return 0
     }
     this.#closeGroup()
@@ -200,7 +211,7 @@ export class Intake {
       const item = controls.take()
       if (item === NO_ITEM) break
       try {
-        this.#listener.control(prepareControl(item))
+        this.#listener.control(prepareControl(item), false)
       } catch (error) {
         return this.#listener.fail(error)
       }
