@@ -114,8 +114,8 @@ export interface ErrorCodes {
   /** When the loop ended while `divert.to` had a publish. Whether it arrived is not known.
    *  What to do: send it again if it may arrive twice. */
   DIVERT_ABORTED: 'ConnectionError'
-  /** When the server refused a request in its PUBACK, PUBREC, SUBACK or UNSUBACK; `reasonCode`
-   *  says why.
+  /** When the server refused a request in its PUBACK, PUBREC, SUBACK or UNSUBACK. `reasonCode`
+   *  says why; of several filters, `refused` and `granted` list which.
    *  What to do: see `reasonCode` and the permissions of the client at the server. */
   NEGATIVE_ACKNOWLEDGEMENT: 'RefusedError'
   /** When the connection was lost `quarantineAfter` times while this request alone was open.

@@ -39,12 +39,13 @@ import type { PreparedControl } from '../requests/prepare-control.ts'
 import { retryableOf } from '../requests/reconnect-policy.ts'
 import type { Session } from '../requests/session.ts'
 import type { Source } from '../requests/source.ts'
+import { Unheard } from '../requests/unheard.ts'
 import type { Incoming, SubscribeRequest } from '../requests/vocabulary.ts'
 import { begin, driveBy, keep, restore, wallOffsetMs } from './beginning.ts'
 import { CommitGate, type CommitListener } from './commit-gate.ts'
 import { performControl } from './controls.ts'
 import type { Diverter } from './diverter.ts'
-import { end, leave, untilOver } from './ending.ts'
+import { end, endIfUnheard, leave, resultAfterEnd, untilOver } from './ending.ts'
 import { Causes, rethrown } from './failures.ts'
 import { Inbox } from './inbox.ts'
 import { isAlive, isRunning, type Life } from './life.ts'
@@ -129,14 +130,11 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     const { inbox } = this
     if (this.life === 'unbegun' || this.life === 'established') begin(this)
     if (this.#state.config.acks === 'pull') inbox.handled()
+    if (inbox.unheard !== null) endIfUnheard(this, inbox.unheard)
     const packet = inbox.take()
     if (inbox.dirty) this.taken()
     if (packet !== undefined) return Promise.resolve({ done: false, value: packet })
-    if (this.life !== 'over') return inbox.wait()
-    const error = this.ends?.error ?? null
-    if (error === null) return Promise.resolve({ done: true, value: undefined })
-    this.ends!.error = null
-    return Promise.reject(error.reason)
+    return this.life === 'over' ? resultAfterEnd(this) : inbox.wait()
   }
 
   /**
@@ -351,6 +349,11 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     return this.causes.errorOf(failure)
   }
 
+  unheard(packet: Incoming, error: unknown): void {
+    this.inbox.unheard ??= new Unheard()
+    this.inbox.unheard.add(packet, error)
+  }
+
   opened(stream: ByteStream, attempt: Attempt): void {
     opened(this, stream, attempt)
   }
@@ -377,10 +380,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     unauthenticated(this, error)
   }
 
-  /**
-   * A committed session counts as final, because nothing is sent before the commit that it depends
-   * on.
-   */
+  /** A committed session is final: nothing is sent before the commit that it depends on. */
   committable(): Session {
     return this.session(true)
   }

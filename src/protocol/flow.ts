@@ -53,9 +53,9 @@ export function consumerPulled({ flow }: Draft, at: number): void {
 
 /**
  * A consumer that awaits the outcome of a request in its loop body asks for no packets, and the
- * answer may be behind messages for which `maxBufferedPackets` or Receive Maximum has no room. So the
- * loop reads on,
- * as far as `maxBufferedBytes` allows. (R4, pushing from the loop body never deadlocks)
+ * answer may be behind messages for which `maxBufferedPackets` or Receive Maximum has no room. So
+ * the loop reads on, as far as `maxBufferedBytes` allows. (R4, pushing from the loop body never
+ * deadlocks)
  * @returns when that begins, or Infinity.
  */
 export function reserveDueAt(parts: FlowParts): number {

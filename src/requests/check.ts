@@ -137,3 +137,11 @@ export function checkRequestOptions({ cmd, key, signal }: Fields): void {
     throw wrong(`${String(cmd)}.signal`, 'an AbortSignal', signal)
   }
 }
+
+/** @returns the error for a stream that gives text or bytes in the place of requests. */
+export function noRequests(item: string | Uint8Array): UsageError {
+  const given = typeof item === 'string' ? 'text' : 'bytes'
+  return new UsageError(
+    `requests: the stream gives ${given}; it must give requests or arrays of requests`,
+  )
+}

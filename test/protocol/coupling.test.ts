@@ -59,7 +59,7 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   messages: { incoming: 'draft facts packet-table quota session-state state tolerance' },
   subscriptions: {
-    subscriptions: 'draft facts packet-table refusals session-state sizes',
+    subscriptions: 'draft facts packet-table reason-codes refusals session-state sizes',
     renewing: 'draft facts session-state subscriptions topics',
   },
   reading: { flow: 'draft facts quota state' },
