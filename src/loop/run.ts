@@ -45,7 +45,8 @@ export interface RunResult {
   }[]
   /**
    * How many acknowledgements with each reason code were received, such as `{ 0: 8, 16: 2 }`. A
-   * PUBACK or PUBREC has one code, in MQTT 3 always 0; SUBACK and UNSUBACK have one for each filter.
+   * PUBACK or PUBREC has one code, in MQTT 3 always 0; a SUBACK or UNSUBACK has one for each
+   * filter.
    */
   readonly reasonCodes: Readonly<Record<number, number>>
   /** How many publishes were delivered to nobody, as far as the server says so (0x10, MQTT 5). */

@@ -6,10 +6,8 @@
  *
  * Only such packets are watched, so all others cost nothing.
  */
+import { INSPECT } from '../platform/runtime.ts'
 import type { Incoming } from './vocabulary.ts'
-
-/** Node asks for a property of this name when it prints an object. */
-const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
 type Watched = { [name: PropertyKey]: unknown }
 
