@@ -43,6 +43,7 @@ import type { Incoming, SubscribeRequest } from '../requests/vocabulary.ts'
 import { begin, driveBy, keep, restore, wallOffsetMs } from './beginning.ts'
 import { CommitGate, type CommitListener } from './commit-gate.ts'
 import { performControl } from './controls.ts'
+import { tickAt } from './deadline.ts'
 import type { Diverter } from './diverter.ts'
 import { end, leave, untilOver } from './ending.ts'
 import { Causes, rethrown } from './failures.ts'
@@ -292,7 +293,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.#timer = null
     this.#timerAt = Number.POSITIVE_INFINITY
     const at = this.now()
-    if (at >= nextDeadline(this.#state)) this.run({ type: 'tick', at })
+    if (at >= nextDeadline(this.#state)) this.run(tickAt(this, at))
     else this.arm()
   }
 

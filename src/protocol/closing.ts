@@ -39,13 +39,13 @@ export const NEVER_EXPIRES = 0xffff_ffff
 export function violated(d: Draft, at: number, violation: Violation, fatal = false): void {
   const { kind, protocolVersion, limits, opened } = d.connection
   if (kind !== 'connected' && kind !== 'connecting') return
-  const { reasonCode, clause, message } = violation
+  const { reasonCode, clause, message, code = 'PROTOCOL' } = violation
   if (protocolVersion === 5 && opened && limits.maximumPacketSize >= DISCONNECT_BYTES) {
     d.send({ type: 'disconnect', reasonCode, properties: undefined })
   }
   const phase = kind === 'connected' ? 'connected' : 'handshake'
   const reason: Failure = {
-    ...makeFailure(phase, 'protocol', 'PROTOCOL', !fatal, `${message} [${clause}].`),
+    ...makeFailure(phase, 'protocol', code, !fatal, `${message} [${clause}].`),
     reasonCode,
     clause,
   }

@@ -33,6 +33,7 @@ import { cancel, confirmed } from './settling.ts'
 import type { State } from './state.ts'
 import { tick } from './timers.ts'
 import { deviated } from './tolerance.ts'
+import { fallBackToVersion4, isOldConnack, redial } from './versions.ts'
 import { deliveriesAcknowledged, endCaution } from './window.ts'
 
 /** `step(s, [a, b])` gives the same as stepping `a` and then `b`. */
@@ -97,6 +98,7 @@ function route(d: Draft, input: Input): void {
       }
       return
     case 'malformed':
+      if (isOldConnack(d, input.packet) && fallBackToVersion4(d, 'oldForm')) return redial(d, at)
       d.reading = input.packet ?? null
       violated(d, at, input)
       d.reading = null
@@ -180,7 +182,7 @@ function route(d: Draft, input: Input): void {
     case 'network':
       return network(d, input.online, at)
     case 'tick':
-      return tick(d, at)
+      return tick(d, at, input.attempt ?? null)
     default:
       return unreachable(input)
   }

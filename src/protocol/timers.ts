@@ -8,6 +8,7 @@
  */
 import { close, drop } from './closing.ts'
 import { dialNextRound } from './connecting.ts'
+import type { AttemptProgress, AttemptStage } from './contract.ts'
 import { beginDiverting, divertsAt, probeDueAt } from './divert.ts'
 import type { Draft } from './draft.ts'
 import { makeFailure } from './facts.ts'
@@ -23,6 +24,7 @@ import type { ConnectionKind, State } from './state.ts'
 import { addRenewals, filtersAllowed } from './subscribing.ts'
 import { makeRenewals } from './subscriptions.ts'
 import { isolationTimedOut } from './suspicion.ts'
+import { fallBackToVersion4, redial } from './versions.ts'
 import {
   deliveriesEndAt,
   isolationEndsAt,
@@ -35,7 +37,7 @@ interface Timer {
   readonly in: readonly ConnectionKind[]
   /** @returns the instant, or Infinity if the timer does not run. A draft serves as a state. */
   dueAt(state: State): number
-  fire(d: Draft, at: number): void
+  fire(d: Draft, at: number, attempt: AttemptProgress | null): void
   /** Whether it fires at every tick, due or not. */
   readonly always?: true
 }
@@ -167,22 +169,45 @@ export function nextDeadline(state: State): number {
   return due
 }
 
-export function tick(d: Draft, at: number): void {
+export function tick(d: Draft, at: number, attempt: AttemptProgress | null): void {
   const { kind } = d.connection
   // The timers read the tables of the state, not the editors of the draft.
   d.incoming.pending = d.pending.finish()
   for (const timer of RUNNING[kind]) {
     if (!timer.always && at < timer.dueAt(d)) continue
-    timer.fire(d, at)
+    timer.fire(d, at, attempt)
     if (d.connection.kind !== kind) return
   }
 }
 
 // ------------------------------------------------------------------------------------- time limits
 
-function connectTimedOut(d: Draft, at: number): void {
-  const phase = d.connection.opened ? 'handshake' : 'dial'
-  const message = `No CONNACK within ${d.config.connectTimeoutMs} ms (connectTimeout).`
+/** What an attempt was waiting for when its time was over. */
+const STAGES: Readonly<Record<AttemptStage | 'authenticator' | 'connack', string>> = {
+  options: 'connectOptions and the authenticator have not answered',
+  lookup: 'the name lookup has no result',
+  tcp: 'the TCP connection is not open',
+  unix: 'the Unix socket is not open',
+  tls: 'the TLS handshake has not ended',
+  upgrade: 'the WebSocket upgrade has no answer',
+  transport: 'the transport is not open',
+  authenticator: 'the authenticator has not answered',
+  connack: 'the server sent no CONNACK',
+}
+
+function connectTimedOut(d: Draft, at: number, attempt: AttemptProgress | null): void {
+  const { opened, heard, exchange } = d.connection
+  if (opened && !heard && fallBackToVersion4(d, 'silent')) {
+    d.connection.connectBy = Infinity
+    return redial(d, at)
+  }
+  const ours = exchange !== null && exchange.turn !== 'theirs'
+  const stage = ours ? 'authenticator' : opened ? 'connack' : (attempt?.stage ?? 'transport')
+  const to = attempt === null ? '' : ` to ${attempt.where}`
+  const message =
+    `No connection${to} within ${d.config.connectTimeoutMs} ms (connectTimeout):` +
+    ` ${STAGES[stage]}.`
+  const phase = opened ? 'handshake' : 'dial'
   const reason = makeFailure(phase, 'connection', 'CONNECT_TIMEOUT', true, message)
   drop(d, at, reason, 'retry', 'none')
   d.effects.push({ type: 'destroy' })

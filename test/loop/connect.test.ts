@@ -107,6 +107,7 @@ describe('there is one attempt, and if it fails nothing is left', () => {
       },
       ConnectionError,
       { code: 'ECONNRESET' },
+      { protocolVersion: 5 },
     ],
     [
       'a FIN before the CONNACK',
@@ -123,6 +124,7 @@ describe('there is one attempt, and if it fails nothing is left', () => {
       ({ server }) => (server.autoConnack = false),
       ConnectionError,
       { code: 'CONNECT_TIMEOUT' },
+      { protocolVersion: 5 },
     ],
     [
       'a dial that hangs',
