@@ -91,14 +91,26 @@ export class RefusedError extends MqttError {
    * have its request with it, and that a payload.
    */
   declare readonly packet: unknown
+  /** The HTTP status that refused the WebSocket upgrade, if that was refused. */
+  declare readonly statusCode?: number
+  /** How long the server asks to wait before the next attempt, in ms, if it does. */
+  declare readonly retryAfterMs?: number
 
   constructor(
     message: string,
-    details: ErrorDetails & { readonly reasonCode: number; readonly packet?: unknown },
+    details: ErrorDetails & {
+      readonly reasonCode: number
+      readonly packet?: unknown
+      readonly statusCode?: number
+      readonly retryAfterMs?: number
+    },
   ) {
     super(message, details)
-    this.reasonCode = details.reasonCode
-    Object.defineProperty(this, 'packet', { value: details.packet, configurable: true })
+    const { reasonCode, packet, statusCode, retryAfterMs } = details
+    this.reasonCode = reasonCode
+    Object.defineProperty(this, 'packet', { value: packet, configurable: true })
+    if (statusCode !== undefined) this.statusCode = statusCode
+    if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs
   }
 }
 
