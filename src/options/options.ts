@@ -5,7 +5,7 @@
 
 import type { WarningCode } from '../errors.ts'
 import type { HandshakeHeaders, OpenTransport } from '../platform/byte-stream.ts'
-import type { Platform, TlsOptions } from '../platform/runtime.ts'
+import type { Lookup, Platform, TlsOptions } from '../platform/runtime.ts'
 import type { Tolerance } from '../protocol/deviations.ts'
 import type { QoS } from '../protocol/facts.ts'
 import type { Session, SessionStore } from '../requests/session.ts'
@@ -38,10 +38,27 @@ export interface EventloopOptions {
   /** Headers of the HTTP request that opens a `ws:` or `wss:` transport. Default: none. */
   readonly headers?: HandshakeHeaders | undefined
   /**
-   * Options for Node's `tls.connect`, such as `ca`, `cert`, `key` and `servername`. The server's
-   * certificate is verified unless `rejectUnauthorized` is false.
+   * Options for Node's `tls.connect`, such as `ca`, `cert`, `key` and `servername`, for `mqtts:`,
+   * `tls:` and `wss:`. The server's certificate is verified unless `rejectUnauthorized` is false.
+   * Settings that cannot work, such as a key of another certificate, are a `UsageError`.
    */
   readonly tls?: TlsOptions | undefined
+  /**
+   * The version of IP of the connection, 4 or 6. Default: both are tried. For TCP, TLS and
+   * WebSocket.
+   */
+  readonly family?: 4 | 6 | undefined
+  /**
+   * The address of this machine from which the connection is made. Default: the system chooses.
+   * Only addresses of the server that have the same version of IP are used. For TCP, TLS and
+   * WebSocket.
+   */
+  readonly localAddress?: string | undefined
+  /**
+   * Finds the addresses of the server's name, as Node's `dns.lookup` does, which is the default.
+   * For TCP, TLS and WebSocket.
+   */
+  readonly lookup?: Lookup | undefined
   /**
    * A function that opens the transport instead of this package. Default: the transport that `url`
    * names.
@@ -149,7 +166,7 @@ export interface EventloopOptions {
 
   /**
    * How long an attempt may take, in ms, 1 to 3,600,000, from the name lookup to the CONNACK.
-   * Default 10,000. (T2, the connect timeout covers the way to the CONNACK)
+   * Default 30,000. (T2, the connect timeout covers the way to the CONNACK)
    */
   readonly connectTimeout?: number | undefined
   /** When the loop connects again, and after which delays. Default `after-first-success`. */
@@ -301,7 +318,17 @@ export interface WillOptions {
 /** The options that `connectOptions` may replace. */
 export type AttemptOptions = Pick<
   EventloopOptions,
-  'url' | 'headers' | 'tls' | 'transport' | 'username' | 'password' | 'clientId' | 'will'
+  | 'url'
+  | 'headers'
+  | 'tls'
+  | 'transport'
+  | 'family'
+  | 'localAddress'
+  | 'lookup'
+  | 'username'
+  | 'password'
+  | 'clientId'
+  | 'will'
 >
 
 /**

@@ -437,6 +437,7 @@ export class World {
     const { setup } = this.#scenario
     const session = this.#sessionOption(life)
     const births = { onConnected: () => [this.#subject.publish('birth', 'here', { qos: 1 })] }
+    const { receiveMaximum, topicAliasMaximum } = setup
     const then = 'reconnect' as const
     return {
       clientId: 'simulated',
@@ -444,9 +445,8 @@ export class World {
       protocolVersion: setup.protocolVersion,
       keepAlive: setup.keepAlive,
       maxInflight: setup.maxInflight,
-      receiveMaximum: setup.receiveMaximum,
       maxBufferedPackets: setup.maxBufferedPackets,
-      ...(setup.protocolVersion === 5 ? { topicAliasMaximum: setup.topicAliasMaximum } : {}),
+      ...(setup.protocolVersion === 5 ? { receiveMaximum, topicAliasMaximum } : {}),
       acks: setup.acks,
       onSessionLost: setup.onSessionLost,
       quarantineAfter: setup.quarantineAfter,
