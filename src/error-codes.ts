@@ -54,7 +54,8 @@ export interface ErrorCodes {
    *  of Node's, such as `ECONNREFUSED`.
    *  What to do: see `cause`. */
   CONNECT_FAILED: 'ConnectionError'
-  /** When there was no CONNACK within `connectTimeout` ms.
+  /** When there was no CONNACK within `connectTimeout` ms. The message says what was missing: the
+   *  name lookup, TCP, TLS, the WebSocket upgrade or the CONNACK.
    *  What to do: check host, port and firewall; raise `connectTimeout` for a slow network. */
   CONNECT_TIMEOUT: 'ConnectionError'
   /** When the server closed the transport without a DISCONNECT, or cut it before the CONNACK.
@@ -104,14 +105,18 @@ export interface ErrorCodes {
    *  `fail`.
    *  What to do: send it again if it may arrive twice. */
   SESSION_LOST: 'ConnectionError'
+  /** When `next()` was not called for `warnAfterMs` ms and the buffer is full (`maxBufferedBytes`),
+   *  so that the answer to a request cannot be read. Whether it arrived is not known.
+   *  What to do: take packets while you await an outcome, or raise `maxBufferedBytes`. */
+  ANSWER_UNREAD: 'ConnectionError'
   /** When the `messageExpiryInterval` of a publish was over before it could be sent.
    *  What to do: nothing, or choose a longer interval. */
   MESSAGE_EXPIRED: 'ConnectionError'
   /** When the loop ended while `divert.to` had a publish. Whether it arrived is not known.
    *  What to do: send it again if it may arrive twice. */
   DIVERT_ABORTED: 'ConnectionError'
-  /** When the server refused a request in its PUBACK, PUBREC, SUBACK or UNSUBACK; `reasonCode`
-   *  says why.
+  /** When the server refused a request in its PUBACK, PUBREC, SUBACK or UNSUBACK. `reasonCode`
+   *  says why; of several filters, `refused` and `granted` list which.
    *  What to do: see `reasonCode` and the permissions of the client at the server. */
   NEGATIVE_ACKNOWLEDGEMENT: 'RefusedError'
   /** When the connection was lost `quarantineAfter` times while this request alone was open.
@@ -140,11 +145,12 @@ export interface ErrorCodes {
 
   // What the server says in a CONNACK or DISCONNECT.
 
-  /** When the server refuses user name or password (reason code 0x86; MQTT 3: 4).
+  /** When the server refuses user name or password (reason code 0x86; MQTT 3: 4), or the WebSocket
+   *  upgrade with HTTP 401.
    *  What to do: correct the credentials, or renew them in `connectOptions`. */
   BAD_CREDENTIALS: 'RefusedError'
   /** When the server does not allow this client to connect, or one of its requests (reason code
-   *  0x87; MQTT 3: 5).
+   *  0x87; MQTT 3: 5; HTTP 403 at the WebSocket upgrade).
    *  What to do: check the permissions of the client at the server. */
   NOT_AUTHORIZED: 'RefusedError'
   /** When the server does not take the client identifier (reason code 0x85; MQTT 3: 2).
@@ -156,7 +162,12 @@ export interface ErrorCodes {
   /** When the server has banned this client (reason code 0x8A).
    *  What to do: ask the operator of the server. */
   BANNED: 'RefusedError'
-  /** When the server does not support this version of MQTT (reason code 0x84; MQTT 3: 1).
+  /** When an HTTP server answers the WebSocket upgrade with a status that is no upgrade and that no
+   *  other code names; `statusCode` has it.
+   *  What to do: check host, port and path of the URL. */
+  UPGRADE_REFUSED: 'RefusedError'
+  /** When the server does not support this version of MQTT (reason code 0x84; MQTT 3: 1), or
+   *  answers version 5 as a server does that does not know it.
    *  What to do: leave out `protocolVersion`, so that 3.1.1 may be tried, or set a version that it
    *  supports. */
   UNSUPPORTED_VERSION: 'RefusedError'
@@ -235,6 +246,10 @@ export interface ErrorCodes {
    *  What to do: update or report the server; the loop closes the connection and retries if that
    *  may help. */
   PROTOCOL: 'ProtocolError'
+  /** When what answers a CONNECT is another protocol: an HTTP, TLS or SSH server, for example. The
+   *  message names it.
+   *  What to do: check scheme, host and port of the URL. */
+  NOT_MQTT: 'ProtocolError'
 
   // The disk.
 

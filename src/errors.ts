@@ -80,6 +80,16 @@ export class ProtocolError extends MqttError {
   }
 }
 
+/** A topic filter and the reason code that the server gave for it. */
+interface FilterAnswer {
+  /** The topic filter. */
+  readonly topic: string
+  /** 0x80 and above is a refusal; 0, 1 and 2 are the QoS that was granted. */
+  readonly reasonCode: number
+}
+
+const NO_FILTERS: readonly FilterAnswer[] = []
+
 /** The server refused, with a reason code of the standard. */
 export class RefusedError extends MqttError {
   /** The name of the class. */
@@ -91,14 +101,37 @@ export class RefusedError extends MqttError {
    * have its request with it, and that a payload.
    */
   declare readonly packet: unknown
+  /** The filters of a SUBSCRIBE or UNSUBSCRIBE that were refused, each with its reason code. */
+  declare readonly refused: readonly FilterAnswer[]
+  /** The filters of the same packet that were not refused, each with its reason code. */
+  declare readonly granted: readonly FilterAnswer[]
+  /** The HTTP status that refused the WebSocket upgrade, if that was refused. */
+  declare readonly statusCode?: number
+  /** How long the server asks to wait before the next attempt, in ms, if it does. */
+  declare readonly retryAfterMs?: number
 
   constructor(
     message: string,
-    details: ErrorDetails & { readonly reasonCode: number; readonly packet?: unknown },
+    details: ErrorDetails & {
+      readonly reasonCode: number
+      readonly packet?: unknown
+      readonly refused?: readonly FilterAnswer[]
+      readonly granted?: readonly FilterAnswer[]
+      readonly statusCode?: number
+      readonly retryAfterMs?: number
+    },
   ) {
     super(message, details)
-    this.reasonCode = details.reasonCode
-    Object.defineProperty(this, 'packet', { value: details.packet, configurable: true })
+    const { reasonCode, packet, statusCode, retryAfterMs } = details
+    this.reasonCode = reasonCode
+    Object.defineProperty(this, 'packet', { value: packet, configurable: true })
+    // Most refusals are about no filter, and are printed without them.
+    for (const name of ['refused', 'granted'] as const) {
+      const { [name]: value = NO_FILTERS } = details
+      Object.defineProperty(this, name, { value, enumerable: value.length > 0, configurable: true })
+    }
+    if (statusCode !== undefined) this.statusCode = statusCode
+    if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs
   }
 }
 

@@ -28,10 +28,10 @@ export type {
   ExchangeContext,
   ExchangeSteps,
 } from './options/authenticator-options.ts'
+export type { DivertOptions } from './options/divert-options.ts'
 export type {
   AttemptOptions,
   ConnectOptions,
-  DivertOptions,
   EventloopOptions,
   RecorderOptions,
   Warning,

@@ -59,7 +59,7 @@ export function addConnectionFlags(command: Command): Command {
     .addOption(reconnect.choices(['always', 'after-first-success', 'never']))
     .option(
       '--connect-timeout <ms>',
-      'for the whole attempt, up to the CONNACK (default: 10000)',
+      'for the whole attempt, up to the CONNACK (default: 30000)',
       number,
     )
     .option(

@@ -39,6 +39,7 @@ export function packetNameOf(bytes: Bytes, start: number): PacketName {
   const cmd = COMMANDS[first >> 4] ?? 'unknown'
   let at = start + 1
   while (at < start + 4 && (bytes[at] ?? 0) >= 0x80) at++
+  if (cmd === 'connack') return { cmd, remainingLength: bytes[start + 1] ?? 0 }
   at++
   if (NUMBERED.has(cmd)) return { cmd, messageId: sixteenBits(bytes, at) }
   if (cmd !== 'publish') return { cmd }

@@ -6,12 +6,14 @@
  */
 
 import { ConnectionError, messageOf, UsageError } from '../errors.ts'
-import { credentials, endpointOf, redirected, urlsOf } from '../options/endpoint.ts'
+import { checkApplicability } from '../options/applicability.ts'
+import { credentials, redirected, urlOf, urlsOf } from '../options/endpoint.ts'
+import { noOption } from '../options/foreign-names.ts'
 import type { AttemptOptions, EventloopOptions } from '../options/options.ts'
 import { type Resolved, resolveOptions } from '../options/resolve.ts'
 import type { Bytes } from '../platform/bytes.ts'
 import type { AttemptFacts, ProtocolVersion } from '../protocol/facts.ts'
-import { checkFields, isPlainObject, withoutUndefined } from '../requests/check.ts'
+import { isPlainObject, withoutUndefined } from '../requests/check.ts'
 import type { ConnectionFailure } from '../requests/vocabulary.ts'
 import { AuthenticatorExchange } from './authenticator-exchange.ts'
 
@@ -44,7 +46,7 @@ export interface Attempt {
 
 /** The options that `connectOptions` may return. */
 const ATTEMPT_FIELDS: ReadonlySet<string> = new Set<keyof AttemptOptions>([
-  ...(['url', 'headers', 'tls', 'transport'] as const),
+  ...(['url', 'headers', 'tls', 'transport', 'family', 'localAddress', 'lookup'] as const),
   ...(['username', 'password', 'clientId', 'will'] as const),
 ])
 
@@ -72,6 +74,7 @@ async function askUser(
 ): Promise<Attempt> {
   const given = await givenOptions(base, target, signal)
   signal.throwIfAborted()
+  if (given === undefined) checkApplicability(base, 'attempt')
   const facts = given === undefined ? null : factsOf(base, given, target)
   const options = given === undefined ? base : { ...base, ...given }
   const { authenticator } = options
@@ -102,7 +105,7 @@ export function optionsAt(
   const { username, password } = credentials(at)
   return {
     ...at,
-    url: redirected(endpointOf(at).url, redirect),
+    url: redirected(urlOf(at), redirect),
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
   }
@@ -124,7 +127,9 @@ async function givenOptions(
   if (given === undefined || given === null) return undefined
   if (!isPlainObject(given))
     throw new UsageError('connectOptions: it must return an object of options')
-  checkFields('connectOptions', given, ATTEMPT_FIELDS)
+  for (const name of Object.keys(given)) {
+    if (!ATTEMPT_FIELDS.has(name)) throw noOption('connectOptions', name, [...ATTEMPT_FIELDS])
+  }
   const { url, ...others }: AttemptOptions = withoutUndefined(given)
   if (Array.isArray(url))
     throw new UsageError('connectOptions.url: one URL is expected, not a list')
@@ -138,9 +143,13 @@ function factsOf(
   given: AttemptOptions,
   { clientId, protocolVersion }: Target,
 ): AttemptFacts {
-  const { session, ...others } = base
+  const { session, connectOptions, ...others } = base
   // Once the server has refused MQTT 5, the loop stays with the older version.
   const version = protocolVersion === 5 ? {} : { protocolVersion }
-  const resolved = resolveOptions({ ...others, ...version, clientId, ...given })
+  const resolved = resolveOptions(
+    { ...others, ...version, clientId, ...given },
+    undefined,
+    'attempt',
+  )
   return { clientId: resolved.clientId, keepAlive: resolved.config.keepAlive }
 }

@@ -9,8 +9,10 @@ import { UsageError } from '../errors.ts'
 import { endpointOf } from '../options/endpoint.ts'
 import type { EventloopOptions } from '../options/options.ts'
 import type { Resolved } from '../options/resolve.ts'
-import type { ByteStream, WebStreams } from '../platform/byte-stream.ts'
+import type { ByteStream, TransportStage, WebStreams } from '../platform/byte-stream.ts'
+import type { AttemptStage } from '../protocol/contract.ts'
 import { type Attempt, optionsAt, prepareAttempt, type Target } from './attempt.ts'
+import type { OpeningListener } from './transport/socket.ts'
 import { openEndpoint } from './transport/transport.ts'
 import { WebByteStream } from './transport/web-streams.ts'
 
@@ -29,7 +31,7 @@ export interface DialListener {
  */
 class AttemptError extends Error {}
 
-export class Dialer {
+export class Dialer implements OpeningListener {
   readonly #resolved: Resolved
   readonly #listener: DialListener
   /** Ends all attempts; null if none are made. */
@@ -39,6 +41,10 @@ export class Dialer {
   /** Lets p-retry make the next attempt; null if it does not wait for that. */
   #next: (() => void) | null = null
   #target: Target | null = null
+  /** The rule that the server broke at the opening of the transport; null if it broke none. */
+  deviation: string | null = null
+  /** What the attempt under way is waiting for. */
+  stage: AttemptStage = 'options'
   /** The options of the latest attempt, as far as they are known. */
   options: EventloopOptions
 
@@ -89,6 +95,16 @@ export class Dialer {
     this.#next?.()
   }
 
+  // The events of our own transports.
+
+  reached(stage: TransportStage): void {
+    this.stage = stage
+  }
+
+  deviated(what: string): void {
+    this.deviation = what
+  }
+
   #failed(error: unknown, stop: AbortSignal): Promise<void> {
     const due = new Promise<void>((resolve) => {
       this.#next = resolve
@@ -128,13 +144,19 @@ export class Dialer {
   }
 
   async #open(signal: AbortSignal): Promise<[ByteStream, Attempt]> {
+    this.stage = 'options'
+    this.deviation = null
     const prepared = prepareAttempt(this.#resolved, this.#target!, signal)
     const attempt = prepared instanceof Promise ? await prepared : prepared
-    const { transport = openEndpoint } = attempt.options
+    const { transport } = attempt.options
     try {
       signal.throwIfAborted()
       this.options = attempt.options
-      return [asByteStream(await transport(endpointOf(attempt.options), signal)), attempt]
+      this.stage = 'transport'
+      const endpoint = endpointOf(attempt.options, this.#target!.protocolVersion)
+      const opening =
+        transport === undefined ? openEndpoint(endpoint, signal, this) : transport(endpoint, signal)
+      return [asByteStream(await opening), attempt]
     } catch (error) {
       attempt.exchange?.abandon()
       throw error

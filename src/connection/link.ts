@@ -4,11 +4,13 @@
  */
 import { Decoder } from '../codec/decode.ts'
 import type { ByteStream } from '../platform/byte-stream.ts'
+import { NO_BYTES } from '../platform/bytes.ts'
 import { soon } from '../platform/runtime.ts'
 import type { Config } from '../protocol/config.ts'
 import type { DeviationNote } from '../protocol/deviations.ts'
 import type { PacketName, ProtocolVersion, ServerPacket } from '../protocol/facts.ts'
 import type { Limits } from '../protocol/state.ts'
+import { joinFirst, mayBeMqtt, whoAnswers } from './first-bytes.ts'
 import { Outbox, type OutboxListener } from './outbox.ts'
 
 export interface LinkListener {
@@ -41,6 +43,12 @@ function onClose(this: Linked): void {
   this[LINK]!.closed()
 }
 
+/** @returns the first bytes so far, or null if they are those of an MQTT server. */
+function mayBegin(first: Uint8Array, chunk: Uint8Array): Uint8Array | null {
+  if (first.length === 0 && mayBeMqtt(chunk[0])) return null
+  return joinFirst(first, chunk)
+}
+
 export class Link implements OutboxListener {
   readonly outbox: Outbox
   readonly #decoder: Decoder
@@ -51,6 +59,8 @@ export class Link implements OutboxListener {
   #closed = false
   /** Whether we are closing and discard what still comes. */
   #discarding = false
+  /** The first bytes that came, until it is known that they are those of MQTT; then null. */
+  #first: Uint8Array | null = NO_BYTES
   /** Whether the decoder may hold a packet: it stopped at `max`, or bytes came since. */
   #more = false
 
@@ -77,6 +87,7 @@ export class Link implements OutboxListener {
 
   data(chunk: Uint8Array): void {
     if (this.#discarding) return
+    if (this.#first !== null) this.#first = mayBegin(this.#first, chunk)
     this.#decoder.push(chunk)
     this.#more = true
     this.#listener?.readable()
@@ -115,6 +126,24 @@ export class Link implements OutboxListener {
   /** What is known of the packet at which `read` threw. */
   get refused(): PacketName | null {
     return this.#decoder.refused
+  }
+
+  /**
+   * Judges the first bytes, before they are decoded. If they are not those of MQTT, nothing more is
+   * read.
+   * @param over whether nothing more will come.
+   * @returns who answered instead; null if it may be MQTT, and `more` if that is not known yet.
+   */
+  stranger(over: boolean): string | 'more' | null {
+    if (this.#first === null) return null
+    const who = whoAnswers(this.#first, over)
+    if (who === 'more') return who
+    this.#first = null
+    if (who !== null) {
+      this.#discarding = true
+      this.#more = false
+    }
+    return who
   }
 
   /**

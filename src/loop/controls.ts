@@ -3,6 +3,7 @@
  */
 
 import { ConnectionError, describe, UsageError } from '../errors.ts'
+import { later } from '../platform/runtime.ts'
 import { isPending } from '../protocol/incoming.ts'
 import { lookup } from '../protocol/packet-table.ts'
 import { hex } from '../protocol/reason-codes.ts'
@@ -10,6 +11,7 @@ import { wrong } from '../requests/check.ts'
 import type { PreparedControl } from '../requests/prepare-control.ts'
 import { retryableOf } from '../requests/reconnect-policy.ts'
 import type { Incoming, IncomingPublish } from '../requests/vocabulary.ts'
+import { isRunning } from './life.ts'
 import { isFinished } from './loop-state.ts'
 import type { Parts } from './parts.ts'
 import { authenticationOf } from './perform.ts'
@@ -21,7 +23,15 @@ export const DRAIN_MS = 10_000
 /** Reason codes of PUBACK and PUBREC; MQTT 3 cannot refuse. */
 const ACK_CODES = [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
 
-export function performControl(loop: Parts, { control, policy }: PreparedControl): void {
+/**
+ * @param inTurn whether the request stream gave the control, and not a method or the stream of
+ *   controls.
+ */
+export function performControl(
+  loop: Parts,
+  { control, policy }: PreparedControl,
+  inTurn: boolean,
+): void {
   const at = loop.now()
   switch (control.cmd) {
     case 'pause':
@@ -33,10 +43,8 @@ export function performControl(loop: Parts, { control, policy }: PreparedControl
     case 'reconnect':
       if (policy !== null) loop.retryable = retryableOf(control.reconnect)
       return loop.run({ type: 'reconnect', at, policy })
-    case 'disconnect': {
-      const timeoutMs = control.timeout ?? DRAIN_MS
-      return loop.run({ type: 'disconnect', at, timeoutMs, failure: null })
-    }
+    case 'disconnect':
+      return disconnect(loop, control.timeout ?? DRAIN_MS, inTurn)
     case 'shutdown':
       return loop.run({ type: 'shutdown', at, failure: null })
     case 'ping':
@@ -46,6 +54,21 @@ export function performControl(loop: Parts, { control, policy }: PreparedControl
     case 'reauthenticate':
       return reauthenticate(loop, (error) => loop.ledger.reportControl(control, error, {}))
   }
+}
+
+/**
+ * Drains the loop. Requests that were given in the same turn are taken before, as far as the window
+ * allows: a program that pushes its last request and disconnects wants both.
+ */
+function disconnect(loop: Parts, timeoutMs: number, inTurn: boolean): void {
+  const drain = () => {
+    loop.run({ type: 'disconnect', at: loop.now(), timeoutMs, failure: null })
+  }
+  if (inTurn || !isRunning(loop.life) || !loop.intake.takeLast()) return drain()
+  loop.turn()
+  later(() => {
+    if (isRunning(loop.life)) drain()
+  })
 }
 
 /** Sends a PINGREQ. `settle` is given the error, or null and the time until the answer. */

@@ -2,7 +2,7 @@
  * The diverter gives publishes to the user's `divert.to` and keeps them until it settles them. (T9,
  * publishes are diverted during an outage)
  */
-import type { DivertOptions } from '../options/options.ts'
+import type { DivertOptions } from '../options/divert-options.ts'
 import { ignoreAbort, listenForAbort } from '../platform/abort-listeners.ts'
 import type { Input } from '../protocol/contract.ts'
 import type { PublishRequest } from '../requests/vocabulary.ts'

@@ -6,6 +6,8 @@
 import { ignoreAbort } from '../platform/abort-listeners.ts'
 import type { Input } from '../protocol/contract.ts'
 import type { Failure } from '../protocol/facts.ts'
+import type { Unheard } from '../requests/unheard.ts'
+import type { Incoming } from '../requests/vocabulary.ts'
 import { closedError } from './failures.ts'
 import { hasStopped, isAlive, lifeAfter } from './life.ts'
 import { failOutstanding } from './link-events.ts'
@@ -140,12 +142,34 @@ function finished(loop: Parts, error: Thrown | null): void {
   if (established !== null) {
     ends!.established = null
     established(error ?? { reason: closedError() })
-  } else if (!loop.inbox.end(error) && error !== null) {
-    endsOf(loop).error = error
+  } else {
+    // A refusal that the consumer did not look at may have come up meanwhile.
+    const last = error ?? ends?.error ?? null
+    const reported = loop.inbox.end(last)
+    if (last !== null) endsOf(loop).error = reported ? null : last
   }
   const awaiting = ends?.awaiting ?? []
   if (ends !== null) ends.awaiting = []
   for (const resolve of awaiting) resolve()
+}
+
+/**
+ * Ends the loop with the error of a refusal that only the consumer was given, if it asks for the
+ * next packet without having looked at the code. (D6, one bad request never stalls the others)
+ */
+export function endIfUnheard(loop: Parts, unheard: Unheard): void {
+  const error = unheard.ask()
+  if (error === null) return
+  if (hasStopped(loop.life)) endsOf(loop).error ??= error
+  else loop.fail(error.reason)
+}
+
+/** @returns what `next()` gives after the end: once the error of the loop, if there is one. */
+export function resultAfterEnd({ ends }: Parts): Promise<IteratorResult<Incoming, undefined>> {
+  const error = ends?.error ?? null
+  if (error === null) return Promise.resolve({ done: true, value: undefined })
+  ends!.error = null
+  return Promise.reject(error.reason)
 }
 
 /** @returns a promise that resolves when nothing is left of the loop. */

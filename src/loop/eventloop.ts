@@ -78,8 +78,9 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
   /** Drops the connection and dials again, with another reconnect policy if one is given. */
   reconnect(policy?: ReconnectWhen | ReconnectOptions): void
   /**
-   * Takes no more requests, lets what is in flight settle for at most `timeout` ms (default
-   * 10,000), and ends.
+   * Takes the requests that were given in this turn, as far as the window allows, and no more. Lets
+   * what was taken settle, and the consumer acknowledge the messages that it has, for at most
+   * `timeout` ms (default 10,000), and ends.
    */
   disconnect(timeout?: number): void
   /** Ends immediately; `session` holds what has no outcome. */
@@ -248,7 +249,7 @@ class EventloopObject implements Eventloop {
   }
 
   #control(control: Control): void {
-    this.#loop.control(prepareControl(control))
+    this.#loop.control(prepareControl(control), false)
   }
 }
 

@@ -15,6 +15,7 @@ import {
   StorageError,
   UsageError,
 } from '../errors.ts'
+import { isCertificateAlert, isOwnTlsFault, tlsWords } from '../platform/tls-words.ts'
 import type { Failure } from '../protocol/facts.ts'
 
 /** OpenSSL's codes for a certificate that cannot be accepted. */
@@ -32,34 +33,86 @@ const HOPELESS: ReadonlySet<string> = new Set([
   'ERR_INVALID_ARG_TYPE',
 ])
 
-/**
- * @returns the failure for a transport that could not be opened. `where` is the endpoint without
- *   its password.
- */
-export function dialFailure(error: unknown, where: string): Omit<Failure, 'cause'> {
+/** Codes of OpenSSL and Node for TLS settings that cannot work, whatever the server is. */
+const TLS_SETTINGS = /^ERR_(?:OSSL_|TLS_INVALID_|TLS_PROTOCOL_VERSION_CONFLICT)/
+
+/** Where a transport led to, or was to lead to. */
+interface Destination {
+  /** The endpoint without its password. */
+  readonly where: string
+  /** Whether this package opened the transport, and not the user. */
+  readonly own: boolean
+}
+
+/** @returns the failure for a transport that could not be opened. */
+export function dialFailure(error: unknown, to: Destination): Omit<Failure, 'cause'> {
+  const { where } = to
   const code = codeOf(error) ?? 'CONNECT_FAILED'
-  const certificate = CERTIFICATE.test(code)
-  const message = certificate
-    ? `The certificate of ${where} was refused: ${messageOf(error)}.`
-    : `No connection to ${where}: ${messageOf(error)}.`
-  const curable = !certificate && !HOPELESS.has(code)
-  const retryable = error instanceof MqttError ? error.retryable : curable
-  return { phase: 'dial', source: 'connection', code, retryable, message }
+  const words = wordsOf(error, code, to.own)
+  const message = CERTIFICATE.test(code)
+    ? `The certificate of ${where} was refused: ${words}.`
+    : `No connection to ${where}: ${words}.`
+  const base = { phase: 'dial', code, message } as const
+  if (error instanceof RefusedError) {
+    const { retryable, reasonCode, statusCode, retryAfterMs } = error
+    return {
+      ...{ ...base, source: 'refused', retryable },
+      ...(reasonCode === 0 ? {} : { reasonCode }),
+      ...(statusCode === undefined ? {} : { statusCode }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    }
+  }
+  if (error instanceof UsageError) return { ...base, source: 'usage', retryable: false }
+  if (TLS_SETTINGS.test(code) || isOwnTlsFault(code)) {
+    return { ...base, source: 'usage', code: 'USAGE', retryable: false }
+  }
+  const hopeless =
+    CERTIFICATE.test(code) || HOPELESS.has(code) || isCertificateAlert(messageOf(error))
+  const retryable = error instanceof MqttError ? error.retryable : !hopeless
+  return { ...base, source: 'connection', retryable }
 }
 
 /** @returns the failure for a transport that closed although no DISCONNECT was sent. */
 export function lossFailure(
   error: unknown,
   phase: 'handshake' | 'connected',
-  where: string,
+  { where, own }: Destination,
 ): Omit<Failure, 'cause'> {
   const before = phase === 'handshake' ? ' before the CONNACK' : ''
   const code = codeOf(error) ?? 'CONNECTION_CLOSED'
+  const hint = own && phase === 'handshake' && WITHOUT_TLS.test(where) ? MAYBE_TLS : ''
   const message =
     error === null
-      ? `${where} closed the connection${before}.`
-      : `The connection to ${where} was lost${before}: ${messageOf(error)}.`
-  return { phase, source: 'connection', code, retryable: true, message }
+      ? `${where} closed the connection${before}${hint}.`
+      : `The connection to ${where} was lost${before}: ${wordsOf(error, code, own)}${hint}.`
+  // In TLS 1.3 the server refuses the certificate of the client only after the transport is open.
+  const retryable = phase === 'connected' || !isCertificateAlert(messageOf(error))
+  return { phase, source: 'connection', code, retryable, message }
+}
+
+/** A server that knows the protocol says why it closes, unless the port is one with TLS. */
+const WITHOUT_TLS = /^(?:mqtt|tcp):/
+const MAYBE_TLS = '; the port may be one with TLS (mqtts:), or not be one of MQTT'
+
+/** What some errors of Node mean in our own transports, by code and text. */
+const WORDS: readonly (readonly [RegExp, string])[] = [
+  [
+    /before secure TLS connection was established/,
+    'the server closed during the TLS handshake; the port may be one without TLS (mqtt: or ws:)',
+  ],
+  [
+    /socket hang up/,
+    'the server closed during the WebSocket upgrade; the port may be one with TLS (wss:), or' +
+      ' without WebSocket (mqtt:)',
+  ],
+  [/^HPE_/, 'what answered is not HTTP; without WebSocket use mqtt: (with TLS mqtts:)'],
+]
+
+/** @returns the text of an error in plain words, without the full stop. */
+function wordsOf(error: unknown, code: string, own: boolean): string {
+  const text = messageOf(error)
+  const known = own ? WORDS.find(([means]) => means.test(`${code} ${text}`)) : undefined
+  return known?.[1] ?? tlsWords(code, text) ?? text.trim().replace(/\.$/, '')
 }
 
 /** @returns the failure for an authenticator that threw, or did not trust the server. */
@@ -157,14 +210,18 @@ function makeError(
   message: string,
   details: { code: string; retryable: boolean; cause?: unknown },
 ): MqttError {
-  const { reasonCode = 0, clause = '', packet } = failure
+  const { reasonCode = 0, clause = '', packet, statusCode, retryAfterMs } = failure
   switch (failure.source) {
     case 'usage':
       return new UsageError(message, details)
     case 'protocol':
       return new ProtocolError(message, { ...details, reasonCode, clause })
     case 'refused':
-      return new RefusedError(message, { ...details, reasonCode, packet })
+      return new RefusedError(message, {
+        ...{ ...details, reasonCode, packet },
+        ...(statusCode === undefined ? {} : { statusCode }),
+        ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      })
     case 'connection':
       return new ConnectionError(message, details)
     case 'storage':

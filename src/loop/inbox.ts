@@ -7,6 +7,7 @@
  * that one input can report to the reducers how much a whole burst of calls took and handled.
  */
 import type { YieldEffect } from '../protocol/contract.ts'
+import type { Unheard } from '../requests/unheard.ts'
 import type { Incoming } from '../requests/vocabulary.ts'
 
 type Resolve = (result: IteratorResult<Incoming, undefined>) => void
@@ -50,6 +51,8 @@ export class Inbox {
   #unhandled: YieldEffect[] | null = null
   /** The sequence number of each message with `acks: 'manual'`; otherwise null. */
   #sequences: WeakMap<object, number> | null = null
+  /** Refusals that only this consumer is given; null until there is one. */
+  unheard: Unheard | null = null
   /** Whether the user acknowledges messages by `ack()` (`acks: 'manual'`). */
   manual = false
   /**
@@ -126,6 +129,7 @@ export class Inbox {
     this.packets++
     this.bytes += entry.bytes
     const packet = entry.packet as Incoming
+    if (this.unheard !== null) this.unheard.give(packet)
     if (entry.sequence > 0) {
       this.yieldedThrough = entry.sequence
       if (this.manual) this.#remember(packet, entry.sequence)
@@ -212,6 +216,7 @@ export class Inbox {
     this.#head = 0
     this.#heldBack = null
     this.#unhandled = null
+    this.unheard = null
   }
 
   /**

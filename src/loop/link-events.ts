@@ -11,15 +11,18 @@ import { reportReceived } from '../connection/send.ts'
 import { ProtocolError } from '../errors.ts'
 import type { ByteStream } from '../platform/byte-stream.ts'
 import { packetChannel } from '../platform/runtime.ts'
+import type { Input } from '../protocol/contract.ts'
+import { DEVIATIONS } from '../protocol/deviations.ts'
 import type { Failure, ServerPacket } from '../protocol/facts.ts'
 import { authenticationFailure, closedError, dialFailure, lossFailure } from './failures.ts'
 import { isAlive } from './life.ts'
 import type { Parts } from './parts.ts'
 import { authenticationOf, reportStall } from './perform.ts'
 import { publicFailure } from './transitions.ts'
-import { endpointFor } from './where.ts'
+import { destinationOf, endpointFor } from './where.ts'
 
 export function opened(loop: Parts, stream: ByteStream, attempt: Attempt): void {
+  const deviation = loop.dialer?.deviation ?? null
   loop.dialer = null
   const { connection, config } = loop.state
   if (!isAlive(loop.life) || connection.kind !== 'connecting') {
@@ -32,17 +35,29 @@ export function opened(loop: Parts, stream: ByteStream, attempt: Attempt): void 
   loop.attempt = plain && attempt.facts === null ? null : attempt
   if (attempt.exchange !== null) authenticationOf(loop).adopt(attempt.exchange)
   loop.link = new Link(stream, protocolVersion, config, loop)
+  if (deviation !== null) noteSubprotocol(loop, deviation)
   loop.run({ type: 'opened', at: loop.now(), attempt: attempt.facts })
+}
+
+/** The only rule of a transport that a server may break. */
+function noteSubprotocol(loop: Parts, what: string): void {
+  const { clause } = DEVIATIONS.NO_SUBPROTOCOL
+  const deviations = [{ kind: 'NO_SUBPROTOCOL', count: 1, what, clause }] as const
+  loop.add({ type: 'deviated', at: loop.now(), deviations })
 }
 
 /**
  * Decodes the bytes that came, as far as the consumer's buffer has room for `packetsMax` packets.
+ * `over`: nothing more will come.
  */
-export function decode(loop: Parts, packetsMax: number): void {
+export function decode(loop: Parts, packetsMax: number, over = false): void {
   const { link } = loop
   if (link === null || !link.hasMore || packetsMax <= 0) return
   const packets: ServerPacket[] = []
   const at = loop.now()
+  const who = link.stranger(over)
+  if (who === 'more') return
+  if (who !== null) return loop.add(notMqtt(loop, who, at))
   try {
     link.read(packets, packetsMax)
     noteDeviations(loop, link, at)
@@ -55,6 +70,12 @@ export function decode(loop: Parts, packetsMax: number): void {
     const packet = link.refused ?? { cmd: 'unknown' }
     loop.add({ type: 'malformed', at, reasonCode, clause, message, packet })
   }
+}
+
+function notMqtt(loop: Parts, who: string, at: number): Input {
+  const message = `${endpointFor(loop)} is no MQTT server: ${who}`
+  const violation = { reasonCode: 0x82, clause: 'MQTT-3.2.0-1', message }
+  return { type: 'malformed', at, ...violation, code: 'NOT_MQTT', packet: { cmd: 'unknown' } }
 }
 
 function noteDeviations(loop: Parts, link: Link, at: number): void {
@@ -96,18 +117,18 @@ export function noteCongestion(loop: Parts): void {
  */
 export function lost(loop: Parts, error: unknown, byPeer: boolean): void {
   const { kind, opened } = loop.state.connection
-  const where = endpointFor(loop)
+  const to = destinationOf(loop)
   const at = loop.now()
   // Inputs that wait for the next step are stepped after the loss, because nothing was sent for
   // them.
   const waiting = loop.takeInputs()
   if (loop.link?.hasMore) loop.add({ type: 'unwritable', at })
-  decode(loop, Number.MAX_SAFE_INTEGER)
+  decode(loop, Number.MAX_SAFE_INTEGER, true)
   loop.link = null
   const dialling = kind === 'connecting' && !opened
   const base = dialling
-    ? dialFailure(error, where)
-    : lossFailure(error, kind === 'connecting' ? 'handshake' : 'connected', where)
+    ? dialFailure(error, to)
+    : lossFailure(error, kind === 'connecting' ? 'handshake' : 'connected', to)
   const failure = error === null ? base : { ...base, cause: loop.causes.keepRecent(error) }
   const { afterClose, reason } = loop.state.connection
   const why = afterClose !== null && reason !== null ? reason : failure
@@ -121,7 +142,9 @@ export function lost(loop: Parts, error: unknown, byPeer: boolean): void {
 
 /** @returns the decision of the user's `retryable` on a failure, or null if there is none. */
 function decide(loop: Parts, failure: Failure): boolean | null {
-  if (!loop.retryable) return null
+  // The same settings would fail in the same way.
+  const isHopeless = failure.source === 'usage' && !failure.retryable
+  if (!loop.retryable || isHopeless) return null
   try {
     return loop.retryable(publicFailure(failure))
   } catch (error) {

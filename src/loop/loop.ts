@@ -30,7 +30,7 @@ import type { Effect, Input } from '../protocol/contract.ts'
 import { step } from '../protocol/engine.ts'
 import type { Failure, ProtocolVersion } from '../protocol/facts.ts'
 import { initialSession, initialState } from '../protocol/initial.ts'
-import { packetCapacity, requestCapacity } from '../protocol/queries.ts'
+import { packetCapacity, requestVersion } from '../protocol/queries.ts'
 import type { State } from '../protocol/state.ts'
 import { nextDeadline } from '../protocol/timers.ts'
 import { Intake, type IntakeListener } from '../requests/intake.ts'
@@ -39,12 +39,14 @@ import type { PreparedControl } from '../requests/prepare-control.ts'
 import { retryableOf } from '../requests/reconnect-policy.ts'
 import type { Session } from '../requests/session.ts'
 import type { Source } from '../requests/source.ts'
+import { Unheard } from '../requests/unheard.ts'
 import type { Incoming, SubscribeRequest } from '../requests/vocabulary.ts'
 import { begin, driveBy, keep, restore, wallOffsetMs } from './beginning.ts'
 import { CommitGate, type CommitListener } from './commit-gate.ts'
 import { performControl } from './controls.ts'
+import { tickAt } from './deadline.ts'
 import type { Diverter } from './diverter.ts'
-import { end, leave, untilOver } from './ending.ts'
+import { end, endIfUnheard, leave, resultAfterEnd, untilOver } from './ending.ts'
 import { Causes, rethrown } from './failures.ts'
 import { Inbox } from './inbox.ts'
 import { isAlive, isRunning, type Life } from './life.ts'
@@ -54,7 +56,7 @@ import type { Driver, Ends, Parts, Thrown } from './parts.ts'
 import { perform, release, settleLate, warn } from './perform.ts'
 import type { Pings } from './pings.ts'
 import { Recorder } from './recorder.ts'
-import { addRequests, allowIntake, collect, requestsEnded } from './stream-events.ts'
+import { addRequests, allowIntake, collect, gather, requestsEnded } from './stream-events.ts'
 import type { Transitions } from './transitions.ts'
 
 type Result = IteratorResult<Incoming, undefined>
@@ -129,14 +131,11 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     const { inbox } = this
     if (this.life === 'unbegun' || this.life === 'established') begin(this)
     if (this.#state.config.acks === 'pull') inbox.handled()
+    if (inbox.unheard !== null) endIfUnheard(this, inbox.unheard)
     const packet = inbox.take()
     if (inbox.dirty) this.taken()
     if (packet !== undefined) return Promise.resolve({ done: false, value: packet })
-    if (this.life !== 'over') return inbox.wait()
-    const error = this.ends?.error ?? null
-    if (error === null) return Promise.resolve({ done: true, value: undefined })
-    this.ends!.error = null
-    return Promise.reject(error.reason)
+    return this.life === 'over' ? resultAfterEnd(this) : inbox.wait()
   }
 
   /**
@@ -237,7 +236,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
         // 10. Take controls.
         this.intake.takeControls()
         // 11. Gather requests.
-        if (requestCapacity(this.#state) > 0) this.intake.gather()
+        gather(this)
       } while (this.#inputs.length > 0 || this.intake.pending > 0 || this.inbox.dirty)
     } catch (error) {
       this.defect(error)
@@ -292,7 +291,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.#timer = null
     this.#timerAt = Number.POSITIVE_INFINITY
     const at = this.now()
-    if (at >= nextDeadline(this.#state)) this.run({ type: 'tick', at })
+    if (at >= nextDeadline(this.#state)) this.run(tickAt(this, at))
     else this.arm()
   }
 
@@ -319,7 +318,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   version(): ProtocolVersion {
-    return this.#state.connection.protocolVersion
+    return requestVersion(this.#state)
   }
 
   clientId(): string {
@@ -330,9 +329,9 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.schedule()
   }
 
-  control(prepared: PreparedControl): void {
+  control(prepared: PreparedControl, inTurn: boolean): void {
     addRequests(this, false)
-    performControl(this, prepared)
+    performControl(this, prepared, inTurn)
   }
 
   ended(error: { readonly thrown: unknown } | null): void {
@@ -349,6 +348,11 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
 
   errorOf(failure: Failure): unknown {
     return this.causes.errorOf(failure)
+  }
+
+  unheard(packet: Incoming, error: unknown): void {
+    this.inbox.unheard ??= new Unheard()
+    this.inbox.unheard.add(packet, error)
   }
 
   opened(stream: ByteStream, attempt: Attempt): void {
@@ -377,10 +381,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     unauthenticated(this, error)
   }
 
-  /**
-   * A committed session counts as final, because nothing is sent before the commit that it depends
-   * on.
-   */
+  /** A committed session is final: nothing is sent before the commit that it depends on. */
   committable(): Session {
     return this.session(true)
   }

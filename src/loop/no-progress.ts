@@ -5,11 +5,9 @@
 import type { Effect } from '../protocol/contract.ts'
 import type { FirstOpen } from '../protocol/progress-state.ts'
 import type { Ledger } from '../requests/ledger.ts'
+import { nameOfRequest, quoted } from '../requests/request-name.ts'
 import type { Parts } from './parts.ts'
 import { endpointFor } from './where.ts'
-
-/** How many filters of a request are named. */
-const FILTERS_MAX = 3
 
 export function noProgressMessage(
   loop: Parts,
@@ -33,7 +31,7 @@ const DELIVERIES = {
 function openName(first: FirstOpen, ledger: Ledger): string {
   switch (first.kind) {
     case 'request':
-      return requestName(first.handle, ledger)
+      return nameBehind(first.handle, ledger)
     case 'renewal': {
       const others = first.filters > 1 ? ` and ${first.filters - 1} others` : ''
       return `the renewal of the subscription ${quoted(first.filter)}${others}`
@@ -45,27 +43,7 @@ function openName(first: FirstOpen, ledger: Ledger): string {
   }
 }
 
-function requestName(handle: number, ledger: Ledger): string {
+function nameBehind(handle: number, ledger: Ledger): string {
   const request = ledger.get(handle)?.request
-  switch (request?.cmd) {
-    case 'publish':
-      return `the publish to ${quoted(request.topic)} at QoS ${request.qos ?? 0}`
-    case 'subscribe':
-      return `the subscribe to ${filterList(request.subscriptions.map(({ topic }) => topic))}`
-    case 'unsubscribe':
-      return `the unsubscribe from ${filterList(request.unsubscriptions)}`
-    default:
-      return 'a request'
-  }
-}
-
-function filterList(filters: readonly string[]): string {
-  const named = filters.slice(0, FILTERS_MAX).map(quoted).join(', ')
-  const left = filters.length - FILTERS_MAX
-  return left > 0 ? `${named} and ${left} others` : named
-}
-
-/** Control characters are escaped, because the text is printed. */
-function quoted(text: string): string {
-  return JSON.stringify(text)
+  return request === undefined ? 'a request' : nameOfRequest(request)
 }

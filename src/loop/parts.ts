@@ -138,7 +138,8 @@ interface LoopRecord {
    */
   takeInputs(): Input[]
   turn(): void
-  control(prepared: PreparedControl): void
+  /** `inTurn`: the request stream gave the control. */
+  control(prepared: PreparedControl, inTurn: boolean): void
   /** Stops everything; `error` is what `next()` rejects with. */
   end(error: Thrown | null): void
   /** Runs `action` while no turn can begin. */

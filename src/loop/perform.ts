@@ -13,7 +13,7 @@ import { stallChannel, transitionChannel } from '../platform/runtime.ts'
 import { emitWarning } from '../platform/warnings.ts'
 import type { Effect, PublishEffect, TransitionEffect, YieldEffect } from '../protocol/contract.ts'
 import { isAfterEnd, needsConnection, type PacketEffect } from '../protocol/effects.ts'
-import type { RequestFacts } from '../protocol/facts.ts'
+import type { Failure, RequestFacts } from '../protocol/facts.ts'
 import { isControl, JOINED } from '../requests/ledger.ts'
 import type {
   ConnackPacket,
@@ -127,18 +127,16 @@ function performOne(loop: Parts, effect: Effect): void {
       return
     case 'authenticate':
       return authenticationOf(loop).ask(effect)
-    case 'reauthenticated': {
-      const { failure } = effect
-      return loop.authentication?.ended(() =>
-        failure === null ? null : loop.causes.errorOf(failure),
-      )
-    }
+    case 'reauthenticated':
+      return reauthenticated(loop, effect.failure)
     case 'divert':
       return giveToDiverter(loop, effect.handle)
     case 'warn':
       return loop.warn(effect.code, warningText(loop, effect))
     case 'noProgress':
       return loop.warn('NO_PROGRESS', noProgressMessage(loop, effect))
+    case 'unread':
+      return loop.add({ type: 'unread', at: loop.now(), handles: loop.ledger.heardHandles() })
     case 'finished': {
       const { failure } = effect
       return loop.end(failure === null ? null : { reason: loop.causes.errorOf(failure) })
@@ -192,6 +190,10 @@ function send(loop: Parts, effect: Exclude<PacketEffect, PublishEffect>): void {
   loop.renewals.set(effect.messageId, packet as SubscribeRequest)
 }
 
+function reauthenticated(loop: Parts, failure: Failure | null): void {
+  loop.authentication?.ended(() => (failure === null ? null : loop.causes.errorOf(failure)))
+}
+
 /** Gives a publish to the user's `divert.to`. */
 function giveToDiverter(loop: Parts, handle: number): void {
   const slot = loop.ledger.get(handle)
@@ -208,7 +210,7 @@ function births(loop: Parts, connack: ConnackPacket): void {
       const { protocolVersion } = loop.state.connection
       const taken = loop.ledger.accept(birth, null, protocolVersion, clock, false)
       if (taken === null || taken === JOINED) continue
-      if (isControl(taken)) loop.control(taken)
+      if (isControl(taken)) loop.control(taken, true)
       else requests.push(taken)
     }
   } catch (error) {

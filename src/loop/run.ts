@@ -43,12 +43,37 @@ export interface RunResult {
     /** The reason of the failure. */
     readonly error: unknown
   }[]
+  /**
+   * How many acknowledgements with each reason code were received, such as `{ 0: 8, 16: 2 }`. A
+   * PUBACK or PUBREC has one code, in MQTT 3 always 0; a SUBACK or UNSUBACK has one for each
+   * filter.
+   */
+  readonly reasonCodes: Readonly<Record<number, number>>
+  /** How many publishes were delivered to nobody, as far as the server says so (0x10, MQTT 5). */
+  readonly unmatched: number
   /** The requests that were taken and have no outcome; `session` holds them. */
   readonly unsettled: readonly Request[]
   /** How many requests were taken from the stream. */
   readonly taken: number
   /** The session at the end, for a later loop. */
   readonly session: Session
+}
+
+/** The reason code of a PUBACK or PUBREC for a message that nobody has subscribed to. */
+const NO_MATCHING_SUBSCRIBERS = 0x10
+
+/** @returns the reason codes of a packet that says whether a request is accepted. */
+function codesOf(packet: Incoming): readonly number[] {
+  switch (packet.cmd) {
+    case 'puback':
+    case 'pubrec':
+      return [packet.reasonCode ?? 0]
+    case 'suback':
+    case 'unsuback':
+      return packet.granted
+    default:
+      return []
+  }
 }
 
 /**
@@ -65,10 +90,11 @@ export async function run(
   validate(timeout, signal, onPacket)
   signal?.throwIfAborted()
   let settled = 0
+  const reasonCodes: Record<number, number> = {}
   const failed: { request: Request; error: unknown }[] = []
   const loop = driveLoop(options, requests, undefined, {
     until: 'settled',
-    acks: onPacket === undefined ? 'manual' : 'pull',
+    acks: onPacket === undefined ? 'none' : 'pull',
     settled: (request, outcome) => {
       settled++
       if (!outcome.ok) failed.push({ request, error: outcome.error })
@@ -76,7 +102,9 @@ export async function run(
   })
   const result = (): RunResult => {
     const { session, state } = loop
-    return { settled, failed, unsettled: session.held, taken: state.counters.taken, session }
+    const unmatched = reasonCodes[NO_MATCHING_SUBSCRIBERS] ?? 0
+    const { taken } = state.counters
+    return { settled, failed, reasonCodes, unmatched, unsettled: session.held, taken, session }
   }
   // After the time-out the run no longer waits for the user's `onPacket`.
   let stop = () => {}
@@ -95,6 +123,7 @@ export async function run(
   if (signal !== undefined) listenForAbort(signal, abort)
   try {
     for await (const packet of loop) {
+      for (const code of codesOf(packet)) reasonCodes[code] = (reasonCodes[code] ?? 0) + 1
       if (onPacket !== undefined) await Promise.race([onPacket(packet), stopped])
     }
     signal?.throwIfAborted()

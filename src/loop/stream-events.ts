@@ -3,7 +3,7 @@
  * stream ends, packets are taken and handled.
  */
 import type { Input } from '../protocol/contract.ts'
-import { requestCapacity } from '../protocol/queries.ts'
+import { isOffline, requestCapacity } from '../protocol/queries.ts'
 import { DRAIN_MS } from './controls.ts'
 import { rethrown } from './failures.ts'
 import type { Parts } from './parts.ts'
@@ -35,11 +35,17 @@ export function addRequests(loop: Parts, hold: boolean): void {
 /** Sets how many requests may be taken until the next step. */
 export function allowIntake(loop: Parts): void {
   const { flow, connection } = loop.state
-  const counting = flow.perSecond > 0 || flow.diverting
+  const each = flow.perSecond > 0 || flow.diverting
+  const counting = isOffline(loop.state) ? 'offline' : each ? 'each' : 'windowed'
   // A group is encoded before it is known on which connection it leaves, and so has no topic
   // aliases.
   const grouping = connection.limits.topicAliasMaximum === 0
   loop.intake.allow(requestCapacity(loop.state), counting, grouping)
+}
+
+/** Takes requests as far as allowed. An attempt of `connect()` has no stream yet. */
+export function gather(loop: Parts): void {
+  if (loop.life !== 'establishing' && requestCapacity(loop.state) > 0) loop.intake.gather()
 }
 
 /**

@@ -5,24 +5,61 @@
  */
 
 import { ConnectionError, describe, UsageError } from '../errors.ts'
-import type { Endpoint, HandshakeHeaders } from '../platform/byte-stream.ts'
+import type { Endpoint, HandshakeHeaders, SocketOptions } from '../platform/byte-stream.ts'
 import type { TlsOptions } from '../platform/runtime.ts'
+import type { ProtocolVersion } from '../protocol/facts.ts'
 import { PACKET_BYTES_MAX, utf8Length } from '../protocol/sizes.ts'
 import { wrong } from '../requests/check.ts'
+import { type Address, addressOf, schemeOf } from './address.ts'
 import type { EventloopOptions } from './options.ts'
 
-const WEBSOCKET_SCHEMES = ['ws:', 'wss:']
-/** The schemes of our own transports. */
-const SCHEMES = ['mqtt:', 'tcp:', 'mqtts:', 'tls:', ...WEBSOCKET_SCHEMES, 'unix:']
+/** The schemes of our own transports, with their default ports. */
+export const SCHEMES = {
+  'mqtt:': 1883,
+  'tcp:': 1883,
+  'mqtts:': 8883,
+  'tls:': 8883,
+  'ws:': 80,
+  'wss:': 443,
+  'unix:': 0,
+} as const
+
+export type Scheme = keyof typeof SCHEMES
+
+/** The default of `connectTimeout`, in ms. */
+export const CONNECT_TIMEOUT_MS = 30_000
 
 const NO_TLS: TlsOptions = {}
 const NO_HEADERS: HandshakeHeaders = {}
 
-/** @returns the endpoint of the first URL. */
-export function endpointOf(options: EventloopOptions): Endpoint {
+/** @returns the endpoint of the first URL, for an attempt with this version. */
+export function endpointOf(options: EventloopOptions, version: ProtocolVersion): Endpoint {
   const { tls = NO_TLS, maximumPacketSize = PACKET_BYTES_MAX, headers = NO_HEADERS } = options
+  const { url, host } = addressOfServer(options)
+  return {
+    ...{ url, host, port: portOf(url), tls, headers, maximumPacketSize },
+    socket: socketOptionsOf(options),
+    connectTimeout: options.connectTimeout ?? CONNECT_TIMEOUT_MS,
+    subprotocol: version === 3 ? 'mqttv3.1' : 'mqtt',
+    lenient: options.tolerance !== 'strict',
+  }
+}
+
+function addressOfServer(options: EventloopOptions): Address {
   const [url = 'custom://transport'] = urlsOf(options)
-  return { url: new URL(url), tls, maximumPacketSize, headers }
+  return addressOf(url)
+}
+
+function portOf({ port, protocol }: URL): number {
+  return port === '' ? (SCHEMES[protocol as Scheme] ?? 0) : Number(port)
+}
+
+function socketOptionsOf({ family, localAddress, lookup }: EventloopOptions): SocketOptions {
+  return {
+    ...(family === undefined ? {} : { family }),
+    ...(localAddress === undefined ? {} : { localAddress }),
+    ...(lookup === undefined ? {} : { lookup }),
+  }
 }
 
 /** @returns the servers, the primary first; none if the user gives a transport and no URL. */
@@ -30,6 +67,8 @@ export function urlsOf({ url }: Pick<EventloopOptions, 'url'>): readonly (string
   if (url === undefined) return []
   return typeof url === 'string' || url instanceof URL ? [url] : url
 }
+
+const WEBSOCKET_SCHEMES: readonly string[] = ['ws:', 'wss:']
 
 /**
  * Only host and port are taken from a Server Reference; the scheme stays, so that no server can
@@ -40,13 +79,24 @@ export function urlsOf({ url }: Pick<EventloopOptions, 'url'>): readonly (string
  */
 export function redirected(from: URL, reference: string): string {
   const [first = ''] = reference.trim().split(/\s+/)
-  const host = first.replace(/^[a-z]+:\/\//i, '')
+  const place = first.replace(/^[a-z]+:\/\//i, '')
   const { protocol, pathname, search } = from
-  const scheme = protocol === 'unix:' || !SCHEMES.includes(protocol) ? 'mqtt:' : protocol
-  const url = `${scheme}//${host}${WEBSOCKET_SCHEMES.includes(scheme) ? pathname + search : ''}`
-  if (/^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(host) && URL.canParse(url)) return url
+  const scheme = protocol === 'unix:' || !Object.hasOwn(SCHEMES, protocol) ? 'mqtt:' : protocol
+  const url = `${scheme}//${place}${WEBSOCKET_SCHEMES.includes(scheme) ? pathname + search : ''}`
+  if (PLACE.test(place) && isAddress(url)) return url
   const message = `the Server Reference ${describe(reference)} names no host`
   throw new ConnectionError(message, { code: 'BAD_SERVER_REFERENCE', retryable: true })
+}
+
+/** A host, or an address in brackets, with or without a port. */
+const PLACE = /^(?:[^\s:/@?#[\]\\]+|\[[^\s/@?#[\]\\]+\])(?::\d{1,5})?$/
+
+function isAddress(url: string): boolean {
+  try {
+    return addressOf(url).host !== ''
+  } catch {
+    return false
+  }
 }
 
 /**
@@ -55,70 +105,23 @@ export function redirected(from: URL, reference: string): string {
  */
 export function isWebSocket(options: EventloopOptions): boolean {
   if (options.transport !== undefined) return false
-  return urlsOf(options).some((url) => WEBSOCKET_SCHEMES.includes(new URL(url).protocol))
+  return urlsOf(options).some((url) => WEBSOCKET_SCHEMES.includes(schemeOf(url)))
 }
 
 /** @returns the endpoint for messages: without user name and password. */
 export function whereOf(options: EventloopOptions): string {
-  const { protocol, host, pathname } = endpointOf(options).url
-  return redact(`${protocol}//${host}${protocol === 'unix:' ? pathname : ''}`)
-}
-
-/** @throws UsageError for a URL, `headers`, `tls` or `transport` that cannot be used. */
-export function checkEndpoint(options: EventloopOptions): void {
-  const { url: given, tls = {}, transport, headers = {} } = options
-  if (transport !== undefined && typeof transport !== 'function') {
-    const form = 'a function (endpoint, signal) that opens a stream of bytes'
-    throw wrong('transport', form, transport)
-  }
-  if (typeof tls !== 'object' || tls === null) {
-    throw wrong('tls', 'an object of options for tls.connect', tls)
-  }
-  checkHeaders(headers)
-  if (given === undefined && transport !== undefined) return
-  const urls = Array.isArray(given) ? given : [given]
-  if (urls.length === 0) throw new UsageError('url: the list is empty; it needs at least one URL')
-  urls.forEach((url: unknown, i) => {
-    checkUrl(Array.isArray(given) ? `url[${i}]` : 'url', url, transport !== undefined)
-  })
-}
-
-/**
- * A `Headers` object or a `Map` is refused, because its entries are not properties that a spread
- * would copy.
- */
-function checkHeaders(headers: unknown): void {
-  const prototype = typeof headers === 'object' ? Object.getPrototypeOf(headers ?? []) : undefined
-  const plain = prototype === Object.prototype || prototype === null
-  if (plain && Object.values(headers as object).every((line) => typeof line === 'string')) return
-  // The message does not show the value, because headers hold secrets.
-  throw new UsageError('headers must be a plain object of strings')
-}
-
-function checkUrl(name: string, given: unknown, custom: boolean): void {
-  const example = 'a URL such as mqtt://localhost:1883'
-  if (typeof given !== 'string' && !(given instanceof URL)) throw wrong(name, example, given)
-  let url: URL
-  try {
-    url = new URL(given)
-  } catch {
-    throw wrong(name, example, redact(String(given)))
-  }
-  if (custom) return
-  if (!SCHEMES.includes(url.protocol)) {
-    throw wrong(name, `one of the schemes ${SCHEMES.join(' ')}`, url.protocol)
-  }
-  if (url.protocol === 'unix:' ? url.pathname === '' : url.hostname === '') {
-    const form = 'a URL with a host (mqtt://localhost), or unix:/path/of/socket'
-    throw wrong(name, form, redact(url.href))
-  }
+  const { url, host } = addressOfServer(options)
+  const { protocol, port, pathname } = url
+  const name = host.includes(':') ? `[${host}]` : host
+  const place = protocol === 'unix:' ? pathname : port === '' ? name : `${name}:${port}`
+  return redact(`${protocol}//${place}`)
 }
 
 /**
  * @returns the URL for messages: without its password, even if slashes are missing, and without its
  * query, which may hold a signature.
  */
-function redact(url: string): string {
+export function redact(url: string): string {
   return url.replace(/^([a-z][a-z\d+.-]*:\/*)([^/@:]*):.*@/i, '$1$2:***@').replace(/\?.*$/s, '?…')
 }
 
@@ -127,7 +130,7 @@ function redact(url: string): string {
  * @throws UsageError if one of them cannot be used.
  */
 export function credentials(options: EventloopOptions) {
-  const { url } = endpointOf(options)
+  const { url } = addressOfServer(options)
   const username = options.username === undefined ? decoded(url.username) : options.username
   const password = options.password === undefined ? decoded(url.password) : options.password
   if (username !== undefined && typeof username !== 'string') {
@@ -153,4 +156,9 @@ function decoded(part: string): string | undefined {
   } catch {
     throw new UsageError('url: its user name or password has a "%" that is no escape; write %25')
   }
+}
+
+/** @returns the URL of the first server. */
+export function urlOf(options: EventloopOptions): URL {
+  return addressOfServer(options).url
 }

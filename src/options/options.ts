@@ -5,7 +5,7 @@
 
 import type { WarningCode } from '../errors.ts'
 import type { HandshakeHeaders, OpenTransport } from '../platform/byte-stream.ts'
-import type { Platform, TlsOptions } from '../platform/runtime.ts'
+import type { Lookup, Platform, TlsOptions } from '../platform/runtime.ts'
 import type { Tolerance } from '../protocol/deviations.ts'
 import type { QoS } from '../protocol/facts.ts'
 import type { Session, SessionStore } from '../requests/session.ts'
@@ -15,13 +15,13 @@ import type {
   ConnectionFailure,
   ConnectProperties,
   Outcome,
-  PublishRequest,
   ReconnectOptions,
   ReconnectWhen,
   Request,
   WillProperties,
 } from '../requests/vocabulary.ts'
 import type { Authenticator } from './authenticator-options.ts'
+import type { DivertOptions } from './divert-options.ts'
 
 /** The options of `eventloop()` and `connect()`. */
 export interface EventloopOptions {
@@ -38,10 +38,27 @@ export interface EventloopOptions {
   /** Headers of the HTTP request that opens a `ws:` or `wss:` transport. Default: none. */
   readonly headers?: HandshakeHeaders | undefined
   /**
-   * Options for Node's `tls.connect`, such as `ca`, `cert`, `key` and `servername`. The server's
-   * certificate is verified unless `rejectUnauthorized` is false.
+   * Options for Node's `tls.connect`, such as `ca`, `cert`, `key` and `servername`, for `mqtts:`,
+   * `tls:` and `wss:`. The server's certificate is verified unless `rejectUnauthorized` is false.
+   * Settings that cannot work, such as a key of another certificate, are a `UsageError`.
    */
   readonly tls?: TlsOptions | undefined
+  /**
+   * The version of IP of the connection, 4 or 6. Default: both are tried. For TCP, TLS and
+   * WebSocket.
+   */
+  readonly family?: 4 | 6 | undefined
+  /**
+   * The address of this machine from which the connection is made. Default: the system chooses.
+   * Only addresses of the server that have the same version of IP are used. For TCP, TLS and
+   * WebSocket.
+   */
+  readonly localAddress?: string | undefined
+  /**
+   * Finds the addresses of the server's name, as Node's `dns.lookup` does, which is the default.
+   * For TCP, TLS and WebSocket.
+   */
+  readonly lookup?: Lookup | undefined
   /**
    * A function that opens the transport instead of this package. Default: the transport that `url`
    * names.
@@ -149,7 +166,7 @@ export interface EventloopOptions {
 
   /**
    * How long an attempt may take, in ms, 1 to 3,600,000, from the name lookup to the CONNACK.
-   * Default 10,000. (T2, the connect timeout covers the way to the CONNACK)
+   * Default 30,000. (T2, the connect timeout covers the way to the CONNACK)
    */
   readonly connectTimeout?: number | undefined
   /** When the loop connects again, and after which delays. Default `after-first-success`. */
@@ -172,6 +189,15 @@ export interface EventloopOptions {
    * Default 1,000. (D4, the window is never exceeded)
    */
   readonly maxInflight?: number | undefined
+  /**
+   * How many requests are taken from the stream while there is no connection, 0 (none) to 65,000.
+   * Each 16 KiB of a request count as one more. From then on its `signal` is heard and its Message
+   * Expiry Interval counts; both are unknown for what is still in the stream. Requests that were
+   * taken are held: `session.held` lists them if the loop ends. Default 100: enough for commands
+   * with a time limit, and so little that a file or a generator is not drained into memory. (D4,
+   * the window is never exceeded)
+   */
+  readonly offlineRequests?: number | undefined
   /**
    * What happens to publishes in flight if the server lost the session: they are sent again as new
    * ones, or fail with `SESSION_LOST`. Default `republish`. (D5, a lost session is rebuilt in
@@ -236,7 +262,9 @@ export interface EventloopOptions {
   readonly acks?: 'pull' | 'receipt' | 'manual' | undefined
   /**
    * How many packets may be received and not yet pulled, 1 to 1,000,000. Beyond that reading from
-   * the transport is paused. Default `receiveMaximum` + 1,024. (R3, a slow consumer is normal)
+   * the transport is paused. Default `receiveMaximum` + 1,024. If a request waits for its answer
+   * and the consumer took no packet for 1,000 ms, only `maxBufferedBytes` counts, because the
+   * consumer may be waiting for that answer. (R3, a slow consumer is normal)
    */
   readonly maxBufferedPackets?: number | undefined
   /**
@@ -301,7 +329,17 @@ export interface WillOptions {
 /** The options that `connectOptions` may replace. */
 export type AttemptOptions = Pick<
   EventloopOptions,
-  'url' | 'headers' | 'tls' | 'transport' | 'username' | 'password' | 'clientId' | 'will'
+  | 'url'
+  | 'headers'
+  | 'tls'
+  | 'transport'
+  | 'family'
+  | 'localAddress'
+  | 'lookup'
+  | 'username'
+  | 'password'
+  | 'clientId'
+  | 'will'
 >
 
 /**
@@ -315,27 +353,6 @@ export type ConnectOptions = (
   lastClose: ConnectionFailure | null,
   signal: AbortSignal,
 ) => AttemptOptions | undefined | Promise<AttemptOptions | undefined>
-
-/**
- * Where new publishes go while there is no healthy connection. (T9, publishes are diverted
- * during an outage)
- */
-export interface DivertOptions {
-  /**
-   * After how many ms without a healthy connection publishes are diverted, 1 to 86,400,000. A
-   * connection is not healthy if three PINGREQs were not answered; they are sent three times in
-   * this time.
-   */
-  readonly afterMs: number
-  /**
-   * Takes a publish in place of the server. The outcome of the publish is that of the returned
-   * promise; the publish is never sent by MQTT. The order is not kept between diverted publishes
-   * and others. `signal` is aborted by the signal of the request and by the end of the loop.
-   */
-  readonly to: (request: PublishRequest, signal: AbortSignal) => unknown
-  /** How many calls may run at a time, 1 to 65,535. Default 16. */
-  readonly concurrency?: number | undefined
-}
 
 /** A problem after which the loop goes on. */
 export interface Warning {

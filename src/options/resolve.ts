@@ -18,15 +18,17 @@ import {
   flag,
   HOUR_MS,
   isPlainObject,
-  noField,
   whole,
   wrong,
 } from '../requests/check.ts'
 import { reconnectPolicy } from '../requests/reconnect-policy.ts'
 import type { Session, SessionStore } from '../requests/session.ts'
+import { checkApplicability, OPTION_NAMES } from './applicability.ts'
 import { checkConnect } from './check-connect.ts'
+import { checkEndpoint } from './check-endpoint.ts'
 import { connectPacket } from './connect-packet.ts'
-import { checkEndpoint, credentials, isWebSocket, urlsOf } from './endpoint.ts'
+import { CONNECT_TIMEOUT_MS, credentials, isWebSocket, urlsOf } from './endpoint.ts'
+import { noOption } from './foreign-names.ts'
 import type { EventloopOptions, RecorderOptions } from './options.ts'
 import { givenSession, isStore, sessionConfig } from './session-config.ts'
 
@@ -41,38 +43,21 @@ export interface Resolved {
   readonly store: SessionStore | null
 }
 
-/** The names of all options. The code does not compile if one is missing. */
-const OPTIONS: Readonly<Record<keyof EventloopOptions, true>> = {
-  ...{ url: true, headers: true, tls: true, transport: true, connectOptions: true },
-  ...{ followRedirects: true, connectivityCheck: true, networkHints: true },
-  ...{ clientId: true, protocolVersion: true, username: true, password: true, will: true },
-  ...{ properties: true, cleanStart: true, sessionExpiryInterval: true, session: true },
-  ...{ authenticator: true, keepAlive: true, receiveMaximum: true, maximumPacketSize: true },
-  ...{
-    topicAliasMaximum: true,
-    tolerance: true,
-    connectTimeout: true,
-    reconnect: true,
-    suspendAfterMs: true,
-  },
-  ...{ suspendedRetryMs: true, maxInflight: true, onSessionLost: true, ackTimeout: true },
-  ...{ quarantineAfter: true, divert: true, onConnected: true, onSettled: true, acks: true },
-  ...{ maxBufferedPackets: true, maxBufferedBytes: true, until: true, disconnectReason: true },
-  ...{ renewSubscriptions: true, filtersPerSubscribe: true },
-  ...{ signal: true, onWarning: true, warnAfterMs: true, recorder: true, platform: true },
-}
+const OPTION_SET: ReadonlySet<string> = new Set(OPTION_NAMES)
 
 /**
  * @param session the session that a store has loaded, in place of the store.
+ * @param what whether these are the options of a loop or of one attempt.
  * @throws UsageError that names the option, what is allowed and what was given.
  */
 export function resolveOptions(
   given: string | URL | EventloopOptions,
   session?: Session,
+  what: 'options' | 'attempt' = 'options',
 ): Resolved {
   const options = toOptions(given)
   for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(OPTIONS, name)) throw noField('options', name, Object.keys(OPTIONS))
+    if (!OPTION_SET.has(name)) throw noOption('options', name, OPTION_NAMES)
   }
   checkEndpoint(options)
   for (const url of urlsOf(options)) credentials({ ...options, url })
@@ -86,6 +71,7 @@ export function resolveOptions(
   const clientId = clientIdOf(options, restored)
   const config = shared(configOf(options, restored, clientId))
   checkConnect(options, config.protocolVersion)
+  checkApplicability(options, what)
   // The CONNECT packet is encoded once here, so that a value that cannot be encoded is refused now
   // and not at the first connection.
   encodeRare(
@@ -143,9 +129,10 @@ function configOf(o: EventloopOptions, session: Session | null, clientId: string
     ...kept,
     ...receivingConfig(o),
     keepAlive: whole('keepAlive', o.keepAlive, isWebSocket(o) ? 25 : 60, 0, 65_535),
-    connectTimeoutMs: bounded('connectTimeout', o.connectTimeout, 10_000, 1, HOUR_MS),
+    connectTimeoutMs: bounded('connectTimeout', o.connectTimeout, CONNECT_TIMEOUT_MS, 1, HOUR_MS),
     reconnect: reconnectPolicy('reconnect', o.reconnect),
     maxInflight: whole('maxInflight', o.maxInflight, 1000, 1, 65_000),
+    offlineRequests: whole('offlineRequests', o.offlineRequests, 100, 0, 65_000),
     onSessionLost: choice('onSessionLost', o.onSessionLost, 'republish', ['republish', 'fail']),
     ackTimeout: ackTimeoutOf(o.ackTimeout),
     quarantineAfter: whole('quarantineAfter', o.quarantineAfter, 3, 0, 1000),

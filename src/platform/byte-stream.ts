@@ -12,7 +12,7 @@
  * - `error` says why the stream failed. `close` follows it, as it follows `destroy()`, and is the
  *   last event.
  */
-import type { TlsOptions } from './runtime.ts'
+import type { Lookup, TlsOptions } from './runtime.ts'
 
 /** A stream of bytes in both directions; every socket of Node is one. */
 export interface ByteStream {
@@ -78,15 +78,43 @@ export interface WebStreams {
 
 /** The server of a transport, and the only options that the transport is given. */
 export interface Endpoint {
-  /** The URL of the server. */
+  /** The URL of the server. Its host is in ASCII, and has no zone. */
   readonly url: URL
+  /**
+   * The host to connect to: a name in ASCII, or an address without brackets, with its zone if one
+   * was given (`fe80::1%eth0`).
+   */
+  readonly host: string
+  /** The port of the URL, or that of its scheme; 0 if neither has one. */
+  readonly port: number
   /** The option `tls`. */
   readonly tls: TlsOptions
+  /** The options `family`, `localAddress` and `lookup`. */
+  readonly socket: SocketOptions
+  /** The option `connectTimeout` in ms. The signal is aborted when it is over. */
+  readonly connectTimeout: number
+  /** The name of the WebSocket sub-protocol: `mqtt`, or `mqttv3.1` for MQTT 3.1. */
+  readonly subprotocol: string
+  /** Whether a server that selects no sub-protocol is accepted (`tolerance: 'field'`). */
+  readonly lenient: boolean
   /** The largest packet that the loop accepts, in bytes: a bound for the frames of a transport. */
   readonly maximumPacketSize: number
   /** Headers for the request that opens the transport. */
   readonly headers: HandshakeHeaders
 }
+
+/** The options of a socket. */
+export interface SocketOptions {
+  /** Only addresses of this version of IP are used. */
+  readonly family?: 4 | 6 | undefined
+  /** The address of this machine from which the connection is made. */
+  readonly localAddress?: string | undefined
+  /** Finds the addresses of a name. */
+  readonly lookup?: Lookup | undefined
+}
+
+/** What the opening of a transport is waiting for. */
+export type TransportStage = 'lookup' | 'tcp' | 'unix' | 'tls' | 'upgrade'
 
 /** HTTP headers by name. */
 export type HandshakeHeaders = Readonly<Record<string, string>>

@@ -20,11 +20,15 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { channel } from 'node:diagnostics_channel'
+import type { LookupFunction } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import { isDeepStrictEqual } from 'node:util'
 
 /** The options for TLS of this runtime. */
 export type TlsOptions = ConnectionOptions
+
+/** A function that finds the addresses of a name, as Node's `dns.lookup` does. */
+export type Lookup = LookupFunction
 
 /** The clock, the timers and the random numbers of a loop. Tests and simulations replace them. */
 export interface Platform {

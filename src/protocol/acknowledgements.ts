@@ -42,7 +42,7 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
     if (d.config.tolerance === 'strict') d.open.set(messageId, { ...request, stage: 'publish' })
     return null
   }
-  d.yield(packet, facts.handle)
+  d.yield(packet, facts.handle, facts.bytes)
   if (cmd === 'pubrec' && reasonCode < 0x80) {
     if (stage !== 'pubrel') d.open.set(messageId, { ...request, stage: 'pubrel', strikes: 0 })
     sendAcknowledgement(d, 'pubrel', messageId, 0)
@@ -120,7 +120,7 @@ export function subscriptionAnswered(
   }
   d.open.remove(messageId)
   if (request.epoch === d.connection.epoch) d.outgoing.subscribing--
-  d.yield(whole, facts.handle)
+  d.yield(whole, facts.handle, facts.bytes)
   const refusal = whole.granted.find((code) => code >= 0x80)
   if (request.stage !== 'renewal') {
     settleOpen(d, request, refusal === undefined ? null : refusedBy(whole, refusal), whole)

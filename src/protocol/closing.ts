@@ -39,13 +39,13 @@ export const NEVER_EXPIRES = 0xffff_ffff
 export function violated(d: Draft, at: number, violation: Violation, fatal = false): void {
   const { kind, protocolVersion, limits, opened } = d.connection
   if (kind !== 'connected' && kind !== 'connecting') return
-  const { reasonCode, clause, message } = violation
+  const { reasonCode, clause, message, code = 'PROTOCOL' } = violation
   if (protocolVersion === 5 && opened && limits.maximumPacketSize >= DISCONNECT_BYTES) {
     d.send({ type: 'disconnect', reasonCode, properties: undefined })
   }
   const phase = kind === 'connected' ? 'connected' : 'handshake'
   const reason: Failure = {
-    ...makeFailure(phase, 'protocol', 'PROTOCOL', !fatal, `${message} [${clause}].`),
+    ...makeFailure(phase, 'protocol', code, !fatal, `${message} [${clause}].`),
     reasonCode,
     clause,
   }
@@ -117,21 +117,39 @@ export function endWhenDone(d: Draft, at: number): void {
     outgoing.unconfirmed === 0 &&
     d.flow.diverted === 0
   if (!settled) return
-  if (connection.drainBy < Infinity) return close(d, at)
+  if (connection.drainBy < Infinity) {
+    if (!owesAcknowledgements(d)) close(d, at)
+    return
+  }
   if (connection.kind !== 'connected' || connection.birthsPending) return
   if (d.isolation?.birthsDeferred) return
   const { until } = d.config
   if (until === 'closed' || !d.flow.requestsEnded || d.flow.bufferedPackets > 0) return
   if (until === 'idle' && (session.subscriptionCount > 0 || session.adopted)) return
-  // With `acks: 'manual'`, messages that the consumer did not acknowledge do not keep the loop
-  // alive.
-  if (d.config.acks !== 'manual' && (d.pending.size > 0 || d.received.size > 0)) return
+  // Messages that the consumer has to acknowledge by itself do not keep the loop alive.
+  if (isAcknowledging(d) && (d.pending.size > 0 || d.received.size > 0)) return
   close(d, at)
 }
 
-/** Takes nothing more, and closes once everything is settled, at `drainBy` at the latest. */
+/** @returns whether messages are acknowledged without the consumer calling `ack()`. */
+function isAcknowledging({ config }: Draft): boolean {
+  return config.acks === 'pull' || config.acks === 'receipt'
+}
+
+/** @returns whether the consumer had messages when draining began that are not acknowledged. */
+function owesAcknowledgements({ connection, incoming, config }: Draft): boolean {
+  if (connection.kind !== 'connected' || config.acks === 'none') return false
+  return incoming.pendingFrom <= connection.drainThrough
+}
+
+/**
+ * Takes nothing more, and closes once everything is settled and the consumer has acknowledged what
+ * it had, at `drainBy` at the latest. A failure waits for no consumer.
+ */
 export function drain(d: Draft, at: number, drainBy: number, failure: Failure | null): void {
   const { connection } = d
+  const begins = connection.drainBy === Infinity
+  if (begins && failure === null) connection.drainThrough = d.incoming.yieldedThrough
   connection.drainBy = Math.min(connection.drainBy, drainBy)
   connection.endsWith ??= failure
   if (at >= connection.drainBy) close(d, at)

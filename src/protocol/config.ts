@@ -7,7 +7,8 @@
 import type { Tolerance } from './deviations.ts'
 import type { ProtocolVersion } from './facts.ts'
 
-type Acks = 'pull' | 'receipt' | 'manual'
+/** With `none` nobody can acknowledge a message, as in a `run` without `onPacket`. */
+type Acks = 'pull' | 'receipt' | 'manual' | 'none'
 type Until = 'idle' | 'settled' | 'closed'
 
 export interface ReconnectPolicy {
@@ -49,6 +50,8 @@ export interface Config {
   readonly connectTimeoutMs: number
   readonly reconnect: ReconnectPolicy
   readonly maxInflight: number
+  /** How many requests may be taken while there is no connection. */
+  readonly offlineRequests: number
   readonly receiveMaximum: number
   readonly maxBufferedPackets: number
   readonly maxBufferedBytes: number

@@ -28,6 +28,7 @@ import { filtersAllowed, queueRenewals, sendRenewals } from './subscribing.ts'
 import { makeRenewals, type Wanted } from './subscriptions.ts'
 import { isAccused, noteConnection } from './suspicion.ts'
 import { deviates } from './tolerance.ts'
+import { fallBackToVersion4, redial } from './versions.ts'
 import { DELIVERIES_MS, MESSAGE_IDS } from './window.ts'
 
 /** The size of a PUBACK without a reason code. A client that cannot send one can do nothing. */
@@ -109,29 +110,14 @@ function asksCleanStart(
   return config.cleanStart
 }
 
-/**
- * Asks for version 4 next, if version 5 was refused by a server that never accepted it.
- * @returns whether it does. The next attempt has the time limit of this one.
- */
-export function fallBackToVersion4(d: Draft): boolean {
-  const { reconnect, connection } = d
-  if (!reconnect.versionMayFall || connection.protocolVersion !== 5) return false
-  // Only MQTT 5 has sessions for clients without an identifier. [MQTT-3.1.3-7]
-  if (d.session.clientId === '' && !d.config.cleanStart) return false
-  reconnect.version = 4
-  reconnect.versionMayFall = false
-  const message = 'The server does not support MQTT 5; the loop tries 3.1.1.'
-  connection.reason = makeFailure('handshake', 'refused', 'UNSUPPORTED_VERSION', true, message)
-  return true
-}
-
 // ------------------------------------------------------------------------------------- the CONNACK
 
 export function connackReceived(d: Draft, packet: ReceivedConnack, at: number): void {
   const { connection, config } = d
   const refusal = connackRefusal(packet)
   if (refusal !== null) {
-    if (refusal.code === 'UNSUPPORTED_VERSION' && fallBackToVersion4(d)) return redial(d, at)
+    if (refusal.code === 'UNSUPPORTED_VERSION' && fallBackToVersion4(d, 'refused'))
+      return redial(d, at)
     return drop(d, at, refusal, 'retry', 'none')
   }
   const { exchange } = connection
@@ -153,14 +139,6 @@ export function connackReceived(d: Draft, packet: ReceivedConnack, at: number): 
   connection.connack = packet
   verifyConnack(d, packet.properties)
   d.effects.push({ type: 'pauseReading' })
-}
-
-/** Destroys the transport and dials the same server again, with the other version. */
-function redial(d: Draft, at: number): void {
-  d.connection.afterClose = 'redial'
-  d.connection.closeBy = at
-  enter(d, 'disconnected', at)
-  d.effects.push({ type: 'destroy' })
 }
 
 /** @returns the rule that an accepting CONNACK breaks, or null. */

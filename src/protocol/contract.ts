@@ -65,6 +65,8 @@ type TransportInput =
       readonly reasonCode: number
       readonly clause: string
       readonly message: string
+      /** `NOT_MQTT`: the bytes are those of another protocol. Default `PROTOCOL`. */
+      readonly code?: 'PROTOCOL' | 'NOT_MQTT'
       /** What is known of the packet. */
       readonly packet?: PacketName
     }
@@ -141,6 +143,8 @@ type ConsumerInput =
       readonly messageId: number
       readonly reasonCode: number
     }
+  /** The answer to the effect `unread`: the requests whose outcomes are reported to somebody. */
+  | { readonly type: 'unread'; readonly handles: readonly number[] }
 
 type ControlInput =
   | { readonly type: 'pause'; readonly ms: number }
@@ -168,8 +172,23 @@ type NetworkInput =
   | { readonly type: 'network'; readonly online: boolean }
 
 type TimeInput =
-  /** A deadline may have passed. */
-  { readonly type: 'tick' }
+  /**
+   * A deadline may have passed. `attempt` says what an attempt is waiting for if one is under way.
+   */
+  { readonly type: 'tick'; readonly attempt?: AttemptProgress | null }
+
+/** What an attempt to connect is waiting for. */
+export interface AttemptProgress {
+  /** The server, for messages. */
+  readonly where: string
+  readonly stage: AttemptStage
+}
+
+/**
+ * The stages of an attempt until the transport is open: what the user's code returns, the name
+ * lookup, TCP or the Unix socket, TLS, the WebSocket upgrade; or a transport of the user.
+ */
+export type AttemptStage = 'options' | 'lookup' | 'tcp' | 'unix' | 'tls' | 'upgrade' | 'transport'
 
 // ----------------------------------------------------------------------------------------- effects
 
@@ -247,6 +266,8 @@ type ConsumerEffect =
       readonly before: number
     }
   | { readonly type: 'warn'; readonly code: WarningCode; readonly message: string }
+  /** No answer can be read until the consumer takes packets. The answer is the input `unread`. */
+  | { readonly type: 'unread' }
   /** Warn that the loop does not get on: this many losses in a row, with no progress between. */
   | {
       readonly type: 'noProgress'

@@ -65,6 +65,11 @@ export const DEVIATIONS = {
     ...{ ...GO_ON, clause: '2.1.2' },
     answer: 'The DISCONNECT is read as that of MQTT 5: the server closes the connection.',
   },
+  // WebSocket
+  NO_SUBPROTOCOL: {
+    ...{ ...GO_ON, clause: 'MQTT-6.0.0-4' },
+    answer: 'A server that selects no sub-protocol is given MQTT; with strict, the upgrade fails.',
+  },
   // CONNACK
   CONNACK_FLAGS: {
     ...{ ...GO_ON, ...MALFORMED, clause: 'MQTT-3.2.2-1' },

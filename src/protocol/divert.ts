@@ -10,6 +10,7 @@ import type { Config } from './config.ts'
 import type { Draft } from './draft.ts'
 import type { Failure, PublishFacts } from './facts.ts'
 import { isExpired, refusalOf } from './refusals.ts'
+import type { WaitingRequest } from './session-state.ts'
 import type { ConnectionState, FlowState, KeepAliveState, ReconnectState } from './state.ts'
 
 /** A connection with this many unanswered PINGREQs is not healthy. */
@@ -57,10 +58,26 @@ export function divertsAt({ config, connection, keepAlive, flow, reconnect }: Di
   return Math.max(oldest.sentAt, keepAlive.receivedAt) + divert.afterMs
 }
 
-export function beginDiverting(d: Draft): void {
+export function beginDiverting(d: Draft, at: number): void {
   d.flow.diverting = true
   const { afterMs } = d.config.divert!
   d.warn('DIVERTING', `No healthy connection for ${afterMs} ms: new publishes go to \`divert.to\`.`)
+  divertWaiting(d, at)
+}
+
+/** Diverts the publishes that were taken in this outage, before the diverting began. */
+function divertWaiting(d: Draft, at: number): void {
+  const from = d.reconnect.outage?.firstOrder ?? Infinity
+  const { waiting, waitingAt } = d.session
+  if (waiting.length === waitingAt) return
+  const left: WaitingRequest[] = []
+  for (const request of waiting.slice(waitingAt)) {
+    const { facts, order } = request
+    if (facts.kind === 'publish' && order >= from && isDiverted(d, facts)) divert(d, facts, at)
+    else left.push(request)
+  }
+  d.session.waiting = left
+  d.session.waitingAt = 0
 }
 
 /** @returns whether a request that was just taken is diverted. */

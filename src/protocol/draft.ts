@@ -18,6 +18,7 @@ import type {
   OpenRequest,
   ReceivedMessage,
   SessionState,
+  WaitingRequest,
 } from './session-state.ts'
 import type {
   ConnectionState,
@@ -81,6 +82,9 @@ export class Draft {
   /** The packet from the server that is being handled, or could not be read; null if none is. */
   reading: PacketName | null = null
 
+  /** The list of waiting requests that this step made, or null if it made none. */
+  grownWaiting: WaitingRequest[] | null = null
+
   /** Whether that input handed any byte to the transport. */
   sent = false
 
@@ -94,10 +98,12 @@ export class Draft {
 
   /**
    * Gives the consumer a packet that is not a message. `handle` is the request that it answers, or
-   * 0.
+   * 0. In the reserve, which is bounded in bytes only, the request counts too, because the packet
+   * keeps it in memory.
    */
-  yield(packet: ServerPacket, handle = 0): void {
-    this.yieldMessage(packet, PACKET_BYTES, handle, 0, 0, false)
+  yield(packet: ServerPacket, handle = 0, requestBytes = 0): void {
+    const bytes = PACKET_BYTES + (this.flow.reserve ? requestBytes : 0)
+    this.yieldMessage(packet, bytes, handle, 0, 0, false)
   }
 
   yieldMessage(

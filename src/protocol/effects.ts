@@ -62,6 +62,7 @@ export const EFFECTS = {
   releaseHeldBack: PLAIN,
   warn: PLAIN,
   noProgress: PLAIN,
+  unread: PLAIN,
   // controls
   pong: PLAIN,
   reauthenticated: PLAIN,

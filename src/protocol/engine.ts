@@ -22,17 +22,18 @@ import type { Input, Step } from './contract.ts'
 import { divert, diverted, isDiverted } from './divert.ts'
 import { Draft } from './draft.ts'
 import type { RequestFacts } from './facts.ts'
-import { mustPauseReading } from './flow.ts'
+import { consumerPulled, mustPauseReading } from './flow.ts'
 import { acknowledged, handledThrough } from './incoming.ts'
 import { keepAliveReading, keepAliveSent, keepAliveWritten, sendPing } from './keepalive.ts'
 import { flush, take, takeBirths, takenApart } from './outgoing.ts'
 import { pause, resume } from './pauses.ts'
 import { authenticationFailed, authenticatorAnswered, packetsReceived } from './receiving.ts'
 import { connectivity, network, reconnect, transportLost } from './retrying.ts'
-import { cancel, confirmed } from './settling.ts'
+import { cancel, confirmed, giveUpUnread } from './settling.ts'
 import type { State } from './state.ts'
 import { tick } from './timers.ts'
 import { deviated } from './tolerance.ts'
+import { fallBackToVersion4, isOldConnack, redial } from './versions.ts'
 import { deliveriesAcknowledged, endCaution } from './window.ts'
 
 /** `step(s, [a, b])` gives the same as stepping `a` and then `b`. */
@@ -97,6 +98,7 @@ function route(d: Draft, input: Input): void {
       }
       return
     case 'malformed':
+      if (isOldConnack(d, input.packet) && fallBackToVersion4(d, 'oldForm')) return redial(d, at)
       d.reading = input.packet ?? null
       violated(d, at, input)
       d.reading = null
@@ -118,6 +120,7 @@ function route(d: Draft, input: Input): void {
       return transportLost(d, input)
     // requests
     case 'requests':
+      d.flow.unreadAsked = false
       for (const facts of input.requests) requestTaken(d, facts, at, input.hold)
       return
     case 'refused':
@@ -142,6 +145,7 @@ function route(d: Draft, input: Input): void {
       if (d.connection.kind === 'idle') dialNextRound(d, at)
       return
     case 'pulled':
+      if (!isOver(d)) consumerPulled(d, at)
       d.flow.bufferedPackets -= input.packets
       d.flow.bufferedBytes -= input.bytes
       d.incoming.yieldedThrough = Math.max(d.incoming.yieldedThrough, input.yieldedThrough)
@@ -149,6 +153,8 @@ function route(d: Draft, input: Input): void {
       return
     case 'ack':
       return acknowledged(d, input.sequence, input.messageId, input.reasonCode)
+    case 'unread':
+      return giveUpUnread(d, input.handles)
     // controls
     case 'pause':
       return pause(d, at, input.ms === Infinity ? Infinity : at + input.ms)
@@ -180,7 +186,7 @@ function route(d: Draft, input: Input): void {
     case 'network':
       return network(d, input.online, at)
     case 'tick':
-      return tick(d, at)
+      return tick(d, at, input.attempt ?? null)
     default:
       return unreachable(input)
   }

@@ -74,6 +74,8 @@ export interface PacketName {
   readonly cmd: ServerPacket['cmd'] | 'unknown'
   readonly topic?: string
   readonly messageId?: number
+  /** Of a CONNACK, whose form shows its version. */
+  readonly remainingLength?: number
 }
 
 /** A packet from the decoder. It is well formed; the reducers decide whether it is allowed now. */
@@ -105,6 +107,8 @@ export interface PublishFacts {
   readonly expiresAt: number
   /** The number of messages: 1, or more for a group of QoS 0 messages that is sent as one. */
   readonly count: number
+  /** Whether the message has properties, which MQTT 3 does not have. */
+  readonly hasProperties?: boolean
 }
 
 export interface SubscriptionFacts {
@@ -159,6 +163,10 @@ export interface Failure {
   /** The clause that was broken, if one was. */
   readonly clause?: string
   readonly packet?: ServerPacket
+  /** The HTTP status that refused the WebSocket upgrade. */
+  readonly statusCode?: number
+  /** How long the server asks to wait before the next attempt, in ms. */
+  readonly retryAfterMs?: number
   /** The number under which the loop keeps the underlying error. */
   readonly cause?: number
 }
@@ -168,6 +176,8 @@ export interface Violation {
   readonly reasonCode: number
   readonly clause: string
   readonly message: string
+  /** The code of the failure. Default `PROTOCOL`. */
+  readonly code?: 'PROTOCOL' | 'NOT_MQTT'
 }
 
 /** @returns the violation of a rule whose reason code is "protocol error". */

@@ -57,6 +57,7 @@ const GRID = {
   diverted:        ['',           'closing',                       'closing',                       ENDS,                                         END,                       ''],
   pulled:          ['',           '',                              'closing',                       '',                                           '',                        ''],
   ack:             ['',           '',                              'closing',                       '',                                           '',                        ''],
+  unread:          [END,          'closing',                       'closing',                       ENDS,                                         END,                       ''],
   pause:           ['',           '',                              '',                              '',                                           '',                        ''],
   resume:          ['',           '',                              '',                              '',                                           '',                        ''],
   throttle:        ['',           '',                              'closing',                       '',                                           '',                        ''],

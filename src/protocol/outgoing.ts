@@ -15,7 +15,7 @@ import {
   type SubscribeFacts,
 } from './facts.ts'
 import { clearIdentifier, nextMessageId, noteIsolated, noteSent, openRequest } from './opening.ts'
-import { isExpired, noteRefused, refusalOf } from './refusals.ts'
+import { isExpired, noteRefused, refusalOf, versionRefusalOf } from './refusals.ts'
 import type { OpenRequest, WaitingRequest } from './session-state.ts'
 import { noteExpiry, settleOpen } from './settling.ts'
 import { maySubscribe, sendNextPart, sendRenewals, sendSubscribe } from './subscribing.ts'
@@ -81,6 +81,8 @@ function birthPasses(d: Draft, facts: RequestFacts, isFirst: boolean): boolean {
  * @returns whether a request that was just taken may be sent before those that wait. [MQTT-3.3.4-8]
  */
 function mayPass(d: Draft, facts: RequestFacts, at: number): boolean {
+  // Requests that were taken before the CONNACK may wait behind one that the window holds back.
+  if (!isWindowed(facts) && waitsUnwindowed(d)) return false
   if (facts.kind !== 'publish') return maySubscribe(d)
   // The single messages of a group are about to be put in its place: nothing may pass them.
   if (d.outgoing.apart !== 0) return false
@@ -91,9 +93,23 @@ function mayPass(d: Draft, facts: RequestFacts, at: number): boolean {
   return !queued && !isResending(d) && sendable(d) > 0
 }
 
+/** @returns whether a request waits that the window does not hold back. */
+function waitsUnwindowed({ session }: Draft): boolean {
+  for (let i = session.waitingAt; i < session.waiting.length; i++) {
+    if (!isWindowed(session.waiting[i]!.facts)) return true
+  }
+  return false
+}
+
 function enqueue(d: Draft, request: WaitingRequest): void {
   noteExpiry(d, request.facts)
-  d.session.waiting = [...d.session.waiting.slice(d.session.waitingAt), request]
+  // A list that this step made is known to nobody else, so it may grow.
+  if (d.session.waiting === d.grownWaiting) {
+    d.grownWaiting.push(request)
+    return
+  }
+  d.grownWaiting = [...d.session.waiting.slice(d.session.waitingAt), request]
+  d.session.waiting = d.grownWaiting
   d.session.waitingAt = 0
 }
 
@@ -177,7 +193,8 @@ function mayLeave(d: Draft, facts: RequestFacts, at: number): boolean {
 }
 
 function sendRequest(d: Draft, facts: RequestFacts, strikes: number, at: number): void {
-  const refusal = refusalOf(facts, d.connection.limits, at)
+  const { limits, protocolVersion } = d.connection
+  const refusal = versionRefusalOf(facts, protocolVersion) ?? refusalOf(facts, limits, at)
   if (refusal !== null) {
     if (facts.kind === 'subscribe') noteAllRefused(d, facts, refusal)
     return d.settle(facts.handle, refusal, null, true)

@@ -62,9 +62,14 @@ export function suspendedDelayMs(retryMs: number, random: number): number {
  */
 const EARLY: ReadonlySet<string> = new Set(['ENOTFOUND', 'CERT_NOT_YET_VALID'])
 
+/** The failures of a server that was there and is being replaced, such as HTTP 404 of a proxy. */
+const LATER: ReadonlySet<string> = new Set(['UPGRADE_REFUSED'])
+
 /** @returns whether the policy allows another attempt after this failure. */
 export function mayRetry(state: ReconnectState, failure: Failure): boolean {
-  return policyAllows(state) && (failure.retryable || EARLY.has(failure.code))
+  const { retryable, code } = failure
+  const passes = EARLY.has(code) || (state.everConnected && LATER.has(code))
+  return policyAllows(state) && (retryable || passes)
 }
 
 /** @returns whether the policy allows another attempt after a retryable failure. */

@@ -4,7 +4,13 @@
  * (I3, Message Expiry counts while a request is held; T7, the limits of the CONNACK are obeyed)
  */
 import type { Draft } from './draft.ts'
-import type { Failure, RequestFacts, SubscribeFacts, SubscriptionFacts } from './facts.ts'
+import type {
+  Failure,
+  ProtocolVersion,
+  RequestFacts,
+  SubscribeFacts,
+  SubscriptionFacts,
+} from './facts.ts'
 import type { Limits } from './state.ts'
 
 /** @returns whether a message has expired. */
@@ -43,6 +49,33 @@ export function refusalOf(facts: RequestFacts, limits: Limits, at: number): Fail
     return null
   }
   return facts.kind === 'subscribe' ? refusalOfFilters(facts, limits) : null
+}
+
+/**
+ * A request that was taken before the first CONNACK was validated for MQTT 5, and the server may
+ * accept 3.1.1 only.
+ * @returns why the request cannot be sent in this version, or null if it can.
+ */
+export function versionRefusalOf(facts: RequestFacts, version: ProtocolVersion): Failure | null {
+  if (version === 5) return null
+  const field = fieldOfMqtt5(facts)
+  return field === null ? null : requestFailure('usage', 'USAGE', needsMqtt5(field))
+}
+
+/** @returns a field of the request that MQTT 3 does not have, or null. */
+function fieldOfMqtt5(facts: RequestFacts): string | null {
+  if (facts.kind === 'publish') return facts.hasProperties ? 'publish.properties' : null
+  if (facts.properties !== undefined) return `${facts.kind}.properties`
+  if (facts.kind === 'unsubscribe') return null
+  const index = facts.subscriptions.findIndex(({ nl, rap, rh }) => nl || rap || rh)
+  if (index < 0) return null
+  const { nl, rap } = facts.subscriptions[index]!
+  return `subscribe.subscriptions[${index}].${nl ? 'nl' : rap ? 'rap' : 'rh'}`
+}
+
+/** @returns the message about a field that MQTT 3 does not have. */
+export function needsMqtt5(field: string): string {
+  return `${field} needs MQTT 5; this connection uses MQTT 3.1 or 3.1.1`
 }
 
 /**

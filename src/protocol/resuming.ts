@@ -10,7 +10,7 @@ import { requestFailure } from './refusals.ts'
 import type { OpenRequest, WaitingRequest } from './session-state.ts'
 import { noteExpiry, settleOpen } from './settling.ts'
 import { unsentRenewals } from './subscribing.ts'
-import { isWindowed, waitingCount } from './window.ts'
+import { isWindowed, sendable, waitingCount } from './window.ts'
 
 /**
  * Prepares the open requests after a CONNACK: they are resent under their packet identifier, or
@@ -72,12 +72,21 @@ function inOrder(open: PacketTable<OpenRequest>): [number, OpenRequest][] {
   return [...entries(open)].sort(([, a], [, b]) => a.order - b.order)
 }
 
-/** Puts the requests that the window does not hold back first. The others keep their order. */
+/**
+ * Puts the requests that the window does not hold back first. The others keep their order. On the
+ * first connection of a session all keep it, as far as the window goes. How much of the window the
+ * births need is not known yet, so they may need all of it.
+ */
 export function sortWaiting(d: Draft): void {
   if (waitingCount(d.session) < 2) return
   const waiting = d.session.waiting.slice(d.session.waitingAt)
-  waiting.sort((a, b) => Number(isWindowed(a.facts)) - Number(isWindowed(b.facts)))
-  d.session.waiting = waiting
+  const isFirst = d.connection.epoch === 1 && !d.config.resumes && !d.config.hasBirths
+  let room = isFirst ? sendable(d) : 0
+  const heldFrom = waiting.findIndex(({ facts }) => isWindowed(facts) && --room < 0)
+  if (heldFrom < 0) return
+  const held = waiting.splice(heldFrom)
+  const passing = held.filter(({ facts }) => !isWindowed(facts))
+  d.session.waiting = [...waiting, ...passing, ...held.filter(({ facts }) => isWindowed(facts))]
   d.session.waitingAt = 0
 }
 

@@ -6,7 +6,7 @@
  */
 import { connectionLost, drop, endLoop, NEVER_EXPIRES } from './closing.ts'
 import type { ReconnectPolicy } from './config.ts'
-import { dialHost, dialNextRound, fallBackToVersion4 } from './connecting.ts'
+import { dialHost, dialNextRound } from './connecting.ts'
 import type { Input } from './contract.ts'
 import type { Draft } from './draft.ts'
 import { type Failure, makeFailure } from './facts.ts'
@@ -24,6 +24,7 @@ import {
 } from './servers.ts'
 import type { State } from './state.ts'
 import { evidenceOf } from './suspicion.ts'
+import { fallBackToVersion4, forgetVersion, isWordlessClose } from './versions.ts'
 
 /**
  * A server that closes within this many ms after its CONNACK, this often in a row, probably has
@@ -39,11 +40,12 @@ export function transportLost(d: Draft, input: Extract<Input, { type: 'lost' }>)
   const { connection } = d
   const { at, random } = input
   if (!connection.engaged) return
-  if (connection.connackAt < 0 && connection.opened) noteUnanswered(d, at)
+  const wasOpened = connection.opened
+  if (connection.connackAt < 0 && wasOpened) noteUnanswered(d, at)
   connection.engaged = false
   connection.opened = false
   connection.closeBy = Infinity
-  const afterClose = connection.afterClose ?? unexpectedlyLost(d, input)
+  const afterClose = connection.afterClose ?? unexpectedlyLost(d, input, wasOpened)
   connection.afterClose = null
   if (afterClose === 'end') return endLoop(d, connection.endsWith, at)
   if (afterClose === 'redial') {
@@ -66,10 +68,10 @@ export function transportLost(d: Draft, input: Extract<Input, { type: 'lost' }>)
 function unexpectedlyLost(
   d: Draft,
   { byPeer, failure, at }: Extract<Input, { type: 'lost' }>,
+  wasOpened: boolean,
 ): 'redial' | 'retry' {
-  const { connection } = d
-  const silent = connection.kind === 'connecting' && !connection.heard && byPeer
-  if (silent && fallBackToVersion4(d)) return 'redial'
+  const wordless = wasOpened && isWordlessClose(d, failure.code, byPeer)
+  if (wordless && fallBackToVersion4(d, 'closed')) return 'redial'
   connectionLost(d, at, failure, evidenceOf(failure, byPeer))
   noteQuickClose(d, at, byPeer)
   return 'retry'
@@ -197,15 +199,6 @@ function dialImmediately(d: Draft, at: number, connectBy: number): void {
   dialHost(d, at, connectBy)
 }
 
-/**
- * Version 4 is remembered once a server has accepted it. Until then the next server is asked for 5.
- */
-function forgetVersion({ reconnect, session, config }: Draft): void {
-  if (!config.versionMayFall || session.protocolVersion !== 0) return
-  reconnect.version = config.protocolVersion
-  reconnect.versionMayFall = true
-}
-
 function countReconnection(d: Draft, code: string): void {
   const { reconnections } = d.counters
   d.counters.reconnections = { ...reconnections, [code]: (reconnections[code] ?? 0) + 1 }
@@ -229,9 +222,11 @@ function awaitNextRound(
   const attempt = Math.max(0, reconnect.attempt)
   const { suspendAfterMs, suspendedRetryMs } = config.servers
   const suspended = at - reconnect.outage!.downSince >= suspendAfterMs
+  // The usual delay is added, so that clients that were told the same do not return together.
+  const from = at + (reason.retryAfterMs ?? 0)
   connection.retryAt = suspended
-    ? at + suspendedDelayMs(suspendedRetryMs, random)
-    : at + retryDelayMs(reconnect.policy, attempt, reason, stable, random)
+    ? from + suspendedDelayMs(suspendedRetryMs, random)
+    : from + retryDelayMs(reconnect.policy, attempt, reason, stable, random)
   reconnect.attempt = stable ? 0 : attempt + 1
   countReconnection(d, reason.code)
   enter(d, suspended ? 'suspended' : 'disconnected', at)
@@ -240,7 +235,9 @@ function awaitNextRound(
 /** Suspends a loop that was too long without a connection. */
 export function suspend(d: Draft, at: number): void {
   const { connection, config } = d
-  connection.retryAt = Math.min(connection.retryAt, at + config.servers.suspendedRetryMs)
+  if (connection.reason?.retryAfterMs === undefined) {
+    connection.retryAt = Math.min(connection.retryAt, at + config.servers.suspendedRetryMs)
+  }
   enter(d, 'suspended', at)
 }
 

@@ -28,6 +28,8 @@ const CURED_BY_OTHERS: ReadonlySet<string> = new Set([
   'QUOTA_EXCEEDED',
   'CONNECTION_RATE_EXCEEDED',
   'UNSUPPORTED_VERSION',
+  'UPGRADE_REFUSED',
+  'NOT_MQTT',
 ])
 
 /** The connection failures that are not the fault of a server. */
@@ -40,7 +42,7 @@ const NO_SERVER_AT_FAULT: ReadonlySet<string> = new Set([
 /** @returns whether another server of the list may succeed after this failure. */
 export function mayOthersCure({ phase, source, code, retryable }: Failure): boolean {
   if (phase === 'connected') return REDIRECTING.has(code)
-  if (source === 'refused') return CURED_BY_OTHERS.has(code)
+  if (source === 'refused' || source === 'protocol') return CURED_BY_OTHERS.has(code)
   if (source !== 'connection' || NO_SERVER_AT_FAULT.has(code)) return false
   return retryable || code === 'ENOTFOUND'
 }
@@ -50,7 +52,7 @@ const CREDENTIALS: ReadonlySet<string> = new Set(['BAD_CREDENTIALS', 'NOT_AUTHOR
 /** @returns whether new credentials are asked for, which happens once in an outage. */
 export function mayRenewCredentials(d: Draft, { phase, code }: Failure): boolean {
   if (!d.config.servers.renewsCredentials || d.reconnect.outage?.renewing) return false
-  return phase === 'handshake' && CREDENTIALS.has(code)
+  return phase !== 'connected' && CREDENTIALS.has(code)
 }
 
 /**
@@ -78,6 +80,8 @@ export function hasManyRedirects({ reconnect }: Draft): boolean {
 export function beginOutage(d: Draft, at: number, expiresAt: number): void {
   d.reconnect.outage = {
     downSince: at,
+    firstOrder: d.session.nextOrder,
+    lasts: false,
     expiresAt,
     dials: 0,
     hostsLeft: othersThan(d, d.reconnect.host),

@@ -39,6 +39,30 @@ function settleEarly(d: Draft, messageId: number, request: OpenRequest, failure:
   d.settle(request.facts.handle, failure, null, false)
 }
 
+/**
+ * Settles requests whose answers cannot be read as long as the consumer takes no packets: it may be
+ * waiting for them.
+ */
+export function giveUpUnread(d: Draft, handles: readonly number[]): void {
+  const { flow, config } = d
+  const message =
+    `The answer to this request was not read: next() was not called for ${config.warnAfterMs} ms,` +
+    ` and ${flow.bufferedPackets} packets with ${flow.bufferedBytes} bytes wait for it` +
+    ' (maxBufferedBytes). Take packets while an outcome is awaited.'
+  const failure = requestFailure('connection', 'ANSWER_UNREAD', message)
+  const unread = new Set(handles)
+  const waiting = d.session.waiting.slice(d.session.waitingAt)
+  d.session.waiting = waiting.filter(({ facts }) => !unread.has(facts.handle))
+  d.session.waitingAt = 0
+  for (const { facts } of waiting) {
+    if (unread.has(facts.handle)) d.settle(facts.handle, failure, null, true)
+  }
+  for (const [messageId, request] of entries(d.open.finish())) {
+    if (request.settled || !unread.has(request.facts.handle)) continue
+    settleEarly(d, messageId, request, failure)
+  }
+}
+
 /** Settles the oldest unconfirmed QoS 0 publishes, because the kernel took them. */
 export function confirmed(d: Draft, taken: number): void {
   // The kernel may take a write after the connection was given up and its publishes were settled.

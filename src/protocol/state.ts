@@ -43,8 +43,8 @@ export type ConnectionKind =
   | 'failed'
 
 /**
- * Lives from one attempt to the next, except for `epoch`, `drainBy` and `endsWith`, which live with
- * the loop.
+ * Lives from one attempt to the next, except for `epoch`, `drainBy`, `drainThrough` and `endsWith`,
+ * which live with the loop.
  */
 export interface ConnectionState {
   readonly kind: ConnectionKind
@@ -77,6 +77,11 @@ export interface ConnectionState {
    * draining.
    */
   readonly drainBy: number
+  /**
+   * While draining: the sequence of the last message that the consumer had when that began, and so
+   * owes the acknowledgement of.
+   */
+  readonly drainThrough: number
   readonly connack: ReceivedConnack | null
   readonly limits: Limits
   /** Whether the requests of `onConnected` are awaited. */
@@ -206,6 +211,10 @@ export interface ReconnectState {
 /** Lives from the loss of a connection (or from the start) to the next good CONNACK. */
 export interface Outage {
   readonly downSince: number
+  /** Requests of this order and above were taken in this outage, and never sent. */
+  readonly firstOrder: number
+  /** Whether it has lasted so long that requests are taken ahead. */
+  readonly lasts: boolean
   /** The instant by which the server must have ended the session; Infinity if it need not. */
   readonly expiresAt: number
   /** The number of attempts so far. */
@@ -350,6 +359,12 @@ export interface FlowState {
   readonly consumerAwaitedSince: number
   /** Whether the user was warned about that. */
   readonly warned: boolean
+  /** Whether more packets are read than `maxBufferedPackets`, because an answer is awaited. */
+  readonly reserve: boolean
+  /** When the consumer last took a packet. */
+  readonly pulledAt: number
+  /** Whether the loop was asked whose answers cannot be read, since the consumer last did so. */
+  readonly unreadAsked: boolean
   /** The time spent in pauses, which `ackTimeout` does not count. */
   readonly pausedMs: number
   readonly pausedSince: number

@@ -8,6 +8,7 @@
 import type { Draft } from './draft.ts'
 import type { Properties, QoS, SubscribeFacts, SubscriptionFacts } from './facts.ts'
 import { emptyTable, entries, type PacketTable, TableEditor } from './packet-table.ts'
+import { hex, reasonOf } from './reason-codes.ts'
 import { forgetRefused, noteRefused, refusalOf } from './refusals.ts'
 import type { HeldSubscription } from './session-state.ts'
 import { packetBytes, utf8Length, varintBytes } from './sizes.ts'
@@ -45,7 +46,9 @@ function grantedBy(code: number, { qos }: SubscriptionFacts): QoS {
 export function renewed(d: Draft, facts: SubscribeFacts, granted: readonly number[]): void {
   facts.subscriptions.forEach((subscription, i) => {
     const code = granted[i]!
-    if (code >= 0x80) notRenewed(d, subscription, code, 'The server refused it.')
+    if (code < 0x80) return
+    const why = `The server refused it: ${reasonOf(code).description} (${hex(code)}).`
+    notRenewed(d, subscription, code, why)
   })
 }
 

@@ -8,9 +8,11 @@
  */
 import { close, drop } from './closing.ts'
 import { dialNextRound } from './connecting.ts'
+import type { AttemptProgress, AttemptStage } from './contract.ts'
 import { beginDiverting, divertsAt, probeDueAt } from './divert.ts'
 import type { Draft } from './draft.ts'
 import { makeFailure } from './facts.ts'
+import { reserveDueAt, unreadDueAt } from './flow.ts'
 import { headOf } from './incoming.ts'
 import { deadAt, pingDueAt, sendPing } from './keepalive.ts'
 import { flush } from './outgoing.ts'
@@ -23,6 +25,7 @@ import type { ConnectionKind, State } from './state.ts'
 import { addRenewals, filtersAllowed } from './subscribing.ts'
 import { makeRenewals } from './subscriptions.ts'
 import { isolationTimedOut } from './suspicion.ts'
+import { fallBackToVersion4, redial } from './versions.ts'
 import {
   deliveriesEndAt,
   isolationEndsAt,
@@ -35,10 +38,13 @@ interface Timer {
   readonly in: readonly ConnectionKind[]
   /** @returns the instant, or Infinity if the timer does not run. A draft serves as a state. */
   dueAt(state: State): number
-  fire(d: Draft, at: number): void
+  fire(d: Draft, at: number, attempt: AttemptProgress | null): void
   /** Whether it fires at every tick, due or not. */
   readonly always?: true
 }
+
+/** After this many ms without a connection, requests are taken ahead (`offlineRequests`). */
+const OFFLINE_AFTER_MS = 50
 
 const BETWEEN_ATTEMPTS = ['disconnected', 'suspended'] as const
 const LIVE = ['connecting', 'connected', ...BETWEEN_ATTEMPTS] as const
@@ -74,6 +80,18 @@ const TIMERS = {
   },
   pause: { in: LIVE, dueAt: ({ flow }) => flow.pausedUntil, fire: resume },
   expire: { in: LIVE, dueAt: ({ session }) => session.waitingExpiresAt, fire: expire },
+  /** Requests are taken ahead once an outage lasts. */
+  offline: {
+    in: ['connecting'],
+    dueAt: ({ reconnect, config }) => {
+      const { outage } = reconnect
+      const begins = outage !== null && !outage.lasts && config.offlineRequests > 0
+      return begins ? outage.downSince + OFFLINE_AFTER_MS : Infinity
+    },
+    fire: (d) => {
+      d.reconnect.outage!.lasts = true
+    },
+  },
   divert: { in: LIVE, dueAt: divertsAt, fire: beginDiverting },
   /**
    * Every tick of a connection sends what may be sent, which ends a caution whose last request was
@@ -120,10 +138,25 @@ const TIMERS = {
     dueAt: ({ outgoing }) => outgoing.silence?.until ?? Infinity,
     fire: renewSilent,
   },
+  reserve: {
+    in: ['connected'],
+    dueAt: reserveDueAt,
+    fire: (d) => {
+      d.flow.reserve = true
+    },
+  },
+  unread: {
+    in: ['connected'],
+    dueAt: unreadDueAt,
+    fire: (d) => {
+      d.flow.unreadAsked = true
+      d.effects.push({ type: 'unread' })
+    },
+  },
   warnStalled: {
     in: ['connected'],
     dueAt: ({ flow, config }) =>
-      flow.warned || flow.consumerAwaitedSince < 0
+      flow.warned || flow.consumerAwaitedSince < 0 || flow.bufferedPackets === 0
         ? Infinity
         : flow.consumerAwaitedSince + config.warnAfterMs,
     fire: warnStalled,
@@ -167,22 +200,45 @@ export function nextDeadline(state: State): number {
   return due
 }
 
-export function tick(d: Draft, at: number): void {
+export function tick(d: Draft, at: number, attempt: AttemptProgress | null): void {
   const { kind } = d.connection
   // The timers read the tables of the state, not the editors of the draft.
   d.incoming.pending = d.pending.finish()
   for (const timer of RUNNING[kind]) {
     if (!timer.always && at < timer.dueAt(d)) continue
-    timer.fire(d, at)
+    timer.fire(d, at, attempt)
     if (d.connection.kind !== kind) return
   }
 }
 
 // ------------------------------------------------------------------------------------- time limits
 
-function connectTimedOut(d: Draft, at: number): void {
-  const phase = d.connection.opened ? 'handshake' : 'dial'
-  const message = `No CONNACK within ${d.config.connectTimeoutMs} ms (connectTimeout).`
+/** What an attempt was waiting for when its time was over. */
+const STAGES: Readonly<Record<AttemptStage | 'authenticator' | 'connack', string>> = {
+  options: 'connectOptions and the authenticator have not answered',
+  lookup: 'the name lookup has no result',
+  tcp: 'the TCP connection is not open',
+  unix: 'the Unix socket is not open',
+  tls: 'the TLS handshake has not ended',
+  upgrade: 'the WebSocket upgrade has no answer',
+  transport: 'the transport is not open',
+  authenticator: 'the authenticator has not answered',
+  connack: 'the server sent no CONNACK',
+}
+
+function connectTimedOut(d: Draft, at: number, attempt: AttemptProgress | null): void {
+  const { opened, heard, exchange } = d.connection
+  if (opened && !heard && fallBackToVersion4(d, 'silent')) {
+    d.connection.connectBy = Infinity
+    return redial(d, at)
+  }
+  const ours = exchange !== null && exchange.turn !== 'theirs'
+  const stage = ours ? 'authenticator' : opened ? 'connack' : (attempt?.stage ?? 'transport')
+  const to = attempt === null ? '' : ` to ${attempt.where}`
+  const message =
+    `No connection${to} within ${d.config.connectTimeoutMs} ms (connectTimeout):` +
+    ` ${STAGES[stage]}.`
+  const phase = opened ? 'handshake' : 'dial'
   const reason = makeFailure(phase, 'connection', 'CONNECT_TIMEOUT', true, message)
   drop(d, at, reason, 'retry', 'none')
   d.effects.push({ type: 'destroy' })
@@ -236,7 +292,7 @@ function warnStalled(d: Draft): void {
   d.flow.warned = true
   const message =
     `${d.flow.bufferedPackets} packets wait for next() since ${d.config.warnAfterMs} ms, and no` +
-    ' more are read. A loop body that awaits the outcome of its own request waits for ever.'
+    ' more are read than the buffer holds. Take packets faster, and await no outcome meanwhile.'
   d.warn('CONSUMER_STALLED', message)
 }
 

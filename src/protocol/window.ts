@@ -175,6 +175,8 @@ export function isolationEndsAt(parts: WindowParts): number {
 /** Ends the caution once everything that was suspected is settled. */
 export function endCaution(d: Draft): void {
   if (!isCautious(d) || isRenewing(d) || isResending(d) || isBusy(d)) return
+  // Without a connection, what is to be sent again is not known yet.
+  if (d.connection.kind !== 'connected') return
   if (d.outgoing.split !== null) return
   if (d.isolation !== null && d.isolation.unproven.length > 0) return
   const { waiting, waitingAt } = d.session

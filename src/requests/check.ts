@@ -29,7 +29,52 @@ export function checkFields(name: string, given: object, allowed: ReadonlySet<st
 
 /** @returns the error for a field that is not known. */
 export function noField(name: string, field: string, allowed: Iterable<string>): UsageError {
-  return new UsageError(`${name} has no field ${describe(field)}; allowed: ${list(allowed)}`)
+  const near = nearest(field, allowed)
+  const hint = near === null ? '' : `; did you mean ${near}?`
+  return new UsageError(`${name} has no field ${describe(field)}${hint}; allowed: ${list(allowed)}`)
+}
+
+/** More edits than this make another word. */
+const EDITS_MAX = 2
+
+/** @returns the name that was probably meant by a misspelled one, or null. */
+export function nearest(given: string, names: Iterable<string>): string | null {
+  const word = plainly(given)
+  let best: string | null = null
+  // A short word is near to too many others.
+  let least = Math.min(EDITS_MAX, Math.floor(word.length / 3)) + 1
+  for (const name of names) {
+    const edits = editsBetween(word, plainly(name))
+    if (edits >= least) continue
+    best = name
+    least = edits
+  }
+  return best
+}
+
+function plainly(name: string): string {
+  return name.replace(/[-_]/g, '').toLowerCase()
+}
+
+/** @returns how many letters must be changed, added, left out or exchanged with the next one. */
+function editsBetween(a: string, b: string): number {
+  if (a === b) return 0
+  if (Math.abs(a.length - b.length) > EDITS_MAX) return EDITS_MAX + 1
+  let older: number[] = []
+  let above = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const differs = a[i - 1] === b[j - 1] ? 0 : 1
+      let edits = Math.min(above[j]! + 1, row[j - 1]! + 1, above[j - 1]! + differs)
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      if (swapped) edits = Math.min(edits, older[j - 2]! + 1)
+      row.push(edits)
+    }
+    older = above
+    above = row
+  }
+  return above[b.length]!
 }
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
@@ -136,4 +181,12 @@ export function checkRequestOptions({ cmd, key, signal }: Fields): void {
   if (signal !== undefined && typeof (signal as AbortSignal | null)?.aborted !== 'boolean') {
     throw wrong(`${String(cmd)}.signal`, 'an AbortSignal', signal)
   }
+}
+
+/** @returns the error for a stream that gives text or bytes in the place of requests. */
+export function noRequests(item: string | Uint8Array): UsageError {
+  const given = typeof item === 'string' ? 'text' : 'bytes'
+  return new UsageError(
+    `requests: the stream gives ${given}; it must give requests or arrays of requests`,
+  )
 }

@@ -6,6 +6,7 @@
 
 import { later } from '../platform/runtime.ts'
 import type { ProtocolVersion, RequestFacts } from '../protocol/facts.ts'
+import { offlineWeight } from '../protocol/flow.ts'
 import { isControl, JOINED, type Ledger } from './ledger.ts'
 import type { Clock } from './prepare.ts'
 import { type PreparedControl, prepareControl } from './prepare-control.ts'
@@ -16,12 +17,19 @@ const REQUESTS_PER_TURN = 2048
 /** Each 4 KiB (2 to the 12th) of a request count as one more request. */
 const BYTES_PER_COUNT_LOG2 = 12
 
+/**
+ * Which requests count against the allowance: publishes at QoS 1 and 2, each request, or each
+ * request by its size, because there is no connection.
+ */
+type Counting = 'windowed' | 'each' | 'offline'
+
 export interface IntakeListener extends Clock {
   /** @returns the protocol version of the connection. */
   version(): ProtocolVersion
   /** Facts were gathered. The loop drains them before it adds any other input. */
   gathered(): void
-  control(prepared: PreparedControl): void
+  /** `inTurn`: the request stream gave the control. */
+  control(prepared: PreparedControl, inTurn: boolean): void
   /** The request stream has ended. `thrown` has its error, or is null if it ended in order. */
   ended(thrown: { readonly thrown: unknown } | null): void
   /** Ends the loop with an error of the user's streams. */
@@ -39,8 +47,7 @@ export class Intake {
   #pending = 0
   /** How many requests that count may still be taken before the next step. */
   #allowance = 0
-  /** Whether all requests count, or QoS 1 and 2 publishes only. */
-  #counting = false
+  #counting: Counting = 'windowed'
   /** Whether QoS 0 publishes may be sent as groups. */
   #grouping = true
   /** How many requests were taken since bytes and timers had their turn. */
@@ -87,13 +94,23 @@ export class Intake {
    * Says what may be taken before the next step.
    *
    * @param publishes is how many requests that count may be taken.
-   * @param counting says whether all requests count, or QoS 1 and 2 publishes only.
+   * @param counting says which requests count.
    * @param grouping says whether QoS 0 publishes may be sent as groups.
    */
-  allow(publishes: number, counting: boolean, grouping: boolean): void {
+  allow(publishes: number, counting: Counting, grouping: boolean): void {
     this.#allowance = publishes
     this.#counting = counting
-    this.#grouping = grouping && !counting
+    this.#grouping = grouping && counting === 'windowed'
+  }
+
+  /**
+   * Takes, before the loop ends, what the stream has now.
+   * @returns whether the stream may give more in this turn that could be taken.
+   */
+  takeLast(): boolean {
+    if (this.#requests === null || this.#endReported) return false
+    this.gather()
+    return this.#allowance > 0 && !this.#endReported
   }
 
   /** Takes requests until the allowance, the turn or what the stream has is used up. */
@@ -106,7 +123,9 @@ export class Intake {
       const item = source.take()
       if (item === NO_ITEM) break
       this.#taken++
-      if (this.#accept(item, false)) this.#allowance--
+      // A control sets the allowance to 0, so it is read after the call.
+      const counted = this.#accept(item, false)
+      this.#allowance -= counted
     }
     if (this.#allowance > 0 && source.ended) this.#reportEnd(source.error)
   }
@@ -129,8 +148,8 @@ export class Intake {
     })
   }
 
-  /** @returns whether the request counts against the allowance. */
-  #accept(item: unknown, closing: boolean): boolean {
+  /** @returns how much the request counts against the allowance. */
+  #accept(item: unknown, closing: boolean): number {
     let taken: RequestFacts | PreparedControl | typeof JOINED | null
     try {
       const listener = this.#listener
@@ -140,25 +159,29 @@ export class Intake {
     } catch (error) {
       this.#allowance = 0
       this.#listener.fail(error)
-      return false
+      return 0
     }
-    if (taken === null) return false
+    if (taken === null) return 0
     if (taken === JOINED) {
       this.#pending++
-      return false
+      return 0
     }
     if (isControl(taken)) {
       // Requests that follow a control must not overtake it, so none is taken before the next step.
       this.#allowance = 0
-      if (!closing) this.#listener.control(taken)
-      return false
+      if (closing) return 0
+      // A control must not overtake the requests before it, which wait for a connection.
+      if (this.#counting === 'offline') this.#requests?.putBack(item)
+      else this.#listener.control(taken, true)
+      return 0
     }
     this.#closeGroup()
     this.#add(taken)
     this.#pending++
     // A large request counts as many, because all that is taken in one turn is in memory together.
     this.#taken += taken.bytes >>> BYTES_PER_COUNT_LOG2
-    return this.#counting || (taken.kind === 'publish' && taken.qos > 0)
+    if (this.#counting === 'offline') return offlineWeight(taken)
+    return this.#counting === 'each' || (taken.kind === 'publish' && taken.qos > 0) ? 1 : 0
   }
 
   #closeGroup(): void {
@@ -188,7 +211,7 @@ export class Intake {
       const item = controls.take()
       if (item === NO_ITEM) break
       try {
-        this.#listener.control(prepareControl(item))
+        this.#listener.control(prepareControl(item), false)
       } catch (error) {
         return this.#listener.fail(error)
       }

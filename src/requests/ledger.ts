@@ -5,14 +5,21 @@
  * The reducers know requests by handles. The ledger has the objects behind them, the streams that
  * they came from, their keys and their signals.
  */
-import { UsageError } from '../errors.ts'
 import { ignoreAbort, listenForAbort } from '../platform/abort-listeners.ts'
 import type { Effect, SettleEffect } from '../protocol/contract.ts'
-import type { Failure, ProtocolVersion, PublishFacts, RequestFacts } from '../protocol/facts.ts'
+import type {
+  Failure,
+  ProtocolVersion,
+  PublishFacts,
+  RequestFacts,
+  ServerPacket,
+} from '../protocol/facts.ts'
 import type { SessionState } from '../protocol/session-state.ts'
+import { noRequests } from './check.ts'
+import { named, refusedError } from './failure-error.ts'
 import { Group, GroupBuilder } from './group.ts'
 import { type Key, Keys, NO_OUTCOMES } from './keys.ts'
-import { OK, Outcomes, type OutcomesListener } from './outcomes.ts'
+import { failedEarlier, OK, Outcomes, type OutcomesListener } from './outcomes.ts'
 import { type Clock, NO_CLOCK, prepare, requestFacts, type Sendable } from './prepare.ts'
 import type { PreparedControl } from './prepare-control.ts'
 import { restoreState } from './restore.ts'
@@ -30,6 +37,8 @@ export interface LedgerListener extends OutcomesListener {
   refused(): void
   /** @returns the error that the user is given for a failure of the reducers. */
   errorOf(failure: Failure): unknown
+  /** This packet refuses a request, and nobody else is given the outcome. */
+  unheard(packet: Incoming, error: unknown): void
 }
 
 /** The handle of a request that has no slot any more. */
@@ -108,7 +117,8 @@ export class Ledger {
     if (taken.kind === 'publish') return requestFacts(taken, handle, NO_CLOCK) as PublishFacts
     const { bytes, retain, requests } = taken
     const count = requests.length
-    return { kind: 'publish', handle, qos: 0, retain, bytes, expiresAt: 0, count }
+    const facts = { handle, qos: 0, retain, bytes, expiresAt: 0, count } as const
+    return { kind: 'publish', ...facts, hasProperties: false }
   }
 
   /** Takes a group apart. @returns the facts of its messages one by one. */
@@ -239,11 +249,11 @@ export class Ledger {
   #confirmOne(slot: Slot, failure: Failure | null): void {
     const { settling } = slot
     if (slot.kind !== 'group') {
-      return this.#settle(slot, failure === null ? OK : this.#failed(failure, undefined))
+      return this.#settle(slot, failure === null ? OK : this.#failed(failure, slot.request, null))
     }
     if (failure === null && !this.#outcomes.isWantedBy(settling)) return
     for (const request of slot.requests) {
-      const outcome = failure === null ? OK : this.#failed(failure, undefined)
+      const outcome = failure === null ? OK : this.#failed(failure, request, null)
       this.#outcomes.add({ request, settling, outcome })
     }
   }
@@ -256,8 +266,11 @@ export class Ledger {
     if (slot === undefined || !effect.outcome) return
     if (failure === null && !this.#outcomes.isWantedBy(slot.settling)) return this.#release(slot)
     const packet = effect.packet as Incoming | null
-    if (failure !== null) this.#settle(slot, this.#failed(failure, packet ?? undefined))
-    else this.#settle(slot, packet === null ? OK : { ok: true, packet })
+    if (failure === null) return this.#settle(slot, packet === null ? OK : { ok: true, packet })
+    const outcome = this.#failed(failure, slot.request, packet)
+    this.#settle(slot, outcome)
+    if (packet === null || outcome.ok || this.#outcomes.isHeardBy(slot.settling)) return
+    this.#listener.unheard(packet, outcome.error)
   }
 
   /**
@@ -274,9 +287,10 @@ export class Ledger {
     }
   }
 
-  #failed(failure: Failure, packet: Incoming | undefined): Outcome {
-    const error = this.#listener.errorOf(failure)
-    return packet === undefined ? { ok: false, error } : { ok: false, error, packet }
+  #failed(failure: Failure, request: SentRequest, packet: Incoming | null): Outcome {
+    if (packet === null)
+      return { ok: false, error: this.#listener.errorOf(named(failure, request)) }
+    return { ok: false, error: refusedError(failure, packet as ServerPacket, request), packet }
   }
 
   #settle(slot: Sendable, outcome: Outcome): void {
@@ -292,6 +306,11 @@ export class Ledger {
   }
 
   // ------------------------------------------------------------------------------------- reporting
+
+  /** @returns the handles of the requests whose outcomes somebody may be waiting for. */
+  heardHandles(): number[] {
+    return this.#outcomes.heardAmong(this.#slots.share())
+  }
 
   /** Reports the outcomes that are due. If a callback throws, the others are still reported. */
   report(): void {
@@ -370,19 +389,6 @@ export class Ledger {
     else this.#needKeys().hold(key, facts.handle)
     return facts
   }
-}
-
-/** @returns what a saved session knows of a failure: that there was one. */
-function failedEarlier(): Outcome {
-  const message = 'the request failed before its session was saved'
-  return { ok: false, error: new UsageError(message, { code: 'FAILED_EARLIER' }) }
-}
-
-function noRequests(item: string | Uint8Array): UsageError {
-  const given = typeof item === 'string' ? 'text' : 'bytes'
-  return new UsageError(
-    `requests: the stream gives ${given}; it must give requests or arrays of requests`,
-  )
 }
 
 /** @returns whether `accept` returned a control. */

@@ -5,9 +5,10 @@
  * Outcomes are collected while effects are performed and reported afterwards, so that a callback
  * may push requests, control the loop or abort it.
  */
-import { ConnectionError } from '../errors.ts'
+import { ConnectionError, UsageError } from '../errors.ts'
 import { outcomeChannel } from '../platform/runtime.ts'
 import type { Keys } from './keys.ts'
+import type { Slots } from './slots.ts'
 import type { Control, Outcome, Request, SentRequest, Settling } from './vocabulary.ts'
 
 /** The outcome of every request that was sent; shared, because most have no more to say. */
@@ -48,8 +49,22 @@ export class Outcomes {
     return this.isHeardBy(settling) || outcomeChannel.hasSubscribers
   }
 
-  private isHeardBy(settling: Settling | null): boolean {
+  /** @returns whether the stream, `onSettled` or code of this package is given the outcome. */
+  isHeardBy(settling: Settling | null): boolean {
     return settling !== null || this.#onSettled !== undefined || this.observer !== null
+  }
+
+  /**
+   * @returns the handles of the requests whose outcomes are reported to somebody. A stream that
+   *   replays its requests does not wait for them.
+   */
+  heardAmong(slots: Slots): number[] {
+    const handles: number[] = []
+    for (const [handle, slot] of slots.entries()) {
+      if (slot === undefined || slot.settling?.replays) continue
+      if (this.isHeardBy(slot.settling)) handles.push(handle)
+    }
+    return handles
   }
 
   add(due: Due): void {
@@ -140,4 +155,10 @@ function isExpected(request: SentRequest, outcome: Outcome & { ok: false }): boo
     (request.qos ?? 0) === 0 &&
     outcome.error instanceof ConnectionError
   )
+}
+
+/** @returns what a saved session knows of a failure: that there was one. */
+export function failedEarlier(): Outcome {
+  const message = 'the request failed before its session was saved'
+  return { ok: false, error: new UsageError(message, { code: 'FAILED_EARLIER' }) }
 }

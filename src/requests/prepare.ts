@@ -15,6 +15,7 @@ import type {
   RequestFacts,
   SubscriptionFacts,
 } from '../protocol/facts.ts'
+import { needsMqtt5 } from '../protocol/refusals.ts'
 import { packetBytes, REMAINING_LENGTH_MAX, varintBytes } from '../protocol/sizes.ts'
 import { isShared, topicFilterProblem } from '../protocol/topics.ts'
 import {
@@ -122,8 +123,9 @@ export function requestFacts(prepared: Sendable, handle: number, clock: Clock): 
   switch (prepared.kind) {
     case 'publish': {
       const { qos, retain, expiryGiven } = prepared
+      const hasProperties = expiryGiven || prepared.properties !== null
       const expiresAt = expiryGiven ? clock.now() + prepared.expirySeconds * 1000 : 0
-      return { kind: 'publish', handle, qos, retain, bytes, expiresAt, count: 1 }
+      return { kind: 'publish', handle, qos, retain, bytes, expiresAt, count: 1, hasProperties }
     }
     case 'subscribe': {
       const { subscriptions, properties } = prepared
@@ -358,6 +360,5 @@ function encodedBytes(
 
 /** Checks that the connection uses MQTT 5, which the field needs. */
 function checkVersion(where: string, version: ProtocolVersion): void {
-  if (version === 5) return
-  throw new UsageError(`${where} needs MQTT 5; this connection uses MQTT 3.1 or 3.1.1`)
+  if (version < 5) throw new UsageError(needsMqtt5(where))
 }

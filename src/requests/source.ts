@@ -96,6 +96,15 @@ export class Source {
     }
   }
 
+  /** Takes back the item that was taken last; the next `take` returns it again. */
+  putBack(item: unknown): void {
+    if (this.#batch !== null) this.#batchAt--
+    else {
+      this.#batch = [item]
+      this.#batchAt = 0
+    }
+  }
+
   /** @returns an item, or AGAIN if the caller has to look again, or NO_ITEM. */
   #ask(): unknown {
     let step: SourceStep | Promise<SourceStep>

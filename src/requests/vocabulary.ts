@@ -175,6 +175,10 @@ export interface ConnectionFailure {
   readonly message: string
   /** The reason code or return code of the server, if it sent one. */
   readonly reasonCode?: number
+  /** The HTTP status that refused the WebSocket upgrade, if that was refused. */
+  readonly statusCode?: number
+  /** How long the server asks to wait before the next attempt, in ms, if it does. */
+  readonly retryAfterMs?: number
 }
 
 /**

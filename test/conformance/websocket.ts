@@ -125,7 +125,7 @@ export async function offers(version: Version): Promise<void> {
 /** [MQTT-6.0.0-4], [W02] */
 export async function subProtocol(version: Version, selected: string | false): Promise<void> {
   const server = await door(version, () => selected)
-  const { reading, failure } = open(server.url, version)
+  const { reading, failure } = open(server.url, version, { tolerance: 'strict' })
   await reading
   expect(failure()).toMatchObject({ name: 'ConnectionError' })
   expect(failure().message).toMatch(/subprotocol/)

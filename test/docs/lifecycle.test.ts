@@ -72,6 +72,6 @@ test('[T3] docs/LIFECYCLE.md is made from the table that the engine obeys', asyn
 test('[T3] the table is total: each kind of connection × each input', () => {
   const [first] = rows
   const inputs = Object.keys(first![1])
-  expect(inputs.length).toBe(32)
+  expect(inputs.length).toBe(33)
   for (const [, row] of rows) expect(Object.keys(row)).toEqual(inputs)
 })

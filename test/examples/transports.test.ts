@@ -33,6 +33,7 @@ import {
   subscribe,
   UsageError,
 } from '../../src/index.ts'
+import { endpointOf } from '../../src/options/endpoint.ts'
 import { Authority } from '../support/certificates.ts'
 import { freePort, temporaryFolder, until } from '../support/process.ts'
 
@@ -299,6 +300,13 @@ async function thereAndBack(options: EventloopOptions): Promise<string> {
 }
 
 /** How the only attempt of a run ends. */
+/** @returns the error with which a server refuses the only attempt. */
+async function refusalOf(options: EventloopOptions): Promise<unknown> {
+  return run({ ...VERSION, ...options, reconnect: 'never' }, [READING]).catch(
+    (thrown: unknown) => thrown,
+  )
+}
+
 async function failureOf(options: EventloopOptions): Promise<ConnectionError> {
   const error = await run({ ...VERSION, ...options, reconnect: 'never' }, [READING]).catch(
     (thrown: unknown) => thrown,
@@ -308,7 +316,7 @@ async function failureOf(options: EventloopOptions): Promise<ConnectionError> {
 }
 
 function endpoint(url: string): Endpoint {
-  return { url: new URL(url), tls: {}, maximumPacketSize: 1000, headers: {} }
+  return endpointOf({ url, maximumPacketSize: 1000 }, 5)
 }
 
 const noneLeft = (proxy: TestProxy) => until(() => proxy.open === 0, 'the proxy has no socket open')
@@ -408,10 +416,12 @@ describe.each(WAYS)('through $name', ({ proxy: newProxy, through, no, refusals }
     await noneLeft(proxy)
   })
 
-  test('[T1] a certificate of ours that cannot be read leaves no socket', async () => {
+  test('[T1] a certificate that the user does not accept leaves no socket', async () => {
     const { proxy, options } = await opened('secure', 'mqtts')
-    const error = await failureOf({ ...options, tls: { cert: 'no certificate', key: 'no key' } })
-    expect(error.message).toMatch(/No connection to mqtts:/)
+    const checkServerIdentity = () => new Error('not the one that I know')
+    const tls = { ca: authority.pem, checkServerIdentity }
+    const error = await failureOf({ ...options, tls })
+    expect(error.message).toMatch(/No connection to mqtts:.*not the one that I know/)
     expect(proxy.asked).toHaveLength(1)
     await noneLeft(proxy)
   })
@@ -684,12 +694,15 @@ describe('a signed URL', () => {
 
   test('[T6] [C35] without a signature, or signed with another key, is refused', async () => {
     const { url, visits } = await openDoor()
-    const without = await failureOf({ url })
-    expect(without.message).toMatch(/403/)
-    const forged = await failureOf({ url, connectOptions: signedUrl(url, 'another key') })
-    expect(forged.message).toMatch(/403/)
+    const refused = { name: 'RefusedError', code: 'NOT_AUTHORIZED', statusCode: 403 }
+    const without = await refusalOf({ url })
+    expect(without).toMatchObject(refused)
+    const connectOptions = signedUrl(url, 'another key')
+    const forged = await refusalOf({ url, connectOptions })
+    expect(forged).toMatchObject(refused)
     expect(inspect(forged, { depth: 10 })).not.toMatch(/signature=/)
-    expect(visits.map(({ verdict }) => verdict)).toEqual(['forged', 'forged'])
+    // `connectOptions` is asked once more after a refusal.
+    expect(visits.map(({ verdict }) => verdict)).toEqual(['forged', 'forged', 'forged'])
     expect(received).toEqual([])
   })
 
@@ -739,7 +752,9 @@ describe('a signed URL', () => {
       null,
       expect.objectContaining({
         phase: 'dial',
-        retryable: true,
+        source: 'refused',
+        code: 'NOT_AUTHORIZED',
+        statusCode: 403,
         message: expect.stringMatching(/403/),
       }),
     ])

@@ -107,6 +107,7 @@ describe('there is one attempt, and if it fails nothing is left', () => {
       },
       ConnectionError,
       { code: 'ECONNRESET' },
+      { protocolVersion: 5 },
     ],
     [
       'a FIN before the CONNACK',
@@ -123,6 +124,7 @@ describe('there is one attempt, and if it fails nothing is left', () => {
       ({ server }) => (server.autoConnack = false),
       ConnectionError,
       { code: 'CONNECT_TIMEOUT' },
+      { protocolVersion: 5 },
     ],
     [
       'a dial that hangs',
@@ -253,6 +255,23 @@ describe('the value that it resolves with', () => {
       expect(got).toEqual(['connack', 'one', 'two', 'three'])
       await loop.return()
     }
+  })
+
+  test('goes to one eventloop(), with its requests, however long the CONNACK took', async () => {
+    const s = stage({ until: 'settled' })
+    s.server.autoConnack = false
+    const connecting = connect(s.options)
+    await s.clock.advance(3000)
+    s.server.current.connack()
+    const connected = await resolved(s.clock, connecting)
+    const loop = eventloop(connected, [publish('t', 'x', { qos: 1 })])
+    const cmds: string[] = []
+    const body = (async () => {
+      for await (const packet of loop) cmds.push(packet.cmd)
+    })()
+    await s.clock.advance(1000)
+    await resolved(s.clock, body)
+    expect(cmds).toEqual(['connack', 'puback'])
   })
 
   test('goes to one eventloop(), with its requests, controls and policy', async () => {

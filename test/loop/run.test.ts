@@ -259,15 +259,20 @@ describe('the time-out', () => {
       (server: ScriptedServer) => server.hang(),
       (server: ScriptedServer) => (server.autoConnack = false),
     ]) {
-      const server = new ScriptedServer(new VirtualClock())
-      prepare(server)
-      const options: EventloopOptions = { reconnect: 'always' }
-      const running = await start([q1(1)], { timeout: 3000 }, options, server)
-      await running.advance(3000)
-      await running.advance(1000)
-      expect(running.error).toBeUndefined()
-      expect(running.result).toMatchObject({ taken: 0, settled: 0, unsettled: [] })
-      expectNothingLeft(running)
+      for (const offlineRequests of [0, 1]) {
+        const server = new ScriptedServer(new VirtualClock())
+        prepare(server)
+        const options: EventloopOptions = { reconnect: 'always', offlineRequests }
+        const request = q1(1)
+        const running = await start([request], { timeout: 3000 }, options, server)
+        await running.clock.advance(1000)
+        await running.advance(3000)
+        await running.advance(1000)
+        expect(running.error).toBeUndefined()
+        const unsettled = offlineRequests === 0 ? [] : [request]
+        expect(running.result).toMatchObject({ taken: offlineRequests, settled: 0, unsettled })
+        expectNothingLeft(running)
+      }
     }
   })
 

@@ -356,6 +356,7 @@ describe('without a connection', () => {
       reconnect: 'always',
       until: 'closed',
       keepAlive: 10,
+      connectTimeout: 10_000,
       cleanStart: false,
       sessionExpiryInterval: 600,
     }

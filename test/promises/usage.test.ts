@@ -81,7 +81,7 @@ const numbers: readonly NumberOption[] = [
   plain('quarantineAfter', 0, 1000, 3),
   { ...plain('warnAfterMs' as 'keepAlive', 1, 86_400_000, 30_000), whole: false },
   {
-    ...{ name: 'connectTimeout', min: 1, max: 3_600_000, fallback: 10_000, whole: false },
+    ...{ name: 'connectTimeout', min: 1, max: 3_600_000, fallback: 30_000, whole: false },
     put: (connectTimeout) => ({ connectTimeout }),
     get: (config) => config.connectTimeoutMs,
   },

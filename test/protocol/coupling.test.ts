@@ -59,15 +59,16 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   messages: { incoming: 'draft facts packet-table quota session-state state tolerance' },
   subscriptions: {
-    subscriptions: 'draft facts packet-table refusals session-state sizes',
+    subscriptions: 'draft facts packet-table reason-codes refusals session-state sizes',
     renewing: 'draft facts session-state subscriptions topics',
   },
-  reading: { flow: 'draft quota' },
+  reading: { flow: 'draft facts quota state' },
   'keep-alive': { keepalive: 'draft state' },
   authentication: { authentication: 'draft facts reason-codes state' },
-  diverting: { divert: 'config draft facts refusals state' },
+  diverting: { divert: 'config draft facts refusals session-state state' },
   servers: { servers: 'draft facts state' },
   delay: { reconnect: 'config facts state' },
+  versions: { versions: 'draft facts lifecycle' },
 }
 
 /** The couplers, in the order in which they may import each other. */
@@ -77,18 +78,18 @@ const COUPLERS: Readonly<Record<string, string>> = {
   closing:
     'draft facts incoming lifecycle renewing resuming servers state subscribing suspicion window',
   connecting:
-    'authentication closing draft facts handshake incoming keepalive lifecycle outgoing renewing resuming servers state subscribing subscriptions suspicion tolerance window',
+    'authentication closing draft facts handshake incoming keepalive lifecycle outgoing renewing resuming servers state subscribing subscriptions suspicion tolerance versions window',
   retrying:
-    'closing config connecting contract draft facts lifecycle reconnect renewing servers state suspicion',
+    'closing config connecting contract draft facts lifecycle reconnect renewing servers state suspicion versions',
   receiving:
     'acknowledgements authentication closing connecting draft facts handshake incoming keepalive outgoing reason-codes subscriptions suspicion tolerance',
   timers:
-    'closing connecting divert draft facts incoming keepalive outgoing pauses receiving renewing retrying settling state subscribing subscriptions suspicion window',
+    'closing connecting contract divert draft facts flow incoming keepalive outgoing pauses receiving renewing retrying settling state subscribing subscriptions suspicion versions window',
   initial:
     'config facts handshake keepalive packet-table progress-state renewing session-state state',
-  queries: 'divert state window',
+  queries: 'divert facts flow state window',
   engine:
-    'authentication closing connecting contract divert draft facts flow incoming keepalive outgoing pauses receiving retrying settling state timers tolerance window',
+    'authentication closing connecting contract divert draft facts flow incoming keepalive outgoing pauses receiving retrying settling state timers tolerance versions window',
 }
 
 const TABLE = Object.assign({}, GROUND, ...Object.values(REDUCERS), COUPLERS) as typeof GROUND

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import type { Config } from '../../src/protocol/config.ts'
+import type { Effect } from '../../src/protocol/contract.ts'
 import type { ReceivedConnack } from '../../src/protocol/facts.ts'
 import {
   connackRefusal,
@@ -18,6 +19,7 @@ import {
   configOf,
   connackOf,
   Driver,
+  failureOf,
   only,
   plainConnack,
   types,
@@ -301,29 +303,106 @@ describe('version 5 was not accepted', () => {
     })
   }
 
-  test('closed with no byte sent: the same', () => {
-    const driver = new Driver(unpinned)
+  const oldConnack = (driver: Driver, remainingLength: number) =>
+    driver.feed({
+      type: 'malformed',
+      ...{ reasonCode: 0x81, clause: '2.1.4', message: 'cut' },
+      packet: { cmd: 'connack', remainingLength },
+    })
+  const losses: [string, (driver: Driver) => readonly Effect[]][] = [
+    ['a FIN without a byte', (driver) => driver.lose({ byPeer: true })],
+    ...['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'CONNECTION_CLOSED'].map(
+      (code): [string, (driver: Driver) => readonly Effect[]] => [
+        `${code} without a byte`,
+        (driver) => driver.lose({ failure: failureOf({ code }) }),
+      ],
+    ),
+    [
+      'a CONNACK in the form of 3.1.1',
+      (driver) => {
+        expect(wire(oldConnack(driver, 2))).toEqual([])
+        return driver.lose()
+      },
+    ],
+  ]
+  for (const [name, lose] of losses) {
+    test(`${name}: 4 is tried immediately, within the same time limit`, () => {
+      const driver = new Driver(unpinned)
+      driver.open()
+      driver.sleep(4000)
+      expect(lose(driver)).toMatchObject([{ type: 'dial', protocolVersion: 4 }])
+      expect(driver.state.connection.connectBy).toBe(1_010_000)
+      expect(wire(driver.feed({ type: 'opened', attempt: null }))).toEqual(['CONNECT 4'])
+    })
+
+    test(`${name}: a version that is pinned, or was accepted, stays`, () => {
+      const pinned = new Driver({ versionMayFall: false })
+      pinned.open()
+      if (name.includes('form')) oldConnack(pinned, 2)
+      expect(only(pinned.lose({ byPeer: true }), 'dial')).toEqual([])
+      expect(pinned.state.reconnect.version).toBe(5)
+      const known = new Driver(unpinned)
+      known.connect()
+      known.lose()
+      known.open()
+      if (name.includes('form')) oldConnack(known, 2)
+      expect(only(known.lose({ byPeer: true }), 'dial')).toEqual([])
+    })
+  }
+
+  test('silence until connectTimeout: 4 is tried once, with a time limit of its own', () => {
+    const driver = new Driver({
+      ...unpinned,
+      reconnect: { ...configOf().reconnect, when: 'never' },
+    })
     driver.open()
-    expect(driver.lose({ byPeer: true })).toMatchObject([{ type: 'dial', protocolVersion: 4 }])
+    driver.advance(10_000)
+    expect(driver.lose()).toMatchObject([{ type: 'dial', protocolVersion: 4 }])
+    expect(driver.state.connection.connectBy).toBe(1_020_000)
+    driver.feed({ type: 'opened', attempt: null })
+    driver.advance(10_000)
+    expect(only(driver.lose(), 'dial')).toEqual([])
+    expect(driver.kind).toBe('failed')
+    expect(driver.state.connection.reason?.code).toBe('CONNECT_TIMEOUT')
   })
 
-  test('not after a byte, a reset, a first success of 5, or where the version is pinned', () => {
+  test('4 is remembered after a good CONNACK only: the next round begins with 5', () => {
+    const first = new Driver({
+      ...unpinned,
+      reconnect: { ...configOf().reconnect, when: 'always' },
+    })
+    first.open()
+    first.lose({ byPeer: true })
+    first.feed({ type: 'opened', attempt: null })
+    first.lose({ failure: failureOf() })
+    expect(wire(first.open())).toEqual(['CONNECT 5'])
+  })
+
+  test('not after a byte, before the transport was open, or after another CONNACK', () => {
     const byte = new Driver(unpinned)
     byte.open()
     byte.receive()
     expect(only(byte.lose({ byPeer: true }), 'dial')).toEqual([])
-    const reset = new Driver(unpinned)
-    reset.open()
-    expect(only(reset.lose({ byPeer: false }), 'dial')).toEqual([])
-    const known = new Driver(unpinned)
-    known.connect()
-    known.lose()
-    known.open()
-    expect(only(known.lose({ byPeer: true }), 'dial')).toEqual([])
-    const pinned = new Driver({ versionMayFall: false })
-    pinned.open()
-    expect(only(pinned.lose({ byPeer: true }), 'dial')).toEqual([])
-    expect(pinned.state.reconnect.version).toBe(5)
+    const late = new Driver(unpinned)
+    late.open()
+    late.receive()
+    late.advance(10_000)
+    expect(only(late.lose(), 'dial')).toEqual([])
+    const unopened = new Driver(unpinned)
+    unopened.feed({ type: 'start' })
+    expect(only(unopened.lose(), 'dial')).toEqual([])
+    const slow = new Driver(unpinned)
+    slow.feed({ type: 'start' })
+    slow.advance(10_000)
+    expect(only(slow.lose(), 'dial')).toEqual([])
+    const other = new Driver(unpinned)
+    other.open()
+    expect(wire(oldConnack(other, 3))).toEqual(['DISCONNECT 0x81'])
+    expect(only(other.lose(), 'dial')).toEqual([])
+    const unreachable = new Driver(unpinned)
+    unreachable.open()
+    const failure = failureOf({ code: 'ETIMEDOUT' })
+    expect(only(unreachable.lose({ failure }), 'dial')).toEqual([])
   })
 
   test('4 refused as well: the end, with that reason', () => {

@@ -48,6 +48,7 @@ describe('[R1] when a message is acknowledged', () => {
     Config['acks'],
     Record<1 | 2, [arrived: string[], pulled: string[], acked: string[]]>
   > = {
+    none: { 1: [[], [], ['PUBACK 9']], 2: [[], [], ['PUBREC 9']] },
     pull: { 1: [[], ['PUBACK 9'], []], 2: [[], ['PUBREC 9'], []] },
     receipt: { 1: [['PUBACK 9'], [], []], 2: [['PUBREC 9'], [], []] },
     manual: { 1: [[], [], ['PUBACK 9']], 2: [[], [], ['PUBREC 9']] },

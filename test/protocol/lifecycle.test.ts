@@ -32,6 +32,7 @@ const NEVER = { reconnect: { when: 'never', minMs: 0, maxMs: 0, stableMs: 0 } } 
 const UNTIL = { until: 'settled' } as const
 
 const SHUTDOWN = { type: 'shutdown', failure: null } as const
+const UNREAD = { type: 'unread', handles: [1] } as const
 const CANCEL = { type: 'cancel', handle: 1, cause: 1 } as const
 const TICK = { type: 'tick' } as const
 const OFFLINE = { type: 'network', online: false } as const
@@ -161,7 +162,9 @@ const small = connackOf(false, { authenticationMethod: 'm', maximumPacketSize: 1
 const RECIPES: Readonly<Record<string, Recipe>> = {
   'idle start connecting': { last: { type: 'start' } },
   'idle cancel closed': idleEnd(CANCEL, null),
+  'idle unread closed': idleEnd(UNREAD, null),
   'idle cancel failed': idleEnd(CANCEL, fatal),
+  'idle unread failed': idleEnd(UNREAD, fatal),
   'idle disconnect closed': { last: drain() },
   'idle disconnect failed': { last: drain(fatal) },
   'idle shutdown closed': { last: SHUTDOWN },
@@ -186,6 +189,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   'connecting lost suspended': { config: SUSPENDS, prepare: [open], last: lostBy() },
   'connecting lost failed': { config: NEVER, prepare: [open], last: lostBy() },
   'connecting cancel closing': drained(CANCEL, [lose, open, feed(drain())]),
+  'connecting unread closing': drained(UNREAD, [lose, open, feed(drain())]),
   'connecting diverted closing': {
     config: DIVERT,
     prepare: [diverting, feed(drain())],
@@ -242,6 +246,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     },
   },
   'connected cancel closing': drained(CANCEL, [feed(drain())]),
+  'connected unread closing': drained(UNREAD, [feed(drain())]),
   'connected diverted closing': {
     config: DIVERT,
     prepare: [diverting, connect, feed(drain())],
@@ -326,8 +331,11 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   'disconnected lost closed': undone(lostBy()),
   'disconnected lost failed': { prepare: [connect, feed(OFFLINE)], config: NEVER, last: lostBy() },
   'disconnected cancel closing': drained(CANCEL, [feed(drain()), dropped]),
+  'disconnected unread closing': drained(UNREAD, [feed(drain()), dropped]),
   'disconnected cancel closed': drained(CANCEL, [feed(drain()), lose]),
+  'disconnected unread closed': drained(UNREAD, [feed(drain()), lose]),
   'disconnected cancel failed': drained(CANCEL, [feed(drain(fatal)), lose]),
+  'disconnected unread failed': drained(UNREAD, [feed(drain(fatal)), lose]),
   'disconnected diverted closing': {
     config: DIVERT,
     prepare: [diverting, feed(drain(), OFFLINE)],
@@ -405,10 +413,20 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     prepare: [suspended, feed(drain())],
     last: CANCEL,
   },
+  'suspended unread closed': {
+    config: SUSPENDS,
+    prepare: [suspended, feed(drain())],
+    last: UNREAD,
+  },
   'suspended cancel failed': {
     config: SUSPENDS,
     prepare: [suspended, feed(drain(fatal))],
     last: CANCEL,
+  },
+  'suspended unread failed': {
+    config: SUSPENDS,
+    prepare: [suspended, feed(drain(fatal))],
+    last: UNREAD,
   },
   'suspended diverted closed': {
     config: { ...SUSPENDS, ...DIVERT },

@@ -136,8 +136,8 @@ describe('any run of a loop', () => {
       'failed',
       'suspended',
     ])
-    expect(inputs.size).toBe(30)
-    expect(effects.size).toBe(28)
+    expect(inputs.size).toBe(31)
+    expect(effects.size).toBe(29)
     expect([...codes]).toEqual(
       expect.arrayContaining([
         'ACK_TIMEOUT',

@@ -3,6 +3,7 @@
  * tick is due.
  */
 import { describe, expect, test } from 'vitest'
+import type { AttemptStage } from '../../src/protocol/contract.ts'
 import { packetCapacity, requestCapacity } from '../../src/protocol/queries.ts'
 import { nextDeadline } from '../../src/protocol/timers.ts'
 import {
@@ -227,6 +228,34 @@ describe('deadline', () => {
         retryable: true,
       })
     }
+  })
+
+  test('[T2] connectTimeout: the message says the server and what was missing', () => {
+    const messageOf = (prepare: (driver: Driver) => void, stage: AttemptStage) => {
+      const driver = new Driver()
+      driver.feed({ type: 'start' })
+      prepare(driver)
+      driver.sleep(10_000)
+      driver.feed({ type: 'tick', attempt: { where: 'mqtts://h:8883', stage } })
+      return driver.state.connection.reason!.message
+    }
+    const stages = {
+      options: /connectOptions/,
+      lookup: /name lookup/,
+      tcp: /TCP connection/,
+      unix: /Unix socket/,
+      tls: /TLS handshake/,
+      upgrade: /WebSocket upgrade/,
+      transport: /the transport is not open/,
+    } as const satisfies Record<AttemptStage, RegExp>
+    for (const [stage, words] of Object.entries(stages)) {
+      const message = messageOf(() => {}, stage as AttemptStage)
+      expect(message).toContain('mqtts://h:8883 within 10000 ms (connectTimeout)')
+      expect(message).toMatch(words)
+      expect(message).not.toContain('CONNACK')
+    }
+    const opened = messageOf((driver) => driver.feed({ type: 'opened', attempt: null }), 'tls')
+    expect(opened).toMatch(/mqtts:\/\/h:8883 .* no CONNACK/)
   })
 
   test('what was answered is no deadline any more', () => {

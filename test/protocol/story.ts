@@ -54,6 +54,7 @@ export const INSTRUCTIONS = [
   'cancel',
   'pulled',
   'ack',
+  'unread',
   'pause',
   'resume',
   'throttle',
@@ -503,6 +504,8 @@ export class Player {
         return [this.#pulled(a)]
       case 'ack':
         return this.#ack(dice)
+      case 'unread':
+        return [{ type: 'unread', handles: [...this.#live].filter((_, i) => i % 3 === a % 3) }]
       case 'pause':
         return [{ type: 'pause', ms: a % 2 === 0 ? Number.POSITIVE_INFINITY : b * 20 }]
       case 'resume':

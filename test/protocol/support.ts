@@ -75,6 +75,7 @@ export function configOf(over: Partial<Config> = {}): Config {
     keepAlive: 60,
     connectTimeoutMs: 10_000,
     reconnect: { when: 'always', minMs: 100, maxMs: 30_000, stableMs: 30_000 },
+    offlineRequests: 0,
     maxInflight: 1000,
     receiveMaximum: 1024,
     maxBufferedPackets: 2048,

@@ -283,7 +283,7 @@ describe('[D4] asked no further than the loop can take', () => {
     })
   }
 
-  test('not while there is no connection', async () => {
+  test('not while there is no connection, with offlineRequests: 0', async () => {
     const clock = new VirtualClock()
     const server = new ScriptedServer(clock)
     const gate: (() => void)[] = []
@@ -291,7 +291,8 @@ describe('[D4] asked no further than the loop can take', () => {
       if (i > 0) await new Promise<void>((resolve) => gate.push(resolve))
       return q1(i)
     })
-    const { loop } = startLoop({ ...STILL, reconnect: 'always' }, stream, undefined, { server })
+    const options: EventloopOptions = { ...STILL, reconnect: 'always', offlineRequests: 0 }
+    const { loop } = startLoop(options, stream, undefined, { server })
     await clock.settle()
     expect(stream.asked).toBe(2)
     server.hang()

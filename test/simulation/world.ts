@@ -31,6 +31,7 @@ export type Subject = Pick<
   'eventloop' | 'publish' | 'subscribe' | 'unsubscribe' | 'encodeSession' | 'decodeSession'
 >
 
+const RESERVE_AFTER_MS = 1000
 const CONNECT_TIMEOUT_MS = 3000
 /** How long everything may take to become right once all faults are over, in ms. */
 const RECOVERY_MS = 300_000
@@ -103,6 +104,9 @@ export class World {
   #promptly = true
   /** The last time that the consumer's buffer was seen within its bound. */
   #roomyAt = 0
+  #pulledAt = 0
+  /** The last time that the consumer had taken nothing for so long that the reserve may be used. */
+  #stalledAt = Number.NEGATIVE_INFINITY
   #consumer: 'steady' | 'slow' | 'stopped' = 'steady'
   #wakeConsumer: (() => void)[] = []
   #offered: { readonly number: number; readonly qos: number; readonly at: Life | null }[] = []
@@ -437,6 +441,7 @@ export class World {
     const { setup } = this.#scenario
     const session = this.#sessionOption(life)
     const births = { onConnected: () => [this.#subject.publish('birth', 'here', { qos: 1 })] }
+    const { receiveMaximum, topicAliasMaximum } = setup
     const then = 'reconnect' as const
     return {
       clientId: 'simulated',
@@ -444,9 +449,8 @@ export class World {
       protocolVersion: setup.protocolVersion,
       keepAlive: setup.keepAlive,
       maxInflight: setup.maxInflight,
-      receiveMaximum: setup.receiveMaximum,
       maxBufferedPackets: setup.maxBufferedPackets,
-      ...(setup.protocolVersion === 5 ? { topicAliasMaximum: setup.topicAliasMaximum } : {}),
+      ...(setup.protocolVersion === 5 ? { receiveMaximum, topicAliasMaximum } : {}),
       acks: setup.acks,
       onSessionLost: setup.onSessionLost,
       quarantineAfter: setup.quarantineAfter,
@@ -624,6 +628,7 @@ export class World {
         life.inHand = []
       }
       life.pulling++
+      this.#pulledAt = this.clock.now()
       try {
         const { done, value } = await life.loop.next()
         life.pulling--
@@ -723,8 +728,13 @@ export class World {
     if (inFlight > window) this.#problem('D4', `${inFlight} in flight, ${window} allowed`)
     // A lost connection leaves what its last chunk held, and the CONNACK of the next one is read in
     // any case.
+    // An answer that the consumer may be waiting for is read, if it takes nothing for a second.
+    if (this.clock.now() - this.#pulledAt >= RESERVE_AFTER_MS) this.#stalledAt = this.clock.now()
     if (bufferedPackets <= setup.maxBufferedPackets) this.#roomyAt = this.clock.now()
-    else if (this.#lostAt < this.#roomyAt && !this.#connackSince(this.#roomyAt)) {
+    else if (
+      Math.max(this.#lostAt, this.#stalledAt) < this.#roomyAt &&
+      !this.#connackSince(this.#roomyAt)
+    ) {
       this.#problem('R3', `${bufferedPackets} buffered, ${setup.maxBufferedPackets} allowed`)
     }
     const { minMs, maxMs } = setup.reconnect

@@ -2,51 +2,122 @@
  * How are TCP, TLS and Unix sockets opened? The promise resolves when bytes may be written to the
  * socket.
  */
-import { connect, isIP, type Socket } from 'node:net'
+import { connect, isIP, type Socket, type TcpNetConnectOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { connect as connectTls } from 'node:tls'
+import { type ConnectionOptions, checkServerIdentity, connect as connectTls } from 'node:tls'
 import { execute } from 'abort-controller-x'
-import type { Endpoint } from '../../platform/byte-stream.ts'
+import type { Endpoint, TransportStage } from '../../platform/byte-stream.ts'
+import type { Lookup } from '../../platform/runtime.ts'
+
+/** Is told how the opening of a transport goes. */
+export interface OpeningListener {
+  /** What the opening is waiting for now. */
+  reached(stage: TransportStage): void
+  /** The server broke a rule of the transport, and the opening goes on. */
+  deviated(what: string): void
+}
 
 /** Opens TCP. */
-export function openTcp({ url }: Endpoint, signal: AbortSignal): Promise<Duplex> {
-  return openSocket(signal, 'connect', () =>
-    connect({ host: hostOf(url), port: portOf(url), noDelay: true }),
-  )
+export function openTcp(
+  endpoint: Endpoint,
+  signal: AbortSignal,
+  opening: OpeningListener,
+): Promise<Duplex> {
+  return openSocket(signal, 'connect', () => tcpSocket(endpoint, opening))
 }
 
 /** Opens a Unix socket; the path of the URL is its path. */
-export function openUnix({ url }: Endpoint, signal: AbortSignal): Promise<Duplex> {
+export function openUnix(
+  { url }: Endpoint,
+  signal: AbortSignal,
+  opening: OpeningListener,
+): Promise<Duplex> {
+  opening.reached('unix')
   return openSocket(signal, 'connect', () => connect({ path: decodeURIComponent(url.pathname) }))
 }
 
 /** Opens TLS. The certificate is verified unless the `tls` options of the user say otherwise. */
-export function openTls({ url, tls }: Endpoint, signal: AbortSignal): Promise<Duplex> {
-  const host = hostOf(url)
-  const name = isIP(host) ? {} : { servername: host }
-  return openSocket(signal, 'secureConnect', () => {
-    const socket = connectTls({ host, port: portOf(url), ...name, ...tls })
-    socket.setNoDelay(true)
-    return socket
+export function openTls(
+  endpoint: Endpoint,
+  signal: AbortSignal,
+  opening: OpeningListener,
+): Promise<Duplex> {
+  return openSocket(signal, 'secureConnect', () => tlsSocket(endpoint, opening))
+}
+
+/** @returns a socket that connects to the endpoint by TCP. */
+export function tcpSocket(endpoint: Endpoint, opening: OpeningListener): Socket {
+  const socket = connect(netOptionsOf(endpoint))
+  reportLookup(socket, endpoint, opening)
+  return socket
+}
+
+/** @returns a socket that connects to the endpoint by TLS. */
+export function tlsSocket(endpoint: Endpoint, opening: OpeningListener): Socket {
+  const socket = connectTls({
+    ...netOptionsOf(endpoint),
+    ...identityOf(endpoint),
+    ...endpoint.tls,
   })
+  socket.setNoDelay(true)
+  reportLookup(socket, endpoint, opening)
+  socket.once('connect', () => opening.reached('tls'))
+  return socket
 }
 
-/** The default ports of the schemes. */
-const PORTS: Readonly<Record<string, number>> = {
-  'mqtt:': 1883,
-  'tcp:': 1883,
-  'mqtts:': 8883,
-  'tls:': 8883,
+function reportLookup(socket: Socket, { host }: Endpoint, opening: OpeningListener): void {
+  if (isIP(host) !== 0) return opening.reached('tcp')
+  opening.reached('lookup')
+  socket.once('lookup', () => opening.reached('tcp'))
 }
 
-/** @returns the port of the URL, or the default port of its scheme. */
-function portOf(url: URL): number {
-  return url.port === '' ? (PORTS[url.protocol] ?? 0) : Number(url.port)
+/** How much of `connectTimeout` one of several addresses may take. */
+const ATTEMPT_SHARE = 1 / 8
+/** Node's default, in ms. */
+const ATTEMPT_MS_MIN = 250
+
+/**
+ * If a name has several addresses, Node gives each but the last one 250 ms to accept, which a slow
+ * link needs for one round trip. A share of `connectTimeout` lets a SYN that was lost be sent
+ * again, and still leaves time for the other addresses.
+ */
+function netOptionsOf({ host, port, socket, connectTimeout }: Endpoint): TcpNetConnectOpts {
+  const { family, localAddress, lookup } = socket
+  const share = Math.round(connectTimeout * ATTEMPT_SHARE)
+  return {
+    ...{ host, port, noDelay: true },
+    autoSelectFamilyAttemptTimeout: Math.max(ATTEMPT_MS_MIN, share),
+    ...(family === undefined ? {} : { family }),
+    ...(localAddress === undefined ? {} : { localAddress }),
+    ...(lookup === undefined ? {} : { lookup: adapted(lookup) }),
+  }
 }
 
-/** @returns the host without the brackets that an IPv6 address has in a URL. */
-function hostOf(url: URL): string {
-  return url.hostname.replace(/^\[(.*)\]$/, '$1')
+/**
+ * Node asks for all addresses or for one. Many functions give one always, or all of them always.
+ */
+function adapted(lookup: Lookup): Lookup {
+  return (name, options, done) => {
+    lookup(name, options, (error, found, family) => {
+      if (error) return done(error, found, family)
+      const list = Array.isArray(found)
+        ? found
+        : [{ address: found, family: family ?? isIP(found) }]
+      if (options.all) return done(null, list)
+      done(null, list[0]?.address ?? '', list[0]?.family ?? 0)
+    })
+  }
+}
+
+/**
+ * The name that the certificate must have. A dot at the end of a name is for the resolver only
+ * (RFC 6066, 3), and the zone of an address is known on this machine only.
+ */
+function identityOf({ host }: Endpoint): ConnectionOptions {
+  if (isIP(host) === 0) return { servername: host.replace(/\.$/, '') }
+  const [address = host, zone] = host.split('%')
+  if (zone === undefined) return {}
+  return { checkServerIdentity: (_, certificate) => checkServerIdentity(address, certificate) }
 }
 
 const ignore = () => {}

@@ -2,25 +2,30 @@
  * How is a stream of bytes to an endpoint opened? This folder knows no MQTT.
  *
  * The scheme of the URL names one of our transports; the option `transport` brings any other one.
- * If `signal` aborts, the function that opens a transport destroys what it began. (T1, transports)
- * `options/endpoint.ts` validates the URL before, and lists the schemes with their default ports.
+ * If `signal` aborts, the function that opens a transport destroys what it began. It reports what
+ * it is waiting for (T2, the connect timeout covers the way to the CONNACK). (T1, transports)
+ * `options/check-endpoint.ts` validates the URL before.
  */
 import type { ByteStream, Endpoint } from '../../platform/byte-stream.ts'
-import { openTcp, openTls, openUnix } from './socket.ts'
+import { type OpeningListener, openTcp, openTls, openUnix } from './socket.ts'
 import { openWebSocket } from './websocket.ts'
 
 /** Opens the transport that the scheme of the URL names. */
-export function openEndpoint(endpoint: Endpoint, signal: AbortSignal): Promise<ByteStream> {
+export function openEndpoint(
+  endpoint: Endpoint,
+  signal: AbortSignal,
+  opening: OpeningListener,
+): Promise<ByteStream> {
   switch (endpoint.url.protocol) {
     case 'unix:':
-      return openUnix(endpoint, signal)
+      return openUnix(endpoint, signal, opening)
     case 'mqtts:':
     case 'tls:':
-      return openTls(endpoint, signal)
+      return openTls(endpoint, signal, opening)
     case 'ws:':
     case 'wss:':
-      return openWebSocket(endpoint, signal)
+      return openWebSocket(endpoint, signal, opening)
     default:
-      return openTcp(endpoint, signal)
+      return openTcp(endpoint, signal, opening)
   }
 }
