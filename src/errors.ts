@@ -81,7 +81,7 @@ export class ProtocolError extends MqttError {
 }
 
 /** A topic filter and the reason code that the server gave for it. */
-interface FilterAnswer {
+export interface FilterAnswer {
   /** The topic filter. */
   readonly topic: string
   /** 0x80 and above is a refusal; 0, 1 and 2 are the QoS that was granted. */

@@ -8,6 +8,7 @@ export {
   ConnectionError,
   type ErrorCode,
   type ErrorCodes,
+  type FilterAnswer,
   MqttError,
   ProtocolError,
   RefusedError,
@@ -42,10 +43,11 @@ export type {
   Endpoint,
   HandshakeHeaders,
   OpenTransport,
+  SocketOptions,
   WebStreams,
 } from './platform/byte-stream.ts'
 export type { Platform } from './platform/runtime.ts'
-export type { DeviationKind, Tolerance } from './protocol/deviations.ts'
+export type { Tolerance } from './protocol/deviations.ts'
 export type { ProtocolVersion } from './protocol/facts.ts'
 export type { ConnectionKind, Limits } from './protocol/state.ts'
 export { matches } from './protocol/topics.ts'

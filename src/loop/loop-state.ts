@@ -3,7 +3,6 @@
  * read.
  */
 
-import type { DeviationKind } from '../protocol/deviations.ts'
 import type { ProtocolVersion, QoS, RequestFacts } from '../protocol/facts.ts'
 import { isWaiting } from '../protocol/lifecycle.ts'
 import { entries } from '../protocol/packet-table.ts'
@@ -64,7 +63,7 @@ export interface LoopState {
      * How often the server broke a rule of the standard and the connection went on, by the kind of
      * the deviation; docs/TOLERANCE.md lists them. (`tolerance`)
      */
-    readonly deviations: { readonly [K in DeviationKind]?: number }
+    readonly deviations: { readonly [kind: string]: number }
     /** Publishes that were diverted and are not settled. */
     readonly diverted: number
     /**
