@@ -111,10 +111,10 @@ function damaged(name: string, text: string): string | null {
 
 function isCertificate(text: string): boolean {
   try {
-    return new X509Certificate(text.replace('TRUSTED ', '')).raw.length > 0
+    return new X509Certificate(text.replace(/TRUSTED /g, '')).raw.length > 0
   } catch {
     // OpenSSL's own format of trusted certificates has more in it than X509Certificate reads.
-    return text.includes('TRUSTED')
+    return /TRUSTED/.test(text)
   }
 }
 

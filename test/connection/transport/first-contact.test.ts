@@ -10,6 +10,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { createServer as createTlsServer } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocketServer } from 'ws'
+import { tcpSocket } from '../../../src/connection/transport/socket.ts'
 import {
   connect,
   type EventloopOptions,
@@ -17,6 +18,7 @@ import {
   type MqttError,
   type Warning,
 } from '../../../src/index.ts'
+import { endpointOf } from '../../../src/options/endpoint.ts'
 import type { Lookup } from '../../../src/platform/runtime.ts'
 import { Authority, type Certificate } from '../../support/certificates.ts'
 import { temporaryFolder } from '../../support/process.ts'
@@ -123,6 +125,23 @@ describe('[T2] connectTimeout names the server and the stage', () => {
   })
 })
 
+test('[T2] TCP is the first stage of an address, and follows the lookup of a name', async () => {
+  const port = await listening(createServer(() => {}))
+  for (const [host, expected] of [
+    ['127.0.0.1', ['tcp']],
+    ['[::1]', ['tcp']],
+    ['localhost', ['lookup', 'tcp']],
+  ] as const) {
+    const stages: string[] = []
+    const opening = { reached: (stage: string) => void stages.push(stage), deviated: () => {} }
+    const endpoint = endpointOf({ url: `mqtt://${host}:${port}` }, 5)
+    const socket = tcpSocket(endpoint, opening).on('error', () => {})
+    await once(socket, 'close', { signal: AbortSignal.timeout(50) }).catch(() => {})
+    socket.destroy()
+    expect(stages).toEqual(expected)
+  }
+})
+
 describe('version 4 is also asked', () => {
   const refusals: readonly (readonly [string, (socket: Socket) => void])[] = [
     ['after a reset', (socket) => socket.resetAndDestroy()],
@@ -134,6 +153,7 @@ describe('version 4 is also asked', () => {
         (socket) => socket.write(Buffer.from(`2002${body}`, 'hex')),
       ],
     ),
+    ['after such a CONNACK and a FIN', (socket) => socket.end(Buffer.from('20020000', 'hex'))],
   ]
   test.each(refusals)('[N2] %s', async (_, refuse) => {
     const versions: number[] = []
