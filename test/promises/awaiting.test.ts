@@ -54,6 +54,8 @@ function floodThenAnswer(to: ServerConnection, flood: ReturnType<typeof message>
   to.acknowledge(asked)
 }
 
+const ROOM: EventloopOptions = { maxBufferedPackets: 2048 }
+
 const REQUESTS: Record<string, () => Request> = {
   'QoS 1': () => publish('out', 'x', { qos: 1 }),
   'QoS 2': () => publish('out', 'x', { qos: 2 }),
@@ -67,7 +69,7 @@ describe('[R4] [C24] awaiting an outcome in the loop body', () => {
       for (const [name, request] of Object.entries(REQUESTS)) {
         test(`MQTT ${version}, ${name} behind 5,000 messages at QoS ${qos}: it comes, and so do the messages`, async () => {
           const total = 5000
-          const s = stage({ receiveMaximum: 6000, maxBufferedPackets: 2048 }, version)
+          const s = stage(version === 5 ? { ...ROOM, receiveMaximum: 6000 } : ROOM, version)
           expect(await peek(s.clock, s.loop.next())).toMatchObject({
             value: { value: { cmd: 'connack' } },
           })
@@ -92,6 +94,28 @@ describe('[R4] [C24] awaiting an outcome in the loop body', () => {
         })
       }
     }
+  }
+
+  for (const [name, request] of Object.entries(REQUESTS)) {
+    test(`${name} behind more messages than Receive Maximum: it comes`, async () => {
+      const s = stage({ receiveMaximum: 5 })
+      await peek(s.clock, s.loop.next())
+      s.server.current.autoAck = (packet) => packet.cmd === 'pubrec'
+      const settled = s.outcomeOf(request())
+      await s.clock.settle()
+      const flood = Array.from({ length: 30 }, (_, i) => message(`${i}`, 1, i + 1))
+      floodThenAnswer(s.server.current, flood)
+      await s.clock.advance(1100)
+      expect(await peek(s.clock, settled)).toMatchObject({ value: { ok: true } })
+      let got = 0
+      while (got < flood.length) {
+        const result = await peek(s.clock, s.loop.next())
+        if (result === 'pending' || 'error' in result) throw new Error(`stuck at ${got}`)
+        if (result.value.value?.cmd === 'publish') got++
+      }
+      expect(s.server.connections).toHaveLength(1)
+      await s.loop.return()
+    })
   }
 
   test('a ping behind 5,000 messages is answered', async () => {
