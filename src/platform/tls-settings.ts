@@ -146,11 +146,16 @@ function contextProblem(tls: TlsOptions): string | null {
   }
 }
 
+/** What OpenSSL says of a passphrase that is wrong or missing. */
+const UNDECRYPTED = /bad decrypt|mac verify failure|bad password|interrupted or cancelled/i
+
 function contextWords(
   { passphrase, key, pfx, minVersion, maxVersion, sigalgs }: TlsOptions,
   { code, message }: Error & { code?: string },
 ): string {
-  if (/bad decrypt|mac verify failure|bad password|interrupted or cancelled/i.test(message)) {
+  // One wrong passphrase in some two hundred yields bytes that look decrypted.
+  const looksDecrypted = isEncrypted(key) && /decoder.*unsupported/i.test(message)
+  if (looksDecrypted || UNDECRYPTED.test(message)) {
     const what = pfx !== undefined && key === undefined ? 'tls.pfx' : 'tls.key'
     return passphrase === undefined
       ? `${what} is encrypted; give tls.passphrase`
@@ -171,4 +176,11 @@ function contextWords(
   const shown = message.replace(/ Received .*$/s, '').replace(/\.$/, '')
   const words = tlsWords(code, message)
   return words?.startsWith('tls.') ? words : `tls: ${words ?? shown}`
+}
+
+function isEncrypted(key: TlsOptions['key']): boolean {
+  return [key].flat().some((one) => {
+    const pem = typeof one === 'object' && 'pem' in one ? one.pem : one
+    return pem?.toString().includes('ENCRYPTED') ?? false
+  })
 }

@@ -172,6 +172,14 @@ describe.each(broken)('[N2] [T6] TLS settings that cannot work: %s', (_, setting
   })
 })
 
+test('[N2] any wrong passphrase is known for one, also if the bytes look decrypted', () => {
+  const { cert, encryptedKey: key } = files
+  for (let i = 0; i < 1000; i++) {
+    const problem = tlsProblem({ cert, key, passphrase: `wrong ${i}` })
+    expect(problem).toMatch(/tls\.passphrase does not fit tls\.key/)
+  }
+})
+
 const working: readonly (readonly [name: string, tls: Settings])[] = [
   ['nothing', () => ({})],
   ['an authority', ({ ca }) => ({ ca })],
