@@ -153,13 +153,17 @@ function throughRelay(relay: Relay, url: URL): EventloopOptions {
   const host = hostname.replace(/[[\]]/g, '')
   return {
     url: Object.assign(near, { username, password }),
-    tls: {
-      ...(isIP(host) ? {} : { servername: host }),
-      checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
-    },
+    ...(protocol in PORTS ? { tls: tlsFor(host) } : {}),
     maxInflight: 200,
     // The link is cut every few hundred ms and is back immediately: try again soon.
     reconnect: { minMs: 50, maxMs: 500 },
+  }
+}
+
+function tlsFor(host: string): NonNullable<EventloopOptions['tls']> {
+  return {
+    ...(isIP(host) ? {} : { servername: host }),
+    checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
   }
 }
 
