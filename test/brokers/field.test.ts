@@ -179,7 +179,11 @@ describe('mosquitto, a consumer that takes 1 ms for each message', () => {
           const count = receiveMaximum === undefined ? 2500 : 400
           await using broker = await Mosquitto.start(['max_queued_messages 10000'])
           const reader = read(
-            { url: broker.url, protocolVersion, receiveMaximum },
+            {
+              url: broker.url,
+              protocolVersion,
+              ...(protocolVersion === 5 ? { receiveMaximum } : {}),
+            },
             [subscribe('slow', { qos })],
             1,
           )
