@@ -186,7 +186,9 @@ export interface EventloopOptions {
 
   /**
    * How many publishes at QoS 1 and 2 may be in flight, 1 to 65,000. The server may allow fewer.
-   * Default 1,000. (D4, the window is never exceeded)
+   * Default 1,000. On MQTT 3.1.1 a server cannot say how many it takes, and mosquitto loses the
+   * messages at QoS 2 beyond 20: there the default is 20 while one of them is at QoS 2. (D4, the
+   * window is never exceeded)
    */
   readonly maxInflight?: number | undefined
   /**

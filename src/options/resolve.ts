@@ -43,6 +43,11 @@ export interface Resolved {
   readonly store: SessionStore | null
 }
 
+/**
+ * The default of mosquitto's `max_inflight_messages`, which it does not tell clients of MQTT 3.1.1.
+ */
+const MAX_INFLIGHT_QOS2 = 20
+
 const OPTION_SET: ReadonlySet<string> = new Set(OPTION_NAMES)
 
 /**
@@ -132,6 +137,7 @@ function configOf(o: EventloopOptions, session: Session | null, clientId: string
     connectTimeoutMs: bounded('connectTimeout', o.connectTimeout, CONNECT_TIMEOUT_MS, 1, HOUR_MS),
     reconnect: reconnectPolicy('reconnect', o.reconnect),
     maxInflight: whole('maxInflight', o.maxInflight, 1000, 1, 65_000),
+    maxInflightQos2: o.maxInflight ?? MAX_INFLIGHT_QOS2,
     offlineRequests: whole('offlineRequests', o.offlineRequests, 100, 0, 65_000),
     onSessionLost: choice('onSessionLost', o.onSessionLost, 'republish', ['republish', 'fail']),
     ackTimeout: ackTimeoutOf(o.ackTimeout),

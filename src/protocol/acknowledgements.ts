@@ -17,9 +17,9 @@ import { flush } from './outgoing.ts'
 import { hex } from './reason-codes.ts'
 import type { OpenRequest } from './session-state.ts'
 import { settleOpen } from './settling.ts'
-import { filtersAnswered, filtersSent, partAnswered } from './subscribing.ts'
+import { filtersAnswered, filtersSent, isBetweenParts, partAnswered } from './subscribing.ts'
 import { deviates } from './tolerance.ts'
-import { isCautious, isResending, proveAgain } from './window.ts'
+import { isCautious, isResending, leavesFlight, proveAgain } from './window.ts'
 
 /** @returns the rule that a PUBACK, PUBREC or PUBCOMP breaks, or null. */
 export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violation | null {
@@ -50,7 +50,7 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
     return null
   }
   d.open.remove(messageId)
-  if (request.epoch === d.connection.epoch) d.outgoing.inFlight--
+  if (request.epoch === d.connection.epoch) leavesFlight(d.outgoing, facts)
   else if (request.touchedEpoch === d.connection.epoch) d.outgoing.releasing--
   if (reasonCode < 0x80) d.counters.acknowledged++
   settleOpen(d, request, reasonCode < 0x80 ? null : refusedBy(packet, reasonCode), packet)
@@ -95,7 +95,7 @@ export function subscriptionAnswered(
 ): Violation | Answered | null {
   const { cmd, messageId } = packet
   const request = d.open.get(messageId)
-  if (request === undefined) {
+  if (request === undefined || isBetweenParts(d, messageId)) {
     warnUnknown(d, cmd, messageId)
     return null
   }

@@ -50,6 +50,8 @@ export interface Config {
   readonly connectTimeoutMs: number
   readonly reconnect: ReconnectPolicy
   readonly maxInflight: number
+  /** The same on MQTT 3.1.1, while at least one of them is at QoS 2. */
+  readonly maxInflightQos2: number
   /** How many requests may be taken while there is no connection. */
   readonly offlineRequests: number
   readonly receiveMaximum: number

@@ -42,6 +42,7 @@ export function initialSession(clientId: string): SessionState {
 
 const OUTGOING: OutgoingState = {
   inFlight: 0,
+  inFlightQos2: 0,
   resend: NO_ITEMS,
   resendAt: 0,
   subscribing: 0,

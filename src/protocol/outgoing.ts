@@ -21,6 +21,7 @@ import { noteExpiry, settleOpen } from './settling.ts'
 import { maySubscribe, sendNextPart, sendRenewals, sendSubscribe } from './subscribing.ts'
 import {
   endCaution,
+  entersFlight,
   isCautious,
   isRenewing,
   isResending,
@@ -226,7 +227,7 @@ function sendNewPublish(d: Draft, facts: PublishFacts, strikes: number, at: numb
     return proveAgain(d, NO_ITEMS)
   }
   const messageId = nextMessageId(d)
-  d.outgoing.inFlight++
+  entersFlight(d.outgoing, facts)
   d.session.owed++
   const stage = clearIdentifier(d, messageId, qos)
   openRequest(d, messageId, facts, stage, strikes, at)
@@ -267,7 +268,7 @@ function resend(d: Draft, messageId: number, request: OpenRequest, at: number): 
     sentAt: noteSent(d, at),
   })
   if (facts.kind === 'publish') {
-    d.outgoing.inFlight++
+    entersFlight(d.outgoing, facts)
     const expirySeconds = secondsLeft(facts, at)
     const { handle, qos } = facts
     d.send({ type: 'publish', handle, qos, messageId, dup: true, expirySeconds })

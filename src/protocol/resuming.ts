@@ -110,6 +110,7 @@ export function outgoingLost(d: Draft, failure: Failure): void {
   outgoing.split = null
   outgoing.silence = null
   outgoing.inFlight = 0
+  outgoing.inFlightQos2 = 0
   outgoing.subscribing = 0
   outgoing.releasing = 0
   outgoing.unconfirmed = 0

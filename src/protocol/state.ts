@@ -265,6 +265,8 @@ interface Checking {
 export interface OutgoingState {
   /** The number of publishes in flight (D4, the window is never exceeded). */
   readonly inFlight: number
+  /** How many of them are at QoS 2. */
+  readonly inFlightQos2: number
   /** The packet identifiers to be sent again on this connection. Those before `resendAt` were. */
   readonly resend: readonly number[]
   readonly resendAt: number

@@ -148,6 +148,11 @@ function sendPart(
   d.send({ type: 'subscribe', messageId, facts: { ...facts, subscriptions } })
 }
 
+/** @returns whether the last part that was sent is answered, and the next one is not sent yet. */
+export function isBetweenParts({ outgoing }: Draft, messageId: number): boolean {
+  return outgoing.split?.messageId === messageId && outgoing.split.filters === 0
+}
+
 /** @returns the filters that a SUBACK answers: those of a whole request, or those of a part. */
 export function filtersAnswered(
   { outgoing }: Draft,

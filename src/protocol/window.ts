@@ -3,14 +3,15 @@
  * decide.
  *
  * The window counts PUBLISH packets above QoS 0 that were sent on this connection and are not
- * acknowledged (D4, the window is never exceeded). While the loop is cautious, one packet is sent
+ * acknowledged (D4, the window is never exceeded). A server of MQTT 3.1.1 cannot say how many it
+ * takes, and some lose the messages at QoS 2 that are too many, so fewer are sent to it then. While the loop is cautious, one packet is sent
  * at a time, on a connection that was proved by a PINGREQ (D6, one bad request never stalls the
  * others). The PINGRESP is awaited again after a packet whose answer comes before its consequences
  * (SUBSCRIBE), or that has none (QoS 0).
  */
 import type { Config } from './config.ts'
 import type { Draft } from './draft.ts'
-import { NO_ITEMS, type RequestFacts, type SubscriptionFacts } from './facts.ts'
+import { NO_ITEMS, type PublishFacts, type RequestFacts, type SubscriptionFacts } from './facts.ts'
 import type { IsolationState } from './progress-state.ts'
 import type { SessionState } from './session-state.ts'
 import type {
@@ -65,7 +66,23 @@ type LimitParts = Pick<WindowParts, 'connection' | 'config' | 'outgoing'>
 
 /** @returns how many publishes above QoS 0 may still be sent, without regard to caution. */
 export function windowLeft({ connection, config, outgoing }: LimitParts): number {
-  return Math.min(connection.limits.receiveMaximum, config.maxInflight) - outgoing.inFlight
+  const window = Math.min(connection.limits.receiveMaximum, config.maxInflight)
+  const isUnannounced = connection.protocolVersion !== 5 && outgoing.inFlightQos2 > 0
+  return (isUnannounced ? Math.min(window, config.maxInflightQos2) : window) - outgoing.inFlight
+}
+
+type Flight = { -readonly [K in 'inFlight' | 'inFlightQos2']: OutgoingState[K] }
+
+/** Counts a publish above QoS 0 that is sent. */
+export function entersFlight(outgoing: Flight, { qos }: PublishFacts): void {
+  outgoing.inFlight++
+  if (qos === 2) outgoing.inFlightQos2++
+}
+
+/** Counts a publish above QoS 0 that was acknowledged. */
+export function leavesFlight(outgoing: Flight, facts: RequestFacts): void {
+  outgoing.inFlight--
+  if (facts.kind === 'publish' && facts.qos === 2) outgoing.inFlightQos2--
 }
 
 /** @returns how many of the requests that the window or caution can hold back may be sent now. */

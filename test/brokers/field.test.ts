@@ -167,6 +167,20 @@ withBroker('ejabberd', (url) => {
   })
 })
 
+test('[D1] [D4] mosquitto, which loses what is beyond 20 at QoS 2: MQTT 3.1.1 loses nothing with the defaults', async (context) => {
+  requireMosquitto(context)
+  await using broker = await Mosquitto.start()
+  const reader = read({ url: broker.url, protocolVersion: 5 }, [subscribe('exact', { qos: 2 })], 0)
+  await settled(reader, 1)
+  const numbers = Array.from({ length: 1000 }, (_, i) => String(i))
+  const requests = numbers.map((number) => publish('exact', number, { qos: 2 }))
+  const sent = await run({ url: broker.url, protocolVersion: 4 }, requests)
+  expect(sent).toMatchObject({ settled: 1000, failed: [] })
+  await until(() => reader.messages.length >= 1000, 'all messages')
+  expect(reader.messages).toEqual(numbers.map((number) => `exact: ${number}`))
+  await reader.loop.return()
+})
+
 describe('mosquitto, a consumer that takes 1 ms for each message', () => {
   for (const protocolVersion of [5, 4] as const) {
     for (const receiveMaximum of [1, 5, 10, undefined]) {

@@ -78,7 +78,7 @@ describe('[R4] [C24] awaiting an outcome in the loop body', () => {
           await s.clock.settle()
           const flood = Array.from({ length: total }, (_, i) => message(`${i}`, qos, i + 1))
           floodThenAnswer(s.server.current, flood)
-          await s.clock.advance(3000)
+          await s.clock.advance(1100)
           expect(await peek(s.clock, settled)).toMatchObject({ value: { ok: true } })
           expect(s.loop.state.counters.bufferedBytes).toBeLessThan(16 * 1024 * 1024)
           const got: string[] = []
@@ -100,12 +100,12 @@ describe('[R4] [C24] awaiting an outcome in the loop body', () => {
     test(`${name} behind more messages than Receive Maximum: it comes`, async () => {
       const s = stage({ receiveMaximum: 5 })
       await peek(s.clock, s.loop.next())
-      s.server.current.autoAck = ({ cmd }) => cmd === 'pubrec' || cmd === 'pubrel'
+      s.server.current.autoAck = (packet) => packet.cmd === 'pubrel'
       const settled = s.outcomeOf(request())
       await s.clock.settle()
       const flood = Array.from({ length: 30 }, (_, i) => message(`${i}`, 1, i + 1))
       floodThenAnswer(s.server.current, flood)
-      await s.clock.advance(3000)
+      await s.clock.advance(1100)
       expect(await peek(s.clock, settled)).toMatchObject({ value: { ok: true } })
       let got = 0
       while (got < flood.length) {
@@ -126,7 +126,7 @@ describe('[R4] [C24] awaiting an outcome in the loop body', () => {
     for (let i = 0; i < 10; i++)
       s.server.current.send(...Array.from({ length: 500 }, () => message('x')))
     s.server.current.send({ cmd: 'pingresp' })
-    await s.clock.advance(3000)
+    await s.clock.advance(1100)
     expect(await peek(s.clock, ping)).toMatchObject({ value: { roundTripMs: expect.any(Number) } })
     await s.loop.return()
   })

@@ -71,6 +71,22 @@ describe('[D4] the window', () => {
     )
   })
 
+  test('on MQTT 3.1.1 nothing is sent above maxInflightQos2 while a message at QoS 2 is in flight', () => {
+    const config = { protocolVersion: 4, maxInflightQos2: 20 } as const
+    const driver = connected(config)
+    expect(wire(driver.request(...many(1, 30, 1)))).toHaveLength(30)
+    // The first one finds none at QoS 2 in flight.
+    expect(wire(driver.request(...many(101, 30, 2)))).toEqual(['PUBLISH 31 h101'])
+    for (let id = 1; id <= 11; id++) expect(wire(driver.receive(ackOf('puback', id)))).toEqual([])
+    expect(wire(driver.receive(ackOf('puback', 12)))).toEqual(['PUBLISH 32 h102'])
+    expect(driver.state.outgoing).toMatchObject({ inFlight: 20, inFlightQos2: 2 })
+    expect(wire(driver.receive(ackOf('pubrec', 31)))).toEqual(['PUBREL 31'])
+    expect(wire(driver.receive(ackOf('pubcomp', 31)))).toEqual(['PUBLISH 33 h103'])
+
+    const announced = connected({ maxInflightQos2: 20 }, { receiveMaximum: 100 })
+    expect(wire(announced.request(...many(1, 30, 2)))).toHaveLength(30)
+  })
+
   test('[C17] [MQTT-3.3.4-7] it bounds what is sent again too, when a CONNACK lowers it from 100 to 1', () => {
     const driver = connected({}, { receiveMaximum: 100 })
     driver.request(...many(1, 100))

@@ -375,6 +375,22 @@ describe('[D5] a SUBSCRIBE of the user with more filters than a packet may have'
     expect(outcomes(driver.effects)).toEqual(['h1 ok'])
   })
 
+  test('a SUBACK that comes twice between two parts answers nothing', () => {
+    const driver = new Driver({ filtersPerSubscribe: null })
+    driver.connect(connackOf(false))
+    driver.request(subscribeOf(1, topics(2)))
+    for (let i = 0; i < 2; i++) {
+      driver.lose({ byPeer: true })
+      driver.connect(connackOf(true))
+    }
+    expect(wire(driver.receive({ cmd: 'pingresp' }))).toEqual(['SUBSCRIBE 1 t/0'])
+    expect(outcomes(driver.receive(subackOf(1, 0), subackOf(1, 0)))).toEqual([])
+    expect(driver.state.outgoing.subscribing).toBe(0)
+    driver.advance(0)
+    expect(wire(driver.receive({ cmd: 'pingresp' }))).toEqual(['SUBSCRIBE 1 t/1'])
+    expect(outcomes(driver.receive(subackOf(1, 0)))).toEqual(['h1 ok'])
+  })
+
   test('one part with the wrong number of codes is a violation', () => {
     const driver = connected(2)
     driver.request(subscribeOf(1, topics(4)))

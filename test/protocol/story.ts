@@ -140,6 +140,7 @@ export const configs: fc.Arbitrary<Partial<Config>> = fc.record({
     stableMs: fc.constant(30_000),
   }),
   maxInflight: fc.constantFrom(1, 3, 1000),
+  maxInflightQos2: fc.constantFrom(1, 2, 20),
   receiveMaximum: fc.constantFrom(1, 3, 1024),
   tolerance: fc.constantFrom('field', 'strict'),
   maxBufferedPackets: fc.constantFrom(1, 4, 2048),

@@ -77,6 +77,7 @@ export function configOf(over: Partial<Config> = {}): Config {
     reconnect: { when: 'always', minMs: 100, maxMs: 30_000, stableMs: 30_000 },
     offlineRequests: 0,
     maxInflight: 1000,
+    maxInflightQos2: 20,
     receiveMaximum: 1024,
     maxBufferedPackets: 2048,
     maxBufferedBytes: 16 * 1024 * 1024,

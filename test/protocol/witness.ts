@@ -309,7 +309,7 @@ export class Witness {
       const quota = config.receiveMaximum + incoming.repeats
       const within = config.tolerance === 'field' || incoming.unacknowledged <= quota
       demand(within, `[C30] ${incoming.unacknowledged} unacknowledged of ${config.receiveMaximum}`)
-      const paused = connection.kind !== 'connected' || keepAlive.readingPaused
+      const paused = connection.kind !== 'connected' || keepAlive.readingPaused || flow.reserve
       demand(incoming.pending.size <= quota || paused, '[R3] more than Receive Maximum is read')
     }
     for (const [name, view] of Object.entries({ nextDeadline, requestCapacity, packetCapacity })) {
@@ -332,6 +332,8 @@ export class Witness {
     demand(inFlight === this.#inFlight.size, `[D4] in flight ${inFlight}: ${this.#inFlight.size}`)
     const window = Math.min(connection.limits.receiveMaximum, config.maxInflight)
     demand(inFlight <= window, `[D4] ${inFlight} in flight of ${window}`)
+    const exact = sent.filter(([, { facts }]) => facts.kind === 'publish' && facts.qos === 2).length
+    demand(outgoing.inFlightQos2 === exact, `[D4] ${outgoing.inFlightQos2} of ${exact} at QoS 2`)
     demand(subscribing === sent.length - publishes, `subscribing is ${subscribing}`)
   }
 }

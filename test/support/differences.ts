@@ -7,10 +7,13 @@
  * is not written.
  */
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import mqtt, { type Packet } from 'mqtt-packet'
 import { expect } from 'vitest'
+import { WebSocket } from 'ws'
 import type { Broker } from './brokers.ts'
 import { DURABLE, freePort, Mosquitto } from './mosquitto.ts'
 import { until } from './process.ts'
@@ -115,7 +118,7 @@ const mosquitto: Lines = [
     },
   },
   {
-    says: 'Of the publishes at QoS 2 that a client of MQTT 3.1.1 has in flight, version 2.0.11 forwards only the first `max_inflight_messages` (20), although it acknowledges all of them; the others are lost. Set `maxInflight: 20`, or use MQTT 5, where it announces the limit.',
+    says: 'Of the publishes at QoS 2 that a client of MQTT 3.1.1 has in flight, version 2.0.11 forwards only the first `max_inflight_messages` (20), although it acknowledges all of them; the others are lost. This package has at most 20 in flight by itself then; on MQTT 5 the broker announces its limit.',
     async proof() {
       await using broker = await Mosquitto.start()
       const receiver = await opened(broker.url, 5)
@@ -131,7 +134,7 @@ const mosquitto: Lines = [
     },
   },
   {
-    says: 'With `max_queued_messages 0`, version 2.0.11 closes an MQTT 3.1.1 connection that has more than `max_inflight_messages` (20) publishes at QoS 2 in flight. Set `maxInflight: 20` for it.',
+    says: 'With `max_queued_messages 0`, version 2.0.11 closes an MQTT 3.1.1 connection that has more than `max_inflight_messages` (20) publishes at QoS 2 in flight.',
     async proof() {
       await using broker = await Mosquitto.start(['max_queued_messages 0'])
       const sender = await opened(broker.url, 4)
@@ -196,6 +199,31 @@ const mosquitto: Lines = [
       const sender = await opened(broker.url, 4)
       sender.publish([{ payload: Buffer.alloc(3000) }]).catch(() => {})
       await closes(sender)
+    },
+  },
+  {
+    says: 'Version 2.0.11 reads WebSocket frames in pieces of 4 KiB, one every 100 ms: half a megabyte takes 13 seconds.',
+    async proof() {
+      const port = await freePort()
+      const below = [`listener ${port} 127.0.0.1`, 'protocol websockets']
+      await using _ = await Mosquitto.start(['listener {port} 127.0.0.1', ...below])
+      const socket = new WebSocket(`ws://127.0.0.1:${port}`, 'mqtt')
+      const send = (packet: Packet) => socket.send(mqtt.generate(packet))
+      await once(socket, 'open')
+      send({
+        cmd: 'connect',
+        clientId: 'frames',
+        protocolId: 'MQTT',
+        protocolVersion: 4,
+        clean: true,
+      })
+      await once(socket, 'message')
+      const began = performance.now()
+      const common = { cmd: 'publish', topic: 't', qos: 1, messageId: 1 } as const
+      send({ ...common, payload: Buffer.alloc(40 << 10), dup: false, retain: false })
+      await once(socket, 'message')
+      expect(performance.now() - began).toBeGreaterThan(900)
+      socket.terminate()
     },
   },
 ]
