@@ -1,8 +1,12 @@
 /**
- * `npm test`: everything that needs nothing but this package. What takes a broker and minutes is in vitest.brokers.config.ts.
+ * `npm test`: everything that needs nothing but this package. What needs a broker is in
+ * vitest.brokers.config.ts, what takes minutes in vitest.long.config.ts.
  */
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+
+/** Every place where a directory can be cut, and every fault that the simulation must find. */
+export const LONG = ['test/disk/torn.test.ts', 'test/simulation/faults.test.ts']
 
 export default defineConfig({
   resolve: {
@@ -14,7 +18,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     setupFiles: ['test/support/seed.ts'],
-    exclude: ['test/brokers/**', 'test/package/**'],
+    exclude: ['test/brokers/**', 'test/package/**', ...LONG],
     // A process for each file: tests look at heaps, handles and unhandled rejections.
     pool: 'forks',
     maxWorkers: 2,
