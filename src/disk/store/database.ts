@@ -9,10 +9,10 @@
  * space. So a commit that adds records is refused unless it leaves enough free space to compact.
  */
 import { mkdir, readFile, rename, statfs, writeFile } from 'node:fs/promises'
-import { hostname, uptime } from 'node:os'
 import { join } from 'node:path'
 import type { ClassicLevel } from 'classic-level'
 import { StorageError, UsageError } from '../../errors.ts'
+import { ownerNow, ownerWords } from './owner.ts'
 import { removeReserveFile, writeReserveFile } from './reserve-file.ts'
 
 export type Operation =
@@ -117,9 +117,8 @@ export class Database {
     }
     // The file only serves the error message of a second process. The lock itself is the kernel's
     // and ends with the process.
-    const owner = { pid: process.pid, bootId: await bootId(), since: new Date().toISOString() }
     const path = join(this.directory, OWNER)
-    await writeFile(`${path}.tmp`, JSON.stringify(owner)).catch(() => {})
+    await writeFile(`${path}.tmp`, JSON.stringify(await ownerNow())).catch(() => {})
     await rename(`${path}.tmp`, path).catch(() => {})
   }
 
@@ -320,25 +319,12 @@ async function openOrRepair(
 async function inUse(directory: string, cause: unknown): Promise<StorageError> {
   let who = 'by another process'
   try {
-    const { pid, bootId, since } = JSON.parse(await readFile(join(directory, OWNER), 'utf8'))
-    who = `by process ${pid} (boot id ${bootId}) since ${since}`
+    who = ownerWords(JSON.parse(await readFile(join(directory, OWNER), 'utf8')))
   } catch {
     // The other process opened the directory a moment ago and has not written its file yet.
   }
   const message = `${directory} is in use ${who}; end that process first, or use another directory`
   return new StorageError(message, { code: 'IN_USE', retryable: true, cause })
-}
-
-/**
- * @returns an id of the current boot of the machine, because process ids are used again after a
- *   reboot.
- */
-async function bootId(): Promise<string> {
-  try {
-    return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
-  } catch {
-    return `${hostname()} since ${new Date(Date.now() - uptime() * 1000).toISOString()}`
-  }
 }
 
 function rootOf(error: unknown): Error & { code?: string } {
