@@ -314,6 +314,22 @@ export interface WarningCodes {
   /** When packets wait for `next()` for `warnAfterMs` ms, and no more are read.
    *  What to do: do not await the outcome of a request in the loop body; take packets faster. */
   CONSUMER_STALLED: 'Warning'
+  /** When the folder of a checkpoint takes no lock file, so that a second process may use the
+   *  checkpoint too.
+   *  What to do: let the process write the folder, or make sure that there is one process. */
+  CHECKPOINT_NOT_LOCKED: 'Warning'
+  /** When a file that is to be followed is not there yet.
+   *  What to do: nothing: it is read as soon as it is there. */
+  FILE_MISSING: 'Warning'
+  /** When lines of a followed file may be missing: it was truncated and no copy has what was read,
+   *  a rotated file is gone or cannot be unpacked, or the order of the targets of a link is not
+   *  known. The message names the file, the position and the cause.
+   *  What to do: look at the rotated files; keep more of them, or copy before truncating. */
+  GAP_POSSIBLE: 'Warning'
+  /** When a file that may grow ends without a line end, so that its last line is left for a later
+   *  run.
+   *  What to do: nothing, or set `growing: false` (`--complete`) if the file will not grow. */
+  LINE_UNFINISHED: 'Warning'
   /** When there was no healthy connection for `divert.afterMs` ms, so that new publishes go to
    *  `divert.to`.
    *  What to do: nothing. */

@@ -2,12 +2,13 @@
  * `it-mqtt pipe`: how are the lines of a file delivered? Each line is a request, and an interrupted
  * file goes on at the first line that is not settled.
  */
-import { createReadStream, type Stats, statSync } from 'node:fs'
+import { type Stats, statSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
 import {
   FileRequests,
   type LineParser,
+  readOnce,
   requestOfJson,
   type Spool,
   type SpoolWarning,
@@ -21,6 +22,7 @@ import {
   type Request,
   type Requests,
   type SentRequest,
+  StorageError,
   UsageError,
 } from '../index.ts'
 import { type Delivery, deliver } from './deliver.ts'
@@ -45,13 +47,12 @@ interface PipeFlags extends ConnectionFlags {
   readonly onInvalid: 'stop' | 'skip'
   readonly checkpoint?: string
   readonly follow?: boolean
+  readonly complete?: boolean
   readonly spool?: string
 }
 
 /** How long the reader of the outcomes may take after Ctrl-C. */
 const FLUSH_MS = 1_000
-/** How long a file that is followed may be missing at the start. */
-const OPEN_MS = 10_000
 
 export function addPipe(program: Command): void {
   const invalid = new Option('--on-invalid <what>', 'what to do at a line that is not a request')
@@ -61,7 +62,7 @@ export function addPipe(program: Command): void {
       'send the requests of a file, one JSON object in each line; with --session or ' +
         '--checkpoint, an interrupted file goes on where it stopped',
     )
-    .argument('[file]', '- is standard input; a .gz is unpacked', '-')
+    .argument('[file]', '- is standard input; what gzip packed is unpacked', '-')
     .option(
       '-t, --topic <topic>',
       'take each line as a payload for this topic; blank lines are skipped',
@@ -69,7 +70,11 @@ export function addPipe(program: Command): void {
     .addOption(qosOption('--qos <qos>', 'for lines that do not give one (default: 0)'))
     .option('--retain', 'for lines that do not say whether to retain')
     .option('--checkpoint <file>', 'store here how far the file was delivered, and go on there')
-    .option('--follow', 'at its end, wait for the file to grow or to be replaced')
+    .option('--follow', 'wait for the file to appear, to grow and to be replaced')
+    .option(
+      '--complete',
+      'the file does not grow any more: with --checkpoint, send a last line without line end too',
+    )
     .option(
       '--spool <directory>',
       'store lines as fast as the disk takes them, and deliver them from there',
@@ -103,20 +108,24 @@ class Pipe {
 
   async run(path: string): Promise<number> {
     const flags = this.#flags
-    const { topic, checkpoint, follow = false, spool: directory } = flags
+    const { topic, checkpoint, follow = false, complete = false, spool: directory } = flags
     if (topic !== undefined) checkRequest(publish(topic), protocolVersionOf(flags.mqtt))
-    const bytes = sizeOf(path)
+    if (follow && complete) throw new UsageError('--complete: a file that is followed may grow')
+    const bytes = sizeOf(path, follow)
     if (bytes === null) refuseStream(flags)
     else if (follow && path.endsWith('.gz')) throw new UsageError('--follow: a .gz does not grow')
     const { file: sessionFile, session } = await openSavedSession(flags.session)
     if (bytes === null) sessionFile?.refuseUnfinished()
     // The session file stores the position unless a checkpoint or a spool does.
     const keepsPosition = checkpoint === undefined && directory === undefined && bytes !== null
+    const onWarning = ({ message }: SpoolWarning) => flags.quiet || this.#say(message)
     const lines = new FileRequests({
       source: bytes === null ? streamOf(path) : path,
       options: {
         follow,
         ...(checkpoint === undefined ? {} : { checkpoint }),
+        ...(complete ? { growing: false } : {}),
+        onWarning,
         onInvalid: (error) => this.#invalid(error),
       },
       parseLine: this.#parser(),
@@ -124,8 +133,7 @@ class Pipe {
       positionName: checkpoint ?? `--session: ${flags.session}`,
     })
     // A file that cannot be used is an error before anything is sent.
-    await lines.open(AbortSignal.timeout(OPEN_MS))
-    const onWarning = ({ message }: SpoolWarning) => flags.quiet || this.#say(message)
+    await lines.open()
     const queue = directory === undefined ? null : await spool(directory, { onWarning })
     this.#spool = queue
     const startedAt = performance.now()
@@ -197,7 +205,14 @@ class Pipe {
         return {
           next: async () => {
             await this.#writing
-            return batches.next()
+            try {
+              return await batches.next()
+            } catch (error) {
+              if (!isDamaged(error)) throw error
+              // What was read before is delivered.
+              this.#readError = error
+              return { done: true, value: undefined }
+            }
           },
           return: async () => batches.return!(),
         }
@@ -219,6 +234,7 @@ class Pipe {
     } catch (error) {
       if (this.#loop?.state.connection.kind === 'closed') return
       this.#readError = error
+      if (isDamaged(error)) return queue.end()
       this.#loop?.disconnect(this.#flags.disconnectTimeout)
     }
   }
@@ -318,13 +334,22 @@ function outcomeText(line: number | null, request: Request, outcome: Outcome): s
   })
 }
 
-/** @returns the size, or null if the file can be read only once: standard input or a FIFO. */
-function sizeOf(path: string): number | null {
+/** @returns whether the file cannot be read to its end, as a packed one that was cut off. */
+function isDamaged(error: unknown): boolean {
+  return error instanceof StorageError && error.code === 'DAMAGED'
+}
+
+/**
+ * @returns the size, 0 if a file that is followed is not there yet, or null if the file can be read
+ *   only once: standard input or a FIFO.
+ */
+function sizeOf(path: string, follow: boolean): number | null {
   if (path === '-') return null
   let stats: Stats
   try {
     stats = statSync(path)
   } catch (error) {
+    if (follow && (error as NodeJS.ErrnoException).code === 'ENOENT') return 0
     throw new UsageError((error as Error).message, { cause: error })
   }
   if (stats.isDirectory()) throw new UsageError(`${path} is a directory; a file is expected`)
@@ -338,9 +363,7 @@ function refuseStream({ checkpoint, follow }: PipeFlags): void {
 }
 
 function streamOf(path: string) {
-  const bytes = path === '-' ? process.stdin : createReadStream(path)
-  return {
-    name: path === '-' ? 'stdin' : path,
-    bytes: bytes as AsyncIterable<Buffer> & typeof bytes,
-  }
+  if (path !== '-') return readOnce(path)
+  const bytes = process.stdin
+  return { name: 'stdin', bytes: bytes as AsyncIterable<Buffer> & typeof bytes }
 }

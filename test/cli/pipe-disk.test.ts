@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { appendFile, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -68,6 +69,70 @@ describe('[CLI] pipe --checkpoint', { timeout: 60_000 }, () => {
     expect(payloads(peer)).toEqual(lines(0, 3000))
   })
 
+  test('[CLI] pipe: gzip is known by its bytes, under any name and on standard input', async () => {
+    const { path, flags } = await setUp(0)
+    const peer = await broker()
+    const packed = gzipSync(text(lines(0, 5)))
+    await writeFile(path('lines.GZ'), packed)
+    expect((await cli(['pipe', path('lines.GZ'), ...flags, '--url', peer.url])).status).toBe(0)
+    const running = start(['pipe', '-', ...flags, '--url', peer.url])
+    running.process.stdin?.end(packed)
+    expect((await running.ended).status).toBe(0)
+    expect(payloads(peer)).toEqual([...lines(0, 5), ...lines(0, 5)])
+  })
+
+  test('[CLI] pipe: a .gz that was cut off is status 1; what it holds is delivered and counted', async () => {
+    const { path, flags } = await setUp(0)
+    const peer = await broker()
+    const packed = gzipSync(text(lines(0, 20_000)))
+    await writeFile(path('lines.gz'), packed.subarray(0, packed.length / 2))
+    const { status, stderr } = await cli(['pipe', path('lines.gz'), ...flags, '--url', peer.url])
+    expect(status).toBe(1)
+    expect(stderr).toMatch(
+      /lines\.gz is cut off .* [\d,]+ requests delivered in .*, the rest was not read\n$/,
+    )
+    expect(peer.messages.length).toBeGreaterThan(100)
+    expect(payloads(peer)).toEqual(lines(0, peer.messages.length))
+  })
+
+  test('[CLI] pipe: a line that is not finished is left for the next run, unless --complete', async () => {
+    const { file, path, flags } = await setUp(1)
+    const peer = await broker()
+    const all = ['pipe', file, ...flags, '--checkpoint', path('checkpoint'), '--url', peer.url]
+    await appendFile(file, 'half')
+    const { status, stderr } = await cli(all)
+    expect([status, stderr]).toEqual([0, expect.stringContaining('has no line end')])
+    await appendFile(file, ' and half\nlast')
+    await cli(all)
+    await cli([...all, '--complete'])
+    expect(payloads(peer)).toEqual(['0', 'half and half', 'last'])
+  })
+
+  test('[CLI] pipe: a second process on one checkpoint is refused', async () => {
+    const { file, path, flags } = await setUp(1)
+    const peer = await broker()
+    const all = ['pipe', file, ...flags, '--checkpoint', path('checkpoint'), '--url', peer.url]
+    const running = start([...all, '--follow'])
+    await peer.received(1)
+    const second = await cli(all)
+    expect([second.status, second.stderr]).toEqual([
+      1,
+      expect.stringMatching(new RegExp(`in use by process ${running.process.pid} \\(boot id`)),
+    ])
+    running.process.kill('SIGTERM')
+    expect((await running.ended).status).toBe(143)
+  })
+
+  test('[CLI] pipe: a FIFO without a writer is ended by SIGTERM', async () => {
+    const { path, flags } = await setUp(0)
+    const deaf = await scripted(acknowledge)
+    execFileSync('mkfifo', [path('fifo')])
+    const running = start(['pipe', path('fifo'), ...flags, '--url', deaf.url])
+    await until(() => deaf.count('connect') > 0)
+    running.process.kill('SIGTERM')
+    expect((await running.ended).status).toBe(143)
+  })
+
   test.each([
     [['--checkpoint', 'x'], /--checkpoint needs a file/],
     [['--follow'], /--follow needs a file/],
@@ -78,6 +143,18 @@ describe('[CLI] pipe --checkpoint', { timeout: 60_000 }, () => {
 })
 
 describe('[CLI] pipe --follow', { timeout: 60_000 }, () => {
+  test('[CLI] pipe: a file that is not there yet is waited for, and standard error says so', async () => {
+    const { path, flags } = await setUp(0)
+    const peer = await broker()
+    const running = start(['pipe', path('later'), ...flags, '--follow', '--url', peer.url])
+    await until(() => running.stderr().includes('it is waited for'))
+    await writeFile(path('later'), text(lines(0, 2)))
+    await peer.received(2)
+    running.process.kill('SIGTERM')
+    expect((await running.ended).status).toBe(143)
+    expect(payloads(peer)).toEqual(lines(0, 2))
+  })
+
   test('[CLI] pipe: lines are sent as they are written, through a rotation, until Ctrl-C', async () => {
     const { file, path, flags } = await setUp(2)
     const peer = await broker()

@@ -3,6 +3,7 @@
  * first without an outcome, whatever becomes of the file meanwhile. Method: real files, read, settled in any order, ended
  * anywhere.
  */
+import { execFileSync } from 'node:child_process'
 import {
   appendFileSync,
   copyFileSync,
@@ -13,14 +14,23 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { type FileRequests, type FileRequestsOptions, fileRequests } from '../../src/disk/index.ts'
+import {
+  FileRequests,
+  type FileRequestsOptions,
+  type FileWarning,
+  fileRequests,
+  type Line,
+  readOnce,
+} from '../../src/disk/index.ts'
 import { StorageError, UsageError } from '../../src/errors.ts'
 import { publish } from '../../src/requests/build.ts'
 import type { Outcome, Request, SentRequest } from '../../src/requests/vocabulary.ts'
+import { VirtualClock } from '../support/clock.ts'
 import { temporaryFolder, until } from '../support/process.ts'
 
 const OK: Outcome = { ok: true }
@@ -96,6 +106,58 @@ describe('fileRequests', () => {
     expect(found[1]?.key).toBe(lineOf(0).length + 1)
   })
 
+  test('gzip is known by its first bytes, and what other programs packed is refused', async () => {
+    writeFileSync(file, gzipSync(linesOf(0, 10)))
+    expect((await all(open())).map(payloadOf)).toEqual(Array.from({ length: 10 }, (_, i) => `${i}`))
+    writeFileSync(file, Buffer.from('28b52ffd0458', 'hex'))
+    await expect(all(open())).rejects.toThrow(
+      /lines is packed with zstd; unpack it first: zstd -dc/,
+    )
+    writeFileSync(file, 'BZh9 is a text\n')
+    expect((await all(open({ parse: (line) => publish('t', line) }))).map(payloadOf)).toHaveLength(
+      1,
+    )
+  })
+
+  test('a .gz that was cut off: the lines before are read, and the error says where', async () => {
+    const packed = gzipSync(linesOf(0, 20_000))
+    writeFileSync(`${file}.gz`, packed.subarray(0, packed.length / 2))
+    const found: string[] = []
+    const reading = (async () => {
+      for await (const requests of open({}, `${file}.gz`)) found.push(...requests.map(payloadOf))
+    })()
+    await expect(reading).rejects.toMatchObject({ code: 'DAMAGED' })
+    await expect(reading).rejects.toThrow(/lines\.gz is cut off .* at byte \d+ of the file/)
+    expect(found.length).toBeGreaterThan(1_000)
+    expect(found).toEqual(Array.from({ length: found.length }, (_, i) => String(i)))
+  })
+
+  test('a byte order mark is not a part of the first payload, packed or not', async () => {
+    const text = '\ufeffone\ntwo\n'
+    const options = { parse: (line: string) => publish('t', line) }
+    for (const bytes of [text, gzipSync(text)]) {
+      writeFileSync(file, bytes)
+      expect((await all(open(options))).map(payloadOf)).toEqual(['one', 'two'])
+    }
+  })
+
+  test('a FIFO is read once, and the wait for its writer can be ended', async () => {
+    execFileSync('mkfifo', [file])
+    await expect(all(open())).rejects.toThrow(/is a FIFO, which can be read once: pass readOnce/)
+    const parseLine = ({ bytes }: Line) => publish('t', bytes.toString())
+    const stream = () => new FileRequests({ source: readOnce(file), options: {}, parseLine })
+    const ended = stream()
+    const iterator = ended[Symbol.asyncIterator]()
+    const waiting = iterator.next()
+    await iterator.return?.()
+    expect(await waiting).toEqual({ done: true, value: undefined })
+    const lines = stream()
+    const reading = all(lines)
+    await writeFile(file, '1\n2')
+    expect((await reading).map(payloadOf)).toEqual(['1', '2'])
+    expect(lines.ended).toBe(true)
+  })
+
   test('[S3] memory is flat: reading goes no further than it is asked to', async () => {
     writeFileSync(file, linesOf(0, 100_000))
     const lines = open()
@@ -162,6 +224,9 @@ describe('fileRequests', () => {
     [{ parse: 1 }, /parse must be a function/],
     [{ checkpoint: 1 }, /checkpoint must be a path/],
     [{ follow: 'yes' }, /follow must be true or false/],
+    [{ growing: 1 }, /growing must be true or false/],
+    [{ onWarning: 1 }, /onWarning must be a function/],
+    [{ follow: true, growing: false }, /a file that is followed may grow/],
     [{ folow: true }, /no option "folow"/],
   ])('options %j are refused', (options, message) => {
     expect(() => fileRequests(file, options as never)).toThrow(message)
@@ -273,6 +338,31 @@ describe('[S1] checkpoint', () => {
     expect((await all(open({ checkpoint }))).map(payloadOf)).toEqual(['3', '4'])
   })
 
+  test('a last line without a line end waits for its rest, unless the file will not grow', async () => {
+    const whole = lineOf(1)
+    writeFileSync(file, `${linesOf(0, 1)}${whole.slice(0, 9)}`)
+    const warnings: string[] = []
+    const onWarning = ({ code, message }: FileWarning) => warnings.push(`${code} ${message}`)
+    const run = async (options: FileRequestsOptions) => {
+      const lines = open({ checkpoint, onWarning, ...options })
+      const found = await all(lines)
+      await Promise.all(found.map((request) => lines.settled(request, OK)))
+      await lines.close()
+      return found.map(payloadOf)
+    }
+    expect(await run({})).toEqual(['0'])
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /^LINE_UNFINISHED .*lines:2: the last line \(9 bytes\) has no line end/,
+      ),
+    ])
+    appendFileSync(file, whole.slice(9))
+    expect(await run({})).toEqual([])
+    expect(await run({ growing: false })).toEqual(['1'])
+    expect(await run({})).toEqual([])
+    expect(warnings).toHaveLength(2)
+  })
+
   test('another file, or one that has changed, is refused; what is kept stays', async () => {
     writeFileSync(file, linesOf(0, 10))
     const first = open({ checkpoint })
@@ -288,7 +378,7 @@ describe('[S1] checkpoint', () => {
     expect((await all(open({ checkpoint }))).map(payloadOf)[0]).toBe('1')
   })
 
-  test.each(['', '{', '{"format":9}'])(
+  test.each(['{', '{"format":9}'])(
     'one that is damaged (%j) or foreign is refused',
     async (text) => {
       writeFileSync(file, linesOf(0, 1))
@@ -303,7 +393,7 @@ describe('[S1] checkpoint', () => {
     writeFileSync(file, linesOf(0, 1))
     const reading = all(open({ checkpoint: join(folder.path, 'nowhere', 'checkpoint') }))
     await expect(reading).rejects.toThrow(StorageError)
-    await expect(reading).rejects.toThrow(/The checkpoint could not be kept: ENOENT/)
+    await expect(reading).rejects.toThrow(/The checkpoint .* could not be locked: ENOENT/)
   })
 })
 
@@ -441,6 +531,40 @@ describe('[S1] follow', () => {
     await tail.stop()
     expect(tail.found).toEqual(['20', '21'])
     expect(errors.map(({ code }) => code)).toEqual(['FILE_GONE'])
+  })
+
+  test('a change is noticed when the system reports it: no time passes', async () => {
+    const tail = following({ platform: new VirtualClock() })
+    let written = 0
+    await until(() => {
+      // The first lines may come before the folder is watched.
+      appendFileSync(file, linesOf(written, ++written))
+      return tail.found.length > 10
+    }, 'lines')
+    await tail.stop()
+    expect(tail.found).toEqual(range(0, tail.found.length))
+  })
+
+  test('a line that nobody finishes is sent when its file is not watched any more', async () => {
+    const platform = new VirtualClock()
+    writeFileSync(file, `${linesOf(0, 1)}${lineOf(1)}`)
+    const tail = following({ platform, watch: false })
+    const passed = (lines: number) =>
+      until(async () => {
+        await platform.advance(10_000)
+        return tail.found.length >= lines
+      }, 'lines')
+    await passed(1)
+    renameSync(file, `${file}.1`)
+    writeFileSync(file, linesOf(2, 3))
+    await passed(2)
+    expect(tail.found).toEqual(['0', '2'])
+    await passed(3)
+    expect(platform.elapsed).toBeGreaterThan(600_000)
+    appendFileSync(file, linesOf(3, 4))
+    await passed(4)
+    await tail.stop()
+    expect(tail.found).toEqual(['0', '2', '1', '3'])
   })
 
   test('[N4] nothing is left when it ends, wherever it waits', async () => {

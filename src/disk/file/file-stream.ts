@@ -6,24 +6,25 @@
  * skips those behind it that are. Memory stays flat at any size of the file.
  */
 import { UsageError } from '../../errors.ts'
+import { machine, wallNow } from '../../platform/runtime.ts'
+import { emitWarning } from '../../platform/warnings.ts'
 import { prepare } from '../../requests/prepare.ts'
 import type { Outcome, Request, SentRequest, Settling } from '../../requests/vocabulary.ts'
 import { withKey } from '../store/request-copies.ts'
-import { Checkpoint, readCheckpoint } from './checkpoint.ts'
-import type { FileRequestsOptions, FileRequestsSetup, ReadableBytes } from './file-options.ts'
-import {
-  awaitFile,
-  chunksOf,
-  fileProof,
-  findFile,
-  type OpenFile,
-  openFile,
-} from './followed-file.ts'
+import { Checkpoint } from './checkpoint.ts'
+import { FileChain } from './file-chain.ts'
+import type {
+  FileRequestsOptions,
+  FileRequestsSetup,
+  FileWarning,
+  ReadableBytes,
+} from './file-options.ts'
+import { fileGone, linesLost, lineUnfinished } from './file-warnings.ts'
 import { type Line, linesOf } from './lines.ts'
+import { contentOf } from './open-file.ts'
 import type { LineParser } from './parse-line.ts'
-import type { Generation, Position } from './position.ts'
-
-type Name = string | number | object
+import type { Position } from './position.ts'
+import { type Name, nameOf } from './request-name.ts'
 
 /**
  * How many requests a loop gets in one batch: enough to be fast, and few enough that little is read
@@ -70,13 +71,12 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
   #readThrough = 0
   /** The number of the line at `#readThrough`. */
   #line = 1
-  /** The file with the first line that is not settled, and those behind it that are open. */
-  #files: OpenFile[] = []
-  /** Files of an earlier process that are to be read next. */
-  #known: Generation[] = []
+  readonly #chain: FileChain
   /** Aborts the iteration; null if there is none. */
   #abort: AbortController | null = null
   #bytesRead = 0
+  /** When bytes came last, in ms since 1970; null if none came. */
+  #readAt: number | null = null
   #ended = false
 
   constructor({ source, options, parseLine, position = null, positionName }: FileRequestsSetup) {
@@ -88,6 +88,15 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
     this.#options = options
     this.#parseLine = parseLine
     this.#checkpoint = checkpoint === undefined ? null : this.#checkpointAt(checkpoint)
+    const { follow = false, platform = machine, watch = true } = options
+    this.#chain = new FileChain({
+      ...{ path: this.#path, follow, platform, watch },
+      warn: (warning) => this.#warn(warning),
+      note: (bytesRead) => {
+        this.#bytesRead = bytesRead
+        this.#readAt = wallNow()
+      },
+    })
     this.#resumed = position
     if (position !== null) this.#resume(position)
   }
@@ -114,12 +123,12 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
 
   /** @returns the number of the request's line, or null if the request is settled. */
   lineOf(request: Request): number | null {
-    return this.#unsettled.get(requestKeyOf(request)) ?? null
+    return this.#unsettled.get(nameOf(request)) ?? null
   }
 
   /** Called by the loop. If there is a checkpoint, resolves once it has the change. */
   settled(request: Request, _outcome: Outcome): void | Promise<void> {
-    const name = requestKeyOf(request)
+    const name = nameOf(request)
     if (this.#unsettled.delete(name)) return this.#checkpoint?.save()
     if (typeof name !== 'number' || name < this.#readThrough) return undefined
     // An earlier process read the line after its last checkpoint was written.
@@ -163,8 +172,8 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
   async close(): Promise<void> {
     this.#abort?.abort()
     this.#stream?.bytes.destroy()
-    await this.#checkpoint?.idle()
-    for (const { handle } of this.#files.splice(0)) await handle.close()
+    await this.#checkpoint?.close()
+    await this.#chain.close()
   }
 
   /** Calls `close()`. */
@@ -175,30 +184,30 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
   // ----------------------------------------------------------------------------- position
 
   /**
-   * Opens the file at the place where an earlier process stopped. The first iteration does it
-   * unless it was done before.
-   * @throws UsageError as the iteration does; StorageError if the checkpoint cannot be written.
+   * Opens the file at the place where an earlier process stopped. It does not wait: neither for a
+   * file that is followed and not there yet, nor for the writer of a FIFO. The first iteration does
+   * it unless it was done before.
+   * @throws UsageError as the iteration does; StorageError if the checkpoint cannot be written or
+   *   belongs to another process (`IN_USE`).
    */
-  async open(signal: AbortSignal): Promise<void> {
-    const { checkpoint, follow = false } = this.#options
+  async open(): Promise<void> {
     if (this.#opened || this.#stream !== null) return
-    if (checkpoint !== undefined) {
-      this.#resumed = await readCheckpoint(checkpoint)
-      if (this.#resumed !== null) this.#resume(this.#resumed)
+    try {
+      if (this.#checkpoint !== null) {
+        this.#resumed = await this.#checkpoint.open()
+        if (this.#resumed !== null) this.#resume(this.#resumed)
+      }
+      const lost = await this.#chain.open(this.#resumed)
+      if (lost === null) await this.#beginAgain()
+      for (const [from, to] of lost ?? []) this.#lose(from, to)
+      // A checkpoint that cannot be written is an error before anything is sent.
+      await this.#checkpoint?.save()
+      this.#opened = true
+    } catch (error) {
+      await this.#checkpoint?.close()
+      await this.#chain.close()
+      throw error
     }
-    const [generation, ...known] = this.#resumed?.generations ?? []
-    if (generation === undefined) {
-      this.#files = [await (follow ? awaitFile(this.#path, 0, signal) : openFile(this.#path, 0))]
-    } else {
-      const proof = known.length === 0 ? this.#resumed!.proof : null
-      const file = await findFile(this.#path, generation, proof, follow)
-      if (file === null) this.#beginAgain()
-      this.#known = file === null ? [] : known
-      this.#files = [file ?? (await awaitFile(this.#path, this.#readThrough, signal))]
-    }
-    this.#opened = true
-    // A checkpoint that cannot be written is an error before anything is sent.
-    await this.#checkpoint?.save()
   }
 
   /**
@@ -208,67 +217,67 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
   position(): Position {
     const unsettled = [...(this.#unsettled as Map<number, number>)]
     const offset = unsettled[0]?.[0] ?? this.#readThrough
-    const files = [...this.#files, ...this.#known]
     return {
       file: this.#path,
       offset,
       unsettled,
       readThrough: this.#readThrough,
       line: this.#line,
-      generations: files
-        .filter((_, i) => (files[i + 1]?.base ?? Infinity) > offset)
-        .map(({ base, inode }) => ({ base, inode })),
+      ...(this.#readAt === null ? {} : { at: this.#readAt }),
+      ...this.#chain.positionFrom(offset),
       proof: this.#resumed?.proof ?? null,
     }
   }
 
   /** @returns the position together with the proof that identifies its file. */
   async prove(position: Position): Promise<Position> {
-    const file = this.#files.at(-1)
-    if (file === undefined || this.#known.length > 0) return position
-    const offset = position.readThrough - file.base
-    return { ...position, proof: await fileProof(this.#path, file, offset) }
+    return { ...position, proof: await this.#chain.proofAt(position.readThrough) }
   }
 
-  #resume({ unsettled, readThrough, line }: Position): void {
+  #resume({ unsettled, readThrough, line, at }: Position): void {
     for (const [place, number] of unsettled) this.#unsettled.set(place, number)
     this.#readThrough = readThrough
     this.#line = line
+    this.#readAt = at ?? null
   }
 
   /**
-   * Reads the present file from its beginning, because the file of the position is gone.
+   * Reads what was written since the position was taken, because the file of the position is gone.
    * @throws UsageError unless the file is followed and `onInvalid` accepts that.
    */
-  #beginAgain(): void {
+  async #beginAgain(): Promise<void> {
     const { follow, onInvalid } = this.#options
-    const { line, file } = this.#resumed!
-    const error = new UsageError(
-      `${this.#positionName} goes on at line ${line} of ${file}, and ${this.#path} is not ` +
-        'that file or has changed; give the right file, or remove what is kept to begin at ' +
-        'the first line',
-      { code: 'FILE_GONE' },
-    )
+    const resumed = this.#resumed!
+    const error = fileGone(this.#path, this.#positionName, resumed)
     if (follow !== true || onInvalid === undefined) throw error
     onInvalid(error)
     this.#unsettled.clear()
     this.#readThrough += GENERATION_GAP
     this.#line = 1
+    await this.#chain.beginAgain(resumed.at ?? Infinity)
+  }
+
+  /** Gives up lines that are not settled, because the file that has them is gone. */
+  #lose(from: number, to: number): void {
+    const places = [...(this.#unsettled as Map<number, number>)]
+    const lost = places.filter(([place]) => place >= from && place < to)
+    for (const [place] of lost) this.#unsettled.delete(place)
+    if (lost.length > 0) this.#warn(linesLost(this.#path, lost))
   }
 
   #checkpointAt(path: string): Checkpoint {
     return new Checkpoint(
       path,
       () => this.prove(this.position()),
-      ({ offset }) => this.#closeBefore(offset),
+      ({ offset }) => this.#chain.release(offset),
+      (warning) => this.#warn(warning),
     )
   }
 
-  /** Closes files that were replaced and are settled to their end. */
-  async #closeBefore(offset: number): Promise<void> {
-    while (this.#files.length > 1 && this.#files[1]!.base <= offset) {
-      await this.#files.shift()!.handle.close()
-    }
+  #warn(warning: FileWarning): void {
+    const { onWarning } = this.#options
+    if (onWarning !== undefined) onWarning(warning)
+    else emitWarning(this, warning.code, warning.message)
   }
 
   // ------------------------------------------------------------------------------ reading
@@ -276,39 +285,44 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
   async *#batches(signal: AbortSignal): AsyncGenerator<readonly Request[], undefined> {
     if (this.#stream !== null) {
       const start = { offset: 0, line: 1 }
-      this.#ended = yield* this.#requestsOf(linesOf(this.#stream.bytes, start, this.#path), 0)
+      const lines = linesOf(contentOf(this.#stream), start, this.#path)
+      this.#ended = yield* this.#requestsOf(lines, 0)
       return undefined
     }
-    await this.open(signal)
-    const { follow = false } = this.#options
+    await this.open()
     const knownThrough = this.#readThrough
     const [first] = this.#unsettled as Map<number, number>
     let [offset, line] = first ?? [this.#readThrough, this.#line]
-    for (let file = this.#files.findLast(({ base }) => base <= offset)!; ; ) {
-      const start = { offset, line }
-      const note = (bytesRead: number) => {
-        this.#bytesRead = bytesRead
+    const chain = this.#chain
+    try {
+      let segment = chain.segmentAt(offset) ?? (await chain.next(offset, line, signal))
+      while (segment !== null) {
+        const chunks = chain.read(segment, segment.start + offset - segment.base, signal)
+        const lines = linesOf(chunks, { offset, line }, this.#path, (last) => this.#isLine(last))
+        if (!(yield* this.#requestsOf(lines, knownThrough))) return undefined
+        segment = await chain.next(this.#readThrough, this.#line, signal)
+        if (segment === null) break
+        await chain.release(this.position().offset)
+        offset = segment.base
+        line = segment.line
+        if (offset >= this.#readThrough) this.#line = line
       }
-      const chunks = chunksOf(this.#path, file, offset - file.base, follow, signal, note)
-      const lines = linesOf(chunks, start, this.#path)
-      if (!(yield* this.#requestsOf(lines, knownThrough))) return undefined
-      if (!follow) break
-      file = this.#files[this.#files.indexOf(file) + 1] ?? (await this.#openNext(signal))
-      offset = file.base
-      line = 1
+    } finally {
+      chain.endIteration()
     }
     this.#ended = true
     return undefined
   }
 
-  /** Opens the file that replaced the last one. */
-  async #openNext(signal: AbortSignal): Promise<OpenFile> {
-    const next = this.#known.shift()
-    const found = next === undefined ? null : await findFile(this.#path, next, null, true)
-    const base = next?.base ?? this.#readThrough
-    const file = found ?? (await awaitFile(this.#path, base, signal))
-    this.#files.push(file)
-    return file
+  /** @returns whether the last line of a file counts, although it has no line end. */
+  #isLine(last: Line): boolean {
+    const { follow = false, checkpoint } = this.#options
+    const { growing = checkpoint !== undefined } = this.#options
+    // Files before the present one have ended, or were left in the middle of a line.
+    if (follow) return this.#chain.endsWhole
+    if (!growing || !this.#chain.mayGrow) return this.#chain.endsWhole
+    this.#warn(lineUnfinished(this.#path, last))
+    return false
   }
 
   /**
@@ -364,7 +378,7 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
     const request =
       this.#stream === null ? (withKey(parsed as SentRequest, offset) as Request) : parsed
     prepare(request, 5)
-    if (SENT.includes(request.cmd)) this.#unsettled.set(requestKeyOf(request), number)
+    if (SENT.includes(request.cmd)) this.#unsettled.set(nameOf(request), number)
     return request
   }
 
@@ -381,9 +395,4 @@ export class FileRequests implements AsyncIterable<readonly Request[]>, Settling
     this.#unsettled.delete(offset)
     return true
   }
-}
-
-/** @returns what identifies the request: its key, or the request itself if it has none. */
-function requestKeyOf(request: Request): Name {
-  return ('key' in request ? request.key : undefined) ?? request
 }

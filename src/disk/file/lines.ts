@@ -12,7 +12,7 @@ export interface Line {
   readonly offset: number
   /** The place where the next line begins. */
   readonly end: number
-  /** The line without its line end. */
+  /** The line without its line end, the first one without its byte order mark too. */
   readonly bytes: Buffer
 }
 
@@ -27,17 +27,22 @@ interface LineStart {
 /** The largest payload of MQTT in base64 [MQTT 2.1.4], and room for the rest of a request. */
 const LINE_BYTES_MAX = 360_000_000
 
+/** U+FEFF in UTF-8. */
+const MARK = Buffer.from([0xef, 0xbb, 0xbf])
 const LF = 10
 const CR = 13
 
 /**
- * Yields the lines that each chunk completes. The last line counts even if it has no line end.
+ * Yields the lines that each chunk completes.
+ * @param isLine Says of what is left at the end, without a line end, whether it is a line. Default:
+ *   it is one.
  * @throws UsageError if a line is too long.
  */
 export async function* linesOf(
   chunks: AsyncIterable<Buffer>,
   from: LineStart,
   name: string,
+  isLine: (last: Line) => boolean = () => true,
 ): AsyncGenerator<readonly Line[]> {
   let { offset, line: number } = from
   let begun: Buffer[] = []
@@ -46,7 +51,8 @@ export async function* linesOf(
     const whole = begun.length === 0 ? last : Buffer.concat([...begun, last])
     begun = []
     begunBytes = 0
-    const line = { number, offset, end: offset + whole.length + endBytes, bytes: withoutCr(whole) }
+    const text = number === 1 ? withoutMark(whole) : whole
+    const line = { number, offset, end: offset + whole.length + endBytes, bytes: withoutCr(text) }
     number++
     offset = line.end
     return line
@@ -65,7 +71,14 @@ export async function* linesOf(
     }
     if (lines.length > 0) yield lines
   }
-  if (begun.length > 0) yield [finish(Buffer.alloc(0), 0)]
+  if (begun.length === 0) return
+  const last = finish(Buffer.alloc(0), 0)
+  if (isLine(last)) yield [last]
+}
+
+/** @returns the bytes without the byte order mark that some editors begin a file with. */
+function withoutMark(bytes: Buffer): Buffer {
+  return bytes.subarray(0, MARK.length).equals(MARK) ? bytes.subarray(MARK.length) : bytes
 }
 
 function withoutCr(bytes: Buffer): Buffer {

@@ -16,13 +16,12 @@ export type LineParser = (line: Line) => Request | null | undefined
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * @returns the text of a line, without the byte order mark of the first one.
+ * @returns the text of a line.
  * @throws UsageError if the line is not UTF-8.
  */
-export function textOfLine({ bytes, number }: Line): string {
+export function textOfLine({ bytes }: Line): string {
   try {
-    const text = utf8.decode(bytes)
-    return number === 1 ? text.replace(/^\uFEFF/, '') : text
+    return utf8.decode(bytes)
   } catch (cause) {
     throw new UsageError('the line is not UTF-8', { cause })
   }

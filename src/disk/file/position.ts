@@ -8,12 +8,35 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 
-/** One of the files that followed one another under the same name. */
+/** A part of one of the files that followed one another under the same name. */
 export interface Generation {
   /** The place of its first byte. */
   readonly base: number
   /** The inode of the file, to find it again after it was renamed. */
   readonly inode: number
+  /** The offset in the file at which the part begins. Default: 0. */
+  readonly start?: number
+  /** The number of the first line. Default: 1. */
+  readonly line?: number
+  /** Whether it begins in the middle of a line that the part before it began. Default: false. */
+  readonly joins?: boolean
+  /**
+   * Identifies the file, or null if nothing is known of its content. Default: the `proof` of the
+   * position for the last part, and null for the others.
+   */
+  readonly proof?: Proof | null
+}
+
+/** A file that was read and replaced, and that its writer may not have closed yet. */
+export interface LeftFile {
+  /** The inode of the file. */
+  readonly inode: number
+  /** The offset in the file up to which it was read. */
+  readonly offset: number
+  /** The number of the line there. */
+  readonly line: number
+  /** Identifies the file. */
+  readonly proof: Proof | null
 }
 
 /** How far a file was read and settled, as plain data that can be stored. */
@@ -30,6 +53,10 @@ export interface Position {
   readonly line: number
   /** The file that holds `offset`, and those that replaced it. */
   readonly generations: readonly Generation[]
+  /** When the position was taken, in ms since 1970. Default: not known. */
+  readonly at?: number
+  /** Files before the last one that may still grow. Default: none. */
+  readonly left?: readonly LeftFile[]
   /** Identifies the last of these files, or null if nothing is known of its content. */
   readonly proof: Proof | null
 }
@@ -49,18 +76,33 @@ export interface Proof {
 /** So many bytes are hashed that two files do not have the same ones by chance. */
 export const PROOF_BYTES = 1024
 
+/**
+ * @param bytes The bytes that end at `end`; at most the last 1024 of them are hashed.
+ * @param end An offset in the file.
+ */
+export function proofIn(bytes: Uint8Array, end: number): Proof {
+  const last = bytes.subarray(Math.max(0, bytes.length - PROOF_BYTES))
+  return { offset: end - last.length, bytes: last.length, sha256: sha256Of(last) }
+}
+
 /** Hashes the bytes before `offset`. */
 export async function proofOf(file: FileHandle, offset: number): Promise<Proof> {
   const bytes = Math.min(PROOF_BYTES, offset)
-  return { offset: offset - bytes, bytes, sha256: await hashOf(file, offset - bytes, bytes) }
+  const start = offset - bytes
+  return { offset: start, bytes, sha256: sha256Of(await bytesAt(file, start, bytes)) }
 }
 
 /** @returns whether the file has the bytes of the proof. It is true if there is no proof. */
 export async function proves(proof: Proof | null, file: FileHandle): Promise<boolean> {
-  return proof === null || (await hashOf(file, proof.offset, proof.bytes)) === proof.sha256
+  if (proof === null) return true
+  return sha256Of(await bytesAt(file, proof.offset, proof.bytes)) === proof.sha256
 }
 
-async function hashOf(file: FileHandle, offset: number, bytes: number): Promise<string> {
+async function bytesAt(file: FileHandle, offset: number, bytes: number): Promise<Buffer> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, offset)
-  return createHash('sha256').update(buffer.subarray(0, bytesRead)).digest('hex')
+  return buffer.subarray(0, bytesRead)
+}
+
+export function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
 }
