@@ -33,9 +33,9 @@ export interface FileRequestsOptions {
   readonly follow?: boolean
   /**
    * Whether the file may grow after it was read to its end. If so, a last line without a line end
-   * is not finished: it is left for a later run, with the warning `LINE_UNFINISHED`. If not, it is a
-   * line. Default: true with `checkpoint` or `follow`, and false otherwise. What is packed does not
-   * grow.
+   * is not finished: it is left for a later run, with the warning `LINE_UNFINISHED`. If not, it
+   * is a line. Default: true with `checkpoint` or `follow`, and false otherwise. What is packed
+   * does not grow.
    */
   readonly growing?: boolean
   /**

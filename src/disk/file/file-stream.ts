@@ -20,11 +20,11 @@ import type {
   ReadableBytes,
 } from './file-options.ts'
 import { fileGone, linesLost, lineUnfinished } from './file-warnings.ts'
+import { type Name, nameOf } from './line-name.ts'
 import { type Line, linesOf } from './lines.ts'
 import { contentOf } from './open-file.ts'
 import type { LineParser } from './parse-line.ts'
 import type { Position } from './position.ts'
-import { type Name, nameOf } from './request-name.ts'
 
 /**
  * How many requests a loop gets in one batch: enough to be fast, and few enough that little is read
