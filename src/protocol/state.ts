@@ -377,7 +377,7 @@ export interface FlowState {
 }
 
 /** Lives with the loop. */
-interface Counters {
+export interface Counters {
   readonly taken: number
   readonly settled: number
   /** The number of application messages sent. */
