@@ -126,6 +126,21 @@ describe('warnings', () => {
     await over(second)
   })
 
+  test('[T8] [I1] without onWarning each kind of deviation is told once', async () => {
+    const warnings = processWarnings()
+    const started = startLoop({ ...STILL, onWarning: undefined }, [])
+    await started.clock.advance(10)
+    const { current } = started.server
+    const twice = { cmd: 'publish', topic: 't', payload: '', qos: 0, dup: true } as const
+    for (let i = 0; i < 2; i++) {
+      current.send(unknownAck)
+      current.send({ ...twice, retain: false })
+    }
+    await started.clock.advance(10)
+    expect(warnings.map(({ code }) => code)).toEqual(['SERVER_DEVIATION', 'SERVER_DEVIATION'])
+    await over(started)
+  })
+
   test('[T8] with onWarning the process is not warned', async () => {
     const warnings = processWarnings()
     const started = await ackedTwice({})

@@ -154,6 +154,7 @@ describe('[I1] the connection goes on, and it is reported once', () => {
         expect(current.closed).toBe(false)
         expect(s.loop.state.counters.deviations).toEqual({ [kind]: 1 })
         expect(told(s)).toHaveLength(1)
+        expect(told(s)[0]!.deviation).toBe(kind)
         expect(told(s)[0]!.message).toMatch(/^custom:\/\/transport: .+ \[.+\]\. /)
         if (outcome !== undefined) {
           expect(codeOf(s.outcomes[0])).toBe(outcome)
