@@ -19,7 +19,7 @@ import type { OpenRequest } from './session-state.ts'
 import { settleOpen } from './settling.ts'
 import { filtersAnswered, filtersSent, isBetweenParts, partAnswered } from './subscribing.ts'
 import { deviates } from './tolerance.ts'
-import { isCautious, isResending, leavesFlight, proveAgain } from './window.ts'
+import { isCautious, isResending, leavesFlight, noteAnswered, proveAgain } from './window.ts'
 
 /** @returns the rule that a PUBACK, PUBREC or PUBCOMP breaks, or null. */
 export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violation | null {
@@ -34,6 +34,7 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
     return null
   }
   const { facts, stage } = request
+  noteAnswered(d, messageId)
   const violation = unusualAnswer(d, cmd, request, messageId)
   if (violation !== null) return violation
   if (cmd === 'pubcomp' && stage === 'cleared') {
@@ -103,6 +104,7 @@ export function subscriptionAnswered(
   if (facts.kind === 'publish' || (facts.kind === 'subscribe') !== (cmd === 'suback')) {
     return deviates(d, 'OTHER_REQUEST_ANSWERED', mismatch(cmd, request, messageId))
   }
+  noteAnswered(d, messageId)
   const filters = filtersOf(d, messageId, facts)
   // UNSUBACK has no reason codes in MQTT 3.
   const coded = cmd === 'suback' || d.connection.protocolVersion === 5

@@ -233,6 +233,7 @@ function renew(d: Draft, wanted: readonly Wanted[], at: number): void {
       handed: 0,
       deliveriesBy: at + DELIVERIES_MS,
       birthsDeferred: d.config.hasBirths,
+      excused: NO_ITEMS,
     }
   }
   sendRenewals(d, at)
