@@ -149,6 +149,11 @@ function connackViolation(d: Draft, packet: ReceivedConnack): Violation | null {
     const violation = deviates(d, 'SESSION_PRESENT_UNASKED', what)
     if (violation !== null) return violation
   }
+  if (packet.properties?.['assignedClientIdentifier'] === '') {
+    const what = 'CONNACK with an Assigned Client Identifier that is empty'
+    const violation = deviates(d, 'PROPERTY_VALUE', what, '3.2.2.3.7')
+    if (violation !== null) return violation
+  }
   const method = packet.properties?.['authenticationMethod']
   if (config.authenticationMethod === null) {
     const data = packet.properties?.['authenticationData']
@@ -233,6 +238,7 @@ function renew(d: Draft, wanted: readonly Wanted[], at: number): void {
       handed: 0,
       deliveriesBy: at + DELIVERIES_MS,
       birthsDeferred: d.config.hasBirths,
+      excused: NO_ITEMS,
     }
   }
   sendRenewals(d, at)
@@ -265,7 +271,7 @@ function noteConnected(
   reconnect.outage = null
   session.protocolVersion = connection.protocolVersion
   const assigned = packet.properties?.['assignedClientIdentifier']
-  session.clientId = typeof assigned === 'string' ? assigned : outage.clientId
+  session.clientId = typeof assigned === 'string' && assigned !== '' ? assigned : outage.clientId
   const seconds = packet.properties?.['serverKeepAlive'] as number | undefined
   d.keepAlive = keepAliveStart(seconds ?? outage.keepAlive, at)
 }

@@ -48,7 +48,7 @@ const OUTGOING: OutgoingState = {
   subscribing: 0,
   releasing: 0,
   renewals: null,
-  split: null,
+  splits: NO_ITEMS,
   silence: null,
   unconfirmed: 0,
   confirmed: 0,

@@ -24,6 +24,8 @@ export interface IsolationState {
   readonly deliveriesBy: number
   /** Whether `onConnected` is called once the caution has ended. */
   readonly birthsDeferred: boolean
+  /** What was sent alone and is not answered for so long that the others are sent meanwhile. */
+  readonly excused: readonly number[]
 }
 
 /** Lives with the loop. It compares the end of a connection or attempt with the one before. */

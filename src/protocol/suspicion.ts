@@ -75,9 +75,13 @@ export function noteLoss(d: Draft, at: number, reason: Failure, evidence: Eviden
   const first = firstOpen(d, open, reason)
   const stuck = isOpenAgain(d, open, first)
   const telling = d.connection.kind === 'connected' && evidence !== 'none'
-  if (telling && answersWrongly(d, open, reason)) d.progress = { ...d.progress, unprovable: true }
+  const excused = d.isolation?.excused ?? NO_ITEMS
+  const awaited = excused.length === 0 ? open : open.filter(([id]) => !excused.includes(id))
+  if (telling && answersWrongly(d, awaited, reason)) {
+    d.progress = { ...d.progress, unprovable: true }
+  }
   if (telling && d.config.quarantineAfter > 0) {
-    suspect(d, open, reason, evidence, stuck ? SUSPECT : STEPS[evidence])
+    suspect(d, awaited, reason, evidence, stuck ? SUSPECT : STEPS[evidence])
   }
   if (SURVIVED.has(reason.code)) clear(d, open, SUSPECT)
   if (!ANNOUNCED.has(reason.code)) countLoss(d, at, reason, first)
@@ -262,9 +266,14 @@ export function isolationTimedOut(d: Draft, at: number): void {
     d.isolation.sentAt = at
     return
   }
-  // What was sent alone has not harmed the connection.
-  clear(d, openNow(d), Infinity)
-  giveUpCaution(d)
+  // What was sent alone has not harmed the connection. The others go on one at a time: among them
+  // may be one that does.
+  const open = openNow(d)
+  clear(d, open, Infinity)
+  const { isolation } = d
+  if (isolation === null || open.length <= isolation.excused.length) return giveUpCaution(d)
+  isolation.excused = open.map(([messageId]) => messageId)
+  isolation.sentAt = at
 }
 
 /** Clears requests with fewer strikes than this. */

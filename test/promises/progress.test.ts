@@ -180,6 +180,9 @@ describe.each(KINDS)('[D6] the server closes on $name', ({ request, isBad }) => 
 const bad = (packet: Packet) => isPublish(packet, 'bad')
 const q1 = (topic: string, payload = 'x') => publish(topic, payload, { qos: 1 })
 const numbers = (n: number) => Array.from({ length: n }, (_, i) => `${i}`)
+const isMute = (packet: Packet) =>
+  (packet.cmd === 'subscribe' && packet.subscriptions[0]?.topic === 'mute') ||
+  (packet.cmd === 'unsubscribe' && packet.unsubscriptions.includes('mute'))
 const fin: Close = (connection) => connection.end()
 const rst: Close = (connection) => connection.reset()
 
@@ -330,6 +333,52 @@ describe('[D6] isolation', () => {
     await server.clock.advance(3000)
     expect(started.outcomes).toMatchObject([{ outcome: { ok: true } }])
     await started.loop.return()
+  })
+
+  test.each([
+    ['an UNSUBSCRIBE', unsubscribe('mute')],
+    ['a SUBSCRIBE of two filters', subscribe(['mute', 'mute/2'])],
+    ['a SUBSCRIBE of one filter', subscribe('mute')],
+  ])('%s that is never answered and a bad request: all others settle', async (_, mute) => {
+    const server = stage()
+    closing(server, bad, fin)
+    const { onConnection } = server
+    server.onConnection = (connection) => {
+      onConnection!(connection)
+      const answers = connection.autoAck as (packet: Packet) => boolean
+      connection.autoAck = (packet) => !isMute(packet) && answers(packet)
+    }
+    const requests = [mute, q1('bad'), subscribe('c'), ...numbers(20).map((n) => q1('good', n))]
+    const started = startLoop(OPTIONS, requests, undefined, { server })
+    await server.clock.advance(60_000)
+    expect(failures(started)).toEqual({ QUARANTINED: 1 })
+    expect(started.outcomes).toHaveLength(22)
+    expect(server.connections.length).toBeLessThanOrEqual(CONNECTIONS_MAX)
+    await started.loop.return()
+  })
+
+  test('a SUBSCRIBE in parts that is never answered holds the others up for ten seconds', async () => {
+    const server = stage()
+    let answered = false
+    server.onConnection = (connection) => {
+      connection.autoAck = (packet) => answered || !isMute(packet)
+    }
+    const requests = [subscribe(['mute', 'd']), subscribe(['c', 'e']), q1('good')]
+    const options = { ...OPTIONS, filtersPerSubscribe: 1 }
+    const started = startLoop(options, requests, undefined, { server })
+    await server.clock.advance(9000)
+    expect(started.outcomes).toEqual([])
+    await server.clock.advance(1500)
+    expect(failures(started)).toEqual({})
+    expect(started.outcomes).toHaveLength(2)
+    answered = true
+    const { messageId = 0 } = server.current.of('subscribe')[0]!
+    server.current.send({ cmd: 'suback', messageId, granted: [0] })
+    await started.done
+    expect(failures(started)).toEqual({})
+    expect(started.outcomes).toHaveLength(3)
+    const filters = server.current.of('subscribe').flatMap((packet) => packet.subscriptions)
+    expect(filters.map(({ topic }) => topic)).toEqual(['mute', 'c', 'e', 'd'])
   })
 
   test('births come once the suspects are settled, and a bad birth holds up nothing else', async () => {

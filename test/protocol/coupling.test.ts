@@ -52,7 +52,7 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     window: 'config draft facts progress-state session-state state',
     settling: 'draft facts packet-table refusals session-state',
     opening: 'draft facts pauses session-state window',
-    subscribing: 'draft facts opening packet-table session-state state window',
+    subscribing: 'draft facts opening packet-table session-state state subscribing-state window',
     outgoing: 'draft facts opening refusals session-state settling subscribing window',
     resuming: 'draft facts packet-table refusals session-state settling subscribing window',
     acknowledgements:
