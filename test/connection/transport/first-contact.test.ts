@@ -225,6 +225,9 @@ describe('addresses of a name', () => {
     ['one address, whatever is asked', (_, __, done) => done(null, '127.0.0.1', 4)],
     ['one address without its family', (_, __, done) => done(null, '127.0.0.1')],
     ['all, whatever is asked', (_, __, done) => done(null, [{ address: '127.0.0.1', family: 4 }])],
+    ['texts, as dns.resolve does', (_, __, done) => done(null, ['127.0.0.1'] as never)],
+    ['a promise', (() => Promise.resolve({ address: '127.0.0.1', family: 4 })) as Lookup],
+    ['a callback, and a promise of nothing', async (_, __, done) => done(null, '127.0.0.1', 4)],
   ]
   test.each(forms)('[T1] a lookup that gives %s', async (_, lookup) => {
     const port = await listening(answering(accept))
@@ -232,6 +235,43 @@ describe('addresses of a name', () => {
       const url = `mqtt://name.example:${port}`
       const connected = await connect({ url, lookup, ...(family ? { family } : {}) })
       await connected[Symbol.asyncDispose]()
+    }
+  })
+
+  test('[T1] of the version that `family` or `localAddress` asks for, whatever the lookup gives', async () => {
+    const port = await listening(answering(accept))
+    const url = `mqtt://name.example:${port}`
+    const all: Lookup = (_, __, done) => {
+      done(null, [
+        { address: '::1', family: 6 },
+        { address: '127.0.0.1', family: 4 },
+      ])
+    }
+    for (const asked of [{ family: 4 }, { localAddress: '127.0.0.1' }] as const) {
+      const connected = await connect({ url, lookup: all, ...asked })
+      await connected[Symbol.asyncDispose]()
+    }
+    const error = await failure({
+      url,
+      lookup: (_, __, done) => done(null, '127.0.0.1', 4),
+      family: 6,
+    })
+    expect(error.message).toMatch(/the lookup of name\.example gave no address of IPv6/)
+  })
+
+  const failing: readonly (readonly [string, Lookup, RegExp])[] = [
+    ['gives no address', (_, __, done) => void setImmediate(done, null, []), /gave no address/],
+    [
+      'gives nothing',
+      (_, __, done) => void setImmediate(done, null, undefined as never),
+      /gave no address/,
+    ],
+    ['rejects', (() => Promise.reject(new Error('no resolver'))) as Lookup, /no resolver/],
+  ]
+  test.each(failing)('[T1] a lookup that %s fails the attempt', async (_, lookup, says) => {
+    for (const family of [undefined, 4] as const) {
+      const error = await failure({ url: 'mqtt://name.example', lookup, family })
+      expect(error.message).toMatch(says)
     }
   })
 
