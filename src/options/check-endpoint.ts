@@ -7,7 +7,7 @@ import { tlsProblem } from '../platform/tls-settings.ts'
 import { checkFunction, list, wrong } from '../requests/check.ts'
 import { type Address, addressOf, ipVersionOf } from './address.ts'
 import { redact, SCHEMES, type Scheme, urlsOf } from './endpoint.ts'
-import { hintFor, tlsHintFor } from './foreign-names.ts'
+import { hintFor, tlsFieldProblem } from './foreign-names.ts'
 import type { EventloopOptions } from './options.ts'
 
 /** @throws UsageError for an option about the server or the way to it that cannot be used. */
@@ -17,7 +17,7 @@ export function checkEndpoint(options: EventloopOptions): void {
     const form = 'a function (endpoint, signal) that opens a stream of bytes'
     throw wrong('transport', form, transport)
   }
-  checkTls(options.tls)
+  checkTls(options.tls, transport !== undefined)
   checkHeaders(headers)
   checkSocket(options)
   if (given === undefined && transport !== undefined) return
@@ -29,14 +29,14 @@ export function checkEndpoint(options: EventloopOptions): void {
   if (transport === undefined) checkFamily(options)
 }
 
-function checkTls(tls: unknown): void {
+function checkTls(tls: unknown, custom: boolean): void {
   if (tls === undefined) return
   if (typeof tls !== 'object' || tls === null || Array.isArray(tls)) {
     throw wrong('tls', 'an object of options for tls.connect', tls)
   }
   for (const name of Object.keys(tls)) {
-    const hint = tlsHintFor(name)
-    if (hint !== null) throw new UsageError(`tls has no field "${name}"${hint}`)
+    const wrongName = tlsFieldProblem(name, custom)
+    if (wrongName !== null) throw new UsageError(wrongName)
   }
   const problem = Object.keys(tls).length === 0 ? null : tlsProblem(tls as TlsOptions)
   if (problem !== null) throw new UsageError(problem)

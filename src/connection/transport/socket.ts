@@ -5,6 +5,7 @@
 import { connect, isIP, type Socket, type TcpNetConnectOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, checkServerIdentity, connect as connectTls } from 'node:tls'
+import { domainToASCII } from 'node:url'
 import { execute } from 'abort-controller-x'
 import type { Endpoint, TransportStage } from '../../platform/byte-stream.ts'
 import type { Lookup } from '../../platform/runtime.ts'
@@ -54,10 +55,12 @@ export function tcpSocket(endpoint: Endpoint, opening: OpeningListener): Socket 
 
 /** @returns a socket that connects to the endpoint by TLS. */
 export function tlsSocket(endpoint: Endpoint, opening: OpeningListener): Socket {
+  const { servername } = endpoint.tls
   const socket = connectTls({
     ...netOptionsOf(endpoint),
     ...identityOf(endpoint),
     ...endpoint.tls,
+    ...(servername === undefined ? {} : { servername: certifiedName(servername) }),
   })
   socket.setNoDelay(true)
   reportLookup(socket, endpoint, opening)
@@ -133,14 +136,21 @@ function noAddress(name: string, family: number): Error {
 }
 
 /**
- * The name that the certificate must have. A dot at the end of a name is for the resolver only
- * (RFC 6066, 3), and the zone of an address is known on this machine only.
+ * The name that the certificate must have. The zone of an address is known on this machine only.
  */
 function identityOf({ host }: Endpoint): ConnectionOptions {
-  if (isIP(host) === 0) return { servername: host.replace(/\.$/, '') }
+  if (isIP(host) === 0) return { servername: certifiedName(host) }
   const [address = host, zone] = host.split('%')
   if (zone === undefined) return {}
   return { checkServerIdentity: (_, certificate) => checkServerIdentity(address, certificate) }
+}
+
+/**
+ * Certificates have names in ASCII, and a dot at the end of a name is for the resolver only
+ * (RFC 6066, 3).
+ */
+function certifiedName(name: string): string {
+  return (isIP(name) === 0 ? domainToASCII(name) || name : name).replace(/\.$/, '')
 }
 
 const ignore = () => {}

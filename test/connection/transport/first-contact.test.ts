@@ -355,6 +355,22 @@ describe('[T1] the name that is asked for in TLS', () => {
   })
 })
 
+test('[T1] `tls.servername` is asked for in ASCII and without a dot at its end', async () => {
+  const names: unknown[] = []
+  const server = tlsServer()
+  server.on('secureConnection', (socket) => {
+    names.push(socket.servername)
+    accept(socket, 5)
+  })
+  const port = await listening(server)
+  for (const servername of ['münchen.example', 'xn--mnchen-3ya.example.']) {
+    const tls = { ca, servername, checkServerIdentity: () => undefined }
+    const connected = await connect({ url: `mqtts://127.0.0.1:${port}`, tls })
+    await connected[Symbol.asyncDispose]()
+  }
+  expect(names).toEqual(['xn--mnchen-3ya.example', 'xn--mnchen-3ya.example'])
+})
+
 describe('a wrong port or scheme is named', () => {
   const http = () => createHttpServer((_, response) => response.end('hello'))
   const silentTls = () => tlsServer()
