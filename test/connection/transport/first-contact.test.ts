@@ -371,6 +371,11 @@ test('[T1] `tls.servername` is asked for in ASCII and without a dot at its end',
   expect(names).toEqual(['xn--mnchen-3ya.example', 'xn--mnchen-3ya.example'])
 })
 
+/** As mosquitto does, which leaves bytes unread when it closes. */
+function resetting() {
+  return createServer((socket) => socket.once('data', () => socket.resetAndDestroy()))
+}
+
 describe('a wrong port or scheme is named', () => {
   const http = () => createHttpServer((_, response) => response.end('hello'))
   const silentTls = () => tlsServer()
@@ -399,6 +404,9 @@ describe('a wrong port or scheme is named', () => {
       () => createServer((socket) => socket.end('SSH-2.0-x\r\n')),
       /not TLS/,
     ],
+    ['a reset at mqtts:', 'mqtts', () => resetting(), /TLS handshake.*without TLS \(mqtt:/],
+    ['a reset at wss:', 'wss', () => resetting(), /TLS handshake.*without TLS/],
+    ['a reset at ws:', 'ws', () => resetting(), /WebSocket upgrade.*with TLS.*without WebSocket/],
     ['SSH at ws:', 'ws', () => createServer((socket) => socket.end('SSH-2.0-x\r\n')), /not HTTP/],
     [
       'SSH at mqtt:',
@@ -483,6 +491,19 @@ describe('an HTTP status in the place of the WebSocket', () => {
     const { message } = await failure({ url })
     expect(message).toContain('https://other.example/mqtt')
     expect(message).not.toContain('secret')
+  })
+
+  test('[T8] what a server says has no password and controls no terminal', async () => {
+    const port = await listening(
+      createServer((socket) => {
+        socket.once('data', () => {
+          const location = 'Location: https://user:secret@other.example/mqtt'
+          socket.end(`HTTP/1.1 301 Moved\x1b[2J\r\n${location}\r\n\r\n`)
+        })
+      }),
+    )
+    const { message } = await failure({ url: `ws://127.0.0.1:${port}` })
+    expect(message).toContain('HTTP 301 Moved?[2J to https://other.example/mqtt')
   })
 
   test.each([
