@@ -19,6 +19,7 @@ export function checkEndpoint(options: EventloopOptions): void {
   }
   checkTls(options.tls, transport !== undefined)
   checkHeaders(headers)
+  if (transport === undefined) checkHeaderNames(headers)
   checkSocket(options)
   if (given === undefined && transport !== undefined) return
   const urls = Array.isArray(given) ? given : [given]
@@ -63,6 +64,15 @@ function checkHeaders(headers: unknown): void {
   }
 }
 
+/** Headers of the upgrade itself would be replaced, or make it fail. */
+function checkHeaderNames(headers: object): void {
+  const own = Object.keys(headers).find((name) =>
+    /^(?:connection|upgrade|sec-websocket-)/i.test(name),
+  )
+  if (own !== undefined)
+    throw new UsageError(`headers: ${own} belongs to the WebSocket; leave it out`)
+}
+
 function checkSocket({ family, localAddress, lookup }: EventloopOptions): void {
   if (family !== undefined && family !== 4 && family !== 6) throw wrong('family', '4 or 6', family)
   checkFunction('lookup', lookup, 'a function such as dns.lookup')
@@ -104,8 +114,18 @@ function checkUrl(name: string, given: unknown, custom: boolean): void {
     const form = 'a URL with a host (mqtt://localhost), or unix:/path/of/socket'
     throw wrong(name, form, redact(url.href))
   }
+  if (url.protocol === 'unix:') checkPath(name, url)
   checkParts(name, url)
   if (url.port === '0') throw new UsageError(`${name}: no server has port 0`)
+}
+
+function checkPath(name: string, { pathname }: URL): void {
+  try {
+    if (!decodeURIComponent(pathname).includes('\0')) return
+  } catch {
+    throw new UsageError(`${name}: its path has a "%" that is no escape; write %25`)
+  }
+  throw new UsageError(`${name}: its path has U+0000, which no path can have`)
 }
 
 /** The parts of a URL beside the host that have an effect. */

@@ -101,6 +101,15 @@ describe('a name that is no option', () => {
     expect(() => eventloop({ url: 'mqtts://h', tls, transport })).not.toThrow()
   })
 
+  test('[T1] of ackTimeout, and of a clock without its methods', () => {
+    const ackTimeout = { afterMs: 5, than: 'fail' } as const
+    expect(() => eventloop({ url: 'mqtt://h', ackTimeout })).toThrow(/"than"; did you mean then\?/)
+    for (const platform of [null, {}, { now: Date.now }]) {
+      const options = { url: 'mqtt://h', platform: platform as never }
+      expect(() => eventloop(options)).toThrow(/^platform must be an object with the methods now/)
+    }
+  })
+
   test('of a request', async () => {
     const bad = { ...publish('a'), retian: true }
     const started = startLoop({}, [bad])
