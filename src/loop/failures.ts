@@ -96,7 +96,8 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /^wss: upgrade (?:ECONNRESET|EPIPE)/,
-    'the server closed during the WebSocket upgrade; the port may be one without WebSocket (mqtts:)',
+    'the server closed during the WebSocket upgrade; the port may be one without WebSocket' +
+      ' (mqtts:)',
   ],
   [
     /socket hang up|^\S+ upgrade (?:ECONNRESET|EPIPE)/,
