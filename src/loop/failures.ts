@@ -16,8 +16,8 @@ import {
   UsageError,
 } from '../errors.ts'
 import { isCertificateAlert, isOwnTlsFault, tlsWords } from '../platform/tls-words.ts'
+import type { AttemptStage } from '../protocol/contract.ts'
 import type { Failure } from '../protocol/facts.ts'
-import type { Destination } from './where.ts'
 
 /** OpenSSL's codes for a certificate that cannot be accepted. */
 const CERTIFICATE =
@@ -36,6 +36,16 @@ const HOPELESS: ReadonlySet<string> = new Set([
 
 /** Codes of OpenSSL and Node for TLS settings that cannot work, whatever the server is. */
 const TLS_SETTINGS = /^ERR_(?:OSSL_|TLS_INVALID_|TLS_PROTOCOL_VERSION_CONFLICT)/
+
+/** Where a transport led to, or was to lead to. */
+export interface Destination {
+  /** The endpoint without its password. */
+  readonly where: string
+  /** Whether this package opened the transport, and not the user. */
+  readonly own: boolean
+  /** What the opening was waiting for; null if it is over. */
+  readonly stage: AttemptStage | null
+}
 
 /** @returns the failure for a transport that could not be opened. */
 export function dialFailure(error: unknown, to: Destination): Omit<Failure, 'cause'> {

@@ -3,22 +3,12 @@
  */
 import { whereOf } from '../options/endpoint.ts'
 import type { EventloopOptions } from '../options/options.ts'
-import type { AttemptStage } from '../protocol/contract.ts'
+import type { Destination } from './failures.ts'
 import type { Parts } from './parts.ts'
 
 /** @returns the endpoint for messages, without its password. */
 export function endpointFor(loop: Parts): string {
   return whereOf(optionsFor(loop))
-}
-
-/** Where a transport led to, or was to lead to. */
-export interface Destination {
-  /** The endpoint without its password. */
-  readonly where: string
-  /** Whether this package opened the transport, and not the user. */
-  readonly own: boolean
-  /** What the opening was waiting for; null if it is over. */
-  readonly stage: AttemptStage | null
 }
 
 /** @returns the destination of the latest attempt. */

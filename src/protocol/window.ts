@@ -4,10 +4,11 @@
  *
  * The window counts PUBLISH packets above QoS 0 that were sent on this connection and are not
  * acknowledged (D4, the window is never exceeded). A server of MQTT 3.1.1 cannot say how many it
- * takes, and some lose the messages at QoS 2 that are too many, so fewer are sent to it then. While the loop is cautious, one packet is sent
- * at a time, on a connection that was proved by a PINGREQ (D6, one bad request never stalls the
- * others). The PINGRESP is awaited again after a packet whose answer comes before its consequences
- * (SUBSCRIBE), or that has none (QoS 0).
+ * takes, and some lose the messages at QoS 2 that are too many, so fewer are sent to it then.
+ *
+ * While the loop is cautious, one packet is sent at a time, on a connection that was proved by a
+ * PINGREQ (D6, one bad request never stalls the others). The PINGRESP is awaited again after a
+ * packet whose answer comes before its consequences (SUBSCRIBE), or that has none (QoS 0).
  */
 import type { Config } from './config.ts'
 import type { Draft } from './draft.ts'

@@ -98,8 +98,6 @@ function netOptionsOf({ host, port, socket, connectTimeout }: Endpoint): TcpNetC
   }
 }
 
-type Answer = Parameters<Parameters<Lookup>[2]>
-
 /**
  * Node asks for all addresses or for one. Many functions give one always, or all of them always, as
  * texts or as objects, to the callback or as a promise; and not all of them hear `family`.
@@ -107,7 +105,7 @@ type Answer = Parameters<Parameters<Lookup>[2]>
 function adapted(lookup: Lookup, wanted: number): Lookup {
   return (name, options, done) => {
     const answer = (error: unknown, found?: unknown) => {
-      if (error) return done(error as Answer[0], '')
+      if (error) return done(error as NodeJS.ErrnoException, '')
       const list = addressesIn(found).filter(({ family }) => wanted === 0 || family === wanted)
       const [first] = list
       // Node would throw where nobody can catch it.

@@ -56,7 +56,7 @@ export function upgradeRefusal(url: URL, response: IncomingMessage): RefusedErro
   const { statusCode = 0, statusMessage = '', headers } = response
   const meaning = MEANINGS[statusCode] ?? CLASSES[Math.floor(statusCode / 100)] ?? OTHER
   const { code, retryable, advice } = meaning
-  const reason = printable(statusMessage)
+  const reason = inPlainText(statusMessage)
   const named = reason === '' ? `${statusCode}` : `${statusCode} ${reason}`
   const to = headers.location === undefined ? '' : ` to ${withoutSecrets(headers.location)}`
   const message = `HTTP ${named}${to} instead of a WebSocket at the path ${url.pathname}; ${advice}`
@@ -69,11 +69,11 @@ export function upgradeRefusal(url: URL, response: IncomingMessage): RefusedErro
 
 /** A query may hold a signature, and what stands before the host a password. */
 function withoutSecrets(location: string): string {
-  return printable(location.replace(/[?#].*$/s, '').replace(/\/\/[^/]*@/, '//'))
+  return inPlainText(location.replace(/[?#].*$/s, '').replace(/\/\/[^/]*@/, '//'))
 }
 
 /** The text of a server must not control a terminal. */
-function printable(text: string): string {
+function inPlainText(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, TEXT_CHARACTERS_MAX)
 }
 
