@@ -108,7 +108,7 @@ export function copyOutgoing(from: OutgoingState): Mutable<OutgoingState> {
     subscribing: from.subscribing,
     releasing: from.releasing,
     renewals: from.renewals,
-    split: from.split,
+    splits: from.splits,
     silence: from.silence,
     unconfirmed: from.unconfirmed,
     confirmed: from.confirmed,
