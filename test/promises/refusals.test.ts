@@ -273,11 +273,12 @@ describe('[D6] refusals', () => {
 
   test('[D6] reauthenticate without an authenticator ends the loop if nobody is told', async () => {
     const server = new ScriptedServer(new VirtualClock())
-    const controls = [{ cmd: 'reauthenticate' } as const]
-    const s = startLoop(OPTIONS, controls, undefined, { server, silent: true })
+    // A list of its own for each loop: a list that is given again goes on where it was left.
+    const controls = () => [{ cmd: 'reauthenticate' } as const]
+    const s = startLoop(OPTIONS, controls(), undefined, { server, silent: true })
     await server.clock.advance(1000)
     expect(s.error).toMatchObject({ code: 'NO_AUTHENTICATOR' })
-    const told = startLoop(OPTIONS, controls, undefined, {
+    const told = startLoop(OPTIONS, controls(), undefined, {
       server: new ScriptedServer(new VirtualClock()),
     })
     await told.clock.advance(1000)
