@@ -26,7 +26,7 @@ import { beginOutage, beginRound } from './servers.ts'
 import type { Limits, Outage } from './state.ts'
 import { filtersAllowed, queueRenewals, sendRenewals } from './subscribing.ts'
 import { makeRenewals, type Wanted } from './subscriptions.ts'
-import { isAccused, noteConnection } from './suspicion.ts'
+import { isAccused, isLockedOut, noteConnection } from './suspicion.ts'
 import { deviates } from './tolerance.ts'
 import { fallBackToVersion4, redial } from './versions.ts'
 import { DELIVERIES_MS, MESSAGE_IDS } from './window.ts'
@@ -96,14 +96,11 @@ export function transportOpened(d: Draft, attempt: AttemptFacts | null, at: numb
  * connections ask to resume, unless the server cannot have the session: it must have expired, or it
  * belongs to another client identifier. A session store that holds nothing asks to resume as well,
  * because there are servers that keep no session over their own restart that began with Clean
- * Start 1.
+ * Start 1. If a message that cannot be accepted waits in the session, it is given up.
  */
-function asksCleanStart(
-  { config, connection }: Draft,
-  outage: Mutable<Outage>,
-  at: number,
-): boolean {
-  if (config.cleanStart === 'always') return true
+function asksCleanStart(d: Draft, outage: Mutable<Outage>, at: number): boolean {
+  const { config, connection } = d
+  if (config.cleanStart === 'always' || isLockedOut(d)) return true
   if (connection.protocolVersion < 5) return config.cleanStart
   if (outage.foreign) return true
   if (connection.epoch > 0) return at >= outage.expiresAt

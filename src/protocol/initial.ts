@@ -95,6 +95,7 @@ const FLOW: FlowState = {
 
 const PROGRESS: ProgressState = {
   losses: 0,
+  locked: 0,
   cause: '',
   connected: false,
   first: null,

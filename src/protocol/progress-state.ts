@@ -32,6 +32,8 @@ export interface IsolationState {
 export interface ProgressState {
   /** How many ends in a row had the same cause, with no progress in between. */
   readonly losses: number
+  /** How many of them resumed a session in which the same refused message came again. */
+  readonly locked: number
   readonly cause: string
   /** Whether the last end was that of a connection, and not of an attempt. */
   readonly connected: boolean

@@ -211,6 +211,7 @@ function failures(started: Started): Record<string, number> {
  * A PUBLISH to "plant/7" at QoS 1, with packet identifier 9 and properties that are longer than the
  * packet.
  */
+const AT_QOS_3 = Buffer.from([0x36, 8, 0, 1, ...Buffer.from('a'), 0, 9, 0, 0, 0x7f])
 const UNREADABLE = Buffer.from([0x32, 12, 0, 7, ...Buffer.from('plant/7'), 0, 9, 0x7f])
 
 describe.each([
@@ -442,6 +443,41 @@ describe('[D6] renewals', () => {
     expect(started.loop.state.subscriptions).toHaveLength(25)
     await started.loop.return()
   })
+
+  test.each([4, 5] as const)(
+    'in version %i, a message that cannot be read waits in the session: a new one is begun',
+    async (protocolVersion) => {
+      const server = stage()
+      let waits = false
+      server.onConnection = (connection) => {
+        connection.autoConnack = false
+        server.clock.setTimer(() => {
+          const clean = connection.of('connect')[0]?.clean
+          if (clean) waits = false
+          connection.connack({ sessionPresent: server.connections.length > 1 && !clean })
+          if (waits) connection.send(AT_QOS_3)
+        }, 1)
+      }
+      const stream = async function* () {
+        yield [subscribe('other'), subscribe('#')]
+        await sleep(server, 100)
+        waits = true
+        server.current.send(AT_QOS_3)
+        yield q1('good')
+      }
+      const options: EventloopOptions = { ...OPTIONS, until: 'closed', cleanStart: false }
+      const started = startLoop({ ...options, protocolVersion }, stream(), undefined, { server })
+      await server.clock.advance(60_000)
+      expect(failures(started)).toEqual({})
+      expect(started.outcomes).toHaveLength(3)
+      expect(started.loop.state.connection.kind).toBe('connected')
+      expect(server.connections.length).toBeLessThanOrEqual(CONNECTIONS_MAX)
+      expect(started.warnings.map(({ code }) => code)).toEqual(['NO_PROGRESS'])
+      const filters = server.current.of('subscribe').flatMap((packet) => packet.subscriptions)
+      expect(filters.map(({ topic }) => topic)).toEqual(['other', '#'])
+      await started.loop.return()
+    },
+  )
 
   test('a retained message that cannot be read is charged to the filter that brings it', async () => {
     const server = stage()

@@ -75,7 +75,7 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 /** The couplers, in the order in which they may import each other. */
 const COUPLERS: Readonly<Record<string, string>> = {
   suspicion:
-    'draft facts packet-table progress-state refusals session-state settling subscriptions topics window',
+    'draft facts packet-table progress-state refusals renewing session-state settling subscriptions topics window',
   closing:
     'draft facts incoming lifecycle renewing resuming servers state subscribing suspicion window',
   connecting:
