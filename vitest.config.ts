@@ -17,6 +17,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/built.ts'],
     setupFiles: ['test/support/seed.ts'],
     exclude: ['test/brokers/**', 'test/package/**', ...LONG],
     // A process for each file: tests look at heaps, handles and unhandled rejections.
