@@ -628,6 +628,7 @@ export class World {
         life.inHand = []
       }
       life.pulling++
+      this.#noteStall()
       this.#pulledAt = this.clock.now()
       try {
         const { done, value } = await life.loop.next()
@@ -728,8 +729,7 @@ export class World {
     if (inFlight > window) this.#problem('D4', `${inFlight} in flight, ${window} allowed`)
     // A lost connection leaves what its last chunk held, and the CONNACK of the next one is read in
     // any case.
-    // An answer that the consumer may be waiting for is read, if it takes nothing for a second.
-    if (this.clock.now() - this.#pulledAt >= RESERVE_AFTER_MS) this.#stalledAt = this.clock.now()
+    this.#noteStall()
     if (bufferedPackets <= setup.maxBufferedPackets) this.#roomyAt = this.clock.now()
     else if (
       Math.max(this.#lostAt, this.#stalledAt) < this.#roomyAt &&
@@ -747,6 +747,14 @@ export class World {
     if (asking > CONNECT_TIMEOUT_MS + 10 && this.#jumpedAt < this.#dialledAt) {
       this.#problem('T2', `connecting for ${asking} ms`)
     }
+  }
+
+  /**
+   * An answer that the consumer may be waiting for is read, if it takes nothing for a second. That
+   * is asked before it takes something, too: while the clock jumps, nothing is checked.
+   */
+  #noteStall(): void {
+    if (this.clock.now() - this.#pulledAt >= RESERVE_AFTER_MS) this.#stalledAt = this.clock.now()
   }
 
   #connackSince(at: number): boolean {
