@@ -130,13 +130,18 @@ describe('warnings', () => {
     const warnings = processWarnings()
     const started = startLoop({ ...STILL, onWarning: undefined }, [])
     await started.clock.advance(10)
-    const { current } = started.server
-    const twice = { cmd: 'publish', topic: 't', payload: '', qos: 0, dup: true } as const
-    for (let i = 0; i < 2; i++) {
-      current.send(unknownAck)
-      current.send({ ...twice, retain: false })
+    const repeated = { cmd: 'publish', topic: 't', payload: '', qos: 0, dup: true } as const
+    // Each connection notes its own deviations.
+    for (let connection = 0; connection < 2; connection++) {
+      for (let i = 0; i < 2; i++) {
+        started.server.current.send(unknownAck)
+        started.server.current.send({ ...repeated, retain: false })
+      }
+      await started.clock.advance(10)
+      started.server.current.reset()
+      await started.clock.advance(5000)
     }
-    await started.clock.advance(10)
+    expect(started.server.connections.length).toBeGreaterThan(1)
     expect(warnings.map(({ code }) => code)).toEqual(['SERVER_DEVIATION', 'SERVER_DEVIATION'])
     await over(started)
   })
