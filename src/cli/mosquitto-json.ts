@@ -107,11 +107,26 @@ export function requestOfMosquitto({ number, bytes }: Line): PublishRequest | nu
   const { topic, qos = 0, retain = 0 } = line
   if (typeof topic !== 'string') throw new UsageError(`${where}: a topic is expected`)
   const properties = propertiesFrom(line.properties)
+  refuseRepeatedNames(bytes, properties, where)
   return {
     ...{ cmd: 'publish', topic, payload: payloadFrom(line, where) },
     ...{ qos: qos as QoS, retain: retain === 1 || retain === true },
     ...(properties === undefined ? {} : { properties }),
   }
+}
+
+/** mosquitto_sub writes a name twice that has two values, and JSON has only one of them then. */
+function refuseRepeatedNames(
+  bytes: Buffer,
+  properties: PublishProperties | undefined,
+  where: string,
+): void {
+  const { userProperties } = properties ?? {}
+  if (userProperties === undefined || bytes.includes(JSON.stringify(userProperties))) return
+  throw new UsageError(
+    `${where}: a user property has several values, of which this JSON keeps one; write such ` +
+      'messages with `it-mqtt sub --json`',
+  )
 }
 
 function payloadFrom({ payload, payloadlen }: MosquittoLine, where: string): string {
