@@ -38,7 +38,7 @@ const PASSWORD_OPTIONS = ['password', 'passwordFile', 'askPassword']
 const DEFAULT_PROFILE = 'default'
 
 /** @returns the place of the file by the XDG Base Directory Specification. */
-export function configPath(env: NodeJS.ProcessEnv = process.env): string {
+function configPath(env: NodeJS.ProcessEnv = process.env): string {
   const base = env['XDG_CONFIG_HOME'] || join(homedir(), '.config')
   return join(base, 'it-mqtt', 'config.toml')
 }

@@ -46,7 +46,10 @@ export function buildProgram(): Command {
       outputError: (text, writeError) =>
         writeError(`it-mqtt: ${oneLine(text.replace(/^error: /, ''))}\n`),
     })
+    .addHelpText('after', '\nFor users of the mosquitto clients: it-mqtt help mosquitto')
     .hook('preAction', async (whole, command) => {
+      // A command without a server, such as help, must work with a broken configuration file too.
+      if (command.options.every(({ long }) => long !== '--url')) return
       await settleFlags(whole, command)
       if (command.getOptionValue('debug') === true) showPackets()
     })
