@@ -65,7 +65,7 @@ function aboutOf(command: Command): string {
 }
 
 /** Quotes a text for a shell. */
-function quoted(text: string): string {
+function shellQuoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`
 }
 
@@ -73,10 +73,10 @@ function bash(program: Command): string {
   const entries = entriesOf(program)
   const cases = entries.map(
     ({ path, words }) =>
-      `    ${quoted(path)}) words=${quoted(words.map(({ text }) => text).join(' '))} ;;`,
+      `    ${shellQuoted(path)}) words=${shellQuoted(words.map(({ text }) => text).join(' '))} ;;`,
   )
   const values = valueCases(entries).map(
-    ([texts, list]) => `    ${texts.join('|')}) words=${quoted(list)} ;;`,
+    ([texts, list]) => `    ${texts.join('|')}) words=${shellQuoted(list)} ;;`,
   )
   return `# bash completion of it-mqtt
 _it_mqtt() {
@@ -121,10 +121,10 @@ function valueCases(entries: readonly Entry[]): [texts: string[], list: string][
 function zsh(program: Command): string {
   const cases = entriesOf(program).map(({ path, words }) => {
     const shown = words.map(({ text, about }) => {
-      const escaped = about.replaceAll(':', '\\:')
-      return `      ${quoted(about === '' ? text : `${text.replaceAll(':', '\\:')}:${escaped}`)}`
+      const [name, said] = [text, about].map((one) => one.replaceAll(':', '\\:'))
+      return `      ${shellQuoted(about === '' ? text : `${name}:${said}`)}`
     })
-    return `    ${quoted(path)})\n      offers=(\n${shown.join('\n')}\n      ) ;;`
+    return `    ${shellQuoted(path)})\n      offers=(\n${shown.join('\n')}\n      ) ;;`
   })
   const values = valueCases(entriesOf(program)).map(
     ([texts, list]) => `    ${texts.join('|')}) compadd -- ${list}; return ;;`,
@@ -167,8 +167,9 @@ function fish(program: Command): string {
         : text.startsWith('-')
           ? `-s ${text.slice(1)}`
           : `-f -a ${text}`
-      const choices = values === null ? '' : ` -x -a ${quoted(values.join(' '))}`
-      return `complete -c it-mqtt -n ${quoted(when)} ${kind}${choices} -d ${quoted(about)}`
+      const choices = values === null ? '' : ` -x -a ${shellQuoted(values.join(' '))}`
+      const said = shellQuoted(about)
+      return `complete -c it-mqtt -n ${shellQuoted(when)} ${kind}${choices} -d ${said}`
     })
   })
   return `# fish completion of it-mqtt\n${lines.join('\n')}\n`

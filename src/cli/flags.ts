@@ -44,10 +44,10 @@ export interface ConnectionFlags extends ServerFlags, TlsFlags {
   readonly quiet?: boolean
 }
 
-type Version = keyof typeof VERSIONS
+type Version = keyof typeof MQTT_VERSIONS
 
 /** The versions of MQTT by the names that `-V` takes. */
-const VERSIONS = {
+const MQTT_VERSIONS = {
   ...{ '5': 5, '4': 4, '3': 3, '311': 4, '31': 3 },
   ...{ mqttv5: 5, mqttv311: 4, mqttv31: 3 },
 } as const satisfies Record<string, 3 | 4 | 5>
@@ -115,7 +115,7 @@ function identityOptions(): Option[] {
 }
 
 function behaviourOptions(): Option[] {
-  const versions = Object.keys(VERSIONS)
+  const versions = Object.keys(MQTT_VERSIONS)
   return [
     new Option('-k, --keep-alive <seconds>', '0 for none (default: 60; WebSocket 25)').argParser(
       number,
@@ -124,7 +124,7 @@ function behaviourOptions(): Option[] {
     new Option(
       '-D, --property <words>',
       'a property of MQTT 5: -D connect|publish|subscribe|unsubscribe|will identifier value',
-    ).argParser(collect),
+    ).argParser(severalTimes),
     new Option(
       '-M, --max-inflight <count>',
       'how many publishes may be unacknowledged (default: 1000)',
@@ -169,7 +169,7 @@ export function number(text: string): number {
 }
 
 /** Parses an option that may be given several times. */
-export function collect(text: string, before: readonly string[] = []): string[] {
+export function severalTimes(text: string, before: readonly string[] = []): string[] {
   return [...before, text]
 }
 
@@ -223,7 +223,7 @@ export function connectionOptions(
 function versionOf(flags: ConnectionFlags): Pick<EventloopOptions, 'protocolVersion'> {
   const { mqtt, property } = flags
   if (mqtt === undefined) return property === undefined ? {} : { protocolVersion: 5 }
-  const protocolVersion = VERSIONS[mqtt]
+  const protocolVersion = MQTT_VERSIONS[mqtt]
   if (property !== undefined && protocolVersion !== 5) {
     throw new UsageError(`-D needs MQTT 5; leave out -V ${mqtt}`)
   }
@@ -251,7 +251,7 @@ function sessionOptions(flags: ConnectionFlags): Partial<EventloopOptions> {
   if (disableCleanSession && clientId === undefined) {
     throw new UsageError('-c needs the client identifier of the session: write -i too')
   }
-  const isVersion5 = mqtt === undefined || VERSIONS[mqtt] === 5
+  const isVersion5 = mqtt === undefined || MQTT_VERSIONS[mqtt] === 5
   const expiry = sessionExpiry ?? (disableCleanSession && isVersion5 ? NEVER_S : undefined)
   return {
     ...(session === undefined && !disableCleanSession ? {} : { cleanStart: false }),
@@ -274,7 +274,7 @@ function clientIdOf(
 }
 
 export function protocolVersionOf(flag: Version | undefined): 3 | 4 | 5 {
-  return flag === undefined ? 5 : VERSIONS[flag]
+  return flag === undefined ? 5 : MQTT_VERSIONS[flag]
 }
 
 function willOf(

@@ -26,7 +26,7 @@ export class FormatError extends Error {}
 type Letter = (packet: IncomingPublish, width: Width, at: Date, pretty: boolean) => Part
 
 /** A number; blanks or zeros if the message has none. */
-const numeric =
+const numberLetter =
   (valueFrom: (packet: IncomingPublish) => number | undefined): Letter =>
   (packet, { left, pad, width }) => {
     const text = String(valueFrom(packet) ?? '')
@@ -35,7 +35,7 @@ const numeric =
   }
 
 /** A text, which a precision cuts; blanks if the message has none. */
-const textual =
+const textLetter =
   (valueFrom: (packet: IncomingPublish, at: Date) => string | undefined): Letter =>
   (packet, { left, width, precision }, at) => {
     const bytes = Buffer.from(valueFrom(packet, at) ?? '')
@@ -55,24 +55,24 @@ const payload =
   }
 
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
-const hex = (bytes: Uint8Array) => Buffer.from(hexOf(bytes))
+const hexBytes = (bytes: Uint8Array) => Buffer.from(hexOf(bytes))
 const upperHex = (bytes: Uint8Array) => Buffer.from(hexOf(bytes).toUpperCase())
 
 const LETTERS: Readonly<Record<string, Letter>> = {
-  A: numeric(({ properties }) => properties?.topicAlias),
-  C: textual(({ properties }) => properties?.contentType),
+  A: numberLetter(({ properties }) => properties?.topicAlias),
+  C: textLetter(({ properties }) => properties?.contentType),
   D: ({ properties }) => properties?.correlationData ?? '',
-  E: numeric(({ properties }) => properties?.messageExpiryInterval),
-  F: numeric(({ properties }) => flagNumber(properties?.payloadFormatIndicator)),
-  I: textual((_, at) => isoTime(at)),
+  E: numberLetter(({ properties }) => properties?.messageExpiryInterval),
+  F: numberLetter(({ properties }) => flagNumber(properties?.payloadFormatIndicator)),
+  I: textLetter((_, at) => isoTime(at)),
   j: (packet, _, at, pretty) => mosquittoJson(packet, at, 'text', pretty) ?? '',
   J: (packet, _, at, pretty) => {
     const text = mosquittoJson(packet, at, 'json', pretty)
     if (text !== null) return text
     throw new FormatError(`the payload of a message for ${packet.topic} is no JSON (%J)`)
   },
-  l: numeric((packet) => packet.payload.length),
-  m: numeric((packet) => packet.messageId ?? 0),
+  l: numberLetter((packet) => packet.payload.length),
+  m: numberLetter((packet) => packet.messageId ?? 0),
   P: ({ properties }) =>
     Object.entries(properties?.userProperties ?? {})
       .flatMap(([name, values]) => [values].flat().map((value) => `${name}:${value}`))
@@ -82,12 +82,12 @@ const LETTERS: Readonly<Record<string, Letter>> = {
   R: (packet, width, at, pretty) =>
     packet.properties?.responseTopic === undefined
       ? ''
-      : textual(({ properties }) => properties?.responseTopic)(packet, width, at, pretty),
+      : textLetter(({ properties }) => properties?.responseTopic)(packet, width, at, pretty),
   r: ({ retain }) => (retain ? '1' : '0'),
-  S: numeric(({ properties }) => [properties?.subscriptionIdentifier].flat()[0]),
-  t: textual(({ topic }) => topic),
+  S: numberLetter(({ properties }) => [properties?.subscriptionIdentifier].flat()[0]),
+  t: textLetter(({ topic }) => topic),
   U: (_, __, at) => unixTime(at),
-  x: payload(hex, 2),
+  x: payload(hexBytes, 2),
   X: payload(upperHex, 2),
   '%': () => '%',
 }

@@ -42,7 +42,7 @@ export function addMessageFlags(command: Command): Command {
  * @param words the words of the command line that belong to no flag.
  * @throws UsageError if topic or message are missing, or given twice.
  */
-export async function messageOf(words: readonly string[], flags: MessageFlags): Promise<Message> {
+export async function messageFrom(words: readonly string[], flags: MessageFlags): Promise<Message> {
   const rest = [...words]
   const fromUrl = topicOfUrl(flags)
   const topics = [flags.topic, fromUrl ?? undefined].filter((one) => one !== undefined)
@@ -87,7 +87,7 @@ async function payloadOf(
 }
 
 /** @returns the lines of a stream, without the byte that ends them; other bytes stay. */
-export async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+export async function* linesIn(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const newline = 0x0a
   let parts: Buffer[] = []
   for await (const chunk of stream) {

@@ -91,8 +91,8 @@ interface MosquittoLine {
 }
 
 /**
- * @returns the request that a line of `mosquitto_sub -F %j` or `%J` means, or null if the line is of
- *   another kind.
+ * @returns the request that a line of `mosquitto_sub -F %j` or `%J` means, or null if the line is
+ *   of another kind.
  * @throws UsageError if the line does not have the whole payload.
  */
 export function requestOfMosquitto({ number, bytes }: Line): PublishRequest | null {
@@ -143,7 +143,7 @@ function payloadFrom({ payload, payloadlen }: MosquittoLine, where: string): str
   )
 }
 
-const NAMES: Readonly<Record<string, keyof PublishProperties>> = {
+const OUR_NAMES: Readonly<Record<string, keyof PublishProperties>> = {
   'message-expiry-interval': 'messageExpiryInterval',
   'content-type': 'contentType',
   'response-topic': 'responseTopic',
@@ -156,7 +156,7 @@ function propertiesFrom(given: MosquittoLine['properties']): PublishProperties |
   const found: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(given ?? {})) {
     if (name === 'payload-format-indicator') found['payloadFormatIndicator'] = value === 1
-    const ours = NAMES[name]
+    const ours = OUR_NAMES[name]
     if (ours !== undefined) found[ours] = value
   }
   return Object.keys(found).length === 0 ? undefined : (found as PublishProperties)

@@ -84,7 +84,7 @@ function profilesIn(path: string): Record<string, unknown> {
     return parse(text)
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
-    // The message of the parser quotes the lines around the mistake, one of which may be a password.
+    // The message of the parser quotes the lines around the mistake; one may be a password.
     throw new UsageError(`${path}:${error.line}:${error.column}: this is not valid TOML`)
   }
 }

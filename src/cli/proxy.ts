@@ -18,7 +18,7 @@ const PROXY_PORT = 1080
 /** The most bytes that a user name or a password may have (RFC 1929). */
 const CREDENTIAL_BYTES_MAX = 255
 
-/** @param url `socks5h://user:password@host:port`; the name of the server is the proxy's to find. */
+/** @param url `socks5h://user:password@host:port`; the proxy finds the name of the server. */
 export function proxied(url: string): OpenTransport {
   const proxy = proxyOf(url)
   return async (endpoint, signal) => {
@@ -74,7 +74,7 @@ async function dial(proxy: Proxy, { socket: options }: Endpoint, signal: AbortSi
     ...(localAddress === undefined ? {} : { localAddress }),
   })
   try {
-    await opened(socket, 'connect', signal)
+    await socketOpened(socket, 'connect', signal)
     return socket
   } catch (cause) {
     signal.throwIfAborted()
@@ -85,7 +85,7 @@ async function dial(proxy: Proxy, { socket: options }: Endpoint, signal: AbortSi
 }
 
 /** Resolves when the socket is open, and leaves none behind otherwise. */
-function opened(
+function socketOpened(
   socket: Socket,
   event: 'connect' | 'secureConnect',
   signal: AbortSignal,
@@ -131,6 +131,6 @@ async function secured(tunnel: Socket, { host, tls }: Endpoint, signal: AbortSig
   tunnel.on('error', () => {})
   const name = isIP(host) ? {} : { servername: host }
   const socket = openTls({ host, ...name, ...tls, socket: tunnel })
-  await opened(socket, 'secureConnect', signal)
+  await socketOpened(socket, 'secureConnect', signal)
   return socket
 }

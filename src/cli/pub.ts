@@ -16,7 +16,7 @@ import { type Delivery, deliver } from './deliver.ts'
 import { FAILED, statusOf } from './exit-codes.ts'
 import { counted, printable, reportFailure, say } from './fail.ts'
 import { addConnectionFlags, connectionOptions, number, protocolVersionOf } from './flags.ts'
-import { addMessageFlags, linesOf, type MessageFlags, messageOf } from './message-flags.ts'
+import { addMessageFlags, linesIn, type MessageFlags, messageFrom } from './message-flags.ts'
 import { propertiesOf } from './property-flags.ts'
 import { positive } from './receive-flags.ts'
 import { openSavedSession } from './session-file.ts'
@@ -91,7 +91,7 @@ class Publisher {
 
   /** @throws UsageError if there is no message, or it cannot be sent. */
   static async open(words: readonly string[], flags: PubFlags): Promise<Publisher> {
-    const { topic, qos, payload } = await messageOf(words, flags)
+    const { topic, qos, payload } = await messageFrom(words, flags)
     if (payload === null && flags.repeat !== undefined) {
       throw new UsageError('--repeat has no effect with -l; give one message with -m, -f or -s')
     }
@@ -110,7 +110,7 @@ class Publisher {
 
   async *requests(): AsyncGenerator<PublishRequest> {
     if (this.#payload === null) {
-      for await (const line of linesOf(process.stdin)) yield this.#next(line)
+      for await (const line of linesIn(process.stdin)) yield this.#next(line)
     } else {
       for (let sent = 0; sent < this.#times; sent++) {
         if (sent > 0) await this.#pause()

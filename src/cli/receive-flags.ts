@@ -4,7 +4,7 @@
  */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type IncomingPublish, matches, UsageError, validateFilter } from '../index.ts'
-import { collect, number } from './flags.ts'
+import { number, severalTimes } from './flags.ts'
 import { FORMAT_HELP, type OutputFlags } from './format.ts'
 
 export interface ReceiveFlags extends OutputFlags {
@@ -51,7 +51,7 @@ export function addFilterFlags(command: Command): Command {
       new Option(
         '-T, --filter-out <filter>',
         'do not write what matches; may be repeated',
-      ).argParser(collect),
+      ).argParser(severalTimes),
     )
     .addOption(
       new Option('--random-filter <percent>', 'write so many of the messages, at random').argParser(

@@ -23,10 +23,10 @@ import { counted, printable, reportFailure, say } from './fail.ts'
 import {
   addConnectionFlags,
   type ConnectionFlags,
-  collect,
   connectionOptions,
   number,
   protocolVersionOf,
+  severalTimes,
   topicOfUrl,
 } from './flags.ts'
 import { writerOf } from './format.ts'
@@ -126,10 +126,10 @@ function addRemove(retained: Command): void {
 function addSelection(command: Command): Command {
   return command
     .argument('[filters...]', 'the topic filters; as -t')
-    .addOption(new Option('-t, --topic <filter>', 'may be repeated').argParser(collect))
+    .addOption(new Option('-t, --topic <filter>', 'may be repeated').argParser(severalTimes))
     .addOption(
       new Option('-T, --filter-out <filter>', 'leave out what matches; may be repeated').argParser(
-        collect,
+        severalTimes,
       ),
     )
     .addOption(

@@ -24,7 +24,7 @@ import { printable, reportFailure, say } from './fail.ts'
 import { addConnectionFlags, connectionOptions, protocolVersionOf } from './flags.ts'
 import { FormatError, writerOf } from './format.ts'
 import { Interrupt } from './interrupt.ts'
-import { addMessageFlags, type MessageFlags, messageOf } from './message-flags.ts'
+import { addMessageFlags, type MessageFlags, messageFrom } from './message-flags.ts'
 import { isClosedPipe, write } from './output.ts'
 import { propertiesOf } from './property-flags.ts'
 import { addOutputFlags, addReceiveFlags, type ReceiveFlags, selectorOf } from './receive-flags.ts'
@@ -124,7 +124,7 @@ class Requester {
     if (responseTopic === undefined) {
       throw new UsageError('the response topic is missing: write -e topic')
     }
-    const { topic, qos, payload } = await messageOf(words, flags)
+    const { topic, qos, payload } = await messageFrom(words, flags)
     return new Requester(flags, responseTopic, (properties) =>
       publish(topic, payload ?? '', { qos, ...(properties === undefined ? {} : { properties }) }),
     )

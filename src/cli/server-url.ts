@@ -69,7 +69,8 @@ function urlWithTopic(text: string): Server {
   if (scheme === undefined) throw new UsageError('-L takes a URL such as mqtt://host/topic')
   if (!WITHOUT_PATH.test(scheme)) {
     throw new UsageError(
-      `-L takes mqtt:// or mqtts://; with ${scheme} write --url for the server and -t for the topic`,
+      `-L takes mqtt:// or mqtts://; with ${scheme} write --url for the server and -t for the ` +
+        'topic',
     )
   }
   if (topic === undefined || topic === '') {

@@ -8,7 +8,7 @@ const MONTHS = [
   ...['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September'],
   ...['October', 'November', 'December'],
 ]
-const DAY_MS = 86_400_000
+const MS_OF_DAY = 86_400_000
 
 const two = (value: number) => String(value).padStart(2, '0')
 const twoBlank = (value: number) => String(value).padStart(2)
@@ -61,7 +61,7 @@ const LETTERS_OF_TIME: Readonly<Record<string, (at: Date) => string>> = {
   '%': () => '%',
 }
 
-/** @returns what a letter stands for; a letter that strftime does not have stands for `%` and it. */
+/** @returns what a letter stands for; one that strftime does not have, with a % before it. */
 export function strftime(letter: string, at: Date): string {
   return LETTERS_OF_TIME[letter]?.(at) ?? `%${letter}`
 }
@@ -96,7 +96,7 @@ function zoneName(at: Date): string {
 /** @returns the days since 1 January. */
 function dayOfYear(at: Date): number {
   const day = Date.UTC(at.getFullYear(), at.getMonth(), at.getDate())
-  return (day - Date.UTC(at.getFullYear(), 0, 1)) / DAY_MS
+  return (day - Date.UTC(at.getFullYear(), 0, 1)) / MS_OF_DAY
 }
 
 /** @returns the week and its year by ISO 8601: a week belongs to the year of its Thursday. */

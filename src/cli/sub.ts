@@ -21,11 +21,11 @@ import { printable, reportFailure, say } from './fail.ts'
 import {
   addConnectionFlags,
   type ConnectionFlags,
-  collect,
   connectionOptions,
   protocolVersionOf,
   qosFlag,
   qosOption,
+  severalTimes,
   topicOfUrl,
 } from './flags.ts'
 import { FormatError, writerOf } from './format.ts'
@@ -61,7 +61,7 @@ export function addSub(program: Command): void {
     .summary('write messages to standard output')
     .description('Write the messages of topics to standard output, each as it comes.')
     .argument('[filters...]', 'the topic filters; as -t')
-    .addOption(new Option('-t, --topic <filter>', 'may be repeated').argParser(collect))
+    .addOption(new Option('-t, --topic <filter>', 'may be repeated').argParser(severalTimes))
     .addOption(qosOption('-q, --qos <qos>', 'the highest QoS to receive (default: 0)'))
     .addOption(
       new Option('-C, --count <count>', 'end after this many messages').argParser(positive),
@@ -71,7 +71,7 @@ export function addSub(program: Command): void {
     .option('--remove-retained', 'remove each retained message at the server, once it is written')
     .addOption(
       new Option('-U, --unsubscribe <filter>', 'unsubscribe from; may be repeated').argParser(
-        collect,
+        severalTimes,
       ),
     )
   addReceiveFlags(command)

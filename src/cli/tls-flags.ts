@@ -23,9 +23,9 @@ export interface TlsFlags {
   readonly pskIdentity?: string
 }
 
-type TlsOptions = NonNullable<EventloopOptions['tls']>
+type TlsSettings = NonNullable<EventloopOptions['tls']>
 
-const VERSIONS: Readonly<Record<string, SecureVersion>> = {
+const TLS_VERSIONS: Readonly<Record<string, SecureVersion>> = {
   'tlsv1.3': 'TLSv1.3',
   'tlsv1.2': 'TLSv1.2',
   'tlsv1.1': 'TLSv1.1',
@@ -58,7 +58,7 @@ export function tlsOptions(): Option[] {
     ),
     new Option('--ciphers <list>', 'the ciphers to offer, as OpenSSL names them'),
     new Option('--tls-version <version>', 'this version of TLS and no other').choices(
-      Object.keys(VERSIONS),
+      Object.keys(TLS_VERSIONS),
     ),
     new Option('--tls-alpn <protocol>', 'the protocol to ask for (ALPN)'),
     new Option('--psk <hex>', 'a pre-shared key, in hexadecimal digits'),
@@ -90,7 +90,7 @@ export function tlsOf(flags: TlsFlags, url: string): EventloopOptions['tls'] {
     )
   }
   const { cert, key, keyPasswordFile, ciphers, tlsVersion, tlsAlpn } = flags
-  const version = tlsVersion === undefined ? undefined : VERSIONS[tlsVersion]
+  const version = tlsVersion === undefined ? undefined : TLS_VERSIONS[tlsVersion]
   const isPsk = flags.psk !== undefined
   return {
     ...trustOf(flags),
@@ -106,7 +106,7 @@ export function tlsOf(flags: TlsFlags, url: string): EventloopOptions['tls'] {
   }
 }
 
-function trustOf(flags: TlsFlags): TlsOptions {
+function trustOf(flags: TlsFlags): TlsSettings {
   const { cafile, capath, tlsUseOsCerts, insecure } = flags
   const ca = [
     ...(cafile === undefined ? [] : [fileOf('--cafile', cafile)]),
@@ -142,7 +142,7 @@ function systemCertificates(): Buffer {
   )
 }
 
-function pskOf({ psk, pskIdentity, cafile, capath }: TlsFlags): TlsOptions {
+function pskOf({ psk, pskIdentity, cafile, capath }: TlsFlags): TlsSettings {
   if (psk === undefined && pskIdentity === undefined) return {}
   if (psk === undefined || pskIdentity === undefined) {
     throw new UsageError('--psk and --psk-identity need each other')

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { prepareArguments } from '../../src/cli/arguments.ts'
 import { type ConnectionFlags, connectionOptions, topicOfUrl } from '../../src/cli/flags.ts'
 import { HABITS } from '../../src/cli/habits.ts'
-import { type MessageFlags, messageOf } from '../../src/cli/message-flags.ts'
+import { type MessageFlags, messageFrom } from '../../src/cli/message-flags.ts'
 import { buildProgram } from '../../src/cli/program.ts'
 import type { EventloopOptions } from '../../src/index.ts'
 import { optionOf } from '../docs/cli-page.ts'
@@ -142,7 +142,7 @@ describe('[CLI] the message', () => {
     [[], { L: 'mqtt://h/a/b', message: 'x' }, { topic: 'a/b', payload: 'x' }],
   ]
   test.each(MESSAGES)('%j with %j', async (words, flags, message) => {
-    expect(await messageOf(words, { ...FLAGS, ...flags })).toMatchObject(message)
+    expect(await messageFrom(words, { ...FLAGS, ...flags })).toMatchObject(message)
   })
 
   const REFUSED: readonly (readonly [string[], Partial<MessageFlags>, RegExp])[] = [
@@ -154,6 +154,6 @@ describe('[CLI] the message', () => {
     [[], { topic: 't', L: 'mqtt://h/a', message: 'm' }, /-t and -L/],
   ]
   test.each(REFUSED)('%j with %j is refused', async (words, flags, message) => {
-    await expect(messageOf(words, { ...FLAGS, ...flags })).rejects.toThrow(message)
+    await expect(messageFrom(words, { ...FLAGS, ...flags })).rejects.toThrow(message)
   })
 })
