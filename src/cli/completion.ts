@@ -18,6 +18,8 @@ interface Word {
   readonly about: string
   /** The values that may follow; null if it takes none or any. */
   readonly values: readonly string[] | null
+  /** Whether a value follows. */
+  readonly takes: boolean
 }
 
 const SCRIPTS = { bash, zsh, fish } as const satisfies Record<string, (program: Command) => string>
@@ -41,23 +43,27 @@ function entriesOf(command: Command, path = ''): Entry[] {
   const own = {
     path,
     words: [
-      ...command.commands.map((one) => ({ text: one.name(), about: aboutOf(one), values: null })),
+      ...command.commands.map((one) => plain(one.name(), aboutOf(one))),
       ...command.registeredArguments.flatMap(({ argChoices = [] }) =>
-        argChoices.map((text) => ({ text, about: '', values: null })),
+        argChoices.map((text) => plain(text, '')),
       ),
       ...command.options.filter(({ hidden }) => !hidden).flatMap(wordsOf),
-      { text: '--help', about: 'show this help', values: null },
+      plain('--help', 'show this help'),
     ],
   }
   const below = command.commands.flatMap((one) => entriesOf(one, `${path} ${one.name()}`.trim()))
   return [own, ...below]
 }
 
-function wordsOf({ short, long, description, argChoices }: Option): Word[] {
+function plain(text: string, about: string): Word {
+  return { text, about, values: null, takes: false }
+}
+
+function wordsOf({ short, long, description, argChoices, required }: Option): Word[] {
   const about = description.replace(/\s+/g, ' ')
   return [long, short]
     .filter((text) => text !== undefined && text !== null)
-    .map((text) => ({ text, about, values: argChoices ?? null }))
+    .map((text) => ({ text, about, values: argChoices ?? null, takes: required }))
 }
 
 function aboutOf(command: Command): string {
@@ -161,13 +167,14 @@ function fish(program: Command): string {
             .split(' ')
             .map((word) => `__fish_seen_subcommand_from ${word}`)
             .join('; and ')
-    return words.map(({ text, about, values }) => {
+    return words.map(({ text, about, values, takes }) => {
       const kind = text.startsWith('--')
         ? `-l ${text.slice(2)}`
         : text.startsWith('-')
           ? `-s ${text.slice(1)}`
           : `-f -a ${text}`
-      const choices = values === null ? '' : ` -x -a ${shellQuoted(values.join(' '))}`
+      const any = takes ? ' -r' : ''
+      const choices = values === null ? any : ` -x -a ${shellQuoted(values.join(' '))}`
       const said = shellQuoted(about)
       return `complete -c it-mqtt -n ${shellQuoted(when)} ${kind}${choices} -d ${said}`
     })
