@@ -10,7 +10,7 @@ interface Shown {
   readonly packet: Readonly<Record<string, unknown>> & { readonly cmd: string }
 }
 
-/** Fields that every line would repeat, or that would show what people keep to themselves. */
+/** Fields that are left out, because every line has them, or nobody else should read them. */
 const HIDDEN = ['cmd', 'payload', 'length', 'protocolId', 'request', 'password', 'topic']
 
 /** Writes every packet of every loop of this process from now on. */
