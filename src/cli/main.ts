@@ -7,11 +7,11 @@ import { reportFailure } from './fail.ts'
 import { guardOutput } from './output.ts'
 import { buildProgram } from './program.ts'
 
-const program = buildProgram()
-guardOutput()
 const given = process.argv.slice(2)
 // The words may contain a password, which a list of processes must not show.
-process.title = program.name()
+process.title = 'it-mqtt'
+const program = buildProgram()
+guardOutput()
 try {
   await program.parseAsync(prepareArguments(given, program), { from: 'user' })
 } catch (error) {
