@@ -107,7 +107,12 @@ const SENDING: readonly Habit[] = [
   same('-m, --message', '--message', SENDS),
   same('-f, --file', '--file', SENDS),
   same('-n, --null-message', '--null-message', SENDS),
-  same('-s, --stdin-file', '--stdin-file', SENDS),
+  other(
+    '-s, --stdin-file',
+    '--stdin-file',
+    'mosquitto_rr 2.0.11 sends an empty request instead',
+    SENDS,
+  ),
   other('-l, --stdin-line', '--stdin-line', 'a line may have a byte 0', PUB),
   same('-r, --retain', '--retain', PUB),
   other('--repeat', '--repeat', 'it is refused with `-l`, with which it has no effect', PUB),
@@ -126,16 +131,21 @@ const RECEIVING: readonly Habit[] = [
   other(
     '-F',
     '--format',
-    '`%20x` shows as much of the payload as fits, not a half; times have milliseconds; in `%j` a ' +
-      'user property with several values is an array, and a byte 0 does not end a payload; after ' +
+    '`%20x` shows as much of the payload as fits, not a half; times have milliseconds; the properties of `%j` have an order ' +
+      'of their own, a user property with several values is an array, and a byte 0 does not end a payload; after ' +
       '`%J` of what is no JSON the status is 1',
     RECEIVES,
   ),
   same('-N', '--without-newline', RECEIVES),
   same('--pretty', '--pretty', RECEIVES),
   same('-R', '--skip-retained', RECEIVES),
-  same('--random-filter', '--random-filter', SUB),
-  same('--remove-retained', '--remove-retained', SUB),
+  other('--random-filter', '--random-filter', 'mosquitto_sub 2.0.11 writes a tenth of that', SUB),
+  other(
+    '--remove-retained',
+    '--remove-retained',
+    'with `-C` it ends once the server has removed them; mosquitto_sub 2.0.11 does not end',
+    SUB,
+  ),
   other('--retain-as-published', '--retain-as-published', 'it asks for MQTT 5', RECEIVES),
   same('--retained-only', '--retained-only', SUB),
   same('-T, --filter-out', '--filter-out', SUB),

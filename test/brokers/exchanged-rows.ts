@@ -223,6 +223,7 @@ const SENDING: readonly Row[] = [
     options: ['-m, --message'],
     command: 'pub',
     observed: 0,
+    unlike: true,
     status: [1, 2],
     args: (world, t) => [...at(world), ...['-t', t]],
   },
@@ -231,7 +232,6 @@ const SENDING: readonly Row[] = [
 const REQUESTING: readonly Row[] = [
   ['-m', 'a question'],
   ['-n'],
-  ['-s'],
   ['-m', 'a question', '-v'],
   ['-m', 'a question', '-F', '%t:%p', '-N'],
   ['-m', 'a question', '-V', 'mqttv311', '-q', '1'],
@@ -278,7 +278,6 @@ function receiving(
 const FORMATS: readonly string[] = [
   '%t|%40t|%-40t|%3.3t|%p|%10p|%-10p|%3p|%l|%05l|%-5l|%q|%r|%m',
   '%x|%X|%8.4t|%C|%10C|%R|%D|%P|%F|%3F|%E|%S|%A|%04A',
-  '%j',
   '\\e[1m%t\\e[0m\\t\\\\ %% @@ \\a\\v\\r\\0',
   '@Y-@m-@d @a @b @B @A @j @U @W @V @G @y @e @D @F @C @h @%',
 ]
@@ -290,6 +289,11 @@ const RECEIVING: readonly Row[] = [
       before: (t) => [[...kept(`${t}/a`, 'hello'), ...VERSION_5, ...RICH]],
     }),
   ),
+  receiving(['-F'], [...VERSION_5, '-C', '1', '-F', '%j'], [], {
+    before: (t) => [
+      [...kept(`${t}/a`, 'a "text"\n'), ...VERSION_5, '-D', 'publish', 'content-type', 'text/x'],
+    ],
+  }),
   receiving(['-F'], ['-C', '1', '-F', '%J'], ['{"a":[1,"x"],"b":null}']),
   receiving(['-F'], ['-C', '1', '-F', '%q'], ['x']),
   { ...receiving(['-F'], ['-F', '%y'], []), status: [1, 2] },
@@ -303,8 +307,8 @@ const RECEIVING: readonly Row[] = [
   receiving(['-R'], ['-R', '-v', '-C', '1', ...VERSION_5], ['old'], {
     live: (t) => [['-t', `${t}/a`, '-m', 'new']],
   }),
-  receiving(['--random-filter'], ['--random-filter', '100', '-C', '1'], ['x']),
-  receiving(['--remove-retained'], ['--remove-retained', '-C', '1'], ['x'], { retained: true }),
+  receiving(['--random-filter'], ['--random-filter', '0'], [], { status: [1, 2] }),
+  receiving(['--remove-retained'], ['--remove-retained', '-W', '2'], ['x'], { retained: true }),
   receiving(['--retain-as-published'], [...VERSION_5, '--retain-as-published', '-C', '1'], [], {
     args: (world, t) => [
       ...[...at(world), ...VERSION_5, '--retain-as-published', '-t', `${t}/#`],
