@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/brokers/**/*.test.ts'],
+    globalSetup: ['test/support/built.ts'],
     testTimeout: 300_000,
     hookTimeout: 60_000,
     fileParallelism: false,

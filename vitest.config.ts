@@ -5,8 +5,12 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-/** Every place where a directory can be cut, and every fault that the simulation must find. */
-export const LONG = ['test/disk/torn.test.ts', 'test/simulation/faults.test.ts']
+/** Full disks, directories that are cut anywhere, faults that the simulation must find. */
+export const LONG = [
+  'test/disk/full.test.ts',
+  'test/disk/torn.test.ts',
+  'test/simulation/faults.test.ts',
+]
 
 export default defineConfig({
   resolve: {
@@ -17,6 +21,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/built.ts'],
     setupFiles: ['test/support/seed.ts'],
     exclude: ['test/brokers/**', 'test/package/**', ...LONG],
     // A process for each file: tests look at heaps, handles and unhandled rejections.

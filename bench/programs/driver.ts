@@ -76,6 +76,8 @@ const loop = eventloop(
     clientId: 'bench',
     protocolVersion: Number(version) as 4 | 5,
     until: 'closed',
+    // As all peers have it. The default is 20 for QoS 2 on MQTT 3.1.1.
+    maxInflight: 1000,
   },
   requests,
 )

@@ -16,6 +16,7 @@ import {
   UsageError,
 } from '../errors.ts'
 import { isCertificateAlert, isOwnTlsFault, tlsWords } from '../platform/tls-words.ts'
+import type { AttemptStage } from '../protocol/contract.ts'
 import type { Failure } from '../protocol/facts.ts'
 
 /** OpenSSL's codes for a certificate that cannot be accepted. */
@@ -37,18 +38,20 @@ const HOPELESS: ReadonlySet<string> = new Set([
 const TLS_SETTINGS = /^ERR_(?:OSSL_|TLS_INVALID_|TLS_PROTOCOL_VERSION_CONFLICT)/
 
 /** Where a transport led to, or was to lead to. */
-interface Destination {
+export interface Destination {
   /** The endpoint without its password. */
   readonly where: string
   /** Whether this package opened the transport, and not the user. */
   readonly own: boolean
+  /** What the opening was waiting for; null if it is over. */
+  readonly stage: AttemptStage | null
 }
 
 /** @returns the failure for a transport that could not be opened. */
 export function dialFailure(error: unknown, to: Destination): Omit<Failure, 'cause'> {
   const { where } = to
   const code = codeOf(error) ?? 'CONNECT_FAILED'
-  const words = wordsOf(error, code, to.own)
+  const words = wordsOf(error, code, to)
   const message = CERTIFICATE.test(code)
     ? `The certificate of ${where} was refused: ${words}.`
     : `No connection to ${where}: ${words}.`
@@ -76,15 +79,16 @@ export function dialFailure(error: unknown, to: Destination): Omit<Failure, 'cau
 export function lossFailure(
   error: unknown,
   phase: 'handshake' | 'connected',
-  { where, own }: Destination,
+  to: Destination,
 ): Omit<Failure, 'cause'> {
+  const { where, own } = to
   const before = phase === 'handshake' ? ' before the CONNACK' : ''
   const code = codeOf(error) ?? 'CONNECTION_CLOSED'
   const hint = own && phase === 'handshake' && WITHOUT_TLS.test(where) ? MAYBE_TLS : ''
   const message =
     error === null
       ? `${where} closed the connection${before}${hint}.`
-      : `The connection to ${where} was lost${before}: ${wordsOf(error, code, own)}${hint}.`
+      : `The connection to ${where} was lost${before}: ${wordsOf(error, code, to)}${hint}.`
   // In TLS 1.3 the server refuses the certificate of the client only after the transport is open.
   const retryable = phase === 'connected' || !isCertificateAlert(messageOf(error))
   return { phase, source: 'connection', code, retryable, message }
@@ -94,24 +98,30 @@ export function lossFailure(
 const WITHOUT_TLS = /^(?:mqtt|tcp):/
 const MAYBE_TLS = '; the port may be one with TLS (mqtts:), or not be one of MQTT'
 
-/** What some errors of Node mean in our own transports, by code and text. */
+/** What some errors of Node mean in our own transports, by scheme, stage, code and text. */
 const WORDS: readonly (readonly [RegExp, string])[] = [
   [
-    /before secure TLS connection was established/,
+    /before secure TLS connection was established|^\S+ tls (?:ECONNRESET|EPIPE)/,
     'the server closed during the TLS handshake; the port may be one without TLS (mqtt: or ws:)',
   ],
   [
-    /socket hang up/,
+    /^wss: upgrade (?:ECONNRESET|EPIPE)/,
+    'the server closed during the WebSocket upgrade; the port may be one without WebSocket' +
+      ' (mqtts:)',
+  ],
+  [
+    /socket hang up|^\S+ upgrade (?:ECONNRESET|EPIPE)/,
     'the server closed during the WebSocket upgrade; the port may be one with TLS (wss:), or' +
       ' without WebSocket (mqtt:)',
   ],
-  [/^HPE_/, 'what answered is not HTTP; without WebSocket use mqtt: (with TLS mqtts:)'],
+  [/ HPE_/, 'what answered is not HTTP; without WebSocket use mqtt: (with TLS mqtts:)'],
 ]
 
 /** @returns the text of an error in plain words, without the full stop. */
-function wordsOf(error: unknown, code: string, own: boolean): string {
+function wordsOf(error: unknown, code: string, { where, own, stage }: Destination): string {
   const text = messageOf(error)
-  const known = own ? WORDS.find(([means]) => means.test(`${code} ${text}`)) : undefined
+  const seen = `${where.replace(/:.*$/s, ':')} ${stage} ${code} ${text}`
+  const known = own ? WORDS.find(([means]) => means.test(seen)) : undefined
   return known?.[1] ?? tlsWords(code, text) ?? text.trim().replace(/\.$/, '')
 }
 

@@ -68,8 +68,20 @@ export function decode(loop: Parts, packetsMax: number, over = false): void {
     noteDeviations(loop, link, at)
     received(loop, packets, at)
     const packet = link.refused ?? { cmd: 'unknown' }
-    loop.add({ type: 'malformed', at, reasonCode, clause, message, packet })
+    const isFirst = loop.state.connection.kind === 'connecting' && packets.length === 0
+    const strange = isFirst && !FIRST_PACKETS.has(packet.cmd) ? strangeBytes(loop, message) : {}
+    loop.add({ type: 'malformed', at, reasonCode, clause, message, packet, ...strange })
   }
+}
+
+/** The packets that a server may send before a connection is accepted. */
+const FIRST_PACKETS: ReadonlySet<string> = new Set(['connack', 'disconnect', 'auth'])
+
+/** Servers of binary protocols are known by what is wrong with their first bytes only. */
+function strangeBytes(loop: Parts, what: string) {
+  const strange = 'its first packet is none; check host and port'
+  const message = `${endpointFor(loop)} is no MQTT server: ${strange} (${what})`
+  return { code: 'NOT_MQTT', message } as const
 }
 
 function notMqtt(loop: Parts, who: string, at: number): Input {

@@ -309,8 +309,8 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.push({ type: 'shutdown', at: this.now(), failure })
   }
 
-  warn(code: WarningCode, message: string): void {
-    warn(this, code, message)
+  warn(code: WarningCode, message: string, deviation?: string): void {
+    warn(this, code, message, deviation)
   }
 
   end(error: Thrown | null): void {

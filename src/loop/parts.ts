@@ -62,7 +62,7 @@ interface Inputs {
   /** Ends the loop with an error of the user's. */
   fail(error: unknown): void
   /** Reports a warning. */
-  warn(code: WarningCode, message: string): void
+  warn(code: WarningCode, message: string, deviation?: string): void
 }
 
 /**

@@ -132,7 +132,7 @@ function performOne(loop: Parts, effect: Effect): void {
     case 'divert':
       return giveToDiverter(loop, effect.handle)
     case 'warn':
-      return loop.warn(effect.code, warningText(loop, effect))
+      return loop.warn(effect.code, warningText(loop, effect), effect.deviation)
     case 'noProgress':
       return loop.warn('NO_PROGRESS', noProgressMessage(loop, effect))
     case 'unread':
@@ -263,13 +263,13 @@ const STALLS: Readonly<Record<string, string>> = {
   ACKNOWLEDGEMENT_FORGOTTEN: 'acknowledgement',
 }
 
-export function warn(loop: Parts, code: WarningCode, message: string): void {
+export function warn(loop: Parts, code: WarningCode, message: string, deviation?: string): void {
   const kind = STALLS[code]
   if (kind !== undefined) reportStall(loop, kind, message)
   const { onWarning } = loop.resolved.options
-  if (onWarning === undefined) return emitWarning(loop, code, message)
+  if (onWarning === undefined) return emitWarning(loop, code, message, deviation)
   try {
-    onWarning({ code, message })
+    onWarning({ code, message, ...(deviation === undefined ? {} : { deviation }) })
   } catch (error) {
     loop.fail(error)
   }

@@ -3,6 +3,7 @@
  */
 import { whereOf } from '../options/endpoint.ts'
 import type { EventloopOptions } from '../options/options.ts'
+import type { Destination } from './failures.ts'
 import type { Parts } from './parts.ts'
 
 /** @returns the endpoint for messages, without its password. */
@@ -10,10 +11,11 @@ export function endpointFor(loop: Parts): string {
   return whereOf(optionsFor(loop))
 }
 
-/** @returns the endpoint for messages, and whether this package opens the transport to it. */
-export function destinationOf(loop: Parts): { readonly where: string; readonly own: boolean } {
+/** @returns the destination of the latest attempt. */
+export function destinationOf(loop: Parts): Destination {
   const options = optionsFor(loop)
-  return { where: whereOf(options), own: options.transport === undefined }
+  const stage = loop.dialer?.stage ?? null
+  return { where: whereOf(options), own: options.transport === undefined, stage }
 }
 
 function optionsFor({ attempt, dialer, resolved }: Parts): EventloopOptions {

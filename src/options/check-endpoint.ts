@@ -7,7 +7,7 @@ import { tlsProblem } from '../platform/tls-settings.ts'
 import { checkFunction, list, wrong } from '../requests/check.ts'
 import { type Address, addressOf, ipVersionOf } from './address.ts'
 import { redact, SCHEMES, type Scheme, urlsOf } from './endpoint.ts'
-import { hintFor, tlsHintFor } from './foreign-names.ts'
+import { hintFor, tlsFieldProblem } from './foreign-names.ts'
 import type { EventloopOptions } from './options.ts'
 
 /** @throws UsageError for an option about the server or the way to it that cannot be used. */
@@ -17,8 +17,9 @@ export function checkEndpoint(options: EventloopOptions): void {
     const form = 'a function (endpoint, signal) that opens a stream of bytes'
     throw wrong('transport', form, transport)
   }
-  checkTls(options.tls)
+  checkTls(options.tls, transport !== undefined)
   checkHeaders(headers)
+  if (transport === undefined) checkHeaderNames(headers)
   checkSocket(options)
   if (given === undefined && transport !== undefined) return
   const urls = Array.isArray(given) ? given : [given]
@@ -29,14 +30,14 @@ export function checkEndpoint(options: EventloopOptions): void {
   if (transport === undefined) checkFamily(options)
 }
 
-function checkTls(tls: unknown): void {
+function checkTls(tls: unknown, custom: boolean): void {
   if (tls === undefined) return
   if (typeof tls !== 'object' || tls === null || Array.isArray(tls)) {
     throw wrong('tls', 'an object of options for tls.connect', tls)
   }
   for (const name of Object.keys(tls)) {
-    const hint = tlsHintFor(name)
-    if (hint !== null) throw new UsageError(`tls has no field "${name}"${hint}`)
+    const wrongName = tlsFieldProblem(name, custom)
+    if (wrongName !== null) throw new UsageError(wrongName)
   }
   const problem = Object.keys(tls).length === 0 ? null : tlsProblem(tls as TlsOptions)
   if (problem !== null) throw new UsageError(problem)
@@ -61,6 +62,15 @@ function checkHeaders(headers: unknown): void {
       throw new UsageError(`headers.${name} has a character that an HTTP header cannot have`)
     }
   }
+}
+
+/** Headers of the upgrade itself would be replaced, or make it fail. */
+function checkHeaderNames(headers: object): void {
+  const own = Object.keys(headers).find((name) =>
+    /^(?:connection|upgrade|sec-websocket-)/i.test(name),
+  )
+  if (own !== undefined)
+    throw new UsageError(`headers: ${own} belongs to the WebSocket; leave it out`)
 }
 
 function checkSocket({ family, localAddress, lookup }: EventloopOptions): void {
@@ -104,8 +114,18 @@ function checkUrl(name: string, given: unknown, custom: boolean): void {
     const form = 'a URL with a host (mqtt://localhost), or unix:/path/of/socket'
     throw wrong(name, form, redact(url.href))
   }
+  if (url.protocol === 'unix:') checkPath(name, url)
   checkParts(name, url)
   if (url.port === '0') throw new UsageError(`${name}: no server has port 0`)
+}
+
+function checkPath(name: string, { pathname }: URL): void {
+  try {
+    if (!decodeURIComponent(pathname).includes('\0')) return
+  } catch {
+    throw new UsageError(`${name}: its path has a "%" that is no escape; write %25`)
+  }
+  throw new UsageError(`${name}: its path has U+0000, which no path can have`)
 }
 
 /** The parts of a URL beside the host that have an effect. */

@@ -21,7 +21,7 @@ const SAME_AS: Readonly<Record<string, string>> = {
   },
   ...{ authPacket: 'authenticator', lastWill: 'will', willMessage: 'will', lwt: 'will' },
   ...{ createWebsocket: 'transport', streamBuilder: 'transport', agent: 'transport' },
-  ...{ socksProxy: 'transport', proxy: 'transport', stream: 'transport' },
+  ...{ socksProxy: 'transport', proxy: 'transport', stream: 'transport', socket: 'transport' },
   ...{ inflight: 'maxInflight', maxInflightMessages: 'maxInflight' },
   ...{ responseTimeout: 'ackTimeout', sessionExpiry: 'sessionExpiryInterval' },
   ...{ maxPacketSize: 'maximumPacketSize', log: 'onWarning', abortSignal: 'signal' },
@@ -79,9 +79,25 @@ const TLS_NAMES: readonly string[] = [
   ...['ecdhCurve', 'rejectUnauthorized', 'checkServerIdentity', 'servername', 'session'],
   ...['ALPNProtocols', 'minDHSize', 'honorCipherOrder', 'pskCallback', 'requestOCSP'],
   ...['privateKeyEngine', 'privateKeyIdentifier', 'clientCertEngine', 'enableTrace'],
-  ...['sessionIdContext', 'ticketKeys', 'sessionTimeout', 'highWaterMark', 'timeout', 'host'],
-  ...['port', 'path', 'socket', 'lookup', 'family', 'localAddress', 'allowPartialTrustChain'],
+  ...['sessionIdContext', 'ticketKeys', 'sessionTimeout', 'highWaterMark'],
+  ...['allowPartialTrustChain'],
 ]
+
+/** The options of ours that stand in the place of fields of `tls.connect`. */
+const IN_PLACE_OF: Readonly<Record<string, string>> = {
+  ...{ host: 'url', port: 'url', path: 'url', socket: 'transport', timeout: 'connectTimeout' },
+  ...{ lookup: 'lookup', family: 'family', localAddress: 'localAddress', signal: 'signal' },
+}
+
+/** What other programs call fields of `tls.connect`. */
+const TLS_SAME_AS: Readonly<Record<string, string>> = {
+  ...{ cafile: 'ca', cacert: 'ca', capath: 'ca', certificate: 'cert', certfile: 'cert' },
+  ...{ clientcert: 'cert', privatekey: 'key', keyfile: 'key', clientkey: 'key' },
+  ...{ password: 'passphrase', keypassphrase: 'passphrase', keypassword: 'passphrase' },
+  ...{ insecure: 'rejectUnauthorized', verify: 'rejectUnauthorized' },
+  ...{ strictssl: 'rejectUnauthorized', sni: 'servername', hostname: 'servername' },
+  ...{ alpn: 'ALPNProtocols', ciphersuites: 'ciphers', psk: 'pskCallback' },
+}
 
 const FOREIGN: ReadonlyMap<string, string> = new Map([
   ...wordsBy(SAME_AS, (name) => `did you mean ${name}?`),
@@ -106,11 +122,18 @@ export function hintFor(name: string): string | null {
   return near === null ? null : `; did you mean ${near}?`
 }
 
-/** @returns what a misspelled field of `tls` may mean, to be appended to a message; or null. */
-export function tlsHintFor(name: string): string | null {
+/**
+ * A name that nobody knows may be one of a later Node.
+ * @param custom whether a transport of the user is given `tls`, and may have fields of its own.
+ * @returns what is wrong with the name of a field of `tls`, or null.
+ */
+export function tlsFieldProblem(name: string, custom: boolean): string | null {
   if (TLS_NAMES.includes(name)) return null
-  const near = nearest(name, TLS_NAMES)
-  return near === null ? null : `; did you mean ${near}?`
+  const option = custom ? undefined : IN_PLACE_OF[name]
+  if (option !== undefined) return `tls.${name}: give it as the option ${option}`
+  const foreign = custom ? undefined : TLS_SAME_AS[name.replace(/[-_]/g, '').toLowerCase()]
+  const meant = foreign ?? nearest(name, TLS_NAMES)
+  return meant === null ? null : `tls has no field "${name}"; did you mean ${meant}?`
 }
 
 /** @returns the error for a field that is no option, or none that may be given here. */

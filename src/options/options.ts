@@ -362,6 +362,8 @@ export interface Warning {
   readonly code: WarningCode
   /** The message says what is wrong, where, and what to do. */
   readonly message: string
+  /** With `SERVER_DEVIATION`: the kind of deviation, as docs/TOLERANCE.md lists them. */
+  readonly deviation?: string
 }
 
 /** The options of the flight recorder. */

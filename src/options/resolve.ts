@@ -259,11 +259,14 @@ function divertOf(given: EventloopOptions['divert']): Config['divert'] {
   }
 }
 
+const ACK_TIMEOUT_FIELDS: ReadonlySet<string> = new Set(['afterMs', 'then'])
+
 function ackTimeoutOf(given: EventloopOptions['ackTimeout']): Config['ackTimeout'] {
   if (given === undefined) return null
   if (typeof given !== 'object' || given === null) {
     throw wrong('ackTimeout', '{ afterMs, then }', given)
   }
+  checkFields('ackTimeout', given, ACK_TIMEOUT_FIELDS)
   return {
     afterMs: bounded('ackTimeout.afterMs', given.afterMs, Number.NaN, 1, DAY_MS),
     then: choice('ackTimeout.then', given.then, 'reconnect', ['reconnect', 'fail']),
@@ -305,11 +308,18 @@ function isLiteral(value: object): boolean {
 
 // ------------------------------------------------------------------------------------------ checks
 
+const PLATFORM_METHODS = ['now', 'setTimer', 'clearTimer', 'random'] as const
+
 function checkListeners(o: EventloopOptions): void {
   const { onConnected, onSettled, onWarning, connectOptions, connectivityCheck } = o
   const callbacks = { onConnected, onSettled, onWarning, connectOptions, connectivityCheck }
   for (const [name, value] of Object.entries(callbacks)) checkFunction(name, value)
-  const { networkHints, signal } = o
+  const { networkHints, signal, platform } = o
+  for (const name of PLATFORM_METHODS) {
+    if (platform !== undefined && typeof platform?.[name] !== 'function') {
+      throw wrong('platform', `an object with the methods ${PLATFORM_METHODS.join(', ')}`, platform)
+    }
+  }
   if (networkHints !== undefined && typeof networkHints?.[Symbol.asyncIterator] !== 'function') {
     throw wrong('networkHints', 'an AsyncIterable of "online" and "offline"', networkHints)
   }

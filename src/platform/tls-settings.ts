@@ -5,8 +5,10 @@
  * attempt in the same way. OpenSSL is asked once, and what it made is forgotten, so that a loop
  * that is not connected keeps no context. What OpenSSL passes over in silence is checked here.
  */
-import { X509Certificate } from 'node:crypto'
-import { createSecureContext } from 'node:tls'
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
+import { createSecureContext, DEFAULT_MAX_VERSION, DEFAULT_MIN_VERSION } from 'node:tls'
+import { domainToASCII } from 'node:url'
 import type { TlsOptions } from './runtime.ts'
 import { tlsWords } from './tls-words.ts'
 
@@ -17,23 +19,42 @@ const TYPES: Readonly<
   Partial<Record<Field, readonly [form: string, is: (v: unknown) => boolean]>>
 > = {
   rejectUnauthorized: ['true or false', (v) => typeof v === 'boolean'],
-  servername: ['a string', (v) => typeof v === 'string'],
+  servername: ['a string with the name of a host', isServername],
   passphrase: ['a string', (v) => typeof v === 'string'],
   ciphers: ['a string', (v) => typeof v === 'string'],
   checkServerIdentity: ['a function', (v) => typeof v === 'function'],
   pskCallback: ['a function', (v) => typeof v === 'function'],
   minDHSize: ['a number above 0', (v) => typeof v === 'number' && v > 0],
   session: ['bytes', (v) => v instanceof Uint8Array],
-  ALPNProtocols: ['a list of names of 1 to 255 bytes, or bytes', isAlpn],
+  ALPNProtocols: [
+    'a list of names of 1 to 255 bytes, or such names each behind its length',
+    isAlpn,
+  ],
+}
+
+/** An empty name asks for none. */
+function isServername(value: unknown): boolean {
+  if (typeof value !== 'string') return false
+  return value === '' || isIP(value) !== 0 || domainToASCII(value) !== ''
 }
 
 function isAlpn(value: unknown): boolean {
-  if (value instanceof Uint8Array) return true
+  if (value instanceof Uint8Array) return isAlpnList(value)
   if (!Array.isArray(value) || value.length === 0) return false
   return value.every((one) => {
     const bytes = typeof one === 'string' ? Buffer.byteLength(one) : (one?.byteLength ?? 0)
     return bytes >= 1 && bytes <= 255
   })
+}
+
+/** Node ends the process at bytes that are no list of names. */
+function isAlpnList(bytes: Uint8Array): boolean {
+  let at = 0
+  while (at < bytes.length) {
+    if (bytes[at] === 0) return false
+    at += 1 + bytes[at]!
+  }
+  return at === bytes.length && at > 0
 }
 
 const CERTIFICATE = /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/
@@ -50,7 +71,13 @@ const checked = new WeakMap<TlsOptions, TlsOptions>()
 export function tlsProblem(tls: TlsOptions): string | null {
   const before = checked.get(tls)
   if (before !== undefined && isUnchanged(before, tls)) return null
-  const problem = typeProblem(tls) ?? pemProblem(tls) ?? partnerProblem(tls) ?? contextProblem(tls)
+  const problem =
+    typeProblem(tls) ??
+    pemProblem(tls) ??
+    partnerProblem(tls) ??
+    versionProblem(tls) ??
+    contextProblem(tls) ??
+    pairProblem(tls)
   if (problem === null) checked.set(tls, { ...tls })
   return problem
 }
@@ -71,13 +98,16 @@ function typeProblem(tls: TlsOptions): string | null {
 }
 
 /** OpenSSL skips certificates of authorities that it cannot read, and then trusts none of them. */
-function pemProblem({ ca, cert, key }: TlsOptions): string | null {
+function pemProblem({ ca, cert, key, pfx }: TlsOptions): string | null {
   const all = [
     ...partsOf(ca).map((text) => pem('ca', text, CERTIFICATE) ?? damaged('ca', text)),
     ...partsOf(cert).map((text) => pem('cert', text, CERTIFICATE) ?? damaged('cert', text)),
     ...partsOf(key).map((text) => pem('key', text, PRIVATE_KEY)),
   ]
   if (Array.isArray(ca) && ca.length === 0) return 'tls.ca is empty, so no server would be trusted'
+  for (const [name, value] of Object.entries({ cert, key, pfx })) {
+    if (Array.isArray(value) && value.length === 0) return `tls.${name} is an empty list`
+  }
   return all.find((problem) => problem !== null) ?? null
 }
 
@@ -95,11 +125,12 @@ function partsOf(value: unknown): readonly string[] {
 function pem(name: string, text: string, begin: RegExp): string | null {
   if (begin.test(text)) return null
   const kind = begin === CERTIFICATE ? 'a certificate' : 'a private key'
+  return `tls.${name} is not ${kind} in PEM ("-----BEGIN …")${pathHint(text)}`
+}
+
+function pathHint(text: string): string {
   const isPath = /^[^\n]{1,500}\.\w{2,4}$/.test(text.trim()) || /^\.{0,2}\//.test(text)
-  const hint = isPath
-    ? '; it looks like a path: give the contents of the file, readFileSync(path)'
-    : ''
-  return `tls.${name} is not ${kind} in PEM ("-----BEGIN …")${hint}`
+  return isPath ? '; it looks like a path: give the contents of the file, readFileSync(path)' : ''
 }
 
 function damaged(name: string, text: string): string | null {
@@ -120,7 +151,7 @@ function isCertificate(text: string): boolean {
 
 /** Fields without effect because another one is missing, or that contradict each other. */
 function partnerProblem(tls: TlsOptions): string | null {
-  const { cert, key, pfx, passphrase, secureContext, minVersion, maxVersion } = tls
+  const { cert, key, pfx, passphrase, secureContext } = tls
   const engine = 'privateKeyIdentifier' in tls && tls.privateKeyIdentifier !== undefined
   if (cert && !key && !engine && !secureContext) {
     return 'tls.cert has no effect without its private key; give tls.key'
@@ -129,11 +160,51 @@ function partnerProblem(tls: TlsOptions): string | null {
     return 'tls.key has no effect without its certificate; give tls.cert'
   }
   if (passphrase && !key && !pfx) return 'tls.passphrase has no effect without tls.key or tls.pfx'
-  const [least, most] = [VERSIONS.indexOf(minVersion), VERSIONS.indexOf(maxVersion)]
-  if (least >= 0 && most >= 0 && least > most) {
-    return `tls.minVersion (${minVersion}) is above tls.maxVersion (${maxVersion})`
-  }
   return null
+}
+
+function versionProblem(tls: TlsOptions): string | null {
+  const { minVersion, maxVersion, secureProtocol, ciphers, secureContext } = tls
+  if (secureProtocol || secureContext) return null
+  const [from, to] = [minVersion ?? DEFAULT_MIN_VERSION, maxVersion ?? DEFAULT_MAX_VERSION]
+  const [least, most] = [VERSIONS.indexOf(from), VERSIONS.indexOf(to)]
+  if (least < 0 || most < 0) return null
+  if (least > most) {
+    const byDefault = minVersion === undefined ? ' by default; give it, too' : ''
+    return `tls.minVersion (${from}) is above tls.maxVersion (${to})${byDefault}`
+  }
+  const isOnlyFor13 = ciphers?.split(':').every((name) => name.startsWith('TLS_'))
+  return isOnlyFor13 && to !== 'TLSv1.3' ? `tls.ciphers has none for tls.maxVersion (${to})` : null
+}
+
+/** OpenSSL compares a key only with a certificate of the same kind (RSA, EC). */
+function pairProblem({ cert, key, passphrase }: TlsOptions): string | null {
+  if (!cert || !key) return null
+  try {
+    const keys = [key].flat().map((one) => privateKeyOf(one, passphrase))
+    const first = partsOf(cert).map((text) => new X509Certificate(text.match(CERTIFICATES)![0]))
+    if (first.every((one) => keys.some((each) => one.checkPrivateKey(each)))) return null
+  } catch {
+    // OpenSSL has accepted what cannot be read here.
+    return null
+  }
+  return 'tls.key is not the private key of tls.cert (of its first certificate)'
+}
+
+function privateKeyOf(given: unknown, common: string | undefined): KeyObject {
+  const passphrase = passphraseOf(given, common)
+  const key = partsOf(given)[0]!
+  return createPrivateKey({
+    key,
+    format: 'pem',
+    ...(passphrase === undefined ? {} : { passphrase }),
+  })
+}
+
+/** @returns the passphrase of a key or of a file in PKCS#12, which may have its own. */
+function passphraseOf(given: unknown, common: string | undefined): string | undefined {
+  const { passphrase = common } = (given ?? {}) as { readonly passphrase?: string | undefined }
+  return passphrase
 }
 
 function contextProblem(tls: TlsOptions): string | null {
@@ -156,13 +227,14 @@ function contextWords(
   // One wrong passphrase in some two hundred yields bytes that look decrypted.
   const looksDecrypted = isEncrypted(key) && /decoder.*unsupported/i.test(message)
   if (looksDecrypted || UNDECRYPTED.test(message)) {
-    const what = pfx !== undefined && key === undefined ? 'tls.pfx' : 'tls.key'
-    return passphrase === undefined
+    const [what, given] = key === undefined ? ['tls.pfx', pfx] : ['tls.key', key]
+    const isNone = [given].flat().every((one) => passphraseOf(one, passphrase) === undefined)
+    return isNone
       ? `${what} is encrypted; give tls.passphrase`
       : `tls.passphrase does not fit ${what}`
   }
-  if (pfx !== undefined && code === undefined) {
-    return 'tls.pfx is damaged, or not in the format PKCS#12'
+  if (pfx !== undefined && (code === undefined || /PFX|PKCS12/i.test(message))) {
+    return pfxWords(pfx, message)
   }
   if (code === 'ERR_TLS_INVALID_PROTOCOL_VERSION') {
     const name = VERSIONS.includes(minVersion ?? 'TLSv1') ? 'maxVersion' : 'minVersion'
@@ -176,6 +248,17 @@ function contextWords(
   const shown = message.replace(/ Received .*$/s, '').replace(/\.$/, '')
   const words = tlsWords(code, message)
   return words?.startsWith('tls.') ? words : `tls: ${words ?? shown}`
+}
+
+function pfxWords(pfx: TlsOptions['pfx'], message: string): string {
+  if (/unsupported/i.test(message)) {
+    return (
+      'tls.pfx is encrypted in an old way that OpenSSL does not support any more; convert it with' +
+      ' openssl pkcs12 -legacy -nodes, and openssl pkcs12 -export'
+    )
+  }
+  if (/private key/i.test(message)) return 'tls.pfx has no private key'
+  return `tls.pfx is damaged, or not in the format PKCS#12${pathHint(partsOf(pfx)[0] ?? '')}`
 }
 
 function isEncrypted(key: TlsOptions['key']): boolean {

@@ -3,13 +3,16 @@
  * to standard error: `process.on('warning')` hears them, `--no-warnings` silences them.
  */
 
-/** The codes that were reported, for each loop or spool that reported some. */
+/** The warnings that were reported, for each loop or spool that reported some. */
 const reported = new WeakMap<object, Set<string>>()
 
-/** Reports a warning of a loop or a spool to the process: once for each code. */
-export function emitWarning(owner: object, code: string, message: string): void {
-  const codes = reported.get(owner) ?? new Set()
-  if (codes.has(code)) return
-  reported.set(owner, codes.add(code))
+/**
+ * Reports a warning of a loop or a spool to the process: once for each code, and for each kind of
+ * what has one code.
+ */
+export function emitWarning(owner: object, code: string, message: string, kind = ''): void {
+  const warnings = reported.get(owner) ?? new Set()
+  if (warnings.has(code + kind)) return
+  reported.set(owner, warnings.add(code + kind))
   process.emitWarning(message, { type: 'MqttWarning', code })
 }

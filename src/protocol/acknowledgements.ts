@@ -19,7 +19,7 @@ import type { OpenRequest } from './session-state.ts'
 import { settleOpen } from './settling.ts'
 import { filtersAnswered, filtersSent, isBetweenParts, partAnswered } from './subscribing.ts'
 import { deviates } from './tolerance.ts'
-import { isCautious, isResending, leavesFlight, proveAgain } from './window.ts'
+import { isCautious, isResending, leavesFlight, noteAnswered, proveAgain } from './window.ts'
 
 /** @returns the rule that a PUBACK, PUBREC or PUBCOMP breaks, or null. */
 export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violation | null {
@@ -34,6 +34,7 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
     return null
   }
   const { facts, stage } = request
+  noteAnswered(d, messageId)
   const violation = unusualAnswer(d, cmd, request, messageId)
   if (violation !== null) return violation
   if (cmd === 'pubcomp' && stage === 'cleared') {
@@ -52,10 +53,22 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
   d.open.remove(messageId)
   if (request.epoch === d.connection.epoch) leavesFlight(d.outgoing, facts)
   else if (request.touchedEpoch === d.connection.epoch) d.outgoing.releasing--
-  if (reasonCode < 0x80) d.counters.acknowledged++
-  settleOpen(d, request, reasonCode < 0x80 ? null : refusedBy(packet, reasonCode), packet)
+  const isTaken = reasonCode < 0x80 || isRecovered(d, packet, request)
+  if (isTaken) d.counters.acknowledged++
+  settleOpen(d, request, isTaken ? null : refusedBy(packet, reasonCode), packet)
   if (isResending(d) || d.session.waiting.length > 0 || isCautious(d)) flush(d, at)
   return null
+}
+
+const IDENTIFIER_NOT_FOUND = 0x92
+
+/**
+ * A server that had completed the message before the connection was lost does not know the packet
+ * identifier of a PUBREL that comes again, which is no error. (3.7.2.1)
+ */
+function isRecovered({ connection }: Draft, packet: AckPacket, request: OpenRequest): boolean {
+  const comesAgain = request.stage === 'pubrel' && request.epoch !== connection.epoch
+  return comesAgain && packet.cmd === 'pubcomp' && packet.reasonCode === IDENTIFIER_NOT_FOUND
 }
 
 /** @returns the rule that is broken if the answer does not belong to the QoS of the publish. */
@@ -103,6 +116,7 @@ export function subscriptionAnswered(
   if (facts.kind === 'publish' || (facts.kind === 'subscribe') !== (cmd === 'suback')) {
     return deviates(d, 'OTHER_REQUEST_ANSWERED', mismatch(cmd, request, messageId))
   }
+  noteAnswered(d, messageId)
   const filters = filtersOf(d, messageId, facts)
   // UNSUBACK has no reason codes in MQTT 3.
   const coded = cmd === 'suback' || d.connection.protocolVersion === 5

@@ -26,7 +26,7 @@ import { beginOutage, beginRound } from './servers.ts'
 import type { Limits, Outage } from './state.ts'
 import { filtersAllowed, queueRenewals, sendRenewals } from './subscribing.ts'
 import { makeRenewals, type Wanted } from './subscriptions.ts'
-import { isAccused, noteConnection } from './suspicion.ts'
+import { isAccused, isLockedOut, noteConnection } from './suspicion.ts'
 import { deviates } from './tolerance.ts'
 import { fallBackToVersion4, redial } from './versions.ts'
 import { DELIVERIES_MS, MESSAGE_IDS } from './window.ts'
@@ -96,14 +96,11 @@ export function transportOpened(d: Draft, attempt: AttemptFacts | null, at: numb
  * connections ask to resume, unless the server cannot have the session: it must have expired, or it
  * belongs to another client identifier. A session store that holds nothing asks to resume as well,
  * because there are servers that keep no session over their own restart that began with Clean
- * Start 1.
+ * Start 1. If a message that cannot be accepted waits in the session, it is given up.
  */
-function asksCleanStart(
-  { config, connection }: Draft,
-  outage: Mutable<Outage>,
-  at: number,
-): boolean {
-  if (config.cleanStart === 'always') return true
+function asksCleanStart(d: Draft, outage: Mutable<Outage>, at: number): boolean {
+  const { config, connection } = d
+  if (config.cleanStart === 'always' || isLockedOut(d)) return true
   if (connection.protocolVersion < 5) return config.cleanStart
   if (outage.foreign) return true
   if (connection.epoch > 0) return at >= outage.expiresAt
@@ -147,6 +144,11 @@ function connackViolation(d: Draft, packet: ReceivedConnack): Violation | null {
   if (packet.sessionPresent && d.reconnect.outage!.asksCleanStart) {
     const what = 'CONNACK with Session Present 1 after Clean Start 1'
     const violation = deviates(d, 'SESSION_PRESENT_UNASKED', what)
+    if (violation !== null) return violation
+  }
+  if (packet.properties?.['assignedClientIdentifier'] === '') {
+    const what = 'CONNACK with an Assigned Client Identifier that is empty'
+    const violation = deviates(d, 'PROPERTY_VALUE', what, '3.2.2.3.7')
     if (violation !== null) return violation
   }
   const method = packet.properties?.['authenticationMethod']
@@ -233,6 +235,7 @@ function renew(d: Draft, wanted: readonly Wanted[], at: number): void {
       handed: 0,
       deliveriesBy: at + DELIVERIES_MS,
       birthsDeferred: d.config.hasBirths,
+      excused: NO_ITEMS,
     }
   }
   sendRenewals(d, at)
@@ -265,7 +268,7 @@ function noteConnected(
   reconnect.outage = null
   session.protocolVersion = connection.protocolVersion
   const assigned = packet.properties?.['assignedClientIdentifier']
-  session.clientId = typeof assigned === 'string' ? assigned : outage.clientId
+  session.clientId = typeof assigned === 'string' && assigned !== '' ? assigned : outage.clientId
   const seconds = packet.properties?.['serverKeepAlive'] as number | undefined
   d.keepAlive = keepAliveStart(seconds ?? outage.keepAlive, at)
 }

@@ -11,7 +11,7 @@
 
 import type { WarningCode } from '../errors.ts'
 import type { ReconnectPolicy } from './config.ts'
-import type { DeviationNote } from './deviations.ts'
+import type { DeviationKind, DeviationNote } from './deviations.ts'
 import type {
   AckPacket,
   AttemptFacts,
@@ -265,7 +265,13 @@ type ConsumerEffect =
       /** The first sequence of this connection. */
       readonly before: number
     }
-  | { readonly type: 'warn'; readonly code: WarningCode; readonly message: string }
+  | {
+      readonly type: 'warn'
+      readonly code: WarningCode
+      readonly message: string
+      /** What a SERVER_DEVIATION is about. */
+      readonly deviation?: DeviationKind
+    }
   /** No answer can be read until the consumer takes packets. The answer is the input `unread`. */
   | { readonly type: 'unread' }
   /** Warn that the loop does not get on: this many losses in a row, with no progress between. */

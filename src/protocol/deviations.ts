@@ -149,6 +149,10 @@ export const DEVIATIONS = {
     ...{ ...GO_ON, clause: 'MQTT-2.2.1-4' },
     answer: 'The message at QoS 1 is delivered and acknowledged by itself.',
   },
+  PUBREL_BEFORE_PUBREC: {
+    ...{ ...GO_ON, clause: 'MQTT-4.3.3-6' },
+    answer: 'The message is delivered if it came on this connection. It will not come again.',
+  },
   // answers
   UNKNOWN_REASON_CODE: {
     ...{ ...GO_ON, clause: '2.4' },
@@ -237,10 +241,6 @@ export const DEVIATIONS = {
     ...{ ...CLOSE, reasonCode: 0x93, clause: 'MQTT-3.3.4-9' },
     answer:
       'Four times Receive Maximum is unacknowledged, and more is buffered than maxBufferedBytes.',
-  },
-  PUBREL_BEFORE_PUBREC: {
-    ...{ ...CLOSE, clause: 'MQTT-4.3.3-6' },
-    answer: 'The server gives a message up that this client has not acknowledged.',
   },
   OTHER_REQUEST_ANSWERED: {
     ...{ ...CLOSE, clause: 'MQTT-3.8.4-2' },

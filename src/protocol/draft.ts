@@ -9,6 +9,17 @@
 import type { WarningCode } from '../errors.ts'
 import type { Config } from './config.ts'
 import type { Effect, InputType } from './contract.ts'
+import {
+  copyConnection,
+  copyCounters,
+  copyFlow,
+  copyIncoming,
+  copyKeepAlive,
+  copyOutgoing,
+  copyReconnect,
+  copySession,
+  type Mutable,
+} from './copies.ts'
 import { dependsOnCommit, type PacketEffect } from './effects.ts'
 import type { Failure, PacketName, ServerPacket } from './facts.ts'
 import { TableEditor } from './packet-table.ts'
@@ -32,7 +43,7 @@ import type {
   State,
 } from './state.ts'
 
-export type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+export type { Mutable }
 
 /** How much a packet without a payload counts against `maxBufferedBytes`. */
 const PACKET_BYTES = 64
@@ -58,18 +69,18 @@ export class Draft {
 
   constructor(state: State) {
     this.config = state.config
-    this.session = { ...state.session }
-    this.connection = { ...state.connection }
-    this.keepAlive = { ...state.keepAlive }
-    this.reconnect = { ...state.reconnect }
+    this.session = copySession(state.session)
+    this.connection = copyConnection(state.connection)
+    this.keepAlive = copyKeepAlive(state.keepAlive)
+    this.reconnect = copyReconnect(state.reconnect)
     const { outage } = state.reconnect
     if (outage !== null) this.reconnect.outage = { ...outage }
-    this.outgoing = { ...state.outgoing }
-    this.incoming = { ...state.incoming }
+    this.outgoing = copyOutgoing(state.outgoing)
+    this.incoming = copyIncoming(state.incoming)
     this.progress = state.progress
     this.isolation = state.isolation === null ? null : { ...state.isolation }
-    this.flow = { ...state.flow }
-    this.counters = { ...state.counters }
+    this.flow = copyFlow(state.flow)
+    this.counters = copyCounters(state.counters)
     this.open = new TableEditor(state.session.open)
     this.received = new TableEditor(state.session.received)
     this.pending = new TableEditor(state.incoming.pending)

@@ -63,14 +63,29 @@ function warnAdopted(d: Draft): void {
 
 /**
  * The identifier of a QoS 2 message is used by a message at QoS 1. A message of an earlier
- * connection is over then, if it was handled, and its identifier is free for another.
+ * connection is over then, and its identifier is free for another.
  */
 function identifierOfQos2(d: Draft, messageId: number, known: ReceivedMessage): Violation | null {
   const what = `QoS 1 PUBLISH with packet identifier ${messageId}, which a QoS 2 message has`
   const violation = deviates(d, 'IDENTIFIER_OF_QOS_2', what)
   if (violation !== null) return violation
-  if (known.stage === 'handled' && !isOfThisConnection(d, known)) d.received.remove(messageId)
+  if (!isOfThisConnection(d, known)) forget(d, messageId, known)
   return null
+}
+
+/** Forgets a QoS 2 message that the server has forgotten. Its PUBREC is not due any more. */
+function forget(d: Draft, messageId: number, known: ReceivedMessage): void {
+  const { incoming } = d
+  const { stage, sequence, pendingSequence } = known
+  d.received.remove(messageId)
+  if (stage === 'arrived' && sequence < incoming.epochFrom) {
+    incoming.unhandledEarlier = Math.max(0, incoming.unhandledEarlier - 1)
+  }
+  if (!isOfThisConnection(d, known)) return
+  incoming.unacknowledged--
+  if (pendingSequence < incoming.pendingFrom) return
+  d.pending.remove(placeOf(pendingSequence))
+  acknowledgeHead(d)
 }
 
 function isOfThisConnection({ incoming }: Draft, { pendingSequence }: ReceivedMessage): boolean {
@@ -207,10 +222,7 @@ export function pubrelReceived(d: Draft, packet: AckPacket): Violation | null {
     const violation = deviates(d, 'PUBREL_BEFORE_PUBREC', what)
     if (violation !== null) return violation
   }
-  if (known !== undefined) {
-    d.received.remove(messageId)
-    if (known.pendingSequence >= d.incoming.epochFrom) d.incoming.unacknowledged--
-  }
+  if (known !== undefined) forget(d, messageId, known)
   if (known === undefined) warnAdopted(d)
   const reasonCode = known === undefined ? 0x92 : 0
   d.send({ type: 'acknowledge', cmd: 'pubcomp', messageId, reasonCode })

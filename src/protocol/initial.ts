@@ -48,7 +48,7 @@ const OUTGOING: OutgoingState = {
   subscribing: 0,
   releasing: 0,
   renewals: null,
-  split: null,
+  splits: NO_ITEMS,
   silence: null,
   unconfirmed: 0,
   confirmed: 0,
@@ -95,6 +95,7 @@ const FLOW: FlowState = {
 
 const PROGRESS: ProgressState = {
   losses: 0,
+  locked: 0,
   cause: '',
   connected: false,
   first: null,

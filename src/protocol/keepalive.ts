@@ -77,9 +77,18 @@ export function keepAliveReceived(s: Mutable<KeepAliveState>, at: number): void 
   s.pingTakenAt = -1
 }
 
+/**
+ * How many PINGREQs may be unanswered before the oldest is forgotten. A server that sends messages
+ * and never a PINGRESP keeps its connection, for years if it must.
+ */
+const UNANSWERED_MAX = 100
+
 /** Sends a PINGREQ. `id` is the number of the user's `ping`, or 0 for one of the engine itself. */
 export function sendPing(d: Draft, id: number, at: number): void {
-  d.connection.pings = [...d.connection.pings, { id, sentAt: at }]
+  const { connection, isolation } = d
+  const isFull = connection.pings.length >= UNANSWERED_MAX
+  connection.pings = [...connection.pings.slice(isFull ? 1 : 0), { id, sentAt: at }]
+  if (isFull && isolation !== null && isolation.pingsAhead > 0) isolation.pingsAhead--
   keepAlivePinged(d.keepAlive, at)
   d.send({ type: 'pingreq' })
 }

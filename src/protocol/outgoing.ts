@@ -205,7 +205,7 @@ function sendRequest(d: Draft, facts: RequestFacts, strikes: number, at: number)
   d.outgoing.subscribing++
   d.session.owed++
   openRequest(d, messageId, facts, facts.kind, strikes, at)
-  if (facts.kind === 'subscribe') sendSubscribe(d, messageId, facts)
+  if (facts.kind === 'subscribe') sendSubscribe(d, messageId, facts, at)
   else d.send({ type: 'unsubscribe', messageId, facts })
 }
 
@@ -275,7 +275,7 @@ function resend(d: Draft, messageId: number, request: OpenRequest, at: number): 
     return true
   }
   d.outgoing.subscribing++
-  if (facts.kind === 'subscribe') sendSubscribe(d, messageId, facts)
+  if (facts.kind === 'subscribe') sendSubscribe(d, messageId, facts, at)
   else d.send({ type: 'unsubscribe', messageId, facts })
   return true
 }

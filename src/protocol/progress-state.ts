@@ -24,12 +24,16 @@ export interface IsolationState {
   readonly deliveriesBy: number
   /** Whether `onConnected` is called once the caution has ended. */
   readonly birthsDeferred: boolean
+  /** What was sent alone and is not answered for so long that the others are sent meanwhile. */
+  readonly excused: readonly number[]
 }
 
 /** Lives with the loop. It compares the end of a connection or attempt with the one before. */
 export interface ProgressState {
   /** How many ends in a row had the same cause, with no progress in between. */
   readonly losses: number
+  /** How many of them resumed a session in which the same refused message came again. */
+  readonly locked: number
   readonly cause: string
   /** Whether the last end was that of a connection, and not of an attempt. */
   readonly connected: boolean

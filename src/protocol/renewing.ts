@@ -86,6 +86,11 @@ export function noteSessions(d: Draft, sessionPresent: boolean): void {
   else if (!sessionPresent || redirect !== null) reconnect.keptBy = NOBODY
 }
 
+/** @returns whether the server has resumed a session. One that always says so is not believed. */
+export function isResumed({ connection, reconnect }: Draft): boolean {
+  return connection.connack?.sessionPresent === true && reconnect.keptBy !== NEVER
+}
+
 /** Notes at the loss of a connection that its server was seen to keep a session. */
 export function noteKept({ connection, incoming, reconnect }: Draft): void {
   const resumed = connection.connack?.sessionPresent === true

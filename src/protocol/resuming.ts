@@ -107,7 +107,7 @@ export function outgoingLost(d: Draft, failure: Failure): void {
       failure: failure.cause === undefined ? lost : { ...lost, cause: failure.cause },
     })
   }
-  outgoing.split = null
+  outgoing.splits = NO_ITEMS
   outgoing.silence = null
   outgoing.inFlight = 0
   outgoing.inFlightQos2 = 0

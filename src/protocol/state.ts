@@ -276,8 +276,8 @@ export interface OutgoingState {
   readonly releasing: number
   /** The renewals, or null if all were sent. What is left is for the next CONNACK. */
   readonly renewals: RenewalQueue | null
-  /** The SUBSCRIBE of the user that is being sent in parts, or null. */
-  readonly split: SplitSubscribe | null
+  /** The SUBSCRIBEs of the user that are being sent in parts: one, and those that are late. */
+  readonly splits: readonly SplitSubscribe[]
   /** The watch over a resumed session, or null if it is not doubted. */
   readonly silence: SilenceWatch | null
   /** The number of QoS 0 publishes that the kernel has not taken. */
@@ -377,7 +377,7 @@ export interface FlowState {
 }
 
 /** Lives with the loop. */
-interface Counters {
+export interface Counters {
   readonly taken: number
   readonly settled: number
   /** The number of application messages sent. */

@@ -18,8 +18,12 @@ export interface SplitSubscribe {
   readonly messageId: number
   /** The reason codes of the parts that were answered. */
   readonly granted: readonly number[]
-  /** The number of filters in the part that is not answered. */
+  /** The number of filters in the part that is not answered; 0 between two parts. */
   readonly filters: number
+  /** When that part was sent. */
+  readonly sentAt: number
+  /** Whether its answer is missing for so long that other requests may pass it. */
+  readonly late: boolean
 }
 
 /** A resumed session that is doubted if no message has come by then. */

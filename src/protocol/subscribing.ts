@@ -19,7 +19,8 @@ import { nextMessageId, noteIsolated, noteSent, openRequest } from './opening.ts
 import { entries } from './packet-table.ts'
 import type { OpenRequest } from './session-state.ts'
 import type { State } from './state.ts'
-import { isCautious, MESSAGE_IDS, sendable } from './window.ts'
+import type { SplitSubscribe } from './subscribing-state.ts'
+import { isCautious, MESSAGE_IDS, sendable, UNANSWERED_MS } from './window.ts'
 
 /**
  * How many renewals may wait for their SUBACK, so that a large table of subscriptions neither uses
@@ -61,12 +62,11 @@ export function noteFiltersLost(d: Draft, closed: boolean): void {
 
 /** @returns how many filters the packet carries that was sent last under this identifier. */
 export function filtersSent(
-  { outgoing }: Draft,
+  d: Draft,
   messageId: number,
   { subscriptions }: SubscribeFacts,
 ): number {
-  const { split } = outgoing
-  return split?.messageId === messageId ? split.filters : subscriptions.length
+  return splitOf(d, messageId)?.filters ?? subscriptions.length
 }
 
 // ---------------------------------------------------------------------------------------- renewals
@@ -123,15 +123,46 @@ function mayRenew(d: Draft, isApart: boolean): boolean {
 // --------------------------------------------------------------------------------- the user's own
 
 /**
- * @returns whether a SUBSCRIBE or UNSUBSCRIBE may be sent. None may pass the parts of another one.
+ * @returns whether a SUBSCRIBE or UNSUBSCRIBE may be sent. None may pass the parts of another one,
+ * unless the server does not answer that.
  */
 export function maySubscribe(d: Draft): boolean {
-  return d.outgoing.split === null && d.open.size < MESSAGE_IDS
+  return d.outgoing.splits.every(({ late }) => late) && d.open.size < MESSAGE_IDS
+}
+
+function splitOf({ outgoing }: Pick<Draft, 'outgoing'>, messageId: number) {
+  return outgoing.splits.find((split) => split.messageId === messageId)
+}
+
+/** Notes how far a SUBSCRIBE that is sent in parts has come, or null if it is complete. */
+function noteSplit({ outgoing }: Draft, messageId: number, split: SplitSubscribe | null): void {
+  const others = outgoing.splits.filter((other) => other.messageId !== messageId)
+  outgoing.splits = split === null ? others : [...others, split]
+}
+
+/** @returns when the answer to a part of a SUBSCRIBE is waited for no longer, or Infinity. */
+export function splitDueAt({ outgoing }: Pick<State, 'outgoing'>): number {
+  let due = Infinity
+  for (const { filters, late, sentAt } of outgoing.splits) {
+    if (filters > 0 && !late) due = Math.min(due, sentAt + UNANSWERED_MS)
+  }
+  return due
+}
+
+/** Lets other requests pass a SUBSCRIBE whose part the server does not answer. */
+export function splitTimedOut({ outgoing }: Draft): void {
+  outgoing.splits = outgoing.splits.map((split) => ({ ...split, late: split.filters > 0 }))
 }
 
 /** Sends a SUBSCRIBE of the user, or the first part of it. */
-export function sendSubscribe(d: Draft, messageId: number, facts: SubscribeFacts): void {
-  if (facts.subscriptions.length > filtersAllowed(d, false)) sendPart(d, messageId, facts, NO_ITEMS)
+export function sendSubscribe(
+  d: Draft,
+  messageId: number,
+  facts: SubscribeFacts,
+  at: number,
+): void {
+  const isSplit = facts.subscriptions.length > filtersAllowed(d, false)
+  if (isSplit) sendPart(d, messageId, facts, NO_ITEMS, at)
   else d.send({ type: 'subscribe', messageId, facts })
 }
 
@@ -141,26 +172,28 @@ function sendPart(
   messageId: number,
   facts: SubscribeFacts,
   granted: readonly number[],
+  at: number,
 ): void {
   const { length } = granted
   const subscriptions = facts.subscriptions.slice(length, length + filtersAllowed(d, false))
-  d.outgoing.split = { messageId, granted, filters: subscriptions.length }
+  const filters = subscriptions.length
+  noteSplit(d, messageId, { messageId, granted, filters, sentAt: at, late: false })
   d.send({ type: 'subscribe', messageId, facts: { ...facts, subscriptions } })
 }
 
 /** @returns whether the last part that was sent is answered, and the next one is not sent yet. */
-export function isBetweenParts({ outgoing }: Draft, messageId: number): boolean {
-  return outgoing.split?.messageId === messageId && outgoing.split.filters === 0
+export function isBetweenParts(d: Draft, messageId: number): boolean {
+  return splitOf(d, messageId)?.filters === 0
 }
 
 /** @returns the filters that a SUBACK answers: those of a whole request, or those of a part. */
 export function filtersAnswered(
-  { outgoing }: Draft,
+  d: Draft,
   messageId: number,
   { subscriptions }: SubscribeFacts,
 ): readonly SubscriptionFacts[] {
-  const { split } = outgoing
-  if (split?.messageId !== messageId) return subscriptions
+  const split = splitOf(d, messageId)
+  if (split === undefined) return subscriptions
   const { length } = split.granted
   return subscriptions.slice(length, length + split.filters)
 }
@@ -174,17 +207,17 @@ export function partAnswered(
   packet: SubscriptionAckPacket,
   request: OpenRequest,
 ): SubscriptionAckPacket | null {
-  const { split } = d.outgoing
   const { messageId } = packet
+  const split = splitOf(d, messageId)
   const { facts } = request
-  if (split?.messageId !== messageId || facts.kind !== 'subscribe') return packet
+  if (split === undefined || facts.kind !== 'subscribe') return packet
   const granted = [...split.granted, ...packet.granted]
   if (granted.length >= facts.subscriptions.length) {
-    d.outgoing.split = null
+    noteSplit(d, messageId, null)
     return { ...packet, granted }
   }
   // Until the next part is sent, nothing of the request is open on the connection.
-  d.outgoing.split = { messageId, granted, filters: 0 }
+  noteSplit(d, messageId, { ...split, granted, filters: 0 })
   d.outgoing.subscribing--
   d.open.set(messageId, { ...request, epoch: 0, touchedEpoch: 0 })
   return null
@@ -192,15 +225,14 @@ export function partAnswered(
 
 /** Sends the next part of a SUBSCRIBE once the part before is answered and caution allows it. */
 export function sendNextPart(d: Draft, at: number): void {
-  const { split } = d.outgoing
-  if (split === null || split.filters > 0) return
-  const { messageId, granted } = split
-  const request = d.open.get(messageId)
-  if (request?.facts.kind !== 'subscribe') return
-  if (isCautious(d) && sendable(d) <= 0) return
-  noteIsolated(d, at)
-  d.outgoing.subscribing++
-  const { epoch } = d.connection
-  d.open.set(messageId, { ...request, epoch, touchedEpoch: epoch, sentAt: noteSent(d, at) })
-  sendPart(d, messageId, request.facts, granted)
+  for (const { messageId, granted, filters } of d.outgoing.splits) {
+    const request = d.open.get(messageId)
+    if (filters > 0 || request?.facts.kind !== 'subscribe') continue
+    if (isCautious(d) && sendable(d) <= 0) return
+    noteIsolated(d, at)
+    d.outgoing.subscribing++
+    const { epoch } = d.connection
+    d.open.set(messageId, { ...request, epoch, touchedEpoch: epoch, sentAt: noteSent(d, at) })
+    sendPart(d, messageId, request.facts, granted, at)
+  }
 }

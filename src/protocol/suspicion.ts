@@ -19,6 +19,7 @@ import { type Failure, NO_ITEMS, type SubscriptionFacts } from './facts.ts'
 import { entries } from './packet-table.ts'
 import type { AccusedFilter, FirstOpen, ProgressState } from './progress-state.ts'
 import { requestFailure } from './refusals.ts'
+import { isResumed } from './renewing.ts'
 import type { OpenRequest } from './session-state.ts'
 import { settleOpen } from './settling.ts'
 import { notRenewed, subscriptionsOf } from './subscriptions.ts'
@@ -75,9 +76,13 @@ export function noteLoss(d: Draft, at: number, reason: Failure, evidence: Eviden
   const first = firstOpen(d, open, reason)
   const stuck = isOpenAgain(d, open, first)
   const telling = d.connection.kind === 'connected' && evidence !== 'none'
-  if (telling && answersWrongly(d, open, reason)) d.progress = { ...d.progress, unprovable: true }
+  const excused = d.isolation?.excused ?? NO_ITEMS
+  const awaited = excused.length === 0 ? open : open.filter(([id]) => !excused.includes(id))
+  if (telling && answersWrongly(d, awaited, reason)) {
+    d.progress = { ...d.progress, unprovable: true }
+  }
   if (telling && d.config.quarantineAfter > 0) {
-    suspect(d, open, reason, evidence, stuck ? SUSPECT : STEPS[evidence])
+    suspect(d, awaited, reason, evidence, stuck ? SUSPECT : STEPS[evidence])
   }
   if (SURVIVED.has(reason.code)) clear(d, open, SUSPECT)
   if (!ANNOUNCED.has(reason.code)) countLoss(d, at, reason, first)
@@ -117,6 +122,18 @@ function isOverDelivery({ reading }: Draft, { source }: Failure): boolean {
   return source === 'protocol' && reading !== null && OF_DELIVERIES.has(reading.cmd)
 }
 
+/**
+ * @returns whether the session has to be given up: a message that cannot be accepted waits in it,
+ * and nothing else gets through.
+ */
+export function isLockedOut({ progress, config }: Pick<Draft, 'progress' | 'config'>): boolean {
+  return config.quarantineAfter > 0 && progress.locked >= config.quarantineAfter
+}
+
+const GIVEN_UP =
+  'A message that cannot be accepted comes first on every connection, so a new session is asked' +
+  ' for. What else waits in the old session is lost.'
+
 // --------------------------------------------------------------------------------------- suspicion
 
 /** How much a loss among others adds to the strikes of what was open. */
@@ -131,6 +148,8 @@ function suspect(
 ): void {
   // A message that cannot be accepted speaks against what was subscribed, not what was published.
   const overDelivery = isOverDelivery(d, reason)
+  // In a resumed session it speaks against nothing that was sent: it waited there.
+  if (overDelivery && isResumed(d)) return
   const suspects = overDelivery ? open.filter(([, { facts }]) => facts.kind === 'subscribe') : open
   const unproven = d.isolation?.unproven ?? NO_ITEMS
   const cautious = isCautious(d)
@@ -262,9 +281,14 @@ export function isolationTimedOut(d: Draft, at: number): void {
     d.isolation.sentAt = at
     return
   }
-  // What was sent alone has not harmed the connection.
-  clear(d, openNow(d), Infinity)
-  giveUpCaution(d)
+  // What was sent alone has not harmed the connection. The others go on one at a time: among them
+  // may be one that does.
+  const open = openNow(d)
+  clear(d, open, Infinity)
+  const { isolation } = d
+  if (isolation === null || open.length <= isolation.excused.length) return giveUpCaution(d)
+  isolation.excused = open.map(([messageId]) => messageId)
+  isolation.sentAt = at
 }
 
 /** Clears requests with fewer strikes than this. */
@@ -339,19 +363,22 @@ function countLoss(d: Draft, at: number, reason: Failure, first: FirstOpen | nul
   const cause = CLOSES.has(reason.code) ? 'closed' : reason.code
   const sameFirst = first !== null && isSame(first, before.first)
   const sameCause = cause === before.cause || sameFirst
+  const isRefused = first?.kind === 'delivery' && first.state === 'refused'
   // A message that cannot be accepted comes again and again, whatever is settled in between.
-  const stuck =
-    made === before.made || (sameFirst && first.kind === 'delivery' && first.state === 'refused')
+  const stuck = made === before.made || (sameFirst && isRefused)
   const losses = sameCause && stuck && !wasIdle(d, at) ? before.losses + 1 : 1
+  const onceMore = isRefused && isResumed(d) ? 1 : 0
+  const locked = (isRefused && sameFirst && made === before.made ? before.locked : 0) + onceMore
   const repeats = before.repeats + d.incoming.repeats
   const connected = d.connection.connackAt >= 0
-  d.progress = { ...before, losses, cause, connected, first, made, repeats }
+  d.progress = { ...before, losses, locked, cause, connected, first, made, repeats }
+  if (onceMore > 0 && locked === d.config.quarantineAfter) d.warn('NO_PROGRESS', GIVEN_UP)
   if (isDue(losses)) d.effects.push({ type: 'noProgress', losses, reason, first })
 }
 
 /** Begins to count again, because something was given up. */
 function restart(d: Draft): void {
-  d.progress = { ...d.progress, losses: 0, cause: '', first: null }
+  d.progress = { ...d.progress, losses: 0, locked: 0, cause: '', first: null }
 }
 
 /** @returns whether a stable connection was lost on which nothing was to be done. */

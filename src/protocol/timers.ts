@@ -22,7 +22,7 @@ import { silenceOver } from './renewing.ts'
 import { connectivity, suspend, suspendsAt } from './retrying.ts'
 import { expire, oldestSentAt, timeOut } from './settling.ts'
 import type { ConnectionKind, State } from './state.ts'
-import { addRenewals, filtersAllowed } from './subscribing.ts'
+import { addRenewals, filtersAllowed, splitDueAt, splitTimedOut } from './subscribing.ts'
 import { makeRenewals } from './subscriptions.ts'
 import { isolationTimedOut } from './suspicion.ts'
 import { fallBackToVersion4, redial } from './versions.ts'
@@ -111,6 +111,14 @@ const TIMERS = {
     dueAt: deliveriesEndAt,
     fire: (d, at) => {
       d.isolation!.deliveriesBy = 0
+      flush(d, at)
+    },
+  },
+  split: {
+    in: ['connected'],
+    dueAt: splitDueAt,
+    fire: (d, at) => {
+      splitTimedOut(d)
       flush(d, at)
     },
   },

@@ -40,5 +40,6 @@ export function deviated(
   connection.deviations = [...connection.deviations, kind]
   const { answer, seen } = DEVIATIONS[kind]
   const known = seen.length === 0 ? '' : ` Seen from ${seen.join(', ')}.`
-  d.warn('SERVER_DEVIATION', `${what} [${clause}]. ${answer}${known}`)
+  const message = `${what} [${clause}]. ${answer}${known}`
+  d.effects.push({ type: 'warn', code: 'SERVER_DEVIATION', message, deviation: kind })
 }

@@ -39,10 +39,12 @@ const BURST_MS = 100
 export const SUSPECT = 4
 
 /**
- * How long a packet that was sent alone may go unanswered until the caution is given up, in ms. A
- * server that says nothing must not hold up everything else.
+ * How long the others wait for the answer to a packet that was sent alone, or to a part of a
+ * SUBSCRIBE, in ms. A server that says nothing must not hold up everything else.
  */
-const ISOLATION_MS = 10_000
+export const UNANSWERED_MS = 10_000
+/** If several are not answered, the others wait less for each of them, but never less than this. */
+const UNANSWERED_MIN_MS = 1000
 
 /** The same for the PINGREQ that proves the connection, in ms; less if keep-alive needs it. */
 const PROOF_MS = 60_000
@@ -98,9 +100,16 @@ function awaitsDeliveries({ isolation, incoming }: Pick<WindowParts, 'isolation'
   return isolation !== null && isolation.deliveriesBy > 0 && incoming.unacknowledged > 0
 }
 
-/** @returns whether anything that was sent on this connection needs an answer still. */
-function isBusy({ outgoing }: Pick<WindowParts, 'outgoing'>): boolean {
-  return outgoing.inFlight + outgoing.subscribing + outgoing.releasing > 0
+/** @returns whether anything that was sent on this connection is awaited still. */
+function isBusy({ outgoing, isolation }: Pick<WindowParts, 'outgoing' | 'isolation'>): boolean {
+  const excused = isolation === null ? 0 : isolation.excused.length
+  return outgoing.inFlight + outgoing.subscribing + outgoing.releasing > excused
+}
+
+/** Notes that a request was answered, which may have been waited for no longer. */
+export function noteAnswered({ isolation }: Draft, messageId: number): void {
+  if (isolation === null || !isolation.excused.includes(messageId)) return
+  isolation.excused = isolation.excused.filter((id) => id !== messageId)
 }
 
 /** @returns whether one request is sent at a time, because one of them is suspected. */
@@ -181,11 +190,14 @@ export function deliveriesEndAt({ session, isolation }: WindowParts): number {
   return isolation.deliveriesBy
 }
 
-/** @returns when the caution is given up because an answer is missing, or Infinity. */
+/** @returns when an answer is waited for no longer, or Infinity. */
 export function isolationEndsAt(parts: WindowParts): number {
   const { session, connection, isolation, keepAlive } = parts
   if (isolation === null || !session.cautious) return Infinity
-  if (connection.pingAnswered) return isolation.sentAt + ISOLATION_MS
+  if (connection.pingAnswered) {
+    const each = UNANSWERED_MS / (1 + isolation.excused.length)
+    return isolation.sentAt + Math.max(UNANSWERED_MIN_MS, each)
+  }
   // A connection is dead half of Keep Alive after a PINGREQ.
   return isolation.sentAt + Math.min(PROOF_MS, keepAlive.intervalMs / 4 || PROOF_MS)
 }
@@ -195,7 +207,7 @@ export function endCaution(d: Draft): void {
   if (!isCautious(d) || isRenewing(d) || isResending(d) || isBusy(d)) return
   // Without a connection, what is to be sent again is not known yet.
   if (d.connection.kind !== 'connected') return
-  if (d.outgoing.split !== null) return
+  if (d.outgoing.splits.some(({ late }) => !late)) return
   if (d.isolation !== null && d.isolation.unproven.length > 0) return
   const { waiting, waitingAt } = d.session
   if (!waiting.some(({ strikes }, i) => i >= waitingAt && strikes > 0)) giveUpCaution(d)

@@ -133,8 +133,11 @@ export class Outcomes {
 
   /**
    * Reports the answer to a `ping` or `reauthenticate` of a stream. `error` is null if it is good.
+   * A mistake of the program that nobody hears ends the loop; the connection may be lost.
    */
   reportControl(control: Control, error: unknown, good: { roundTripMs?: number }): void {
+    if (error instanceof UsageError && this.#onSettled === undefined)
+      return this.#listener.fail(error)
     try {
       this.#onSettled?.(control, error === null ? { ok: true, ...good } : { ok: false, error })
     } catch (thrown) {

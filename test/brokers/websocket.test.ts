@@ -51,7 +51,7 @@ describe.each(['ws', 'wss'])('%s', (scheme) => {
     async (protocolVersion, context) => {
       requireMosquitto(context as never)
       const options = { ...reaching(scheme), protocolVersion }
-      // mosquitto 2.0.11 reads a frame in pieces of 4 KiB, one in 100 ms (docs/BROKERS.md).
+      // mosquitto 2.0.11 sends it in pieces of 4 KiB, one in 100 ms (docs/BROKERS.md).
       const large = Buffer.alloc(30_000, 'x')
       const topic = `${scheme}/${protocolVersion}`
       const requests = [0, 1, 2].map((qos) => publish(topic, `at ${qos}`, { qos: qos as 0 }))

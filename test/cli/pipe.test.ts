@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { program } from '../support/built.ts'
 import { acknowledge, scripted } from './scripted.ts'
 import { broker, cli, run, scratch, start, type TestBroker, until } from './support.ts'
 
@@ -193,14 +194,14 @@ describe('[CLI] progress', { timeout: 60_000 }, () => {
   const TERMINAL = 'data:text/javascript,Object.assign(process.stderr,{isTTY:true,columns:120})'
   /** What makes 5 s pass in 100 ms. */
   const HASTE = 'data:text/javascript,const s=setInterval;globalThis.setInterval=(f,ms)=>s(f,ms/50)'
-  const MAIN = 'src/cli/main.ts'
+  const MAIN = program('cli/main')
 
   test('[CLI] pipe: on a terminal there is a bar that knows the size of the file', async () => {
     const server = await scripted((packet, peer) => {
       if (packet.cmd === 'publish' && String(packet.payload) !== '9999') acknowledge(packet, peer)
     })
     const file = await fileOf(text(lines(10_000)))
-    const args = ['--import', 'tsx', '--import', TERMINAL, MAIN, 'pipe', file, '--topic', 't']
+    const args = ['--import', TERMINAL, ...MAIN, 'pipe', file, '--topic', 't']
     const flags = ['--qos', '1', '--disconnect-timeout', '100', '--url', server.url]
     const running = run(process.execPath, [...args, ...flags])
     await until(() => running.stderr().includes('100 % 9,999 delivered, 1 under way'))
@@ -216,7 +217,7 @@ describe('[CLI] progress', { timeout: 60_000 }, () => {
     const deaf = await scripted()
     const file = await fileOf('x\n')
     const flags = ['--topic', 't', '--qos', '1', '--disconnect-timeout', '1', '--url', deaf.url]
-    const pipe = ['--import', 'tsx', '--import', HASTE, MAIN, 'pipe', file, ...flags]
+    const pipe = ['--import', HASTE, ...MAIN, 'pipe', file, ...flags]
     const loud = run(process.execPath, pipe)
     const quiet = run(process.execPath, [...pipe, '--quiet'])
     await until(() => loud.stderr().includes('1 under way') && deaf.count('publish') === 2)

@@ -9,8 +9,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Aedes, type AedesPublishPacket } from 'aedes'
 import { onTestFinished } from 'vitest'
+import { program } from '../support/built.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 export interface Ended {
@@ -28,7 +28,7 @@ export interface Running {
 
 /** Starts `it-mqtt`; what is still running when the test ends is killed. */
 export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
-  return run(process.execPath, ['--import', 'tsx', MAIN, ...args], env)
+  return run(process.execPath, [...program('cli/main'), ...args], env)
 }
 
 export function run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {

@@ -28,6 +28,10 @@ const strangers: readonly (readonly [name: string, bytes: string, says: RegExp])
   ['RTSP', 'RTSP/1.0 400 Bad Request\r\n', /a media server/],
   ['HTTP/2', '\0\0\x12\x04\0\0\0\0\0', /an HTTP\/2 server/],
   ['Telnet', '\xff\xfd\x18\xff\xfd\x20', /a Telnet server/],
+  ['MySQL', 'J\0\0\0\x0a8.0.36\0', /its first packet is none; check host and port/],
+  ['PostgreSQL', 'E\0\0\0\x0bSFATAL\0', /check host and port/],
+  ['STOMP', 'ERROR\nmessage:x\n\n\0', /check host and port/],
+  ['RDP', '\x03\0\0\x13\x0e\xd0', /check host and port/],
   ['a text', 'login: \r\n', /the text "login: "/],
   ['a text without an end', 'What do you want from me today?', /the text "What do you/],
 ]
@@ -75,7 +79,7 @@ test('[I1] a text that is cut off by the end is named as far as it came', async 
   const started = await contact([bytesOf('hello')], 'end')
   expect((started.error as Error).message).toMatch(/the text "hello"/)
   const short = await contact([bytesOf('AB')], 'end')
-  expect(short.error).toMatchObject({ name: 'ProtocolError', code: 'PROTOCOL' })
+  expect(short.error).toMatchObject({ name: 'ProtocolError', code: 'NOT_MQTT' })
 })
 
 test('[I1] packets that may come first are those of MQTT, and other packets are none of another protocol', () => {

@@ -129,6 +129,16 @@ test('[T6] an attempt whose version fell is not judged by it', async () => {
   await started.loop.return()
 })
 
+test('[T1] headers of the upgrade itself belong to the WebSocket', () => {
+  for (const name of ['Connection', 'upgrade', 'Sec-WebSocket-Protocol', 'sec-websocket-key']) {
+    const headers = { [name]: 'x' }
+    expect(() => eventloop({ ...SERVERS.wss, headers })).toThrow(UsageError)
+    expect(() => eventloop({ ...SERVERS.wss, headers })).toThrow(name)
+    expect(() => eventloop({ ...SERVERS.custom, headers })).not.toThrow()
+  }
+  expect(() => eventloop({ ...SERVERS.ws, headers: { Host: 'a', Origin: 'b' } })).not.toThrow()
+})
+
 describe('the parts of a URL', () => {
   const refused: readonly (readonly [string, RegExp])[] = [
     ['mqtt://h/path', /path \(\/path\) has no effect with mqtt:.*topic/],
@@ -144,6 +154,8 @@ describe('the parts of a URL', () => {
     ['unix:/run/mqtt#a', /fragment/],
     ['unix://run/mqtt', /host \(run\) has no effect with unix:; write unix:\/mqtt/],
     ['mqtt://h:0', /port 0/],
+    ['unix:/run/100%', /path has a "%" that is no escape; write %25/],
+    ['unix:/run/%00', /U\+0000/],
   ]
   test.each(refused)('%s: is refused', (url, says) => {
     expect(() => eventloop(url)).toThrow(UsageError)

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { eventloop, publish, UsageError } from '../../src/index.ts'
-import { hintFor, tlsHintFor } from '../../src/options/foreign-names.ts'
+import { hintFor, tlsFieldProblem } from '../../src/options/foreign-names.ts'
 import { nearest } from '../../src/requests/check.ts'
 import { startLoop } from '../support/loop.ts'
 
@@ -75,12 +75,39 @@ describe('a name that is no option', () => {
   })
 
   test('of tls', () => {
-    expect(tlsHintFor('rejectUnauthorised')).toContain('rejectUnauthorized')
-    expect(tlsHintFor('serverName')).toContain('servername')
-    expect(tlsHintFor('minVersion')).toBeNull()
-    expect(tlsHintFor('somethingOfALaterNode')).toBeNull()
+    expect(tlsFieldProblem('rejectUnauthorised', false)).toContain('rejectUnauthorized')
+    expect(tlsFieldProblem('serverName', true)).toContain('servername')
+    expect(tlsFieldProblem('minVersion', false)).toBeNull()
+    expect(tlsFieldProblem('somethingOfALaterNode', false)).toBeNull()
     const tls = { rejectUnauthorised: false } as object
     expect(() => eventloop({ url: 'mqtts://h', tls })).toThrow(/did you mean rejectUnauthorized\?/)
+  })
+
+  test.each([
+    ['host', /tls\.host: give it as the option url/],
+    ['port', /tls\.port: give it as the option url/],
+    ['socket', /tls\.socket: give it as the option transport/],
+    ['timeout', /tls\.timeout: give it as the option connectTimeout/],
+    ['lookup', /tls\.lookup: give it as the option lookup/],
+    ['caFile', /did you mean ca\?/],
+    ['certificate', /did you mean cert\?/],
+    ['privateKey', /did you mean key\?/],
+    ['insecure', /did you mean rejectUnauthorized\?/],
+  ])('[T1] of tls, where the name says something else than `url` or nothing: %s', (name, says) => {
+    const tls = { [name]: 'x' } as object
+    expect(() => eventloop({ url: 'mqtts://h', tls })).toThrow(UsageError)
+    expect(() => eventloop({ url: 'mqtts://h', tls })).toThrow(says)
+    const transport = () => new Promise<never>(() => {})
+    expect(() => eventloop({ url: 'mqtts://h', tls, transport })).not.toThrow()
+  })
+
+  test('[T1] of ackTimeout, and of a clock without its methods', () => {
+    const ackTimeout = { afterMs: 5, than: 'fail' } as const
+    expect(() => eventloop({ url: 'mqtt://h', ackTimeout })).toThrow(/"than"; did you mean then\?/)
+    for (const platform of [null, {}, { now: Date.now }]) {
+      const options = { url: 'mqtt://h', platform: platform as never }
+      expect(() => eventloop(options)).toThrow(/^platform must be an object with the methods now/)
+    }
   })
 
   test('of a request', async () => {

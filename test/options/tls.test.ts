@@ -19,6 +19,9 @@ interface Files {
   readonly cert: string
   readonly key: string
   readonly otherKey: string
+  /** A key of another kind, and its certificate. */
+  readonly rsaKey: string
+  readonly rsaCert: string
   readonly encryptedKey: string
   readonly pfx: Buffer
   readonly der: Buffer
@@ -39,11 +42,22 @@ beforeAll(async () => {
   }
   const text = (path: string) => readFileSync(path, 'utf8')
   const secret = ['-passout', 'pass:secret']
+  const rsaKey = made('rsa.key', 'genpkey', '-algorithm', 'RSA').toString()
   files = {
     ca: authority.pem.toString(),
     cert: text(mine.cert),
     key: text(mine.key),
     otherKey: text(other.key),
+    rsaKey,
+    rsaCert: made(
+      'rsa.pem',
+      'req',
+      '-x509',
+      '-key',
+      join(folder, 'rsa.key'),
+      '-subj',
+      '/CN=rsa',
+    ).toString(),
     encryptedKey: made('enc.key', 'pkey', '-in', mine.key, '-aes128', ...secret).toString(),
     pfx: made('a.p12', 'pkcs12', '-export', '-in', mine.cert, '-inkey', mine.key, ...secret),
     der: made('a.der', 'x509', '-in', mine.cert, '-outform', 'der'),
@@ -58,6 +72,43 @@ const broken: readonly (readonly [name: string, tls: Settings, says: RegExp])[] 
     ({ cert, otherKey }) => ({ cert, key: otherKey }),
     /tls\.key is not the private key of tls\.cert/,
   ],
+  [
+    'a key of another kind',
+    ({ cert, rsaKey }) => ({ cert, key: rsaKey }),
+    /tls\.key is not the private key of tls\.cert/,
+  ],
+  [
+    'a chain that begins with the certificate of another kind of key',
+    ({ cert, key, rsaCert }) => ({ cert: rsaCert + cert, key }),
+    /tls\.key is not the private key of tls\.cert/,
+  ],
+  [
+    'the wrong passphrase of one key',
+    ({ cert, encryptedKey: pem }) => ({ cert, key: [{ pem, passphrase: 's3cret' }] }),
+    /tls\.passphrase does not fit tls\.key/,
+  ],
+  [
+    'the path of a file in PKCS#12',
+    () => ({ pfx: '/etc/mqtt/client.p12' }),
+    /tls\.pfx is .* looks like a path.*readFileSync/,
+  ],
+  ['an empty list of keys', () => ({ cert: [], key: [] }), /tls\.cert is an empty list/],
+  [
+    'a last version below the default of the first one',
+    () => ({ maxVersion: 'TLSv1.1' }),
+    /tls\.minVersion \(TLSv1\.2\) is above tls\.maxVersion \(TLSv1\.1\) by default/,
+  ],
+  [
+    'ciphers of a version that is not allowed',
+    () => ({ ciphers: 'TLS_AES_128_GCM_SHA256', maxVersion: 'TLSv1.2' }),
+    /tls\.ciphers has none for tls\.maxVersion/,
+  ],
+  [
+    'bytes that are no list of protocols',
+    () => ({ ALPNProtocols: Buffer.from('mqtt') }),
+    /tls\.ALPNProtocols must be/,
+  ],
+  ['a URL as name', () => ({ servername: 'https://h:8883' }), /tls\.servername must be/],
   [
     'a wrong passphrase',
     ({ cert, encryptedKey }) => ({ cert, key: encryptedKey, passphrase: 's3cret' }),
@@ -201,6 +252,12 @@ const working: readonly (readonly [name: string, tls: Settings])[] = [
     'an encrypted key with its own passphrase',
     ({ cert, encryptedKey }) => ({ cert, key: [{ pem: encryptedKey, passphrase: 'secret' }] }),
   ],
+  [
+    'two pairs, in any order',
+    ({ cert, key, rsaCert, rsaKey }) => ({ cert: [cert, rsaCert], key: [rsaKey, key] }),
+  ],
+  ['protocols as bytes', () => ({ ALPNProtocols: Buffer.from('\x04mqtt') })],
+  ['a name beyond ASCII', () => ({ servername: 'münchen.example' })],
   ['PKCS#12', ({ pfx }) => ({ pfx, passphrase: 'secret' })],
   ['a context of the user', () => ({ secureContext: createSecureContext() })],
   ['versions', () => ({ minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' })],

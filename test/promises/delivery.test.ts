@@ -680,6 +680,19 @@ describe('[C10] QoS 2 across a lost connection', () => {
   }
 })
 
+test('[D1] a server that had completed the message answers the PUBREL that comes again with 0x92', async () => {
+  const s = stage({ autoAck: (packet) => packet.cmd === 'publish' })
+  const { loop, outcomes } = startLoop({ ...STILL, until: 'closed' }, [q2('x')], undefined, s)
+  await s.clock.settle()
+  s.server.autoAck = false
+  const second = await reconnect(s, true)
+  expect(afterConnect(second)).toEqual(['PUBREL 1'])
+  second.send({ cmd: 'pubcomp', messageId: 1, reasonCode: 0x92 })
+  await s.clock.settle()
+  expect(outcomes).toMatchObject([{ outcome: { ok: true, packet: { reasonCode: 0x92 } } }])
+  await loop.return()
+})
+
 describe('[D5] Session Present 0', () => {
   for (const onSessionLost of ['republish', 'fail'] as const) {
     for (const protocolVersion of [5, 4] as const) {

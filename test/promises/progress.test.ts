@@ -180,6 +180,9 @@ describe.each(KINDS)('[D6] the server closes on $name', ({ request, isBad }) => 
 const bad = (packet: Packet) => isPublish(packet, 'bad')
 const q1 = (topic: string, payload = 'x') => publish(topic, payload, { qos: 1 })
 const numbers = (n: number) => Array.from({ length: n }, (_, i) => `${i}`)
+const isMute = (packet: Packet) =>
+  (packet.cmd === 'subscribe' && packet.subscriptions[0]?.topic === 'mute') ||
+  (packet.cmd === 'unsubscribe' && packet.unsubscriptions.includes('mute'))
 const fin: Close = (connection) => connection.end()
 const rst: Close = (connection) => connection.reset()
 
@@ -208,6 +211,7 @@ function failures(started: Started): Record<string, number> {
  * A PUBLISH to "plant/7" at QoS 1, with packet identifier 9 and properties that are longer than the
  * packet.
  */
+const AT_QOS_3 = Buffer.from([0x36, 8, 0, 1, ...Buffer.from('a'), 0, 9, 0, 0, 0x7f])
 const UNREADABLE = Buffer.from([0x32, 12, 0, 7, ...Buffer.from('plant/7'), 0, 9, 0x7f])
 
 describe.each([
@@ -332,6 +336,52 @@ describe('[D6] isolation', () => {
     await started.loop.return()
   })
 
+  test.each([
+    ['an UNSUBSCRIBE', unsubscribe('mute')],
+    ['a SUBSCRIBE of two filters', subscribe(['mute', 'mute/2'])],
+    ['a SUBSCRIBE of one filter', subscribe('mute')],
+  ])('%s that is never answered and a bad request: all others settle', async (_, mute) => {
+    const server = stage()
+    closing(server, bad, fin)
+    const { onConnection } = server
+    server.onConnection = (connection) => {
+      onConnection!(connection)
+      const answers = connection.autoAck as (packet: Packet) => boolean
+      connection.autoAck = (packet) => !isMute(packet) && answers(packet)
+    }
+    const requests = [mute, q1('bad'), subscribe('c'), ...numbers(20).map((n) => q1('good', n))]
+    const started = startLoop(OPTIONS, requests, undefined, { server })
+    await server.clock.advance(60_000)
+    expect(failures(started)).toEqual({ QUARANTINED: 1 })
+    expect(started.outcomes).toHaveLength(22)
+    expect(server.connections.length).toBeLessThanOrEqual(CONNECTIONS_MAX)
+    await started.loop.return()
+  })
+
+  test('a SUBSCRIBE in parts that is never answered holds the others up for ten seconds', async () => {
+    const server = stage()
+    let answered = false
+    server.onConnection = (connection) => {
+      connection.autoAck = (packet) => answered || !isMute(packet)
+    }
+    const requests = [subscribe(['mute', 'd']), subscribe(['c', 'e']), q1('good')]
+    const options = { ...OPTIONS, filtersPerSubscribe: 1 }
+    const started = startLoop(options, requests, undefined, { server })
+    await server.clock.advance(9000)
+    expect(started.outcomes).toEqual([])
+    await server.clock.advance(1500)
+    expect(failures(started)).toEqual({})
+    expect(started.outcomes).toHaveLength(2)
+    answered = true
+    const { messageId = 0 } = server.current.of('subscribe')[0]!
+    server.current.send({ cmd: 'suback', messageId, granted: [0] })
+    await started.done
+    expect(failures(started)).toEqual({})
+    expect(started.outcomes).toHaveLength(3)
+    const filters = server.current.of('subscribe').flatMap((packet) => packet.subscriptions)
+    expect(filters.map(({ topic }) => topic)).toEqual(['mute', 'c', 'e', 'd'])
+  })
+
   test('births come once the suspects are settled, and a bad birth holds up nothing else', async () => {
     const server = stage()
     closing(server, bad, fin)
@@ -393,6 +443,41 @@ describe('[D6] renewals', () => {
     expect(started.loop.state.subscriptions).toHaveLength(25)
     await started.loop.return()
   })
+
+  test.each([4, 5] as const)(
+    'in version %i, a message that cannot be read waits in the session: a new one is begun',
+    async (protocolVersion) => {
+      const server = stage()
+      let waits = false
+      server.onConnection = (connection) => {
+        connection.autoConnack = false
+        server.clock.setTimer(() => {
+          const clean = connection.of('connect')[0]?.clean
+          if (clean) waits = false
+          connection.connack({ sessionPresent: server.connections.length > 1 && !clean })
+          if (waits) connection.send(AT_QOS_3)
+        }, 1)
+      }
+      const stream = async function* () {
+        yield [subscribe('other'), subscribe('#')]
+        await sleep(server, 100)
+        waits = true
+        server.current.send(AT_QOS_3)
+        yield q1('good')
+      }
+      const options: EventloopOptions = { ...OPTIONS, until: 'closed', cleanStart: false }
+      const started = startLoop({ ...options, protocolVersion }, stream(), undefined, { server })
+      await server.clock.advance(60_000)
+      expect(failures(started)).toEqual({})
+      expect(started.outcomes).toHaveLength(3)
+      expect(started.loop.state.connection.kind).toBe('connected')
+      expect(server.connections.length).toBeLessThanOrEqual(CONNECTIONS_MAX)
+      expect(started.warnings.map(({ code }) => code)).toEqual(['NO_PROGRESS'])
+      const filters = server.current.of('subscribe').flatMap((packet) => packet.subscriptions)
+      expect(filters.map(({ topic }) => topic)).toEqual(['other', '#'])
+      await started.loop.return()
+    },
+  )
 
   test('a retained message that cannot be read is charged to the filter that brings it', async () => {
     const server = stage()

@@ -126,6 +126,26 @@ describe('warnings', () => {
     await over(second)
   })
 
+  test('[T8] [I1] without onWarning each kind of deviation is told once', async () => {
+    const warnings = processWarnings()
+    const started = startLoop({ ...STILL, onWarning: undefined }, [])
+    await started.clock.advance(10)
+    const repeated = { cmd: 'publish', topic: 't', payload: '', qos: 0, dup: true } as const
+    // Each connection notes its own deviations.
+    for (let connection = 0; connection < 2; connection++) {
+      for (let i = 0; i < 2; i++) {
+        started.server.current.send(unknownAck)
+        started.server.current.send({ ...repeated, retain: false })
+      }
+      await started.clock.advance(10)
+      started.server.current.reset()
+      await started.clock.advance(5000)
+    }
+    expect(started.server.connections.length).toBeGreaterThan(1)
+    expect(warnings.map(({ code }) => code)).toEqual(['SERVER_DEVIATION', 'SERVER_DEVIATION'])
+    await over(started)
+  })
+
   test('[T8] with onWarning the process is not warned', async () => {
     const warnings = processWarnings()
     const started = await ackedTwice({})

@@ -264,9 +264,28 @@ describe('[D6] refusals', () => {
     requests.push(publish('t', '2', { qos: 1 }))
     await next()
     const last = s.loop.next()
+    // It is looked at after the clock was moved.
+    last.catch(() => {})
     await server.clock.advance(1000)
     expect(await peek(server.clock, last)).toMatchObject({ error: { reasonCode: 0x87 } })
     expect(await peek(server.clock, s.loop.next())).toMatchObject({ value: { done: true } })
+  })
+
+  test('[D6] reauthenticate without an authenticator ends the loop if nobody is told', async () => {
+    const server = new ScriptedServer(new VirtualClock())
+    // A list of its own for each loop: a list that is given again goes on where it was left.
+    const controls = () => [{ cmd: 'reauthenticate' } as const]
+    const s = startLoop(OPTIONS, controls(), undefined, { server, silent: true })
+    await server.clock.advance(1000)
+    expect(s.error).toMatchObject({ code: 'NO_AUTHENTICATOR' })
+    const told = startLoop(OPTIONS, controls(), undefined, {
+      server: new ScriptedServer(new VirtualClock()),
+    })
+    await told.clock.advance(1000)
+    const outcome = { ok: false, error: { code: 'NO_AUTHENTICATOR' } }
+    expect(told.outcomes).toMatchObject([{ outcome }])
+    expect(told.ended).toBe(false)
+    await told.loop.return()
   })
 
   test('a cancelled request whose refusal comes later is told already', async () => {
@@ -335,6 +354,8 @@ describe('[D6] refusals', () => {
             if (packet.cmd === 'puback' && answers[i++]!.look) void packet.reasonCode
           }
         })()
+        // It is looked at after the clock was moved.
+        consume.catch(() => {})
         await server.clock.advance(5000)
         const unheard = answers.find(({ code, look }) => code >= 0x80 && !look)
         expect(await peek(server.clock, consume)).toMatchObject(

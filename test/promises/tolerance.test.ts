@@ -154,6 +154,7 @@ describe('[I1] the connection goes on, and it is reported once', () => {
         expect(current.closed).toBe(false)
         expect(s.loop.state.counters.deviations).toEqual({ [kind]: 1 })
         expect(told(s)).toHaveLength(1)
+        expect(told(s)[0]!.deviation).toBe(kind)
         expect(told(s)[0]!.message).toMatch(/^custom:\/\/transport: .+ \[.+\]\. /)
         if (outcome !== undefined) {
           expect(codeOf(s.outcomes[0])).toBe(outcome)
@@ -239,6 +240,79 @@ test('[I1] EMQX 4 and BifroMQ send QoS 1 again while it is open: it counts once'
   expect((await collect(s, 3)).every(isPublish)).toBe(true)
   expect(server.current.closed).toBe(false)
   expect(s.loop.state.counters.deviations).toEqual({ RESENT_WHILE_OPEN: 2 })
+  await s.loop.return()
+})
+
+describe('[R2] a server that forgets a QoS 2 message before its PUBREC', () => {
+  const message = (qos: 1 | 2, topic: string) =>
+    ({ cmd: 'publish', topic, payload: 'x', qos, messageId: 7, dup: false, retain: false }) as const
+  const pubrel = { cmd: 'pubrel', messageId: 7, reasonCode: 0 } as const
+
+  test.each(['pull', 'manual', 'receipt'] as const)(
+    'PUBREL behind PUBLISH, acks %s: delivered once, and the next of that identifier too',
+    async (acks) => {
+      const s = await connected({ acks })
+      s.server.current.send(message(2, 'a'), pubrel)
+      await s.clock.advance(0)
+      s.server.current.send(message(2, 'b'))
+      await s.clock.advance(0)
+      expect(topics(s)).toEqual(['a', 'b'])
+      const answers = s.server.current.packets.slice(1).map(({ cmd }) => cmd)
+      expect(answers.filter((cmd) => cmd === 'pubcomp')).toHaveLength(1)
+      expect(answers.filter((cmd) => cmd === 'pubrec')).toHaveLength(
+        { pull: 1, manual: 0, receipt: 2 }[acks],
+      )
+      const [first, second] = s.received.filter(isPublish)
+      if (acks === 'manual') {
+        expect(s.loop.ack(first!)).toBe('stale')
+        expect(s.loop.ack(second!)).toBe('queued')
+        await s.clock.advance(0)
+        expect(s.server.current.of('pubrec')).toHaveLength(1)
+      }
+      expect(s.server.connections).toHaveLength(1)
+      await s.loop.return()
+    },
+  )
+
+  /** A session that was resumed after one message at QoS 2, which is not acknowledged. */
+  async function resumedWithOne(): Promise<Started> {
+    const s = await connected({ acks: 'manual', reconnect: { minMs: 10, maxMs: 10 } })
+    s.server.current.send(message(2, 'a'))
+    await s.clock.advance(0)
+    s.server.autoConnack = { sessionPresent: true }
+    s.server.current.reset()
+    await s.clock.advance(1000)
+    return s
+  }
+
+  test('the PUBREL comes after a lost connection: one connection, and the next is delivered', async () => {
+    const s = await resumedWithOne()
+    s.server.current.send(pubrel, message(2, 'b'))
+    await s.clock.advance(1000)
+    expect(topics(s)).toEqual(['a', 'b'])
+    expect(s.server.connections).toHaveLength(2)
+    await s.loop.return()
+  })
+
+  test('its identifier is used at QoS 1, and then for another message at QoS 2', async () => {
+    const s = await resumedWithOne()
+    s.server.current.send(message(1, 'b'), message(2, 'c'))
+    await s.clock.advance(0)
+    expect(topics(s)).toEqual(['a', 'b', 'c'])
+    await s.loop.return()
+  })
+})
+
+test('[T6] an Assigned Client Identifier that is empty does not replace that of the client', async () => {
+  const server = new ScriptedServer(new VirtualClock(), { autoConnack: false })
+  const options = { ...STILL, reconnect: { minMs: 10, maxMs: 10 } }
+  const s = startLoop(options, [], undefined, { server })
+  await s.clock.advance(0)
+  await sends(s, '20 06 00 00 03 12 00 00')
+  expect(s.loop.state.counters.deviations).toEqual({ PROPERTY_VALUE: 1 })
+  server.current.end()
+  await s.clock.advance(1000)
+  expect(server.current.of('connect')).toMatchObject([{ clientId: 'test' }])
   await s.loop.return()
 })
 

@@ -36,7 +36,8 @@ const GROUND: Readonly<Record<string, string>> = {
   topics: 'sizes',
   'reason-codes': '',
   effects: 'contract',
-  draft: 'config contract effects facts packet-table progress-state session-state state',
+  copies: 'session-state state',
+  draft: 'config contract copies effects facts packet-table progress-state session-state state',
   lifecycle: 'contract draft state',
   handshake: 'config facts reason-codes sizes state',
   pauses: 'draft state',
@@ -51,7 +52,7 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     window: 'config draft facts progress-state session-state state',
     settling: 'draft facts packet-table refusals session-state',
     opening: 'draft facts pauses session-state window',
-    subscribing: 'draft facts opening packet-table session-state state window',
+    subscribing: 'draft facts opening packet-table session-state state subscribing-state window',
     outgoing: 'draft facts opening refusals session-state settling subscribing window',
     resuming: 'draft facts packet-table refusals session-state settling subscribing window',
     acknowledgements:
@@ -74,7 +75,7 @@ const REDUCERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 /** The couplers, in the order in which they may import each other. */
 const COUPLERS: Readonly<Record<string, string>> = {
   suspicion:
-    'draft facts packet-table progress-state refusals session-state settling subscriptions topics window',
+    'draft facts packet-table progress-state refusals renewing session-state settling subscriptions topics window',
   closing:
     'draft facts incoming lifecycle renewing resuming servers state subscribing suspicion window',
   connecting:

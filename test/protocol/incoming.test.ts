@@ -252,7 +252,7 @@ describe('[R2] exactly once', () => {
   })
 
   test('PUBREL: known and acknowledged 0, unknown 0x92 [MQTT-4.3.3-11], before PUBREC a violation', () => {
-    const driver = connected()
+    const driver = strict()
     const unknown = driver.receive(ackOf('pubrel', 77))
     expect(wire(unknown)).toEqual(['PUBCOMP 77 0x92'])
     expect(yielded(unknown).length).toBe(1)

@@ -340,3 +340,14 @@ test('the transitions of the state, one by one', () => {
   keepAliveReceived(s, T + 10)
   expect(s).toMatchObject({ receivedAt: T + 10, pinging: false, pingTakenAt: -1 })
 })
+
+test('[K2] a server that sends messages and never a PINGRESP keeps its connection, and no memory', () => {
+  const driver = new Driver()
+  driver.connect(connackOf(false))
+  for (let i = 0; i < 300; i++) {
+    expect(wire(driver.advance(K))).toContain('PINGREQ')
+    driver.receive(messageOf(0))
+  }
+  expect(driver.kind).toBe('connected')
+  expect(driver.state.connection.pings.length).toBeLessThanOrEqual(100)
+})

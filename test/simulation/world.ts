@@ -105,8 +105,8 @@ export class World {
   /** The last time that the consumer's buffer was seen within its bound. */
   #roomyAt = 0
   #pulledAt = 0
-  /** The last time that the consumer had taken nothing for so long that the reserve may be used. */
-  #stalledAt = Number.NEGATIVE_INFINITY
+  /** Whether the consumer took nothing for so long that the loop may be using its reserve. */
+  #reserve = false
   #consumer: 'steady' | 'slow' | 'stopped' = 'steady'
   #wakeConsumer: (() => void)[] = []
   #offered: { readonly number: number; readonly qos: number; readonly at: Life | null }[] = []
@@ -628,6 +628,7 @@ export class World {
         life.inHand = []
       }
       life.pulling++
+      this.#noteStall()
       this.#pulledAt = this.clock.now()
       try {
         const { done, value } = await life.loop.next()
@@ -728,13 +729,10 @@ export class World {
     if (inFlight > window) this.#problem('D4', `${inFlight} in flight, ${window} allowed`)
     // A lost connection leaves what its last chunk held, and the CONNACK of the next one is read in
     // any case.
-    // An answer that the consumer may be waiting for is read, if it takes nothing for a second.
-    if (this.clock.now() - this.#pulledAt >= RESERVE_AFTER_MS) this.#stalledAt = this.clock.now()
+    this.#noteStall()
+    if (bufferedPackets < setup.maxBufferedPackets / 2) this.#reserve = false
     if (bufferedPackets <= setup.maxBufferedPackets) this.#roomyAt = this.clock.now()
-    else if (
-      Math.max(this.#lostAt, this.#stalledAt) < this.#roomyAt &&
-      !this.#connackSince(this.#roomyAt)
-    ) {
+    else if (!this.#reserve && this.#lostAt < this.#roomyAt && !this.#connackSince(this.#roomyAt)) {
       this.#problem('R3', `${bufferedPackets} buffered, ${setup.maxBufferedPackets} allowed`)
     }
     const { minMs, maxMs } = setup.reconnect
@@ -747,6 +745,15 @@ export class World {
     if (asking > CONNECT_TIMEOUT_MS + 10 && this.#jumpedAt < this.#dialledAt) {
       this.#problem('T2', `connecting for ${asking} ms`)
     }
+  }
+
+  /**
+   * An answer that the consumer may be waiting for is read, if it takes nothing for a second, and
+   * from then on until half of the buffer is free. That is asked before it takes something, too:
+   * while the clock jumps, nothing is checked.
+   */
+  #noteStall(): void {
+    if (this.clock.now() - this.#pulledAt >= RESERVE_AFTER_MS) this.#reserve = true
   }
 
   #connackSince(at: number): boolean {

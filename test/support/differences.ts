@@ -202,7 +202,7 @@ const mosquitto: Lines = [
     },
   },
   {
-    says: 'Version 2.0.11 reads WebSocket frames in pieces of 4 KiB, one every 100 ms: half a megabyte takes 13 seconds.',
+    says: 'Version 2.0.11 sends a message over WebSocket in pieces of 4 KiB, one every 100 ms: half a megabyte takes 13 seconds, and what is behind it waits. It reads at full speed.',
     async proof() {
       const port = await freePort()
       const below = [`listener ${port} 127.0.0.1`, 'protocol websockets']
@@ -218,11 +218,17 @@ const mosquitto: Lines = [
         clean: true,
       })
       await once(socket, 'message')
-      const began = performance.now()
-      const common = { cmd: 'publish', topic: 't', qos: 1, messageId: 1 } as const
-      send({ ...common, payload: Buffer.alloc(40 << 10), dup: false, retain: false })
+      const sendsLarge = async () => {
+        const began = performance.now()
+        const common = { cmd: 'publish', topic: 't', qos: 1, messageId: 1 } as const
+        send({ ...common, payload: Buffer.alloc(40 << 10), dup: false, retain: false })
+        await once(socket, 'message')
+        return performance.now() - began
+      }
+      expect(await sendsLarge()).toBeLessThan(800)
+      send({ cmd: 'subscribe', messageId: 2, subscriptions: [{ topic: 't', qos: 0 }] })
       await once(socket, 'message')
-      expect(performance.now() - began).toBeGreaterThan(900)
+      expect(await sendsLarge()).toBeGreaterThan(800)
       socket.terminate()
     },
   },

@@ -72,8 +72,9 @@ export async function deliver({ url, protocolVersion, qos, ...job }: Job): Promi
   const subscriber: boolean[] = []
   const subscribed = deferred()
   const receiving = (async () => {
-    const receiver = { ...options('subscriber'), receiveMaximum: MAX_INFLIGHT }
-    const loop = eventloop(receiver, [subscribe(topic, { qos })])
+    const receiver = options('subscriber')
+    const limit = receiver.protocolVersion === 5 ? { receiveMaximum: MAX_INFLIGHT } : {}
+    const loop = eventloop({ ...receiver, ...limit }, [subscribe(topic, { qos })])
     const underway = new Map<number | undefined, string>()
     for await (const packet of loop) {
       const { messageId } = packet

@@ -5,6 +5,7 @@
 import { connect, isIP, type Socket, type TcpNetConnectOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, checkServerIdentity, connect as connectTls } from 'node:tls'
+import { domainToASCII } from 'node:url'
 import { execute } from 'abort-controller-x'
 import type { Endpoint, TransportStage } from '../../platform/byte-stream.ts'
 import type { Lookup } from '../../platform/runtime.ts'
@@ -54,10 +55,12 @@ export function tcpSocket(endpoint: Endpoint, opening: OpeningListener): Socket 
 
 /** @returns a socket that connects to the endpoint by TLS. */
 export function tlsSocket(endpoint: Endpoint, opening: OpeningListener): Socket {
+  const { servername } = endpoint.tls
   const socket = connectTls({
     ...netOptionsOf(endpoint),
     ...identityOf(endpoint),
     ...endpoint.tls,
+    ...(servername === undefined ? {} : { servername: certifiedName(servername) }),
   })
   socket.setNoDelay(true)
   reportLookup(socket, endpoint, opening)
@@ -82,42 +85,70 @@ const ATTEMPT_MS_MIN = 250
  * again, and still leaves time for the other addresses.
  */
 function netOptionsOf({ host, port, socket, connectTimeout }: Endpoint): TcpNetConnectOpts {
-  const { family, localAddress, lookup } = socket
+  const { localAddress, lookup } = socket
+  // An address of one version of IP cannot be left for one of the other.
+  const family = socket.family ?? isIP(localAddress ?? '')
   const share = Math.round(connectTimeout * ATTEMPT_SHARE)
   return {
     ...{ host, port, noDelay: true },
     autoSelectFamilyAttemptTimeout: Math.max(ATTEMPT_MS_MIN, share),
-    ...(family === undefined ? {} : { family }),
+    ...(family === 0 ? {} : { family }),
     ...(localAddress === undefined ? {} : { localAddress }),
-    ...(lookup === undefined ? {} : { lookup: adapted(lookup) }),
+    ...(lookup === undefined ? {} : { lookup: adapted(lookup, family) }),
   }
 }
 
 /**
- * Node asks for all addresses or for one. Many functions give one always, or all of them always.
+ * Node asks for all addresses or for one. Many functions give one always, or all of them always, as
+ * texts or as objects, to the callback or as a promise; and not all of them hear `family`.
  */
-function adapted(lookup: Lookup): Lookup {
+function adapted(lookup: Lookup, wanted: number): Lookup {
   return (name, options, done) => {
-    lookup(name, options, (error, found, family) => {
-      if (error) return done(error, found, family)
-      const list = Array.isArray(found)
-        ? found
-        : [{ address: found, family: family ?? isIP(found) }]
+    const answer = (error: unknown, found?: unknown) => {
+      if (error) return done(error as NodeJS.ErrnoException, '')
+      const list = addressesIn(found).filter(({ family }) => wanted === 0 || family === wanted)
+      const [first] = list
+      // Node would throw where nobody can catch it.
+      if (first === undefined) return done(noAddress(name, wanted), '')
       if (options.all) return done(null, list)
-      done(null, list[0]?.address ?? '', list[0]?.family ?? 0)
-    })
+      done(null, first.address, first.family)
+    }
+    const promised: unknown = lookup(name, options, answer as Parameters<Lookup>[2])
+    if (!(promised instanceof Promise)) return
+    promised.then((found) => found !== undefined && answer(null, found), answer)
   }
 }
 
+function addressesIn(found: unknown): { address: string; family: number }[] {
+  return [found].flat().flatMap((one) => {
+    const { address = one } = (one ?? {}) as { readonly address?: unknown }
+    return typeof address === 'string' ? [{ address, family: isIP(address) }] : []
+  })
+}
+
+function noAddress(name: string, family: number): Error {
+  const kind = family === 0 ? '' : ` of IPv${family}`
+  return Object.assign(new Error(`the lookup of ${name} gave no address${kind}`), {
+    code: 'ENOTFOUND',
+  })
+}
+
 /**
- * The name that the certificate must have. A dot at the end of a name is for the resolver only
- * (RFC 6066, 3), and the zone of an address is known on this machine only.
+ * The name that the certificate must have. The zone of an address is known on this machine only.
  */
 function identityOf({ host }: Endpoint): ConnectionOptions {
-  if (isIP(host) === 0) return { servername: host.replace(/\.$/, '') }
+  if (isIP(host) === 0) return { servername: certifiedName(host) }
   const [address = host, zone] = host.split('%')
   if (zone === undefined) return {}
   return { checkServerIdentity: (_, certificate) => checkServerIdentity(address, certificate) }
+}
+
+/**
+ * Certificates have names in ASCII, and a dot at the end of a name is for the resolver only
+ * (RFC 6066, 3).
+ */
+function certifiedName(name: string): string {
+  return (isIP(name) === 0 ? domainToASCII(name) || name : name).replace(/\.$/, '')
 }
 
 const ignore = () => {}

@@ -45,6 +45,9 @@ const CLASSES: Readonly<Record<number, Meaning>> = {
 
 const OTHER: Meaning = { code: 'UPGRADE_REFUSED', retryable: false, advice: HERE }
 
+/** How many characters of the server's text are shown. */
+const TEXT_CHARACTERS_MAX = 200
+
 /** No server can keep a client away for longer than this. */
 const RETRY_AFTER_MS_MAX = 3_600_000
 
@@ -53,8 +56,9 @@ export function upgradeRefusal(url: URL, response: IncomingMessage): RefusedErro
   const { statusCode = 0, statusMessage = '', headers } = response
   const meaning = MEANINGS[statusCode] ?? CLASSES[Math.floor(statusCode / 100)] ?? OTHER
   const { code, retryable, advice } = meaning
-  const named = statusMessage === '' ? `${statusCode}` : `${statusCode} ${statusMessage}`
-  const to = headers.location === undefined ? '' : ` to ${withoutQuery(headers.location)}`
+  const reason = inPlainText(statusMessage)
+  const named = reason === '' ? `${statusCode}` : `${statusCode} ${reason}`
+  const to = headers.location === undefined ? '' : ` to ${withoutSecrets(headers.location)}`
   const message = `HTTP ${named}${to} instead of a WebSocket at the path ${url.pathname}; ${advice}`
   const retryAfterMs = retryable ? waitOf(headers['retry-after']) : undefined
   return new RefusedError(message, {
@@ -63,9 +67,14 @@ export function upgradeRefusal(url: URL, response: IncomingMessage): RefusedErro
   })
 }
 
-/** A query may hold a signature. */
-function withoutQuery(location: string): string {
-  return location.replace(/[?#].*$/s, '')
+/** A query may hold a signature, and what stands before the host a password. */
+function withoutSecrets(location: string): string {
+  return inPlainText(location.replace(/[?#].*$/s, '').replace(/\/\/[^/]*@/, '//'))
+}
+
+/** The text of a server must not control a terminal. */
+function inPlainText(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, TEXT_CHARACTERS_MAX)
 }
 
 /** @returns the ms of a Retry-After, which is a number of seconds or a date. */

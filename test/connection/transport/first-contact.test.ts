@@ -225,6 +225,9 @@ describe('addresses of a name', () => {
     ['one address, whatever is asked', (_, __, done) => done(null, '127.0.0.1', 4)],
     ['one address without its family', (_, __, done) => done(null, '127.0.0.1')],
     ['all, whatever is asked', (_, __, done) => done(null, [{ address: '127.0.0.1', family: 4 }])],
+    ['texts, as dns.resolve does', (_, __, done) => done(null, ['127.0.0.1'] as never)],
+    ['a promise', (() => Promise.resolve({ address: '127.0.0.1', family: 4 })) as Lookup],
+    ['a callback, and a promise of nothing', async (_, __, done) => done(null, '127.0.0.1', 4)],
   ]
   test.each(forms)('[T1] a lookup that gives %s', async (_, lookup) => {
     const port = await listening(answering(accept))
@@ -232,6 +235,43 @@ describe('addresses of a name', () => {
       const url = `mqtt://name.example:${port}`
       const connected = await connect({ url, lookup, ...(family ? { family } : {}) })
       await connected[Symbol.asyncDispose]()
+    }
+  })
+
+  test('[T1] of the version that `family` or `localAddress` asks for, whatever the lookup gives', async () => {
+    const port = await listening(answering(accept))
+    const url = `mqtt://name.example:${port}`
+    const all: Lookup = (_, __, done) => {
+      done(null, [
+        { address: '::1', family: 6 },
+        { address: '127.0.0.1', family: 4 },
+      ])
+    }
+    for (const asked of [{ family: 4 }, { localAddress: '127.0.0.1' }] as const) {
+      const connected = await connect({ url, lookup: all, ...asked })
+      await connected[Symbol.asyncDispose]()
+    }
+    const error = await failure({
+      url,
+      lookup: (_, __, done) => done(null, '127.0.0.1', 4),
+      family: 6,
+    })
+    expect(error.message).toMatch(/the lookup of name\.example gave no address of IPv6/)
+  })
+
+  const failing: readonly (readonly [string, Lookup, RegExp])[] = [
+    ['gives no address', (_, __, done) => void setImmediate(done, null, []), /gave no address/],
+    [
+      'gives nothing',
+      (_, __, done) => void setImmediate(done, null, undefined as never),
+      /gave no address/,
+    ],
+    ['rejects', (() => Promise.reject(new Error('no resolver'))) as Lookup, /no resolver/],
+  ]
+  test.each(failing)('[T1] a lookup that %s fails the attempt', async (_, lookup, says) => {
+    for (const family of [undefined, 4] as const) {
+      const error = await failure({ url: 'mqtt://name.example', lookup, family })
+      expect(error.message).toMatch(says)
     }
   })
 
@@ -315,6 +355,27 @@ describe('[T1] the name that is asked for in TLS', () => {
   })
 })
 
+test('[T1] `tls.servername` is asked for in ASCII and without a dot at its end', async () => {
+  const names: unknown[] = []
+  const server = tlsServer()
+  server.on('secureConnection', (socket) => {
+    names.push(socket.servername)
+    accept(socket, 5)
+  })
+  const port = await listening(server)
+  for (const servername of ['münchen.example', 'xn--mnchen-3ya.example.']) {
+    const tls = { ca, servername, checkServerIdentity: () => undefined }
+    const connected = await connect({ url: `mqtts://127.0.0.1:${port}`, tls })
+    await connected[Symbol.asyncDispose]()
+  }
+  expect(names).toEqual(['xn--mnchen-3ya.example', 'xn--mnchen-3ya.example'])
+})
+
+/** As mosquitto does, which leaves bytes unread when it closes. */
+function resetting() {
+  return createServer((socket) => socket.once('data', () => socket.resetAndDestroy()))
+}
+
 describe('a wrong port or scheme is named', () => {
   const http = () => createHttpServer((_, response) => response.end('hello'))
   const silentTls = () => tlsServer()
@@ -343,6 +404,9 @@ describe('a wrong port or scheme is named', () => {
       () => createServer((socket) => socket.end('SSH-2.0-x\r\n')),
       /not TLS/,
     ],
+    ['a reset at mqtts:', 'mqtts', () => resetting(), /TLS handshake.*without TLS \(mqtt:/],
+    ['a reset at wss:', 'wss', () => resetting(), /TLS handshake.*without TLS/],
+    ['a reset at ws:', 'ws', () => resetting(), /WebSocket upgrade.*with TLS.*without WebSocket/],
     ['SSH at ws:', 'ws', () => createServer((socket) => socket.end('SSH-2.0-x\r\n')), /not HTTP/],
     [
       'SSH at mqtt:',
@@ -427,6 +491,19 @@ describe('an HTTP status in the place of the WebSocket', () => {
     const { message } = await failure({ url })
     expect(message).toContain('https://other.example/mqtt')
     expect(message).not.toContain('secret')
+  })
+
+  test('[T8] what a server says has no password and controls no terminal', async () => {
+    const port = await listening(
+      createServer((socket) => {
+        socket.once('data', () => {
+          const location = 'Location: https://user:secret@other.example/mqtt'
+          socket.end(`HTTP/1.1 301 Moved\x1b[2J\r\n${location}\r\n\r\n`)
+        })
+      }),
+    )
+    const { message } = await failure({ url: `ws://127.0.0.1:${port}` })
+    expect(message).toContain('HTTP 301 Moved?[2J to https://other.example/mqtt')
   })
 
   test.each([
