@@ -1,12 +1,12 @@
 /**
- * How does a command say what went wrong? In one line on standard error, and with an exit status: 2
- * if the command line is at fault, 1 for everything else.
+ * How does a command say what went wrong? In one line on standard error, and with an exit status of
+ * the table in exit-codes.ts.
  */
 import { CommanderError } from 'commander'
-import { MqttError, UsageError } from '../index.ts'
+import { MqttError } from '../index.ts'
+import { MISUSED, statusOf } from './exit-codes.ts'
 
-export const FAILED = 1
-const MISUSED = 2
+export { FAILED } from './exit-codes.ts'
 
 /** Reports an error on standard error.
  * @returns the exit status for it.
@@ -15,7 +15,7 @@ export function reportFailure(error: unknown): number {
   // Commander has written its message already. Help and version are no failure.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : MISUSED
   say(printable(error))
-  return error instanceof UsageError ? MISUSED : FAILED
+  return statusOf(error)
 }
 
 /** Writes one line to standard error. */

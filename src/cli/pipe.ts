@@ -34,12 +34,14 @@ import {
   protocolVersionOf,
   qosFlag,
   qosOption,
+  topicOfUrl,
 } from './flags.ts'
+import { requestOfMosquitto } from './mosquitto-json.ts'
 import { isClosedPipe, write } from './output.ts'
 import { Progress } from './progress.ts'
 import { openSavedSession } from './session-file.ts'
 
-interface PipeFlags extends ConnectionFlags {
+export interface PipeFlags extends ConnectionFlags {
   readonly topic?: string
   readonly qos?: '0' | '1' | '2'
   readonly retain?: boolean
@@ -67,8 +69,8 @@ export function addPipe(program: Command): void {
       '-t, --topic <topic>',
       'take each line as a payload for this topic; blank lines are skipped',
     )
-    .addOption(qosOption('--qos <qos>', 'for lines that do not give one (default: 0)'))
-    .option('--retain', 'for lines that do not say whether to retain')
+    .addOption(qosOption('-q, --qos <qos>', 'for lines that do not give one (default: 0)'))
+    .option('-r, --retain', 'for lines that do not say whether to retain')
     .option('--checkpoint <file>', 'store here how far the file was delivered, and go on there')
     .option('--follow', 'wait for the file to appear, to grow and to be replaced')
     .option(
@@ -82,8 +84,14 @@ export function addPipe(program: Command): void {
     .option('--json', 'write the outcomes to standard output, one JSON object in each line')
     .addOption(invalid.choices(['stop', 'skip']).default('stop'))
   addConnectionFlags(command).action(async (file: string, flags: PipeFlags) => {
-    process.exitCode = await new Pipe(flags).run(file)
+    process.exitCode = await pipe(file, flags)
   })
+}
+
+/** Sends the requests of a file. @returns the exit status. */
+export function pipe(file: string, flags: PipeFlags): Promise<number> {
+  const topic = flags.topic ?? topicOfUrl(flags)
+  return new Pipe(topic === null ? flags : { ...flags, topic }).run(file)
 }
 
 class Pipe {
@@ -178,7 +186,7 @@ class Pipe {
         if (line.bytes.length === 0) return null
         return { cmd: 'publish', topic, payload: line.bytes, ...defaults }
       }
-      const request = requestOfJson(line)
+      const request = requestOfMosquitto(line) ?? requestOfJson(line)
       if (request === null) return null
       checkRequest(request, version)
       const isSent = ['publish', 'subscribe', 'unsubscribe'].includes(request.cmd)

@@ -1,74 +1,173 @@
 /**
- * `it-mqtt pub`: how is one message delivered?
+ * `it-mqtt pub`: how is one message delivered, once or several times, or each line of standard
+ * input?
  */
-import { buffer } from 'node:stream/consumers'
-import type { Command } from 'commander'
-import { checkRequest, type Outcome, publish, UsageError } from '../index.ts'
-import { deliver } from './deliver.ts'
-import { counted, FAILED, printable, reportFailure, say } from './fail.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import {
-  addConnectionFlags,
-  type ConnectionFlags,
-  connectionOptions,
-  protocolVersionOf,
-  qosFlag,
-  qosOption,
-} from './flags.ts'
+  checkRequest,
+  type Outcome,
+  type PublishRequest,
+  publish,
+  type Request,
+  UsageError,
+} from '../index.ts'
+import { type Delivery, deliver } from './deliver.ts'
+import { FAILED, statusOf } from './exit-codes.ts'
+import { counted, printable, reportFailure, say } from './fail.ts'
+import { addConnectionFlags, connectionOptions, number, protocolVersionOf } from './flags.ts'
+import { addMessageFlags, linesIn, type MessageFlags, messageFrom } from './message-flags.ts'
+import { propertiesOf } from './property-flags.ts'
+import { positive } from './receive-flags.ts'
 import { openSavedSession } from './session-file.ts'
 
-interface PubFlags extends ConnectionFlags {
-  readonly qos?: '0' | '1' | '2'
+interface PubFlags extends MessageFlags {
   readonly retain?: boolean
+  readonly repeat?: number
+  readonly repeatDelay?: number
 }
 
 export function addPub(program: Command): void {
-  const command = program
-    .command('pub')
+  const command = addMessageFlags(program.command('pub'))
+    .summary('publish a message')
     .description(
-      'publish one message; with --session, what an earlier run did not deliver comes first',
+      'Publish a message. With --session, what an earlier run did not deliver comes first.',
     )
-    .argument('<topic>')
-    .argument('[payload]', 'text; - reads standard input', '')
-    .addOption(qosOption('--qos <qos>', 'default: 0'))
-    .option('--retain', 'ask the server to retain the message')
-  addConnectionFlags(command).action(async (topic: string, payload: string, flags: PubFlags) => {
-    process.exitCode = await pub(topic, payload, flags)
+    .option('-l, --stdin-line', 'each line of standard input is a message')
+    .option('-r, --retain', 'ask the server to retain the message')
+    .addOption(
+      new Option('--repeat <count>', 'publish the message so many times').argParser(positive),
+    )
+    .addOption(
+      new Option('--repeat-delay <seconds>', 'wait so long between two of them').argParser(delay),
+    )
+  addConnectionFlags(command).action(async (...given: unknown[]) => {
+    const [topic, message, flags] = given as [string | undefined, string | undefined, PubFlags]
+    const words = [topic, message].filter((one) => one !== undefined)
+    process.exitCode = await pub(words, flags)
   })
 }
 
-async function pub(topic: string, payload: string, flags: PubFlags): Promise<number> {
-  const message = publish(topic, payload === '-' ? await buffer(process.stdin) : payload, {
-    qos: qosFlag(flags.qos),
-    retain: flags.retain ?? false,
-  })
-  checkRequest(message, protocolVersionOf(flags.mqtt))
+async function pub(words: readonly string[], flags: PubFlags): Promise<number> {
+  const publisher = await Publisher.open(words, flags)
   const { file: sessionFile, session } = await openSavedSession(flags.session)
   sessionFile?.refuseUnfinished()
-  const outcomes: Outcome[] = []
-  let isReported = false
-  const { error, held, interrupted, status } = await deliver({
+  const delivery = await deliver({
     options: connectionOptions(flags, session),
-    requests: [message],
-    onSettled: (request, outcome) => {
-      outcomes.push(outcome)
-      isReported ||= request === message
-      if (!outcome.ok) say(`${requestName(request)}: ${printable(outcome.error)}`)
-    },
+    requests: publisher.requests(),
+    onSettled: (request, outcome) => publisher.settled(request, outcome),
     onTrouble: (text) => flags.quiet || say(text),
     disconnectTimeout: flags.disconnectTimeout,
     sessionFile,
     position: async () => null,
   })
-  const undelivered = held.length + (isReported || held.includes(message) ? 0 : 1)
-  if (error !== undefined) {
-    if (error instanceof UsageError || outcomes.length + held.length === 0)
-      return reportFailure(error)
-    say(`${printable(error)} ${counted(undelivered, 'message')} not delivered.`)
-    return FAILED
+  return publisher.conclude(delivery)
+}
+
+class Publisher {
+  readonly #make: (payload: string | Buffer) => PublishRequest
+  /** Null if each line of standard input is a message. */
+  readonly #payload: string | Buffer | null
+  readonly #times: number
+  readonly #delayMs: number
+  /** Messages of this run that are not settled. */
+  readonly #mine = new Set<Request>()
+  #settledCount = 0
+  #mineSettled = 0
+  #isGood = true
+  #isRead = false
+  #onSettled: () => void = () => {}
+
+  private constructor(
+    make: (payload: string | Buffer) => PublishRequest,
+    payload: string | Buffer | null,
+    { repeat = 1, repeatDelay = 0 }: PubFlags,
+  ) {
+    this.#make = make
+    this.#payload = payload
+    this.#times = repeat
+    this.#delayMs = repeatDelay * 1000
   }
-  if (undelivered > 0) say(`${counted(undelivered, 'message')} not delivered`)
-  if (interrupted) return status
-  return undelivered > 0 || outcomes.some(({ ok }) => !ok) ? FAILED : 0
+
+  /** @throws UsageError if there is no message, or it cannot be sent. */
+  static async open(words: readonly string[], flags: PubFlags): Promise<Publisher> {
+    const { topic, qos, payload } = await messageFrom(words, flags)
+    if (payload === null && flags.repeat !== undefined) {
+      throw new UsageError('--repeat has no effect with -l; give one message with -m, -f or -s')
+    }
+    if (flags.repeatDelay !== undefined && flags.repeat === undefined) {
+      throw new UsageError('--repeat-delay has no effect without --repeat')
+    }
+    const { publish: properties } = propertiesOf(flags.property)
+    const options = {
+      ...{ qos, retain: flags.retain ?? false },
+      ...(properties === undefined ? {} : { properties }),
+    }
+    const make = (bytes: string | Buffer) => publish(topic, bytes, options)
+    checkRequest(make(payload ?? ''), protocolVersionOf(flags.mqtt))
+    return new Publisher(make, payload, flags)
+  }
+
+  async *requests(): AsyncGenerator<PublishRequest> {
+    if (this.#payload === null) {
+      for await (const line of linesIn(process.stdin)) yield this.#next(line)
+    } else {
+      for (let sent = 0; sent < this.#times; sent++) {
+        if (sent > 0) await this.#pause()
+        yield this.#next(this.#payload)
+      }
+    }
+    this.#isRead = true
+  }
+
+  #next(payload: string | Buffer): PublishRequest {
+    const request = this.#make(payload)
+    this.#mine.add(request)
+    return request
+  }
+
+  /** Resolves once the message before is delivered and the time between two has passed. */
+  async #pause(): Promise<void> {
+    if (this.#mine.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onSettled = resolve
+      })
+    }
+    await sleep(this.#delayMs, undefined, { ref: false })
+  }
+
+  settled(request: Request, outcome: Outcome): void {
+    this.#settledCount++
+    if (this.#mine.delete(request)) this.#mineSettled++
+    if (!outcome.ok) {
+      this.#isGood = false
+      say(`${requestName(request)}: ${printable(outcome.error)}`)
+    }
+    this.#onSettled()
+  }
+
+  /** @returns the exit status; says what was not delivered. */
+  conclude({ error, held, interrupted, status }: Delivery): number {
+    const mine = this.#payload === null ? this.#mine.size : this.#times - this.#mineSettled
+    const others = held.filter((request) => !this.#mine.has(request)).length
+    const undelivered = mine + others
+    if (error !== undefined) {
+      if (error instanceof UsageError || this.#settledCount + held.length === 0)
+        return reportFailure(error)
+      say(`${printable(error)} ${counted(undelivered, 'message')} not delivered.`)
+      return statusOf(error)
+    }
+    if (undelivered > 0) say(`${counted(undelivered, 'message')} not delivered`)
+    else if (!this.#isRead) say('standard input was not read to its end')
+    if (interrupted) return status
+    return undelivered > 0 || !this.#isGood || !this.#isRead ? FAILED : 0
+  }
+}
+
+function delay(text: string): number {
+  const value = number(text)
+  if (value < 0) throw new InvalidArgumentError('A number of seconds is expected.')
+  return value
 }
 
 function requestName(request: { readonly cmd: string; readonly topic?: string }): string {

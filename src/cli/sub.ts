@@ -2,33 +2,54 @@
  * `it-mqtt sub`: how do messages get to standard output? A message is acknowledged once it is
  * written.
  */
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, Option } from 'commander'
+import { type Pushable, pushable } from 'it-pushable'
 import {
   checkRequest,
   type Eventloop,
   eventloop,
   type IncomingPublish,
+  publish,
+  type Request,
+  type SubscribeRequest,
   subscribe,
+  UsageError,
+  unsubscribe,
 } from '../index.ts'
-import { FAILED, printable, reportFailure, say } from './fail.ts'
+import { FAILED, TIMED_OUT } from './exit-codes.ts'
+import { printable, reportFailure, say } from './fail.ts'
 import {
   addConnectionFlags,
   type ConnectionFlags,
   connectionOptions,
-  number,
   protocolVersionOf,
   qosFlag,
   qosOption,
+  severalTimes,
+  topicOfUrl,
 } from './flags.ts'
+import { FormatError, writerOf } from './format.ts'
 import { Interrupt } from './interrupt.ts'
 import { isClosedPipe, write } from './output.ts'
-import { FORMAT_HELP, formatter, jsonOf } from './packet-text.ts'
+import { propertiesOf } from './property-flags.ts'
+import {
+  addFilterFlags,
+  addOutputFlags,
+  addReceiveFlags,
+  positive,
+  type ReceiveFlags,
+  selectorOf,
+} from './receive-flags.ts'
 import { openSavedSession } from './session-file.ts'
 
-interface SubFlags extends ConnectionFlags {
+interface SubFlags extends ConnectionFlags, ReceiveFlags {
+  readonly topic?: readonly string[]
   readonly qos?: '0' | '1' | '2'
   readonly count?: number
-  readonly format?: string
+  readonly unsubscribe?: readonly string[]
+  readonly exitAfterSubscribe?: boolean
+  readonly retainedOnly?: boolean
+  readonly removeRetained?: boolean
 }
 
 /** How often the session is saved. */
@@ -37,48 +58,47 @@ const SAVE_EVERY_MS = 1_000
 export function addSub(program: Command): void {
   const command = program
     .command('sub')
-    .description('write messages to standard output, one JSON object in each line')
-    .argument('<filters...>')
-    .addOption(qosOption('--qos <qos>', 'the highest QoS to receive (default: 0)'))
-    .option('-n, --count <count>', 'end after this many messages', messageCount)
-    .option('-f, --format <format>', `instead of JSON: ${FORMAT_HELP}`)
+    .summary('write messages to standard output')
+    .description('Write the messages of topics to standard output, each as it comes.')
+    .argument('[filters...]', 'the topic filters; as -t')
+    .addOption(new Option('-t, --topic <filter>', 'may be repeated').argParser(severalTimes))
+    .addOption(qosOption('-q, --qos <qos>', 'the highest QoS to receive (default: 0)'))
+    .addOption(
+      new Option('-C, --count <count>', 'end after this many messages').argParser(positive),
+    )
+    .option('-E, --exit-after-subscribe', 'end as soon as the server has answered')
+    .option('--retained-only', 'write retained messages, and end at the first that is not')
+    .option('--remove-retained', 'remove each retained message at the server, once it is written')
+    .addOption(
+      new Option('-U, --unsubscribe <filter>', 'unsubscribe from; may be repeated').argParser(
+        severalTimes,
+      ),
+    )
+  addReceiveFlags(command)
+  addFilterFlags(command)
+  addOutputFlags(command)
   addConnectionFlags(command).action(async (filters: string[], flags: SubFlags) => {
     process.exitCode = await sub(filters, flags)
   })
 }
 
 async function sub(filters: readonly string[], flags: SubFlags): Promise<number> {
-  const request = subscribe(filters, { qos: qosFlag(flags.qos) })
-  checkRequest(request, protocolVersionOf(flags.mqtt))
-  const textOrBase64 =
-    flags.format === undefined
-      ? (packet: IncomingPublish) => `${jsonOf(packet)}\n`
-      : formatter(flags.format)
+  const subscription = subscriptionOf(filters, flags)
+  const subscriber = new Subscriber(flags, subscription)
   const { file: sessionFile, session } = await openSavedSession(flags.session)
   sessionFile?.refuseUnfinished()
-  let refusal: unknown
   const loop = eventloop(
     {
       ...connectionOptions(flags, session),
+      ...(flags.retainAsPublished ? { protocolVersion: 5 } : {}),
       acks: 'pull',
       until: 'closed',
-      onSettled: (_, outcome) => {
-        if (outcome.ok) return
-        refusal = outcome.error
-        loop.shutdown()
-      },
+      onSettled: (request, outcome) => subscriber.settled(request, outcome),
       onWarning: ({ message }) => flags.quiet || say(message),
     },
-    [request],
+    subscriber.requests,
   )
-  let stop: () => void
-  const stopped = new Promise<void>((resolve) => {
-    stop = resolve
-  })
-  const interrupt = new Interrupt(() => {
-    loop.shutdown()
-    stop()
-  })
+  const interrupt = new Interrupt(() => subscriber.stop())
   const save = () => sessionFile?.save(loop.session, null)
   let timer: NodeJS.Timeout | undefined
   try {
@@ -87,48 +107,159 @@ async function sub(filters: readonly string[], flags: SubFlags): Promise<number>
       () => save()?.catch(({ message }: Error) => flags.quiet || say(message)),
       SAVE_EVERY_MS,
     )
-    await writeMessages(loop, textOrBase64, flags.count ?? Number.POSITIVE_INFINITY, stopped)
+    await subscriber.writeMessages(loop)
   } catch (error) {
     if (!isClosedPipe(error)) return reportFailure(error)
   } finally {
     clearInterval(timer)
+    subscriber.close()
     interrupt.close()
     await loop.return()
     await save()
   }
-  if (refusal === undefined) return interrupt.status
-  say(printable(refusal))
-  return FAILED
+  return interrupt.status || subscriber.conclude()
 }
 
-async function writeMessages(
-  loop: Eventloop,
-  textOrBase64: (packet: IncomingPublish) => string | Buffer,
-  count: number,
-  stopped: Promise<void>,
-): Promise<void> {
-  let isStopped = false
-  stopped.then(() => {
-    isStopped = true
+function subscriptionOf(given: readonly string[], flags: SubFlags): SubscribeRequest {
+  const fromUrl = topicOfUrl(flags)
+  const filters = [...given, ...(flags.topic ?? []), ...(fromUrl === null ? [] : [fromUrl])]
+  if (filters.length === 0) {
+    throw new UsageError('the filters are missing: write -t filter, or the filter by itself')
+  }
+  if (flags.skipRetained && flags.retainedOnly) {
+    throw new UsageError('-R and --retained-only leave nothing to write; give one of them')
+  }
+  const version = protocolVersionOf(flags.mqtt)
+  const { skipRetained, retainAsPublished, mqtt, property } = flags
+  // Whether the server speaks MQTT 5 is not known yet unless the user says so. -R also works
+  // without the option of MQTT 5, which only saves the messages their way.
+  const isVersion5 = property !== undefined || (mqtt !== undefined && version === 5)
+  const properties = propertiesOf(property).subscribe
+  const request = subscribe(filters, {
+    qos: qosFlag(flags.qos),
+    ...(skipRetained && isVersion5 && !retainAsPublished ? { rh: 2 } : {}),
+    ...(retainAsPublished ? { rap: true } : {}),
+    ...(properties === undefined ? {} : { properties }),
   })
-  let written = 0
-  for await (const packet of loop) {
-    if (packet.cmd !== 'publish') continue
-    const writing = write(textOrBase64(packet))
+  checkRequest(request, version)
+  return request
+}
+
+/** Writes the messages of one loop, and says when it is time to end. */
+class Subscriber {
+  readonly requests: Pushable<Request>
+  readonly #flags: SubFlags
+  readonly #subscription: SubscribeRequest
+  readonly #textOf: (packet: IncomingPublish) => Buffer
+  readonly #selects: (packet: IncomingPublish) => boolean
+  readonly #stopped: Promise<void>
+  #resolveStopped!: () => void
+  #loop: Eventloop | null = null
+  #isStopped = false
+  /** Whether no more messages are wanted, and only removals are waited for. */
+  #isFull = false
+  #removals = 0
+  #written = 0
+  #status = 0
+  #refusal: unknown
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(flags: SubFlags, subscription: SubscribeRequest) {
+    this.#flags = flags
+    this.#subscription = subscription
+    this.#textOf = writerOf(flags)
+    this.#selects = selectorOf(flags)
+    this.#stopped = new Promise((resolve) => {
+      this.#resolveStopped = resolve
+    })
+    this.requests = pushable({ objectMode: true })
+    this.requests.push(subscription)
+    const { unsubscribe: filters, property } = flags
+    if (filters === undefined) return
+    const properties = propertiesOf(property).unsubscribe
+    const request = unsubscribe(filters, properties === undefined ? {} : { properties })
+    checkRequest(request, protocolVersionOf(flags.mqtt))
+    this.requests.push(request)
+  }
+
+  /** Ends the writing, even if the reader of standard output has stalled. */
+  stop(): void {
+    this.#isStopped = true
+    this.#loop?.shutdown()
+    this.#resolveStopped()
+  }
+
+  close(): void {
+    clearTimeout(this.#timer)
+    this.requests.end()
+  }
+
+  /** @returns the exit status; says why it is not 0. */
+  conclude(): number {
+    if (this.#refusal !== undefined) {
+      say(printable(this.#refusal))
+      return FAILED
+    }
+    if (this.#status === TIMED_OUT) say('timed out')
+    return this.#status
+  }
+
+  settled(request: Request, outcome: { readonly ok: boolean; readonly error?: unknown }): void {
+    const isRemoval = request.cmd === 'publish'
+    if (isRemoval) this.#removals--
+    if (!outcome.ok) this.#refusal ??= outcome.error
+    const isDone = request === this.#subscription && this.#flags.exitAfterSubscribe
+    if (!outcome.ok || isDone || (this.#isFull && this.#removals === 0)) this.#loop?.shutdown()
+  }
+
+  async writeMessages(loop: Eventloop): Promise<void> {
+    this.#loop = loop
+    if (this.#isStopped) return
+    for await (const packet of loop) {
+      if (packet.cmd === 'connack') this.#startTimer()
+      if (packet.cmd !== 'publish' || this.#isFull) continue
+      if (this.#flags.retainedOnly && !packet.retain) this.#isFull = true
+      else if (this.#selects(packet)) await this.#take(packet)
+      if (this.#isStopped) return
+      if (!this.#isFull) continue
+      if (packet.qos > 0) loop.ack(packet)
+      if (this.#removals === 0) return
+    }
+  }
+
+  async #take(packet: IncomingPublish): Promise<void> {
+    const { count = Number.POSITIVE_INFINITY, removeRetained } = this.#flags
+    const text = this.#text(packet)
+    const writing = text.length === 0 ? undefined : write(text)
     // Ctrl-C does not wait for a reader of standard output that has stalled. Messages that the
     // reader did not get are not acknowledged.
-    if (writing !== undefined) await Promise.race([writing, stopped])
-    if (isStopped) return
-    if (++written < count) continue
-    if (packet.qos > 0) loop.ack(packet)
-    return
+    if (writing !== undefined) await Promise.race([writing, this.#stopped])
+    if (this.#isStopped) return
+    if (removeRetained && packet.retain) {
+      this.#removals++
+      this.requests.push(publish(packet.topic, '', { qos: 1, retain: true }))
+    }
+    this.#isFull = ++this.#written >= count
   }
-}
 
-function messageCount(text: string): number {
-  const count = number(text)
-  if (!Number.isInteger(count) || count < 1) {
-    throw new InvalidArgumentError('A whole number above 0 is expected.')
+  #text(packet: IncomingPublish): Buffer {
+    try {
+      return this.#textOf(packet)
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error
+      this.#status = FAILED
+      say(error.message)
+      return Buffer.alloc(0)
+    }
   }
-  return count
+
+  /** The time of `-W` begins with the first connection. */
+  #startTimer(): void {
+    const { timeout } = this.#flags
+    if (timeout === undefined || this.#timer !== undefined) return
+    this.#timer = setTimeout(() => {
+      this.#status = TIMED_OUT
+      this.stop()
+    }, timeout * 1000)
+  }
 }

@@ -232,7 +232,7 @@ describe('[CLI] progress', { timeout: 60_000 }, () => {
 
   test('[CLI] pipe: --quiet and all delivered is silence', async () => {
     const server = await scripted(acknowledge)
-    const ended = await cli(['pipe', '-q', '--topic', 't', '--url', server.url], 'x\n')
+    const ended = await cli(['pipe', '--quiet', '--topic', 't', '--url', server.url], 'x\n')
     expect(ended).toEqual({ status: 0, stdout: '', stderr: '' })
   })
 })

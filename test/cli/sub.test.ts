@@ -35,7 +35,7 @@ describe('[CLI] sub', { timeout: 60_000 }, () => {
         { topic: 'c', payload: '', properties: { contentType: 'x', correlationData } },
       ),
     )
-    const ended = await cli(['sub', '#', '--qos', '2', '-n', '3', '--url', server.url])
+    const ended = await cli(['sub', '#', '--json', '-q', '2', '-C', '3', '--url', server.url])
     expect(ended).toMatchObject({ status: 0, stderr: '' })
     expect(
       ended.stdout
@@ -63,9 +63,9 @@ describe('[CLI] sub', { timeout: 60_000 }, () => {
     const server = await scripted(
       sending({ topic: 'a/b', payload: Buffer.from('hi\xff', 'latin1'), qos: 1, retain: true }),
     )
-    const format = '%t\\t%x %l %q %r %d 100%%'
-    const args = ['sub', 'a/b', '--qos', '1', '--format', format, '-n', '1', '--url', server.url]
-    expect((await cli(args)).stdout).toBe('a/b\t6869ff 3 1 1 0 100%\n')
+    const format = '%t\\t%x %l %q %r 100%%'
+    const args = ['sub', 'a/b', '--qos', '1', '--format', format, '-C', '1', '--url', server.url]
+    expect((await cli(args)).stdout).toBe('a/b\t6869ff 3 1 1 100%\n')
   })
 
   test('[CLI] sub: a message is acknowledged once it is written, and the last one too', async () => {
@@ -76,7 +76,7 @@ describe('[CLI] sub', { timeout: 60_000 }, () => {
         { payload: 'third', qos: 1 },
       ),
     )
-    const running = start(['sub', 't', '--qos', '1', '-n', '2', '--url', server.url])
+    const running = start(['sub', 't', '--qos', '1', '-C', '2', '--url', server.url])
     // A pipe holds 64 KiB: the first message cannot be written before somebody reads.
     running.process.stdout?.pause()
     await until(() => (running.process.stdout?.readableLength ?? 0) > 0)
@@ -141,7 +141,7 @@ describe('[CLI] sub', { timeout: 60_000 }, () => {
     first.process.kill('SIGINT')
     expect((await first.ended).status).toBe(130)
     await cli(['pub', 't', 'two', '--qos', '1', '--url', peer.url])
-    const second = await cli(['sub', 't', ...flags, '-n', '1'])
+    const second = await cli(['sub', 't', ...flags, '-C', '1'])
     expect(second).toEqual({ status: 0, stdout: 'two\n', stderr: '' })
   })
 

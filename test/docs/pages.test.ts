@@ -1,10 +1,14 @@
 /**
  * Goal: docs/OPTIONS.md and docs/ERRORS.md say what the docstrings in src say, and
- * docs/TOLERANCE.md what the table of deviations says. Method: the pages are made here and compared; `npm run docs` writes them. test/errors.test.ts holds that the lists of
+ * docs/TOLERANCE.md what the table of deviations says, docs/CLI.md and docs/it-mqtt.1 what the
+ * definitions of the commands say. Method: the pages are made here and compared; `npm run docs` writes them. test/errors.test.ts holds that the lists of
  * codes are complete.
  */
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { manPage } from '../../src/cli/man-page.ts'
+import { buildProgram } from '../../src/cli/program.ts'
+import { cliPage } from './cli-page.ts'
 import { codeOf, errorsPage } from './errors-page.ts'
 import { optionsPage } from './options-page.ts'
 import { described, document, find, membersOf, parse, root, sources } from './reference.ts'
@@ -69,5 +73,13 @@ describe('src', () => {
 
   test('docs/TOLERANCE.md is made from the table in src/protocol/deviations.ts', async () => {
     await expect(tolerancePage()).toMatchFileSnapshot(join(root, 'docs/TOLERANCE.md'))
+  })
+
+  test('docs/CLI.md is made from the definitions of the commands', async () => {
+    await expect(cliPage(buildProgram())).toMatchFileSnapshot(join(root, 'docs/CLI.md'))
+  })
+
+  test('docs/it-mqtt.1 is made from the definitions of the commands', async () => {
+    await expect(manPage(buildProgram())).toMatchFileSnapshot(join(root, 'docs/it-mqtt.1'))
   })
 })

@@ -107,7 +107,7 @@ try {
     assert.equal(await run(home, 'npx', '--no-install', 'it-mqtt', '--version'), `${version}\n`)
     const command = join(home, 'node_modules', '.bin', 'it-mqtt')
     await run(home, command, 'pub', 'greeting', 'hello', '--retain', '--qos', '1', '--url', url)
-    const message = await run(home, command, 'sub', 'greeting', '-n', '1', '--url', url)
+    const message = await run(home, command, 'sub', 'greeting', '-C', '1', '--json', '--url', url)
     assert.equal(JSON.parse(message).payload, 'hello')
     await run(home, command, 'pipe', 'requests.ndjson', '--url', url)
   })

@@ -1,0 +1,55 @@
+/**
+ * `it-mqtt help`: the help of a command, or a page that belongs to none.
+ */
+import type { Command } from 'commander'
+import { UsageError } from '../index.ts'
+import { exitCodesText } from './exit-codes.ts'
+import { HABITS, type Habit, OTHER_DIFFERENCES } from './habits.ts'
+import { manPage } from './man-page.ts'
+
+/** Pages that belong to no command, and what they say. */
+const PAGES: Readonly<Record<string, (program: Command) => string>> = {
+  'exit-codes': exitCodesText,
+  mosquitto: habitsText,
+  'man-page': manPage,
+}
+
+export function addHelp(program: Command): void {
+  program
+    .command('help')
+    .summary('show the help of a command, the exit codes, or what mosquitto users look for')
+    .description(
+      'Show the help of a command. `help exit-codes` shows what an exit status means, `help ' +
+        'mosquitto` which option does what one of mosquitto_pub, mosquitto_sub or mosquitto_rr ' +
+        'does, `help man-page` the manual as roff.',
+    )
+    .argument('[words...]', 'a command, exit-codes, mosquitto or man-page')
+    .action((words: string[]) => {
+      process.stdout.write(pageOf(program, words))
+    })
+}
+
+function pageOf(program: Command, [first, ...rest]: string[]): string {
+  if (first === undefined) return program.helpInformation()
+  const page = PAGES[first]
+  if (page !== undefined) return page(program)
+  let command = program
+  for (const word of [first, ...rest]) {
+    const found = command.commands.find((one) => one.name() === word)
+    if (found === undefined) {
+      const names = [...program.commands.map((one) => one.name()), ...Object.keys(PAGES)]
+      throw new UsageError(`help ${word}: expected one of ${names.join(', ')}`)
+    }
+    command = found
+  }
+  return command.helpInformation()
+}
+
+function habitsText(): string {
+  const width = Math.max(...HABITS.map(({ theirs }) => theirs.length))
+  const lineOf = ({ theirs, ours, differs }: Habit) => {
+    const name = ours ?? 'none'
+    return `${theirs.padEnd(width)}  ${name}${differs === null ? '' : `: ${differs}`}\n`
+  }
+  return [...HABITS.map(lineOf), ...OTHER_DIFFERENCES.map((one) => `\n${one}\n`)].join('')
+}

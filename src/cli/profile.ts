@@ -1,0 +1,169 @@
+/**
+ * What does a configuration file give to a command? A file in TOML with named profiles; a key is
+ * the long name of an option. The profile of `-c name`, or else the one named `default`, gives what
+ * the command line leaves open.
+ *
+ *     [plant]
+ *     url = "mqtts://plant.example"
+ *     username = "anna"
+ *     password-file = "plant.password"
+ *
+ * The command line wins over everything. A profile that was named wins over the environment, since
+ * whoever names a profile means its server; the profile `default` does not.
+ */
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import type { Command, Option } from 'commander'
+import { parse, TomlError } from 'smol-toml'
+import { UsageError } from '../index.ts'
+import { ALIASES } from './arguments.ts'
+import { say } from './fail.ts'
+
+/** The options of the program itself, which stand before the command. */
+export interface ProgramFlags {
+  readonly profile?: string
+  readonly config?: string
+}
+
+/** Options that name the server: if the command line has one, those of the profile do not count. */
+const SERVER_OPTIONS = ['url', 'L', 'host', 'port', 'unix']
+/** Options whose value is a path, which counts from the folder of the file. */
+const PATH_OPTIONS = [
+  ...['--cafile', '--capath', '--cert', '--key', '--key-password-file', '--password-file'],
+  '--session',
+]
+/** Options that mean: this is the password. */
+const PASSWORD_OPTIONS = ['password', 'passwordFile', 'askPassword']
+const DEFAULT_PROFILE = 'default'
+
+/** @returns the place of the file by the XDG Base Directory Specification. */
+function configPath(env: NodeJS.ProcessEnv = process.env): string {
+  const base = env['XDG_CONFIG_HOME'] || join(homedir(), '.config')
+  return join(base, 'it-mqtt', 'config.toml')
+}
+
+/**
+ * Gives the options of a profile to a command that was parsed.
+ *
+ * @throws UsageError if the file, the profile or one of its keys cannot be used.
+ */
+export function applyProfile({ profile, config }: ProgramFlags, command: Command): void {
+  const path = config ?? configPath()
+  if (config === undefined && !existsSync(path)) {
+    if (profile === undefined) return
+    throw new UsageError(`-c ${profile}: there is no ${path}`)
+  }
+  const profiles = profilesIn(path)
+  const name = profile ?? DEFAULT_PROFILE
+  const found = Object.hasOwn(profiles, name) ? profiles[name] : undefined
+  if (found === undefined) {
+    if (profile === undefined) return
+    const names = Object.keys(profiles).join(', ')
+    throw new UsageError(`-c ${profile}: ${path} has no [${profile}]; it has ${names || 'none'}`)
+  }
+  if (typeof found !== 'object' || found === null || Array.isArray(found)) {
+    throw new UsageError(`${path}: ${name} is no profile; a profile begins with [${name}]`)
+  }
+  const where = `${path}: [${name}]`
+  const given = Object.entries(found)
+  if (given.some(([key]) => key === 'password' || key === 'pw')) warnOfReaders(path)
+  for (const [key, value] of given) {
+    applyOption(command, key, value, { where, folder: dirname(path), isNamed: !!profile })
+  }
+}
+
+function profilesIn(path: string): Record<string, unknown> {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new UsageError(`--config: ${(error as Error).message}`, { cause: error })
+  }
+  try {
+    return parse(text)
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    // The message of the parser quotes the lines around the mistake; one may be a password.
+    throw new UsageError(`${path}:${error.line}:${error.column}: this is not valid TOML`)
+  }
+}
+
+interface Context {
+  readonly where: string
+  readonly folder: string
+  readonly isNamed: boolean
+}
+
+function applyOption(command: Command, key: string, value: unknown, context: Context): void {
+  const { where, folder, isNamed } = context
+  const flag = key === 'L' ? '-L' : (ALIASES[`--${key}`] ?? `--${key}`)
+  const isThis = ({ long, short }: Option) => long === flag || short === flag
+  const option = command.options.find(isThis)
+  if (option === undefined) {
+    if (hasOption(rootOf(command), isThis)) return
+    throw new UsageError(`${where} has ${key}, and no command has an option --${key}`)
+  }
+  const name = option.attributeName()
+  if (isDecided(command, name, isNamed)) return
+  const isFlag = !option.required && !option.optional
+  const allowed = isFlag ? typeof value === 'boolean' : isValue(value)
+  if (!allowed) {
+    const expected = isFlag ? 'true or false' : 'a text or a number'
+    throw new UsageError(`${where} ${key}: ${expected} is expected`)
+  }
+  if (isFlag) {
+    if (value === true) command.setOptionValueWithSource(name, true, 'config')
+    return
+  }
+  let parsed: unknown
+  for (const one of Array.isArray(value) ? value : [value]) {
+    const text = PATH_OPTIONS.includes(flag) ? pathFrom(folder, String(one)) : String(one)
+    parsed = parsedValue(option, text, parsed, `${where} ${key}`)
+  }
+  command.setOptionValueWithSource(name, parsed, 'config')
+}
+
+/** Whether the command line, or an environment that counts more, says what the profile would. */
+function isDecided(command: Command, name: string, isNamed: boolean): boolean {
+  const strong = isNamed ? ['cli'] : ['cli', 'env']
+  const has = (one: string) => strong.includes(command.getOptionValueSource(one) ?? '')
+  if (has(name)) return true
+  if (PASSWORD_OPTIONS.includes(name)) return PASSWORD_OPTIONS.some(has)
+  // With `-p` alone the host of the profile goes on to count.
+  if (name === 'host') return SERVER_OPTIONS.some((one) => one !== 'port' && has(one))
+  return SERVER_OPTIONS.includes(name) && SERVER_OPTIONS.some(has)
+}
+
+function isValue(value: unknown): boolean {
+  const values = Array.isArray(value) ? value : [value]
+  return values.every((one) => ['string', 'number', 'bigint'].includes(typeof one))
+}
+
+function parsedValue(option: Option, text: string, before: unknown, where: string): unknown {
+  if (option.parseArg === undefined) return text
+  try {
+    return option.parseArg(text, before)
+  } catch (error) {
+    throw new UsageError(`${where}: ${(error as Error).message}`)
+  }
+}
+
+function pathFrom(folder: string, path: string): string {
+  const whole = path.startsWith('~/') ? join(homedir(), path.slice(2)) : resolve(folder, path)
+  return path.endsWith('/') && !whole.endsWith('/') ? `${whole}/` : whole
+}
+
+function rootOf(command: Command): Command {
+  return command.parent === null ? command : rootOf(command.parent)
+}
+
+function hasOption(command: Command, isThis: (option: Option) => boolean): boolean {
+  return command.options.some(isThis) || command.commands.some((one) => hasOption(one, isThis))
+}
+
+function warnOfReaders(path: string): void {
+  const others = 0o044
+  if ((statSync(path).mode & others) === 0) return
+  say(`${path} has a password, and other users may read it: chmod 600 it, or use password-file`)
+}

@@ -1,0 +1,131 @@
+/**
+ * What does `-D command identifier value` mean? Properties of MQTT 5, in the words of the mosquitto
+ * clients. Each command has a table of its identifiers; whatever is not in it is refused.
+ */
+import type {
+  ConnectProperties,
+  PublishProperties,
+  UserProperties,
+  WillProperties,
+} from '../index.ts'
+import { UsageError } from '../index.ts'
+
+type Commands = 'connect' | 'publish' | 'subscribe' | 'unsubscribe' | 'will'
+type Kind = 'text' | 'bytes' | 'number' | 'flag'
+type Values = Record<string, unknown> & { userProperties?: UserProperties }
+
+/** The properties of each command that was named; those of CONNECT may include options. */
+export interface PropertyFlags {
+  readonly connect?: ConnectProperties
+  readonly publish?: PublishProperties
+  readonly subscribe?: { readonly userProperties?: UserProperties }
+  readonly unsubscribe?: { readonly userProperties?: UserProperties }
+  readonly will?: WillProperties
+}
+
+const MESSAGE: Readonly<Record<string, Kind>> = {
+  'content-type': 'text',
+  'correlation-data': 'bytes',
+  'message-expiry-interval': 'number',
+  'payload-format-indicator': 'flag',
+  'response-topic': 'text',
+}
+
+const IDENTIFIERS: Readonly<Record<Commands, Readonly<Record<string, Kind>>>> = {
+  connect: {
+    'maximum-packet-size': 'number',
+    'receive-maximum': 'number',
+    'request-problem-information': 'flag',
+    'request-response-information': 'flag',
+    'session-expiry-interval': 'number',
+    'topic-alias-maximum': 'number',
+  },
+  publish: MESSAGE,
+  subscribe: {},
+  unsubscribe: {},
+  will: { ...MESSAGE, 'will-delay-interval': 'number' },
+}
+
+/** What the mosquitto clients have and this one has not, and why. */
+const REFUSED: Readonly<Record<string, string>> = {
+  'publish topic-alias': 'topic aliases of the client are not supported; leave it out',
+  'connect authentication-method': 'enhanced authentication needs a program with `authenticator`',
+  'connect authentication-data': 'enhanced authentication needs a program with `authenticator`',
+}
+
+/** The commands that the mosquitto clients accept and that send no packet of their own here. */
+const WITHOUT_PROPERTIES = ['puback', 'pubrec', 'pubcomp', 'pubrel', 'disconnect', 'auth']
+
+/** How many words belong to a `-D` whose second word is this. */
+export function propertyLength(identifier: string | undefined): 3 | 4 {
+  return identifier === 'user-property' ? 4 : 3
+}
+
+/**
+ * @param given the words of each `-D`, as `prepareArguments` joins them.
+ * @throws UsageError that names the word at fault and the words that are allowed.
+ */
+export function propertiesOf(given: readonly string[] = []): PropertyFlags {
+  const all: Partial<Record<Commands, Values>> = {}
+  for (const joined of given) addProperty(all, JSON.parse(joined) as string[])
+  return all as PropertyFlags
+}
+
+function addProperty(all: Partial<Record<Commands, Values>>, words: readonly string[]): void {
+  const [spelled = '', identifier = '', ...values] = words
+  const command = spelled.toLowerCase() as Commands
+  if (words.length < propertyLength(identifier)) {
+    throw new UsageError(
+      '-D takes three words, command identifier value, or four: command user-property name value',
+    )
+  }
+  const reason = REFUSED[`${command} ${identifier}`]
+  if (reason !== undefined) throw new UsageError(`-D ${command} ${identifier}: ${reason}`)
+  if (WITHOUT_PROPERTIES.includes(command)) {
+    throw new UsageError(`-D ${command}: properties of this packet cannot be set; leave it out`)
+  }
+  const identifiers = IDENTIFIERS[command]
+  if (identifiers === undefined) {
+    throw new UsageError(`-D ${spelled}: expected ${Object.keys(IDENTIFIERS).join(', ')}`)
+  }
+  const properties: Values = (all[command] ??= {})
+  if (identifier === 'user-property') {
+    properties.userProperties = withPair(properties.userProperties, values)
+    return
+  }
+  const kind = identifiers[identifier]
+  if (kind === undefined) {
+    const allowed = ['user-property', ...Object.keys(identifiers)].join(', ')
+    throw new UsageError(`-D ${command} ${identifier}: expected one of ${allowed}`)
+  }
+  properties[camelCase(identifier)] = parsedProperty(
+    kind,
+    values[0] ?? '',
+    `-D ${command} ${identifier}`,
+  )
+}
+
+function withPair(old: UserProperties = {}, [name = '', value = '']: string[]): UserProperties {
+  const before = Object.hasOwn(old, name) ? old[name] : undefined
+  const all = before === undefined ? value : [before, value].flat()
+  return { ...old, [name]: all }
+}
+
+function parsedProperty(
+  kind: Kind,
+  text: string,
+  where: string,
+): string | number | boolean | Buffer {
+  if (kind === 'text') return text
+  if (kind === 'bytes') return Buffer.from(text)
+  if (kind === 'flag') {
+    if (text !== '0' && text !== '1') throw new UsageError(`${where}: 0 or 1 is expected`)
+    return text === '1'
+  }
+  if (!/^\d+$/.test(text)) throw new UsageError(`${where}: a whole number is expected`)
+  return Number(text)
+}
+
+function camelCase(identifier: string): string {
+  return identifier.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
+}

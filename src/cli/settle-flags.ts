@@ -1,0 +1,85 @@
+/**
+ * Which value counts if an option may come from the command line, a profile and the environment?
+ * And where does the password come from? Both are settled before a command begins.
+ */
+import { openSync } from 'node:fs'
+import { ReadStream } from 'node:tty'
+import type { Command } from 'commander'
+import { UsageError } from '../index.ts'
+import { applyProfile, type ProgramFlags } from './profile.ts'
+import { secretOf } from './tls-flags.ts'
+
+/** The options that name a server more exactly than the URL of the environment. */
+const NAMES_SERVER = ['L', 'host', 'port', 'unix']
+
+/** @throws UsageError if the flags contradict each other, or there is no terminal to ask at. */
+export async function settleFlags(program: Command, command: Command): Promise<void> {
+  applyProfile(program.opts<ProgramFlags>(), command)
+  dropWeakUrl(command)
+  await settlePassword(command)
+}
+
+/** The URL of the environment does not count beside `-h` and its like. */
+function dropWeakUrl(command: Command): void {
+  const source = command.getOptionValueSource('url')
+  if (source !== 'env') return
+  if (NAMES_SERVER.every((name) => command.getOptionValue(name) === undefined)) return
+  command.setOptionValueWithSource('url', undefined, 'env')
+}
+
+async function settlePassword(command: Command): Promise<void> {
+  const path = command.getOptionValue('passwordFile') as string | undefined
+  const asks = command.getOptionValue('askPassword') === true
+  const isGiven = command.getOptionValueSource('password') === 'cli'
+  const ways = [
+    ...(isGiven ? ['-P'] : []),
+    ...(path === undefined ? [] : ['--password-file']),
+    ...(asks ? ['--ask-password'] : []),
+  ]
+  if (ways.length > 1) throw new UsageError(`${ways.join(' and ')} exclude each other`)
+  if (path !== undefined) {
+    const password = secretOf('--password-file', path)
+    command.setOptionValueWithSource('password', password, 'config')
+  } else if (asks) {
+    command.setOptionValueWithSource('password', await askPassword(), 'config')
+  }
+}
+
+/** Asks at the terminal, also if standard input is a file or a pipe. What is typed is not shown. */
+async function askPassword(): Promise<string> {
+  const terminal = openTerminal()
+  process.stderr.write('Password: ')
+  terminal.setRawMode(true)
+  try {
+    return await readHidden(terminal)
+  } finally {
+    terminal.setRawMode(false)
+    process.stderr.write('\n')
+    terminal.destroy()
+  }
+}
+
+function openTerminal(): ReadStream {
+  try {
+    return new ReadStream(openSync('/dev/tty', 'r+'))
+  } catch (cause) {
+    const message = '--ask-password needs a terminal; give --password-file instead'
+    throw new UsageError(message, { cause })
+  }
+}
+
+/** @returns what is typed up to the return key. */
+function readHidden(terminal: ReadStream): Promise<string> {
+  let typed = ''
+  return new Promise((resolve, reject) => {
+    terminal.on('error', reject)
+    terminal.setEncoding('utf8').on('data', (text: string) => {
+      for (const key of text) {
+        if (key === '\r' || key === '\n' || key === '\u0004') return resolve(typed)
+        if (key === '\u0003') return reject(new UsageError('no password was typed'))
+        const isErased = key === '\u007f' || key === '\b'
+        typed = isErased ? [...typed].slice(0, -1).join('') : typed + key
+      }
+    })
+  })
+}

@@ -1,0 +1,159 @@
+/**
+ * Goal: the words of a command line mean what the user of the mosquitto clients means, or are
+ * refused with the words to write instead. Method: tables, without a process or a server.
+ */
+import { describe, expect, test } from 'vitest'
+import { prepareArguments } from '../../src/cli/arguments.ts'
+import { type ConnectionFlags, connectionOptions, topicOfUrl } from '../../src/cli/flags.ts'
+import { HABITS } from '../../src/cli/habits.ts'
+import { type MessageFlags, messageFrom } from '../../src/cli/message-flags.ts'
+import { buildProgram } from '../../src/cli/program.ts'
+import type { EventloopOptions } from '../../src/index.ts'
+import { optionOf } from '../docs/cli-page.ts'
+
+const FLAGS: ConnectionFlags = { disconnectTimeout: 1 }
+const prepared = (line: string) => prepareArguments(line.split(' '), buildProgram()).join(' ')
+
+describe('[CLI] the words', () => {
+  test.each([
+    ['pub -q 1 a b', 'pub -q 1 a b'],
+    ['pub mqtt://h a b', 'pub --url mqtt://h a b'],
+    ['-c plant sub mqtt://h a', '-c plant sub --url mqtt://h a'],
+    ['--config sub sub -c -i me a', '--config sub sub -c -i me a'],
+    ['retained list mqtts://h #', 'retained list --url mqtts://h #'],
+    ['pub --pw x --id me --keepalive 9 a b', 'pub --password x --client-id me --keep-alive 9 a b'],
+    ['pub --cafile=x --ca=y a b', 'pub --cafile=x --cafile=y a b'],
+    ['pub -m --pw -t --id', 'pub -m --pw -t --id'],
+    ['sub -vF --pw a', 'sub -vF --pw a'],
+    ['pub a b -- --pw', 'pub a b -- --pw'],
+    ['pub -D publish content-type x a', 'pub -D ["publish","content-type","x"] a'],
+    ['pub -D will user-property -D -P a', 'pub -D ["will","user-property","-D","-P"] a'],
+  ])('%s', (given, expected) => {
+    expect(prepared(given)).toBe(expected)
+  })
+
+  test('an option without equal is refused by its name', () => {
+    expect(() => prepared('pub --tls-engine x')).toThrow(/^--tls-engine: .*--key/)
+  })
+
+  test('each option of the mosquitto clients has the option of ours that the table names', () => {
+    const program = buildProgram()
+    for (const { theirs, commands, ours } of HABITS) {
+      if (ours === null) continue
+      for (const command of commands) {
+        const option = optionOf(program, command, ours)
+        const letter = /^-\w(?=,|$)/.exec(theirs)?.[0]
+        if (letter !== undefined) expect(option.short, theirs).toBe(letter)
+      }
+    }
+  })
+})
+
+describe('[CLI] the server', () => {
+  const PLACES: readonly (readonly [Partial<ConnectionFlags>, string])[] = [
+    [{}, 'mqtt://localhost'],
+    [{ host: 'h' }, 'mqtt://h'],
+    [{ port: 1884 }, 'mqtt://localhost:1884'],
+    [{ host: 'h', port: 8883 }, 'mqtts://h:8883'],
+    [{ host: 'h', cafile: 'package.json' }, 'mqtts://h'],
+    [{ host: '::1', port: 1884 }, 'mqtt://[::1]:1884'],
+    [{ unix: '/tmp/s' }, 'unix:/tmp/s'],
+    [{ url: 'ws://h/mqtt' }, 'ws://h/mqtt'],
+    [{ url: 'mqtt://u:p@h:1/' }, 'mqtt://u:p@h:1/'],
+    [{ L: 'mqtt://u:p@h:1/a/b?c#' }, 'mqtt://u:p@h:1'],
+  ]
+  test.each(PLACES)('%j is %s', (flags, url) => {
+    expect(connectionOptions({ ...FLAGS, ...flags }, null).url).toBe(url)
+  })
+
+  test('the path of -L is the topic, with all its characters', () => {
+    expect(topicOfUrl({ ...FLAGS, L: 'mqtt://u:p@h:1/a/b?c#' })).toBe('a/b?c#')
+    expect(topicOfUrl({ ...FLAGS, url: 'mqtt://h' })).toBeNull()
+  })
+
+  const REFUSED: readonly (readonly [Partial<ConnectionFlags>, RegExp])[] = [
+    [{ url: 'mqtt://me:xyzzy@h/plant/7' }, /\/plant\/7.*-L.*-t 'plant\/7'/],
+    [{ url: 'mqtt://h', port: 1884 }, /-p has no effect beside --url/],
+    [{ url: 'mqtt://h', host: 'g' }, /--url and -h/],
+    [{ L: 'mqtt://h' }, /-L needs a topic/],
+    [{ L: 'ws://me:xyzzy@h/a' }, /-t for the topic/],
+    [{ host: 'mqtt://me:xyzzy@h' }, /-h takes a host name/],
+    [{ srv: true }, /-h too/],
+    [{ url: 'mqtt://h', insecure: true }, /--insecure needs.*mqtts/],
+    [{ proxy: 'http://me:xyzzy@h' }, /socks5h/],
+    [{ host: 'h', psk: 'abc', pskIdentity: 'x' }, /hexadecimal/],
+    [{ host: 'h', psk: 'ab' }, /need each other/],
+    [{ disableCleanSession: true }, /-i/],
+    [{ clientId: 'a', clientIdPrefix: 'b' }, /-i and -I/],
+    [{ willRetain: true }, /--will-topic/],
+    [{ property: ['["publish","x","1"]'] }, /publish x: expected one of user-property/],
+    [{ property: ['["disconnect","reason","1"]'] }, /disconnect/],
+    [{ property: ['["publish","topic-alias","1"]'] }, /topic alias/],
+    [{ property: ['["connect","receive-maximum"]'] }, /three words/],
+    [{ property: ['["connect","receive-maximum","x"]'] }, /whole number/],
+    [{ property: ['["publish","content-type","x"]'], mqtt: '311' }, /MQTT 5/],
+  ]
+  test.each(REFUSED)('%j is refused, without a password in the message', (flags, message) => {
+    const attempt = () => connectionOptions({ ...FLAGS, ...flags }, null)
+    expect(attempt).toThrow(message)
+    expect(attempt).not.toThrow('xyzzy')
+  })
+
+  const OPTIONS: readonly (readonly [Partial<ConnectionFlags>, Partial<EventloopOptions>])[] = [
+    [{ mqtt: 'mqttv31' }, { protocolVersion: 3 }],
+    [{ mqtt: '311' }, { protocolVersion: 4 }],
+    [{ property: [] }, { protocolVersion: 5 }],
+    [
+      { disableCleanSession: true, clientId: 'me' },
+      { cleanStart: false, sessionExpiryInterval: 0xffff_ffff },
+    ],
+    [{ disableCleanSession: true, clientId: 'me', sessionExpiry: 9 }, { sessionExpiryInterval: 9 }],
+    [{ clientIdPrefix: 'a-' }, { clientId: `a-${process.pid}` }],
+    [
+      { property: ['["connect","user-property","a","1"]', '["connect","user-property","a","2"]'] },
+      { properties: { userProperties: { a: ['1', '2'] } } },
+    ],
+    [{ property: ['["connect","receive-maximum","9"]'] }, { receiveMaximum: 9 }],
+    [
+      { username: 'u', password: 'p' },
+      { username: 'u', password: 'p' },
+    ],
+  ]
+  test.each(OPTIONS)('%j reaches the loop', (flags, options) => {
+    expect(connectionOptions({ ...FLAGS, ...flags }, null)).toMatchObject(options)
+  })
+
+  test('--insecure with trusted certificates leaves out the names only', () => {
+    const given = { ...FLAGS, host: 'h', insecure: true }
+    expect(connectionOptions(given, null).tls).toEqual({ rejectUnauthorized: false })
+    const tls = connectionOptions({ ...given, cafile: 'package.json' }, null).tls
+    expect(tls).not.toHaveProperty('rejectUnauthorized')
+    expect(tls?.checkServerIdentity?.('a', {} as never)).toBeUndefined()
+  })
+})
+
+describe('[CLI] the message', () => {
+  const MESSAGES: readonly (readonly [string[], Partial<MessageFlags>, object])[] = [
+    [['a', 'b'], {}, { topic: 'a', payload: 'b', qos: 0 }],
+    [['b'], { topic: 'a', qos: '2' }, { topic: 'a', payload: 'b', qos: 2 }],
+    [[], { topic: 'a', message: '' }, { topic: 'a', payload: '' }],
+    [[], { topic: 'a', nullMessage: true }, { payload: '' }],
+    [[], { topic: 'a', stdinLine: true }, { payload: null }],
+    [[], { L: 'mqtt://h/a/b', message: 'x' }, { topic: 'a/b', payload: 'x' }],
+  ]
+  test.each(MESSAGES)('%j with %j', async (words, flags, message) => {
+    expect(await messageFrom(words, { ...FLAGS, ...flags })).toMatchObject(message)
+  })
+
+  const REFUSED: readonly (readonly [string[], Partial<MessageFlags>, RegExp])[] = [
+    [[], {}, /topic is missing.*-t/],
+    [['a'], {}, /message is missing.*-m.*-n/],
+    [['a', 'b'], { topic: 't' }, /-t gives the topic/],
+    [['a'], { topic: 't', message: 'm' }, /by itself and -m/],
+    [[], { topic: 't', message: 'm', nullMessage: true }, /-m and -n/],
+    [[], { topic: 't', L: 'mqtt://h/a', message: 'm' }, /-t and -L/],
+  ]
+  test.each(REFUSED)('%j with %j is refused', async (words, flags, message) => {
+    await expect(messageFrom(words, { ...FLAGS, ...flags })).rejects.toThrow(message)
+  })
+})

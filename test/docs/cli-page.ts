@@ -1,0 +1,114 @@
+/** The text of docs/CLI.md: the command line, from the definitions of its commands. */
+import type { Command, Option } from 'commander'
+import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
+import { HABITS, type Habit, OTHER_DIFFERENCES } from '../../src/cli/habits.ts'
+import { wrapped } from './markdown.ts'
+
+const INTRO =
+  'This page is made from the definitions in `src/cli` by `npm run docs`; `test/docs/pages.test.ts`' +
+  ' compares the two. `it-mqtt help` and `it-mqtt help <command>` show the same in a terminal,' +
+  ' and `it-mqtt.1` beside this page is the manual page.'
+
+const HABITS_INTRO =
+  'A script that was written for mosquitto_pub, mosquitto_sub or mosquitto_rr runs when the name of' +
+  ' the program is exchanged: `mosquitto_sub` for `it-mqtt sub`, `mosquitto_pub` for `it-mqtt pub`,' +
+  ' `mosquitto_rr` for `it-mqtt rr`. What cannot be the same is refused with status 2 and a message' +
+  ' that says what to write, or stands here. `test/brokers/exchanged.test.ts` runs both programs' +
+  ' for each row and compares output and exit status.'
+
+const PROFILES_INTRO =
+  'Options that are always the same may stand in `$XDG_CONFIG_HOME/it-mqtt/config.toml`, or else' +
+  ' `~/.config/it-mqtt/config.toml`, in named profiles. A key is the long name of an option; an' +
+  ' option that the command does not have is left out. `it-mqtt -c plant sub …` takes the profile' +
+  ' `plant`; without `-c`, the one named `default` is taken, if there is one. (Behind the command,' +
+  ' `-c` means what it means in mosquitto_sub.) The command line wins over the profile. A profile' +
+  ' that was named wins over the environment, `default` does not. Paths count from the folder of' +
+  ' the file.'
+
+const PROFILE = `\`\`\`toml
+[plant]
+url = "mqtts://plant.example"
+username = "anna"
+password-file = "plant.password"
+cafile = "plant-ca.pem"
+qos = 1
+\`\`\``
+
+const PASSWORDS =
+  'A password comes from `-P`, `--password-file`, `--ask-password` (which asks at the terminal and' +
+  ' shows nothing), the URL, the variable `IT_MQTT_PASSWORD`, or a profile. It is in no output and' +
+  ' no error, and the title of the process is `it-mqtt` alone; but between the start of the process' +
+  ' and that moment, other users may read `-P` in the list of processes.'
+
+export function cliPage(program: Command): string {
+  const exits = EXIT_CODES.map(({ status, when, theirs }) => [String(status), when, theirs])
+  return `${[
+    '# The command line',
+    wrapped(INTRO),
+    '## Exit status',
+    table(['status', 'when', 'mosquitto clients'], exits),
+    '## Profiles and passwords',
+    wrapped(PROFILES_INTRO),
+    PROFILE,
+    wrapped(PASSWORDS),
+    '## Options of the mosquitto clients',
+    wrapped(HABITS_INTRO),
+    table(
+      ['theirs', 'of', 'ours', 'what differs'],
+      HABITS.map((habit) => habitRow(program, habit)),
+    ),
+    'What differs and belongs to no option:',
+    OTHER_DIFFERENCES.map((one) => wrapped(`- ${one}`, '  ')).join('\n'),
+    '## Commands',
+    ...program.commands.flatMap(leavesOf).flatMap(commandText),
+  ].join('\n\n')}\n`
+}
+
+function habitRow(program: Command, { theirs, commands, ours, differs }: Habit): string[] {
+  const flags = ours === null ? 'none' : `\`${optionOf(program, commands[0]!, ours).flags}\``
+  return [`\`${theirs}\``, commands.join(', '), flags, differs ?? '']
+}
+
+/** @returns the option with this name; a table that names none of ours is wrong. */
+export function optionOf(program: Command, command: string, name: string): Option {
+  const owner = program.commands.find((one) => one.name() === command)
+  const found = [...(owner?.options ?? []), ...program.options, HELP].find(
+    ({ short, long }) => short === name || long === name,
+  )
+  if (found === undefined) throw new Error(`it-mqtt ${command} has no option ${name}`)
+  return found as Option
+}
+
+const HELP = { flags: '--help', short: undefined, long: '--help' }
+
+function leavesOf(command: Command): Command[] {
+  return command.commands.length === 0 ? [command] : command.commands.flatMap(leavesOf)
+}
+
+function commandText(command: Command): string[] {
+  const path = command.parent?.parent ? `${command.parent.name()} ` : ''
+  const words = command.registeredArguments.map((one) => [
+    `\`${one.name()}\``,
+    one.description || (one.argChoices ?? []).join(', '),
+  ])
+  const options = command.options
+    .filter(({ hidden }) => !hidden)
+    .map(({ flags, description, argChoices }) => [
+      `\`${flags}\``,
+      [description, ...(argChoices === undefined ? [] : [argChoices.join(', ')])]
+        .filter((one) => one !== '')
+        .join('; '),
+    ])
+  const rows = [...words, ...options]
+  return [
+    `### it-mqtt ${path}${command.name()}`,
+    wrapped(command.description()),
+    ...(rows.length === 0 ? [] : [table(['word or option', 'what it does'], rows)]),
+  ]
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
