@@ -7,7 +7,7 @@ import { Argument, type Command, type Option } from 'commander'
 type Shell = keyof typeof SCRIPTS
 
 /** A command with the words that lead to it: `retained list`. */
-interface Entry {
+interface CommandWords {
   readonly path: string
   readonly words: readonly Word[]
 }
@@ -39,7 +39,7 @@ export function addCompletion(program: Command): void {
     })
 }
 
-function entriesOf(command: Command, path = ''): Entry[] {
+function entriesOf(command: Command, path = ''): CommandWords[] {
   const own = {
     path,
     words: [
@@ -106,7 +106,7 @@ complete -o default -F _it_mqtt it-mqtt
 }
 
 /** The paths of all commands, with / between their words. */
-function commandPaths(entries: readonly Entry[]): string {
+function commandPaths(entries: readonly CommandWords[]): string {
   return entries
     .map(({ path }) => path.replaceAll(' ', '/'))
     .filter((path) => path !== '')
@@ -114,7 +114,7 @@ function commandPaths(entries: readonly Entry[]): string {
 }
 
 /** @returns the options whose values are known, each once. */
-function valueCases(entries: readonly Entry[]): [texts: string[], list: string][] {
+function valueCases(entries: readonly CommandWords[]): [texts: string[], list: string][] {
   const found = new Map<string, Set<string>>()
   for (const { text, values } of entries.flatMap(({ words }) => words)) {
     if (values === null) continue

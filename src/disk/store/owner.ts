@@ -24,7 +24,7 @@ export async function ownerNow(): Promise<Owner> {
     pid: process.pid,
     bootId: await bootId(),
     since: new Date().toISOString(),
-    startedAt: (await statusOf(process.pid))?.startedAt ?? null,
+    startedAt: (await processStatus(process.pid))?.startedAt ?? null,
     pidNamespace: await pidNamespace(),
   }
 }
@@ -47,7 +47,7 @@ export async function ownerState(owner: Owner): Promise<'running' | 'gone' | 'un
     // EPERM: it runs, and belongs to another user.
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return 'gone'
   }
-  const found = await statusOf(owner.pid)
+  const found = await processStatus(owner.pid)
   if (found === null) return 'running'
   const isOther = owner.startedAt != null && found.startedAt !== owner.startedAt
   return isOther || found.isZombie ? 'gone' : 'running'
@@ -65,7 +65,7 @@ async function bootId(): Promise<string> {
 }
 
 /** @returns null if the system does not say. */
-async function statusOf(
+async function processStatus(
   pid: number,
 ): Promise<{ readonly startedAt: string | null; readonly isZombie: boolean } | null> {
   try {
