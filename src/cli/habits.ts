@@ -132,8 +132,8 @@ const RECEIVING: readonly Habit[] = [
     '-F',
     '--format',
     '`%20x` shows as much of the payload as fits, not a half; times have milliseconds; in `%j` ' +
-      'the properties have an order of their own, a user property with several values is an array, ' +
-      'and a byte 0 does not end a payload; after `%J` of what is no JSON the status is 1',
+      'the properties have an order of their own, a user property with several values is an ' +
+      'array, and a byte 0 does not end a payload; after `%J` of what is no JSON the status is 1',
     RECEIVES,
   ),
   same('-N', '--without-newline', RECEIVES),

@@ -11,7 +11,7 @@ import { type Proof, proves } from './position.ts'
 import { isRotated, rotatedSince, type Sibling, stemOf, targetsBetween } from './rotated-names.ts'
 
 /** A file in one of the folders where rotated files are. */
-interface FoundFile extends Sibling {
+interface NearbyFile extends Sibling {
   readonly path: string
   readonly inode: number
   readonly device: number
@@ -133,7 +133,7 @@ export async function filesSince(path: string, modifiedAt: number): Promise<read
   return [...(await openAll(names, entries)).files, current]
 }
 
-async function openAll(names: readonly string[], entries: readonly FoundFile[]) {
+async function openAll(names: readonly string[], entries: readonly NearbyFile[]) {
   const files: OpenFile[] = []
   let gap: string | null = null
   for (const name of names) {
@@ -159,7 +159,7 @@ async function openIf(
   return null
 }
 
-function namesIn(entries: readonly FoundFile[], folder: string): readonly string[] {
+function namesIn(entries: readonly NearbyFile[], folder: string): readonly string[] {
   return entries.filter((entry) => dirname(entry.path) === folder).map(({ name }) => name)
 }
 
@@ -167,11 +167,11 @@ function namesIn(entries: readonly FoundFile[], folder: string): readonly string
  * @returns the files whose names begin like that of the followed one, rotated ones first and the
  *   youngest of them first; and then all others, which a rotation may have given any name.
  */
-async function entriesAround(path: string): Promise<readonly FoundFile[]> {
+async function entriesAround(path: string): Promise<readonly NearbyFile[]> {
   const real = await realpath(path).catch(() => path)
   const base = basename(real)
   const folder = dirname(real)
-  const entries: FoundFile[] = []
+  const entries: NearbyFile[] = []
   const folders = [folder]
   if (dirname(path) !== folder) folders.push(dirname(path))
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
@@ -186,11 +186,11 @@ async function entriesAround(path: string): Promise<readonly FoundFile[]> {
       if (entry !== null) entries.push(entry)
     }
   }
-  const rank = ({ name }: FoundFile) => (isRotated(name, base) ? 0 : name.startsWith(stem) ? 1 : 2)
+  const rank = ({ name }: NearbyFile) => (isRotated(name, base) ? 0 : name.startsWith(stem) ? 1 : 2)
   return entries.sort((a, b) => rank(a) - rank(b) || b.modifiedAt - a.modifiedAt)
 }
 
-async function entryAt(path: string): Promise<FoundFile | null> {
+async function entryAt(path: string): Promise<NearbyFile | null> {
   const stats = await stat(path).catch(() => null)
   if (stats === null || !stats.isFile()) return null
   return {
