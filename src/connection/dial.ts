@@ -1,8 +1,9 @@
 /**
  * How are transports opened, one attempt after the other?
  *
- * p-retry drives the attempts. When the next one is due is decided by the reducers, so p-retry's
- * own waits are 0, and each failed attempt waits for the next call of `dial()`.
+ * Most first attempts succeed, so p-retry drives only those that follow a failed one. When the next
+ * one is due is decided by the reducers, so p-retry's own waits are 0, and each failed attempt
+ * waits for the next call of `dial()`.
  */
 import pRetry from 'p-retry'
 import { UsageError } from '../errors.ts'
@@ -34,12 +35,13 @@ class AttemptError extends Error {}
 export class Dialer implements OpeningListener {
   readonly #resolved: Resolved
   readonly #listener: DialListener
-  /** Ends all attempts; null if none are made. */
-  #stop: AbortController | null = null
+  /** Ends p-retry; null if it drives nothing. */
+  #retries: AbortController | null = null
   /** Ends the attempt under way; null if there is none. */
   #attempt: AbortController | null = null
   /** Lets p-retry make the next attempt; null if it does not wait for that. */
   #next: (() => void) | null = null
+  #isStopped = false
   #target: Target | null = null
   /** The rule that the server broke at the opening of the transport; null if it broke none. */
   deviation: string | null = null
@@ -56,31 +58,14 @@ export class Dialer implements OpeningListener {
 
   /** Begins an attempt, whose end is reported to the listener. */
   dial(target: Target): void {
+    const isFirst = this.#target === null
     this.#target = target
     this.options = optionsAt(this.#resolved.options, { ...target, redirect: null })
     const next = this.#next
-    if (next !== null) {
-      this.#next = null
-      return next()
-    }
-    const stop = new AbortController()
-    this.#stop = stop
-    pRetry(() => this.#attemptOnce(), {
-      retries: Number.POSITIVE_INFINITY,
-      minTimeout: 0,
-      maxTimeout: 0,
-      signal: stop.signal,
-      onFailedAttempt: ({ error }) => this.#failed(error.cause, stop.signal),
-    }).then(
-      ([stream, attempt]) => {
-        this.#stop = null
-        this.#listener.opened(stream, attempt)
-      },
-      (error: unknown) => {
-        // If anything but stop() ends p-retry, that is a defect and must be reported.
-        if (!stop.signal.aborted) this.#listener.fail(error)
-      },
-    )
+    this.#next = null
+    if (next !== null) next()
+    else if (isFirst) this.#dialFirst()
+    else this.#dialAgain()
   }
 
   /** Gives up the attempt under way, which is reported as a failure. */
@@ -90,7 +75,8 @@ export class Dialer implements OpeningListener {
 
   /** Ends the attempt under way and makes no more. */
   stop(): void {
-    this.#stop?.abort()
+    this.#isStopped = true
+    this.#retries?.abort()
     this.cancel()
     this.#next?.()
   }
@@ -105,42 +91,65 @@ export class Dialer implements OpeningListener {
     this.deviation = what
   }
 
-  #failed(error: unknown, stop: AbortSignal): Promise<void> {
+  #dialFirst(): void {
+    this.#attemptOnce().then(
+      ([stream, attempt]) => this.#listener.opened(stream, attempt),
+      (error: unknown) => {
+        if (!this.#isStopped) this.#listener.failed(error)
+      },
+    )
+  }
+
+  #dialAgain(): void {
+    const { signal } = (this.#retries = new AbortController())
+    const attempt = () =>
+      this.#attemptOnce().catch((cause: unknown) => {
+        throw new AttemptError('the attempt failed', { cause })
+      })
+    pRetry(attempt, {
+      retries: Number.POSITIVE_INFINITY,
+      minTimeout: 0,
+      maxTimeout: 0,
+      signal,
+      onFailedAttempt: ({ error }) => this.#failed(error.cause),
+    }).then(
+      ([stream, attempt]) => {
+        this.#retries = null
+        this.#listener.opened(stream, attempt)
+      },
+      (error: unknown) => {
+        // If anything but stop() ends p-retry, that is a defect and must be reported.
+        if (!signal.aborted) this.#listener.fail(error)
+      },
+    )
+  }
+
+  #failed(error: unknown): Promise<void> {
     const due = new Promise<void>((resolve) => {
       this.#next = resolve
     })
-    if (!stop.aborted) this.#listener.failed(error)
+    if (!this.#isStopped) this.#listener.failed(error)
     else this.#next?.()
     return due
   }
 
-  async #attemptOnce(): Promise<[ByteStream, Attempt]> {
-    const attempt = new AbortController()
-    this.#attempt = attempt
-    try {
-      return await this.#openOrAbort(attempt.signal)
-    } catch (error) {
-      throw new AttemptError('the attempt failed', { cause: error })
-    } finally {
-      this.#attempt = null
-    }
-  }
-
   /** Rejects at an abort even if the transport ignores the signal. */
-  async #openOrAbort(signal: AbortSignal): Promise<[ByteStream, Attempt]> {
-    const opening = this.#open(signal)
-    const aborted = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  #attemptOnce(): Promise<[ByteStream, Attempt]> {
+    const attempt = new AbortController()
+    const { signal } = attempt
+    this.#attempt = attempt
+    return new Promise((resolve, reject) => {
+      const fail = (error: unknown) => {
+        if (this.#attempt === attempt) this.#attempt = null
+        reject(error)
+      }
+      signal.addEventListener('abort', () => fail(signal.reason), { once: true })
+      this.#open(signal).then((opened) => {
+        if (signal.aborted) return discard(opened[0])
+        this.#attempt = null
+        resolve(opened)
+      }, fail)
     })
-    try {
-      return await Promise.race([opening, aborted])
-    } catch (error) {
-      opening.then(
-        ([late]) => discard(late),
-        () => {},
-      )
-      throw error
-    }
   }
 
   async #open(signal: AbortSignal): Promise<[ByteStream, Attempt]> {

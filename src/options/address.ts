@@ -22,9 +22,21 @@ const ASCII_NAME = /^[\w.-]*$/
 /** A zone is the name or the number of an interface. */
 const ZONE_NAME = /^[^\s%[\]/\\?#@:\0]+$/
 
-/** @throws TypeError if it is no URL. */
+let latest: { readonly text: string; readonly address: Address } | null = null
+
+/**
+ * The latest result is kept, because a connection asks several times and many connections go to the
+ * same server. So nobody may change the URL.
+ *
+ * @throws TypeError if it is no URL.
+ */
 export function addressOf(given: string | URL): Address {
   const text = String(given)
+  if (latest?.text !== text) latest = { text, address: parsed(text) }
+  return latest.address
+}
+
+function parsed(text: string): Address {
   const [, before, written] = ZONE.exec(text) ?? []
   const url = new URL(before === undefined ? text : text.replace(ZONE, `${before}]`))
   if (url.protocol === 'unix:') return { url, host: url.hostname }

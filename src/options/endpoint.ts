@@ -35,7 +35,9 @@ const NO_HEADERS: HandshakeHeaders = {}
 /** @returns the endpoint of the first URL, for an attempt with this version. */
 export function endpointOf(options: EventloopOptions, version: ProtocolVersion): Endpoint {
   const { tls = NO_TLS, maximumPacketSize = PACKET_BYTES_MAX, headers = NO_HEADERS } = options
-  const { url, host } = addressOfServer(options)
+  const { url: shared, host } = addressOfServer(options)
+  // A transport of the user may change its URL.
+  const url = options.transport === undefined ? shared : new URL(shared)
   return {
     ...{ url, host, port: portOf(url), tls, headers, maximumPacketSize },
     socket: socketOptionsOf(options),

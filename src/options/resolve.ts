@@ -61,6 +61,16 @@ export function resolveOptions(
   what: 'options' | 'attempt' = 'options',
 ): Resolved {
   const options = toOptions(given)
+  const known = what === 'options' ? configOfLike(options) : null
+  if (known !== null) {
+    return {
+      options,
+      config: known,
+      clientId: clientIdOf(options, null),
+      session: null,
+      store: null,
+    }
+  }
   for (const name of Object.keys(options)) {
     if (!OPTION_SET.has(name)) throw noOption('options', name, OPTION_NAMES)
   }
@@ -88,7 +98,34 @@ export function resolveOptions(
     ),
     config.protocolVersion,
   )
+  if (what === 'options' && restored === null && store === null)
+    latestChecked = { options: { ...options }, config }
   return { options, config, clientId, session: restored, store }
+}
+
+let latestChecked: { readonly options: EventloopOptions; readonly config: Config } | null = null
+
+/**
+ * @returns the config of the loop before, if its options differ from these in the client identifier
+ *   only; else null. Then nothing has to be checked again, when thousands of loops are opened.
+ */
+function configOfLike(options: EventloopOptions): Config | null {
+  if (latestChecked === null) return null
+  const before = latestChecked.options
+  const names = Object.keys(options) as (keyof EventloopOptions)[]
+  if (names.length !== Object.keys(before).length) return null
+  const isAlike = names.every((name) => {
+    const value = options[name]
+    if (name === 'clientId') return isName(value) && isName(before.clientId)
+    // The content of an object may have changed.
+    return value === before[name] && (typeof value !== 'object' || value === null)
+  })
+  return isAlike ? latestChecked.config : null
+}
+
+/** Whether it is not empty, which would ask the server for an identifier. */
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
 }
 
 /** @returns whether a saved session or a store was given, in which requests may be held. */
