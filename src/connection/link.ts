@@ -5,13 +5,15 @@
 import { Decoder } from '../codec/decode.ts'
 import type { ByteStream } from '../platform/byte-stream.ts'
 import { NO_BYTES } from '../platform/bytes.ts'
-import { soon } from '../platform/runtime.ts'
+import { type Platform, soon } from '../platform/runtime.ts'
 import type { Config } from '../protocol/config.ts'
 import type { DeviationNote } from '../protocol/deviations.ts'
 import type { PacketName, ProtocolVersion, ServerPacket } from '../protocol/facts.ts'
 import type { Limits } from '../protocol/state.ts'
 import { joinFirst, mayBeMqtt, whoAnswers } from './first-bytes.ts'
 import { Outbox, type OutboxListener } from './outbox.ts'
+import { beginResting, mayRest, REST_MS, type RestState, readBytes } from './rest.ts'
+import { restsWell } from './transport/socket-reading.ts'
 
 export interface LinkListener {
   /** Bytes came that can be decoded. */
@@ -61,6 +63,13 @@ export class Link implements OutboxListener {
   #discarding = false
   /** The first bytes that came, until it is known that they are those of MQTT; then null. */
   #first: Uint8Array | null = NO_BYTES
+  #isPaused = false
+  /** How many bytes were read last. */
+  #lastRead = 0
+  /** Null unless much is outstanding. */
+  #rest: RestState | null = null
+  /** The timer of the rest; null if reading does not rest. */
+  #restTimer: unknown = null
   /** Whether the decoder may hold a packet: it stopped at `max`, or bytes came since. */
   #more = false
 
@@ -90,6 +99,7 @@ export class Link implements OutboxListener {
     if (this.#first !== null) this.#first = mayBegin(this.#first, chunk)
     this.#decoder.push(chunk)
     this.#more = true
+    this.#lastRead = chunk.length
     this.#listener?.readable()
   }
 
@@ -165,11 +175,33 @@ export class Link implements OutboxListener {
   }
 
   pause(): void {
+    this.#isPaused = true
     this.#stream.pause()
   }
 
   resume(): void {
-    this.#stream.resume()
+    this.#isPaused = false
+    if (this.#restTimer === null) this.#stream.resume()
+  }
+
+  /** Lets reading rest after a read, if that pays. */
+  restIfUseful(inFlight: number, platform: Platform): void {
+    if (!mayRest(inFlight, this.outbox.pendingBytes) || !restsWell(this.#stream)) {
+      this.#rest = null
+      return
+    }
+    const at = platform.now()
+    this.#rest ??= beginResting(at)
+    const [rest, rests] = readBytes(this.#rest, this.#lastRead, at)
+    this.#rest = rest
+    if (!rests || this.#isPaused || this.#discarding || this.#restTimer !== null) return
+    this.#stream.pause()
+    this.#restTimer = platform.setTimer(() => this.#endRest(), REST_MS)
+  }
+
+  #endRest(): void {
+    this.#restTimer = null
+    if (!this.#isPaused) this.#stream.resume()
   }
 
   /**

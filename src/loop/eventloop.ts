@@ -187,7 +187,7 @@ class EventloopObject implements Eventloop {
   get state(): LoopState {
     const loop = this.#loop
     const queuedBytes = loop.link?.outbox.pendingBytes ?? 0
-    return viewOf(loop.state, loop.intake.pending, queuedBytes, endpointFor(loop))
+    return viewOf(loop.snapshot(), loop.intake.pending, queuedBytes, endpointFor(loop))
   }
 
   /** Shows no request, no password and no payload, because this ends up in logs. */

@@ -27,7 +27,6 @@ import type { Resolved } from '../options/resolve.ts'
 import type { ByteStream } from '../platform/byte-stream.ts'
 import { machine, type Platform, soon } from '../platform/runtime.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
-import { step } from '../protocol/engine.ts'
 import type { Failure, ProtocolVersion } from '../protocol/facts.ts'
 import { initialSession, initialState } from '../protocol/initial.ts'
 import { packetCapacity, requestVersion } from '../protocol/queries.ts'
@@ -56,6 +55,7 @@ import type { Driver, Ends, Parts, Thrown } from './parts.ts'
 import { perform, release, settleLate, warn } from './perform.ts'
 import type { Pings } from './pings.ts'
 import { Recorder } from './recorder.ts'
+import { Stepper } from './stepper.ts'
 import { addRequests, allowIntake, collect, gather, requestsEnded } from './stream-events.ts'
 import type { Transitions } from './transitions.ts'
 
@@ -92,7 +92,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   renewals: Map<number, SubscribeRequest> | null = null
   acking: Set<number> | null = null
 
-  #state: State
+  readonly #stepper: Stepper
   #inputs: Input[] = NO_INPUTS
   #scheduled = false
   #turning = false
@@ -116,13 +116,17 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.intake = new Intake(this.ledger, this)
     this.gate = store === null ? null : new CommitGate(store, this.ledger, this)
     this.intake.attach(requests, controls)
-    this.#state = initialState(config, initialSession(clientId))
+    this.#stepper = new Stepper(initialState(config, initialSession(clientId)))
     if (driver !== null) driveBy(this, driver)
     if (session !== null) restore(this, session)
   }
 
   get state(): State {
-    return this.#state
+    return this.#stepper.state
+  }
+
+  snapshot(): State {
+    return this.#stepper.snapshot()
   }
 
   // --- the iterator
@@ -130,7 +134,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   next(): Promise<Result> {
     const { inbox } = this
     if (this.life === 'unbegun' || this.life === 'established') begin(this)
-    if (this.#state.config.acks === 'pull') inbox.handled()
+    if (this.state.config.acks === 'pull') inbox.handled()
     if (inbox.unheard !== null) endIfUnheard(this, inbox.unheard)
     const packet = inbox.take()
     if (inbox.dirty) this.taken()
@@ -216,7 +220,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
         if (this.#inputs.length === 0) break
         // 2. Step.
         const effects = this.advance(this.takeInputs())
-        if (this.life === 'establishing' && this.#state.connection.kind === 'connected') {
+        if (this.life === 'establishing' && this.state.connection.kind === 'connected') {
           return keep(this, effects)
         }
         // 3. Perform the effects.
@@ -232,7 +236,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
         // 8. Set how many requests may be taken.
         allowIntake(this)
         // 9. Decode the bytes that came meanwhile.
-        decode(this, packetCapacity(this.#state))
+        decode(this, packetCapacity(this.state))
         // 10. Take controls.
         this.intake.takeControls()
         // 11. Gather requests.
@@ -247,16 +251,16 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   advance(inputs: readonly Input[]): readonly Effect[] {
-    const before = this.#state
-    const { state, effects } = step(before, inputs)
-    this.recorder?.note(before, inputs, effects, state)
-    this.#state = state
+    const stepper = this.#stepper
+    const before = this.recorder === null ? null : stepper.snapshot()
+    const effects = stepper.step(inputs)
+    if (before !== null) this.recorder!.note(before, inputs, effects, stepper.snapshot())
     this.acking = null
     return effects
   }
 
   replaceState(state: State): void {
-    this.#state = state
+    this.#stepper.replace(state)
   }
 
   withoutTurns(action: () => void): void {
@@ -278,7 +282,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
 
   private arm(): void {
     if (!isAlive(this.life)) return
-    const due = nextDeadline(this.#state)
+    const due = nextDeadline(this.state)
     // A timer that fires early costs one extra check; one that fires late breaks a guarantee.
     if (this.#timer !== null && this.#timerAt <= due) return
     this.stopTimer()
@@ -291,7 +295,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.#timer = null
     this.#timerAt = Number.POSITIVE_INFINITY
     const at = this.now()
-    if (at >= nextDeadline(this.#state)) this.run(tickAt(this, at))
+    if (at >= nextDeadline(this.state)) this.run(tickAt(this, at))
     else this.arm()
   }
 
@@ -318,11 +322,11 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   version(): ProtocolVersion {
-    return requestVersion(this.#state)
+    return requestVersion(this.state)
   }
 
   clientId(): string {
-    return this.#state.session.clientId
+    return this.state.session.clientId
   }
 
   gathered(): void {
@@ -364,8 +368,9 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   readable(): void {
-    decode(this, packetCapacity(this.#state))
+    decode(this, packetCapacity(this.state))
     this.turn()
+    this.link?.restIfUseful(this.state.outgoing.inFlight, this.platform)
   }
 
   written(): void {
@@ -395,6 +400,6 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   session(final: boolean): Session {
-    return this.ledger.session(this.#state.session, final, wallOffsetMs(this))
+    return this.ledger.session(this.snapshot().session, final, wallOffsetMs(this))
   }
 }

@@ -103,6 +103,7 @@ interface LoopRecord {
   readonly gate: CommitGate | null
   /** Null if nothing is recorded. */
   readonly recorder: Recorder | null
+  /** The state after the last step. The next one may change it; who keeps it asks for a snapshot. */
   readonly state: State
   life: Life
   ends: Ends | null
@@ -130,6 +131,8 @@ interface LoopRecord {
 
   /** Steps the reducers; nothing else does. The caller performs the effects. */
   advance(inputs: readonly Input[]): readonly Effect[]
+  /** @returns the state after the last step, which no later step changes. */
+  snapshot(): State
   /** Changes the state between steps, before anything was sent. */
   replaceState(state: State): void
   /**

@@ -1,9 +1,10 @@
 /**
  * What does a running step work on?
  *
- * A draft lives within one call of `step`. It holds shallow copies of the groups of the state, and
- * editors of its tables, which the reducers change freely. Nothing that can be reached from the old
- * state is ever changed. After `finish()` has returned the new state, the draft must not be used.
+ * A draft holds shallow copies of the groups of the state, and editors of its tables, which the
+ * reducers change freely. Nothing that can be reached from the state that it began with is ever
+ * changed. The state that `finish()` returns is changed by the next step of the same draft; who
+ * keeps it makes no such step.
  */
 
 import type { WarningCode } from '../errors.ts'
@@ -49,7 +50,7 @@ export type { Mutable }
 const PACKET_BYTES = 64
 
 export class Draft {
-  readonly effects: Effect[] = []
+  effects: Effect[] = []
   readonly config: Config
   readonly session: Mutable<SessionState>
   readonly connection: Mutable<ConnectionState>
@@ -87,13 +88,20 @@ export class Draft {
     this.subscriptions = new TableEditor(state.session.subscriptions)
   }
 
+  /** Begins another step, from the state that `finish()` returned last. */
+  begin(): void {
+    this.effects = []
+    this.reading = null
+    this.sent = false
+  }
+
   /** The input that is being handled. */
   input: InputType = 'start'
 
   /** The packet from the server that is being handled, or could not be read; null if none is. */
   reading: PacketName | null = null
 
-  /** The list of waiting requests that this step made, or null if it made none. */
+  /** The list of waiting requests that this draft made, or null if it made none. */
   grownWaiting: WaitingRequest[] | null = null
 
   /** Whether that input handed any byte to the transport. */

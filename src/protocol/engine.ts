@@ -39,9 +39,13 @@ import { deliveriesAcknowledged, endCaution } from './window.ts'
 /** `step(s, [a, b])` gives the same as stepping `a` and then `b`. */
 export function step(state: State, input: Input | readonly Input[]): Step {
   const d = new Draft(state)
-  if (isList(input)) for (const one of input) handle(d, one)
-  else handle(d, input)
+  stepDraft(d, isList(input) ? input : [input])
   return { state: d.finish(), effects: d.effects }
+}
+
+/** Edits a draft as `step` does. */
+export function stepDraft(d: Draft, inputs: readonly Input[]): void {
+  for (const input of inputs) handle(d, input)
 }
 
 function isList(input: Input | readonly Input[]): input is readonly Input[] {

@@ -9,6 +9,7 @@ import { domainToASCII } from 'node:url'
 import { execute } from 'abort-controller-x'
 import type { Endpoint, TransportStage } from '../../platform/byte-stream.ts'
 import type { Lookup } from '../../platform/runtime.ts'
+import { markReading, READING } from './socket-reading.ts'
 
 /** Is told how the opening of a transport goes. */
 export interface OpeningListener {
@@ -48,7 +49,7 @@ export function openTls(
 
 /** @returns a socket that connects to the endpoint by TCP. */
 export function tcpSocket(endpoint: Endpoint, opening: OpeningListener): Socket {
-  const socket = connect(netOptionsOf(endpoint))
+  const socket = markReading(connect({ ...netOptionsOf(endpoint), onread: READING }))
   reportLookup(socket, endpoint, opening)
   return socket
 }
