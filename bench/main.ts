@@ -30,7 +30,8 @@ interface Measured {
 
 const SOURCES = [
   ...['driver', 'roundtrip', 'roundtrip-mqttjs', 'roundtrip-raw', 'idle', 'idle-mqttjs'],
-  ...['idle-raw', 'through', 'through-mqttjs'],
+  ...['idle-raw', 'through', 'through-raw', 'through-mqttjs', 'paced', 'paced-raw'],
+  ...['paced-mqttjs', 'connect', 'connect-raw', 'connect-mqttjs'],
 ].map((name) => `programs/${name}.ts`)
 
 function judge(row: Row, all: Map<string, readonly Record<string, unknown>[]>): Measured[] {

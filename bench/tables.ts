@@ -37,6 +37,7 @@ interface Context {
 }
 
 type QoS = 0 | 1 | 2
+type Args = (port: number) => readonly (string | number)[]
 const RATE: readonly Metric[] = [{ name: 'rate', unit: '/s', better: 'more' }]
 const peer = (name: string) => join(folder, 'peers', `${name}.mjs`)
 /** MQTT.js gets a tenth of the messages, so that all programs run for about the same time. */
@@ -166,29 +167,86 @@ function start(): Table {
   }
 }
 
-function mosquitto({ scripts, scale }: Context): Table | string {
-  if (spawnSync('mosquitto', ['-h']).error !== undefined) return 'mosquitto is not installed'
-  const broker = () =>
-    serve('mosquitto', (port) => {
-      const file = join(mkdtempSync(join(tmpdir(), 'it-mqtt-bench-')), 'mosquitto.conf')
-      const limits = 'max_queued_messages 0\nmax_inflight_messages 1000\nset_tcp_nodelay true'
-      writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\n${limits}\n`)
-      return ['-c', file]
-    })
-  const rows = ([0, 1, 2] as const).map((qos): Row => {
-    const count = Math.round(([300_000, 150_000, 75_000][qos] ?? 0) * scale)
-    const args = (port: number) => [port, qos, count, 64, 5]
-    return {
-      name: `publish and receive QoS ${qos}, 64 B`,
-      server: broker,
-      programs: [
-        { name: 'it-mqtt', script: scripts.get('through')!, args },
-        { name: 'mqtt.js', script: scripts.get('through-mqttjs')!, args },
-      ],
-      metrics: RATE,
-    }
+type Names = readonly [ours: string, floor: string | null, mqttJs: string]
+
+function programsOf({ scripts }: Context, [ours, floor, mqttJs]: Names, args: Args) {
+  return [
+    { name: 'it-mqtt', script: scripts.get(ours)!, args },
+    ...(floor === null ? [] : [{ name: 'floor', script: scripts.get(floor)!, args }]),
+    { name: 'mqtt.js', script: scripts.get(mqttJs)!, args },
+  ]
+}
+
+/** @param inFlight mosquitto's `max_inflight_messages`, which a client of MQTT 5 is told. */
+function broker(inFlight: number): Promise<Server> {
+  return serve('mosquitto', (port) => {
+    const file = join(mkdtempSync(join(tmpdir(), 'it-mqtt-bench-')), 'mosquitto.conf')
+    const limits = `max_queued_messages 0\nmax_inflight_messages ${inFlight}\nset_tcp_nodelay true`
+    writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\n${limits}\n`)
+    return ['-c', file]
   })
-  return { title: 'Through mosquitto, which is the bottleneck', rows }
+}
+
+/** What users meet: a broker, a rate that is offered, connections. */
+function met(context: Context): Table | string {
+  if (spawnSync('mosquitto', ['-h']).error !== undefined) return 'mosquitto is not installed'
+  return {
+    title: 'As users meet it: through mosquitto, on a connection of their own',
+    rows: [
+      ...([0, 1, 2] as const).map((qos) => through(context, qos, 1000)),
+      through(context, 1, 20),
+      ...[100, 1000, 10_000].flatMap((rate) => [paced(context, rate, 0), paced(context, rate, 1)]),
+      connecting(context, 1),
+      connecting(context, 100),
+    ],
+  }
+}
+
+function through(context: Context, qos: QoS, inFlight: number): Row {
+  const count = Math.round(([300_000, 150_000, 75_000][qos] ?? 0) * context.scale)
+  const limit = inFlight === 1000 ? '' : `, Receive Maximum ${inFlight}`
+  return {
+    name: `through mosquitto, QoS ${qos}, 64 B${limit}`,
+    server: () => broker(inFlight),
+    programs: programsOf(context, ['through', 'through-raw', 'through-mqttjs'], (port) => [
+      ...[port, qos, count, 64, 5],
+    ]),
+    metrics: [
+      ...RATE,
+      { name: 'cpuMicros', unit: 'µs', better: 'less' },
+      { name: 'rssMB', unit: 'MB', better: 'less' },
+    ],
+  }
+}
+
+/** Shorter runs measure the compiler. */
+const PACED_SECONDS = 15
+
+function paced(context: Context, rate: number, qos: QoS): Row {
+  const seconds = Math.max(1, Math.round(PACED_SECONDS * context.scale))
+  return {
+    name: `round trip through mosquitto at ${rate.toLocaleString('en')}/s, QoS ${qos}, 64 B`,
+    server: () => broker(1000),
+    programs: programsOf(context, ['paced', 'paced-raw', 'paced-mqttjs'], (port) => [
+      ...[port, qos, rate, seconds, 64],
+    ]),
+    metrics: ['p50', 'p99', 'p99.9', 'max'].map((name) => ({ name, unit: 'µs', better: 'less' })),
+  }
+}
+
+function connecting(context: Context, atOnce: number): Row {
+  const way = atOnce === 1 ? 'one after the other' : `${atOnce} at a time`
+  return {
+    name: `1,000 connections, ${way}`,
+    server: rawServer,
+    programs: programsOf(context, ['connect', 'connect-raw', 'connect-mqttjs'], (port) => [
+      ...[port, 1000, atOnce, 5],
+    ]),
+    metrics: [
+      { name: 'ms', unit: '', better: 'less' },
+      { name: 'cpuMs', unit: '', better: 'less' },
+    ],
+  }
 }
 
 export const TABLES: Readonly<Record<string, (context: Context) => Table | string>> = {
@@ -197,7 +255,7 @@ export const TABLES: Readonly<Record<string, (context: Context) => Table | strin
   roundTrip,
   connections,
   start,
-  mosquitto,
+  met,
 }
 
 // ----------------------------------------------------------------------------- the installed size

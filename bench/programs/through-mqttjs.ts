@@ -1,5 +1,6 @@
 /** MQTT.js at the work of through.ts, with 1,000 publishes outstanding at most. */
 import mqtt from 'mqtt'
+import { ThroughReport } from './through-report.ts'
 
 const [port, qosText, countText, sizeText, version = '5'] = process.argv.slice(2)
 const qos = Number(qosText) as 0 | 1 | 2
@@ -8,8 +9,7 @@ const payload = Buffer.alloc(Number(sizeText), 65)
 const WINDOW = 1000
 let sent = 0
 let settled = 0
-let got = 0
-let began = 0
+const report = new ThroughReport(count)
 
 const client = mqtt.connect({
   host: '127.0.0.1',
@@ -21,19 +21,16 @@ const pump = () => {
     sent++
     client.publish('through', payload, { qos }, () => {
       settled++
-      if (sent - settled <= WINDOW / 2) pump()
+      // One for one, as the window of it-mqtt is filled again.
+      pump()
     })
   }
 }
 client.on('connect', () => {
   ;(client.stream as unknown as { setNoDelay(on: boolean): void }).setNoDelay(true)
   client.subscribe('through', { qos }, () => {
-    began = performance.now()
+    report.begin()
     pump()
   })
 })
-client.on('message', () => {
-  if (++got < count) return
-  console.log(JSON.stringify({ rate: Math.round((count / (performance.now() - began)) * 1000) }))
-  process.exit(0)
-})
+client.on('message', () => report.message())

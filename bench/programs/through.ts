@@ -1,5 +1,6 @@
 /** it-mqtt through a broker: publish COUNT messages and receive them, over one connection. through PORT QOS COUNT SIZE [4|5] */
 import { eventloop, type QoS, type Request, subscribe } from '../../src/index.ts'
+import { ThroughReport } from './through-report.ts'
 
 const [port, qosText, countText, sizeText, version = '5'] = process.argv.slice(2)
 const qos = Number(qosText) as QoS
@@ -17,15 +18,13 @@ async function* requests(): AsyncGenerator<Request> {
   for (let i = 0; i < count; i++) yield { cmd: 'publish', topic: 'through', payload, qos }
 }
 
-let got = 0
-let began = 0
+const report = new ThroughReport(count)
 const protocolVersion = Number(version) as 4 | 5
-for await (const packet of eventloop({ url, protocolVersion, until: 'closed' }, requests())) {
+const options = { url, protocolVersion, until: 'closed', maxInflight: 1000 } as const
+for await (const packet of eventloop(options, requests())) {
   if (packet.cmd === 'suback') {
-    began = performance.now()
+    report.begin()
     begin()
   }
-  if (packet.cmd === 'publish' && ++got === count) break
+  if (packet.cmd === 'publish') report.message()
 }
-console.log(JSON.stringify({ rate: Math.round((count / (performance.now() - began)) * 1000) }))
-process.exit(0)
