@@ -8,7 +8,6 @@
  */
 import type { ByteStream, Endpoint } from '../../platform/byte-stream.ts'
 import { type OpeningListener, openTcp, openTls, openUnix } from './socket.ts'
-import { openWebSocket } from './websocket.ts'
 
 /** Opens the transport that the scheme of the URL names. */
 export function openEndpoint(
@@ -24,8 +23,18 @@ export function openEndpoint(
       return openTls(endpoint, signal, opening)
     case 'ws:':
     case 'wss:':
-      return openWebSocket(endpoint, signal, opening)
+      return openWebSocketLater(endpoint, signal, opening)
     default:
       return openTcp(endpoint, signal, opening)
   }
+}
+
+/** Few connections are WebSockets, so their code is loaded when it is needed. */
+async function openWebSocketLater(
+  endpoint: Endpoint,
+  signal: AbortSignal,
+  opening: OpeningListener,
+): Promise<ByteStream> {
+  const { openWebSocket } = await import('./websocket.ts')
+  return openWebSocket(endpoint, signal, opening)
 }
