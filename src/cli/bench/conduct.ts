@@ -58,6 +58,7 @@ class Bench {
   readonly #clients: readonly BenchClient[]
   #ended: BenchResult['ended'] = 'done'
   #isHalted = false
+  #seconds: NodeJS.Timeout | undefined
 
   constructor(plan: Plan, meter: Meter, line: LiveLine) {
     this.#plan = plan
@@ -77,7 +78,7 @@ class Bench {
     const { timeoutMs, kind } = this.#plan
     const limit =
       timeoutMs === null ? undefined : setTimeout(() => this.halt('timed-out'), timeoutMs)
-    const second = setInterval(() => this.#line.show(this.#meter.second()), 1000)
+    this.#restartSeconds()
     try {
       if (kind === 'conn') this.#meter.begin(clockNow())
       await this.#connect()
@@ -85,7 +86,7 @@ class Bench {
       if (this.#isAnyAlive && !this.#isHalted) await this.#work()
     } finally {
       clearTimeout(limit)
-      clearInterval(second)
+      clearInterval(this.#seconds)
       this.#line.clear()
     }
     const version = this.#clients.find(({ isAlive }) => isAlive)?.protocolVersion ?? null
@@ -97,6 +98,12 @@ class Bench {
       return { result: null, status: reportFailure(firstError) }
     }
     return { result, status: statusOfResult(result, firstError, signalStatus()) }
+  }
+
+  /** Shows and counts each second from now on. */
+  #restartSeconds(): void {
+    clearInterval(this.#seconds)
+    this.#seconds = setInterval(() => this.#line.show(this.#meter.second()), 1000)
   }
 
   get #isAnyAlive(): boolean {
@@ -166,6 +173,7 @@ class Bench {
     await this.#until(() => clockNow() >= measureAt)
     if (this.#isHalted) return
     this.#meter.begin(measureAt)
+    this.#restartSeconds()
     const endAt = durationMs === null ? Number.POSITIVE_INFINITY : measureAt + durationMs
     const isSent = feeds.length > 0 && messages !== null ? () => this.#isDone(feeds) : () => false
     const isReceived = () => kind === 'sub' && messages !== null && this.#tally.received >= messages

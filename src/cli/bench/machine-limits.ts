@@ -26,15 +26,23 @@ export function remedyFor(code: string): string | null {
   return REMEDIES[code] ?? null
 }
 
+/** What the system says about its limits: files of /proc, empty where there is none. */
+interface LimitTexts {
+  /** /proc/self/limits */
+  readonly limits: string
+  /** /proc/sys/net/ipv4/ip_local_port_range */
+  readonly portRange: string
+}
+
 /** @returns how many files a process may open, from the text of /proc/self/limits. */
-export function openFilesIn(limits: string): number {
+function openFilesIn(limits: string): number {
   const [, soft] = /^Max open files\s+(\S+)/m.exec(limits) ?? []
   const count = Number(soft)
   return Number.isNaN(count) ? Number.POSITIVE_INFINITY : count
 }
 
 /** @returns how many ports a range such as `32768 60999` has. */
-export function portsIn(range: string): number {
+function portsIn(range: string): number {
   const [from, to] = range.trim().split(/\s+/).map(Number)
   return from === undefined || to === undefined || Number.isNaN(to - from)
     ? Number.POSITIVE_INFINITY
@@ -46,20 +54,31 @@ export function portsIn(range: string): number {
  * @returns a warning if the ports may not suffice, or null.
  * @throws UsageError if this process may not open so many connections.
  */
-export function checkMachine(connections: number, addresses: number): string | null {
-  const files = openFilesIn(textOf('/proc/self/limits'))
+export function checkMachine(
+  connections: number,
+  addresses: number,
+  { limits, portRange }: LimitTexts = limitTexts(),
+): string | null {
+  const files = openFilesIn(limits)
   if (connections + OTHER_FILES > files) {
     throw new UsageError(
       `${connections.toLocaleString('en')} connections need more files than this process may ` +
         `open (${files.toLocaleString('en')}): ${FILES_REMEDY}`,
     )
   }
-  const ports = portsIn(textOf('/proc/sys/net/ipv4/ip_local_port_range')) * addresses
+  const ports = portsIn(portRange) * addresses
   if (connections <= ports) return null
   return (
     `${connections.toLocaleString('en')} connections to one address and port of a server need ` +
     `more ports than this machine has (${ports.toLocaleString('en')}): ${PORTS_REMEDY}`
   )
+}
+
+function limitTexts(): LimitTexts {
+  return {
+    limits: textOf('/proc/self/limits'),
+    portRange: textOf('/proc/sys/net/ipv4/ip_local_port_range'),
+  }
 }
 
 /** @returns the text of a file, empty where the system has none. */

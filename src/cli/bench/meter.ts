@@ -19,6 +19,9 @@ import type { Tally } from './tally.ts'
 /** The delay of the event loop is looked for so often, in ms. */
 const DELAY_RESOLUTION_MS = 5
 
+/** The rest of a second at the end is shown only if it is at least so long. */
+const PART_MS_MIN = 250
+
 interface Start {
   readonly at: number
   readonly cpu: NodeJS.CpuUsage
@@ -74,7 +77,7 @@ export class Meter {
   end(at: number, unsent = 0): void {
     const start = this.#start
     if (start === null || this.#measured !== null) return
-    this.second()
+    if (at - this.#mark.at > PART_MS_MIN || this.#series.length === 0) this.second()
     this.#unsent = unsent
     const seconds = Math.max(0.001, (at - start.at) / 1000)
     const elapsed = Math.max(0.001, (clockNow() - start.at) / 1000)

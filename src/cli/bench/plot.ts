@@ -32,7 +32,7 @@ interface Chart {
 }
 
 const WIDTH = 960
-const MARGIN = { left: 90, right: 30, top: 46, bottom: 52 }
+const MARGIN = { left: 90, right: 60, top: 46, bottom: 52 }
 const HEADER = 84
 const CHART_HEIGHT = 270
 const BLUE = '#1f5fa8'

@@ -32,6 +32,7 @@ export function reportText(result: BenchResult): string {
 
 /** @returns a latency in ms, with as many digits as mean something. */
 export function inMs(ms: number): string {
+  if (ms === 0) return '0'
   return ms >= 100 ? Math.round(ms).toLocaleString('en') : ms.toFixed(ms >= 10 ? 1 : 3)
 }
 

@@ -116,7 +116,7 @@ const LOOP_DELAY_MS_MAX = 50
 
 type Findings = Omit<BenchResult, 'remarks' | 'format'>
 
-export function isRateReached({ messages: { due, unsent } }: Findings): boolean {
+function isRateReached({ messages: { due, unsent } }: Findings): boolean {
   return due === null || unsent <= due * RATE_TOLERANCE
 }
 
