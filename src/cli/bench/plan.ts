@@ -204,11 +204,14 @@ function optionsBy(flags: BenchFlags): Plan['optionsOf'] {
   const prefix = clientIdPrefix ?? `bench-${randomBytes(3).toString('hex')}-`
   const template = clientId ?? `${prefix}%i`
   const durable = flags.disableCleanSession ?? false
+  // In MQTT 3 a session that is durable stays until it is ended.
+  const hasExpiry = protocolVersionOf(flags.mqtt) === 5
+  const expiry = flags.sessionExpiry ?? (durable ? (hasExpiry ? DURABLE_EXPIRY_S : undefined) : 0)
   const options = connectionOptions(durable ? { ...others, clientId: template } : others, null)
   return (client) => ({
     ...options,
     // The session of a client that is not durable ends with its connection.
-    sessionExpiryInterval: flags.sessionExpiry ?? (durable ? DURABLE_EXPIRY_S : 0),
+    ...(expiry === undefined ? {} : { sessionExpiryInterval: expiry }),
     clientId: template.replaceAll('%i', String(startNumber + client)),
     ...(localAddress.length === 0
       ? {}
