@@ -12,11 +12,12 @@ import {
   subscribe,
 } from '../../index.ts'
 import type { Feed } from './feed.ts'
+import type { Plan } from './plan.ts'
 import type { Receiver } from './receiver.ts'
 import { clockNow } from './stamp.ts'
 import type { Tally } from './tally.ts'
 
-export interface ClientSetup {
+interface ClientSetup {
   readonly options: EventloopOptions
   readonly tally: Tally
   /** What the client publishes, or null. */
@@ -25,11 +26,11 @@ export interface ClientSetup {
   readonly receiver: Receiver | null
   /** What the client subscribes to; empty if to nothing. */
   readonly filters: readonly string[]
-  readonly qos: 0 | 1 | 2
+  readonly plan: Plan
 }
 
 /** A SUBSCRIBE has at most so many filters, because servers limit its size. */
-const FILTERS_MAX = 100
+const SUBSCRIBED_TOGETHER_MAX = 100
 
 export class BenchClient {
   readonly feed: Feed | null
@@ -56,6 +57,10 @@ export class BenchClient {
     return this.#loop !== null && this.#isReady && !this.#isStopped
   }
 
+  get isConnected(): boolean {
+    return this.isAlive && this.#loop?.state.connection.kind === 'connected'
+  }
+
   /** The version of MQTT that is in use. */
   get protocolVersion(): number | null {
     return this.#loop?.state.connection.protocolVersion ?? null
@@ -68,14 +73,17 @@ export class BenchClient {
    */
   start(dueAt: number): Promise<void> {
     if (this.#isStopped) return Promise.resolve()
-    const { options, feed, filters, qos, tally } = this.#setup
-    const requests: Requests = feed ?? (filters.length === 0 ? [] : [subscribe(filters, { qos })])
+    const { options, feed, filters, plan, tally } = this.#setup
+    const { qos, properties } = plan
+    const requests: Requests =
+      feed ??
+      (filters.length === 0 ? [] : [subscribe(filters, { qos, properties: properties.subscribe })])
     this.#loop = eventloop(
       {
         ...options,
         until: 'closed',
         acks: 'receipt',
-        filtersPerSubscribe: FILTERS_MAX,
+        filtersPerSubscribe: SUBSCRIBED_TOGETHER_MAX,
         onSettled: (request, outcome) => this.#settled(request, outcome),
         onWarning: () => {},
       },

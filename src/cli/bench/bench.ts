@@ -159,7 +159,6 @@ async function bench(kind: BenchKind, flags: BenchFlags): Promise<number> {
   const plan = planOf(kind, given)
   if (flags.svg !== undefined) writeSvg(flags.svg, '', 'a')
   const { result, status } = await conduct(plan, flags.quiet ?? false, say)
-  if (result === null) return status
   if (flags.svg !== undefined) writeSvg(flags.svg, plot(result))
   const { plotted: _, ...shown } = result
   await write(flags.json ? `${JSON.stringify(shown, null, 2)}\n` : reportText(result))

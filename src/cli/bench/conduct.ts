@@ -24,9 +24,8 @@ const CONNECTING_MAX = 100
 /** How often is looked whether a phase is over, in ms. */
 const LOOK_EVERY_MS = 5
 
-export interface Conducted {
-  /** Null if the bench could not begin. */
-  readonly result: BenchResult | null
+interface Conducted {
+  readonly result: BenchResult
   readonly status: number
 }
 
@@ -82,7 +81,7 @@ class Bench {
     try {
       if (kind === 'conn') this.#meter.begin(clockNow())
       await this.#connect()
-      if (kind === 'conn') this.#meter.end(clockNow())
+      if (kind === 'conn') this.#meter.end(clockNow(), this.#clients)
       if (this.#isAnyAlive && !this.#isHalted) await this.#work()
     } finally {
       clearTimeout(limit)
@@ -95,7 +94,7 @@ class Bench {
     const result = this.#meter.result(this.#clients, this.#ended, version)
     const { firstError } = this.#tally
     if (this.#tally.connected === 0 && firstError !== undefined && !this.#isHalted) {
-      return { result: null, status: reportFailure(firstError) }
+      return { result, status: reportFailure(firstError) }
     }
     return { result, status: statusOfResult(result, firstError, signalStatus()) }
   }
@@ -103,7 +102,7 @@ class Bench {
   /** Shows and counts each second from now on. */
   #restartSeconds(): void {
     clearInterval(this.#seconds)
-    this.#seconds = setInterval(() => this.#line.show(this.#meter.second()), 1000)
+    this.#seconds = setInterval(() => this.#line.show(this.#meter.second(this.#clients)), 1000)
   }
 
   get #isAnyAlive(): boolean {
@@ -184,7 +183,7 @@ class Bench {
     for (const feed of all) feed.wake()
     const unsent = all.reduce((sum, feed) => sum + feed.backlog(now), 0)
     for (const feed of all) feed.stop()
-    this.#meter.end(now, unsent)
+    this.#meter.end(now, this.#clients, unsent)
     await this.#drain(feeds)
   }
 
@@ -298,11 +297,11 @@ class Bench {
 
 /** @returns the clients in the order in which they connect: subscribers first. */
 function clientsOf(plan: Plan, tally: Tally): readonly BenchClient[] {
-  const { publishers, subscribers, idlers, topics, optionsOf, qos, kind } = plan
+  const { publishers, subscribers, idlers, topics, optionsOf, kind } = plan
   const isOpen = plan.rate !== null
   const named = (client: number) =>
     topics.map((one) => topicFor(one, plan.startNumber + client, optionsOf(client).clientId))
-  const setup = (client: number) => ({ options: optionsOf(client), tally, qos })
+  const setup = (client: number) => ({ options: optionsOf(client), tally, plan })
   const feeds = Array.from(
     { length: publishers },
     (_, at) => new Feed({ plan, tally, publisher: at, topics: named(at) }),

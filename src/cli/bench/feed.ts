@@ -14,10 +14,10 @@ const BATCH_MAX = 250
 /** Bytes from which payloads without a content are cut. */
 const FILLER = Buffer.alloc(65_536, 'it-mqtt bench ')
 
-type Step = IteratorResult<readonly Request[], undefined>
-const DONE: Step = { done: true, value: undefined }
+type FeedStep = IteratorResult<readonly Request[], undefined>
+const FEED_ENDED: FeedStep = { done: true, value: undefined }
 
-export interface FeedSetup {
+interface FeedSetup {
   readonly plan: Plan
   readonly tally: Tally
   /** Which of the publishers this is, from 0. */
@@ -46,7 +46,7 @@ export class Feed implements AsyncIterable<readonly Request[], undefined>, Settl
   #inFlight = 0
   #isEnded = false
   #isWaking = false
-  #waiting: ((step: Step) => void) | null = null
+  #waiting: ((step: FeedStep) => void) | null = null
 
   constructor({ plan, tally, publisher, topics }: FeedSetup) {
     this.#plan = plan
@@ -100,7 +100,7 @@ export class Feed implements AsyncIterable<readonly Request[], undefined>, Settl
   end(): void {
     this.stop()
     this.#isEnded = true
-    this.#waiting?.(DONE)
+    this.#waiting?.(FEED_ENDED)
     this.#waiting = null
   }
 
@@ -108,8 +108,8 @@ export class Feed implements AsyncIterable<readonly Request[], undefined>, Settl
     return this
   }
 
-  next(): Promise<Step> {
-    if (this.#isEnded) return Promise.resolve(DONE)
+  next(): Promise<FeedStep> {
+    if (this.#isEnded) return Promise.resolve(FEED_ENDED)
     const batch = this.#take(clockNow())
     if (batch !== null) return Promise.resolve({ done: false, value: batch })
     return new Promise((resolve) => {
@@ -186,7 +186,7 @@ export class Feed implements AsyncIterable<readonly Request[], undefined>, Settl
   }
 
   #message(topic: number, dueAt: number, now: number): TimedPublish {
-    const { qos, retain } = this.#plan
+    const { qos, retain, properties } = this.#plan
     const tally = this.#tally
     const sequence = this.sequences[topic]!++
     if (dueAt >= tally.measureAt) {
@@ -195,7 +195,15 @@ export class Feed implements AsyncIterable<readonly Request[], undefined>, Settl
       if (qos > 0 && this.#schedule !== null) tally.sendDelay.record(now - dueAt)
     }
     const payload = this.#payload(this.#streamOf(topic), sequence, dueAt, now)
-    return new TimedPublish(this.topics[topic]!, payload, qos, retain, dueAt, now)
+    return new TimedPublish(
+      this.topics[topic]!,
+      payload,
+      qos,
+      retain,
+      properties.publish,
+      dueAt,
+      now,
+    )
   }
 
   #streamOf(topic: number): number {

@@ -11,7 +11,7 @@ import {
 import type { BenchClient } from './bench-client.ts'
 import type { Latency } from './latencies.ts'
 import type { Plan } from './plan.ts'
-import { inMs } from './report-text.ts'
+import { inMs, wholeNumber } from './report-text.ts'
 import { type BenchResult, type ProcessFigures, remarksOn, type Second } from './result.ts'
 import { clockNow } from './stamp.ts'
 import type { Tally } from './tally.ts'
@@ -74,10 +74,10 @@ export class Meter {
   }
 
   /** @param unsent how many messages were due and not sent. */
-  end(at: number, unsent = 0): void {
+  end(at: number, clients: readonly BenchClient[], unsent = 0): void {
     const start = this.#start
     if (start === null || this.#measured !== null) return
-    if (at - this.#mark.at > PART_MS_MIN || this.#series.length === 0) this.second()
+    if (at - this.#mark.at > PART_MS_MIN || this.#series.length === 0) this.second(clients)
     this.#unsent = unsent
     const seconds = Math.max(0.001, (at - start.at) / 1000)
     const elapsed = Math.max(0.001, (clockNow() - start.at) / 1000)
@@ -103,11 +103,11 @@ export class Meter {
   }
 
   /** Ends a second. @returns what a person reads about it. */
-  second(): string {
-    const { connected, sent, acknowledged, received, lostConnections, errors } = this.tally
-    const total = this.#plan.publishers + this.#plan.subscribers + this.#plan.idlers
-    const clients = `${whole(connected)} of ${whole(total)} connected`
-    if (this.#start === null) return clients
+  second(clients: readonly BenchClient[]): string {
+    const connected = clients.filter(({ isConnected }) => isConnected).length
+    const { sent, acknowledged, received, errors } = this.tally
+    const connections = `${wholeNumber(connected)} of ${wholeNumber(clients.length)} connected`
+    if (this.#start === null) return connections
     const p99Ms = this.#primary().latency.cut()
     const now = clockNow()
     const elapsed = Math.max(0.001, (now - this.#mark.at) / 1000)
@@ -125,11 +125,11 @@ export class Meter {
     const failed = errors.reduce((sum, { count }) => sum + count, 0)
     return [
       `${Math.round(second.second)} s`,
-      ...(this.#plan.kind === 'conn' || lostConnections > 0 ? [clients] : []),
-      ...(this.#plan.publishers > 0 ? [`sent ${whole(second.sent)}/s`] : []),
-      ...(this.#plan.subscribers > 0 ? [`received ${whole(second.received)}/s`] : []),
+      ...(this.#plan.kind === 'conn' || connected < clients.length ? [connections] : []),
+      ...(this.#plan.publishers > 0 ? [`sent ${wholeNumber(second.sent)}/s`] : []),
+      ...(this.#plan.subscribers > 0 ? [`received ${wholeNumber(second.received)}/s`] : []),
       ...(p99Ms === null ? [] : [`p99 ${inMs(p99Ms)} ms`]),
-      ...(failed > 0 ? [`${whole(failed)} errors`] : []),
+      ...(failed > 0 ? [`${wholeNumber(failed)} errors`] : []),
     ].join(', ')
   }
 
@@ -143,7 +143,7 @@ export class Meter {
     ended: BenchResult['ended'],
     protocolVersion: number | null,
   ): BenchResult {
-    this.end(clockNow())
+    this.end(clockNow(), clients)
     const { tally } = this
     const plan = this.#plan
     const { name, latency } = this.#primary()
@@ -285,8 +285,4 @@ function settingOf(plan: Plan, clients: readonly BenchClient[]): BenchResult['se
     warmUpSeconds: warmUpMs / 1000,
     window: windows.length === 0 ? plan.window : Math.min(...windows.slice(0, 1000)),
   }
-}
-
-function whole(value: number): string {
-  return Math.round(value).toLocaleString('en')
 }

@@ -20,6 +20,7 @@ import {
   qosFlag,
   topicOfUrl,
 } from '../flags.ts'
+import { type PropertyFlags, propertiesOf } from '../property-flags.ts'
 import { fileOf } from '../tls-flags.ts'
 import { RUNS, STAMP_BYTES } from './stamp.ts'
 
@@ -48,13 +49,13 @@ export interface BenchFlags extends Omit<ConnectionFlags, 'localAddress'> {
   readonly svg?: string
 }
 
-export interface SizeRange {
+interface SizeRange {
   readonly min: number
   readonly max: number
 }
 
 /** The bench has failed if this percentile of its latency is above so many ms. */
-export interface Threshold {
+interface Threshold {
   readonly text: string
   readonly percentile: number
   readonly ms: number
@@ -85,6 +86,8 @@ export interface Plan {
   readonly topics: readonly string[]
   readonly qos: QoS
   readonly retain: boolean
+  /** The properties of -D, for publishes and subscriptions. */
+  readonly properties: PropertyFlags
   readonly size: SizeRange
   /** The content of each message, or null if it has a size only. */
   readonly content: Buffer | null
@@ -115,7 +118,7 @@ export function planOf(kind: BenchKind, flags: BenchFlags): Plan {
   const publishes = kind === 'pub' || kind === 'pub-sub'
   const { clients, rate = null, messages = null, duration, mqtt, maxInflight, timeout } = flags
   const size = flags.size ?? DEFAULT_SIZE
-  const content = contentOf(flags)
+  const content = messageContent(flags)
   if (kind === 'pub-sub' && content === null && size.min < STAMP_BYTES) {
     throw new UsageError(
       `--size: a message of pub-sub has at least ${STAMP_BYTES} bytes, for its number and its time`,
@@ -139,6 +142,7 @@ export function planOf(kind: BenchKind, flags: BenchFlags): Plan {
     timeoutMs: timeout === undefined ? null : timeout * 1000,
     interruptedMs: flags.disconnectTimeout,
     retain: flags.retain ?? false,
+    properties: propertiesOf(flags.property),
     durable: flags.disableCleanSession ?? false,
     thresholds: flags.failAbove ?? [],
     window: maxInflight ?? (isOldQos2 ? WINDOW_OF_QOS2_MQTT3 : DEFAULT_WINDOW),
@@ -150,11 +154,12 @@ export function planOf(kind: BenchKind, flags: BenchFlags): Plan {
 }
 
 function refuseContradictions(kind: BenchKind, flags: BenchFlags): void {
-  const { clientId, clientIdPrefix, clients, subscribers = 0, messages, duration } = flags
+  const { clientId, clientIdPrefix, clients, messages, duration } = flags
+  const isAlone = clients === 1 && kind !== 'pub-sub'
   if (clientId !== undefined && clientIdPrefix !== undefined) {
     throw new UsageError('-i and -I exclude each other')
   }
-  if (clientId !== undefined && clients + subscribers > 1 && !clientId.includes('%i')) {
+  if (clientId !== undefined && !isAlone && !clientId.includes('%i')) {
     throw new UsageError('-i needs %i, the number of the client, if there are several clients')
   }
   if (messages !== undefined && duration !== undefined && kind !== 'sub') {
@@ -168,7 +173,7 @@ function refuseContradictions(kind: BenchKind, flags: BenchFlags): void {
   if (ways.length > 1) throw new UsageError(`${ways.join(' and ')} exclude each other`)
 }
 
-function contentOf({ message, file }: BenchFlags): Buffer | null {
+function messageContent({ message, file }: BenchFlags): Buffer | null {
   if (message !== undefined) return Buffer.from(message)
   return file === undefined ? null : fileOf('-f', file)
 }

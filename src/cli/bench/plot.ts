@@ -11,7 +11,7 @@ interface Point {
   readonly y: number
 }
 
-interface Line {
+interface Curve {
   readonly name: string
   readonly color: string
   readonly points: readonly Point[]
@@ -24,7 +24,7 @@ interface Tick {
 
 interface Chart {
   readonly title: string
-  readonly lines: readonly Line[]
+  readonly lines: readonly Curve[]
   readonly xTicks: readonly Tick[]
   readonly xMax: number
   readonly xTitle: string
@@ -94,7 +94,7 @@ function nines(percentile: number): number {
 }
 
 function ratesChart({ series, setting, bench }: BenchResult): Chart {
-  const line = (name: string, color: string, key: 'sent' | 'received' | 'connected'): Line => ({
+  const line = (name: string, color: string, key: 'sent' | 'received' | 'connected'): Curve => ({
     ...{ name, color },
     points: series.map((one) => ({ x: one.second, y: one[key] })),
   })

@@ -36,7 +36,8 @@ export function inMs(ms: number): string {
   return ms >= 100 ? Math.round(ms).toLocaleString('en') : ms.toFixed(ms >= 10 ? 1 : 3)
 }
 
-function whole(value: number): string {
+/** @returns a number without its fraction, as people write it: `1,000`. */
+export function wholeNumber(value: number): string {
   return Math.round(value).toLocaleString('en')
 }
 
@@ -63,8 +64,9 @@ const VERSION_NAMES: Readonly<Record<number, string>> = { 3: '3.1', 4: '3.1.1', 
 
 function connectionsText({ connections, perSecond }: BenchResult): string {
   const { wanted, connected, failed, lost } = connections
-  const rate = perSecond.connections > 0 ? ` (${whole(perSecond.connections)} a second)` : ''
-  return `${whole(connected)} of ${whole(wanted)}${rate}, ${whole(failed)} failed, ${whole(lost)} lost`
+  const rate = perSecond.connections > 0 ? ` (${wholeNumber(perSecond.connections)} a second)` : ''
+  const worked = `${wholeNumber(connected)} of ${wholeNumber(wanted)}${rate}`
+  return `${worked}, ${wholeNumber(failed)} failed, ${wholeNumber(lost)} lost`
 }
 
 function messageLines({ bench, messages, perSecond, setting, model }: BenchResult): string[] {
@@ -72,23 +74,27 @@ function messageLines({ bench, messages, perSecond, setting, model }: BenchResul
   const { sent, acknowledged, failed, unanswered, unsent, expected, received } = messages
   const lines: string[] = []
   if (model !== null) {
-    const wanted = perSecond.wanted === null ? '' : ` of ${whole(perSecond.wanted)} wanted`
+    const wanted = perSecond.wanted === null ? '' : ` of ${wholeNumber(perSecond.wanted)} wanted`
     const rest = [
-      `${whole(sent)} (${whole(perSecond.sent)}${wanted} a second)`,
-      ...(setting.qos > 0 ? [`${whole(acknowledged)} acknowledged`] : []),
-      ...(failed > 0 ? [`${whole(failed)} failed`] : []),
-      ...(unanswered > 0 ? [`${whole(unanswered)} unanswered`] : []),
-      ...(unsent > 0 ? [`${whole(unsent)} not sent`] : []),
+      `${wholeNumber(sent)} (${wholeNumber(perSecond.sent)}${wanted} a second)`,
+      ...(setting.qos > 0 ? [`${wholeNumber(acknowledged)} acknowledged`] : []),
+      ...(failed > 0 ? [`${wholeNumber(failed)} failed`] : []),
+      ...(unanswered > 0 ? [`${wholeNumber(unanswered)} unanswered`] : []),
+      ...(unsent > 0 ? [`${wholeNumber(unsent)} not sent`] : []),
     ]
     lines.push(line('sent', rest.join(', ')))
   }
   if (bench !== 'pub') {
     const { lost, duplicates, outOfOrder, foreign } = messages
-    const of = expected === null ? '' : ` of ${whole(expected)}`
+    const of = expected === null ? '' : ` of ${wholeNumber(expected)}`
     const rest = [
-      `${whole(received)}${of} (${whole(perSecond.received)} a second)`,
-      ...[`${whole(lost)} lost`, `${whole(duplicates)} repeated`, `${whole(outOfOrder)} late`],
-      ...(foreign > 0 ? [`${whole(foreign)} of others`] : []),
+      `${wholeNumber(received)}${of} (${wholeNumber(perSecond.received)} a second)`,
+      ...[
+        `${wholeNumber(lost)} lost`,
+        `${wholeNumber(duplicates)} repeated`,
+        `${wholeNumber(outOfOrder)} late`,
+      ],
+      ...(foreign > 0 ? [`${wholeNumber(foreign)} of others`] : []),
     ]
     lines.push(line('received', rest.join(', ')))
   }

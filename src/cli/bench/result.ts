@@ -109,7 +109,7 @@ export interface Second {
   readonly p99Ms: number | null
 }
 
-/** A rate that is reached but for this part counts as reached: the last message may be under way. */
+/** A rate counts as reached if no more than this part is missing: it may be under way. */
 const RATE_TOLERANCE = 0.01
 const BUSY_MAX = 0.9
 const LOOP_DELAY_MS_MAX = 50
@@ -128,8 +128,8 @@ export function remarksOn(found: Findings): string[] {
   if (!isRateReached(found)) {
     remarks.push(
       `The rate was not reached: ${whole(perSecond.sent)} of ${whole(perSecond.wanted!)} a ` +
-        `second. ${counted(messages.unsent, 'message')} were due and not sent, and are in no ` +
-        'latency.',
+        `second. Due and not sent: ${counted(messages.unsent, 'message')}, which no latency ` +
+        'contains.',
     )
   }
   if (process.busy > BUSY_MAX || process.eventLoopDelayMs.p99 > LOOP_DELAY_MS_MAX) {
@@ -142,9 +142,9 @@ export function remarksOn(found: Findings): string[] {
   const measuresMessages = latencyMs.acknowledgement !== null || latencyMs.endToEnd !== null
   if (model === 'closed' && measuresMessages) {
     remarks.push(
-      'This is a closed loop: a message is sent when the window has room, so a server that stalls ' +
-        'is asked less. The latencies are those of a full window. With --rate they count from ' +
-        'the time at which a message was due.',
+      'This is a closed loop: a message is sent when the window has room, so a server that ' +
+        'stalls is sent fewer messages, and a stall delays few of them. With --rate a latency ' +
+        'counts from the time at which a message was due.',
     )
   }
   if (found.bench === 'pub' && found.setting.qos === 0) {

@@ -3,7 +3,7 @@
  * skipped are kept as ranges, so that a long loss costs as little as a single one.
  */
 
-/** The oldest gaps beyond so many are forgotten; what comes in them later counts as a repetition. */
+/** Beyond so many, the oldest gap is forgotten; what comes in it later counts as repeated. */
 const GAPS_MAX = 10_000
 
 /** The numbers `from` up to `to`, `to` excluded. */

@@ -11,7 +11,7 @@
  * | 16–23 | when it was due, in ms since 1970, as a double |
  * | 24–31 | when it was sent, likewise |
  */
-import type { QoS } from '../../index.ts'
+import type { PublishProperties, QoS } from '../../index.ts'
 
 export const STAMP_BYTES = 32
 const MAGIC = 0x69_74_6d_62
@@ -77,6 +77,7 @@ export class TimedPublish {
   readonly payload: Buffer
   readonly qos: QoS
   readonly retain: boolean
+  readonly properties: PublishProperties | undefined
   readonly #dueAt: number
   readonly #sentAt: number
 
@@ -85,6 +86,7 @@ export class TimedPublish {
     payload: Buffer,
     qos: QoS,
     retain: boolean,
+    properties: PublishProperties | undefined,
     dueAt: number,
     sentAt: number,
   ) {
@@ -92,6 +94,7 @@ export class TimedPublish {
     this.payload = payload
     this.qos = qos
     this.retain = retain
+    this.properties = properties
     this.#dueAt = dueAt
     this.#sentAt = sentAt
   }
