@@ -6,7 +6,14 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { latencyMaker } from '../../src/cli/bench/latencies.ts'
 import { checkMachine } from '../../src/cli/bench/machine-limits.ts'
-import { duration, perSecond, planOf, sizeRange, threshold } from '../../src/cli/bench/plan.ts'
+import {
+  duration,
+  perSecond,
+  planOf,
+  sizeRange,
+  threshold,
+  topicFor,
+} from '../../src/cli/bench/plan.ts'
 import { plot } from '../../src/cli/bench/plot.ts'
 import { reportText } from '../../src/cli/bench/report-text.ts'
 import { type BenchResult, remarksOn, statusOfResult } from '../../src/cli/bench/result.ts'
@@ -151,6 +158,10 @@ describe('[CLI] the flags of a bench', () => {
     expect(one.optionsOf(0).clientId).not.toBe(two.optionsOf(0).clientId)
     expect(one.optionsOf(0).clientId).not.toBe(one.optionsOf(1).clientId)
     expect(one.optionsOf(0).sessionExpiryInterval).toBe(0)
+  })
+
+  test('[CLI] bench: topics have the client, its identifier and the user name', () => {
+    expect(topicFor('a/%i/%c/%u/%x', 7, 'id-%i', 'anna')).toBe('a/7/id-%i/anna/%x')
   })
 
   test('[CLI] bench: clients take local addresses in turn', () => {

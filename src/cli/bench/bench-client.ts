@@ -163,7 +163,9 @@ export class BenchClient {
     const { tally } = this.#setup
     const { connection, counters } = loop.state
     for (const [code, count] of Object.entries(counters.reconnections)) {
-      tally.addErrors('connection', code, count, connection.reason?.message ?? code)
+      const { reason } = connection
+      const message = reason?.code === code ? reason.message : 'the loop connected again'
+      tally.addErrors('connection', code, count, message)
     }
     if (this.#connects > 0 && connection.kind !== 'connected') tally.lostConnections++
   }

@@ -9,7 +9,6 @@ import { say } from '../fail.ts'
 import { addConnectionFlags, number, qosOption, severalTimes } from '../flags.ts'
 import { write } from '../output.ts'
 import { positive } from '../receive-flags.ts'
-import { conduct } from './conduct.ts'
 import {
   type BenchFlags,
   type BenchKind,
@@ -20,8 +19,6 @@ import {
   sizeRange,
   threshold,
 } from './plan.ts'
-import { plot } from './plot.ts'
-import { reportText } from './report-text.ts'
 
 /** Options of a connection that a bench has in another form, or not at all. */
 const LEFT_OUT = ['--session', '--disable-clean-session', '--local-address']
@@ -79,8 +76,8 @@ function publishOptions(): Option[] {
   return [
     new Option(
       '-t, --topic <topic>',
-      'may be repeated: publishers use each in turn; %i is the client, %c its identifier ' +
-        '(default: topics of this run)',
+      'may be repeated: publishers use each in turn; %i is the client, %c its identifier, %u ' +
+        'the user name (default: topics of this run)',
     ).argParser(severalTimes),
     qosOption('-q, --qos <qos>', 'default: 0'),
     new Option('-r, --retain', 'ask the server to retain messages; they are removed at the end'),
@@ -101,22 +98,25 @@ function publishOptions(): Option[] {
     new Option(
       '--ack-timeout <time>',
       'how long an acknowledgement, or at the end a message, may take (default: 10s)',
-    )
-      .argParser(longerThanZero)
-      .default(ACK_TIMEOUT_MS, '10s'),
+    ).argParser(longerThanZero),
   ]
 }
 
 function warmUpOption(): Option {
-  return new Option('--warm-up <time>', 'leave the first messages out of the figures')
+  return new Option(
+    '--warm-up <time>',
+    'leave the messages of the first seconds out of the figures (default: 0)',
+  )
     .argParser(duration)
-    .default(0, 'no warm-up')
+    .default(0)
 }
 
 /** Adds what all benches have, behind the options of their own. */
 function finish(command: Command, kind: BenchKind, own: readonly Option[]): void {
   const all = [
-    new Option('-c, --clients <count>', 'how many clients').argParser(positive).default(1),
+    new Option('-c, --clients <count>', 'how many clients, or publishers (default: 1)')
+      .argParser(positive)
+      .default(1),
     ...own,
     new Option(
       '-R, --connect-rate <per second>',
@@ -158,8 +158,14 @@ async function bench(kind: BenchKind, flags: BenchFlags): Promise<number> {
   }
   const plan = planOf(kind, given)
   if (flags.svg !== undefined) writeSvg(flags.svg, '', 'a')
+  // Loaded here, so that no other command waits for it.
+  const { conduct } = await import('./conduct.ts')
   const { result, status } = await conduct(plan, flags.quiet ?? false, say)
-  if (flags.svg !== undefined) writeSvg(flags.svg, plot(result))
+  if (flags.svg !== undefined) {
+    const { plot } = await import('./plot.ts')
+    writeSvg(flags.svg, plot(result))
+  }
+  const { reportText } = await import('./report-text.ts')
   const { plotted: _, ...shown } = result
   await write(flags.json ? `${JSON.stringify(shown, null, 2)}\n` : reportText(result))
   return status

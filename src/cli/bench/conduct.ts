@@ -299,8 +299,10 @@ class Bench {
 function clientsOf(plan: Plan, tally: Tally): readonly BenchClient[] {
   const { publishers, subscribers, idlers, topics, optionsOf, kind } = plan
   const isOpen = plan.rate !== null
-  const named = (client: number) =>
-    topics.map((one) => topicFor(one, plan.startNumber + client, optionsOf(client).clientId))
+  const named = (client: number) => {
+    const { clientId, username } = optionsOf(client)
+    return topics.map((one) => topicFor(one, plan.startNumber + client, clientId, username))
+  }
   const setup = (client: number) => ({ options: optionsOf(client), tally, plan })
   const feeds = Array.from(
     { length: publishers },

@@ -193,15 +193,21 @@ function topicsOf(kind: BenchKind, flags: BenchFlags, run: number): readonly str
   const topics = given.length > 0 ? given : [`it-mqtt-bench/${run.toString(36)}/%i`]
   const version = protocolVersionOf(flags.mqtt)
   for (const topic of topics) {
-    const sample = topicFor(topic, 1, 'c')
+    const sample = topicFor(topic, 1, 'c', flags.username)
     checkRequest(kind === 'sub' ? subscribe(sample) : publish(sample, ''), version)
   }
   return topics
 }
 
-/** @returns a topic with the number of the client for %i and its identifier for %c. */
-export function topicFor(template: string, client: number, clientId: string): string {
-  return template.replaceAll('%i', String(client)).replaceAll('%c', clientId)
+/** @returns a topic with the client for %i, its identifier for %c and the user name for %u. */
+export function topicFor(
+  template: string,
+  client: number,
+  clientId: string,
+  username = '',
+): string {
+  const values: Readonly<Record<string, string>> = { i: String(client), c: clientId, u: username }
+  return template.replace(/%([icu])/g, (_, letter: string) => values[letter]!)
 }
 
 function optionsBy(flags: BenchFlags): Plan['optionsOf'] {
