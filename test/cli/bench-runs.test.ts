@@ -288,7 +288,9 @@ describe('[CLI] bench leaves nothing behind', { timeout: 60_000 }, () => {
 describe('[CLI] bench before a mosquitto', { timeout: 120_000 }, () => {
   test('[CLI] bench: every command works, at each QoS, retained and durable', async (context) => {
     requireMosquitto(context)
-    const mosquitto = await Mosquitto.start(['max_queued_messages 0', 'set_tcp_nodelay true'])
+    const mosquitto = await Mosquitto.start([
+      ...['max_queued_messages 0', 'max_inflight_messages 1000', 'set_tcp_nodelay true'],
+    ])
     onTestFinished(() => mosquitto[Symbol.asyncDispose]())
     const url = ['--url', mosquitto.url]
     for (const qos of ['0', '1', '2']) {
