@@ -55,7 +55,8 @@ const MQTT_VERSIONS = {
 /** The Session Expiry Interval of a session that does not expire. */
 const NEVER_S = 0xffff_ffff
 
-export function addConnectionFlags(command: Command): Command {
+/** @param without the long names of options that the command has in another form, or not at all. */
+export function addConnectionFlags(command: Command, without: readonly string[] = []): Command {
   const groups: readonly [title: string, options: readonly Option[]][] = [
     ['Server:', serverOptions()],
     ['Who connects:', identityOptions()],
@@ -64,7 +65,9 @@ export function addConnectionFlags(command: Command): Command {
     ['Will:', willOptions()],
   ]
   for (const [title, options] of groups) {
-    for (const option of options) command.addOption(option.helpGroup(title))
+    for (const option of options) {
+      if (!without.includes(option.long ?? '')) command.addOption(option.helpGroup(title))
+    }
   }
   return command
 }

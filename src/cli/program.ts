@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
+import { addBench } from './bench/bench.ts'
 import { addCompletion } from './completion.ts'
 import { oneLine } from './fail.ts'
 import { addHelp } from './help.ts'
@@ -55,7 +56,7 @@ export function buildProgram(): Command {
     })
   for (const add of [
     ...[addPub, addSub, addRr, addRetained, addPipe],
-    ...[addSpool, addReplay, addCompletion, addHelp],
+    ...[addBench, addSpool, addReplay, addCompletion, addHelp],
   ]) {
     add(program)
   }
