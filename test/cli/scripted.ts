@@ -53,6 +53,7 @@ export function acknowledge(packet: Packet, { send }: Peer): void {
   const { messageId } = packet
   if (messageId === undefined) return
   if (packet.cmd === 'publish') send({ cmd: packet.qos === 1 ? 'puback' : 'pubrec', messageId })
+  if (packet.cmd === 'pubrec') send({ cmd: 'pubrel', messageId })
   if (packet.cmd === 'pubrel') send({ cmd: 'pubcomp', messageId })
   if (packet.cmd === 'subscribe') {
     send({ cmd: 'suback', messageId, granted: packet.subscriptions.map(({ qos }) => qos) })
