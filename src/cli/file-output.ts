@@ -47,6 +47,12 @@ export function refusalOf(error: unknown): Refusal {
   return REFUSALS[(error as NodeJS.ErrnoException).code ?? ''] ?? 'failed'
 }
 
+function failureOf(cause: NodeJS.ErrnoException): Error {
+  const { code, syscall = 'write' } = cause
+  const message = `standard output cannot be written: ${cause.message}`
+  return Object.assign(new Error(message, { cause }), { code, syscall })
+}
+
 const FULL: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full (ENOSPC)',
   EDQUOT: 'the disk quota is used up (EDQUOT)',
@@ -130,7 +136,7 @@ export class FileOutput {
 
   #refused(error: unknown): void {
     const refusal = refusalOf(error)
-    if (refusal === 'failed') return this.abandon(error)
+    if (refusal === 'failed') return this.abandon(failureOf(error as NodeJS.ErrnoException))
     if (refusal === 'full' && !this.#isFull) this.#full(error as NodeJS.ErrnoException)
     this.#timer = setTimeout(() => this.#drain(), RETRY_MS)
   }
