@@ -309,12 +309,13 @@ class Pipe {
   }
 
   #progressText(lines: FileRequests): string {
+    const kind = this.#loop?.state.connection.kind
     const pending = this.#spool?.size ?? lines.unsettled
     return [
       `${this.#delivered.toLocaleString('en')} delivered`,
       `${pending.toLocaleString('en')} ${this.#spool === null ? 'under way' : 'in the spool'}`,
       ...(this.#refused > 0 ? [`${this.#refused} refused`] : []),
-      ...(this.#status === null ? [] : [this.#status]),
+      ...(kind === undefined || kind === 'connected' ? [] : [this.#status ?? kind]),
     ].join(', ')
   }
 
