@@ -2,10 +2,10 @@
  * What is said about a connection? `reportOf` decides it, from what happened and from what was said
  * before. follow-connection.ts writes it.
  *
- * A line is said when something has changed: the connection was lost, there is one again, an attempt
- * fails for another reason. A terminal also has a status, which is true as long as it is shown.
- * Nothing is said about a connection that begins and ends as it should, and nothing about the error
- * with which the command ends, because the command itself says that.
+ * A line is said when something has changed: the connection was lost, there is one again, an
+ * attempt fails for another reason. A terminal also has a status, which is true as long as it is
+ * shown. Nothing is said about a connection that begins and ends as it should, and nothing about
+ * the error with which the command ends, because the command itself says that.
  */
 import type { ConnectionFailure, Transition, Warning } from '../index.ts'
 import { duration, inWords } from './words.ts'
@@ -23,7 +23,7 @@ interface Context {
 }
 
 /** What was said before. */
-export interface News {
+interface News {
   /** Since when there is no connection; null while there is one. */
   readonly downSince: number | null
   /** When the latest connection began; null before the first. */
@@ -62,7 +62,7 @@ export interface Status {
   readonly retryAt: number | null
 }
 
-export interface Report {
+interface Report {
   readonly news: News
   readonly lines: readonly string[]
   /** A line for those who see no status. */
@@ -109,7 +109,7 @@ function changed(news: News, happening: Changed): Report {
     }
     case 'disconnected':
     case 'suspended': {
-      const noted = noteLoss(begun(news, at), reason, at)
+      const noted = lossNoted(begun(news, at), reason, at)
       if (retryAt === null) return nothing(noted)
       const isLoss = noted.loss !== null
       const report = sayLoss(noted, happening)
@@ -133,7 +133,7 @@ function begun(news: News, at: number): News {
 }
 
 /** Notes the loss of a connection. An attempt that failed is none. */
-function noteLoss(news: News, reason: ConnectionFailure | null, at: number): News {
+function lossNoted(news: News, reason: ConnectionFailure | null, at: number): News {
   if (reason?.phase !== 'connected' || news.connectedAt === null) return news
   const { connectedAt } = news
   const cause = inWords(reason.message).replace(/\.$/, '')
@@ -203,8 +203,8 @@ function suspected({ server, clientId }: Context): string {
 const STALLED: ReadonlySet<string> = new Set(['CONSUMER_STALLED', 'ACKNOWLEDGEMENT_FORGOTTEN'])
 
 const STALLED_LINE =
-  'standard output has not taken everything for a while; until it does, nothing more is read from ' +
-  'the server'
+  'standard output has not taken everything for a while; until it does, nothing more is read ' +
+  'from the server'
 
 function warned(news: News, happening: Extract<Happening, { type: 'warned' }>): Report {
   const { code, message } = happening

@@ -10,7 +10,7 @@ import { inWords } from './words.ts'
 
 export { FAILED } from './exit-codes.ts'
 export { say } from './screen.ts'
-export { counted, sentence } from './words.ts'
+export { asSentence, counted } from './words.ts'
 
 /** Reports an error on standard error.
  * @returns the exit status for it.

@@ -3,13 +3,13 @@
  * nearly full disk takes a part of it and says so only in the number of bytes.
  *
  * - A full disk is waited for. The rest of the record is written as soon as there is room.
- * - If the process ends before that, the part is cut off, so that the file ends with a whole record.
- *   That needs proof that the end of the file is that part, since others may append to the file.
+ * - If the process ends before that, the part is cut off, so that the file ends with a whole
+ *   record. That needs proof that the end of the file is that part, since others may append to it.
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
 
 /** What a file needs of its surroundings. */
-export interface FileOutputParts {
+interface FileOutputParts {
   /** Writes a part of the bytes. @returns how many the system took. */
   readonly write: (bytes: Uint8Array) => number
   /**
@@ -28,7 +28,7 @@ interface Waiting {
 }
 
 /** How often a full disk is tried again. */
-export const RETRY_MS = 500
+const FULL_RETRY_MS = 500
 
 /** A disk that is full again so soon is not reported again. */
 const REPORT_AGAIN_MS = 10_000
@@ -43,7 +43,7 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
 }
 
 /** @returns what an error of a write means: room may come, or the file cannot be written. */
-export function refusalOf(error: unknown): Refusal {
+function writeRefusal(error: unknown): Refusal {
   return REFUSALS[(error as NodeJS.ErrnoException).code ?? ''] ?? 'failed'
 }
 
@@ -135,10 +135,10 @@ export class FileOutput {
   }
 
   #refused(error: unknown): void {
-    const refusal = refusalOf(error)
+    const refusal = writeRefusal(error)
     if (refusal === 'failed') return this.abandon(failureOf(error as NodeJS.ErrnoException))
     if (refusal === 'full' && !this.#isFull) this.#full(error as NodeJS.ErrnoException)
-    this.#timer = setTimeout(() => this.#drain(), RETRY_MS)
+    this.#timer = setTimeout(() => this.#drain(), FULL_RETRY_MS)
   }
 
   #full({ code = '' }: NodeJS.ErrnoException): void {
@@ -158,7 +158,7 @@ export class FileOutput {
 }
 
 /** @returns what writes the file behind a descriptor. */
-export function partsOf(fd: number, say: (line: string) => void): FileOutputParts {
+export function filePartsOf(fd: number, say: (line: string) => void): FileOutputParts {
   return {
     write: (bytes) => writeSync(fd, bytes),
     cut: (torn) => {

@@ -90,7 +90,7 @@ export class ConnectionFollower {
 }
 
 /** @returns where a loop stands, in one line. */
-export function stateText({ connection, counters }: LoopState): string {
+function stateText({ connection, counters }: LoopState): string {
   const { kind, endpoint, reason } = connection
   const { sent, acknowledged, received, held } = counters
   const where =

@@ -3,12 +3,12 @@
  * full disk slows the loop down, so that memory stays bounded, and a message is acknowledged once
  * the system has taken all of its bytes.
  *
- * A file has a loop of its own (file-output.ts), because Node ignores that a write was short. Pipes,
- * sockets and terminals are written by Node's streams, which write the rest by themselves.
+ * A file has a loop of its own (file-output.ts), because Node ignores that a write was short.
+ * Pipes, sockets and terminals are written by Node's streams, which write the rest by themselves.
  */
 import { fstatSync } from 'node:fs'
 import { isatty } from 'node:tty'
-import { FileOutput, partsOf } from './file-output.ts'
+import { FileOutput, filePartsOf } from './file-output.ts'
 import { clearStatus, say } from './screen.ts'
 import { ENDING } from './signals.ts'
 
@@ -20,22 +20,22 @@ class OutputAbandoned extends Error {}
 /** Promises of writes that a stream has not finished. */
 const rejections = new Set<(error: unknown) => void>()
 let abandoned: OutputAbandoned | null = null
-let opened: FileOutput | 'stream' | null = null
+let device: FileOutput | 'stream' | null = null
 /** Whether the signals are listened to (`endAtSignal`). */
 let waitedForRoom = false
 
 /** @returns the file on standard output, or `stream` for anything that Node writes in full. */
 function output(): FileOutput | 'stream' {
-  if (opened !== null) return opened
+  if (device !== null) return device
   const stats = fstatSync(STDOUT)
   const isDevice = stats.isCharacterDevice() || stats.isBlockDevice()
   if (isatty(STDOUT) || !(stats.isFile() || isDevice)) {
-    opened = 'stream'
-    return opened
+    device = 'stream'
+    return device
   }
-  const file = new FileOutput(partsOf(STDOUT, say))
+  const file = new FileOutput(filePartsOf(STDOUT, say))
   process.once('exit', () => file.cutTorn())
-  opened = file
+  device = file
   return file
 }
 
@@ -115,15 +115,15 @@ export function printed(): Promise<void> {
  */
 export function abandonOutput(): void {
   abandoned ??= new OutputAbandoned('the command ends')
-  if (opened instanceof FileOutput) opened.abandon(abandoned)
+  if (device instanceof FileOutput) device.abandon(abandoned)
   for (const reject of rejections) reject(abandoned)
   rejections.clear()
 }
 
 /** Whether something was given to `write` that the system has not taken. */
 export function isOutputPending(): boolean {
-  if (opened instanceof FileOutput) return opened.isWaiting
-  return opened === 'stream' && process.stdout.writableLength > 0
+  if (device instanceof FileOutput) return device.isWaiting
+  return device === 'stream' && process.stdout.writableLength > 0
 }
 
 /**

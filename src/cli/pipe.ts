@@ -26,7 +26,7 @@ import {
   UsageError,
 } from '../index.ts'
 import { type Delivery, deliver } from './deliver.ts'
-import { counted, FAILED, oneLine, printable, reportFailure, say, sentence } from './fail.ts'
+import { asSentence, counted, FAILED, oneLine, printable, reportFailure, say } from './fail.ts'
 import {
   addConnectionFlags,
   type ConnectionFlags,
@@ -299,7 +299,7 @@ class Pipe {
       ...(lines.ended ? [] : ['the rest was not read']),
     ]
     const isGood = error === undefined && undelivered === 0 && this.#refused === 0 && lines.ended
-    if (error !== undefined) this.#say(`${sentence(printable(error))} ${counts.join(', ')}`)
+    if (error !== undefined) this.#say(`${asSentence(printable(error))} ${counts.join(', ')}`)
     else if (!isGood || !this.#flags.quiet) this.#say(counts.join(', '))
     if (this.#outputError !== undefined && !isClosedPipe(this.#outputError)) {
       return reportFailure(this.#outputError)

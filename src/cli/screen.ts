@@ -2,8 +2,8 @@
  * How is standard error written? Messages are lines that stay. A terminal has one more line below
  * them, the status, which is written over.
  *
- * A file is written immediately, and not by Node's stream, which after one error (a full disk) would
- * drop every later message.
+ * A file is written immediately, and not by Node's stream, which after one error (a full disk)
+ * would drop every later message.
  */
 import { fstatSync, writeSync } from 'node:fs'
 

@@ -27,8 +27,11 @@ const SOCKET_CODES: Readonly<Record<string, string>> = {
 }
 
 /** Node's text: `connect ECONNREFUSED 127.0.0.1:1883 - Local (0.0.0.0:0)`. */
-const SOCKET_ERROR =
-  /\b(?:connect|read|write|shutdown|bind|getaddrinfo|query\w+) (E[A-Z_]+)(?: ([^\s;,]*[^\s;,.]))?(?: - Local \([^)]*\))?/g
+const SOCKET_ERROR = new RegExp(
+  String.raw`\b(?:connect|read|write|shutdown|bind|getaddrinfo|query\w+) (E[A-Z_]+)` +
+    String.raw`(?: ([^\s;,]*[^\s;,.]))?(?: - Local \([^)]*\))?`,
+  'g',
+)
 
 /** Node's text for a file without a path: `ENOSPC: no space left on device, write`. */
 const FILE_ERROR = /\b(E[A-Z]+): ([^,;]+), [a-z]+(?! ')(?=[.;,]|\s|$)/g
@@ -78,7 +81,7 @@ export function inWords(text: string): string {
 }
 
 /** @returns a text that ends like a sentence, so that another may follow. */
-export function sentence(text: string): string {
+export function asSentence(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { duration, inWords, sentence } from '../../src/cli/words.ts'
+import { asSentence, duration, inWords } from '../../src/cli/words.ts'
 
 const TEXTS: readonly [raw: string, words: string][] = [
   [
@@ -33,8 +33,8 @@ describe('[CLI] P12, words', () => {
   })
 
   test('[CLI] P12: counts follow an error as a sentence of their own', () => {
-    expect(sentence('no space left on device (ENOSPC)')).toBe('no space left on device (ENOSPC).')
-    expect(sentence('It is over.')).toBe('It is over.')
+    expect(asSentence('no space left on device (ENOSPC)')).toBe('no space left on device (ENOSPC).')
+    expect(asSentence('It is over.')).toBe('It is over.')
   })
 
   test('[CLI] P12: lengths of time', () => {
