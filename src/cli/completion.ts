@@ -3,6 +3,7 @@
  * the definitions of the commands.
  */
 import { Argument, type Command, type Option } from 'commander'
+import { print } from './output.ts'
 
 type Shell = keyof typeof SCRIPTS
 
@@ -35,7 +36,7 @@ export function addCompletion(program: Command): void {
     )
     .addArgument(new Argument('<shell>').choices(Object.keys(SCRIPTS)))
     .action((shell: Shell) => {
-      process.stdout.write(SCRIPTS[shell](program))
+      print(SCRIPTS[shell](program))
     })
 }
 

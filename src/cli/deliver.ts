@@ -14,7 +14,9 @@ import {
   type Requests,
   type SentRequest,
 } from '../index.ts'
+import { ConnectionFollower } from './follow-connection.ts'
 import { Interrupt } from './interrupt.ts'
+import { showStatus } from './screen.ts'
 import type { SessionFile } from './session-file.ts'
 
 interface Job {
@@ -23,8 +25,14 @@ interface Job {
   readonly requests: Requests
   readonly onSettled: (request: Request, outcome: Outcome) => void
   readonly onStart?: (loop: Eventloop) => void
-  /** Writes warnings of the loop, and the reason if the session could not be saved. */
+  /**
+   * Writes what becomes of the connection, warnings, and the reason if the session could not be
+   * saved.
+   */
   readonly onTrouble: (message: string) => void
+  /** Shows the status on a terminal, or removes it with null. Default: below the messages. */
+  readonly onStatus?: (text: string | null) => void
+  readonly quiet: boolean
   /** How long Ctrl-C waits for what is in flight, in ms. */
   readonly disconnectTimeout: number
   readonly sessionFile: SessionFile | null
@@ -49,6 +57,8 @@ export interface Delivery {
 const SAVE_EVERY_MS = 1_000
 
 export async function deliver(job: Job): Promise<Delivery> {
+  const { quiet, onTrouble: say, onStatus = showStatus } = job
+  const follower = new ConnectionFollower(quiet, { say, status: onStatus })
   const loop = eventloop(
     {
       ...job.options,
@@ -58,10 +68,11 @@ export async function deliver(job: Job): Promise<Delivery> {
       // one a day.
       warnAfterMs: 86_400_000,
       onSettled: job.onSettled,
-      onWarning: ({ message }) => job.onTrouble(message),
+      onWarning: follower.warned,
     },
     job.requests,
   )
+  follower.follow(loop)
   const interrupt = new Interrupt(() => loop.disconnect(job.disconnectTimeout))
   const save = async (ended: boolean) => {
     if (job.sessionFile === null) return
@@ -75,13 +86,12 @@ export async function deliver(job: Job): Promise<Delivery> {
     // A session file that cannot be written is an error before anything is sent.
     await save(false)
     timer = setInterval(
-      () => save(false).catch(({ message }: Error) => job.onTrouble(message)),
+      () => save(false).catch(({ message }: Error) => quiet || say(message)),
       SAVE_EVERY_MS,
     )
     job.onStart?.(loop)
-    for await (const _ of loop) {
-      // Packets are ignored: outcomes come from `onSettled`, and messages are for `sub`.
-    }
+    // Other packets are ignored: outcomes come from `onSettled`, and messages are for `sub`.
+    for await (const packet of loop) if (packet.cmd === 'connack') follower.accepted(packet)
   } catch (thrown) {
     error = thrown
   } finally {

@@ -161,7 +161,10 @@ export const OTHER_DIFFERENCES: readonly string[] = [
   'A subscription of which the server refuses any filter ends `sub` with status 1. mosquitto_sub ' +
     'goes on without that filter, and ends with status 0 if it has no other.',
   'A message that the server refuses gives status 1. mosquitto_pub warns, with status 0.',
-  'Ctrl-C gives status 130. The mosquitto clients give 0.',
+  'Ctrl-C gives status 130. The mosquitto clients give 0. It sends DISCONNECT with reason code ' +
+    '0, so that the server publishes no will; mosquitto_sub asks for its will (0x04) with MQTT 5.',
+  'A reader that leaves (`sub | head`) ends a command with status 0 and without a message. A ' +
+    'message that it did not take is not acknowledged.',
   'The files `mosquitto_pub`, `mosquitto_sub` and `mosquitto_rr` in `$XDG_CONFIG_HOME` are not ' +
     'read. Write their options into `it-mqtt/config.toml`.',
   'An option that a command does not have, or that would have no effect, is refused.',

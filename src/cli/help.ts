@@ -6,6 +6,7 @@ import { UsageError } from '../index.ts'
 import { exitCodesText } from './exit-codes.ts'
 import { HABITS, type Habit, OTHER_DIFFERENCES } from './habits.ts'
 import { manPage } from './man-page.ts'
+import { print } from './output.ts'
 
 /** Pages that belong to no command, and what they say. */
 const PAGES: Readonly<Record<string, (program: Command) => string>> = {
@@ -25,7 +26,7 @@ export function addHelp(program: Command): void {
     )
     .argument('[words...]', 'a command, exit-codes, mosquitto or man-page')
     .action((words: string[]) => {
-      process.stdout.write(pageOf(program, words))
+      print(pageOf(program, words))
     })
 }
 

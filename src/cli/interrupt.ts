@@ -3,8 +3,7 @@
  * one ends the process immediately.
  */
 import { constants } from 'node:os'
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+import { ENDING } from './signals.ts'
 
 export class Interrupt {
   #caught: NodeJS.Signals | null = null
@@ -16,7 +15,7 @@ export class Interrupt {
       this.#caught = signal
       onFirst()
     }
-    for (const signal of SIGNALS) process.on(signal, this.#listener)
+    for (const signal of ENDING) process.on(signal, this.#listener)
   }
 
   get caught(): boolean {
@@ -29,6 +28,6 @@ export class Interrupt {
   }
 
   close(): void {
-    for (const signal of SIGNALS) process.off(signal, this.#listener)
+    for (const signal of ENDING) process.off(signal, this.#listener)
   }
 }

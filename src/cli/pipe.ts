@@ -26,7 +26,7 @@ import {
   UsageError,
 } from '../index.ts'
 import { type Delivery, deliver } from './deliver.ts'
-import { counted, FAILED, oneLine, printable, reportFailure, say } from './fail.ts'
+import { asSentence, counted, FAILED, oneLine, printable, reportFailure, say } from './fail.ts'
 import {
   addConnectionFlags,
   type ConnectionFlags,
@@ -104,6 +104,8 @@ class Pipe {
   #loop: Eventloop | null = null
   #spool: Spool | null = null
   #progress: Progress | null = null
+  /** What a terminal shows about the connection; null while there is one. */
+  #status: string | null = null
   /** Resolves once the reader took the last outcome; undefined if it did so immediately. */
   #writing: Promise<void> | undefined
   #outputError: unknown
@@ -159,7 +161,11 @@ class Pipe {
           text: this.#progressText(lines),
         }))
       },
-      onTrouble: (message) => flags.quiet || this.#say(message),
+      onTrouble: (message) => this.#say(message),
+      onStatus: (text) => {
+        this.#status = text
+      },
+      quiet: flags.quiet === true,
       disconnectTimeout: flags.disconnectTimeout,
       sessionFile,
       position: async (ended) => {
@@ -293,7 +299,7 @@ class Pipe {
       ...(lines.ended ? [] : ['the rest was not read']),
     ]
     const isGood = error === undefined && undelivered === 0 && this.#refused === 0 && lines.ended
-    if (error !== undefined) this.#say(`${printable(error)} ${counts.join(', ')}`)
+    if (error !== undefined) this.#say(`${asSentence(printable(error))} ${counts.join(', ')}`)
     else if (!isGood || !this.#flags.quiet) this.#say(counts.join(', '))
     if (this.#outputError !== undefined && !isClosedPipe(this.#outputError)) {
       return reportFailure(this.#outputError)
@@ -309,7 +315,7 @@ class Pipe {
       `${this.#delivered.toLocaleString('en')} delivered`,
       `${pending.toLocaleString('en')} ${this.#spool === null ? 'under way' : 'in the spool'}`,
       ...(this.#refused > 0 ? [`${this.#refused} refused`] : []),
-      ...(kind === undefined || kind === 'connected' ? [] : [kind]),
+      ...(kind === undefined || kind === 'connected' ? [] : [this.#status ?? kind]),
     ].join(', ')
   }
 

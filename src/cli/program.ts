@@ -9,6 +9,7 @@ import { addCompletion } from './completion.ts'
 import { oneLine } from './fail.ts'
 import { addHelp } from './help.ts'
 import { addSpool } from './list-spool.ts'
+import { print } from './output.ts'
 import { addPipe } from './pipe.ts'
 import { addPub } from './pub.ts'
 import { addReplay } from './replay.ts'
@@ -44,6 +45,7 @@ export function buildProgram(): Command {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
+      writeOut: print,
       outputError: (text, writeError) =>
         writeError(`it-mqtt: ${oneLine(text.replace(/^error: /, ''))}\n`),
     })

@@ -1,9 +1,10 @@
 /**
  * What does a person see on standard error while `pipe` works? A bar on a terminal; elsewhere a
- * line from time to time; and messages.
+ * line from time to time, if it has changed; and messages.
  */
 import { MultiBar } from 'cli-progress'
-import { say } from './fail.ts'
+import { isTerminal, say } from './screen.ts'
+import { onStatusAsked } from './signals.ts'
 
 interface ProgressView {
   /** How many bytes of the total are done. */
@@ -11,7 +12,7 @@ interface ProgressView {
   readonly text: string
 }
 
-/** How often a line is written if standard error is not a terminal. */
+/** How often a line that has changed is written if standard error is not a terminal. */
 const LINE_EVERY_MS = 5_000
 
 export class Progress {
@@ -20,10 +21,17 @@ export class Progress {
 
   /** @param total In bytes, or null if it is not known. */
   constructor(total: number | null, view: () => ProgressView) {
-    if (!process.stderr.isTTY) {
+    const line = () => {
+      const { value, text } = view()
+      return total === null ? text : `${percent(value, total)} %, ${text}`
+    }
+    onStatusAsked(() => this.say(line()))
+    if (!isTerminal) {
+      let said = ''
       this.#timer = setInterval(() => {
-        const { value, text } = view()
-        this.say(total === null ? text : `${percent(value, total)} %, ${text}`)
+        const now = line()
+        if (now !== said) this.say(now)
+        said = now
       }, LINE_EVERY_MS).unref()
       return
     }

@@ -14,7 +14,7 @@ import {
 } from '../index.ts'
 import { type Delivery, deliver } from './deliver.ts'
 import { FAILED, statusOf } from './exit-codes.ts'
-import { counted, printable, reportFailure, say } from './fail.ts'
+import { asSentence, counted, printable, reportFailure, say } from './fail.ts'
 import { addConnectionFlags, connectionOptions, number, protocolVersionOf } from './flags.ts'
 import { addMessageFlags, linesIn, type MessageFlags, messageFrom } from './message-flags.ts'
 import { propertiesOf } from './property-flags.ts'
@@ -56,7 +56,8 @@ async function pub(words: readonly string[], flags: PubFlags): Promise<number> {
     options: connectionOptions(flags, session),
     requests: publisher.requests(),
     onSettled: (request, outcome) => publisher.settled(request, outcome),
-    onTrouble: (text) => flags.quiet || say(text),
+    onTrouble: say,
+    quiet: flags.quiet === true,
     disconnectTimeout: flags.disconnectTimeout,
     sessionFile,
     position: async () => null,
@@ -154,7 +155,7 @@ class Publisher {
     if (error !== undefined) {
       if (error instanceof UsageError || this.#settledCount + held.length === 0)
         return reportFailure(error)
-      say(`${printable(error)} ${counted(undelivered, 'message')} not delivered.`)
+      say(`${asSentence(printable(error))} ${counted(undelivered, 'message')} not delivered.`)
       return statusOf(error)
     }
     if (undelivered > 0) say(`${counted(undelivered, 'message')} not delivered`)

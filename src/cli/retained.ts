@@ -29,9 +29,10 @@ import {
   severalTimes,
   topicOfUrl,
 } from './flags.ts'
+import { ConnectionFollower } from './follow-connection.ts'
 import { writerOf } from './format.ts'
 import { Interrupt } from './interrupt.ts'
-import { isClosedPipe, write } from './output.ts'
+import { abandonOutput, isClosedPipe, write } from './output.ts'
 import { jsonOf } from './packet-text.ts'
 import { type PipeFlags, pipe } from './pipe.ts'
 import { addOutputFlags, type ReceiveFlags, selectorOf } from './receive-flags.ts'
@@ -115,8 +116,11 @@ function addRemove(retained: Command): void {
     let count = 0
     process.exitCode = await collected(filters, flags, async ({ topic }, requests) => {
       count++
-      await write(`${topic}\n`)
       if (!flags.dryRun) requests.push(publish(topic, '', { qos: 1, retain: true }))
+      // All are removed, even if nobody reads which.
+      await Promise.resolve(write(`${topic}\n`)).catch((error) => {
+        if (flags.dryRun || !isClosedPipe(error)) throw error
+      })
     })
     const verb = flags.dryRun ? 'would be removed' : 'removed'
     if (process.exitCode === 0 && !flags.quiet) say(`${counted(count, 'message')} ${verb}`)
@@ -165,6 +169,7 @@ async function collected(
   const requests: Pushable<Request> = pushable({ objectMode: true })
   requests.push(subscription)
   let failure: unknown
+  const follower = new ConnectionFollower(flags.quiet === true)
   const loop = eventloop(
     {
       ...connectionOptions(flags, null),
@@ -174,11 +179,15 @@ async function collected(
         failure ??= outcome.error
         loop.shutdown()
       },
-      onWarning: ({ message }) => flags.quiet || say(message),
+      onWarning: follower.warned,
     },
     requests,
   )
-  const interrupt = new Interrupt(() => loop.shutdown())
+  follower.follow(loop)
+  const interrupt = new Interrupt(() => {
+    loop.shutdown()
+    abandonOutput()
+  })
   let timer: NodeJS.Timeout | undefined
   const wait = () => {
     clearTimeout(timer)
@@ -186,6 +195,7 @@ async function collected(
   }
   try {
     for await (const packet of loop) {
+      if (packet.cmd === 'connack') follower.accepted(packet)
       if (packet.cmd === 'suback') wait()
       if (packet.cmd !== 'publish' || !packet.retain) continue
       if (timer !== undefined) wait()

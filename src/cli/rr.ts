@@ -22,10 +22,11 @@ import {
 import { FAILED, TIMED_OUT } from './exit-codes.ts'
 import { printable, reportFailure, say } from './fail.ts'
 import { addConnectionFlags, connectionOptions, protocolVersionOf } from './flags.ts'
+import { ConnectionFollower } from './follow-connection.ts'
 import { FormatError, writerOf } from './format.ts'
 import { Interrupt } from './interrupt.ts'
 import { addMessageFlags, type MessageFlags, messageFrom } from './message-flags.ts'
-import { isClosedPipe, write } from './output.ts'
+import { abandonOutput, isClosedPipe, write } from './output.ts'
 import { propertiesOf } from './property-flags.ts'
 import { addOutputFlags, addReceiveFlags, type ReceiveFlags, selectorOf } from './receive-flags.ts'
 import { openSavedSession } from './session-file.ts'
@@ -55,19 +56,21 @@ async function rr(words: readonly string[], flags: RrFlags): Promise<number> {
   const requester = await Requester.open(words, flags)
   const { file: sessionFile, session } = await openSavedSession(flags.session)
   sessionFile?.refuseUnfinished()
+  const follower = new ConnectionFollower(flags.quiet === true)
   const loop = eventloop(
     {
       ...connectionOptions(flags, session),
       ...(flags.retainAsPublished ? { protocolVersion: 5 } : {}),
       until: 'closed',
       onSettled: (request, outcome) => requester.settled(request, outcome),
-      onWarning: ({ message }) => flags.quiet || say(message),
+      onWarning: follower.warned,
     },
     requester.requests,
   )
-  const interrupt = new Interrupt(() => loop.shutdown())
+  follower.follow(loop)
+  const interrupt = new Interrupt(() => requester.stop())
   try {
-    await requester.exchange(loop)
+    await requester.exchange(loop, follower)
   } catch (error) {
     if (!isClosedPipe(error)) return reportFailure(error)
   } finally {
@@ -130,6 +133,12 @@ class Requester {
     )
   }
 
+  /** Ends the command, even if the reader of standard output has stalled or the disk is full. */
+  stop(): void {
+    this.#loop?.shutdown()
+    abandonOutput()
+  }
+
   close(): void {
     clearTimeout(this.#timer)
     this.requests.end()
@@ -145,10 +154,13 @@ class Requester {
     }
   }
 
-  async exchange(loop: Eventloop): Promise<void> {
+  async exchange(loop: Eventloop, follower: ConnectionFollower): Promise<void> {
     this.#loop = loop
     for await (const packet of loop) {
-      if (packet.cmd === 'connack') this.#startTimer()
+      if (packet.cmd === 'connack') {
+        follower.accepted(packet)
+        this.#startTimer()
+      }
       if (packet.cmd !== 'publish' || !this.#isAnswer(packet)) continue
       const text = this.#text(packet)
       if (text.length > 0) await write(text)
@@ -180,7 +192,7 @@ class Requester {
     if (timeout === undefined || this.#timer !== undefined) return
     this.#timer = setTimeout(() => {
       this.#status = TIMED_OUT
-      this.#loop?.shutdown()
+      this.stop()
     }, timeout * 1000)
   }
 

@@ -28,9 +28,10 @@ import {
   severalTimes,
   topicOfUrl,
 } from './flags.ts'
+import { ConnectionFollower } from './follow-connection.ts'
 import { FormatError, writerOf } from './format.ts'
 import { Interrupt } from './interrupt.ts'
-import { isClosedPipe, write } from './output.ts'
+import { abandonOutput, isClosedPipe, write } from './output.ts'
 import { propertiesOf } from './property-flags.ts'
 import {
   addFilterFlags,
@@ -84,7 +85,8 @@ export function addSub(program: Command): void {
 
 async function sub(filters: readonly string[], flags: SubFlags): Promise<number> {
   const subscription = subscriptionOf(filters, flags)
-  const subscriber = new Subscriber(flags, subscription)
+  const follower = new ConnectionFollower(flags.quiet === true)
+  const subscriber = new Subscriber(flags, subscription, follower)
   const { file: sessionFile, session } = await openSavedSession(flags.session)
   sessionFile?.refuseUnfinished()
   const loop = eventloop(
@@ -94,10 +96,11 @@ async function sub(filters: readonly string[], flags: SubFlags): Promise<number>
       acks: 'pull',
       until: 'closed',
       onSettled: (request, outcome) => subscriber.settled(request, outcome),
-      onWarning: ({ message }) => flags.quiet || say(message),
+      onWarning: follower.warned,
     },
     subscriber.requests,
   )
+  follower.follow(loop)
   const interrupt = new Interrupt(() => subscriber.stop())
   const save = () => sessionFile?.save(loop.session, null)
   let timer: NodeJS.Timeout | undefined
@@ -152,8 +155,7 @@ class Subscriber {
   readonly #subscription: SubscribeRequest
   readonly #textOf: (packet: IncomingPublish) => Buffer
   readonly #selects: (packet: IncomingPublish) => boolean
-  readonly #stopped: Promise<void>
-  #resolveStopped!: () => void
+  readonly #follower: ConnectionFollower
   #loop: Eventloop | null = null
   #isStopped = false
   /** Whether no more messages are wanted, and only removals are waited for. */
@@ -164,14 +166,12 @@ class Subscriber {
   #refusal: unknown
   #timer: NodeJS.Timeout | undefined
 
-  constructor(flags: SubFlags, subscription: SubscribeRequest) {
+  constructor(flags: SubFlags, subscription: SubscribeRequest, follower: ConnectionFollower) {
     this.#flags = flags
     this.#subscription = subscription
+    this.#follower = follower
     this.#textOf = writerOf(flags)
     this.#selects = selectorOf(flags)
-    this.#stopped = new Promise((resolve) => {
-      this.#resolveStopped = resolve
-    })
     this.requests = pushable({ objectMode: true })
     this.requests.push(subscription)
     const { unsubscribe: filters, property } = flags
@@ -182,11 +182,14 @@ class Subscriber {
     this.requests.push(request)
   }
 
-  /** Ends the writing, even if the reader of standard output has stalled. */
+  /**
+   * Ends the writing, even if the reader of standard output has stalled or the disk is full.
+   * Messages that were not written are not acknowledged.
+   */
   stop(): void {
     this.#isStopped = true
     this.#loop?.shutdown()
-    this.#resolveStopped()
+    abandonOutput()
   }
 
   close(): void {
@@ -216,7 +219,10 @@ class Subscriber {
     this.#loop = loop
     if (this.#isStopped) return
     for await (const packet of loop) {
-      if (packet.cmd === 'connack') this.#startTimer()
+      if (packet.cmd === 'connack') {
+        this.#follower.accepted(packet)
+        this.#startTimer()
+      }
       if (packet.cmd !== 'publish' || this.#isFull) continue
       if (this.#flags.retainedOnly && !packet.retain) this.#isFull = true
       else if (this.#selects(packet)) await this.#take(packet)
@@ -231,10 +237,7 @@ class Subscriber {
     const { count = Number.POSITIVE_INFINITY, removeRetained } = this.#flags
     const text = this.#text(packet)
     const writing = text.length === 0 ? undefined : write(text)
-    // Ctrl-C does not wait for a reader of standard output that has stalled. Messages that the
-    // reader did not get are not acknowledged.
-    if (writing !== undefined) await Promise.race([writing, this.#stopped])
-    if (this.#isStopped) return
+    if (writing !== undefined) await writing
     if (removeRetained && packet.retain) {
       this.#removals++
       this.requests.push(publish(packet.topic, '', { qos: 1, retain: true }))

@@ -40,6 +40,21 @@ const PASSWORDS =
   ' no error, and the title of the process is `it-mqtt` alone; but between the start of the process' +
   ' and that moment, other users may read `-P` in the list of processes.'
 
+const OUTPUT = [
+  'A message is acknowledged once the system has taken all of its bytes. If standard output is a' +
+    ' file and its disk is full, the command says so, waits, and goes on by itself when there is' +
+    ' room. If it ends before that, the part of a message that is in the file is cut off (on Linux).',
+  'A reader that has read enough (`it-mqtt spool dir --json | head -1`) is no failure: the command' +
+    ' ends with status 0. `pipe --json` ends with status 1 if something was not delivered.',
+  'Standard error says when the connection is lost and why, what is waited for, and when there is a' +
+    ' connection again; nothing is repeated that has not changed. On a terminal, what is waited for' +
+    ' is one line that is written over. With `--quiet` only errors are written.',
+  'SIGUSR1 writes one line that says where `pub`, `sub`, `rr`, `retained` or `pipe` stands, with' +
+    ' `--quiet` too: `kill -USR1` as for `dd`.',
+  'SIGHUP ends a command in order if standard input, output or error is a terminal. Otherwise (under' +
+    ' `nohup`, as a service) it is ignored; send SIGTERM.',
+]
+
 export function cliPage(program: Command): string {
   const exits = EXIT_CODES.map(({ status, when, theirs }) => [String(status), when, theirs])
   return `${[
@@ -47,6 +62,8 @@ export function cliPage(program: Command): string {
     wrapped(INTRO),
     '## Exit status',
     table(['status', 'when', 'mosquitto clients'], exits),
+    '## Output, messages and signals',
+    ...OUTPUT.map((one) => wrapped(one)),
     '## Profiles and passwords',
     wrapped(PROFILES_INTRO),
     PROFILE,
