@@ -190,7 +190,7 @@ describe('[CLI] pipe', { timeout: 60_000 }, () => {
 })
 
 describe('[CLI] progress', { timeout: 60_000 }, () => {
-  /** What makes cli-progress and us take a pipe for a terminal. */
+  /** What makes the command take a pipe for a terminal. */
   const TERMINAL = 'data:text/javascript,Object.assign(process.stderr,{isTTY:true,columns:120})'
   /** What makes 5 s pass in 100 ms. */
   const HASTE = 'data:text/javascript,const s=setInterval;globalThis.setInterval=(f,ms)=>s(f,ms/50)'
@@ -204,7 +204,7 @@ describe('[CLI] progress', { timeout: 60_000 }, () => {
     const args = ['--import', TERMINAL, ...MAIN, 'pipe', file, '--topic', 't']
     const flags = ['--qos', '1', '--disconnect-timeout', '100', '--url', server.url]
     const running = run(process.execPath, [...args, ...flags])
-    await until(() => running.stderr().includes('100 % 9,999 delivered, 1 under way'))
+    await until(() => running.stderr().includes('100 %, 9,999 delivered, 1 under way'))
     running.process.kill('SIGINT')
     const ended = await running.ended
     expect(ended.status).toBe(130)
