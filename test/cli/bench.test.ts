@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { latencyMaker } from '../../src/cli/bench/latencies.ts'
 import { checkMachine } from '../../src/cli/bench/machine-limits.ts'
 import {
-  duration,
+  milliseconds,
   perSecond,
   planOf,
   sizeRange,
@@ -123,7 +123,7 @@ describe('[CLI] the flags of a bench', () => {
     ['2h', 7_200_000],
     ['10', 10_000],
   ])('[CLI] bench: %s is %i ms', (text, ms) => {
-    expect(duration(text)).toBe(ms)
+    expect(milliseconds(text)).toBe(ms)
   })
 
   test('[CLI] bench: rates, sizes and limits are read', () => {
@@ -134,7 +134,7 @@ describe('[CLI] the flags of a bench', () => {
     ])
     expect(threshold('p99.9=50ms')).toEqual([{ text: 'p99.9=50ms', percentile: 99.9, ms: 50 }])
     expect(threshold('max=1s')[0]).toMatchObject({ percentile: 100, ms: 1000 })
-    for (const wrong of ['', 'x', '-1', '10 apples']) expect(() => duration(wrong)).toThrow()
+    for (const wrong of ['', 'x', '-1', '10 apples']) expect(() => milliseconds(wrong)).toThrow()
     for (const wrong of ['9-1', 'x', '-5']) expect(() => sizeRange(wrong)).toThrow()
     for (const wrong of ['p99', 'p99=', 'fast=1s']) expect(() => threshold(wrong)).toThrow()
     for (const wrong of ['0', '-1', '10/m']) expect(() => perSecond(wrong)).toThrow()

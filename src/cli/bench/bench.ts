@@ -12,8 +12,8 @@ import { positive } from '../receive-flags.ts'
 import {
   type BenchFlags,
   type BenchKind,
-  duration,
   longerThanZero,
+  milliseconds,
   perSecond,
   planOf,
   sizeRange,
@@ -35,7 +35,7 @@ export function addBench(program: Command): void {
       'so long.',
   )
   finish(conn, 'conn', [
-    new Option('--duration <time>', 'stay connected so long').argParser(duration),
+    new Option('--duration <time>', 'stay connected so long').argParser(milliseconds),
   ])
   const pub = bench.command('pub').summary('measure how fast messages are published')
   pub.description(
@@ -107,7 +107,7 @@ function warmUpOption(): Option {
     '--warm-up <time>',
     'leave the messages of the first seconds out of the figures (default: 0)',
   )
-    .argParser(duration)
+    .argParser(milliseconds)
     .default(0)
 }
 

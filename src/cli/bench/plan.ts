@@ -241,7 +241,7 @@ function serverName({ url }: EventloopOptions): string {
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
 /** @returns the milliseconds of `500ms`, `60s`, `5m`, `1h` or a number of seconds. */
-export function duration(text: string): number {
+export function milliseconds(text: string): number {
   const [, digits, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text.trim()) ?? []
   if (digits === undefined) {
     throw new InvalidArgumentError('A time is expected: 500ms, 60s, 5m, 1h, or seconds.')
@@ -250,7 +250,7 @@ export function duration(text: string): number {
 }
 
 export function longerThanZero(text: string): number {
-  const ms = duration(text)
+  const ms = milliseconds(text)
   if (ms < 1) throw new InvalidArgumentError('A time above 0 is expected.')
   return ms
 }
@@ -278,5 +278,5 @@ export function threshold(text: string, before: readonly Threshold[] = []): Thre
     throw new InvalidArgumentError('A percentile and a time are expected: p99=50ms, or max=1s.')
   }
   const percentile = name === 'max' ? 100 : Number(name.slice(1))
-  return [...before, { text, percentile, ms: duration(limit) }]
+  return [...before, { text, percentile, ms: milliseconds(limit) }]
 }
