@@ -2,10 +2,9 @@
  * What does a row of the tree say, and in which columns? A narrow terminal has fewer columns; the
  * topic and the last value share what the others leave.
  */
-import type { Row } from './rows.ts'
 import { fitted } from './safe-text.ts'
 import { WINDOW_S } from './sliding-rate.ts'
-import type { Traffic } from './traffic.ts'
+import type { Stats, TopicNode, Traffic } from './traffic.ts'
 import { amount, duration, valueText } from './value-text.ts'
 
 interface Column {
@@ -17,19 +16,20 @@ interface Column {
 }
 
 interface Facts {
-  readonly stats: NonNullable<ReturnType<Traffic['statsOf']>>
-  readonly rates: ReturnType<Traffic['ratesOf']>
+  readonly stats: Readonly<Stats>
+  /** The instant to show, and when counting began, in ms. */
   readonly at: number
+  readonly since: number
 }
 
 const AVERAGE = `${WINDOW_S}s/s`
 
 /** In the order in which they stand. */
 const COLUMNS: readonly Column[] = [
-  { head: 'msg/s', width: 5, rank: 1, text: ({ rates }) => amount(rates.now) },
-  { head: AVERAGE, width: 5, rank: 3, text: ({ rates }) => amount(rates.average) },
+  { head: 'msg/s', width: 5, rank: 1, text: ({ stats, at }) => amount(stats.rate.lastSecond(at)) },
+  { head: AVERAGE, width: 5, rank: 3, text: averageText },
   { head: 'total', width: 5, rank: 4, text: ({ stats }) => amount(stats.messages) },
-  { head: 'B/s', width: 5, rank: 5, text: ({ rates }) => amount(rates.bytes) },
+  { head: 'B/s', width: 5, rank: 5, text: bytesText },
   { head: 'size', width: 5, rank: 7, text: ({ stats }) => sizeText(stats) },
   { head: 'below', width: 5, rank: 8, text: ({ stats }) => belowText(stats) },
   { head: 'age', width: 4, rank: 2, text: ({ stats, at }) => ageText(stats.lastAt, at) },
@@ -40,8 +40,8 @@ const COLUMNS: readonly Column[] = [
 const TOPIC_COLUMNS_MIN = 16
 const VALUE_COLUMNS_MIN = 10
 const TOPIC_COLUMNS_MAX = 60
-/** From here on a level is indented by two columns. */
-const WIDE = 60
+/** From this width on a level is indented by two columns. */
+const WIDE = 30
 
 export interface Layout {
   readonly topic: number
@@ -72,12 +72,18 @@ export function headLine({ topic, shown, value }: Layout): string {
   return joined([fitted('topic', topic), ...cells, fitted('last value', value)], value)
 }
 
-export function rowLine(layout: Layout, row: Row, traffic: Traffic, now: number): string {
+/** @param isOpen whether the topics below have rows too. */
+export function rowLine(
+  layout: Layout,
+  node: TopicNode,
+  isOpen: boolean,
+  traffic: Traffic,
+  now: number,
+): string {
   const { topic, shown, value } = layout
-  const stats = traffic.statsOf(row.node)
-  const name = fitted(nameText(row, topic >= WIDE / 2), topic)
-  if (stats === null) return name
-  const facts = { stats, rates: traffic.ratesOf(stats, now), at: traffic.shownAt(now) }
+  const name = nameCell(node, isOpen, topic)
+  const stats = traffic.statsOf(node) ?? node.stats
+  const facts = { stats, at: traffic.shownAt(now), since: traffic.since }
   const cells = shown.map(({ width, text }) => fitted(text(facts), width, 'right'))
   const last = stats.own?.last
   const text = last === undefined ? '' : valueText(last.bytes, last.length)
@@ -88,19 +94,29 @@ function joined(cells: readonly string[], value: number): string {
   return (value > 0 ? cells : cells.slice(0, -1)).join(' ')
 }
 
-function nameText({ node, isOpen }: Row, isWide: boolean): string {
-  const mark = node.children.size === 0 ? ' ' : isOpen ? '▾' : '▸'
-  const indent = ' '.repeat(Math.min(24, node.depth * (isWide ? 2 : 1)))
-  const name = node.name === '' ? '(empty)' : node.name
-  return `${indent}${mark} ${name}${node.children.size === 0 ? '' : '/'}`
+function nameCell(node: TopicNode, isOpen: boolean, columns: number): string {
+  const isLeaf = node.children.size === 0
+  const mark = isLeaf ? ' ' : isOpen ? '▾' : '▸'
+  const indent = Math.min(Math.floor(columns / 2), node.depth * (columns < WIDE ? 1 : 2))
+  const name = `${node.name === '' ? '(empty)' : node.name}${isLeaf ? '' : '/'}`
+  if (columns < indent + 3) return fitted(name, columns)
+  return `${' '.repeat(indent)}${mark} ${fitted(name, columns - indent - 2)}`
 }
 
-function sizeText({ bytes, messages, own }: Facts['stats']): string {
+function averageText({ stats, at, since }: Facts): string {
+  return amount(stats.rate.messages(at, since))
+}
+
+function bytesText({ stats, at, since }: Facts): string {
+  return amount(stats.rate.bytes(at, since))
+}
+
+function sizeText({ bytes, messages, own }: Stats): string {
   if (messages > 0) return amount(Math.round(bytes / messages))
   return own === null ? '' : amount(own.last.length)
 }
 
-function belowText({ topics, own }: Facts['stats']): string {
+function belowText({ topics, own }: Stats): string {
   const below = topics - (own === null ? 0 : 1)
   return below === 0 ? '' : amount(below)
 }

@@ -1,7 +1,6 @@
 /**
  * What is there to say about one topic? Everything that is kept, in lines of any length.
  */
-import type { Rates } from './sliding-rate.ts'
 import type { Stats, Value } from './traffic.ts'
 import { amount, duration, valueLines, valueText } from './value-text.ts'
 
@@ -9,12 +8,13 @@ import { amount, duration, valueLines, valueText } from './value-text.ts'
 export const DETAILS_MISSING: readonly string[] = ['The first message came after the pause began.']
 
 /**
- * @param at the instant to show, and `epoch` what to add to it for the time of day.
+ * @param at the instant to show, `since` when counting began, and `epoch` what to add to an
+ *   instant for the time of day.
  */
 export function detailLines(
-  stats: Readonly<Stats>,
-  rates: Rates,
+  { rate, ...stats }: Readonly<Stats>,
   at: number,
+  since: number,
   epoch: number,
 ): readonly string[] {
   const { messages, bytes, topics, own } = stats
@@ -22,8 +22,8 @@ export function detailLines(
   const below = topics - (own === null ? 0 : 1)
   return [
     `messages: ${messages.toLocaleString('en')}, ${mean}${below > 0 ? ', with those below' : ''}`,
-    `rate: ${amount(rates.now)}/s in the last second, ${amount(rates.average)}/s in ten seconds, ` +
-      `${amount(rates.bytes)} bytes/s`,
+    `rate: ${amount(rate.lastSecond(at))}/s in the last second; over ten seconds ` +
+      `${amount(rate.messages(at, since))}/s, ${amount(rate.bytes(at, since))} bytes/s`,
     `topics below: ${below.toLocaleString('en')}`,
     ...(own === null
       ? ['No message came for exactly this topic.']

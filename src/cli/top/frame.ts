@@ -2,13 +2,14 @@
  * What stands on the screen? A pure function: the state, the tree of topics and the size of the
  * terminal in, lines out, none of them wider than the terminal.
  */
+import { counted } from '../fail.ts'
 import { headLine, layoutOf, rowLine } from './columns.ts'
 import { DETAILS_MISSING, detailLines } from './details.ts'
-import { matching, type Row } from './rows.ts'
+import { isOpen, matching } from './rows.ts'
 import { fitted, wrapped } from './safe-text.ts'
 import { HELP_LINES } from './screen-help.ts'
 import type { ScreenState } from './screen-state.ts'
-import type { Traffic } from './traffic.ts'
+import type { TopicNode, Traffic } from './traffic.ts'
 import { amount } from './value-text.ts'
 
 export interface Status {
@@ -26,7 +27,7 @@ export interface Status {
 export interface Frame {
   readonly traffic: Traffic
   readonly state: ScreenState
-  readonly rows: readonly Row[]
+  readonly rows: readonly TopicNode[]
   readonly status: Status
   /** The clock of the tree, in ms. */
   readonly now: number
@@ -74,7 +75,10 @@ function headLines({ traffic, state, status, now, columns, hasColor }: Frame): s
 
 function totalsText(traffic: Traffic, state: ScreenState, status: Status, now: number): string {
   const stats = traffic.statsOf(traffic.root) ?? traffic.root.stats
-  const { now: rate, average, bytes } = traffic.ratesOf(stats, now)
+  const at = traffic.shownAt(now)
+  const rate = amount(stats.rate.lastSecond(at))
+  const average = amount(stats.rate.messages(at, traffic.since))
+  const bytes = amount(stats.rate.bytes(at, traffic.since))
   const { unkept } = traffic
   const parts: string[] = []
   if (traffic.isFrozen) parts.push(`PAUSED, ${count(traffic.messagesSinceFreeze)} more`)
@@ -83,11 +87,12 @@ function totalsText(traffic: Traffic, state: ScreenState, status: Status, now: n
     const topics = [...(nodes ?? [])].filter(({ stats: { own } }) => own !== null).length
     parts.push(`filter ${state.filter}: ${count(topics)}`)
   }
-  parts.push(`${count(stats.messages)} messages`, `${amount(rate)}/s (${amount(average)}/s)`)
-  parts.push(`${amount(bytes)} B/s`, `${count(stats.topics)} topics`)
+  parts.push(counted(stats.messages, 'message'), `${rate}/s (${average}/s)`)
+  parts.push(`${bytes} B/s`, counted(stats.topics, 'topic'))
   if (unkept.messages > 0) {
     const topics = `${unkept.isMore ? 'more than ' : ''}${count(unkept.topics)}`
-    parts.push(`not shown: ${count(unkept.messages)} messages of ${topics} topics (--max-topics)`)
+    const messages = counted(unkept.messages, 'message')
+    parts.push(`not shown: ${messages} of ${topics} topics (--max-topics)`)
   }
   if (state.sort !== 'name') parts.push(`by ${state.sort}`)
   parts.push(`lag ${Math.round(status.lagMs)} ms`)
@@ -95,33 +100,51 @@ function totalsText(traffic: Traffic, state: ScreenState, status: Status, now: n
   return parts.join('  ')
 }
 
-function bodyLines(frame: Frame, page: number): string[] {
+function bodyLines(frame: Frame, page: number): readonly string[] {
   const { traffic, state, rows, now, columns, hasColor } = frame
-  const { mode } = state
-  if (mode.kind === 'help' || (mode.kind === 'details' && state.selected !== null)) {
-    const source = mode.kind === 'help' ? HELP_LINES : detailsOf(frame)
-    const lines = source.flatMap((line) => wrapped(line, columns, SCROLLED_LINES_MAX))
-    return lines.slice(Math.min(mode.scroll, Math.max(0, lines.length - page))).slice(0, page)
+  const text = scrolledLines(frame)
+  if (text !== null) {
+    const scroll = 'scroll' in state.mode ? state.mode.scroll : 0
+    return text.slice(scroll, scroll + page)
   }
   if (rows.length === 0) {
-    const text = state.filter === '' ? 'No message came yet.' : 'No topic matches the filter.'
-    return wrapped(text, columns, page)
+    const words = state.filter === '' ? 'No message came yet.' : 'No topic matches the filter.'
+    return wrapped(words, columns, page)
   }
   const layout = layoutOf(columns)
-  return rows.slice(state.top, state.top + page).map((row) => {
-    const line = fitted(rowLine(layout, row, traffic, now), columns)
-    if (row.node === state.selected) return paint(line, 'reverse', hasColor)
-    const isQuiet = traffic.ratesOf(row.node.stats, now).average === 0
+  return rows.slice(state.top, state.top + page).map((node) => {
+    const line = rowLine(layout, node, isOpen(state.folds, node), traffic, now)
+    if (node === state.selected) return paint(line, 'reverse', hasColor)
+    const { rate } = traffic.statsOf(node) ?? node.stats
+    const isQuiet = rate.messages(traffic.shownAt(now), traffic.since) === 0
     return isQuiet ? paint(line, 'dim', hasColor) : line
   })
 }
 
+/** @returns the lines of the help or of the details, or null if the tree is shown. */
+function scrolledLines(frame: Frame): readonly string[] | null {
+  const { kind } = frame.state.mode
+  if (kind !== 'help' && kind !== 'details') return null
+  const source = kind === 'help' ? HELP_LINES : detailsOf(frame)
+  return source.flatMap((line) => wrapped(line, frame.columns, SCROLLED_LINES_MAX))
+}
+
+/** @returns the state, scrolled no further than to the last lines. */
+export function withinText(frame: Frame): ScreenState {
+  const { state, height } = frame
+  const { mode } = state
+  if (!('scroll' in mode) || mode.scroll === 0) return state
+  const most = Math.max(0, (scrolledLines(frame)?.length ?? 0) - pageOf(height))
+  return { ...state, mode: { ...mode, scroll: Math.min(mode.scroll, most) } }
+}
+
+/** As many as a payload of 64 KiB has on a narrow terminal. */
 const SCROLLED_LINES_MAX = 2_000
 
 function detailsOf({ traffic, state, now, epoch }: Frame): readonly string[] {
   const stats = state.selected === null ? null : traffic.statsOf(state.selected)
   if (stats === null) return DETAILS_MISSING
-  return detailLines(stats, traffic.ratesOf(stats, now), traffic.shownAt(now), epoch)
+  return detailLines(stats, traffic.shownAt(now), traffic.since, epoch)
 }
 
 function footText({ state, columns }: Frame): string {

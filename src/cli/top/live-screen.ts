@@ -2,10 +2,10 @@
  * How does the screen of `top` live? Messages are counted as they come; the screen is drawn a few
  * times a second, and only if something has changed. Keys are answered immediately.
  */
-import { oneLine, printable } from '../fail.ts'
+import { counted, oneLine, printable } from '../fail.ts'
 import { connectionText } from './connection-text.ts'
-import { frameLines, pageOf } from './frame.ts'
-import { matching, type Row, rowsOf } from './rows.ts'
+import { frameLines, pageOf, withinText } from './frame.ts'
+import { matching, rowsOf } from './rows.ts'
 import { INITIAL, type Key, pressed, type ScreenEffect, settled } from './screen-state.ts'
 import { Terminal } from './terminal.ts'
 import type { TopicNode } from './traffic.ts'
@@ -33,7 +33,7 @@ class LiveScreen implements Viewer {
   readonly #terminal: Terminal
   readonly #hasColor = !process.env['NO_COLOR']
   #state = INITIAL
-  #rows: readonly Row[] = []
+  #rows: readonly TopicNode[] = []
   #hasNews = true
   #drawnAt = 0
   #connection = ''
@@ -74,7 +74,7 @@ class LiveScreen implements Viewer {
     if (error !== undefined) this.#note(`${topic} was not removed: ${printable(error)}`)
     else if (!note.includes('was not removed')) {
       this.#removed++
-      this.#note(this.#removed === 1 ? `${topic} was removed` : `${this.#removed} were removed`)
+      this.#note(`removed: ${counted(this.#removed, 'retained message')}`)
     }
   }
 
@@ -127,7 +127,7 @@ class LiveScreen implements Viewer {
         return traffic.thaw()
       case 'clear':
         this.#removed = 0
-        this.#note(`removing ${effect.topics.length}`)
+        this.#note(`removing ${counted(effect.topics.length, 'retained message')} …`)
         this.#watch.remove(effect.topics)
     }
   }
@@ -160,9 +160,12 @@ class LiveScreen implements Viewer {
       waiting: counters.bufferedPackets,
     }
     const epoch = Date.now() - now
-    const { columns: width, state, rows } = { columns, state: this.#state, rows: this.#rows }
-    const frame = { traffic, state, rows, status, now, epoch, height, hasColor: this.#hasColor }
-    this.#terminal.draw(frameLines({ ...frame, columns: width }))
+    const frame = {
+      ...{ traffic, state: this.#state, rows: this.#rows, status, now, epoch },
+      ...{ columns, height, hasColor: this.#hasColor },
+    }
+    this.#state = withinText(frame)
+    this.#terminal.draw(frameLines({ ...frame, state: this.#state }))
     this.#hasNews = false
     this.#drawnAt = now
   }

@@ -3,8 +3,7 @@
  * of what is unfolded, filtered and sorted.
  */
 import { matches, validateFilter } from '../../index.ts'
-import type { Rates } from './sliding-rate.ts'
-import type { Stats, TopicNode, Traffic } from './traffic.ts'
+import type { TopicNode, Traffic } from './traffic.ts'
 
 export const SORTS = ['name', 'rate', 'bytes', 'age'] as const
 export type Sort = (typeof SORTS)[number]
@@ -23,26 +22,21 @@ export interface Selection {
   readonly sort: Sort
 }
 
-export interface Row {
-  readonly node: TopicNode
-  readonly isOpen: boolean
-}
-
 export function isOpen({ depth, others }: Folds, node: TopicNode): boolean {
-  return others.get(node) ?? node.depth < depth
+  return node.children.size > 0 && (others.get(node) ?? node.depth < depth)
 }
 
-/** @returns the visible rows, from the first to the last. */
-export function rowsOf(traffic: Traffic, selection: Selection, now: number): Row[] {
+/** @returns the topics that have a row, from the first to the last. */
+export function rowsOf(traffic: Traffic, selection: Selection, now: number): TopicNode[] {
   const { folds, filter, sort } = selection
   const shown = matching(traffic, filter)
-  const rows: Row[] = []
+  const rows: TopicNode[] = []
   const add = (parent: TopicNode) => {
     for (const node of sorted(traffic, parent, sort, now)) {
       if (shown !== null && !shown.has(node)) continue
-      const opened = node.children.size > 0 && isOpen(folds, node)
-      rows.push({ node, isOpen: opened })
-      if (opened) add(node)
+      if (traffic.statsOf(node) === null) continue
+      rows.push(node)
+      if (isOpen(folds, node)) add(node)
     }
   }
   add(traffic.root)
@@ -94,14 +88,7 @@ function byName(parent: TopicNode): readonly TopicNode[] {
   return nodes
 }
 
-/** What the columns show that rows are sorted by, the largest first. */
-const KEYS: Readonly<Record<Sort, (stats: Readonly<Stats>, rates: () => Rates) => number>> = {
-  name: () => 0,
-  rate: (_, rates) => rates().average,
-  bytes: (_, rates) => rates().bytes,
-  age: ({ lastAt }) => lastAt ?? -1,
-}
-
+/** @returns the children of a topic: by name, or by what a column shows, the largest first. */
 function sorted(
   traffic: Traffic,
   parent: TopicNode,
@@ -109,12 +96,17 @@ function sorted(
   now: number,
 ): readonly TopicNode[] {
   const nodes = byName(parent)
-  if (sort === 'name' && !traffic.isFrozen) return nodes
-  const keyed = nodes.flatMap((node) => {
-    const stats = traffic.statsOf(node)
-    if (stats === null) return []
-    return [{ node, key: KEYS[sort](stats, () => traffic.ratesOf(stats, now)) }]
-  })
-  if (sort !== 'name') keyed.sort((a, b) => b.key - a.key)
-  return keyed.map(({ node }) => node)
+  if (sort === 'name' || nodes.length < 2) return nodes
+  const keyed = nodes.map((node) => ({ node, key: keyOf(traffic, node, sort, now) }))
+  return keyed.sort((a, b) => b.key - a.key).map(({ node }) => node)
+}
+
+function keyOf(traffic: Traffic, node: TopicNode, sort: Sort, now: number): number {
+  const stats = traffic.statsOf(node)
+  if (stats === null) return 0
+  if (sort === 'age') return stats.lastAt ?? -1
+  const at = traffic.shownAt(now)
+  return sort === 'bytes'
+    ? stats.rate.bytes(at, traffic.since)
+    : stats.rate.messages(at, traffic.since)
 }

@@ -38,14 +38,18 @@ export function fitted(text: string, columns: number, side: 'left' | 'right' = '
 export function wrapped(text: string, columns: number, linesMax: number): string[] {
   const lines: string[] = []
   let rest = safeText(text)
-  while (widthOf(rest.slice(0, 4 * columns)) > columns && lines.length < linesMax) {
+  while (lines.length < linesMax) {
+    // No character has more than two columns, but some have none.
+    const next = rest.slice(0, 4 * columns)
+    if (widthOf(next) <= columns) return [...lines, next]
+    const most = head(next, columns)
+    const blank = most.lastIndexOf(' ') + 1
+    const line = blank > most.length / 2 && next[most.length] !== ' ' ? most.slice(0, blank) : most
     // A character with very many marks may be wider than a line.
-    const line =
-      head(rest.slice(0, 4 * columns), columns) || String.fromCodePoint(rest.codePointAt(0)!)
-    lines.push(line)
-    rest = rest.slice(line.length)
+    lines.push(line || String.fromCodePoint(rest.codePointAt(0)!))
+    rest = rest.slice(lines.at(-1)!.length)
   }
-  return lines.length < linesMax ? [...lines, head(rest.slice(0, 4 * columns), columns)] : lines
+  return lines
 }
 
 export function widthOf(text: string): number {

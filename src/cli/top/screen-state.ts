@@ -2,7 +2,7 @@
  * What does a key do? A pure function of the state of the screen, the key and the rows; what has to
  * be done outside comes back as effects.
  */
-import { type Folds, isOpen, type Row, type Selection, SORTS } from './rows.ts'
+import { type Folds, isOpen, type Selection, SORTS } from './rows.ts'
 import type { TopicNode } from './traffic.ts'
 
 /** A text that may be longer than the screen. */
@@ -46,7 +46,7 @@ export type ScreenEffect =
   | { readonly type: 'clear'; readonly topics: readonly string[] }
 
 export interface Context {
-  readonly rows: readonly Row[]
+  readonly rows: readonly TopicNode[]
   /** How many rows the screen has. */
   readonly page: number
   /** The topics that are known to have a retained message, here and below. */
@@ -186,8 +186,8 @@ function stepOf(name: string, { page }: Context): number | null {
 const FAR = 1_000_000_000
 
 function rowBy({ selected }: ScreenState, step: number, { rows }: Context): TopicNode | null {
-  const at = rows.findIndex(({ node }) => node === selected)
-  return rows[Math.max(0, Math.min(rows.length - 1, at + step))]?.node ?? null
+  const at = selected === null ? -1 : rows.indexOf(selected)
+  return rows[Math.max(0, Math.min(rows.length - 1, at + step))] ?? null
 }
 
 function fold(state: ScreenState, node: TopicNode, open: boolean): ScreenState {
@@ -200,7 +200,7 @@ function fold(state: ScreenState, node: TopicNode, open: boolean): ScreenState {
 function folded(state: ScreenState): ScreenState {
   const { selected, folds } = state
   if (selected === null) return state
-  if (selected.children.size > 0 && isOpen(folds, selected)) return fold(state, selected, false)
+  if (isOpen(folds, selected)) return fold(state, selected, false)
   const { parent } = selected
   return parent === null || parent.parent === null ? state : { ...state, selected: parent }
 }
@@ -251,15 +251,15 @@ function askToClear(state: ScreenState, { retainedBelow, isTopic }: Context): Sc
  * @returns the state with a selection that is among the rows, and with the rows scrolled so that it
  *   is seen.
  */
-export function settled(state: ScreenState, rows: readonly Row[], page: number): ScreenState {
-  const indexes = new Map(rows.map(({ node }, index) => [node, index]))
+export function settled(state: ScreenState, rows: readonly TopicNode[], page: number): ScreenState {
   let { selected } = state
-  while (selected !== null && !indexes.has(selected)) selected = selected.parent
-  selected ??= rows[0]?.node ?? null
-  const at = selected === null ? 0 : indexes.get(selected)!
-  const top = Math.max(
-    0,
-    Math.min(Math.max(state.top, at - page + 1), at, Math.max(0, rows.length - page)),
-  )
-  return { ...state, selected, top }
+  let at = -1
+  while (selected !== null && at < 0) {
+    at = rows.indexOf(selected)
+    if (at < 0) selected = selected.parent
+  }
+  at = Math.max(0, at)
+  const lowest = Math.max(0, rows.length - page)
+  const top = Math.max(0, Math.min(Math.max(state.top, at - page + 1), at, lowest))
+  return { ...state, selected: selected ?? rows[0] ?? null, top }
 }

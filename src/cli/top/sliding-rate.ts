@@ -8,15 +8,6 @@ export const WINDOW_S = 10
 /** The seconds of the window, and the one that it has left in part. */
 const SECONDS = WINDOW_S + 1
 
-export interface Rates {
-  /** Messages in the last second. */
-  readonly now: number
-  /** Messages a second, on average over the window. */
-  readonly average: number
-  /** Bytes of payload a second, on average over the window. */
-  readonly bytes: number
-}
-
 export class SlidingRate {
   /** The messages of each second, and behind them the bytes. Index: the second modulo `SECONDS`. */
   readonly #ring: number[]
@@ -36,21 +27,23 @@ export class SlidingRate {
     this.#ring[SECONDS + slot]! += bytes
   }
 
-  /** @param since when counting began: the average is not taken over a longer time. */
-  rates(at: number, since: number): Rates {
+  /** @returns messages in the second before `at`. */
+  lastSecond(at: number): number {
     const second = Math.floor(at / 1000)
-    const left = 1 - (at / 1000 - second)
-    const sum = (offset: number) => {
-      let whole = 0
-      for (let ago = 0; ago < WINDOW_S; ago++) whole += this.#in(second - ago, offset)
-      return whole + left * this.#in(second - WINDOW_S, offset)
-    }
-    const length = Math.min(WINDOW_S, Math.max(1, (at - since) / 1000))
-    return {
-      now: this.#in(second, 0) + left * this.#in(second - 1, 0),
-      average: sum(0) / length,
-      bytes: sum(SECONDS) / length,
-    }
+    return this.#in(second, 0) + this.#left(at) * this.#in(second - 1, 0)
+  }
+
+  /**
+   * @param since when counting began: the average is not taken over a longer time.
+   * @returns messages a second, on average over the window.
+   */
+  messages(at: number, since: number): number {
+    return this.#average(at, since, 0)
+  }
+
+  /** @returns bytes a second, on average over the window. */
+  bytes(at: number, since: number): number {
+    return this.#average(at, since, SECONDS)
   }
 
   copy(): SlidingRate {
@@ -65,6 +58,18 @@ export class SlidingRate {
       this.#ring[SECONDS + slot] = 0
     }
     this.#second = second
+  }
+
+  #average(at: number, since: number, offset: number): number {
+    const second = Math.floor(at / 1000)
+    let sum = this.#left(at) * this.#in(second - WINDOW_S, offset)
+    for (let ago = 0; ago < WINDOW_S; ago++) sum += this.#in(second - ago, offset)
+    return sum / Math.min(WINDOW_S, Math.max(1, (at - since) / 1000))
+  }
+
+  /** @returns how much of the second before a window is in it. */
+  #left(at: number): number {
+    return 1 - (at / 1000 - Math.floor(at / 1000))
   }
 
   #in(second: number, offset: number): number {

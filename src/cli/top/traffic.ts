@@ -7,7 +7,7 @@
  * and values. While the tree is frozen, the counts go on, and readers see those of that instant.
  */
 import type { IncomingPublish } from '../../index.ts'
-import { type Rates, SlidingRate } from './sliding-rate.ts'
+import { SlidingRate } from './sliding-rate.ts'
 import { propertyLines } from './value-text.ts'
 
 /** The last message of a topic, or an earlier one. */
@@ -59,7 +59,7 @@ export interface TopicNode {
   readonly parent: TopicNode | null
   /** 0 for the first level; -1 for the root. */
   readonly depth: number
-  readonly children: Map<string, TopicNode>
+  children: Map<string, TopicNode>
   stats: Stats
   /** The counts at the last freeze, if they have changed since then; null if it was not there. */
   frozen: Stats | null
@@ -190,10 +190,6 @@ export class Traffic {
     return this.isFrozen && node.freeze === this.#freezes ? node.frozen : node.stats
   }
 
-  ratesOf(stats: Readonly<Stats>, now: number): Rates {
-    return stats.rate.rates(this.shownAt(now), this.since)
-  }
-
   /** @returns the topics from here on that the server is known to retain a message of. */
   retainedBelow(node: TopicNode): TopicNode[] {
     const found: TopicNode[] = []
@@ -257,6 +253,7 @@ export class Traffic {
       const known = node.children.get(level)
       if (known === undefined) {
         const made = this.#nodeFor(level, path, node)
+        if (node.children === NO_CHILDREN) node.children = new Map()
         node.children.set(level, made)
         node = made
       } else node = known
@@ -271,13 +268,22 @@ export class Traffic {
 
   #nodeFor(name: string, path: string, parent: TopicNode | null): TopicNode {
     this.#nodes++
-    const stats: Stats = {
-      ...{ messages: 0, bytes: 0, lastAt: null, topics: 0, own: null },
-      rate: new SlidingRate(),
-    }
     return {
-      ...{ name, path, parent, stats, depth: parent === null ? -1 : parent.depth + 1 },
-      ...{ children: new Map(), frozen: null, freeze: this.isFrozen ? this.#freezes : 0 },
+      name,
+      path,
+      parent,
+      depth: parent === null ? -1 : parent.depth + 1,
+      children: NO_CHILDREN,
+      stats: {
+        messages: 0,
+        bytes: 0,
+        lastAt: null,
+        topics: 0,
+        rate: new SlidingRate(),
+        own: null,
+      },
+      frozen: null,
+      freeze: this.isFrozen ? this.#freezes : 0,
     }
   }
 
@@ -303,6 +309,8 @@ export class Traffic {
 }
 
 const NONE: readonly string[] = []
+/** What all topics without children share; it stays empty. */
+const NO_CHILDREN = new Map<string, TopicNode>()
 
 /** @returns a copy of the first bytes, because the payload shares its memory with other packets. */
 function beginning(bytes: Uint8Array, most: number): Uint8Array {

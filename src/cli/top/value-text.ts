@@ -112,15 +112,16 @@ function indented(text: string): string {
   }
 }
 
-/** @returns a count in at most five characters: 0.3, 12, 999, 1.2k, 345k, 6.7M. */
+/** @returns an amount in at most five characters: <0.1, 0.3, 12, 999, 1.2k, 345k, 6.7M. */
 export function amount(value: number): string {
   if (value === 0) return '0'
-  if (value < 9.95) return Number.isInteger(value) ? String(value) : value.toFixed(1)
+  if (value < 0.05) return '<0.1'
+  if (value < 9.95) return String(Number(value.toFixed(1)))
   let scaled = value
   for (const unit of ['', 'k', 'M', 'G', 'T', 'P']) {
     if (scaled < 999.5) {
       const isShort = unit !== '' && scaled < 99.95
-      return `${isShort ? scaled.toFixed(1) : Math.round(scaled)}${unit}`
+      return `${isShort ? Number(scaled.toFixed(1)) : Math.round(scaled)}${unit}`
     }
     scaled /= 1000
   }

@@ -86,7 +86,7 @@ export class Watch {
     this.#viewer = viewer
     this.#subscription = subscriptionOf(filters, flags)
     this.#selects = selectorOf(flags.filterOut === undefined ? {} : { filterOut: flags.filterOut })
-    this.traffic = new Traffic(flags.maxTopics, performance.now())
+    this.traffic = new Traffic(flags.maxTopics, wholeMs())
     this.loop = eventloop(
       {
         ...connectionOptions(flags, null),
@@ -146,7 +146,7 @@ export class Watch {
     const isStored = retain && !isFollowed
     if (!this.#selects(packet) || (isStored && this.#flags.skipRetained)) return false
     const isRetained = retain ? payload.length > 0 : null
-    const node = this.traffic.add(packet, performance.now(), isStored, isRetained)
+    const node = this.traffic.add(packet, wholeMs(), isStored, isRetained)
     this.#viewer.counted(node, packet, isStored)
     return ++this.#counted === this.#flags.count
   }
@@ -191,6 +191,11 @@ export class Watch {
       this.loop.shutdown()
     }, timeout * 1000)
   }
+}
+
+/** @returns the time in whole ms: small integers need no memory of their own. */
+function wholeMs(): number {
+  return Math.floor(performance.now())
 }
 
 function withOptions(
