@@ -18,6 +18,7 @@ import { addRr } from './rr.ts'
 import { settleFlags } from './settle-flags.ts'
 import { showPackets } from './show-packets.ts'
 import { addSub } from './sub.ts'
+import { addTop } from './top.ts'
 
 const { version } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -57,7 +58,7 @@ export function buildProgram(): Command {
       if (command.getOptionValue('debug') === true) showPackets()
     })
   for (const add of [
-    ...[addPub, addSub, addRr, addRetained, addPipe],
+    ...[addPub, addSub, addRr, addTop, addRetained, addPipe],
     ...[addBench, addSpool, addReplay, addCompletion, addHelp],
   ]) {
     add(program)
