@@ -2,18 +2,8 @@
  * `it-mqtt pipe`: how are the lines of a file delivered? Each line is a request, and an interrupted
  * file goes on at the first line that is not settled.
  */
-import { type Stats, statSync } from 'node:fs'
-import { setTimeout } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
-import {
-  FileRequests,
-  type LineParser,
-  readOnce,
-  requestOfJson,
-  type Spool,
-  type SpoolWarning,
-  spool,
-} from '../disk/index.ts'
+import { FileRequests, type Spool, type SpoolWarning, spool } from '../disk/index.ts'
 import {
   checkRequest,
   type Eventloop,
@@ -25,19 +15,18 @@ import {
   StorageError,
   UsageError,
 } from '../index.ts'
-import { type Delivery, deliver } from './deliver.ts'
-import { counted, FAILED, oneLine, printable, reportFailure, say } from './fail.ts'
+import { deliver } from './deliver.ts'
+import { oneLine } from './fail.ts'
 import {
   addConnectionFlags,
   type ConnectionFlags,
   connectionOptions,
   protocolVersionOf,
-  qosFlag,
   qosOption,
   topicOfUrl,
 } from './flags.ts'
-import { requestOfMosquitto } from './mosquitto-json.ts'
-import { isClosedPipe, write } from './output.ts'
+import { Outcomes } from './pipe-outcomes.ts'
+import { lineParser, refuseStream, sizeOf, streamOf } from './pipe-source.ts'
 import { Progress } from './progress.ts'
 import { openSavedSession } from './session-file.ts'
 
@@ -52,9 +41,6 @@ export interface PipeFlags extends ConnectionFlags {
   readonly complete?: boolean
   readonly spool?: string
 }
-
-/** How long the reader of the outcomes may take after Ctrl-C. */
-const FLUSH_MS = 1_000
 
 export function addPipe(program: Command): void {
   const invalid = new Option('--on-invalid <what>', 'what to do at a line that is not a request')
@@ -91,30 +77,28 @@ export function addPipe(program: Command): void {
 /** Sends the requests of a file. @returns the exit status. */
 export function pipe(file: string, flags: PipeFlags): Promise<number> {
   const topic = flags.topic ?? topicOfUrl(flags)
-  return new Pipe(topic === null ? flags : { ...flags, topic }).run(file)
+  return new Pipe(file, topic === null ? flags : { ...flags, topic }).run()
 }
 
 class Pipe {
+  readonly #path: string
   readonly #flags: PipeFlags
-  #delivered = 0
-  #refused = 0
-  #skipped = 0
+  readonly #outcomes: Outcomes
   /** The line of the request whose outcome `#settled` gets next. */
   #line: number | null = null
   #loop: Eventloop | null = null
   #spool: Spool | null = null
-  #progress: Progress | null = null
-  /** Resolves once the reader took the last outcome; undefined if it did so immediately. */
-  #writing: Promise<void> | undefined
-  #outputError: unknown
   /** Why reading into the spool ended early. */
   #readError: unknown
 
-  constructor(flags: PipeFlags) {
+  constructor(path: string, flags: PipeFlags) {
+    this.#path = path
     this.#flags = flags
+    this.#outcomes = new Outcomes(path, flags, () => this.#loop?.shutdown())
   }
 
-  async run(path: string): Promise<number> {
+  async run(): Promise<number> {
+    const path = this.#path
     const flags = this.#flags
     const { topic, checkpoint, follow = false, complete = false, spool: directory } = flags
     if (topic !== undefined) checkRequest(publish(topic), protocolVersionOf(flags.mqtt))
@@ -126,7 +110,7 @@ class Pipe {
     if (bytes === null) sessionFile?.refuseUnfinished()
     // The session file stores the position unless a checkpoint or a spool does.
     const keepsPosition = checkpoint === undefined && directory === undefined && bytes !== null
-    const onWarning = ({ message }: SpoolWarning) => flags.quiet || this.#say(message)
+    const onWarning = ({ message }: SpoolWarning) => flags.quiet || this.#outcomes.say(message)
     const lines = new FileRequests({
       source: bytes === null ? streamOf(path) : path,
       options: {
@@ -136,7 +120,7 @@ class Pipe {
         onWarning,
         onInvalid: (error) => this.#invalid(error),
       },
-      parseLine: this.#parser(),
+      parseLine: lineParser(flags),
       position: keepsPosition ? (sessionFile?.saved.position ?? null) : null,
       positionName: checkpoint ?? `--session: ${flags.session}`,
     })
@@ -149,17 +133,20 @@ class Pipe {
     const delivery = await deliver({
       options: connectionOptions(flags, session),
       requests: this.#observed(lines, queue ?? lines),
-      onSettled: (request, outcome) => this.#settled(path, request, outcome),
+      onSettled: (request, outcome) => {
+        this.#outcomes.settled(request, outcome, this.#line)
+        this.#line = null
+      },
       onStart: (loop) => {
         this.#loop = loop
         reading = queue === null ? null : this.#fill(queue, lines)
         if (flags.quiet) return
-        this.#progress = new Progress(follow ? null : bytes, () => ({
+        this.#outcomes.progress = new Progress(follow ? null : bytes, () => ({
           value: lines.bytesRead,
-          text: this.#progressText(lines),
+          text: this.#outcomes.progressText(this.#pendingText(lines), loop.state.connection.kind),
         }))
       },
-      onTrouble: (message) => flags.quiet || this.#say(message),
+      onTrouble: (message) => flags.quiet || this.#outcomes.say(message),
       disconnectTimeout: flags.disconnectTimeout,
       sessionFile,
       position: async (ended) => {
@@ -170,31 +157,16 @@ class Pipe {
     await lines.close()
     await queue?.close()
     await reading
-    const patience = delivery.interrupted ? setTimeout(FLUSH_MS, undefined, { ref: false }) : null
-    await (patience === null ? this.#writing : Promise.race([this.#writing, patience]))
-    this.#progress?.stop()
-    this.#progress = null
-    return this.#conclude(lines, delivery, performance.now() - startedAt)
-  }
-
-  #parser(): LineParser {
-    const { mqtt, qos, retain = false, topic, spool: directory } = this.#flags
-    const version = protocolVersionOf(mqtt)
-    const defaults = { qos: qosFlag(qos), retain }
-    return (line) => {
-      if (topic !== undefined) {
-        if (line.bytes.length === 0) return null
-        return { cmd: 'publish', topic, payload: line.bytes, ...defaults }
-      }
-      const request = requestOfMosquitto(line) ?? requestOfJson(line)
-      if (request === null) return null
-      checkRequest(request, version)
-      const isSent = ['publish', 'subscribe', 'unsubscribe'].includes(request.cmd)
-      if (directory !== undefined && !isSent) {
-        throw new UsageError('a control cannot be spooled: it would act long after it was written')
-      }
-      return request.cmd === 'publish' ? { ...defaults, ...request } : request
-    }
+    await this.#outcomes.flush(delivery.interrupted)
+    const { held, interrupted, status } = delivery
+    const elsewhere = held.filter((request) => lines.lineOf(request) === null).length
+    const spooled = queue?.size ?? 0
+    return this.#outcomes.conclude({
+      ...{ interrupted, status, spooled, wholeFile: lines.ended },
+      error: delivery.error ?? this.#readError,
+      undelivered: lines.unsettled + (queue === null ? elsewhere : spooled),
+      tookMs: performance.now() - startedAt,
+    })
   }
 
   /**
@@ -212,7 +184,7 @@ class Pipe {
         const batches = source[Symbol.asyncIterator]()
         return {
           next: async () => {
-            await this.#writing
+            await this.#outcomes.written
             try {
               return await batches.next()
             } catch (error) {
@@ -247,75 +219,16 @@ class Pipe {
     }
   }
 
-  #settled(file: string, request: Request, outcome: Outcome): void {
-    const line = this.#line
-    this.#line = null
-    if (outcome.ok) this.#delivered++
-    else {
-      this.#refused++
-      const name = file === '-' ? 'stdin' : file
-      this.#say(`${name}${line === null ? '' : `:${line}`}: ${printable(outcome.error)}`)
-    }
-    if (!this.#flags.json || this.#outputError !== undefined) return
-    const writing = write(`${outcomeText(line, request, outcome)}\n`)
-    this.#writing = writing?.catch((error) => {
-      this.#outputError ??= error
-      this.#loop?.shutdown()
-    })
-  }
-
   #invalid({ message }: UsageError): boolean {
-    this.#say(oneLine(message))
+    this.#outcomes.say(oneLine(message))
     if (this.#flags.onInvalid === 'stop') return false
-    this.#skipped++
+    this.#outcomes.skipped()
     return true
   }
 
-  /**
-   * Writes one line that says how it went.
-   * @returns the exit status.
-   */
-  #conclude(lines: FileRequests, delivery: Delivery, tookMs: number): number {
-    const { held, interrupted, status } = delivery
-    const error = delivery.error ?? this.#readError
-    const elsewhere = held.filter((request) => lines.lineOf(request) === null).length
-    const spooled = this.#spool?.size ?? 0
-    const undelivered = lines.unsettled + (this.#spool === null ? elsewhere : spooled)
-    const nothingDone = this.#delivered + this.#refused + undelivered === 0
-    if (error !== undefined && (error instanceof UsageError || nothingDone))
-      return reportFailure(error)
-    const counts = [
-      `${counted(this.#delivered, 'request')} delivered in ${(tookMs / 1000).toFixed(1)} s`,
-      ...(this.#refused > 0 ? [`${this.#refused} refused`] : []),
-      ...(this.#skipped > 0 ? [`${counted(this.#skipped, 'line')} skipped`] : []),
-      ...(undelivered > 0 || interrupted ? [`${undelivered} not delivered`] : []),
-      ...(spooled > 0 ? [`${spooled} in the spool`] : []),
-      ...(lines.ended ? [] : ['the rest was not read']),
-    ]
-    const isGood = error === undefined && undelivered === 0 && this.#refused === 0 && lines.ended
-    if (error !== undefined) this.#say(`${printable(error)} ${counts.join(', ')}`)
-    else if (!isGood || !this.#flags.quiet) this.#say(counts.join(', '))
-    if (this.#outputError !== undefined && !isClosedPipe(this.#outputError)) {
-      return reportFailure(this.#outputError)
-    }
-    if (interrupted) return status
-    return isGood ? 0 : FAILED
-  }
-
-  #progressText(lines: FileRequests): string {
-    const kind = this.#loop?.state.connection.kind
-    const pending = this.#spool?.size ?? lines.unsettled
-    return [
-      `${this.#delivered.toLocaleString('en')} delivered`,
-      `${pending.toLocaleString('en')} ${this.#spool === null ? 'under way' : 'in the spool'}`,
-      ...(this.#refused > 0 ? [`${this.#refused} refused`] : []),
-      ...(kind === undefined || kind === 'connected' ? [] : [kind]),
-    ].join(', ')
-  }
-
-  #say(text: string): void {
-    if (this.#progress !== null) this.#progress.say(text)
-    else say(text)
+  #pendingText(lines: FileRequests): string {
+    if (this.#spool !== null) return `${this.#spool.size.toLocaleString('en')} in the spool`
+    return `${lines.unsettled.toLocaleString('en')} under way`
   }
 }
 
@@ -325,53 +238,7 @@ function withoutKey(request: Request): SentRequest {
   return rest as SentRequest
 }
 
-function outcomeText(line: number | null, request: Request, outcome: Outcome): string {
-  const { packet } = outcome
-  const topic = request.cmd === 'publish' ? { topic: request.topic } : {}
-  const reason = packet !== undefined && 'reasonCode' in packet ? packet.reasonCode : undefined
-  const granted = packet !== undefined && 'granted' in packet ? packet.granted : undefined
-  const error = outcome.ok ? undefined : (outcome.error as Partial<NodeJS.ErrnoException>)
-  return JSON.stringify({
-    line,
-    ok: outcome.ok,
-    cmd: request.cmd,
-    ...topic,
-    ...(reason === undefined ? {} : { reasonCode: reason }),
-    ...(granted === undefined ? {} : { granted }),
-    ...(error === undefined ? {} : { error: { code: error.code, message: printable(error) } }),
-  })
-}
-
 /** @returns whether the file cannot be read to its end, as a packed one that was cut off. */
 function isDamaged(error: unknown): boolean {
   return error instanceof StorageError && error.code === 'DAMAGED'
-}
-
-/**
- * @returns the size, 0 if a file that is followed is not there yet, or null if the file can be read
- *   only once: standard input or a FIFO.
- */
-function sizeOf(path: string, follow: boolean): number | null {
-  if (path === '-') return null
-  let stats: Stats
-  try {
-    stats = statSync(path)
-  } catch (error) {
-    if (follow && (error as NodeJS.ErrnoException).code === 'ENOENT') return 0
-    throw new UsageError((error as Error).message, { cause: error })
-  }
-  if (stats.isDirectory()) throw new UsageError(`${path} is a directory; a file is expected`)
-  return stats.isFile() ? stats.size : null
-}
-
-function refuseStream({ checkpoint, follow }: PipeFlags): void {
-  const given = Object.entries({ checkpoint, follow }).find(([, value]) => value !== undefined)
-  if (given === undefined) return
-  throw new UsageError(`--${given[0]} needs a file: a stream cannot be read again`)
-}
-
-function streamOf(path: string) {
-  if (path !== '-') return readOnce(path)
-  const bytes = process.stdin
-  return { name: 'stdin', bytes: bytes as AsyncIterable<Buffer> & typeof bytes }
 }
