@@ -12,14 +12,16 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ClassicLevel } from 'classic-level'
 import { StorageError, UsageError } from '../../errors.ts'
+import { HeadFile } from './head-file.ts'
 import {
   diskOf,
   engineOf,
   failed,
+  identityOf,
+  isCorruption,
   type Level,
   OWNER,
   openOrRepair,
-  openWithReserve,
   reserveBytes,
 } from './open-level.ts'
 import { ownerNow } from './owner.ts'
@@ -40,15 +42,21 @@ const COMPACTION_BYTES_MAX = 256 << 20
 /** A new record takes room twice: in the log and in a table. */
 const COPIES = 2
 const DATABASE_FORMAT = 1
+/** What a directory may hold. */
+const KINDS: readonly unknown[] = ['spool', 'session']
 /** The key of the record that names the kind and the format of the directory. */
 const ABOUT = '!about'
 
 export class Database {
   readonly directory: string
-  /** True if LevelDB could not open the directory and repaired it: records may be missing. */
-  readonly repaired: boolean
   readonly #engine: typeof ClassicLevel
+  readonly #head: HeadFile
   #level: Level
+  #repaired: boolean
+  /** What tells this database from another one in the same directory. */
+  #identity: number | null = null
+  /** True if LevelDB has met what it cannot read, and is to be repaired. */
+  #isCorrupt = false
   /** After a failed write, what follows in the same log might not be found again. */
   #writeFailed = false
   #reopening: Promise<void> | null = null
@@ -59,13 +67,24 @@ export class Database {
   private constructor(
     directory: string,
     engine: typeof ClassicLevel,
-    level: Level,
-    repaired: boolean,
+    { level, repaired }: { readonly level: Level; readonly repaired: boolean },
+    head: HeadFile,
   ) {
     this.directory = directory
     this.#engine = engine
     this.#level = level
-    this.repaired = repaired
+    this.#repaired = repaired
+    this.#head = head
+  }
+
+  /** True if LevelDB could not read the directory and repaired it: records may be missing. */
+  get repaired(): boolean {
+    return this.#repaired
+  }
+
+  /** The last summary of an earlier process, or null if there is none. */
+  get summary(): unknown {
+    return this.#head.found
   }
 
   /**
@@ -84,30 +103,28 @@ export class Database {
     } catch (cause) {
       throw failed(`${directory} cannot be made`, 'OPEN_FAILED', cause)
     }
-    const { level, repaired } = await openOrRepair(engine, directory)
-    const database = new Database(directory, engine, level, repaired)
+    const opened = await openOrRepair(engine, directory)
+    const database = new Database(directory, engine, opened, await HeadFile.open(directory))
     try {
+      database.#identity = await identityOf(directory)
       await database.#claim(kind)
     } catch (error) {
-      await level.close()
+      await database.close()
       throw error
     }
     return database
   }
 
   async #claim(kind: string): Promise<void> {
-    const about = await this.get(ABOUT)
-    if (about === undefined) {
+    const found = aboutOf(await this.get(ABOUT))
+    if (found === null) {
       const value = Buffer.from(JSON.stringify({ 'it-mqtt': kind, format: DATABASE_FORMAT }))
       await this.commit([{ type: 'put', key: ABOUT, value }])
-    } else {
-      const found = JSON.parse(Buffer.from(about).toString())
-      if (found['it-mqtt'] !== kind || found.format !== DATABASE_FORMAT) {
-        throw new UsageError(
-          `${this.directory} holds a ${found['it-mqtt']} of format ${found.format}, not a ` +
-            `${kind} of format ${DATABASE_FORMAT}`,
-        )
-      }
+    } else if (found.kind !== kind || found.format !== DATABASE_FORMAT) {
+      throw new UsageError(
+        `${this.directory} holds a ${found.kind} of format ${found.format}, not a ` +
+          `${kind} of format ${DATABASE_FORMAT}`,
+      )
     }
     // The file only serves the error message of a second process. The lock itself is the kernel's
     // and ends with the process.
@@ -119,9 +136,12 @@ export class Database {
   /**
    * Resolves once all operations are on the disk.
    * @param addedBytes How many bytes are new; 0 if the operations only remove or mark.
-   * @throws StorageError (`DISK_FULL`, retryable, or `WRITE_FAILED`); then none was performed.
+   * @param summary What the content is after the commit, from which a later process knows whether
+   *   anything was lost.
+   * @throws StorageError (`DISK_FULL`, retryable, `WRITE_FAILED`, or `DIRECTORY_GONE`); then none
+   *   was performed.
    */
-  async commit(operations: readonly Operation[], addedBytes = 0): Promise<void> {
+  async commit(operations: readonly Operation[], addedBytes = 0, summary?: unknown): Promise<void> {
     if (this.#closed) throw folderClosedError(this.directory)
     if (this.#writeFailed) await this.#reopen()
     if (addedBytes > 0) await this.#requireRoom(addedBytes)
@@ -130,8 +150,19 @@ export class Database {
       this.#hasGarbage ||= operations.some(({ type }) => type === 'del')
     } catch (cause) {
       this.#writeFailed = true
+      this.#isCorrupt ||= isCorruption(cause)
       throw failed(`${this.directory} could not be written`, 'WRITE_FAILED', cause)
     }
+    await Promise.all([
+      this.#requirePresence(),
+      summary === undefined ? undefined : this.#head.write(summary),
+    ])
+  }
+
+  /** LevelDB does not notice that its files were removed: it goes on to write to them. */
+  async #requirePresence(): Promise<void> {
+    if (this.#identity === null || (await identityOf(this.directory)) === this.#identity) return
+    throw goneError(this.directory)
   }
 
   async #requireRoom(addedBytes: number): Promise<void> {
@@ -167,8 +198,13 @@ export class Database {
 
   async #closeAndOpen(): Promise<void> {
     try {
+      await this.#requirePresence()
       await this.#level.close()
-      this.#level = await openWithReserve(this.#engine, this.directory)
+      const { level, repaired } = await openOrRepair(this.#engine, this.directory, this.#isCorrupt)
+      this.#level = level
+      this.#repaired ||= repaired
+      this.#isCorrupt = false
+      this.#identity = await identityOf(this.directory)
       this.#writeFailed = false
     } catch (cause) {
       throw failed(`${this.directory} could not be opened again`, 'WRITE_FAILED', cause)
@@ -211,6 +247,11 @@ export class Database {
       } catch (cause) {
         // A commit is reopening LevelDB, or has reopened it meanwhile: read again.
         if (this.#reopening !== null || level !== this.#level) continue
+        if (isCorruption(cause) && !this.#repaired) {
+          this.#isCorrupt = true
+          await this.#reopen()
+          continue
+        }
         throw failed(`${this.directory} could not be read`, 'READ_FAILED', cause)
       }
     }
@@ -221,7 +262,26 @@ export class Database {
     this.#closed = true
     await this.#reopening?.catch(() => {})
     await this.#level.close()
+    await this.#head.close()
   }
+}
+
+/** @returns what the directory says that it is; null if it says nothing, or is damaged there. */
+function aboutOf(value: Uint8Array | undefined): { kind: unknown; format: unknown } | null {
+  try {
+    const found = JSON.parse(Buffer.from(value!).toString())
+    const { 'it-mqtt': kind, format } = found
+    return KINDS.includes(kind) && Number.isInteger(format) ? { kind, format } : null
+  } catch {
+    return null
+  }
+}
+
+function goneError(directory: string): StorageError {
+  const message =
+    `${directory} was removed or replaced while it was in use: what is not delivered yet is lost, ` +
+    'and nothing more can be stored. Start again with a directory that stays.'
+  return new StorageError(message, { code: 'DIRECTORY_GONE' })
 }
 
 function folderClosedError(directory: string): UsageError {

@@ -2,7 +2,7 @@
  * How is LevelDB opened, and which error of it means what? A directory that it cannot open is
  * repaired once.
  */
-import { readFile, statfs } from 'node:fs/promises'
+import { readdir, readFile, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ClassicLevel } from 'classic-level'
 import { StorageError, UsageError } from '../../errors.ts'
@@ -11,8 +11,17 @@ import { removeReserveFile, writeReserveFile } from './reserve-file.ts'
 
 export type Level = ClassicLevel<string, Uint8Array>
 
+/** The keys are ASCII. A damaged one that is not must still be found under what was read. */
+const ASCII = {
+  name: 'latin1',
+  format: 'buffer' as const,
+  encode: (key: string) => Buffer.from(key, 'latin1'),
+  decode: (key: Buffer) => key.toString('latin1'),
+}
 /** The file that names the process which has the directory open. */
 export const OWNER = 'owner.json'
+/** The file of LevelDB that names its table of contents. */
+const CURRENT = 'CURRENT'
 /**
  * How much LevelDB gathers in memory before it writes a table, in bytes. With LevelDB's default of
  * 4 MiB a message costs a third more in a queue of ten million messages than in one of ten
@@ -69,6 +78,7 @@ export function reserveBytes(diskSize: number): number {
 async function openLevel(engine: typeof ClassicLevel, directory: string): Promise<Level> {
   const { size } = await diskOf(directory)
   const level: Level = new engine(join(directory, 'data'), {
+    keyEncoding: ASCII,
     valueEncoding: 'view',
     writeBufferSize: writeBufferBytes(size),
   })
@@ -94,12 +104,16 @@ export async function openWithReserve(
   return openLevel(engine, directory)
 }
 
+/** @param isCorrupt True if LevelDB has met what it cannot read, and is to be repaired. */
 export async function openOrRepair(
   engine: typeof ClassicLevel,
   directory: string,
+  isCorrupt = false,
 ): Promise<{ level: Level; repaired: boolean }> {
   try {
-    return { level: await openWithReserve(engine, directory), repaired: false }
+    if (!isCorrupt && !(await isHeadless(directory))) {
+      return { level: await openWithReserve(engine, directory), repaired: false }
+    }
   } catch (error) {
     const reason = rootOf(error)
     if (reason.code === 'LEVEL_LOCKED') throw await inUse(directory, error)
@@ -113,6 +127,36 @@ export async function openOrRepair(
   } catch (error) {
     throw failed(`${directory} is damaged and could not be repaired`, 'DAMAGED', error)
   }
+}
+
+/**
+ * @returns whether the directory has data, and not the file that LevelDB begins with. LevelDB would
+ *   make an empty database there, and remove the data.
+ */
+async function isHeadless(directory: string): Promise<boolean> {
+  const names = await readdir(join(directory, 'data'))
+  return !names.includes(CURRENT) && names.some((name) => /\.(ldb|sst|log)$/.test(name))
+}
+
+/** @returns what tells the database in the directory from another one, or null if it is gone. */
+export async function identityOf(directory: string): Promise<number | null> {
+  const inodeOf = (name: string) => {
+    return stat(join(directory, 'data', name)).then(
+      ({ ino }) => ino,
+      (error) => (error.code === 'ENOENT' ? null : 0),
+    )
+  }
+  const [current, lock] = await Promise.all([inodeOf(CURRENT), inodeOf('LOCK')])
+  return current === null ? null : lock
+}
+
+/** A table that is missing, or was cut off to nothing. */
+const NO_TABLE = /\.(ldb|sst): (Invalid argument|No such file)/
+
+/** @returns whether LevelDB has met something that it cannot read, and repairing helps. */
+export function isCorruption(error: unknown): boolean {
+  const { code, message } = rootOf(error)
+  return code === 'LEVEL_CORRUPTION' || NO_TABLE.test(message)
 }
 
 async function inUse(directory: string, cause: unknown): Promise<StorageError> {
