@@ -3,6 +3,7 @@
  * the exit status.
  */
 import { setTimeout } from 'node:timers/promises'
+import type { SpoolWarning } from '../disk/index.ts'
 import { type Outcome, type Request, UsageError } from '../index.ts'
 import { counted, FAILED, printable, reportFailure, say } from './fail.ts'
 import { isClosedPipe, write } from './output.ts'
@@ -23,6 +24,8 @@ export interface Ending {
   readonly undelivered: number
   /** How many of them are in the spool. */
   readonly spooled: number
+  /** How many requests the spool has lost since that was last cleared. */
+  readonly lost: number
   /** Whether the file was read to its end. */
   readonly wholeFile: boolean
   readonly tookMs: number
@@ -34,8 +37,12 @@ export class Outcomes {
   readonly #onOutputLost: () => void
   progress: Progress | null = null
   #delivered = 0
-  #refused = 0
+  /** How many requests were not delivered, by why. */
+  readonly #failed = { refused: 0, expired: 0, dropped: 0 }
   #skipped = 0
+  #isDamaged = false
+  /** The codes of warnings that were said. */
+  readonly #warned = new Set<string>()
   /** Resolves once the reader took the last outcome; undefined if it did so immediately. */
   #writing: Promise<void> | undefined
   #outputError: unknown
@@ -56,19 +63,43 @@ export class Outcomes {
   settled(request: Request, outcome: Outcome, line: number | null): void {
     if (outcome.ok) this.#delivered++
     else {
-      this.#refused++
-      this.say(`${this.#name}${line === null ? '' : `:${line}`}: ${printable(outcome.error)}`)
+      const kind = kindOf(outcome.error)
+      // A spool may drop thousands; they are counted.
+      if (++this.#failed[kind] === 1 || kind === 'refused') this.#sayFailure(outcome.error, line)
     }
+    this.#write(outcomeOf(line, request, outcome))
+  }
+
+  #sayFailure(error: unknown, line: number | null): void {
+    const more = kindOf(error) === 'refused' ? '' : ' Others like it are counted.'
+    this.say(`${this.#name}${line === null ? '' : `:${line}`}: ${printable(error)}${more}`)
+  }
+
+  #write(outcome: object): void {
     if (!this.#flags.json || this.#outputError !== undefined) return
-    const writing = write(`${outcomeText(line, request, outcome)}\n`)
+    const writing = write(`${JSON.stringify(outcome)}\n`)
     this.#writing = writing?.catch((error) => {
       this.#outputError ??= error
       this.#onOutputLost()
     })
   }
 
-  skipped(): void {
-    this.#skipped++
+  /** A line is no request. @param message It begins with the file and the number of the line. */
+  invalid(message: string, isSkipped: boolean): void {
+    this.say(message)
+    if (isSkipped) this.#skipped++
+    const line = Number(/:(\d+): no request/.exec(message)?.[1] ?? Number.NaN)
+    if (Number.isNaN(line)) return
+    this.#write({ line, ok: false, error: { code: 'INVALID_LINE', message } })
+  }
+
+  /** Says each warning of the spool; one of a disk that goes on failing only once. */
+  warned({ code, message }: SpoolWarning): void {
+    const isDamage = DAMAGE.includes(code)
+    this.#isDamaged ||= isDamage
+    const isKnown = this.#warned.has(code)
+    this.#warned.add(code)
+    if (isDamage || !(isKnown || this.#flags.quiet)) this.say(message)
   }
 
   /** Waits for the reader of the outcomes, after an interruption not for long. */
@@ -85,11 +116,14 @@ export class Outcomes {
    */
   conclude(ending: Ending): number {
     const { error, interrupted, undelivered, wholeFile } = ending
-    const nothingDone = this.#delivered + this.#refused + undelivered === 0
+    const failed = Object.values(this.#failed).reduce((sum, count) => sum + count)
+    const nothingDone = this.#delivered + failed + this.#skipped + undelivered === 0
     if (error !== undefined && (error instanceof UsageError || nothingDone))
       return reportFailure(error)
     const counts = this.#counts(ending)
-    const isGood = error === undefined && undelivered === 0 && this.#refused === 0 && wholeFile
+    const isWhole = error === undefined && undelivered === 0 && wholeFile && !this.#isDamaged
+    // If some lines were skipped, that was asked for. If all were, the file is not what was meant.
+    const isGood = isWhole && failed === 0 && (this.#skipped === 0 || this.#delivered > 0)
     if (error !== undefined) this.say(`${printable(error)} ${counts.join(', ')}`)
     else if (!isGood || !this.#flags.quiet) this.say(counts.join(', '))
     if (this.#outputError !== undefined && !isClosedPipe(this.#outputError)) {
@@ -99,13 +133,14 @@ export class Outcomes {
     return isGood ? 0 : FAILED
   }
 
-  #counts({ tookMs, undelivered, interrupted, spooled, wholeFile }: Ending): string[] {
+  #counts({ tookMs, undelivered, interrupted, spooled, lost, wholeFile }: Ending): string[] {
     return [
       `${counted(this.#delivered, 'request')} delivered in ${(tookMs / 1000).toFixed(1)} s`,
-      ...(this.#refused > 0 ? [`${this.#refused} refused`] : []),
+      ...this.#failures,
       ...(this.#skipped > 0 ? [`${counted(this.#skipped, 'line')} skipped`] : []),
       ...(undelivered > 0 || interrupted ? [`${undelivered} not delivered`] : []),
       ...(spooled > 0 ? [`${spooled} in the spool`] : []),
+      ...(lost > 0 ? [`${lost} lost to damage of the spool`] : []),
       ...(wholeFile ? [] : ['the rest was not read']),
     ]
   }
@@ -118,9 +153,15 @@ export class Outcomes {
     return [
       `${this.#delivered.toLocaleString('en')} delivered`,
       pending,
-      ...(this.#refused > 0 ? [`${this.#refused} refused`] : []),
+      ...this.#failures,
       ...(kind === undefined || kind === 'connected' ? [] : [kind]),
     ].join(', ')
+  }
+
+  /** The counts that are not 0, as `3 expired`. */
+  get #failures(): string[] {
+    const counts = Object.entries(this.#failed).filter(([, count]) => count > 0)
+    return counts.map(([kind, count]) => `${count.toLocaleString('en')} ${kind}`)
   }
 
   say(text: string): void {
@@ -129,13 +170,23 @@ export class Outcomes {
   }
 }
 
-function outcomeText(line: number | null, request: Request, outcome: Outcome): string {
+/** The warnings of a spool after which requests are missing. */
+const DAMAGE = ['RECORD_DAMAGED', 'REQUESTS_LOST', 'DIRECTORY_GONE']
+
+/** @returns why a request was not delivered. */
+function kindOf(error: unknown): 'refused' | 'expired' | 'dropped' {
+  const { code } = (error ?? {}) as Partial<NodeJS.ErrnoException>
+  if (code === 'MESSAGE_EXPIRED') return 'expired'
+  return code === 'SPOOL_FULL' ? 'dropped' : 'refused'
+}
+
+function outcomeOf(line: number | null, request: Request, outcome: Outcome): object {
   const { packet } = outcome
   const topic = request.cmd === 'publish' ? { topic: request.topic } : {}
   const reason = packet !== undefined && 'reasonCode' in packet ? packet.reasonCode : undefined
   const granted = packet !== undefined && 'granted' in packet ? packet.granted : undefined
   const error = outcome.ok ? undefined : (outcome.error as Partial<NodeJS.ErrnoException>)
-  return JSON.stringify({
+  return {
     line,
     ok: outcome.ok,
     cmd: request.cmd,
@@ -143,5 +194,5 @@ function outcomeText(line: number | null, request: Request, outcome: Outcome): s
     ...(reason === undefined ? {} : { reasonCode: reason }),
     ...(granted === undefined ? {} : { granted }),
     ...(error === undefined ? {} : { error: { code: error.code, message: printable(error) } }),
-  })
+  }
 }

@@ -26,10 +26,23 @@ export function sizeOf(path: string, follow: boolean): number | null {
   return stats.isFile() ? stats.size : null
 }
 
-export function refuseStream({ checkpoint, follow }: PipeFlags): void {
+/** @throws UsageError if an option has no effect with what is read, or with the others. */
+export function checkPipeFlags(path: string, flags: PipeFlags, isStream: boolean): void {
+  const { checkpoint, follow, complete, maxMessages, maxBytes, overflow } = flags
+  if (follow && complete) throw new UsageError('--complete: a file that is followed may grow')
   const given = Object.entries({ checkpoint, follow }).find(([, value]) => value !== undefined)
-  if (given === undefined) return
-  throw new UsageError(`--${given[0]} needs a file: a stream cannot be read again`)
+  if (isStream && given !== undefined) {
+    throw new UsageError(`--${given[0]} needs a file: a stream cannot be read again`)
+  }
+  if (follow && path.endsWith('.gz')) throw new UsageError('--follow: a .gz does not grow')
+  const bounds = { 'max-messages': maxMessages, 'max-bytes': maxBytes, overflow }
+  const bound = Object.entries(bounds).find(([, value]) => value !== undefined)
+  if (bound !== undefined && flags.spool === undefined) {
+    throw new UsageError(`--${bound[0]} needs --spool: it is about what the spool may hold`)
+  }
+  if (overflow !== undefined && maxMessages === undefined && maxBytes === undefined) {
+    throw new UsageError('--overflow needs --max-messages or --max-bytes: nothing else is a bound')
+  }
 }
 
 export function streamOf(path: string) {

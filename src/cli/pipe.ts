@@ -2,8 +2,11 @@
  * `it-mqtt pipe`: how are the lines of a file delivered? Each line is a request, and an interrupted
  * file goes on at the first line that is not settled.
  */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
-import { FileRequests, type Spool, type SpoolWarning, spool } from '../disk/index.ts'
+import { FileRequests, type Spool, type SpoolOptions, spool } from '../disk/index.ts'
 import {
   checkRequest,
   type Eventloop,
@@ -11,9 +14,8 @@ import {
   publish,
   type Request,
   type Requests,
-  type SentRequest,
   StorageError,
-  UsageError,
+  type UsageError,
 } from '../index.ts'
 import { deliver } from './deliver.ts'
 import { oneLine } from './fail.ts'
@@ -21,12 +23,22 @@ import {
   addConnectionFlags,
   type ConnectionFlags,
   connectionOptions,
+  number,
   protocolVersionOf,
   qosOption,
   topicOfUrl,
 } from './flags.ts'
+import { Fill, isFull, RETRY_MS } from './pipe-fill.ts'
 import { Outcomes } from './pipe-outcomes.ts'
-import { lineParser, refuseStream, sizeOf, streamOf } from './pipe-source.ts'
+import {
+  isReplaced,
+  keeperOf,
+  NOWHERE,
+  type PositionKeeper,
+  withoutPrefix,
+  withPrefix,
+} from './pipe-position.ts'
+import { checkPipeFlags, lineParser, sizeOf, streamOf } from './pipe-source.ts'
 import { Progress } from './progress.ts'
 import { openSavedSession } from './session-file.ts'
 
@@ -40,15 +52,23 @@ export interface PipeFlags extends ConnectionFlags {
   readonly follow?: boolean
   readonly complete?: boolean
   readonly spool?: string
+  readonly maxMessages?: number
+  readonly maxBytes?: number
+  readonly overflow?: 'wait' | 'reject' | 'dropOldest' | 'dropNewest'
 }
 
 export function addPipe(program: Command): void {
   const invalid = new Option('--on-invalid <what>', 'what to do at a line that is not a request')
+  const overflow = new Option(
+    '--overflow <what>',
+    'at a full spool: wait with reading, reject the line and end reading, or drop the oldest or ' +
+      'the newest request (default: wait)',
+  )
   const command = program
     .command('pipe')
     .description(
-      'send the requests of a file, one JSON object in each line; with --session or ' +
-        '--checkpoint, an interrupted file goes on where it stopped',
+      'send the requests of a file, one JSON object in each line; with --session, --checkpoint ' +
+        'or --spool, an interrupted file goes on where it stopped',
     )
     .argument('[file]', '- is standard input; what gzip packed is unpacked', '-')
     .option(
@@ -65,8 +85,12 @@ export function addPipe(program: Command): void {
     )
     .option(
       '--spool <directory>',
-      'store lines as fast as the disk takes them, and deliver them from there',
+      'store lines as fast as the disk takes them, and deliver them from there, whenever there is ' +
+        'a connection (--reconnect always)',
     )
+    .option('--max-messages <count>', 'with --spool: how many requests may be in it', number)
+    .option('--max-bytes <bytes>', 'with --spool: how many bytes may be in it', number)
+    .addOption(overflow.choices(['wait', 'reject', 'dropOldest', 'dropNewest']))
     .option('--json', 'write the outcomes to standard output, one JSON object in each line')
     .addOption(invalid.choices(['stop', 'skip']).default('stop'))
   addConnectionFlags(command).action(async (file: string, flags: PipeFlags) => {
@@ -88,6 +112,9 @@ class Pipe {
   #line: number | null = null
   #loop: Eventloop | null = null
   #spool: Spool | null = null
+  #filling: Fill | null = null
+  /** True while the spool is given an outcome that the loop has reported. */
+  #isFromLoop = false
   /** Why reading into the spool ended early. */
   #readError: unknown
 
@@ -100,46 +127,29 @@ class Pipe {
   async run(): Promise<number> {
     const path = this.#path
     const flags = this.#flags
-    const { topic, checkpoint, follow = false, complete = false, spool: directory } = flags
+    const { topic, follow = false } = flags
     if (topic !== undefined) checkRequest(publish(topic), protocolVersionOf(flags.mqtt))
-    if (follow && complete) throw new UsageError('--complete: a file that is followed may grow')
     const bytes = sizeOf(path, follow)
-    if (bytes === null) refuseStream(flags)
-    else if (follow && path.endsWith('.gz')) throw new UsageError('--follow: a .gz does not grow')
-    const { file: sessionFile, session } = await openSavedSession(flags.session)
-    if (bytes === null) sessionFile?.refuseUnfinished()
-    // The session file stores the position unless a checkpoint or a spool does.
-    const keepsPosition = checkpoint === undefined && directory === undefined && bytes !== null
-    const onWarning = ({ message }: SpoolWarning) => flags.quiet || this.#outcomes.say(message)
-    const lines = new FileRequests({
-      source: bytes === null ? streamOf(path) : path,
-      options: {
-        follow,
-        ...(checkpoint === undefined ? {} : { checkpoint }),
-        ...(complete ? { growing: false } : {}),
-        onWarning,
-        onInvalid: (error) => this.#invalid(error),
-      },
-      parseLine: lineParser(flags),
-      position: keepsPosition ? (sessionFile?.saved.position ?? null) : null,
-      positionName: checkpoint ?? `--session: ${flags.session}`,
-    })
-    // A file that cannot be used is an error before anything is sent.
-    await lines.open()
-    const queue = directory === undefined ? null : await spool(directory, { onWarning })
+    checkPipeFlags(path, flags, bytes === null)
+    const saved = await openSavedSession(flags.session, bytes !== null)
+    const isNewSpool = flags.spool !== undefined && !existsSync(join(flags.spool, 'data'))
+    const queue = await this.#openSpool()
     this.#spool = queue
+    const keeper = bytes === null ? NOWHERE : await keeperOf(path, flags, queue, saved)
+    const lines = await this.#open(keeper, bytes === null)
+    if (isNewSpool) this.#warnOfNewSpool(lines)
     const startedAt = performance.now()
     let reading: Promise<void> | null = null
     const delivery = await deliver({
-      options: connectionOptions(flags, session),
-      requests: this.#observed(lines, queue ?? lines),
+      options: connectionOptions(withReconnect(flags), saved.session),
+      requests: this.#observed(lines, queue, keeper),
       onSettled: (request, outcome) => {
         this.#outcomes.settled(request, outcome, this.#line)
         this.#line = null
       },
       onStart: (loop) => {
         this.#loop = loop
-        reading = queue === null ? null : this.#fill(queue, lines)
+        reading = queue === null ? null : this.#fill(queue, lines, keeper)
         if (flags.quiet) return
         this.#outcomes.progress = new Progress(follow ? null : bytes, () => ({
           value: lines.bytesRead,
@@ -148,37 +158,130 @@ class Pipe {
       },
       onTrouble: (message) => flags.quiet || this.#outcomes.say(message),
       disconnectTimeout: flags.disconnectTimeout,
-      sessionFile,
+      sessionFile: saved.file,
       position: async (ended) => {
         const isWhole = ended && lines.ended && lines.unsettled === 0
-        return keepsPosition && !isWhole ? lines.prove(lines.position()) : null
+        return keeper.isInSessionFile && !isWhole ? lines.prove(lines.position()) : null
       },
     })
+    const { error, held, interrupted, status } = delivery
+    this.#filling?.stop()
     await lines.close()
-    await queue?.close()
+    const elsewhere = held.filter((request) => this.#lineOf(request, lines, keeper) === null).length
+    const undelivered = lines.unsettled + (queue === null ? elsewhere : queue.size)
+    const isWhole = error === undefined && !interrupted && lines.ended && undelivered === 0
+    await this.#close(isWhole ? keeper : null)
     await reading
-    await this.#outcomes.flush(delivery.interrupted)
-    const { held, interrupted, status } = delivery
-    const elsewhere = held.filter((request) => lines.lineOf(request) === null).length
-    const spooled = queue?.size ?? 0
+    await this.#outcomes.flush(interrupted)
     return this.#outcomes.conclude({
-      ...{ interrupted, status, spooled, wholeFile: lines.ended },
-      error: delivery.error ?? this.#readError,
-      undelivered: lines.unsettled + (queue === null ? elsewhere : spooled),
+      ...{ interrupted, status, undelivered, spooled: queue?.size ?? 0, wholeFile: lines.ended },
+      error: error ?? this.#readError,
+      lost: queue?.lost ?? 0,
       tookMs: performance.now() - startedAt,
     })
+  }
+
+  /** Opens the file. One that cannot be used is an error before anything is sent. */
+  async #open(keeper: PositionKeeper, isStream: boolean): Promise<FileRequests> {
+    const lines = this.#linesOf(keeper, isStream)
+    try {
+      await lines.open()
+      return lines
+    } catch (error) {
+      if (!isReplaced(error, keeper)) throw error
+      return this.#open({ ...keeper, position: null, isWhole: false }, isStream)
+    }
+  }
+
+  #linesOf({ checkpoint, position, name }: PositionKeeper, isStream: boolean): FileRequests {
+    const flags = this.#flags
+    const { follow = false, complete = false } = flags
+    const isGrowing = follow || (flags.checkpoint !== undefined && !complete)
+    return new FileRequests({
+      source: isStream ? streamOf(this.#path) : this.#path,
+      options: {
+        follow,
+        ...(checkpoint === undefined ? {} : { checkpoint }),
+        growing: isGrowing,
+        onWarning: ({ message }) => flags.quiet || this.#outcomes.say(message),
+        onInvalid: (error) => this.#invalid(error),
+      },
+      parseLine: lineParser(flags),
+      position,
+      positionName: name,
+    })
+  }
+
+  /** Opens the spool; a full disk is waited for. */
+  async #openSpool(): Promise<Spool | null> {
+    const { spool: directory, maxMessages, maxBytes, overflow } = this.#flags
+    if (directory === undefined) return null
+    const options: SpoolOptions = {
+      ...(maxMessages === undefined ? {} : { maxMessages }),
+      ...(maxBytes === undefined ? {} : { maxBytes }),
+      ...(overflow === undefined ? {} : { overflow }),
+      onWarning: (warning) => this.#outcomes.warned(warning),
+      // The loop reports the others.
+      onSettled: (request, outcome) => {
+        if (!this.#isFromLoop) this.#outcomes.settled(request, outcome, null)
+      },
+    }
+    for (;;) {
+      try {
+        return await spool(directory, options)
+      } catch (error) {
+        if (!isFull(error)) throw error
+        this.#outcomes.warned(error)
+        await setTimeout(RETRY_MS)
+      }
+    }
+  }
+
+  /** @param done What is to forget the position, because everything is delivered; or null. */
+  async #close(done: PositionKeeper | null): Promise<void> {
+    try {
+      await done?.forget()
+      await this.#spool?.close()
+    } catch (error) {
+      this.#readError ??= error
+    }
+  }
+
+  /** Lines that were stored in a spool are lost if it was removed. */
+  #warnOfNewSpool(lines: FileRequests): void {
+    const { spool: directory, checkpoint } = this.#flags
+    const { line } = lines.position()
+    if (line === 1) return
+    this.#outcomes.say(
+      `${directory} is a new spool, and ${checkpoint} goes on at line ${line}: if a spool was ` +
+        'removed there, what was in it is lost',
+    )
+  }
+
+  #lineOf(request: Request, lines: FileRequests, keeper: PositionKeeper): number | null {
+    const known = lines.replays ? withoutPrefix(request, keeper.keyPrefix) : request
+    return known === null ? null : lines.lineOf(known)
   }
 
   /**
    * Stores the line number of each outcome, and hands out requests no faster than outcomes are
    * read.
    */
-  #observed(lines: FileRequests, source: FileRequests | Spool): Requests {
+  #observed(lines: FileRequests, queue: Spool | null, { keyPrefix }: PositionKeeper): Requests {
+    const source = queue ?? lines
     return {
       replays: source.replays,
       settled: (request: Request, outcome: Outcome) => {
-        this.#line = lines.lineOf(request)
-        return source.settled(request, outcome)
+        const known = source.replays ? withoutPrefix(request, keyPrefix) : request
+        // The session remembers the outcome until the file that has the line is piped again.
+        if (known === null) return NEVER
+        this.#line = queue === null ? lines.lineOf(known) : null
+        this.#isFromLoop = true
+        try {
+          return source.settled(known, outcome)
+        } finally {
+          this.#isFromLoop = false
+        }
       },
       [Symbol.asyncIterator]: () => {
         const batches = source[Symbol.asyncIterator]()
@@ -186,7 +289,9 @@ class Pipe {
           next: async () => {
             await this.#outcomes.written
             try {
-              return await batches.next()
+              const step = await batches.next()
+              if (step.done || keyPrefix === null || queue !== null) return step
+              return { done: false, value: withPrefix(step.value, keyPrefix) }
             } catch (error) {
               if (!isDamaged(error)) throw error
               // What was read before is delivered.
@@ -200,30 +305,27 @@ class Pipe {
     } as Requests
   }
 
-  /**
-   * Moves lines to the spool. A line of the file counts as settled once its request is safe in the
-   * spool.
-   */
-  async #fill(queue: Spool, lines: FileRequests): Promise<void> {
+  /** Moves lines to the spool. */
+  async #fill(queue: Spool, lines: FileRequests, keeper: PositionKeeper): Promise<void> {
+    const say = (message: string) => this.#outcomes.say(message)
+    const refused = (request: Request, outcome: Outcome) => {
+      this.#outcomes.settled(request, outcome, lines.lineOf(request))
+    }
+    this.#filling = new Fill({ path: this.#path, lines, queue, keeper, refused, say })
     try {
-      for await (const requests of lines) {
-        await queue.push(requests.map(withoutKey))
-        for (const request of requests) lines.settled(request, { ok: true })
-      }
+      await this.#filling.run()
       queue.end()
     } catch (error) {
       if (this.#loop?.state.connection.kind === 'closed') return
       this.#readError = error
-      if (isDamaged(error)) return queue.end()
+      if (isDamaged(error) || isSpoolFull(error)) return queue.end()
       this.#loop?.disconnect(this.#flags.disconnectTimeout)
     }
   }
 
   #invalid({ message }: UsageError): boolean {
-    this.#outcomes.say(oneLine(message))
-    if (this.#flags.onInvalid === 'stop') return false
-    this.#outcomes.skipped()
-    return true
+    this.#outcomes.invalid(oneLine(message), this.#flags.onInvalid === 'skip')
+    return this.#flags.onInvalid === 'skip'
   }
 
   #pendingText(lines: FileRequests): string {
@@ -232,13 +334,20 @@ class Pipe {
   }
 }
 
-/** Removes the key, because the spool gives each request a key of its own. */
-function withoutKey(request: Request): SentRequest {
-  const { key, ...rest } = request as SentRequest
-  return rest as SentRequest
-}
-
 /** @returns whether the file cannot be read to its end, as a packed one that was cut off. */
 function isDamaged(error: unknown): boolean {
   return error instanceof StorageError && error.code === 'DAMAGED'
 }
+
+/** @returns whether the spool rejects what exceeds its bounds. */
+function isSpoolFull(error: unknown): boolean {
+  return error instanceof StorageError && error.code === 'SPOOL_FULL'
+}
+
+/** With a spool, the network may be away at the beginning too. */
+function withReconnect(flags: PipeFlags): PipeFlags {
+  const { spool: directory, reconnect = 'always' } = flags
+  return directory === undefined ? flags : { ...flags, reconnect }
+}
+
+const NEVER = new Promise<void>(() => {})

@@ -66,7 +66,7 @@ export class Audit {
   readonly #last: number
   #isOver = false
 
-  constructor({ last, size, bytes, digest }: Totals) {
+  constructor({ last, size, bytes, digest }: Amount & Pick<Totals, 'last'>) {
     this.#last = last
     this.#missing = { size, bytes, digest }
   }
@@ -115,6 +115,14 @@ export function unknownLoss(directory: string): SpoolWarning {
   const message =
     `Files of ${directory} were damaged, and with them the count of the requests: some may be ` +
     'lost. Check the disk.'
+  return { code: 'RECORD_DAMAGED', message }
+}
+
+/** @returns what a person is told if it is not known any more how far a producer got. */
+export function lostPosition(directory: string, producer: string): SpoolWarning {
+  const message =
+    `The position of ${producer} in ${directory} is damaged: it begins again, and requests that ` +
+    'it stored before are sent twice. Check the disk.'
   return { code: 'RECORD_DAMAGED', message }
 }
 

@@ -158,6 +158,11 @@ export class SpoolContents {
     this.#store.mark(producer, position, waiter)
   }
 
+  /** Reads everything, and reports what is missing. Nothing may have been loaded yet. */
+  verify(): Promise<void> {
+    return this.#store.verify()
+  }
+
   /** Removes the damaged records. @returns how many there were. */
   clearDamaged(save?: (record: Uint8Array) => Promise<void>): Promise<number> {
     return this.#store.clearDamaged(save)

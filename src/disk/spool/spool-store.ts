@@ -14,6 +14,7 @@ import {
   Audit,
   isDifferent,
   lossWarning,
+  lostPosition,
   openTotals,
   setRecordAside,
   unknownLoss,
@@ -23,6 +24,7 @@ import { type CommitWaiter, Marks, marksOf } from './marks.ts'
 import { SpoolClock } from './spool-clock.ts'
 import type { SpoolWarning } from './spool-options.ts'
 import {
+  countAll,
   putChunk,
   putRecord,
   putTotals,
@@ -72,7 +74,7 @@ export class SpoolStore {
   readonly #database: Database
   readonly #listener: SpoolStoreListener
   readonly clock: SpoolClock
-  readonly #audit: Audit
+  #audit: Audit
   readonly #marks: Marks
   #last: number
   /** Requests on disk that are not settled. */
@@ -119,6 +121,9 @@ export class SpoolStore {
       const { totals, missing, isUnknown } = await openTotals(database, putAside)
       const positions = await readPositions(database)
       const store = new SpoolStore(database, totals, positions, listener)
+      for (const [producer, position] of positions) {
+        if (position === null) store.#forget(producer)
+      }
       if (isUnknown) listener.warn(unknownLoss(directory))
       if (isDifferent(missing)) store.#reportLoss(missing)
       return store
@@ -126,6 +131,12 @@ export class SpoolStore {
       await database.close()
       throw error
     }
+  }
+
+  /** A position that is damaged is none: its producer begins again. */
+  #forget(producer: string): void {
+    this.#listener.warn(lostPosition(this.directory, producer))
+    this.mark(producer, null, { waits: () => {}, done: () => {} })
   }
 
   get directory(): string {
@@ -224,6 +235,19 @@ export class SpoolStore {
       if (isDifferent(missing)) this.#reportLoss(missing)
     }
     return through !== null && chunks.length === 0 ? this.read(through) : chunks
+  }
+
+  /** Reads everything, and reports what is missing. Nothing may have been loaded yet. */
+  async verify(): Promise<void> {
+    const putAside = (record: StoredRecord) => {
+      return setRecordAside(this.#database, record, this.#listener)
+    }
+    const { size, bytes, digest } = await countAll(this.#database, putAside)
+    const missing = sum(this.#amount, { size, bytes, digest }, -1)
+    this.#amount = { size, bytes, digest }
+    this.#audit = new Audit({ ...this.#amount, last: this.#last })
+    this.#listener.missing(missing)
+    if (isDifferent(missing)) this.#reportLoss(missing)
   }
 
   #reportLoss(missing: Amount): void {

@@ -139,6 +139,15 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
     return stored.promise
   }
 
+  /**
+   * Reads everything that is in the spool, so that damage is reported (`onWarning`, `lost`) before
+   * a loop comes to it. It is for a spool that was just opened.
+   * @throws StorageError if the disk fails.
+   */
+  verify(): Promise<void> {
+    return this.#contents.verify()
+  }
+
   /** How many requests were lost to damage of the files, since `clearDamaged` was last called. */
   get lost(): number {
     return this.#contents.lost
