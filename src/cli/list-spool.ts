@@ -24,15 +24,12 @@ export function addSpool(program: Command): void {
   program
     .command('spool')
     .description(
-      'show the requests in a spool, oldest first, and what of it is damaged; no request is removed',
+      'show the requests in a spool, oldest first, and what is damaged; no request is removed',
     )
     .argument('<directory>')
     .option('--json', 'write the requests, one JSON object in each line, as pipe takes them')
     .option('--clear-damaged', 'remove damaged records, and forget how many requests were lost')
-    .option(
-      '--save-damaged <file>',
-      'with --clear-damaged: append the damaged records to this file',
-    )
+    .option('--save-damaged <file>', 'with --clear-damaged: append the records to this file')
     .option('--forget <file>', 'forget how far this file was piped: it begins at its first line')
     .action(async (directory: string, flags: SpoolFlags) => {
       process.exitCode = await show(directory, flags)
@@ -56,7 +53,7 @@ async function show(directory: string, flags: SpoolFlags): Promise<number> {
   await queue.verify()
   if (flags.forget !== undefined) await forget(queue, flags.forget)
   if (flags.clearDamaged) await clear(queue, flags.saveDamaged)
-  if (flags.json) await list(queue)
+  if (flags.json) await listRequests(queue)
   else await write(`${counted(queue.size, 'request')}, ${counted(queue.bytes, 'byte')}\n`)
   if (queue.lost > 0) {
     say(
@@ -67,7 +64,7 @@ async function show(directory: string, flags: SpoolFlags): Promise<number> {
   return queue.lost > 0 || (warnings.length > 0 && !flags.clearDamaged) ? FAILED : 0
 }
 
-async function list(queue: Spool): Promise<void> {
+async function listRequests(queue: Spool): Promise<void> {
   queue.end()
   for await (const requests of queue) {
     for (const request of requests) await write(`${summaryJson(request)}\n`)

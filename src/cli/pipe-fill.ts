@@ -18,8 +18,8 @@ interface FillSetup {
 }
 
 /** How long to wait until a full disk is tried again. */
-export const RETRY_MS = 1_000
-const OK: Outcome = { ok: true }
+export const FULL_DISK_RETRY_MS = 1_000
+const STORED: Outcome = { ok: true }
 
 export class Fill {
   readonly #setup: FillSetup
@@ -47,7 +47,7 @@ export class Fill {
       if (!(await this.#store(requests))) return
       for (const request of requests) {
         // If a checkpoint cannot be written, some lines are stored again after a kill.
-        lines.settled(request, OK)?.catch((error: Error) => say(error.message))
+        lines.settled(request, STORED)?.catch((error: Error) => say(error.message))
       }
     }
     if (this.#stop.signal.aborted || !keeper.isInSpool || !lines.ended) return
@@ -70,7 +70,7 @@ export class Fill {
       done += stored
       if (this.#stop.signal.aborted) return false
       if (error === null) length = requests.length
-      else if (isFull(error)) await this.#wait(error)
+      else if (isDiskFull(error)) await this.#wait(error)
       else if (length > 1 && isOfOne(error)) length = Math.ceil(length / 2)
       else if (error instanceof UsageError) refused(requests[done++]!, { ok: false, error })
       else throw error
@@ -110,7 +110,7 @@ export class Fill {
       try {
         return await store()
       } catch (error) {
-        if (!isFull(error)) throw error
+        if (!isDiskFull(error)) throw error
         await this.#wait(error)
       }
     }
@@ -119,12 +119,12 @@ export class Fill {
   async #wait({ message }: StorageError): Promise<void> {
     if (!this.#isWaiting) this.#setup.say(`${message} Lines wait until there is room.`)
     this.#isWaiting = true
-    await setTimeout(RETRY_MS, undefined, { signal: this.#stop.signal }).catch(() => {})
+    await setTimeout(FULL_DISK_RETRY_MS, undefined, { signal: this.#stop.signal }).catch(() => {})
   }
 }
 
 /** @returns whether the disk is full. */
-export function isFull(error: unknown): error is StorageError {
+export function isDiskFull(error: unknown): error is StorageError {
   return error instanceof StorageError && error.code === 'DISK_FULL'
 }
 

@@ -1,20 +1,20 @@
 /**
- * What became of the lines of `pipe`? Outcomes are counted and reported, and in the end they decide
- * the exit status.
+ * What became of the lines of `pipe`? Outcomes are counted and reported, and in the
+ * end they decide the exit status.
  */
 import { setTimeout } from 'node:timers/promises'
 import type { SpoolWarning } from '../disk/index.ts'
 import { type Outcome, type Request, UsageError } from '../index.ts'
 import { counted, FAILED, printable, reportFailure, say } from './fail.ts'
 import { isClosedPipe, write } from './output.ts'
-import type { PipeFlags } from './pipe.ts'
+import type { PipeFlags } from './pipe-flags.ts'
 import type { Progress } from './progress.ts'
 
 /** How long the reader of the outcomes may take after Ctrl-C. */
 const FLUSH_MS = 1_000
 
 /** How a delivery ended. */
-export interface Ending {
+interface PipeEnding {
   /** Why it ended before everything was settled; undefined if it did not. */
   readonly error: unknown
   readonly interrupted: boolean
@@ -31,7 +31,7 @@ export interface Ending {
   readonly tookMs: number
 }
 
-export class Outcomes {
+export class PipeOutcomes {
   readonly #name: string
   readonly #flags: PipeFlags
   readonly #onOutputLost: () => void
@@ -114,7 +114,7 @@ export class Outcomes {
    * Writes one line that says how it went.
    * @returns the exit status.
    */
-  conclude(ending: Ending): number {
+  conclude(ending: PipeEnding): number {
     const { error, interrupted, undelivered, wholeFile } = ending
     const failed = Object.values(this.#failed).reduce((sum, count) => sum + count)
     const nothingDone = this.#delivered + failed + this.#skipped + undelivered === 0
@@ -133,7 +133,7 @@ export class Outcomes {
     return isGood ? 0 : FAILED
   }
 
-  #counts({ tookMs, undelivered, interrupted, spooled, lost, wholeFile }: Ending): string[] {
+  #counts({ tookMs, undelivered, interrupted, spooled, lost, wholeFile }: PipeEnding): string[] {
     return [
       `${counted(this.#delivered, 'request')} delivered in ${(tookMs / 1000).toFixed(1)} s`,
       ...this.#failures,

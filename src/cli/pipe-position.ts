@@ -5,13 +5,13 @@
  * A session holds requests of files under their keys, which are places in the file. So each file
  * has a prefix of its own: a request of one file is never taken for that of another one.
  */
-import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { rm } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import type { Position, Spool } from '../disk/index.ts'
 import { type Request, type SentRequest, UsageError } from '../index.ts'
-import type { PipeFlags } from './pipe.ts'
+import type { PipeFlags } from './pipe-flags.ts'
 import type { SavedSession } from './session-file.ts'
+import { checkpointIn, hashOf, ID_LENGTH } from './session-positions.ts'
 
 export interface PositionKeeper {
   /** The path of a checkpoint; undefined if the position is not stored in one. */
@@ -33,7 +33,7 @@ export interface PositionKeeper {
 }
 
 /** What a spool stores of a file. */
-export interface SpooledPosition {
+interface SpooledPosition {
   readonly position: Position
   /** Whether the file was read to its end. */
   readonly isWhole: boolean
@@ -70,11 +70,11 @@ export async function keeperOf(
   const inSpool = spool?.positionOf(producerName(path)) as SpooledPosition | null | undefined
   const inSession = (checkpoint ?? spool) ? await saved.unfinished(path) : null
   if (checkpoint !== undefined && inSpool) {
-    refuse('--checkpoint', `the spool ${flags.spool}`, path, inSpool.position)
+    refuseSecond('--checkpoint', `the spool ${flags.spool}`, path, inSpool.position)
   }
   if (inSession !== null) {
     const given = checkpoint === undefined ? '--spool' : '--checkpoint'
-    refuse(given, `the session ${session}`, path, inSession)
+    refuseSecond(given, `the session ${session}`, path, inSession)
   }
   if (checkpoint !== undefined) {
     const keyPrefix = session === undefined ? null : `${hashOf(checkpoint)}:`
@@ -106,50 +106,11 @@ export async function keeperOf(
   }
 }
 
-function refuse(given: string, keeper: string, path: string, { line }: Position): never {
+function refuseSecond(given: string, keeper: string, path: string, { line }: Position): never {
   throw new UsageError(
-    `${given}: ${keeper} has a position of ${path} too, line ${line}; leave out ${given} to go on ` +
-      'there',
+    `${given}: ${keeper} has a position of ${path} too, line ${line}; leave out ${given} to go ` +
+      'on there',
   )
-}
-
-// ------------------------------------------------------------------------ a session directory
-
-/** The folder of a session directory that has a checkpoint for each file. */
-const FOLDER = 'positions'
-const ID_LENGTH = 12
-
-/** @returns the path of the checkpoint of a file in a session directory; it may not exist yet. */
-async function checkpointIn(session: string, path: string): Promise<string> {
-  const folder = join(session, FOLDER)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const found = (await namesIn(session)).find((name) => name.startsWith(hashOf(path)))
-  // The end of the name is new whenever the file begins again, so that no key comes back.
-  const id = randomBytes(ID_LENGTH / 2).toString('hex')
-  return join(folder, found ?? `${hashOf(path)}-${id}`)
-}
-
-async function namesIn(session: string): Promise<string[]> {
-  const names = await readdir(join(session, FOLDER)).catch(() => [])
-  return names.filter((name) => !name.includes('.'))
-}
-
-/**
- * @param path The path of a file, or null for any file.
- * @returns the position of a file that a session directory has, or null.
- */
-export async function positionInDirectory(
-  session: string,
-  path: string | null,
-): Promise<Position | null> {
-  const names = await namesIn(session)
-  const name = names.find((one) => path === null || one.startsWith(hashOf(path)))
-  if (name === undefined) return null
-  return JSON.parse(await readFile(join(session, FOLDER, name), 'utf8')) as Position
-}
-
-function hashOf(path: string): string {
-  return createHash('sha256').update(resolve(path)).digest('hex').slice(0, 16)
 }
 
 // ----------------------------------------------------------------------------------- the keys

@@ -7,13 +7,13 @@ import { type LineParser, readOnce, requestOfJson } from '../disk/index.ts'
 import { checkRequest, UsageError } from '../index.ts'
 import { protocolVersionOf, qosFlag } from './flags.ts'
 import { requestOfMosquitto } from './mosquitto-json.ts'
-import type { PipeFlags } from './pipe.ts'
+import type { PipeFlags } from './pipe-flags.ts'
 
 /**
  * @returns the size, 0 if a file that is followed is not there yet, or null if the file can be read
  *   only once: standard input or a FIFO.
  */
-export function sizeOf(path: string, follow: boolean): number | null {
+export function fileSizeOf(path: string, follow: boolean): number | null {
   if (path === '-') return null
   let stats: Stats
   try {
@@ -24,25 +24,6 @@ export function sizeOf(path: string, follow: boolean): number | null {
   }
   if (stats.isDirectory()) throw new UsageError(`${path} is a directory; a file is expected`)
   return stats.isFile() ? stats.size : null
-}
-
-/** @throws UsageError if an option has no effect with what is read, or with the others. */
-export function checkPipeFlags(path: string, flags: PipeFlags, isStream: boolean): void {
-  const { checkpoint, follow, complete, maxMessages, maxBytes, overflow } = flags
-  if (follow && complete) throw new UsageError('--complete: a file that is followed may grow')
-  const given = Object.entries({ checkpoint, follow }).find(([, value]) => value !== undefined)
-  if (isStream && given !== undefined) {
-    throw new UsageError(`--${given[0]} needs a file: a stream cannot be read again`)
-  }
-  if (follow && path.endsWith('.gz')) throw new UsageError('--follow: a .gz does not grow')
-  const bounds = { 'max-messages': maxMessages, 'max-bytes': maxBytes, overflow }
-  const bound = Object.entries(bounds).find(([, value]) => value !== undefined)
-  if (bound !== undefined && flags.spool === undefined) {
-    throw new UsageError(`--${bound[0]} needs --spool: it is about what the spool may hold`)
-  }
-  if (overflow !== undefined && maxMessages === undefined && maxBytes === undefined) {
-    throw new UsageError('--overflow needs --max-messages or --max-bytes: nothing else is a bound')
-  }
 }
 
 export function streamOf(path: string) {

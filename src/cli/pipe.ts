@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { FileRequests, type Spool, type SpoolOptions, spool } from '../disk/index.ts'
 import {
   checkRequest,
@@ -19,17 +19,10 @@ import {
 } from '../index.ts'
 import { deliver } from './deliver.ts'
 import { oneLine } from './fail.ts'
-import {
-  addConnectionFlags,
-  type ConnectionFlags,
-  connectionOptions,
-  number,
-  protocolVersionOf,
-  qosOption,
-  topicOfUrl,
-} from './flags.ts'
-import { Fill, isFull, RETRY_MS } from './pipe-fill.ts'
-import { Outcomes } from './pipe-outcomes.ts'
+import { connectionOptions, protocolVersionOf, topicOfUrl } from './flags.ts'
+import { Fill, FULL_DISK_RETRY_MS, isDiskFull } from './pipe-fill.ts'
+import { addPipeCommand, checkPipeFlags, type PipeFlags } from './pipe-flags.ts'
+import { PipeOutcomes } from './pipe-outcomes.ts'
 import {
   isReplaced,
   keeperOf,
@@ -38,62 +31,12 @@ import {
   withoutPrefix,
   withPrefix,
 } from './pipe-position.ts'
-import { checkPipeFlags, lineParser, sizeOf, streamOf } from './pipe-source.ts'
+import { fileSizeOf, lineParser, streamOf } from './pipe-source.ts'
 import { Progress } from './progress.ts'
 import { openSavedSession } from './session-file.ts'
 
-export interface PipeFlags extends ConnectionFlags {
-  readonly topic?: string
-  readonly qos?: '0' | '1' | '2'
-  readonly retain?: boolean
-  readonly json?: boolean
-  readonly onInvalid: 'stop' | 'skip'
-  readonly checkpoint?: string
-  readonly follow?: boolean
-  readonly complete?: boolean
-  readonly spool?: string
-  readonly maxMessages?: number
-  readonly maxBytes?: number
-  readonly overflow?: 'wait' | 'reject' | 'dropOldest' | 'dropNewest'
-}
-
 export function addPipe(program: Command): void {
-  const invalid = new Option('--on-invalid <what>', 'what to do at a line that is not a request')
-  const overflow = new Option(
-    '--overflow <what>',
-    'at a full spool: wait with reading, reject the line and end reading, or drop the oldest or ' +
-      'the newest request (default: wait)',
-  )
-  const command = program
-    .command('pipe')
-    .description(
-      'send the requests of a file, one JSON object in each line; with --session, --checkpoint ' +
-        'or --spool, an interrupted file goes on where it stopped',
-    )
-    .argument('[file]', '- is standard input; what gzip packed is unpacked', '-')
-    .option(
-      '-t, --topic <topic>',
-      'take each line as a payload for this topic; blank lines are skipped',
-    )
-    .addOption(qosOption('-q, --qos <qos>', 'for lines that do not give one (default: 0)'))
-    .option('-r, --retain', 'for lines that do not say whether to retain')
-    .option('--checkpoint <file>', 'store here how far the file was delivered, and go on there')
-    .option('--follow', 'wait for the file to appear, to grow and to be replaced')
-    .option(
-      '--complete',
-      'the file does not grow any more: with --checkpoint, send a last line without line end too',
-    )
-    .option(
-      '--spool <directory>',
-      'store lines as fast as the disk takes them, and deliver them from there, whenever there is ' +
-        'a connection (--reconnect always)',
-    )
-    .option('--max-messages <count>', 'with --spool: how many requests may be in it', number)
-    .option('--max-bytes <bytes>', 'with --spool: how many bytes may be in it', number)
-    .addOption(overflow.choices(['wait', 'reject', 'dropOldest', 'dropNewest']))
-    .option('--json', 'write the outcomes to standard output, one JSON object in each line')
-    .addOption(invalid.choices(['stop', 'skip']).default('stop'))
-  addConnectionFlags(command).action(async (file: string, flags: PipeFlags) => {
+  addPipeCommand(program).action(async (file: string, flags: PipeFlags) => {
     process.exitCode = await pipe(file, flags)
   })
 }
@@ -107,7 +50,7 @@ export function pipe(file: string, flags: PipeFlags): Promise<number> {
 class Pipe {
   readonly #path: string
   readonly #flags: PipeFlags
-  readonly #outcomes: Outcomes
+  readonly #outcomes: PipeOutcomes
   /** The line of the request whose outcome `#settled` gets next. */
   #line: number | null = null
   #loop: Eventloop | null = null
@@ -121,7 +64,7 @@ class Pipe {
   constructor(path: string, flags: PipeFlags) {
     this.#path = path
     this.#flags = flags
-    this.#outcomes = new Outcomes(path, flags, () => this.#loop?.shutdown())
+    this.#outcomes = new PipeOutcomes(path, flags, () => this.#loop?.shutdown())
   }
 
   async run(): Promise<number> {
@@ -129,7 +72,7 @@ class Pipe {
     const flags = this.#flags
     const { topic, follow = false } = flags
     if (topic !== undefined) checkRequest(publish(topic), protocolVersionOf(flags.mqtt))
-    const bytes = sizeOf(path, follow)
+    const bytes = fileSizeOf(path, follow)
     checkPipeFlags(path, flags, bytes === null)
     const saved = await openSavedSession(flags.session, bytes !== null)
     const isNewSpool = flags.spool !== undefined && !existsSync(join(flags.spool, 'data'))
@@ -230,9 +173,9 @@ class Pipe {
       try {
         return await spool(directory, options)
       } catch (error) {
-        if (!isFull(error)) throw error
+        if (!isDiskFull(error)) throw error
         this.#outcomes.warned(error)
-        await setTimeout(RETRY_MS)
+        await setTimeout(FULL_DISK_RETRY_MS)
       }
     }
   }
@@ -274,7 +217,7 @@ class Pipe {
       settled: (request: Request, outcome: Outcome) => {
         const known = source.replays ? withoutPrefix(request, keyPrefix) : request
         // The session remembers the outcome until the file that has the line is piped again.
-        if (known === null) return NEVER
+        if (known === null) return NOT_CONFIRMED
         this.#line = queue === null ? lines.lineOf(known) : null
         this.#isFromLoop = true
         try {
@@ -350,4 +293,4 @@ function withReconnect(flags: PipeFlags): PipeFlags {
   return directory === undefined ? flags : { ...flags, reconnect }
 }
 
-const NEVER = new Promise<void>(() => {})
+const NOT_CONFIRMED = new Promise<void>(() => {})

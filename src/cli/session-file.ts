@@ -19,7 +19,7 @@ import {
   type SessionStore,
   UsageError,
 } from '../index.ts'
-import { positionInDirectory } from './pipe-position.ts'
+import { positionInDirectory } from './session-positions.ts'
 
 export interface SavedSession {
   /** Null if the session is in a directory, or there is none. */
@@ -111,7 +111,7 @@ export class SessionFile {
     if (first !== undefined) throw unfinishedError(this.path, first.position)
   }
 
-  /** @returns how far a file was piped; one that was renamed since is found if it is the only one. */
+  /** @returns how far a file was piped. The only one that was renamed since is found, too. */
   positionOf(path: string): FilePosition | undefined {
     const { files } = this.saved
     const renamed = files.filter((file) => !existsSync(file.path))

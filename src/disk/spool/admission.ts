@@ -159,7 +159,7 @@ export class Admission {
 
 function checkProducer({ name, positionAfter }: Producer, { mode }: ResolvedSpool): void {
   if (mode !== 'durable') {
-    throw new UsageError('spool: a producer needs the mode "durable", in which a push is on disk')
+    throw new UsageError('spool: a producer needs the mode "durable", which stores a push on disk')
   }
   if (typeof name !== 'string') throw wrong('spool: the name of a producer', 'a string', name)
   if (typeof positionAfter === 'function') return
@@ -170,7 +170,7 @@ function checkProducer({ name, positionAfter }: Producer, { mode }: ResolvedSpoo
 class Push implements CommitWaiter {
   readonly #requests: readonly SentRequest[]
   readonly producer: Producer | null
-  /** The place up to which the position of the producer is stored, or about to be; -1 if none is. */
+  /** The place up to which the position of the producer was given to be stored, or -1. */
   markedAt = -1
   readonly #result: Deferred<number> = deferred()
   /** The place of the next request that waits for room. */

@@ -9,7 +9,7 @@ import type { Database } from '../store/database.ts'
 import type { Chunk } from './chunks.ts'
 import type { SpoolWarning } from './spool-options.ts'
 import { countAll, readTotals, type StoredRecord, setAside } from './spool-records.ts'
-import { type Amount, amountOf, NOTHING, sum, type Totals } from './totals.ts'
+import { type Amount, amountOf, EMPTY_AMOUNT, sum, type Totals } from './totals.ts'
 
 interface Opened {
   readonly totals: Totals
@@ -31,7 +31,7 @@ export async function openTotals(
   const summary = database.summary as Totals | null
   const isStale = (summary?.commits ?? 0) > (stored?.commits ?? 0)
   if (stored !== null && !isStale && !database.repaired) {
-    return { totals: stored, missing: NOTHING, isUnknown: false }
+    return { totals: stored, missing: EMPTY_AMOUNT, isUnknown: false }
   }
   const expected = isStale ? summary! : stored
   const { last, pushedAt, ...counted } = await countAll(database, setAside)
@@ -43,7 +43,11 @@ export async function openTotals(
     clock: expected?.clock ?? (pushedAt > 0 ? { at: pushedAt, wall: 0 } : null),
   }
   const isUnknown = expected === null && (database.repaired || counted.size > 0)
-  return { totals, missing: expected === null ? NOTHING : sum(expected, counted, -1), isUnknown }
+  return {
+    totals,
+    missing: expected === null ? EMPTY_AMOUNT : sum(expected, counted, -1),
+    isUnknown,
+  }
 }
 
 /** Moves a damaged record away and reports it. */

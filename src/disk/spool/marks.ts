@@ -21,7 +21,7 @@ interface Mark {
   readonly waiters: Set<CommitWaiter>
 }
 
-export type Marked = ReadonlyMap<string, Mark>
+type Marked = ReadonlyMap<string, Mark>
 
 export class Marks {
   /** The positions that are on disk. */

@@ -46,8 +46,8 @@ export interface Producer {
   readonly name: string
   /**
    * @returns the position of the producer after the first `count` requests of the push, which JSON
-   *   can represent; it is stored in the same commit as these requests. `count` is the length of the
-   *   push, unless the push has to wait for room.
+   *   can represent. It is stored in the same commit as these requests. `count` is the length of
+   *   the push, unless the push has to wait for room.
    */
   readonly positionAfter: (count: number) => unknown
 }

@@ -5,13 +5,13 @@
  * A record and its bits have the number of its first request in their keys.
  */
 import type { SentRequest } from '../../requests/vocabulary.ts'
-import { checkedJson, jsonOf } from '../store/checked-record.ts'
+import { checkedJson, checkedValueOf } from '../store/checked-record.ts'
 import type { Database, Operation } from '../store/database.ts'
 import { keyOf, numberOf } from '../store/numbered-keys.ts'
 import { RecordWriter, readRecord } from '../store/request-records.ts'
 import { expiryOf, requestBytes } from '../store/request-size.ts'
 import { Chunk } from './chunks.ts'
-import { type Amount, amountOf, NOTHING, sum, type Totals } from './totals.ts'
+import { type Amount, amountOf, EMPTY_AMOUNT, sum, type Totals } from './totals.ts'
 
 /** A record as the database gives it. */
 export type StoredRecord = readonly [key: string, value: Uint8Array]
@@ -36,7 +36,7 @@ export function putTotals(totals: Totals): Operation {
 
 /** @returns the totals that were stored last; null if there are none, or they are damaged. */
 export async function readTotals(database: Database): Promise<Totals | null> {
-  return jsonOf<Totals>(await database.get(TOTALS))
+  return checkedValueOf<Totals>(await database.get(TOTALS))
 }
 
 /**
@@ -49,7 +49,7 @@ export async function countAll(
   database: Database,
   setAside: (record: StoredRecord) => Promise<void>,
 ): Promise<Amount & { readonly last: number; readonly pushedAt: number }> {
-  let amount: Amount = NOTHING
+  let amount: Amount = EMPTY_AMOUNT
   let last = 0
   let pushedAt = 0
   for (;;) {
@@ -72,7 +72,7 @@ function lastPushOf({ requests, expiries }: Chunk): number {
 }
 
 /** What was found behind a number. */
-export interface FoundRecords {
+interface FoundRecords {
   readonly chunks: readonly Chunk[]
   readonly damaged: readonly StoredRecord[]
   /** The highest number of what was read; null if there was nothing. */
@@ -131,7 +131,10 @@ export function putPosition(producer: string, position: unknown): Operation {
 export async function readPositions(database: Database): Promise<Map<string, unknown>> {
   const found = await database.range({ gt: POSITION, lt: AFTER_POSITIONS })
   return new Map(
-    found.map(([key, value]) => [decodeURIComponent(key.slice(POSITION.length)), jsonOf(value)]),
+    found.map(([key, value]) => [
+      decodeURIComponent(key.slice(POSITION.length)),
+      checkedValueOf(value),
+    ]),
   )
 }
 

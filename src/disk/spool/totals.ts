@@ -25,7 +25,7 @@ export interface Totals extends Amount {
   readonly clock: ClockRecord | null
 }
 
-export const NOTHING: Amount = { size: 0, bytes: 0, digest: 0 }
+export const EMPTY_AMOUNT: Amount = { size: 0, bytes: 0, digest: 0 }
 
 /** @returns the sum of two amounts; with `sign` -1 their difference. */
 export function sum(a: Amount, b: Amount, sign: 1 | -1 = 1): Amount {
@@ -38,7 +38,7 @@ export function sum(a: Amount, b: Amount, sign: 1 | -1 = 1): Amount {
 
 /** @param number The number of a request. @param bytes The size of it. */
 export function one(number: number, bytes: number): Amount {
-  return { size: 1, bytes, digest: hashOf(number) }
+  return { size: 1, bytes, digest: hashOfNumber(number) }
 }
 
 /** @returns what is not settled in these chunks. */
@@ -51,19 +51,14 @@ export function amountOf(chunks: readonly Chunk[]): Amount {
     chunk.requests.forEach((request, i) => {
       if (request === null) return
       bytes += chunk.sizes[i]!
-      digest = (digest + hashOf(chunk.first + i)) >>> 0
+      digest = (digest + hashOfNumber(chunk.first + i)) >>> 0
     })
   }
   return { size, bytes, digest }
 }
 
-/** @returns whether two amounts are of the same requests. */
-export function isSame(a: Amount, b: Amount): boolean {
-  return a.size === b.size && a.bytes === b.bytes && a.digest === b.digest
-}
-
 /** A hash of 32 bits (the finalizer of MurmurHash3). */
-function hashOf(number: number): number {
+function hashOfNumber(number: number): number {
   let hash = (number >>> 0) ^ Math.floor(number / 2 ** 32)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)

@@ -77,7 +77,7 @@ export function checkedJson(value: unknown): Buffer {
 }
 
 /** @returns the value of such a record, or null if the record is missing or damaged. */
-export function jsonOf<T>(view: Uint8Array | undefined): T | null {
+export function checkedValueOf<T>(view: Uint8Array | undefined): T | null {
   const record = view === undefined ? null : intact(view)
   try {
     return record === null ? null : JSON.parse(record.toString('utf8', CHECKSUM_BYTES))

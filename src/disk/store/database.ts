@@ -17,9 +17,9 @@ import {
   diskOf,
   engineOf,
   failed,
-  identityOf,
   isCorruption,
   type Level,
+  levelIdentityOf,
   OWNER,
   openOrRepair,
   reserveBytes,
@@ -106,7 +106,7 @@ export class Database {
     const opened = await openOrRepair(engine, directory)
     const database = new Database(directory, engine, opened, await HeadFile.open(directory))
     try {
-      database.#identity = await identityOf(directory)
+      database.#identity = await levelIdentityOf(directory)
       await database.#claim(kind)
     } catch (error) {
       await database.close()
@@ -161,7 +161,8 @@ export class Database {
 
   /** LevelDB does not notice that its files were removed: it goes on to write to them. */
   async #requirePresence(): Promise<void> {
-    if (this.#identity === null || (await identityOf(this.directory)) === this.#identity) return
+    if (this.#identity === null || (await levelIdentityOf(this.directory)) === this.#identity)
+      return
     throw goneError(this.directory)
   }
 
@@ -204,7 +205,7 @@ export class Database {
       this.#level = level
       this.#repaired ||= repaired
       this.#isCorrupt = false
-      this.#identity = await identityOf(this.directory)
+      this.#identity = await levelIdentityOf(this.directory)
       this.#writeFailed = false
     } catch (cause) {
       throw failed(`${this.directory} could not be opened again`, 'WRITE_FAILED', cause)
@@ -279,8 +280,8 @@ function aboutOf(value: Uint8Array | undefined): { kind: unknown; format: unknow
 
 function goneError(directory: string): StorageError {
   const message =
-    `${directory} was removed or replaced while it was in use: what is not delivered yet is lost, ` +
-    'and nothing more can be stored. Start again with a directory that stays.'
+    `${directory} was removed or replaced while it was in use: what is not delivered yet is ` +
+    'lost, and nothing more can be stored. Start again with a directory that stays.'
   return new StorageError(message, { code: 'DIRECTORY_GONE' })
 }
 

@@ -10,7 +10,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { checkedJson, jsonOf } from './checked-record.ts'
+import { checkedJson, checkedValueOf } from './checked-record.ts'
 
 /** The name is a part of the format on disk. */
 const NAME = 'head'
@@ -36,7 +36,7 @@ export class HeadFile {
     if (handle === null) return new HeadFile(null, null)
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(BYTES_MAX), 0, BYTES_MAX, 0)
     const bytes = bytesRead < LENGTH_BYTES ? 0 : buffer.readUInt32LE(0)
-    return new HeadFile(handle, jsonOf(buffer.subarray(LENGTH_BYTES, LENGTH_BYTES + bytes)))
+    return new HeadFile(handle, checkedValueOf(buffer.subarray(LENGTH_BYTES, LENGTH_BYTES + bytes)))
   }
 
   /** A file that cannot be written is no reason to refuse a commit that is on disk. */

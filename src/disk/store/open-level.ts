@@ -87,14 +87,11 @@ async function openLevel(engine: typeof ClassicLevel, directory: string): Promis
 }
 
 /** Opens LevelDB, also if the files of an interrupted compaction fill the disk. */
-export async function openWithReserve(
-  engine: typeof ClassicLevel,
-  directory: string,
-): Promise<Level> {
+async function openWithReserve(engine: typeof ClassicLevel, directory: string): Promise<Level> {
   try {
     return await openLevel(engine, directory)
   } catch (error) {
-    if (!isFull(rootOf(error)) || !(await removeReserveFile(directory))) throw error
+    if (!isFull(rootCauseOf(error)) || !(await removeReserveFile(directory))) throw error
   }
   // Opening removes those files. Closing immediately leaves no time to compact, which would take
   // the room before the reserve file is written again.
@@ -115,7 +112,7 @@ export async function openOrRepair(
       return { level: await openWithReserve(engine, directory), repaired: false }
     }
   } catch (error) {
-    const reason = rootOf(error)
+    const reason = rootCauseOf(error)
     if (reason.code === 'LEVEL_LOCKED') throw await inUse(directory, error)
     if (isFull(reason) || /permission|read-only/i.test(reason.message)) {
       throw failed(`${directory} cannot be opened`, 'OPEN_FAILED', error)
@@ -139,7 +136,7 @@ async function isHeadless(directory: string): Promise<boolean> {
 }
 
 /** @returns what tells the database in the directory from another one, or null if it is gone. */
-export async function identityOf(directory: string): Promise<number | null> {
+export async function levelIdentityOf(directory: string): Promise<number | null> {
   const inodeOf = (name: string) => {
     return stat(join(directory, 'data', name)).then(
       ({ ino }) => ino,
@@ -155,7 +152,7 @@ const NO_TABLE = /\.(ldb|sst): (Invalid argument|No such file)/
 
 /** @returns whether LevelDB has met something that it cannot read, and repairing helps. */
 export function isCorruption(error: unknown): boolean {
-  const { code, message } = rootOf(error)
+  const { code, message } = rootCauseOf(error)
   return code === 'LEVEL_CORRUPTION' || NO_TABLE.test(message)
 }
 
@@ -170,7 +167,7 @@ async function inUse(directory: string, cause: unknown): Promise<StorageError> {
   return new StorageError(message, { code: 'IN_USE', retryable: true, cause })
 }
 
-export function rootOf(error: unknown): Error & { code?: string } {
+function rootCauseOf(error: unknown): Error & { code?: string } {
   let root = error as Error & { code?: string }
   while (root.cause instanceof Error) root = root.cause
   return root
@@ -182,7 +179,7 @@ function isFull({ message, code }: Error & { code?: string }): boolean {
 
 export function failed(what: string, code: string, cause: unknown): StorageError {
   if (cause instanceof StorageError) return cause
-  const reason = rootOf(cause)
+  const reason = rootCauseOf(cause)
   if (isFull(reason)) {
     const message = `${what}: the disk is full (${reason.message}). Make room and try again.`
     return new StorageError(message, { code: 'DISK_FULL', retryable: true, cause })
