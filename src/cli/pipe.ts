@@ -277,6 +277,12 @@ class Pipe {
     return this.#flags.onInvalid === 'skip'
   }
 
+  /** @returns what is to be said of the connection, or null while there is one. */
+  #connectionText(loop: Eventloop): string | null {
+    const { kind } = loop.state.connection
+    return kind === 'connected' ? null : (this.#status ?? kind)
+  }
+
   #pendingText(lines: FileRequests): string {
     if (this.#spool !== null) return `${this.#spool.size.toLocaleString('en')} in the spool`
     return `${lines.unsettled.toLocaleString('en')} under way`
