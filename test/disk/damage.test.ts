@@ -173,7 +173,7 @@ describe('[S2] P7: a directory that is removed', { timeout: 60_000 }, () => {
       })
     }
     expect(warnings.map(({ code }) => code)).toEqual(['DIRECTORY_GONE'])
-    await expect(queue.close()).rejects.toMatchObject({ code: 'DIRECTORY_GONE' })
+    await queue.close()
     expect(existsSync(at('removed'))).toBe(false)
   })
 

@@ -357,7 +357,7 @@ export class SpoolStore {
     if (next === null) this.#settling = settling
     else if (settling !== null) next.promise.then(() => settling.resolve())
     if (failure.code === 'DIRECTORY_GONE') {
-      if (!this.#isGone && !this.#closed) this.#listener.warn(failure)
+      if (!this.#isGone) this.#listener.warn(failure)
       this.#isGone = true
       return
     }
@@ -379,8 +379,10 @@ export class SpoolStore {
     if (this.#retry !== null) clearTimeout(this.#retry)
     try {
       await this.#committing
+      const isAdding = onlyInMemory.length > 0 || this.#gathered.length > 0
       const failure = await this.#commit(onlyInMemory)
-      if (failure !== null) throw failure
+      // If there was nothing to store, the warning has said that the directory is gone.
+      if (failure !== null && (isAdding || failure.code !== 'DIRECTORY_GONE')) throw failure
     } finally {
       await this.#database.close()
     }
