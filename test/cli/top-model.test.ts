@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isOpen, rowsOf } from '../../src/cli/top/rows.ts'
+import { isUnfolded, rowsOf } from '../../src/cli/top/rows.ts'
 import {
   INITIAL,
   pressed,
@@ -128,7 +128,7 @@ describe('[CLI] top: the tree', () => {
     expect(long.unkept.topics).toBe(1)
   })
 
-  test('[CLI] top: of values a bounded part is kept, and none shares memory with the packet', () => {
+  test('[CLI] top: of values a shortened part is kept, and none shares memory with the packet', () => {
     const traffic = new Traffic(10, 0)
     const chunk = Buffer.alloc(1_000_000, 'y')
     const node = traffic.add(message('a', chunk.subarray(0, 300_000)), 0, false, null)!
@@ -289,7 +289,7 @@ describe('[CLI] top: keys', () => {
         }
         expect(at).toBeGreaterThanOrEqual(top)
         expect(at).toBeLessThan(top + 10)
-        const closed = keys.rows.filter((node) => !isOpen(keys.state.folds, node))
+        const closed = keys.rows.filter((node) => !isUnfolded(keys.state.folds, node))
         for (const { path } of closed) {
           expect(keys.paths.some((one) => one !== path && one.startsWith(`${path}/`))).toBe(false)
         }
