@@ -128,7 +128,7 @@ describe('[CLI] top: the tree', () => {
     expect(long.unkept.topics).toBe(1)
   })
 
-  test('[CLI] top: of values a shortened part is kept, and none shares memory with the packet', () => {
+  test('[CLI] top: of values a bounded part is kept, and none shares memory with the packet', () => {
     const traffic = new Traffic(10, 0)
     const chunk = Buffer.alloc(1_000_000, 'y')
     const node = traffic.add(message('a', chunk.subarray(0, 300_000)), 0, false, null)!

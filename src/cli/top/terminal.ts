@@ -47,6 +47,7 @@ export class Terminal {
       [stdout, 'resize', () => this.redraw()],
       [stdin, 'keypress', (_: string, key: KeyPress) => events.key(key)],
       [stdin, 'end', () => events.ended()],
+      [stdin, 'error', () => events.ended()],
     ]
   }
 
