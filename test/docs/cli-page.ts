@@ -53,7 +53,8 @@ const TOP_LINES =
   ' `total` messages since the start; of the last message `payload` (text, or `base64`; the first' +
   ' 256 bytes if it is long and there are many), `payloadBytes` and `qos`; `retained`, whether the' +
   ' server is known to retain a message. What the server retained before has a line with the count' +
-  ' 0. `-C`, `-W` and Ctrl-C end it as they end `sub`, with the same status.'
+  ' 0. A filter that another one covers is left out, so that no message counts twice; with filters that' +
+  ' overlap in part (`a/+` and `+/b`) a server may send a message for each of them. `-C`, `-W` and Ctrl-C end it as they end `sub`, with the same status.'
 
 const TOP_LIMITS =
   'Memory is bounded. Beyond `--max-topics`, messages count in the total only, and the screen says' +

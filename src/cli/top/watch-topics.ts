@@ -229,5 +229,30 @@ function filtersRequest(given: readonly string[], flags: TopFlags): SubscribeReq
     ...(properties === undefined ? {} : { properties }),
   })
   checkRequest(request, protocolVersionOf(mqtt))
-  return request
+  const subscriptions = request.subscriptions.filter(
+    ({ topic: one }, at, all) =>
+      !all.some(({ topic: other }, index) => {
+        // Of two that are the same, the first is kept.
+        return index !== at && covers(other, one) && (index < at || !covers(one, other))
+      }),
+  )
+  return { ...request, subscriptions }
+}
+
+/**
+ * A server may send a message once for each filter that matches, and it would count as often.
+ *
+ * @returns whether the first filter matches everything that the second one does.
+ */
+function covers(filter: string, other: string): boolean {
+  const levels = other.split('/')
+  const own = filter.split('/')
+  if (other.startsWith('$') && /^[+#]/.test(filter)) return false
+  for (const [index, level] of own.entries()) {
+    if (level === '#') return true
+    const theirs = levels[index]
+    if (theirs === undefined || theirs === '#') return false
+    if (level !== '+' && level !== theirs) return false
+  }
+  return own.length === levels.length
 }
