@@ -17,9 +17,9 @@ export function addTop(program: Command): void {
     .command('top')
     .summary('show live which topics have how many messages')
     .description(
-      'Show which topics have how many messages, how large they are and what the last one was. On ' +
-        'a terminal this is a tree with keys; ? shows them. Otherwise each topic that had a ' +
-        'message in the interval is a line of JSON. MQTT does not tell who has published a message.',
+      'Show which topics have how many messages, how large they are and what the last one was. ' +
+        'On a terminal this is a tree with keys; ? shows them. Otherwise each topic that had a ' +
+        'message in the interval is a line of JSON. MQTT does not tell who published a message.',
     )
     .argument('[filters...]', 'the topic filters; as -t (default: #, without $SYS)')
     .addOption(new Option('-t, --topic <filter>', 'may be repeated').argParser(severalTimes))

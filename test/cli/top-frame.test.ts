@@ -8,13 +8,15 @@ import stringWidth from 'string-width'
 import { describe, expect, test } from 'vitest'
 import { layoutOf } from '../../src/cli/top/columns.ts'
 import { connectionText } from '../../src/cli/top/connection-text.ts'
-import { type Frame, frameLines, pageOf, withinText } from '../../src/cli/top/frame.ts'
+import { frameLines, pageRows, withinText } from '../../src/cli/top/frame.ts'
 import { rowsOf } from '../../src/cli/top/rows.ts'
-import { fitted, safeText, wrapped } from '../../src/cli/top/safe-text.ts'
+import { fitted, wrapped } from '../../src/cli/top/safe-text.ts'
 import { INITIAL, type ScreenState, settled } from '../../src/cli/top/screen-state.ts'
 import { Traffic } from '../../src/cli/top/traffic.ts'
-import { amount, duration, valueLines, valueText } from '../../src/cli/top/value-text.ts'
+import { amount, duration, payloadLines, payloadText } from '../../src/cli/top/value-text.ts'
 import type { IncomingPublish, LoopState } from '../../src/index.ts'
+
+type Frame = Parameters<typeof frameLines>[0]
 
 const STATUS = { server: 'mqtt://h', connection: 'connected', lagMs: 1, waiting: 0 }
 
@@ -22,7 +24,7 @@ function frameOf(traffic: Traffic, state: ScreenState, columns: number, height: 
   const rows = rowsOf(traffic, state, 100)
   const frame = {
     ...{ traffic, rows, columns, height, now: 100, epoch: 0, hasColor: true },
-    state: settled(state, rows, pageOf(height)),
+    state: settled(state, rows, pageRows(height)),
     status: { ...STATUS, isConnected: true },
   }
   return { ...frame, state: withinText(frame) }
@@ -52,11 +54,12 @@ describe('[CLI] top: the screen', () => {
   test('[CLI] top: no text reaches the terminal as more than text', () => {
     fc.assert(
       fc.property(anyText, fc.integer({ min: 2, max: 80 }), (text, columns) => {
-        expect(safeText(text)).not.toMatch(UNSAFE)
+        const whole = wrapped(text, 1_000_000, 1).join('')
+        expect(whole).not.toMatch(UNSAFE)
         expect(stringWidth(fitted(text, columns))).toBe(columns)
         expect(stringWidth(fitted(text, columns, 'right'))).toBe(columns)
         const lines = wrapped(text, columns, 1_000)
-        expect(lines.join('')).toBe(safeText(text))
+        expect(lines.join('')).toBe(whole)
         for (const line of lines) expect(stringWidth(line)).toBeLessThanOrEqual(columns)
       }),
       { numRuns: 500 },
@@ -127,7 +130,7 @@ describe('[CLI] top: the screen', () => {
 describe('[CLI] top: words', () => {
   const text = (payload: string | Uint8Array, length?: number) => {
     const bytes = Buffer.from(payload as string)
-    return valueText(bytes, length ?? bytes.length)
+    return payloadText(bytes, length ?? bytes.length)
   }
 
   test.each([
@@ -145,14 +148,14 @@ describe('[CLI] top: words', () => {
 
   test('[CLI] top: a text that is cut off within a character stays a text', () => {
     const bytes = Buffer.from('世界').subarray(0, 4)
-    expect(valueText(bytes, 2_000)).toBe('世… (2k bytes)')
-    expect(valueText(bytes, 4)).toBe('0xe4b896e7 (4 bytes)')
+    expect(payloadText(bytes, 2_000)).toBe('世… (2k bytes)')
+    expect(payloadText(bytes, 4)).toBe('0xe4b896e7 (4 bytes)')
   })
 
   test('[CLI] top: the details show JSON indented unless a number would change, and hex dumps', () => {
     const lines = (payload: string | Uint8Array) => {
       const bytes = Buffer.from(payload as string)
-      return valueLines(bytes, bytes.length)
+      return payloadLines(bytes, bytes.length)
     }
     expect(lines('{"a": 1}')).toEqual(['{', '  "a": 1', '}'])
     expect(lines('{"a": 12345678901234567890}')).toEqual(['{"a": 12345678901234567890}'])

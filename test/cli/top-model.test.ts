@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isOpen, rowsOf } from '../../src/cli/top/rows.ts'
+import { isUnfolded, rowsOf } from '../../src/cli/top/rows.ts'
 import {
   INITIAL,
   pressed,
@@ -289,7 +289,7 @@ describe('[CLI] top: keys', () => {
         }
         expect(at).toBeGreaterThanOrEqual(top)
         expect(at).toBeLessThan(top + 10)
-        const closed = keys.rows.filter((node) => !isOpen(keys.state.folds, node))
+        const closed = keys.rows.filter((node) => !isUnfolded(keys.state.folds, node))
         for (const { path } of closed) {
           expect(keys.paths.some((one) => one !== path && one.startsWith(`${path}/`))).toBe(false)
         }

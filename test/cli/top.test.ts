@@ -122,9 +122,42 @@ describe('[CLI] top: without a terminal', { timeout: 60_000 }, () => {
     expect(ended.stderr).toMatch(/secret\/#.*not authorized/i)
   })
 
+  test.each([
+    [
+      ['#', 'a/#', '#', '$SYS/#'],
+      ['#', '$SYS/#'],
+    ],
+    [
+      ['a', 'a/#', 'a/+/c', 'b/+', 'b/c', 'b/#'],
+      ['a/#', 'b/#'],
+    ],
+    [
+      ['+/x', 'a/+', '+/+', '+'],
+      ['+/+', '+'],
+    ],
+    [
+      ['a/+', 'a/#', 'ab/#'],
+      ['a/#', 'ab/#'],
+    ],
+  ])(
+    '[CLI] top: no message comes twice because one filter covers another: %j',
+    async (given, asked) => {
+      const server = await scripted(acknowledge)
+      const running = start(['top', '--url', server.url, ...given])
+      await until(() => server.count('subscribe') === 2)
+      running.process.kill('SIGTERM')
+      await running.ended
+      const filters = server.packets.flatMap((packet) =>
+        packet.cmd === 'subscribe' ? [packet.subscriptions.map(({ topic }) => topic)] : [],
+      )
+      expect(filters).toEqual([asked, asked])
+    },
+  )
+
   test('[CLI] top: what cannot be used is refused before anything is sent', async () => {
     for (const words of [
       ['a/#/b'],
+      ['#', 'a/#/b'],
       ['--session', 'x'],
       ['-c', '-i', 'me'],
       ['--interval', '0'],

@@ -2,6 +2,7 @@
 import type { Command, Option } from 'commander'
 import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
 import { HABITS, type Habit, OTHER_DIFFERENCES } from '../../src/cli/habits.ts'
+import { HELP_LINES } from '../../src/cli/top/screen-help.ts'
 import { wrapped } from './markdown.ts'
 
 const INTRO =
@@ -55,6 +56,28 @@ const OUTPUT = [
     ' `nohup`, as a service) it is ignored; send SIGTERM.',
 ]
 
+const TOP_SCREEN =
+  'On a terminal `it-mqtt top` draws a tree of topics, at most five times a second. The first three' +
+  ' lines say how the connection is, what all topics have together and how late this process is' +
+  ' (`lag`). The terminal is given back at every end. `TERM=dumb` gives the lines below, and' +
+  ' `NO_COLOR` leaves out colors. The key `?` shows this:'
+
+const TOP_LINES =
+  'Without a terminal, or with `--json`, each topic that had a message in the interval is a line of' +
+  ' JSON: `time`, `topic`; `count` and `bytes` of the interval, `rate` and `bytesPerSecond` in it,' +
+  ' `total` messages since the start; of the last message `payload` (text, or `base64`; the first' +
+  ' 256 bytes if it is long and there are many), `payloadBytes` and `qos`; `retained`, whether the' +
+  ' server is known to retain a message. What the server retained before has a line with the count' +
+  ' 0. A filter that another one covers is left out, so that no message counts twice; with filters that' +
+  ' overlap in part (`a/+` and `+/b`) a server may send a message for each of them. `-C`, `-W` and Ctrl-C end it as they end `sub`, with the same status.'
+
+const TOP_LIMITS =
+  'Memory is bounded. Beyond `--max-topics`, messages count in the total only, and the screen says' +
+  ' how many there were; so it is with topics whose names need too much memory. Of each topic the' +
+  ' first 256 bytes of the last payload are kept (all of it, up to 64 KiB, while there is room), and' +
+  ' 64 bytes of each of the eight before. If messages come faster than they can be counted, the' +
+  ' connection is read more slowly, and the server decides what it drops.'
+
 export function cliPage(program: Command): string {
   const exits = EXIT_CODES.map(({ status, when, theirs }) => [String(status), when, theirs])
   return `${[
@@ -76,6 +99,11 @@ export function cliPage(program: Command): string {
     ),
     'What differs and belongs to no option:',
     OTHER_DIFFERENCES.map((one) => wrapped(`- ${one}`, '  ')).join('\n'),
+    '## The screen of top',
+    wrapped(TOP_SCREEN),
+    ['```text', ...HELP_LINES, '```'].join('\n'),
+    wrapped(TOP_LINES),
+    wrapped(TOP_LIMITS),
     '## Commands',
     ...program.commands.flatMap(leavesOf).flatMap(commandText),
   ].join('\n\n')}\n`

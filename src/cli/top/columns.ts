@@ -5,7 +5,7 @@
 import { fitted } from './safe-text.ts'
 import { WINDOW_S } from './sliding-rate.ts'
 import type { Stats, TopicNode, Traffic } from './traffic.ts'
-import { amount, duration, valueText } from './value-text.ts'
+import { amount, duration, payloadText } from './value-text.ts'
 
 interface Column {
   readonly head: string
@@ -25,7 +25,7 @@ interface Facts {
 const AVERAGE = `${WINDOW_S}s/s`
 
 /** In the order in which they stand. */
-const COLUMNS: readonly Column[] = [
+const ALL_COLUMNS: readonly Column[] = [
   { head: 'msg/s', width: 5, rank: 1, text: ({ stats, at }) => amount(stats.rate.lastSecond(at)) },
   { head: AVERAGE, width: 5, rank: 3, text: averageText },
   { head: 'total', width: 5, rank: 4, text: ({ stats }) => amount(stats.messages) },
@@ -43,7 +43,7 @@ const TOPIC_COLUMNS_MAX = 60
 /** From this width on a level is indented by two columns. */
 const WIDE = 30
 
-export interface Layout {
+interface Layout {
   readonly topic: number
   readonly shown: readonly Column[]
   readonly value: number
@@ -54,7 +54,7 @@ export function layoutOf(columns: number): Layout {
   let used = 0
   let isFull = false
   const taken = new Set<Column>()
-  for (const column of COLUMNS.toSorted((a, b) => a.rank - b.rank)) {
+  for (const column of ALL_COLUMNS.toSorted((a, b) => a.rank - b.rank)) {
     isFull ||= used + column.width + 1 > room
     if (isFull) break
     used += column.width + 1
@@ -63,7 +63,7 @@ export function layoutOf(columns: number): Layout {
   const left = columns - used
   const most = Math.min(TOPIC_COLUMNS_MAX, left - 1 - VALUE_COLUMNS_MIN)
   const topic = Math.max(Math.min(TOPIC_COLUMNS_MIN, left), Math.min(most, Math.floor(left * 0.45)))
-  const shown = COLUMNS.filter((column) => taken.has(column))
+  const shown = ALL_COLUMNS.filter((column) => taken.has(column))
   return { topic, shown, value: Math.max(0, left - topic - 1) }
 }
 
@@ -72,21 +72,21 @@ export function headLine({ topic, shown, value }: Layout): string {
   return joined([fitted('topic', topic), ...cells, fitted('last value', value)], value)
 }
 
-/** @param isOpen whether the topics below have rows too. */
+/** @param isUnfolded whether the topics below have rows too. */
 export function rowLine(
   layout: Layout,
   node: TopicNode,
-  isOpen: boolean,
+  isUnfolded: boolean,
   traffic: Traffic,
   now: number,
 ): string {
   const { topic, shown, value } = layout
-  const name = nameCell(node, isOpen, topic)
+  const name = nameCell(node, isUnfolded, topic)
   const stats = traffic.statsOf(node) ?? node.stats
   const facts = { stats, at: traffic.shownAt(now), since: traffic.since }
   const cells = shown.map(({ width, text }) => fitted(text(facts), width, 'right'))
   const last = stats.own?.last
-  const text = last === undefined ? '' : valueText(last.bytes, last.length)
+  const text = last === undefined ? '' : payloadText(last.bytes, last.length)
   return joined([name, ...cells, fitted(text, value)], value)
 }
 
@@ -94,9 +94,9 @@ function joined(cells: readonly string[], value: number): string {
   return (value > 0 ? cells : cells.slice(0, -1)).join(' ')
 }
 
-function nameCell(node: TopicNode, isOpen: boolean, columns: number): string {
+function nameCell(node: TopicNode, isUnfolded: boolean, columns: number): string {
   const isLeaf = node.children.size === 0
-  const mark = isLeaf ? ' ' : isOpen ? '▾' : '▸'
+  const mark = isLeaf ? ' ' : isUnfolded ? '▾' : '▸'
   const indent = Math.min(Math.floor(columns / 2), node.depth * (columns < WIDE ? 1 : 2))
   const name = `${node.name === '' ? '(empty)' : node.name}${isLeaf ? '' : '/'}`
   if (columns < indent + 3) return fitted(name, columns)

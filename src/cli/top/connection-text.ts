@@ -4,7 +4,7 @@
 import type { LoopState } from '../../index.ts'
 import { oneLine } from '../fail.ts'
 
-const VERSIONS = { 5: 'MQTT 5', 4: 'MQTT 3.1.1', 3: 'MQTT 3.1' } as const
+const VERSION_NAMES = { 5: 'MQTT 5', 4: 'MQTT 3.1.1', 3: 'MQTT 3.1' } as const
 
 /** @param now on the clock of the loop, in ms. */
 export function connectionText({ connection, counters }: LoopState, now: number): string {
@@ -17,7 +17,7 @@ export function connectionText({ connection, counters }: LoopState, now: number)
     case 'connected': {
       const lost = Object.values(counters.reconnections).reduce((sum, one) => sum + one, 0)
       const again = lost === 0 ? '' : `, lost ${lost === 1 ? 'once' : `${lost} times`} before`
-      return `connected (${VERSIONS[protocolVersion]})${again}`
+      return `connected (${VERSION_NAMES[protocolVersion]})${again}`
     }
     case 'disconnected':
     case 'suspended': {

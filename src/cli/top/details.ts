@@ -2,7 +2,7 @@
  * What is there to say about one topic? Everything that is kept, in lines of any length.
  */
 import type { Stats, Value } from './traffic.ts'
-import { amount, duration, valueLines, valueText } from './value-text.ts'
+import { amount, duration, payloadLines, payloadText } from './value-text.ts'
 
 /** What stands there if the topic came after the screen was paused. */
 export const DETAILS_MISSING: readonly string[] = ['The first message came after the pause began.']
@@ -35,10 +35,10 @@ export function detailLines(
             `${own.last.length.toLocaleString('en')} bytes`,
           ...own.last.properties,
           '',
-          ...valueLines(own.last.bytes, own.last.length),
+          ...payloadLines(own.last.bytes, own.last.length),
           ...(own.earlier.length === 0 ? [] : ['', 'earlier messages, the latest first:']),
           ...own.earlier.toReversed().map((value) => {
-            return `${whenText(value, at, epoch)}  ${valueText(value.bytes, value.length)}`
+            return `${whenText(value, at, epoch)}  ${payloadText(value.bytes, value.length)}`
           }),
         ]),
   ]

@@ -5,14 +5,14 @@
 import { counted } from '../fail.ts'
 import { headLine, layoutOf, rowLine } from './columns.ts'
 import { DETAILS_MISSING, detailLines } from './details.ts'
-import { isOpen, matching } from './rows.ts'
+import { isUnfolded, matching } from './rows.ts'
 import { fitted, wrapped } from './safe-text.ts'
 import { HELP_LINES } from './screen-help.ts'
 import type { ScreenState } from './screen-state.ts'
 import type { TopicNode, Traffic } from './traffic.ts'
 import { amount } from './value-text.ts'
 
-export interface Status {
+interface Status {
   /** The server, without a password. */
   readonly server: string
   /** The state of the connection in words. */
@@ -24,7 +24,7 @@ export interface Status {
   readonly waiting: number
 }
 
-export interface Frame {
+interface Frame {
   readonly traffic: Traffic
   readonly state: ScreenState
   readonly rows: readonly TopicNode[]
@@ -44,14 +44,14 @@ const HEIGHT_MIN = 7
 const HINTS = '/ filter  s sort  p pause  d details  x clear  ? help  q quit'
 
 /** @returns how many rows of the tree a screen of this height has. */
-export function pageOf(height: number): number {
+export function pageRows(height: number): number {
   return Math.max(1, height - 1 - (height < HEIGHT_MIN ? 0 : HEAD_LINES))
 }
 
 /** @returns exactly `height` lines. */
 export function frameLines(frame: Frame): string[] {
   const { columns, height, hasColor } = frame
-  const page = pageOf(height)
+  const page = pageRows(height)
   const body = bodyLines(frame, page)
   const filled = [...body, ...new Array<string>(Math.max(0, page - body.length)).fill('')]
   const head = height < HEIGHT_MIN ? [] : headLines(frame)
@@ -113,7 +113,7 @@ function bodyLines(frame: Frame, page: number): readonly string[] {
   }
   const layout = layoutOf(columns)
   return rows.slice(state.top, state.top + page).map((node) => {
-    const line = rowLine(layout, node, isOpen(state.folds, node), traffic, now)
+    const line = rowLine(layout, node, isUnfolded(state.folds, node), traffic, now)
     if (node === state.selected) return paint(line, 'reverse', hasColor)
     const { rate } = traffic.statsOf(node) ?? node.stats
     const isQuiet = rate.messages(traffic.shownAt(now), traffic.since) === 0
@@ -134,7 +134,7 @@ export function withinText(frame: Frame): ScreenState {
   const { state, height } = frame
   const { mode } = state
   if (!('scroll' in mode) || mode.scroll === 0) return state
-  const most = Math.max(0, (scrolledLines(frame)?.length ?? 0) - pageOf(height))
+  const most = Math.max(0, (scrolledLines(frame)?.length ?? 0) - pageRows(height))
   return { ...state, mode: { ...mode, scroll: Math.min(mode.scroll, most) } }
 }
 

@@ -4,9 +4,9 @@
  */
 import { counted, oneLine, printable } from '../fail.ts'
 import { connectionText } from './connection-text.ts'
-import { frameLines, pageOf, withinText } from './frame.ts'
+import { frameLines, pageRows, withinText } from './frame.ts'
 import { matching, rowsOf } from './rows.ts'
-import { INITIAL, type Key, pressed, type ScreenEffect, settled } from './screen-state.ts'
+import { INITIAL, type KeyPress, pressed, type ScreenEffect, settled } from './screen-state.ts'
 import { Terminal } from './terminal.ts'
 import type { TopicNode } from './traffic.ts'
 import { type TopFlags, type Viewer, Watch } from './watch-topics.ts'
@@ -87,11 +87,11 @@ class LiveScreen implements Viewer {
     this.#hasNews = true
   }
 
-  #press(key: Key): void {
+  #press(key: KeyPress): void {
     const { traffic } = this.#watch
     const { state, effects } = pressed(this.#state, key, {
       rows: this.#rows,
-      page: pageOf(this.#terminal.height),
+      page: pageRows(this.#terminal.height),
       isTopic: (node) => node.stats.own !== null,
       retainedBelow: (node) => this.#retainedBelow(node),
     })
@@ -149,7 +149,7 @@ class LiveScreen implements Viewer {
     const now = performance.now()
     const { columns, height } = this.#terminal
     this.#rows = rowsOf(traffic, this.#state, now)
-    this.#state = settled(this.#state, this.#rows, pageOf(height))
+    this.#state = settled(this.#state, this.#rows, pageRows(height))
     const { connection, counters } = loop.state
     this.#connection = connectionText(loop.state, now)
     const status = {

@@ -6,7 +6,7 @@ import type { IncomingPublish } from '../../index.ts'
 import { counted, say } from '../fail.ts'
 import { write } from '../output.ts'
 import type { TopicNode } from './traffic.ts'
-import { utf8Text } from './value-text.ts'
+import { decodedText } from './value-text.ts'
 import { type TopFlags, type Viewer, Watch } from './watch-topics.ts'
 
 interface Changes {
@@ -92,7 +92,7 @@ function lineOf(node: TopicNode, changes: Changes, seconds: number, time: string
   const { messages, bytes } = changes
   const own = node.stats.own!
   const { last } = own
-  const text = utf8Text(last.bytes, last.length)
+  const text = decodedText(last.bytes, last.length)
   const line = {
     time,
     topic: node.path,

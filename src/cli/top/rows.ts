@@ -1,12 +1,12 @@
 /**
- * Which topics are rows of the screen, and in which order? A pure function of the tree of topics and
- * of what is unfolded, filtered and sorted.
+ * Which topics are rows of the screen, and in which order? A pure function of the tree of topics
+ * and of what is unfolded, filtered and sorted.
  */
 import { matches, validateFilter } from '../../index.ts'
 import type { TopicNode, Traffic } from './traffic.ts'
 
 export const SORTS = ['name', 'rate', 'bytes', 'age'] as const
-export type Sort = (typeof SORTS)[number]
+type Sort = (typeof SORTS)[number]
 
 /** What is unfolded: by default a number of levels, and what was folded or unfolded one by one. */
 export interface Folds {
@@ -22,7 +22,7 @@ export interface Selection {
   readonly sort: Sort
 }
 
-export function isOpen({ depth, others }: Folds, node: TopicNode): boolean {
+export function isUnfolded({ depth, others }: Folds, node: TopicNode): boolean {
   return node.children.size > 0 && (others.get(node) ?? node.depth < depth)
 }
 
@@ -36,7 +36,7 @@ export function rowsOf(traffic: Traffic, selection: Selection, now: number): Top
       if (shown !== null && !shown.has(node)) continue
       if (traffic.statsOf(node) === null) continue
       rows.push(node)
-      if (isOpen(folds, node)) add(node)
+      if (isUnfolded(folds, node)) add(node)
     }
   }
   add(traffic.root)
@@ -97,11 +97,11 @@ function sorted(
 ): readonly TopicNode[] {
   const nodes = byName(parent)
   if (sort === 'name' || nodes.length < 2) return nodes
-  const keyed = nodes.map((node) => ({ node, key: keyOf(traffic, node, sort, now) }))
+  const keyed = nodes.map((node) => ({ node, key: sortKey(traffic, node, sort, now) }))
   return keyed.sort((a, b) => b.key - a.key).map(({ node }) => node)
 }
 
-function keyOf(traffic: Traffic, node: TopicNode, sort: Sort, now: number): number {
+function sortKey(traffic: Traffic, node: TopicNode, sort: Sort, now: number): number {
   const stats = traffic.statsOf(node)
   if (stats === null) return 0
   if (sort === 'age') return stats.lastAt ?? -1

@@ -13,7 +13,7 @@ const SEGMENTER = new Intl.Segmenter()
 const ASCII = /^[ -~]*$/
 
 /** @returns the text with everything escaped that is not simply drawn. */
-export function safeText(text: string): string {
+function safeText(text: string): string {
   if (ASCII.test(text)) return text
   return text
     .replace(WIDENING, '')
@@ -24,7 +24,7 @@ export function safeText(text: string): string {
     })
 }
 
-/** @returns the text in exactly so many columns: cut off with an ellipsis, or filled with blanks. */
+/** @returns the text in exactly so many columns: cut off with an ellipsis, or filled up. */
 export function fitted(text: string, columns: number, side: 'left' | 'right' = 'left'): string {
   if (columns <= 0) return ''
   // No character has more than two columns, but some have none.
@@ -52,7 +52,7 @@ export function wrapped(text: string, columns: number, linesMax: number): string
   return lines
 }
 
-export function widthOf(text: string): number {
+function widthOf(text: string): number {
   return ASCII.test(text) ? text.length : stringWidth(text)
 }
 

@@ -2,7 +2,7 @@
  * What does a key do? A pure function of the state of the screen, the key and the rows; what has to
  * be done outside comes back as effects.
  */
-import { type Folds, isOpen, type Selection, SORTS } from './rows.ts'
+import { type Folds, isUnfolded, type Selection, SORTS } from './rows.ts'
 import type { TopicNode } from './traffic.ts'
 
 /** A text that may be longer than the screen. */
@@ -12,7 +12,7 @@ interface Scrolled {
 }
 
 /** What the screen shows, and what keys mean. */
-export type Mode =
+type Mode =
   | { readonly kind: 'tree' }
   /** A filter is typed. `before` comes back with Esc. */
   | { readonly kind: 'filter'; readonly before: string }
@@ -32,7 +32,7 @@ export interface ScreenState extends Selection {
   readonly note: string
 }
 
-export interface Key {
+export interface KeyPress {
   /** As Node names it: `up`, `pageup`, `return`; undefined for most characters. */
   readonly name?: string | undefined
   /** The characters themselves. */
@@ -45,7 +45,7 @@ export type ScreenEffect =
   | { readonly type: 'quit' | 'interrupt' | 'suspend' | 'redraw' | 'freeze' | 'thaw' }
   | { readonly type: 'clear'; readonly topics: readonly string[] }
 
-export interface Context {
+interface Context {
   readonly rows: readonly TopicNode[]
   /** How many rows the screen has. */
   readonly page: number
@@ -55,7 +55,7 @@ export interface Context {
   readonly isTopic: (node: TopicNode) => boolean
 }
 
-export interface Pressed {
+interface Pressed {
   readonly state: ScreenState
   readonly effects: readonly ScreenEffect[]
 }
@@ -78,9 +78,9 @@ const ALL_FOLDED: Folds = { depth: 0, others: new Map() }
 /** The longest topic. */
 const FILTER_CHARACTERS_MAX = 65_535
 
-export function pressed(before: ScreenState, key: Key, context: Context): Pressed {
+export function pressed(before: ScreenState, key: KeyPress, context: Context): Pressed {
   const state = { ...before, note: '' }
-  const name = nameOf(key)
+  const name = keyName(key)
   if (name === 'ctrl-c') return { state, effects: [{ type: 'interrupt' }] }
   if (name === 'ctrl-z') return { state, effects: [{ type: 'suspend' }] }
   if (name === 'ctrl-l') return { state, effects: [{ type: 'redraw' }] }
@@ -105,7 +105,7 @@ export function pressed(before: ScreenState, key: Key, context: Context): Presse
 }
 
 /** @returns the name of a key: a word for special keys, else the character. */
-function nameOf({ name, sequence = '', ctrl }: Key): string {
+function keyName({ name, sequence = '', ctrl }: KeyPress): string {
   if (ctrl) return `ctrl-${name}`
   const isCharacter = sequence.length === 1 && sequence > ' ' && sequence !== '\x7f'
   if (isCharacter) return sequence
@@ -123,7 +123,7 @@ function inTree(state: ScreenState, name: string, context: Context): ScreenState
   switch (name) {
     case 'return':
     case 'space':
-      return selected === null ? state : fold(state, selected, !isOpen(state.folds, selected))
+      return selected === null ? state : fold(state, selected, !isUnfolded(state.folds, selected))
     case 'right':
     case 'l':
       return selected === null ? state : fold(state, selected, true)
@@ -200,7 +200,7 @@ function fold(state: ScreenState, node: TopicNode, open: boolean): ScreenState {
 function folded(state: ScreenState): ScreenState {
   const { selected, folds } = state
   if (selected === null) return state
-  if (isOpen(folds, selected)) return fold(state, selected, false)
+  if (isUnfolded(folds, selected)) return fold(state, selected, false)
   const { parent } = selected
   return parent === null || parent.parent === null ? state : { ...state, selected: parent }
 }
@@ -211,7 +211,7 @@ function firstLevelOf(node: TopicNode | null): TopicNode | null {
   return one
 }
 
-function typed(state: ScreenState, before: string, key: Key, name: string): ScreenState {
+function typed(state: ScreenState, before: string, key: KeyPress, name: string): ScreenState {
   if (name === 'escape') return { ...filtered(state, before), mode: TREE }
   if (name === 'return') return { ...state, mode: TREE }
   if (name === 'ctrl-u') return filtered(state, '')

@@ -1,6 +1,6 @@
 /**
- * How many messages and bytes come in a second: in the last one, and on average over ten? Whole seconds are
- * counted in a ring; the second that a window has left in part counts in part.
+ * How many messages and bytes come in a second: in the last one, and on average over ten? Whole
+ * seconds are counted in a ring; the second that a window has left in part counts in part.
  */
 
 /** The length of the longer window. */

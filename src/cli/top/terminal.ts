@@ -4,10 +4,10 @@
  */
 import { emitKeypressEvents, type Interface } from 'node:readline'
 import { createLogUpdate } from 'log-update'
-import type { Key } from './screen-state.ts'
+import type { KeyPress } from './screen-state.ts'
 
-export interface TerminalEvents {
-  key(key: Key): void
+interface TerminalEvents {
+  key(key: KeyPress): void
   /** The size has changed, or the terminal was given back and taken again. */
   resized(): void
   /** The terminal has gone. */
@@ -22,8 +22,8 @@ const CLEAR = '\x1b[2J\x1b[H'
 const ESCAPE_MS = 50
 /** After this time a request to stop has been ignored: there is no shell to continue from. */
 const STOP_MS = 200
-const COLUMNS = 80
-const ROWS = 24
+const DEFAULT_COLUMNS = 80
+const DEFAULT_ROWS = 24
 
 export class Terminal {
   readonly #events: TerminalEvents
@@ -45,18 +45,19 @@ export class Terminal {
       [process, 'SIGTSTP', () => this.stop()],
       [process, 'SIGCONT', () => this.#continue()],
       [stdout, 'resize', () => this.redraw()],
-      [stdin, 'keypress', (_: string, key: Key) => events.key(key)],
+      [stdin, 'keypress', (_: string, key: KeyPress) => events.key(key)],
       [stdin, 'end', () => events.ended()],
+      [stdin, 'error', () => events.ended()],
     ]
   }
 
   get columns(): number {
-    return process.stdout.columns || COLUMNS
+    return process.stdout.columns || DEFAULT_COLUMNS
   }
 
   /** The lines of a screen. The library that draws needs one for the cursor. */
   get height(): number {
-    return Math.max(1, (process.stdout.rows || ROWS) - 1)
+    return Math.max(1, (process.stdout.rows || DEFAULT_ROWS) - 1)
   }
 
   open(): void {

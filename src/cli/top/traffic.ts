@@ -3,8 +3,8 @@
  * everything below it, so that a folded level still says what happens there.
  *
  * A message costs one look-up and a few additions, at 100,000 messages a second too; so the tree is
- * changed in place. Time is an argument everywhere. What is kept is bounded: topics, levels, names
- * and values. While the tree is frozen, the counts go on, and readers see those of that instant.
+ * changed in place. Time is an argument everywhere. What is kept is bounded: topics, levels, names,
+ * values. While the tree is frozen, the counts go on, and readers see those of that instant.
  */
 import type { IncomingPublish } from '../../index.ts'
 import { SlidingRate } from './sliding-rate.ts'
@@ -287,7 +287,7 @@ export class Traffic {
     }
   }
 
-  /** @returns the counts, after a copy for the readers of a frozen tree was made if one is needed. */
+  /** @returns the counts, after they were copied for the readers of a frozen tree if needed. */
   #statsToChange(node: TopicNode): Stats {
     if (!this.isFrozen || node.freeze === this.#freezes) return node.stats
     const { stats } = node
@@ -312,7 +312,7 @@ const NONE: readonly string[] = []
 /** What all topics without children share; it stays empty. */
 const NO_CHILDREN = new Map<string, TopicNode>()
 
-/** @returns a copy of the first bytes, because the payload shares its memory with other packets. */
+/** @returns a copy of the first bytes: the payload shares its memory with other packets. */
 function beginning(bytes: Uint8Array, most: number): Uint8Array {
   return new Uint8Array(bytes.length <= most ? bytes : bytes.subarray(0, most))
 }

@@ -6,7 +6,7 @@ import type { IncomingPublish } from '../../index.ts'
 
 /** How many bytes of a binary payload are written in one line. */
 const HEX_BYTES_MAX = 32
-/** Characters of control that texts do not have. Escape sequences and line ends do occur in texts. */
+/** Control characters that texts do not have; line ends and escape sequences do occur. */
 const BINARY = /[\0-\x06\x0e-\x1a\x1c-\x1f]/
 /** A string of JSON, or blanks outside of one. */
 const JSON_STRING_OR_BLANKS = /("(?:\\.|[^"\\])*"?)|\s+/gs
@@ -17,7 +17,7 @@ const PROPERTY_CHARACTERS_MAX = 256
  * @param length the length of the whole payload, of which `bytes` may be the beginning.
  * @returns the payload in one line: text, JSON without blanks, or hexadecimal digits.
  */
-export function valueText(bytes: Uint8Array, length: number): string {
+export function payloadText(bytes: Uint8Array, length: number): string {
   if (length === 0) return '(empty)'
   const text = readable(bytes, length)
   if (text === null) return hexText(bytes, length)
@@ -26,7 +26,7 @@ export function valueText(bytes: Uint8Array, length: number): string {
 }
 
 /** @returns the payload in lines, JSON indented. */
-export function valueLines(bytes: Uint8Array, length: number): string[] {
+export function payloadLines(bytes: Uint8Array, length: number): string[] {
   const rest = bytes.length < length ? [`… (the first ${bytes.length} of ${length} bytes)`] : []
   if (length === 0) return ['(empty)']
   const text = readable(bytes, length)
@@ -50,10 +50,10 @@ export function propertyLines(
     if (value === undefined || name === 'topicAlias' || name === 'subscriptionIdentifier') continue
     if (name === 'userProperties') {
       for (const [key, values] of Object.entries(value as Record<string, string | string[]>)) {
-        for (const one of [values].flat()) lines.push(bounded(`user property ${key}: ${one}`))
+        for (const one of [values].flat()) lines.push(shortened(`user property ${key}: ${one}`))
         if (lines.length > PROPERTIES_MAX) break
       }
-    } else lines.push(bounded(`${WORDS[name] ?? name}: ${propertyText(value)}`))
+    } else lines.push(shortened(`${WORDS[name] ?? name}: ${propertyText(value)}`))
   }
   return lines.length > PROPERTIES_MAX ? [...lines.slice(0, PROPERTIES_MAX), '…'] : lines
 }
@@ -67,17 +67,17 @@ const WORDS: Readonly<Record<string, string>> = {
 }
 
 function propertyText(value: unknown): string {
-  return value instanceof Uint8Array ? valueText(value, value.length) : String(value)
+  return value instanceof Uint8Array ? payloadText(value, value.length) : String(value)
 }
 
 /** A part of a string keeps the whole string in memory, so what is cut off is copied. */
-function bounded(line: string): string {
+function shortened(line: string): string {
   if (line.length <= PROPERTY_CHARACTERS_MAX) return line
   return `${Buffer.from(line.slice(0, PROPERTY_CHARACTERS_MAX)).toString()}…`
 }
 
-/** @returns the text, or null if the bytes are not UTF-8. A character that is cut off is left out. */
-export function utf8Text(bytes: Uint8Array, length: number): string | null {
+/** @returns the text without a character that is cut off, or null if it is not UTF-8. */
+export function decodedText(bytes: Uint8Array, length: number): string | null {
   try {
     const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
     return decoder.decode(bytes, { stream: bytes.length < length })
@@ -87,7 +87,7 @@ export function utf8Text(bytes: Uint8Array, length: number): string | null {
 }
 
 function readable(bytes: Uint8Array, length: number): string | null {
-  const text = utf8Text(bytes, length)
+  const text = decodedText(bytes, length)
   return text === null || BINARY.test(text) ? null : text
 }
 

@@ -6,9 +6,10 @@
  * subscription) or, with Retain As Published, one that was just published. To tell the two apart,
  * the filters are subscribed to twice: the first SUBSCRIBE brings what is retained; the second
  * replaces it and brings nothing by itself, and its identifier comes with each message that is
- * published afterwards. This needs MQTT 5. (mosquitto 2.0.11 leaves the options of a subscription as
- * they were when it is replaced, so both have the same.)
+ * published afterwards. This needs MQTT 5. (mosquitto 2.0.11 leaves Retain As Published as it was
+ * when a subscription is replaced, so both ask for it.)
  */
+import { setImmediate } from 'node:timers/promises'
 import { type Pushable, pushable } from 'it-pushable'
 import {
   checkRequest,
@@ -60,6 +61,8 @@ export interface Viewer {
 
 /** Names the second subscription of each filter. */
 const FOLLOWING_ID = 1
+/** How long messages are counted without a rest, in ms. */
+const BUSY_MS_MAX = 10
 /** How long an end waits for the server to remove what it was asked to. */
 const REMOVALS_MS_MAX = 2_000
 
@@ -74,6 +77,7 @@ export class Watch {
   readonly #selects: (packet: IncomingPublish) => boolean
   #isSubscribed = false
   #isFollowing = false
+  #restedAt = 0
   #removals = 0
   #counted = 0
   #status = 0
@@ -84,7 +88,7 @@ export class Watch {
   constructor(filters: readonly string[], flags: TopFlags, viewer: Viewer) {
     this.#flags = flags
     this.#viewer = viewer
-    this.#subscription = subscriptionOf(filters, flags)
+    this.#subscription = filtersRequest(filters, flags)
     this.#selects = selectorOf(flags.filterOut === undefined ? {} : { filterOut: flags.filterOut })
     this.traffic = new Traffic(flags.maxTopics, wholeMs())
     this.loop = eventloop(
@@ -111,6 +115,7 @@ export class Watch {
         if (packet.cmd === 'connack') this.#connected()
         if (packet.cmd === 'suback' && packet.request === this.#subscription) this.#follow()
         if (packet.cmd === 'publish' && this.#count(packet)) break
+        if (wholeMs() - this.#restedAt > BUSY_MS_MAX) await this.#rest()
       }
     } finally {
       clearTimeout(this.#timer)
@@ -149,6 +154,12 @@ export class Watch {
     const node = this.traffic.add(packet, wholeMs(), isStored, isRetained)
     this.#viewer.counted(node, packet, isStored)
     return ++this.#counted === this.#flags.count
+  }
+
+  /** Lets keys, timers and sockets have their turn: messages that wait come without a pause. */
+  async #rest(): Promise<void> {
+    await setImmediate()
+    this.#restedAt = wholeMs()
   }
 
   #connected(): void {
@@ -205,7 +216,7 @@ function withOptions(
   return { ...request, subscriptions: request.subscriptions.map((one) => ({ ...one, ...options })) }
 }
 
-function subscriptionOf(given: readonly string[], flags: TopFlags): SubscribeRequest {
+function filtersRequest(given: readonly string[], flags: TopFlags): SubscribeRequest {
   const { topic = [], session, disableCleanSession, property, mqtt } = flags
   if (session !== undefined || disableCleanSession) {
     throw new UsageError('top counts what comes now, without a session: leave out --session and -c')
@@ -218,5 +229,30 @@ function subscriptionOf(given: readonly string[], flags: TopFlags): SubscribeReq
     ...(properties === undefined ? {} : { properties }),
   })
   checkRequest(request, protocolVersionOf(mqtt))
-  return request
+  const subscriptions = request.subscriptions.filter(
+    ({ topic: one }, at, all) =>
+      !all.some(({ topic: other }, index) => {
+        // Of two that are the same, the first is kept.
+        return index !== at && covers(other, one) && (index < at || !covers(one, other))
+      }),
+  )
+  return { ...request, subscriptions }
+}
+
+/**
+ * A server may send a message once for each filter that matches, and it would count as often.
+ *
+ * @returns whether the first filter matches everything that the second one does.
+ */
+function covers(filter: string, other: string): boolean {
+  const levels = other.split('/')
+  const own = filter.split('/')
+  if (other.startsWith('$') && /^[+#]/.test(filter)) return false
+  for (const [index, level] of own.entries()) {
+    if (level === '#') return true
+    const theirs = levels[index]
+    if (theirs === undefined || theirs === '#') return false
+    if (level !== '+' && level !== theirs) return false
+  }
+  return own.length === levels.length
 }
