@@ -12,11 +12,16 @@ import { duration, inWords } from './words.ts'
 
 /** What happened. */
 export type Happening =
-  | (Context & Pick<Transition, 'to' | 'reason' | 'at' | 'retryAt'> & { readonly type: 'changed' })
-  | (Context & { readonly type: 'accepted'; readonly at: number; readonly sessionPresent: boolean })
-  | (Context & { readonly type: 'warned' } & Pick<Warning, 'code' | 'message'>)
+  | (NewsContext &
+      Pick<Transition, 'to' | 'reason' | 'at' | 'retryAt'> & { readonly type: 'changed' })
+  | (NewsContext & {
+      readonly type: 'accepted'
+      readonly at: number
+      readonly sessionPresent: boolean
+    })
+  | (NewsContext & { readonly type: 'warned' } & Pick<Warning, 'code' | 'message'>)
 
-interface Context {
+interface NewsContext {
   /** The server of the current or the last attempt. */
   readonly server: string
   readonly clientId: string
@@ -122,7 +127,7 @@ function changed(news: News, happening: Changed): Report {
       return { ...report, news: said, waiting, status }
     }
     case 'failed':
-      return { ...failed(news, happening), status: null }
+      return { ...failureReport(news, happening), status: null }
     default:
       return { ...nothing({ ...news, loss: null }), status: null }
   }
@@ -177,13 +182,13 @@ function accepted(news: News, happening: Extract<Happening, { type: 'accepted' }
 }
 
 /** The error itself is said by the command. */
-function failed(news: News, happening: Changed): Report {
+function failureReport(news: News, happening: Changed): Report {
   const ended = nothing({ ...news, loss: null })
   if (happening.reason?.code !== 'SESSION_TAKEN_OVER') return ended
   return { ...ended, lines: [takenOver(happening)] }
 }
 
-function takenOver({ server, clientId }: Context): string {
+function takenOver({ server, clientId }: NewsContext): string {
   return (
     `another client has connected to ${server} with the client identifier "${clientId}" and has ` +
     'taken the session over; give each client its own with -i'
@@ -192,7 +197,7 @@ function takenOver({ server, clientId }: Context): string {
 
 const SUSPECTED = 'SESSION_TAKEN_OVER_SUSPECTED'
 
-function suspected({ server, clientId }: Context): string {
+function suspected({ server, clientId }: NewsContext): string {
   return (
     `${server} closes each connection soon; if another client uses the client identifier ` +
     `"${clientId}", the two take the session from each other: give each its own with -i`

@@ -5,7 +5,7 @@
 import { fitted } from './safe-text.ts'
 import { WINDOW_S } from './sliding-rate.ts'
 import type { Stats, TopicNode, Traffic } from './traffic.ts'
-import { amount, duration, payloadText } from './value-text.ts'
+import { amount, payloadText, shortDuration } from './value-text.ts'
 
 interface Column {
   readonly head: string
@@ -123,5 +123,5 @@ function belowText({ topics, own }: Stats): string {
 
 /** A stored message says nothing about when it was published. */
 function ageText(lastAt: number | null, at: number): string {
-  return lastAt === null ? '-' : duration(at - lastAt)
+  return lastAt === null ? '-' : shortDuration(at - lastAt)
 }

@@ -2,7 +2,7 @@
  * What is there to say about one topic? Everything that is kept, in lines of any length.
  */
 import type { Stats, Value } from './traffic.ts'
-import { amount, duration, payloadLines, payloadText } from './value-text.ts'
+import { amount, payloadLines, payloadText, shortDuration } from './value-text.ts'
 
 /** What stands there if the topic came after the screen was paused. */
 export const DETAILS_MISSING: readonly string[] = ['The first message came after the pause began.']
@@ -47,5 +47,5 @@ export function detailLines(
 function whenText({ at: came, stored }: Value, at: number, epoch: number): string {
   if (stored) return 'stored'
   const time = new Date(came + epoch).toISOString().slice(11)
-  return `${time} (${duration(at - came)} ago)`
+  return `${time} (${shortDuration(at - came)} ago)`
 }

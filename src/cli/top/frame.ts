@@ -12,7 +12,7 @@ import type { ScreenState } from './screen-state.ts'
 import type { TopicNode, Traffic } from './traffic.ts'
 import { amount } from './value-text.ts'
 
-interface Status {
+interface FrameStatus {
   /** The server, without a password. */
   readonly server: string
   /** The state of the connection in words. */
@@ -28,7 +28,7 @@ interface Frame {
   readonly traffic: Traffic
   readonly state: ScreenState
   readonly rows: readonly TopicNode[]
-  readonly status: Status
+  readonly status: FrameStatus
   /** The clock of the tree, in ms. */
   readonly now: number
   /** What to add to an instant of that clock to get one of `Date`. */
@@ -73,7 +73,12 @@ function headLines({ traffic, state, status, now, columns, hasColor }: Frame): s
   ]
 }
 
-function totalsText(traffic: Traffic, state: ScreenState, status: Status, now: number): string {
+function totalsText(
+  traffic: Traffic,
+  state: ScreenState,
+  status: FrameStatus,
+  now: number,
+): string {
   const stats = traffic.statsOf(traffic.root) ?? traffic.root.stats
   const at = traffic.shownAt(now)
   const rate = amount(stats.rate.lastSecond(at))

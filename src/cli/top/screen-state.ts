@@ -45,7 +45,7 @@ export type ScreenEffect =
   | { readonly type: 'quit' | 'interrupt' | 'suspend' | 'redraw' | 'freeze' | 'thaw' }
   | { readonly type: 'clear'; readonly topics: readonly string[] }
 
-interface Context {
+interface KeyContext {
   readonly rows: readonly TopicNode[]
   /** How many rows the screen has. */
   readonly page: number
@@ -78,7 +78,7 @@ const ALL_FOLDED: Folds = { depth: 0, others: new Map() }
 /** The longest topic. */
 const FILTER_CHARACTERS_MAX = 65_535
 
-export function pressed(before: ScreenState, key: KeyPress, context: Context): Pressed {
+export function pressed(before: ScreenState, key: KeyPress, context: KeyContext): Pressed {
   const state = { ...before, note: '' }
   const name = keyName(key)
   if (name === 'ctrl-c') return { state, effects: [{ type: 'interrupt' }] }
@@ -116,7 +116,7 @@ function only(state: ScreenState): Pressed {
   return { state, effects: [] }
 }
 
-function inTree(state: ScreenState, name: string, context: Context): ScreenState {
+function inTree(state: ScreenState, name: string, context: KeyContext): ScreenState {
   const { selected } = state
   const step = stepOf(name, context)
   if (step !== null) return { ...state, selected: rowBy(state, step, context) }
@@ -151,7 +151,12 @@ function inTree(state: ScreenState, name: string, context: Context): ScreenState
 }
 
 /** Keys in the details and in the help. The view limits how far they scroll. */
-function scrolled(state: ScreenState, mode: Scrolled, name: string, context: Context): ScreenState {
+function scrolled(
+  state: ScreenState,
+  mode: Scrolled,
+  name: string,
+  context: KeyContext,
+): ScreenState {
   const step = stepOf(name, context)
   if (step !== null) return { ...state, mode: { ...mode, scroll: Math.max(0, mode.scroll + step) } }
   if (name === '?' && mode.kind !== 'help') return { ...state, mode: { kind: 'help', scroll: 0 } }
@@ -160,7 +165,7 @@ function scrolled(state: ScreenState, mode: Scrolled, name: string, context: Con
 }
 
 /** By how many rows a key moves, or null if it does not. */
-function stepOf(name: string, { page }: Context): number | null {
+function stepOf(name: string, { page }: KeyContext): number | null {
   switch (name) {
     case 'up':
     case 'k':
@@ -185,7 +190,7 @@ function stepOf(name: string, { page }: Context): number | null {
 
 const FAR = 1_000_000_000
 
-function rowBy({ selected }: ScreenState, step: number, { rows }: Context): TopicNode | null {
+function rowBy({ selected }: ScreenState, step: number, { rows }: KeyContext): TopicNode | null {
   const at = selected === null ? -1 : rows.indexOf(selected)
   return rows[Math.max(0, Math.min(rows.length - 1, at + step))] ?? null
 }
@@ -230,7 +235,7 @@ function filtered(state: ScreenState, filter: string): ScreenState {
   return { ...state, filter, folds: ALL_OPEN, foldsBefore: foldsBefore ?? folds }
 }
 
-function askToClear(state: ScreenState, { retainedBelow, isTopic }: Context): ScreenState {
+function askToClear(state: ScreenState, { retainedBelow, isTopic }: KeyContext): ScreenState {
   const { selected, mode } = state
   if (selected === null || mode.kind === 'help') return state
   const isAlone = mode.kind === 'details' || selected.children.size === 0

@@ -304,7 +304,7 @@ export class Traffic {
 
   #countUnkept(topic: string): void {
     this.#unkeptMessages++
-    if (this.#unkept.size < UNKEPT_MAX) this.#unkept.add(hashOf(topic))
+    if (this.#unkept.size < UNKEPT_MAX) this.#unkept.add(topicHash(topic))
   }
 }
 
@@ -322,7 +322,7 @@ function beyond({ length }: Uint8Array): number {
 }
 
 /** @returns a hash of 32 bits (FNV-1a). */
-function hashOf(text: string): number {
+function topicHash(text: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
   return hash

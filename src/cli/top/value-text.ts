@@ -129,7 +129,7 @@ export function amount(value: number): string {
 }
 
 /** @returns a time in at most four characters: 0s, 59s, 12m, 3h, 45d. */
-export function duration(ms: number): string {
+export function shortDuration(ms: number): string {
   const seconds = Math.floor(Math.max(0, ms) / 1000)
   if (seconds < 60) return `${seconds}s`
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m`
