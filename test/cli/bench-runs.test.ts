@@ -47,13 +47,15 @@ describe('[CLI] bench measures', { timeout: 60_000 }, () => {
     const server = await stalling(100)
     // With one publish in flight, nothing is sent while the server stalls: measured from the send,
     // one message of 400 is slow; measured from when they were due, every fourth is.
-    const flags = ['-q', '1', '-M', '1', '--rate', '200', '--duration', '2s', '--url', server.url]
+    const flags = ['-q', '1', '-M', '1', '--rate', '200', '--messages', '400', '--url', server.url]
     const { status, result } = await bench(['pub', ...flags])
     expect(result.model).toBe('open')
     expect(result.messages).toMatchObject({ due: 400, sent: 400, acknowledged: 400 })
-    expect(result.latencyMs.acknowledgement!.p99).toBeGreaterThan(STALL_MS * 0.7)
-    expect(result.latencyMs.acknowledgementFromSend!.p99).toBeLessThan(STALL_MS * 0.7)
-    expect(result.latencyMs.acknowledgementFromSend!.max).toBeGreaterThan(STALL_MS * 0.9)
+    const { acknowledgement: fromDue, acknowledgementFromSend: fromSend } = result.latencyMs
+    // A busy machine makes both slower.
+    expect(fromDue!.p90).toBeGreaterThan(STALL_MS * 0.5)
+    expect(fromSend!.p90).toBeLessThan(fromDue!.p90 / 2)
+    expect(fromSend!.max).toBeGreaterThan(STALL_MS * 0.9)
     expect(status).toBe(0)
   })
 
