@@ -272,6 +272,9 @@ export interface ErrorCodes {
   /** When what is on disk is damaged and could not be repaired.
    *  What to do: move the directory away to begin with an empty one. */
   DAMAGED: 'StorageError'
+  /** When the directory of a spool or a session was removed or replaced while it was in use.
+   *  What to do: find out what removed it; start again with a directory that stays. */
+  DIRECTORY_GONE: 'StorageError'
   /** When the disk has no room left.
    *  What to do: make room; a spool goes on by itself. */
   DISK_FULL: 'StorageError'
@@ -354,9 +357,16 @@ export interface WarningCodes {
    *  `tolerance: 'strict'`; the acknowledgement is ignored.
    *  What to do: update or report the server. */
   UNKNOWN_PACKET_IDENTIFIER: 'Warning'
-  /** When records of a spool were damaged, and what they held is lost.
+  /** When records of a spool or a session were damaged, and what they held is lost.
    *  What to do: check the disk. */
   RECORD_DAMAGED: 'Warning'
+  /** When a spool lacks requests that were stored in it, because its files were damaged or removed;
+   *  the message says how many.
+   *  What to do: check the disk; `it-mqtt spool` shows the count until it is cleared. */
+  REQUESTS_LOST: 'Warning'
+  /** When the directory of a spool was removed or replaced while it was in use.
+   *  What to do: find out what removed it; start again with a directory that stays. */
+  DIRECTORY_GONE: 'Warning'
   /** When a spool cannot write because the disk has no room left; it tries again.
    *  What to do: make room. */
   DISK_FULL: 'Warning'

@@ -24,8 +24,9 @@ export const EXIT_CODES: readonly ExitCode[] = [
   {
     status: FAILED,
     when:
-      'a message was not delivered, a message or a subscription was refused, there was no ' +
-      'connection, or another error occurred',
+      'a message was not delivered, expired, was dropped by a full spool or lost to damage of ' +
+      'one, a message or a subscription was refused, all lines of a file were skipped, there was ' +
+      'no connection, or another error occurred',
     theirs: '1; 0 if the server refused a message, or some of several subscriptions',
   },
   {

@@ -134,7 +134,7 @@ function behaviourOptions(): Option[] {
     ).argParser(number),
     new Option(
       '--reconnect <when>',
-      'when to connect again (default: after-first-success)',
+      'when to connect again (default: after-first-success; with pipe --spool: always)',
     ).choices(['always', 'after-first-success', 'never']),
     new Option(
       '--connect-timeout <ms>',

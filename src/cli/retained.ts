@@ -34,7 +34,8 @@ import { writerOf } from './format.ts'
 import { Interrupt } from './interrupt.ts'
 import { abandonOutput, isClosedPipe, write } from './output.ts'
 import { jsonOf } from './packet-text.ts'
-import { type PipeFlags, pipe } from './pipe.ts'
+import { pipe } from './pipe.ts'
+import type { PipeFlags } from './pipe-flags.ts'
 import { addOutputFlags, type ReceiveFlags, selectorOf } from './receive-flags.ts'
 
 interface RetainedFlags extends ConnectionFlags, ReceiveFlags {

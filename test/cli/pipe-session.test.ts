@@ -136,7 +136,7 @@ describe('[CLI] pipe --session', { timeout: 60_000 }, () => {
     await running.ended
     const elsewhere = ['--session', session, '--url', deaf.url]
     for (const args of [
-      ['pub', '-n', 'a'],
+      ['pub', 'a', '-n'],
       ['sub', 'a'],
       ['pipe', '-', '--topic', 't'],
     ]) {

@@ -1,0 +1,54 @@
+/**
+ * What does `pipe` read: a file, or a stream that can be read only once? And which request is a
+ * line?
+ */
+import { type Stats, statSync } from 'node:fs'
+import { type LineParser, readOnce, requestOfJson } from '../disk/index.ts'
+import { checkRequest, UsageError } from '../index.ts'
+import { protocolVersionOf, qosFlag } from './flags.ts'
+import { requestOfMosquitto } from './mosquitto-json.ts'
+import type { PipeFlags } from './pipe-flags.ts'
+
+/**
+ * @returns the size, 0 if a file that is followed is not there yet, or null if the file can be read
+ *   only once: standard input or a FIFO.
+ */
+export function fileSizeOf(path: string, follow: boolean): number | null {
+  if (path === '-') return null
+  let stats: Stats
+  try {
+    stats = statSync(path)
+  } catch (error) {
+    if (follow && (error as NodeJS.ErrnoException).code === 'ENOENT') return 0
+    throw new UsageError((error as Error).message, { cause: error })
+  }
+  if (stats.isDirectory()) throw new UsageError(`${path} is a directory; a file is expected`)
+  return stats.isFile() ? stats.size : null
+}
+
+export function streamOf(path: string) {
+  if (path !== '-') return readOnce(path)
+  const bytes = process.stdin
+  return { name: 'stdin', bytes: bytes as AsyncIterable<Buffer> & typeof bytes }
+}
+
+/** @returns what makes a request of a line. */
+export function lineParser(flags: PipeFlags): LineParser {
+  const { mqtt, qos, retain = false, topic, spool: directory } = flags
+  const version = protocolVersionOf(mqtt)
+  const defaults = { qos: qosFlag(qos), retain }
+  return (line) => {
+    if (topic !== undefined) {
+      if (line.bytes.length === 0) return null
+      return { cmd: 'publish', topic, payload: line.bytes, ...defaults }
+    }
+    const request = requestOfMosquitto(line) ?? requestOfJson(line)
+    if (request === null) return null
+    checkRequest(request, version)
+    const isSent = ['publish', 'subscribe', 'unsubscribe'].includes(request.cmd)
+    if (directory !== undefined && !isSent) {
+      throw new UsageError('a control cannot be spooled: it would act long after it was written')
+    }
+    return request.cmd === 'publish' ? { ...defaults, ...request } : request
+  }
+}
