@@ -30,16 +30,26 @@ export function addPipeCommand(program: Command): Command {
   )
   const command = program
     .command('pipe')
+    .summary('send the requests of a file or of standard input')
     .description(
-      'send the requests of a file, one JSON object in each line; with --session, --checkpoint ' +
-        'or --spool, an interrupted file goes on where it stopped',
+      'Send the requests of a file, one JSON object in each line: ' +
+        '{"topic":"a/b","payload":"21.5","qos":1,"retain":true}. A payload is text or, for bytes, ' +
+        '{"base64":"AP8="}. {"cmd":"subscribe","subscriptions":[{"topic":"a/#","qos":1}]} is a ' +
+        'request too, and so are lines that mosquitto_sub -F %j writes. With -t each line is a ' +
+        'payload as it is. With --session, --checkpoint or --spool, an interrupted file goes on ' +
+        'where it stopped.',
     )
     .argument('[file]', '- is standard input; what gzip packed is unpacked', '-')
     .option(
       '-t, --topic <topic>',
       'take each line as a payload for this topic; blank lines are skipped',
     )
-    .addOption(qosOption('-q, --qos <qos>', 'for lines that do not give one (default: 0)'))
+    .addOption(
+      qosOption(
+        '-q, --qos <qos>',
+        'for lines that do not give one (default: 0; with --session, --checkpoint or --spool 1)',
+      ),
+    )
     .option('-r, --retain', 'for lines that do not say whether to retain')
     .option('--checkpoint <file>', 'store here how far the file was delivered, and go on there')
     .option('--follow', 'wait for the file to appear, to grow and to be replaced')

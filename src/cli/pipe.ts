@@ -124,6 +124,7 @@ class Pipe {
     await this.#outcomes.flush(interrupted)
     return this.#outcomes.conclude({
       ...{ interrupted, status, undelivered, spooled: queue?.size ?? 0, wholeFile: lines.ended },
+      hasRest: !lines.ended && !(follow && lines.bytesRead === fileSizeOf(path, follow)),
       error: error ?? this.#readError,
       lost: queue?.lost ?? 0,
       tookMs: performance.now() - startedAt,
