@@ -20,8 +20,8 @@ export interface PipeFlags extends ConnectionFlags {
   readonly overflow?: 'wait' | 'reject' | 'dropOldest' | 'dropNewest'
 }
 
-/** @returns the command `pipe`, without what it does. */
-export function addPipeCommand(program: Command): Command {
+/** Adds the command. What it needs is loaded when it is called. */
+export function addPipe(program: Command): void {
   const invalid = new Option('--on-invalid <what>', 'what to do at a line that is not a request')
   const overflow = new Option(
     '--overflow <what>',
@@ -67,7 +67,10 @@ export function addPipeCommand(program: Command): Command {
     .addOption(overflow.choices(['wait', 'reject', 'dropOldest', 'dropNewest']))
     .option('--json', 'write the outcomes to standard output, one JSON object in each line')
     .addOption(invalid.choices(['stop', 'skip']).default('stop'))
-  return addConnectionFlags(command)
+  addConnectionFlags(command).action(async (file: string, flags: PipeFlags) => {
+    const { pipe } = await import('./pipe.ts')
+    process.exitCode = await pipe(file, flags)
+  })
 }
 
 /** @throws UsageError if an option has no effect with what is read, or with the others. */

@@ -32,8 +32,13 @@ export function streamOf(path: string) {
   return { name: 'stdin', bytes: bytes as AsyncIterable<Buffer> & typeof bytes }
 }
 
-/** @returns what makes a request of a line. */
-export function lineParser(flags: PipeFlags): LineParser {
+const AS_IT_IS = 'give -t topic to send lines as they are'
+
+/**
+ * @param advice What to do if the lines have another form.
+ * @returns what makes a request of a line.
+ */
+export function lineParser(flags: PipeFlags, advice = AS_IT_IS): LineParser {
   const { mqtt, qos, retain = false, topic, spool: directory } = flags
   const version = protocolVersionOf(mqtt)
   const defaults = { qos: qosFlag(qos, keptQos(flags)), retain }
@@ -42,7 +47,7 @@ export function lineParser(flags: PipeFlags): LineParser {
       if (line.bytes.length === 0) return null
       return { cmd: 'publish', topic, payload: line.bytes, ...defaults }
     }
-    const request = requestOfMosquitto(line) ?? requestIn(line)
+    const request = requestOfMosquitto(line) ?? requestIn(line, advice)
     if (request === null) return null
     checkRequest(request, version)
     const isSent = ['publish', 'subscribe', 'unsubscribe'].includes(request.cmd)
@@ -53,21 +58,19 @@ export function lineParser(flags: PipeFlags): LineParser {
   }
 }
 
-const AS_IT_IS = 'give -t topic to send lines as they are'
-
 /** @returns the request of a line of JSON, in which a publish needs no cmd; null if it is blank. */
-function requestIn(line: Line): Request | null {
+function requestIn(line: Line, advice: string): Request | null {
   let request: Request | null
   try {
     request = requestOfJson(line)
   } catch (error) {
     const { message } = error as Error
-    throw new UsageError(`${message}; ${AS_IT_IS}`, { cause: error })
+    throw new UsageError(`${message}; ${advice}`, { cause: error })
   }
   if (request === null) return null
   const { cmd, topic, payload } = request as Partial<PublishRequest>
   if (cmd === undefined && (topic === undefined || payload === undefined)) {
-    throw new UsageError(`a topic and a payload are expected, or a cmd; ${AS_IT_IS}`)
+    throw new UsageError(`a topic and a payload are expected, or a cmd; ${advice}`)
   }
   const isPublish = cmd === undefined || cmd === 'publish'
   if (isPublish && payload !== undefined && !isPayload(payload)) {
