@@ -5,6 +5,7 @@
  */
 import type { Command, Option } from 'commander'
 import { UsageError } from '../index.ts'
+import { refuseForeignUrl, refuseLongName } from './hints.ts'
 import { propertyLength } from './property-flags.ts'
 
 /** Other names of options: the long names of the mosquitto clients, and shorter ones. */
@@ -41,9 +42,13 @@ export function prepareArguments(given: readonly string[], program: Command): st
       prepared.push(words.shift()!)
       if (command.commands.length === 0) break
     } else if (words[0]!.startsWith('-')) prepared.push(...takeOption(words, command))
-    else return [...prepared, ...words]
+    else {
+      if (command === program) refuseLongName(words[0]!, program)
+      return [...prepared, ...words]
+    }
   }
   if (words[0] !== undefined && URL_FIRST.test(words[0])) prepared.push('--url', words.shift()!)
+  else refuseForeignUrl(words[0] ?? '', command)
   while (words.length > 0 && words[0] !== '--') {
     if (words[0]!.startsWith('-') && words[0] !== '-') prepared.push(...takeOption(words, command))
     else prepared.push(words.shift()!)

@@ -161,8 +161,16 @@ export function qosOption(name: string, description: string): Option {
   return new Option(name, description).choices(['0', '1', '2'])
 }
 
-export function qosFlag(flag: '0' | '1' | '2' | undefined): QoS {
-  return Number(flag ?? 0) as QoS
+export function qosFlag(flag: '0' | '1' | '2' | undefined, otherwise: QoS = 0): QoS {
+  return flag === undefined ? otherwise : (Number(flag) as QoS)
+}
+
+/**
+ * @returns the QoS of messages for which the user names none. What is stored until it is delivered
+ *   has QoS 1: at QoS 0 it would count as delivered before the server has it.
+ */
+export function keptQos(flags: { session?: string; checkpoint?: string; spool?: string }): QoS {
+  return [flags.session, flags.checkpoint, flags.spool].some((path) => path !== undefined) ? 1 : 0
 }
 
 export function number(text: string): number {

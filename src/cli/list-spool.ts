@@ -5,8 +5,8 @@ import { existsSync } from 'node:fs'
 import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { type Spool, type SpoolWarning, spool } from '../disk/index.ts'
-import { type Request, type SentRequest, UsageError } from '../index.ts'
+import type { Spool, SpoolWarning } from '../disk/index.ts'
+import { type Request, type SentRequest, StorageError, UsageError } from '../index.ts'
 import { FAILED } from './exit-codes.ts'
 import { counted, say } from './fail.ts'
 import { write } from './output.ts'
@@ -49,7 +49,7 @@ async function show(directory: string, flags: SpoolFlags): Promise<number> {
     warnings.push(warning)
     say(warning.message)
   }
-  await using queue = await spool(directory, { onWarning })
+  await using queue = await opened(directory, onWarning)
   await queue.verify()
   if (flags.forget !== undefined) await forget(queue, flags.forget)
   if (flags.clearDamaged) await clear(queue, flags.saveDamaged)
@@ -62,6 +62,25 @@ async function show(directory: string, flags: SpoolFlags): Promise<number> {
     )
   }
   return queue.lost > 0 || (warnings.length > 0 && !flags.clearDamaged) ? FAILED : 0
+}
+
+/** @throws StorageError that says what can be known of a spool that another process uses. */
+async function opened(
+  directory: string,
+  onWarning: (warning: SpoolWarning) => void,
+): Promise<Spool> {
+  const { spool } = await import('../disk/index.ts')
+  try {
+    return await spool(directory, { onWarning })
+  } catch (error) {
+    if (!(error instanceof StorageError && error.code === 'IN_USE')) throw error
+    const [, pid] = /process (\d+)/.exec(error.message) ?? []
+    const ask =
+      pid === undefined
+        ? ''
+        : `. If it is it-mqtt pipe, kill -USR1 ${pid} makes it say how many requests are in it`
+    throw new StorageError(`${error.message}${ask}`, { code: 'IN_USE', cause: error })
+  }
 }
 
 async function listRequests(queue: Spool): Promise<void> {

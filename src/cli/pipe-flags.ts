@@ -20,8 +20,8 @@ export interface PipeFlags extends ConnectionFlags {
   readonly overflow?: 'wait' | 'reject' | 'dropOldest' | 'dropNewest'
 }
 
-/** @returns the command `pipe`, without what it does. */
-export function addPipeCommand(program: Command): Command {
+/** Adds the command. What it needs is loaded when it is called. */
+export function addPipe(program: Command): void {
   const invalid = new Option('--on-invalid <what>', 'what to do at a line that is not a request')
   const overflow = new Option(
     '--overflow <what>',
@@ -30,16 +30,26 @@ export function addPipeCommand(program: Command): Command {
   )
   const command = program
     .command('pipe')
+    .summary('send the requests of a file or of standard input')
     .description(
-      'send the requests of a file, one JSON object in each line; with --session, --checkpoint ' +
-        'or --spool, an interrupted file goes on where it stopped',
+      'Send the requests of a file, one JSON object in each line: ' +
+        '{"topic":"a/b","payload":"21.5","qos":1,"retain":true}. A payload is text or, for bytes, ' +
+        '{"base64":"AP8="}. {"cmd":"subscribe","subscriptions":[{"topic":"a/#","qos":1}]} is a ' +
+        'request too, and so are lines that mosquitto_sub -F %j writes. With -t each line is a ' +
+        'payload as it is. With --session, --checkpoint or --spool, an interrupted file goes on ' +
+        'where it stopped.',
     )
     .argument('[file]', '- is standard input; what gzip packed is unpacked', '-')
     .option(
       '-t, --topic <topic>',
       'take each line as a payload for this topic; blank lines are skipped',
     )
-    .addOption(qosOption('-q, --qos <qos>', 'for lines that do not give one (default: 0)'))
+    .addOption(
+      qosOption(
+        '-q, --qos <qos>',
+        'for lines that do not give one (default: 0; with --session, --checkpoint or --spool 1)',
+      ),
+    )
     .option('-r, --retain', 'for lines that do not say whether to retain')
     .option('--checkpoint <file>', 'store here how far the file was delivered, and go on there')
     .option('--follow', 'wait for the file to appear, to grow and to be replaced')
@@ -57,7 +67,10 @@ export function addPipeCommand(program: Command): Command {
     .addOption(overflow.choices(['wait', 'reject', 'dropOldest', 'dropNewest']))
     .option('--json', 'write the outcomes to standard output, one JSON object in each line')
     .addOption(invalid.choices(['stop', 'skip']).default('stop'))
-  return addConnectionFlags(command)
+  addConnectionFlags(command).action(async (file: string, flags: PipeFlags) => {
+    const { pipe } = await import('./pipe.ts')
+    process.exitCode = await pipe(file, flags)
+  })
 }
 
 /** @throws UsageError if an option has no effect with what is read, or with the others. */

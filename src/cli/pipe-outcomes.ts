@@ -26,8 +26,10 @@ interface PipeEnding {
   readonly spooled: number
   /** How many requests the spool has lost since that was last cleared. */
   readonly lost: number
-  /** Whether the file was read to its end. */
+  /** Whether the file was read to its end. One that is followed may have been, and has none. */
   readonly wholeFile: boolean
+  /** Whether something is left that was not read. */
+  readonly hasRest: boolean
   readonly tookMs: number
 }
 
@@ -133,7 +135,7 @@ export class PipeOutcomes {
     return isGood ? 0 : FAILED
   }
 
-  #counts({ tookMs, undelivered, interrupted, spooled, lost, wholeFile }: PipeEnding): string[] {
+  #counts({ tookMs, undelivered, interrupted, spooled, lost, hasRest }: PipeEnding): string[] {
     return [
       `${counted(this.#delivered, 'request')} delivered in ${(tookMs / 1000).toFixed(1)} s`,
       ...this.#failures,
@@ -141,7 +143,7 @@ export class PipeOutcomes {
       ...(undelivered > 0 || interrupted ? [`${undelivered} not delivered`] : []),
       ...(spooled > 0 ? [`${spooled} in the spool`] : []),
       ...(lost > 0 ? [`${lost} lost to damage of the spool`] : []),
-      ...(wholeFile ? [] : ['the rest was not read']),
+      ...(hasRest ? ['the rest was not read'] : []),
     ]
   }
 

@@ -3,9 +3,9 @@
  * line?
  */
 import { type Stats, statSync } from 'node:fs'
-import { type LineParser, readOnce, requestOfJson } from '../disk/index.ts'
-import { checkRequest, UsageError } from '../index.ts'
-import { protocolVersionOf, qosFlag } from './flags.ts'
+import { type Line, type LineParser, readOnce, requestOfJson } from '../disk/index.ts'
+import { checkRequest, type PublishRequest, type Request, UsageError } from '../index.ts'
+import { keptQos, protocolVersionOf, qosFlag } from './flags.ts'
 import { requestOfMosquitto } from './mosquitto-json.ts'
 import type { PipeFlags } from './pipe-flags.ts'
 
@@ -32,17 +32,22 @@ export function streamOf(path: string) {
   return { name: 'stdin', bytes: bytes as AsyncIterable<Buffer> & typeof bytes }
 }
 
-/** @returns what makes a request of a line. */
-export function lineParser(flags: PipeFlags): LineParser {
+const AS_IT_IS = 'give -t topic to send lines as they are'
+
+/**
+ * @param advice What to do if the lines have another form.
+ * @returns what makes a request of a line.
+ */
+export function lineParser(flags: PipeFlags, advice = AS_IT_IS): LineParser {
   const { mqtt, qos, retain = false, topic, spool: directory } = flags
   const version = protocolVersionOf(mqtt)
-  const defaults = { qos: qosFlag(qos), retain }
+  const defaults = { qos: qosFlag(qos, keptQos(flags)), retain }
   return (line) => {
     if (topic !== undefined) {
       if (line.bytes.length === 0) return null
       return { cmd: 'publish', topic, payload: line.bytes, ...defaults }
     }
-    const request = requestOfMosquitto(line) ?? requestOfJson(line)
+    const request = requestOfMosquitto(line) ?? requestIn(line, advice)
     if (request === null) return null
     checkRequest(request, version)
     const isSent = ['publish', 'subscribe', 'unsubscribe'].includes(request.cmd)
@@ -51,4 +56,33 @@ export function lineParser(flags: PipeFlags): LineParser {
     }
     return request.cmd === 'publish' ? { ...defaults, ...request } : request
   }
+}
+
+/** @returns the request of a line of JSON, in which a publish needs no cmd; null if it is blank. */
+function requestIn(line: Line, advice: string): Request | null {
+  let request: Request | null
+  try {
+    request = requestOfJson(line)
+  } catch (error) {
+    const { message } = error as Error
+    throw new UsageError(`${message}; ${advice}`, { cause: error })
+  }
+  if (request === null) return null
+  const { cmd, topic, payload } = request as Partial<PublishRequest>
+  if (cmd === undefined && (topic === undefined || payload === undefined)) {
+    throw new UsageError(`a topic and a payload are expected, or a cmd; ${advice}`)
+  }
+  const isPublish = cmd === undefined || cmd === 'publish'
+  if (isPublish && payload !== undefined && !isPayload(payload)) {
+    throw new UsageError(
+      'payload must be a string or, for bytes, {"base64":"AP8="}; JSON is written as a string, ' +
+        'with a backslash before each quotation mark',
+    )
+  }
+  return cmd === undefined ? ({ ...(request as object), cmd: 'publish' } as Request) : request
+}
+
+function isPayload(payload: unknown): boolean {
+  const { base64 } = (payload ?? {}) as { base64?: unknown }
+  return typeof payload === 'string' || typeof base64 === 'string'
 }

@@ -5,7 +5,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import type { Command } from 'commander'
 import { FileRequests, type Spool, type SpoolOptions, spool } from '../disk/index.ts'
 import {
   checkRequest,
@@ -21,7 +20,7 @@ import { deliver } from './deliver.ts'
 import { oneLine } from './fail.ts'
 import { connectionOptions, protocolVersionOf, topicOfUrl } from './flags.ts'
 import { Fill, FULL_DISK_RETRY_MS, isDiskFull } from './pipe-fill.ts'
-import { addPipeCommand, checkPipeFlags, type PipeFlags } from './pipe-flags.ts'
+import { checkPipeFlags, type PipeFlags } from './pipe-flags.ts'
 import { PipeOutcomes } from './pipe-outcomes.ts'
 import {
   isReplaced,
@@ -35,16 +34,22 @@ import { fileSizeOf, lineParser, streamOf } from './pipe-source.ts'
 import { Progress } from './progress.ts'
 import { openSavedSession } from './session-file.ts'
 
-export function addPipe(program: Command): void {
-  addPipeCommand(program).action(async (file: string, flags: PipeFlags) => {
-    process.exitCode = await pipe(file, flags)
-  })
-}
-
 /** Sends the requests of a file. @returns the exit status. */
 export function pipe(file: string, flags: PipeFlags): Promise<number> {
   const topic = flags.topic ?? topicOfUrl(flags)
   return new Pipe(file, topic === null ? flags : { ...flags, topic }).run()
+}
+
+/**
+ * Reads a file without sending anything.
+ * @throws UsageError for the first line that is no request.
+ */
+export async function checkLines(file: string, flags: PipeFlags): Promise<void> {
+  const parseLine = lineParser(flags, 'lines that save wrote are expected')
+  await using lines = new FileRequests({ source: file, options: {}, parseLine })
+  for await (const _ of lines) {
+    // Only whether there is an error is of interest.
+  }
 }
 
 class Pipe {
@@ -124,6 +129,7 @@ class Pipe {
     await this.#outcomes.flush(interrupted)
     return this.#outcomes.conclude({
       ...{ interrupted, status, undelivered, spooled: queue?.size ?? 0, wholeFile: lines.ended },
+      hasRest: !lines.ended && !(follow && lines.bytesRead === fileSizeOf(path, follow)),
       error: error ?? this.#readError,
       lost: queue?.lost ?? 0,
       tookMs: performance.now() - startedAt,

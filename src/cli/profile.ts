@@ -15,7 +15,6 @@ import { existsSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { Command, Option } from 'commander'
-import { parse, TomlError } from 'smol-toml'
 import { UsageError } from '../index.ts'
 import { ALIASES } from './arguments.ts'
 import { say } from './fail.ts'
@@ -48,13 +47,16 @@ function configPath(env: NodeJS.ProcessEnv = process.env): string {
  *
  * @throws UsageError if the file, the profile or one of its keys cannot be used.
  */
-export function applyProfile({ profile, config }: ProgramFlags, command: Command): void {
+export async function applyProfile(
+  { profile, config }: ProgramFlags,
+  command: Command,
+): Promise<void> {
   const path = config ?? configPath()
   if (config === undefined && !existsSync(path)) {
     if (profile === undefined) return
     throw new UsageError(`-c ${profile}: there is no ${path}`)
   }
-  const profiles = profilesIn(path)
+  const profiles = await profilesIn(path)
   const name = profile ?? DEFAULT_PROFILE
   const found = Object.hasOwn(profiles, name) ? profiles[name] : undefined
   if (found === undefined) {
@@ -73,13 +75,14 @@ export function applyProfile({ profile, config }: ProgramFlags, command: Command
   }
 }
 
-function profilesIn(path: string): Record<string, unknown> {
+async function profilesIn(path: string): Promise<Record<string, unknown>> {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     throw new UsageError(`--config: ${(error as Error).message}`, { cause: error })
   }
+  const { parse, TomlError } = await import('smol-toml')
   try {
     return parse(text)
   } catch (error) {

@@ -8,9 +8,10 @@ import { addBench } from './bench/bench.ts'
 import { addCompletion } from './completion.ts'
 import { oneLine } from './fail.ts'
 import { addHelp } from './help.ts'
+import { withHint } from './hints.ts'
 import { addSpool } from './list-spool.ts'
 import { print } from './output.ts'
-import { addPipe } from './pipe.ts'
+import { addPipe } from './pipe-flags.ts'
 import { addPub } from './pub.ts'
 import { addReplay } from './replay.ts'
 import { addRetained } from './retained.ts'
@@ -48,7 +49,7 @@ export function buildProgram(): Command {
     .configureOutput({
       writeOut: print,
       outputError: (text, writeError) =>
-        writeError(`it-mqtt: ${oneLine(text.replace(/^error: /, ''))}\n`),
+        writeError(`it-mqtt: ${oneLine(withHint(text.replace(/^error: /, ''), program))}\n`),
     })
     .addHelpText('after', '\nFor users of the mosquitto clients: it-mqtt help mosquitto')
     .hook('preAction', async (whole, command) => {

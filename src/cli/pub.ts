@@ -56,13 +56,14 @@ async function pub(words: readonly string[], flags: PubFlags): Promise<number> {
     options: connectionOptions(flags, session),
     requests: publisher.requests(),
     onSettled: (request, outcome) => publisher.settled(request, outcome),
+    onKeep: (isCut) => publisher.hurry(isCut),
     onTrouble: say,
     quiet: flags.quiet === true,
     disconnectTimeout: flags.disconnectTimeout,
     sessionFile,
     position: async () => null,
   })
-  return publisher.conclude(delivery)
+  return publisher.conclude(delivery, flags.session)
 }
 
 class Publisher {
@@ -77,6 +78,9 @@ class Publisher {
   #mineSettled = 0
   #isGood = true
   #isRead = false
+  /** Aborted once messages are to come without waiting for those before. */
+  readonly #hurry = new AbortController()
+  #isCut = false
   #onSettled: () => void = () => {}
 
   private constructor(
@@ -115,6 +119,7 @@ class Publisher {
     } else {
       for (let sent = 0; sent < this.#times; sent++) {
         if (sent > 0) await this.#pause()
+        if (sent > 0 && this.#isCut) return
         yield this.#next(this.#payload)
       }
     }
@@ -129,12 +134,23 @@ class Publisher {
 
   /** Resolves once the message before is delivered and the time between two has passed. */
   async #pause(): Promise<void> {
-    if (this.#mine.size > 0) {
+    const { signal } = this.#hurry
+    if (this.#mine.size > 0 && !signal.aborted) {
       await new Promise<void>((resolve) => {
         this.#onSettled = resolve
       })
     }
-    await sleep(this.#delayMs, undefined, { ref: false })
+    await sleep(this.#delayMs, undefined, { ref: false, signal }).catch(() => {})
+  }
+
+  /**
+   * From now on messages come without a pause.
+   * @param isCut Whether the message that is repeated is not repeated again.
+   */
+  hurry(isCut: boolean): void {
+    this.#isCut = isCut
+    this.#hurry.abort()
+    this.#onSettled()
   }
 
   settled(request: Request, outcome: Outcome): void {
@@ -147,22 +163,40 @@ class Publisher {
     this.#onSettled()
   }
 
-  /** @returns the exit status; says what was not delivered. */
-  conclude({ error, held, interrupted, status }: Delivery): number {
+  /**
+   * @param session The path of the session, which keeps what is held; undefined without one.
+   * @returns the exit status; says what was not delivered.
+   */
+  conclude({ error, held, interrupted, status }: Delivery, session: string | undefined): number {
     const mine = this.#payload === null ? this.#mine.size : this.#times - this.#mineSettled
     const others = held.filter((request) => !this.#mine.has(request)).length
     const undelivered = mine + others
-    if (error !== undefined) {
+    const text = counted(undelivered, 'message')
+    const lines = [
+      ...(undelivered > 0 ? [`${text} not delivered${keptText(undelivered, held, session)}`] : []),
+      ...(this.#isRead || this.#payload !== null ? [] : ['standard input was not read to its end']),
+    ]
+    if (error === undefined) for (const line of lines) say(line)
+    else {
       if (error instanceof UsageError || this.#settledCount + held.length === 0)
         return reportFailure(error)
-      say(`${asSentence(printable(error))} ${counted(undelivered, 'message')} not delivered.`)
+      say([asSentence(printable(error)), lines.join('; ')].join(' '))
       return statusOf(error)
     }
-    if (undelivered > 0) say(`${counted(undelivered, 'message')} not delivered`)
-    else if (!this.#isRead) say('standard input was not read to its end')
     if (interrupted) return status
     return undelivered > 0 || !this.#isGood || !this.#isRead ? FAILED : 0
   }
+}
+
+function keptText(
+  undelivered: number,
+  { length }: readonly Request[],
+  session: string | undefined,
+): string {
+  if (session === undefined || length === 0) return ''
+  const all = length === 1 ? 'it' : 'them'
+  const which = length === undelivered ? all : `${length.toLocaleString('en')} of them`
+  return `; the session ${session} keeps ${which} for the next run`
 }
 
 function delay(text: string): number {

@@ -7,7 +7,6 @@
  */
 import { type Command, Option } from 'commander'
 import { type Pushable, pushable } from 'it-pushable'
-import { replaceFile } from '../disk/index.ts'
 import {
   checkRequest,
   eventloop,
@@ -34,7 +33,6 @@ import { writerOf } from './format.ts'
 import { Interrupt } from './interrupt.ts'
 import { abandonOutput, isClosedPipe, write } from './output.ts'
 import { jsonOf } from './packet-text.ts'
-import { pipe } from './pipe.ts'
 import type { PipeFlags } from './pipe-flags.ts'
 import { addOutputFlags, type ReceiveFlags, selectorOf } from './receive-flags.ts'
 
@@ -89,6 +87,7 @@ function addSave(retained: Command): void {
     })
     process.exitCode = status
     if (output === undefined || status !== 0) return
+    const { replaceFile } = await import('../disk/index.ts')
     await replaceFile(output, lines.join(''), 'The file of --output')
     if (!flags.quiet) say(`${counted(lines.length, 'message')} saved`)
   })
@@ -104,6 +103,9 @@ function addRestore(retained: Command): void {
     if (flags.L !== undefined) {
       throw new UsageError('-L gives a topic, and each saved message has its own; write --url')
     }
+    const { checkLines, pipe } = await import('./pipe.ts')
+    // Half of a backup would be worse than none, so a file is checked before anything is sent.
+    if (file !== '-') await checkLines(file, flags)
     process.exitCode = await pipe(file, { ...flags, retain: true, onInvalid: 'stop' })
   })
 }

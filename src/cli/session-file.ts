@@ -11,7 +11,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { openSession, type Position, replaceFile } from '../disk/index.ts'
+import type { Position } from '../disk/index.ts'
 import {
   decodeSession,
   encodeSession,
@@ -47,6 +47,7 @@ export async function openSavedSession(
     const other = isForFile ? null : await positionInDirectory(path, null)
     if (other !== null) throw unfinishedError(path, other)
     const unfinished = (file: string) => positionInDirectory(path, file)
+    const { openSession } = await import('../disk/index.ts')
     return { file: null, session: await openSession(path), unfinished }
   }
   const file = await SessionFile.open(path)
@@ -152,6 +153,7 @@ export class SessionFile {
 
   async #replace(text: string): Promise<void> {
     if (text === this.#written) return
+    const { replaceFile } = await import('../disk/index.ts')
     await replaceFile(this.path, text, 'The session')
     this.#written = text
   }

@@ -14,7 +14,7 @@ const NAMES_SERVER = ['L', 'host', 'port', 'unix']
 
 /** @throws UsageError if the flags contradict each other, or there is no terminal to ask at. */
 export async function settleFlags(program: Command, command: Command): Promise<void> {
-  applyProfile(program.opts<ProgramFlags>(), command)
+  await applyProfile(program.opts<ProgramFlags>(), command)
   dropWeakUrl(command)
   await settlePassword(command)
 }
