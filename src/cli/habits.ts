@@ -52,15 +52,16 @@ const CONNECTING: readonly Habit[] = [
   other('--nodelay', '--nodelay', 'it is always so'),
   same('-u, --username', '--username'),
   same('-P, --pw', '--password'),
-  other(
-    '-i, --id',
-    '--client-id',
-    'without it a client identifier is generated, with MQTT 5 too; the server keeps the session ' +
-      'of an identifier that was given for 300 s more, unless `-x 0` is given',
-  ),
+  other('-i, --id', '--client-id', 'without it a client identifier is generated, with MQTT 5 too'),
   same('-I, --id-prefix', '--client-id-prefix'),
   same('-c, --disable-clean-session', '--disable-clean-session'),
-  other('-x', '--session-expiry', 'without `-V` it counts, because MQTT 5 is tried first'),
+  other(
+    '-x',
+    '--session-expiry',
+    'it is the time for which the session outlives a lost connection; at an end in order the ' +
+      'server keeps the session only with `-c`. Without `-V` it counts, because MQTT 5 is tried ' +
+      'first',
+  ),
   other('-k, --keepalive', '--keep-alive', 'values below 5 and 0 are allowed too'),
   other(
     '-V, --protocol-version',

@@ -25,6 +25,7 @@ import {
   StorageError,
   UsageError,
 } from '../index.ts'
+import { checkFlags } from './check-flags.ts'
 import { type Delivery, deliver } from './deliver.ts'
 import { asSentence, counted, FAILED, oneLine, printable, reportFailure, say } from './fail.ts'
 import {
@@ -79,7 +80,8 @@ export function addPipe(program: Command): void {
     )
     .option(
       '--spool <directory>',
-      'store lines as fast as the disk takes them, and deliver them from there',
+      'store lines as fast as the disk takes them, and deliver them from there; the package ' +
+        'classic-level has to be installed',
     )
     .option('--json', 'write the outcomes to standard output, one JSON object in each line')
     .addOption(invalid.choices(['stop', 'skip']).default('stop'))
@@ -119,7 +121,7 @@ class Pipe {
   async run(path: string): Promise<number> {
     const flags = this.#flags
     const { topic, checkpoint, follow = false, complete = false, spool: directory } = flags
-    if (topic !== undefined) checkRequest(publish(topic), protocolVersionOf(flags.mqtt))
+    if (topic !== undefined) checkFlags(publish(topic), protocolVersionOf(flags.mqtt))
     if (follow && complete) throw new UsageError('--complete: a file that is followed may grow')
     const bytes = sizeOf(path, follow)
     if (bytes === null) refuseStream(flags)

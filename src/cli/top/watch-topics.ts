@@ -11,7 +11,6 @@
  */
 import { type Pushable, pushable } from 'it-pushable'
 import {
-  checkRequest,
   type Eventloop,
   eventloop,
   type IncomingPublish,
@@ -23,6 +22,7 @@ import {
   subscribe,
   UsageError,
 } from '../../index.ts'
+import { checkFlags } from '../check-flags.ts'
 import { FAILED, TIMED_OUT } from '../exit-codes.ts'
 import { printable, say } from '../fail.ts'
 import {
@@ -217,6 +217,6 @@ function subscriptionOf(given: readonly string[], flags: TopFlags): SubscribeReq
     qos: qosFlag(flags.qos),
     ...(properties === undefined ? {} : { properties }),
   })
-  checkRequest(request, protocolVersionOf(mqtt))
+  checkFlags(request, protocolVersionOf(mqtt))
   return request
 }
