@@ -136,8 +136,9 @@ export function addExamples(command: Command): void {
   for (const one of command.commands) addExamples(one)
 }
 
+/** @returns the examples of a command; of one with commands below it, one of each of these. */
 export function examplesOf(command: Command): readonly Example[] {
-  return EXAMPLES[pathOf(command)] ?? []
+  return EXAMPLES[pathOf(command)] ?? command.commands.flatMap((one) => examplesOf(one).slice(0, 1))
 }
 
 /** @returns the words that lead to a command, without the name of the program. */

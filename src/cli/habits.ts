@@ -71,8 +71,8 @@ const CONNECTING: readonly Habit[] = [
   other(
     '-D, --property',
     '--property',
-    '`publish topic-alias`, `connect authentication-…` and properties of `disconnect` and ' +
-      'acknowledgements are refused',
+    '`publish topic-alias`, `connect authentication-…` and properties of `disconnect`, of ' +
+      'acknowledgements and of packets that the command does not send are refused',
   ),
   other('-M', '--max-inflight', 'without it 1,000 publishes may be unacknowledged; theirs 20'),
   other('-d, --debug', '--debug', 'the lines are different, and go to standard error'),
@@ -168,5 +168,11 @@ export const OTHER_DIFFERENCES: readonly string[] = [
     'message that it did not take is not acknowledged.',
   'The files `mosquitto_pub`, `mosquitto_sub` and `mosquitto_rr` in `$XDG_CONFIG_HOME` are not ' +
     'read. Write their options into `it-mqtt/config.toml`.',
-  'An option that a command does not have, or that would have no effect, is refused.',
+  'An option that a command does not have, or that would have no effect, is refused; so is `-D` ' +
+    'for a packet that the command does not send.',
+  'An option that takes one value is refused if it is given twice with different values, also ' +
+    '`-t` of `pub` and `rr`. The mosquitto clients take the last value, and refuse `-m` only.',
+  'A word that belongs to no option is a topic, a filter or a message. The mosquitto clients ' +
+    'refuse it.',
+  '`sub --no-local` and `--retain-handling` are options of MQTT 5 that mosquitto_sub 2.0 has not.',
 ]
