@@ -3,10 +3,10 @@
  * the table in exit-codes.ts.
  */
 import { CommanderError } from 'commander'
-import { MqttError } from '../index.ts'
+import { MqttError, UsageError } from '../index.ts'
 import { MISUSED, statusOf } from './exit-codes.ts'
 import { say } from './screen.ts'
-import { inWords } from './words.ts'
+import { inFlags, inWords } from './words.ts'
 
 export { FAILED } from './exit-codes.ts'
 export { say } from './screen.ts'
@@ -24,6 +24,7 @@ export function reportFailure(error: unknown): number {
 
 /** @returns one line for a known error, or the stack of an error that must be a defect. */
 export function printable(error: unknown): string {
+  if (error instanceof UsageError) return oneLine(inFlags(inWords(error.message)))
   if (error instanceof MqttError) return oneLine(inWords(error.message))
   if (!(error instanceof Error)) return oneLine(String(error))
   const known = typeof (error as NodeJS.ErrnoException).code === 'string'

@@ -60,7 +60,7 @@ export function addPipe(program: Command): void {
     .option(
       '--spool <directory>',
       'store lines as fast as the disk takes them, and deliver them from there, whenever there ' +
-        'is a connection (--reconnect always)',
+        'is a connection (--reconnect always); needs the package classic-level',
     )
     .option('--max-messages <count>', 'with --spool: how many requests may be in it', number)
     .option('--max-bytes <bytes>', 'with --spool: how many bytes may be in it', number)

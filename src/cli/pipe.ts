@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { FileRequests, type Spool, type SpoolOptions, spool } from '../disk/index.ts'
 import {
-  checkRequest,
   type Eventloop,
   type Outcome,
   publish,
@@ -16,6 +15,7 @@ import {
   StorageError,
   type UsageError,
 } from '../index.ts'
+import { checkFlags } from './check-flags.ts'
 import { deliver } from './deliver.ts'
 import { oneLine } from './fail.ts'
 import { connectionOptions, protocolVersionOf, topicOfUrl } from './flags.ts'
@@ -78,7 +78,7 @@ class Pipe {
     const path = this.#path
     const flags = this.#flags
     const { topic, follow = false } = flags
-    if (topic !== undefined) checkRequest(publish(topic), protocolVersionOf(flags.mqtt))
+    if (topic !== undefined) checkFlags(publish(topic), protocolVersionOf(flags.mqtt))
     const bytes = fileSizeOf(path, follow)
     checkPipeFlags(path, flags, bytes === null)
     const saved = await openSavedSession(flags.session, bytes !== null)

@@ -9,7 +9,8 @@
  *     password-file = "plant.password"
  *
  * The command line wins over everything. A profile that was named wins over the environment, since
- * whoever names a profile means its server; the profile `default` does not.
+ * whoever names a profile means its server; the profile `default` does not. A server on the command
+ * line replaces the server of the profile as a whole; `-p` alone replaces its port.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -18,6 +19,7 @@ import type { Command, Option } from 'commander'
 import { UsageError } from '../index.ts'
 import { ALIASES } from './arguments.ts'
 import { say } from './fail.ts'
+import { PropertyOption, propertyWords } from './property-flags.ts'
 
 /** The options of the program itself, which stand before the command. */
 export interface ProgramFlags {
@@ -26,7 +28,7 @@ export interface ProgramFlags {
 }
 
 /** Options that name the server: if the command line has one, those of the profile do not count. */
-const SERVER_OPTIONS = ['url', 'L', 'host', 'port', 'unix']
+const SERVER_OPTIONS = ['url', 'L', 'host', 'port', 'unix', 'srv']
 /** Options whose value is a path, which counts from the folder of the file. */
 const PATH_OPTIONS = [
   ...['--cafile', '--capath', '--cert', '--key', '--key-password-file', '--password-file'],
@@ -64,9 +66,6 @@ export async function applyProfile(
     const names = Object.keys(profiles).join(', ')
     throw new UsageError(`-c ${profile}: ${path} has no [${profile}]; it has ${names || 'none'}`)
   }
-  if (typeof found !== 'object' || found === null || Array.isArray(found)) {
-    throw new UsageError(`${path}: ${name} is no profile; a profile begins with [${name}]`)
-  }
   const where = `${path}: [${name}]`
   const given = Object.entries(found)
   if (given.some(([key]) => key === 'password' || key === 'pw')) warnOfReaders(path)
@@ -75,7 +74,22 @@ export async function applyProfile(
   }
 }
 
-async function profilesIn(path: string): Promise<Record<string, unknown>> {
+type Profile = Readonly<Record<string, unknown>>
+
+async function profilesIn(path: string): Promise<Readonly<Record<string, Profile>>> {
+  const all = await parsedFile(path)
+  for (const [key, value] of Object.entries(all)) {
+    const isTable = typeof value === 'object' && value !== null && !Array.isArray(value)
+    if (isTable && !(value instanceof Date)) continue
+    throw new UsageError(
+      `${path}: ${key} is in no profile; write the line [default] above the options that always ` +
+        'count, or a line such as [plant] for a profile',
+    )
+  }
+  return all as Record<string, Profile>
+}
+
+async function parsedFile(path: string): Promise<Record<string, unknown>> {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -104,7 +118,7 @@ function applyOption(command: Command, key: string, value: unknown, context: Con
   const isThis = ({ long, short }: Option) => long === flag || short === flag
   const option = command.options.find(isThis)
   if (option === undefined) {
-    if (hasOption(rootOf(command), isThis)) return
+    if (rootOf(command).commands.some((one) => hasOption(one, isThis))) return
     throw new UsageError(`${where} has ${key}, and no command has an option --${key}`)
   }
   const name = option.attributeName()
@@ -116,14 +130,21 @@ function applyOption(command: Command, key: string, value: unknown, context: Con
     throw new UsageError(`${where} ${key}: ${expected} is expected`)
   }
   if (isFlag) {
-    if (value === true) command.setOptionValueWithSource(name, true, 'config')
+    if (value === true) command.setOptionValueWithSource(name, !option.negate, 'config')
     return
   }
   let parsed: unknown
   for (const one of Array.isArray(value) ? value : [value]) {
-    const text = PATH_OPTIONS.includes(flag) ? pathFrom(folder, String(one)) : String(one)
+    let text = PATH_OPTIONS.includes(flag) ? pathFrom(folder, String(one)) : String(one)
+    if (option instanceof PropertyOption) {
+      const words = propertyWords(text)
+      // A profile serves several commands, each of which takes the properties of its packets.
+      if (!option.takes(words)) continue
+      text = JSON.stringify(words)
+    }
     parsed = parsedValue(option, text, parsed, `${where} ${key}`)
   }
+  if (parsed === undefined) return
   command.setOptionValueWithSource(name, parsed, 'config')
 }
 
@@ -133,9 +154,9 @@ function isDecided(command: Command, name: string, isNamed: boolean): boolean {
   const has = (one: string) => strong.includes(command.getOptionValueSource(one) ?? '')
   if (has(name)) return true
   if (PASSWORD_OPTIONS.includes(name)) return PASSWORD_OPTIONS.some(has)
-  // With `-p` alone the host of the profile goes on to count.
-  if (name === 'host') return SERVER_OPTIONS.some((one) => one !== 'port' && has(one))
-  return SERVER_OPTIONS.includes(name) && SERVER_OPTIONS.some(has)
+  if (!SERVER_OPTIONS.includes(name)) return false
+  // With `-p` alone the server of the profile goes on to count.
+  return SERVER_OPTIONS.some((one) => (name === 'port' || one !== 'port') && has(one))
 }
 
 function isValue(value: unknown): boolean {

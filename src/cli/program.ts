@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { addBench } from './bench/bench.ts'
 import { addCompletion } from './completion.ts'
+import { addExamples } from './examples.ts'
 import { oneLine } from './fail.ts'
 import { addHelp } from './help.ts'
 import { withHint } from './hints.ts'
@@ -13,6 +14,7 @@ import { addSpool } from './list-spool.ts'
 import { print } from './output.ts'
 import { addPipe } from './pipe-flags.ts'
 import { addPub } from './pub.ts'
+import { refuseRepeated } from './repeated.ts'
 import { addReplay } from './replay.ts'
 import { addRetained } from './retained.ts'
 import { addRr } from './rr.ts'
@@ -51,7 +53,10 @@ export function buildProgram(): Command {
       outputError: (text, writeError) =>
         writeError(`it-mqtt: ${oneLine(withHint(text.replace(/^error: /, ''), program))}\n`),
     })
-    .addHelpText('after', '\nFor users of the mosquitto clients: it-mqtt help mosquitto')
+    .addHelpText(
+      'after',
+      '\nA configuration file: it-mqtt help config\nFor users of the mosquitto clients: it-mqtt help mosquitto',
+    )
     .hook('preAction', async (whole, command) => {
       // A command without a server, such as help, must work with a broken configuration file too.
       if (command.options.every(({ long }) => long !== '--url')) return
@@ -64,5 +69,7 @@ export function buildProgram(): Command {
   ]) {
     add(program)
   }
+  refuseRepeated(program)
+  addExamples(program)
   return program
 }

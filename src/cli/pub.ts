@@ -4,14 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import {
-  checkRequest,
-  type Outcome,
-  type PublishRequest,
-  publish,
-  type Request,
-  UsageError,
-} from '../index.ts'
+import { type Outcome, type PublishRequest, publish, type Request, UsageError } from '../index.ts'
+import { checkFlags } from './check-flags.ts'
 import { type Delivery, deliver } from './deliver.ts'
 import { FAILED, statusOf } from './exit-codes.ts'
 import { asSentence, counted, printable, reportFailure, say } from './fail.ts'
@@ -41,7 +35,7 @@ export function addPub(program: Command): void {
     .addOption(
       new Option('--repeat-delay <seconds>', 'wait so long between two of them').argParser(delay),
     )
-  addConnectionFlags(command).action(async (...given: unknown[]) => {
+  addConnectionFlags(command, { packets: ['publish'] }).action(async (...given: unknown[]) => {
     const [topic, message, flags] = given as [string | undefined, string | undefined, PubFlags]
     const words = [topic, message].filter((one) => one !== undefined)
     process.exitCode = await pub(words, flags)
@@ -109,7 +103,7 @@ class Publisher {
       ...(properties === undefined ? {} : { properties }),
     }
     const make = (bytes: string | Buffer) => publish(topic, bytes, options)
-    checkRequest(make(payload ?? ''), protocolVersionOf(flags.mqtt))
+    checkFlags(make(payload ?? ''), protocolVersionOf(flags.mqtt))
     return new Publisher(make, payload, flags)
   }
 

@@ -8,7 +8,6 @@
 import { type Command, Option } from 'commander'
 import { type Pushable, pushable } from 'it-pushable'
 import {
-  checkRequest,
   eventloop,
   type IncomingPublish,
   type Outcome,
@@ -17,6 +16,7 @@ import {
   subscribe,
   UsageError,
 } from '../index.ts'
+import { checkFlags } from './check-flags.ts'
 import { FAILED } from './exit-codes.ts'
 import { counted, printable, reportFailure, say } from './fail.ts'
 import {
@@ -167,7 +167,7 @@ async function collected(
   }
   // The largest QoS, so that each message comes with the one it was published with.
   const subscription = subscribe(filters, { qos: 2 })
-  checkRequest(subscription, protocolVersionOf(flags.mqtt))
+  checkFlags(subscription, protocolVersionOf(flags.mqtt))
   const selects = selectorOf(flags)
   const requests: Pushable<Request> = pushable({ objectMode: true })
   requests.push(subscription)

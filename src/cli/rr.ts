@@ -8,7 +8,6 @@ import { randomBytes } from 'node:crypto'
 import type { Command } from 'commander'
 import { type Pushable, pushable } from 'it-pushable'
 import {
-  checkRequest,
   type Eventloop,
   eventloop,
   type IncomingPublish,
@@ -19,6 +18,7 @@ import {
   subscribe,
   UsageError,
 } from '../index.ts'
+import { checkFlags } from './check-flags.ts'
 import { FAILED, TIMED_OUT } from './exit-codes.ts'
 import { printable, reportFailure, say } from './fail.ts'
 import { addConnectionFlags, connectionOptions, protocolVersionOf } from './flags.ts'
@@ -45,11 +45,13 @@ export function addRr(program: Command): void {
     .option('-e, --response-topic <topic>', 'where the response comes')
   addReceiveFlags(command)
   addOutputFlags(command)
-  addConnectionFlags(command).action(async (...given: unknown[]) => {
-    const [topic, message, flags] = given as [string | undefined, string | undefined, RrFlags]
-    const words = [topic, message].filter((one) => one !== undefined)
-    process.exitCode = await rr(words, flags)
-  })
+  addConnectionFlags(command, { packets: ['publish', 'subscribe'] }).action(
+    async (...given: unknown[]) => {
+      const [topic, message, flags] = given as [string | undefined, string | undefined, RrFlags]
+      const words = [topic, message].filter((one) => one !== undefined)
+      process.exitCode = await rr(words, flags)
+    },
+  )
 }
 
 async function rr(words: readonly string[], flags: RrFlags): Promise<number> {
@@ -104,6 +106,9 @@ class Requester {
     this.#responseTopic = responseTopic
     this.#make = make
     const { publish: given, subscribe: properties } = propertiesOf(flags.property)
+    if (given?.responseTopic !== undefined) {
+      throw new UsageError('-D publish response-topic and -e exclude each other; leave out -D')
+    }
     this.#properties = {
       responseTopic,
       correlationData: randomBytes(CORRELATION_BYTES),
@@ -117,8 +122,10 @@ class Requester {
       ...(flags.retainAsPublished ? { rap: true } : {}),
       ...(properties === undefined ? {} : { properties }),
     })
-    checkRequest(subscription, version)
-    checkRequest(make(version === 5 ? this.#properties : undefined), version)
+    checkFlags(subscription, version, { topic: '-e' })
+    checkFlags(make(version === 5 ? this.#properties : undefined), version, {
+      'publish.properties.responseTopic': '-e',
+    })
     this.requests.push(subscription)
   }
 

@@ -50,9 +50,11 @@ export function addTop(program: Command): void {
         .argParser(interval)
         .default(1),
     )
-  addConnectionFlags(command).action(async (filters: string[], flags: TopFlags) => {
-    process.exitCode = await top(filters, flags)
-  })
+  addConnectionFlags(command, { packets: ['subscribe'] }).action(
+    async (filters: string[], flags: TopFlags) => {
+      process.exitCode = await top(filters, flags)
+    },
+  )
 }
 
 async function top(filters: readonly string[], flags: TopFlags): Promise<number> {

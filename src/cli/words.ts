@@ -48,7 +48,10 @@ const CERTIFICATES: readonly (readonly [RegExp, string])[] = [
   [/certificate has expired/, 'it has expired'],
   [/certificate is not yet valid/, 'it is not valid yet; is the clock of this machine right?'],
   [/certificate revoked/, 'it was revoked'],
-  [/Hostname\/IP does not match certificate's altnames: /, 'it is for other hosts: '],
+  [
+    /Hostname\/IP does not match certificate's altnames: (.*?)\.?$/,
+    'it is for other hosts: $1; connect to one of them, or give --insecure to accept it',
+  ],
 ]
 
 /** The options of a loop that its messages name, and the flags that set them. */
@@ -63,7 +66,34 @@ const FLAGS: Readonly<Record<string, string>> = {
   'tls.pskCallback': '--psk',
 }
 
-const OPTION = /\btls\.\w+/g
+const TLS_OPTION = /\btls\.\w+/g
+
+/** The other options, which are named only where the command line is at fault. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  clientId: '-i',
+  connectTimeout: '--connect-timeout',
+  disconnectTimeout: '--disconnect-timeout',
+  keepAlive: '-k',
+  localAddress: '-A',
+  maxInflight: '-M',
+  maximumPacketSize: '-D connect maximum-packet-size',
+  receiveMaximum: '-D connect receive-maximum',
+  sessionExpiryInterval: '-x',
+  topicAliasMaximum: '-D connect topic-alias-maximum',
+  'will.topic': '--will-topic',
+  'will.payload': '--will-payload',
+  'will.properties': '-D will',
+}
+const OPTION = new RegExp(`(?<![\\w."'])(?:${Object.keys(OPTIONS).join('|')})(?![\\w"'])`, 'g')
+
+/** Words of every day, which are options only at the beginning of a message. */
+const FIRST_WORDS: readonly (readonly [RegExp, string])[] = [
+  [/^url(?=:| must be one)/, 'the URL of the server'],
+  [/^url(?= must)/, 'the server'],
+  [/^username\b/, '-u'],
+  [/^password\b/, '-P'],
+  [/^transport\b/, '--proxy'],
+]
 
 /** @returns the text of an error, with what is raw in it in words. */
 export function inWords(text: string): string {
@@ -74,10 +104,25 @@ export function inWords(text: string): string {
       return `${words} (${address === undefined ? code : `${code} ${address}`})`
     })
     .replace(FILE_ERROR, '$2 ($1)')
-    .replace(OPTION, (name) => FLAGS[name] ?? name)
+    .replace(TLS_OPTION, (name) => FLAGS[name] ?? name)
     .replace('--tls-version, --tls-version', '--tls-version')
   const certificate = CERTIFICATES.find(([raw]) => raw.test(plain))
   return certificate === undefined ? plain : plain.replace(...certificate)
+}
+
+/** @returns the text of an error in the command line, with flags where a loop has options. */
+export function inFlags(text: string): string {
+  const named = text
+    .replace(OPTION, (name) => OPTIONS[name] ?? name)
+    .replace(/\bprotocolVersion:? (\d)/, '-V $1')
+    .replace(/^(-D will)\.(\w+)/, (_, packet, name: string) => `${packet} ${kebab(name)}`)
+    .replace(/^properties\.(\w+)/, (_, name: string) => `-D connect ${kebab(name)}`)
+  return FIRST_WORDS.reduce((all, [raw, words]) => all.replace(raw, words), named)
+}
+
+/** @returns `message-expiry-interval` for `messageExpiryInterval`. */
+export function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 }
 
 /** @returns a text that ends like a sentence, so that another may follow. */

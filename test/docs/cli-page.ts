@@ -1,5 +1,7 @@
 /** The text of docs/CLI.md: the command line, from the definitions of its commands. */
 import type { Command, Option } from 'commander'
+import { CONFIG_EXAMPLE } from '../../src/cli/config-text.ts'
+import { examplesOf } from '../../src/cli/examples.ts'
 import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
 import { HABITS, type Habit, OTHER_DIFFERENCES } from '../../src/cli/habits.ts'
 import { HELP_LINES } from '../../src/cli/top/screen-help.ts'
@@ -21,19 +23,15 @@ const PROFILES_INTRO =
   'Options that are always the same may stand in `$XDG_CONFIG_HOME/it-mqtt/config.toml`, or else' +
   ' `~/.config/it-mqtt/config.toml`, in named profiles. A key is the long name of an option; an' +
   ' option that the command does not have is left out. `it-mqtt -c plant sub …` takes the profile' +
-  ' `plant`; without `-c`, the one named `default` is taken, if there is one. (Behind the command,' +
-  ' `-c` means what it means in mosquitto_sub.) The command line wins over the profile. A profile' +
-  ' that was named wins over the environment, `default` does not. Paths count from the folder of' +
-  ' the file.'
+  ' `plant`, and so does `it-mqtt sub --profile plant …`; without a name, the one named `default` is' +
+  ' taken, if there is one. (Behind the command, `-c` means what it means in mosquitto_sub.) An' +
+  ' option above the first profile is refused. The command line wins over the profile; a server' +
+  ' there replaces that of the profile as a whole, with user name and TLS as far as its URL has' +
+  ' them, and `-p` alone replaces the port only. A profile that was named wins over the environment,' +
+  ' `default` does not. Paths count from the folder of the file.'
 
 const PROFILE = `\`\`\`toml
-[plant]
-url = "mqtts://plant.example"
-username = "anna"
-password-file = "plant.password"
-cafile = "plant-ca.pem"
-qos = 1
-\`\`\``
+${CONFIG_EXAMPLE}\`\`\``
 
 const PASSWORDS =
   'A password comes from `-P`, `--password-file`, `--ask-password` (which asks at the terminal and' +
@@ -149,6 +147,9 @@ function commandText(command: Command): string[] {
     `### it-mqtt ${path}${command.name()}`,
     wrapped(command.description()),
     ...(rows.length === 0 ? [] : [table(['word or option', 'what it does'], rows)]),
+    `\`\`\`sh\n${examplesOf(command)
+      .map(({ line }) => line)
+      .join('\n')}\n\`\`\``,
   ]
 }
 

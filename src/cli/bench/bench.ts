@@ -22,6 +22,13 @@ import {
 
 /** Options of a connection that a bench has in another form, or not at all. */
 const LEFT_OUT = ['--session', '--disable-clean-session', '--local-address']
+/** The packets of each bench whose properties -D sets. */
+const PACKETS = {
+  conn: [],
+  pub: ['publish'],
+  sub: ['subscribe'],
+  'pub-sub': ['publish', 'subscribe'],
+} as const satisfies Record<BenchKind, unknown>
 const ACK_TIMEOUT_MS = 10_000
 
 export function addBench(program: Command): void {
@@ -145,9 +152,11 @@ function finish(command: Command, kind: BenchKind, own: readonly Option[]): void
     new Option('--svg <file>', 'write a plot of the latencies and rates'),
   ]
   for (const option of all) command.addOption(option)
-  addConnectionFlags(command, LEFT_OUT).action(async (flags: BenchFlags) => {
-    process.exitCode = await bench(kind, flags)
-  })
+  addConnectionFlags(command, { without: LEFT_OUT, packets: PACKETS[kind] }).action(
+    async (flags: BenchFlags) => {
+      process.exitCode = await bench(kind, flags)
+    },
+  )
 }
 
 async function bench(kind: BenchKind, flags: BenchFlags): Promise<number> {

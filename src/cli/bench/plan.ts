@@ -4,14 +4,8 @@
  */
 import { randomBytes, randomInt } from 'node:crypto'
 import { InvalidArgumentError } from 'commander'
-import {
-  checkRequest,
-  type EventloopOptions,
-  publish,
-  type QoS,
-  subscribe,
-  UsageError,
-} from '../../index.ts'
+import { type EventloopOptions, publish, type QoS, subscribe, UsageError } from '../../index.ts'
+import { checkFlags } from '../check-flags.ts'
 import {
   type ConnectionFlags,
   connectionOptions,
@@ -194,7 +188,7 @@ function topicsOf(kind: BenchKind, flags: BenchFlags, run: number): readonly str
   const version = protocolVersionOf(flags.mqtt)
   for (const topic of topics) {
     const sample = topicFor(topic, 1, 'c', flags.username)
-    checkRequest(kind === 'sub' ? subscribe(sample) : publish(sample, ''), version)
+    checkFlags(kind === 'sub' ? subscribe(sample) : publish(sample, ''), version)
   }
   return topics
 }

@@ -12,7 +12,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { type Pushable, pushable } from 'it-pushable'
 import {
-  checkRequest,
   type Eventloop,
   eventloop,
   type IncomingPublish,
@@ -24,6 +23,7 @@ import {
   subscribe,
   UsageError,
 } from '../../index.ts'
+import { checkFlags } from '../check-flags.ts'
 import { FAILED, TIMED_OUT } from '../exit-codes.ts'
 import { printable, say } from '../fail.ts'
 import {
@@ -228,7 +228,7 @@ function filtersRequest(given: readonly string[], flags: TopFlags): SubscribeReq
     qos: qosFlag(flags.qos),
     ...(properties === undefined ? {} : { properties }),
   })
-  checkRequest(request, protocolVersionOf(mqtt))
+  checkFlags(request, protocolVersionOf(mqtt))
   const subscriptions = request.subscriptions.filter(
     ({ topic: one }, at, all) =>
       !all.some(({ topic: other }, index) => {
