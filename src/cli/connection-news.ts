@@ -122,7 +122,7 @@ function changed(news: News, happening: Changed): Report {
       return { ...report, news: said, waiting, status }
     }
     case 'failed':
-      return { ...failed(news, happening), status: null }
+      return { ...loopFailed(news, happening), status: null }
     default:
       return { ...nothing({ ...news, loss: null }), status: null }
   }
@@ -177,7 +177,7 @@ function accepted(news: News, happening: Extract<Happening, { type: 'accepted' }
 }
 
 /** The error itself is said by the command. */
-function failed(news: News, happening: Changed): Report {
+function loopFailed(news: News, happening: Changed): Report {
   const ended = nothing({ ...news, loss: null })
   if (happening.reason?.code !== 'SESSION_TAKEN_OVER') return ended
   return { ...ended, lines: [takenOver(happening)] }
