@@ -23,7 +23,7 @@ import { canKeep, FollowedRequests, keepRest } from './keep-rest.ts'
 import { showStatus } from './screen.ts'
 import type { SessionFile } from './session-file.ts'
 
-export interface Job {
+interface Job {
   /** Options of the loop, without those that `deliver` sets. */
   readonly options: EventloopOptions
   readonly requests: Requests

@@ -12,6 +12,7 @@ import {
   eventloop,
   MqttError,
   type OpenTransport,
+  type Outcome,
   type Request,
   type Requests,
   type Session,
@@ -19,7 +20,6 @@ import {
   StorageError,
   UsageError,
 } from '../index.ts'
-import type { Job } from './deliver.ts'
 import { duration } from './words.ts'
 
 /** The most requests that are kept: the greatest value of `offlineRequests`. */
@@ -83,10 +83,20 @@ export function canKeep(error: unknown): boolean {
   return error instanceof MqttError
 }
 
-const NOWHERE: OpenTransport = (_, signal) =>
+const NEVER_OPENS: OpenTransport = (_, signal) =>
   new Promise((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
+
+/** What is delivered, and how. */
+interface Delivering {
+  readonly options: EventloopOptions
+  readonly onSettled: (request: Request, outcome: Outcome) => void
+  readonly onTrouble: (message: string) => void
+  readonly quiet: boolean
+  /** How long a stream may take to end, in ms. */
+  readonly disconnectTimeout: number
+}
 
 /**
  * Takes the rest of the stream into the session.
@@ -95,7 +105,7 @@ const NOWHERE: OpenTransport = (_, signal) =>
  * @param signal Ends the reading.
  */
 export async function keepRest(
-  job: Job,
+  job: Delivering,
   requests: FollowedRequests,
   session: Session,
   isCut: boolean,
@@ -104,9 +114,9 @@ export async function keepRest(
   const loop = eventloop(
     {
       ...identityOf(job.options),
-      session: isStore(job.options.session) ? job.options.session : session,
+      session: hasStore(job.options.session) ? job.options.session : session,
       url: 'mqtt://localhost',
-      transport: NOWHERE,
+      transport: NEVER_OPENS,
       reconnect: 'always',
       offlineRequests: KEPT_MAX,
       until: 'closed',
@@ -148,6 +158,6 @@ function identityOf(options: EventloopOptions): EventloopOptions {
   )
 }
 
-function isStore(session: EventloopOptions['session']): boolean {
+function hasStore(session: EventloopOptions['session']): boolean {
   return typeof (session as { load?: unknown } | undefined)?.load === 'function'
 }

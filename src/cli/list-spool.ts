@@ -49,7 +49,7 @@ async function show(directory: string, flags: SpoolFlags): Promise<number> {
     warnings.push(warning)
     say(warning.message)
   }
-  await using queue = await opened(directory, onWarning)
+  await using queue = await readableSpool(directory, onWarning)
   await queue.verify()
   if (flags.forget !== undefined) await forget(queue, flags.forget)
   if (flags.clearDamaged) await clear(queue, flags.saveDamaged)
@@ -65,7 +65,7 @@ async function show(directory: string, flags: SpoolFlags): Promise<number> {
 }
 
 /** @throws StorageError that says what can be known of a spool that another process uses. */
-async function opened(
+async function readableSpool(
   directory: string,
   onWarning: (warning: SpoolWarning) => void,
 ): Promise<Spool> {

@@ -20,8 +20,8 @@ export interface PipeFlags extends ConnectionFlags {
   readonly overflow?: 'wait' | 'reject' | 'dropOldest' | 'dropNewest'
 }
 
-/** Adds the command. What it needs is loaded when it is called. */
-export function addPipe(program: Command): void {
+/** @returns the command `pipe`, without what it does. */
+export function addPipeCommand(program: Command): Command {
   const invalid = new Option('--on-invalid <what>', 'what to do at a line that is not a request')
   const overflow = new Option(
     '--overflow <what>',
@@ -33,11 +33,11 @@ export function addPipe(program: Command): void {
     .summary('send the requests of a file or of standard input')
     .description(
       'Send the requests of a file, one JSON object in each line: ' +
-        '{"topic":"a/b","payload":"21.5","qos":1,"retain":true}. A payload is text or, for bytes, ' +
-        '{"base64":"AP8="}. {"cmd":"subscribe","subscriptions":[{"topic":"a/#","qos":1}]} is a ' +
-        'request too, and so are lines that mosquitto_sub -F %j writes. With -t each line is a ' +
-        'payload as it is. With --session, --checkpoint or --spool, an interrupted file goes on ' +
-        'where it stopped.',
+        '{"topic":"a/b","payload":"21.5","qos":1,"retain":true}. A payload is text or, for ' +
+        'bytes, {"base64":"AP8="}. {"cmd":"subscribe","subscriptions":[{"topic":"a/#",' +
+        '"qos":1}]} is a request too, and so are lines that mosquitto_sub -F %j writes. With -t ' +
+        'each line is a payload as it is. With --session, --checkpoint or --spool, an ' +
+        'interrupted file goes on where it stopped.',
     )
     .argument('[file]', '- is standard input; what gzip packed is unpacked', '-')
     .option(
@@ -67,10 +67,7 @@ export function addPipe(program: Command): void {
     .addOption(overflow.choices(['wait', 'reject', 'dropOldest', 'dropNewest']))
     .option('--json', 'write the outcomes to standard output, one JSON object in each line')
     .addOption(invalid.choices(['stop', 'skip']).default('stop'))
-  addConnectionFlags(command).action(async (file: string, flags: PipeFlags) => {
-    const { pipe } = await import('./pipe.ts')
-    process.exitCode = await pipe(file, flags)
-  })
+  return addConnectionFlags(command)
 }
 
 /** @throws UsageError if an option has no effect with what is read, or with the others. */
