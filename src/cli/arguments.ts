@@ -27,7 +27,7 @@ export const WITHOUT_EQUAL: Readonly<Record<string, string>> = {
 
 const URL_FIRST = /^(mqtts?|tcp|tls|unix|wss?):/i
 
-/** Options of the program that may stand behind the command too. `-c` means something else there. */
+/** Options of the program that may stand behind the command too, where `-c` is another one. */
 export const ANYWHERE = ['--profile', '--config']
 /** Options that say what a word by itself would say otherwise. */
 const INSTEAD_OF_WORDS = ['-t', '--topic', '-L']

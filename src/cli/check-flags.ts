@@ -7,7 +7,7 @@ import { kebab } from './words.ts'
 
 type Names = Readonly<Record<string, string>>
 
-const NAMES: Names = {
+const FIELD_FLAGS: Names = {
   'publish.topic': 'the topic',
   'publish.payload': 'the message',
   topic: 'the topic filter',
@@ -26,7 +26,7 @@ export function checkFlags(request: Request, version: 3 | 4 | 5, names: Names = 
     checkRequest(request, version)
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
-    throw new UsageError(withFlags(error.message, { ...NAMES, ...names }), { cause: error })
+    throw new UsageError(withFlags(error.message, { ...FIELD_FLAGS, ...names }), { cause: error })
   }
 }
 

@@ -31,7 +31,8 @@ const SCRIPTS = { bash, zsh, fish } as const satisfies Record<string, (program: 
  * process of Node would need longer than a person waits at the tab key.
  */
 const PROFILE_NAMES = "sed -n 's/^[[:space:]]*\\[\\([^].]*\\)\\].*/\\1/p'"
-const PROFILES = `${PROFILE_NAMES} "\${XDG_CONFIG_HOME:-$HOME/.config}/it-mqtt/config.toml" 2>/dev/null`
+const CONFIG_FOLDER = `"\${XDG_CONFIG_HOME:-$HOME/.config}"`
+const PROFILES = `${PROFILE_NAMES} ${CONFIG_FOLDER}/it-mqtt/config.toml 2>/dev/null`
 const PROFILES_IN_FISH =
   `(${PROFILE_NAMES} (set -q XDG_CONFIG_HOME; and echo $XDG_CONFIG_HOME; or echo ~/.config)` +
   '/it-mqtt/config.toml 2>/dev/null)'

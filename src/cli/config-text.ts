@@ -2,7 +2,7 @@
  * What does a configuration file look like? `it-mqtt help config` and docs/CLI.md print this text.
  */
 
-export const CONFIG_EXAMPLE = `[default]                            # counts if no profile is named
+const CONFIG_EXAMPLE = `[default]                            # counts if no profile is named
 url = "mqtt://localhost"
 
 [plant]                              # it-mqtt -c plant sub ...

@@ -10,7 +10,7 @@ interface Example {
 }
 
 /** By the words that lead to the command. */
-export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
+const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   '': [
     { line: 'it-mqtt sub -h test.mosquitto.org -v "plant/#"', about: 'see what is published' },
     { line: 'it-mqtt pub -h test.mosquitto.org plant/7 21.5', about: 'publish a message' },

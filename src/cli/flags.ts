@@ -153,7 +153,7 @@ function behaviourOptions(packets: readonly Commands[]): Option[] {
       'for the whole attempt, up to the CONNACK (default: 30000)',
     ).argParser(number),
     new Option('--disconnect-timeout <ms>', 'how long Ctrl-C waits for what is in flight')
-      .argParser(milliseconds)
+      .argParser(timeLimit)
       .default(10_000),
     new Option('-d, --debug', 'write each packet to standard error'),
     new Option('--quiet', 'write errors only'),
@@ -197,7 +197,7 @@ function port(text: string): number {
   throw new InvalidArgumentError('1 to 65535 is expected.')
 }
 
-function milliseconds(text: string): number {
+function timeLimit(text: string): number {
   const value = number(text)
   if (value < 0) throw new InvalidArgumentError('A number of milliseconds is expected.')
   return value

@@ -23,8 +23,8 @@ export function addHelp(program: Command): void {
     .summary('show the help of a command, or of the configuration file, exit codes and so on')
     .description(
       'Show the help of a command. `help config` shows how a configuration file looks, `help ' +
-        'exit-codes` what an exit status means, `help mosquitto` which option does what one of mosquitto_pub, mosquitto_sub or mosquitto_rr ' +
-        'does, `help man-page` the manual as roff.',
+        'exit-codes` what an exit status means, `help mosquitto` which option does what one of ' +
+        'mosquitto_pub, mosquitto_sub or mosquitto_rr does, `help man-page` the manual as roff.',
     )
     .argument('[words...]', 'a command, config, exit-codes, mosquitto or man-page')
     .action((words: string[]) => {

@@ -55,7 +55,8 @@ export function buildProgram(): Command {
     })
     .addHelpText(
       'after',
-      '\nA configuration file: it-mqtt help config\nFor users of the mosquitto clients: it-mqtt help mosquitto',
+      '\nA configuration file: it-mqtt help config\n' +
+        'For users of the mosquitto clients: it-mqtt help mosquitto',
     )
     .hook('preAction', async (whole, command) => {
       // A command without a server, such as help, must work with a broken configuration file too.

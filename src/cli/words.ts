@@ -88,8 +88,7 @@ const OPTION = new RegExp(`(?<![\\w."'])(?:${Object.keys(OPTIONS).join('|')})(?!
 
 /** Words of every day, which are options only at the beginning of a message. */
 const FIRST_WORDS: readonly (readonly [RegExp, string])[] = [
-  [/^url(?=:| must be one)/, 'the URL of the server'],
-  [/^url(?= must)/, 'the server'],
+  [/^url(?=:| must)/, '--url'],
   [/^username\b/, '-u'],
   [/^password\b/, '-P'],
   [/^transport\b/, '--proxy'],

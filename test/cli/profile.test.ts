@@ -9,10 +9,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { prepareArguments } from '../../src/cli/arguments.ts'
-import { CONFIG_EXAMPLE } from '../../src/cli/config-text.ts'
+import { configText } from '../../src/cli/config-text.ts'
 import { connectionOptions } from '../../src/cli/flags.ts'
 import { buildProgram } from '../../src/cli/program.ts'
 import { broker, cli, run, scratch, until } from './support.ts'
+
+/** The file that the help shows. */
+const EXAMPLE_CONFIG = configText()
+  .match(/^ {4}.*$/gm)!
+  .join('\n')
 
 const CONFIG = `
 [default]
@@ -131,13 +136,13 @@ describe('[CLI] profiles', () => {
 
   test('[CLI] the example of help config is a configuration file', async () => {
     expect(
-      await flagsOf('-c plant sub a', CONFIG_EXAMPLE.replace(/password-file.*/, '')),
+      await flagsOf('-c plant sub a', EXAMPLE_CONFIG.replace(/password-file.*/, '')),
     ).toMatchObject({
       url: 'mqtts://plant.example',
       qos: '1',
       property: ['["connect","receive-maximum","100"]'],
     })
-    expect(await flagsOf('sub a', CONFIG_EXAMPLE)).toMatchObject({ url: 'mqtt://localhost' })
+    expect(await flagsOf('sub a', EXAMPLE_CONFIG)).toMatchObject({ url: 'mqtt://localhost' })
   })
 
   test('a file that is no TOML is refused, and its text is not shown', async () => {

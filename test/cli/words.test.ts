@@ -54,10 +54,7 @@ describe('[CLI] P12, words', () => {
     ['localAddress must be an address, not "keepAlive"', '-A must be an address, not "keepAlive"'],
     ['password: MQTT 3 allows', '-P: MQTT 3 allows'],
     ['sessionExpiryInterval has no effect with protocolVersion 4', '-x has no effect with -V 4'],
-    [
-      'url must be a URL such as mqtt://localhost',
-      'the server must be a URL such as mqtt://localhost',
-    ],
+    ['url must be a URL such as mqtt://localhost', '--url must be a URL such as mqtt://localhost'],
     ['publish has no field "clientId"', 'publish has no field "clientId"'],
   ])('[CLI] P12: %s names flags', (raw, words) => {
     expect(inFlags(raw)).toBe(words)

@@ -1,6 +1,6 @@
 /** The text of docs/CLI.md: the command line, from the definitions of its commands. */
 import type { Command, Option } from 'commander'
-import { CONFIG_EXAMPLE } from '../../src/cli/config-text.ts'
+import { configText } from '../../src/cli/config-text.ts'
 import { examplesOf } from '../../src/cli/examples.ts'
 import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
 import { HABITS, type Habit, OTHER_DIFFERENCES } from '../../src/cli/habits.ts'
@@ -30,8 +30,15 @@ const PROFILES_INTRO =
   ' them, and `-p` alone replaces the port only. A profile that was named wins over the environment,' +
   ' `default` does not. Paths count from the folder of the file.'
 
+/** The lines of the help that are set off, which are the file. */
+const EXAMPLE = configText()
+  .match(/^ {4}.*\n|^\n(?= {4})/gm)!
+  .map((line) => line.replace(/^ {4}/, ''))
+  .join('')
+  .trimStart()
+
 const PROFILE = `\`\`\`toml
-${CONFIG_EXAMPLE}\`\`\``
+${EXAMPLE}\`\`\``
 
 const PASSWORDS =
   'A password comes from `-P`, `--password-file`, `--ask-password` (which asks at the terminal and' +
