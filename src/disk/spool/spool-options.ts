@@ -49,7 +49,7 @@ export interface Producer {
    *   can represent. It is stored in the same commit as these requests. `count` is the length of
    *   the push, unless the push has to wait for room.
    */
-  readonly positionAfter: (count: number) => unknown
+  positionAfter(count: number): unknown
 }
 
 /** What `clearDamaged` has removed. */
