@@ -166,6 +166,9 @@ export interface ErrorCodes {
    *  other code names; `statusCode` has it.
    *  What to do: check host, port and path of the URL. */
   UPGRADE_REFUSED: 'RefusedError'
+  /** When the proxy of the command line (`--proxy`) does not open a way to the server.
+   *  What to do: check the address of the proxy, its user name and password, and what it allows. */
+  PROXY_FAILED: 'ConnectionError'
   /** When the server does not support this version of MQTT (reason code 0x84; MQTT 3: 1), or
    *  answers version 5 as a server does that does not know it.
    *  What to do: leave out `protocolVersion`, so that 3.1.1 may be tried, or set a version that it
