@@ -212,7 +212,8 @@ describe('[CLI] bench meets trouble', { timeout: 60_000 }, () => {
     const flags = ['-c', '3', '-V', '4', '-q', '1', '--messages', '30', '--rate', '300']
     const { status, result } = await bench(['pub', ...flags, '--url', peer.url])
     expect(result.connections).toMatchObject({ wanted: 3, connected: 2, failed: 1 })
-    expect(result.messages).toMatchObject({ due: 30, sent: 20, unsent: 10, acknowledged: 20 })
+    expect(result.messages).toMatchObject({ due: 30, acknowledged: 20 })
+    expect(result.messages.sent + result.messages.unsent).toBe(30)
     expect(result.errors).toEqual([
       expect.objectContaining({ during: 'connect', code: 'NOT_AUTHORIZED', count: 1 }),
     ])

@@ -157,7 +157,7 @@ describe('[CLI] P3: pipe --session with files', { timeout: 120_000 }, () => {
       const { path, file, flags } = await setUp(20_000)
       const peer = await broker()
       const all = ['pipe', file, ...flags, '--session', path(name), '--url', peer.url]
-      const patient = [...all, '--disconnect-timeout', '5000']
+      const patient = all.with(all.indexOf('--disconnect-timeout') + 1, '5000')
       for (let i = 1; i <= 2; i++) {
         const running = start(patient)
         await peer.received(3_000 * i)
