@@ -5,10 +5,27 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-/** Full disks, directories that are cut anywhere, faults that the simulation must find. */
+/**
+ * Full disks, directories that are cut or spoilt anywhere, files that are rotated in every way,
+ * faults that the simulation must find, the command line in terminals and over interruptions, and the
+ * programs of the guide.
+ */
 export const LONG = [
+  'test/cli/bench-runs.test.ts',
+  'test/cli/kept.test.ts',
+  'test/cli/output.test.ts',
+  'test/cli/pipe.test.ts',
+  'test/cli/pipe-disk.test.ts',
+  'test/cli/pipe-session.test.ts',
+  'test/cli/pipe-spool.test.ts',
+  'test/cli/terminal.test.ts',
+  'test/cli/top.test.ts',
+  'test/cli/top-terminal.test.ts',
+  'test/disk/damage.test.ts',
   'test/disk/full.test.ts',
+  'test/disk/session.test.ts',
   'test/disk/torn.test.ts',
+  'test/docs/guide.test.ts',
   'test/simulation/faults.test.ts',
 ]
 

@@ -166,6 +166,9 @@ export interface ErrorCodes {
    *  other code names; `statusCode` has it.
    *  What to do: check host, port and path of the URL. */
   UPGRADE_REFUSED: 'RefusedError'
+  /** When the proxy of the command line (`--proxy`) does not open a way to the server.
+   *  What to do: check the address of the proxy, its user name and password, and what it allows. */
+  PROXY_FAILED: 'ConnectionError'
   /** When the server does not support this version of MQTT (reason code 0x84; MQTT 3: 1), or
    *  answers version 5 as a server does that does not know it.
    *  What to do: leave out `protocolVersion`, so that 3.1.1 may be tried, or set a version that it
@@ -272,6 +275,9 @@ export interface ErrorCodes {
   /** When what is on disk is damaged and could not be repaired.
    *  What to do: move the directory away to begin with an empty one. */
   DAMAGED: 'StorageError'
+  /** When the directory of a spool or a session was removed or replaced while it was in use.
+   *  What to do: find out what removed it; start again with a directory that stays. */
+  DIRECTORY_GONE: 'StorageError'
   /** When the disk has no room left.
    *  What to do: make room; a spool goes on by itself. */
   DISK_FULL: 'StorageError'
@@ -354,9 +360,16 @@ export interface WarningCodes {
    *  `tolerance: 'strict'`; the acknowledgement is ignored.
    *  What to do: update or report the server. */
   UNKNOWN_PACKET_IDENTIFIER: 'Warning'
-  /** When records of a spool were damaged, and what they held is lost.
+  /** When records of a spool or a session were damaged, and what they held is lost.
    *  What to do: check the disk. */
   RECORD_DAMAGED: 'Warning'
+  /** When a spool lacks requests that were stored in it, because its files were damaged or removed;
+   *  the message says how many.
+   *  What to do: check the disk; `it-mqtt spool` shows the count until it is cleared. */
+  REQUESTS_LOST: 'Warning'
+  /** When the directory of a spool was removed or replaced while it was in use.
+   *  What to do: find out what removed it; start again with a directory that stays. */
+  DIRECTORY_GONE: 'Warning'
   /** When a spool cannot write because the disk has no room left; it tries again.
    *  What to do: make room. */
   DISK_FULL: 'Warning'

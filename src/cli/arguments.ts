@@ -1,10 +1,12 @@
 /**
  * How do the words of a command line become words that the parser knows? The names that the
  * mosquitto clients have for an option are exchanged for ours, the three or four words of a `-D`
- * become one, and a URL may stand first. Words that are the value of an option are left alone.
+ * become one, a URL may stand first, and `--profile` may stand behind the command. Words that are
+ * the value of an option are left alone.
  */
 import type { Command, Option } from 'commander'
 import { UsageError } from '../index.ts'
+import { refuseForeignUrl, refuseLongName } from './hints.ts'
 import { propertyLength } from './property-flags.ts'
 
 /** Other names of options: the long names of the mosquitto clients, and shorter ones. */
@@ -25,6 +27,11 @@ export const WITHOUT_EQUAL: Readonly<Record<string, string>> = {
 
 const URL_FIRST = /^(mqtts?|tcp|tls|unix|wss?):/i
 
+/** Options of the program that may stand behind the command too, where `-c` is another one. */
+export const ANYWHERE = ['--profile', '--config']
+/** Options that say what a word by itself would say otherwise. */
+const INSTEAD_OF_WORDS = ['-t', '--topic', '-L']
+
 /**
  * @param given the words behind the name of the program.
  * @returns the words that the parser takes.
@@ -41,14 +48,64 @@ export function prepareArguments(given: readonly string[], program: Command): st
       prepared.push(words.shift()!)
       if (command.commands.length === 0) break
     } else if (words[0]!.startsWith('-')) prepared.push(...takeOption(words, command))
-    else return [...prepared, ...words]
+    else {
+      if (command === program) refuseLongName(words[0]!, program)
+      return [...prepared, ...words]
+    }
   }
   if (words[0] !== undefined && URL_FIRST.test(words[0])) prepared.push('--url', words.shift()!)
+  else refuseForeignUrl(words[0] ?? '', command)
+  const ahead: string[] = []
+  const taken: Taken = { options: [], plain: 0, behindC: null }
   while (words.length > 0 && words[0] !== '--') {
-    if (words[0]!.startsWith('-') && words[0] !== '-') prepared.push(...takeOption(words, command))
-    else prepared.push(words.shift()!)
+    const isPlain = !words[0]!.startsWith('-') || words[0] === '-'
+    if (isPlain) {
+      const last = prepared.at(-1)!
+      if (last === taken.options.at(-1) && /^-\w*c$/.test(last)) taken.behindC ??= words[0]!
+      taken.plain++
+      prepared.push(words.shift()!)
+      continue
+    }
+    const option = takeOption(words, command)
+    const name = option[0]!.replace(/=.*$/s, '')
+    taken.options.push(name)
+    const isAhead = ANYWHERE.includes(name) && connects(command)
+    ;(isAhead ? ahead : prepared).push(...option)
   }
-  return [...prepared, ...words]
+  refuseProfileWord(command, { ...taken, plain: taken.plain + Math.max(0, words.length - 1) })
+  return [...ahead, ...prepared, ...words]
+}
+
+/** What stands behind a command. */
+interface Taken {
+  readonly options: string[]
+  /** How many words belong to no option. */
+  plain: number
+  /** The first such word that stands directly behind `-c`. */
+  behindC: string | null
+}
+
+/**
+ * Behind a command, `-c` is an option of mosquitto_sub that takes no value. A word behind it may be
+ * a topic; it is not, if the topic is given elsewhere, or if there are too many words.
+ */
+function refuseProfileWord(command: Command, { options, plain, behindC }: Taken): void {
+  const isTheirs = command.options.some(
+    ({ short, long }) => short === '-c' && long === '--disable-clean-session',
+  )
+  if (!isTheirs || behindC === null) return
+  const places = command.registeredArguments
+  const isTooMany = places.every(({ variadic }) => !variadic) && plain > places.length
+  if (!isTooMany && !options.some((one) => INSTEAD_OF_WORDS.includes(one))) return
+  throw new UsageError(
+    `-c ${behindC}: behind the command, -c goes on with a session and takes no word; for the ` +
+      `profile write --profile ${behindC}, or -c ${behindC} before the command`,
+  )
+}
+
+/** @returns whether a command has a server, so that a profile has an effect on it. */
+function connects(command: Command): boolean {
+  return command.options.some(({ long }) => long === '--url')
 }
 
 /** Takes an option and its value from `words`. */
@@ -63,7 +120,9 @@ function takeOption(words: string[], command: Command): string[] {
   }
   const name = ALIASES[flag] ?? flag
   if (value !== undefined) return [`${name}${value}`]
-  return takesNext(name, command.options) && words.length > 0 ? [name, words.shift()!] : [name]
+  const takesWord =
+    takesNext(name, command.options) || (ANYWHERE.includes(name) && connects(command))
+  return takesWord && words.length > 0 ? [name, words.shift()!] : [name]
 }
 
 /** @returns whether the word after this one is its value: behind `-q`, `--qos`, `-vq`. */

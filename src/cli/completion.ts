@@ -3,6 +3,8 @@
  * the definitions of the commands.
  */
 import { Argument, type Command, type Option } from 'commander'
+import { ANYWHERE } from './arguments.ts'
+import { print } from './output.ts'
 
 type Shell = keyof typeof SCRIPTS
 
@@ -24,6 +26,17 @@ interface Word {
 
 const SCRIPTS = { bash, zsh, fish } as const satisfies Record<string, (program: Command) => string>
 
+/**
+ * The names of the profiles, for shells: the lines of the configuration file that begin one. A
+ * process of Node would need longer than a person waits at the tab key.
+ */
+const PROFILE_NAMES = "sed -n 's/^[[:space:]]*\\[\\([^].]*\\)\\].*/\\1/p'"
+const CONFIG_FOLDER = `"\${XDG_CONFIG_HOME:-$HOME/.config}"`
+const PROFILES = `${PROFILE_NAMES} ${CONFIG_FOLDER}/it-mqtt/config.toml 2>/dev/null`
+const PROFILES_IN_FISH =
+  `(${PROFILE_NAMES} (set -q XDG_CONFIG_HOME; and echo $XDG_CONFIG_HOME; or echo ~/.config)` +
+  '/it-mqtt/config.toml 2>/dev/null)'
+
 export function addCompletion(program: Command): void {
   program
     .command('completion')
@@ -35,7 +48,7 @@ export function addCompletion(program: Command): void {
     )
     .addArgument(new Argument('<shell>').choices(Object.keys(SCRIPTS)))
     .action((shell: Shell) => {
-      process.stdout.write(SCRIPTS[shell](program))
+      print(SCRIPTS[shell](program))
     })
 }
 
@@ -48,6 +61,7 @@ function entriesOf(command: Command, path = ''): CommandWords[] {
         argChoices.map((text) => plain(text, '')),
       ),
       ...command.options.filter(({ hidden }) => !hidden).flatMap(wordsOf),
+      ...(command.options.some(({ long }) => long === '--url') ? ANYWHERE.map(anywhere) : []),
       plain('--help', 'show this help'),
     ],
   }
@@ -57,6 +71,11 @@ function entriesOf(command: Command, path = ''): CommandWords[] {
 
 function plain(text: string, about: string): Word {
   return { text, about, values: null, takes: false }
+}
+
+/** An option of the program that may stand behind the command too. */
+function anywhere(text: string): Word {
+  return { text, about: 'as before the command', values: null, takes: true }
 }
 
 function wordsOf({ short, long, description, argChoices, required }: Option): Word[] {
@@ -98,6 +117,9 @@ ${cases.join('\n')}
   esac
   case "$prev" in
 ${values.join('\n')}
+  esac
+  case "\${path:+command}$prev" in
+    -c|--profile|command--profile) words=$(${PROFILES}) ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
@@ -148,6 +170,9 @@ _it_mqtt() {
   case "$words[CURRENT-1]" in
 ${values.join('\n')}
   esac
+  case "\${path_:+command}$words[CURRENT-1]" in
+    -c|--profile|command--profile) compadd -- \${=$(${PROFILES})}; return ;;
+  esac
   case "\${path_//\\// }" in
 ${cases.join('\n')}
   esac
@@ -174,7 +199,9 @@ function fish(program: Command): string {
           ? `-s ${text.slice(1)}`
           : `-f -a ${text}`
       const any = takes ? ' -r' : ''
-      const choices = values === null ? any : ` -x -a ${shellQuoted(values.join(' '))}`
+      const isProfile = text === '--profile' || (text === '-c' && path === '')
+      const list = isProfile ? PROFILES_IN_FISH : values?.join(' ')
+      const choices = list === undefined ? any : ` -x -a ${shellQuoted(list)}`
       const said = shellQuoted(about)
       return `complete -c it-mqtt -n ${shellQuoted(when)} ${kind}${choices} -d ${said}`
     })

@@ -1,6 +1,7 @@
 /**
  * How do `pub` and `pipe` deliver? They drive a loop until every request is settled or Ctrl-C ends
- * it, and save the session meanwhile.
+ * it, and save the session meanwhile. What was not delivered is kept in the session, also if the
+ * loop ended before it took it (keep-rest.ts).
  *
  * Messages that the server sends in a durable session stay unacknowledged: they are for `sub`.
  */
@@ -13,8 +14,13 @@ import {
   type Request,
   type Requests,
   type SentRequest,
+  type Session,
 } from '../index.ts'
-import { Interrupt } from './interrupt.ts'
+import { asSentence, printable } from './fail.ts'
+import { ConnectionFollower } from './follow-connection.ts'
+import { Drain, Interrupt } from './interrupt.ts'
+import { canKeep, FollowedRequests, keepRest } from './keep-rest.ts'
+import { showStatus } from './screen.ts'
 import type { SessionFile } from './session-file.ts'
 
 interface Job {
@@ -23,8 +29,20 @@ interface Job {
   readonly requests: Requests
   readonly onSettled: (request: Request, outcome: Outcome) => void
   readonly onStart?: (loop: Eventloop) => void
-  /** Writes warnings of the loop, and the reason if the session could not be saved. */
+  /**
+   * Is called before the rest of the requests is kept in the session: they are to come without
+   * waiting for outcomes.
+   * @param isCut Whether only what is there already is to come.
+   */
+  readonly onKeep?: (isCut: boolean) => void
+  /**
+   * Writes what becomes of the connection, warnings, and the reason if the session could not be
+   * saved.
+   */
   readonly onTrouble: (message: string) => void
+  /** Shows the status on a terminal, or removes it with null. Default: below the messages. */
+  readonly onStatus?: (text: string | null) => void
+  readonly quiet: boolean
   /** How long Ctrl-C waits for what is in flight, in ms. */
   readonly disconnectTimeout: number
   readonly sessionFile: SessionFile | null
@@ -49,6 +67,9 @@ export interface Delivery {
 const SAVE_EVERY_MS = 1_000
 
 export async function deliver(job: Job): Promise<Delivery> {
+  const { quiet, onTrouble: say, onStatus = showStatus } = job
+  const follower = new ConnectionFollower(quiet, { say, status: onStatus })
+  const requests = new FollowedRequests(job.requests)
   const loop = eventloop(
     {
       ...job.options,
@@ -58,41 +79,59 @@ export async function deliver(job: Job): Promise<Delivery> {
       // one a day.
       warnAfterMs: 86_400_000,
       onSettled: job.onSettled,
-      onWarning: ({ message }) => job.onTrouble(message),
+      onWarning: follower.warned,
     },
-    job.requests,
+    requests,
   )
-  const interrupt = new Interrupt(() => loop.disconnect(job.disconnectTimeout))
-  const save = async (ended: boolean) => {
+  follower.follow(loop)
+  const drain = new Drain(loop, job.disconnectTimeout, (text) => quiet || say(text))
+  const stopKeeping = new AbortController()
+  const interrupt = new Interrupt(() => {
+    stopKeeping.abort()
+    drain.begin()
+  })
+  const save = async (session: Session, ended: boolean) => {
     if (job.sessionFile === null) return
-    const { session } = loop
-    const position = await job.position(ended)
-    await job.sessionFile.save(session, position)
+    await job.sessionFile.save(session, await job.position(ended))
   }
   let timer: NodeJS.Timeout | undefined
   let error: unknown
   try {
     // A session file that cannot be written is an error before anything is sent.
-    await save(false)
+    await save(loop.session, false)
     timer = setInterval(
-      () => save(false).catch(({ message }: Error) => job.onTrouble(message)),
+      () => save(loop.session, false).catch(({ message }: Error) => quiet || say(message)),
       SAVE_EVERY_MS,
     )
     job.onStart?.(loop)
-    for await (const _ of loop) {
-      // Packets are ignored: outcomes come from `onSettled`, and messages are for `sub`.
-    }
+    // Other packets are ignored: outcomes come from `onSettled`, and messages are for `sub`.
+    for await (const packet of loop) if (packet.cmd === 'connack') follower.accepted(packet)
   } catch (thrown) {
     error = thrown
   } finally {
     clearInterval(timer)
-    interrupt.close()
+    drain.end()
+  }
+  let { session } = loop
+  let { held } = session
+  try {
+    const keeps = job.sessionFile !== null || job.options.session !== undefined
+    if (keeps && canKeep(error) && !requests.isOver) {
+      const isCut = error === undefined
+      job.onKeep?.(isCut)
+      session = await keepRest(job, requests, session, isCut, stopKeeping.signal)
+      // What a session store gives back are other objects.
+      held = [...held, ...session.held.slice(held.length)]
+    }
+  } catch (thrown) {
+    say(asSentence(printable(thrown)))
   }
   try {
-    await save(error === undefined && !interrupt.caught)
+    await save(session, error === undefined && !interrupt.caught)
   } catch (thrown) {
     error ??= thrown
   }
+  interrupt.close()
   const { caught, status } = interrupt
-  return { error, held: loop.session.held, interrupted: caught, status }
+  return { error, held, interrupted: caught, status }
 }

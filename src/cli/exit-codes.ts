@@ -24,8 +24,9 @@ export const EXIT_CODES: readonly ExitCode[] = [
   {
     status: FAILED,
     when:
-      'a message was not delivered, a message or a subscription was refused, there was no ' +
-      'connection, or another error occurred',
+      'a message was not delivered, expired, was dropped by a full spool or lost to damage of ' +
+      'one, a message or a subscription was refused, all lines of a file were skipped, there was ' +
+      'no connection, or another error occurred',
     theirs: '1; 0 if the server refused a message, or some of several subscriptions',
   },
   {
@@ -42,12 +43,16 @@ export const EXIT_CODES: readonly ExitCode[] = [
   },
   {
     status: 4,
-    when: 'the server refused the user name or the password',
+    when:
+      'the server refused the user name or the password; many servers, mosquitto among them, ' +
+      'answer with 5 instead',
     theirs: '4; with MQTT 5, 134',
   },
   {
     status: 5,
-    when: 'the server answered that this client is not authorized, or is banned',
+    when:
+      'the server answered that this client is not authorized, or is banned; with many servers ' +
+      'also: that the user name or the password is wrong',
     theirs: '5; with MQTT 5, 135 or 138',
   },
   { status: TIMED_OUT, when: 'the time that -W gives has passed', theirs: '27' },

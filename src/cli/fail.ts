@@ -3,10 +3,14 @@
  * the table in exit-codes.ts.
  */
 import { CommanderError } from 'commander'
-import { MqttError } from '../index.ts'
+import { MqttError, UsageError } from '../index.ts'
 import { MISUSED, statusOf } from './exit-codes.ts'
+import { say } from './screen.ts'
+import { inFlags, inWords } from './words.ts'
 
 export { FAILED } from './exit-codes.ts'
+export { say } from './screen.ts'
+export { asSentence, counted } from './words.ts'
 
 /** Reports an error on standard error.
  * @returns the exit status for it.
@@ -18,24 +22,15 @@ export function reportFailure(error: unknown): number {
   return statusOf(error)
 }
 
-/** Writes one line to standard error. */
-export function say(text: string): void {
-  process.stderr.write(`it-mqtt: ${text}\n`)
-}
-
 /** @returns one line for a known error, or the stack of an error that must be a defect. */
 export function printable(error: unknown): string {
-  if (error instanceof MqttError) return oneLine(error.message)
+  if (error instanceof UsageError) return oneLine(inFlags(inWords(error.message)))
+  if (error instanceof MqttError) return oneLine(inWords(error.message))
   if (!(error instanceof Error)) return oneLine(String(error))
   const known = typeof (error as NodeJS.ErrnoException).code === 'string'
-  return known ? oneLine(error.message) : (error.stack ?? error.message)
+  return known ? oneLine(inWords(error.message)) : (error.stack ?? error.message)
 }
 
 export function oneLine(text: string): string {
   return text.trim().replace(/\s*\n\s*/g, ' ')
-}
-
-/** @returns a count with its noun, as people write it: `1,000 requests`. */
-export function counted(count: number, noun: string): string {
-  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
 }

@@ -12,7 +12,12 @@ import {
   UsageError,
   type WillOptions,
 } from '../index.ts'
-import { type PropertyFlags, propertiesOf } from './property-flags.ts'
+import {
+  type Commands,
+  type PropertyFlags,
+  PropertyOption,
+  propertiesOf,
+} from './property-flags.ts'
 import { proxied } from './proxy.ts'
 import { type ServerFlags, serverOf, srvLookup } from './server-url.ts'
 import { type TlsFlags, tlsFlagOf, tlsOf, tlsOptions } from './tls-flags.ts'
@@ -55,16 +60,28 @@ const MQTT_VERSIONS = {
 /** The Session Expiry Interval of a session that does not expire. */
 const NEVER_S = 0xffff_ffff
 
-export function addConnectionFlags(command: Command): Command {
+interface Choice {
+  /** The long names of options that the command has in another form, or not at all. */
+  readonly without?: readonly string[]
+  /** The packets beside CONNECT that the command sends, with properties from `-D`. */
+  readonly packets?: readonly Commands[]
+}
+
+export function addConnectionFlags(
+  command: Command,
+  { without = [], packets = [] }: Choice = {},
+): Command {
   const groups: readonly [title: string, options: readonly Option[]][] = [
     ['Server:', serverOptions()],
     ['Who connects:', identityOptions()],
-    ['Connection:', behaviourOptions()],
+    ['Connection:', behaviourOptions(packets)],
     ['TLS:', tlsOptions()],
     ['Will:', willOptions()],
   ]
   for (const [title, options] of groups) {
-    for (const option of options) command.addOption(option.helpGroup(title))
+    for (const option of options) {
+      if (!without.includes(option.long ?? '')) command.addOption(option.helpGroup(title))
+    }
   }
   return command
 }
@@ -72,12 +89,12 @@ export function addConnectionFlags(command: Command): Command {
 function serverOptions(): Option[] {
   const url = new Option(
     '--url <url>',
-    'mqtt, mqtts, tcp, tls, ws, wss or unix; may contain user:password; may be the first ' +
-      'argument (default: mqtt://localhost)',
+    'mqtt, mqtts, tcp, tls, unix, or ws and wss, for which the package ws has to be installed; ' +
+      'may contain user:password; may be the first argument (default: mqtt://localhost)',
   )
   return [
     new Option('-h, --host <host>', 'the server, instead of a URL (default: localhost)'),
-    new Option('-p, --port <port>', 'with -h; 8883 means TLS (default: 1883)').argParser(number),
+    new Option('-p, --port <port>', 'with -h; 8883 means TLS (default: 1883)').argParser(port),
     url.env('IT_MQTT_URL'),
     new Option('-L <url>', 'server and topic: mqtt://host/topic'),
     new Option('--unix <path>', 'a Unix domain socket'),
@@ -101,7 +118,7 @@ function identityOptions(): Option[] {
     new Option(
       '--session <path>',
       'go on with the session in this file, and save it there every second; in a directory ' +
-        '(dir/), after every step',
+        '(dir/), after every step, for which the package classic-level has to be installed',
     ),
     new Option(
       '-c, --disable-clean-session',
@@ -109,36 +126,34 @@ function identityOptions(): Option[] {
     ),
     new Option(
       '-x, --session-expiry <seconds>',
-      'how long the server keeps the session; -1 for ever (default: 300; with -c -1)',
+      'how long the server keeps the session of a lost connection, and with -c of one that ended ' +
+        'in order; -1 for ever (default: 300; with -c -1)',
     ).argParser(seconds),
   ]
 }
 
-function behaviourOptions(): Option[] {
+function behaviourOptions(packets: readonly Commands[]): Option[] {
   const versions = Object.keys(MQTT_VERSIONS)
   return [
     new Option('-k, --keep-alive <seconds>', '0 for none (default: 60; WebSocket 25)').argParser(
       number,
     ),
     new Option('-V, --mqtt <version>', 'default: 5, or 4 if 5 is refused').choices(versions),
-    new Option(
-      '-D, --property <words>',
-      'a property of MQTT 5: -D connect|publish|subscribe|unsubscribe|will identifier value',
-    ).argParser(severalTimes),
+    new PropertyOption(['connect', ...packets, 'will']),
     new Option(
       '-M, --max-inflight <count>',
       'how many publishes may be unacknowledged (default: 1000)',
     ).argParser(number),
     new Option(
       '--reconnect <when>',
-      'when to connect again (default: after-first-success)',
+      'when to connect again (default: after-first-success; with pipe --spool: always)',
     ).choices(['always', 'after-first-success', 'never']),
     new Option(
       '--connect-timeout <ms>',
       'for the whole attempt, up to the CONNACK (default: 30000)',
     ).argParser(number),
     new Option('--disconnect-timeout <ms>', 'how long Ctrl-C waits for what is in flight')
-      .argParser(number)
+      .argParser(timeLimit)
       .default(10_000),
     new Option('-d, --debug', 'write each packet to standard error'),
     new Option('--quiet', 'write errors only'),
@@ -158,13 +173,33 @@ export function qosOption(name: string, description: string): Option {
   return new Option(name, description).choices(['0', '1', '2'])
 }
 
-export function qosFlag(flag: '0' | '1' | '2' | undefined): QoS {
-  return Number(flag ?? 0) as QoS
+export function qosFlag(flag: '0' | '1' | '2' | undefined, otherwise: QoS = 0): QoS {
+  return flag === undefined ? otherwise : (Number(flag) as QoS)
+}
+
+/**
+ * @returns the QoS of messages for which the user names none. What is stored until it is delivered
+ *   has QoS 1: at QoS 0 it would count as delivered before the server has it.
+ */
+export function keptQos(flags: { session?: string; checkpoint?: string; spool?: string }): QoS {
+  return [flags.session, flags.checkpoint, flags.spool].some((path) => path !== undefined) ? 1 : 0
 }
 
 export function number(text: string): number {
   const value = text.trim() === '' ? Number.NaN : Number(text)
   if (!Number.isFinite(value)) throw new InvalidArgumentError('A number is expected.')
+  return value
+}
+
+function port(text: string): number {
+  const value = number(text)
+  if (Number.isInteger(value) && value >= 1 && value <= 65_535) return value
+  throw new InvalidArgumentError('1 to 65535 is expected.')
+}
+
+function timeLimit(text: string): number {
+  const value = number(text)
+  if (value < 0) throw new InvalidArgumentError('A number of milliseconds is expected.')
   return value
 }
 
@@ -214,7 +249,7 @@ export function connectionOptions(
     ...(tls === undefined ? {} : { tls }),
     ...(will === undefined ? {} : { will }),
     ...connectProperties(properties.connect),
-    ...sessionOptions(flags),
+    ...sessionOptions(flags, properties.connect?.sessionExpiryInterval),
     ...(saved === null ? {} : { session: saved }),
   }
 }
@@ -232,10 +267,9 @@ function versionOf(flags: ConnectionFlags): Pick<EventloopOptions, 'protocolVers
 
 /** The properties of `-D connect`, of which some are options of a loop. */
 function connectProperties(given: PropertyFlags['connect'] = {}): Partial<EventloopOptions> {
-  const { sessionExpiryInterval, receiveMaximum, maximumPacketSize, topicAliasMaximum, ...rest } =
-    given
+  const { receiveMaximum, maximumPacketSize, topicAliasMaximum, ...others } = given
+  const { sessionExpiryInterval: _, ...rest } = others
   return {
-    ...(sessionExpiryInterval === undefined ? {} : { sessionExpiryInterval }),
     ...(receiveMaximum === undefined ? {} : { receiveMaximum }),
     ...(maximumPacketSize === undefined ? {} : { maximumPacketSize }),
     ...(topicAliasMaximum === undefined ? {} : { topicAliasMaximum }),
@@ -243,16 +277,26 @@ function connectProperties(given: PropertyFlags['connect'] = {}): Partial<Eventl
   }
 }
 
-function sessionOptions(flags: ConnectionFlags): Partial<EventloopOptions> {
+/** @param ofProperty the Session Expiry Interval of `-D connect`. */
+function sessionOptions(
+  flags: ConnectionFlags,
+  ofProperty: number | undefined,
+): Partial<EventloopOptions> {
   const { session, disableCleanSession, sessionExpiry, mqtt, clientId } = flags
   if (disableCleanSession && session !== undefined) {
     throw new UsageError('-c has no effect beside --session, which goes on with a session too')
   }
   if (disableCleanSession && clientId === undefined) {
-    throw new UsageError('-c needs the client identifier of the session: write -i too')
+    throw new UsageError(
+      '-c needs the client identifier of the session: write -i too; a profile is --profile name',
+    )
   }
   const isVersion5 = mqtt === undefined || MQTT_VERSIONS[mqtt] === 5
-  const expiry = sessionExpiry ?? (disableCleanSession && isVersion5 ? NEVER_S : undefined)
+  if (sessionExpiry !== undefined && ofProperty !== undefined) {
+    throw new UsageError('-x and -D connect session-expiry-interval exclude each other')
+  }
+  const byDefault = disableCleanSession && isVersion5 ? NEVER_S : undefined
+  const expiry = sessionExpiry ?? ofProperty ?? byDefault
   return {
     ...(session === undefined && !disableCleanSession ? {} : { cleanStart: false }),
     ...(expiry === undefined ? {} : { sessionExpiryInterval: expiry }),

@@ -52,15 +52,16 @@ const CONNECTING: readonly Habit[] = [
   other('--nodelay', '--nodelay', 'it is always so'),
   same('-u, --username', '--username'),
   same('-P, --pw', '--password'),
-  other(
-    '-i, --id',
-    '--client-id',
-    'without it a client identifier is generated, with MQTT 5 too; the server keeps the session ' +
-      'of an identifier that was given for 300 s more, unless `-x 0` is given',
-  ),
+  other('-i, --id', '--client-id', 'without it a client identifier is generated, with MQTT 5 too'),
   same('-I, --id-prefix', '--client-id-prefix'),
   same('-c, --disable-clean-session', '--disable-clean-session'),
-  other('-x', '--session-expiry', 'without `-V` it counts, because MQTT 5 is tried first'),
+  other(
+    '-x',
+    '--session-expiry',
+    'it is the time for which the session outlives a lost connection; at an end in order the ' +
+      'server keeps the session only with `-c`. Without `-V` it counts, because MQTT 5 is tried ' +
+      'first',
+  ),
   other('-k, --keepalive', '--keep-alive', 'values below 5 and 0 are allowed too'),
   other(
     '-V, --protocol-version',
@@ -70,8 +71,8 @@ const CONNECTING: readonly Habit[] = [
   other(
     '-D, --property',
     '--property',
-    '`publish topic-alias`, `connect authentication-…` and properties of `disconnect` and ' +
-      'acknowledgements are refused',
+    '`publish topic-alias`, `connect authentication-…` and properties of `disconnect`, of ' +
+      'acknowledgements and of packets that the command does not send are refused',
   ),
   other('-M', '--max-inflight', 'without it 1,000 publishes may be unacknowledged; theirs 20'),
   other('-d, --debug', '--debug', 'the lines are different, and go to standard error'),
@@ -161,8 +162,17 @@ export const OTHER_DIFFERENCES: readonly string[] = [
   'A subscription of which the server refuses any filter ends `sub` with status 1. mosquitto_sub ' +
     'goes on without that filter, and ends with status 0 if it has no other.',
   'A message that the server refuses gives status 1. mosquitto_pub warns, with status 0.',
-  'Ctrl-C gives status 130. The mosquitto clients give 0.',
+  'Ctrl-C gives status 130. The mosquitto clients give 0. It sends DISCONNECT with reason code ' +
+    '0, so that the server publishes no will; mosquitto_sub asks for its will (0x04) with MQTT 5.',
+  'A reader that leaves (`sub | head`) ends a command with status 0 and without a message. A ' +
+    'message that it did not take is not acknowledged.',
   'The files `mosquitto_pub`, `mosquitto_sub` and `mosquitto_rr` in `$XDG_CONFIG_HOME` are not ' +
     'read. Write their options into `it-mqtt/config.toml`.',
-  'An option that a command does not have, or that would have no effect, is refused.',
+  'An option that a command does not have, or that would have no effect, is refused; so is `-D` ' +
+    'for a packet that the command does not send.',
+  'An option that takes one value is refused if it is given twice with different values, also ' +
+    '`-t` of `pub` and `rr`. The mosquitto clients take the last value, and refuse `-m` only.',
+  'A word that belongs to no option is a topic, a filter or a message. The mosquitto clients ' +
+    'refuse it.',
+  '`sub --no-local` and `--retain-handling` are options of MQTT 5 that mosquitto_sub 2.0 has not.',
 ]

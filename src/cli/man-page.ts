@@ -2,6 +2,7 @@
  * How does the manual page come about? As roff, from the definitions of the commands.
  */
 import type { Command, Option } from 'commander'
+import { examplesOf } from './examples.ts'
 import { EXIT_CODES } from './exit-codes.ts'
 
 /** @returns the text of it-mqtt(1). */
@@ -57,6 +58,9 @@ function commandText(command: Command): string[] {
     `.SS ${escaped(pathOf(command))}`,
     escaped(command.description()),
     ...optionsText(command),
+    '.PP',
+    'Examples:',
+    ...examplesOf(command).flatMap(({ line }) => ['.br', escaped(line)]),
   ]
 }
 

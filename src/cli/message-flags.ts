@@ -6,7 +6,7 @@
 import { buffer } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { type QoS, UsageError } from '../index.ts'
-import { type ConnectionFlags, qosFlag, qosOption, topicOfUrl } from './flags.ts'
+import { type ConnectionFlags, keptQos, qosFlag, qosOption, topicOfUrl } from './flags.ts'
 import { fileOf } from './tls-flags.ts'
 
 export interface MessageFlags extends ConnectionFlags {
@@ -35,7 +35,7 @@ export function addMessageFlags(command: Command): Command {
     .option('-f, --file <file>', 'the message is the content of this file')
     .option('-n, --null-message', 'an empty message')
     .option('-s, --stdin-file', 'the message is all of standard input')
-    .addOption(qosOption('-q, --qos <qos>', 'default: 0'))
+    .addOption(qosOption('-q, --qos <qos>', 'default: 0; with --session 1'))
 }
 
 /**
@@ -56,7 +56,7 @@ export async function messageFrom(words: readonly string[], flags: MessageFlags)
     const given = flags.topic === undefined ? '-L' : '-t'
     throw new UsageError(`${given} gives the topic, so that one word is left: the message`)
   }
-  return { topic, qos: qosFlag(flags.qos), payload: await payloadOf(word, flags) }
+  return { topic, qos: qosFlag(flags.qos, keptQos(flags)), payload: await payloadOf(word, flags) }
 }
 
 async function payloadOf(

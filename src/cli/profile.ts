@@ -9,16 +9,17 @@
  *     password-file = "plant.password"
  *
  * The command line wins over everything. A profile that was named wins over the environment, since
- * whoever names a profile means its server; the profile `default` does not.
+ * whoever names a profile means its server; the profile `default` does not. A server on the command
+ * line replaces the server of the profile as a whole; `-p` alone replaces its port.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { Command, Option } from 'commander'
-import { parse, TomlError } from 'smol-toml'
 import { UsageError } from '../index.ts'
 import { ALIASES } from './arguments.ts'
 import { say } from './fail.ts'
+import { PropertyOption, propertyWords } from './property-flags.ts'
 
 /** The options of the program itself, which stand before the command. */
 export interface ProgramFlags {
@@ -27,7 +28,7 @@ export interface ProgramFlags {
 }
 
 /** Options that name the server: if the command line has one, those of the profile do not count. */
-const SERVER_OPTIONS = ['url', 'L', 'host', 'port', 'unix']
+const SERVER_OPTIONS = ['url', 'L', 'host', 'port', 'unix', 'srv']
 /** Options whose value is a path, which counts from the folder of the file. */
 const PATH_OPTIONS = [
   ...['--cafile', '--capath', '--cert', '--key', '--key-password-file', '--password-file'],
@@ -48,22 +49,22 @@ function configPath(env: NodeJS.ProcessEnv = process.env): string {
  *
  * @throws UsageError if the file, the profile or one of its keys cannot be used.
  */
-export function applyProfile({ profile, config }: ProgramFlags, command: Command): void {
+export async function applyProfile(
+  { profile, config }: ProgramFlags,
+  command: Command,
+): Promise<void> {
   const path = config ?? configPath()
   if (config === undefined && !existsSync(path)) {
     if (profile === undefined) return
     throw new UsageError(`-c ${profile}: there is no ${path}`)
   }
-  const profiles = profilesIn(path)
+  const profiles = await profilesIn(path)
   const name = profile ?? DEFAULT_PROFILE
   const found = Object.hasOwn(profiles, name) ? profiles[name] : undefined
   if (found === undefined) {
     if (profile === undefined) return
     const names = Object.keys(profiles).join(', ')
     throw new UsageError(`-c ${profile}: ${path} has no [${profile}]; it has ${names || 'none'}`)
-  }
-  if (typeof found !== 'object' || found === null || Array.isArray(found)) {
-    throw new UsageError(`${path}: ${name} is no profile; a profile begins with [${name}]`)
   }
   const where = `${path}: [${name}]`
   const given = Object.entries(found)
@@ -73,13 +74,29 @@ export function applyProfile({ profile, config }: ProgramFlags, command: Command
   }
 }
 
-function profilesIn(path: string): Record<string, unknown> {
+type Profile = Readonly<Record<string, unknown>>
+
+async function profilesIn(path: string): Promise<Readonly<Record<string, Profile>>> {
+  const all = await parsedFile(path)
+  for (const [key, value] of Object.entries(all)) {
+    const isTable = typeof value === 'object' && value !== null && !Array.isArray(value)
+    if (isTable && !(value instanceof Date)) continue
+    throw new UsageError(
+      `${path}: ${key} is in no profile; write the line [default] above the options that always ` +
+        'count, or a line such as [plant] for a profile',
+    )
+  }
+  return all as Record<string, Profile>
+}
+
+async function parsedFile(path: string): Promise<Record<string, unknown>> {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     throw new UsageError(`--config: ${(error as Error).message}`, { cause: error })
   }
+  const { parse, TomlError } = await import('smol-toml')
   try {
     return parse(text)
   } catch (error) {
@@ -101,7 +118,7 @@ function applyOption(command: Command, key: string, value: unknown, context: Con
   const isThis = ({ long, short }: Option) => long === flag || short === flag
   const option = command.options.find(isThis)
   if (option === undefined) {
-    if (hasOption(rootOf(command), isThis)) return
+    if (rootOf(command).commands.some((one) => hasOption(one, isThis))) return
     throw new UsageError(`${where} has ${key}, and no command has an option --${key}`)
   }
   const name = option.attributeName()
@@ -113,14 +130,21 @@ function applyOption(command: Command, key: string, value: unknown, context: Con
     throw new UsageError(`${where} ${key}: ${expected} is expected`)
   }
   if (isFlag) {
-    if (value === true) command.setOptionValueWithSource(name, true, 'config')
+    if (value === true) command.setOptionValueWithSource(name, !option.negate, 'config')
     return
   }
   let parsed: unknown
   for (const one of Array.isArray(value) ? value : [value]) {
-    const text = PATH_OPTIONS.includes(flag) ? pathFrom(folder, String(one)) : String(one)
+    let text = PATH_OPTIONS.includes(flag) ? pathFrom(folder, String(one)) : String(one)
+    if (option instanceof PropertyOption) {
+      const words = propertyWords(text)
+      // A profile serves several commands, each of which takes the properties of its packets.
+      if (!option.takes(words)) continue
+      text = JSON.stringify(words)
+    }
     parsed = parsedValue(option, text, parsed, `${where} ${key}`)
   }
+  if (parsed === undefined) return
   command.setOptionValueWithSource(name, parsed, 'config')
 }
 
@@ -130,9 +154,9 @@ function isDecided(command: Command, name: string, isNamed: boolean): boolean {
   const has = (one: string) => strong.includes(command.getOptionValueSource(one) ?? '')
   if (has(name)) return true
   if (PASSWORD_OPTIONS.includes(name)) return PASSWORD_OPTIONS.some(has)
-  // With `-p` alone the host of the profile goes on to count.
-  if (name === 'host') return SERVER_OPTIONS.some((one) => one !== 'port' && has(one))
-  return SERVER_OPTIONS.includes(name) && SERVER_OPTIONS.some(has)
+  if (!SERVER_OPTIONS.includes(name)) return false
+  // With `-p` alone the server of the profile goes on to count.
+  return SERVER_OPTIONS.some((one) => (name === 'port' || one !== 'port') && has(one))
 }
 
 function isValue(value: unknown): boolean {

@@ -4,18 +4,24 @@
  */
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
+import { addPipe } from './add-pipe.ts'
+import { addBench } from './bench/bench.ts'
 import { addCompletion } from './completion.ts'
+import { addExamples } from './examples.ts'
 import { oneLine } from './fail.ts'
 import { addHelp } from './help.ts'
+import { withHint } from './hints.ts'
 import { addSpool } from './list-spool.ts'
-import { addPipe } from './pipe.ts'
+import { print } from './output.ts'
 import { addPub } from './pub.ts'
+import { refuseRepeated } from './repeated.ts'
 import { addReplay } from './replay.ts'
 import { addRetained } from './retained.ts'
 import { addRr } from './rr.ts'
 import { settleFlags } from './settle-flags.ts'
 import { showPackets } from './show-packets.ts'
 import { addSub } from './sub.ts'
+import { addTop } from './top.ts'
 
 const { version } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -43,10 +49,15 @@ export function buildProgram(): Command {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
+      writeOut: print,
       outputError: (text, writeError) =>
-        writeError(`it-mqtt: ${oneLine(text.replace(/^error: /, ''))}\n`),
+        writeError(`it-mqtt: ${oneLine(withHint(text.replace(/^error: /, ''), program))}\n`),
     })
-    .addHelpText('after', '\nFor users of the mosquitto clients: it-mqtt help mosquitto')
+    .addHelpText(
+      'after',
+      '\nA configuration file: it-mqtt help config\n' +
+        'For users of the mosquitto clients: it-mqtt help mosquitto',
+    )
     .hook('preAction', async (whole, command) => {
       // A command without a server, such as help, must work with a broken configuration file too.
       if (command.options.every(({ long }) => long !== '--url')) return
@@ -54,10 +65,12 @@ export function buildProgram(): Command {
       if (command.getOptionValue('debug') === true) showPackets()
     })
   for (const add of [
-    ...[addPub, addSub, addRr, addRetained, addPipe],
-    ...[addSpool, addReplay, addCompletion, addHelp],
+    ...[addPub, addSub, addRr, addTop, addRetained, addPipe],
+    ...[addBench, addSpool, addReplay, addCompletion, addHelp],
   ]) {
     add(program)
   }
+  refuseRepeated(program)
+  addExamples(program)
   return program
 }

@@ -1,9 +1,9 @@
 /**
  * What does a person see on standard error while `pipe` works? A bar on a terminal; elsewhere a
- * line from time to time; and messages.
+ * line from time to time, if it has changed; and messages.
  */
-import { MultiBar } from 'cli-progress'
-import { say } from './fail.ts'
+import { isTerminal, say, showStatus } from './screen.ts'
+import { onStatusAsked } from './signals.ts'
 
 interface ProgressView {
   /** How many bytes of the total are done. */
@@ -11,45 +11,52 @@ interface ProgressView {
   readonly text: string
 }
 
-/** How often a line is written if standard error is not a terminal. */
+/** How often a line that has changed is written if standard error is not a terminal. */
 const LINE_EVERY_MS = 5_000
+/** How often the bar is drawn. */
+const DRAW_EVERY_MS = 100
+
+const BAR_WIDTH = 24
 
 export class Progress {
-  #bars: MultiBar | null = null
-  #timer: NodeJS.Timeout | undefined
+  readonly #timer: NodeJS.Timeout
+  /** The line that was written or drawn last. */
+  #shown = ''
 
   /** @param total In bytes, or null if it is not known. */
   constructor(total: number | null, view: () => ProgressView) {
-    if (!process.stderr.isTTY) {
-      this.#timer = setInterval(() => {
-        const { value, text } = view()
-        this.say(total === null ? text : `${percent(value, total)} %, ${text}`)
-      }, LINE_EVERY_MS).unref()
-      return
-    }
-    const format = total === null ? '{text}' : '{bar} {percentage} % {text}'
-    const bars = new MultiBar({ format, clearOnComplete: true, linewrap: true, barsize: 24 })
-    const bar = bars.create(total ?? 0, 0, { text: '' })
-    bars.on('update-pre', () => {
+    const line = () => {
       const { value, text } = view()
-      bar.update(value, { text })
-    })
-    this.#bars = bars
+      return total === null ? text : `${percent(value, total)} %, ${text}`
+    }
+    const drawn = () => (total === null ? line() : `${bar(view().value, total)} ${line()}`)
+    onStatusAsked(() => say(line()))
+    this.#timer = isTerminal
+      ? setInterval(() => this.#change(drawn(), showStatus), DRAW_EVERY_MS)
+      : setInterval(() => this.#change(line(), say), LINE_EVERY_MS)
+    this.#timer.unref()
   }
 
-  /** Writes a line above the bar, if there is one; the line is not overwritten. */
+  /** Writes a line that stays above the bar. */
   say(text: string): void {
-    if (this.#bars === null) say(text)
-    else this.#bars.log(`it-mqtt: ${text}\n`)
+    say(text)
   }
 
   stop(): void {
     clearInterval(this.#timer)
-    // Draws the lines that were written since the last redraw.
-    this.#bars?.update()
-    this.#bars?.stop()
-    this.#bars = null
+    showStatus(null)
   }
+
+  #change(text: string, show: (text: string) => void): void {
+    if (text === this.#shown) return
+    this.#shown = text
+    show(text)
+  }
+}
+
+function bar(value: number, total: number): string {
+  const filled = Math.round((BAR_WIDTH * Math.min(percent(value, total), 100)) / 100)
+  return '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled)
 }
 
 function percent(value: number, total: number): number {

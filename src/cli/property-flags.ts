@@ -2,6 +2,7 @@
  * What does `-D command identifier value` mean? Properties of MQTT 5, in the words of the mosquitto
  * clients. Each command has a table of its identifiers; whatever is not in it is refused.
  */
+import { Option } from 'commander'
 import type {
   ConnectProperties,
   PublishProperties,
@@ -10,7 +11,7 @@ import type {
 } from '../index.ts'
 import { UsageError } from '../index.ts'
 
-type Commands = 'connect' | 'publish' | 'subscribe' | 'unsubscribe' | 'will'
+export type Commands = 'connect' | 'publish' | 'subscribe' | 'unsubscribe' | 'will'
 type Kind = 'text' | 'bytes' | 'number' | 'flag'
 type Values = Record<string, unknown> & { userProperties?: UserProperties }
 
@@ -18,7 +19,10 @@ type Values = Record<string, unknown> & { userProperties?: UserProperties }
 export interface PropertyFlags {
   readonly connect?: ConnectProperties
   readonly publish?: PublishProperties
-  readonly subscribe?: { readonly userProperties?: UserProperties }
+  readonly subscribe?: {
+    readonly subscriptionIdentifier?: number
+    readonly userProperties?: UserProperties
+  }
   readonly unsubscribe?: { readonly userProperties?: UserProperties }
   readonly will?: WillProperties
 }
@@ -41,7 +45,7 @@ const IDENTIFIERS: Readonly<Record<Commands, Readonly<Record<string, Kind>>>> = 
     'topic-alias-maximum': 'number',
   },
   publish: MESSAGE,
-  subscribe: {},
+  subscribe: { 'subscription-identifier': 'number' },
   unsubscribe: {},
   will: { ...MESSAGE, 'will-delay-interval': 'number' },
 }
@@ -55,6 +59,38 @@ const REFUSED: Readonly<Record<string, string>> = {
 
 /** The commands that the mosquitto clients accept and that send no packet of their own here. */
 const WITHOUT_PROPERTIES = ['puback', 'pubrec', 'pubcomp', 'pubrel', 'disconnect', 'auth']
+
+/** The option `-D` of a command, which takes the properties of the packets that it sends. */
+export class PropertyOption extends Option {
+  readonly #packets: readonly Commands[]
+
+  constructor(packets: readonly Commands[]) {
+    super(
+      '-D, --property <words>',
+      `a property of MQTT 5: -D ${packets.join('|')} identifier value`,
+    )
+    this.#packets = packets
+    this.argParser((text: string, before: readonly string[] = []) => {
+      const words = JSON.parse(text) as string[]
+      if (this.takes(words)) return [...before, text]
+      const all = packets.join(', ')
+      throw new UsageError(`-D ${words[0]}: this command has no such packet; it has ${all}`)
+    })
+  }
+
+  /** @returns false for the properties of a packet that only other commands send. */
+  takes([packet = '']: readonly string[]): boolean {
+    const name = packet.toLowerCase()
+    return !Object.hasOwn(IDENTIFIERS, name) || this.#packets.includes(name as Commands)
+  }
+}
+
+/** @returns the words of a property that is one text, as in a profile. */
+export function propertyWords(text: string): string[] {
+  const words = /^(\S+)\s+(user-property\s+\S+|\S+)(?:\s+(.*))?$/s.exec(text.trim()) ?? []
+  const [, packet = '', names = '', ...rest] = words
+  return [packet, ...names.split(/\s+/), ...rest.filter((one) => one !== undefined)]
+}
 
 /** How many words belong to a `-D` whose second word is this. */
 export function propertyLength(identifier: string | undefined): 3 | 4 {
@@ -84,10 +120,10 @@ function addProperty(all: Partial<Record<Commands, Values>>, words: readonly str
   if (WITHOUT_PROPERTIES.includes(command)) {
     throw new UsageError(`-D ${command}: properties of this packet cannot be set; leave it out`)
   }
-  const identifiers = IDENTIFIERS[command]
-  if (identifiers === undefined) {
+  if (!Object.hasOwn(IDENTIFIERS, command)) {
     throw new UsageError(`-D ${spelled}: expected ${Object.keys(IDENTIFIERS).join(', ')}`)
   }
+  const identifiers = IDENTIFIERS[command]
   const properties: Values = (all[command] ??= {})
   if (identifier === 'user-property') {
     properties.userProperties = withPair(properties.userProperties, values)
@@ -98,11 +134,11 @@ function addProperty(all: Partial<Record<Commands, Values>>, words: readonly str
     const allowed = ['user-property', ...Object.keys(identifiers)].join(', ')
     throw new UsageError(`-D ${command} ${identifier}: expected one of ${allowed}`)
   }
-  properties[camelCase(identifier)] = parsedProperty(
-    kind,
-    values[0] ?? '',
-    `-D ${command} ${identifier}`,
-  )
+  const name = camelCase(identifier)
+  if (Object.hasOwn(properties, name)) {
+    throw new UsageError(`-D ${command} ${identifier} is given twice; give it once`)
+  }
+  properties[name] = parsedProperty(kind, values[0] ?? '', `-D ${command} ${identifier}`)
 }
 
 function withPair(old: UserProperties = {}, [name = '', value = '']: string[]): UserProperties {

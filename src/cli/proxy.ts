@@ -4,7 +4,6 @@
  */
 import { isIP, connect as openSocket, type Socket } from 'node:net'
 import { connect as openTls } from 'node:tls'
-import { SocksClient } from 'socks'
 import { ConnectionError, type Endpoint, type OpenTransport, UsageError } from '../index.ts'
 
 interface Proxy {
@@ -112,6 +111,7 @@ function socketOpened(
 async function negotiate(socket: Socket, proxy: Proxy, { host, port }: Endpoint): Promise<void> {
   const { username, password } = proxy
   const credentials = username === '' ? {} : { userId: username, password }
+  const { SocksClient } = await import('socks')
   try {
     await SocksClient.createConnection({
       command: 'connect',

@@ -4,17 +4,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import {
-  checkRequest,
-  type Outcome,
-  type PublishRequest,
-  publish,
-  type Request,
-  UsageError,
-} from '../index.ts'
+import { type Outcome, type PublishRequest, publish, type Request, UsageError } from '../index.ts'
+import { checkFlags } from './check-flags.ts'
 import { type Delivery, deliver } from './deliver.ts'
 import { FAILED, statusOf } from './exit-codes.ts'
-import { counted, printable, reportFailure, say } from './fail.ts'
+import { asSentence, counted, printable, reportFailure, say } from './fail.ts'
 import { addConnectionFlags, connectionOptions, number, protocolVersionOf } from './flags.ts'
 import { addMessageFlags, linesIn, type MessageFlags, messageFrom } from './message-flags.ts'
 import { propertiesOf } from './property-flags.ts'
@@ -41,7 +35,7 @@ export function addPub(program: Command): void {
     .addOption(
       new Option('--repeat-delay <seconds>', 'wait so long between two of them').argParser(delay),
     )
-  addConnectionFlags(command).action(async (...given: unknown[]) => {
+  addConnectionFlags(command, { packets: ['publish'] }).action(async (...given: unknown[]) => {
     const [topic, message, flags] = given as [string | undefined, string | undefined, PubFlags]
     const words = [topic, message].filter((one) => one !== undefined)
     process.exitCode = await pub(words, flags)
@@ -56,12 +50,14 @@ async function pub(words: readonly string[], flags: PubFlags): Promise<number> {
     options: connectionOptions(flags, session),
     requests: publisher.requests(),
     onSettled: (request, outcome) => publisher.settled(request, outcome),
-    onTrouble: (text) => flags.quiet || say(text),
+    onKeep: (isCut) => publisher.hurry(isCut),
+    onTrouble: say,
+    quiet: flags.quiet === true,
     disconnectTimeout: flags.disconnectTimeout,
     sessionFile,
     position: async () => null,
   })
-  return publisher.conclude(delivery)
+  return publisher.conclude(delivery, flags.session)
 }
 
 class Publisher {
@@ -76,6 +72,9 @@ class Publisher {
   #mineSettled = 0
   #isGood = true
   #isRead = false
+  /** Aborted once messages are to come without waiting for those before. */
+  readonly #hurry = new AbortController()
+  #isCut = false
   #onSettled: () => void = () => {}
 
   private constructor(
@@ -104,7 +103,7 @@ class Publisher {
       ...(properties === undefined ? {} : { properties }),
     }
     const make = (bytes: string | Buffer) => publish(topic, bytes, options)
-    checkRequest(make(payload ?? ''), protocolVersionOf(flags.mqtt))
+    checkFlags(make(payload ?? ''), protocolVersionOf(flags.mqtt))
     return new Publisher(make, payload, flags)
   }
 
@@ -114,6 +113,7 @@ class Publisher {
     } else {
       for (let sent = 0; sent < this.#times; sent++) {
         if (sent > 0) await this.#pause()
+        if (sent > 0 && this.#isCut) return
         yield this.#next(this.#payload)
       }
     }
@@ -128,12 +128,23 @@ class Publisher {
 
   /** Resolves once the message before is delivered and the time between two has passed. */
   async #pause(): Promise<void> {
-    if (this.#mine.size > 0) {
+    const { signal } = this.#hurry
+    if (this.#mine.size > 0 && !signal.aborted) {
       await new Promise<void>((resolve) => {
         this.#onSettled = resolve
       })
     }
-    await sleep(this.#delayMs, undefined, { ref: false })
+    await sleep(this.#delayMs, undefined, { ref: false, signal }).catch(() => {})
+  }
+
+  /**
+   * From now on messages come without a pause.
+   * @param isCut Whether the message that is repeated is not repeated again.
+   */
+  hurry(isCut: boolean): void {
+    this.#isCut = isCut
+    this.#hurry.abort()
+    this.#onSettled()
   }
 
   settled(request: Request, outcome: Outcome): void {
@@ -146,22 +157,40 @@ class Publisher {
     this.#onSettled()
   }
 
-  /** @returns the exit status; says what was not delivered. */
-  conclude({ error, held, interrupted, status }: Delivery): number {
+  /**
+   * @param session The path of the session, which keeps what is held; undefined without one.
+   * @returns the exit status; says what was not delivered.
+   */
+  conclude({ error, held, interrupted, status }: Delivery, session: string | undefined): number {
     const mine = this.#payload === null ? this.#mine.size : this.#times - this.#mineSettled
     const others = held.filter((request) => !this.#mine.has(request)).length
     const undelivered = mine + others
-    if (error !== undefined) {
+    const text = counted(undelivered, 'message')
+    const lines = [
+      ...(undelivered > 0 ? [`${text} not delivered${keptText(undelivered, held, session)}`] : []),
+      ...(this.#isRead || this.#payload !== null ? [] : ['standard input was not read to its end']),
+    ]
+    if (error === undefined) for (const line of lines) say(line)
+    else {
       if (error instanceof UsageError || this.#settledCount + held.length === 0)
         return reportFailure(error)
-      say(`${printable(error)} ${counted(undelivered, 'message')} not delivered.`)
+      say([asSentence(printable(error)), lines.join('; ')].join(' '))
       return statusOf(error)
     }
-    if (undelivered > 0) say(`${counted(undelivered, 'message')} not delivered`)
-    else if (!this.#isRead) say('standard input was not read to its end')
     if (interrupted) return status
     return undelivered > 0 || !this.#isGood || !this.#isRead ? FAILED : 0
   }
+}
+
+function keptText(
+  undelivered: number,
+  { length }: readonly Request[],
+  session: string | undefined,
+): string {
+  if (session === undefined || length === 0) return ''
+  const all = length === 1 ? 'it' : 'them'
+  const which = length === undelivered ? all : `${length.toLocaleString('en')} of them`
+  return `; the session ${session} keeps ${which} for the next run`
 }
 
 function delay(text: string): number {

@@ -14,7 +14,7 @@ export function addReplay(program: Command): void {
     .description(
       'compute the steps of a recording again; exit status 1 if they differ from the recording',
     )
-    .argument('<file>', 'a recording, made with the option `recorder` of a loop')
+    .argument('<file>', 'a recording; a program that uses the library makes it')
     .option('--json', 'write one JSON object in each line, one for each step')
     .action(async (file: string, { json = false }: { json?: boolean }) => {
       process.exitCode = await show(file, json)

@@ -7,9 +7,7 @@
  */
 import { type Command, Option } from 'commander'
 import { type Pushable, pushable } from 'it-pushable'
-import { replaceFile } from '../disk/index.ts'
 import {
-  checkRequest,
   eventloop,
   type IncomingPublish,
   type Outcome,
@@ -18,6 +16,7 @@ import {
   subscribe,
   UsageError,
 } from '../index.ts'
+import { checkFlags } from './check-flags.ts'
 import { FAILED } from './exit-codes.ts'
 import { counted, printable, reportFailure, say } from './fail.ts'
 import {
@@ -29,11 +28,12 @@ import {
   severalTimes,
   topicOfUrl,
 } from './flags.ts'
+import { ConnectionFollower } from './follow-connection.ts'
 import { writerOf } from './format.ts'
 import { Interrupt } from './interrupt.ts'
-import { isClosedPipe, write } from './output.ts'
+import { abandonOutput, isClosedPipe, write } from './output.ts'
 import { jsonOf } from './packet-text.ts'
-import { type PipeFlags, pipe } from './pipe.ts'
+import type { PipeFlags } from './pipe-flags.ts'
 import { addOutputFlags, type ReceiveFlags, selectorOf } from './receive-flags.ts'
 
 interface RetainedFlags extends ConnectionFlags, ReceiveFlags {
@@ -87,6 +87,7 @@ function addSave(retained: Command): void {
     })
     process.exitCode = status
     if (output === undefined || status !== 0) return
+    const { replaceFile } = await import('../disk/index.ts')
     await replaceFile(output, lines.join(''), 'The file of --output')
     if (!flags.quiet) say(`${counted(lines.length, 'message')} saved`)
   })
@@ -102,6 +103,9 @@ function addRestore(retained: Command): void {
     if (flags.L !== undefined) {
       throw new UsageError('-L gives a topic, and each saved message has its own; write --url')
     }
+    const { checkLines, pipe } = await import('./pipe.ts')
+    // Half of a backup would be worse than none, so a file is checked before anything is sent.
+    if (file !== '-') await checkLines(file, flags)
     process.exitCode = await pipe(file, { ...flags, retain: true, onInvalid: 'stop' })
   })
 }
@@ -115,8 +119,11 @@ function addRemove(retained: Command): void {
     let count = 0
     process.exitCode = await collected(filters, flags, async ({ topic }, requests) => {
       count++
-      await write(`${topic}\n`)
       if (!flags.dryRun) requests.push(publish(topic, '', { qos: 1, retain: true }))
+      // All are removed, even if nobody reads which.
+      await Promise.resolve(write(`${topic}\n`)).catch((error) => {
+        if (flags.dryRun || !isClosedPipe(error)) throw error
+      })
     })
     const verb = flags.dryRun ? 'would be removed' : 'removed'
     if (process.exitCode === 0 && !flags.quiet) say(`${counted(count, 'message')} ${verb}`)
@@ -160,11 +167,12 @@ async function collected(
   }
   // The largest QoS, so that each message comes with the one it was published with.
   const subscription = subscribe(filters, { qos: 2 })
-  checkRequest(subscription, protocolVersionOf(flags.mqtt))
+  checkFlags(subscription, protocolVersionOf(flags.mqtt))
   const selects = selectorOf(flags)
   const requests: Pushable<Request> = pushable({ objectMode: true })
   requests.push(subscription)
   let failure: unknown
+  const follower = new ConnectionFollower(flags.quiet === true)
   const loop = eventloop(
     {
       ...connectionOptions(flags, null),
@@ -174,11 +182,15 @@ async function collected(
         failure ??= outcome.error
         loop.shutdown()
       },
-      onWarning: ({ message }) => flags.quiet || say(message),
+      onWarning: follower.warned,
     },
     requests,
   )
-  const interrupt = new Interrupt(() => loop.shutdown())
+  follower.follow(loop)
+  const interrupt = new Interrupt(() => {
+    loop.shutdown()
+    abandonOutput()
+  })
   let timer: NodeJS.Timeout | undefined
   const wait = () => {
     clearTimeout(timer)
@@ -186,6 +198,7 @@ async function collected(
   }
   try {
     for await (const packet of loop) {
+      if (packet.cmd === 'connack') follower.accepted(packet)
       if (packet.cmd === 'suback') wait()
       if (packet.cmd !== 'publish' || !packet.retain) continue
       if (timer !== undefined) wait()

@@ -8,7 +8,6 @@ import { randomBytes } from 'node:crypto'
 import type { Command } from 'commander'
 import { type Pushable, pushable } from 'it-pushable'
 import {
-  checkRequest,
   type Eventloop,
   eventloop,
   type IncomingPublish,
@@ -19,13 +18,15 @@ import {
   subscribe,
   UsageError,
 } from '../index.ts'
+import { checkFlags } from './check-flags.ts'
 import { FAILED, TIMED_OUT } from './exit-codes.ts'
 import { printable, reportFailure, say } from './fail.ts'
 import { addConnectionFlags, connectionOptions, protocolVersionOf } from './flags.ts'
+import { ConnectionFollower } from './follow-connection.ts'
 import { FormatError, writerOf } from './format.ts'
 import { Interrupt } from './interrupt.ts'
 import { addMessageFlags, type MessageFlags, messageFrom } from './message-flags.ts'
-import { isClosedPipe, write } from './output.ts'
+import { abandonOutput, isClosedPipe, write } from './output.ts'
 import { propertiesOf } from './property-flags.ts'
 import { addOutputFlags, addReceiveFlags, type ReceiveFlags, selectorOf } from './receive-flags.ts'
 import { openSavedSession } from './session-file.ts'
@@ -44,30 +45,34 @@ export function addRr(program: Command): void {
     .option('-e, --response-topic <topic>', 'where the response comes')
   addReceiveFlags(command)
   addOutputFlags(command)
-  addConnectionFlags(command).action(async (...given: unknown[]) => {
-    const [topic, message, flags] = given as [string | undefined, string | undefined, RrFlags]
-    const words = [topic, message].filter((one) => one !== undefined)
-    process.exitCode = await rr(words, flags)
-  })
+  addConnectionFlags(command, { packets: ['publish', 'subscribe'] }).action(
+    async (...given: unknown[]) => {
+      const [topic, message, flags] = given as [string | undefined, string | undefined, RrFlags]
+      const words = [topic, message].filter((one) => one !== undefined)
+      process.exitCode = await rr(words, flags)
+    },
+  )
 }
 
 async function rr(words: readonly string[], flags: RrFlags): Promise<number> {
   const requester = await Requester.open(words, flags)
   const { file: sessionFile, session } = await openSavedSession(flags.session)
   sessionFile?.refuseUnfinished()
+  const follower = new ConnectionFollower(flags.quiet === true)
   const loop = eventloop(
     {
       ...connectionOptions(flags, session),
       ...(flags.retainAsPublished ? { protocolVersion: 5 } : {}),
       until: 'closed',
       onSettled: (request, outcome) => requester.settled(request, outcome),
-      onWarning: ({ message }) => flags.quiet || say(message),
+      onWarning: follower.warned,
     },
     requester.requests,
   )
-  const interrupt = new Interrupt(() => loop.shutdown())
+  follower.follow(loop)
+  const interrupt = new Interrupt(() => requester.stop())
   try {
-    await requester.exchange(loop)
+    await requester.exchange(loop, follower)
   } catch (error) {
     if (!isClosedPipe(error)) return reportFailure(error)
   } finally {
@@ -101,6 +106,9 @@ class Requester {
     this.#responseTopic = responseTopic
     this.#make = make
     const { publish: given, subscribe: properties } = propertiesOf(flags.property)
+    if (given?.responseTopic !== undefined) {
+      throw new UsageError('-D publish response-topic and -e exclude each other; leave out -D')
+    }
     this.#properties = {
       responseTopic,
       correlationData: randomBytes(CORRELATION_BYTES),
@@ -114,8 +122,10 @@ class Requester {
       ...(flags.retainAsPublished ? { rap: true } : {}),
       ...(properties === undefined ? {} : { properties }),
     })
-    checkRequest(subscription, version)
-    checkRequest(make(version === 5 ? this.#properties : undefined), version)
+    checkFlags(subscription, version, { topic: '-e' })
+    checkFlags(make(version === 5 ? this.#properties : undefined), version, {
+      'publish.properties.responseTopic': '-e',
+    })
     this.requests.push(subscription)
   }
 
@@ -128,6 +138,12 @@ class Requester {
     return new Requester(flags, responseTopic, (properties) =>
       publish(topic, payload ?? '', { qos, ...(properties === undefined ? {} : { properties }) }),
     )
+  }
+
+  /** Ends the command, even if the reader of standard output has stalled or the disk is full. */
+  stop(): void {
+    this.#loop?.shutdown()
+    abandonOutput()
   }
 
   close(): void {
@@ -145,10 +161,13 @@ class Requester {
     }
   }
 
-  async exchange(loop: Eventloop): Promise<void> {
+  async exchange(loop: Eventloop, follower: ConnectionFollower): Promise<void> {
     this.#loop = loop
     for await (const packet of loop) {
-      if (packet.cmd === 'connack') this.#startTimer()
+      if (packet.cmd === 'connack') {
+        follower.accepted(packet)
+        this.#startTimer()
+      }
       if (packet.cmd !== 'publish' || !this.#isAnswer(packet)) continue
       const text = this.#text(packet)
       if (text.length > 0) await write(text)
@@ -180,7 +199,7 @@ class Requester {
     if (timeout === undefined || this.#timer !== undefined) return
     this.#timer = setTimeout(() => {
       this.#status = TIMED_OUT
-      this.#loop?.shutdown()
+      this.stop()
     }, timeout * 1000)
   }
 

@@ -4,6 +4,7 @@
  * to write instead. Messages never repeat a URL, because it may contain a password.
  */
 import { resolveSrv } from 'node:dns/promises'
+import { isIPv6 } from 'node:net'
 import { type ConnectOptions, UsageError } from '../index.ts'
 
 export interface ServerFlags {
@@ -45,6 +46,9 @@ export function serverOf(flags: ServerFlags, wantsTls: boolean): Server {
     throw new UsageError(`-p has no effect beside ${named[0]}; write -h and -p, or one URL`)
   }
   if (flags.srv && host === undefined) throw new UsageError('-S needs the domain: write -h too')
+  if (flags.srv && port !== undefined) {
+    throw new UsageError('-p has no effect beside -S: the answer of the DNS has the ports')
+  }
   if (L !== undefined) return urlWithTopic(L)
   if (unix !== undefined) return { url: `unix:${unix}`, topic: null }
   if (host !== undefined || port !== undefined) {
@@ -59,9 +63,30 @@ function urlOfHost(host: string, port: number | undefined, wantsTls: boolean): s
   if (/[/@]|:\/\//.test(host)) {
     throw new UsageError('-h takes a host name or an address; a URL is given with --url')
   }
-  const bracketed = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
+  const [, name, after] = /^([^:]+|\[.*\]):(\d+)$/.exec(host) ?? []
+  if (name !== undefined) {
+    throw new UsageError(`-h ${host}: give the port with -p: -h ${name} -p ${after}`)
+  }
+  const bare = /^\[(.*)\]$/.exec(host)?.[1] ?? host
+  if (host === '' || /\s/.test(host) || (host.includes(':') && !isIPv6(bare))) {
+    throw new UsageError(`-h: a host name or an address is expected, not ${JSON.stringify(host)}`)
+  }
+  const bracketed = host.includes(':') ? `[${bare}]` : host
   const scheme = wantsTls || port === TLS_PORT ? 'mqtts' : 'mqtt'
   return `${scheme}://${bracketed}${port === undefined ? '' : `:${port}`}`
+}
+
+/**
+ * @returns a URL with another port: `-p` beside a URL that comes from a profile or the environment.
+ * @throws UsageError if it has none, as that of a socket.
+ */
+export function withPort(url: string, port: number): string {
+  const [, head, rest] =
+    /^(\w+:\/\/(?:[^/]*@)?(?:\[[^\]]*\]|[^/:?#]+))(?::\d*)?(?=[/?#]|$)(.*)$/s.exec(url) ?? []
+  if (head === undefined || /^unix:/i.test(url)) {
+    throw new UsageError('-p: the URL of the profile or of IT_MQTT_URL has no port; write -h too')
+  }
+  return `${head}:${port}${rest}`
 }
 
 function urlWithTopic(text: string): Server {

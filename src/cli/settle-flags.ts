@@ -7,24 +7,38 @@ import { ReadStream } from 'node:tty'
 import type { Command } from 'commander'
 import { UsageError } from '../index.ts'
 import { applyProfile, type ProgramFlags } from './profile.ts'
+import { withPort } from './server-url.ts'
 import { secretOf } from './tls-flags.ts'
 
-/** The options that name a server more exactly than the URL of the environment. */
-const NAMES_SERVER = ['L', 'host', 'port', 'unix']
+/** The options that name another server than the URL of the environment. */
+const NAMES_SERVER = ['L', 'host', 'unix']
 
 /** @throws UsageError if the flags contradict each other, or there is no terminal to ask at. */
 export async function settleFlags(program: Command, command: Command): Promise<void> {
-  applyProfile(program.opts<ProgramFlags>(), command)
-  dropWeakUrl(command)
+  await applyProfile(program.opts<ProgramFlags>(), command)
+  settleServer(command)
   await settlePassword(command)
 }
 
-/** The URL of the environment does not count beside `-h` and its like. */
-function dropWeakUrl(command: Command): void {
-  const source = command.getOptionValueSource('url')
-  if (source !== 'env') return
-  if (NAMES_SERVER.every((name) => command.getOptionValue(name) === undefined)) return
-  command.setOptionValueWithSource('url', undefined, 'env')
+/**
+ * The URL of the environment does not count beside `-h` and its like. `-p` alone replaces the port
+ * of a URL that the command line did not give.
+ */
+function settleServer(command: Command): void {
+  const hasPort = command.getOptionValueSource('port') === 'cli'
+  const others = hasPort ? NAMES_SERVER : [...NAMES_SERVER, 'port']
+  const isOther = others.some((name) => command.getOptionValue(name) !== undefined)
+  if (isOther && command.getOptionValueSource('url') === 'env') {
+    command.setOptionValueWithSource('url', undefined, 'env')
+  }
+  for (const name of ['url', 'L']) {
+    const url = command.getOptionValue(name) as string | undefined
+    const source = command.getOptionValueSource(name)
+    if (!hasPort || url === undefined || source === undefined || source === 'cli') continue
+    const port = command.getOptionValue('port') as number
+    command.setOptionValueWithSource(name, withPort(url, port), source)
+    command.setOptionValueWithSource('port', undefined, 'cli')
+  }
 }
 
 async function settlePassword(command: Command): Promise<void> {

@@ -5,7 +5,6 @@
 import { type Command, Option } from 'commander'
 import { type Pushable, pushable } from 'it-pushable'
 import {
-  checkRequest,
   type Eventloop,
   eventloop,
   type IncomingPublish,
@@ -16,6 +15,7 @@ import {
   UsageError,
   unsubscribe,
 } from '../index.ts'
+import { checkFlags } from './check-flags.ts'
 import { FAILED, TIMED_OUT } from './exit-codes.ts'
 import { printable, reportFailure, say } from './fail.ts'
 import {
@@ -28,9 +28,10 @@ import {
   severalTimes,
   topicOfUrl,
 } from './flags.ts'
+import { ConnectionFollower } from './follow-connection.ts'
 import { FormatError, writerOf } from './format.ts'
 import { Interrupt } from './interrupt.ts'
-import { isClosedPipe, write } from './output.ts'
+import { abandonOutput, isClosedPipe, write } from './output.ts'
 import { propertiesOf } from './property-flags.ts'
 import {
   addFilterFlags,
@@ -50,7 +51,16 @@ interface SubFlags extends ConnectionFlags, ReceiveFlags {
   readonly exitAfterSubscribe?: boolean
   readonly retainedOnly?: boolean
   readonly removeRetained?: boolean
+  /** False with `--no-local`. */
+  readonly local: boolean
+  readonly retainHandling?: keyof typeof RETAIN_HANDLING
 }
+
+/** When the server sends retained messages, by the names and numbers that are taken. */
+const RETAIN_HANDLING = {
+  ...{ always: 0, new: 1, never: 2 },
+  ...{ '0': 0, '1': 1, '2': 2 },
+} as const satisfies Record<string, 0 | 1 | 2>
 
 /** How often the session is saved. */
 const SAVE_EVERY_MS = 1_000
@@ -75,29 +85,42 @@ export function addSub(program: Command): void {
       ),
     )
   addReceiveFlags(command)
+  command
+    .addOption(
+      new Option(
+        '--retain-handling <when>',
+        'when the server sends what is retained: always (0), new (1, only for a subscription ' +
+          'that it did not have), never (2)',
+      ).choices(Object.keys(RETAIN_HANDLING)),
+    )
+    .option('--no-local', 'do not receive what this client publishes')
   addFilterFlags(command)
   addOutputFlags(command)
-  addConnectionFlags(command).action(async (filters: string[], flags: SubFlags) => {
-    process.exitCode = await sub(filters, flags)
-  })
+  addConnectionFlags(command, { packets: ['subscribe', 'unsubscribe'] }).action(
+    async (filters: string[], flags: SubFlags) => {
+      process.exitCode = await sub(filters, flags)
+    },
+  )
 }
 
 async function sub(filters: readonly string[], flags: SubFlags): Promise<number> {
   const subscription = subscriptionOf(filters, flags)
-  const subscriber = new Subscriber(flags, subscription)
+  const follower = new ConnectionFollower(flags.quiet === true)
+  const subscriber = new Subscriber(flags, subscription, follower)
   const { file: sessionFile, session } = await openSavedSession(flags.session)
   sessionFile?.refuseUnfinished()
   const loop = eventloop(
     {
       ...connectionOptions(flags, session),
-      ...(flags.retainAsPublished ? { protocolVersion: 5 } : {}),
+      ...(needsVersion5(flags) ? { protocolVersion: 5 } : {}),
       acks: 'pull',
       until: 'closed',
       onSettled: (request, outcome) => subscriber.settled(request, outcome),
-      onWarning: ({ message }) => flags.quiet || say(message),
+      onWarning: follower.warned,
     },
     subscriber.requests,
   )
+  follower.follow(loop)
   const interrupt = new Interrupt(() => subscriber.stop())
   const save = () => sessionFile?.save(loop.session, null)
   let timer: NodeJS.Timeout | undefined
@@ -129,8 +152,12 @@ function subscriptionOf(given: readonly string[], flags: SubFlags): SubscribeReq
   if (flags.skipRetained && flags.retainedOnly) {
     throw new UsageError('-R and --retained-only leave nothing to write; give one of them')
   }
+  const { retainHandling: handling } = flags
+  if (flags.retainedOnly && handling !== undefined && RETAIN_HANDLING[handling] === 2) {
+    throw new UsageError('--retain-handling never leaves nothing to write for --retained-only')
+  }
   const version = protocolVersionOf(flags.mqtt)
-  const { skipRetained, retainAsPublished, mqtt, property } = flags
+  const { skipRetained, retainAsPublished, retainHandling, local, mqtt, property } = flags
   // Whether the server speaks MQTT 5 is not known yet unless the user says so. -R also works
   // without the option of MQTT 5, which only saves the messages their way.
   const isVersion5 = property !== undefined || (mqtt !== undefined && version === 5)
@@ -138,11 +165,18 @@ function subscriptionOf(given: readonly string[], flags: SubFlags): SubscribeReq
   const request = subscribe(filters, {
     qos: qosFlag(flags.qos),
     ...(skipRetained && isVersion5 && !retainAsPublished ? { rh: 2 } : {}),
+    ...(retainHandling === undefined ? {} : { rh: RETAIN_HANDLING[retainHandling] }),
     ...(retainAsPublished ? { rap: true } : {}),
+    ...(local ? {} : { nl: true }),
     ...(properties === undefined ? {} : { properties }),
   })
-  checkRequest(request, version)
+  checkFlags(request, version)
   return request
+}
+
+/** Whether an option is given that MQTT 3 does not have. */
+function needsVersion5({ retainAsPublished, retainHandling, local }: SubFlags): boolean {
+  return retainAsPublished === true || retainHandling !== undefined || !local
 }
 
 /** Writes the messages of one loop, and says when it is time to end. */
@@ -152,8 +186,7 @@ class Subscriber {
   readonly #subscription: SubscribeRequest
   readonly #textOf: (packet: IncomingPublish) => Buffer
   readonly #selects: (packet: IncomingPublish) => boolean
-  readonly #stopped: Promise<void>
-  #resolveStopped!: () => void
+  readonly #follower: ConnectionFollower
   #loop: Eventloop | null = null
   #isStopped = false
   /** Whether no more messages are wanted, and only removals are waited for. */
@@ -164,29 +197,33 @@ class Subscriber {
   #refusal: unknown
   #timer: NodeJS.Timeout | undefined
 
-  constructor(flags: SubFlags, subscription: SubscribeRequest) {
+  constructor(flags: SubFlags, subscription: SubscribeRequest, follower: ConnectionFollower) {
     this.#flags = flags
     this.#subscription = subscription
+    this.#follower = follower
     this.#textOf = writerOf(flags)
     this.#selects = selectorOf(flags)
-    this.#stopped = new Promise((resolve) => {
-      this.#resolveStopped = resolve
-    })
     this.requests = pushable({ objectMode: true })
     this.requests.push(subscription)
     const { unsubscribe: filters, property } = flags
-    if (filters === undefined) return
     const properties = propertiesOf(property).unsubscribe
+    if (filters === undefined) {
+      if (properties === undefined) return
+      throw new UsageError('-D unsubscribe has no effect without -U')
+    }
     const request = unsubscribe(filters, properties === undefined ? {} : { properties })
-    checkRequest(request, protocolVersionOf(flags.mqtt))
+    checkFlags(request, protocolVersionOf(flags.mqtt))
     this.requests.push(request)
   }
 
-  /** Ends the writing, even if the reader of standard output has stalled. */
+  /**
+   * Ends the writing, even if the reader of standard output has stalled or the disk is full.
+   * Messages that were not written are not acknowledged.
+   */
   stop(): void {
     this.#isStopped = true
     this.#loop?.shutdown()
-    this.#resolveStopped()
+    abandonOutput()
   }
 
   close(): void {
@@ -216,7 +253,10 @@ class Subscriber {
     this.#loop = loop
     if (this.#isStopped) return
     for await (const packet of loop) {
-      if (packet.cmd === 'connack') this.#startTimer()
+      if (packet.cmd === 'connack') {
+        this.#follower.accepted(packet)
+        this.#startTimer()
+      }
       if (packet.cmd !== 'publish' || this.#isFull) continue
       if (this.#flags.retainedOnly && !packet.retain) this.#isFull = true
       else if (this.#selects(packet)) await this.#take(packet)
@@ -231,10 +271,7 @@ class Subscriber {
     const { count = Number.POSITIVE_INFINITY, removeRetained } = this.#flags
     const text = this.#text(packet)
     const writing = text.length === 0 ? undefined : write(text)
-    // Ctrl-C does not wait for a reader of standard output that has stalled. Messages that the
-    // reader did not get are not acknowledged.
-    if (writing !== undefined) await Promise.race([writing, this.#stopped])
-    if (this.#isStopped) return
+    if (writing !== undefined) await writing
     if (removeRetained && packet.retain) {
       this.#removals++
       this.requests.push(publish(packet.topic, '', { qos: 1, retain: true }))

@@ -95,6 +95,21 @@ const CONNECTING: readonly Row[] = [
       ...['-q', '1', '-t', `${t}/#`, '-C', '1', '-W', '10'],
     ],
   },
+  {
+    // Without -c the session ends with the command, as the table says.
+    options: ['-x'],
+    command: 'sub',
+    prelude: (world, t, id) => [
+      [...at(world), '-V', '5', '-x', '60', '-i', id, '-q', '1', '-t', `${t}/#`, '-E'],
+    ],
+    before: (t) => [['-t', `${t}/a`, '-m', 'kept for later', '-q', '1']],
+    args: (world, t, id) => [
+      ...[...at(world), '-V', '5', '-x', '60', '-c', '-i', id],
+      ...['-q', '1', '-t', `${t}/#`, '-C', '1', '-W', '2'],
+    ],
+    unlike: true,
+    status: [0, 27],
+  },
   connecting(['-c, --disable-clean-session'], (world) => [...at(world), '-c'], {
     observed: 0,
     status: [1, 2],
@@ -227,7 +242,40 @@ const SENDING: readonly Row[] = [
     status: [1, 2],
     args: (world, t) => [...at(world), ...['-t', t]],
   },
+  // What is given twice: mosquitto_pub refuses two messages, and loses one of two topics in silence.
+  refused(['-m, --message'], ['-t', 'x', '-m', 'x', '-m', 'y']),
+  refused(['-m, --message'], ['-t', 'x', '-m', 'x', '-n']),
+  refused(['-t, --topic'], ['-t', 'x', '-t', 'y', '-m', 'x'], 0),
+  refused(['-q, --qos'], ['-t', 'x', '-m', 'x', '-q', '1', '-q', '2'], 0),
+  refused(
+    ['-D, --property'],
+    [
+      ...['-V', '5', '-t', 'x', '-m', 'x', '-D', 'publish', 'content-type', 'a'],
+      ...['-D', 'publish', 'content-type', 'b'],
+    ],
+  ),
+  refused(
+    ['-D, --property', '-x'],
+    [
+      ...['-V', '5', '-t', 'x', '-m', 'x', '-x', '9'],
+      ...['-D', 'connect', 'session-expiry-interval', '9'],
+    ],
+  ),
+  refused(
+    ['-D, --property'],
+    ['-V', '5', '-t', 'x', '-m', 'x', '-D', 'subscribe', 'user-property', 'a', 'b'],
+    0,
+  ),
+  refused(['-c, --disable-clean-session'], ['-c', 'word', '-i', 'me', '-t', 'x', '-m', 'x']),
 ]
+
+/** A row whose words are refused with status 2; theirs may take them. */
+function refused(options: readonly string[], words: readonly string[], theirs = 1): Row {
+  return {
+    ...{ options, command: 'pub', observed: 0, unlike: true, status: [theirs, 2] },
+    args: (world) => [...at(world), ...words],
+  }
+}
 
 const REQUESTING: readonly Row[] = [
   ['-m', 'a question'],
@@ -268,7 +316,8 @@ function receiving(
     command: 'sub',
     before: (t) => texts.map((text, index) => kept(`${t}/${'abc'[index]}`, text)),
     args: (world, t) => [
-      ...[...at(world), '-q', '2', '-t', `${t}/#`, '-W', '10'],
+      ...[...at(world), '-q', '2', '-t', `${t}/#`],
+      ...(words.includes('-W') ? [] : ['-W', '10']),
       ...words.map((word) => word.replace('{t}', t)),
     ],
     ...more,
@@ -288,6 +337,14 @@ const RECEIVING: readonly Row[] = [
     receiving(['-F'], [...VERSION_5, '-C', '1', '-F', format], ['hello'], {
       before: (t) => [[...kept(`${t}/a`, 'hello'), ...VERSION_5, ...RICH]],
     }),
+  ),
+  receiving(
+    ['-D, --property', '-F'],
+    [
+      ...[...VERSION_5, '-C', '1', '-F', '%S %p'],
+      ...['-D', 'subscribe', 'subscription-identifier', '268435455'],
+    ],
+    ['hello'],
   ),
   receiving(['-F'], [...VERSION_5, '-C', '1', '-F', '%j'], [], {
     before: (t) => [

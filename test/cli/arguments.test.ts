@@ -2,8 +2,10 @@
  * Goal: the words of a command line mean what the user of the mosquitto clients means, or are
  * refused with the words to write instead. Method: tables, without a process or a server.
  */
+import type { Command } from 'commander'
 import { describe, expect, test } from 'vitest'
 import { prepareArguments } from '../../src/cli/arguments.ts'
+import { examplesOf } from '../../src/cli/examples.ts'
 import { type ConnectionFlags, connectionOptions, topicOfUrl } from '../../src/cli/flags.ts'
 import { HABITS } from '../../src/cli/habits.ts'
 import { type MessageFlags, messageFrom } from '../../src/cli/message-flags.ts'
@@ -13,6 +15,21 @@ import { optionOf } from '../docs/cli-page.ts'
 
 const FLAGS: ConnectionFlags = { disconnectTimeout: 1 }
 const prepared = (line: string) => prepareArguments(line.split(' '), buildProgram()).join(' ')
+
+/** Parses a line; no command runs. */
+async function parsed(line: string | readonly string[]): Promise<void> {
+  const program = buildProgram()
+  const silence = (command: Command) => {
+    command.exitOverride().configureOutput({ outputError: () => {} })
+    if (command.commands.length === 0) command.action(() => {})
+    command.commands.forEach(silence)
+  }
+  silence(program)
+  const words = typeof line === 'string' ? line.split(' ') : line
+  // Without a configuration file of this machine, and without the flags being settled.
+  ;(program as unknown as { _lifeCycleHooks: object })._lifeCycleHooks = {}
+  await program.parseAsync(prepareArguments(words, program), { from: 'user' })
+}
 
 describe('[CLI] the words', () => {
   test.each([
@@ -26,6 +43,11 @@ describe('[CLI] the words', () => {
     ['pub -m --pw -t --id', 'pub -m --pw -t --id'],
     ['sub -vF --pw a', 'sub -vF --pw a'],
     ['pub a b -- --pw', 'pub a b -- --pw'],
+    ['pub --profile plant -t a -m x', '--profile plant pub -t a -m x'],
+    ['retained list --config=x #', '--config=x retained list #'],
+    ['pub -t a -m --profile', 'pub -t a -m --profile'],
+    ['sub -i me -c a', 'sub -i me -c a'],
+    ['bench pub -c 2 -t a', 'bench pub -c 2 -t a'],
     ['pub -D publish content-type x a', 'pub -D ["publish","content-type","x"] a'],
     ['pub -D will user-property -D -P a', 'pub -D ["will","user-property","-D","-P"] a'],
   ])('%s', (given, expected) => {
@@ -34,6 +56,44 @@ describe('[CLI] the words', () => {
 
   test('an option without equal is refused by its name', () => {
     expect(() => prepared('pub --tls-engine x')).toThrow(/^--tls-engine: .*--key/)
+  })
+
+  test.each(['pub -c plant -t a -m x', 'pub -i me -c plant a x', 'sub -vc plant -i me -t a'])(
+    '[CLI] P13: %s names the way to write a profile',
+    (line) => {
+      expect(() => prepared(line)).toThrow(/^-c plant: .*--profile plant/)
+    },
+  )
+
+  test.each([
+    ['pub -t a -t b -m x', /^-t, --topic is given twice/],
+    ['pub -t a -m x --message y', /^-m, --message is given twice/],
+    ['sub -q 1 --qos=2 a', /^-q, --qos is given twice/],
+    ['-c a -c b sub a', /^-c, --profile is given twice/],
+    ['pub -P xyzzy --pw other a b', /^-P, --password is given twice, with [^yz]*$/],
+    ['retained save -o a -o b #', /^-o, --output is given twice/],
+    ['sub -D publish content-type x a', /^-D publish: .*subscribe/],
+    ['pub -D subscribe user-property x y a b', /^-D subscribe: .*publish/],
+  ])('[CLI] P13: %s is refused, so that nothing is lost in silence', async (line, message) => {
+    await expect(parsed(line)).rejects.toThrow(message)
+  })
+
+  test.each(['pub -t a -t a -m x', 'sub -t a -t b -U c -U d -T e -T f', 'sub -v -v a'])(
+    '[CLI] P13: %s loses nothing',
+    (line) => parsed(line),
+  )
+
+  test('[CLI] every command has three examples that the parser takes', async () => {
+    const all = (command: Command): Command[] => [command, ...command.commands.flatMap(all)]
+    for (const command of all(buildProgram())) {
+      const examples = examplesOf(command)
+      if (command.commands.length === 0) expect(examples.length, command.name()).toBe(3)
+      expect(examples.length, command.name()).toBeGreaterThan(2)
+      for (const { line } of examples) {
+        const words = /it-mqtt ([^|>)]*)/.exec(line)![1]!.match(/"[^"]*"|'[^']*'|\S+/g)!
+        await parsed(words.map((word) => word.replace(/^["']|["']$/g, '')))
+      }
+    }
   })
 
   test('each option of the mosquitto clients has the option of ours that the table names', () => {
@@ -57,6 +117,8 @@ describe('[CLI] the server', () => {
     [{ host: 'h', port: 8883 }, 'mqtts://h:8883'],
     [{ host: 'h', cafile: 'package.json' }, 'mqtts://h'],
     [{ host: '::1', port: 1884 }, 'mqtt://[::1]:1884'],
+    [{ host: '[::1]' }, 'mqtt://[::1]'],
+    [{ host: 'fe80::1%eth0' }, 'mqtt://[fe80::1%eth0]'],
     [{ unix: '/tmp/s' }, 'unix:/tmp/s'],
     [{ url: 'ws://h/mqtt' }, 'ws://h/mqtt'],
     [{ url: 'mqtt://u:p@h:1/' }, 'mqtt://u:p@h:1/'],
@@ -79,6 +141,16 @@ describe('[CLI] the server', () => {
     [{ L: 'ws://me:xyzzy@h/a' }, /-t for the topic/],
     [{ host: 'mqtt://me:xyzzy@h' }, /-h takes a host name/],
     [{ srv: true }, /-h too/],
+    [{ host: 'h', srv: true, port: 1884 }, /-p has no effect beside -S/],
+    [{ host: '127.0.0.1:1884' }, /-h 127\.0\.0\.1 -p 1884/],
+    [{ host: '[::1]:1884' }, /-h \[::1\] -p 1884/],
+    [{ host: 'a:b' }, /not "a:b"/],
+    [{ host: '' }, /not ""/],
+    [{ property: ['["connect","session-expiry-interval","9"]'], sessionExpiry: 9 }, /-x and -D/],
+    [
+      { property: Array(2).fill('["connect","receive-maximum","9"]') },
+      /receive-maximum is given twice/,
+    ],
     [{ url: 'mqtt://h', insecure: true }, /--insecure needs.*mqtts/],
     [{ proxy: 'http://me:xyzzy@h' }, /socks5h/],
     [{ host: 'h', psk: 'abc', pskIdentity: 'x' }, /hexadecimal/],
@@ -108,6 +180,14 @@ describe('[CLI] the server', () => {
       { cleanStart: false, sessionExpiryInterval: 0xffff_ffff },
     ],
     [{ disableCleanSession: true, clientId: 'me', sessionExpiry: 9 }, { sessionExpiryInterval: 9 }],
+    [
+      {
+        disableCleanSession: true,
+        clientId: 'me',
+        property: ['["connect","session-expiry-interval","9"]'],
+      },
+      { cleanStart: false, sessionExpiryInterval: 9 },
+    ],
     [{ clientIdPrefix: 'a-' }, { clientId: `a-${process.pid}` }],
     [
       { property: ['["connect","user-property","a","1"]', '["connect","user-property","a","2"]'] },

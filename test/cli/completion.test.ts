@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { cli, scratch } from './support.ts'
@@ -23,8 +23,14 @@ function quoted(words: readonly string[]): string {
 }
 
 /** @returns what the shell offers behind these words, or null if the shell is not installed. */
-function offered(shell: Shell, script: string, words: readonly string[]): string[] | null {
-  const { stdout, error } = spawnSync(shell, ['-c', ASK[shell](script, words)])
+function offered(
+  shell: Shell,
+  script: string,
+  words: readonly string[],
+  folder: string,
+): string[] | null {
+  const env = { ...process.env, XDG_CONFIG_HOME: folder }
+  const { stdout, error } = spawnSync(shell, ['-c', ASK[shell](script, words)], { env })
   if (error !== undefined) return null
   const offers = stdout.toString().trim().split('\n')
   const last = words.at(-1) ?? ''
@@ -38,13 +44,17 @@ describe('[CLI] completion', { timeout: 60_000 }, () => {
     async (shell) => {
       const { status, stdout } = await cli(['completion', shell])
       expect(status).toBe(0)
-      const script = join(await scratch(), `it-mqtt.${shell}`)
+      const folder = await scratch()
+      const script = join(folder, `it-mqtt.${shell}`)
+      await mkdir(join(folder, 'it-mqtt'))
+      const config = '[plant]\nurl = "mqtt://h"\n  [pilot] # a comment\n[other]\n'
+      await writeFile(join(folder, 'it-mqtt', 'config.toml'), config)
       await writeFile(script, stdout)
       const table: [words: string[], offers: string[]][] = [
         [['p'], ['pipe', 'pub']],
         [
           ['sub', '--reta'],
-          ['--retain-as-published', '--retained-only'],
+          ['--retain-as-published', '--retain-handling', '--retained-only'],
         ],
         [
           ['retained', 'r'],
@@ -56,9 +66,17 @@ describe('[CLI] completion', { timeout: 60_000 }, () => {
           ['0', '1', '2'],
         ],
         [['completion', 'z'], ['zsh']],
+        [
+          ['-c', 'p'],
+          ['pilot', 'plant'],
+        ],
+        [
+          ['sub', '--profile', 'p'],
+          ['pilot', 'plant'],
+        ],
       ]
       for (const [words, expected] of table) {
-        const offers = offered(shell, script, ['it-mqtt', ...words])
+        const offers = offered(shell, script, ['it-mqtt', ...words], folder)
         if (offers === null) return notRun(shell)
         expect(offers.sort(), words.join(' ')).toEqual(expected)
       }
@@ -67,14 +85,14 @@ describe('[CLI] completion', { timeout: 60_000 }, () => {
 
   test('[CLI] help: a command, the exit codes, and what mosquitto users look for', async () => {
     const pages = await Promise.all(
-      [['rr'], ['exit-codes'], ['mosquitto'], ['retained', 'save'], ['nothing']].map((words) =>
-        cli(['help', ...words]),
+      [['rr'], ['exit-codes'], ['mosquitto'], ['retained', 'save'], ['config'], ['nothing']].map(
+        (words) => cli(['help', ...words]),
       ),
     )
-    expect(pages.map(({ status }) => status)).toEqual([0, 0, 0, 0, 2])
-    const parts = ['--response-topic', '27', '-T, --filter-out', '--output', '']
+    expect(pages.map(({ status }) => status)).toEqual([0, 0, 0, 0, 0, 2])
+    const parts = ['Examples:', '27', '-T, --filter-out', '--output', '[plant]', '']
     for (const [index, part] of parts.entries()) expect(pages[index]?.stdout).toContain(part)
-    expect(pages[4]?.stderr).toContain('exit-codes')
+    expect(pages[5]?.stderr).toContain('exit-codes')
   })
 })
 

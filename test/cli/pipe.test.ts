@@ -108,9 +108,13 @@ describe('[CLI] pipe', { timeout: 60_000 }, () => {
 
   test('[CLI] pipe is no request', async () => {
     const cases: readonly [given: string, part: string][] = [
-      ['nope', 'not valid JSON'],
-      ['[]', 'an object with cmd'],
-      ['{"topic":"a"}', 'cmd'],
+      ['nope', 'not valid JSON; give -t topic to send lines as they are'],
+      ['[]', 'an object with cmd is expected; give -t topic'],
+      ['{"topic":"a"}', 'a topic and a payload are expected, or a cmd; give -t topic'],
+      ['{"level":"info","payload":1}', 'a topic and a payload are expected'],
+      ['{"topic":"a","payload":{"a":1}}', 'payload must be a string or, for bytes, {"base64":'],
+      ['{"cmd":"publish","topic":"a","payload":7}', 'payload must be a string or'],
+      ['{"topic":"a","payload":"x","mesage":1}', 'mesage'],
       ['{"cmd":"publish","topic":"a/#"}', 'wildcard'],
       ['{"cmd":"publish","topic":"a","messageId":7}', 'messageId'],
       ['{"cmd":"publish","topic":"\xff"}', 'UTF-8'],
@@ -125,6 +129,53 @@ describe('[CLI] pipe', { timeout: 60_000 }, () => {
       expect(server.count('publish')).toBe(0)
     }
     await Promise.all(cases.map(check))
+  })
+
+  test('[CLI] pipe: a line with a topic and a payload needs no cmd', async () => {
+    const server = await scripted(acknowledge)
+    const lines = [
+      '{"topic":"a","payload":"x","qos":1}',
+      '{"payload":{"base64":"AP8="},"topic":"b"}',
+    ]
+    const file = await fileOf(`${lines.join('\n')}\n`)
+    expect((await cli(['pipe', file, '--url', server.url])).status).toBe(0)
+    expect(server.packets.filter(({ cmd }) => cmd === 'publish')).toMatchObject([
+      { topic: 'a', payload: Buffer.from('x'), qos: 1 },
+      { topic: 'b', payload: Buffer.from([0, 255]), qos: 0 },
+    ])
+  })
+
+  const STORED: [flag: string, args: string[], levels: number[]][] = [
+    ['--session', ['pub', 'a', 'x'], [1]],
+    ['--session', ['pub', 'a', 'x', '-q', '0'], [0]],
+    ['--session', ['pipe'], [1, 0]],
+    ['--checkpoint', ['pipe'], [1, 0]],
+    ['--spool', ['pipe'], [1, 0]],
+  ]
+  test.each(STORED)(
+    '[CLI] %s %j: what is stored until it is delivered has QoS 1, if none is given',
+    async (flag, args, levels) => {
+      const server = await scripted(acknowledge)
+      const file = await fileOf(
+        '{"topic":"a","payload":"x"}\n{"topic":"a","payload":"y","qos":0}\n',
+      )
+      const path = join(await scratch(), 'kept')
+      const files = args[0] === 'pipe' ? [file] : []
+      const ended = await cli([...args, ...files, flag, path, '--url', server.url])
+      expect(ended.status).toBe(0)
+      const sent = server.packets.flatMap((one) => (one.cmd === 'publish' ? [one.qos] : []))
+      expect(sent).toEqual(levels)
+    },
+  )
+
+  test('[CLI] [P12] pipe --follow: after Ctrl-C a rest is named only if there is one', async () => {
+    const server = await scripted(acknowledge)
+    const file = await fileOf('{"topic":"a","payload":"x"}\n')
+    const running = start(['pipe', file, '--follow', '-q', '1', '--url', server.url])
+    await until(() => server.count('publish') === 1)
+    running.process.kill('SIGINT')
+    const { stderr } = await running.ended
+    expect(stderr).toMatch(/delivered in [\d.]+ s, \d not delivered\n$/)
   })
 
   test('[CLI] pipe: what the server refuses is reported with its line, the others are delivered', async () => {
@@ -190,7 +241,7 @@ describe('[CLI] pipe', { timeout: 60_000 }, () => {
 })
 
 describe('[CLI] progress', { timeout: 60_000 }, () => {
-  /** What makes cli-progress and us take a pipe for a terminal. */
+  /** What makes the command take a pipe for a terminal. */
   const TERMINAL = 'data:text/javascript,Object.assign(process.stderr,{isTTY:true,columns:120})'
   /** What makes 5 s pass in 100 ms. */
   const HASTE = 'data:text/javascript,const s=setInterval;globalThis.setInterval=(f,ms)=>s(f,ms/50)'
@@ -204,7 +255,7 @@ describe('[CLI] progress', { timeout: 60_000 }, () => {
     const args = ['--import', TERMINAL, ...MAIN, 'pipe', file, '--topic', 't']
     const flags = ['--qos', '1', '--disconnect-timeout', '100', '--url', server.url]
     const running = run(process.execPath, [...args, ...flags])
-    await until(() => running.stderr().includes('100 % 9,999 delivered, 1 under way'))
+    await until(() => running.stderr().includes('100 %, 9,999 delivered, 1 under way'))
     running.process.kill('SIGINT')
     const ended = await running.ended
     expect(ended.status).toBe(130)

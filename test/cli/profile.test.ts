@@ -7,10 +7,17 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { prepareArguments } from '../../src/cli/arguments.ts'
+import { configText } from '../../src/cli/config-text.ts'
+import { connectionOptions } from '../../src/cli/flags.ts'
 import { buildProgram } from '../../src/cli/program.ts'
 import { broker, cli, run, scratch, until } from './support.ts'
+
+/** The file that the help shows. */
+const EXAMPLE_CONFIG = configText()
+  .match(/^ {4}.*$/gm)!
+  .join('\n')
 
 const CONFIG = `
 [default]
@@ -30,10 +37,30 @@ usrname = "anna"
 qos = 7
 [kind]
 retain = "yes"
+[socket]
+unix = "/run/mqtt"
+[local]
+host = "local"
+[topic]
+L = "mqtt://h:1/a"
+[six]
+url = "wss://me:x@[::1]:9/path?q"
+[many]
+property = ["publish content-type text/x", "subscribe user-property a b c"]
+[no]
+no-local = true
+[inside]
+profile = "plant"
 `
 
 /** @returns the flags of a command line, as the command gets them. */
-async function flagsOf(line: string, config = CONFIG): Promise<Record<string, unknown>> {
+async function flagsOf(
+  line: string,
+  config = CONFIG,
+  url?: string,
+): Promise<Record<string, unknown>> {
+  vi.stubEnv('IT_MQTT_URL', url)
+  onTestFinished(() => void vi.unstubAllEnvs())
   const folder = await scratch()
   await writeFile(join(folder, 'config.toml'), config)
   await writeFile(join(folder, 'secret'), 'xyzzy\n')
@@ -71,8 +98,51 @@ describe('[CLI] profiles', () => {
     ['-c typo sub a', /usrname/],
     ['-c wrong sub a', /\[wrong\] qos: .*0, 1, 2/],
     ['-c kind pub a b', /\[kind\] retain: true or false/],
+    ['-c inside sub a', /no command has an option --profile/],
   ])('%s is refused', async (line, message) => {
     await expect(flagsOf(line)).rejects.toThrow(message)
+  })
+
+  test.each([
+    ['-c plant sub -p 21999 a', undefined, { url: 'mqtts://plant:21999', port: undefined }],
+    ['-c six sub -p 21999 a', undefined, { url: 'wss://me:x@[::1]:21999/path?q' }],
+    ['-c topic sub -p 21999', undefined, { L: 'mqtt://h:21999/a', port: undefined }],
+    ['-c local sub -p 21999 a', 'mqtt://env', { host: 'local', port: 21999, url: undefined }],
+    ['sub -p 21999 a', 'mqtt://env:1', { url: 'mqtt://env:21999' }],
+    ['sub -h other -p 21999 a', 'mqtt://env:1', { host: 'other', port: 21999, url: undefined }],
+  ])('[CLI] P13: %s with IT_MQTT_URL %s: -p alone is a port', async (line, url, flags) => {
+    expect(await flagsOf(line, CONFIG, url)).toMatchObject(flags)
+  })
+
+  test('[CLI] P13: -p beside a URL of the environment without a port is refused', async () => {
+    await expect(flagsOf('sub -p 1 a', '', 'unix:/x')).rejects.toThrow(/-p: .* has no port/)
+    const flags = await flagsOf('-c socket sub -p 1 a')
+    expect(() => connectionOptions(flags as never, null)).toThrow('-p has no effect beside --unix')
+  })
+
+  test('[CLI] P13: an option above the first profile is refused, and not passed over', async () => {
+    const attempt = flagsOf('sub a', 'url = "mqtt://me:xyzzy@h"\n[plant]\nqos = 1\n')
+    await expect(attempt).rejects.toThrow(/config\.toml: url is in no profile; .*\[default\]/)
+    await expect(attempt).rejects.not.toThrow('xyzzy')
+    await expect(flagsOf('sub a', '[[plant]]\nqos = 1\n')).rejects.toThrow('plant is in no profile')
+  })
+
+  test('[CLI] a profile gives -D to the commands that send the packet, and --no-local', async () => {
+    const property = async (line: string) => (await flagsOf(line))['property']
+    expect(await property('-c many pub a b')).toEqual(['["publish","content-type","text/x"]'])
+    expect(await property('-c many sub a')).toEqual(['["subscribe","user-property","a","b c"]'])
+    expect(await flagsOf('-c no sub a')).toMatchObject({ local: false })
+  })
+
+  test('[CLI] the example of help config is a configuration file', async () => {
+    expect(
+      await flagsOf('-c plant sub a', EXAMPLE_CONFIG.replace(/password-file.*/, '')),
+    ).toMatchObject({
+      url: 'mqtts://plant.example',
+      qos: '1',
+      property: ['["connect","receive-maximum","100"]'],
+    })
+    expect(await flagsOf('sub a', EXAMPLE_CONFIG)).toMatchObject({ url: 'mqtt://localhost' })
   })
 
   test('a file that is no TOML is refused, and its text is not shown', async () => {

@@ -115,7 +115,7 @@ describe('[CLI] pub', { timeout: 60_000 }, () => {
       [['pub', 'a', 'x', '--nope'], '--nope'],
       [['pub', 'a', 'x', '--qos', '3'], '--qos'],
       [['pub', 'a', 'x', '--keep-alive', 'soon'], '--keep-alive'],
-      [['pub', 'a', 'x', '--keep-alive', '70000'], 'keepAlive'],
+      [['pub', 'a', 'x', '--keep-alive', '70000'], '-k must be'],
       [['pub', 'a', 'x', '--url', 'ftp://host'], 'url'],
       [['pub', 'a', 'x', '--mqtt', '6'], '--mqtt'],
       [['pub', 'a', 'x', '--will-payload', 'x'], '--will-topic'],

@@ -21,9 +21,10 @@ export interface ScriptedBroker {
 export async function scripted(
   onPacket: (packet: Packet, peer: Peer) => void = () => {},
   sessionPresent = false,
+  at = 0,
 ): Promise<ScriptedBroker> {
   const packets: Packet[] = []
-  const { port } = await listen((socket) => {
+  const accept = (socket: Socket) => {
     const protocol = { protocolVersion: 5 }
     const decoder = parser(protocol)
     let peer: Peer | undefined
@@ -40,7 +41,8 @@ export async function scripted(
       if (peer !== undefined) onPacket(packet, peer)
     })
     socket.on('data', (bytes) => decoder.parse(bytes))
-  })
+  }
+  const { port } = await listen(accept, undefined, undefined, at)
   return {
     url: `mqtt://127.0.0.1:${port}`,
     packets,
@@ -53,8 +55,8 @@ export function acknowledge(packet: Packet, { send }: Peer): void {
   const { messageId } = packet
   if (messageId === undefined) return
   if (packet.cmd === 'publish') send({ cmd: packet.qos === 1 ? 'puback' : 'pubrec', messageId })
-  if (packet.cmd === 'pubrel') send({ cmd: 'pubcomp', messageId })
   if (packet.cmd === 'pubrec') send({ cmd: 'pubrel', messageId })
+  if (packet.cmd === 'pubrel') send({ cmd: 'pubcomp', messageId })
   if (packet.cmd === 'subscribe') {
     send({ cmd: 'suback', messageId, granted: packet.subscriptions.map(({ qos }) => qos) })
   }

@@ -99,11 +99,12 @@ export async function broker(prepare: (aedes: Aedes) => void = () => {}): Promis
   }
 }
 
-/** A TCP server that is gone when the test ends. */
+/** A TCP server that is gone when the test ends. `at`: its port, or 0 for a free one. */
 export async function listen(
   onSocket: (socket: Socket) => void,
   server: Server = createServer(),
   event = 'connection',
+  at = 0,
 ): Promise<{ port: number; sockets: ReadonlySet<Socket> }> {
   const sockets = new Set<Socket>()
   server.on(event, (socket: Socket) => {
@@ -112,7 +113,7 @@ export async function listen(
     socket.on('error', () => {})
     onSocket(socket)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(at, '127.0.0.1', resolve))
   onTestFinished(() => {
     server.close()
     for (const socket of sockets) socket.destroy()

@@ -1,7 +1,10 @@
 /** The text of docs/CLI.md: the command line, from the definitions of its commands. */
 import type { Command, Option } from 'commander'
+import { configText } from '../../src/cli/config-text.ts'
+import { examplesOf } from '../../src/cli/examples.ts'
 import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
 import { HABITS, type Habit, OTHER_DIFFERENCES } from '../../src/cli/habits.ts'
+import { HELP_LINES } from '../../src/cli/top/screen-help.ts'
 import { wrapped } from './markdown.ts'
 
 const INTRO =
@@ -20,25 +23,65 @@ const PROFILES_INTRO =
   'Options that are always the same may stand in `$XDG_CONFIG_HOME/it-mqtt/config.toml`, or else' +
   ' `~/.config/it-mqtt/config.toml`, in named profiles. A key is the long name of an option; an' +
   ' option that the command does not have is left out. `it-mqtt -c plant sub …` takes the profile' +
-  ' `plant`; without `-c`, the one named `default` is taken, if there is one. (Behind the command,' +
-  ' `-c` means what it means in mosquitto_sub.) The command line wins over the profile. A profile' +
-  ' that was named wins over the environment, `default` does not. Paths count from the folder of' +
-  ' the file.'
+  ' `plant`, and so does `it-mqtt sub --profile plant …`; without a name, the one named `default` is' +
+  ' taken, if there is one. (Behind the command, `-c` means what it means in mosquitto_sub.) An' +
+  ' option above the first profile is refused. The command line wins over the profile; a server' +
+  ' there replaces that of the profile as a whole, with user name and TLS as far as its URL has' +
+  ' them, and `-p` alone replaces the port only. A profile that was named wins over the environment,' +
+  ' `default` does not. Paths count from the folder of the file.'
+
+/** The lines of the help that are set off, which are the file. */
+const EXAMPLE = configText()
+  .match(/^ {4}.*\n|^\n(?= {4})/gm)!
+  .map((line) => line.replace(/^ {4}/, ''))
+  .join('')
+  .trimStart()
 
 const PROFILE = `\`\`\`toml
-[plant]
-url = "mqtts://plant.example"
-username = "anna"
-password-file = "plant.password"
-cafile = "plant-ca.pem"
-qos = 1
-\`\`\``
+${EXAMPLE}\`\`\``
 
 const PASSWORDS =
   'A password comes from `-P`, `--password-file`, `--ask-password` (which asks at the terminal and' +
   ' shows nothing), the URL, the variable `IT_MQTT_PASSWORD`, or a profile. It is in no output and' +
   ' no error, and the title of the process is `it-mqtt` alone; but between the start of the process' +
   ' and that moment, other users may read `-P` in the list of processes.'
+
+const OUTPUT = [
+  'A message is acknowledged once the system has taken all of its bytes. If standard output is a' +
+    ' file and its disk is full, the command says so, waits, and goes on by itself when there is' +
+    ' room. If it ends before that, the part of a message that is in the file is cut off (on Linux).',
+  'A reader that has read enough (`it-mqtt spool dir --json | head -1`) is no failure: the command' +
+    ' ends with status 0. `pipe --json` ends with status 1 if something was not delivered.',
+  'Standard error says when the connection is lost and why, what is waited for, and when there is a' +
+    ' connection again; nothing is repeated that has not changed. On a terminal, what is waited for' +
+    ' is one line that is written over. With `--quiet` only errors are written.',
+  'SIGUSR1 writes one line that says where `pub`, `sub`, `rr`, `retained` or `pipe` stands, with' +
+    ' `--quiet` too: `kill -USR1` as for `dd`.',
+  'SIGHUP ends a command in order if standard input, output or error is a terminal. Otherwise (under' +
+    ' `nohup`, as a service) it is ignored; send SIGTERM.',
+]
+
+const TOP_SCREEN =
+  'On a terminal `it-mqtt top` draws a tree of topics, at most five times a second. The first three' +
+  ' lines say how the connection is, what all topics have together and how late this process is' +
+  ' (`lag`). The terminal is given back at every end. `TERM=dumb` gives the lines below, and' +
+  ' `NO_COLOR` leaves out colors. The key `?` shows this:'
+
+const TOP_LINES =
+  'Without a terminal, or with `--json`, each topic that had a message in the interval is a line of' +
+  ' JSON: `time`, `topic`; `count` and `bytes` of the interval, `rate` and `bytesPerSecond` in it,' +
+  ' `total` messages since the start; of the last message `payload` (text, or `base64`; the first' +
+  ' 256 bytes if it is long and there are many), `payloadBytes` and `qos`; `retained`, whether the' +
+  ' server is known to retain a message. What the server retained before has a line with the count' +
+  ' 0. A filter that another one covers is left out, so that no message counts twice; with filters that' +
+  ' overlap in part (`a/+` and `+/b`) a server may send a message for each of them. `-C`, `-W` and Ctrl-C end it as they end `sub`, with the same status.'
+
+const TOP_LIMITS =
+  'Memory is bounded. Beyond `--max-topics`, messages count in the total only, and the screen says' +
+  ' how many there were; so it is with topics whose names need too much memory. Of each topic the' +
+  ' first 256 bytes of the last payload are kept (all of it, up to 64 KiB, while there is room), and' +
+  ' 64 bytes of each of the eight before. If messages come faster than they can be counted, the' +
+  ' connection is read more slowly, and the server decides what it drops.'
 
 export function cliPage(program: Command): string {
   const exits = EXIT_CODES.map(({ status, when, theirs }) => [String(status), when, theirs])
@@ -47,6 +90,8 @@ export function cliPage(program: Command): string {
     wrapped(INTRO),
     '## Exit status',
     table(['status', 'when', 'mosquitto clients'], exits),
+    '## Output, messages and signals',
+    ...OUTPUT.map((one) => wrapped(one)),
     '## Profiles and passwords',
     wrapped(PROFILES_INTRO),
     PROFILE,
@@ -59,6 +104,11 @@ export function cliPage(program: Command): string {
     ),
     'What differs and belongs to no option:',
     OTHER_DIFFERENCES.map((one) => wrapped(`- ${one}`, '  ')).join('\n'),
+    '## The screen of top',
+    wrapped(TOP_SCREEN),
+    ['```text', ...HELP_LINES, '```'].join('\n'),
+    wrapped(TOP_LINES),
+    wrapped(TOP_LIMITS),
     '## Commands',
     ...program.commands.flatMap(leavesOf).flatMap(commandText),
   ].join('\n\n')}\n`
@@ -104,6 +154,9 @@ function commandText(command: Command): string[] {
     `### it-mqtt ${path}${command.name()}`,
     wrapped(command.description()),
     ...(rows.length === 0 ? [] : [table(['word or option', 'what it does'], rows)]),
+    `\`\`\`sh\n${examplesOf(command)
+      .map(({ line }) => line)
+      .join('\n')}\n\`\`\``,
   ]
 }
 

@@ -44,6 +44,8 @@ const FOLDERS_MAX = 64
 /** So many files are compared by content. Unpacking costs more. */
 const COMPARED_MAX = 64
 const UNPACKED_MAX = 16
+/** How often a folder is searched that changes all the time. */
+const SEARCHES_MAX = 8
 /** In a folder of more files only those that are named like the followed one are considered. */
 const NAMES_MAX = 2_000
 const PACKED = /\.gz$/i
@@ -58,16 +60,40 @@ export async function foldersOf(path: string): Promise<ReadonlyMap<string, strin
 }
 
 /**
- * Finds and opens a file that was read under `path`.
+ * Finds and opens a file that was read under `path`. A file that is renamed or packed during the
+ * search may be missed, so the search begins again if the folder has changed meanwhile.
  * @param except The inode of a file that has lost the content, or null.
  * @returns null if no file has what was read.
  */
 export async function findFile(
   path: string,
-  { inode, proof }: Remembered,
+  remembered: Remembered,
   except: number | null = null,
 ): Promise<FoundFile | null> {
-  const entries = await entriesAround(path)
+  let entries = await entriesAround(path)
+  for (let search = 1; ; search++) {
+    const found = await findAmong(entries, path, remembered, except)
+    if (found !== null || search === SEARCHES_MAX) return found
+    const before = listing(entries)
+    entries = await entriesAround(path)
+    if (listing(entries) === before) return null
+  }
+}
+
+/** @returns a text that is another one if a file came, went, or got another name. */
+function listing(entries: readonly NearbyFile[]): string {
+  return entries
+    .map(({ path, inode }) => `${inode} ${path}`)
+    .sort()
+    .join('\n')
+}
+
+async function findAmong(
+  entries: readonly NearbyFile[],
+  path: string,
+  { inode, proof }: Remembered,
+  except: number | null,
+): Promise<FoundFile | null> {
   const named = await entryAt(path)
   const all = named === null ? entries : [named, ...entries]
   for (const entry of all.filter((other) => other.inode === inode && inode !== except)) {

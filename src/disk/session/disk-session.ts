@@ -6,6 +6,7 @@
  * are larger than the session itself, the session is written whole and the journals are removed.
  */
 import { StorageError } from '../../errors.ts'
+import { emitWarning } from '../../platform/warnings.ts'
 import { Session, type SessionStore } from '../../requests/session.ts'
 import type { SessionParts } from '../../requests/session-records.ts'
 import { Database, type Operation } from '../store/database.ts'
@@ -29,6 +30,12 @@ const OUTGROWN = 4
 const JOURNALS_READ_BYTES = 8 << 20
 /** A journal that has this size gets no further change, so that reading it stays cheap. */
 const JOURNAL_BYTES = 1 << 20
+
+/** What is known of the directory outside of the database. */
+interface Summary {
+  /** The number of the next journal. */
+  readonly next: number
+}
 
 class DiskSession implements SessionStore {
   readonly #directory: string
@@ -55,7 +62,8 @@ class DiskSession implements SessionStore {
   async load(): Promise<Session | null> {
     this.#database ??= await Database.open(this.#directory, KIND)
     this.#stored = null
-    const { records, isTorn } = await this.#replay(this.#database)
+    const { records, isTorn, isShort } = await this.#replay(this.#database)
+    if (isShort) emitWarning(this, 'RECORD_DAMAGED', lossText(this.#directory))
     const record = sessionRecordOf(records, !isTorn)
     return record === null ? null : new Session(record, { record })
   }
@@ -63,10 +71,12 @@ class DiskSession implements SessionStore {
   /**
    * Applies the journals up to the first that is missing or damaged; later ones would not fit the
    * state that results.
-   * @returns the records, and whether the last changes may be missing.
+   * @returns the records, whether the last changes may be missing, and whether some are.
    * @throws StorageError if the session itself is damaged, and not only later changes.
    */
-  async #replay(database: Database): Promise<{ records: Map<string, Buffer>; isTorn: boolean }> {
+  async #replay(
+    database: Database,
+  ): Promise<{ records: Map<string, Buffer>; isTorn: boolean; isShort: boolean }> {
     const records = new Map<string, Buffer>()
     let isIntact = true
     let after: string = JOURNAL
@@ -83,8 +93,13 @@ class DiskSession implements SessionStore {
         after = key
       }
       if (journals.length > 0) continue
-      if (this.#next === 0 || records.has(WHOLE)) {
-        return { records, isTorn: !isIntact || database.repaired }
+      const { next = 0 } = (database.summary ?? {}) as Partial<Summary>
+      const isShort = !isIntact || this.#next < next
+      const isEmpty = this.#next === 0
+      this.#next = Math.max(this.#next, next)
+      if (isEmpty) this.#first = this.#next
+      if (isEmpty || records.has(WHOLE)) {
+        return { records, isTorn: isShort || database.repaired, isShort }
       }
       throw new StorageError(
         `The session in ${this.#directory} is damaged; move the directory away to begin a new one`,
@@ -110,7 +125,7 @@ class DiskSession implements SessionStore {
         operations.push({ type: 'del', key: keyOf(JOURNAL, i) })
       }
     }
-    await this.#database!.commit(operations, added)
+    await this.#database!.commit(operations, added, { next } satisfies Summary)
     if (isWhole) this.#first = this.#next
     this.#next = next
     this.#bytes = isWhole ? added : this.#bytes + added
@@ -133,6 +148,13 @@ class DiskSession implements SessionStore {
     this.#database = null
     await database?.close()
   }
+}
+
+function lossText(directory: string): string {
+  return (
+    `The last changes of the session in ${directory} are lost, because its files were damaged or ` +
+    'removed: messages may be sent twice. Check the disk.'
+  )
 }
 
 /**

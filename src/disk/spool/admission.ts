@@ -6,12 +6,13 @@
  * are safe.
  */
 import { type StorageError, UsageError } from '../../errors.ts'
+import { wrong } from '../../requests/check.ts'
 import type { Outcome, SentRequest } from '../../requests/vocabulary.ts'
 import { type Deferred, deferred } from '../deferred.ts'
 import { requestBytes } from '../store/request-size.ts'
 import type { SpoolContents } from './contents.ts'
-import type { ResolvedSpool } from './spool-options.ts'
-import type { CommitWaiter } from './spool-store.ts'
+import type { CommitWaiter } from './marks.ts'
+import type { Producer, ResolvedSpool } from './spool-options.ts'
 import { checkPushed, faultOf } from './storable.ts'
 
 interface AdmissionListener {
@@ -45,13 +46,14 @@ export class Admission {
   }
 
   /** @throws UsageError or StorageError as `Spool.push` rejects with them. */
-  push(requests: readonly SentRequest[]): Promise<number> {
+  push(requests: readonly SentRequest[], producer: Producer | null): Promise<number> {
+    if (producer !== null) checkProducer(producer, this.#options)
     for (const [i, request] of requests.entries()) checkPushed(request, i, this.#options)
     if (this.#options.overflow === 'reject') {
       const bytes = requests.reduce((sum, request) => sum + requestBytes(request), 0)
       if (!this.#contents.fits(requests.length, bytes)) throw this.#contents.full()
     }
-    return this.#enqueue(requests)
+    return this.#enqueue(requests, producer)
   }
 
   /** @throws UsageError or StorageError as `Spool.push` rejects with them. */
@@ -62,15 +64,15 @@ export class Admission {
     const fits = contents.fits(1, bytes)
     if (!fits && this.#options.overflow === 'reject') throw contents.full()
     if (!fits || this.#queue.length > 0 || !contents.staysInMemory) {
-      return this.#enqueue([request])
+      return this.#enqueue([request], null)
     }
     contents.addToMemory(request, bytes)
     this.#listener.added()
     return ONE
   }
 
-  #enqueue(requests: readonly SentRequest[]): Promise<number> {
-    const push = new Push(requests)
+  #enqueue(requests: readonly SentRequest[], producer: Producer | null): Promise<number> {
+    const push = new Push(requests, producer)
     this.#queue.push(push)
     this.admit()
     return push.accepted
@@ -95,17 +97,27 @@ export class Admission {
       for (let next = push.next; next !== undefined; next = push.next) {
         const bytes = requestBytes(next)
         if (this.#contents.fits(1, bytes)) this.#accept(next, bytes, push)
-        else if (overflow === 'wait') return
+        else if (overflow === 'wait') return this.#mark(push)
         else if (overflow === 'dropOldest' && this.#dropOldest()) continue
         // Requests that were handed out cannot be dropped any more; those on disk must be loaded.
         else if (overflow === 'dropOldest' && this.#contents.hasUnloaded) {
+          this.#mark(push)
           return this.#listener.load()
         } else this.#refuse(next, this.#contents.full())
         push.at++
       }
       this.#queue.shift()
+      this.#mark(push)
       push.conclude()
     }
+  }
+
+  /** Has the position of the producer stored together with what was accepted of its push. */
+  #mark(push: Push): void {
+    const { producer, at } = push
+    if (producer === null || at === push.markedAt || push.isFailed) return
+    push.markedAt = at
+    this.#contents.mark(producer.name, producer.positionAfter(at), push)
   }
 
   #accept(request: SentRequest, bytes: number, push: Push): void {
@@ -145,9 +157,21 @@ export class Admission {
   }
 }
 
+function checkProducer({ name, positionAfter }: Producer, { mode }: ResolvedSpool): void {
+  if (mode !== 'durable') {
+    throw new UsageError('spool: a producer needs the mode "durable", which stores a push on disk')
+  }
+  if (typeof name !== 'string') throw wrong('spool: the name of a producer', 'a string', name)
+  if (typeof positionAfter === 'function') return
+  throw wrong('spool: positionAfter', 'a function', positionAfter)
+}
+
 /** A push that is not finished: its requests wait for room, or its records wait for the disk. */
 class Push implements CommitWaiter {
   readonly #requests: readonly SentRequest[]
+  readonly producer: Producer | null
+  /** The place up to which the position of the producer was given to be stored, or -1. */
+  markedAt = -1
   readonly #result: Deferred<number> = deferred()
   /** The place of the next request that waits for room. */
   at = 0
@@ -157,8 +181,13 @@ class Push implements CommitWaiter {
   #pending = 0
   #failure: unknown = null
 
-  constructor(requests: readonly SentRequest[]) {
+  constructor(requests: readonly SentRequest[], producer: Producer | null) {
     this.#requests = requests
+    this.producer = producer
+  }
+
+  get isFailed(): boolean {
+    return this.#failure !== null
   }
 
   /** Resolves with how many of the requests were accepted. */
@@ -177,6 +206,8 @@ class Push implements CommitWaiter {
   done(failure: StorageError | null): void {
     this.#pending--
     this.#failure ??= failure
+    // The producer repeats what is behind the position that was stored last.
+    if (failure !== null && this.producer !== null) this.at = this.#requests.length
     this.conclude()
   }
 

@@ -9,8 +9,9 @@ import { StorageError } from '../../errors.ts'
 import type { SentRequest } from '../../requests/vocabulary.ts'
 import { expiryOf } from '../store/request-size.ts'
 import { Chunk, Chunks } from './chunks.ts'
+import type { CommitWaiter } from './marks.ts'
 import type { ResolvedSpool } from './spool-options.ts'
-import { type CommitWaiter, SpoolStore, type SpoolStoreListener } from './spool-store.ts'
+import { SpoolStore, type SpoolStoreListener } from './spool-store.ts'
 
 /** The most bytes in memory that wait to be handed out. */
 const MEMORY_BYTES = 4 << 20
@@ -48,6 +49,10 @@ export class SpoolContents {
         contents.#size -= chunk.left
         contents.#bytes -= chunk.bytes
       },
+      missing: ({ size, bytes }) => {
+        contents.#size -= size
+        contents.#bytes -= bytes
+      },
       committed,
       warn,
     })
@@ -66,6 +71,19 @@ export class SpoolContents {
   get bytes(): number {
     return this.#bytes
   }
+
+  /** How many requests were lost to damage, since that was last cleared. */
+  get lost(): number {
+    return this.#store.lost
+  }
+
+  /** How far each producer got. */
+  get positions(): ReadonlyMap<string, unknown> {
+    return this.#store.positions
+  }
+
+  /** The time of the spool, in ms: expiry is measured with it. */
+  readonly now = (): number => this.#store.clock.now()
 
   /** True if requests on disk were not loaded yet. */
   get hasUnloaded(): boolean {
@@ -118,7 +136,7 @@ export class SpoolContents {
       chunk = new Chunk(number, false)
       this.chunks.push(chunk)
     }
-    chunk!.add(request, bytes, expiryOf(request, Date.now))
+    chunk!.add(request, bytes, expiryOf(request, this.now))
     this.chunks.added(bytes)
     this.#loadedThrough = number
     this.#storedThrough = number
@@ -128,11 +146,26 @@ export class SpoolContents {
   addToDisk(request: SentRequest, bytes: number, waiter: CommitWaiter): void {
     this.#size++
     this.#bytes += bytes
-    this.#store.add(request, bytes, expiryOf(request, Date.now), waiter)
+    this.#store.add(request, bytes, expiryOf(request, this.now), waiter)
   }
 
   commit(): void {
     this.#store.commit()
+  }
+
+  /** Adds to the next commit how far a producer got; null if it is to begin again. */
+  mark(producer: string, position: unknown, waiter: CommitWaiter): void {
+    this.#store.mark(producer, position, waiter)
+  }
+
+  /** Reads everything, and reports what is missing. Nothing may have been loaded yet. */
+  verify(): Promise<void> {
+    return this.#store.verify()
+  }
+
+  /** Removes the damaged records. @returns how many there were. */
+  clearDamaged(save?: (record: Uint8Array) => Promise<void>): Promise<number> {
+    return this.#store.clearDamaged(save)
   }
 
   /**
@@ -168,19 +201,19 @@ export class SpoolContents {
    * @returns undefined if it was only in memory, or a promise that resolves once it is removed on
    *   disk. After `beginClosing` that never happens: the session must remember the key.
    */
-  remove(chunk: Chunk, bytes: number): Promise<void> | undefined {
+  remove(chunk: Chunk, key: number, bytes: number): Promise<void> | undefined {
     this.#size--
     this.#bytes -= bytes
     if (chunk.left === 0) this.chunks.forget(chunk)
     if (this.#closing) return NEVER
-    return chunk.onDisk ? this.#store.settled(chunk, bytes) : undefined
+    return chunk.onDisk ? this.#store.settled(chunk, key, bytes) : undefined
   }
 
   /** Removes a request that no loop will settle, and returns it. */
   drop(key: number): SentRequest {
     const chunk = this.chunks.find(key)!
     const request = chunk.requests[key - chunk.first]!
-    this.remove(chunk, chunk.settle(key))
+    this.remove(chunk, key, chunk.settle(key))
     return request
   }
 

@@ -40,6 +40,26 @@ export interface SpoolOptions {
   readonly onWarning?: (warning: SpoolWarning) => void
 }
 
+/** Says where the requests of a push come from, so that a later process goes on behind them. */
+export interface Producer {
+  /** Names the producer in this spool: the path of a file, say. */
+  readonly name: string
+  /**
+   * @returns the position of the producer after the first `count` requests of the push, which JSON
+   *   can represent. It is stored in the same commit as these requests. `count` is the length of
+   *   the push, unless the push has to wait for room.
+   */
+  positionAfter(count: number): unknown
+}
+
+/** What `clearDamaged` has removed. */
+export interface ClearedDamage {
+  /** How many damaged records there were. */
+  readonly records: number
+  /** How many requests were lost. */
+  readonly lost: number
+}
+
 /** A problem after which the spool goes on. */
 export interface SpoolWarning {
   /** The code of the warning: docs/ERRORS.md lists them. */

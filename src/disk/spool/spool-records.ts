@@ -1,24 +1,17 @@
 /**
  * How does a spool look on disk? As records of many requests, bits that mark those of them which
- * are settled, and totals.
+ * are settled, totals, and how far producers got.
  *
  * A record and its bits have the number of its first request in their keys.
  */
 import type { SentRequest } from '../../requests/vocabulary.ts'
+import { checkedJson, checkedValueOf } from '../store/checked-record.ts'
 import type { Database, Operation } from '../store/database.ts'
 import { keyOf, numberOf } from '../store/numbered-keys.ts'
 import { RecordWriter, readRecord } from '../store/request-records.ts'
-import { requestBytes } from '../store/request-size.ts'
+import { expiryOf, requestBytes } from '../store/request-size.ts'
 import { Chunk } from './chunks.ts'
-
-export interface Totals {
-  /** The highest number that was given to a request. */
-  readonly last: number
-  /** How many requests are not settled. */
-  readonly size: number
-  /** Their bytes. */
-  readonly bytes: number
-}
+import { type Amount, amountOf, EMPTY_AMOUNT, sum, type Totals } from './totals.ts'
 
 /** A record as the database gives it. */
 export type StoredRecord = readonly [key: string, value: Uint8Array]
@@ -30,50 +23,91 @@ const RECORD = 'r'
 const SETTLED_BITS = 'm'
 const DAMAGED = 'x'
 const TOTALS = 't'
+const POSITION = 'p'
+const AFTER_POSITIONS = 'q'
 
 export function putRecord(first: number, value: Uint8Array): Operation {
   return { type: 'put', key: keyOf(RECORD, first), value }
 }
 
 export function putTotals(totals: Totals): Operation {
-  return { type: 'put', key: TOTALS, value: Buffer.from(JSON.stringify(totals)) }
+  return { type: 'put', key: TOTALS, value: checkedJson(totals) }
+}
+
+/** @returns the totals that were stored last; null if there are none, or they are damaged. */
+export async function readTotals(database: Database): Promise<Totals | null> {
+  return checkedValueOf<Totals>(await database.get(TOTALS))
 }
 
 /**
- * @returns the totals that were stored last. They are counted again if the stored ones may be
- *   wrong.
+ * Reads everything.
+ * @param setAside Removes a damaged record from what is read.
+ * @returns what is not settled, the highest number, and when the last of the messages that expire
+ *   was pushed.
  */
-export async function readTotals(database: Database): Promise<Totals> {
-  const stored = database.repaired ? undefined : await database.get(TOTALS)
-  return stored === undefined ? countAll(database) : JSON.parse(Buffer.from(stored).toString())
-}
-
-async function countAll(database: Database): Promise<Totals> {
-  let totals: Totals = { last: 0, size: 0, bytes: 0 }
+export async function countAll(
+  database: Database,
+  setAside: (record: StoredRecord) => Promise<void>,
+): Promise<Amount & { readonly last: number; readonly pushedAt: number }> {
+  let amount: Amount = EMPTY_AMOUNT
+  let last = 0
+  let pushedAt = 0
   for (;;) {
-    const found = await readRecords(database, totals.last)
-    if (found.length === 0) return totals
-    for (const record of found) {
-      const chunk = await readChunk(database, record)
-      totals = {
-        last: Math.max(numberOf(record[0]), chunk?.last ?? 0),
-        size: totals.size + (chunk?.left ?? 0),
-        bytes: totals.bytes + (chunk?.bytes ?? 0),
-      }
-    }
+    const { chunks, damaged, through } = await readChunks(database, last)
+    for (const record of damaged) await setAside(record)
+    if (through === null) return { ...amount, last, pushedAt }
+    amount = sum(amount, amountOf(chunks))
+    pushedAt = Math.max(pushedAt, ...chunks.map(lastPushOf))
+    last = through
   }
 }
 
+/** @returns when the last of the messages that expire was pushed, or 0. */
+function lastPushOf({ requests, expiries }: Chunk): number {
+  const times = (expiries ?? []).map((expiresAt, i) => {
+    const request = requests[i] ?? null
+    return request === null || expiresAt === 0 ? 0 : expiresAt - expiryOf(request, () => 0)
+  })
+  return Math.max(0, ...times)
+}
+
+/** What was found behind a number. */
+interface FoundRecords {
+  readonly chunks: readonly Chunk[]
+  readonly damaged: readonly StoredRecord[]
+  /** The highest number of what was read; null if there was nothing. */
+  readonly through: number | null
+}
+
+/** @returns the next records behind the number `after`, of those that have numbers up to `last`. */
+export async function readChunks(
+  database: Database,
+  after: number,
+  last: number = Number.MAX_SAFE_INTEGER,
+): Promise<FoundRecords> {
+  const found = await readRecords(database, after)
+  const chunks: Chunk[] = []
+  const damaged: StoredRecord[] = []
+  let through = after
+  for (const record of found) {
+    const first = numberOf(record[0])
+    // The key has no checksum. It may be damaged too.
+    const isPlausible = keyOf(RECORD, first) === record[0] && first > through && first <= last
+    const chunk = isPlausible ? await readChunk(database, record) : null
+    if (chunk === null) damaged.push(record)
+    else chunks.push(chunk)
+    if (isPlausible) through = chunk?.last ?? first
+  }
+  return { chunks, damaged, through: found.length === 0 ? null : through }
+}
+
 /** @returns the next records whose first number is above `after`; none if there are none. */
-export function readRecords(database: Database, after: number): Promise<readonly StoredRecord[]> {
+function readRecords(database: Database, after: number): Promise<readonly StoredRecord[]> {
   return database.range({ gt: keyOf(RECORD, after), lt: `${RECORD}~` }, RECORDS_READ_BYTES)
 }
 
 /** @returns the requests of a record, or null if it is damaged. */
-export async function readChunk(
-  database: Database,
-  [key, value]: StoredRecord,
-): Promise<Chunk | null> {
+async function readChunk(database: Database, [key, value]: StoredRecord): Promise<Chunk | null> {
   const first = numberOf(key)
   const chunk = new Chunk(first, true)
   const isIntact = readRecord(value, (request, expiresAt) => {
@@ -83,6 +117,30 @@ export async function readChunk(
   const bits = await database.get(keyOf(SETTLED_BITS, first))
   if (bits !== undefined) chunk.applySettledBits(bits)
   return chunk
+}
+
+/** Notes how far a producer got; null removes the note. */
+export function putPosition(producer: string, position: unknown): Operation {
+  // Keys are ASCII.
+  const key = POSITION + encodeURIComponent(producer)
+  if (position === null) return { type: 'del', key }
+  return { type: 'put', key, value: checkedJson(position) }
+}
+
+/** @returns how far each producer got; null for one whose record is damaged. */
+export async function readPositions(database: Database): Promise<Map<string, unknown>> {
+  const found = await database.range({ gt: POSITION, lt: AFTER_POSITIONS })
+  return new Map(
+    found.map(([key, value]) => [
+      decodeURIComponent(key.slice(POSITION.length)),
+      checkedValueOf(value),
+    ]),
+  )
+}
+
+/** @returns the damaged records that were set aside. */
+export function readDamaged(database: Database): Promise<readonly StoredRecord[]> {
+  return database.range({ gt: DAMAGED, lt: `${DAMAGED}~` })
 }
 
 /** Moves a damaged record to another key, so that it can still be examined. */

@@ -10,34 +10,39 @@ import type { SentRequest } from '../../requests/vocabulary.ts'
 import { type Deferred, deferred } from '../deferred.ts'
 import { Database, type Operation } from '../store/database.ts'
 import { RecordWriter } from '../store/request-records.ts'
+import {
+  Audit,
+  isDifferent,
+  lossWarning,
+  lostPosition,
+  openTotals,
+  setRecordAside,
+  unknownLoss,
+} from './audit.ts'
 import { Chunk } from './chunks.ts'
+import { type CommitWaiter, Marks, marksOf } from './marks.ts'
+import { SpoolClock } from './spool-clock.ts'
 import type { SpoolWarning } from './spool-options.ts'
 import {
+  countAll,
   putChunk,
   putRecord,
   putTotals,
-  readChunk,
-  readRecords,
-  readTotals,
+  readChunks,
+  readDamaged,
+  readPositions,
   type StoredRecord,
-  setAside,
   settledChanges,
-  type Totals,
 } from './spool-records.ts'
-
-/** Waits until its requests are on disk. They may be in several records. */
-export interface CommitWaiter {
-  /** Called once for each record that holds some of its requests. */
-  waits(): void
-  /** One of these records is on disk, or could not be written. */
-  done(failure: StorageError | null): void
-}
+import { type Amount, amountOf, one, sum, type Totals } from './totals.ts'
 
 export interface SpoolStoreListener {
   /** A chunk that was added is on disk. */
   stored(chunk: Chunk): void
   /** A chunk that was added could not be written. */
   lost(chunk: Chunk): void
+  /** Requests of an earlier process are not there, although it counted them. */
+  missing(amount: Amount): void
   /** A commit has ended. */
   committed(): void
   /** Called if the disk failed while no promise waited for it, or if a record is damaged. */
@@ -68,11 +73,14 @@ const NUMBERS_PER_MS = 1024
 export class SpoolStore {
   readonly #database: Database
   readonly #listener: SpoolStoreListener
+  readonly clock: SpoolClock
+  #audit: Audit
+  readonly #marks: Marks
   #last: number
   /** Requests on disk that are not settled. */
-  #size: number
-  /** Their bytes. */
-  #bytes: number
+  #amount: Amount
+  #commits: number
+  #lost: number
   #gathered: Gathered[] = []
   /** Writers without a record, which are used again. */
   readonly #writers: RecordWriter[] = []
@@ -83,27 +91,52 @@ export class SpoolStore {
   #committing: Promise<unknown> | null = null
   #retry: NodeJS.Timeout | null = null
   #closed = false
+  /** True if the totals on disk are to be written, although nothing else is. */
+  #isDirty = false
+  /** True once the directory is gone: then nothing is written any more. */
+  #isGone = false
 
   private constructor(
     database: Database,
-    { last, size, bytes }: Totals,
+    totals: Totals,
+    positions: Map<string, unknown>,
     listener: SpoolStoreListener,
   ) {
     this.#database = database
     this.#listener = listener
+    const { last, size, bytes, digest, commits, lost, clock } = totals
+    this.clock = new SpoolClock(clock)
+    this.#audit = new Audit(totals)
+    this.#marks = new Marks(positions)
     this.#last = last
-    this.#size = size
-    this.#bytes = bytes
+    this.#amount = { size, bytes, digest }
+    this.#commits = commits
+    this.#lost = lost
   }
 
   static async open(directory: string, listener: SpoolStoreListener): Promise<SpoolStore> {
     const database = await Database.open(directory, 'spool')
     try {
-      return new SpoolStore(database, await readTotals(database), listener)
+      const putAside = (record: StoredRecord) => setRecordAside(database, record, listener)
+      const { totals, missing, isUnknown } = await openTotals(database, putAside)
+      const positions = await readPositions(database)
+      const store = new SpoolStore(database, totals, positions, listener)
+      for (const [producer, position] of positions) {
+        if (position === null) store.#forget(producer)
+      }
+      if (isUnknown) listener.warn(unknownLoss(directory))
+      if (isDifferent(missing)) store.#reportLoss(missing)
+      return store
     } catch (error) {
       await database.close()
       throw error
     }
+  }
+
+  /** A position that is damaged is none: its producer begins again. */
+  #forget(producer: string): void {
+    this.#listener.warn(lostPosition(this.directory, producer))
+    this.mark(producer, null, { waits: () => {}, done: () => {} })
   }
 
   get directory(): string {
@@ -111,11 +144,21 @@ export class SpoolStore {
   }
 
   get size(): number {
-    return this.#size
+    return this.#amount.size
   }
 
   get bytes(): number {
-    return this.#bytes
+    return this.#amount.bytes
+  }
+
+  /** How far each producer got, as it is on disk. */
+  get positions(): ReadonlyMap<string, unknown> {
+    return this.#marks.stored
+  }
+
+  /** How many requests were lost to damage, since that was last cleared. */
+  get lost(): number {
+    return this.#lost
   }
 
   /** The highest number that was given to a request. */
@@ -161,10 +204,18 @@ export class SpoolStore {
     waiter.waits()
   }
 
-  /** Stores that a request of a chunk on disk is settled. Resolves once that is on disk. */
-  settled(chunk: Chunk, bytes: number): Promise<void> {
-    this.#size--
-    this.#bytes -= bytes
+  /** Adds to the next commit how far a producer got; null if it is to begin again. */
+  mark(producer: string, position: unknown, waiter: CommitWaiter): void {
+    this.#marks.add(producer, position, waiter)
+    this.commit()
+  }
+
+  /**
+   * Stores that a request of a chunk on disk is settled. Resolves once that is on disk.
+   * @param number The number of the request.
+   */
+  settled(chunk: Chunk, number: number, bytes: number): Promise<void> {
+    this.#amount = sum(this.#amount, one(number, bytes), -1)
     this.#changed.add(chunk)
     this.#settling ??= deferred()
     const { promise } = this.#settling
@@ -174,29 +225,58 @@ export class SpoolStore {
 
   /** @returns the next chunks behind the number `after`; none if there are none. */
   async read(after: number): Promise<readonly Chunk[]> {
-    const found = await readRecords(this.#database, after)
-    const chunks: Chunk[] = []
-    for (const record of found) {
-      const chunk = await readChunk(this.#database, record)
-      if (chunk === null) await this.#setAside(record)
-      else chunks.push(chunk)
+    const { chunks, damaged, through } = await readChunks(this.#database, after, this.#last)
+    for (const record of damaged) await setRecordAside(this.#database, record, this.#listener)
+    this.#audit.found(chunks)
+    const missing = this.#audit.conclude(through ?? Infinity)
+    if (missing !== null) {
+      this.#amount = sum(this.#amount, missing, -1)
+      this.#listener.missing(missing)
+      if (isDifferent(missing)) this.#reportLoss(missing)
     }
-    const onlyDamaged = found.length > 0 && chunks.length === 0
-    return onlyDamaged ? this.read(after) : chunks
+    return through !== null && chunks.length === 0 ? this.read(through) : chunks
   }
 
-  async #setAside(record: StoredRecord): Promise<void> {
-    await this.#database.commit(setAside(record))
-    const message =
-      `A record of ${this.directory} is damaged: up to ${RECORD_REQUESTS} ` +
-      'queued requests are lost. It was set aside.'
-    this.#listener.warn({ code: 'RECORD_DAMAGED', message })
+  /** Reads everything, and reports what is missing. Nothing may have been loaded yet. */
+  async verify(): Promise<void> {
+    const putAside = (record: StoredRecord) => {
+      return setRecordAside(this.#database, record, this.#listener)
+    }
+    const { size, bytes, digest } = await countAll(this.#database, putAside)
+    const missing = sum(this.#amount, { size, bytes, digest }, -1)
+    this.#amount = { size, bytes, digest }
+    this.#audit = new Audit({ ...this.#amount, last: this.#last })
+    this.#listener.missing(missing)
+    if (isDifferent(missing)) this.#reportLoss(missing)
+  }
+
+  #reportLoss(missing: Amount): void {
+    this.#lost += Math.max(0, missing.size)
+    this.#listener.warn(lossWarning(this.directory, missing))
+    this.#isDirty = true
+    this.commit()
+  }
+
+  /**
+   * Removes the damaged records that were set aside, and forgets what was lost.
+   * @param save Is called with each record before it is removed.
+   */
+  async clearDamaged(save?: (record: Uint8Array) => Promise<void>): Promise<number> {
+    const found = await readDamaged(this.#database)
+    for (const [, record] of found) await save?.(record)
+    await this.#database.commit(found.map(([key]) => ({ type: 'del', key })))
+    this.#lost = 0
+    this.#isDirty = true
+    this.commit()
+    await this.#committing
+    return found.length
   }
 
   /** Starts a commit after the current code, so that changes of one burst share it. */
   commit(): void {
     if (this.#committing !== null || this.#retry !== null || this.#closed) return
-    if (this.#gathered.length === 0 && this.#changed.size === 0) return
+    const isAdding = this.#gathered.length > 0 || !this.#marks.isEmpty
+    if (!isAdding && (this.#isGone || (this.#changed.size === 0 && !this.#isDirty))) return
     this.#committing = Promise.resolve().then(() => this.#commit([]))
   }
 
@@ -208,22 +288,21 @@ export class SpoolStore {
     const gathered = this.#gathered
     const changed = this.#changed
     const settling = this.#settling
+    const marked = this.#marks.take()
     this.#gathered = []
     this.#changed = new Set()
     this.#settling = null
+    this.#isDirty = false
     const records = [...gathered.map((one) => this.#recordOf(one)), ...last.flatMap(putChunk)]
     const added = [...gathered.map(({ chunk }) => chunk), ...last]
-    const operations = [
-      ...[...changed].flatMap(settledChanges),
-      ...records,
-      putTotals(this.#totalsWith(added)),
-    ]
-    const failure = await this.#write(operations, sizeOf(records))
+    const operations = [...[...changed].flatMap(settledChanges), ...records, ...marksOf(marked)]
+    const failure = await this.#write(operations, sizeOf(records), this.#totalsWith(added))
     this.#committing = null
     for (const { chunk } of gathered) this.#conclude(chunk, failure)
     for (const { waiters } of gathered) for (const waiter of waiters) waiter.done(failure)
+    this.#marks.conclude(marked, failure)
     if (failure === null) settling?.resolve()
-    else this.#changeLater(changed, settling, failure, gathered.length > 0)
+    else this.#changeLater(changed, settling, failure, gathered.length > 0 || marked.size > 0)
     this.#listener.committed()
     this.commit()
     return failure
@@ -235,9 +314,14 @@ export class SpoolStore {
     return putRecord(chunk.first, value)
   }
 
-  async #write(operations: readonly Operation[], addedBytes: number): Promise<StorageError | null> {
+  async #write(
+    operations: readonly Operation[],
+    addedBytes: number,
+    totals: Totals,
+  ): Promise<StorageError | null> {
     try {
-      await this.#database.commit(operations, addedBytes)
+      await this.#database.commit([...operations, putTotals(totals)], addedBytes, totals)
+      this.#commits = totals.commits
       return null
     } catch (error) {
       if (error instanceof StorageError) return error
@@ -247,17 +331,14 @@ export class SpoolStore {
 
   #conclude(chunk: Chunk, failure: StorageError | null): void {
     if (failure !== null) return this.#listener.lost(chunk)
-    this.#size += chunk.left
-    this.#bytes += chunk.bytes
+    this.#amount = sum(this.#amount, amountOf([chunk]))
     this.#listener.stored(chunk)
   }
 
   #totalsWith(added: readonly Chunk[]): Totals {
-    return {
-      last: this.#last,
-      size: added.reduce((sum, { left }) => sum + left, this.#size),
-      bytes: added.reduce((sum, { bytes }) => sum + bytes, this.#bytes),
-    }
+    const clock = this.clock.record
+    const counts = { last: this.#last, commits: this.#commits + 1, lost: this.#lost, clock }
+    return { ...sum(this.#amount, amountOf(added)), ...counts }
   }
 
   /**
@@ -275,6 +356,11 @@ export class SpoolStore {
     const next = this.#settling
     if (next === null) this.#settling = settling
     else if (settling !== null) next.promise.then(() => settling.resolve())
+    if (failure.code === 'DIRECTORY_GONE') {
+      if (!this.#isGone) this.#listener.warn(failure)
+      this.#isGone = true
+      return
+    }
     if (wasAdding || changed.size === 0) return
     this.#listener.warn(failure)
     if (this.#closed) return
@@ -293,8 +379,10 @@ export class SpoolStore {
     if (this.#retry !== null) clearTimeout(this.#retry)
     try {
       await this.#committing
+      const isAdding = onlyInMemory.length > 0 || this.#gathered.length > 0
       const failure = await this.#commit(onlyInMemory)
-      if (failure !== null) throw failure
+      // If there was nothing to store, the warning has said that the directory is gone.
+      if (failure !== null && (isAdding || failure.code !== 'DIRECTORY_GONE')) throw failure
     } finally {
       await this.#database.close()
     }

@@ -15,11 +15,14 @@ import { ConnectionError, type StorageError, UsageError } from '../../errors.ts'
 import { INSPECT } from '../../platform/runtime.ts'
 import { emitWarning } from '../../platform/warnings.ts'
 import type { Outcome, Request, SentRequest, Settling } from '../../requests/vocabulary.ts'
+import { deferred } from '../deferred.ts'
 import { Admission } from './admission.ts'
 import type { Chunk } from './chunks.ts'
 import { SpoolContents } from './contents.ts'
 import { Iteration } from './iteration.ts'
 import {
+  type ClearedDamage,
+  type Producer,
   type ResolvedSpool,
   resolveSpool,
   type SpoolOptions,
@@ -98,19 +101,66 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
    * memory or on disk. In `spill` mode an invalid request is not refused here; it gets the error as
    * its outcome.
    *
+   * @param producer Where the requests come from. If such a push fails, `positionOf` says how far
+   *   it got.
    * @throws UsageError if a request is wrong (then none of them is accepted), or after `end`.
    * @throws StorageError if the disk is full or fails (`retryable` says whether to try again), or
    *   if the spool is full (`SPOOL_FULL`).
    */
-  push(requests: SentRequest | readonly SentRequest[]): Promise<number> {
+  push(
+    requests: SentRequest | readonly SentRequest[],
+    producer: Producer | null = null,
+  ): Promise<number> {
     try {
       if (this.#ended) throw new UsageError('spool: it was ended or closed, nothing can be pushed')
-      return Array.isArray(requests)
-        ? this.#admission.push(requests)
+      return Array.isArray(requests) || producer !== null
+        ? this.#admission.push([requests].flat() as SentRequest[], producer)
         : this.#admission.pushOne(requests as SentRequest)
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  /** @returns how far a producer got, or null if that is not known. */
+  positionOf(producer: string): unknown {
+    return this.#contents.positions.get(producer) ?? null
+  }
+
+  /**
+   * Stores how far a producer got; with null it begins again. Resolves once that is on disk.
+   * @throws StorageError if the disk is full or fails.
+   */
+  setPosition(producer: string, position: unknown): Promise<void> {
+    const stored = deferred<void>()
+    this.#contents.mark(producer, position, {
+      waits: () => {},
+      done: (failure) => (failure === null ? stored.resolve() : stored.reject(failure)),
+    })
+    return stored.promise
+  }
+
+  /**
+   * Reads everything that is in the spool, so that damage is reported (`onWarning`, `lost`) before
+   * a loop comes to it. It is for a spool that was just opened.
+   * @throws StorageError if the disk fails.
+   */
+  verify(): Promise<void> {
+    return this.#contents.verify()
+  }
+
+  /** How many requests were lost to damage of the files, since `clearDamaged` was last called. */
+  get lost(): number {
+    return this.#contents.lost
+  }
+
+  /**
+   * Removes damaged records, which were set aside, and sets `lost` to 0.
+   * @param save Is called with each record before it is removed.
+   * @throws StorageError if the disk fails.
+   */
+  async clearDamaged(save?: (record: Uint8Array) => Promise<void>): Promise<ClearedDamage> {
+    const { lost } = this
+    return { lost, records: await this.#contents.clearDamaged(save) }
   }
 
   /** Accepts no further push: a loop that iterates the spool ends once everything is settled. */
@@ -163,7 +213,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
     const chunk = contents.chunks.find(key)
     const bytes = chunk?.settle(key) ?? -1
     if (bytes < 0) return undefined
-    const removed = contents.remove(chunk!, bytes)
+    const removed = contents.remove(chunk!, key, bytes)
     this.#options.onSettled?.(request, outcome)
     if (!this.#admission.isIdle) this.#admission.admit()
     return removed
@@ -190,7 +240,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
       this.#settledUnloaded.delete(key)
       const bytes = chunk.settle(key)
       if (bytes < 0) resolve()
-      else this.#contents.remove(chunk, bytes)?.then(resolve)
+      else this.#contents.remove(chunk, key, bytes)?.then(resolve)
     }
   }
 
@@ -206,7 +256,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
   // ---------------------------------------------------------------------------- handing out
 
   #take(): readonly SentRequest[] | null {
-    const { batch, expired } = this.#contents.chunks.take(REQUESTS_PER_BATCH, Date.now())
+    const { batch, expired } = this.#contents.chunks.take(REQUESTS_PER_BATCH, this.#contents.now())
     for (const key of expired) {
       this.#report(this.#contents.drop(key), { ok: false, error: expiredError() })
     }

@@ -67,3 +67,22 @@ function checksumOf(record: Buffer): Buffer {
   const content = record.subarray(CHECKSUM_BYTES)
   return createHash('sha256').update(content).digest().subarray(0, CHECKSUM_BYTES)
 }
+
+/** @returns a record that holds a value as JSON. */
+export function checkedJson(value: unknown): Buffer {
+  const content = Buffer.from(JSON.stringify(value))
+  const record = Buffer.concat([Buffer.alloc(CHECKSUM_BYTES), content])
+  record.set(checksumOf(record))
+  return record
+}
+
+/** @returns the value of such a record, or null if the record is missing or damaged. */
+export function checkedValueOf<T>(view: Uint8Array | undefined): T | null {
+  const record = view === undefined ? null : intact(view)
+  try {
+    return record === null ? null : JSON.parse(record.toString('utf8', CHECKSUM_BYTES))
+  } catch {
+    // A record of another kind has got here under a damaged key.
+    return null
+  }
+}

@@ -8,12 +8,24 @@
  * records before it deletes the old ones. Without room for these copies not even removals free any
  * space. So a commit that adds records is refused unless it leaves enough free space to compact.
  */
-import { mkdir, readFile, rename, statfs, writeFile } from 'node:fs/promises'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ClassicLevel } from 'classic-level'
 import { StorageError, UsageError } from '../../errors.ts'
-import { ownerNow, ownerWords } from './owner.ts'
-import { removeReserveFile, writeReserveFile } from './reserve-file.ts'
+import { HeadFile } from './head-file.ts'
+import {
+  diskOf,
+  engineOf,
+  failed,
+  isCorruption,
+  type Level,
+  levelIdentityOf,
+  OWNER,
+  openOrRepair,
+  reserveBytes,
+} from './open-level.ts'
+import { ownerNow } from './owner.ts'
+import { writeReserveFile } from './reserve-file.ts'
 
 export type Operation =
   | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
@@ -25,36 +37,26 @@ interface Range {
   readonly lt: string
 }
 
-type Level = ClassicLevel<string, Uint8Array>
-
 /** The most bytes that one compaction writes: twelve times the write buffer, and its overlap. */
 const COMPACTION_BYTES_MAX = 256 << 20
-/**
- * How much LevelDB gathers in memory before it writes a table, in bytes. With LevelDB's default of
- * 4 MiB a message costs a third more in a queue of ten million messages than in one of ten
- * thousand; with 16 MiB it costs a tenth more.
- */
-const WRITE_BUFFER_BYTES = 16 << 20
-const WRITE_BUFFER_BYTES_MIN = 64 << 10
-/**
- * On a small disk the write buffer is this fraction of the disk, because its content is on disk
- * twice.
- */
-const WRITE_BUFFER_PART = 64
 /** A new record takes room twice: in the log and in a table. */
 const COPIES = 2
 const DATABASE_FORMAT = 1
+/** What a directory may hold. */
+const KINDS: readonly unknown[] = ['spool', 'session']
 /** The key of the record that names the kind and the format of the directory. */
 const ABOUT = '!about'
-/** The file that names the process which has the directory open. */
-const OWNER = 'owner.json'
 
 export class Database {
   readonly directory: string
-  /** True if LevelDB could not open the directory and repaired it: records may be missing. */
-  readonly repaired: boolean
   readonly #engine: typeof ClassicLevel
+  readonly #head: HeadFile
   #level: Level
+  #repaired: boolean
+  /** What tells this database from another one in the same directory. */
+  #identity: number | null = null
+  /** True if LevelDB has met what it cannot read, and is to be repaired. */
+  #isCorrupt = false
   /** After a failed write, what follows in the same log might not be found again. */
   #writeFailed = false
   #reopening: Promise<void> | null = null
@@ -65,13 +67,24 @@ export class Database {
   private constructor(
     directory: string,
     engine: typeof ClassicLevel,
-    level: Level,
-    repaired: boolean,
+    { level, repaired }: { readonly level: Level; readonly repaired: boolean },
+    head: HeadFile,
   ) {
     this.directory = directory
     this.#engine = engine
     this.#level = level
-    this.repaired = repaired
+    this.#repaired = repaired
+    this.#head = head
+  }
+
+  /** True if LevelDB could not read the directory and repaired it: records may be missing. */
+  get repaired(): boolean {
+    return this.#repaired
+  }
+
+  /** The last summary of an earlier process, or null if there is none. */
+  get summary(): unknown {
+    return this.#head.found
   }
 
   /**
@@ -90,30 +103,28 @@ export class Database {
     } catch (cause) {
       throw failed(`${directory} cannot be made`, 'OPEN_FAILED', cause)
     }
-    const { level, repaired } = await openOrRepair(engine, directory)
-    const database = new Database(directory, engine, level, repaired)
+    const opened = await openOrRepair(engine, directory)
+    const database = new Database(directory, engine, opened, await HeadFile.open(directory))
     try {
+      database.#identity = await levelIdentityOf(directory)
       await database.#claim(kind)
     } catch (error) {
-      await level.close()
+      await database.close()
       throw error
     }
     return database
   }
 
   async #claim(kind: string): Promise<void> {
-    const about = await this.get(ABOUT)
-    if (about === undefined) {
+    const found = aboutOf(await this.get(ABOUT))
+    if (found === null) {
       const value = Buffer.from(JSON.stringify({ 'it-mqtt': kind, format: DATABASE_FORMAT }))
       await this.commit([{ type: 'put', key: ABOUT, value }])
-    } else {
-      const found = JSON.parse(Buffer.from(about).toString())
-      if (found['it-mqtt'] !== kind || found.format !== DATABASE_FORMAT) {
-        throw new UsageError(
-          `${this.directory} holds a ${found['it-mqtt']} of format ${found.format}, not a ` +
-            `${kind} of format ${DATABASE_FORMAT}`,
-        )
-      }
+    } else if (found.kind !== kind || found.format !== DATABASE_FORMAT) {
+      throw new UsageError(
+        `${this.directory} holds a ${found.kind} of format ${found.format}, not a ` +
+          `${kind} of format ${DATABASE_FORMAT}`,
+      )
     }
     // The file only serves the error message of a second process. The lock itself is the kernel's
     // and ends with the process.
@@ -125,9 +136,12 @@ export class Database {
   /**
    * Resolves once all operations are on the disk.
    * @param addedBytes How many bytes are new; 0 if the operations only remove or mark.
-   * @throws StorageError (`DISK_FULL`, retryable, or `WRITE_FAILED`); then none was performed.
+   * @param summary What the content is after the commit, from which a later process knows whether
+   *   anything was lost.
+   * @throws StorageError (`DISK_FULL`, retryable, `WRITE_FAILED`, or `DIRECTORY_GONE`); then none
+   *   was performed.
    */
-  async commit(operations: readonly Operation[], addedBytes = 0): Promise<void> {
+  async commit(operations: readonly Operation[], addedBytes = 0, summary?: unknown): Promise<void> {
     if (this.#closed) throw folderClosedError(this.directory)
     if (this.#writeFailed) await this.#reopen()
     if (addedBytes > 0) await this.#requireRoom(addedBytes)
@@ -136,8 +150,20 @@ export class Database {
       this.#hasGarbage ||= operations.some(({ type }) => type === 'del')
     } catch (cause) {
       this.#writeFailed = true
+      this.#isCorrupt ||= isCorruption(cause)
       throw failed(`${this.directory} could not be written`, 'WRITE_FAILED', cause)
     }
+    await Promise.all([
+      this.#requirePresence(),
+      summary === undefined ? undefined : this.#head.write(summary),
+    ])
+  }
+
+  /** LevelDB does not notice that its files were removed: it goes on to write to them. */
+  async #requirePresence(): Promise<void> {
+    if (this.#identity === null || (await levelIdentityOf(this.directory)) === this.#identity)
+      return
+    throw goneError(this.directory)
   }
 
   async #requireRoom(addedBytes: number): Promise<void> {
@@ -173,8 +199,13 @@ export class Database {
 
   async #closeAndOpen(): Promise<void> {
     try {
+      await this.#requirePresence()
       await this.#level.close()
-      this.#level = await openWithReserve(this.#engine, this.directory)
+      const { level, repaired } = await openOrRepair(this.#engine, this.directory, this.#isCorrupt)
+      this.#level = level
+      this.#repaired ||= repaired
+      this.#isCorrupt = false
+      this.#identity = await levelIdentityOf(this.directory)
       this.#writeFailed = false
     } catch (cause) {
       throw failed(`${this.directory} could not be opened again`, 'WRITE_FAILED', cause)
@@ -217,6 +248,11 @@ export class Database {
       } catch (cause) {
         // A commit is reopening LevelDB, or has reopened it meanwhile: read again.
         if (this.#reopening !== null || level !== this.#level) continue
+        if (isCorruption(cause) && !this.#repaired) {
+          this.#isCorrupt = true
+          await this.#reopen()
+          continue
+        }
         throw failed(`${this.directory} could not be read`, 'READ_FAILED', cause)
       }
     }
@@ -227,124 +263,26 @@ export class Database {
     this.#closed = true
     await this.#reopening?.catch(() => {})
     await this.#level.close()
+    await this.#head.close()
   }
 }
 
-/**
- * @returns the free and the total bytes of the disk, or infinite if the system does not report
- *   them.
- */
-async function diskOf(path: string): Promise<{ free: number; size: number }> {
+/** @returns what the directory says that it is; null if it says nothing, or is damaged there. */
+function aboutOf(value: Uint8Array | undefined): { kind: unknown; format: unknown } | null {
   try {
-    const { bavail, blocks, bsize } = await statfs(path)
-    return { free: bavail * bsize, size: blocks * bsize }
+    const found = JSON.parse(Buffer.from(value!).toString())
+    const { 'it-mqtt': kind, format } = found
+    return KINDS.includes(kind) && Number.isInteger(format) ? { kind, format } : null
   } catch {
-    return { free: Infinity, size: Infinity }
+    return null
   }
 }
 
-async function engineOf(kind: string): Promise<typeof ClassicLevel> {
-  try {
-    return (await import('classic-level')).ClassicLevel
-  } catch (cause) {
-    throw new UsageError(
-      `${kind}: the package classic-level is needed to store anything on disk: npm install ` +
-        'classic-level@3',
-      { code: 'NO_STORAGE_ENGINE', cause },
-    )
-  }
-}
-
-function writeBufferBytes(diskSize: number): number {
-  return Math.max(
-    WRITE_BUFFER_BYTES_MIN,
-    Math.min(WRITE_BUFFER_BYTES, diskSize / WRITE_BUFFER_PART),
-  )
-}
-
-/**
- * When LevelDB is opened, it writes its log and the one before as tables. Each log is as long as
- * the write buffer and the record that exceeded it.
- */
-function reserveBytes(diskSize: number): number {
-  return writeBufferBytes(diskSize) * 4
-}
-
-async function openLevel(engine: typeof ClassicLevel, directory: string): Promise<Level> {
-  const { size } = await diskOf(directory)
-  const level: Level = new engine(join(directory, 'data'), {
-    valueEncoding: 'view',
-    writeBufferSize: writeBufferBytes(size),
-  })
-  await level.open()
-  return level
-}
-
-/** Opens LevelDB, also if the files of an interrupted compaction fill the disk. */
-async function openWithReserve(engine: typeof ClassicLevel, directory: string): Promise<Level> {
-  try {
-    return await openLevel(engine, directory)
-  } catch (error) {
-    if (!isFull(rootOf(error)) || !(await removeReserveFile(directory))) throw error
-  }
-  // Opening removes those files. Closing immediately leaves no time to compact, which would take
-  // the room before the reserve file is written again.
-  const level = await openLevel(engine, directory)
-  await level.close()
-  await writeReserveFile(directory, reserveBytes((await diskOf(directory)).size))
-  return openLevel(engine, directory)
-}
-
-async function openOrRepair(
-  engine: typeof ClassicLevel,
-  directory: string,
-): Promise<{ level: Level; repaired: boolean }> {
-  try {
-    return { level: await openWithReserve(engine, directory), repaired: false }
-  } catch (error) {
-    const reason = rootOf(error)
-    if (reason.code === 'LEVEL_LOCKED') throw await inUse(directory, error)
-    if (isFull(reason) || /permission|read-only/i.test(reason.message)) {
-      throw failed(`${directory} cannot be opened`, 'OPEN_FAILED', error)
-    }
-  }
-  try {
-    await engine.repair(join(directory, 'data'))
-    return { level: await openLevel(engine, directory), repaired: true }
-  } catch (error) {
-    throw failed(`${directory} is damaged and could not be repaired`, 'DAMAGED', error)
-  }
-}
-
-async function inUse(directory: string, cause: unknown): Promise<StorageError> {
-  let who = 'by another process'
-  try {
-    who = ownerWords(JSON.parse(await readFile(join(directory, OWNER), 'utf8')))
-  } catch {
-    // The other process opened the directory a moment ago and has not written its file yet.
-  }
-  const message = `${directory} is in use ${who}; end that process first, or use another directory`
-  return new StorageError(message, { code: 'IN_USE', retryable: true, cause })
-}
-
-function rootOf(error: unknown): Error & { code?: string } {
-  let root = error as Error & { code?: string }
-  while (root.cause instanceof Error) root = root.cause
-  return root
-}
-
-function isFull({ message, code }: Error & { code?: string }): boolean {
-  return code === 'DISK_FULL' || /no space left|disk quota|file too large/i.test(message)
-}
-
-function failed(what: string, code: string, cause: unknown): StorageError {
-  if (cause instanceof StorageError) return cause
-  const reason = rootOf(cause)
-  if (isFull(reason)) {
-    const message = `${what}: the disk is full (${reason.message}). Make room and try again.`
-    return new StorageError(message, { code: 'DISK_FULL', retryable: true, cause })
-  }
-  return new StorageError(`${what}: ${reason.message}.`, { code, cause })
+function goneError(directory: string): StorageError {
+  const message =
+    `${directory} was removed or replaced while it was in use: what is not delivered yet is ` +
+    'lost, and nothing more can be stored. Start again with a directory that stays.'
+  return new StorageError(message, { code: 'DIRECTORY_GONE' })
 }
 
 function folderClosedError(directory: string): UsageError {
