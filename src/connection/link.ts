@@ -12,7 +12,7 @@ import type { PacketName, ProtocolVersion, ServerPacket } from '../protocol/fact
 import type { Limits } from '../protocol/state.ts'
 import { joinFirst, mayBeMqtt, whoAnswers } from './first-bytes.ts'
 import { Outbox, type OutboxListener } from './outbox.ts'
-import { beginResting, mayRest, REST_MS, type RestState, readBytes } from './rest.ts'
+import { mayRest, Rests } from './rest.ts'
 import { restsWell } from './transport/socket-reading.ts'
 
 export interface LinkListener {
@@ -66,10 +66,10 @@ export class Link implements OutboxListener {
   #isPaused = false
   /** How many bytes were read last. */
   #lastRead = 0
-  /** Null unless much is outstanding. */
-  #rest: RestState | null = null
-  /** The timer of the rest; null if reading does not rest. */
-  #restTimer: unknown = null
+  /** Null until much is outstanding. */
+  #rests: Rests | null = null
+  /** Ends the rest of the reading; null if it does not rest. */
+  #endRest: (() => void) | null = null
   /** Whether the decoder may hold a packet: it stopped at `max`, or bytes came since. */
   #more = false
 
@@ -120,6 +120,7 @@ export class Link implements OutboxListener {
   closed(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#endRest?.()
     this.#listener?.closed(this.#error, this.#ended && this.#error === null)
   }
 
@@ -181,27 +182,24 @@ export class Link implements OutboxListener {
 
   resume(): void {
     this.#isPaused = false
-    if (this.#restTimer === null) this.#stream.resume()
+    if (this.#endRest === null) this.#stream.resume()
   }
 
   /** Lets reading rest after a read, if that pays. */
   restIfUseful(inFlight: number, platform: Platform): void {
-    if (!mayRest(inFlight, this.outbox.pendingBytes) || !restsWell(this.#stream)) {
-      this.#rest = null
-      return
-    }
+    if (!mayRest(inFlight, this.outbox.pendingBytes)) return this.#rests?.interrupt()
+    if (!restsWell(this.#stream) || this.#isPaused || this.#discarding) return
     const at = platform.now()
-    this.#rest ??= beginResting(at)
-    const [rest, rests] = readBytes(this.#rest, this.#lastRead, at)
-    this.#rest = rest
-    if (!rests || this.#isPaused || this.#discarding || this.#restTimer !== null) return
+    this.#rests ??= new Rests()
+    const ms = this.#rests.read(this.#lastRead, at)
+    if (ms === 0 || this.#endRest !== null) return
     this.#stream.pause()
-    this.#restTimer = platform.setTimer(() => this.#endRest(), REST_MS)
-  }
-
-  #endRest(): void {
-    this.#restTimer = null
-    if (!this.#isPaused) this.#stream.resume()
+    const timer = platform.setTimer(() => this.#endRest?.(), ms)
+    this.#endRest = () => {
+      platform.clearTimer(timer)
+      this.#endRest = null
+      if (!this.#isPaused) this.#stream.resume()
+    }
   }
 
   /**
@@ -212,12 +210,14 @@ export class Link implements OutboxListener {
     this.outbox.flush()
     if (!patient) this.#stream.once('finish', () => this.#stream.destroy())
     this.#discarding = true
+    this.#endRest?.()
     // What the server still sends is read and discarded, so that its FIN is seen.
     this.#stream.resume()
     this.outbox.end()
   }
 
   destroy(): void {
+    this.#endRest?.()
     this.#stream.destroy()
   }
 

@@ -1,77 +1,98 @@
 /**
- * When does it pay to let the server gather what it sends?
+ * When does it pay to let the server gather what it sends, and for how long?
  *
  * A server that answers each of thousands of publishes with a write of its own makes this client
  * read each of them alone, and both sides spend more on the system than on MQTT. If reading rests
- * for a millisecond now and then, the server's writes are joined. Nobody waits longer for it while
- * so much is outstanding: a rest follows only on small reads, and only while `OUTSTANDING` publishes
- * are in flight or as many bytes as `QUEUED_BYTES` wait to be written.
+ * for some milliseconds now and then, the server's writes are joined. Nobody waits for it who would
+ * not wait anyway: reading rests only after small reads, and only while `OUTSTANDING` publishes are
+ * in flight or `QUEUED_BYTES` wait to be written.
  *
- * Whether it helps depends on the server and on the road. So both ways are measured in turn, by how
- * many bytes come in a period, and the better one is used for most of the time.
+ * Which rest is best, if any, depends on the server and on the road. So it is measured: the bytes
+ * that come in a period with this rest are compared with those of a period with the next longer or
+ * the next shorter one, and the better rest stays.
+ *
+ * Only time and bytes go in and only a decision comes out; the link has the timer.
  */
 
-/** How long reading rests, in ms. */
-export const REST_MS = 1
+/** The rests that are tried, in ms. */
+export const RESTS_MS = [0, 1, 2, 4, 8] as const
 
 /** The publishes in flight from which on reading may rest. */
 export const OUTSTANDING = 256
 /** The bytes that wait to be written from which on reading may rest. */
 export const QUEUED_BYTES = 32_768
 /** A read of fewer bytes is small. */
-const SMALL_BYTES = 2048
-/** The number of small reads in a row after which reading rests. */
-const SMALL_READS = 3
-/** How long one way is measured, in ms. */
+export const SMALL_BYTES = 2048
+/** How long one rest is measured, in ms. */
 const PERIOD_MS = 40
-/** The other way is tried in one of so many periods. */
+/** Another rest is tried in one of so many periods, as long as none was found to be better. */
 const PERIODS = 16
-
-export interface RestState {
-  /** The number of small reads since the last large one, or since the last rest. */
-  readonly small: number
-  /** Whether reading rests in this period. */
-  readonly rests: boolean
-  readonly periodFrom: number
-  readonly periodBytes: number
-  /** The number of periods since both ways were compared. */
-  readonly periods: number
-  /** The bytes in a ms with rests and without; 0 while a way was not measured. */
-  readonly rateWith: number
-  readonly rateWithout: number
-}
+/** By how much another rest has to be better. */
+const BETTER = 1.03
 
 /** @returns whether so much is outstanding that nobody waits for a single packet. */
 export function mayRest(inFlight: number, queuedBytes: number): boolean {
   return inFlight >= OUTSTANDING || queuedBytes >= QUEUED_BYTES
 }
 
-/** @returns the state as much begins to be outstanding. */
-export function beginResting(at: number): RestState {
-  const measured = { periodFrom: at, periodBytes: 0, periods: 0, rateWith: 0, rateWithout: 0 }
-  return { small: 0, rests: true, ...measured }
-}
+/** Measures rests while much is outstanding. */
+export class Rests {
+  /** The index of the best rest so far. */
+  #best = 1
+  /** The bytes in a ms with it; 0 before it was measured. */
+  #bestRate = 0
+  /** What is tried in this period: the best one itself, or a neighbour. */
+  #tried = 1
+  /** Whether the next neighbour to try is the longer one. */
+  #longer = true
+  /** The number of neighbours that are tried without a period of the best one between. */
+  #trials = 2
+  #periods = 0
+  /** When the period began; null if none is under way. */
+  #periodFrom: number | null = null
+  #periodBytes = 0
 
-/** Counts a read. @returns the new state, and whether reading rests now. */
-export function readBytes(state: RestState, bytes: number, at: number): [RestState, boolean] {
-  const counted = { ...state, periodBytes: state.periodBytes + bytes }
-  const now = at - state.periodFrom >= PERIOD_MS ? nextPeriod(counted, at) : counted
-  const small = bytes < SMALL_BYTES ? now.small + 1 : 0
-  const rests = now.rests && small >= SMALL_READS
-  return [{ ...now, small: rests ? 0 : small }, rests]
-}
-
-function nextPeriod(state: RestState, at: number): RestState {
-  const rate = state.periodBytes / (at - state.periodFrom)
-  const rateWith = state.rests ? rate : state.rateWith
-  const rateWithout = state.rests ? state.rateWithout : rate
-  const begun = { ...state, rateWith, rateWithout, periodFrom: at, periodBytes: 0 }
-  const isMeasured = rateWith > 0 && rateWithout > 0
-  const isTrial = state.rests !== rateWith >= rateWithout
-  if (!isMeasured || isTrial || state.periods + 1 < PERIODS) {
-    // The better way, or the one that was not measured yet.
-    const rests = isMeasured ? rateWith >= rateWithout : rateWith === 0
-    return { ...begun, rests, periods: isMeasured && !isTrial ? state.periods + 1 : 0 }
+  /** Nothing is measured until the next read, because not enough is outstanding. */
+  interrupt(): void {
+    this.#periodFrom = null
   }
-  return { ...begun, rests: !state.rests, periods: 0 }
+
+  /** Counts a read while much is outstanding. @returns for how many ms reading rests now. */
+  read(bytes: number, at: number): number {
+    if (this.#periodFrom === null) {
+      this.#periodFrom = at
+      this.#periodBytes = 0
+    } else {
+      this.#periodBytes += bytes
+      const ms = at - this.#periodFrom
+      if (ms >= PERIOD_MS) this.#endPeriod(this.#periodBytes / ms, at)
+    }
+    return bytes < SMALL_BYTES ? RESTS_MS[this.#tried]! : 0
+  }
+
+  #endPeriod(rate: number, at: number): void {
+    this.#periodFrom = at
+    this.#periodBytes = 0
+    if (this.#tried === this.#best) this.#bestRate = rate
+    else if (rate > this.#bestRate * BETTER) {
+      // The search goes on in this direction.
+      this.#longer = this.#tried > this.#best
+      this.#best = this.#tried
+      this.#bestRate = rate
+      this.#trials = 2
+    } else this.#longer = !this.#longer
+    this.#tried = this.#next()
+  }
+
+  /** @returns the index of the rest to measure in the next period. */
+  #next(): number {
+    if (this.#trials === 0 && ++this.#periods < PERIODS) return this.#best
+    if (this.#trials === 0) this.#trials = 1
+    this.#trials--
+    this.#periods = 0
+    const neighbour = this.#best + (this.#longer ? 1 : -1)
+    if (neighbour in RESTS_MS) return neighbour
+    this.#longer = !this.#longer
+    return this.#best
+  }
 }

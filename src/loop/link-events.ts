@@ -74,6 +74,11 @@ export function decode(loop: Parts, packetsMax: number, over = false): void {
   }
 }
 
+/** Lets reading rest after a read, if that pays and is not switched off. */
+export function restIfUseful({ link, state, platform }: Parts): void {
+  if (state.config.gatherReads) link?.restIfUseful(state.outgoing.inFlight, platform)
+}
+
 /** The packets that a server may send before a connection is accepted. */
 const FIRST_PACKETS: ReadonlySet<string> = new Set(['connack', 'disconnect', 'auth'])
 

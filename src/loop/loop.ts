@@ -49,7 +49,15 @@ import { end, endIfUnheard, leave, resultAfterEnd, untilOver } from './ending.ts
 import { Causes, rethrown } from './failures.ts'
 import { Inbox } from './inbox.ts'
 import { isAlive, isRunning, type Life } from './life.ts'
-import { decode, lost, noteCongestion, opened, unauthenticated, written } from './link-events.ts'
+import {
+  decode,
+  lost,
+  noteCongestion,
+  opened,
+  restIfUseful,
+  unauthenticated,
+  written,
+} from './link-events.ts'
 import { isFinished } from './loop-state.ts'
 import type { Driver, Ends, Parts, Thrown } from './parts.ts'
 import { perform, release, settleLate, warn } from './perform.ts'
@@ -370,7 +378,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   readable(): void {
     decode(this, packetCapacity(this.state))
     this.turn()
-    this.link?.restIfUseful(this.state.outgoing.inFlight, this.platform)
+    restIfUseful(this)
   }
 
   written(): void {

@@ -85,6 +85,7 @@ const RULES: Readonly<Record<keyof EventloopOptions, Rule>> = {
   onConnected: ALWAYS,
   onSettled: ALWAYS,
   // receiving
+  gatherReads: ALWAYS,
   acks: ALWAYS,
   maxBufferedPackets: ALWAYS,
   maxBufferedBytes: ALWAYS,

@@ -257,6 +257,13 @@ export interface EventloopOptions {
   // ------------------------------------------------------------------------------------- receiving
 
   /**
+   * Whether reading may rest for at most 8 ms after a small read while 256 publishes or more are in
+   * flight or 32 KiB or more wait to be written, so that the server's small writes are joined. How
+   * long it rests, if at all, follows from measuring what comes faster. It holds for TCP and Unix
+   * sockets that the loop opens itself. Default true.
+   */
+  readonly gatherReads?: boolean | undefined
+  /**
    * When a message at QoS 1 or 2 is acknowledged: `pull`, when the consumer asks for the next
    * packet; `receipt`, as it arrives; `manual`, when `loop.ack(packet)` is called. Default `pull`.
    * (R1, a message is acknowledged when it is handled)

@@ -239,6 +239,7 @@ type Receiving = Pick<
   | 'topicAliasMaximum'
   | 'tolerance'
   | 'acks'
+  | 'gatherReads'
 >
 
 function receivingConfig(o: EventloopOptions): Receiving {
@@ -256,6 +257,7 @@ function receivingConfig(o: EventloopOptions): Receiving {
     topicAliasMaximum: whole('topicAliasMaximum', o.topicAliasMaximum, 0, 0, 65_535),
     tolerance: choice('tolerance', o.tolerance, 'field', ['field', 'strict']),
     acks: choice('acks', o.acks, 'pull', ['pull', 'receipt', 'manual']),
+    gatherReads: flag('gatherReads', o.gatherReads, true),
   }
 }
 

@@ -63,6 +63,8 @@ export interface Config {
   readonly tolerance: Tolerance
   readonly topicAliasMaximum: number
   readonly acks: Acks
+  /** Whether reading may rest while much is outstanding. */
+  readonly gatherReads: boolean
   readonly onSessionLost: 'republish' | 'fail'
   readonly ackTimeout: { readonly afterMs: number; readonly then: 'reconnect' | 'fail' } | null
   readonly quarantineAfter: number

@@ -2,7 +2,13 @@
  * How are TCP, TLS and Unix sockets opened? The promise resolves when bytes may be written to the
  * socket.
  */
-import { connect, isIP, type Socket, type TcpNetConnectOpts } from 'node:net'
+import {
+  connect,
+  type IpcNetConnectOpts,
+  isIP,
+  type Socket,
+  type TcpNetConnectOpts,
+} from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, checkServerIdentity, connect as connectTls } from 'node:tls'
 import { domainToASCII } from 'node:url'
@@ -35,7 +41,10 @@ export function openUnix(
   opening: OpeningListener,
 ): Promise<Duplex> {
   opening.reached('unix')
-  return openSocket(signal, 'connect', () => connect({ path: decodeURIComponent(url.pathname) }))
+  const path = decodeURIComponent(url.pathname)
+  // Unlike its types say, Node takes `onread` for a path, too.
+  const options = { path, onread: READING } as IpcNetConnectOpts
+  return openSocket(signal, 'connect', () => markReading(connect(options)))
 }
 
 /** Opens TLS. The certificate is verified unless the `tls` options of the user say otherwise. */
