@@ -15,14 +15,14 @@
  */
 
 /** The rests that are tried, in ms. */
-export const RESTS_MS = [0, 1, 2, 4, 8] as const
+const RESTS_MS = [0, 1, 2, 4, 8] as const
 
 /** The publishes in flight from which on reading may rest. */
-export const OUTSTANDING = 256
+const OUTSTANDING = 256
 /** The bytes that wait to be written from which on reading may rest. */
-export const QUEUED_BYTES = 32_768
+const QUEUED_BYTES = 32_768
 /** A read of fewer bytes is small. */
-export const SMALL_BYTES = 2048
+const SMALL_BYTES = 2048
 /** How long one rest is measured, in ms. */
 const PERIOD_MS = 40
 /** Another rest is tried in one of so many periods, as long as none was found to be better. */

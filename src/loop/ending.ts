@@ -37,6 +37,14 @@ export function leave(loop: Parts): void {
   loop.inbox.clear()
 }
 
+/** Leaves because the consumer did, and waits for the end. */
+export async function leaveAndWait(loop: Parts): Promise<void> {
+  leave(loop)
+  if (loop.ends !== null) loop.ends.error = null
+  loop.run({ type: 'shutdown', at: loop.now(), failure: null })
+  await untilOver(loop)
+}
+
 /**
  * Ends a loop that was never asked for a packet. It has no connection, but it may have a session
  * store and users of `transitions()`.
@@ -173,7 +181,7 @@ export function resultAfterEnd({ ends }: Parts): Promise<IteratorResult<Incoming
 }
 
 /** @returns a promise that resolves when nothing is left of the loop. */
-export async function untilOver(loop: Parts): Promise<void> {
+async function untilOver(loop: Parts): Promise<void> {
   if (loop.life === 'over') return
   await new Promise<void>((resolve) => {
     endsOf(loop).awaiting.push(resolve)

@@ -7,7 +7,7 @@
  * that one input can report to the reducers how much a whole burst of calls took and handled.
  */
 import type { YieldEffect } from '../protocol/contract.ts'
-import type { Unheard } from '../requests/unheard.ts'
+import { Unheard } from '../requests/unheard.ts'
 import type { Incoming } from '../requests/vocabulary.ts'
 
 type Resolve = (result: IteratorResult<Incoming, undefined>) => void
@@ -123,6 +123,12 @@ export class Inbox {
     waiter.next = null
     if (this.#oldest === null) this.#newest = null
     return waiter
+  }
+
+  /** Notes that a packet refuses something, of which nobody else is told. */
+  noteUnheard(packet: Incoming, error: unknown): void {
+    this.unheard ??= new Unheard()
+    this.unheard.add(packet, error)
   }
 
   #deliver(entry: YieldEffect): Incoming {

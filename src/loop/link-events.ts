@@ -14,6 +14,7 @@ import { packetChannel } from '../platform/runtime.ts'
 import type { Input } from '../protocol/contract.ts'
 import { DEVIATIONS } from '../protocol/deviations.ts'
 import type { Failure, ServerPacket } from '../protocol/facts.ts'
+import { packetCapacity } from '../protocol/queries.ts'
 import { authenticationFailure, closedError, dialFailure, lossFailure } from './failures.ts'
 import { isAlive } from './life.ts'
 import type { Parts } from './parts.ts'
@@ -74,9 +75,12 @@ export function decode(loop: Parts, packetsMax: number, over = false): void {
   }
 }
 
-/** Lets reading rest after a read, if that pays and is not switched off. */
-export function restIfUseful({ link, state, platform }: Parts): void {
-  if (state.config.gatherReads) link?.restIfUseful(state.outgoing.inFlight, platform)
+/** Handles the bytes of a read. Then reading rests, if that pays and is not switched off. */
+export function handleBytes(loop: Parts): void {
+  decode(loop, packetCapacity(loop.state))
+  loop.turn()
+  const { state } = loop
+  if (state.config.gatherReads) loop.link?.restIfUseful(state.outgoing.inFlight, loop.platform)
 }
 
 /** The packets that a server may send before a connection is accepted. */

@@ -38,23 +38,22 @@ import type { PreparedControl } from '../requests/prepare-control.ts'
 import { retryableOf } from '../requests/reconnect-policy.ts'
 import type { Session } from '../requests/session.ts'
 import type { Source } from '../requests/source.ts'
-import { Unheard } from '../requests/unheard.ts'
 import type { Incoming, SubscribeRequest } from '../requests/vocabulary.ts'
 import { begin, driveBy, keep, restore, wallOffsetMs } from './beginning.ts'
 import { CommitGate, type CommitListener } from './commit-gate.ts'
 import { performControl } from './controls.ts'
 import { tickAt } from './deadline.ts'
 import type { Diverter } from './diverter.ts'
-import { end, endIfUnheard, leave, resultAfterEnd, untilOver } from './ending.ts'
+import { end, endIfUnheard, leaveAndWait, resultAfterEnd } from './ending.ts'
 import { Causes, rethrown } from './failures.ts'
 import { Inbox } from './inbox.ts'
 import { isAlive, isRunning, type Life } from './life.ts'
 import {
   decode,
+  handleBytes,
   lost,
   noteCongestion,
   opened,
-  restIfUseful,
   unauthenticated,
   written,
 } from './link-events.ts'
@@ -150,10 +149,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     return this.life === 'over' ? resultAfterEnd(this) : inbox.wait()
   }
 
-  /**
-   * Packets that the consumer takes are counted even after the end, because the session stores
-   * which messages were handled.
-   */
+  /** The session stores which messages the consumer handled, even after the end. */
   private taken(): void {
     if (isAlive(this.life)) return this.schedule()
     collect(this)
@@ -165,10 +161,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
    * disposal.
    */
   async return(): Promise<Result> {
-    leave(this)
-    if (this.ends !== null) this.ends.error = null
-    this.run({ type: 'shutdown', at: this.now(), failure: null })
-    await untilOver(this)
+    await leaveAndWait(this)
     return { done: true, value: undefined }
   }
 
@@ -251,7 +244,8 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
         gather(this)
       } while (this.#inputs.length > 0 || this.intake.pending > 0 || this.inbox.dirty)
     } catch (error) {
-      this.defect(error)
+      // An invariant does not hold, so that the state cannot be trusted.
+      this.end({ reason: new BugError(`The loop met ${messageOf(error)}`, { cause: error }) })
     } finally {
       this.#turning = false
     }
@@ -278,12 +272,6 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     } finally {
       this.#turning = false
     }
-  }
-
-  /** Ends the loop because an invariant does not hold, so that its state cannot be trusted. */
-  private defect(error: unknown): void {
-    const reason = new BugError(`The loop met ${messageOf(error)}`, { cause: error })
-    this.end({ reason })
   }
 
   // --- the timer
@@ -363,8 +351,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   unheard(packet: Incoming, error: unknown): void {
-    this.inbox.unheard ??= new Unheard()
-    this.inbox.unheard.add(packet, error)
+    this.inbox.noteUnheard(packet, error)
   }
 
   opened(stream: ByteStream, attempt: Attempt): void {
@@ -376,9 +363,7 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   readable(): void {
-    decode(this, packetCapacity(this.state))
-    this.turn()
-    restIfUseful(this)
+    handleBytes(this)
   }
 
   written(): void {

@@ -103,7 +103,7 @@ interface LoopRecord {
   readonly gate: CommitGate | null
   /** Null if nothing is recorded. */
   readonly recorder: Recorder | null
-  /** The state after the last step. The next one may change it; who keeps it asks for a snapshot. */
+  /** The state after the last step. The next step may change it; `snapshot()` gives one to keep. */
   readonly state: State
   life: Life
   ends: Ends | null

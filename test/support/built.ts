@@ -1,6 +1,6 @@
 /**
- * Compiles src/ before the tests, so that the tests of the command line start plain JavaScript: a
- * process that has to translate a hundred files first takes a second longer.
+ * Bundles src/ before the tests, as the package does, so that the tests of the command line start
+ * plain JavaScript: a process that has to translate a hundred files first takes a second longer.
  */
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, rmSync } from 'node:fs'
@@ -15,14 +15,11 @@ export default function setup(): () => void {
   mkdirSync(home, { recursive: true })
   // The command line reads its version there.
   copyFileSync(`${ROOT}package.json`, `${home}/package.json`)
-  const tsc = `${ROOT}node_modules/typescript/bin/tsc`
-  const flags = ['--noCheck', '--declaration', 'false', '--outDir', folder]
-  const { status, stdout } = spawnSync(
-    process.execPath,
-    [tsc, '-p', 'tsconfig.build.json', ...flags],
-    { cwd: ROOT, encoding: 'utf8' },
-  )
-  if (status !== 0) throw new Error(`src/ could not be compiled for the tests: ${stdout}`)
+  const { status, stderr } = spawnSync(process.execPath, ['esbuild.config.mjs', folder], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  })
+  if (status !== 0) throw new Error(`src/ could not be bundled for the tests: ${stderr}`)
   process.env['IT_MQTT_BUILT'] = folder
   return () => rmSync(home, { recursive: true, force: true })
 }

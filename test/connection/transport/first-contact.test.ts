@@ -35,6 +35,11 @@ vi.mock('node:net', async (original) => {
   return { ...net, connect: connecting }
 })
 
+beforeAll(async () => {
+  // It is loaded when it is needed, which takes longer than some of the time limits here.
+  await import('../../../src/connection/transport/websocket.ts')
+})
+
 const GOOD = { 5: '2003000000', 4: '20020000', 3: '20020000' } as const
 
 async function listening<S extends Server | HttpServer>(server: S, host = '127.0.0.1') {
