@@ -1,12 +1,12 @@
 /**
  * How does a loop step without copying its whole state each time?
  *
- * A state that nobody else holds is edited in place: the draft of the step before goes on. Who wants
- * to keep a state asks for a snapshot, and the next step then begins with a copy. So `step` of the
- * reducers and this class give the same states and effects.
+ * A state that nobody else holds is edited in place: the draft of the step before goes on. Who
+ * wants to keep a state asks for a snapshot, and the next step then begins with a copy. So `step`
+ * of the reducers and this class give the same states and effects.
  *
- * A draft takes about a kilobyte. A process may have thousands of loops that do nothing, so only the
- * few that stepped last have one.
+ * A draft takes about a kilobyte. A process may have thousands of loops that do nothing, so only
+ * the few that stepped last have one.
  */
 import type { Effect, Input } from '../protocol/contract.ts'
 import { Draft } from '../protocol/draft.ts'
