@@ -5,6 +5,7 @@
 import { Decoder } from '../codec/decode.ts'
 import type { ByteStream } from '../platform/byte-stream.ts'
 import { NO_BYTES } from '../platform/bytes.ts'
+import { endGuard } from '../platform/error-guard.ts'
 import { type Platform, soon } from '../platform/runtime.ts'
 import type { Config } from '../protocol/config.ts'
 import type { DeviationNote } from '../protocol/deviations.ts'
@@ -86,6 +87,7 @@ export class Link implements OutboxListener {
     const linked: Linked = stream
     linked[LINK] = this
     linked.on('data', onData)
+    endGuard(linked)
     linked.on('error', onError)
     linked.on('end', onEnd)
     linked.on('close', onClose)

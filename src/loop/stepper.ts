@@ -12,6 +12,7 @@ import type { Effect, Input } from '../protocol/contract.ts'
 import { Draft } from '../protocol/draft.ts'
 import { stepDraft } from '../protocol/engine.ts'
 import type { State } from '../protocol/state.ts'
+import { shareGroups } from './shared-groups.ts'
 
 /** The number of loops in a process that have a draft. */
 const DRAFTS = 8
@@ -19,6 +20,7 @@ const DRAFTS = 8
 const owners: (Stepper | null)[] = new Array(DRAFTS).fill(null)
 let nextOwner = 0
 
+/** Its methods are `private` and not `#`, for the reason given at `Loop`. */
 export class Stepper {
   /** The state after the last step. Later steps may change it. */
   state: State
@@ -30,7 +32,7 @@ export class Stepper {
 
   /** Steps the reducers. @returns the effects. */
   step(inputs: readonly Input[]): readonly Effect[] {
-    const draft = this.#draft ?? this.#begin()
+    const draft = this.#draft ?? this.begin()
     draft.begin()
     stepDraft(draft, inputs)
     this.state = draft.finish()
@@ -49,13 +51,20 @@ export class Stepper {
     this.state = state
   }
 
-  #begin(): Draft {
+  private begin(): Draft {
     const draft = new Draft(this.state)
     this.#draft = draft
     const former = owners[nextOwner]
-    if (former !== this) former?.snapshot()
+    if (former !== this) former?.leave()
     owners[nextOwner] = this
     nextOwner = (nextOwner + 1) % DRAFTS
     return draft
+  }
+
+  /** Lets go of the draft. While there was one, nobody else held the state. */
+  private leave(): void {
+    if (this.#draft === null) return
+    this.#draft = null
+    shareGroups(this.state)
   }
 }

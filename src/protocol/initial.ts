@@ -40,7 +40,7 @@ export function initialSession(clientId: string): SessionState {
 
 // All loops begin with the same objects for these groups. A step replaces them.
 
-const OUTGOING: OutgoingState = {
+export const OUTGOING: OutgoingState = {
   inFlight: 0,
   inFlightQos2: 0,
   resend: NO_ITEMS,
@@ -57,7 +57,7 @@ const OUTGOING: OutgoingState = {
   refused: NO_ITEMS,
 }
 
-const INCOMING: IncomingState = {
+export const INCOMING: IncomingState = {
   pending: emptyTable(),
   pendingFrom: 1,
   nextSequence: 1,
@@ -105,7 +105,7 @@ const PROGRESS: ProgressState = {
   accused: NO_ITEMS,
 }
 
-const COUNTERS: State['counters'] = {
+export const COUNTERS: State['counters'] = {
   taken: 0,
   settled: 0,
   sent: 0,

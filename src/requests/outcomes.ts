@@ -7,6 +7,7 @@
  */
 import { ConnectionError, UsageError } from '../errors.ts'
 import { outcomeChannel } from '../platform/runtime.ts'
+import { NO_ITEMS } from '../protocol/facts.ts'
 import type { Keys } from './keys.ts'
 import type { Slots } from './slots.ts'
 import type { Control, Outcome, Request, SentRequest, Settling } from './vocabulary.ts'
@@ -36,7 +37,7 @@ export class Outcomes {
   readonly #listener: OutcomesListener
   #due: Due[] | null = null
   /** Outcomes that are being reported, up to `#reported` of them have been. */
-  #reporting: readonly Due[] = []
+  #reporting: readonly Due[] = NO_ITEMS
   #reported = 0
 
   constructor(onSettled: OnSettled, listener: OutcomesListener) {
@@ -85,7 +86,7 @@ export class Outcomes {
       for (this.#reported = 0; this.#reported < this.#reporting.length; ) {
         this.reportOne(this.#reporting[this.#reported++]!, keys)
       }
-      this.#reporting = []
+      this.#reporting = NO_ITEMS
     }
   }
 

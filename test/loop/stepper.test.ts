@@ -42,4 +42,25 @@ describe('Stepper', () => {
       { numRuns: 400 },
     )
   })
+
+  test('loops whose drafts were taken away share the groups that are equal in them', () => {
+    const config = configOf()
+    const first = () => new Stepper(initialState(config, initialSession('c')))
+    const leave = () => {
+      for (let n = 0; n < 9; n++) first().step([])
+    }
+    const steppers = [first(), first()]
+    for (const stepper of steppers) stepper.step([])
+    const [one, other] = steppers.map((stepper) => stepper.state)
+    expect(one!.outgoing).not.toBe(other!.outgoing)
+    leave()
+    for (const group of ['outgoing', 'incoming', 'counters', 'reconnect'] as const) {
+      expect(one![group]).toBe(other![group])
+    }
+    expect(one!.connection.limits).toBe(other!.connection.limits)
+    // A group that is shared is copied before a step changes it.
+    const before = shown(other!)
+    steppers[0]!.step([{ type: 'start', at: 1 }])
+    expect(shown(other!)).toBe(before)
+  })
 })

@@ -14,6 +14,7 @@ import { type ConnectionOptions, checkServerIdentity, connect as connectTls } fr
 import { domainToASCII } from 'node:url'
 import { execute } from 'abort-controller-x'
 import type { Endpoint, TransportStage } from '../../platform/byte-stream.ts'
+import { guardErrors } from '../../platform/error-guard.ts'
 import type { Lookup } from '../../platform/runtime.ts'
 import { markReading, READING } from './socket-reading.ts'
 
@@ -161,8 +162,6 @@ function certifiedName(name: string): string {
   return (isIP(name) === 0 ? domainToASCII(name) || name : name).replace(/\.$/, '')
 }
 
-const ignore = () => {}
-
 /** @returns the socket when it has emitted `event`; it is destroyed if `signal` aborts before. */
 function openSocket(
   signal: AbortSignal,
@@ -175,8 +174,7 @@ function openSocket(
     socket.on('error', reject)
     socket.on('close', closed)
     socket.once(event, () => {
-      // Until the loop listens, an error must not end the process.
-      socket.on('error', ignore)
+      guardErrors(socket)
       // The socket lives on, and must not keep alive what opened it.
       socket.off('error', reject)
       socket.off('close', closed)

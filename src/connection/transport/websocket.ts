@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream'
 import { execute } from 'abort-controller-x'
 import { UsageError } from '../../errors.ts'
 import type { Endpoint } from '../../platform/byte-stream.ts'
+import { guardErrors } from '../../platform/error-guard.ts'
 import { type OpeningListener, tcpSocket, tlsSocket } from './socket.ts'
 import { upgradeRefusal } from './upgrade-refusal.ts'
 
@@ -68,8 +69,7 @@ export async function openWebSocket(
         if (!isBinary) stream.destroy(new Error('a text frame came; MQTT is binary'))
       })
       const stream = createWebSocketStream(socket)
-      // Until the loop listens, an error must not end the process.
-      stream.on('error', ignore)
+      guardErrors(stream)
       resolve(stream)
     })
     return () => socket.terminate()
