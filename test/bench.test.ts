@@ -1,9 +1,14 @@
-/** The benchmark compares with the peers that bench/README.md names: nobody made a peer slower. */
+/**
+ * The benchmark compares with the peers that bench/README.md names: nobody made a peer slower. And
+ * what it measured is shown in full.
+ */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { cells, judge, markdown } from '../bench/report.ts'
+import { less, RATE } from '../bench/row.ts'
 
 const bench = fileURLToPath(new URL('../bench', import.meta.url))
 
@@ -19,4 +24,37 @@ test('the peers are unchanged', () => {
     const bytes = readFileSync(join(bench, name!))
     expect(createHash('sha256').update(bytes).digest('hex'), name).toBe(sum)
   }
+})
+
+describe('the figures of a row', () => {
+  const row = { name: 'through', metrics: [RATE, less('ms', 'ms'), less('mb', 'MB')] }
+  const figures = (rate: number, ms: number) => [{ rate, ms, mb: 10 }]
+  const all = new Map([
+    ['it-mqtt', [...figures(1, 9), ...figures(2000, 5), ...figures(3000, 4)]],
+    ['floor', figures(4000, 1)],
+    ['mqtt.js', figures(1000, 20)],
+  ])
+
+  test('each metric has a line, also if there are more of them than programs', () => {
+    expect(judge(row, all).map(({ label }) => label)).toEqual(['messages/s', 'ms', 'MB'])
+    const batches = new Map([...all, ['it-mqtt, batches', figures(1, 1)]])
+    expect(judge(row, batches)).toHaveLength(6)
+  })
+
+  test('a line has the figures of MQTT.js and of the floor, and what is better is above 1', () => {
+    const [rate, ms] = judge(row, all).map(cells)
+    expect(rate).toMatchObject({ median: '2,000', 'MQTT.js': '1,000', floor: '4,000' })
+    expect(rate).toMatchObject({ '× MQTT.js': 2, '× floor': 0.5, spread: '1–3,000' })
+    expect(ms).toMatchObject({ median: '5', 'MQTT.js': '20', floor: '1' })
+    expect(ms).toMatchObject({ '× MQTT.js': 4, '× floor': 0.2 })
+  })
+
+  test('without a floor its columns are empty', () => {
+    const alone = new Map([...all].filter(([name]) => name !== 'floor'))
+    expect(cells(judge(row, alone)[0]!)).toMatchObject({ floor: '', '× floor': '' })
+  })
+
+  test('the table in Markdown has all lines', () => {
+    expect(markdown(judge(row, all).map(cells)).split('\n')).toHaveLength(2 + 3 + 1)
+  })
 })
