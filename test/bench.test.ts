@@ -1,13 +1,13 @@
 /**
  * The benchmark compares with the peers that bench/README.md names: nobody made a peer slower. And
- * what it measured is shown in full.
+ * what it measured is shown, and written, in full.
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { cells, judge, markdown } from '../bench/report.ts'
+import { cells, judge, markdown, page } from '../bench/report.ts'
 import { less, RATE } from '../bench/row.ts'
 
 const bench = fileURLToPath(new URL('../bench', import.meta.url))
@@ -57,4 +57,19 @@ describe('the figures of a row', () => {
   test('the table in Markdown has all lines', () => {
     expect(markdown(judge(row, all).map(cells)).split('\n')).toHaveLength(2 + 3 + 1)
   })
+})
+
+test('the page keeps what was not measured, in the order of the tables', () => {
+  const before = '# Old\n\n## Raw\n\nold raw\n\n## Met\n\nold met\n\n## Gone\n\nx\n'
+  const text = page(['Met', 'Raw', 'Never'], [{ title: 'Met', text: 'new met' }], before, '## C\n')
+  const end = '## Met\n\nnew met\n\n## Raw\n\nold raw\n\n## C\n'
+  expect(text.endsWith(end), text).toBe(true)
+  expect(page(['Met', 'Raw', 'Never'], [], text, '## C\n')).toBe(text)
+})
+
+test('docs/BENCHMARKS.md leads with what users meet, and has the clients of other languages', () => {
+  const text = readFileSync(join(bench, '../docs/BENCHMARKS.md'), 'utf8')
+  const titles = [...text.matchAll(/^## (.*)$/gm)].map(([, title]) => title)
+  expect(titles[0]).toBe('What users meet')
+  expect(text.endsWith(readFileSync(join(bench, 'other-languages.md'), 'utf8'))).toBe(true)
 })
