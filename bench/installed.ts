@@ -1,6 +1,6 @@
 /**
- * The packages as npm installs them: it-mqtt from its tarball, and MQTT.js of the same version as in
- * node_modules, beside it. And how large both are.
+ * The packages as npm installs them: it-mqtt from its tarball, and beside it MQTT.js of the same
+ * version as in node_modules. And how large both are.
  */
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, statSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Question: how fast is it-mqtt compared with MQTT.js and with the least work that JavaScript can do
- * (the floor)?
+ * Question: how fast is it-mqtt compared with MQTT.js and with the least work that JavaScript can
+ * do (the floor)?
  *
  * Method: each figure comes from a process of its own with a server in a process of its own. The
  * programs run in turn; the results are the medians and the ratios of one run. Goal: ratios that

@@ -1,6 +1,6 @@
 /**
- * The tables that are measured, in the order in which they are shown: what users meet (met.ts), then
- * raw rows, in which the other end does as little as it can.
+ * The tables that are measured, in the order in which they are shown: what users meet (met.ts),
+ * then raw rows, in which the other end does as little as it can.
  */
 import { rawServer } from './measure.ts'
 import { met } from './met.ts'
