@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { cells, judge, markdown, page } from '../bench/report.ts'
 import { less, RATE } from '../bench/row.ts'
+import { lacks } from '../bench/scale/beside.ts'
 
 const bench = fileURLToPath(new URL('../bench', import.meta.url))
 
@@ -67,9 +68,20 @@ test('the page keeps what was not measured, in the order of the tables', () => {
   expect(page(['Met', 'Raw', 'Never'], [], text, '## C\n')).toBe(text)
 })
 
-test('docs/BENCHMARKS.md leads with what users meet, and has the clients of other languages', () => {
+test('docs/BENCHMARKS.md leads with what users meet, and has clients of other languages', () => {
   const text = readFileSync(join(bench, '../docs/BENCHMARKS.md'), 'utf8')
   const titles = [...text.matchAll(/^## (.*)$/gm)].map(([, title]) => title)
   expect(titles[0]).toBe('What users meet')
   expect(text.endsWith(readFileSync(join(bench, 'other-languages.md'), 'utf8'))).toBe(true)
+})
+
+test('a limit of open files that is too low for the connections is named, with what to do', () => {
+  const limits = (files: string) =>
+    `Max open files            ${files}                4096     files\n`
+  expect(lacks(10_000, limits('1024'))).toBe(
+    'a process may open 1024 files here, and 10100 are needed: ulimit -n 10100',
+  )
+  for (const text of [limits('20000'), limits('unlimited'), '']) {
+    expect(lacks(10_000, text)).toBeNull()
+  }
 })
