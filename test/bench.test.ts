@@ -1,9 +1,15 @@
-/** The benchmark compares with the peers that bench/README.md names: nobody made a peer slower. */
+/**
+ * The benchmark compares with the peers that bench/README.md names: nobody made a peer slower. And
+ * what it measured is shown, and written, in full.
+ */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { cells, judge, markdown, page } from '../bench/report.ts'
+import { less, RATE } from '../bench/row.ts'
+import { lacks } from '../bench/scale/beside.ts'
 
 const bench = fileURLToPath(new URL('../bench', import.meta.url))
 
@@ -18,5 +24,64 @@ test('the peers are unchanged', () => {
   for (const [, name, sum] of noted) {
     const bytes = readFileSync(join(bench, name!))
     expect(createHash('sha256').update(bytes).digest('hex'), name).toBe(sum)
+  }
+})
+
+describe('the figures of a row', () => {
+  const row = { name: 'through', metrics: [RATE, less('ms', 'ms'), less('mb', 'MB')] }
+  const figures = (rate: number, ms: number) => [{ rate, ms, mb: 10 }]
+  const all = new Map([
+    ['it-mqtt', [...figures(1, 9), ...figures(2000, 5), ...figures(3000, 4)]],
+    ['floor', figures(4000, 1)],
+    ['mqtt.js', figures(1000, 20)],
+  ])
+
+  test('each metric has a line, also if there are more of them than programs', () => {
+    expect(judge(row, all).map(({ label }) => label)).toEqual(['messages/s', 'ms', 'MB'])
+    const batches = new Map([...all, ['it-mqtt, batches', figures(1, 1)]])
+    expect(judge(row, batches)).toHaveLength(6)
+  })
+
+  test('a line has the figures of MQTT.js and of the floor, and what is better is above 1', () => {
+    const [rate, ms] = judge(row, all).map(cells)
+    expect(rate).toMatchObject({ median: '2,000', 'MQTT.js': '1,000', floor: '4,000' })
+    expect(rate).toMatchObject({ '× MQTT.js': 2, '× floor': 0.5, spread: '1–3,000' })
+    expect(ms).toMatchObject({ median: '5', 'MQTT.js': '20', floor: '1' })
+    expect(ms).toMatchObject({ '× MQTT.js': 4, '× floor': 0.2 })
+  })
+
+  test('without a floor its columns are empty', () => {
+    const alone = new Map([...all].filter(([name]) => name !== 'floor'))
+    expect(cells(judge(row, alone)[0]!)).toMatchObject({ floor: '', '× floor': '' })
+  })
+
+  test('the table in Markdown has all lines', () => {
+    expect(markdown(judge(row, all).map(cells)).split('\n')).toHaveLength(2 + 3 + 1)
+  })
+})
+
+test('the page keeps what was not measured, in the order of the tables', () => {
+  const before = '# Old\n\n## Raw\n\nold raw\n\n## Met\n\nold met\n\n## Gone\n\nx\n'
+  const text = page(['Met', 'Raw', 'Never'], [{ title: 'Met', text: 'new met' }], before, '## C\n')
+  const end = '## Met\n\nnew met\n\n## Raw\n\nold raw\n\n## C\n'
+  expect(text.endsWith(end), text).toBe(true)
+  expect(page(['Met', 'Raw', 'Never'], [], text, '## C\n')).toBe(text)
+})
+
+test('docs/BENCHMARKS.md leads with what users meet, and has clients of other languages', () => {
+  const text = readFileSync(join(bench, '../docs/BENCHMARKS.md'), 'utf8')
+  const titles = [...text.matchAll(/^## (.*)$/gm)].map(([, title]) => title)
+  expect(titles[0]).toBe('What users meet')
+  expect(text.endsWith(readFileSync(join(bench, 'other-languages.md'), 'utf8'))).toBe(true)
+})
+
+test('a limit of open files that is too low for the connections is named, with what to do', () => {
+  const limits = (files: string) =>
+    `Max open files            ${files}                4096     files\n`
+  expect(lacks(10_000, limits('1024'))).toBe(
+    'a process may open 1024 files here, and 10100 are needed: ulimit -n 10100',
+  )
+  for (const text of [limits('20000'), limits('unlimited'), '']) {
+    expect(lacks(10_000, text)).toBeNull()
   }
 })

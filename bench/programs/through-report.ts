@@ -1,4 +1,9 @@
-/** Counts messages, and prints their rate and the CPU time of this process when all have come. */
+import { residentMBMax } from './memory.ts'
+
+/**
+ * Counts messages, and prints their rate, the CPU time of this process and the most of its resident
+ * memory when all have come.
+ */
 export class ThroughReport {
   readonly #count: number
   #got = 0
@@ -19,9 +24,7 @@ export class ThroughReport {
     const { user, system } = process.cpuUsage(this.#cpu)
     const rate = Math.round((this.#count / (performance.now() - this.#began)) * 1000)
     const cpuMicros = Number(((user + system) / this.#count).toFixed(1))
-    console.log(
-      JSON.stringify({ rate, cpuMicros, rssMB: Math.round(process.memoryUsage().rss / 1e6) }),
-    )
+    console.log(JSON.stringify({ rate, cpuMicros, rssMBMax: residentMBMax() }))
     process.exit(0)
   }
 }

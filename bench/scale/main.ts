@@ -1,14 +1,18 @@
 /**
- * Question: does the cost of a message grow with what is in flight, with subscriptions, connections, payloads or time?
+ * Question: does the cost of a message grow with what is in flight, with subscriptions,
+ * connections, payloads or time?
  *
- * Method: the small and the large case of each scenario are processes of their own that take turns against one server; what
- * counts is the ratio of their medians. Goal: flat. No goal: absolute figures, or a verdict.
+ * Method: the small and the large case of each scenario are processes of their own that take turns
+ * against one server; what counts is the ratio of their medians. Goal: flat. No goal: absolute
+ * figures, or a verdict. `connections` also has 10,000 connections beside MQTT.js (beside.ts).
  *
  *   npm run bench:scale -- [--runs 5] [--only inFlight,replay] [--json]
+ *   npm run bench:scale -- --only connections [--connections 10000]
  *   npm run bench:scale -- --only soak      ten million messages
  */
 import { parseArgs } from 'node:util'
 import { compile, inTurn, type Server, serve, summary } from '../measure.ts'
+import { lacks, measureBeside, SOURCES } from './beside.ts'
 
 interface Scenario {
   readonly name: string
@@ -75,13 +79,15 @@ const { values: options } = parseArgs({
   options: {
     runs: { type: 'string', default: '5' },
     only: { type: 'string' },
+    connections: { type: 'string', default: '10000' },
     json: { type: 'boolean', default: false },
   },
 })
 const chosen = options.only?.split(',')
-const { scripts, remove } = await compile(['scale/driver.ts', 'scale/server.ts'])
+const { scripts, remove } = await compile(['scale/driver.ts', 'scale/server.ts', ...SOURCES])
 const driver = scripts.get('driver')!
 const rows: object[] = []
+const beside: object[] = []
 
 async function measure(server: Server, scenario: Scenario): Promise<void> {
   const { name, metric, unit, small, large, toReach, says } = scenario
@@ -106,18 +112,39 @@ async function measure(server: Server, scenario: Scenario): Promise<void> {
   if (scenario.apart) console.log(figures.get(String(large))?.[0])
 }
 
+/** Runs something against a server of its own. */
+async function withServer(work: (server: Server) => Promise<void>): Promise<void> {
+  const server = await serve(process.execPath, (port) => [scripts.get('server')!, String(port)])
+  try {
+    await work(server)
+  } finally {
+    server.stop()
+  }
+}
+
+async function measureConnections(): Promise<void> {
+  const connections = Number(options.connections)
+  const reason = lacks(connections)
+  if (reason !== null) return console.error(`not run: ${connections} connections: ${reason}`)
+  await withServer(async (server) => {
+    beside.push(...(await measureBeside(server, scripts, connections, Number(options.runs))))
+  })
+}
+
 try {
   for (const scenario of SCENARIOS) {
     if (chosen === undefined ? scenario.apart : !chosen.includes(scenario.name)) continue
-    const server = await serve(process.execPath, (port) => [scripts.get('server')!, String(port)])
-    try {
-      await measure(server, scenario)
-    } finally {
-      server.stop()
-    }
+    await withServer((server) => measure(server, scenario))
   }
+  if (chosen === undefined || chosen.includes('connections')) await measureConnections()
 } finally {
   await remove()
 }
-if (options.json) console.log(JSON.stringify(rows))
-else console.table(rows)
+if (options.json) console.log(JSON.stringify({ rows, beside }))
+else {
+  console.table(rows)
+  if (beside.length > 0) {
+    console.log('one message a second over each connection of one process:')
+    console.table(beside)
+  }
+}
