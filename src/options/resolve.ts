@@ -116,6 +116,7 @@ function configOfLike(options: EventloopOptions): Config | null {
   if (names.length !== Object.keys(before).length) return null
   const isAlike = names.every((name) => {
     const value = options[name]
+    if (!Object.hasOwn(before, name)) return false
     if (name === 'clientId') return isName(value) && isName(before.clientId)
     // The content of an object may have changed.
     return value === before[name] && (typeof value !== 'object' || value === null)

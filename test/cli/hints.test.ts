@@ -1,10 +1,13 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { program } from '../support/built.ts'
 import { acknowledge, scripted } from './scripted.ts'
 import { cli, run, scratch, start, until } from './support.ts'
 
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const NOBODY = 'mqtt://127.0.0.1:1'
 
 describe('[CLI] what was probably meant', { timeout: 60_000 }, () => {
@@ -62,9 +65,21 @@ test('[CLI] a command loads only what it needs', async () => {
     XDG_CONFIG_HOME: await scratch(),
   }).ended
   expect(status).toBe(0)
-  // The command line itself is loaded, so the list of modules is there.
-  expect(stderr).toContain('/cli/pub.js')
-  for (const unneeded of ['/disk/', '/node_modules/socks/', '/smol-toml/', '/cli/pipe.js']) {
-    expect(stderr).not.toContain(unneeded)
+  const loaded = [...stderr.matchAll(/Storing (file:\S+)/g)].map(([, url]) => fileURLToPath(url!))
+  // The tests keep the bundle itself below node_modules.
+  const files = loaded.map((path) => path.replace(/.*\.cache/, ''))
+  for (const unneeded of ['/node_modules/socks/', '/smol-toml/']) {
+    expect(files.join('\n')).not.toContain(unneeded)
+  }
+  // The bundle names the file of src/ from which each part of it is.
+  const parts = files.flatMap((path, i) =>
+    path.includes('/dist/') && !path.includes('/node_modules/')
+      ? (readFileSync(loaded[i]!, 'utf8').match(/^\/\/ src\/.*/gm) ?? [])
+      : [],
+  )
+  expect(parts).toContain('// src/cli/pub.ts')
+  for (const unneeded of ['disk/index.ts', 'disk/spool/spool.ts', 'cli/pipe.ts', 'cli/top/live-screen.ts']) {
+    expect(existsSync(join(ROOT, 'src', unneeded)), unneeded).toBe(true)
+    expect(parts).not.toContain(`// src/${unneeded}`)
   }
 })
