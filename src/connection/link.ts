@@ -189,11 +189,13 @@ export class Link implements OutboxListener {
 
   /** Lets reading rest after a read, if that pays. */
   restIfUseful(inFlight: number, platform: Platform): void {
-    if (!mayRest(inFlight, this.outbox.pendingBytes)) return this.#rests?.interrupt()
-    if (!restsWell(this.#stream) || this.#isPaused || this.#discarding) return
-    const at = platform.now()
-    this.#rests ??= new Rests()
-    const ms = this.#rests.read(this.#lastRead, at)
+    const may = mayRest(inFlight, this.outbox.pendingBytes)
+    if (this.#rests === null) {
+      if (!may || !restsWell(this.#stream)) return
+      this.#rests = new Rests()
+    }
+    const ms = this.#rests.read(this.#lastRead, platform.now(), may)
+    if (this.#isPaused || this.#discarding) return
     if (ms === 0 || this.#endRest !== null) return
     this.#stream.pause()
     const timer = platform.setTimer(() => this.#endRest?.(), ms)

@@ -25,69 +25,88 @@ const QUEUED_BYTES = 32_768
 const SMALL_BYTES = 2048
 /** How long one rest is measured, in ms. */
 const PERIOD_MS = 40
-/** Another rest is tried in one of so many periods, as long as none was found to be better. */
-const PERIODS = 16
+/** How many periods pass between two trials: twice as many after each that found nothing better. */
+const PERIODS_MIN = 2
+const PERIODS_MAX = 128
+/** A trial ends after so many ms if less than half as much comes. */
+const TRIAL_MS_MIN = 10
 /** By how much another rest has to be better. */
 const BETTER = 1.03
+/** Resting at all saves processor time, so it has to be no worse. */
+const NO_WORSE = 0.98
 
 /** @returns whether so much is outstanding that nobody waits for a single packet. */
 export function mayRest(inFlight: number, queuedBytes: number): boolean {
   return inFlight >= OUTSTANDING || queuedBytes >= QUEUED_BYTES
 }
 
-/** Measures rests while much is outstanding. */
+/** Measures rests, from the first read on at which much is outstanding. */
 export class Rests {
   /** The index of the best rest so far. */
-  #best = 1
+  #best = 0
   /** The bytes in a ms with it; 0 before it was measured. */
   #bestRate = 0
   /** What is tried in this period: the best one itself, or a neighbour. */
-  #tried = 1
+  #tried = 0
   /** Whether the next neighbour to try is the longer one. */
   #longer = true
   /** The number of neighbours that are tried without a period of the best one between. */
-  #trials = 2
+  #trials = 0
+  /** The number of periods since the last trial, and how many there are between two. */
   #periods = 0
-  /** When the period began; null if none is under way. */
-  #periodFrom: number | null = null
-  #periodBytes = 0
+  #periodsBetween = PERIODS_MIN
+  #periodFrom = Number.NEGATIVE_INFINITY
+  #bytes = 0
+  #reads = 0
+  /** The number of these reads at which reading might rest. */
+  #mayRest = 0
 
-  /** Nothing is measured until the next read, because not enough is outstanding. */
-  interrupt(): void {
-    this.#periodFrom = null
-  }
-
-  /** Counts a read while much is outstanding. @returns for how many ms reading rests now. */
-  read(bytes: number, at: number): number {
-    if (this.#periodFrom === null) {
+  /**
+   * Counts a read.
+   * @param may whether so much is outstanding that reading may rest.
+   * @returns for how many ms reading rests now.
+   */
+  read(bytes: number, at: number, may: boolean): number {
+    const ms = at - this.#periodFrom
+    if (ms >= PERIOD_MS || this.#isHopeless(ms)) {
+      // A period in which little was outstanding, or nothing came for long, tells nothing.
+      const tells = ms < 2 * PERIOD_MS && this.#mayRest * 2 > this.#reads
+      if (tells) this.#endPeriod(this.#bytes / ms)
       this.#periodFrom = at
-      this.#periodBytes = 0
-    } else {
-      this.#periodBytes += bytes
-      const ms = at - this.#periodFrom
-      if (ms >= PERIOD_MS) this.#endPeriod(this.#periodBytes / ms, at)
+      this.#bytes = this.#reads = this.#mayRest = 0
     }
+    this.#bytes += bytes
+    this.#reads++
+    if (!may) return 0
+    this.#mayRest++
     return bytes < SMALL_BYTES ? RESTS_MS[this.#tried]! : 0
   }
 
-  #endPeriod(rate: number, at: number): void {
-    this.#periodFrom = at
-    this.#periodBytes = 0
+  #isHopeless(ms: number): boolean {
+    const isTrial = this.#tried !== this.#best
+    return isTrial && ms >= TRIAL_MS_MIN && this.#bytes < (ms * this.#bestRate) / 2
+  }
+
+  #endPeriod(rate: number): void {
     if (this.#tried === this.#best) this.#bestRate = rate
-    else if (rate > this.#bestRate * BETTER) {
+    else if (rate > this.#bestRate * (this.#best === 0 ? NO_WORSE : BETTER)) {
       // The search goes on in this direction.
       this.#longer = this.#tried > this.#best
       this.#best = this.#tried
       this.#bestRate = rate
       this.#trials = 2
+      this.#periodsBetween = PERIODS_MIN
     } else this.#longer = !this.#longer
     this.#tried = this.#next()
   }
 
   /** @returns the index of the rest to measure in the next period. */
   #next(): number {
-    if (this.#trials === 0 && ++this.#periods < PERIODS) return this.#best
-    if (this.#trials === 0) this.#trials = 1
+    if (this.#trials === 0 && ++this.#periods < this.#periodsBetween) return this.#best
+    if (this.#trials === 0) {
+      this.#trials = 1
+      this.#periodsBetween = Math.min(2 * this.#periodsBetween, PERIODS_MAX)
+    }
     this.#trials--
     this.#periods = 0
     const neighbour = this.#best + (this.#longer ? 1 : -1)

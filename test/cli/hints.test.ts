@@ -78,7 +78,12 @@ test('[CLI] a command loads only what it needs', async () => {
       : [],
   )
   expect(parts).toContain('// src/cli/pub.ts')
-  for (const unneeded of ['disk/index.ts', 'disk/spool/spool.ts', 'cli/pipe.ts', 'cli/top/live-screen.ts']) {
+  for (const unneeded of [
+    'disk/index.ts',
+    'disk/spool/spool.ts',
+    'cli/pipe.ts',
+    'cli/top/live-screen.ts',
+  ]) {
     expect(existsSync(join(ROOT, 'src', unneeded)), unneeded).toBe(true)
     expect(parts).not.toContain(`// src/${unneeded}`)
   }
