@@ -27,7 +27,7 @@ const SMALL_BYTES = 2048
 const PERIOD_MS = 40
 /** How many periods pass between two trials: twice as many after each that found nothing better. */
 const PERIODS_MIN = 2
-const PERIODS_MAX = 128
+const PERIODS_MAX = 16
 /** A trial ends after so many ms if less than half as much comes. */
 const TRIAL_MS_MIN = 10
 /** By how much another rest has to be better. */
