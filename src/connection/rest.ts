@@ -24,7 +24,7 @@ const QUEUED_BYTES = 32_768
 /** A read of fewer bytes is small. */
 const SMALL_BYTES = 2048
 /** How long one rest is measured, in ms. */
-const PERIOD_MS = 40
+const PERIOD_MS = 100
 /** How many periods pass between two trials: twice as many after each that found nothing better. */
 const PERIODS_MIN = 2
 const PERIODS_MAX = 16
@@ -32,8 +32,8 @@ const PERIODS_MAX = 16
 const TRIAL_MS_MIN = 10
 /** By how much another rest has to be better. */
 const BETTER = 1.03
-/** Resting at all saves processor time, so it has to be no worse. */
-const NO_WORSE = 0.98
+/** Resting at all saves half of the processor time, so it may be so much worse. */
+const NO_WORSE = 0.95
 
 /** @returns whether so much is outstanding that nobody waits for a single packet. */
 export function mayRest(inFlight: number, queuedBytes: number): boolean {
@@ -89,7 +89,7 @@ export class Rests {
 
   #endPeriod(rate: number): void {
     if (this.#tried === this.#best) this.#bestRate = rate
-    else if (rate > this.#bestRate * (this.#best === 0 ? NO_WORSE : BETTER)) {
+    else if (rate > this.#bestRate * this.#needed()) {
       // The search goes on in this direction.
       this.#longer = this.#tried > this.#best
       this.#best = this.#tried
@@ -98,6 +98,12 @@ export class Rests {
       this.#periodsBetween = PERIODS_MIN
     } else this.#longer = !this.#longer
     this.#tried = this.#next()
+  }
+
+  /** @returns how many times as much has to come in the trial that ends. */
+  #needed(): number {
+    if (this.#best === 0) return NO_WORSE
+    return this.#tried === 0 ? 1 / NO_WORSE : BETTER
   }
 
   /** @returns the index of the rest to measure in the next period. */
