@@ -26,10 +26,13 @@ const SMALL_BYTES = 2048
 /** How long one rest is measured, in ms. */
 const PERIOD_MS = 100
 /** How many periods pass between two trials: twice as many after each that found nothing better. */
-const PERIODS_MIN = 2
+const PERIODS_MIN = 8
 const PERIODS_MAX = 16
-/** A trial ends after so many ms if less than half as much comes. */
-const TRIAL_MS_MIN = 10
+/** A trial ends early if, after so many ms, less than this share of the best rate comes. */
+const HOPELESS = [
+  { afterMs: 10, share: 0.5 },
+  { afterMs: 30, share: 0.8 },
+] as const
 /** By how much another rest has to be better. */
 const BETTER = 1.03
 /** Resting at all saves half of the processor time, so it may be so much worse. */
@@ -83,8 +86,9 @@ export class Rests {
   }
 
   #isHopeless(ms: number): boolean {
-    const isTrial = this.#tried !== this.#best
-    return isTrial && ms >= TRIAL_MS_MIN && this.#bytes < (ms * this.#bestRate) / 2
+    if (this.#tried === this.#best) return false
+    const expected = ms * this.#bestRate
+    return HOPELESS.some(({ afterMs, share }) => ms >= afterMs && this.#bytes < expected * share)
   }
 
   #endPeriod(rate: number): void {

@@ -21,7 +21,7 @@ const OUTSTANDING = 256
 const QUEUED_BYTES = 32_768
 
 /** @returns the rest that was used most in the second half of `ms` of reads of `bytes(rest)`. */
-function favourite(bytes: (restMs: number) => number, ms = 6000): number {
+function favourite(bytes: (restMs: number) => number, ms = 20_000): number {
   const rests = new Rests()
   const used = new Map<number, number>()
   for (let at = 0, rest = 0; at < ms; at += 1 + rest) {
@@ -147,7 +147,7 @@ describe('a loop', () => {
   test('beyond that a message waits at most 8 ms, and some do', async () => {
     const { clock, delay, loop } = await loopWith(OUTSTANDING)
     const delays: number[] = []
-    for (let i = 0; i < 900; i++) {
+    for (let i = 0; i < 3000; i++) {
       delays.push(await delay())
       // The rests are measured as time passes.
       await clock.advance(1)
@@ -169,7 +169,7 @@ describe('a loop', () => {
       const { delay, loop, clock, server, done } = await loopWith(OUTSTANDING, {
         reconnect: 'never',
       })
-      for (let i = 0; i < 900 && clock.rests === 0; i++) {
+      for (let i = 0; i < 3000 && clock.rests === 0; i++) {
         await delay()
         if (clock.rests === 0) await clock.advance(1)
       }
