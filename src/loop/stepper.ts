@@ -6,7 +6,7 @@
  * of the reducers and this class give the same states and effects.
  *
  * A draft takes about a kilobyte. A process may have thousands of loops that do nothing, so only
- * the few that stepped last have one.
+ * those that stepped in the last moments have one.
  */
 import type { Effect, Input } from '../protocol/contract.ts'
 import { Draft } from '../protocol/draft.ts'
@@ -14,17 +14,22 @@ import { stepDraft } from '../protocol/engine.ts'
 import type { State } from '../protocol/state.ts'
 import { shareGroups } from './shared-groups.ts'
 
-/** The number of loops in a process that have a draft. */
-const DRAFTS = 8
+/** How long a loop keeps a draft, in ms. Then it begins another one, if it still steps. */
+const DRAFT_MS = 20
+/** How many loops let go of an old draft when another loop begins one, at most. */
+const LEAVING_MAX = 4
 
-const owners: (Stepper | null)[] = new Array(DRAFTS).fill(null)
-let nextOwner = 0
+/** The loops that have a draft, the oldest draft first, from index `first` on. */
+const owners: Stepper[] = []
+let first = 0
 
 /** Its methods are `private` and not `#`, for the reason given at `Loop`. */
 export class Stepper {
   /** The state after the last step. Later steps may change it. */
   state: State
   #draft: Draft | null = null
+  /** When the draft was begun, on the clock of its loop. */
+  #begunAt = 0
 
   constructor(state: State) {
     this.state = state
@@ -32,7 +37,7 @@ export class Stepper {
 
   /** Steps the reducers. @returns the effects. */
   step(inputs: readonly Input[]): readonly Effect[] {
-    const draft = this.#draft ?? this.begin()
+    const draft = this.#draft ?? this.begin(inputs[0]?.at ?? this.#begunAt)
     draft.begin()
     stepDraft(draft, inputs)
     this.state = draft.finish()
@@ -51,13 +56,21 @@ export class Stepper {
     this.state = state
   }
 
-  private begin(): Draft {
+  private begin(at: number): Draft {
     const draft = new Draft(this.state)
     this.#draft = draft
-    const former = owners[nextOwner]
-    if (former !== this) former?.leave()
-    owners[nextOwner] = this
-    nextOwner = (nextOwner + 1) % DRAFTS
+    this.#begunAt = at
+    for (let left = 0; left < LEAVING_MAX && first < owners.length; left++) {
+      const oldest = owners[first]!
+      if (at - oldest.#begunAt < DRAFT_MS && at >= oldest.#begunAt) break
+      first++
+      if (oldest !== this) oldest.leave()
+    }
+    if (first * 2 > owners.length) {
+      owners.splice(0, first)
+      first = 0
+    }
+    owners.push(this)
     return draft
   }
 
