@@ -91,7 +91,7 @@ function origin(): string {
   const command = `npm run bench -- ${process.argv.slice(2).join(' ')}`
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}`
   return wrapped(
-    `Written by \`${command.trim()}\` on ${new Date().toISOString().slice(0, 10)}: medians of ` +
+    `Written by \`${command.trim()}\` on ${new Date().toISOString().slice(0, 10)}: medians of at most ` +
       `${runs} runs, the programs in turn. Machine: ${machine}, MQTT.js ${versionOf('mqtt')}.`,
   )
 }

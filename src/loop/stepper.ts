@@ -6,7 +6,7 @@
  * of the reducers and this class give the same states and effects.
  *
  * A draft takes about a kilobyte. A process may have thousands of loops that do nothing, so only
- * those that stepped in the last moments have one.
+ * those that stepped in the last milliseconds have one.
  */
 import type { Effect, Input } from '../protocol/contract.ts'
 import { Draft } from '../protocol/draft.ts'
