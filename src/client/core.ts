@@ -2,7 +2,8 @@
  * What do the parts of a client use of each other? The client implements it.
  */
 import type { Eventloop, IncomingPublish, Platform, PublishRequest, QoS, WarningCode } from '../index.ts'
-import type { ClientOptions, Published } from './client-types.ts'
+import type { ClientPlan } from './client-options.ts'
+import type { Published } from './client-types.ts'
 
 /** A reader inside the client: it is given messages as they arrive and holds nothing back. */
 export interface Listener {
@@ -15,7 +16,7 @@ export interface Listener {
 /** What the requests and the measurements of a client use of it. */
 export interface Core {
   readonly clock: Platform
-  readonly options: ClientOptions
+  readonly plan: ClientPlan
   readonly loop: Eventloop
   /** Whether the client takes nothing more. */
   readonly closing: boolean

@@ -1,0 +1,205 @@
+/**
+ * `createClient()`: promises, subscriptions and requests over one loop. The object that users get
+ * checks what they give and passes it on. (M1–M14)
+ */
+import {
+  type Connected,
+  describe,
+  type Eventloop,
+  type PublishRequest,
+  type ReconnectOptions,
+  type ReconnectWhen,
+  type Session,
+  type Transition,
+  UsageError,
+  validateTopic,
+} from '../index.ts'
+import { checkChoice, checkFields, checkMs } from './check-options.ts'
+import { ClientCore } from './client-core.ts'
+import { calledAfterEnd } from './client-errors.ts'
+import type {
+  Client,
+  ClientOptions,
+  ClientPublishOptions,
+  ClientState,
+  ClientSubscribeOptions,
+  ClientTarget,
+  Closed,
+  NextOptions,
+  Published,
+  PublishedOne,
+  Subscription,
+} from './client-types.ts'
+import { closeClient } from './close.ts'
+import { ownConnection } from './own-connection.ts'
+import { type AnyTopic, planOf } from './plan.ts'
+import { publishAll } from './publish-all.ts'
+import { ClientSubscription } from './subscription.ts'
+import type { TopicParams } from './topic-types.ts'
+
+/**
+ * Makes a client. It connects when somebody awaits something of it: a promise, or the next message
+ * of a subscription.
+ * @throws UsageError for an option that cannot be used, naming it.
+ */
+export function createClient(options: ClientTarget): Client {
+  return new MqttClient(options) as Client
+}
+
+const PUBLISH_FIELDS = new Set([
+  'qos',
+  'retain',
+  'properties',
+  'key',
+  'signal',
+  'timeout',
+  'codec',
+  'params',
+])
+const NEXT_FIELDS = new Set(['signal', 'timeout'])
+
+class MqttClient {
+  readonly #core: ClientCore
+  #closed: Promise<Closed> | null = null
+
+  constructor(target: ClientTarget) {
+    this.#core = new ClientCore(target)
+  }
+
+  ready(options: NextOptions = {}) {
+    return this.#core.ready(checkedWait('ready', options))
+  }
+
+  async publish(
+    ...[to, ...rest]: [topic: string | AnyTopic, payload?: unknown, options?: PublishOptions]
+  ): Promise<Published> {
+    const [payload, options = {}] = rest
+    if (rest.length > 0 && payload === undefined) {
+      throw new UsageError("publish: the payload is undefined; give '' for an empty message")
+    }
+    checkFields('publish: options', options, PUBLISH_FIELDS)
+    const { signal, timeout } = options
+    const request = requestOf(to, payload, options, this.#core.plan.qos)
+    return this.#core.send(request, { signal, timeout: checkMs('publish: timeout', timeout) })
+  }
+
+  publishAll<R extends Omit<PublishRequest, 'cmd'>>(
+    requests: Iterable<R> | AsyncIterable<R>,
+    options: { readonly concurrency?: number | undefined } = {},
+  ): AsyncIterableIterator<PublishedOne<R>, undefined> {
+    return publishAll(this.#core, requests, options)
+  }
+
+  subscribe(filters: unknown, options: ClientSubscribeOptions = {}): Subscription {
+    const core = this.#core
+    if (core.closing || core.hasEnded) throw calledAfterEnd('subscribe')
+    const plan = planOf(filters, options, core.plan)
+    if (plan.own) return ownConnection(core, plan) as unknown as Subscription
+    const subscription = new ClientSubscription(plan, core)
+    core.reception.add(subscription)
+    return subscription as unknown as Subscription
+  }
+
+  ping() {
+    return this.#core.ping()
+  }
+
+  run({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    return this.#core.run(signal)
+  }
+
+  close({ timeout }: { readonly timeout?: number | undefined } = {}): Promise<Closed> {
+    this.#closed ??= closeClient(this.#core, checkMs('close: timeout', timeout))
+    return this.#closed
+  }
+
+  get state(): ClientState {
+    const core = this.#core
+    const { open, bytes, waiting } = core.line
+    return Object.freeze({
+      ...core.loop.state,
+      publishes: Object.freeze({ open: open + waiting, bytes, waiting }),
+      subscriptions: [...core.reception.subscriptions].map((one) => one.state),
+      unmatched: core.reception.unmatched,
+    }) as ClientState
+  }
+
+  get session(): Session {
+    return this.#core.loop.session
+  }
+
+  transitions(): AsyncIterableIterator<Transition, undefined> {
+    return this.#core.loop.transitions()
+  }
+
+  pause(ms?: number): void {
+    this.#core.loop.pause(ms)
+  }
+
+  resume(): void {
+    this.#core.loop.resume()
+  }
+
+  reconnect(policy?: ReconnectWhen | ReconnectOptions): void {
+    this.#core.loop.reconnect(policy)
+  }
+
+  reauthenticate(): ReturnType<Eventloop['reauthenticate']> {
+    return this.#core.whileDemanding(() => this.#core.loop.reauthenticate())
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+interface PublishOptions extends ClientPublishOptions {
+  readonly params?: TopicParams
+}
+
+/** @throws UsageError for what cannot be a publish. */
+function requestOf(
+  to: string | AnyTopic,
+  given: unknown,
+  options: PublishOptions,
+  defaultQos: 0 | 1 | 2,
+): PublishRequest {
+  const from = typeof to === 'string' ? null : to
+  if (from !== null && typeof from?.fill !== 'function') {
+    throw new UsageError(`publish: the topic must be a string or a topic(), not ${describe(to)}`)
+  }
+  const topic = from === null ? (to as string) : from.fill(options.params ?? {})
+  const problem = validateTopic(topic)
+  if (problem !== null) throw new UsageError(`publish: ${problem}`)
+  const { retain = from?.retain, properties, key } = options
+  const codec = options.codec ?? from?.codec
+  const payload = codec === undefined ? plainPayload(given) : encodeWith(codec, from?.schema, given)
+  return {
+    cmd: 'publish',
+    topic,
+    payload,
+    qos: checkChoice('publish: qos', options.qos ?? from?.qos ?? defaultQos, [0, 1, 2]),
+    ...(retain === undefined ? {} : { retain }),
+    ...(properties === undefined ? {} : { properties }),
+    ...(key === undefined ? {} : { key }),
+  }
+}
+
+/** @returns a payload that needs no codec. */
+function plainPayload(given: unknown): NonNullable<PublishRequest['payload']> {
+  if (given === undefined) return ''
+  if (typeof given === 'string' || given instanceof Uint8Array) return given
+  if (typeof given === 'object' && given !== null && 'base64' in given) {
+    return given as { base64: string }
+  }
+  throw new UsageError(
+    `publish: the payload must be text or bytes, not ${describe(given)};` +
+      ' give a codec, such as json, for other values',
+  )
+}
+
+function checkedWait(what: string, options: NextOptions): NextOptions {
+  checkFields(`${what}: options`, options, NEXT_FIELDS)
+  checkMs(`${what}: timeout`, options.timeout)
+  return options
+}
