@@ -30,7 +30,7 @@ type Result = IteratorResult<Incoming, undefined>
 
 /**
  * Yields every packet that the server sends, except repeats of a QoS 2 PUBLISH and CONNACKs that
- * refuse, which are errors. Nothing runs before the first `next()`. From then on the loop runs
+ * refuse, which are errors; with `packets: 'messages'` only messages. Nothing runs before the first `next()`. From then on the loop runs
  * whether or not a `next()` is outstanding; its buffers are bounded. Nothing is left when it has
  * ended.
  */

@@ -270,6 +270,14 @@ export interface EventloopOptions {
    */
   readonly acks?: 'pull' | 'receipt' | 'manual' | undefined
   /**
+   * Which packets `next()` yields: `all`, or `messages`, which is PUBLISH only and saves the work
+   * for all others. Outcomes say how requests ended, and `transitions()` what became of the
+   * connection; a packet that an outcome carries has no `request` then. A refused request whose
+   * outcome is reported to nobody ends the loop with its error (D6, one bad request never stalls
+   * the others). `run` needs all packets and ignores this. Default `all`.
+   */
+  readonly packets?: 'all' | 'messages' | undefined
+  /**
    * How many packets may be received and not yet pulled, 1 to 1,000,000. Beyond that reading from
    * the transport is paused. Default `receiveMaximum` + 1,024. If a request waits for its answer
    * and the consumer took no packet for 1,000 ms, only `maxBufferedBytes` counts, because the

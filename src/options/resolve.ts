@@ -240,6 +240,7 @@ type Receiving = Pick<
   | 'topicAliasMaximum'
   | 'tolerance'
   | 'acks'
+  | 'packets'
   | 'gatherReads'
 >
 
@@ -258,6 +259,7 @@ function receivingConfig(o: EventloopOptions): Receiving {
     topicAliasMaximum: whole('topicAliasMaximum', o.topicAliasMaximum, 0, 0, 65_535),
     tolerance: choice('tolerance', o.tolerance, 'field', ['field', 'strict']),
     acks: choice('acks', o.acks, 'pull', ['pull', 'receipt', 'manual']),
+    packets: choice('packets', o.packets, 'all', ['all', 'messages']),
     gatherReads: flag('gatherReads', o.gatherReads, true),
   }
 }
