@@ -34,10 +34,10 @@ export type {
   AttemptOptions,
   ConnectOptions,
   EventloopOptions,
-  RecorderOptions,
   Warning,
   WillOptions,
 } from './options/options.ts'
+export type { RecorderOptions } from './options/recorder-options.ts'
 export type {
   ByteStream,
   Endpoint,

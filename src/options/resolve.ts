@@ -29,7 +29,8 @@ import { checkEndpoint } from './check-endpoint.ts'
 import { connectPacket } from './connect-packet.ts'
 import { CONNECT_TIMEOUT_MS, credentials, isWebSocket, urlsOf } from './endpoint.ts'
 import { noOption } from './foreign-names.ts'
-import type { EventloopOptions, RecorderOptions } from './options.ts'
+import type { EventloopOptions } from './options.ts'
+import type { RecorderOptions } from './recorder-options.ts'
 import { givenSession, isStore, sessionConfig } from './session-config.ts'
 
 /** Options as the rest of the package sees them. */

@@ -61,6 +61,7 @@ export function dialHost(d: Draft, at: number, connectBy: number): void {
   connection.deviations = NO_ITEMS
   connection.exchange = null
   outage.dials++
+  reconnect.dials++
   outage.checking = null
   d.keepAlive = keepAliveStart(0, at)
   enter(d, 'connecting', at)
