@@ -11,7 +11,7 @@
  * | channel | message |
  * | --- | --- |
  * | `it-mqtt:packet` | `{ clientId, direction, packet }` |
- * | `it-mqtt:transition` | `{ clientId, from, to, reason, at, retryAt }` |
+ * | `it-mqtt:transition` | `{ clientId, from, to, reason, at, retryAt, sessionPresent }` |
  * | `it-mqtt:outcome` | `{ clientId, request, outcome }` |
  * | `it-mqtt:stall` | `{ clientId, kind, message }` |
  *

@@ -205,7 +205,7 @@ function accepted(d: Draft, packet: ReceivedConnack, limits: Limits, at: number)
   const sessionPresent = packet.sessionPresent && !outage.foreign && !outage.asksCleanStart
   noteSessions(d, packet.sessionPresent)
   noteConnected(d, packet, limits, outage, at)
-  enter(d, 'connected', at)
+  enter(d, 'connected', at, sessionPresent)
   incomingConnected(d, sessionPresent)
   d.yield(packet)
   const unanswered = outgoingConnected(d, sessionPresent, config.onSessionLost)
