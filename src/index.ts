@@ -34,10 +34,10 @@ export type {
   AttemptOptions,
   ConnectOptions,
   EventloopOptions,
-  RecorderOptions,
   Warning,
   WillOptions,
 } from './options/options.ts'
+export type { RecorderOptions } from './options/recorder-options.ts'
 export type {
   ByteStream,
   Endpoint,
@@ -46,7 +46,7 @@ export type {
   SocketOptions,
   WebStreams,
 } from './platform/byte-stream.ts'
-export type { Platform } from './platform/runtime.ts'
+export { machine as systemPlatform, type Platform } from './platform/runtime.ts'
 export type { Tolerance } from './protocol/deviations.ts'
 export type { ProtocolVersion } from './protocol/facts.ts'
 export type { ConnectionKind, Limits } from './protocol/state.ts'

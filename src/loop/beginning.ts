@@ -129,7 +129,7 @@ function configure(loop: Parts, config: Partial<Config>): void {
 
 /** Lets code of this package drive the loop and see each outcome; before the first `next()`. */
 export function driveBy(loop: Parts, { until, acks, settled }: Driver): void {
-  configure(loop, { until, acks })
+  configure(loop, { until, acks, packets: 'all' })
   loop.inbox.manual = acks === 'manual' || acks === 'none'
   loop.ledger.observe(settled)
 }

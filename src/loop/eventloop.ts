@@ -3,7 +3,7 @@
  * public methods only; the `Loop` that implements them is hidden.
  */
 
-import type { EventloopOptions } from '../options/options.ts'
+import type { EventloopOptions, Warning } from '../options/options.ts'
 import { hasSession, resolveOptions } from '../options/resolve.ts'
 import { INSPECT } from '../platform/runtime.ts'
 import { prepareControl } from '../requests/prepare-control.ts'
@@ -18,7 +18,7 @@ import type {
 } from '../requests/vocabulary.ts'
 import { Connected } from './connect.ts'
 import { Consumers } from './consumers.ts'
-import { acknowledge, DRAIN_MS, ping, reauthenticate } from './controls.ts'
+import { acknowledge, DRAIN_MS, ping, reauthenticate, warnFor } from './controls.ts'
 import { Loop } from './loop.ts'
 import { isFinished, type LoopState, viewOf } from './loop-state.ts'
 import type { Driver } from './parts.ts'
@@ -30,9 +30,9 @@ type Result = IteratorResult<Incoming, undefined>
 
 /**
  * Yields every packet that the server sends, except repeats of a QoS 2 PUBLISH and CONNACKs that
- * refuse, which are errors. Nothing runs before the first `next()`. From then on the loop runs
- * whether or not a `next()` is outstanding; its buffers are bounded. Nothing is left when it has
- * ended.
+ * refuse, which are errors; with `packets: 'messages'` only messages. Nothing runs before the first
+ * `next()`. From then on the loop runs whether or not a `next()` is outstanding; its buffers are
+ * bounded. Nothing is left when it has ended.
  */
 export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, AsyncDisposable {
   /**
@@ -109,6 +109,13 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
     /** The time from the PINGREQ to its PINGRESP, in ms. */
     readonly roundTripMs: number
   }>
+  /**
+   * Reports a warning as the loop reports its own: to `onWarning`, or, without it, the first of
+   * each code to the process. For code that is built on a loop; it works before the first `next()`
+   * and after the end, too.
+   * @throws UsageError for a warning without a code or a message.
+   */
+  warn(warning: Warning): void
 }
 
 /**
@@ -246,6 +253,10 @@ class EventloopObject implements Eventloop {
 
   reauthenticate(): Promise<void> {
     return answerOf((settle) => reauthenticate(this.#loop, (error) => settle(error, undefined)))
+  }
+
+  warn(warning: Warning): void {
+    warnFor(this.#loop, warning)
   }
 
   #control(control: Control): void {

@@ -11,7 +11,7 @@
  * | channel | message |
  * | --- | --- |
  * | `it-mqtt:packet` | `{ clientId, direction, packet }` |
- * | `it-mqtt:transition` | `{ clientId, from, to, reason, at, retryAt }` |
+ * | `it-mqtt:transition` | `{ clientId, from, to, reason, at, retryAt, sessionPresent }` |
  * | `it-mqtt:outcome` | `{ clientId, request, outcome }` |
  * | `it-mqtt:stall` | `{ clientId, kind, message }` |
  *
@@ -52,7 +52,11 @@ export interface Platform {
 /** The longest that a Node timer can wait, in ms. */
 const TIMER_MS_MAX = 2 ** 31 - 1
 
-/** The clock, the timers and the random numbers of the machine. */
+/**
+ * The clock, the timers and the random numbers of the machine: the default of the option
+ * `platform`. It is public as `systemPlatform`, so that a program can replace only a part of it, and
+ * code above a loop can use the same clock.
+ */
 export const machine: Platform = {
   now: () => performance.now(),
   setTimer: (callback, ms) => setTimeout(callback, Math.min(Math.max(0, ms), TIMER_MS_MAX)),
