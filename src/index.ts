@@ -17,6 +17,7 @@ export {
   type WarningCode,
   type WarningCodes,
 } from './errors.ts'
+export type { LoopChoices } from './loop/beginning.ts'
 export { Connected, connect } from './loop/connect.ts'
 export { type Eventloop, eventloop } from './loop/eventloop.ts'
 export type { LoopState, SubscriptionState } from './loop/loop-state.ts'

@@ -2,7 +2,7 @@
  * Is an option of the client usable? Each check throws a `UsageError` that says what is allowed and
  * what was given.
  */
-import { describe, UsageError } from '../index.ts'
+import { UsageError } from '../index.ts'
 
 /** @returns the value, which is one of `allowed`. */
 export function checkChoice<const T>(name: string, given: T, allowed: readonly T[]): T {
@@ -39,4 +39,13 @@ export function checkFields(name: string, given: unknown, allowed: ReadonlySet<s
     const list = [...allowed].join(', ')
     throw new UsageError(`${name} has no field "${field}"; allowed: ${list}`)
   }
+}
+
+/** @returns how a message names a value: its type, and the value itself if it is short. */
+export function describe(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (typeof value === 'string') return `"${value.length > 40 ? `${value.slice(0, 40)}…` : value}"`
+  if (typeof value === 'object' && value !== null) return 'an object'
+  if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`
+  return String(value)
 }

@@ -5,8 +5,8 @@
 import {
   BugError,
   type ConnackPacket,
+  Connected,
   type Eventloop,
-  eventloop,
   type Incoming,
   type IncomingPublish,
   type Limits as ServerLimits,
@@ -15,12 +15,11 @@ import {
   type PublishRequest,
   type QoS,
   type Request,
-  systemPlatform,
   UsageError,
   type WarningCode,
 } from '../index.ts'
 import { calledAfterEnd, endedUnder } from './client-errors.ts'
-import { type ClientPlan, resolveClient } from './client-options.ts'
+import { blueprintOf, type ClientPlan } from './client-options.ts'
 import type { ClientTarget, NextOptions, Published, Synced } from './client-types.ts'
 import type { Core, Listener } from './core.ts'
 import { asks, type Demand, type DemandEvent, demandAfter, isWanted, NO_DEMAND } from './demand.ts'
@@ -77,29 +76,20 @@ export class ClientCore implements Core, Host, ReceptionHost {
   readonly #failed = (error: unknown) => this.#finish(error)
 
   constructor(target: ClientTarget) {
-    const [plan, options] = resolveClient(target)
+    const { plan, platform, loop } = blueprintOf(target)
     this.plan = plan
     this.target = target
-    this.clock = options.platform ?? systemPlatform
+    this.clock = platform
     this.line = new Line(plan.maxQueued, plan.maxQueuedBytes, (request, outcome) =>
       this.#settle(request, outcome),
     )
-    const { onConnected } = options
-    this.loop = eventloop(
-      {
-        ...options,
-        onConnected: (connack, attempt) => {
-          this.#connected(connack)
-          return onConnected?.(connack, attempt) ?? []
-        },
-      },
-      this.line.requests,
-    )
+    this.loop = loop(this.line.requests, (connack) => this.#connected(connack))
     const first = plan.keeps ? Math.floor(this.clock.random() * IDENTIFIER_SPACE) : 0
     this.reception = new Reception(this, plan.keeps, first)
     this.watch = new Watch(this)
     this.overlapping = new Overlaps(this)
     this.shared = new SharedProbe(this)
+    if (target instanceof Connected) this.#connected(target.connack)
   }
 
   // --------------------------------------------------------------------------------------- driving

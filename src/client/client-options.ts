@@ -2,14 +2,19 @@
  * What does the user ask of a client, and what does its loop get of it?
  */
 import {
-  type Connected,
-  describe,
+  Connected,
+  type ConnackPacket,
+  type Eventloop,
   type EventloopOptions,
+  eventloop,
+  type Platform,
   type QoS,
+  type Requests,
+  systemPlatform,
   UsageError,
 } from '../index.ts'
-import { checkChoice, checkCount, checkMs } from './check-options.ts'
-import type { ClientOptions } from './client-types.ts'
+import { checkChoice, checkCount, checkMs, describe } from './check-options.ts'
+import type { ClientOptions, ClientTarget } from './client-types.ts'
 
 /** The options of a client, checked and with their defaults. */
 export interface ClientPlan {
@@ -39,14 +44,70 @@ const WARN_AFTER_MS = 30_000
 /** The longest time that a loop may wait before it warns: the client warns in its place. */
 const NEVER_WARN_MS = 86_400_000
 
+/** What a client is, and how its loop is made. */
+export interface ClientBlueprint {
+  readonly plan: ClientPlan
+  readonly platform: Platform
+  /** Makes the loop. `onConnected` is called before that of the user. */
+  loop(requests: Requests, onConnected: OnConnected): Eventloop
+}
+
+type OnConnected = (connack: ConnackPacket) => void
+
 /**
- * @returns what the client does, and the options of its loop.
+ * @returns what the client does, and how its loop is made.
  * @throws UsageError for an option that cannot be used.
  */
-export function resolveClient(given: ClientOptions): [plan: ClientPlan, loop: EventloopOptions] {
-  if (typeof given !== 'object' || given === null) {
-    throw new UsageError(`createClient: options must be an object or a URL, not ${describe(given)}`)
+export function blueprintOf(target: ClientTarget): ClientBlueprint {
+  if (target instanceof Connected) return blueprintOfConnection(target)
+  if (typeof target === 'string' || target instanceof URL) return blueprintOf({ url: target })
+  if (typeof target !== 'object' || target === null) {
+    const what = `an object, a URL, or what connect() resolved with, not ${describe(target)}`
+    throw new UsageError(`createClient: options must be ${what}`)
   }
+  const [plan, options] = resolveClient(target)
+  const { onConnected: users } = options
+  return {
+    plan,
+    platform: options.platform ?? systemPlatform,
+    loop: (requests, onConnected) =>
+      eventloop(
+        {
+          ...options,
+          onConnected: (connack, attempt) => {
+            onConnected(connack)
+            return users?.(connack, attempt) ?? []
+          },
+        },
+        requests,
+      ),
+  }
+}
+
+function blueprintOfConnection(connected: Connected): ClientBlueprint {
+  const [plan] = resolveClient({})
+  return {
+    plan: { ...plan, keeps: connected.hasSession },
+    platform: systemPlatform,
+    loop: (requests, onConnected) => {
+      const born = (connack: ConnackPacket) => {
+        onConnected(connack)
+        return []
+      }
+      return eventloop(connected, requests, undefined, { ...LOOP, onConnected: born })
+    },
+  }
+}
+
+/** The options of the loop that the client decides. */
+const LOOP = {
+  acks: 'manual',
+  until: 'closed',
+  packets: 'messages',
+  warnAfterMs: NEVER_WARN_MS,
+} as const
+
+function resolveClient(given: ClientOptions): [plan: ClientPlan, loop: EventloopOptions] {
   for (const name of OWN) {
     if (!(name in given) || (given as Record<string, unknown>)[name] === undefined) continue
     throw new UsageError(`createClient: ${name} is decided by the client; use eventloop() for it`)
@@ -83,10 +144,7 @@ export function resolveClient(given: ClientOptions): [plan: ClientPlan, loop: Ev
   const properties = agent === undefined ? rest.properties : withAgent(rest.properties, agent)
   const loop: EventloopOptions = {
     ...rest,
-    acks: 'manual',
-    until: 'closed',
-    packets: 'messages',
-    warnAfterMs: NEVER_WARN_MS,
+    ...LOOP,
     ...(properties === undefined ? {} : { properties }),
   }
   return [plan, loop]
@@ -98,5 +156,3 @@ function withAgent(properties: EventloopOptions['properties'], agent: string) {
   }
   return { ...properties, userProperties: { ...properties?.userProperties, agent } }
 }
-
-export type { Connected }

@@ -3,8 +3,6 @@
  * checks what they give and passes it on. (M1–M14)
  */
 import {
-  type Connected,
-  describe,
   type Eventloop,
   type PublishRequest,
   type ReconnectOptions,
@@ -14,7 +12,7 @@ import {
   UsageError,
   validateTopic,
 } from '../index.ts'
-import { checkChoice, checkFields, checkMs } from './check-options.ts'
+import { checkChoice, checkFields, checkMs, describe } from './check-options.ts'
 import { ClientCore } from './client-core.ts'
 import { calledAfterEnd } from './client-errors.ts'
 import type {

@@ -1,8 +1,8 @@
 /**
  * What does a subscription ask for? The options of `subscribe()`, checked and with their defaults.
  */
-import { describe, type QoS, UsageError, validateFilter } from '../index.ts'
-import { checkChoice, checkCount, checkFields } from './check-options.ts'
+import { type QoS, UsageError, validateFilter } from '../index.ts'
+import { checkChoice, checkCount, checkFields, describe } from './check-options.ts'
 import type { ClientSubscribeOptions, Overflow } from './client-types.ts'
 import { bytes, type Codec } from './codec.ts'
 import type { ReceivedMessage } from './message.ts'

@@ -3,6 +3,7 @@
  * public methods only; the `Loop` that implements them is hidden.
  */
 
+import { UsageError } from '../errors.ts'
 import type { EventloopOptions, Warning } from '../options/options.ts'
 import { hasSession, resolveOptions } from '../options/resolve.ts'
 import { INSPECT } from '../platform/runtime.ts'
@@ -16,6 +17,7 @@ import type {
   ReconnectOptions,
   ReconnectWhen,
 } from '../requests/vocabulary.ts'
+import type { LoopChoices } from './beginning.ts'
 import { Connected } from './connect.ts'
 import { Consumers } from './consumers.ts'
 import { acknowledge, DRAIN_MS, ping, reauthenticate, warnFor } from './controls.ts'
@@ -124,14 +126,20 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
  * @param requests pulled only as far as the window allows (D4). Default: an empty stream.
  * @param controls take effect immediately, whatever the backlog of requests. They do not keep the
  *   loop alive.
+ * @param choices options that replace those of `connect()`, if `options` is what it resolved with.
  * @throws UsageError for what cannot be used, naming it.
  */
 export function eventloop(
   options: string | URL | EventloopOptions | Connected,
   requests?: Requests,
   controls?: Iterable<Control> | AsyncIterable<Control>,
+  choices?: LoopChoices,
 ): Eventloop {
-  return driveLoop(options, requests, controls, null)
+  if (choices !== undefined && !(options instanceof Connected)) {
+    const message = 'choices: they are for a value of connect(); give them among the options'
+    throw new UsageError(message)
+  }
+  return driveLoop(options, requests, controls, null, choices)
 }
 
 /** `eventloop()` for code of this package that drives the loop and sees each outcome. */
@@ -140,6 +148,7 @@ export function driveLoop(
   requests: Requests | undefined,
   controls: Iterable<Control> | AsyncIterable<Control> | undefined,
   driver: Driver | null,
+  choices: LoopChoices | null = null,
 ): Eventloop {
   const resolved = options instanceof Connected ? null : resolveOptions(options)
   const goesOn = resolved === null ? (options as Connected).hasSession : hasSession(resolved)
@@ -147,7 +156,7 @@ export function driveLoop(
   const steering = controls === undefined ? null : Source.of(controls, goesOn)
   return new EventloopObject(
     resolved === null
-      ? (options as Connected).claim(source, steering, driver)
+      ? (options as Connected).claim(source, steering, driver, choices)
       : new Loop(resolved, source, steering, driver),
   )
 }

@@ -208,7 +208,9 @@ function births(loop: Parts, connack: ConnackPacket): void {
   const clock = { now: () => at }
   try {
     const { connection, reconnect } = loop.state
-    for (const birth of loop.resolved.options.onConnected?.(connack, reconnect.dials) ?? []) {
+    const first = loop.ends?.onConnected?.(connack, reconnect.dials) ?? []
+    const others = loop.resolved.options.onConnected?.(connack, reconnect.dials) ?? []
+    for (const birth of [...first, ...others]) {
       const { protocolVersion } = connection
       const taken = loop.ledger.accept(birth, null, protocolVersion, clock, false)
       if (taken === null || taken === JOINED) continue
