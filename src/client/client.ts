@@ -29,7 +29,9 @@ import type {
   Subscription,
 } from './client-types.ts'
 import { closeClient } from './close.ts'
+import type { Codec } from './codec.ts'
 import { ownConnection } from './own-connection.ts'
+import { encodePayload } from './payload.ts'
 import { type AnyTopic, planOf } from './plan.ts'
 import { publishAll } from './publish-all.ts'
 import { ClientSubscription } from './subscription.ts'
@@ -171,7 +173,8 @@ function requestOf(
   if (problem !== null) throw new UsageError(`publish: ${problem}`)
   const { retain = from?.retain, properties, key } = options
   const codec = options.codec ?? from?.codec
-  const payload = codec === undefined ? plainPayload(given) : encodeWith(codec, from?.schema, given)
+  const payload =
+    codec === undefined ? plainPayload(given) : encodePayload({ codec, schema: from?.schema }, given)
   return {
     cmd: 'publish',
     topic,

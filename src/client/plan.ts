@@ -5,8 +5,7 @@ import { type QoS, UsageError, validateFilter } from '../index.ts'
 import { checkChoice, checkCount, checkFields, describe } from './check-options.ts'
 import type { ClientSubscribeOptions, Overflow } from './client-types.ts'
 import { bytes, type Codec } from './codec.ts'
-import type { ReceivedMessage } from './message.ts'
-import { type StandardSchema, validateWith } from './standard-schema.ts'
+import type { StandardSchema } from './standard-schema.ts'
 import { topic } from './topic.ts'
 import type { Topic, TopicParams } from './topic-types.ts'
 
@@ -121,10 +120,4 @@ function checkedShare(share: string | undefined, topics: readonly AnyTopic[]): s
   if (written === undefined) return `${SHARE}${share}/`
   const message = `subscribe: the filter "${written.filter}" has a share name already`
   throw new UsageError(`${message}; leave out the option share`)
-}
-
-/** @returns the payload of a message, decoded by the codec and validated by the schema. */
-export function decodeWith({ codec, schema }: SubscriptionPlan, message: ReceivedMessage): unknown {
-  const value = codec.decode(message.payload, message)
-  return schema === undefined ? value : validateWith(schema, value, 'in')
 }

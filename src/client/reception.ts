@@ -12,7 +12,7 @@ import {
 } from '../index.ts'
 import { subscribeRefused } from './client-errors.ts'
 import type { FilterEntry } from './filter-entry.ts'
-import { filtersOverlap as overlap } from './filter-trie.ts'
+import { FilterTrie } from './filter-trie.ts'
 import type { Deferred } from './line.ts'
 import { ReceivedMessage } from './message.ts'
 import { type Receipt, Receipts } from './receipts.ts'
@@ -344,13 +344,16 @@ function isAcknowledgedBy({ plan }: ClientSubscription): boolean {
  *   groups, so that their copies of a message have different identifiers.
  */
 function groupsOf(entries: readonly FilterEntry[]): readonly (readonly FilterEntry[])[] {
-  const groups: FilterEntry[][] = []
+  const groups: { readonly trie: FilterTrie<null>; readonly members: FilterEntry[] }[] = []
   for (const entry of entries) {
-    const group = groups.find((one) => !one.some(({ filter }) => overlap(filter, entry.filter)))
-    if (group === undefined) groups.push([entry])
-    else group.push(entry)
+    const isFree = ({ trie }: { trie: FilterTrie<null> }) =>
+      trie.overlapping(entry.filter).length === 0
+    let group = groups.find(isFree)
+    if (group === undefined) groups.push((group = { trie: new FilterTrie(), members: [] }))
+    group.trie.add(entry.filter, null)
+    group.members.push(entry)
   }
-  return groups
+  return groups.map(({ members }) => members)
 }
 
 function renewalRefused(filter: string, reasonCode: number): RefusedError {

@@ -35,6 +35,7 @@ export class Router {
   readonly #trie = new FilterTrie<FilterEntry>()
   readonly #grants = new Map<number, Grant>()
   readonly #route: Route = { subscriptions: [], entries: [] }
+  readonly #matched: FilterEntry[] = []
   #lastIdentifier: number
   #stamp = 0
 
@@ -69,8 +70,9 @@ export class Router {
 
   /** @returns another filter of this client that may match the same topics, or null. */
   overlapping(entry: FilterEntry): FilterEntry | null {
-    for (const other of this.#trie.overlapping(entry.filter)) {
-      if (other !== entry && other.isRead) return other
+    for (const filter of this.#trie.overlapping(entry.filter)) {
+      const other = this.#entries.get(filter)
+      if (other?.isRead) return other
     }
     return null
   }
@@ -98,7 +100,7 @@ export class Router {
     if (byIdentifier && identifiers !== undefined && this.#byIdentifier(packet, identifiers)) {
       return route
     }
-    for (const entry of this.#trie.match(packet.topic)) {
+    for (const entry of this.#trie.match(packet.topic, this.#matched)) {
       this.#collect(entry, packet, entry.newcomers, false)
     }
     return route

@@ -12,10 +12,12 @@ import type {
   SubscriptionTransition,
   Synced,
 } from './client-types.ts'
+import type { PayloadContext } from './codec.ts'
 import type { FilterEntry } from './filter-entry.ts'
 import { ForEach, type ForEachOptions } from './for-each.ts'
 import type { Reader, ReceivedMessage } from './message.ts'
-import { decodeWith, type SubscriptionPlan } from './plan.ts'
+import { decodePayload } from './payload.ts'
+import type { SubscriptionPlan } from './plan.ts'
 import { Pull } from './pull.ts'
 import type { Receipt } from './receipts.ts'
 import type { TopicParams } from './topic-types.ts'
@@ -228,7 +230,7 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
   }
 
   decode(message: ReceivedMessage): unknown {
-    return decodeWith(this.plan, message)
+    return decodePayload(this.plan, message.payload, message as PayloadContext)
   }
 
   handled(message: ReceivedMessage): void {
