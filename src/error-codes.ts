@@ -48,6 +48,16 @@ export interface ErrorCodes {
    *  What to do: nothing. */
   CANCELLED: 'UsageError'
 
+  /** When the parameters of a topic template cannot be filled in: one is missing, empty, unknown, or
+   *  holds `/`, `+`, `#` or U+0000. The message names it.
+   *  What to do: correct the parameter that the message names. */
+  TOPIC_PARAMS: 'UsageError'
+  /** When a value does not become a payload (UsageError), or a received payload does not become a
+   *  value (ProtocolError): the codec cannot convert it, or the schema refuses it. `issues` says
+   *  where.
+   *  What to do: correct the value, or the publisher of the message. */
+  INVALID_PAYLOAD: 'UsageError' | 'ProtocolError'
+
   // The transport and its time limits.
 
   /** When no transport could be opened and the cause has no code of its own. Most causes have one

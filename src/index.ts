@@ -10,6 +10,7 @@ export {
   type ErrorCodes,
   type FilterAnswer,
   MqttError,
+  type PayloadIssue,
   ProtocolError,
   RefusedError,
   StorageError,
