@@ -9,12 +9,12 @@ import {
   type Eventloop,
   type Incoming,
   type IncomingPublish,
-  type Limits as ServerLimits,
   type Outcome,
   type Platform,
   type PublishRequest,
   type QoS,
   type Request,
+  type Limits as ServerLimits,
   UsageError,
   type WarningCode,
 } from '../index.ts'
@@ -421,7 +421,8 @@ export class ClientCore implements Core, Host, ReceptionHost {
   #settleCall(call: PublishCall, outcome: Outcome): void {
     if (!this.#calls.delete(call.request)) return
     // A server may call it a refusal that nobody has subscribed. (Q3)
-    if (!outcome.ok && saysUnmatched(outcome.error)) call.settle({ ok: true, packet: outcome.packet! })
+    if (!outcome.ok && saysUnmatched(outcome.error))
+      call.settle({ ok: true, packet: outcome.packet! })
     else call.settle(outcome)
     if (call.left) this.line.settled(call.bytes)
   }

@@ -1,7 +1,7 @@
 /**
  * Which errors does a client make of its own?
  */
-import { ConnectionError, messageOf, RefusedError, UsageError } from '../index.ts'
+import { ConnectionError, RefusedError, UsageError } from '../index.ts'
 
 /** @returns the error of a call after `close()`, or after the end of the client. */
 export function calledAfterEnd(what: string): UsageError {
@@ -18,7 +18,7 @@ export function endedUnder(what: string, held: boolean, cause: unknown): Connect
   const kept = held
     ? 'the session has it, and a client that goes on with the session sends it'
     : 'it never left'
-  const why = cause === null ? '' : `: ${messageOf(cause)}`
+  const why = cause === null ? '' : `: ${(cause as Error).message ?? cause}`
   const error = new ConnectionError(`${what}: the client ended before (${kept})${why}`, {
     code: 'ENDED',
     retryable: !held,

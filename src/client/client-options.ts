@@ -2,8 +2,8 @@
  * What does the user ask of a client, and what does its loop get of it?
  */
 import {
-  Connected,
   type ConnackPacket,
+  Connected,
   type Eventloop,
   type EventloopOptions,
   eventloop,

@@ -17,7 +17,6 @@ import { ClientCore } from './client-core.ts'
 import { calledAfterEnd } from './client-errors.ts'
 import type {
   Client,
-  ClientOptions,
   ClientPublishOptions,
   ClientState,
   ClientSubscribeOptions,
@@ -29,7 +28,6 @@ import type {
   Subscription,
 } from './client-types.ts'
 import { closeClient } from './close.ts'
-import type { Codec } from './codec.ts'
 import { ownConnection } from './own-connection.ts'
 import { encodePayload } from './payload.ts'
 import { type AnyTopic, planOf } from './plan.ts'
@@ -174,7 +172,9 @@ function requestOf(
   const { retain = from?.retain, properties, key } = options
   const codec = options.codec ?? from?.codec
   const payload =
-    codec === undefined ? plainPayload(given) : encodePayload({ codec, schema: from?.schema }, given)
+    codec === undefined
+      ? plainPayload(given)
+      : encodePayload({ codec, schema: from?.schema }, given)
   return {
     cmd: 'publish',
     topic,

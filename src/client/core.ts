@@ -1,7 +1,14 @@
 /**
  * What do the parts of a client use of each other? The client implements it.
  */
-import type { Eventloop, IncomingPublish, Platform, PublishRequest, QoS, WarningCode } from '../index.ts'
+import type {
+  Eventloop,
+  IncomingPublish,
+  Platform,
+  PublishRequest,
+  QoS,
+  WarningCode,
+} from '../index.ts'
 import type { ClientPlan } from './client-options.ts'
 import type { Published } from './client-types.ts'
 

@@ -1,4 +1,25 @@
-/** `it-mqtt/client`: topics with parameters and typed values. Nothing is defined here. */
+/** The public names of `it-mqtt/client`. Nothing is defined here. */
+export type { BrokerProfile } from './broker-profile.ts'
+export { createClient } from './client.ts'
+export type {
+  Client,
+  ClientOptions,
+  ClientPublishOptions,
+  ClientState,
+  ClientSubscribeOptions,
+  ClientSubscriptionState,
+  ClientTarget,
+  Closed,
+  Message,
+  NextOptions,
+  Overflow,
+  Published,
+  PublishedOne,
+  Subscription,
+  SubscriptionTransition,
+  Synced,
+  TopicPublishOptions,
+} from './client-types.ts'
 export { bytes, type Codec, type PayloadContext, text } from './codec.ts'
 export { json } from './json-codec.ts'
 export type {

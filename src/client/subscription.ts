@@ -18,7 +18,7 @@ import { ForEach, type ForEachOptions } from './for-each.ts'
 import type { Reader, ReceivedMessage } from './message.ts'
 import { decodePayload } from './payload.ts'
 import type { SubscriptionPlan } from './plan.ts'
-import { Pull } from './pull.ts'
+import type { Pull } from './pull.ts'
 import type { Receipt } from './receipts.ts'
 import type { TopicParams } from './topic-types.ts'
 import { WaitingMessages } from './waiting-messages.ts'
@@ -89,7 +89,7 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
     const { signal } = plan
     if (signal === undefined) return
     const abort = () => this.#leave({ reason: signal.reason })
-    if (signal.aborted) return void queueMicrotask(abort)
+    if (signal.aborted) queueMicrotask(abort)
     signal.addEventListener('abort', abort)
     this.#unlisten = () => signal.removeEventListener('abort', abort)
   }
@@ -316,7 +316,7 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
           this.#give(message)
           return Promise.reject(error)
         }
-        if (onInvalid !== 'skip') onInvalid(error, message)
+        if (onInvalid !== 'skip') onInvalid(error, message as unknown as Message)
         message.ack()
         return null
       }

@@ -4,8 +4,8 @@
  */
 import type { IncomingPublish, Platform, WarningCode } from '../index.ts'
 import type { ClientPlan } from './client-options.ts'
-import type { Reception } from './reception.ts'
 import type { Receipt } from './receipts.ts'
+import type { Reception } from './reception.ts'
 import type { ClientSubscription } from './subscription.ts'
 
 interface WatchHost {
