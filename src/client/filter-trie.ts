@@ -160,8 +160,7 @@ export class FilterTrie<Item> {
         if (child !== null) open.push([child, next])
       }
     }
-    found.delete(filter)
-    return [...found]
+    return [...found].filter((other) => other !== filter && !meetInNothing(filter, other))
   }
 
   #grow(parent: TrieNode<Item>, level: string): TrieNode<Item> {
@@ -203,6 +202,7 @@ export class FilterTrie<Item> {
  *   who receives, and not what.
  */
 export function filtersOverlap(one: string, other: string): boolean {
+  if (meetInNothing(one, other)) return false
   const a = one.slice(shareLength(one))
   const b = other.slice(shareLength(other))
   // [MQTT-4.7.2-1]
@@ -217,6 +217,12 @@ export function filtersOverlap(one: string, other: string): boolean {
   // a/# matches a.
   const { length } = short!
   return long!.length === length || (long!.length === length + 1 && long![length] === '#')
+}
+
+/** @returns whether only the empty name, which is none, would fit two filters. [MQTT-4.7.3-1] */
+function meetInNothing(one: string, other: string): boolean {
+  const [a, b] = [one.slice(shareLength(one)), other.slice(shareLength(other))]
+  return (a === '+' && b === '/#') || (a === '/#' && b === '+')
 }
 
 function childOf<Item>(node: TrieNode<Item>, level: string): TrieNode<Item> | null {

@@ -86,10 +86,13 @@ function checkTopicOptions(options: AnyTopicOptions): void {
 
 /**
  * Parameters are named by users, so their object has no prototype whose names they could meet. An
- * instance of a function is faster than Object.create(null).
+ * instance of a class is made and read faster than what Object.create(null) returns.
  */
-const NoPrototype = (() => {}) as unknown as new () => Record<string, string>
-NoPrototype.prototype = Object.freeze(Object.create(null))
+class NoPrototype {
+  [name: string]: string
+}
+Reflect.deleteProperty(NoPrototype.prototype, 'constructor')
+Object.freeze(Object.setPrototypeOf(NoPrototype.prototype, null))
 
 type Params = Readonly<Record<string, string>>
 
