@@ -12,28 +12,27 @@ import {
   UsageError,
   validateTopic,
 } from '../index.ts'
-import { checkChoice, checkFields, checkMs, describe } from './check-options.ts'
+import { checkChoice, checkedMs, checkOptionFields, shown } from './check-options.ts'
 import { ClientCore } from './client-core.ts'
 import { calledAfterEnd } from './client-errors.ts'
 import type {
   Client,
   ClientPublishOptions,
   ClientState,
-  ClientSubscribeOptions,
   ClientTarget,
   Closed,
-  NextOptions,
   Published,
   PublishedOne,
-  Subscription,
 } from './client-types.ts'
 import { closeClient } from './close.ts'
 import { ownConnection } from './own-connection.ts'
 import { encodePayload } from './payload.ts'
-import { type AnyTopic, planOf } from './plan.ts'
 import { publishAll } from './publish-all.ts'
 import { ClientSubscription } from './subscription.ts'
+import { type AnyTopic, subscriptionPlan } from './subscription-plan.ts'
+import type { ClientSubscribeOptions, NextOptions, Subscription } from './subscription-types.ts'
 import type { TopicParams } from './topic-types.ts'
+import { runUntil } from './waits.ts'
 
 /**
  * Makes a client. It connects when somebody awaits something of it: a promise, or the next message
@@ -69,16 +68,16 @@ class MqttClient {
   }
 
   async publish(
-    ...[to, ...rest]: [topic: string | AnyTopic, payload?: unknown, options?: PublishOptions]
+    ...[to, ...rest]: [topic: string | AnyTopic, payload?: unknown, options?: AnyPublishOptions]
   ): Promise<Published> {
     const [payload, options = {}] = rest
     if (rest.length > 0 && payload === undefined) {
       throw new UsageError("publish: the payload is undefined; give '' for an empty message")
     }
-    checkFields('publish: options', options, PUBLISH_FIELDS)
+    checkOptionFields('publish: options', options, PUBLISH_FIELDS)
     const { signal, timeout } = options
     const request = requestOf(to, payload, options, this.#core.plan.qos)
-    return this.#core.send(request, { signal, timeout: checkMs('publish: timeout', timeout) })
+    return this.#core.send(request, { signal, timeout: checkedMs('publish: timeout', timeout) })
   }
 
   publishAll<R extends Omit<PublishRequest, 'cmd'>>(
@@ -90,8 +89,8 @@ class MqttClient {
 
   subscribe(filters: unknown, options: ClientSubscribeOptions = {}): Subscription {
     const core = this.#core
-    if (core.closing || core.hasEnded) throw calledAfterEnd('subscribe')
-    const plan = planOf(filters, options, core.plan)
+    if (!core.isOpen) throw calledAfterEnd('subscribe')
+    const plan = subscriptionPlan(filters, options, core.plan)
     if (plan.own) return ownConnection(core, plan) as unknown as Subscription
     const subscription = new ClientSubscription(plan, core)
     core.reception.add(subscription)
@@ -99,24 +98,23 @@ class MqttClient {
   }
 
   ping() {
-    return this.#core.ping()
+    return this.#core.ask('ping', () => this.#core.loop.ping())
   }
 
   run({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    return this.#core.run(signal)
+    return runUntil(this.#core, signal)
   }
 
   close({ timeout }: { readonly timeout?: number | undefined } = {}): Promise<Closed> {
-    this.#closed ??= closeClient(this.#core, checkMs('close: timeout', timeout))
+    this.#closed ??= closeClient(this.#core, checkedMs('close: timeout', timeout))
     return this.#closed
   }
 
   get state(): ClientState {
     const core = this.#core
-    const { open, bytes, waiting } = core.line
     return Object.freeze({
       ...core.loop.state,
-      publishes: Object.freeze({ open: open + waiting, bytes, waiting }),
+      publishes: core.publishing.state,
       subscriptions: [...core.reception.subscriptions].map((one) => one.state),
       unmatched: core.reception.unmatched,
     }) as ClientState
@@ -143,7 +141,7 @@ class MqttClient {
   }
 
   reauthenticate(): ReturnType<Eventloop['reauthenticate']> {
-    return this.#core.whileDemanding(() => this.#core.loop.reauthenticate())
+    return this.#core.ask('reauthenticate', () => this.#core.loop.reauthenticate())
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -151,7 +149,7 @@ class MqttClient {
   }
 }
 
-interface PublishOptions extends ClientPublishOptions {
+interface AnyPublishOptions extends ClientPublishOptions {
   readonly params?: TopicParams
 }
 
@@ -159,12 +157,12 @@ interface PublishOptions extends ClientPublishOptions {
 function requestOf(
   to: string | AnyTopic,
   given: unknown,
-  options: PublishOptions,
+  options: AnyPublishOptions,
   defaultQos: 0 | 1 | 2,
 ): PublishRequest {
   const from = typeof to === 'string' ? null : to
   if (from !== null && typeof from?.fill !== 'function') {
-    throw new UsageError(`publish: the topic must be a string or a topic(), not ${describe(to)}`)
+    throw new UsageError(`publish: the topic must be a string or a topic(), not ${shown(to)}`)
   }
   const topic = from === null ? (to as string) : from.fill(options.params ?? {})
   const problem = validateTopic(topic)
@@ -194,13 +192,13 @@ function plainPayload(given: unknown): NonNullable<PublishRequest['payload']> {
     return given as { base64: string }
   }
   throw new UsageError(
-    `publish: the payload must be text or bytes, not ${describe(given)};` +
+    `publish: the payload must be text or bytes, not ${shown(given)};` +
       ' give a codec, such as json, for other values',
   )
 }
 
 function checkedWait(what: string, options: NextOptions): NextOptions {
-  checkFields(`${what}: options`, options, NEXT_FIELDS)
-  checkMs(`${what}: timeout`, options.timeout)
+  checkOptionFields(`${what}: options`, options, NEXT_FIELDS)
+  checkedMs(`${what}: timeout`, options.timeout)
   return options
 }

@@ -16,17 +16,21 @@ export async function closeClient(core: ClientCore, timeout = CLOSE_MS): Promise
   core.closing = true
   const subscriptions = [...core.reception.subscriptions]
   for (const subscription of subscriptions) subscription.close()
-  const endDemand = core.openCalls > 0 ? core.demand() : () => {}
+  const endDemand = core.publishing.open > 0 ? core.demand() : () => {}
   const handlers = subscriptions.map((one) => one.handlersDone())
   const bodies = subscriptions.map((one) => one.bodyDone())
   await Promise.all([
-    within(core, timeout, Promise.all([...handlers, core.settled(), ...core.closers()])),
+    within(
+      core,
+      timeout,
+      Promise.all([...handlers, core.publishing.allSettled(), ...core.closers()]),
+    ),
     within(core, Math.min(timeout, BODY_MS), Promise.all(bodies)),
   ])
   endDemand()
-  const unsettled = core.openCalls
+  const unsettled = core.publishing.open
   await core.end()
-  return { settled: core.settledCount, unsettled, session: core.loop.session }
+  return { settled: core.publishing.settled, unsettled, session: core.loop.session }
 }
 
 /** Resolves when `done` does, at the end of the client, or after `ms` ms. */

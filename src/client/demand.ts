@@ -64,6 +64,6 @@ export function isWanted({ calls, lasting, full, over }: Demand): boolean {
  *   know no Receive Maximum.
  * @returns whether the next packet is to be asked for now.
  */
-export function asks(demand: Demand, unhandledMax: number): boolean {
+export function mayAsk(demand: Demand, unhandledMax: number): boolean {
   return isWanted(demand) && !demand.asked && demand.unhandled < unhandledMax
 }

@@ -31,7 +31,7 @@ export class FilterEntry {
     this.filter = filter
   }
 
-  /** Notes what one more reader asks for, when the SUBSCRIBE leaves: the stronger counts. */
+  /** Notes what one more reader mayAsk for, when the SUBSCRIBE leaves: the stronger counts. */
   wants(qos: QoS, noLocal: boolean): void {
     const others = this.asked && this.subscriptions.length + this.handlers.size > 1
     this.qos = others ? (Math.max(this.qos, qos) as QoS) : qos

@@ -6,18 +6,10 @@ export type {
   ClientOptions,
   ClientPublishOptions,
   ClientState,
-  ClientSubscribeOptions,
-  ClientSubscriptionState,
   ClientTarget,
   Closed,
-  Message,
-  NextOptions,
-  Overflow,
   Published,
   PublishedOne,
-  Subscription,
-  SubscriptionTransition,
-  Synced,
   TopicPublishOptions,
 } from './client-types.ts'
 export { bytes, type Codec, type PayloadContext, text } from './codec.ts'
@@ -30,5 +22,15 @@ export type {
   StandardResult,
   StandardSchema,
 } from './standard-schema.ts'
+export type {
+  ClientSubscribeOptions,
+  ClientSubscriptionState,
+  Message,
+  NextOptions,
+  Overflow,
+  Subscription,
+  SubscriptionTransition,
+  Synced,
+} from './subscription-types.ts'
 export { topic } from './topic.ts'
 export type { FillParams, ParamsOf, Topic, TopicOptions, TopicParams } from './topic-types.ts'

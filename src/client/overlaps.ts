@@ -4,19 +4,27 @@
  */
 import type { IncomingPublish } from '../index.ts'
 import type { BrokerProfile } from './broker-profile.ts'
-import type { ClientCore } from './client-core.ts'
+import type { Core } from './core.ts'
 import { PROBE_MS } from './probes.ts'
 
 type Overlap = NonNullable<BrokerProfile['overlap']>
 
+/** Holds the messages that come meanwhile. */
+interface Holder {
+  hold(): void
+  release(): void
+}
+
 export class Overlaps {
-  readonly #core: ClientCore
+  readonly #core: Core
+  readonly #holder: Holder
   #overlap: Overlap
   /** Whether two filters were found. */
   #isFound = false
 
-  constructor(core: ClientCore) {
+  constructor(core: Core, holder: Holder) {
     this.#core = core
+    this.#holder = holder
     this.#overlap = core.plan.profile.overlap ?? 'unknown'
   }
 
@@ -30,10 +38,10 @@ export class Overlaps {
     const core = this.#core
     if (this.#isFound || this.#overlap !== 'unknown' || core.plan.dispatch !== 'auto') return
     this.#isFound = true
-    core.reception.hold()
+    this.#holder.hold()
     core.whenConnected(async () => {
       this.#overlap = await this.#measure().catch(() => 'unknown' as const)
-      core.reception.release()
+      this.#holder.release()
       if (this.#overlap !== 'unknown') return
       core.warn(
         'OVERLAP',

@@ -20,12 +20,12 @@ interface Grant {
  * its topic.
  */
 const IDENTIFIERS_KEPT = 8
-const NOBODY: readonly ClientSubscription[] = []
+const NO_NEWCOMERS: readonly ClientSubscription[] = []
 /** The largest subscription identifier. (3.8.2.1.2) */
 const IDENTIFIER_MAX = 268_435_455
 
 /** Whose a message is. The same object is filled for each message. */
-export interface Route {
+interface Route {
   readonly subscriptions: ClientSubscription[]
   /** The filters that it matches and that this client asked for. */
   readonly entries: FilterEntry[]
@@ -103,7 +103,7 @@ export class Router {
     }
     const matched = this.#trie.match(packet.topic, this.#matched)
     if (packet.retain) this.#retained(matched, packet)
-    else for (const entry of matched) this.#collect(entry, packet, NOBODY, false)
+    else for (const entry of matched) this.#collect(entry, packet, NO_NEWCOMERS, false)
     return route
   }
 
@@ -173,7 +173,7 @@ export class Router {
  * Of the copies that a server sends for several filters of one subscription, the one for the first
  * filter counts.
  */
-function isFirst({ entries }: ClientSubscription, entry: FilterEntry, topic: string): boolean {
-  if (entries.length === 1) return true
-  return entries.find((one) => matches(one.filter, topic)) === entry
+function isFirst({ plan }: ClientSubscription, { filter }: FilterEntry, topic: string): boolean {
+  const { filters } = plan
+  return filters.length === 1 || filters.find((one) => matches(one, topic)) === filter
 }

@@ -3,7 +3,7 @@
  * from 1, with those of `$share/name/`.
  */
 import { UsageError, validateFilter } from '../index.ts'
-import { shownText, shareLength } from './levels.ts'
+import { shareLength, shownText } from './levels.ts'
 
 /** A level of a template that matches exactly one level of a topic. */
 export interface TemplateLevel {
@@ -61,7 +61,8 @@ export function parseTemplate(template: string): ParsedTemplate {
     if (isRest && !isLast)
       throw wrongLevel(template, place, text, 'stands for the rest, so it must be last')
     const key = name ?? String(wildcards++)
-    if (keys.has(key)) throw wrongLevel(template, place, text, 'is the name of an earlier level too')
+    if (keys.has(key))
+      throw wrongLevel(template, place, text, 'is the name of an earlier level too')
     keys.add(key)
     if (isRest) rest = { key, isNamed: name !== null }
     else levels.push({ text: '', key, isNamed: name !== null })

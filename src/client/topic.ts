@@ -8,7 +8,7 @@
 import { UsageError, validateTopic } from '../index.ts'
 import { bytes, type Codec, isCodec } from './codec.ts'
 import { json } from './json-codec.ts'
-import { DOLLAR_CODE, shownText, SEPARATOR_CODE } from './levels.ts'
+import { DOLLAR_CODE, SEPARATOR_CODE, shownText } from './levels.ts'
 import {
   isStandardSchema,
   type SchemaInput,

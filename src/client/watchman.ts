@@ -8,22 +8,22 @@ import type { Receipt } from './receipts.ts'
 import type { Reception } from './reception.ts'
 import type { ClientSubscription } from './subscription.ts'
 
-interface WatchHost {
+interface WatchmanHost {
   readonly plan: ClientPlan
   readonly reception: Reception
   readonly clock: Platform
   warn(code: WarningCode, message: string): void
 }
 
-export class Watch {
-  readonly #host: WatchHost
+export class Watchman {
+  readonly #host: WatchmanHost
   #timer: unknown = null
   /** The subscriptions that were named already, until they move. */
   readonly #named = new WeakSet<ClientSubscription>()
   /** The message without a subscription that was named last. */
   #told: IncomingPublish | null = null
 
-  constructor(host: WatchHost) {
+  constructor(host: WatchmanHost) {
     this.#host = host
   }
 
@@ -35,8 +35,8 @@ export class Watch {
   }
 
   #isNeeded(): boolean {
-    const { receipts, waitUnpulled } = this.#host.reception
-    return receipts.unhandled > 0 || waitUnpulled > 0
+    const { receipts, unattended } = this.#host.reception
+    return receipts.unhandled > 0 || unattended > 0
   }
 
   stop(): void {
