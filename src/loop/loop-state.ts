@@ -29,9 +29,9 @@ export interface LoopState {
     /** When the next attempt is due, in ms on the loop's clock; null if none is. */
     readonly retryAt: number | null
     /**
-     * Since when there is no connection, in ms on the loop's clock: the loss of the last one, or the
-     * start. Failed attempts do not change it. Null if there is a connection, before the start, and
-     * once the loop is ending.
+     * Since when there is no connection, in ms on the loop's clock: the loss of the last one, or
+     * the start. Failed attempts do not change it. Null if there is a connection, before the start,
+     * and once the loop is ending.
      */
     readonly downSince: number | null
     /**

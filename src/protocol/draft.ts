@@ -116,9 +116,9 @@ export class Draft {
   }
 
   /**
-   * Gives the consumer a packet that is not a message, if it wants all packets. `handle` is the request that it answers, or
-   * 0. In the reserve, which is bounded in bytes only, the request counts too, because the packet
-   * keeps it in memory.
+   * Gives the consumer a packet that is not a message, if it wants all packets. `handle` is the
+   * request that it answers, or 0. In the reserve, which is bounded in bytes only, the request
+   * counts too, because the packet keeps it in memory.
    */
   yield(packet: ServerPacket, handle = 0, requestBytes = 0): void {
     if (this.config.packets === 'messages') return

@@ -94,7 +94,8 @@ export function sendPing(d: Draft, id: number, at: number): void {
 }
 
 /**
- * @returns how many PINGREQs were sent since the last byte from the server; 0 while nothing is read.
+ * @returns how many PINGREQs were sent since the last byte from the server; 0 while nothing is
+ * read.
  */
 export function unansweredPings({
   connection,
