@@ -1,6 +1,6 @@
 /**
- * How do the parts of a client work together? The demand decides when the loop is asked for a packet
- * (reading.ts), publishing in which order requests leave, reception whose a message is.
+ * How do the parts of a client work together? The demand decides when the loop is asked for a
+ * packet (reading.ts), publishing in which order requests leave, reception whose a message is.
  */
 import {
   BugError,

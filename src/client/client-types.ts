@@ -80,7 +80,9 @@ export interface ClientPublishOptions {
   readonly retain?: boolean | undefined
   /** MQTT 5. */
   readonly properties?: PublishProperties | undefined
-  /** The name of the request in the session (D7, a key that the session holds is not sent again). */
+  /**
+   * The name of the request in the session (D7, a key that the session holds is not sent again).
+   */
   readonly key?: string | number | undefined
   /** Cancels the publish: the promise is rejected with its reason. */
   readonly signal?: AbortSignal | undefined

@@ -49,7 +49,7 @@ export class Reception {
   readonly router: Router
   readonly subscriptions = new Set<ClientSubscription>()
   readonly strays = new Strays()
-  /** Whether messages that nobody asked for are kept, because the session may outlive the client. */
+  /** Whether messages that nobody asked for are kept: the session may outlive the client. */
   readonly #keeps: boolean
   readonly #host: ReceptionHost
   /** Messages that belonged to no subscription. */

@@ -22,8 +22,8 @@ export interface ClientSubscribeOptions<V = unknown> {
   /** The largest QoS at which the server may send. Default: that of the client. */
   readonly qos?: QoS | undefined
   /**
-   * When a message at QoS 1 or 2 is acknowledged: `pull`, when the next one is asked for; `receipt`,
-   * as it arrives; `manual`, when `message.ack()` is called. Default `pull`.
+   * When a message at QoS 1 or 2 is acknowledged: `pull`, when the next one is asked for;
+   * `receipt`, as it arrives; `manual`, when `message.ack()` is called. Default `pull`.
    */
   readonly acks?: 'pull' | 'receipt' | 'manual' | undefined
   /** What happens to messages at QoS 0 that wait. */

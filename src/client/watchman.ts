@@ -103,7 +103,8 @@ export class Watchman {
       this.#host,
       'HOLDS_BACK',
       `${who} holds back ${receipts.heldBack} acknowledgements of others: its oldest message, of` +
-        ` topic "${packet.topic}", came ${Math.round(ageMs)} ms ago and is not acknowledged; ${ways}.`,
+        ` topic "${packet.topic}", came ${Math.round(ageMs)} ms ago and is not acknowledged;` +
+        ` ${ways}.`,
     )
   }
 }

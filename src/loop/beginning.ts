@@ -141,7 +141,9 @@ export type LoopChoices = Pick<
   'acks' | 'until' | 'packets' | 'warnAfterMs' | 'onConnected'
 >
 
-/** Replaces options, before the first `next()`; `onConnected` is called before that of `connect()`. */
+/**
+ * Replaces options before the first `next()`. `onConnected` is called before that of `connect()`.
+ */
 export function choose(loop: Parts, { onConnected, ...choices }: LoopChoices): void {
   const given = Object.entries(choices).filter(([, value]) => value !== undefined)
   const { config } = resolveOptions({ ...loop.resolved.options, ...Object.fromEntries(given) })
