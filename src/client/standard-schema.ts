@@ -149,7 +149,7 @@ function masked(text: string, part: string): string {
   }
 }
 
-/** @returns whether the unit at a place of `text` goes on a word that `part` begins or ends with. */
+/** @returns whether the unit at a place of `text` continues the word at an edge of `part`. */
 function isWordUnit(text: string, at: number, part: string, edge: number): boolean {
   const word = /[\p{L}\p{N}]/u
   return word.test(text.charAt(at)) && word.test(part.at(edge)!)
