@@ -5,6 +5,7 @@ export type {
   SchemaInput,
   SchemaOutput,
   StandardIssue,
+  StandardPathSegment,
   StandardProps,
   StandardResult,
   StandardSchema,
