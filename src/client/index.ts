@@ -18,6 +18,7 @@ export type {
   SchemaInput,
   SchemaOutput,
   StandardIssue,
+  StandardPathSegment,
   StandardProps,
   StandardResult,
   StandardSchema,

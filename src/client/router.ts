@@ -117,7 +117,8 @@ export class Router {
     for (const { newcomers, subscriptions: all } of matched) {
       const waiting = newcomers === 'everybody' ? all : newcomers
       for (const one of waiting) {
-        if (!one.hasEnded && one.takesRetained(packet.topic)) subscriptions.push(one)
+        if (one.hasEnded || !one.takes(packet.topic)) continue
+        if (one.takesRetained(packet.topic)) subscriptions.push(one)
       }
       if (subscriptions.length > 0) return
     }
@@ -163,6 +164,7 @@ export class Router {
       if (subscription.stamp === this.#stamp) continue
       if (retain && newcomers !== 'everybody' && !newcomers.includes(subscription)) continue
       if (byIdentifier && !isFirst(subscription, entry, topic)) continue
+      if (!subscription.takes(topic)) continue
       subscription.stamp = this.#stamp
       subscriptions.push(subscription)
     }

@@ -13,6 +13,8 @@ export type AnyTopic = Topic<TopicParams, unknown>
 
 export interface SubscriptionPlan {
   readonly topics: readonly AnyTopic[]
+  /** Whether a template may refuse a topic that its filter matches, such as one with empty levels. */
+  readonly isStrict: boolean
   /** As they are sent, with `$share`; each once. */
   readonly filters: readonly string[]
   readonly qos: QoS
@@ -68,6 +70,7 @@ export function subscriptionPlan(
   if (typeof onInvalid !== 'function') checkChoice('onInvalid', onInvalid, ['throw', 'skip'])
   return {
     topics,
+    isStrict: topics.some(({ template }) => template.includes('{')),
     filters: [...new Set(topics.map(({ filter }) => share + filter))],
     qos: checkChoice('qos', options.qos ?? only?.qos ?? defaults.qos, [0, 1, 2]),
     acks: checkChoice('acks', options.acks ?? 'pull', ['pull', 'receipt', 'manual']),

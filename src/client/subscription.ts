@@ -181,6 +181,12 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   // -------------------------------------------------------------------------------------- messages
 
+  /** @returns whether a topic that one of its filters matches is one of its templates too. */
+  takes(topic: string): boolean {
+    const { isStrict, topics } = this.plan
+    return !isStrict || topics.some((template) => template.match(topic) !== null)
+  }
+
   paramsOf(topic: string): TopicParams {
     for (const template of this.plan.topics) {
       const params = template.match(topic)

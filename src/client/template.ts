@@ -104,6 +104,6 @@ function checkFilter(template: string, filter: string): void {
 
 /** @param place the number of the level, from 0 */
 function wrongLevel(template: string, place: number, text: string, problem: string): UsageError {
-  const where = `level ${place + 1} (${shownText(text)}) of the topic template ${shownText(template)}`
-  return new UsageError(`${where} ${problem}`)
+  const level = `level ${place + 1} (${shownText(text)})`
+  return new UsageError(`${level} of the topic template ${shownText(template)} ${problem}`)
 }

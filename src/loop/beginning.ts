@@ -3,8 +3,8 @@
  * connection of `connect()` over.
  */
 import { Network } from '../connection/network.ts'
-import { resolveOptions } from '../options/resolve.ts'
 import type { EventloopOptions } from '../options/options.ts'
+import { resolveOptions } from '../options/resolve.ts'
 import { listenForAbort } from '../platform/abort-listeners.ts'
 import { wallNow } from '../platform/runtime.ts'
 import type { Config, ReconnectPolicy } from '../protocol/config.ts'

@@ -31,6 +31,7 @@ export const ALLOWED: Readonly<Record<RuleName, readonly string[]>> = {
     'src/protocol/packet-table.ts TABLE_KEYS',
   ],
   'no file name stands twice': [],
-  'no name is declared at the top level of two files': [],
+  // `Subscription` is one filter in a SUBSCRIBE, and the messages of a client's subscription.
+  'no name is declared at the top level of two files': ['Subscription'],
   'test/ mirrors src/': [],
 }
