@@ -287,7 +287,9 @@ export class ClientCore implements Core, SubscriptionHost, ReceptionHost, Readin
     return [...this.#closers].map((begin) => begin())
   }
 
-  /** The loop has ended: everything that waits is settled. (M2) */
+  /**
+   * The loop has ended: everything that waits is settled. (M2, every promise of the client settles)
+   */
   ended(error: unknown): void {
     if (this.#ended !== null) return
     this.#ended = { error }

@@ -1,6 +1,6 @@
 /**
  * `createClient()`: promises, subscriptions and requests over one loop. The object that users get
- * checks what they give and passes it on. (M1–M14)
+ * checks what they give and passes it on.
  */
 import {
   type Eventloop,

@@ -1,6 +1,7 @@
 /**
  * How does a client end in order? It takes nothing more, lets what is open be settled and what is
- * in hand be handled, and disconnects. (M14, Q11)
+ * in hand be handled, and disconnects. (M14, closing twice is closing once; Q11, the end of the
+ * client ends its requests)
  */
 import type { ClientCore } from './client-core.ts'
 import type { Closed } from './client-types.ts'

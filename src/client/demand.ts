@@ -1,7 +1,7 @@
 /**
  * Who needs the connection to be read now? A pure reducer: while somebody does, exactly one
- * `next()` of the loop is outstanding, and without anybody none is called. (M1, awaiting is
- * driving)
+ * `next()` of the loop is outstanding, and without anybody none is called. (M1, without demand
+ * nothing runs)
  */
 
 /** Who needs the connection, and what the reader is doing. */

@@ -1,7 +1,7 @@
 /**
  * When have the retained messages of a subscription come? A message of the client's own is
  * published after the SUBACK; when it has come back, the retained messages have come before it at
- * most servers. MQTT has no proof. (M9)
+ * most servers. MQTT has no proof. (M9, `synced` says how sure it is)
  */
 import type { QoS } from '../index.ts'
 import type { Core } from './core.ts'

@@ -1,5 +1,6 @@
 /**
- * What is known about one filter at the server, which several subscriptions may share? (M10)
+ * What is known about one filter at the server, which several subscriptions may share? (M10,
+ * subscriptions to one filter share it)
  */
 import type { IncomingPublish, QoS } from '../index.ts'
 import type { ClientSubscription } from './subscription.ts'

@@ -1,6 +1,7 @@
 /**
  * When is a subscription granted, for those who ask? The promise is made when somebody reads it, so
- * that a refusal which nobody waits for raises no unhandled rejection. (M11)
+ * that a refusal which nobody waits for raises no unhandled rejection. (M11, a refusal ends only
+ * its own subscription)
  */
 import type { QoS } from '../index.ts'
 

@@ -1,7 +1,7 @@
 /**
  * In which order do requests leave, and how many publishes may be open? One line for publishes,
- * SUBSCRIBEs and UNSUBSCRIBEs, in the order of the calls. (M3, publishes keep their order; M13,
- * memory is bounded)
+ * SUBSCRIBEs and UNSUBSCRIBEs, in the order of the calls. (M3, the order of the calls is kept; M13,
+ * the memory of a client is bounded)
  *
  * The head of the line waits while there is no room for its publish. A SUBSCRIBE waits for the
  * first connection too, because only then it is known what the server understands.

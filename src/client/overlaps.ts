@@ -1,6 +1,7 @@
 /**
  * How does the server treat a message that matches two filters of this client? It is measured once,
- * on a scratch topic, when there are two such filters; messages that come meanwhile are held. (M6)
+ * on a scratch topic, when there are two such filters; messages that come meanwhile are held. (M6,
+ * a message is given once to each subscription)
  */
 import type { IncomingPublish } from '../index.ts'
 import type { BrokerProfile } from './broker-profile.ts'

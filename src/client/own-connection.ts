@@ -1,6 +1,6 @@
 /**
  * How does a subscription get a connection of its own? By a client of its own, which ends with it.
- * (M7)
+ * (M7, the subscription that holds back others is named)
  */
 import { Connected, UsageError } from '../index.ts'
 import { ClientCore } from './client-core.ts'

@@ -1,6 +1,6 @@
 /**
  * What becomes of one `publish()`? It is settled once: by the outcome, a signal, a time-out, or the
- * end of the client. (M2, every promise settles)
+ * end of the client. (M2, every promise of the client settles)
  */
 import { type Outcome, type Platform, type PublishRequest, RefusedError } from '../index.ts'
 import { timedOut } from './client-errors.ts'

@@ -1,6 +1,6 @@
 /**
- * Which publishes are open, and what settles each of them? (M2, every promise settles; M3, their
- * order)
+ * Which publishes are open, and what settles each of them? (M2, every promise of the client
+ * settles; M3, the order of the calls is kept)
  */
 import {
   type Outcome,

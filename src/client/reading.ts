@@ -1,5 +1,5 @@
 /**
- * How does the demand ask the loop for packets? (M1, awaiting is driving)
+ * How does the demand ask the loop for packets? (M1, without demand nothing runs)
  */
 import type { Eventloop, Incoming } from '../index.ts'
 import {

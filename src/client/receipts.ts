@@ -1,7 +1,7 @@
 /**
  * Which messages are not acknowledged, in the order received? Acknowledgements leave in that order
- * [MQTT-4.6.0-2], so the oldest one that is not handled holds back all others. (M7, who holds back
- * the others is named)
+ * [MQTT-4.6.0-2], so the oldest one that is not handled holds back all others. (M7, the
+ * subscription that holds back others is named)
  */
 import type { IncomingPublish } from '../index.ts'
 import { Fifo } from './fifo.ts'

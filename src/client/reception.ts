@@ -1,6 +1,8 @@
 /**
  * What happens to the messages of a client, from the loop to the subscriptions and back as
- * acknowledgements? (M4, M5, M6, M10)
+ * acknowledgements? (M4, awaiting never deadlocks; M5, a subscription acknowledges what it has
+ * handled; M6, a message is given once to each subscription; M10, subscriptions to one filter share
+ * it)
  */
 import {
   type Incoming,
@@ -308,7 +310,7 @@ export class Reception {
   /**
    * Forgets what the lost connection brought. If the server goes on with the session, it sends
    * messages at QoS 1 again, so that those that wait are dropped; messages at QoS 2 are given once,
-   * and may still be acknowledged. (M12)
+   * and may still be acknowledged. (M12, a reconnection is invisible to iterators)
    */
   #forgetConnection(resumed: boolean): void {
     const before = this.receipts.unhandled

@@ -1,7 +1,6 @@
 /**
  * Whose is a message? By the subscription identifiers that it carries, or by its topic. (M6, a
- * message is given once to each subscription that it matches; M10, retained messages go to the
- * newcomer)
+ * message is given once to each subscription; M10, subscriptions to one filter share it)
  */
 import { type IncomingPublish, matches } from '../index.ts'
 import { FilterEntry } from './filter-entry.ts'

@@ -13,7 +13,9 @@ export type AnyTopic = Topic<TopicParams, unknown>
 
 export interface SubscriptionPlan {
   readonly topics: readonly AnyTopic[]
-  /** Whether a template may refuse a topic that its filter matches, such as one with empty levels. */
+  /**
+   * Whether a template may refuse a topic that its filter matches, such as one with empty levels.
+   */
   readonly isStrict: boolean
   /** As they are sent, with `$share`; each once. */
   readonly filters: readonly string[]

@@ -1,7 +1,7 @@
 /**
  * What does one subscription do with its messages, until it ends? It gives them to those who pull,
- * keeps those that nobody has pulled, and acknowledges what is handled. (M5, a message is
- * acknowledged when it is handled; M11, a refusal ends it)
+ * keeps those that nobody has pulled, and acknowledges what is handled. (M5, a subscription
+ * acknowledges what it has handled; M11, a refusal ends only its own subscription)
  */
 import { ConnectionError, type IncomingPublish, matches, type QoS } from '../index.ts'
 import type { PayloadContext } from './codec.ts'

@@ -1,7 +1,7 @@
 /**
  * Which messages wait to be pulled from one subscription? Those at QoS 1 and 2 are as few as the
- * Receive Maximum; of those that nobody acknowledges at most `overflow.max` wait. (M13, memory is
- * bounded)
+ * Receive Maximum; of those that nobody acknowledges at most `overflow.max` wait. (M13, the memory
+ * of a client is bounded)
  */
 import { Fifo } from './fifo.ts'
 import type { DeliveredMessage } from './message.ts'

@@ -1,5 +1,6 @@
 /**
- * How do promises end that wait for something other than an outcome? (M2, every promise settles)
+ * How do promises end that wait for something other than an outcome? (M2, every promise of the
+ * client settles)
  */
 import type { Platform } from '../index.ts'
 import { calledAfterEnd, endedUnder } from './client-errors.ts'

@@ -1,6 +1,7 @@
 /**
  * Which subscription does not move, so that others wait for it? It is told after `warnAfterMs`, and
- * only while somebody waits. (M7, who holds back the others is named; M8, nobody iterates it)
+ * only while somebody waits. (M7, the subscription that holds back others is named; M8, a
+ * subscription that nobody pulls is reported)
  */
 import type { IncomingPublish, Platform, WarningCode } from '../index.ts'
 import type { ClientPlan } from './client-options.ts'
