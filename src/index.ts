@@ -12,6 +12,7 @@ export {
   MqttError,
   ProtocolError,
   RefusedError,
+  type RemoteFailure,
   StorageError,
   UsageError,
   type WarningCode,

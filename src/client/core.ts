@@ -1,8 +1,24 @@
 /**
  * What do the parts of a client use of each other? The client implements it.
  */
-import type { Eventloop, IncomingPublish, Platform, PublishRequest, QoS, WarningCode } from '../index.ts'
-import type { ClientOptions, Published } from './client-types.ts'
+import type {
+  Eventloop,
+  IncomingPublish,
+  Platform,
+  ProtocolVersion,
+  PublishRequest,
+  QoS,
+  WarningCode,
+} from '../index.ts'
+import type {
+  ClientOptions,
+  ClientSubscribeOptions,
+  Message,
+  Published,
+  Subscription,
+} from './client-types.ts'
+import type { RequestEvent } from './request-types.ts'
+import type { Topic, TopicParams } from './topic-types.ts'
 
 /** A reader inside the client: it is given messages as they arrive and holds nothing back. */
 export interface Listener {
@@ -12,25 +28,72 @@ export interface Listener {
   close(): void
 }
 
+/** Is given the outcome of a publish, once. */
+export interface OutcomeListener {
+  published(published: Published): void
+  failed(error: unknown): void
+}
+
+/** Where a message is reported to the runtime; `diagnostics_channel` on Node. */
+export interface RequestChannel {
+  readonly hasSubscribers: boolean
+  publish(event: RequestEvent): void
+}
+
+/** What a lane judges the connection by. */
+export interface Health {
+  /** PINGREQs without an answer on this connection. */
+  readonly unansweredPings: number
+  /** Since when there is no connection, on the clock of the client; null if there is one. */
+  readonly disconnectedAt: number | null
+}
+
 /** What the requests and the measurements of a client use of it. */
 export interface Core {
   readonly clock: Platform
   readonly options: ClientOptions
   readonly loop: Eventloop
+  readonly clientId: string
+  /** The version in use; 5 before the first connection, unless another one was chosen. */
+  readonly protocolVersion: ProtocolVersion
   /** Whether the client takes nothing more. */
   readonly closing: boolean
   /** The number of the last good connection, 0 before the first one. */
   readonly epoch: number
+  /** Whether there is a connection now. */
+  readonly connected: boolean
+  readonly requestChannel: RequestChannel
   /** The topic at which this client is answered; known once there was a connection. */
   responseTopic(): string
   /** Keeps the client reading until the function that it returns is called. */
   demand(): () => void
   /** Sends a publish after all that were sent before. */
   send(request: PublishRequest): Promise<Published>
+  /** As `send`, without a promise. The listener is never called before `post` returns. */
+  post(request: PublishRequest, listener: OutcomeListener): void
   /** Subscribes for the client itself. Messages are acknowledged as they arrive. */
   listen(filter: string, qos: QoS, handler: (packet: IncomingPublish) => void): Listener
+  /**
+   * Subscribes for a part of the client that acknowledges each message itself (`message.ack()`).
+   * Messages are given as they arrive. It is no demand. `ended` is called once when the server
+   * refuses the filter, or the client ends (null if by `close()`), and never after `close()`.
+   */
+  receive(
+    filter: string | Topic<TopicParams, never>,
+    options: Pick<ClientSubscribeOptions, 'qos' | 'share' | 'retained'>,
+    handler: (message: Message) => void,
+    ended: (error: unknown) => void,
+  ): Listener
+  /** `client.subscribe()`. */
+  subscribe(
+    filter: string | Topic<TopicParams, never>,
+    options: ClientSubscribeOptions,
+  ): Subscription
+  health(): Health
   /** Calls `listener` after each good CONNACK; `resumed` says whether the session was there. */
   onConnected(listener: (resumed: boolean) => void): () => void
+  /** Calls `listener` when `close()` begins, which waits for the promise that it returns. */
+  onClosing(listener: () => Promise<void>): () => void
   /** Calls `listener` once when the client has ended, with the error that ended it or null. */
   onEnd(listener: (error: unknown) => void): () => void
   warn(code: WarningCode, message: string): void
