@@ -46,3 +46,15 @@ export function hexOf(latin1: string): string {
   }
   return hex
 }
+
+/** @returns the characters of which `hexOf` made digits; empty for any other text. */
+export function latin1OfHex(hex: string): string {
+  if (hex.length !== 2 * CORRELATION_BYTES) return ''
+  let text = ''
+  for (let i = 0; i < hex.length; i += 2) {
+    const byte = Number.parseInt(hex.slice(i, i + 2), 16)
+    if (Number.isNaN(byte)) return ''
+    text += String.fromCharCode(byte)
+  }
+  return text
+}
