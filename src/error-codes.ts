@@ -48,6 +48,37 @@ export interface ErrorCodes {
    *  What to do: nothing. */
   CANCELLED: 'UsageError'
 
+  /** When the parameters of a topic template cannot be filled in: one is missing, empty, unknown, or
+   *  holds `/`, `+`, `#` or U+0000. The message names it.
+   *  What to do: correct the parameter that the message names. */
+  TOPIC_PARAMS: 'UsageError'
+  /** When a value does not become a payload (UsageError), or a received payload does not become a
+   *  value (ProtocolError): the codec cannot convert it, or the schema refuses it. `issues` says
+   *  where.
+   *  What to do: correct the value, or the publisher of the message. */
+  INVALID_PAYLOAD: 'UsageError' | 'ProtocolError'
+
+  // The client (`it-mqtt/client`).
+
+  /** When a promise of a client took longer than its time-out.
+   *  What to do: see whether there is a connection; allow more time, or call again. */
+  TIMEOUT: 'ConnectionError'
+  /** When a client was called after its end (UsageError), or ended while a promise was open
+   *  (ConnectionError); `held` says whether the session still has the request.
+   *  What to do: create another client; go on with `client.session` to have sent what it holds. */
+  ENDED: 'UsageError' | 'ConnectionError'
+  /** When more publishes have no outcome than `maxQueued` or `maxQueuedBytes` allow, with
+   *  `whenFull: 'reject'`. It is retryable.
+   *  What to do: await publishes, or raise the bounds. */
+  QUEUE_FULL: 'UsageError'
+  /** When the server refuses a filter of a subscription, at first or at a renewal. `refused` lists
+   *  the filters.
+   *  What to do: see `reasonCode` and the permissions of the client at the server. */
+  SUBSCRIBE_REFUSED: 'RefusedError'
+  /** When a server of MQTT 3.1.1 grants a Shared Subscription and delivers nothing through it.
+   *  What to do: leave out `share`. */
+  SHARED_UNAVAILABLE: 'ConnectionError'
+
   // The transport and its time limits.
 
   /** When no transport could be opened and the cause has no code of its own. Most causes have one
@@ -358,6 +389,22 @@ export interface WarningCodes {
    *  checkpoint too.
    *  What to do: let the process write the folder, or make sure that there is one process. */
   CHECKPOINT_NOT_LOCKED: 'Warning'
+  /** When the messages of one subscription are not acknowledged for `warnAfterMs` ms, so that the
+   *  acknowledgements of others wait, or no more messages come.
+   *  What to do: take messages faster, or use `acks: 'receipt'`, `connection: 'own'`, or `forEach`
+   *  with a concurrency. */
+  HOLDS_BACK: 'Warning'
+  /** When messages wait in a subscription for `warnAfterMs` ms that nobody has ever iterated.
+   *  What to do: iterate it, or dispose of it. */
+  NOT_ITERATED: 'Warning'
+  /** When a client was to answer requests for 5 s, and nobody awaits anything of it, so that it has
+   *  not connected.
+   *  What to do: `await client.run()`, or iterate a subscription. */
+  NOT_DRIVEN: 'Warning'
+  /** When two filters of a client overlap and the copies of a message that the server sends for
+   *  them cannot be told apart.
+   *  What to do: use filters that do not overlap. */
+  OVERLAP: 'Warning'
   /** When a file that is to be followed is not there yet.
    *  What to do: nothing: it is read as soon as it is there. */
   FILE_MISSING: 'Warning'

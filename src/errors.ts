@@ -38,16 +38,37 @@ export abstract class MqttError extends Error {
   }
 }
 
+/** What is wrong with one part of a payload. It holds no values of the payload. */
+export interface PayloadIssue {
+  /** The way to the part: names of properties and positions in arrays. Empty: the whole value. */
+  readonly path: readonly (string | number)[]
+  /** What is wrong there. What a schema repeats of the value is replaced by `…`. */
+  readonly message: string
+}
+
+/** An error keeps its issues out of sight of `console.log`, since schemas write their texts. */
+function keepIssues(error: MqttError, issues: readonly PayloadIssue[] | undefined): void {
+  if (issues === undefined) return
+  Object.defineProperty(error, 'issues', { value: issues, configurable: true })
+}
+
 /** The caller is at fault: an option, a request or a call cannot be used. Never retryable. */
 export class UsageError extends MqttError {
   /** The name of the class. */
   override readonly name = 'UsageError'
+  /** What is wrong with the value, if the code is `INVALID_PAYLOAD`. It is not enumerable. */
+  declare readonly issues?: readonly PayloadIssue[]
 
   constructor(
     message: string,
-    details: { readonly code?: AnyErrorCode; readonly cause?: unknown } = {},
+    details: {
+      readonly code?: AnyErrorCode
+      readonly cause?: unknown
+      readonly issues?: readonly PayloadIssue[]
+    } = {},
   ) {
     super(message, { code: details.code ?? 'USAGE', cause: details.cause })
+    keepIssues(this, details.issues)
   }
 }
 
@@ -59,6 +80,8 @@ export class ProtocolError extends MqttError {
   readonly reasonCode: number
   /** The clause of the standard that was broken, such as `MQTT-3.2.2-4`. */
   readonly clause: string
+  /** What is wrong with the payload, if the code is `INVALID_PAYLOAD`. It is not enumerable. */
+  declare readonly issues?: readonly PayloadIssue[]
 
   constructor(
     message: string,
@@ -68,6 +91,7 @@ export class ProtocolError extends MqttError {
       readonly code?: AnyErrorCode
       readonly retryable?: boolean
       readonly cause?: unknown
+      readonly issues?: readonly PayloadIssue[]
     },
   ) {
     super(message, {
@@ -77,6 +101,7 @@ export class ProtocolError extends MqttError {
     })
     this.reasonCode = details.reasonCode
     this.clause = details.clause
+    keepIssues(this, details.issues)
   }
 }
 

@@ -10,6 +10,7 @@ export {
   type ErrorCodes,
   type FilterAnswer,
   MqttError,
+  type PayloadIssue,
   ProtocolError,
   RefusedError,
   type RemoteFailure,
@@ -18,6 +19,7 @@ export {
   type WarningCode,
   type WarningCodes,
 } from './errors.ts'
+export type { LoopChoices } from './loop/beginning.ts'
 export { Connected, connect } from './loop/connect.ts'
 export { type Eventloop, eventloop } from './loop/eventloop.ts'
 export type { LoopState, SubscriptionState } from './loop/loop-state.ts'
@@ -35,10 +37,10 @@ export type {
   AttemptOptions,
   ConnectOptions,
   EventloopOptions,
-  RecorderOptions,
   Warning,
   WillOptions,
 } from './options/options.ts'
+export type { RecorderOptions } from './options/recorder-options.ts'
 export type {
   ByteStream,
   Endpoint,
@@ -47,7 +49,12 @@ export type {
   SocketOptions,
   WebStreams,
 } from './platform/byte-stream.ts'
-export type { Platform } from './platform/runtime.ts'
+export {
+  type EventChannel,
+  machine as systemPlatform,
+  type Platform,
+  requestChannel,
+} from './platform/runtime.ts'
 export type { Tolerance } from './protocol/deviations.ts'
 export type { ProtocolVersion } from './protocol/facts.ts'
 export type { ConnectionKind, Limits } from './protocol/state.ts'

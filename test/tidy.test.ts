@@ -16,6 +16,8 @@ import {
   ARROWS,
   cycles,
   importsOracle,
+  LAYERS,
+  PLANNED,
   transportKnows,
   wrongArrows,
   wrongRooms,
@@ -68,8 +70,18 @@ describe('the rules about rooms bite', () => {
 
   test('a thirteenth entry is one too many', () => {
     const entries = Array.from({ length: 13 }, (_, index) => `room-${index}`)
-    expect(problems(entries, '')).toContain('src/ has 13 entries')
-    expect(problems(entries.slice(1), '').join()).not.toContain('entries')
+    expect(problems(entries, '')).toContain('src/ has 13 rooms of the engine')
+    expect(problems(entries.slice(1), '').join()).not.toContain('rooms of')
+    expect(problems([...entries.slice(1), ...LAYERS], '').join()).not.toContain('rooms of')
+  })
+
+  test('a layer imports public entries only, and is counted apart from the engine', () => {
+    expect(problems(LAYERS, '').join()).not.toContain('layers')
+    expect(problems([...LAYERS, 'client'], '')).toContain('src/ has 6 layers')
+    const arrows = { ...PLANNED, ...ARROWS }
+    for (const layer of LAYERS) {
+      for (const target of arrows[layer]!) expect(target).toMatch(/(?:^|\/)index\.ts$/)
+    }
   })
 
   test.each([

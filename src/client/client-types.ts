@@ -17,17 +17,9 @@ import type {
 } from '../index.ts'
 import type { BrokerProfile } from './broker-profile.ts'
 import type { Codec } from './codec.ts'
-import type {
-  ManyOptions,
-  Requester,
-  RequestCounters,
-  RequestOptions,
-  Responder,
-  RespondOptions,
-  Response,
-} from './request-types.ts'
+import type { RequestCounters, Requester, Trace } from './request-types.ts'
 import type { StandardSchema } from './standard-schema.ts'
-import type { ParamsOf, Topic, TopicParams } from './topic-types.ts'
+import type { FillParams, ParamsOf, Topic, TopicParams } from './topic-types.ts'
 
 /** What `createClient` may be given: a URL, options, or what `connect()` resolved with. */
 export type ClientTarget = string | URL | ClientOptions | Connected
@@ -75,6 +67,11 @@ export interface ClientOptions
    * the server. MQTT 5. Default: none.
    */
   readonly agent?: string | undefined
+  /**
+   * Surrounds each publish, each request and each handler of a request, for example with a span of
+   * OpenTelemetry. Default: nothing does.
+   */
+  readonly trace?: Trace | undefined
 }
 
 /** The options of `client.publish()`. */
@@ -92,7 +89,7 @@ export interface ClientPublishOptions {
   /** Replaces `publishTimeout`. In ms, 1 to 86,400,000. */
   readonly timeout?: number | undefined
   /** How the payload is encoded. Default: that of the topic, else text and bytes only. */
-  readonly codec?: Codec<never> | undefined
+  readonly codec?: Codec<unknown, never> | undefined
 }
 
 /** The options of `client.publish()` to a `Topic`. */
@@ -101,7 +98,7 @@ export type TopicPublishOptions<P> = Omit<ClientPublishOptions, 'codec'> &
     ? { readonly params?: P | undefined }
     : {
         /** The values of the topic's parameters. */
-        readonly params: { readonly [K in keyof P]: P[K] | number }
+        readonly params: FillParams<P>
       })
 
 /** What `client.publish()` resolves with. */
@@ -167,7 +164,7 @@ export interface ClientSubscribeOptions<V = unknown> {
   /** Whether the server leaves out what this client published. Default false. MQTT 5. */
   readonly noLocal?: boolean | undefined
   /** How payloads are decoded. Default: that of the topic, else `bytes`. */
-  readonly codec?: Codec<V> | undefined
+  readonly codec?: Codec<V, never> | undefined
   /** A Standard Schema that validates decoded payloads. Default: that of the topic, else none. */
   readonly schema?: StandardSchema<unknown, V> | undefined
   /**
@@ -313,7 +310,7 @@ export interface ClientState extends Omit<LoopState, 'subscriptions'> {
   }
   /** The subscriptions that have not ended. */
   readonly subscriptions: readonly ClientSubscriptionState[]
-  /** What became of requests and responses. */
+  /** What became of the requests. */
   readonly requests: RequestCounters
   /** Messages that belonged to no subscription of this client. */
   readonly unmatched: number
@@ -351,10 +348,15 @@ export interface Client extends Requester, AsyncDisposable {
     payload?: PublishRequest['payload'],
     options?: ClientPublishOptions,
   ): Promise<Published>
-  publish<P, V>(
-    topic: Topic<P, V>,
-    value: V,
+  publish<P, V, S>(
+    topic: Topic<P, V, S>,
+    value: S,
     ...options: keyof P extends never ? [TopicPublishOptions<P>?] : [TopicPublishOptions<P>]
+  ): Promise<Published>
+  publish<S>(
+    topic: string,
+    value: S,
+    options: ClientPublishOptions & { readonly codec: Codec<unknown, S> },
   ): Promise<Published>
   /**
    * Publishes all requests of an iterable, which is pulled only as far as `concurrency` (default
@@ -375,7 +377,7 @@ export interface Client extends Requester, AsyncDisposable {
     filter: F,
     options?: ClientSubscribeOptions<V>,
   ): Subscription<ParamsOf<F>, V>
-  subscribe<P, V>(topic: Topic<P, V>, options?: ClientSubscribeOptions<V>): Subscription<P, V>
+  subscribe<P, V, S>(topic: Topic<P, V, S>, options?: ClientSubscribeOptions<V>): Subscription<P, V>
   subscribe<V = Uint8Array>(
     filters: readonly (string | Topic<TopicParams, V>)[],
     options?: ClientSubscribeOptions<V>,
@@ -408,5 +410,3 @@ export interface Client extends Requester, AsyncDisposable {
   /** As `loop.reauthenticate()`. */
   reauthenticate: Eventloop['reauthenticate']
 }
-
-export type { ManyOptions, RequestOptions, Responder, RespondOptions, Response }

@@ -2,6 +2,7 @@
  * What do the parts of a client use of each other? The client implements it.
  */
 import type {
+  EventChannel,
   Eventloop,
   IncomingPublish,
   Platform,
@@ -10,14 +11,8 @@ import type {
   QoS,
   WarningCode,
 } from '../index.ts'
-import type {
-  ClientOptions,
-  ClientSubscribeOptions,
-  Message,
-  Published,
-  Subscription,
-} from './client-types.ts'
-import type { RequestEvent } from './request-types.ts'
+import type { ClientPlan } from './client-options.ts'
+import type { ClientSubscribeOptions, Message, Published, Subscription } from './client-types.ts'
 import type { Topic, TopicParams } from './topic-types.ts'
 
 /** A reader inside the client: it is given messages as they arrive and holds nothing back. */
@@ -28,16 +23,17 @@ export interface Listener {
   close(): void
 }
 
+/** A reader inside the client that acknowledges messages itself. */
+export interface Receiver {
+  readonly granted: Promise<void>
+  /** Ends it. `unhandled` are messages that nobody will acknowledge. */
+  close(unhandled: readonly Message[]): void
+}
+
 /** Is given the outcome of a publish, once. */
 export interface OutcomeListener {
   published(published: Published): void
   failed(error: unknown): void
-}
-
-/** Where a message is reported to the runtime; `diagnostics_channel` on Node. */
-export interface RequestChannel {
-  readonly hasSubscribers: boolean
-  publish(event: RequestEvent): void
 }
 
 /** What a lane judges the connection by. */
@@ -51,7 +47,7 @@ export interface Health {
 /** What the requests and the measurements of a client use of it. */
 export interface Core {
   readonly clock: Platform
-  readonly options: ClientOptions
+  readonly plan: ClientPlan
   readonly loop: Eventloop
   readonly clientId: string
   /** The version in use; 5 before the first connection, unless another one was chosen. */
@@ -62,14 +58,17 @@ export interface Core {
   readonly epoch: number
   /** Whether there is a connection now. */
   readonly connected: boolean
-  readonly requestChannel: RequestChannel
+  readonly requestChannel: EventChannel
   /** The topic at which this client is answered; known once there was a connection. */
   responseTopic(): string
   /** Keeps the client reading until the function that it returns is called. */
   demand(): () => void
   /** Sends a publish after all that were sent before. */
   send(request: PublishRequest): Promise<Published>
-  /** As `send`, without a promise. The listener is never called before `post` returns. */
+  /**
+   * As `send`, without a promise, and while the client closes too. The listener is not called
+   * before `post` returns.
+   */
   post(request: PublishRequest, listener: OutcomeListener): void
   /** Subscribes for the client itself. Messages are acknowledged as they arrive. */
   listen(filter: string, qos: QoS, handler: (packet: IncomingPublish) => void): Listener
@@ -83,7 +82,7 @@ export interface Core {
     options: Pick<ClientSubscribeOptions, 'qos' | 'share' | 'retained'>,
     handler: (message: Message) => void,
     ended: (error: unknown) => void,
-  ): Listener
+  ): Receiver
   /** `client.subscribe()`. */
   subscribe(
     filter: string | Topic<TopicParams, never>,
@@ -92,8 +91,8 @@ export interface Core {
   health(): Health
   /** Calls `listener` after each good CONNACK; `resumed` says whether the session was there. */
   onConnected(listener: (resumed: boolean) => void): () => void
-  /** Calls `listener` when `close()` begins, which waits for the promise that it returns. */
-  onClosing(listener: () => Promise<void>): () => void
+  /** Calls `begin` when `close()` begins, which waits for the promise that it returns. */
+  onClose(begin: () => Promise<unknown>): () => void
   /** Calls `listener` once when the client has ended, with the error that ended it or null. */
   onEnd(listener: (error: unknown) => void): () => void
   warn(code: WarningCode, message: string): void

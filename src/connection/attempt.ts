@@ -25,6 +25,8 @@ export interface Target {
   readonly redirect: string | null
   /** Number of the attempt since the last connection, from 1. */
   readonly attempt: number
+  /** Number of the attempt since the loop was made, from 1. */
+  readonly number: number
   /** Why there is no connection; null if there was none yet. */
   readonly lastClose: ConnectionFailure | null
   /** The client identifier of the session, which `connectOptions` may replace. */
@@ -113,13 +115,13 @@ export function optionsAt(
 
 async function givenOptions(
   { connectOptions }: EventloopOptions,
-  { attempt, lastClose, redirect }: Target,
+  { attempt, number, lastClose, redirect }: Target,
   signal: AbortSignal,
 ): Promise<AttemptOptions | undefined> {
   if (connectOptions === undefined) return undefined
   let given: unknown
   try {
-    given = await connectOptions(attempt, lastClose, signal)
+    given = await connectOptions(attempt, lastClose, signal, number)
   } catch (cause) {
     const message = `connectOptions failed: ${messageOf(cause)}`
     throw new ConnectionError(message, { code: 'CONNECT_OPTIONS_FAILED', retryable: true, cause })

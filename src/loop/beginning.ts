@@ -4,6 +4,7 @@
  */
 import { Network } from '../connection/network.ts'
 import { resolveOptions } from '../options/resolve.ts'
+import type { EventloopOptions } from '../options/options.ts'
 import { listenForAbort } from '../platform/abort-listeners.ts'
 import { wallNow } from '../platform/runtime.ts'
 import type { Config, ReconnectPolicy } from '../protocol/config.ts'
@@ -129,9 +130,27 @@ function configure(loop: Parts, config: Partial<Config>): void {
 
 /** Lets code of this package drive the loop and see each outcome; before the first `next()`. */
 export function driveBy(loop: Parts, { until, acks, settled }: Driver): void {
-  configure(loop, { until, acks })
+  configure(loop, { until, acks, packets: 'all' })
   loop.inbox.manual = acks === 'manual' || acks === 'none'
   loop.ledger.observe(settled)
+}
+
+/** The options that a loop may choose anew when it takes a connection of `connect()` over. */
+export type LoopChoices = Pick<
+  EventloopOptions,
+  'acks' | 'until' | 'packets' | 'warnAfterMs' | 'onConnected'
+>
+
+/** Replaces options, before the first `next()`; `onConnected` is called before that of `connect()`. */
+export function choose(loop: Parts, { onConnected, ...choices }: LoopChoices): void {
+  const given = Object.entries(choices).filter(([, value]) => value !== undefined)
+  const { config } = resolveOptions({ ...loop.resolved.options, ...Object.fromEntries(given) })
+  const { acks, until, packets, warnAfterMs } = config
+  configure(loop, { acks, until, packets, warnAfterMs })
+  loop.inbox.manual = acks === 'manual'
+  if (onConnected === undefined) return
+  configure(loop, { hasBirths: true })
+  endsOf(loop).onConnected = onConnected
 }
 
 /** Continues a session of an earlier loop. */

@@ -9,7 +9,7 @@ import { hasSession, resolveOptions } from '../options/resolve.ts'
 import type { ReconnectPolicy } from '../protocol/config.ts'
 import type { Source } from '../requests/source.ts'
 import type { ConnackPacket } from '../requests/vocabulary.ts'
-import { adopt, driveBy, establish } from './beginning.ts'
+import { adopt, choose, driveBy, establish, type LoopChoices } from './beginning.ts'
 import { Loop } from './loop.ts'
 import type { Driver } from './parts.ts'
 
@@ -20,7 +20,7 @@ import type { Driver } from './parts.ts'
 export class Connected implements AsyncDisposable {
   /** The CONNACK with which the server accepted the connection. */
   readonly connack: ConnackPacket
-  /** @internal Whether a saved session or a session store was given. */
+  /** Whether a saved session or a session store was given. */
   readonly hasSession: boolean
   readonly #policy: ReconnectPolicy
   #loop: Loop | null
@@ -34,7 +34,12 @@ export class Connected implements AsyncDisposable {
   }
 
   /** @internal Gives the loop behind it these streams. It works once. */
-  claim(requests: Source | null, controls: Source | null, driver: Driver | null): Loop {
+  claim(
+    requests: Source | null,
+    controls: Source | null,
+    driver: Driver | null,
+    choices: LoopChoices | null,
+  ): Loop {
     const loop = this.#loop
     if (loop === null) {
       throw new UsageError(
@@ -44,6 +49,7 @@ export class Connected implements AsyncDisposable {
     this.#loop = null
     adopt(loop, requests, controls, this.#policy)
     if (driver !== null) driveBy(loop, driver)
+    if (choices !== null) choose(loop, choices)
     return loop
   }
 

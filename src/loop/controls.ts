@@ -1,8 +1,9 @@
 /**
- * How are controls, pings, acknowledgements and re-authentications of the user performed?
+ * How are controls, pings, acknowledgements, re-authentications and warnings of the user performed?
  */
 
 import { ConnectionError, describe, UsageError } from '../errors.ts'
+import type { Warning } from '../options/options.ts'
 import { later } from '../platform/runtime.ts'
 import { isPending } from '../protocol/incoming.ts'
 import { lookup } from '../protocol/packet-table.ts'
@@ -132,6 +133,15 @@ function mayAcknowledge(loop: Parts, sequence: number, messageId: number): boole
   if (sequence >= incoming.epochFrom) return isPending(incoming, sequence)
   const message = lookup(session.received, messageId)
   return message?.sequence === sequence && message.stage === 'arrived'
+}
+
+/** Reports a warning of code that is built on the loop. */
+export function warnFor(loop: Parts, warning: Warning): void {
+  const { code, message, deviation } = (warning ?? {}) as Partial<Warning>
+  if (typeof code !== 'string' || typeof message !== 'string') {
+    throw wrong('warn', '{ code, message }, both of them text', warning)
+  }
+  loop.warn(code, message, deviation)
 }
 
 function notConnected(what: string): ConnectionError {

@@ -96,7 +96,8 @@ function markFailed(loop: Parts): void {
   const reason: Failure = { ...base, message: 'A defect of it-mqtt ended the loop.' }
   loop.replaceState({ ...loop.state, connection: { ...connection, kind: 'failed', reason } })
   const moved = { from: connection.kind, to: 'failed', reason, at: loop.now() } as const
-  reportTransition(loop, { type: 'transition', ...moved, retryAt: Number.POSITIVE_INFINITY })
+  const retryAt = Number.POSITIVE_INFINITY
+  reportTransition(loop, { type: 'transition', ...moved, retryAt, sessionPresent: null })
 }
 
 /** Requests that were taken and have not become part of the state are held. */

@@ -3,7 +3,8 @@
  * public methods only; the `Loop` that implements them is hidden.
  */
 
-import type { EventloopOptions } from '../options/options.ts'
+import { UsageError } from '../errors.ts'
+import type { EventloopOptions, Warning } from '../options/options.ts'
 import { hasSession, resolveOptions } from '../options/resolve.ts'
 import { INSPECT } from '../platform/runtime.ts'
 import { prepareControl } from '../requests/prepare-control.ts'
@@ -16,9 +17,10 @@ import type {
   ReconnectOptions,
   ReconnectWhen,
 } from '../requests/vocabulary.ts'
+import type { LoopChoices } from './beginning.ts'
 import { Connected } from './connect.ts'
 import { Consumers } from './consumers.ts'
-import { acknowledge, DRAIN_MS, ping, reauthenticate } from './controls.ts'
+import { acknowledge, DRAIN_MS, ping, reauthenticate, warnFor } from './controls.ts'
 import { Loop } from './loop.ts'
 import { isFinished, type LoopState, viewOf } from './loop-state.ts'
 import type { Driver } from './parts.ts'
@@ -30,9 +32,9 @@ type Result = IteratorResult<Incoming, undefined>
 
 /**
  * Yields every packet that the server sends, except repeats of a QoS 2 PUBLISH and CONNACKs that
- * refuse, which are errors. Nothing runs before the first `next()`. From then on the loop runs
- * whether or not a `next()` is outstanding; its buffers are bounded. Nothing is left when it has
- * ended.
+ * refuse, which are errors; with `packets: 'messages'` only messages. Nothing runs before the first
+ * `next()`. From then on the loop runs whether or not a `next()` is outstanding; its buffers are
+ * bounded. Nothing is left when it has ended.
  */
 export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, AsyncDisposable {
   /**
@@ -109,6 +111,13 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
     /** The time from the PINGREQ to its PINGRESP, in ms. */
     readonly roundTripMs: number
   }>
+  /**
+   * Reports a warning as the loop reports its own: to `onWarning`, or, without it, the first of
+   * each code to the process. For code that is built on a loop; it works before the first `next()`
+   * and after the end, too.
+   * @throws UsageError for a warning without a code or a message.
+   */
+  warn(warning: Warning): void
 }
 
 /**
@@ -117,14 +126,20 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
  * @param requests pulled only as far as the window allows (D4). Default: an empty stream.
  * @param controls take effect immediately, whatever the backlog of requests. They do not keep the
  *   loop alive.
+ * @param choices options that replace those of `connect()`, if `options` is what it resolved with.
  * @throws UsageError for what cannot be used, naming it.
  */
 export function eventloop(
   options: string | URL | EventloopOptions | Connected,
   requests?: Requests,
   controls?: Iterable<Control> | AsyncIterable<Control>,
+  choices?: LoopChoices,
 ): Eventloop {
-  return driveLoop(options, requests, controls, null)
+  if (choices !== undefined && !(options instanceof Connected)) {
+    const message = 'choices: they are for a value of connect(); give them among the options'
+    throw new UsageError(message)
+  }
+  return driveLoop(options, requests, controls, null, choices)
 }
 
 /** `eventloop()` for code of this package that drives the loop and sees each outcome. */
@@ -133,6 +148,7 @@ export function driveLoop(
   requests: Requests | undefined,
   controls: Iterable<Control> | AsyncIterable<Control> | undefined,
   driver: Driver | null,
+  choices: LoopChoices | null = null,
 ): Eventloop {
   const resolved = options instanceof Connected ? null : resolveOptions(options)
   const goesOn = resolved === null ? (options as Connected).hasSession : hasSession(resolved)
@@ -140,7 +156,7 @@ export function driveLoop(
   const steering = controls === undefined ? null : Source.of(controls, goesOn)
   return new EventloopObject(
     resolved === null
-      ? (options as Connected).claim(source, steering, driver)
+      ? (options as Connected).claim(source, steering, driver, choices)
       : new Loop(resolved, source, steering, driver),
   )
 }
@@ -246,6 +262,10 @@ class EventloopObject implements Eventloop {
 
   reauthenticate(): Promise<void> {
     return answerOf((settle) => reauthenticate(this.#loop, (error) => settle(error, undefined)))
+  }
+
+  warn(warning: Warning): void {
+    warnFor(this.#loop, warning)
   }
 
   #control(control: Control): void {

@@ -20,6 +20,11 @@ export interface LoopState {
     readonly kind: ConnectionKind
     /** The failure that led here, or null if nothing went wrong. */
     readonly reason: ConnectionFailure | null
+    /**
+     * The number of the current or latest attempt to connect: 0 before the first, and 1 more for
+     * each, as long as the loop lives. An attempt whose transport could not be opened counts too.
+     */
+    readonly attempt: number
     /** When the next attempt is due, in ms on the loop's clock; null if none is. */
     readonly retryAt: number | null
     /** The server of the current or the last attempt, without password. */
@@ -114,6 +119,7 @@ export function viewOf(
     connection: Object.freeze({
       kind,
       reason: reason === null ? null : publicFailure(reason),
+      attempt: state.reconnect.dials,
       retryAt: isWaiting(kind) && retryAt !== Number.POSITIVE_INFINITY ? retryAt : null,
       endpoint,
       protocolVersion,

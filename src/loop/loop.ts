@@ -351,7 +351,8 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
   }
 
   unheard(packet: Incoming, error: unknown): void {
-    this.inbox.noteUnheard(packet, error)
+    if (this.state.config.packets === 'messages') this.fail(error)
+    else this.inbox.noteUnheard(packet, error)
   }
 
   opened(stream: ByteStream, attempt: Attempt): void {

@@ -12,6 +12,7 @@ import type { Dialer, DialListener } from '../connection/dial.ts'
 import type { Link, LinkListener } from '../connection/link.ts'
 import type { Network, NetworkListener } from '../connection/network.ts'
 import type { WarningCode } from '../errors.ts'
+import type { EventloopOptions } from '../options/options.ts'
 import type { Resolved } from '../options/resolve.ts'
 import type { Platform } from '../platform/runtime.ts'
 import type { Config } from '../protocol/config.ts'
@@ -80,6 +81,8 @@ export interface Ends {
   awaiting: (() => void)[]
   /** The listener on the user's signal. */
   onAbort: (() => void) | null
+  /** The `onConnected` of the loop that took the connection of `connect()` over. */
+  onConnected: EventloopOptions['onConnected']
 }
 
 type Listeners = LinkListener &
@@ -152,6 +155,13 @@ interface LoopRecord {
 
 /** @returns the `Ends` of a loop, which are made when they are first needed. */
 export function endsOf(loop: Pick<Parts, 'ends'>): Ends {
-  loop.ends ??= { kept: null, established: null, error: null, awaiting: [], onAbort: null }
+  loop.ends ??= {
+    kept: null,
+    established: null,
+    error: null,
+    awaiting: [],
+    onAbort: null,
+    onConnected: undefined,
+  }
   return loop.ends
 }

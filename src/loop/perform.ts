@@ -171,14 +171,15 @@ function dial(
   loop: Parts,
   { host, redirect, attempt, protocolVersion }: Extract<Effect, { type: 'dial' }>,
 ): void {
-  const { connection, session } = loop.state
+  const { connection, session, reconnect } = loop.state
   const { reason } = connection
   const lastClose = reason === null ? null : publicFailure(reason)
   loop.network?.forget()
   loop.attempt = null
   loop.dialer ??= new Dialer(loop.resolved, loop)
   const { clientId } = session
-  loop.dialer.dial({ host, redirect, attempt, lastClose, clientId, protocolVersion })
+  const number = reconnect.dials
+  loop.dialer.dial({ host, redirect, attempt, number, lastClose, clientId, protocolVersion })
 }
 
 function send(loop: Parts, effect: Exclude<PacketEffect, PublishEffect>): void {
@@ -206,8 +207,11 @@ function births(loop: Parts, connack: ConnackPacket): void {
   const at = loop.now()
   const clock = { now: () => at }
   try {
-    for (const birth of loop.resolved.options.onConnected?.(connack) ?? []) {
-      const { protocolVersion } = loop.state.connection
+    const { connection, reconnect } = loop.state
+    const first = loop.ends?.onConnected?.(connack, reconnect.dials) ?? []
+    const others = loop.resolved.options.onConnected?.(connack, reconnect.dials) ?? []
+    for (const birth of [...first, ...others]) {
+      const { protocolVersion } = connection
       const taken = loop.ledger.accept(birth, null, protocolVersion, clock, false)
       if (taken === null || taken === JOINED) continue
       if (isControl(taken)) loop.control(taken, true)

@@ -9,7 +9,7 @@
  */
 
 import { UsageError } from '../errors.ts'
-import type { RecorderOptions } from '../options/options.ts'
+import type { RecorderOptions } from '../options/recorder-options.ts'
 import { allocate, base64Bytes, base64Text } from '../platform/bytes.ts'
 import { equal } from '../platform/runtime.ts'
 import type { Effect, Input } from '../protocol/contract.ts'

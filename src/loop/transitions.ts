@@ -20,6 +20,13 @@ export interface Transition {
   readonly at: number
   /** When the next attempt is due, on the same clock, or null if none is. */
   readonly retryAt: number | null
+  /**
+   * Whether the server still had the session of this client, so that its subscriptions are in force
+   * and it kept messages at QoS 1 and 2; null unless `to` is `connected`. This is Session Present of
+   * the CONNACK, except that a session that this loop cannot go on with counts as none: that of
+   * another client identifier, or one that the server resumed although a new one was asked for.
+   */
+  readonly sessionPresent: boolean | null
 }
 
 /**
@@ -107,13 +114,15 @@ class Watcher implements AsyncIterableIterator<Transition, undefined> {
   }
 }
 
-export function transitionOf({ from, to, reason, at, retryAt }: TransitionEffect): Transition {
+export function transitionOf(effect: TransitionEffect): Transition {
+  const { from, to, reason, at, retryAt, sessionPresent } = effect
   return {
     from,
     to,
     reason: reason === null ? null : publicFailure(reason),
     at,
     retryAt: retryAt === Number.POSITIVE_INFINITY ? null : retryAt,
+    sessionPresent,
   }
 }
 

@@ -87,6 +87,7 @@ const RULES: Readonly<Record<keyof EventloopOptions, Rule>> = {
   // receiving
   gatherReads: ALWAYS,
   acks: ALWAYS,
+  packets: ALWAYS,
   maxBufferedPackets: ALWAYS,
   maxBufferedBytes: ALWAYS,
   // end and observation

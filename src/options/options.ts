@@ -22,6 +22,7 @@ import type {
 } from '../requests/vocabulary.ts'
 import type { Authenticator } from './authenticator-options.ts'
 import type { DivertOptions } from './divert-options.ts'
+import type { RecorderOptions } from './recorder-options.ts'
 
 /** The options of `eventloop()` and `connect()`. */
 export interface EventloopOptions {
@@ -246,9 +247,12 @@ export interface EventloopOptions {
   readonly divert?: DivertOptions | undefined
   /**
    * Returns requests to send after each good CONNACK: after the renewal of subscriptions, before
-   * all others. Default: none.
+   * all others. `attempt` is the number of the attempt that has succeeded,
+   * `state.connection.attempt`. Default: none.
    */
-  readonly onConnected?: ((connack: ConnackPacket) => readonly Request[]) | undefined
+  readonly onConnected?:
+    | ((connack: ConnackPacket, attempt: number) => readonly Request[])
+    | undefined
   /**
    * A function that is called with the outcome of each request, after the `settled` of its stream.
    */
@@ -269,6 +273,15 @@ export interface EventloopOptions {
    * (R1, a message is acknowledged when it is handled)
    */
   readonly acks?: 'pull' | 'receipt' | 'manual' | undefined
+  /**
+   * Which packets `next()` yields: `all`, or `messages`, which is PUBLISH, and SUBACK if it answers
+   * the renewal of subscriptions. This saves the work for all others. Outcomes say how requests
+   * ended, and `transitions()` what became of the connection; a packet that an outcome carries has
+   * no `request` then. A refused request whose outcome is reported to nobody ends the loop with its
+   * error (D6, one bad request never stalls the others). `run` needs all packets and ignores this.
+   * Default `all`.
+   */
+  readonly packets?: 'all' | 'messages' | undefined
   /**
    * How many packets may be received and not yet pulled, 1 to 1,000,000. Beyond that reading from
    * the transport is paused. Default `receiveMaximum` + 1,024. If a request waits for its answer
@@ -356,11 +369,15 @@ export type AttemptOptions = Pick<
  * @param attempt counts the attempts since the last good connection, from 1.
  * @param lastClose says why there is no connection, or is null before the first one.
  * @param signal is aborted when the attempt is given up, for example after `connectTimeout`.
+ * @param number counts all attempts of this loop, from 1: no two have the same number. It is the
+ *   `attempt` of `state.connection` and of `onConnected`, so that a will can name the connection
+ *   whose end it reports.
  */
 export type ConnectOptions = (
   attempt: number,
   lastClose: ConnectionFailure | null,
   signal: AbortSignal,
+  number: number,
 ) => AttemptOptions | undefined | Promise<AttemptOptions | undefined>
 
 /** A problem after which the loop goes on. */
@@ -372,21 +389,3 @@ export interface Warning {
   /** With `SERVER_DEVIATION`: the kind of deviation, as docs/TOLERANCE.md lists them. */
   readonly deviation?: string
 }
-
-/** The options of the flight recorder. */
-export interface RecorderOptions {
-  /**
-   * How many inputs are kept, 1 to 10,000,000. Each packet and each request of an input counts as
-   * one.
-   */
-  readonly inputs: number
-  /**
-   * Whether a recording contains payloads and other bytes, and not only their lengths. Default
-   * false.
-   */
-  readonly bytes?: boolean | undefined
-  /** Called once, with the recording, if the loop ends with an error. */
-  readonly onFault?: ((recording: string) => void) | undefined
-}
-
-// ---------------------------------------------------------------------------------- authentication

@@ -29,7 +29,8 @@ import { checkEndpoint } from './check-endpoint.ts'
 import { connectPacket } from './connect-packet.ts'
 import { CONNECT_TIMEOUT_MS, credentials, isWebSocket, urlsOf } from './endpoint.ts'
 import { noOption } from './foreign-names.ts'
-import type { EventloopOptions, RecorderOptions } from './options.ts'
+import type { EventloopOptions } from './options.ts'
+import type { RecorderOptions } from './recorder-options.ts'
 import { givenSession, isStore, sessionConfig } from './session-config.ts'
 
 /** Options as the rest of the package sees them. */
@@ -240,6 +241,7 @@ type Receiving = Pick<
   | 'topicAliasMaximum'
   | 'tolerance'
   | 'acks'
+  | 'packets'
   | 'gatherReads'
 >
 
@@ -258,6 +260,7 @@ function receivingConfig(o: EventloopOptions): Receiving {
     topicAliasMaximum: whole('topicAliasMaximum', o.topicAliasMaximum, 0, 0, 65_535),
     tolerance: choice('tolerance', o.tolerance, 'field', ['field', 'strict']),
     acks: choice('acks', o.acks, 'pull', ['pull', 'receipt', 'manual']),
+    packets: choice('packets', o.packets, 'all', ['all', 'messages']),
     gatherReads: flag('gatherReads', o.gatherReads, true),
   }
 }

@@ -11,9 +11,10 @@
  * | channel | message |
  * | --- | --- |
  * | `it-mqtt:packet` | `{ clientId, direction, packet }` |
- * | `it-mqtt:transition` | `{ clientId, from, to, reason, at, retryAt }` |
+ * | `it-mqtt:transition` | `{ clientId, from, to, reason, at, retryAt, sessionPresent }` |
  * | `it-mqtt:outcome` | `{ clientId, request, outcome }` |
  * | `it-mqtt:stall` | `{ clientId, kind, message }` |
+ * | `it-mqtt:request` | `{ clientId, topic, key, attempt, code, ms, via }` |
  *
  * `direction` is `'sent'` or `'received'`, and `packet` comes without passwords and authentication
  * data. `kind` is `'consumer'`, `'acknowledgement'` or `'transport'`.
@@ -52,7 +53,11 @@ export interface Platform {
 /** The longest that a Node timer can wait, in ms. */
 const TIMER_MS_MAX = 2 ** 31 - 1
 
-/** The clock, the timers and the random numbers of the machine. */
+/**
+ * The clock, the timers and the random numbers of the machine: the default of the option
+ * `platform`. It is public as `systemPlatform`, so that a program can replace only a part of it, and
+ * code above a loop can use the same clock.
+ */
 export const machine: Platform = {
   now: () => performance.now(),
   setTimer: (callback, ms) => setTimeout(callback, Math.min(Math.max(0, ms), TIMER_MS_MAX)),
@@ -97,3 +102,14 @@ export const packetChannel = channel('it-mqtt:packet')
 export const transitionChannel = channel('it-mqtt:transition')
 export const outcomeChannel = channel('it-mqtt:outcome')
 export const stallChannel = channel('it-mqtt:stall')
+
+/** A diagnostics channel, as far as code above a loop needs it. */
+export interface EventChannel {
+  /** Whether anybody listens. */
+  readonly hasSubscribers: boolean
+  /** Gives a message to those who listen. */
+  publish(message: unknown): void
+}
+
+/** The channel `it-mqtt:request`, on which a client reports how each request ended. */
+export const requestChannel: EventChannel = channel('it-mqtt:request')

@@ -45,7 +45,10 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
   }
   d.yield(packet, facts.handle, facts.bytes)
   if (cmd === 'pubrec' && reasonCode < 0x80) {
-    if (stage !== 'pubrel') d.open.set(messageId, { ...request, stage: 'pubrel', strikes: 0 })
+    if (stage !== 'pubrel') {
+      const unmatched = reasonCode === NO_MATCHING_SUBSCRIBERS ? { unmatched: packet } : {}
+      d.open.set(messageId, { ...request, stage: 'pubrel', strikes: 0, ...unmatched })
+    }
     sendAcknowledgement(d, 'pubrel', messageId, 0)
     if (d.isolation !== null) d.isolation.handed = 0
     return null
@@ -55,12 +58,14 @@ export function publishAnswered(d: Draft, packet: AckPacket, at: number): Violat
   else if (request.touchedEpoch === d.connection.epoch) d.outgoing.releasing--
   const isTaken = reasonCode < 0x80 || isRecovered(d, packet, request)
   if (isTaken) d.counters.acknowledged++
-  settleOpen(d, request, isTaken ? null : refusedBy(packet, reasonCode), packet)
+  const refusal = isTaken ? null : refusedBy(packet, reasonCode)
+  settleOpen(d, request, refusal, refusal === null ? (request.unmatched ?? packet) : packet)
   if (isResending(d) || d.session.waiting.length > 0 || isCautious(d)) flush(d, at)
   return null
 }
 
 const IDENTIFIER_NOT_FOUND = 0x92
+const NO_MATCHING_SUBSCRIBERS = 0x10
 
 /**
  * A server that had completed the message before the connection was lost does not know the packet
@@ -134,7 +139,8 @@ export function subscriptionAnswered(
   }
   d.open.remove(messageId)
   if (request.epoch === d.connection.epoch) d.outgoing.subscribing--
-  d.yield(whole, facts.handle, facts.bytes)
+  // A renewal has no outcome, so its answer is given to every consumer.
+  d.yield(whole, facts.handle, facts.bytes, request.stage === 'renewal')
   const refusal = whole.granted.find((code) => code >= 0x80)
   if (request.stage !== 'renewal') {
     settleOpen(d, request, refusal === undefined ? null : refusedBy(whole, refusal), whole)

@@ -63,6 +63,8 @@ export interface Config {
   readonly tolerance: Tolerance
   readonly topicAliasMaximum: number
   readonly acks: Acks
+  /** Whether the consumer is given every packet, or application messages only. */
+  readonly packets: 'all' | 'messages'
   /** Whether reading may rest while much is outstanding. */
   readonly gatherReads: boolean
   readonly onSessionLost: 'republish' | 'fail'

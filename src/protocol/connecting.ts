@@ -61,6 +61,7 @@ export function dialHost(d: Draft, at: number, connectBy: number): void {
   connection.deviations = NO_ITEMS
   connection.exchange = null
   outage.dials++
+  reconnect.dials++
   outage.checking = null
   d.keepAlive = keepAliveStart(0, at)
   enter(d, 'connecting', at)
@@ -204,7 +205,7 @@ function accepted(d: Draft, packet: ReceivedConnack, limits: Limits, at: number)
   const sessionPresent = packet.sessionPresent && !outage.foreign && !outage.asksCleanStart
   noteSessions(d, packet.sessionPresent)
   noteConnected(d, packet, limits, outage, at)
-  enter(d, 'connected', at)
+  enter(d, 'connected', at, sessionPresent)
   incomingConnected(d, sessionPresent)
   d.yield(packet)
   const unanswered = outgoingConnected(d, sessionPresent, config.onSessionLost)

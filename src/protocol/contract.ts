@@ -310,6 +310,8 @@ export interface TransitionEffect {
   readonly at: number
   /** The instant of the next attempt, or Infinity if none is planned. */
   readonly retryAt: number
+  /** To `connected`: whether the session goes on. Otherwise null. */
+  readonly sessionPresent: boolean | null
 }
 
 export interface PublishEffect {

@@ -86,6 +86,7 @@ export function copyReconnect(from: ReconnectState): Mutable<ReconnectState> {
   return {
     policy: from.policy,
     attempt: from.attempt,
+    dials: from.dials,
     everConnected: from.everConnected,
     version: from.version,
     versionMayFall: from.versionMayFall,

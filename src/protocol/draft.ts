@@ -116,11 +116,12 @@ export class Draft {
   }
 
   /**
-   * Gives the consumer a packet that is not a message. `handle` is the request that it answers, or
-   * 0. In the reserve, which is bounded in bytes only, the request counts too, because the packet
-   * keeps it in memory.
+   * Gives the consumer a packet that is not a message, if it wants all packets or nobody else is
+   * told (`alone`). `handle` is the request that it answers, or 0. In the reserve, which is bounded
+   * in bytes only, the request counts too, because the packet keeps it in memory.
    */
-  yield(packet: ServerPacket, handle = 0, requestBytes = 0): void {
+  yield(packet: ServerPacket, handle = 0, requestBytes = 0, alone = false): void {
+    if (this.config.packets === 'messages' && !alone) return
     const bytes = PACKET_BYTES + (this.flow.reserve ? requestBytes : 0)
     this.yieldMessage(packet, bytes, handle, 0, 0, false)
   }

@@ -151,6 +151,7 @@ export function initialState(config: Config, session: SessionState): State {
     reconnect: {
       policy: config.reconnect,
       attempt: 0,
+      dials: 0,
       everConnected: false,
       version: config.protocolVersion,
       versionMayFall: config.versionMayFall,

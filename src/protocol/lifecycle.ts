@@ -90,14 +90,19 @@ function column(index: number): Record<InputType, readonly ConnectionKind[]> {
 
 /**
  * Changes the kind of the connection. The caller sets `reason` and `retryAt` before. From
- * `disconnected` to itself reports a new `retryAt`.
+ * `disconnected` to itself reports a new `retryAt`. `connected` needs `sessionPresent`.
  */
-export function enter(d: Draft, to: ConnectionKind, at: number): void {
+export function enter(
+  d: Draft,
+  to: ConnectionKind,
+  at: number,
+  sessionPresent: boolean | null = null,
+): void {
   const { kind: from, reason, retryAt } = d.connection
   const allowed: readonly ConnectionKind[] = LIFECYCLE[from][d.input]
   assert(allowed.includes(to), `${from} became ${to} at the input ${d.input}`)
   d.connection.kind = to
-  d.effects.push({ type: 'transition', from, to, reason, at, retryAt })
+  d.effects.push({ type: 'transition', from, to, reason, at, retryAt, sessionPresent })
 }
 
 /**

@@ -3,7 +3,14 @@
  *
  * A saved session holds these fields; `requests/session.ts` writes and reads them as text.
  */
-import type { Properties, ProtocolVersion, QoS, RequestFacts, SubscriptionFacts } from './facts.ts'
+import type {
+  AckPacket,
+  Properties,
+  ProtocolVersion,
+  QoS,
+  RequestFacts,
+  SubscriptionFacts,
+} from './facts.ts'
 import type { PacketTable } from './packet-table.ts'
 
 /** Lives with the session. It holds what a later loop or process needs to continue. */
@@ -73,6 +80,8 @@ export interface OpenRequest {
    * use.
    */
   readonly settled: boolean
+  /** The PUBREC, if it says that nobody has subscribed: the outcome has it, not the PUBCOMP. */
+  readonly unmatched?: AckPacket
 }
 
 export interface WaitingRequest {

@@ -181,6 +181,8 @@ export interface ReconnectState {
   readonly policy: ReconnectPolicy
   /** The number of failed attempts since the last stable connection; -1 if that has just ended. */
   readonly attempt: number
+  /** The number of attempts since the loop was made, which is the number of the latest. */
+  readonly dials: number
   readonly everConnected: boolean
   /** The version of the next CONNECT. */
   readonly version: ProtocolVersion

@@ -738,10 +738,11 @@ describe('a signed URL', () => {
         ...VERSION,
         url,
         reconnect: FAST,
-        connectOptions: (attempt, lastClose, signal) => {
+        connectOptions: (...about) => {
+          const [, lastClose] = about
           told.push(lastClose)
           if (lastClose !== null) clock.client = START
-          return connectOptions(attempt, lastClose, signal)
+          return connectOptions(...about)
         },
       },
       [READING],
@@ -766,6 +767,7 @@ describe('a signed URL', () => {
       1,
       null,
       new AbortController().signal,
+      1,
     )
     const { pathname, search } = new URL(String(made?.url))
     const target = `${pathname}${search}`

@@ -13,6 +13,7 @@ import {
   type RunResult,
   run,
   subscribe,
+  systemPlatform,
 } from '../../src/index.ts'
 import { peek, VirtualClock } from '../support/clock.ts'
 import { type Started, startLoop } from '../support/loop.ts'
@@ -153,6 +154,62 @@ describe('warnings', () => {
     expect(started.warnings).toHaveLength(2)
     await over(started)
   })
+})
+
+describe('warnings of code that is built on a loop', () => {
+  const one = { code: 'CONSUMER_STALLED', message: 'first' } as const
+  const other = { code: 'DIVERTING', message: 'second' } as const
+
+  test('[T8] onWarning is given each, before the first next and after the end', async () => {
+    const started = startLoop(STILL, [], undefined, { manual: true })
+    started.loop.warn(one)
+    void started.loop.next()
+    await started.clock.advance(10)
+    started.loop.warn(one)
+    await over(started)
+    started.loop.warn(other)
+    expect(started.warnings).toEqual([one, one, other])
+  })
+
+  test('[T8] without onWarning the process is warned once for each code, as of the loop’s own', async () => {
+    const warnings = processWarnings()
+    const started = startLoop({ ...STILL, onWarning: undefined }, [])
+    await started.clock.advance(10)
+    for (const warning of [one, one, other, { ...one, message: 'again' }]) {
+      started.loop.warn(warning)
+    }
+    expect(warnings).toEqual([
+      { name: 'MqttWarning', ...one },
+      { name: 'MqttWarning', ...other },
+    ])
+    await over(started)
+  })
+
+  test('[T8] an onWarning that throws ends the loop with its error', async () => {
+    const fault = new Error('cannot warn')
+    const onWarning = () => {
+      throw fault
+    }
+    const started = startLoop({ ...STILL, onWarning }, [])
+    await started.clock.advance(10)
+    started.loop.warn(one)
+    await started.clock.advance(2000)
+    expect(started.error).toBe(fault)
+  })
+
+  test.each([undefined, null, 'text', {}, { code: 'DIVERTING' }, { code: 1, message: 'm' }])(
+    '[T8] %j is no warning',
+    (given) => {
+      const { loop } = startLoop(STILL, [], undefined, { manual: true })
+      expect(() => loop.warn(given as never)).toThrow(/^warn must be /)
+    },
+  )
+})
+
+test('[T8] the default of the option platform is public, and is the clock of the machine', () => {
+  const before = performance.now()
+  expect(systemPlatform.now()).toBeGreaterThanOrEqual(before)
+  expect(systemPlatform.random()).toBeLessThan(1)
 })
 
 describe('two consumers', () => {

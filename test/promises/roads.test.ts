@@ -5,7 +5,7 @@
 import { pushable } from 'it-pushable'
 import { describe, expect, test } from 'vitest'
 import { ConnectionError, RefusedError, UsageError } from '../../src/errors.ts'
-import type { AttemptOptions, EventloopOptions } from '../../src/options/options.ts'
+import type { AttemptOptions, ConnectOptions, EventloopOptions } from '../../src/options/options.ts'
 import { publish } from '../../src/requests/build.ts'
 import type { ConnectionFailure } from '../../src/requests/vocabulary.ts'
 import { VirtualClock } from '../support/clock.ts'
@@ -526,6 +526,69 @@ describe('connectOptions', () => {
     expect(connect).toMatchObject({ username: 'user-3', clientId: 'test', clean: false })
     expect(String(connect.password)).toBe('password-3')
     expect(connect.will?.topic).toBe('will/3')
+    await over(started)
+  })
+
+  test('[T6] each attempt may have another will, and all see one number for it, never used again', async () => {
+    const server = new ScriptedServer(new VirtualClock())
+    const numbers: number[] = []
+    const connectOptions: ConnectOptions = (_attempt, _lastClose, _signal, number) => {
+      numbers.push(number)
+      return { will: { topic: 'lost', payload: `${number}`, retain: number % 2 === 0 } }
+    }
+    const births: number[] = []
+    const onConnected = (_connack: unknown, attempt: number) => {
+      births.push(attempt)
+      return []
+    }
+    // The second attempt opens no transport, and the third gets no CONNACK.
+    server.onDial = (index) => (index === 1 ? networkError('ECONNREFUSED') : 'accept')
+    server.onConnection = (connection) => {
+      if (server.connections.length === 2) connection.reset()
+    }
+    const unbegun = startLoop(STILL, [], undefined, { manual: true })
+    const seen = [unbegun.loop.state.connection.attempt]
+    const started = startLoop({ ...STILL, connectOptions, onConnected }, [], undefined, { server })
+    await server.clock.advance(0)
+    seen.push(started.loop.state.connection.attempt)
+    server.current.reset()
+    await server.clock.advance(60_000)
+    seen.push(started.loop.state.connection.attempt)
+    server.current.reset()
+    await server.clock.advance(60_000)
+    seen.push(started.loop.state.connection.attempt)
+    expect(numbers).toEqual([1, 2, 3, 4, 5])
+    expect(seen).toEqual([0, 1, 4, 5])
+    expect(births).toEqual([1, 4, 5])
+    const wills = server.connections
+      .flatMap((connection) => connection.of('connect'))
+      .map(({ will }) => [String(will?.payload), will?.retain])
+    expect(wills.filter(([payload]) => payload !== '3')).toEqual([
+      ['1', false],
+      ['4', true],
+      ['5', false],
+    ])
+    await over(started)
+  })
+
+  test('[T6] without another will each attempt has that of the options', async () => {
+    const will = { topic: 'lost', payload: 'same' }
+    const returned = [undefined, { will: { topic: 'lost', payload: 'other' } }, {}]
+    const connectOptions: ConnectOptions = (_attempt, _lastClose, _signal, number) =>
+      returned[number - 1]
+    const server = new ScriptedServer(new VirtualClock())
+    const started = startLoop({ ...STILL, will, connectOptions }, [], undefined, { server })
+    for (let i = 0; i < 2; i++) {
+      await server.clock.advance(60_000)
+      server.current.reset()
+    }
+    await server.clock.advance(60_000)
+    const connects = server.connections.flatMap((connection) => connection.of('connect'))
+    expect(connects.map((connect) => String(connect.will?.payload))).toEqual([
+      'same',
+      'other',
+      'same',
+    ])
     await over(started)
   })
 

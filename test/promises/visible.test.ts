@@ -66,6 +66,36 @@ describe('transitions', () => {
     ])
   })
 
+  test('[T3] [D5] connected says whether the session goes on, and no other change does', async () => {
+    const s = stage()
+    const started = startLoop(STILL, [], undefined, { ...s, manual: true })
+    const { seen } = watch(started.loop.transitions())
+    started.loop.next()
+    await s.server.clock.advance(10)
+    for (const sessionPresent of [true, false]) {
+      s.server.autoConnack = { sessionPresent }
+      s.server.current.reset()
+      await s.server.clock.advance(60_000)
+    }
+    const said = (wanted: boolean) =>
+      seen
+        .filter(({ to }) => (to === 'connected') === wanted)
+        .map((transition) => transition.sessionPresent)
+    expect(said(true)).toEqual([false, true, false])
+    expect(new Set(said(false))).toEqual(new Set([null]))
+    await over(started)
+  })
+
+  test('[T3] [D5] a session that the loop cannot go on with counts as none', async () => {
+    const s = stage()
+    s.server.autoConnack = { sessionPresent: true }
+    const started = startLoop({ ...STILL, cleanStart: true }, [], undefined, s)
+    const { seen } = watch(started.loop.transitions())
+    await s.server.clock.advance(10)
+    expect(seen.at(-1)).toMatchObject({ to: 'connected', sessionPresent: false })
+    await over(started)
+  })
+
   test('[T3] where the server said goodbye, retryAt comes when its transport has closed', async () => {
     const s = stage({ autoClose: false })
     const started = startLoop(STILL, [], undefined, s)

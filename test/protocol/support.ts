@@ -85,6 +85,7 @@ export function configOf(over: Partial<Config> = {}): Config {
     tolerance: 'field',
     topicAliasMaximum: 0,
     acks: 'pull',
+    packets: 'all',
     gatherReads: true,
     onSessionLost: 'republish',
     ackTimeout: null,

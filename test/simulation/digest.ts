@@ -53,6 +53,7 @@ const EARLIER_NAMES: Readonly<Record<string, string>> = {
 function comparableOf(effect: object): object {
   const { type, ...rest } = effect as { type: string; facts?: object }
   if (type === 'pong') return { type }
+  if (type === 'transition') delete (rest as { sessionPresent?: unknown }).sessionPresent
   if (type !== 'unsubscribe') return { type: EARLIER_NAMES[type] ?? type, ...rest }
   const { properties, ...facts } = rest.facts as { properties?: object }
   return { type, ...rest, facts }

@@ -49,9 +49,9 @@ export function plot(result: BenchResult): string {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" ` +
       `height="${height}" font-family="sans-serif" font-size="13" fill="#222">`,
     `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
-    text(20, 34, `it-mqtt bench ${result.bench}: ${result.server}`, 'font-size="20"'),
-    text(20, 58, subtitle(result), 'fill="#555"'),
-    ...(charts.length === 0 ? [text(20, HEADER + 40, 'Nothing was measured.')] : drawn),
+    caption(20, 34, `it-mqtt bench ${result.bench}: ${result.server}`, 'font-size="20"'),
+    caption(20, 58, subtitle(result), 'fill="#555"'),
+    ...(charts.length === 0 ? [caption(20, HEADER + 40, 'Nothing was measured.')] : drawn),
     '</svg>\n',
   ].join('\n')
 }
@@ -145,23 +145,28 @@ function drawChart(chart: Chart, top: number): string {
   const y = (value: number) => bottom - (value / yMax) * (bottom - MARGIN.top)
   const grid = yTicks.flatMap((value) => [
     `<path d="M${left} ${fixed(y(value))}H${WIDTH - right}" stroke="#ddd"/>`,
-    text(left - 8, y(value) + 4, chart.yText(value), 'text-anchor="end"'),
+    caption(left - 8, y(value) + 4, chart.yText(value), 'text-anchor="end"'),
   ])
   const axis = chart.xTicks.flatMap(({ at, text: label }) => [
     `<path d="M${fixed(x(at))} ${bottom}v5" stroke="#888"/>`,
-    text(x(at), bottom + 19, label, 'text-anchor="middle"'),
+    caption(x(at), bottom + 19, label, 'text-anchor="middle"'),
   ])
   const legend = chart.lines
     .filter(({ name }) => name !== '')
     .map(({ name, color }, at) =>
-      text(WIDTH - right - at * 90, MARGIN.top - 16, name, `text-anchor="end" fill="${color}"`),
+      caption(WIDTH - right - at * 90, MARGIN.top - 16, name, `text-anchor="end" fill="${color}"`),
     )
   return [
     `<g transform="translate(0 ${top})">`,
-    text(left, MARGIN.top - 16, chart.title, 'font-weight="bold"'),
+    caption(left, MARGIN.top - 16, chart.title, 'font-weight="bold"'),
     ...grid,
     ...axis,
-    text((left + WIDTH - right) / 2, bottom + 38, chart.xTitle, 'text-anchor="middle" fill="#555"'),
+    caption(
+      (left + WIDTH - right) / 2,
+      bottom + 38,
+      chart.xTitle,
+      'text-anchor="middle" fill="#555"',
+    ),
     ...legend,
     ...chart.lines.map(({ points, color }) => drawLine(points, color, x, y)),
     '</g>',
@@ -180,7 +185,7 @@ function drawLine(points: readonly Point[], color: string, x: Scale, y: Scale): 
   return `<polyline points="${dots.join(' ')}" fill="none" stroke="${color}" stroke-width="2"/>`
 }
 
-function text(x: number, y: number, content: string, attributes = ''): string {
+function caption(x: number, y: number, content: string, attributes = ''): string {
   const space = attributes === '' ? '' : ' '
   return `<text x="${fixed(x)}" y="${fixed(y)}"${space}${attributes}>${escapeXml(content)}</text>`
 }

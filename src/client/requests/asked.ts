@@ -1,12 +1,7 @@
 /**
  * What does a message ask a responder for, in which wire, and where may the answer go? (Q7, Q10)
  */
-import {
-  type IncomingPublish,
-  matches,
-  type UserProperties,
-  validateTopic,
-} from '../../index.ts'
+import { type IncomingPublish, matches, type UserProperties, validateTopic } from '../../index.ts'
 import { NAMES, property, wholeNumber } from './answers.ts'
 import { latin1Of } from './correlation.ts'
 import { type EnvelopedRequest, readRequest } from './envelope.ts'
@@ -54,7 +49,10 @@ export function readAsked({ payload, properties }: AskingMessage): Asked {
   }
 }
 
-type AskingMessage = Pick<IncomingPublish, 'payload' | 'properties'>
+interface AskingMessage {
+  readonly payload: Uint8Array
+  readonly properties: IncomingPublish['properties'] | undefined
+}
 
 function askedInEnvelope(request: EnvelopedRequest): Asked {
   const { id, reply, expires, key, attempt, payload, contentType, userProperties } = request

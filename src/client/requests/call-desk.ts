@@ -2,7 +2,6 @@
  * Which requests does a responder execute, and how are their answers sent? Each message is read,
  * compared with those that came before, executed once, answered, and then acknowledged. (Q5 to Q10)
  */
-import { messageOf } from '../../index.ts'
 import type { Message } from '../client-types.ts'
 import type { Core } from '../core.ts'
 import type { AnswerOptions, DeclaredFailure } from '../request-types.ts'
@@ -22,7 +21,8 @@ import {
   writeReply,
 } from './reply.ts'
 import { isAsyncIterable, ReplyStream } from './reply-stream.ts'
-import { encodePayload, valueOf } from './response.ts'
+import { whyOf } from './request-errors.ts'
+import { decodedValue, encodeValue } from './response.ts'
 import { cut, STATUS } from './statuses.ts'
 import type { StreamControls } from './stream-controls.ts'
 
@@ -62,6 +62,7 @@ export class CallDesk {
   readonly #sink: CallSink
   readonly #cache: DedupeCache<Kept, IncomingCall> | null
   readonly #calls = new Set<IncomingCall>()
+  #posted = 0
   #idle: (() => void)[] = []
 
   constructor(
@@ -99,10 +100,10 @@ export class CallDesk {
     const deadline = Math.min(expiresAt, now + (timeout ?? Number.POSITIVE_INFINITY))
     let value: unknown
     try {
-      value = valueOf(this.plan.reading, message.topic, askedMessage(message, asked))
+      value = decodedValue(this.plan.reading, message.topic, askedMessage(message, asked))
     } catch (error) {
       const call = new IncomingCall(this, message, asked, undefined, expiresAt, deadline)
-      return this.#send(call, failure(STATUS.badRequest, cut(messageOf(error))))
+      return this.#send(call, failure(STATUS.badRequest, cut(whyOf(error))))
     }
     const call = new IncomingCall(this, message, asked, value, expiresAt, deadline)
     if (expiresMs === 0) return this.#expired(call)
@@ -135,7 +136,7 @@ export class CallDesk {
       const isSame = claimed.fingerprint === fingerprint
       this.#settle(call, isSame ? claimed : KEY_REUSED, isSame)
     } catch (error) {
-      this.core.warn('HANDLER_FAILED', `respond: the dedupe store failed: ${messageOf(error)}`)
+      this.core.warn('HANDLER_FAILED', `respond: the dedupe store failed: ${whyOf(error)}`)
       this.busy(call)
     }
   }
@@ -222,12 +223,12 @@ export class CallDesk {
     if (given === undefined || given === null) {
       return properties === undefined ? NOTHING_TO_SAY : { ...NOTHING_TO_SAY, ...properties }
     }
-    const encoded = encodePayload('respond', given, this.plan.reading.codec)
+    const encoded = encodeValue('respond', given, this.plan.reading.codec)
     return { status: STATUS.done, ...encoded, ...properties }
   }
 
   failureOf({ status = STATUS.declared, code, message, data }: DeclaredFailure): Reply {
-    const encoded = encodePayload('fail', data, this.plan.reading.codec)
+    const encoded = encodeValue('fail', data, this.plan.reading.codec)
     return { ...encoded, status, code, message: message === undefined ? undefined : cut(message) }
   }
 
@@ -275,7 +276,7 @@ export class CallDesk {
       const fingerprint = fingerprintOf(call.topic, call.payload)
       const expiresMs = Math.max(0, call.expiresAt - this.core.clock.now())
       store.finish(key, { ...reply, fingerprint }, expiresMs).catch((error: unknown) => {
-        this.core.warn('HANDLER_FAILED', `respond: the dedupe store failed: ${messageOf(error)}`)
+        this.core.warn('HANDLER_FAILED', `respond: the dedupe store failed: ${whyOf(error)}`)
       })
     }
     return this.#cache.finish(key, reply, bytesOfReply(reply))
@@ -294,6 +295,7 @@ export class CallDesk {
     this.#count(reply.status)
     if (!hasReplyTopic(asked) || this.hasEnded) return call.delivered()
     const { responseQos } = this.plan
+    this.posted(1)
     this.core.post(writeReply(asked, reply, responseQos, remainingMs), call)
     if (responseQos === 0) call.delivered()
   }
@@ -309,7 +311,22 @@ export class CallDesk {
     call.stage = 'answered'
     this.#deadlines.remove(call)
     this.#sink.over(call)
-    if (!this.#calls.delete(call) || this.#calls.size > 0) return
+    this.#calls.delete(call)
+    this.#reportIdle()
+  }
+
+  /** An answer was posted (1), or its outcome is known (-1). */
+  posted(by: 1 | -1): void {
+    this.#posted += by
+    this.#reportIdle()
+  }
+
+  get #isIdle(): boolean {
+    return this.#calls.size === 0 && this.#posted === 0
+  }
+
+  #reportIdle(): void {
+    if (this.#idle.length === 0 || !this.#isIdle) return
     for (const resolve of this.#idle) resolve()
     this.#idle = []
   }
@@ -323,18 +340,13 @@ export class CallDesk {
     }
   }
 
-  /** The requests that are not answered. */
-  get calls(): ReadonlySet<IncomingCall> {
-    return this.#calls
-  }
-
   abortAll(reason: unknown): void {
     for (const call of this.#calls) call.abort(reason)
   }
 
-  /** Resolves when no request is waited for. */
+  /** Resolves when all requests are answered, and the outcomes of the answers are known. */
   whenIdle(): Promise<void> {
-    if (this.#calls.size === 0) return Promise.resolve()
+    if (this.#isIdle) return Promise.resolve()
     return new Promise((resolve) => this.#idle.push(resolve))
   }
 }

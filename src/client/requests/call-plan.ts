@@ -1,14 +1,14 @@
 /**
  * How does a responder treat its requests? Its options, checked and with their defaults.
  */
-import { describe, type QoS, UsageError, validateFilter } from '../../index.ts'
+import { type QoS, UsageError, validateFilter } from '../../index.ts'
+import { checkChoice, checkCount, checkFields, DAY_MS, describe } from '../check-options.ts'
 import type {
   DedupeOptions,
   DedupeStore,
   RequestsOptions,
   RespondOptions,
 } from '../request-types.ts'
-import { checkMs, checkNames } from './request-plan.ts'
 import { type Reading, readingOf } from './response.ts'
 
 export interface CallPlan {
@@ -67,11 +67,10 @@ export function callPlanOf(
   given: unknown,
   options: RequestsOptions<never>,
 ): CallPlan {
-  checkNames(what, options, what === 'respond' ? RESPOND_FIELDS : REQUESTS_FIELDS)
+  checkFields(`${what}: options`, options, what === 'respond' ? RESPOND_FIELDS : REQUESTS_FIELDS)
   const { qos, share, responseQos = 0, timeout, allowResponseTopics: allowed } = options
-  for (const [name, value] of Object.entries({ qos, responseQos })) {
-    if (value !== undefined && ![0, 1, 2].includes(value)) wrong(what, name, '0, 1 or 2', value)
-  }
+  checkChoice(`${what}: qos`, qos, [undefined, 0, 1, 2])
+  checkChoice(`${what}: responseQos`, responseQos, [0, 1, 2])
   if (allowed !== undefined) checkFilters(what, allowed)
   const topic: TypedTopic = typeof given === 'object' && given !== null ? given : {}
   const own = readingOf(options)
@@ -80,7 +79,7 @@ export function callPlanOf(
     qos,
     share,
     responseQos,
-    timeout: timeout === undefined ? undefined : checkMs(what, 'timeout', timeout, 1),
+    timeout: timeout === undefined ? undefined : checkCount(`${what}: timeout`, timeout, 1, DAY_MS),
     dedupe: dedupeOf(what, options.dedupe ?? true),
     allowed,
   }
@@ -89,11 +88,11 @@ export function callPlanOf(
 function dedupeOf(what: string, given: boolean | DedupeOptions): DedupePlan | null {
   if (given === false) return null
   const options: DedupeOptions = given === true ? {} : given
-  checkNames(`${what}: dedupe`, options, DEDUPE_FIELDS)
+  checkFields(`${what}: dedupe`, options, DEDUPE_FIELDS)
   const { maxBytes = DEDUPE_BYTES, maxEntries = DEDUPE_ENTRIES, store } = options
   return {
-    maxBytes: checkMs(what, 'dedupe.maxBytes', maxBytes, 1024, Number.MAX_SAFE_INTEGER),
-    maxEntries: checkMs(what, 'dedupe.maxEntries', maxEntries, 1, 10_000_000),
+    maxBytes: checkCount(`${what}: dedupe.maxBytes`, maxBytes, 1024, Number.MAX_SAFE_INTEGER),
+    maxEntries: checkCount(`${what}: dedupe.maxEntries`, maxEntries, 1, 10_000_000),
     store,
   }
 }
@@ -102,23 +101,22 @@ function dedupeOf(what: string, given: boolean | DedupeOptions): DedupePlan | nu
 export function poolPlanOf(options: RespondOptions<never, never>): PoolPlan {
   const { concurrency = 16, maxPending = 1024, onError } = options
   if (onError !== undefined && typeof onError !== 'function') {
-    wrong('respond', 'onError', 'a function', onError)
+    throw new UsageError(`respond: onError must be a function, not ${describe(onError)}`)
   }
   return {
-    concurrency: checkMs('respond', 'concurrency', concurrency, 1, 65_535),
-    maxPending: checkMs('respond', 'maxPending', maxPending, 0, 65_535),
+    concurrency: checkCount('respond: concurrency', concurrency, 1, 65_535),
+    maxPending: checkCount('respond: maxPending', maxPending, 0, 65_535),
     onError,
   }
 }
 
 function checkFilters(what: string, filters: readonly string[]): void {
-  if (!Array.isArray(filters)) wrong(what, 'allowResponseTopics', 'a list of filters', filters)
+  const name = `${what}: allowResponseTopics`
+  if (!Array.isArray(filters)) {
+    throw new UsageError(`${name} must be a list of filters, not ${describe(filters)}`)
+  }
   for (const filter of filters) {
     const problem = validateFilter(filter)
-    if (problem !== null) throw new UsageError(`${what}: allowResponseTopics: ${problem}`)
+    if (problem !== null) throw new UsageError(`${name}: ${problem}`)
   }
-}
-
-function wrong(what: string, name: string, wanted: string, given: unknown): never {
-  throw new UsageError(`${what}: ${name} must be ${wanted}, not ${describe(given)}`)
 }

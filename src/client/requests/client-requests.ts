@@ -2,12 +2,12 @@
  * What does a client have for requests and responses? The four methods, over one desk of requests
  * and one timer.
  */
-import { UsageError, type UserProperties, describe } from '../../index.ts'
+import { UsageError, type UserProperties } from '../../index.ts'
+import { checkCount, DAY_MS, describe } from '../check-options.ts'
 import { calledAfterEnd } from '../client-errors.ts'
 import type { Core } from '../core.ts'
 import type {
   ManyOptions,
-  Requester,
   RequestCounters,
   RequestOptions,
   RequestSubscription,
@@ -24,13 +24,17 @@ import { LaneRequest } from './lane-request.ts'
 import { ManyRequest } from './many-request.ts'
 import { OpenRequest } from './open-request.ts'
 import { PulledRequests } from './pulled-requests.ts'
+import { RequestCounts } from './request-counts.ts'
 import { RequestDesk } from './request-desk.ts'
-import { type Ask, askOf, checkMs } from './request-plan.ts'
+import { type Ask, askOf } from './request-plan.ts'
 import { StreamControls } from './stream-controls.ts'
 
-type AnyTopic = string | Topic<TopicParams, never>
+/** The counters of a client that has made no request. */
+export const NO_REQUESTS: RequestCounters = new RequestCounts().snapshot
 
-export class ClientRequests implements Requester {
+type Filter = string | Topic<TopicParams, never>
+
+export class ClientRequests {
   readonly #core: Core
   readonly #desk: RequestDesk
   readonly #controls: StreamControls
@@ -63,7 +67,7 @@ export class ClientRequests implements Requester {
       userProperties: ask.properties?.userProperties,
       key: ask.key,
     }
-    return trace(operation, (added) => this.#ask<V>(withProperties(ask, added)))
+    return trace(operation, (added) => this.#ask<V>(askWith(ask, added)))
   }
 
   #ask<V>(ask: Ask): Promise<Response<V>> {
@@ -85,12 +89,15 @@ export class ClientRequests implements Requester {
     const { requestTimeout } = this.#core.plan
     const ask = askOf(what, topic, payload, requestTimeout, options as ManyOptions<never>)
     const { max, stallMs } = options ?? {}
-    const most = max === undefined ? Number.POSITIVE_INFINITY : checkMs(what, 'max', max, 1)
-    if (stallMs !== undefined) checkMs(what, 'stallMs', stallMs, 1)
-    return new ManyRequest(this.#desk, ask, most, stallMs) as unknown as AsyncIterableIterator<
-      Response<V>,
-      undefined
-    >
+    const name = `${what}: max`
+    const most = max === undefined ? max : checkCount(name, max, 1, Number.MAX_SAFE_INTEGER)
+    if (stallMs !== undefined) checkCount(`${what}: stallMs`, stallMs, 1, DAY_MS)
+    return new ManyRequest(
+      this.#desk,
+      ask,
+      most ?? Number.POSITIVE_INFINITY,
+      stallMs,
+    ) as unknown as AsyncIterableIterator<Response<V>, undefined>
   }
 
   requests<P, V>(topic: unknown, options: RequestsOptions<V> = {}): RequestSubscription<P, V> {
@@ -100,7 +107,7 @@ export class ClientRequests implements Requester {
       this.#core,
       this.#desk.deadlines,
       this.#controls,
-      topic as AnyTopic,
+      topic as Filter,
       plan,
       options as RequestsOptions,
     ) as unknown as RequestSubscription<P, V>
@@ -117,7 +124,7 @@ export class ClientRequests implements Requester {
       this.#core,
       this.#desk.deadlines,
       this.#controls,
-      topic as AnyTopic,
+      topic as Filter,
       handler as Handler,
       plan,
       poolPlanOf(given),
@@ -129,7 +136,7 @@ export class ClientRequests implements Requester {
   }
 }
 
-function withProperties(ask: Ask, added: UserProperties | undefined): Ask {
+function askWith(ask: Ask, added: UserProperties | undefined): Ask {
   if (added === undefined) return ask
   const { properties } = ask
   const userProperties = { ...properties?.userProperties, ...added }

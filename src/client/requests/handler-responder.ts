@@ -1,9 +1,8 @@
 /**
  * How does a handler answer requests, a few at a time, until its responder is closed? (Q8, Q11)
  */
-import { messageOf } from '../../index.ts'
 import type { Message } from '../client-types.ts'
-import type { Core, Listener } from '../core.ts'
+import type { Core, Receiver } from '../core.ts'
 import type { Responder, ResponderStats, RespondOptions } from '../request-types.ts'
 import type { Topic, TopicParams } from '../topic-types.ts'
 import { CallDesk, type CallSink } from './call-desk.ts'
@@ -13,6 +12,7 @@ import type { Deadlines } from './deadlines.ts'
 import { HandlerLine } from './handler-line.ts'
 import type { IncomingCall } from './incoming-call.ts'
 import { failure, type Reply } from './reply.ts'
+import { whyOf } from './request-errors.ts'
 import { STATUS } from './statuses.ts'
 import type { StreamControls } from './stream-controls.ts'
 
@@ -27,7 +27,7 @@ export class HandlerResponder implements Responder, CallSink {
   readonly #onError: RespondOptions<never, never>['onError']
   readonly #desk: CallDesk
   readonly #line: HandlerLine<IncomingCall>
-  readonly #listener: Listener
+  readonly #receiver: Receiver
   readonly #forget: readonly (() => void)[]
   #end: { readonly error: unknown } | null = null
   #closing: Promise<void> | null = null
@@ -48,14 +48,14 @@ export class HandlerResponder implements Responder, CallSink {
     this.#onError = onError
     this.#desk = new CallDesk(core, deadlines, controls, plan, this)
     this.#line = new HandlerLine(concurrency, maxPending)
-    this.#listener = core.receive(
+    this.#receiver = core.receive(
       filter,
       { qos: plan.qos, share: plan.share, retained: 'none' },
       (message) => this.#take(message),
       (error) => this.#finish(error),
     )
     this.#forget = [
-      core.onClosing(() => this.#clientCloses()),
+      core.onClose(() => this.#clientCloses()),
       core.onEnd((error) => {
         this.#desk.hasEnded = true
         this.#desk.abortAll(endReason())
@@ -71,7 +71,7 @@ export class HandlerResponder implements Responder, CallSink {
 
   get granted(): Promise<void> {
     const release = this.#core.demand()
-    return this.#listener.granted.finally(release)
+    return this.#receiver.granted.finally(release)
   }
 
   get done(): Promise<void> {
@@ -169,7 +169,7 @@ export class HandlerResponder implements Responder, CallSink {
   }
 
   #warn(id: string, { topic }: IncomingCall, error: unknown): void {
-    const what = `respond: the handler of ${topic} failed (${id}): ${messageOf(error)}`
+    const what = `respond: the handler of ${topic} failed (${id}): ${whyOf(error)}`
     this.#core.warn('HANDLER_FAILED', what)
   }
 
@@ -181,9 +181,12 @@ export class HandlerResponder implements Responder, CallSink {
   }
 
   async #close(): Promise<void> {
-    this.#listener.close()
-    this.#desk.giveUp(this.#line.clear())
+    const waiting = this.#line.clear()
+    this.#receiver.close(waiting.map(({ message }) => message))
+    this.#desk.giveUp(waiting)
+    const release = this.#core.demand()
     await this.#desk.whenIdle()
+    release()
     this.#finish(null)
   }
 
@@ -198,6 +201,7 @@ export class HandlerResponder implements Responder, CallSink {
     this.#end = { error }
     this.#closing ??= Promise.resolve()
     this.#desk.giveUp(this.#line.clear())
+    // The client may have ended already, while this is made.
     for (const forget of this.#forget ?? []) forget()
     for (const end of this.#ends) end(this.#end)
     this.#ends = []

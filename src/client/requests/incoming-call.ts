@@ -129,10 +129,12 @@ export class IncomingCall implements IncomingRequest<TopicParams, unknown>, Outc
 
   published(_published: Published): void {
     this.delivered()
+    this.#desk.posted(-1)
   }
 
   /** The answer did not arrive; but the request was executed, so that it is not asked for again. */
   failed(_error: unknown): void {
     if (!this.#desk.hasEnded) this.delivered()
+    this.#desk.posted(-1)
   }
 }

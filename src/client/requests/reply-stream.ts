@@ -134,6 +134,7 @@ export class ReplyStream implements Controlled {
     const part = { seq, last, control: seq === 0 ? this.#control : undefined }
     const { responseQos } = this.#desk.plan
     const request = writeReply(asked, reply, responseQos, remainingMs, part)
+    if (listener !== IGNORED) this.#desk.posted(1)
     this.#desk.core.post(request, listener)
     return true
   }

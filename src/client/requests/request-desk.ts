@@ -303,4 +303,3 @@ function mayControl(topic: string | null | undefined): topic is string {
   if (typeof topic !== 'string' || topic.startsWith('$')) return false
   return topic.endsWith(CONTROL_LEVEL) && validateTopic(topic) === null
 }
-

@@ -1,7 +1,7 @@
 /**
  * Which errors has a request that was not answered?
  */
-import { ConnectionError, messageOf, RefusedError } from '../../index.ts'
+import { ConnectionError, RefusedError } from '../../index.ts'
 
 const NO_MATCHING_SUBSCRIBERS = 0x10
 
@@ -23,7 +23,7 @@ export function tooLate(topic: string, ms: number, linkLost: boolean): Connectio
 
 /** @param cause the error that ended the client, or null. */
 export function endedBefore(topic: string, cause: unknown): ConnectionError {
-  const why = cause === null ? '' : `: ${messageOf(cause)}`
+  const why = cause === null ? '' : `: ${whyOf(cause)}`
   const message = `request to ${topic}: the client ended before there was a response${why}`
   const details = cause === null ? {} : { cause }
   return new ConnectionError(message, { code: 'ENDED', retryable: false, ...details })
@@ -31,4 +31,9 @@ export function endedBefore(topic: string, cause: unknown): ConnectionError {
 
 export function streamGap(topic: string, why: string): ConnectionError {
   return new ConnectionError(`request to ${topic}: ${why}; ask again`, { code: 'STREAM_GAP' })
+}
+
+/** @returns the message of an error, or the text of anything else that was thrown. */
+export function whyOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
 }

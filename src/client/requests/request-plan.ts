@@ -2,15 +2,15 @@
  * What does a request ask for? Its options, checked and with their defaults.
  */
 import {
-  describe,
   type PublishProperties,
   type QoS,
   UsageError,
   validateFilter,
   validateTopic,
 } from '../../index.ts'
+import { checkChoice, checkCount, checkFields, DAY_MS, describe } from '../check-options.ts'
 import type { ManyOptions, RequestOptions } from '../request-types.ts'
-import { encodePayload, type Reading, readingOf } from './response.ts'
+import { encodeValue, type Reading, readingOf } from './response.ts'
 
 /** What is sent, whatever the attempt. */
 export interface Ask {
@@ -27,7 +27,6 @@ export interface Ask {
   readonly rare: RequestOptions<never> | null
 }
 
-const MS_MAX = 86_400_000
 const KEY_MAX = 1024
 const COMMON = ['timeout', 'signal', 'qos', 'key', 'codec', 'schema', 'properties', 'params']
 const RARE = [
@@ -63,7 +62,7 @@ export function askOf(
   options: RequestOptions<never> | ManyOptions<never> = NO_OPTIONS,
 ): Ask {
   if (options !== NO_OPTIONS) {
-    checkNames(what, options, what === 'request' ? ONE_FIELDS : MANY_FIELDS)
+    checkFields(`${what}: options`, options, what === 'request' ? ONE_FIELDS : MANY_FIELDS)
   }
   const { qos = 1, key, signal, timeout } = options
   const topic = topicOf(what, given, options)
@@ -71,8 +70,8 @@ export function askOf(
   const reading = readingOf(options)
   const codec = (ownCodec ?? reading.codec) as Reading['codec']
   const isPlain = ownCodec === undefined && (typeof value === 'string' || isBytes(value))
-  const encoded = encodePayload(what, value, isPlain ? undefined : codec)
-  if (qos !== 0 && qos !== 1 && qos !== 2) wrong(what, 'qos', '0, 1 or 2', qos)
+  const encoded = encodeValue(what, value, isPlain ? undefined : codec)
+  checkChoice(`${what}: qos`, qos, [0, 1, 2])
   if (key !== undefined && !(typeof key === 'string' && key !== '' && key.length <= KEY_MAX)) {
     wrong(what, 'key', `a text of 1 to ${KEY_MAX} characters`, key)
   }
@@ -82,7 +81,7 @@ export function askOf(
     qos,
     key,
     reading,
-    timeout: timeout === undefined ? defaultMs : checkMs(what, 'timeout', timeout, 1),
+    timeout: timeout === undefined ? defaultMs : checkCount(`${what}: timeout`, timeout, 1, DAY_MS),
     signal,
     properties: propertiesOf(options.properties, encoded),
     rare: rareOf(options),
@@ -118,18 +117,17 @@ function rareOf(options: RequestOptions<never>): RequestOptions<never> | null {
   if (options === NO_OPTIONS || !RARE.some((name) => options[name] !== undefined)) return null
   const { retry, lane, ackTimeout, responseTimeout, fallback, afterMs } = options
   const what = 'request'
-  if (retry !== undefined && retry !== 'never' && retry !== 'lost') {
-    wrong(what, 'retry', '"never" or "lost"', retry)
-  }
+  checkChoice('request: retry', retry, [undefined, 'never', 'lost'])
   if (lane !== undefined && (typeof lane !== 'string' || lane === '')) {
     wrong(what, 'lane', 'a text', lane)
   }
   if (fallback !== undefined && typeof fallback !== 'function') {
     wrong(what, 'fallback', 'a function', fallback)
   }
-  if (ackTimeout !== undefined) checkMs(what, 'ackTimeout', ackTimeout, 1)
-  if (responseTimeout !== undefined) checkMs(what, 'responseTimeout', responseTimeout, 1)
-  if (afterMs !== undefined) checkMs(what, 'afterMs', afterMs, 0)
+  for (const [name, ms] of Object.entries({ ackTimeout, responseTimeout, afterMs })) {
+    const least = name === 'afterMs' ? 0 : 1
+    if (ms !== undefined) checkCount(`request: ${name}`, ms, least, DAY_MS)
+  }
   checkResponses(options)
   return options
 }
@@ -147,18 +145,6 @@ function checkResponses({ responses, correlate }: RequestOptions<never>): void {
     if (problem !== null) throw new UsageError(`request: responses: ${problem}`)
     if (typeof ok !== 'boolean') wrong('request', 'responses[].ok', 'true or false', ok)
   }
-}
-
-export function checkNames(what: string, options: object, known: ReadonlySet<string>): void {
-  if (typeof options !== 'object' || options === null) wrong(what, 'options', 'an object', options)
-  for (const name of Object.keys(options)) {
-    if (!known.has(name)) throw new UsageError(`${what}: there is no option "${name}"`)
-  }
-}
-
-export function checkMs(what: string, name: string, ms: unknown, min: number, max = MS_MAX): number {
-  if (Number.isInteger(ms) && (ms as number) >= min && (ms as number) <= max) return ms as number
-  return wrong(what, name, `a whole number from ${min} to ${max}`, ms)
 }
 
 function wrong(what: string, name: string, wanted: string, given: unknown): never {

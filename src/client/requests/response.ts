@@ -2,12 +2,14 @@
  * What does a requester get for an answer? A response whose payload is decoded and validated, or an
  * error.
  */
-import { describe, type IncomingPublish, messageOf, ProtocolError, UsageError } from '../../index.ts'
+import { type IncomingPublish, ProtocolError, UsageError } from '../../index.ts'
+import { describe } from '../check-options.ts'
 import type { Codec } from '../codec.ts'
 import { invalidIncoming, schemaFault } from '../invalid-payload.ts'
 import type { Response } from '../request-types.ts'
 import { type StandardSchema, validateWith } from '../standard-schema.ts'
 import type { Answer } from './answers.ts'
+import { whyOf } from './request-errors.ts'
 import { refusalOf } from './statuses.ts'
 
 /** How payloads are read; null if as bytes. */
@@ -47,7 +49,11 @@ export function readingOf(options: {
 }
 
 /** @throws what the codec or the schema throws. */
-export function valueOf({ codec, schema }: Reading, topic: string, answer: ReadPayload): unknown {
+export function decodedValue(
+  { codec, schema }: Reading,
+  topic: string,
+  answer: ReadPayload,
+): unknown {
   const { payload, properties } = answer
   if (codec === undefined && schema === undefined) return payload
   const value = codec === undefined ? payload : codec.decode(payload, { topic, properties })
@@ -78,9 +84,9 @@ export function responseOf(
     return new AnswerResponse(answer, undefined, via) as Response<never>
   }
   try {
-    return new AnswerResponse(answer, valueOf(reading, topic, answer), via) as Response<never>
+    return new AnswerResponse(answer, decodedValue(reading, topic, answer), via) as Response<never>
   } catch (cause) {
-    throw invalidResponse(topic, messageOf(cause), cause)
+    throw invalidResponse(topic, whyOf(cause), cause)
   }
 }
 
@@ -88,7 +94,7 @@ export function responseOf(
 function dataOf({ codec }: Reading, topic: string, answer: Answer): unknown {
   if (answer.payload.length === 0) return undefined
   try {
-    return valueOf({ codec, schema: undefined }, topic, answer)
+    return decodedValue({ codec, schema: undefined }, topic, answer)
   } catch {
     return answer.payload
   }
@@ -104,7 +110,7 @@ export function invalidResponse(topic: string, why: string, cause?: unknown): Pr
   })
 }
 
-/** What `encodePayload` returns: a payload, and what its codec says about it. */
+/** What `encodeValue` returns: a payload, and what its codec says about it. */
 export interface Encoded {
   readonly payload: string | Uint8Array
   readonly contentType?: string | undefined
@@ -117,7 +123,7 @@ const NOTHING: Encoded = { payload: '' }
  * @param what names the call, for the error.
  * @throws UsageError for a value that is neither text nor bytes if there is no codec.
  */
-export function encodePayload(
+export function encodeValue(
   what: string,
   value: unknown,
   codec: Codec<unknown> | undefined,

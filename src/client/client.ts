@@ -1,0 +1,256 @@
+/**
+ * `createClient()`: promises, subscriptions and requests over one loop. The object that users get
+ * checks what they give and passes it on. (M1–M14)
+ */
+import {
+  type Eventloop,
+  type PublishRequest,
+  type ReconnectOptions,
+  type ReconnectWhen,
+  type Session,
+  type Transition,
+  UsageError,
+  type UserProperties,
+  validateTopic,
+} from '../index.ts'
+import { checkChoice, checkFields, checkMs, describe } from './check-options.ts'
+import { ClientCore } from './client-core.ts'
+import { calledAfterEnd } from './client-errors.ts'
+import type {
+  Client,
+  ClientPublishOptions,
+  ClientState,
+  ClientSubscribeOptions,
+  ClientTarget,
+  Closed,
+  NextOptions,
+  Published,
+  PublishedOne,
+  Subscription,
+} from './client-types.ts'
+import { closeClient } from './close.ts'
+import { ownConnection } from './own-connection.ts'
+import { encodePayload } from './payload.ts'
+import { type AnyTopic, planOf } from './plan.ts'
+import { publishAll } from './publish-all.ts'
+import { RequestCore } from './request-core.ts'
+import type {
+  ManyOptions,
+  RequestOptions,
+  RequestsOptions,
+  RespondOptions,
+} from './request-types.ts'
+import { ClientRequests, NO_REQUESTS } from './requests/client-requests.ts'
+import { ClientSubscription } from './subscription.ts'
+import type { TopicParams } from './topic-types.ts'
+
+/**
+ * Makes a client. It connects when somebody awaits something of it: a promise, or the next message
+ * of a subscription.
+ * @throws UsageError for an option that cannot be used, naming it.
+ */
+export function createClient(options: ClientTarget): Client {
+  return new MqttClient(options) as Client
+}
+
+const PUBLISH_FIELDS = new Set([
+  'qos',
+  'retain',
+  'properties',
+  'key',
+  'signal',
+  'timeout',
+  'codec',
+  'params',
+])
+const NEXT_FIELDS = new Set(['signal', 'timeout'])
+
+class MqttClient {
+  readonly #core: ClientCore
+  #closed: Promise<Closed> | null = null
+  #requests: ClientRequests | null = null
+
+  constructor(target: ClientTarget) {
+    this.#core = new ClientCore(target)
+  }
+
+  ready(options: NextOptions = {}) {
+    return this.#core.ready(checkedWait('ready', options))
+  }
+
+  async publish(
+    ...[to, ...rest]: [topic: string | AnyTopic, payload?: unknown, options?: PublishOptions]
+  ): Promise<Published> {
+    const [payload, options = {}] = rest
+    if (rest.length > 0 && payload === undefined) {
+      throw new UsageError("publish: the payload is undefined; give '' for an empty message")
+    }
+    checkFields('publish: options', options, PUBLISH_FIELDS)
+    const { signal, timeout } = options
+    const request = requestOf(to, payload, options, this.#core.plan.qos)
+    const limits = { signal, timeout: checkMs('publish: timeout', timeout) }
+    const { trace } = this.#core.plan
+    if (trace === undefined) return this.#core.send(request, limits)
+    const { clientId } = this.#core.loop.state
+    const { topic, properties } = request
+    const userProperties = properties?.userProperties
+    const operation = { kind: 'publish', clientId, topic, userProperties, key: undefined } as const
+    return trace(operation, (added) => this.#core.send(withProperties(request, added), limits))
+  }
+
+  publishAll<R extends Omit<PublishRequest, 'cmd'>>(
+    requests: Iterable<R> | AsyncIterable<R>,
+    options: { readonly concurrency?: number | undefined } = {},
+  ): AsyncIterableIterator<PublishedOne<R>, undefined> {
+    return publishAll(this.#core, requests, options)
+  }
+
+  subscribe(filters: unknown, options: ClientSubscribeOptions = {}): Subscription {
+    const core = this.#core
+    if (core.closing || core.hasEnded) throw calledAfterEnd('subscribe')
+    const plan = planOf(filters, options, core.plan)
+    if (plan.own) return ownConnection(core, plan) as unknown as Subscription
+    const subscription = new ClientSubscription(plan, core)
+    core.reception.add(subscription)
+    return subscription as unknown as Subscription
+  }
+
+  get #asking(): ClientRequests {
+    this.#requests ??= new ClientRequests(new RequestCore(this.#core))
+    return this.#requests
+  }
+
+  request(topic: unknown, payload?: unknown, options?: RequestOptions<unknown>) {
+    return this.#asking.request(topic, payload, options)
+  }
+
+  requestMany(topic: unknown, payload?: unknown, options?: ManyOptions<unknown>) {
+    return this.#asking.requestMany(topic, payload, options)
+  }
+
+  requests(filter: unknown, options?: RequestsOptions<unknown>) {
+    return this.#asking.requests(filter, options)
+  }
+
+  respond(filter: unknown, handler: unknown, options?: RespondOptions<TopicParams, unknown>) {
+    return this.#asking.respond(filter, handler, options)
+  }
+
+  ping() {
+    return this.#core.ping()
+  }
+
+  run({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    return this.#core.run(signal)
+  }
+
+  close({ timeout }: { readonly timeout?: number | undefined } = {}): Promise<Closed> {
+    this.#closed ??= closeClient(this.#core, checkMs('close: timeout', timeout))
+    return this.#closed
+  }
+
+  get state(): ClientState {
+    const core = this.#core
+    const { open, bytes, waiting } = core.line
+    return Object.freeze({
+      ...core.loop.state,
+      publishes: Object.freeze({ open: open + waiting, bytes, waiting }),
+      subscriptions: [...core.reception.subscriptions].map((one) => one.state),
+      requests: this.#requests?.counters ?? NO_REQUESTS,
+      unmatched: core.reception.unmatched,
+    }) as ClientState
+  }
+
+  get session(): Session {
+    return this.#core.loop.session
+  }
+
+  transitions(): AsyncIterableIterator<Transition, undefined> {
+    return this.#core.loop.transitions()
+  }
+
+  pause(ms?: number): void {
+    this.#core.loop.pause(ms)
+  }
+
+  resume(): void {
+    this.#core.loop.resume()
+  }
+
+  reconnect(policy?: ReconnectWhen | ReconnectOptions): void {
+    this.#core.loop.reconnect(policy)
+  }
+
+  reauthenticate(): ReturnType<Eventloop['reauthenticate']> {
+    return this.#core.whileDemanding(() => this.#core.loop.reauthenticate())
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+/** @returns a publish with more User Properties. */
+function withProperties(
+  request: PublishRequest,
+  added: UserProperties | undefined,
+): PublishRequest {
+  if (added === undefined) return request
+  const { properties } = request
+  const userProperties = { ...properties?.userProperties, ...added }
+  return { ...request, properties: { ...properties, userProperties } }
+}
+
+interface PublishOptions extends ClientPublishOptions {
+  readonly params?: TopicParams
+}
+
+/** @throws UsageError for what cannot be a publish. */
+function requestOf(
+  to: string | AnyTopic,
+  given: unknown,
+  options: PublishOptions,
+  defaultQos: 0 | 1 | 2,
+): PublishRequest {
+  const from = typeof to === 'string' ? null : to
+  if (from !== null && typeof from?.fill !== 'function') {
+    throw new UsageError(`publish: the topic must be a string or a topic(), not ${describe(to)}`)
+  }
+  const topic = from === null ? (to as string) : from.fill(options.params ?? {})
+  const problem = validateTopic(topic)
+  if (problem !== null) throw new UsageError(`publish: ${problem}`)
+  const { retain = from?.retain, properties, key } = options
+  const codec = options.codec ?? from?.codec
+  const payload =
+    codec === undefined
+      ? plainPayload(given)
+      : encodePayload({ codec, schema: from?.schema }, given)
+  return {
+    cmd: 'publish',
+    topic,
+    payload,
+    qos: checkChoice('publish: qos', options.qos ?? from?.qos ?? defaultQos, [0, 1, 2]),
+    ...(retain === undefined ? {} : { retain }),
+    ...(properties === undefined ? {} : { properties }),
+    ...(key === undefined ? {} : { key }),
+  }
+}
+
+/** @returns a payload that needs no codec. */
+function plainPayload(given: unknown): NonNullable<PublishRequest['payload']> {
+  if (given === undefined) return ''
+  if (typeof given === 'string' || given instanceof Uint8Array) return given
+  if (typeof given === 'object' && given !== null && 'base64' in given) {
+    return given as { base64: string }
+  }
+  throw new UsageError(
+    `publish: the payload must be text or bytes, not ${describe(given)};` +
+      ' give a codec, such as json, for other values',
+  )
+}
+
+function checkedWait(what: string, options: NextOptions): NextOptions {
+  checkFields(`${what}: options`, options, NEXT_FIELDS)
+  checkMs(`${what}: timeout`, options.timeout)
+  return options
+}

@@ -1,0 +1,36 @@
+/**
+ * When have the retained messages of a subscription come? A message of the client's own is
+ * published after the SUBACK; when it has come back, the retained messages have come before it at
+ * most servers. MQTT has no proof. (M9)
+ */
+import type { ClientCore } from './client-core.ts'
+import type { Synced } from './client-types.ts'
+import { comesBack } from './probes.ts'
+import type { ClientSubscription } from './subscription.ts'
+
+/** How long no retained message may have come, in ms, where the order is not known. */
+const QUIET_MS = 250
+
+export async function sync(core: ClientCore, subscription: ClientSubscription): Promise<Synced> {
+  const endDemand = core.demand()
+  try {
+    await subscription.granted
+    const scratch = core.scratchTopic()
+    await comesBack(core, scratch, scratch, subscription.plan.qos)
+    const ordered = core.plan.profile.retainedBeforeFence === true
+    if (!ordered) await quiet(core, subscription)
+    return { certainty: ordered ? 'ordered' : 'quiet', count: subscription.retained }
+  } finally {
+    endDemand()
+  }
+}
+
+/** Resolves when no retained message has come for a while. */
+async function quiet(core: ClientCore, subscription: ClientSubscription): Promise<void> {
+  const from = core.clock.now()
+  for (;;) {
+    const since = core.clock.now() - Math.max(from, subscription.retainedAt)
+    if (since >= QUIET_MS) return
+    await core.sleep(QUIET_MS - since)
+  }
+}

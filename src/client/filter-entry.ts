@@ -1,0 +1,51 @@
+/**
+ * What is known about one filter at the server, which several subscriptions may share? (M10)
+ */
+import type { IncomingPublish, QoS } from '../index.ts'
+import type { ClientSubscription } from './subscription.ts'
+
+export class FilterEntry {
+  /** As it is sent, with `$share`. */
+  readonly filter: string
+  readonly subscriptions: ClientSubscription[] = []
+  /** Code of the client that reads it. */
+  readonly handlers = new Set<(packet: IncomingPublish) => void>()
+  /**
+   * Who gets the retained messages that come now: those who asked last, or everybody after the
+   * server had lost the session.
+   */
+  newcomers: readonly ClientSubscription[] | 'everybody' = []
+  /** The subscription identifiers of its latest SUBSCRIBEs. */
+  readonly identifiers: number[] = []
+  /** Whether a SUBSCRIBE has left. */
+  asked = false
+  /** What the server granted last. */
+  granted: QoS | null = null
+  /** The options of the last SUBSCRIBE. */
+  qos: QoS = 0
+  noLocal = false
+  /** Whether it stays subscribed without a subscription of this client. */
+  kept = false
+
+  constructor(filter: string) {
+    this.filter = filter
+  }
+
+  /** Notes what one more reader asks for, when the SUBSCRIBE leaves: the stronger counts. */
+  wants(qos: QoS, noLocal: boolean): void {
+    const others = this.asked && this.subscriptions.length + this.handlers.size > 1
+    this.qos = others ? (Math.max(this.qos, qos) as QoS) : qos
+    this.noLocal = others ? this.noLocal && noLocal : noLocal
+    this.asked = true
+  }
+
+  /** Whether it is to stay subscribed. */
+  get isNeeded(): boolean {
+    return this.isRead || this.kept
+  }
+
+  /** Whether somebody in this client reads it. */
+  get isRead(): boolean {
+    return this.subscriptions.length > 0 || this.handlers.size > 0
+  }
+}

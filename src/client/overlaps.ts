@@ -1,0 +1,91 @@
+/**
+ * How does the server treat a message that matches two filters of this client? It is measured once,
+ * on a scratch topic, when there are two such filters; messages that come meanwhile are held. (M6)
+ */
+import type { IncomingPublish } from '../index.ts'
+import type { BrokerProfile } from './broker-profile.ts'
+import type { ClientCore } from './client-core.ts'
+import { PROBE_MS } from './probes.ts'
+
+type Overlap = NonNullable<BrokerProfile['overlap']>
+
+export class Overlaps {
+  readonly #core: ClientCore
+  #overlap: Overlap
+  /** Whether two filters were found. */
+  #isFound = false
+
+  constructor(core: ClientCore) {
+    this.#core = core
+    this.#overlap = core.plan.profile.overlap ?? 'unknown'
+  }
+
+  /** Whether identifiers do not name all subscriptions of a message. */
+  get byFilter(): boolean {
+    return this.#overlap === 'one-id'
+  }
+
+  /** Two filters of this client may match the same topic. The measurement is no demand. */
+  found(a: string, b: string): void {
+    const core = this.#core
+    if (this.#isFound || this.#overlap !== 'unknown' || core.plan.dispatch !== 'auto') return
+    this.#isFound = true
+    core.reception.hold()
+    core.whenConnected(async () => {
+      this.#overlap = await this.#measure().catch(() => 'unknown' as const)
+      core.reception.release()
+      if (this.#overlap !== 'unknown') return
+      core.warn(
+        'OVERLAP',
+        `The filters "${a}" and "${b}" overlap, and the copies that this server sends of one` +
+          ' message cannot be told apart: a subscription may be given a message twice, or not for' +
+          ' each of its filters. Use filters that do not overlap.',
+      )
+    })
+  }
+
+  /** Publishes one message that two filters match, and a second one behind it. */
+  async #measure(): Promise<Overlap> {
+    const core = this.#core
+    const scratch = core.scratchTopic()
+    const copies = new Set<IncomingPublish>()
+    const note = (packet: IncomingPublish) => {
+      if (packet.topic === `${scratch}/both`) copies.add(packet)
+    }
+    let timer: unknown = null
+    const behind = new Promise<void>((resolve, reject) => {
+      timer = core.clock.setTimer(() => reject(new Error('no copy has come')), PROBE_MS)
+      const any = core.listen(`${scratch}/+`, 0, (packet) => {
+        note(packet)
+        if (packet.topic === `${scratch}/behind`) resolve()
+      })
+      const one = core.listen(`${scratch}/both`, 0, note)
+      this.#close = () => {
+        any.close()
+        one.close()
+      }
+      Promise.all([any.granted, one.granted]).then(async () => {
+        await core.send({ cmd: 'publish', topic: `${scratch}/both`, payload: '', qos: 0 })
+        await core.send({ cmd: 'publish', topic: `${scratch}/behind`, payload: '', qos: 0 })
+      }, reject)
+    })
+    try {
+      await behind
+    } finally {
+      core.clock.clearTimer(timer)
+      this.#close()
+    }
+    return overlapOf([...copies])
+  }
+
+  #close = () => {}
+}
+
+function overlapOf(copies: readonly IncomingPublish[]): Overlap {
+  const counts = copies.map(({ properties }) => {
+    const identifiers = properties?.subscriptionIdentifier
+    return identifiers === undefined ? 0 : [identifiers].flat().length
+  })
+  if (counts.length === 1) return counts[0] === 2 ? 'merged' : 'one-id'
+  return counts.length === 2 && counts.every((count) => count === 1) ? 'separate' : 'unknown'
+}

@@ -1,0 +1,123 @@
+/**
+ * What does a subscription ask for? The options of `subscribe()`, checked and with their defaults.
+ */
+import { type QoS, UsageError, validateFilter } from '../index.ts'
+import { checkChoice, checkCount, checkFields, describe } from './check-options.ts'
+import type { ClientSubscribeOptions, Overflow } from './client-types.ts'
+import { bytes, type Codec } from './codec.ts'
+import type { StandardSchema } from './standard-schema.ts'
+import { topic } from './topic.ts'
+import type { Topic, TopicParams } from './topic-types.ts'
+
+export type AnyTopic = Topic<TopicParams, unknown>
+
+export interface SubscriptionPlan {
+  readonly topics: readonly AnyTopic[]
+  /** As they are sent, with `$share`; each once. */
+  readonly filters: readonly string[]
+  readonly qos: QoS
+  readonly acks: 'pull' | 'receipt' | 'manual'
+  readonly overflow: { readonly max: number; readonly then: NonNullable<Overflow['then']> }
+  /** Whether messages that are left unhandled, and the filters, are kept. */
+  keeps: boolean
+  readonly own: boolean
+  readonly retained: 'all' | 'new' | 'none'
+  readonly noLocal: boolean
+  readonly codec: Codec<unknown>
+  readonly schema: StandardSchema<unknown, unknown> | undefined
+  /** Whether payloads are decoded before they are given. */
+  readonly decodes: boolean
+  readonly onInvalid: NonNullable<ClientSubscribeOptions['onInvalid']>
+  readonly signal: AbortSignal | undefined
+}
+
+const FIELDS = new Set([
+  'qos',
+  'acks',
+  'overflow',
+  'onLeave',
+  'connection',
+  'share',
+  'retained',
+  'noLocal',
+  'codec',
+  'schema',
+  'onInvalid',
+  'signal',
+])
+const OVERFLOW_FIELDS = new Set(['max', 'then'])
+const SHARE = '$share/'
+
+/**
+ * @param defaults what the client says about `qos` and `onLeave`.
+ * @throws UsageError for a filter or an option that cannot be used.
+ */
+export function planOf(
+  filters: unknown,
+  options: ClientSubscribeOptions,
+  defaults: { readonly qos: QoS; readonly keeps: boolean },
+): SubscriptionPlan {
+  checkFields('subscribe: options', options, FIELDS)
+  const topics = topicsOf(filters)
+  const [first] = topics
+  const only = topics.length === 1 ? first : undefined
+  const share = checkedShare(options.share, topics)
+  const { overflow = {}, schema = only?.schema, codec = only?.codec ?? bytes } = options
+  checkFields('subscribe: overflow', overflow, OVERFLOW_FIELDS)
+  const { onInvalid = 'throw', onLeave, connection } = options
+  if (typeof onInvalid !== 'function') checkChoice('onInvalid', onInvalid, ['throw', 'skip'])
+  return {
+    topics,
+    filters: [...new Set(topics.map(({ filter }) => share + filter))],
+    qos: checkChoice('qos', options.qos ?? only?.qos ?? defaults.qos, [0, 1, 2]),
+    acks: checkChoice('acks', options.acks ?? 'pull', ['pull', 'receipt', 'manual']),
+    overflow: {
+      max: checkCount('overflow.max', overflow.max ?? 1000, 1, 1_000_000),
+      then: checkChoice('overflow.then', overflow.then ?? 'dropOldest', [
+        'dropOldest',
+        'dropNewest',
+        'wait',
+      ]),
+    },
+    keeps:
+      onLeave === undefined
+        ? defaults.keeps
+        : checkChoice('onLeave', onLeave, ['keep', 'release']) === 'keep',
+    own: checkChoice('connection', connection ?? 'shared', ['shared', 'own']) === 'own',
+    retained: checkChoice('retained', options.retained ?? 'all', ['all', 'new', 'none']),
+    noLocal: checkChoice('noLocal', options.noLocal ?? false, [true, false]),
+    codec: codec as Codec<unknown>,
+    schema,
+    decodes: schema !== undefined || codec !== (bytes as unknown),
+    onInvalid,
+    signal: options.signal,
+  }
+}
+
+function topicsOf(given: unknown): readonly AnyTopic[] {
+  const list: readonly unknown[] = Array.isArray(given) ? given : [given]
+  if (list.length === 0) {
+    throw new UsageError('subscribe: there is no filter; give at least one [MQTT-3.8.3-2]')
+  }
+  return list.map((one) => {
+    if (typeof one === 'string') return topic(one) as unknown as AnyTopic
+    const { filter, match } = Object(one) as Partial<AnyTopic>
+    if (typeof filter === 'string' && typeof match === 'function') return one as AnyTopic
+    throw new UsageError(`subscribe: a filter must be a string or a topic(), not ${describe(one)}`)
+  })
+}
+
+/** @returns what is put before each filter. */
+function checkedShare(share: string | undefined, topics: readonly AnyTopic[]): string {
+  if (share === undefined) return ''
+  const problem =
+    typeof share === 'string' ? validateFilter(`${SHARE}${share}/x`) : `not ${describe(share)}`
+  if (problem !== null || /[/+#]/.test(share)) {
+    const what = `subscribe: share must be a name without / + and #, not ${describe(share)}`
+    throw new UsageError(`${what} [MQTT-4.8.2-2]`)
+  }
+  const written = topics.find(({ filter }) => filter.startsWith(SHARE))
+  if (written === undefined) return `${SHARE}${share}/`
+  const message = `subscribe: the filter "${written.filter}" has a share name already`
+  throw new UsageError(`${message}; leave out the option share`)
+}

@@ -1,0 +1,79 @@
+/**
+ * Does a message of the client's own come back? Scratch topics below the response topic answer what
+ * the server does not say.
+ */
+import { ConnectionError, type QoS } from '../index.ts'
+import type { ClientCore } from './client-core.ts'
+import { endedUnder, timedOut } from './client-errors.ts'
+
+/** How long a message of the client's own may take, in ms. */
+export const PROBE_MS = 5000
+
+/**
+ * Subscribes to `filter`, publishes to `topic`, and resolves when the message has come.
+ * @throws `TIMEOUT` if it does not come within `ms`, and what ends the client.
+ */
+export async function comesBack(
+  core: ClientCore,
+  filter: string,
+  topic: string,
+  qos: QoS,
+  ms = PROBE_MS,
+): Promise<void> {
+  let arrived = () => {}
+  let stop = () => {}
+  const back = new Promise<void>((resolve, reject) => {
+    arrived = resolve
+    const unlisten = core.onEnd((error) => reject(error ?? endedUnder('subscribe', false, null)))
+    const timer = core.clock.setTimer(() => reject(timedOut('subscribe', ms)), ms)
+    stop = () => {
+      unlisten()
+      core.clock.clearTimer(timer)
+    }
+  })
+  back.catch(() => {})
+  const listener = core.listen(filter, qos, () => arrived())
+  try {
+    await listener.granted
+    await core.send({ cmd: 'publish', topic, payload: '', qos })
+    await back
+  } finally {
+    stop()
+    listener.close()
+  }
+}
+
+/**
+ * Whether the server has shared subscriptions: in MQTT 3.1.1 one that has none grants `$share/…` as
+ * a filter like any other, and never delivers. It is asked once for each connection.
+ */
+export class SharedProbe {
+  readonly #core: ClientCore
+  #epoch = 0
+  #answer: Promise<void> | null = null
+
+  constructor(core: ClientCore) {
+    this.#core = core
+  }
+
+  /** @throws ConnectionError `SHARED_UNAVAILABLE`. */
+  check(): Promise<void> {
+    if (this.#answer === null || this.#epoch !== this.#core.epoch) {
+      this.#epoch = this.#core.epoch
+      this.#answer = this.#ask()
+    }
+    return this.#answer
+  }
+
+  async #ask(): Promise<void> {
+    const scratch = this.#core.scratchTopic()
+    try {
+      await comesBack(this.#core, `$share/it-mqtt/${scratch}`, scratch, 1)
+    } catch (cause) {
+      const message =
+        'subscribe: the server grants $share/… and delivers nothing through it: it has no shared' +
+        ' subscriptions; leave out `share`'
+      throw new ConnectionError(message, { code: 'SHARED_UNAVAILABLE', retryable: false, cause })
+    }
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * How are many requests published, as fast as their outcomes come?
+ */
+import type { PublishRequest } from '../index.ts'
+import { checkCount } from './check-options.ts'
+import type { ClientCore } from './client-core.ts'
+import type { Published, PublishedOne } from './client-types.ts'
+
+const CONCURRENCY = 1000
+
+export async function* publishAll<R extends Omit<PublishRequest, 'cmd'>>(
+  core: ClientCore,
+  requests: Iterable<R> | AsyncIterable<R>,
+  options: { readonly concurrency?: number | undefined },
+): AsyncIterableIterator<PublishedOne<R>, undefined> {
+  const concurrency = checkCount('concurrency', options.concurrency ?? CONCURRENCY, 1, 65_535)
+  let open = 0
+  let outcomes: PublishedOne<R>[] = []
+  let failure: { readonly error: unknown } | null = null
+  let hasEnded = false
+  let isTaking = false
+  let wake = () => {}
+  const settle = (request: R, outcome: PublishedOne<R>['outcome']) => {
+    open--
+    outcomes.push({ request, outcome })
+    wake()
+  }
+  const iterator =
+    Symbol.asyncIterator in requests
+      ? requests[Symbol.asyncIterator]()
+      : (requests as Iterable<R>)[Symbol.iterator]()
+  const take = async () => {
+    isTaking = true
+    try {
+      while (open < concurrency && !hasEnded) {
+        const { done, value } = await iterator.next()
+        if (done) hasEnded = true
+        else {
+          open++
+          publishOne(core, value).then(
+            (published: Published) => settle(value, { ok: true, value: published }),
+            (error: unknown) => settle(value, { ok: false, error }),
+          )
+        }
+      }
+    } catch (error) {
+      failure = { error }
+      hasEnded = true
+    }
+    isTaking = false
+    wake()
+  }
+  try {
+    for (;;) {
+      if (!isTaking && !hasEnded && open < concurrency) void take()
+      const due = outcomes
+      outcomes = []
+      yield* due
+      if (outcomes.length > 0) continue
+      if (hasEnded && open === 0) break
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    }
+    if (failure !== null) throw (failure as { error: unknown }).error
+  } finally {
+    if (!hasEnded) await iterator.return?.()
+  }
+  return undefined
+}
+
+async function publishOne<R extends Omit<PublishRequest, 'cmd'>>(
+  core: ClientCore,
+  request: R,
+): Promise<Published> {
+  const { qos = core.plan.qos, signal, ...rest } = request
+  return core.send({ ...rest, cmd: 'publish', qos }, { signal })
+}

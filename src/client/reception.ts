@@ -1,0 +1,365 @@
+/**
+ * What happens to the messages of a client, from the loop to the subscriptions and back as
+ * acknowledgements? (M4, M5, M6, M10)
+ */
+import {
+  type Incoming,
+  type IncomingPublish,
+  type Outcome,
+  type QoS,
+  RefusedError,
+  type SubscribeRequest,
+} from '../index.ts'
+import { subscribeRefused } from './client-errors.ts'
+import type { FilterEntry } from './filter-entry.ts'
+import { FilterTrie } from './filter-trie.ts'
+import type { Deferred } from './line.ts'
+import { ReceivedMessage } from './message.ts'
+import { type Receipt, Receipts } from './receipts.ts'
+import { Router } from './router.ts'
+import { Strays } from './strays.ts'
+import { type ClientSubscription, qosSeen } from './subscription.ts'
+
+/** What the connection allows, as far as subscriptions are concerned. */
+interface Terms {
+  readonly isMqtt5: boolean
+  readonly hasIdentifiers: boolean
+}
+
+/** What reception uses of the client. */
+export interface ReceptionHost {
+  now(): number
+  /** Acknowledges a message at the server. */
+  acknowledge(packet: IncomingPublish): void
+  /** How many messages are not acknowledged has changed. */
+  unhandled(by: number): void
+  /** Puts a request into the line; `settled` is given its outcome. */
+  request(make: Deferred, settled: (outcome: Outcome) => void): void
+  terms(): Terms
+  /** Whether messages may be identified by what they carry. */
+  byIdentifier(): boolean
+  /** Rejects if the server has no shared subscriptions, in MQTT 3.1.1. */
+  checkShared(): Promise<void>
+  /** Two filters of this client may match the same topic. */
+  overlaps(a: string, b: string): void
+}
+
+export class Reception {
+  readonly receipts = new Receipts()
+  readonly router: Router
+  readonly subscriptions = new Set<ClientSubscription>()
+  readonly strays = new Strays()
+  /** Whether messages that nobody asked for are kept, because the session may outlive the client. */
+  readonly #keeps: boolean
+  readonly #host: ReceptionHost
+  /** Messages that belonged to no subscription. */
+  unmatched = 0
+  /** How many subscriptions have messages that wait, and were never pulled. */
+  waitUnpulled = 0
+  /** Messages that are held until it is known how the server treats overlapping filters. */
+  #held: IncomingPublish[] | null = null
+
+  constructor(host: ReceptionHost, keeps: boolean, firstIdentifier: number) {
+    this.#host = host
+    this.#keeps = keeps
+    this.router = new Router(firstIdentifier)
+  }
+
+  // ------------------------------------------------------------------------------------- messages
+
+  /** Holds the messages that come from now on, until `release`. */
+  hold(): void {
+    this.#held ??= []
+  }
+
+  release(): void {
+    const held = this.#held ?? []
+    this.#held = null
+    for (const packet of held) this.receive(packet)
+  }
+
+  receive(packet: IncomingPublish): void {
+    const route = this.router.route(packet, this.#host.byIdentifier())
+    const { subscriptions, entries } = route
+    for (const { handlers } of entries) {
+      for (const handle of handlers) handle(packet)
+    }
+    if (this.#held !== null && entries.every(({ handlers }) => handlers.size === 0)) {
+      this.#held.push(packet)
+      return
+    }
+    if (subscriptions.length === 0) return this.#unread(packet, entries)
+    if (packet.qos === 0) {
+      for (const one of subscriptions) this.#give(one, packet, null, false)
+      return
+    }
+    let open = 0
+    for (const one of subscriptions) if (isAcknowledgedBy(one)) open++
+    const receipt = open === 0 ? null : this.#receipt(packet, open)
+    if (receipt === null) this.#host.acknowledge(packet)
+    for (const one of [...subscriptions]) {
+      this.#give(one, packet, isAcknowledgedBy(one) ? receipt : null, false)
+    }
+  }
+
+  #receipt(packet: IncomingPublish, open: number): Receipt {
+    this.#host.unhandled(1)
+    return this.receipts.add(packet, this.#host.now(), open)
+  }
+
+  #give(
+    subscription: ClientSubscription,
+    packet: IncomingPublish,
+    receipt: Receipt | null,
+    left: boolean,
+  ): void {
+    const qos = qosSeen(packet, subscription)
+    const message = new ReceivedMessage(packet, subscription, receipt, qos, left)
+    if (!subscription.pulled && subscription.waitingCount === 0) {
+      subscription.waitingSince = this.#host.now()
+    }
+    if (packet.retain) subscription.retainedAt = this.#host.now()
+    subscription.offer(message)
+  }
+
+  /** A message that no subscription of this client gets. */
+  #unread(packet: IncomingPublish, entries: readonly FilterEntry[]): void {
+    const kept = entries.find((entry) => entry.kept && !entry.isRead)
+    const isRead = entries.some((entry) => entry.isRead)
+    if (packet.qos > 0 && (kept !== undefined || (this.#keeps && entries.length === 0))) {
+      return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null)
+    }
+    // A retained message that is not for the subscriptions that had it already is no surprise.
+    if (!isRead) this.unmatched++
+    if (packet.qos > 0) this.#host.acknowledge(packet)
+  }
+
+  /** A message is handled by one of the subscriptions that have it. */
+  handled(receipt: Receipt): void {
+    receipt.open--
+    if (receipt.open > 0) return
+    this.#host.acknowledge(receipt.packet)
+    if (receipt.isGone) return
+    this.receipts.handled(receipt)
+    this.#host.unhandled(-1)
+  }
+
+  // -------------------------------------------------------------------------------- subscriptions
+
+  /** Registers a subscription and puts its SUBSCRIBEs into the line. */
+  add(subscription: ClientSubscription): void {
+    const { router } = this
+    const entries = subscription.plan.filters.map((filter) => router.entryOf(filter))
+    subscription.entries = entries
+    this.subscriptions.add(subscription)
+    for (const entry of entries) entry.subscriptions.push(subscription)
+    for (const receipt of this.strays.take(subscription.plan.filters)) {
+      this.#give(subscription, receipt.packet, receipt, true)
+    }
+    const groups = groupsOf(entries)
+    let open = groups.length
+    for (const group of groups) {
+      this.#host.request(
+        () => (subscription.hasEnded ? null : this.#subscribe(subscription, group)),
+        (outcome) => {
+          open--
+          if (!outcome.ok) this.#refused(subscription, outcome.error)
+          else this.#granted(subscription, group, outcome.packet, open === 0)
+        },
+      )
+    }
+    for (const entry of entries) {
+      const other = router.overlapping(entry)
+      if (other !== null) this.#host.overlaps(entry.filter, other.filter)
+    }
+  }
+
+  /** @returns the SUBSCRIBE of a subscription, for some of its filters. */
+  #subscribe(subscription: ClientSubscription, group: readonly FilterEntry[]): SubscribeRequest {
+    const { plan } = subscription
+    const newcomers = plan.retained === 'none' ? [] : [subscription]
+    for (const entry of group) {
+      entry.newcomers = newcomers
+      entry.kept = false
+      entry.wants(plan.qos, plan.noLocal)
+    }
+    return this.#requestFor(group, newcomers, RETAIN_HANDLING[plan.retained])
+  }
+
+  #requestFor(
+    group: readonly FilterEntry[],
+    newcomers: readonly ClientSubscription[],
+    rh: 0 | 1 | 2,
+  ): SubscribeRequest {
+    const { isMqtt5, hasIdentifiers } = this.#host.terms()
+    const subscriptions = group.map(({ filter, qos, noLocal }) => ({
+      topic: filter,
+      qos,
+      ...(noLocal ? { nl: true } : {}),
+      ...(isMqtt5 && rh > 0 ? { rh } : {}),
+    }))
+    if (!isMqtt5 || !hasIdentifiers) return { cmd: 'subscribe', subscriptions }
+    const subscriptionIdentifier = this.router.identify(group, newcomers)
+    return { cmd: 'subscribe', subscriptions, properties: { subscriptionIdentifier } }
+  }
+
+  #granted(
+    subscription: ClientSubscription,
+    group: readonly FilterEntry[],
+    packet: Incoming | undefined,
+    isLast: boolean,
+  ): void {
+    const codes = packet?.cmd === 'suback' ? packet.granted : []
+    for (const [i, entry] of group.entries()) entry.granted = (codes[i] ?? entry.qos) as QoS
+    if (!isLast) return
+    const { entries, plan } = subscription
+    const levels = entries.map(({ granted }) => Math.min(granted ?? 0, plan.qos) as QoS)
+    const isGranted = () => subscription.changed('granted', false, levels)
+    // MQTT 5 says in the CONNACK whether there are shared subscriptions.
+    if (this.#host.terms().isMqtt5 || !plan.filters.some(isShared)) return isGranted()
+    this.#host.checkShared().then(isGranted, (error) => this.#refused(subscription, error))
+  }
+
+  #refused(subscription: ClientSubscription, cause: unknown): void {
+    const reason = subscribeRefused(cause, subscription.plan.filters)
+    subscription.end({ reason }, 'refused')
+    this.#remove(subscription, false)
+  }
+
+  /** A subscription was left with messages that nobody handled. */
+  left(subscription: ClientSubscription, unhandled: readonly ReceivedMessage[]): void {
+    const { keeps } = subscription.plan
+    for (const message of unhandled) {
+      if (keeps) this.strays.add(message.receipt!, subscription.filterOf(message.topic))
+      else {
+        message.ack()
+        subscription.released++
+      }
+    }
+    this.#remove(subscription, keeps)
+  }
+
+  #remove(subscription: ClientSubscription, keeps: boolean): void {
+    this.subscriptions.delete(subscription)
+    for (const entry of subscription.entries) {
+      const at = entry.subscriptions.indexOf(subscription)
+      if (at >= 0) entry.subscriptions.splice(at, 1)
+      if (keeps && entry.asked) entry.kept = true
+      this.#unsubscribe(entry)
+    }
+  }
+
+  /** Ends a filter at the server if nobody needs it any more. */
+  #unsubscribe(entry: FilterEntry): void {
+    if (entry.isNeeded) return
+    if (!entry.asked) return this.router.forget(entry)
+    this.#host.request(
+      () => {
+        if (entry.isNeeded || !entry.asked) return null
+        entry.asked = false
+        return { cmd: 'unsubscribe', unsubscriptions: [entry.filter] }
+      },
+      () => {
+        if (!entry.isNeeded && !entry.asked) this.router.forget(entry)
+      },
+    )
+  }
+
+  /**
+   * Reads a filter for the client itself: messages are acknowledged as they arrive.
+   * @returns a function that ends it.
+   */
+  listen(
+    filter: string,
+    qos: QoS,
+    handler: (packet: IncomingPublish) => void,
+    settled: (outcome: Outcome) => void,
+  ): () => void {
+    const entry = this.router.entryOf(filter)
+    entry.handlers.add(handler)
+    this.#host.request(() => {
+      if (!entry.handlers.has(handler)) return null
+      entry.wants(qos, false)
+      return this.#requestFor([entry], [], 2)
+    }, settled)
+    return () => {
+      if (entry.handlers.delete(handler)) this.#unsubscribe(entry)
+    }
+  }
+
+  // ----------------------------------------------------------------------------------- connections
+
+  /** There is a new connection. @param resumed whether the server had the session. */
+  connected(resumed: boolean): void {
+    this.#forgetConnection(resumed)
+    for (const entry of this.router.entries) if (!resumed) entry.newcomers = 'everybody'
+    for (const subscription of this.subscriptions) {
+      if (subscription.status !== 'granted' && subscription.status !== 'renewing') continue
+      if (resumed) subscription.changed('resumed', false)
+      else subscription.changed('renewing', true)
+    }
+  }
+
+  /**
+   * Forgets what the lost connection brought. If the server goes on with the session, it sends
+   * messages at QoS 1 again, so that those that wait are dropped; messages at QoS 2 are given once,
+   * and may still be acknowledged. (M12)
+   */
+  #forgetConnection(resumed: boolean): void {
+    const before = this.receipts.unhandled
+    this.receipts.reset(({ packet }) => resumed && packet.qos === 2)
+    this.#host.unhandled(this.receipts.unhandled - before)
+    this.strays.filter(({ isGone }) => !isGone)
+    if (!resumed) return
+    for (const subscription of this.subscriptions) {
+      subscription.keepOnly(({ receipt }) => receipt === null || !receipt.isGone)
+    }
+  }
+
+  /** The server answered the renewal of filters. */
+  renewed(filters: readonly string[], granted: readonly number[]): void {
+    for (const [i, filter] of filters.entries()) {
+      const entry = this.router.find(filter)
+      const code = granted[i] ?? 0
+      for (const subscription of [...(entry?.subscriptions ?? [])]) {
+        if (code < 0x80) subscription.changed('granted', false)
+        else this.#refused(subscription, renewalRefused(filter, code))
+      }
+    }
+  }
+}
+
+const RETAIN_HANDLING = { all: 0, new: 1, none: 2 } as const
+
+function isShared(filter: string): boolean {
+  return filter.startsWith('$share/')
+}
+
+function isAcknowledgedBy({ plan }: ClientSubscription): boolean {
+  return plan.acks !== 'receipt' && plan.qos > 0
+}
+
+/**
+ * @returns the filters in groups, each for one SUBSCRIBE. Filters that overlap are in different
+ *   groups, so that their copies of a message have different identifiers.
+ */
+function groupsOf(entries: readonly FilterEntry[]): readonly (readonly FilterEntry[])[] {
+  const groups: { readonly trie: FilterTrie<null>; readonly members: FilterEntry[] }[] = []
+  for (const entry of entries) {
+    const isFree = ({ trie }: { trie: FilterTrie<null> }) =>
+      trie.overlapping(entry.filter).length === 0
+    let group = groups.find(isFree)
+    if (group === undefined) groups.push((group = { trie: new FilterTrie(), members: [] }))
+    group.trie.add(entry.filter, null)
+    group.members.push(entry)
+  }
+  return groups.map(({ members }) => members)
+}
+
+function renewalRefused(filter: string, reasonCode: number): RefusedError {
+  return new RefusedError(`The server refused to renew the subscription of "${filter}"`, {
+    code: 'NEGATIVE_ACKNOWLEDGEMENT',
+    reasonCode,
+    refused: [{ topic: filter, reasonCode }],
+  })
+}

@@ -1,0 +1,162 @@
+/**
+ * Whose is a message? By the subscription identifiers that it carries, or by its topic. (M6, a
+ * message is given once to each subscription that it matches; M10, retained messages go to the
+ * newcomer)
+ */
+import { type IncomingPublish, matches } from '../index.ts'
+import { FilterEntry } from './filter-entry.ts'
+import { FilterTrie } from './filter-trie.ts'
+import type { ClientSubscription } from './subscription.ts'
+
+/** What one SUBSCRIBE asked for. */
+interface Grant {
+  readonly entries: readonly FilterEntry[]
+  /** Who gets the retained messages that it brings. */
+  readonly newcomers: readonly ClientSubscription[]
+}
+
+/**
+ * How many identifiers of a filter are remembered. A message with one that is forgotten is found by
+ * its topic.
+ */
+const IDENTIFIERS_KEPT = 8
+/** The largest subscription identifier. (3.8.2.1.2) */
+const IDENTIFIER_MAX = 268_435_455
+
+/** Whose a message is. The same object is filled for each message. */
+export interface Route {
+  readonly subscriptions: ClientSubscription[]
+  /** The filters that it matches and that this client asked for. */
+  readonly entries: FilterEntry[]
+}
+
+export class Router {
+  readonly #entries = new Map<string, FilterEntry>()
+  readonly #trie = new FilterTrie<FilterEntry>()
+  readonly #grants = new Map<number, Grant>()
+  readonly #route: Route = { subscriptions: [], entries: [] }
+  readonly #matched: FilterEntry[] = []
+  #lastIdentifier: number
+  #stamp = 0
+
+  /** @param firstIdentifier the identifier before the first one that is used. */
+  constructor(firstIdentifier: number) {
+    this.#lastIdentifier = firstIdentifier
+  }
+
+  get entries(): Iterable<FilterEntry> {
+    return this.#entries.values()
+  }
+
+  find(filter: string): FilterEntry | undefined {
+    return this.#entries.get(filter)
+  }
+
+  /** @returns what is known about a filter. */
+  entryOf(filter: string): FilterEntry {
+    let entry = this.#entries.get(filter)
+    if (entry !== undefined) return entry
+    entry = new FilterEntry(filter)
+    this.#entries.set(filter, entry)
+    this.#trie.add(filter, entry)
+    return entry
+  }
+
+  forget(entry: FilterEntry): void {
+    this.#entries.delete(entry.filter)
+    this.#trie.delete(entry.filter, entry)
+    for (const identifier of entry.identifiers) this.#grants.delete(identifier)
+  }
+
+  /** @returns another filter of this client that may match the same topics, or null. */
+  overlapping(entry: FilterEntry): FilterEntry | null {
+    for (const filter of this.#trie.overlapping(entry.filter)) {
+      const other = this.#entries.get(filter)
+      if (other?.isRead) return other
+    }
+    return null
+  }
+
+  /** @returns the identifier for a SUBSCRIBE. */
+  identify(entries: readonly FilterEntry[], newcomers: readonly ClientSubscription[]): number {
+    do {
+      this.#lastIdentifier = (this.#lastIdentifier % IDENTIFIER_MAX) + 1
+    } while (this.#grants.has(this.#lastIdentifier))
+    this.#grants.set(this.#lastIdentifier, { entries, newcomers })
+    for (const { identifiers } of entries) {
+      identifiers.push(this.#lastIdentifier)
+      if (identifiers.length > IDENTIFIERS_KEPT) this.#grants.delete(identifiers.shift()!)
+    }
+    return this.#lastIdentifier
+  }
+
+  /** @returns whose a message is; valid until the next call. */
+  route(packet: IncomingPublish, byIdentifier: boolean): Route {
+    const route = this.#route
+    route.subscriptions.length = 0
+    route.entries.length = 0
+    this.#stamp++
+    const identifiers = packet.properties?.subscriptionIdentifier
+    if (byIdentifier && identifiers !== undefined && this.#byIdentifier(packet, identifiers)) {
+      return route
+    }
+    for (const entry of this.#trie.match(packet.topic, this.#matched)) {
+      this.#collect(entry, packet, entry.newcomers, false)
+    }
+    return route
+  }
+
+  /** @returns whether all identifiers are those of this client. */
+  #byIdentifier(packet: IncomingPublish, identifiers: number | readonly number[]): boolean {
+    if (typeof identifiers === 'number') return this.#byOne(packet, identifiers)
+    for (const identifier of identifiers) {
+      if (!this.#grants.has(identifier)) return false
+    }
+    for (const identifier of identifiers) this.#byOne(packet, identifier)
+    return true
+  }
+
+  #byOne(packet: IncomingPublish, identifier: number): boolean {
+    const grant = this.#grants.get(identifier)
+    if (grant === undefined) return false
+    const { entries, newcomers } = grant
+    if (entries.length === 1) {
+      const entry = entries[0]!
+      const everybody = entry.newcomers === 'everybody'
+      this.#collect(entry, packet, everybody ? 'everybody' : newcomers, true)
+      return true
+    }
+    for (const entry of entries) {
+      if (!matches(entry.filter, packet.topic)) continue
+      const everybody = entry.newcomers === 'everybody'
+      this.#collect(entry, packet, everybody ? 'everybody' : newcomers, true)
+    }
+    return true
+  }
+
+  #collect(
+    entry: FilterEntry,
+    { topic, retain }: IncomingPublish,
+    newcomers: FilterEntry['newcomers'],
+    byIdentifier: boolean,
+  ): void {
+    const { subscriptions, entries } = this.#route
+    entries.push(entry)
+    for (const subscription of entry.subscriptions) {
+      if (subscription.stamp === this.#stamp) continue
+      if (retain && newcomers !== 'everybody' && !newcomers.includes(subscription)) continue
+      if (byIdentifier && !isFirst(subscription, entry, topic)) continue
+      subscription.stamp = this.#stamp
+      subscriptions.push(subscription)
+    }
+  }
+}
+
+/**
+ * Of the copies that a server sends for several filters of one subscription, the one for the first
+ * filter counts.
+ */
+function isFirst({ entries }: ClientSubscription, entry: FilterEntry, topic: string): boolean {
+  if (entries.length === 1) return true
+  return entries.find((one) => matches(one.filter, topic)) === entry
+}

@@ -1,0 +1,45 @@
+/**
+ * Which messages has nobody handled? Those that a subscription left (`onLeave: 'keep'`), and those
+ * that came for a session before anybody subscribed. They are not acknowledged; the next
+ * subscription of their filter gets them first, in the order received. (M5)
+ */
+import { matches } from '../index.ts'
+import type { Receipt } from './receipts.ts'
+
+interface Stray {
+  readonly receipt: Receipt
+  /** The filter of the subscription that left it, or null if there was none. */
+  readonly filter: string | null
+}
+
+export class Strays {
+  #strays: Stray[] = []
+
+  get length(): number {
+    return this.#strays.length
+  }
+
+  add(receipt: Receipt, filter: string | null): void {
+    const stray = { receipt, filter }
+    const at = this.#strays.findIndex((other) => other.receipt.order > receipt.order)
+    if (at < 0) this.#strays.push(stray)
+    else this.#strays.splice(at, 0, stray)
+  }
+
+  /** @returns the messages that a new subscription of these filters gets, which are none any more. */
+  take(filters: readonly string[]): Receipt[] {
+    if (this.#strays.length === 0) return []
+    const isTaken = ({ receipt, filter }: Stray) =>
+      filter === null
+        ? filters.some((one) => matches(one, receipt.packet.topic))
+        : filters.includes(filter)
+    const taken = this.#strays.filter((stray) => stray.receipt.open > 0 && isTaken(stray))
+    this.#strays = this.#strays.filter((stray) => stray.receipt.open > 0 && !isTaken(stray))
+    return taken.map(({ receipt }) => receipt)
+  }
+
+  /** Keeps only the messages for which `stays` is true. */
+  filter(stays: (receipt: Receipt) => boolean): void {
+    this.#strays = this.#strays.filter(({ receipt }) => stays(receipt))
+  }
+}

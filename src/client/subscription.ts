@@ -1,0 +1,433 @@
+/**
+ * What does one subscription do with its messages, until it ends? It gives them to those who pull,
+ * keeps those that nobody has pulled, and acknowledges what is handled. (M5, a message is
+ * acknowledged when it is handled; M11, a refusal ends it)
+ */
+import { ConnectionError, type IncomingPublish, matches, type QoS } from '../index.ts'
+import type {
+  ClientSubscriptionState,
+  Message,
+  NextOptions,
+  Subscription,
+  SubscriptionTransition,
+  Synced,
+} from './client-types.ts'
+import type { PayloadContext } from './codec.ts'
+import type { FilterEntry } from './filter-entry.ts'
+import { ForEach, type ForEachOptions } from './for-each.ts'
+import type { Reader, ReceivedMessage } from './message.ts'
+import { decodePayload } from './payload.ts'
+import type { SubscriptionPlan } from './plan.ts'
+import type { Pull } from './pull.ts'
+import type { Receipt } from './receipts.ts'
+import type { TopicParams } from './topic-types.ts'
+import { WaitingMessages } from './waiting-messages.ts'
+import { Watchers } from './watchers.ts'
+
+type Result = IteratorResult<Message<TopicParams, unknown>, undefined>
+
+/** What a subscription uses of its client. */
+export interface Host {
+  /** Begins a wait of `what`, which makes the client read; ended by `settled`. */
+  pulls(by: number): void
+  /** Says that a subscription is full, or not any more. */
+  full(by: number): void
+  /** How many subscriptions have messages that wait, and were never pulled, has changed. */
+  unattended(by: number): void
+  /** A message is handled by one of those who have it. */
+  handled(receipt: Receipt): void
+  /** A subscription has ended, and leaves these messages unhandled. */
+  left(subscription: ClientSubscription, unhandled: readonly ReceivedMessage[]): void
+  sync(subscription: ClientSubscription): Promise<Synced>
+  pull(resolve: Pull['resolve'], reject: Pull['reject'], options: NextOptions | undefined): Pull
+  heldBackBy(subscription: ClientSubscription): number
+}
+
+const DONE: Result = { done: true, value: undefined }
+
+export class ClientSubscription implements Reader, Subscription<TopicParams, unknown> {
+  readonly plan: SubscriptionPlan
+  /** What it has at the server, filled when it is registered. */
+  entries: readonly FilterEntry[] = []
+  /** The last message that was routed to it, so that none is given twice. */
+  stamp = 0
+  /** Whether anybody has pulled, or iterates it. */
+  #pulled = false
+  iterated = false
+  /** How many handlers of `forEach` run. */
+  #running = 0
+  /** Called when a message was handled or a handler has finished. */
+  #idle: (() => void)[] = []
+  /** When the oldest waiting message came, if nobody has ever pulled. */
+  waitingSince = 0
+  status: ClientSubscriptionState['status'] = 'requested'
+  /** How many retained messages have come, and when the last one did. */
+  retained = 0
+  retainedAt = Number.NEGATIVE_INFINITY
+  readonly #host: Host
+  readonly #waiting = new WaitingMessages()
+  #pulls: Pull[] = []
+  /** Given and not acknowledged. */
+  readonly #inHand = new Set<ReceivedMessage>()
+  #watchers: Watchers<SubscriptionTransition> | null = null
+  #granted: readonly QoS[] | null = null
+  #grants: { resolve(granted: readonly QoS[]): void; reject(reason: unknown): void }[] = []
+  #grantedPromise: Promise<readonly QoS[]> | null = null
+  #synced: Promise<Synced> | null = null
+  /** The error with which it ended, until it was reported. */
+  #error: { readonly reason: unknown } | null = null
+  #refusal: { readonly reason: unknown } | null = null
+  #isFull = false
+  #unlisten: (() => void) | null = null
+  #dropped = 0
+  released = 0
+  #invalid = 0
+
+  constructor(plan: SubscriptionPlan, host: Host) {
+    this.plan = plan
+    this.#host = host
+    const { signal } = plan
+    if (signal === undefined) return
+    const abort = () => this.#leave({ reason: signal.reason })
+    if (signal.aborted) queueMicrotask(abort)
+    signal.addEventListener('abort', abort)
+    this.#unlisten = () => signal.removeEventListener('abort', abort)
+  }
+
+  // ------------------------------------------------------------------------------------- the state
+
+  get pulled(): boolean {
+    return this.#pulled
+  }
+
+  /** Notes that somebody takes messages, or that nobody will. */
+  #attend(): void {
+    if (this.#pulled) return
+    this.#pulled = true
+    if (this.#waiting.length > 0) this.#host.unattended(-1)
+  }
+
+  get hasEnded(): boolean {
+    return this.status === 'ended' || this.status === 'refused'
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.length
+  }
+
+  /** A handler of `forEach` begins, or has finished. */
+  runs(by: 1 | -1): void {
+    this.#running += by
+    if (by < 0) this.#reportIdle()
+  }
+
+  get running(): number {
+    return this.#running
+  }
+
+  #reportIdle(): void {
+    for (const look of this.#idle) look()
+  }
+
+  /** Resolves when no handler of `forEach` runs. */
+  handlersDone(): Promise<void> {
+    return this.#when(() => this.#running === 0)
+  }
+
+  /** Resolves when a `for await` has handled what it was given. */
+  bodyDone(): Promise<void> {
+    return this.#when(() => !this.iterated || this.#inHand.size === 0)
+  }
+
+  #when(isSo: () => boolean): Promise<void> {
+    if (isSo()) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#idle.push(() => {
+        if (isSo()) resolve()
+      })
+    })
+  }
+
+  /** Whether it has a message and has not handled it. */
+  has(receipt: Receipt): boolean {
+    for (const message of this.#inHand) if (message.receipt === receipt) return true
+    return this.#waiting.has(receipt)
+  }
+
+  /** How many messages were given and are not acknowledged. */
+  get inHand(): number {
+    return this.#inHand.size
+  }
+
+  get state(): ClientSubscriptionState {
+    return Object.freeze({
+      filters: this.plan.filters,
+      status: this.status,
+      waiting: this.#waiting.length,
+      inHand: this.inHand,
+      holding: this.#host.heldBackBy(this),
+      dropped: this.#dropped,
+      released: this.released,
+      invalid: this.#invalid,
+    })
+  }
+
+  get granted(): Promise<readonly QoS[]> {
+    this.#grantedPromise ??= this.#whenGranted()
+    return this.#grantedPromise
+  }
+
+  #whenGranted(): Promise<readonly QoS[]> {
+    if (this.#granted !== null) return Promise.resolve(this.#granted)
+    const refusal = this.#refusal ?? (this.hasEnded ? { reason: endedError() } : null)
+    if (refusal !== null) return Promise.reject(refusal.reason)
+    this.#host.pulls(1)
+    return new Promise((resolve, reject) => this.#grants.push({ resolve, reject }))
+  }
+
+  get synced(): Promise<Synced> {
+    this.#synced ??= this.#host.sync(this)
+    return this.#synced
+  }
+
+  transitions(): AsyncIterableIterator<SubscriptionTransition, undefined> {
+    this.#watchers ??= new Watchers()
+    const changes = this.#watchers.watch()
+    if (this.hasEnded) this.#watchers.end()
+    return changes
+  }
+
+  /** Notes what became of it at the server. */
+  changed(status: SubscriptionTransition['status'], gap: boolean, granted?: readonly QoS[]): void {
+    if (this.hasEnded) return
+    this.status = status === 'resumed' ? 'granted' : status
+    this.#watchers?.report({ status, gap, ...(granted === undefined ? {} : { granted }) })
+    if (status !== 'granted' || granted === undefined || this.#granted !== null) return
+    this.#granted = granted
+    for (const { resolve } of this.#takeGrants()) resolve(granted)
+  }
+
+  #takeGrants() {
+    const grants = this.#grants
+    this.#grants = []
+    for (const _ of grants) this.#host.pulls(-1)
+    return grants
+  }
+
+  // -------------------------------------------------------------------------------------- messages
+
+  paramsOf(topic: string): TopicParams {
+    for (const template of this.plan.topics) {
+      const params = template.match(topic)
+      if (params !== null) return params
+    }
+    return Object.create(null)
+  }
+
+  /** @returns the filter to which a topic belongs, or null. */
+  filterOf(topic: string): string | null {
+    return this.plan.filters.find((filter) => matches(filter, topic)) ?? null
+  }
+
+  decode(message: ReceivedMessage): unknown {
+    return decodePayload(this.plan, message.payload, message as PayloadContext)
+  }
+
+  handled(message: ReceivedMessage): void {
+    if (message.receipt === null) return
+    this.#inHand.delete(message)
+    this.#host.handled(message.receipt)
+    if (this.#idle.length > 0) this.#reportIdle()
+  }
+
+  /** Takes a message that the server sent. */
+  offer(message: ReceivedMessage): void {
+    if (message.retain) this.retained++
+    const pull = this.#pulls[0]
+    if (pull !== undefined) {
+      const result = this.#resultOf(message)
+      if (result === null) return
+      this.#pulls.shift()
+      return pull.answer(result)
+    }
+    const { max, then } = this.plan.overflow
+    if (message.receipt === null && this.#waiting.loose >= max) {
+      if (then === 'wait') this.#setFull(true)
+      else {
+        this.#dropped++
+        if (then === 'dropNewest') return
+        this.#waiting.dropOldest()
+      }
+    }
+    if (!this.#pulled && this.#waiting.length === 0) this.#host.unattended(1)
+    this.#waiting.push(message)
+  }
+
+  #setFull(isFull: boolean): void {
+    if (this.#isFull === isFull) return
+    this.#isFull = isFull
+    this.#host.full(isFull ? 1 : -1)
+  }
+
+  /** Drops what waits and comes again, or cannot be acknowledged any more. */
+  keepOnly(stays: (message: ReceivedMessage) => boolean): void {
+    const waited = this.#waiting.length > 0
+    this.#waiting.filter(stays)
+    if (waited && !this.#pulled && this.#waiting.length === 0) this.#host.unattended(-1)
+  }
+
+  next(options?: NextOptions): Promise<Result> {
+    if (this.plan.acks === 'pull') for (const message of this.#inHand) message.ack()
+    return this.pull(options)
+  }
+
+  /** As `next()`, and acknowledges nothing. */
+  pull(options?: NextOptions): Promise<Result> {
+    this.#attend()
+    for (;;) {
+      const message = this.#waiting.shift()
+      if (message === undefined) break
+      if (this.#isFull && this.#waiting.loose < this.plan.overflow.max) this.#setFull(false)
+      const result = this.#resultOf(message)
+      if (result !== null) return result
+    }
+    if (this.hasEnded) return this.#resultAfterEnd()
+    return new Promise((resolve, reject) => {
+      this.#host.pulls(1)
+      const pull = this.#host.pull(resolve, reject, options)
+      this.#pulls.push(pull)
+      pull.begin(() => {
+        const at = this.#pulls.indexOf(pull)
+        if (at >= 0) this.#pulls.splice(at, 1)
+        this.#host.pulls(-1)
+      })
+    })
+  }
+
+  /** @returns what a pull is given for a message, or null if the message is passed over. */
+  #resultOf(message: ReceivedMessage): Promise<Result> | null {
+    if (this.plan.decodes) {
+      try {
+        void message.value
+      } catch (error) {
+        this.#invalid++
+        const { onInvalid } = this.plan
+        if (onInvalid === 'throw') {
+          this.#give(message)
+          return Promise.reject(error)
+        }
+        if (onInvalid !== 'skip') onInvalid(error, message as unknown as Message)
+        message.ack()
+        return null
+      }
+    }
+    this.#give(message)
+    return Promise.resolve({ done: false, value: message })
+  }
+
+  #give(message: ReceivedMessage): void {
+    if (message.receipt !== null) this.#inHand.add(message)
+  }
+
+  #resultAfterEnd(): Promise<Result> {
+    const error = this.#error
+    if (error === null) return Promise.resolve(DONE)
+    this.#error = null
+    return Promise.reject(error.reason)
+  }
+
+  async first(options?: NextOptions): Promise<Message<TopicParams, unknown>> {
+    try {
+      const { done, value } = await this.next(options)
+      if (done) throw endedError()
+      value.ack()
+      return value
+    } finally {
+      this.#leave(null, true)
+    }
+  }
+
+  forEach(
+    handler: (message: Message<TopicParams, unknown>) => unknown,
+    options: ForEachOptions = {},
+  ): Promise<void> {
+    return new ForEach(this, handler, options).run()
+  }
+
+  // --------------------------------------------------------------------------------------- the end
+
+  /**
+   * Ends it because the server or the client did: messages that wait are still given, and then the
+   * error.
+   */
+  end(error: { readonly reason: unknown } | null, status: 'ended' | 'refused' = 'ended'): void {
+    if (this.hasEnded) return
+    this.#error = error
+    this.#finish(status, error)
+  }
+
+  /** Ends it because the client closes: what waits is not given. */
+  close(): void {
+    if (this.hasEnded) return
+    this.#attend()
+    this.#waiting.clear()
+    this.#finish('ended', null)
+  }
+
+  #leave(error: { readonly reason: unknown } | null, releases = false): void {
+    if (this.hasEnded) return
+    this.#attend()
+    const unhandled = [...this.#inHand, ...this.#waiting.clear()]
+    this.#inHand.clear()
+    this.#error = error
+    this.#finish('ended', error)
+    if (releases) this.plan.keeps = false
+    this.#host.left(
+      this,
+      unhandled.filter(({ receipt, isHandled }) => receipt !== null && !isHandled),
+    )
+  }
+
+  #finish(status: 'ended' | 'refused', error: { readonly reason: unknown } | null): void {
+    if (status === 'refused') this.#watchers?.report({ status, gap: false })
+    this.status = status
+    this.#refusal = error
+    this.#unlisten?.()
+    this.#setFull(false)
+    const reason = error === null ? endedError() : error.reason
+    for (const { reject } of this.#takeGrants()) reject(reason)
+    const pulls = this.#pulls
+    this.#pulls = []
+    for (const pull of pulls) pull.answer(this.#resultAfterEnd())
+    this.#watchers?.end()
+  }
+
+  async return(): Promise<Result> {
+    this.#leave(null)
+    return DONE
+  }
+
+  async throw(error?: unknown): Promise<Result> {
+    this.#leave(null)
+    throw error
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#leave(null)
+  }
+
+  [Symbol.asyncIterator](): this {
+    this.iterated = true
+    return this
+  }
+}
+
+function endedError(): ConnectionError {
+  const message = 'The subscription ended before.'
+  return new ConnectionError(message, { code: 'ENDED', retryable: false })
+}
+
+/** @returns the QoS at which a subscription sees a packet. */
+export function qosSeen({ qos }: IncomingPublish, { plan }: ClientSubscription): QoS {
+  return Math.min(qos, plan.qos) as QoS
+}

@@ -1,0 +1,109 @@
+/**
+ * Which subscription does not move, so that others wait for it? It is told after `warnAfterMs`, and
+ * only while somebody waits. (M7, who holds back the others is named; M8, nobody iterates it)
+ */
+import type { IncomingPublish, Platform, WarningCode } from '../index.ts'
+import type { ClientPlan } from './client-options.ts'
+import type { Receipt } from './receipts.ts'
+import type { Reception } from './reception.ts'
+import type { ClientSubscription } from './subscription.ts'
+
+interface WatchHost {
+  readonly plan: ClientPlan
+  readonly reception: Reception
+  readonly clock: Platform
+  warn(code: WarningCode, message: string): void
+}
+
+export class Watch {
+  readonly #host: WatchHost
+  #timer: unknown = null
+  /** The subscriptions that were named already, until they move. */
+  readonly #named = new WeakSet<ClientSubscription>()
+  /** The message without a subscription that was named last. */
+  #told: IncomingPublish | null = null
+
+  constructor(host: WatchHost) {
+    this.#host = host
+  }
+
+  /** Somebody waits for packets, while messages wait: looks after `warnAfterMs`. */
+  begin(): void {
+    if (this.#timer !== null || !this.#isNeeded()) return
+    const { clock, plan } = this.#host
+    this.#timer = clock.setTimer(() => this.#look(), plan.warnAfterMs)
+  }
+
+  #isNeeded(): boolean {
+    const { receipts, waitUnpulled } = this.#host.reception
+    return receipts.unhandled > 0 || waitUnpulled > 0
+  }
+
+  stop(): void {
+    if (this.#timer !== null) this.#host.clock.clearTimer(this.#timer)
+    this.#timer = null
+  }
+
+  #look(): void {
+    this.#timer = null
+    const { plan, reception, clock } = this.#host
+    const since = clock.now() - plan.warnAfterMs
+    for (const subscription of reception.subscriptions) {
+      const { pulled, waitingCount, waitingSince } = subscription
+      if (!pulled && waitingCount > 0 && waitingSince <= since) this.#tellUnpulled(subscription)
+    }
+    const { oldest } = reception.receipts
+    if (oldest !== undefined && oldest.at <= since && this.#holdsBack()) {
+      this.#tellHolding(oldest, clock.now() - oldest.at)
+    }
+    this.begin()
+  }
+
+  /** Whether others wait: for their acknowledgements, or for messages that cannot come. */
+  #holdsBack(): boolean {
+    const { receipts } = this.#host.reception
+    return receipts.heldBack > 0 || receipts.unhandled >= this.#host.plan.receiveMaximum
+  }
+
+  /** @returns how many acknowledgements wait for the oldest message of a subscription. */
+  heldBackBy(subscription: ClientSubscription): number {
+    const { receipts } = this.#host.reception
+    const { oldest } = receipts
+    return oldest !== undefined && subscription.has(oldest) ? receipts.heldBack : 0
+  }
+
+  #tellUnpulled(subscription: ClientSubscription): void {
+    if (this.#named.has(subscription)) return
+    this.#named.add(subscription)
+    const filters = subscription.plan.filters.join(', ')
+    this.#host.warn(
+      'NOT_ITERATED',
+      `The subscription of "${filters}" was never iterated, and ${subscription.waitingCount}` +
+        ' messages wait in it; iterate it, or dispose of it.',
+    )
+  }
+
+  #tellHolding({ packet }: Receipt, ageMs: number): void {
+    const { reception, warn } = this.#host
+    const { receipts, subscriptions } = reception
+    const holder = [...subscriptions].find((one) => one.has(receipts.oldest!))
+    if (holder === undefined ? this.#told === packet : this.#named.has(holder)) return
+    if (holder === undefined) this.#told = packet
+    else this.#named.add(holder)
+    const who =
+      holder === undefined
+        ? 'A message that no subscription of this client gets'
+        : `The subscription of "${holder.plan.filters.join(', ')}"`
+    const ways =
+      holder === undefined
+        ? 'subscribe to its filter'
+        : "take messages faster, or subscribe with acks: 'receipt' or connection: 'own', or use" +
+          ' forEach with a concurrency'
+    warn.call(
+      this.#host,
+      'HOLDS_BACK',
+      `${who} holds back ${receipts.heldBack} acknowledgements of others: its oldest message, of` +
+        ` topic "${packet.topic}", came ${Math.round(ageMs)} ms ago and is not acknowledged; ${ways}.`,
+    )
+  }
+}
