@@ -3,7 +3,7 @@
  * here, `json` is in json-codec.ts, and users write others of the same shape.
  */
 import type { PublishProperties } from '../index.ts'
-import { faultOf, invalidIncoming, invalidOutgoing } from './invalid-payload.ts'
+import { payloadFault, invalidIncoming, invalidOutgoing } from './invalid-payload.ts'
 
 /** What a codec may know of the message that it decodes. */
 export interface PayloadContext {
@@ -50,7 +50,7 @@ export const bytes: Codec<Uint8Array, Uint8Array | string> = Object.freeze({
   encode(value: Uint8Array | string): Uint8Array | string {
     if (value instanceof Uint8Array) return value
     if (typeof value === 'string') return checkedText(value)
-    throw invalidOutgoing(faultOf(`has to be a Uint8Array or a string, not ${typeOf(value)}`))
+    throw invalidOutgoing(payloadFault(`has to be a Uint8Array or a string, not ${typeOf(value)}`))
   },
   decode: (payload: Uint8Array): Uint8Array => payload,
 })
@@ -65,7 +65,7 @@ export const text: Codec<string> = Object.freeze({
   payloadFormatIndicator: true,
   encode(value: string): string {
     if (typeof value === 'string') return checkedText(value)
-    throw invalidOutgoing(faultOf(`has to be a string, not ${typeOf(value)}`))
+    throw invalidOutgoing(payloadFault(`has to be a string, not ${typeOf(value)}`))
   },
   decode: (payload: Uint8Array, { topic }: PayloadContext): string => decodeUtf8(payload, topic),
 })
@@ -75,7 +75,7 @@ export function decodeUtf8(payload: Uint8Array, topic: string): string {
   try {
     return utf8Decoder.decode(payload)
   } catch {
-    throw invalidIncoming(topic, faultOf('is not UTF-8'))
+    throw invalidIncoming(topic, payloadFault('is not UTF-8'))
   }
 }
 
@@ -84,7 +84,7 @@ function checkedText(value: string): string {
   const at = value.search(/\p{Surrogate}/u)
   if (at < 0) return value
   const problem = `holds a lone surrogate at character ${at}, which UTF-8 cannot carry`
-  throw invalidOutgoing(faultOf(problem))
+  throw invalidOutgoing(payloadFault(problem))
 }
 
 /** @returns how a message names the type of a value, without the value. */

@@ -2,25 +2,26 @@
  * Which of many Topic Filters match a topic? (4.7) A trie of their levels: what a message costs
  * depends on the levels of its topic, and not on the number of filters.
  *
- * A node with one child keeps the child's level as text, which is compared in place; only nodes with
- * several have a Map. Filters that end in `#` are kept at the node before, because `a/#` matches `a`
- * too. All walks have a stack of their own: a filter may have 32,768 levels.
+ * A node with one child compares the child's level in place; only nodes with several have a Map.
+ * Filters that end in `#` are kept at the node before, because `a/#` matches `a` too. All walks have
+ * a stack of their own: a filter may have 32,768 levels.
  */
 import { DOLLAR_CODE, matchedLevels, shareLength } from './levels.ts'
 
-interface TrieEntry<Item> {
-  /** The filter as it was added, with `$share/name/`. */
-  readonly filter: string
-  readonly item: Item
+/** What was added under one filter, or under several that differ in `$share/name/` only. */
+class Held<Item> {
+  readonly items: Item[] = []
+  /** The filter of each item, as it was added. */
+  readonly filters: string[] = []
 }
 
 class TrieNode<Item> {
   /** The level that leads here; `+` for a wildcard, and empty at the root. */
   readonly level: string
   /** What was added under the filter that ends here. */
-  ending: TrieEntry<Item>[] | null = null
+  ending: Held<Item> | null = null
   /** What was added under the filter that ends here and `/#`. */
-  below: TrieEntry<Item>[] | null = null
+  below: Held<Item> | null = null
   plus: TrieNode<Item> | null = null
   /** The one child that is no wildcard, if there is one only; otherwise `children` has them. */
   only: TrieNode<Item> | null = null
@@ -60,9 +61,10 @@ export class FilterTrie<Item> {
       if (level === '#') isBelow = true
       else node = childOf(node, level) ?? this.#grow(node, level)
     }
-    const entries = isBelow ? (node.below ??= []) : (node.ending ??= [])
-    if (indexOf(entries, filter, item) >= 0) return false
-    entries.push({ filter, item })
+    const held = isBelow ? (node.below ??= new Held()) : (node.ending ??= new Held())
+    if (placeOf(held, filter, item) >= 0) return false
+    held.items.push(item)
+    held.filters.push(filter)
     this.#size++
     return true
   }
@@ -81,11 +83,12 @@ export class FilterTrie<Item> {
       way.push(node)
     }
     const node = way.at(-1)!
-    const entries = isBelow ? node.below : node.ending
-    const at = entries === null ? -1 : indexOf(entries, filter, item)
+    const held = isBelow ? node.below : node.ending
+    const at = held === null ? -1 : placeOf(held, filter, item)
     if (at < 0) return false
-    entries!.splice(at, 1)
-    if (entries!.length === 0) {
+    held!.items.splice(at, 1)
+    held!.filters.splice(at, 1)
+    if (held!.items.length === 0) {
       if (isBelow) node.below = null
       else node.ending = null
       this.#prune(way)
@@ -109,9 +112,9 @@ export class FilterTrie<Item> {
     let start = 0
     for (;;) {
       this.visited++
-      if (node.below !== null && (start > 0 || opens)) take(node.below, into)
+      if (node.below !== null && (start > 0 || opens)) collect(node.below, into)
       if (start > topic.length) {
-        if (node.ending !== null) take(node.ending, into)
+        if (node.ending !== null) collect(node.ending, into)
         node = undefined
       } else {
         const slash = topic.indexOf('/', start)
@@ -133,7 +136,7 @@ export class FilterTrie<Item> {
     }
   }
 
-  /** @returns the other filters that match a topic that this one matches too, without repetition. */
+  /** @returns the other filters that match a topic that this one matches too, each once. */
   overlapping(filter: string): readonly string[] {
     const levels = matchedLevels(filter)
     const opens = levels[0]!.charCodeAt(0) !== DOLLAR_CODE
@@ -146,8 +149,8 @@ export class FilterTrie<Item> {
       // Beyond `#` all depths are alike.
       const next = level === '#' ? depth : depth + 1
       const isFree = depth > 0 || node !== this.#root
-      if (isFree || opens) name(node.below, found)
-      if (level === undefined || level === '#') name(node.ending, found)
+      if (isFree || opens) collectFilters(node.below, found)
+      if (level === undefined || level === '#') collectFilters(node.ending, found)
       if (level === undefined) continue
       if ((isFree || opens) && node.plus !== null) open.push([node.plus, next])
       if (level === '#' || level === '+') {
@@ -160,8 +163,7 @@ export class FilterTrie<Item> {
         if (child !== null) open.push([child, next])
       }
     }
-    found.delete(filter)
-    return [...found]
+    return [...found].filter((other) => other !== filter && !meetInNothing(filter, other))
   }
 
   #grow(parent: TrieNode<Item>, level: string): TrieNode<Item> {
@@ -203,6 +205,7 @@ export class FilterTrie<Item> {
  *   who receives, and not what.
  */
 export function filtersOverlap(one: string, other: string): boolean {
+  if (meetInNothing(one, other)) return false
   const a = one.slice(shareLength(one))
   const b = other.slice(shareLength(other))
   // [MQTT-4.7.2-1]
@@ -217,6 +220,12 @@ export function filtersOverlap(one: string, other: string): boolean {
   // a/# matches a.
   const { length } = short!
   return long!.length === length || (long!.length === length + 1 && long![length] === '#')
+}
+
+/** @returns whether only the empty name, which is none, would fit two filters. [MQTT-4.7.3-1] */
+function meetInNothing(one: string, other: string): boolean {
+  const [a, b] = [one.slice(shareLength(one)), other.slice(shareLength(other))]
+  return (a === '+' && b === '/#') || (a === '/#' && b === '+')
 }
 
 function childOf<Item>(node: TrieNode<Item>, level: string): TrieNode<Item> | null {
@@ -249,14 +258,14 @@ function isBare<Item>(node: TrieNode<Item>): boolean {
   return node.only === null && node.children === null
 }
 
-function indexOf<Item>(entries: readonly TrieEntry<Item>[], filter: string, item: Item): number {
-  return entries.findIndex((entry) => entry.item === item && entry.filter === filter)
+function placeOf<Item>({ items, filters }: Held<Item>, filter: string, item: Item): number {
+  return items.findIndex((other, at) => other === item && filters[at] === filter)
 }
 
-function take<Item>(entries: readonly TrieEntry<Item>[], into: Item[]): void {
-  for (let i = 0; i < entries.length; i++) into.push(entries[i]!.item)
+function collect<Item>({ items }: Held<Item>, into: Item[]): void {
+  for (let i = 0; i < items.length; i++) into.push(items[i]!)
 }
 
-function name<Item>(entries: readonly TrieEntry<Item>[] | null, found: Set<string>): void {
-  for (const { filter } of entries ?? []) found.add(filter)
+function collectFilters<Item>(held: Held<Item> | null, found: Set<string>): void {
+  for (const filter of held?.filters ?? []) found.add(filter)
 }

@@ -3,7 +3,7 @@
  * out, the publisher if the payload comes in. No message and no issue holds a value.
  */
 import { type PayloadIssue, ProtocolError, UsageError } from '../index.ts'
-import { quoted } from './levels.ts'
+import { shownText } from './levels.ts'
 
 /** Payload format invalid. (2.4) */
 const PAYLOAD_FORMAT_INVALID = 0x99
@@ -20,7 +20,7 @@ export interface PayloadFault {
 }
 
 /** @returns a fault of the whole value. */
-export function faultOf(problem: string, path: PayloadIssue['path'] = []): PayloadFault {
+export function payloadFault(problem: string, path: PayloadIssue['path'] = []): PayloadFault {
   const where = path.length === 0 ? '' : ` at ${pathText(path)}`
   return { problem: `${problem}${where}`, issues: [{ path, message: problem }] }
 }
@@ -43,7 +43,7 @@ export function invalidIncoming(
   topic: string,
   { problem, issues, cause }: PayloadFault,
 ): ProtocolError {
-  return new ProtocolError(`the payload of a message on ${quoted(topic)} ${problem}`, {
+  return new ProtocolError(`the payload of a message on ${shownText(topic)} ${problem}`, {
     code: 'INVALID_PAYLOAD',
     reasonCode: PAYLOAD_FORMAT_INVALID,
     clause: '3.3.2.3.2',
@@ -70,5 +70,5 @@ function isPlain(key: string): boolean {
 }
 
 function inBrackets(key: string): string {
-  return `[${quoted(key)}]`
+  return `[${shownText(key)}]`
 }

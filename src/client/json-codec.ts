@@ -7,7 +7,7 @@
  * another value (NaN, a Map, a promise) is refused, with its path.
  */
 import { type Codec, decodeUtf8, type PayloadContext, typeOf } from './codec.ts'
-import { faultOf, invalidIncoming, invalidOutgoing, type PayloadFault } from './invalid-payload.ts'
+import { payloadFault, invalidIncoming, invalidOutgoing, type PayloadFault } from './invalid-payload.ts'
 
 /** How many arrays and objects may be open at once. Node's own parser takes some thousands. */
 const DEPTH_MAX = 512
@@ -15,9 +15,9 @@ const DEPTH_MAX = 512
 /**
  * JSON (RFC 8259). A byte order mark at the beginning is ignored. Text that is nested deeper than
  * 512 levels is refused, both ways. A property `__proto__` is removed. As in JSON.stringify,
- * properties that are undefined are left out, and `toJSON` is obeyed; any other value that JSON does
- * not have is refused: undefined itself, functions, symbols, BigInt, NaN and the infinities, binary
- * data, Map, Set, promises and cycles.
+ * properties that are undefined are left out, and `toJSON` is obeyed. Any other value that JSON
+ * does not have is refused: undefined itself, functions, symbols, BigInt, NaN and the infinities,
+ * binary data, Map, Set, promises and cycles.
  */
 export const json: Codec<unknown> = Object.freeze({
   contentType: 'application/json',
@@ -26,12 +26,12 @@ export const json: Codec<unknown> = Object.freeze({
   encode(value: unknown): string {
     const written = stringify(value)
     if (typeof written === 'string') return written
-    throw invalidOutgoing(written ?? faultOf('cannot be written: its toJSON returns nothing'))
+    throw invalidOutgoing(written ?? payloadFault('cannot be written: its toJSON returns nothing'))
   },
 
   decode(payload: Uint8Array, { topic }: PayloadContext): unknown {
     if (isDeep(payload)) {
-      throw invalidIncoming(topic, faultOf(`is nested deeper than ${DEPTH_MAX} levels`))
+      throw invalidIncoming(topic, payloadFault(`is nested deeper than ${DEPTH_MAX} levels`))
     }
     const decoded = decodeUtf8(payload, topic)
     const source = decoded.startsWith('\ufeff') ? decoded.slice(1) : decoded
@@ -48,7 +48,7 @@ function stringify(value: unknown): string | PayloadFault | undefined {
     return faultIn(value, [], []) ?? JSON.stringify(value)
   } catch (cause) {
     // Getters and toJSON are the user's code, and toJSON may return a BigInt or a cycle.
-    return { ...faultOf('cannot be written as JSON: a getter or toJSON of it failed'), cause }
+    return { ...payloadFault('cannot be written as JSON: a getter or toJSON of it failed'), cause }
   }
 }
 
@@ -59,7 +59,7 @@ function parse(source: string, topic: string): unknown {
     // The message of the engine shows a part of the payload; only the position is taken from it.
     const [, position] = /at position (\d+)/.exec((cause as Error).message) ?? []
     const where = position === undefined ? '' : `, at character ${position}`
-    throw invalidIncoming(topic, faultOf(source === '' ? 'is empty' : `is not JSON${where}`))
+    throw invalidIncoming(topic, payloadFault(source === '' ? 'is empty' : `is not JSON${where}`))
   }
 }
 
@@ -107,17 +107,17 @@ function faultIn(
 ): PayloadFault | null {
   if (typeof value === 'string' || typeof value === 'boolean' || value === null) return null
   if (typeof value === 'number') {
-    return Number.isFinite(value) ? null : faultOf(`holds ${value}, which JSON does not have`, path)
+    return Number.isFinite(value) ? null : payloadFault(`holds ${value}, which JSON does not have`, path)
   }
   if (typeof value !== 'object') {
     const remedy = typeof value === 'bigint' ? '; convert it to a string or a number' : ''
-    return faultOf(`holds ${typeOf(value)}, which JSON does not have${remedy}`, path)
+    return payloadFault(`holds ${typeOf(value)}, which JSON does not have${remedy}`, path)
   }
   const kind = unwritable(value)
-  if (kind !== null) return faultOf(`holds ${kind}, which JSON does not have`, path)
+  if (kind !== null) return payloadFault(`holds ${kind}, which JSON does not have`, path)
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return null
-  if (ancestors.includes(value)) return faultOf('refers to itself, which JSON cannot', path)
-  if (ancestors.length >= DEPTH_MAX) return faultOf(`is nested deeper than ${DEPTH_MAX} levels`)
+  if (ancestors.includes(value)) return payloadFault('refers to itself, which JSON cannot', path)
+  if (ancestors.length >= DEPTH_MAX) return payloadFault(`is nested deeper than ${DEPTH_MAX} levels`)
   ancestors.push(value)
   const fault = Array.isArray(value)
     ? faultInArray(value, ancestors, path)

@@ -27,6 +27,6 @@ export function matchedLevels(filter: string): readonly string[] {
 const SHOWN_MAX = 80
 
 /** @returns a text as messages show it: in quotes, escaped, and not longer than is useful. */
-export function quoted(text: string): string {
+export function shownText(text: string): string {
   return JSON.stringify(text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text)
 }

@@ -7,11 +7,11 @@
  */
 import { ProtocolError, UsageError } from '../index.ts'
 import type { Codec, PayloadContext } from './codec.ts'
-import { faultOf, invalidIncoming, invalidOutgoing, schemaFault } from './invalid-payload.ts'
+import { payloadFault, invalidIncoming, invalidOutgoing, schemaFault } from './invalid-payload.ts'
 import { type StandardSchema, validateWith } from './standard-schema.ts'
 
 /** How the values of a topic are converted and validated. A `Topic` is one. */
-export interface Conversion<Value> {
+interface Conversion<Value> {
   readonly codec: Codec<unknown>
   readonly schema: StandardSchema<unknown, Value> | undefined
 }
@@ -27,13 +27,13 @@ export function encodePayload(
   if (schema !== undefined) {
     const { issues } = attempt(
       () => validateWith(schema, value),
-      (cause) => invalidOutgoing({ ...faultOf('could not be validated: the schema threw'), cause }),
+      (cause) => invalidOutgoing({ ...payloadFault('could not be validated: the schema threw'), cause }),
     )
     if (issues !== undefined) throw invalidOutgoing(schemaFault(issues))
   }
   return attempt(
     () => codec.encode(value),
-    (cause) => invalidOutgoing({ ...faultOf('could not be encoded: the codec threw'), cause }),
+    (cause) => invalidOutgoing({ ...payloadFault('could not be encoded: the codec threw'), cause }),
   )
 }
 
@@ -51,14 +51,14 @@ export function decodePayload<Value>(
   const value = attempt(
     () => codec.decode(payload, message),
     (cause) =>
-      invalidIncoming(topic, { ...faultOf('could not be decoded: the codec threw'), cause }),
+      invalidIncoming(topic, { ...payloadFault('could not be decoded: the codec threw'), cause }),
   )
   // Without a schema the type of the topic is that of its codec.
   if (schema === undefined) return value as Value
   const validated = attempt(
     () => validateWith(schema, value),
     (cause) =>
-      invalidIncoming(topic, { ...faultOf('could not be validated: the schema threw'), cause }),
+      invalidIncoming(topic, { ...payloadFault('could not be validated: the schema threw'), cause }),
   )
   if (validated.issues === undefined) return validated.value
   throw invalidIncoming(topic, schemaFault(validated.issues))

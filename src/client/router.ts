@@ -20,6 +20,7 @@ interface Grant {
  * its topic.
  */
 const IDENTIFIERS_KEPT = 8
+const NOBODY: readonly ClientSubscription[] = []
 /** The largest subscription identifier. (3.8.2.1.2) */
 const IDENTIFIER_MAX = 268_435_455
 
@@ -100,10 +101,26 @@ export class Router {
     if (byIdentifier && identifiers !== undefined && this.#byIdentifier(packet, identifiers)) {
       return route
     }
-    for (const entry of this.#trie.match(packet.topic, this.#matched)) {
-      this.#collect(entry, packet, entry.newcomers, false)
-    }
+    const matched = this.#trie.match(packet.topic, this.#matched)
+    if (packet.retain) this.#retained(matched, packet)
+    else for (const entry of matched) this.#collect(entry, packet, NOBODY, false)
     return route
+  }
+
+  /**
+   * Without identifiers nothing says for which filter a retained message came. The server sends one
+   * copy for each filter, so each copy goes to the first filter with newcomers that have none.
+   */
+  #retained(matched: readonly FilterEntry[], packet: IncomingPublish): void {
+    const { subscriptions, entries } = this.#route
+    entries.push(...matched)
+    for (const { newcomers, subscriptions: all } of matched) {
+      const waiting = newcomers === 'everybody' ? all : newcomers
+      for (const one of waiting) {
+        if (!one.hasEnded && one.takesRetained(packet.topic)) subscriptions.push(one)
+      }
+      if (subscriptions.length > 0) return
+    }
   }
 
   /** @returns whether all identifiers are those of this client. */

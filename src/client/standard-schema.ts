@@ -52,7 +52,7 @@ export type SchemaOutput<Schema extends StandardSchema> = NonNullable<
 >['output']
 
 /** The outcome of a validation. */
-export type Validated<Output> =
+type Validated<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly PayloadIssue[] }
 

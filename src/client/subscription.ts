@@ -43,6 +43,9 @@ export interface Host {
   heldBackBy(subscription: ClientSubscription): number
 }
 
+/** Beyond so many topics a retained message may be given twice, for filters that overlap. */
+const RETAINED_TOPICS_MAX = 10_000
+
 const DONE: Result = { done: true, value: undefined }
 
 export class ClientSubscription implements Reader, Subscription<TopicParams, unknown> {
@@ -64,6 +67,8 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
   /** How many retained messages have come, and when the last one did. */
   retained = 0
   retainedAt = Number.NEGATIVE_INFINITY
+  /** The topics of retained messages that came without an identifier; null if there were none. */
+  #retainedTopics: Set<string> | null = null
   readonly #host: Host
   readonly #waiting = new WaitingMessages()
   #pulls: Pull[] = []
@@ -200,6 +205,7 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
   /** Notes what became of it at the server. */
   changed(status: SubscriptionTransition['status'], gap: boolean, granted?: readonly QoS[]): void {
     if (this.hasEnded) return
+    if (gap) this.#retainedTopics = null
     this.status = status === 'resumed' ? 'granted' : status
     this.#watchers?.report({ status, gap, ...(granted === undefined ? {} : { granted }) })
     if (status !== 'granted' || granted === undefined || this.#granted !== null) return
@@ -238,6 +244,14 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
     this.#inHand.delete(message)
     this.#host.handled(message.receipt)
     if (this.#idle.length > 0) this.#reportIdle()
+  }
+
+  /** @returns whether a retained message of a topic is the first one for it. */
+  takesRetained(topic: string): boolean {
+    this.#retainedTopics ??= new Set()
+    if (this.#retainedTopics.has(topic)) return false
+    if (this.#retainedTopics.size < RETAINED_TOPICS_MAX) this.#retainedTopics.add(topic)
+    return true
   }
 
   /** Takes a message that the server sent. */

@@ -3,7 +3,7 @@
  * from 1, with those of `$share/name/`.
  */
 import { UsageError, validateFilter } from '../index.ts'
-import { quoted, shareLength } from './levels.ts'
+import { shownText, shareLength } from './levels.ts'
 
 /** A level of a template that matches exactly one level of a topic. */
 export interface TemplateLevel {
@@ -22,7 +22,7 @@ export interface TemplateRest {
 }
 
 /** A template that was taken apart. */
-export interface Template {
+interface ParsedTemplate {
   readonly filter: string
   readonly levels: readonly TemplateLevel[]
   readonly rest: TemplateRest | null
@@ -33,15 +33,15 @@ export interface Template {
  * Names go into objects and into types. `__proto__` is refused: in an object literal it would set a
  * prototype and no parameter.
  */
-const NAME = /^(?!__proto__$)[\p{L}_][\p{L}\p{N}_-]*$/u
+const PARAMETER_NAME = /^(?!__proto__$)[\p{L}_][\p{L}\p{N}_-]*$/u
 
 /** @throws UsageError if the template cannot be used. */
-export function parseTemplate(template: string): Template {
+export function parseTemplate(template: string): ParsedTemplate {
   const given: unknown = template
   if (typeof given !== 'string') throw new UsageError('a topic template must be a string')
   if (template === '') throw new UsageError('a topic template must not be empty')
   const share = template.slice(0, shareLength(template))
-  if (/[{}]/.test(share)) throw wrong(template, 1, share.split('/')[1]!, 'holds a brace')
+  if (/[{}]/.test(share)) throw wrongLevel(template, 1, share.split('/')[1]!, 'holds a brace')
   const levels: TemplateLevel[] = []
   const filters: string[] = []
   const keys = new Set<string>()
@@ -50,7 +50,7 @@ export function parseTemplate(template: string): Template {
   const texts = template.slice(share.length).split('/')
   for (const [index, text] of texts.entries()) {
     const place = index + (share === '' ? 0 : 2)
-    const name = nameOf(template, place, text)
+    const name = parameterOf(template, place, text)
     const isLast = index === texts.length - 1
     if (name === null && text !== '+' && text !== '#') {
       levels.push({ text, key: null, isNamed: false })
@@ -59,9 +59,9 @@ export function parseTemplate(template: string): Template {
     }
     const isRest = name === null ? text === '#' : text.endsWith('+}')
     if (isRest && !isLast)
-      throw wrong(template, place, text, 'stands for the rest, so it must be last')
+      throw wrongLevel(template, place, text, 'stands for the rest, so it must be last')
     const key = name ?? String(wildcards++)
-    if (keys.has(key)) throw wrong(template, place, text, 'is the name of an earlier level too')
+    if (keys.has(key)) throw wrongLevel(template, place, text, 'is the name of an earlier level too')
     keys.add(key)
     if (isRest) rest = { key, isNamed: name !== null }
     else levels.push({ text: '', key, isNamed: name !== null })
@@ -73,22 +73,22 @@ export function parseTemplate(template: string): Template {
 }
 
 /** @returns the name of the parameter that a level is, or null if it is none. */
-function nameOf(template: string, place: number, text: string): string | null {
+function parameterOf(template: string, place: number, text: string): string | null {
   if (!/[{}]/.test(text)) return null
   const [, name] = /^\{([^{}]*?)\+?\}$/.exec(text) ?? []
   if (name === undefined) {
-    throw wrong(
+    throw wrongLevel(
       template,
       place,
       text,
       'mixes braces with text; a parameter {name} is a whole level',
     )
   }
-  if (name === '') throw wrong(template, place, text, 'has no name')
-  if (NAME.test(name)) return name
+  if (name === '') throw wrongLevel(template, place, text, 'has no name')
+  if (PARAMETER_NAME.test(name)) return name
   const problem =
     'is no name: letters, digits, _ and - make one, beginning with a letter or _, and not __proto__'
-  throw wrong(template, place, text, problem)
+  throw wrongLevel(template, place, text, problem)
 }
 
 function checkFilter(template: string, filter: string): void {
@@ -96,13 +96,13 @@ function checkFilter(template: string, filter: string): void {
   if (problem === null) return
   const place = filter.split('/').findIndex((text) => text !== '' && validateFilter(text) !== null)
   if (place < 0 || filter.startsWith('$share')) {
-    throw new UsageError(`the topic template ${quoted(template)} cannot be used: ${problem}`)
+    throw new UsageError(`the topic template ${shownText(template)} cannot be used: ${problem}`)
   }
-  throw wrong(template, place, template.split('/')[place]!, `cannot be used: ${problem}`)
+  throw wrongLevel(template, place, template.split('/')[place]!, `cannot be used: ${problem}`)
 }
 
 /** @param place the number of the level, from 0 */
-function wrong(template: string, place: number, text: string, problem: string): UsageError {
-  const where = `level ${place + 1} (${quoted(text)}) of the topic template ${quoted(template)}`
+function wrongLevel(template: string, place: number, text: string, problem: string): UsageError {
+  const where = `level ${place + 1} (${shownText(text)}) of the topic template ${shownText(template)}`
   return new UsageError(`${where} ${problem}`)
 }

@@ -41,9 +41,11 @@ type KeysOf<
  * }`, and `ParamsOf<'a/+/#'>` is `{ 0: string, 1: string }`. Of a text that is not known when the
  * program is compiled, it is `TopicParams`.
  */
-export type ParamsOf<Template extends string> = string extends Template
-  ? TopicParams
-  : { readonly [Key in KeysOf<Matched<Template>> & PropertyKey]: string }
+export type ParamsOf<Template extends string> = Template extends unknown
+  ? string extends Template
+    ? TopicParams
+    : { readonly [Key in KeysOf<Matched<Template>> & PropertyKey]: string }
+  : never
 
 /** What `fill` takes: a text for each parameter, or a finite number, which is written in decimal. */
 export type FillParams<Params> = { readonly [Key in keyof Params]: string | number }

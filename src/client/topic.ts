@@ -8,7 +8,7 @@
 import { UsageError, validateTopic } from '../index.ts'
 import { bytes, type Codec, isCodec } from './codec.ts'
 import { json } from './json-codec.ts'
-import { DOLLAR_CODE, quoted, SEPARATOR_CODE } from './levels.ts'
+import { DOLLAR_CODE, shownText, SEPARATOR_CODE } from './levels.ts'
 import {
   isStandardSchema,
   type SchemaInput,
@@ -19,7 +19,7 @@ import { parseTemplate, type TemplateLevel, type TemplateRest } from './template
 import type { ParamsOf, Topic, TopicOptions } from './topic-types.ts'
 
 /** The option names, for those that misspell one. */
-const OPTION_NAMES: readonly string[] = ['schema', 'codec', 'qos', 'retain']
+const TOPIC_OPTIONS: readonly string[] = ['schema', 'codec', 'qos', 'retain']
 
 /** What all overloads take. */
 type AnyTopicOptions = TopicOptions & {
@@ -65,9 +65,9 @@ function checkTopicOptions(options: AnyTopicOptions): void {
     throw new UsageError('the options of topic() must be an object')
   }
   for (const name of Object.keys(options)) {
-    if (OPTION_NAMES.includes(name)) continue
-    const known = OPTION_NAMES.join(', ')
-    throw new UsageError(`topic() has no option ${quoted(name)}; it has ${known}`)
+    if (TOPIC_OPTIONS.includes(name)) continue
+    const known = TOPIC_OPTIONS.join(', ')
+    throw new UsageError(`topic() has no option ${shownText(name)}; it has ${known}`)
   }
   const { schema, codec, qos, retain } = options
   if (schema !== undefined && !isStandardSchema(schema)) {
@@ -86,10 +86,13 @@ function checkTopicOptions(options: AnyTopicOptions): void {
 
 /**
  * Parameters are named by users, so their object has no prototype whose names they could meet. An
- * instance of a function is faster than Object.create(null).
+ * instance of a class is made and read faster than what Object.create(null) returns.
  */
-const NoPrototype = (() => {}) as unknown as new () => Record<string, string>
-NoPrototype.prototype = Object.freeze(Object.create(null))
+class NoPrototype {
+  [name: string]: string
+}
+Reflect.deleteProperty(NoPrototype.prototype, 'constructor')
+Object.freeze(Object.setPrototypeOf(NoPrototype.prototype, null))
 
 type Params = Readonly<Record<string, string>>
 
@@ -122,8 +125,8 @@ class CompiledTopic {
     if (typeof given !== 'object' || given === null) throw this.#wrong('must be in an object')
     for (const key of Object.keys(params)) {
       if (this.#keys.has(key)) continue
-      const known = [...this.#keys].map(quoted).join(', ') || 'none'
-      throw this.#wrong(`have no ${quoted(key)}; the template has ${known}`)
+      const known = [...this.#keys].map(shownText).join(', ') || 'none'
+      throw this.#wrong(`have no ${shownText(key)}; the template has ${known}`)
     }
     const parts = this.#levels.map((level) =>
       level.key === null ? level.text : this.#part(params, level.key, level.isNamed, false),
@@ -195,7 +198,7 @@ class CompiledTopic {
     isRest: boolean,
   ): string {
     const value = Object.hasOwn(params, key) ? params[key] : undefined
-    const name = quoted(key)
+    const name = shownText(key)
     if (value === undefined) throw this.#wrong(`lack ${name}`)
     if (typeof value !== 'string' && !(typeof value === 'number' && Number.isFinite(value))) {
       throw this.#wrong(`need a string or a finite number for ${name}`)
@@ -215,7 +218,7 @@ class CompiledTopic {
 
   #wrong(problem: string): UsageError {
     const code = 'TOPIC_PARAMS'
-    return new UsageError(`the parameters of ${quoted(this.template)} ${problem}`, { code })
+    return new UsageError(`the parameters of ${shownText(this.template)} ${problem}`, { code })
   }
 }
 

@@ -8,6 +8,7 @@ import { later } from '../platform/runtime.ts'
 import { isPending } from '../protocol/incoming.ts'
 import { lookup } from '../protocol/packet-table.ts'
 import { hex } from '../protocol/reason-codes.ts'
+import type { State } from '../protocol/state.ts'
 import { wrong } from '../requests/check.ts'
 import type { PreparedControl } from '../requests/prepare-control.ts'
 import { retryableOf } from '../requests/reconnect-policy.ts'
@@ -102,12 +103,7 @@ export function acknowledge(
   packet: IncomingPublish,
   reasonCode: number,
 ): 'queued' | 'stale' {
-  // A program that is not type-checked may give any packet.
-  const { cmd } = (packet ?? {}) as Partial<Incoming>
-  if (cmd !== 'publish') {
-    const given = cmd === undefined ? describe(packet) : `a packet of type ${cmd}`
-    throw new UsageError(`ack: the packet must be a PUBLISH that this loop yielded, not ${given}`)
-  }
+  checkMessage('ack', packet)
   const allowed = loop.state.connection.protocolVersion === 5 ? ACK_CODES : [0]
   if (!allowed.includes(reasonCode)) {
     const why = allowed.length === 1 ? ' (only MQTT 5 can refuse a message)' : ''
@@ -121,6 +117,44 @@ export function acknowledge(
   loop.acking.add(sequence)
   loop.push({ type: 'ack', at: loop.now(), sequence, messageId, reasonCode })
   return 'queued'
+}
+
+/** A program that is not type-checked may give any packet. */
+function checkMessage(method: string, packet: IncomingPublish): void {
+  const { cmd } = (packet ?? {}) as Partial<Incoming>
+  if (cmd === 'publish') return
+  const given = cmd === undefined ? describe(packet) : `a packet of type ${cmd}`
+  throw new UsageError(
+    `${method}: the packet must be a PUBLISH that this loop yielded, not ${given}`,
+  )
+}
+
+/** @returns how many messages before this one are not acknowledged, as far as the user knows. */
+export function waitingBefore(loop: Parts, packet: IncomingPublish): number {
+  checkMessage('waitingBefore', packet)
+  const { state, inbox } = loop
+  const sequence = inbox.sequenceOf(packet)
+  if (sequence === undefined || isFinished(loop)) return 0
+  const due = sequenceNow(state, sequence, packet.messageId ?? 0)
+  // What was handled or acknowledged in this turn is not known to the reducers yet.
+  const from = Math.max(state.incoming.pendingFrom, inbox.handledThrough + 1)
+  let waiting = 0
+  for (let earlier = from; earlier < due; earlier++) {
+    if (isPending(state.incoming, earlier) && !loop.acking?.has(earlier)) waiting++
+  }
+  return waiting
+}
+
+/**
+ * @returns the sequence whose acknowledgement is that of a message which was yielded under this
+ *   one: another one if the server has sent a message at QoS 2 again on this connection. 0 if it
+ *   has none on this connection.
+ */
+function sequenceNow({ incoming, session }: State, sequence: number, messageId: number): number {
+  if (sequence >= incoming.epochFrom) return sequence
+  const message = lookup(session.received, messageId)
+  const isAgain = message?.sequence === sequence && message.pendingSequence >= incoming.epochFrom
+  return isAgain ? message.pendingSequence : 0
 }
 
 /**

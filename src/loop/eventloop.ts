@@ -20,7 +20,7 @@ import type {
 import type { LoopChoices } from './beginning.ts'
 import { Connected } from './connect.ts'
 import { Consumers } from './consumers.ts'
-import { acknowledge, DRAIN_MS, ping, reauthenticate, warnFor } from './controls.ts'
+import { acknowledge, DRAIN_MS, ping, reauthenticate, waitingBefore, warnFor } from './controls.ts'
 import { Loop } from './loop.ts'
 import { isFinished, type LoopState, viewOf } from './loop-state.ts'
 import type { Driver } from './parts.ts'
@@ -69,6 +69,14 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
    *   server sends a message again that was not acknowledged.
    */
   ack(packet: IncomingPublish, reasonCode?: number): 'queued' | 'stale'
+  /**
+   * @returns how many messages at QoS 1 and 2 were received before this one on the same connection
+   *   and are not acknowledged yet: the acknowledgement of this one is sent after theirs, whenever
+   *   `ack` is called [MQTT-4.6.0-2]. 0 if none is before it, if its acknowledgement was sent, or
+   *   if its connection is gone. The time that it takes grows with the number.
+   * @throws UsageError for a packet that is not a PUBLISH.
+   */
+  waitingBefore(packet: IncomingPublish): number
   /**
    * Stops taking requests and reading, for `ms` or until `resume`. The connection is kept alive.
    */
@@ -228,6 +236,10 @@ class EventloopObject implements Eventloop {
 
   ack(packet: IncomingPublish, reasonCode = 0): 'queued' | 'stale' {
     return acknowledge(this.#loop, packet, reasonCode)
+  }
+
+  waitingBefore(packet: IncomingPublish): number {
+    return waitingBefore(this.#loop, packet)
   }
 
   pause(ms?: number): void {

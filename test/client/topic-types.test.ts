@@ -24,7 +24,7 @@ test('parameters are named in the type', () => {
   expectTypeOf<keyof ParamsOf<'a/b'>>().toEqualTypeOf<never>()
   expectTypeOf<keyof ParamsOf<'{__a-1}'>>().toEqualTypeOf<'__a-1'>()
   expectTypeOf<Params<'$share/group/a/{x}'>>().toEqualTypeOf<{ x: string }>()
-  expectTypeOf<Params<'a/{x}' | 'b/{y}'>>().toEqualTypeOf<{ x: string } | { y: string }>()
+  expectTypeOf<ParamsOf<'a/{x}' | 'b/{y}'>>().toEqualTypeOf<ParamsOf<'a/{x}'> | ParamsOf<'b/{y}'>>()
   expectTypeOf<ParamsOf<string>>().toEqualTypeOf<TopicParams>()
 })
 

@@ -6,7 +6,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { bytes, json, text, topic } from '../../src/client/index.ts'
-import { MqttError, matches, UsageError, validateTopic } from '../../src/index.ts'
+import { type MqttError, matches, UsageError, validateTopic } from '../../src/index.ts'
 
 /** A topic whose parameters the compiler does not know. */
 const loose = (template: string) => topic(template)
@@ -136,7 +136,9 @@ describe('properties', () => {
     fc.assert(
       fc.property(value, fc.array(value, { minLength: 1 }), (a, rest) => {
         const params = { a, rest: rest.join('/') }
-        expect({ ...topic('x/{a}/{rest+}').match(topic('x/{a}/{rest+}').fill(params)) }).toEqual(params)
+        expect({ ...topic('x/{a}/{rest+}').match(topic('x/{a}/{rest+}').fill(params)) }).toEqual(
+          params,
+        )
       }),
     )
   })

@@ -71,6 +71,10 @@ async function reconnect(
   return server.current
 }
 
+function waitingBefore(loop: Eventloop, packet: Incoming | undefined): number {
+  return loop.waitingBefore(packet as IncomingPublish)
+}
+
 function ackOf(loop: Eventloop, packet: Incoming | undefined): string {
   return loop.ack(packet as IncomingPublish)
 }
@@ -255,6 +259,10 @@ describe("[R1] [C21] [MQTT-4.6.0-2] [MQTT-4.6.0-3] acks: 'manual'", () => {
         for (const i of order) {
           expect(ackOf(s.loop, packets[i])).toBe(qos[i] === 0 ? 'stale' : 'queued')
           acked.add(i)
+          const before = qos.map((q, at) =>
+            q === 0 ? 0 : qos.filter((other, j) => j < at && other > 0 && !acked.has(j)).length,
+          )
+          expect(packets.map((packet) => waitingBefore(s.loop, packet))).toEqual(before)
           if (together) continue
           await s.clock.settle()
           // Those at the head of the order that are acknowledged, no others.
@@ -273,6 +281,55 @@ describe("[R1] [C21] [MQTT-4.6.0-2] [MQTT-4.6.0-3] acks: 'manual'", () => {
       { numRuns: 60 },
     )
   })
+
+  test('waitingBefore: nothing is before a message of a lost connection, or after the end', async () => {
+    const s = await connected({ acks: 'manual' })
+    s.server.current.send(message('a', 1, 1), message('b', 2, 2), message('c', 1, 3))
+    const [a, b, c] = await collect(s, 3)
+    const all = () => [a, b, c].map((packet) => waitingBefore(s.loop, packet))
+    expect(all()).toEqual([0, 1, 2])
+    const second = await reconnect(s, true)
+    expect(all()).toEqual([0, 0, 0])
+    // A message at QoS 2 that comes again is not yielded again, and keeps its packet.
+    second.send(message('a', 1, 1, true), message('b', 2, 2, true))
+    const [, again] = await collect(s, 2)
+    expect(waitingBefore(s.loop, again)).toBe(0)
+    expect(all()).toEqual([0, 1, 0])
+    expect([ackOf(s.loop, a), ackOf(s.loop, b)]).toEqual(['stale', 'queued'])
+    expect(all()).toEqual([0, 1, 0])
+    expect(ackOf(s.loop, again)).toBe('queued')
+    expect(all()).toEqual([0, 0, 0])
+    await s.clock.settle()
+    expect(acks(second).slice(0, 2)).toEqual(['puback 1', 'pubrec 2'])
+    s.loop.shutdown()
+    await s.clock.advance(1000)
+    expect(all()).toEqual([0, 0, 0])
+  })
+
+  test("waitingBefore with acks: 'pull' counts what no later next() has handled", async () => {
+    const s = await connected()
+    const three = () => [s.loop.next(), s.loop.next(), s.loop.next()]
+    const countsOf = async (calls: ReturnType<typeof three>) =>
+      (await Promise.all(calls)).map(({ value }) => waitingBefore(s.loop, value))
+    const early = three()
+    s.server.current.send(message('a', 1, 1), message('b', 1, 2), message('c', 1, 3))
+    await s.clock.settle()
+    expect(await countsOf(early)).toEqual([0, 1, 2])
+    s.server.current.send(message('d', 1, 4), message('e', 1, 5), message('f', 1, 6))
+    await s.clock.settle()
+    // Each call here marks the message of the call before as handled.
+    expect(await countsOf(three())).toEqual([0, 0, 0])
+    await s.loop.return()
+  })
+
+  test.each([undefined, null, 'text', {}, { cmd: 'puback', messageId: 1 }])(
+    'waitingBefore of %j is a UsageError',
+    async (given) => {
+      const s = await connected({ acks: 'manual' })
+      expect(() => s.loop.waitingBefore(given as never)).toThrow(/^waitingBefore: .* PUBLISH/)
+      await s.loop.return()
+    },
+  )
 
   test('a reason code refuses: PUBACK and PUBREC carry it, and the message is over', async () => {
     const s = await connected({ acks: 'manual', receiveMaximum: 2 })
