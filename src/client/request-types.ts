@@ -315,7 +315,7 @@ export interface RespondOptions<P = TopicParams, V = Uint8Array> extends Request
         error: unknown,
         request: IncomingRequest<P, V>,
         id: string,
-      ) => DeclaredFailure | undefined | void)
+      ) => DeclaredFailure | undefined)
     | undefined
 }
 
