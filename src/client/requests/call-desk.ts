@@ -260,13 +260,14 @@ export class CallDesk {
   #settle(call: IncomingCall, reply: Reply, isKept: boolean): void {
     const { key } = call.asked
     const repeats = isKept ? this.#keep(call, key, reply) : this.#release(call)
-    this.#over(call)
     this.#send(call, reply)
     for (const repeat of repeats) {
       // A repetition of the same attempt waits for the same answer.
       if (isSameAttempt(repeat, call)) repeat.delivered()
       else this.#send(repeat, reply)
     }
+    // The next request is executed after this one was answered.
+    this.#over(call)
   }
 
   #keep(call: IncomingCall, key: string | null, reply: Reply): readonly IncomingCall[] {
