@@ -46,6 +46,10 @@ export class LaneRequest extends OpenRequest {
     }
   }
 
+  override get expiresAt(): number {
+    return this.startedAt + this.#bounds.ackMs + this.#bounds.responseMs
+  }
+
   override begin(): void {
     this.desk.wants(1)
     const isFirst = this.desk.joinLane(this.#lane, this)

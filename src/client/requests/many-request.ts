@@ -56,6 +56,10 @@ export class ManyRequest implements Waiter, AsyncIterableIterator<Item, undefine
     this.#stallMs = stallMs
   }
 
+  get expiresAt(): number {
+    return this.#endsAt
+  }
+
   get isSettled(): boolean {
     return this.#state === 'ended'
   }

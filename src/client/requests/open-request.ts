@@ -34,6 +34,8 @@ export interface Waiter extends OutcomeListener, Timed {
   reconnected(): void
   /** Its signal was aborted: it is a listener of the signal, which costs no closure. */
   handleEvent(): void
+  /** When nobody waits for the answer any more; the request expires then. */
+  readonly expiresAt: number
   /** When it was begun, or its turn came. */
   readonly startedAt: number
   readonly isSettled: boolean
@@ -81,6 +83,10 @@ export class OpenRequest implements Waiter {
     return true
   }
 
+  get expiresAt(): number {
+    return this.startedAt + this.ask.timeout
+  }
+
   get operation(): string {
     return this.key === '' ? hexOf(this.correlation) : this.key
   }
@@ -88,7 +94,7 @@ export class OpenRequest implements Waiter {
   begin(): void {
     this.desk.wants(1)
     if (!this.desk.opened(this)) return
-    this.dueAt = this.startedAt + this.ask.timeout
+    this.dueAt = this.expiresAt
     this.desk.deadlines.add(this)
     this.desk.send(this)
   }

@@ -187,8 +187,8 @@ export class RequestDesk {
   }
 
   #plain(waiter: Waiter, correlationData: Uint8Array): PublishRequest {
-    const { ask, controller, dueAt, attempt } = waiter
-    const remainingMs = dueAt - this.core.clock.now()
+    const { ask, controller, expiresAt, attempt } = waiter
+    const remainingMs = expiresAt - this.core.clock.now()
     return {
       cmd: 'publish',
       topic: ask.topic,
@@ -210,13 +210,13 @@ export class RequestDesk {
   }
 
   #enveloped(waiter: Waiter): PublishRequest {
-    const { ask, dueAt, attempt } = waiter
+    const { ask, expiresAt, attempt } = waiter
     // Nothing expires in MQTT 3.1.1, so that what was given up must be taken back.
     waiter.controller ??= new AbortController()
     const fields = {
       id: hexOf(waiter.correlation),
       reply: this.core.responseTopic(),
-      expires: Math.max(1, Math.ceil(dueAt - this.core.clock.now())),
+      expires: Math.max(1, Math.ceil(expiresAt - this.core.clock.now())),
       key: waiter.operation,
       attempt: attempt > 1 ? attempt : undefined,
       contentType: ask.properties?.contentType,

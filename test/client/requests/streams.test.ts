@@ -117,7 +117,7 @@ describe('Q9: streamed responses', () => {
 
   test('Q9: a stream goes on after a lost connection of the requester', async () => {
     const s = surround()
-    const kept = { cleanStart: false, properties: { sessionExpiryInterval: 60 } }
+    const kept = { cleanStart: false, sessionExpiryInterval: 60 }
     counting(s, 200)
     await s.clock.advance(100)
     const client = s.client('client', kept)
