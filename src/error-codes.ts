@@ -324,6 +324,40 @@ export interface ErrorCodes {
 
   // A defect of this package.
 
+  // Requests and responses (`it-mqtt/client`).
+
+  /** When the server says that nobody has subscribed to the topic of a request (0x10).
+   *  What to do: start the responder; a later attempt may find one. */
+  NO_RESPONDERS: 'RefusedError'
+  /** When a responder cannot use a request: its schema or its codec refuses it (status 400).
+   *  What to do: see `remote`. */
+  BAD_REQUEST: 'RefusedError'
+  /** When a responder does not know what was asked for (status 404).
+   *  What to do: compare the versions of both sides. */
+  UNKNOWN: 'RefusedError'
+  /** When a responder knows the key of a request with another payload (status 409).
+   *  What to do: use a key for one operation only. */
+  KEY_REUSED: 'RefusedError'
+  /** When the handler of a responder threw (status 500).
+   *  What to do: look for the id of the message in the log of the responder. */
+  RESPONDER_FAILED: 'RefusedError'
+  /** When a responder has no room for another request (status 503).
+   *  What to do: try again later; see `concurrency`, `maxPending` and `dedupe` of the responder. */
+  BUSY: 'RefusedError'
+  /** When the handler of a responder did not end before its deadline (status 504).
+   *  What to do: give it more time, or find out what it waits for. */
+  RESPONDER_TIMEOUT: 'RefusedError'
+  /** When a responder refused without a code, or with a status of its own.
+   *  What to do: see `remote`. */
+  REFUSED_BY_RESPONDER: 'RefusedError'
+  /** When a response cannot be decoded, is refused by the schema, or is a stream that `request()`
+   *  did not ask for.
+   *  What to do: compare codec and schema of both sides; read streams with `requestMany()`. */
+  INVALID_RESPONSE: 'ProtocolError'
+  /** When a part of a streamed response is missing, or the parts of two responders are mixed.
+   *  What to do: ask again; use `responseQos: 1` at the responder if connections are often lost. */
+  STREAM_GAP: 'ConnectionError'
+
   /** When an invariant of the engine does not hold.
    *  What to do: report it, with the stack and a recording (option `recorder`). */
   BUG: 'BugError'
@@ -379,6 +413,10 @@ export interface WarningCodes {
    *  known. The message names the file, the position and the cause.
    *  What to do: look at the rotated files; keep more of them, or copy before truncating. */
   GAP_POSSIBLE: 'Warning'
+  /** When the handler of a responder threw. The message has the id that the requester was told,
+   *  and the error.
+   *  What to do: correct the handler, or answer with `request.fail()`. */
+  HANDLER_FAILED: 'Warning'
   /** When a file that may grow ends without a line end, so that its last line is left for a later
    *  run.
    *  What to do: nothing, or set `growing: false` (`--complete`) if the file will not grow. */

@@ -115,7 +115,17 @@ export interface FilterAnswer {
 
 const NO_FILTERS: readonly FilterAnswer[] = []
 
-/** The server refused, with a reason code of the standard. */
+/** What another process said about a failure. It has no stack, and texts are at most 4 KiB. */
+export interface RemoteFailure {
+  /** Its name for the case. */
+  readonly code: string
+  /** Its explanation, for people; empty if it gave none. */
+  readonly message: string
+  /** Its data: the payload of its answer, decoded if there is a codec. */
+  readonly data: unknown
+}
+
+/** The server refused, with a reason code of the standard; or another process did (`remote`). */
 export class RefusedError extends MqttError {
   /** The name of the class. */
   override readonly name = 'RefusedError'
@@ -134,6 +144,8 @@ export class RefusedError extends MqttError {
   declare readonly statusCode?: number
   /** How long the server asks to wait before the next attempt, in ms, if it does. */
   declare readonly retryAfterMs?: number
+  /** What a responder said that refused a request. */
+  declare readonly remote?: RemoteFailure
 
   constructor(
     message: string,
@@ -144,10 +156,11 @@ export class RefusedError extends MqttError {
       readonly granted?: readonly FilterAnswer[]
       readonly statusCode?: number
       readonly retryAfterMs?: number
+      readonly remote?: RemoteFailure
     },
   ) {
     super(message, details)
-    const { reasonCode, packet, statusCode, retryAfterMs } = details
+    const { reasonCode, packet, statusCode, retryAfterMs, remote } = details
     this.reasonCode = reasonCode
     Object.defineProperty(this, 'packet', { value: packet, configurable: true })
     // Most refusals are about no filter, and are printed without them.
@@ -157,6 +170,7 @@ export class RefusedError extends MqttError {
     }
     if (statusCode !== undefined) this.statusCode = statusCode
     if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs
+    if (remote !== undefined) this.remote = remote
   }
 }
 
@@ -164,9 +178,15 @@ export class RefusedError extends MqttError {
 export class ConnectionError extends MqttError {
   /** The name of the class. */
   override readonly name = 'ConnectionError'
+  /**
+   * With `TIMEOUT`: whether the connection was lost after the request had left, so that it may have
+   * been done.
+   */
+  declare readonly linkLost?: boolean
 
-  constructor(message: string, details: ErrorDetails) {
+  constructor(message: string, details: ErrorDetails & { readonly linkLost?: boolean }) {
     super(message, { retryable: true, ...details })
+    if (details.linkLost !== undefined) this.linkLost = details.linkLost
   }
 }
 

@@ -13,6 +13,7 @@ export {
   type PayloadIssue,
   ProtocolError,
   RefusedError,
+  type RemoteFailure,
   StorageError,
   UsageError,
   type WarningCode,
@@ -48,7 +49,12 @@ export type {
   SocketOptions,
   WebStreams,
 } from './platform/byte-stream.ts'
-export { machine as systemPlatform, type Platform } from './platform/runtime.ts'
+export {
+  type EventChannel,
+  machine as systemPlatform,
+  type Platform,
+  requestChannel,
+} from './platform/runtime.ts'
 export type { Tolerance } from './protocol/deviations.ts'
 export type { ProtocolVersion } from './protocol/facts.ts'
 export type { ConnectionKind, Limits } from './protocol/state.ts'

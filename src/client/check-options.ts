@@ -19,7 +19,7 @@ export function checkCount(name: string, given: number, least: number, most: num
 }
 
 /** The longest time that an option may give, in ms. */
-const TIME_MS_MAX = 86_400_000
+export const TIME_MS_MAX = 86_400_000
 
 /** @returns the value, which is a number of milliseconds or undefined. */
 export function checkedMs(name: string, given: number | undefined): number | undefined {

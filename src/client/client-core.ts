@@ -19,11 +19,12 @@ import {
 import { calledAfterEnd, endedUnder } from './client-errors.ts'
 import { blueprintOf, type ClientPlan } from './client-options.ts'
 import type { ClientTarget, Published } from './client-types.ts'
-import type { Core, Listener } from './core.ts'
+import type { Listener, OutcomeListener } from './core.ts'
 import { sync } from './fence.ts'
 import type { Making } from './line.ts'
 import type { DeliveredMessage } from './message.ts'
 import { Overlaps } from './overlaps.ts'
+import type { ProbeHost } from './probe-host.ts'
 import { SharedProbe } from './probes.ts'
 import { Publishing } from './publishing.ts'
 import { Pull } from './pull.ts'
@@ -38,7 +39,7 @@ import { Watchman } from './watchman.ts'
 /** Where identifiers begin in a session that may hold messages of an earlier process. */
 const IDENTIFIER_SPACE = 2 ** 27
 
-export class ClientCore implements Core, SubscriptionHost, ReceptionHost, ReadingListener {
+export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, ReadingListener {
   readonly plan: ClientPlan
   readonly clock: Platform
   readonly loop: Eventloop
@@ -214,6 +215,16 @@ export class ClientCore implements Core, SubscriptionHost, ReceptionHost, Readin
     return this.publishing.send(request, options)
   }
 
+  /**
+   * As `send`, without a promise, and while the client closes too. The listener is not called
+   * before `post` returns.
+   */
+  post(request: PublishRequest, listener: OutcomeListener): void {
+    if (this.#ended === null) return this.publishing.post(request, listener)
+    const error = calledAfterEnd('publish')
+    void Promise.resolve().then(() => listener.failed(error))
+  }
+
   request(make: Making, settled: (outcome: Outcome) => void): void {
     this.publishing.request(make, settled)
   }
@@ -272,6 +283,10 @@ export class ClientCore implements Core, SubscriptionHost, ReceptionHost, Readin
   }
 
   // --------------------------------------------------------------------------------------- the end
+
+  get hasEnded(): boolean {
+    return this.#ended !== null
+  }
 
   get isOpen(): boolean {
     return this.#ended === null && !this.closing

@@ -33,6 +33,7 @@ export interface ClientPlan {
   readonly unhandledMax: number
   /** Whether the session may outlive the client. */
   readonly keeps: boolean
+  readonly trace: ClientOptions['trace']
 }
 
 /** The options that a client decides itself. */
@@ -123,6 +124,7 @@ function resolveClient(given: ClientOptions): [plan: ClientPlan, loop: Eventloop
     responseTopic,
     requestTimeout = 5000,
     agent,
+    trace,
     ...rest
   } = given
   const { receiveMaximum = RECEIVE_MAXIMUM, warnAfterMs = WARN_AFTER_MS } = rest
@@ -140,6 +142,7 @@ function resolveClient(given: ClientOptions): [plan: ClientPlan, loop: Eventloop
     receiveMaximum,
     unhandledMax: rest.maxBufferedPackets ?? receiveMaximum + RESERVE,
     keeps: rest.session !== undefined || rest.cleanStart === false,
+    trace: checkedTrace(trace),
   }
   const properties = agent === undefined ? rest.properties : withAgent(rest.properties, agent)
   const loop: EventloopOptions = {
@@ -148,6 +151,11 @@ function resolveClient(given: ClientOptions): [plan: ClientPlan, loop: Eventloop
     ...(properties === undefined ? {} : { properties }),
   }
   return [plan, loop]
+}
+
+function checkedTrace(trace: unknown): ClientOptions['trace'] {
+  if (trace === undefined || typeof trace === 'function') return trace as ClientOptions['trace']
+  throw new UsageError(`trace must be a function, not ${shown(trace)}`)
 }
 
 function withAgent(properties: EventloopOptions['properties'], agent: string) {

@@ -16,6 +16,7 @@ import type {
 } from '../index.ts'
 import type { BrokerProfile } from './broker-profile.ts'
 import type { Codec } from './codec.ts'
+import type { RequestCounters, Requester, Trace } from './request-types.ts'
 import type {
   ClientSubscribeOptions,
   ClientSubscriptionState,
@@ -70,6 +71,11 @@ export interface ClientOptions
    * the server. MQTT 5. Default: none.
    */
   readonly agent?: string | undefined
+  /**
+   * Surrounds each publish, each request and each handler of a request, for example with a span of
+   * OpenTelemetry. Default: nothing does.
+   */
+  readonly trace?: Trace | undefined
 }
 
 /** The options of `client.publish()`. */
@@ -129,6 +135,8 @@ export interface ClientState extends Omit<LoopState, 'subscriptions'> {
   }
   /** The subscriptions that have not ended. */
   readonly subscriptions: readonly ClientSubscriptionState[]
+  /** What became of the requests. */
+  readonly requests: RequestCounters
   /** Messages that belonged to no subscription of this client. */
   readonly unmatched: number
 }
@@ -147,7 +155,7 @@ export interface Closed {
  * An MQTT client whose promises drive it: the connection is read only while somebody awaits
  * something of the client.
  */
-export interface Client extends AsyncDisposable {
+export interface Client extends Requester, AsyncDisposable {
   /**
    * Connects.
    * @returns the limits that the server gave in its CONNACK.

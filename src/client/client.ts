@@ -10,6 +10,7 @@ import {
   type Session,
   type Transition,
   UsageError,
+  type UserProperties,
   validateTopic,
 } from '../index.ts'
 import { checkChoice, checkedMs, checkOptionFields, shown } from './check-options.ts'
@@ -28,6 +29,14 @@ import { closeClient } from './close.ts'
 import { ownConnection } from './own-connection.ts'
 import { encodePayload } from './payload.ts'
 import { publishAll } from './publish-all.ts'
+import { RequestCore } from './request-core.ts'
+import type {
+  ManyOptions,
+  RequestOptions,
+  RequestsOptions,
+  RespondOptions,
+} from './request-types.ts'
+import { ClientRequests, NO_REQUESTS } from './requests/client-requests.ts'
 import { ClientSubscription } from './subscription.ts'
 import { type AnyTopic, subscriptionPlan } from './subscription-plan.ts'
 import type { ClientSubscribeOptions, NextOptions, Subscription } from './subscription-types.ts'
@@ -58,6 +67,7 @@ const NEXT_FIELDS = new Set(['signal', 'timeout'])
 class MqttClient {
   readonly #core: ClientCore
   #closed: Promise<Closed> | null = null
+  #requests: ClientRequests | null = null
 
   constructor(target: ClientTarget) {
     this.#core = new ClientCore(target)
@@ -77,7 +87,14 @@ class MqttClient {
     checkOptionFields('publish: options', options, PUBLISH_FIELDS)
     const { signal, timeout } = options
     const request = requestOf(to, payload, options, this.#core.plan.qos)
-    return this.#core.send(request, { signal, timeout: checkedMs('publish: timeout', timeout) })
+    const limits = { signal, timeout: checkedMs('publish: timeout', timeout) }
+    const { trace } = this.#core.plan
+    if (trace === undefined) return this.#core.send(request, limits)
+    const { clientId } = this.#core.loop.state
+    const { topic, properties } = request
+    const userProperties = properties?.userProperties
+    const operation = { kind: 'publish', clientId, topic, userProperties, key: undefined } as const
+    return trace(operation, (added) => this.#core.send(withProperties(request, added), limits))
   }
 
   publishAll<R extends Omit<PublishRequest, 'cmd'>>(
@@ -95,6 +112,27 @@ class MqttClient {
     const subscription = new ClientSubscription(plan, core)
     core.reception.add(subscription)
     return subscription as unknown as Subscription
+  }
+
+  get #asking(): ClientRequests {
+    this.#requests ??= new ClientRequests(new RequestCore(this.#core))
+    return this.#requests
+  }
+
+  request(topic: unknown, payload?: unknown, options?: RequestOptions<unknown>) {
+    return this.#asking.request(topic, payload, options)
+  }
+
+  requestMany(topic: unknown, payload?: unknown, options?: ManyOptions<unknown>) {
+    return this.#asking.requestMany(topic, payload, options)
+  }
+
+  requests(filter: unknown, options?: RequestsOptions<unknown>) {
+    return this.#asking.requests(filter, options)
+  }
+
+  respond(filter: unknown, handler: unknown, options?: RespondOptions<TopicParams, unknown>) {
+    return this.#asking.respond(filter, handler, options)
   }
 
   ping() {
@@ -116,6 +154,7 @@ class MqttClient {
       ...core.loop.state,
       publishes: core.publishing.state,
       subscriptions: [...core.reception.subscriptions].map((one) => one.state),
+      requests: this.#requests?.counters ?? NO_REQUESTS,
       unmatched: core.reception.unmatched,
     }) as ClientState
   }
@@ -147,6 +186,17 @@ class MqttClient {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+/** @returns a publish with more User Properties. */
+function withProperties(
+  request: PublishRequest,
+  added: UserProperties | undefined,
+): PublishRequest {
+  if (added === undefined) return request
+  const { properties } = request
+  const userProperties = { ...properties?.userProperties, ...added }
+  return { ...request, properties: { ...properties, userProperties } }
 }
 
 interface AnyPublishOptions extends ClientPublishOptions {

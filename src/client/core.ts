@@ -1,17 +1,20 @@
 /**
- * What do the parts of a client use of each other? `client-core.ts` implements it.
+ * What do the parts of a client use of each other? The client implements it.
  */
 import type {
+  EventChannel,
   Eventloop,
   IncomingPublish,
   Platform,
+  ProtocolVersion,
   PublishRequest,
   QoS,
   WarningCode,
 } from '../index.ts'
 import type { ClientPlan } from './client-options.ts'
 import type { Published } from './client-types.ts'
-import type { NextOptions } from './subscription-types.ts'
+import type { ClientSubscribeOptions, Message, Subscription } from './subscription-types.ts'
+import type { Topic, TopicParams } from './topic-types.ts'
 
 /** A reader inside the client: it is given messages as they arrive and holds nothing back. */
 export interface Listener {
@@ -21,32 +24,77 @@ export interface Listener {
   close(): void
 }
 
+/** A reader inside the client that acknowledges messages itself. */
+export interface Receiver {
+  readonly granted: Promise<void>
+  /** Ends it. `unhandled` are messages that nobody will acknowledge. */
+  close(unhandled: readonly Message[]): void
+}
+
+/** Is given the outcome of a publish, once. */
+export interface OutcomeListener {
+  published(published: Published): void
+  failed(error: unknown): void
+}
+
+/** What a lane judges the connection by. */
+export interface Health {
+  /** PINGREQs without an answer on this connection. */
+  readonly unansweredPings: number
+  /** Since when there is no connection, on the clock of the client; null if there is one. */
+  readonly disconnectedAt: number | null
+}
+
+/** What the requests and the measurements of a client use of it. */
 export interface Core {
   readonly clock: Platform
   readonly plan: ClientPlan
   readonly loop: Eventloop
-  /** Whether the client takes anything: it has not ended, and nobody has closed it. */
-  readonly isOpen: boolean
-  /** The number of good connections so far. */
+  readonly clientId: string
+  /** The version in use; 5 before the first connection, unless another one was chosen. */
+  readonly protocolVersion: ProtocolVersion
+  /** Whether the client takes nothing more. */
+  readonly closing: boolean
+  /** The number of the last good connection, 0 before the first one. */
   readonly epoch: number
-  /** The topic at which this client is answered; there must have been a connection. */
+  /** Whether there is a connection now. */
+  readonly connected: boolean
+  readonly requestChannel: EventChannel
+  /** The topic at which this client is answered; known once there was a connection. */
   responseTopic(): string
-  /** @returns a topic of its own, for one measurement; there must have been a connection. */
-  scratchTopic(): string
   /** Keeps the client reading until the function that it returns is called. */
   demand(): () => void
-  demanding(type: 'calls' | 'lasting'): () => void
   /** Sends a publish after all that were sent before. */
-  send(request: PublishRequest, options?: NextOptions): Promise<Published>
+  send(request: PublishRequest): Promise<Published>
+  /**
+   * As `send`, without a promise, and while the client closes too. The listener is not called
+   * before `post` returns.
+   */
+  post(request: PublishRequest, listener: OutcomeListener): void
   /** Subscribes for the client itself. Messages are acknowledged as they arrive. */
   listen(filter: string, qos: QoS, handler: (packet: IncomingPublish) => void): Listener
-  /** Calls `action` now if there was a connection, else after the first CONNACK. */
-  whenConnected(action: () => void): void
+  /**
+   * Subscribes for a part of the client that acknowledges each message itself (`message.ack()`).
+   * Messages are given as they arrive. It is no demand. `ended` is called once when the server
+   * refuses the filter, or the client ends (null if by `close()`), and never after `close()`.
+   */
+  receive(
+    filter: string | Topic<TopicParams, never>,
+    options: Pick<ClientSubscribeOptions, 'qos' | 'share' | 'retained'>,
+    handler: (message: Message) => void,
+    ended: (error: unknown) => void,
+  ): Receiver
+  /** `client.subscribe()`. */
+  subscribe(
+    filter: string | Topic<TopicParams, never>,
+    options: ClientSubscribeOptions,
+  ): Subscription
+  health(): Health
   /** Calls `listener` after each good CONNACK; `resumed` says whether the session was there. */
   onConnected(listener: (resumed: boolean) => void): () => void
+  /** Calls `begin` when `close()` begins, which waits for the promise that it returns. */
+  onClose(begin: () => Promise<unknown>): () => void
   /** Calls `listener` once when the client has ended, with the error that ended it or null. */
   onEnd(listener: (error: unknown) => void): () => void
-  /** Has `begin` called when the client closes; it resolves when its part is done. */
-  onClose(begin: () => Promise<unknown>): () => void
   warn(code: WarningCode, message: string): void
 }

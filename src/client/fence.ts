@@ -4,7 +4,7 @@
  * most servers. MQTT has no proof. (M9, `synced` says how sure it is)
  */
 import type { QoS } from '../index.ts'
-import type { Core } from './core.ts'
+import type { ProbeHost } from './probe-host.ts'
 import { comesBack } from './probes.ts'
 import type { Synced } from './subscription-types.ts'
 import { sleep } from './waits.ts'
@@ -21,7 +21,7 @@ interface Synchronised {
   readonly retainedAt: number
 }
 
-export async function sync(core: Core, subscription: Synchronised): Promise<Synced> {
+export async function sync(core: ProbeHost, subscription: Synchronised): Promise<Synced> {
   const endDemand = core.demand()
   try {
     await subscription.granted
@@ -36,7 +36,7 @@ export async function sync(core: Core, subscription: Synchronised): Promise<Sync
 }
 
 /** Resolves when no retained message has come for a while. */
-async function quiet(core: Core, subscription: Synchronised): Promise<void> {
+async function quiet(core: ProbeHost, subscription: Synchronised): Promise<void> {
   const from = core.clock.now()
   for (;;) {
     const since = core.clock.now() - Math.max(from, subscription.retainedAt)

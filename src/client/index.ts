@@ -15,6 +15,29 @@ export type {
 export { bytes, type Codec, type PayloadContext, text } from './codec.ts'
 export { json } from './json-codec.ts'
 export type {
+  AnswerOptions,
+  AnswerTopic,
+  DeclaredFailure,
+  DedupeOptions,
+  DedupeStore,
+  FallbackRequest,
+  IncomingRequest,
+  ManyOptions,
+  RequestCounters,
+  RequestEvent,
+  Requester,
+  RequestOptions,
+  RequestSubscription,
+  RequestsOptions,
+  Responder,
+  ResponderStats,
+  RespondOptions,
+  Response,
+  StoredAnswer,
+  Trace,
+  TraceOperation,
+} from './request-types.ts'
+export type {
   SchemaInput,
   SchemaOutput,
   StandardIssue,

@@ -5,7 +5,7 @@
  */
 import type { IncomingPublish } from '../index.ts'
 import type { BrokerProfile } from './broker-profile.ts'
-import type { Core } from './core.ts'
+import type { ProbeHost } from './probe-host.ts'
 import { PROBE_MS } from './probes.ts'
 
 type Overlap = NonNullable<BrokerProfile['overlap']>
@@ -17,13 +17,13 @@ interface Holder {
 }
 
 export class Overlaps {
-  readonly #core: Core
+  readonly #core: ProbeHost
   readonly #holder: Holder
   #overlap: Overlap
   /** Whether two filters were found. */
   #isFound = false
 
-  constructor(core: Core, holder: Holder) {
+  constructor(core: ProbeHost, holder: Holder) {
     this.#core = core
     this.#holder = holder
     this.#overlap = core.plan.profile.overlap ?? 'unknown'

@@ -4,7 +4,7 @@
  */
 import { ConnectionError, type QoS } from '../index.ts'
 import { endedUnder, timedOut } from './client-errors.ts'
-import type { Core } from './core.ts'
+import type { ProbeHost } from './probe-host.ts'
 
 /** How long a message of the client's own may take, in ms. */
 export const PROBE_MS = 5000
@@ -14,7 +14,7 @@ export const PROBE_MS = 5000
  * @throws `TIMEOUT` if it does not come within `ms`, and what ends the client.
  */
 export async function comesBack(
-  core: Core,
+  core: ProbeHost,
   filter: string,
   topic: string,
   qos: QoS,
@@ -48,11 +48,11 @@ export async function comesBack(
  * a filter like any other, and never delivers. It is asked once for each connection.
  */
 export class SharedProbe {
-  readonly #core: Core
+  readonly #core: ProbeHost
   #epoch = 0
   #answer: Promise<void> | null = null
 
-  constructor(core: Core) {
+  constructor(core: ProbeHost) {
     this.#core = core
   }
 

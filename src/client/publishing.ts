@@ -13,6 +13,7 @@ import {
 import { endedUnder } from './client-errors.ts'
 import type { ClientPlan } from './client-options.ts'
 import type { Published } from './client-types.ts'
+import type { OutcomeListener } from './core.ts'
 import { countedBytes, type Making, RequestLine } from './line.ts'
 import { CallLimits, PublishCall, saysUnmatched } from './publish-call.ts'
 import type { NextOptions } from './subscription-types.ts'
@@ -84,6 +85,21 @@ export class Publishing {
       if (limits !== null) call.limit(limits)
       if (!call.isSettled) this.#line.add(call)
     })
+  }
+
+  /** As `send`, with a listener in place of a promise. */
+  post(request: PublishRequest, listener: OutcomeListener): void {
+    const call = new PublishCall(
+      request,
+      countedBytes(request),
+      (published) => listener.published(published),
+      (reason) => listener.failed(reason),
+      this.#callDone,
+    )
+    this.#calls.set(request, call)
+    this.#open++
+    this.#demands(1)
+    this.#line.add(call)
   }
 
   #remember(key: string | number, call: PublishCall): void {

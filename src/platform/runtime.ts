@@ -14,6 +14,7 @@
  * | `it-mqtt:transition` | `{ clientId, from, to, reason, at, retryAt, sessionPresent }` |
  * | `it-mqtt:outcome` | `{ clientId, request, outcome }` |
  * | `it-mqtt:stall` | `{ clientId, kind, message }` |
+ * | `it-mqtt:request` | `{ clientId, topic, key, attempt, code, ms, via }` |
  *
  * `direction` is `'sent'` or `'received'`, and `packet` comes without passwords and authentication
  * data. `kind` is `'consumer'`, `'acknowledgement'` or `'transport'`.
@@ -101,3 +102,14 @@ export const packetChannel = channel('it-mqtt:packet')
 export const transitionChannel = channel('it-mqtt:transition')
 export const outcomeChannel = channel('it-mqtt:outcome')
 export const stallChannel = channel('it-mqtt:stall')
+
+/** A diagnostics channel, as far as code above a loop needs it. */
+export interface EventChannel {
+  /** Whether anybody listens. */
+  readonly hasSubscribers: boolean
+  /** Gives a message to those who listen. */
+  publish(message: unknown): void
+}
+
+/** The channel `it-mqtt:request`, on which a client reports how each request ended. */
+export const requestChannel: EventChannel = channel('it-mqtt:request')

@@ -1,0 +1,91 @@
+/**
+ * How are requests answered by services with a wire of their own, such as the shadows of AWS IoT?
+ * Each of their topics is subscribed once, and stays so, because services limit how often one
+ * subscribes, and how many subscriptions one has.
+ */
+import type { IncomingPublish } from '../../index.ts'
+import type { Core, Listener } from '../core.ts'
+import type { AnswerTopic } from '../request-types.ts'
+import { foreignAnswer, type Waiter } from './open-request.ts'
+
+/** How many topics stay subscribed when nobody waits at them; AWS IoT has 50 for a connection. */
+const IDLE_TOPICS_MAX = 25
+
+interface Entry {
+  readonly listener: Listener
+  /** Those who wait at the topic, oldest first, and whether a message says that it went well. */
+  readonly waiters: Map<Waiter, boolean>
+}
+
+export class AnswerTopics {
+  readonly #core: Core
+  readonly #entries = new Map<string, Entry>()
+  /** Those who wait at any topic. */
+  readonly #waiters = new Set<Waiter>()
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  /** Calls `granted` when all topics are. */
+  add(waiter: Waiter, topics: readonly AnswerTopic[], granted: () => void): void {
+    this.#waiters.add(waiter)
+    const grants = topics.map(({ topic, ok }) => {
+      const entry = this.#entries.get(topic) ?? this.#open(topic)
+      // The topic that was used last is the last to be given up.
+      this.#entries.delete(topic)
+      this.#entries.set(topic, entry)
+      entry.waiters.set(waiter, ok)
+      return entry.listener.granted
+    })
+    Promise.all(grants).then(granted, (error: unknown) => waiter.reject(error))
+  }
+
+  remove(waiter: Waiter): void {
+    this.#waiters.delete(waiter)
+    let idle = 0
+    for (const { waiters } of this.#entries.values()) {
+      waiters.delete(waiter)
+      if (waiters.size === 0) idle++
+    }
+    for (const [topic, { listener, waiters }] of this.#entries) {
+      if (idle <= IDLE_TOPICS_MAX) return
+      if (waiters.size > 0) continue
+      this.#entries.delete(topic)
+      listener.close()
+      idle--
+    }
+  }
+
+  reconnected(): void {
+    for (const waiter of [...this.#waiters]) waiter.reconnected()
+  }
+
+  /** @returns those who wait. */
+  clear(): readonly Waiter[] {
+    return [...this.#waiters]
+  }
+
+  #open(topic: string): Entry {
+    const waiters = new Map<Waiter, boolean>()
+    const listener = this.#core.listen(topic, 1, (packet) => {
+      for (const [waiter, ok] of waiters) {
+        if (!answers(packet, waiter)) continue
+        waiter.answered(foreignAnswer(packet, ok))
+        return
+      }
+    })
+    // A topic that was refused may be granted later.
+    listener.granted.catch(() => this.#entries.delete(topic))
+    return { listener, waiters }
+  }
+}
+
+/** A message that the user's function cannot read belongs to somebody else. */
+function answers(packet: IncomingPublish, { ask }: Waiter): boolean {
+  try {
+    return ask.rare?.correlate?.(packet) ?? true
+  } catch {
+    return false
+  }
+}

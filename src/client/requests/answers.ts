@@ -1,0 +1,68 @@
+/**
+ * What does a response say, in the wire `plain` of MQTT 5? (docs/WIRE.md)
+ */
+import type { IncomingPublish, UserProperties } from '../../index.ts'
+
+/** A response, in whichever wire it came. */
+export interface Answer {
+  /** 200 to 599. */
+  readonly status: number
+  readonly code: string | undefined
+  readonly message: string | undefined
+  /** The number of this part in its stream, from 0; -1 if it is no part. */
+  readonly seq: number
+  /** Whether nothing more comes. */
+  readonly last: boolean
+  /** The topic at which the responder of a stream takes credit and cancels, or undefined. */
+  readonly control: string | undefined
+  readonly payload: Uint8Array
+  readonly properties: IncomingPublish['properties']
+}
+
+/** The User Properties of the wire. */
+export const NAMES = {
+  key: 'itm-key',
+  attempt: 'itm-attempt',
+  status: 'itm-status',
+  code: 'itm-code',
+  message: 'itm-message',
+  seq: 'itm-seq',
+  last: 'itm-last',
+  control: 'itm-control',
+  credit: 'itm-credit',
+} as const
+
+const STATUS_DIGITS = /^[2-5]\d\d$/
+const SEQ_DIGITS = /^\d{1,15}$/
+
+/** @returns the first value of a User Property, or undefined. */
+export function property(properties: UserProperties | undefined, name: string): string | undefined {
+  const value = properties?.[name]
+  return typeof value === 'object' ? value[0] : value
+}
+
+/** @returns a number that is written as plain decimal digits, or -1. */
+export function wholeNumber(text: string | undefined): number {
+  return text !== undefined && SEQ_DIGITS.test(text) ? Number(text) : -1
+}
+
+/** @returns what a response says, or null if it is malformed. */
+export function readPlain({ payload, properties }: IncomingPublish): Answer | null {
+  const user = properties?.userProperties
+  const status = property(user, NAMES.status)
+  if (status !== undefined && !STATUS_DIGITS.test(status)) return null
+  const seqText = property(user, NAMES.seq)
+  const seq = wholeNumber(seqText)
+  if (seqText !== undefined && seq < 0) return null
+  return {
+    // Peers that do not know of statuses answer without one.
+    status: status === undefined ? 200 : Number(status),
+    code: property(user, NAMES.code),
+    message: property(user, NAMES.message),
+    seq,
+    last: property(user, NAMES.last) !== undefined,
+    control: property(user, NAMES.control),
+    payload,
+    properties,
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * How does a handler answer requests, a few at a time, until its responder is closed? (Q8, Q11)
+ */
+
+import type { Core, Receiver } from '../core.ts'
+import type { Responder, ResponderStats, RespondOptions } from '../request-types.ts'
+import type { Message } from '../subscription-types.ts'
+import type { Topic, TopicParams } from '../topic-types.ts'
+import { CallDesk, type CallSink } from './call-desk.ts'
+import type { CallPlan, PoolPlan } from './call-plan.ts'
+import { hexOf, latin1Of, randomCorrelation } from './correlation.ts'
+import type { Deadlines } from './deadlines.ts'
+import { HandlerLine } from './handler-line.ts'
+import type { IncomingCall } from './incoming-call.ts'
+import { failure, type Reply } from './reply.ts'
+import { whyOf } from './request-errors.ts'
+import { STATUS } from './statuses.ts'
+import type { StreamControls } from './stream-controls.ts'
+
+export type Handler = (request: IncomingCall) => unknown
+
+/** The digits of the id by which both sides find a failure in their logs. */
+const ID_DIGITS = 8
+
+export class HandlerResponder implements Responder, CallSink {
+  readonly #core: Core
+  readonly #handler: Handler
+  readonly #onError: RespondOptions<never, never>['onError']
+  readonly #desk: CallDesk
+  readonly #line: HandlerLine<IncomingCall>
+  readonly #receiver: Receiver
+  readonly #forget: readonly (() => void)[]
+  #end: { readonly error: unknown } | null = null
+  #closing: Promise<void> | null = null
+  #ends: ((end: { readonly error: unknown }) => void)[] = []
+  #done: Promise<void> | null = null
+
+  constructor(
+    core: Core,
+    deadlines: Deadlines,
+    controls: StreamControls,
+    filter: string | Topic<TopicParams, never>,
+    handler: Handler,
+    plan: CallPlan,
+    { concurrency, maxPending, onError }: PoolPlan,
+  ) {
+    this.#core = core
+    this.#handler = handler
+    this.#onError = onError
+    this.#desk = new CallDesk(core, deadlines, controls, plan, this)
+    this.#line = new HandlerLine(concurrency, maxPending)
+    this.#receiver = core.receive(
+      filter,
+      { qos: plan.qos, share: plan.share, retained: 'none' },
+      (message) => this.#take(message),
+      (error) => this.#finish(error),
+    )
+    this.#forget = [
+      core.onClose(() => this.#clientCloses()),
+      core.onEnd((error) => {
+        this.#desk.hasEnded = true
+        this.#desk.abortAll(endReason())
+        this.#finish(error)
+      }),
+    ]
+  }
+
+  get stats(): ResponderStats {
+    const { running, waiting: pending } = this.#line
+    return Object.freeze({ ...this.#desk.stats, running, pending })
+  }
+
+  get granted(): Promise<void> {
+    const release = this.#core.demand()
+    return this.#receiver.granted.finally(release)
+  }
+
+  get done(): Promise<void> {
+    this.#done ??= this.#whenDone()
+    return this.#done
+  }
+
+  #whenDone(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = ({ error }: { readonly error: unknown }) =>
+        error === null ? resolve() : reject(error)
+      if (this.#end !== null) return settle(this.#end)
+      const release = this.#core.demand()
+      this.#ends.push((end) => {
+        release()
+        settle(end)
+      })
+    })
+  }
+
+  #take(message: Message): void {
+    if (this.#closing !== null) return
+    void this.#desk.take(message)
+  }
+
+  // ------------------------------------------------------------------------------------ the handlers
+
+  execute(call: IncomingCall): void {
+    const verdict = this.#line.add(call)
+    if (verdict === 'run') this.#run(call)
+    else if (verdict === 'full') this.#desk.refuse(call)
+  }
+
+  over(call: IncomingCall): void {
+    this.#line.drop(call)
+    this.#free(call)
+  }
+
+  /** Gives the place of a handler to the next request. */
+  #free(call: IncomingCall): void {
+    if (!call.hasSlot) return
+    call.hasSlot = false
+    const next = this.#line.end()
+    if (next !== undefined) this.#run(next)
+  }
+
+  #run(call: IncomingCall): void {
+    call.hasSlot = true
+    if (!this.#desk.begins(call)) return this.#free(call)
+    let result: unknown
+    try {
+      const { trace } = this.#core.plan
+      result = trace === undefined ? this.#handler(call) : this.#traced(trace, call)
+    } catch (error) {
+      return this.#threw(call, error)
+    }
+    if (!isThenable(result)) return this.#returned(call, result)
+    result.then(
+      (value) => this.#returned(call, value),
+      (error: unknown) => this.#threw(call, error),
+    )
+  }
+
+  #traced(trace: NonNullable<Core['plan']['trace']>, call: IncomingCall): Promise<unknown> {
+    const { topic, userProperties, key } = call
+    const { clientId } = this.#core
+    const operation = { kind: 'process', clientId, topic, userProperties, key } as const
+    return trace(operation, async () => this.#handler(call))
+  }
+
+  #returned(call: IncomingCall, value: unknown): void {
+    if (call.stage === 'answered') return
+    this.#desk.respond(call, value).catch((error: unknown) => this.#threw(call, error))
+  }
+
+  #threw(call: IncomingCall, error: unknown): void {
+    if (call.stage !== 'answered') this.#desk.answer(call, this.failed(error, call))
+  }
+
+  /** Of an error that nobody has foreseen only an id travels, because it may hold secrets. */
+  failed(error: unknown, call: IncomingCall): Reply {
+    const random = () => this.#core.clock.random()
+    const id = hexOf(latin1Of(randomCorrelation(random))).slice(0, ID_DIGITS)
+    try {
+      const declared = this.#onError?.(error, call as never, id)
+      if (typeof declared === 'object') {
+        return this.#desk.failureOf({ status: STATUS.failed, ...declared })
+      }
+    } catch (thrown) {
+      this.#warn(id, call, thrown)
+      return failure(STATUS.failed, `failed (${id})`)
+    }
+    if (this.#onError === undefined) this.#warn(id, call, error)
+    return failure(STATUS.failed, `failed (${id})`)
+  }
+
+  #warn(id: string, { topic }: IncomingCall, error: unknown): void {
+    const what = `respond: the handler of ${topic} failed (${id}): ${whyOf(error)}`
+    this.#core.warn('HANDLER_FAILED', what)
+  }
+
+  // -------------------------------------------------------------------------------------- the end
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const waiting = this.#line.clear()
+    this.#receiver.close(waiting.map(({ message }) => message))
+    this.#desk.giveUp(waiting)
+    const release = this.#core.demand()
+    await this.#desk.whenIdle()
+    release()
+    this.#finish(null)
+  }
+
+  /** The client closes: handlers are asked to hurry, and are waited for. */
+  #clientCloses(): Promise<void> {
+    this.#desk.abortAll(endReason())
+    return this.close()
+  }
+
+  #finish(error: unknown): void {
+    if (this.#end !== null) return
+    this.#end = { error }
+    this.#closing ??= Promise.resolve()
+    this.#desk.giveUp(this.#line.clear())
+    // The client may have ended already, while this is made.
+    for (const forget of this.#forget ?? []) forget()
+    for (const end of this.#ends) end(this.#end)
+    this.#ends = []
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+function endReason(): DOMException {
+  return new DOMException('The client closes.', 'AbortError')
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
+}

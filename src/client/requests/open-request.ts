@@ -1,0 +1,213 @@
+/**
+ * What becomes of one request until it is settled? There are ten thousands of these, so that each
+ * has few fields and no closures of its own.
+ */
+import { type IncomingPublish, MqttError } from '../../index.ts'
+import type { Published } from '../client-types.ts'
+import type { OutcomeListener } from '../core.ts'
+import type { Response } from '../request-types.ts'
+import type { Answer } from './answers.ts'
+import { hexOf } from './correlation.ts'
+import type { Timed } from './deadlines.ts'
+import type { RequestDesk } from './request-desk.ts'
+import { noResponders, tooLate } from './request-errors.ts'
+import type { Ask } from './request-plan.ts'
+import { invalidResponse, responseOf } from './response.ts'
+import { STATUS } from './statuses.ts'
+
+/** One who waits for answers: of one request, or of many. */
+export interface Waiter extends OutcomeListener, Timed {
+  readonly ask: Ask
+  /** The Correlation Data of the last attempt, one character for each byte; empty before it. */
+  correlation: string
+  /** The name of the operation, if it is not that of the first correlation. */
+  key: string
+  attempt: number
+  /** How many connections had been lost when it was sent. */
+  losses: number
+  acknowledged: boolean
+  /** Cancels the publish, where the engine does not let it expire; else null. */
+  controller: AbortController | null
+  answered(answer: Answer): void
+  reject(error: unknown): void
+  /** The connection is there again. */
+  reconnected(): void
+  /** Its signal was aborted: it is a listener of the signal, which costs no closure. */
+  handleEvent(): void
+  /** When nobody waits for the answer any more; the request expires then. */
+  readonly expiresAt: number
+  /** When it was begun, or its turn came. */
+  readonly startedAt: number
+  readonly isSettled: boolean
+  /** Whether it waits for one answer only. */
+  readonly isSingle: boolean
+  /** The key of the operation: by default the digits of its first correlation. */
+  readonly operation: string
+}
+
+export class OpenRequest implements Waiter {
+  readonly desk: RequestDesk
+  readonly ask: Ask
+  correlation = ''
+  key: string
+  attempt = 0
+  losses = 0
+  acknowledged = false
+  controller: AbortController | null = null
+  dueAt = 0
+  heapIndex = -1
+  startedAt: number
+  #settled = false
+  readonly #resolve: (response: Response<never>) => void
+  readonly #reject: (reason: unknown) => void
+
+  constructor(
+    desk: RequestDesk,
+    ask: Ask,
+    resolve: (response: Response<never>) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.desk = desk
+    this.ask = ask
+    this.key = ask.key ?? ''
+    this.startedAt = desk.core.clock.now()
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  get isSettled(): boolean {
+    return this.#settled
+  }
+
+  get isSingle(): boolean {
+    return true
+  }
+
+  get expiresAt(): number {
+    return this.startedAt + this.ask.timeout
+  }
+
+  get operation(): string {
+    return this.key === '' ? hexOf(this.correlation) : this.key
+  }
+
+  begin(): void {
+    this.desk.wants(1)
+    if (!this.desk.opened(this)) return
+    this.dueAt = this.expiresAt
+    this.desk.deadlines.add(this)
+    this.desk.send(this)
+  }
+
+  published({ noMatchingSubscribers }: Published): void {
+    this.acknowledged = true
+    if (noMatchingSubscribers && this.ask.rare?.responses === undefined) {
+      this.desk.counts.noResponders++
+      this.reject(noResponders(this.ask.topic))
+    }
+  }
+
+  failed(error: unknown): void {
+    if (this.#settled) return
+    // What was lost with the connection may have arrived: it is for the deadline to decide.
+    if (!isLost(error)) return this.reject(error)
+    this.acknowledged = true
+    if (this.desk.core.connected) this.reconnected()
+  }
+
+  answered(answer: Answer): void {
+    this.desk.counts.answered++
+    const { ask } = this
+    if (answer.seq >= 0 && !(answer.seq === 0 && answer.last)) {
+      this.desk.credit(answer.control, this.correlation, 0)
+      this.reject(invalidResponse(ask.topic, 'it is a stream; read it with requestMany()'))
+      return
+    }
+    let response: Response<never>
+    try {
+      response = responseOf(ask.reading, ask.topic, answer)
+    } catch (error) {
+      this.reject(error)
+      return
+    }
+    this.resolve(response)
+  }
+
+  due(_now: number): void {
+    this.expire()
+  }
+
+  protected expire(): void {
+    this.desk.counts.timedOut++
+    this.reject(tooLate(this.ask.topic, this.ask.timeout, this.isLinkLost))
+  }
+
+  get isLinkLost(): boolean {
+    return this.attempt > 0 && this.desk.losses > this.losses
+  }
+
+  reconnected(): void {
+    if (this.ask.rare?.retry !== 'lost' || !this.acknowledged || !this.isLinkLost) return
+    // The name of the operation stays that of the first attempt.
+    this.key = this.operation
+    this.desk.counts.retried++
+    this.desk.send(this)
+  }
+
+  handleEvent(): void {
+    this.reject(this.ask.signal?.reason)
+  }
+
+  resolve(response: Response<never>): void {
+    if (!this.#end(null)) return
+    this.#resolve(response)
+  }
+
+  reject(error: unknown): void {
+    if (!this.#end(codeOf(error))) return
+    this.controller?.abort(error)
+    this.#reject(error)
+  }
+
+  #end(code: string | null): boolean {
+    if (this.#settled) return false
+    this.#settled = true
+    this.desk.closed(this)
+    this.desk.wants(-1)
+    this.desk.report(this, code, this.via)
+    this.ended()
+    return true
+  }
+
+  protected get via(): 'mqtt' | 'fallback' {
+    return 'mqtt'
+  }
+
+  /** It was settled. */
+  protected ended(): void {}
+}
+
+/** @returns the code by which a rejection is counted. */
+export function codeOf(error: unknown): string {
+  return error instanceof MqttError ? error.code : 'ABORTED'
+}
+
+const LOST = new Set(['CONNECTION_LOST', 'SESSION_LOST'])
+
+function isLost(error: unknown): boolean {
+  return error instanceof MqttError && LOST.has(error.code)
+}
+
+/** A message of a service with a wire of its own, as an answer. */
+export function foreignAnswer({ payload, properties }: IncomingPublish, ok: boolean): Answer {
+  return {
+    status: ok ? STATUS.done : STATUS.declared,
+    code: undefined,
+    message: undefined,
+    seq: -1,
+    last: false,
+    control: undefined,
+    payload,
+    properties,
+  }
+}
