@@ -103,16 +103,20 @@ export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, R
     return this.reading.demanding(type)
   }
 
+  readNow(isEnough: () => boolean): void {
+    this.reading.readNow(isEnough)
+  }
+
   pulls(by: number): void {
-    this.reading.change({ type: 'calls', by })
+    this.reading.change('calls', by)
   }
 
   full(by: number): void {
-    this.reading.change({ type: 'full', by })
+    this.reading.change('full', by)
   }
 
   unhandled(by: number): void {
-    if (by !== 0) this.reading.change({ type: 'unhandled', by })
+    if (by !== 0) this.reading.change('unhandled', by)
   }
 
   now(): number {
@@ -308,7 +312,7 @@ export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, R
   ended(error: unknown): void {
     if (this.#ended !== null) return
     this.#ended = { error }
-    this.reading.change({ type: 'over' })
+    this.reading.change('over')
     this.#watchman.stop()
     const rejection = error === null ? null : { reason: error }
     for (const subscription of [...this.reception.subscriptions]) subscription.end(rejection)

@@ -5,6 +5,7 @@
  */
 import { ConnectionError, type IncomingPublish, matches, type QoS } from '../index.ts'
 import type { PayloadContext } from './codec.ts'
+import { Fifo } from './fifo.ts'
 import { ForEach, type ForEachOptions } from './for-each.ts'
 import { Grants } from './grants.ts'
 import { IdleWaits } from './idle-waits.ts'
@@ -29,6 +30,8 @@ import { Watchers } from './watchers.ts'
 export interface SubscriptionHost {
   /** Begins a wait of `what`, which makes the client read; ended by `settled`. */
   pulls(by: number): void
+  /** Takes packets that were received already, until `isEnough`. */
+  readNow(isEnough: () => boolean): void
   /** Says that a subscription is full, or not any more. */
   full(by: number): void
   /** How many subscriptions have messages that wait, and were never pulled, has changed. */
@@ -69,7 +72,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   readonly #waiting = new WaitingMessages()
   #pulls: Pull[] = []
   /** Given and not acknowledged. */
-  readonly #inHand = new Set<DeliveredMessage>()
+  readonly #inHand = new Fifo<DeliveredMessage>()
   #watchers: Watchers<SubscriptionTransition> | null = null
   readonly #grants: Grants
   #synced: Promise<Synced> | null = null
@@ -127,18 +130,22 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** Resolves when a `for await` has handled what it was given. */
   bodyDone(): Promise<void> {
-    return this.#idle.when(() => !this.iterated || this.#inHand.size === 0)
+    return this.#idle.when(() => !this.iterated || this.inHand === 0)
   }
 
   /** Whether it has a message and has not handled it. */
   has(receipt: Receipt): boolean {
-    for (const message of this.#inHand) if (message.receipt === receipt) return true
+    for (const message of this.#inHand) {
+      if (message.receipt === receipt && !message.isHandled) return true
+    }
     return this.#waiting.has(receipt)
   }
 
   /** How many messages were given and are not acknowledged. */
   get inHand(): number {
-    return this.#inHand.size
+    let count = 0
+    for (const { isHandled } of this.#inHand) if (!isHandled) count++
+    return count
   }
 
   get state(): ClientSubscriptionState {
@@ -181,6 +188,8 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   // -------------------------------------------------------------------------------------- messages
 
+  readonly #hasMessage = () => this.#waiting.length > 0 || this.hasEnded
+
   /** @returns whether a topic that one of its filters matches is one of its templates too. */
   takes(topic: string): boolean {
     const { isStrict, topics } = this.plan
@@ -206,7 +215,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   handled(message: DeliveredMessage): void {
     if (message.receipt === null) return
-    this.#inHand.delete(message)
+    while (this.#inHand.first?.isHandled) this.#inHand.shift()
     this.#host.handled(message.receipt)
     this.#idle.look()
   }
@@ -256,7 +265,11 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   next(options?: NextOptions): Promise<MessageResult> {
-    if (this.plan.acks === 'pull') for (const message of this.#inHand) message.ack()
+    if (this.plan.acks === 'pull') {
+      for (let oldest = this.#inHand.first; oldest !== undefined; oldest = this.#inHand.first) {
+        oldest.ack()
+      }
+    }
     return this.pull(options)
   }
 
@@ -264,6 +277,10 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   pull(options?: NextOptions): Promise<MessageResult> {
     this.#attend()
     for (;;) {
+      if (this.#waiting.length === 0) {
+        if (this.hasEnded || this.#pulls.length > 0) break
+        this.#host.readNow(this.#hasMessage)
+      }
       const message = this.#waiting.shift()
       if (message === undefined) break
       if (this.#isFull && this.#waiting.loose < this.plan.overflow.max) this.#setFull(false)
@@ -305,7 +322,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   #give(message: DeliveredMessage): void {
-    if (message.receipt !== null) this.#inHand.add(message)
+    if (message.receipt !== null) this.#inHand.push(message)
   }
 
   #resultAfterEnd(): Promise<MessageResult> {
