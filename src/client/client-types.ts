@@ -17,7 +17,8 @@ import type {
 } from '../index.ts'
 import type { BrokerProfile } from './broker-profile.ts'
 import type { Codec } from './codec.ts'
-import type { RequestCounters, Requester, Trace } from './request-types.ts'
+import type { RequestCounters, Trace } from './request-types.ts'
+import type { Requester } from './requester-type.ts'
 import type { StandardSchema } from './standard-schema.ts'
 import type { FillParams, ParamsOf, Topic, TopicParams } from './topic-types.ts'
 

@@ -34,12 +34,8 @@ import { encodePayload } from './payload.ts'
 import { type AnyTopic, planOf } from './plan.ts'
 import { publishAll } from './publish-all.ts'
 import { RequestCore } from './request-core.ts'
-import type {
-  ManyOptions,
-  RequestOptions,
-  RequestsOptions,
-  RespondOptions,
-} from './request-types.ts'
+import type { ManyOptions, RequestOptions } from './request-types.ts'
+import type { RequestsOptions, RespondOptions } from './respond-types.ts'
 import { ClientRequests, NO_REQUESTS } from './requests/client-requests.ts'
 import { ClientSubscription } from './subscription.ts'
 import type { TopicParams } from './topic-types.ts'

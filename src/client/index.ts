@@ -22,29 +22,9 @@ export type {
 } from './client-types.ts'
 export { bytes, type Codec, type PayloadContext, text } from './codec.ts'
 export { json } from './json-codec.ts'
-export type {
-  AnswerOptions,
-  AnswerTopic,
-  DeclaredFailure,
-  DedupeOptions,
-  DedupeStore,
-  FallbackRequest,
-  IncomingRequest,
-  ManyOptions,
-  RequestCounters,
-  RequestEvent,
-  Requester,
-  RequestOptions,
-  RequestSubscription,
-  RequestsOptions,
-  Responder,
-  ResponderStats,
-  RespondOptions,
-  Response,
-  StoredAnswer,
-  Trace,
-  TraceOperation,
-} from './request-types.ts'
+export type { AnswerTopic, FallbackRequest, ManyOptions, RequestCounters, RequestEvent, RequestOptions, Response, Trace, TraceOperation } from './request-types.ts'
+export type { Requester } from './requester-type.ts'
+export type { AnswerOptions, DeclaredFailure, DedupeOptions, DedupeStore, IncomingRequest, RequestSubscription, RequestsOptions, Responder, ResponderStats, RespondOptions, StoredAnswer } from './respond-types.ts'
 export type {
   SchemaInput,
   SchemaOutput,

@@ -6,7 +6,9 @@
 import type { IncomingPublish } from '../../index.ts'
 import type { Core, Listener } from '../core.ts'
 import type { AnswerTopic } from '../request-types.ts'
-import { foreignAnswer, type Waiter } from './open-request.ts'
+import type { Answer } from './answers.ts'
+import { STATUS } from './statuses.ts'
+import type { Waiter } from './waiter.ts'
 
 /** How many topics stay subscribed when nobody waits at them; AWS IoT has 50 for a connection. */
 const IDLE_TOPICS_MAX = 25
@@ -87,5 +89,19 @@ function answers(packet: IncomingPublish, { ask }: Waiter): boolean {
     return ask.rare?.correlate?.(packet) ?? true
   } catch {
     return false
+  }
+}
+
+/** A message of a service with a wire of its own, as an answer. */
+function foreignAnswer({ payload, properties }: IncomingPublish, ok: boolean): Answer {
+  return {
+    status: ok ? STATUS.done : STATUS.declared,
+    code: undefined,
+    message: undefined,
+    seq: -1,
+    last: false,
+    control: undefined,
+    payload,
+    properties,
   }
 }

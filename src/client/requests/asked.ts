@@ -82,3 +82,8 @@ export function mayAnswer(topic: string, allowed: readonly string[] | undefined)
   if (topic.startsWith('$') || validateTopic(topic) !== null) return false
   return allowed?.some((filter) => matches(filter, topic)) ?? true
 }
+
+/** Whether an answer is wanted. */
+export function hasReplyTopic(asked: Asked): asked is Asked & { readonly replyTo: string } {
+  return asked.replyTo !== null
+}

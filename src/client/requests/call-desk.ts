@@ -4,12 +4,12 @@
  */
 import type { Message } from '../client-types.ts'
 import type { Core } from '../core.ts'
-import type { AnswerOptions, DeclaredFailure } from '../request-types.ts'
-import { type Asked, mayAnswer, readAsked } from './asked.ts'
+import type { AnswerOptions, DeclaredFailure } from '../respond-types.ts'
+import { type Asked, hasReplyTopic, mayAnswer, readAsked } from './asked.ts'
 import type { CallPlan } from './call-plan.ts'
 import type { Deadlines } from './deadlines.ts'
 import { DedupeCache, fingerprintOf } from './dedupe-cache.ts'
-import { IncomingCall } from './incoming-call.ts'
+import { type CallHost, IncomingCall } from './incoming-call.ts'
 import {
   BUSY,
   bytesOfReply,
@@ -20,7 +20,7 @@ import {
   TOO_SLOW,
   writeReply,
 } from './reply.ts'
-import { isAsyncIterable, ReplyStream } from './reply-stream.ts'
+import { isAsyncIterable, ReplyStream, type StreamHost } from './reply-stream.ts'
 import { whyOf } from './request-errors.ts'
 import { decodedValue, encodeValue } from './response.ts'
 import { cut, STATUS } from './statuses.ts'
@@ -42,7 +42,7 @@ export interface CallSink {
   failed(error: unknown, call: IncomingCall): Reply
 }
 
-export class CallDesk {
+export class CallDesk implements CallHost, StreamHost {
   readonly core: Core
   readonly plan: CallPlan
   readonly stats = {
@@ -354,10 +354,6 @@ export class CallDesk {
 
 function askedMessage({ properties }: Message, { payload, contentType }: Asked) {
   return { payload, properties: properties ?? (contentType ? { contentType } : undefined) }
-}
-
-export function hasReplyTopic(asked: Asked): asked is Asked & { readonly replyTo: string } {
-  return asked.replyTo !== null
 }
 
 function isSameAttempt({ asked: a }: IncomingCall, { asked: b }: IncomingCall): boolean {

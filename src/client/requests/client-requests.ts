@@ -10,13 +10,15 @@ import type {
   ManyOptions,
   RequestCounters,
   RequestOptions,
+  Response,
+  TraceOperation,
+} from '../request-types.ts'
+import type {
   RequestSubscription,
   RequestsOptions,
   Responder,
   RespondOptions,
-  Response,
-  TraceOperation,
-} from '../request-types.ts'
+} from '../respond-types.ts'
 import type { Topic, TopicParams } from '../topic-types.ts'
 import { callPlanOf, poolPlanOf } from './call-plan.ts'
 import { type Handler, HandlerResponder } from './handler-responder.ts'

@@ -3,7 +3,7 @@
  */
 import type { Message } from '../client-types.ts'
 import type { Core, Receiver } from '../core.ts'
-import type { Responder, ResponderStats, RespondOptions } from '../request-types.ts'
+import type { Responder, ResponderStats, RespondOptions } from '../respond-types.ts'
 import type { Topic, TopicParams } from '../topic-types.ts'
 import { CallDesk, type CallSink } from './call-desk.ts'
 import type { CallPlan, PoolPlan } from './call-plan.ts'

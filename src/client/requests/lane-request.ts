@@ -14,10 +14,10 @@ import {
   type TurnBounds,
 } from './lane-order.ts'
 import { OpenRequest } from './open-request.ts'
-import type { RequestDesk } from './request-desk.ts'
 import { tooLate } from './request-errors.ts'
 import type { Ask } from './request-plan.ts'
 import { responseOf } from './response.ts'
+import type { RequestHost } from './waiter.ts'
 
 const AFTER_MS = 5000
 const encoder = new TextEncoder()
@@ -30,7 +30,7 @@ export class LaneRequest extends OpenRequest {
   #fallback: AbortController | null = null
 
   constructor(
-    desk: RequestDesk,
+    desk: RequestHost,
     ask: Ask,
     resolve: (response: Response<never>) => void,
     reject: (reason: unknown) => void,

@@ -6,12 +6,12 @@ import type { Published } from '../client-types.ts'
 import type { Response } from '../request-types.ts'
 import type { Answer } from './answers.ts'
 import { hexOf } from './correlation.ts'
-import { codeOf, type Waiter } from './open-request.ts'
+import { codeOf } from './open-request.ts'
 import { PartOrder } from './part-order.ts'
-import type { RequestDesk } from './request-desk.ts'
 import { noResponders, streamGap, tooLate } from './request-errors.ts'
 import type { Ask } from './request-plan.ts'
 import { responseOf } from './response.ts'
+import type { RequestHost, Waiter } from './waiter.ts'
 
 type Item = Response<never>
 type Result = IteratorResult<Item, undefined>
@@ -35,7 +35,7 @@ export class ManyRequest implements Waiter, AsyncIterableIterator<Item, undefine
   dueAt = 0
   heapIndex = -1
   startedAt = 0
-  readonly #desk: RequestDesk
+  readonly #desk: RequestHost
   readonly #max: number
   readonly #stallMs: number | undefined
   #state: 'idle' | 'open' | 'ended' = 'idle'
@@ -48,7 +48,7 @@ export class ManyRequest implements Waiter, AsyncIterableIterator<Item, undefine
   /** With what it ended, until a pull was told. */
   #error: { readonly reason: unknown } | null = null
 
-  constructor(desk: RequestDesk, ask: Ask, max: number, stallMs: number | undefined) {
+  constructor(desk: RequestHost, ask: Ask, max: number, stallMs: number | undefined) {
     this.#desk = desk
     this.ask = ask
     this.key = ask.key ?? ''

@@ -3,7 +3,7 @@
  */
 import type { NextOptions, Subscription } from '../client-types.ts'
 import type { Core } from '../core.ts'
-import type { RequestSubscription, RequestsOptions } from '../request-types.ts'
+import type { RequestSubscription, RequestsOptions } from '../respond-types.ts'
 import type { Topic, TopicParams } from '../topic-types.ts'
 import { CallDesk, type CallSink } from './call-desk.ts'
 import type { CallPlan } from './call-plan.ts'

@@ -18,10 +18,9 @@ import { bytesOfLatin1, hexOf, latin1Of, latin1OfHex, randomCorrelation } from '
 import { Deadlines } from './deadlines.ts'
 import { readAnswer, writeEnvelope } from './envelope.ts'
 import { LaneOrder } from './lane-order.ts'
-import type { LaneRequest } from './lane-request.ts'
-import type { Waiter } from './open-request.ts'
 import { RequestCounts } from './request-counts.ts'
 import { endedBefore } from './request-errors.ts'
+import type { LaneMember, RequestHost, Waiter } from './waiter.ts'
 
 const CORRELATION_BYTES = 16
 /** Credit and cancels are published only to topics that end so, whatever a responder names. */
@@ -29,12 +28,12 @@ export const CONTROL_LEVEL = '/itm-control'
 
 const IGNORED: OutcomeListener = { published() {}, failed() {} }
 
-export class RequestDesk {
+export class RequestDesk implements RequestHost {
   readonly core: Core
   readonly deadlines: Deadlines
   readonly counts = new RequestCounts()
   readonly #waiters = new Map<string, Waiter>()
-  readonly #lanes = new LaneOrder<LaneRequest>()
+  readonly #lanes = new LaneOrder<LaneMember>()
   readonly #topics: AnswerTopics
   readonly #random: () => number
   /** Those whose request leaves when the response topic is granted. */
@@ -44,7 +43,7 @@ export class RequestDesk {
   #wanting = 0
   #release: (() => void) | null = null
   /** Those in lanes whose turn has come. */
-  #turns: LaneRequest[] | null = null
+  #turns: LaneMember[] | null = null
   #end: { readonly error: unknown } | null = null
 
   constructor(core: Core) {
@@ -108,13 +107,13 @@ export class RequestDesk {
 
   // ----------------------------------------------------------------------------------------- lanes
 
-  joinLane(lane: string, request: LaneRequest): boolean {
-    return this.#lanes.join(lane, request)
+  joinLane(lane: string, member: LaneMember): boolean {
+    return this.#lanes.join(lane, member)
   }
 
   /** Those whose turn comes while another one takes its turn are called after it, in a loop. */
-  leaveLane(lane: string, request: LaneRequest): void {
-    const next = this.#lanes.leave(lane, request)
+  leaveLane(lane: string, member: LaneMember): void {
+    const next = this.#lanes.leave(lane, member)
     if (next === undefined) return
     if (this.#turns !== null) {
       this.#turns.push(next)

@@ -5,7 +5,7 @@
 import { MqttClient } from 'mqtt'
 import { describe, expect, test } from 'vitest'
 import { json, type Response } from '../../../src/client/index.ts'
-import { surround, type Surroundings, text } from './surroundings.ts'
+import { type Surroundings, surround, text } from './surroundings.ts'
 
 const old = { protocolVersion: 4 } as const
 
@@ -50,9 +50,13 @@ describe('the envelope', () => {
   test('Q6: written by hand, with JSON inside, it is answered and deduplicated', async () => {
     const s = surround()
     let runs = 0
-    s.running('server').respond<'a', { n: number }>('a', ({ value }) => ({ n: value.n, run: ++runs }), {
-      codec: json as never,
-    })
+    s.running('server').respond<'a', { n: number }>(
+      'a',
+      ({ value }) => ({ n: value.n, run: ++runs }),
+      {
+        codec: json as never,
+      },
+    )
     await s.clock.advance(100)
     for (const id of ['1', '2']) {
       publish(s, 'a', JSON.stringify({ id, reply: 'r', key: 'k', payload: { n: 7 } }))
@@ -182,11 +186,17 @@ describe('services with a wire of their own', () => {
 
   test('Q2: a message that cannot be read answers nobody; then the deadline does', async () => {
     const s = surround()
-    void s.running('service').subscribe(thing).forEach(() => {})
+    void s
+      .running('service')
+      .subscribe(thing)
+      .forEach(() => {})
     await s.clock.advance(100)
     const client = s.client('client')
     const asked = client.request(thing, '{}', { ...shadow('1'), timeout: 1000 })
-    const outcome = s.error(0, asked.catch((error) => Promise.reject(error)))
+    const outcome = s.error(
+      0,
+      asked.catch((error) => Promise.reject(error)),
+    )
     outcome.catch(() => {})
     await s.clock.advance(100)
     publish(s, `${thing}/accepted`, 'no JSON')
@@ -197,7 +207,12 @@ describe('services with a wire of their own', () => {
 describe('MQTT.js by hand', () => {
   /** A client of the package mqtt at the same broker. */
   async function foreign(s: Surroundings): Promise<MqttClient> {
-    const options = { protocolVersion: 5, keepalive: 0, clientId: 'js', reconnectPeriod: 0 } as const
+    const options = {
+      protocolVersion: 5,
+      keepalive: 0,
+      clientId: 'js',
+      reconnectPeriod: 0,
+    } as const
     const client = new MqttClient(() => s.broker.stream(), options)
     await s.clock.advance(10)
     return client
@@ -229,7 +244,10 @@ describe('MQTT.js by hand', () => {
       const { responseTopic, correlationData } = properties!
       const reply = (text: string, userProperties?: Record<string, string>) =>
         server.publish(responseTopic!, text, {
-          properties: { correlationData: correlationData!, ...(userProperties && { userProperties }) },
+          properties: {
+            correlationData: correlationData!,
+            ...(userProperties && { userProperties }),
+          },
         })
       if (topic === 'bare') reply(`${payload}!`)
       else if (topic === 'refuses') reply('', { 'itm-status': '404' })
