@@ -354,7 +354,7 @@ export class ClientCore implements Host, ReceptionHost {
   post(request: PublishRequest, listener: OutcomeListener): void {
     if (this.#ended !== null) {
       const error = calledAfterEnd('publish')
-      queueMicrotask(() => listener.failed(error))
+      void Promise.resolve().then(() => listener.failed(error))
       return
     }
     const call = new PublishCall(

@@ -16,13 +16,11 @@ import {
 import { checkChoice, checkFields, checkMs, describe } from './check-options.ts'
 import { ClientCore } from './client-core.ts'
 import { calledAfterEnd } from './client-errors.ts'
+import type { Client, ClientState, Closed } from './client-interface.ts'
 import type {
-  Client,
   ClientPublishOptions,
-  ClientState,
   ClientSubscribeOptions,
   ClientTarget,
-  Closed,
   NextOptions,
   Published,
   PublishedOne,
@@ -35,8 +33,8 @@ import { type AnyTopic, planOf } from './plan.ts'
 import { publishAll } from './publish-all.ts'
 import { RequestCore } from './request-core.ts'
 import type { ManyOptions, RequestOptions } from './request-types.ts'
+import { ClientRequests, NO_REQUEST_COUNTS } from './requests/client-requests.ts'
 import type { RequestsOptions, RespondOptions } from './respond-types.ts'
-import { ClientRequests, NO_REQUESTS } from './requests/client-requests.ts'
 import { ClientSubscription } from './subscription.ts'
 import type { TopicParams } from './topic-types.ts'
 
@@ -152,7 +150,7 @@ class MqttClient {
       ...core.loop.state,
       publishes: Object.freeze({ open: open + waiting, bytes, waiting }),
       subscriptions: [...core.reception.subscriptions].map((one) => one.state),
-      requests: this.#requests?.counters ?? NO_REQUESTS,
+      requests: this.#requests?.counters ?? NO_REQUEST_COUNTS,
       unmatched: core.reception.unmatched,
     }) as ClientState
   }

@@ -3,7 +3,7 @@
  * in hand be handled, and disconnects. (M14, Q11)
  */
 import type { ClientCore } from './client-core.ts'
-import type { Closed } from './client-types.ts'
+import type { Closed } from './client-interface.ts'
 
 const CLOSE_MS = 10_000
 /**

@@ -1,15 +1,13 @@
 /** The public names of `it-mqtt/client`. Nothing is defined here. */
 export type { BrokerProfile } from './broker-profile.ts'
 export { createClient } from './client.ts'
+export type { Client, ClientState, Closed } from './client-interface.ts'
 export type {
-  Client,
   ClientOptions,
   ClientPublishOptions,
-  ClientState,
   ClientSubscribeOptions,
   ClientSubscriptionState,
   ClientTarget,
-  Closed,
   Message,
   NextOptions,
   Overflow,
@@ -22,9 +20,31 @@ export type {
 } from './client-types.ts'
 export { bytes, type Codec, type PayloadContext, text } from './codec.ts'
 export { json } from './json-codec.ts'
-export type { AnswerTopic, FallbackRequest, ManyOptions, RequestCounters, RequestEvent, RequestOptions, Response, Trace, TraceOperation } from './request-types.ts'
+export type {
+  AnswerTopic,
+  FallbackRequest,
+  ManyOptions,
+  RequestCounters,
+  RequestEvent,
+  RequestOptions,
+  Response,
+  Trace,
+  TraceOperation,
+} from './request-types.ts'
 export type { Requester } from './requester-type.ts'
-export type { AnswerOptions, DeclaredFailure, DedupeOptions, DedupeStore, IncomingRequest, RequestSubscription, RequestsOptions, Responder, ResponderStats, RespondOptions, StoredAnswer } from './respond-types.ts'
+export type {
+  AnswerOptions,
+  DeclaredFailure,
+  DedupeOptions,
+  DedupeStore,
+  IncomingRequest,
+  RequestSubscription,
+  RequestsOptions,
+  Responder,
+  ResponderStats,
+  RespondOptions,
+  StoredAnswer,
+} from './respond-types.ts'
 export type {
   SchemaInput,
   SchemaOutput,

@@ -4,14 +4,14 @@
  */
 import type { QoS } from '../index.ts'
 import type { Message, SubscriptionTransition } from './client-types.ts'
-import type { Receiver } from './core.ts'
+import type { PushReceiver } from './core.ts'
 import type { ReceivedMessage } from './message.ts'
 import type { SubscriptionPlan } from './plan.ts'
 import type { Receipt } from './receipts.ts'
 import { ClientSubscription, type Host } from './subscription.ts'
 
 export class PushedMessages extends ClientSubscription {
-  readonly receiver: Receiver
+  readonly receiver: PushReceiver
   readonly #host: Host
   readonly #handler: (message: Message) => void
   readonly #ended: (error: unknown) => void

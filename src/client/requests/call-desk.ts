@@ -81,7 +81,7 @@ export class CallDesk implements CallHost, StreamHost {
     this.#cache = dedupe === null ? null : new DedupeCache(dedupe.maxBytes, dedupe.maxEntries)
   }
 
-  // ------------------------------------------------------------------------------- what is executed
+  // ------------------------------------------------------------------------------ what is executed
 
   /** Takes a message. It is a promise only if there is a store to be asked. */
   take(message: Message): void | Promise<void> {
@@ -202,7 +202,7 @@ export class CallDesk implements CallHost, StreamHost {
     call.delivered()
   }
 
-  // ------------------------------------------------------------------------------------- the answers
+  // ----------------------------------------------------------------------------------- the answers
 
   /** Answers with what a handler gave. @throws UsageError for what cannot be encoded. */
   async respond(call: IncomingCall, given: unknown, options?: AnswerOptions): Promise<void> {
@@ -306,7 +306,7 @@ export class CallDesk implements CallHost, StreamHost {
     else this.stats.failed++
   }
 
-  // ----------------------------------------------------------------------------------------- the end
+  // --------------------------------------------------------------------------------------- the end
 
   #over(call: IncomingCall): void {
     call.stage = 'answered'

@@ -13,16 +13,22 @@ import {
 } from '../../index.ts'
 import type { Core, Listener, OutcomeListener } from '../core.ts'
 import { AnswerTopics } from './answer-topics.ts'
-import { NAMES, readPlain } from './answers.ts'
-import { bytesOfLatin1, hexOf, latin1Of, latin1OfHex, randomCorrelation } from './correlation.ts'
+import { readPlain, WIRE_NAMES } from './answers.ts'
+import {
+  bytesOfLatin1,
+  CORRELATION_SIZE,
+  hexOfLatin1,
+  latin1Of,
+  latin1OfHex,
+  randomCorrelation,
+} from './correlation.ts'
 import { Deadlines } from './deadlines.ts'
 import { readAnswer, writeEnvelope } from './envelope.ts'
 import { LaneOrder } from './lane-order.ts'
 import { RequestCounts } from './request-counts.ts'
 import { endedBefore } from './request-errors.ts'
-import type { LaneMember, RequestHost, Waiter } from './waiter.ts'
+import type { AnswerWaiter, LaneMember, RequestHost } from './waiter.ts'
 
-const CORRELATION_BYTES = 16
 /** Credit and cancels are published only to topics that end so, whatever a responder names. */
 export const CONTROL_LEVEL = '/itm-control'
 
@@ -32,12 +38,12 @@ export class RequestDesk implements RequestHost {
   readonly core: Core
   readonly deadlines: Deadlines
   readonly counts = new RequestCounts()
-  readonly #waiters = new Map<string, Waiter>()
+  readonly #waiters = new Map<string, AnswerWaiter>()
   readonly #lanes = new LaneOrder<LaneMember>()
   readonly #topics: AnswerTopics
   readonly #random: () => number
   /** Those whose request leaves when the response topic is granted. */
-  #waiting: Waiter[] = []
+  #waiting: AnswerWaiter[] = []
   #listener: Listener | null = null
   #granted = false
   #wanting = 0
@@ -71,7 +77,7 @@ export class RequestDesk implements RequestHost {
   }
 
   /** A request begins to wait. @returns whether it may be sent. */
-  opened(waiter: Waiter): boolean {
+  opened(waiter: AnswerWaiter): boolean {
     this.counts.open++
     const { signal } = waiter.ask
     if (signal?.aborted) {
@@ -82,7 +88,7 @@ export class RequestDesk implements RequestHost {
     return true
   }
 
-  closed(waiter: Waiter): void {
+  closed(waiter: AnswerWaiter): void {
     this.counts.open--
     this.deadlines.remove(waiter)
     waiter.ask.signal?.removeEventListener('abort', waiter)
@@ -91,12 +97,12 @@ export class RequestDesk implements RequestHost {
   }
 
   /** Nobody waits for the answer of the last attempt any more. */
-  forget({ correlation }: Waiter): void {
+  forget({ correlation }: AnswerWaiter): void {
     if (this.#waiters.delete(correlation)) this.counts.giveUp(correlation)
   }
 
   /** Counts and reports how a request ended. */
-  report(waiter: Waiter, code: string | null, via: 'mqtt' | 'fallback'): void {
+  report(waiter: AnswerWaiter, code: string | null, via: 'mqtt' | 'fallback'): void {
     if (code !== null) this.counts.rejected(code)
     const { clientId, clock, requestChannel } = this.core
     if (!requestChannel.hasSubscribers) return
@@ -128,7 +134,7 @@ export class RequestDesk implements RequestHost {
   // --------------------------------------------------------------------------------------- sending
 
   /** Sends an attempt as soon as its answer can come. */
-  send(waiter: Waiter): void {
+  send(waiter: AnswerWaiter): void {
     if (this.#end !== null || this.core.closing) {
       return waiter.reject(endedBefore(waiter.ask.topic, this.#end?.error ?? null))
     }
@@ -160,13 +166,13 @@ export class RequestDesk implements RequestHost {
     )
   }
 
-  #takeWaiting(): readonly Waiter[] {
+  #takeWaiting(): readonly AnswerWaiter[] {
     const waiting = this.#waiting
     this.#waiting = []
     return waiting
   }
 
-  #attempt(waiter: Waiter): void {
+  #attempt(waiter: AnswerWaiter): void {
     const bytes = randomCorrelation(this.#random)
     if (waiter.correlation !== '') this.forget(waiter)
     waiter.correlation = latin1Of(bytes)
@@ -176,7 +182,7 @@ export class RequestDesk implements RequestHost {
     this.#post(waiter, isPlain ? this.#plain(waiter, bytes) : this.#enveloped(waiter))
   }
 
-  #post(waiter: Waiter, request: PublishRequest): void {
+  #post(waiter: AnswerWaiter, request: PublishRequest): void {
     if (waiter.isSettled) return
     if (waiter.ask.rare?.responses !== undefined) waiter.attempt++
     waiter.losses = this.losses
@@ -185,7 +191,7 @@ export class RequestDesk implements RequestHost {
     this.core.post(request, waiter)
   }
 
-  #plain(waiter: Waiter, correlationData: Uint8Array): PublishRequest {
+  #plain(waiter: AnswerWaiter, correlationData: Uint8Array): PublishRequest {
     const { ask, controller, expiresAt, attempt } = waiter
     const remainingMs = expiresAt - this.core.clock.now()
     return {
@@ -201,19 +207,19 @@ export class RequestDesk implements RequestHost {
         messageExpiryInterval: Math.max(1, Math.ceil(remainingMs / 1000)),
         userProperties: {
           ...ask.properties?.userProperties,
-          [NAMES.key]: waiter.operation,
-          ...(attempt > 1 ? { [NAMES.attempt]: String(attempt) } : undefined),
+          [WIRE_NAMES.key]: waiter.operation,
+          ...(attempt > 1 ? { [WIRE_NAMES.attempt]: String(attempt) } : undefined),
         },
       },
     }
   }
 
-  #enveloped(waiter: Waiter): PublishRequest {
+  #enveloped(waiter: AnswerWaiter): PublishRequest {
     const { ask, expiresAt, attempt } = waiter
     // Nothing expires in MQTT 3.1.1, so that what was given up must be taken back.
     waiter.controller ??= new AbortController()
     const fields = {
-      id: hexOf(waiter.correlation),
+      id: hexOfLatin1(waiter.correlation),
       reply: this.core.responseTopic(),
       expires: Math.max(1, Math.ceil(expiresAt - this.core.clock.now())),
       key: waiter.operation,
@@ -234,10 +240,12 @@ export class RequestDesk implements RequestHost {
   credit(control: string | null | undefined, correlation: string, parts: number): void {
     if (!mayControl(control) || this.core.closing) return
     const isPlain = this.core.protocolVersion === 5
-    const payload = isPlain ? '' : writeEnvelope({ id: hexOf(correlation), credit: parts }, '')
+    const payload = isPlain
+      ? ''
+      : writeEnvelope({ id: hexOfLatin1(correlation), credit: parts }, '')
     const properties: PublishProperties = {
       correlationData: bytesOfLatin1(correlation),
-      userProperties: { [NAMES.credit]: String(parts) },
+      userProperties: { [WIRE_NAMES.credit]: String(parts) },
     }
     const request = { cmd: 'publish', topic: control, payload, qos: 0 } as const
     this.core.post(isPlain ? { ...request, properties } : request, IGNORED)
@@ -253,7 +261,7 @@ export class RequestDesk implements RequestHost {
       else this.#answer(latin1OfHex(enveloped.id), () => enveloped.answer)
       return
     }
-    const correlation = data.length === CORRELATION_BYTES ? latin1Of(data) : ''
+    const correlation = data.length === CORRELATION_SIZE ? latin1Of(data) : ''
     this.#answer(correlation, () => readPlain(packet))
   }
 
@@ -269,7 +277,7 @@ export class RequestDesk implements RequestHost {
     waiter.answered(answer)
   }
 
-  // ------------------------------------------------------------------------- the connection, the end
+  // ----------------------------------------------------------------------- the connection, the end
 
   #connected(): void {
     if (this.#waiting.length > 0) this.#listen()
@@ -286,7 +294,7 @@ export class RequestDesk implements RequestHost {
   }
 }
 
-function foreignRequest({ ask, controller }: Waiter): PublishRequest {
+function foreignRequest({ ask, controller }: AnswerWaiter): PublishRequest {
   return {
     cmd: 'publish',
     topic: ask.topic,

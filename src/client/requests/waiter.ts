@@ -2,13 +2,13 @@
  * What have those in common who wait for an answer, and what do they use of the desk? Types only.
  */
 import type { Core, OutcomeListener } from '../core.ts'
-import type { Answer } from './answers.ts'
+import type { GivenAnswer } from './answers.ts'
 import type { Deadlines, Timed } from './deadlines.ts'
 import type { RequestCounts } from './request-counts.ts'
 import type { Ask } from './request-plan.ts'
 
 /** One who waits for answers: of one request, or of many. */
-export interface Waiter extends OutcomeListener, Timed {
+export interface AnswerWaiter extends OutcomeListener, Timed {
   readonly ask: Ask
   /** The Correlation Data of the last attempt, one character for each byte; empty before it. */
   correlation: string
@@ -20,7 +20,7 @@ export interface Waiter extends OutcomeListener, Timed {
   acknowledged: boolean
   /** Cancels the publish, where the engine does not let it expire; else null. */
   controller: AbortController | null
-  answered(answer: Answer): void
+  answered(answer: GivenAnswer): void
   reject(error: unknown): void
   /** The connection is there again. */
   reconnected(): void
@@ -52,14 +52,14 @@ export interface RequestHost {
   /** Somebody begins (1) or ends (-1) to await an answer. */
   wants(by: 1 | -1): void
   /** A request begins to wait. @returns whether it may be sent. */
-  opened(waiter: Waiter): boolean
-  closed(waiter: Waiter): void
+  opened(waiter: AnswerWaiter): boolean
+  closed(waiter: AnswerWaiter): void
   /** Nobody waits for the answer of the last attempt any more. */
-  forget(waiter: Waiter): void
+  forget(waiter: AnswerWaiter): void
   /** Counts and reports how a request ended. */
-  report(waiter: Waiter, code: string | null, via: 'mqtt' | 'fallback'): void
+  report(waiter: AnswerWaiter, code: string | null, via: 'mqtt' | 'fallback'): void
   /** Sends an attempt as soon as its answer can come. */
-  send(waiter: Waiter): void
+  send(waiter: AnswerWaiter): void
   /** Grants the responder of a stream so many parts in all; 0 cancels the stream. */
   credit(control: string | null | undefined, correlation: string, parts: number): void
   /** @returns whether it is its turn now. */

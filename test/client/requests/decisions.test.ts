@@ -6,12 +6,12 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   bytesOfLatin1,
-  hexOf,
+  hexOfLatin1,
   latin1Of,
   latin1OfHex,
   randomCorrelation,
 } from '../../../src/client/requests/correlation.ts'
-import { DeadlineHeap, type Due } from '../../../src/client/requests/deadline-heap.ts'
+import { DeadlineHeap, type HasDeadline } from '../../../src/client/requests/deadline-heap.ts'
 import { Deadlines } from '../../../src/client/requests/deadlines.ts'
 import { DedupeCache, fingerprintOf } from '../../../src/client/requests/dedupe-cache.ts'
 import {
@@ -22,9 +22,9 @@ import {
 } from '../../../src/client/requests/envelope.ts'
 import { HandlerLine } from '../../../src/client/requests/handler-line.ts'
 import {
-  acknowledge,
+  acknowledgeTurn,
   beginTurn,
-  expire,
+  expireTurn,
   isHealthy,
   LaneOrder,
   type Turn,
@@ -43,8 +43,8 @@ describe('deadlines', () => {
     })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-        const heap = new DeadlineHeap<Due>()
-        const model: Due[] = []
+        const heap = new DeadlineHeap<HasDeadline>()
+        const model: HasDeadline[] = []
         for (const { what, at, which } of steps) {
           if (what === 'add') {
             const item = { dueAt: at, heapIndex: -1 }
@@ -252,10 +252,10 @@ describe('Q12: lanes', () => {
       while (turn !== null) {
         if (turn.phase === 'sent' && ackAt < turn.dueAt) {
           now = ackAt
-          turn = acknowledge(turn, now, given)
+          turn = acknowledgeTurn(turn, now, given)
         }
         now = turn.dueAt
-        turn = expire(turn, now, given)
+        turn = expireTurn(turn, now, given)
       }
       expect(now).toBeLessThanOrEqual(given.ackMs + given.responseMs)
     })
@@ -303,11 +303,11 @@ describe('correlations', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
         expect(bytesOfLatin1(latin1Of(bytes))).toEqual(bytes)
-        expect(hexOf(latin1Of(bytes))).toBe(Buffer.from(bytes).toString('hex'))
+        expect(hexOfLatin1(latin1Of(bytes))).toBe(Buffer.from(bytes).toString('hex'))
       }),
     )
     const correlation = randomCorrelation(randomOf(7))
-    expect(latin1OfHex(hexOf(latin1Of(correlation)))).toBe(latin1Of(correlation))
+    expect(latin1OfHex(hexOfLatin1(latin1Of(correlation)))).toBe(latin1Of(correlation))
     for (const other of ['', 'zz'.repeat(16), '00'.repeat(15)]) expect(latin1OfHex(other)).toBe('')
     expect(latin1Of(new Uint8Array(65_535))).toHaveLength(65_535)
   })

@@ -5,14 +5,14 @@
 import { MqttError } from '../../index.ts'
 import type { Published } from '../client-types.ts'
 import type { Response } from '../request-types.ts'
-import type { Answer } from './answers.ts'
-import { hexOf } from './correlation.ts'
+import type { GivenAnswer } from './answers.ts'
+import { hexOfLatin1 } from './correlation.ts'
 import { noResponders, tooLate } from './request-errors.ts'
 import type { Ask } from './request-plan.ts'
 import { invalidResponse, responseOf } from './response.ts'
-import type { RequestHost, Waiter } from './waiter.ts'
+import type { AnswerWaiter, RequestHost } from './waiter.ts'
 
-export class OpenRequest implements Waiter {
+export class SingleRequest implements AnswerWaiter {
   readonly desk: RequestHost
   readonly ask: Ask
   correlation = ''
@@ -55,7 +55,7 @@ export class OpenRequest implements Waiter {
   }
 
   get operation(): string {
-    return this.key === '' ? hexOf(this.correlation) : this.key
+    return this.key === '' ? hexOfLatin1(this.correlation) : this.key
   }
 
   begin(): void {
@@ -82,7 +82,7 @@ export class OpenRequest implements Waiter {
     if (this.desk.core.connected) this.reconnected()
   }
 
-  answered(answer: Answer): void {
+  answered(answer: GivenAnswer): void {
     this.desk.counts.answered++
     const { ask } = this
     if (answer.seq >= 0 && !(answer.seq === 0 && answer.last)) {
@@ -131,7 +131,7 @@ export class OpenRequest implements Waiter {
   }
 
   reject(error: unknown): void {
-    if (!this.#end(codeOf(error))) return
+    if (!this.#end(countedCodeOf(error))) return
     this.controller?.abort(error)
     this.#reject(error)
   }
@@ -155,7 +155,7 @@ export class OpenRequest implements Waiter {
 }
 
 /** @returns the code by which a rejection is counted. */
-export function codeOf(error: unknown): string {
+export function countedCodeOf(error: unknown): string {
   return error instanceof MqttError ? error.code : 'ABORTED'
 }
 
