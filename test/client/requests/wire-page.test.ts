@@ -17,6 +17,21 @@ const shown = [...page.matchAll(/```hex\n(.*?)```/gs)].map(([, block]) =>
     .join(''),
 )
 
+/** @returns the digits of each PUBLISH in a chunk of whole packets. */
+function publishesIn(chunk: Buffer): string[] {
+  const found: string[] = []
+  for (let at = 0; at < chunk.length; ) {
+    const low = chunk[at + 1]!
+    const isLong = low > 127
+    const length = isLong ? (low & 127) + 128 * chunk[at + 2]! : low
+    const end = at + (isLong ? 3 : 2) + length
+    // The first four bits of a PUBLISH are 0011.
+    if (chunk[at]! >> 4 === 3) found.push(chunk.toString('hex', at, end))
+    at = end
+  }
+  return found
+}
+
 test.each([5, 4] as const)('docs/WIRE.md has the bytes of MQTT version %d', async (version) => {
   const s = surround()
   const written: string[] = []
@@ -28,8 +43,7 @@ test.each([5, 4] as const)('docs/WIRE.md has the bytes of MQTT version %d', asyn
       const end = s.broker.stream()
       inner.on('data', (chunk: Buffer) => {
         s.clock.touch()
-        // The first four bits of a PUBLISH are 0011.
-        if (chunk[0]! >> 4 === 3) written.push(chunk.toString('hex'))
+        written.push(...publishesIn(chunk))
         end.write(chunk)
       })
       end.on('data', (chunk: Buffer) => {
