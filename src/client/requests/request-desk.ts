@@ -104,8 +104,10 @@ export class RequestDesk implements RequestHost {
   /** Counts and reports how a request ended. */
   report(waiter: AnswerWaiter, code: string | null, via: 'mqtt' | 'fallback'): void {
     if (code !== null) this.counts.rejected(code)
-    const { clientId, clock, requestChannel } = this.core
+    const { clock, requestChannel } = this.core
     if (!requestChannel.hasSubscribers) return
+    // It is read from the state of the loop, which is too expensive for each request.
+    const { clientId } = this.core
     const { attempt, operation: key, startedAt } = waiter
     const ms = clock.now() - startedAt
     requestChannel.publish({ clientId, topic: waiter.ask.topic, key, attempt, code, ms, via })
