@@ -1,6 +1,6 @@
 /**
  * How do the parts of a client work together? The demand decides when the loop is asked for a
- * packet (reading.ts), publishing in which order requests leave, reception whose a message is.
+ * packet (loop-reader.ts), publishing in which order requests leave, reception whose a message is.
  */
 import {
   BugError,
@@ -22,13 +22,13 @@ import type { ClientTarget, Published } from './client-types.ts'
 import type { Listener, OutcomeListener } from './core.ts'
 import { sync } from './fence.ts'
 import type { Making } from './line.ts'
+import { LoopReader, type LoopReaderListener } from './loop-reader.ts'
 import type { DeliveredMessage } from './message.ts'
 import { Overlaps } from './overlaps.ts'
 import type { ProbeHost } from './probe-host.ts'
 import { SharedProbe } from './probes.ts'
 import { Publishing } from './publishing.ts'
 import { Pull } from './pull.ts'
-import { Reading, type ReadingListener } from './reading.ts'
 import type { Receipt } from './receipts.ts'
 import { Reception, type ReceptionHost } from './reception.ts'
 import type { ClientSubscription, SubscriptionHost } from './subscription.ts'
@@ -39,13 +39,13 @@ import { Watchman } from './watchman.ts'
 /** Where identifiers begin in a session that may hold messages of an earlier process. */
 const IDENTIFIER_SPACE = 2 ** 27
 
-export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, ReadingListener {
+export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, LoopReaderListener {
   readonly plan: ClientPlan
   readonly clock: Platform
   readonly loop: Eventloop
   readonly target: ClientTarget
   readonly publishing: Publishing
-  readonly reading: Reading
+  readonly reading: LoopReader
   readonly reception: Reception
   readonly #watchman: Watchman
   readonly #overlaps: Overlaps
@@ -70,7 +70,7 @@ export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, R
     this.clock = platform
     this.publishing = new Publishing(plan, platform, (by) => this.pulls(by))
     this.loop = loop(this.publishing.requests, (connack) => this.#connected(connack))
-    this.reading = new Reading(this.loop, plan.unhandledMax, this)
+    this.reading = new LoopReader(this.loop, plan.unhandledMax, this)
     const first = plan.keeps ? Math.floor(platform.random() * IDENTIFIER_SPACE) : 0
     this.reception = new Reception(this, plan.keeps, first)
     this.#watchman = new Watchman(this)

@@ -5,11 +5,11 @@
  */
 import { ConnectionError, type IncomingPublish, matches, type QoS } from '../index.ts'
 import type { PayloadContext } from './codec.ts'
-import { Fifo } from './fifo.ts'
 import { ForEach, type ForEachOptions } from './for-each.ts'
 import { Grants } from './grants.ts'
 import { IdleWaits } from './idle-waits.ts'
 import type { DeliveredMessage, MessageReader } from './message.ts'
+import { MessagesInHand } from './messages-in-hand.ts'
 import { decodePayload } from './payload.ts'
 import type { MessageResult, Pull } from './pull.ts'
 import type { Receipt } from './receipts.ts'
@@ -72,7 +72,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   readonly #waiting = new WaitingMessages()
   #pulls: Pull[] = []
   /** Given and not acknowledged. */
-  readonly #inHand = new Fifo<DeliveredMessage>()
+  readonly #inHand = new MessagesInHand()
   #watchers: Watchers<SubscriptionTransition> | null = null
   readonly #grants: Grants
   #synced: Promise<Synced> | null = null
@@ -135,17 +135,12 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** Whether it has a message and has not handled it. */
   has(receipt: Receipt): boolean {
-    for (const message of this.#inHand) {
-      if (message.receipt === receipt && !message.isHandled) return true
-    }
-    return this.#waiting.has(receipt)
+    return this.#inHand.has(receipt) || this.#waiting.has(receipt)
   }
 
   /** How many messages were given and are not acknowledged. */
   get inHand(): number {
-    let count = 0
-    for (const { isHandled } of this.#inHand) if (!isHandled) count++
-    return count
+    return this.#inHand.count
   }
 
   get state(): ClientSubscriptionState {
@@ -215,7 +210,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   handled(message: DeliveredMessage): void {
     if (message.receipt === null) return
-    while (this.#inHand.first?.isHandled) this.#inHand.shift()
+    this.#inHand.forget()
     this.#host.handled(message.receipt)
     this.#idle.look()
   }
@@ -265,11 +260,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   next(options?: NextOptions): Promise<MessageResult> {
-    if (this.plan.acks === 'pull') {
-      for (let oldest = this.#inHand.first; oldest !== undefined; oldest = this.#inHand.first) {
-        oldest.ack()
-      }
-    }
+    if (this.plan.acks === 'pull') this.#inHand.acknowledge()
     return this.pull(options)
   }
 
@@ -373,8 +364,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   #leave(error: { readonly reason: unknown } | null, releases = false): void {
     if (this.hasEnded) return
     this.#attend()
-    const unhandled = [...this.#inHand, ...this.#waiting.clear()]
-    this.#inHand.clear()
+    const unhandled = [...this.#inHand.clear(), ...this.#waiting.clear()]
     this.#error = error
     this.#finish('ended', error)
     if (releases) this.plan.keeps = false
