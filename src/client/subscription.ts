@@ -290,18 +290,31 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
         void message.value
       } catch (error) {
         this.#invalid++
-        const { onInvalid } = this.plan
-        if (onInvalid === 'throw') {
-          this.#give(message)
-          return Promise.reject(error)
-        }
-        if (onInvalid !== 'skip') onInvalid(error, message as unknown as Message)
+        const reason = this.#reasonToThrow(error, message)
+        if (reason !== null) return Promise.reject(reason.error)
         message.ack()
         return null
       }
     }
     this.#give(message)
     return Promise.resolve({ done: false, value: message })
+  }
+
+  /** @returns what a pull throws for a message that is not valid, or null to pass it over. */
+  #reasonToThrow(error: unknown, message: DeliveredMessage): { readonly error: unknown } | null {
+    const { onInvalid } = this.plan
+    if (onInvalid === 'skip') return null
+    if (onInvalid === 'throw') {
+      this.#give(message)
+      return { error }
+    }
+    try {
+      onInvalid(error, message as unknown as Message)
+      return null
+    } catch (thrown) {
+      this.#give(message)
+      return { error: thrown }
+    }
   }
 
   #give(message: DeliveredMessage): void {
