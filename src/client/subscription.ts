@@ -4,6 +4,7 @@
  * acknowledges what it has handled; M11, a refusal ends only its own subscription)
  */
 import { ConnectionError, type IncomingPublish, matches, type QoS } from '../index.ts'
+import { checkWait } from './check-options.ts'
 import type { PayloadContext } from './codec.ts'
 import { ForEach, type ForEachOptions } from './for-each.ts'
 import { Grants } from './grants.ts'
@@ -256,6 +257,13 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   next(options?: NextOptions): Promise<MessageResult> {
+    if (options !== undefined) {
+      try {
+        checkWait('next', options)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
     if (this.plan.acks === 'pull') for (const message of this.#inHand) message.ack()
     return this.pull(options)
   }
@@ -263,6 +271,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   /** As `next()`, and acknowledges nothing. */
   pull(options?: NextOptions): Promise<MessageResult> {
     this.#attend()
+    if (options?.signal?.aborted) return Promise.reject(options.signal.reason)
     for (;;) {
       const message = this.#waiting.shift()
       if (message === undefined) break
