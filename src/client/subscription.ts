@@ -160,7 +160,11 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   get synced(): Promise<Synced> {
-    this.#synced ??= this.#host.sync(this)
+    if (this.#synced === null) {
+      this.#synced = this.#host.sync(this)
+      // Who does not await it is told by `next()`.
+      this.#synced.catch(() => {})
+    }
     return this.#synced
   }
 
