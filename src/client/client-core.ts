@@ -56,6 +56,7 @@ export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, L
   /** Called when a subscription was left. */
   afterLeaving: () => void = () => {}
   readonly #onConnected = new Set<(resumed: boolean) => void>()
+  readonly #onWanted = new Set<() => void>()
   readonly #onEnd = new Set<(error: unknown) => void>()
   readonly #closers = new Set<() => Promise<unknown>>()
   #ended: { readonly error: unknown } | null = null
@@ -93,6 +94,16 @@ export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, L
   wanted(isWanted: boolean): void {
     if (isWanted) this.#watchman.begin()
     else this.#watchman.stop()
+    for (const listener of [...this.#onWanted]) listener()
+  }
+
+  get isWanted(): boolean {
+    return this.reading.isWanted
+  }
+
+  onWanted(listener: () => void): () => void {
+    this.#onWanted.add(listener)
+    return () => this.#onWanted.delete(listener)
   }
 
   demand(): () => void {

@@ -4,10 +4,12 @@
  * acknowledges what it has handled; M11, a refusal ends only its own subscription)
  */
 import { ConnectionError, type IncomingPublish, matches, type QoS } from '../index.ts'
+import { checkWait } from './check-options.ts'
 import type { PayloadContext } from './codec.ts'
 import { ForEach, type ForEachOptions } from './for-each.ts'
 import { Grants } from './grants.ts'
 import { IdleWaits } from './idle-waits.ts'
+import { payloadFault, reasonToThrow } from './invalid-messages.ts'
 import type { DeliveredMessage, MessageReader } from './message.ts'
 import { MessagesInHand } from './messages-in-hand.ts'
 import { decodePayload } from './payload.ts'
@@ -161,7 +163,11 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   get synced(): Promise<Synced> {
-    this.#synced ??= this.#host.sync(this)
+    if (this.#synced === null) {
+      this.#synced = this.#host.sync(this)
+      // Who does not await it is told by `next()`.
+      this.#synced.catch(() => {})
+    }
     return this.#synced
   }
 
@@ -260,6 +266,13 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   next(options?: NextOptions): Promise<MessageResult> {
+    if (options !== undefined) {
+      try {
+        checkWait('next', options)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
     if (this.plan.acks === 'pull') this.#inHand.acknowledge()
     return this.pull(options)
   }
@@ -267,6 +280,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   /** As `next()`, and acknowledges nothing. */
   pull(options?: NextOptions): Promise<MessageResult> {
     this.#attend()
+    if (options?.signal?.aborted) return Promise.reject(options.signal.reason)
     for (;;) {
       if (this.#waiting.length === 0) {
         if (this.hasEnded || this.#pulls.length > 0) break
@@ -293,20 +307,16 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** @returns what a pull is given for a message, or null if the message is passed over. */
   #resultOf(message: DeliveredMessage): Promise<MessageResult> | null {
-    if (this.plan.decodes) {
-      try {
-        void message.value
-      } catch (error) {
-        this.#invalid++
-        const { onInvalid } = this.plan
-        if (onInvalid === 'throw') {
-          this.#give(message)
-          return Promise.reject(error)
-        }
-        if (onInvalid !== 'skip') onInvalid(error, message as unknown as Message)
+    const fault = this.plan.decodes ? payloadFault(message) : null
+    if (fault !== null) {
+      this.#invalid++
+      const thrown = reasonToThrow(this.plan, fault.reason, message)
+      if (thrown === null) {
         message.ack()
         return null
       }
+      this.#give(message)
+      return Promise.reject(thrown.reason)
     }
     this.#give(message)
     return Promise.resolve({ done: false, value: message })
