@@ -1,5 +1,5 @@
 /** Requests and responses: a service that squares numbers, and somebody who asks it. */
-import { type ClientTarget, createClient } from 'it-mqtt/client'
+import { type ClientTarget, createClient, text } from 'it-mqtt/client'
 
 /** Serves until the signal is aborted, at most 16 requests at a time. */
 export async function serve(
@@ -8,7 +8,9 @@ export async function serve(
   signal: AbortSignal,
 ) {
   await using client = createClient(options)
-  client.respond('square', async ({ payload }) => String(await square(Number(payload.toString()))))
+  client.respond('square', async ({ value }) => String(await square(Number(value))), {
+    codec: text,
+  })
   await client.run({ signal })
 }
 
@@ -17,8 +19,8 @@ export async function ask(options: ClientTarget, numbers: readonly number[], tim
   await using client = createClient(options)
   return await Promise.allSettled(
     numbers.map(async (x) => {
-      const { payload } = await client.request('square', String(x), { timeout })
-      return Number(payload.toString())
+      const { value } = await client.request('square', String(x), { timeout, codec: text })
+      return Number(value)
     }),
   )
 }
