@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { bridge } from '../../docs/examples/programs/bridge.ts'
@@ -45,6 +46,7 @@ const LIBRARIES = {
     ask: requests.ask,
     bridge: (from: string, to: string, signal: AbortSignal) =>
       bridge({ url: from }, { url: to }, signal),
+    workerOf: (url: string, clientId: string) => JSON.stringify({ url, clientId }),
     gateway,
     command: (_id: string, command: string) => command,
     service: (url: string): AnyService => {
@@ -64,6 +66,7 @@ const LIBRARIES = {
     serve: requests2.serve,
     ask: requests2.ask,
     bridge: bridge2,
+    workerOf: (url: string, clientId: string) => `'${url}', '${clientId}'`,
     gateway: gateway2,
     command: (id: string, command: string) => JSON.stringify({ id, command }),
     service: (url: string): AnyService => {
@@ -255,42 +258,61 @@ describe.each(Object.entries(LIBRARIES))('programs on %s', (_, library) => {
     expect(arrived).toEqual(['1', '2', '3'].map((sample) => `gateway-7/sample ${sample}`))
   })
 
-  test('the fleet does the jobs of a worker that is killed', async (context) => {
+  test('the fleet does all jobs, although a worker is killed', async (context) => {
     requireMosquitto(context)
     const mosquitto = await Mosquitto.start()
     onTestFinished(() => mosquitto[Symbol.asyncDispose]())
     const program = new URL(`${library.folder}worker.ts`, PROGRAMS).href
     const done = new Set<string>()
-    const workers = ['a', 'b'].map(() => spawnWorker(program, mosquitto.url, done))
-    await Promise.all(workers.map(({ ready }) => ready))
+    const run = (clientId: string) =>
+      spawnWorker(program, library.workerOf(mosquitto.url, clientId), done)
+    const [a, b] = [run('worker-a'), run('worker-b')]
     const probe = await Probe.at(mosquitto.url, scope)
+    await Promise.all([a.works(probe), b.works(probe)])
     for (let i = 0; i < 60; i++) {
       await probe.publish(`jobs/${i}`, String(i))
-      if (i === 30) workers[0]!.child.kill('SIGKILL')
+      if (i === 30) a.child.kill('SIGKILL')
     }
-    await until(() => done.size === 60)
+    run('worker-a')
+    await until(() => Array.from({ length: 60 }, (_, i) => done.has(String(i))).every(Boolean))
   })
 })
 
-/** Calls back until it is so. */
-async function until(isSo: () => boolean) {
-  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5))
-}
-
-function spawnWorker(program: string, url: string, done: Set<string>) {
+/** Starts a worker in a process of its own. */
+function spawnWorker(program: string, firstArguments: string, done: Set<string>) {
   const code = `import { worker } from '${program}'
     import { setTimeout as sleep } from 'node:timers/promises'
-    await worker('${url}', async (job) => {
+    const work = async (job) => {
       await sleep(20)
-      console.log('done', job)
-    }, new AbortController().signal)`
+      console.log('done', job, '.')
+    }
+    await worker(${firstArguments}, work, new AbortController().signal)`
   const child = start(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code])
   onTestFinished(() => void child.kill('SIGKILL'))
+  const own = new Set<string>()
   child.stderr!.on('data', (text) => process.stderr.write(text))
   child.stdout!.setEncoding('utf8').on('data', (text: string) => {
-    for (const [, job] of text.matchAll(/done (\d+)/g)) done.add(job!)
+    for (const [, job] of text.matchAll(/done (\S+) \./g)) {
+      done.add(job!)
+      own.add(job!)
+    }
   })
-  return { child, ready: new Promise((resolve) => setTimeout(resolve, 3000)) }
+  return {
+    child,
+    /** Resolves when it has done a job. */
+    async works(probe: Probe) {
+      while (own.size === 0) {
+        await probe.publish('jobs/warm-up', 'warm-up')
+        await until(() => own.size > 0, 50)
+      }
+    },
+  }
+}
+
+/** Resolves when it is so, or after some ms. */
+async function until(isSo: () => boolean, ms = Number.POSITIVE_INFINITY) {
+  const end = performance.now() + ms
+  while (!isSo() && performance.now() < end) await sleep(5)
 }
 
 async function open(server: WebSocketServer) {

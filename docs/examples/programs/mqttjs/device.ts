@@ -32,7 +32,12 @@ export async function device(url: string, heater: Heater, signal: AbortSignal) {
     if (topic === 'heater-7/set') await heater.set(payload === 'ON')
     else if (payload === 'online') announce()
   }
-  client.on('connect', announce)
+  client.on('connect', () => {
+    // A SUBSCRIBE fails if the connection is lost before its answer.
+    const filters = ['heater-7/set', 'homeassistant/status']
+    client.subscribe(filters, { qos: 1 }, (error) => error && console.error(error))
+    announce()
+  })
   client.on('error', () => {}) // it connects again
   heater.on('change', report)
   try {
@@ -41,7 +46,6 @@ export async function device(url: string, heater: Heater, signal: AbortSignal) {
       // Unlike the event `message`, it acknowledges when the message is handled.
       client.handleMessage = ({ topic, payload }, done) =>
         void handle(topic, payload.toString()).then(() => done(), reject)
-      client.subscribeAsync(['heater-7/set', 'homeassistant/status'], { qos: 1 }).catch(reject)
     })
     await client.publishAsync('heater-7/availability', 'offline', RETAINED)
   } finally {

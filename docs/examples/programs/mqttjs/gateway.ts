@@ -17,13 +17,16 @@ export async function gateway(
   await queue.open()
   const client = mqtt.connect(url, { clientId: 'gateway-7', clean: false })
   client.on('error', () => {}) // it connects again
+  // A SUBSCRIBE fails if the connection is lost before its answer.
+  client.on('connect', () => {
+    client.subscribe('gateway-7/command', { qos: 1 }, (error) => error && console.error(error))
+  })
   const ended = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
   const failed = new Promise<never>((_, reject) => {
     client.handleMessage = ({ payload }, done) => {
       const { id, command } = JSON.parse(payload.toString())
       execute(command, id).then(() => done(), reject)
     }
-    client.subscribe('gateway-7/command', { qos: 1 }, (error) => error && reject(error))
   })
 
   let wake = () => {}

@@ -8,11 +8,17 @@ import mqtt from 'mqtt'
 /** Works until the signal is aborted, and finishes what it has begun. */
 export async function worker(
   url: string,
+  clientId: string,
   work: (job: string) => Promise<void>,
   signal: AbortSignal,
 ) {
-  const lanes = Array.from({ length: 10 }, async () => {
-    const client = mqtt.connect(url, { protocolVersion: 5, properties: { receiveMaximum: 1 } })
+  const lanes = Array.from({ length: 10 }, async (_, lane) => {
+    const client = mqtt.connect(url, {
+      clientId: `${clientId}-${lane}`,
+      clean: false,
+      protocolVersion: 5,
+      properties: { receiveMaximum: 2, sessionExpiryInterval: 86_400 },
+    })
     client.on('error', (error) => console.error(error))
     let running = Promise.resolve()
     const failed = new Promise<never>((_, reject) => {
