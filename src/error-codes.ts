@@ -48,8 +48,8 @@ export interface ErrorCodes {
    *  What to do: nothing. */
   CANCELLED: 'UsageError'
 
-  /** When the parameters of a topic template cannot be filled in: one is missing, empty, unknown, or
-   *  holds `/`, `+`, `#` or U+0000. The message names it.
+  /** When the parameters of a topic template cannot be filled in: one is missing, empty, unknown,
+   *  or holds `/`, `+`, `#` or U+0000. The message names it.
    *  What to do: correct the parameter that the message names. */
   TOPIC_PARAMS: 'UsageError'
   /** When a value does not become a payload (UsageError), or a received payload does not become a

@@ -19,7 +19,7 @@ export interface MessageFlags extends ConnectionFlags {
   readonly qos?: '0' | '1' | '2'
 }
 
-interface Message {
+interface MessageGiven {
   readonly topic: string
   readonly qos: QoS
   /** Null if each line of standard input is a message. */
@@ -42,7 +42,10 @@ export function addMessageFlags(command: Command): Command {
  * @param words the words of the command line that belong to no flag.
  * @throws UsageError if topic or message are missing, or given twice.
  */
-export async function messageFrom(words: readonly string[], flags: MessageFlags): Promise<Message> {
+export async function messageFrom(
+  words: readonly string[],
+  flags: MessageFlags,
+): Promise<MessageGiven> {
   const rest = [...words]
   const fromUrl = topicOfUrl(flags)
   const topics = [flags.topic, fromUrl ?? undefined].filter((one) => one !== undefined)

@@ -8,31 +8,35 @@ import { UsageError } from '../index.ts'
 export function checkChoice<const T>(name: string, given: T, allowed: readonly T[]): T {
   if (allowed.includes(given)) return given
   const list = allowed.map((one) => JSON.stringify(one)).join(', ')
-  throw new UsageError(`${name} must be one of ${list}, not ${describe(given)}`)
+  throw new UsageError(`${name} must be one of ${list}, not ${shown(given)}`)
 }
 
 /** @returns the value, which is a whole number between two bounds. */
 export function checkCount(name: string, given: number, least: number, most: number): number {
   if (Number.isInteger(given) && given >= least && given <= most) return given
   const allowed = `a whole number from ${least} to ${most}`
-  throw new UsageError(`${name} must be ${allowed}, not ${describe(given)}`)
+  throw new UsageError(`${name} must be ${allowed}, not ${shown(given)}`)
 }
 
 /** The longest time that an option may give, in ms. */
-export const DAY_MS = 86_400_000
+export const TIME_MS_MAX = 86_400_000
 
 /** @returns the value, which is a number of milliseconds or undefined. */
-export function checkMs(name: string, given: number | undefined): number | undefined {
+export function checkedMs(name: string, given: number | undefined): number | undefined {
   if (given === undefined) return given
-  if (typeof given === 'number' && given > 0 && given <= DAY_MS) return given
-  const allowed = `a number of milliseconds, more than 0 and at most ${DAY_MS}`
-  throw new UsageError(`${name} must be ${allowed}, not ${describe(given)}`)
+  if (typeof given === 'number' && given > 0 && given <= TIME_MS_MAX) return given
+  const allowed = `a number of milliseconds, more than 0 and at most ${TIME_MS_MAX}`
+  throw new UsageError(`${name} must be ${allowed}, not ${shown(given)}`)
 }
 
 /** Checks that options have no fields but these. */
-export function checkFields(name: string, given: unknown, allowed: ReadonlySet<string>): void {
+export function checkOptionFields(
+  name: string,
+  given: unknown,
+  allowed: ReadonlySet<string>,
+): void {
   if (typeof given !== 'object' || given === null) {
-    throw new UsageError(`${name} must be an object, not ${describe(given)}`)
+    throw new UsageError(`${name} must be an object, not ${shown(given)}`)
   }
   for (const field of Object.keys(given)) {
     if (allowed.has(field)) continue
@@ -42,7 +46,7 @@ export function checkFields(name: string, given: unknown, allowed: ReadonlySet<s
 }
 
 /** @returns how a message names a value: its type, and the value itself if it is short. */
-export function describe(value: unknown): string {
+export function shown(value: unknown): string {
   if (value === undefined) return 'nothing'
   if (typeof value === 'string') return `"${value.length > 40 ? `${value.slice(0, 40)}…` : value}"`
   if (typeof value === 'object' && value !== null) return 'an object'

@@ -1,6 +1,6 @@
 /**
- * How do the promises of a client drive its loop? The parts meet here: the demand decides when the
- * loop is asked for a packet, the line in which order requests leave, reception whose a message is.
+ * How do the parts of a client work together? The demand decides when the loop is asked for a
+ * packet (reading.ts), publishing in which order requests leave, reception whose a message is.
  */
 import {
   BugError,
@@ -9,153 +9,114 @@ import {
   type Eventloop,
   type Incoming,
   type IncomingPublish,
+  type Limits,
   type Outcome,
   type Platform,
   type PublishRequest,
   type QoS,
-  type Request,
-  type Limits as ServerLimits,
-  UsageError,
   type WarningCode,
 } from '../index.ts'
 import { calledAfterEnd, endedUnder } from './client-errors.ts'
 import { blueprintOf, type ClientPlan } from './client-options.ts'
-import type { ClientTarget, NextOptions, Published, Synced } from './client-types.ts'
+import type { ClientTarget, Published } from './client-types.ts'
 import type { Listener, OutcomeListener } from './core.ts'
-import { asks, type Demand, type DemandEvent, demandAfter, isWanted, NO_DEMAND } from './demand.ts'
 import { sync } from './fence.ts'
-import { bytesOf, type Deferred, Line } from './line.ts'
-import type { ReceivedMessage } from './message.ts'
+import type { Making } from './line.ts'
+import type { DeliveredMessage } from './message.ts'
 import { Overlaps } from './overlaps.ts'
+import type { ProbeHost } from './probe-host.ts'
 import { SharedProbe } from './probes.ts'
-import { Limits, PublishCall, saysUnmatched } from './publish-call.ts'
+import { Publishing } from './publishing.ts'
 import { Pull } from './pull.ts'
+import { Reading, type ReadingListener } from './reading.ts'
 import type { Receipt } from './receipts.ts'
 import { Reception, type ReceptionHost } from './reception.ts'
-import type { ClientSubscription, Host } from './subscription.ts'
-import { Watch } from './watch.ts'
+import type { ClientSubscription, SubscriptionHost } from './subscription.ts'
+import type { NextOptions, Synced } from './subscription-types.ts'
+import { sleep, waitFor } from './waits.ts'
+import { Watchman } from './watchman.ts'
 
-type Step = IteratorResult<Incoming, undefined>
+/** Where identifiers begin in a session that may hold messages of an earlier process. */
+const IDENTIFIER_SPACE = 2 ** 27
 
-/** What is settled once: a request that is no publish, by its outcome. */
-type Settled = (outcome: Outcome) => void
-
-export class ClientCore implements Host, ReceptionHost {
+export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, ReadingListener {
   readonly plan: ClientPlan
   readonly clock: Platform
   readonly loop: Eventloop
-  readonly reception: Reception
   readonly target: ClientTarget
-  readonly line: Line
-  readonly watch: Watch
-  readonly overlapping: Overlaps
-  readonly shared: SharedProbe
+  readonly publishing: Publishing
+  readonly reading: Reading
+  readonly reception: Reception
+  readonly #watchman: Watchman
+  readonly #overlaps: Overlaps
+  readonly #shared: SharedProbe
   /** Whether nothing more is taken. */
   closing = false
-  /** The number of good connections so far. */
   epoch = 0
-  #demand: Demand = NO_DEMAND
-  #begun = false
-  readonly #calls = new Map<Request, PublishCall>()
-  /** Publishes that have a key, because the session may settle an earlier request in their place. */
-  readonly #keyed = new Map<string | number, PublishCall[]>()
-  readonly #requests = new Map<Request, Settled>()
+  /** Called when a subscription was left. */
+  afterLeaving: () => void = () => {}
   readonly #onConnected = new Set<(resumed: boolean) => void>()
   readonly #onEnd = new Set<(error: unknown) => void>()
+  readonly #closers = new Set<() => Promise<unknown>>()
   #ended: { readonly error: unknown } | null = null
   #terms = { isMqtt5: true, hasIdentifiers: true }
   #responseTopic: string | null = null
-  #settled = 0
   #scratches = 0
-  #open = 0
-  #allSettled: (() => void)[] = []
-  readonly #closers = new Set<() => Promise<unknown>>()
-  /** Called when a subscription was left. */
-  afterLeaving: () => void = () => {}
-  readonly #answered = (step: Step) => this.#take(step)
-  readonly #failed = (error: unknown) => this.#finish(error)
 
   constructor(target: ClientTarget) {
     const { plan, platform, loop } = blueprintOf(target)
     this.plan = plan
     this.target = target
     this.clock = platform
-    this.line = new Line(plan.maxQueued, plan.maxQueuedBytes, (request, outcome) =>
-      this.#settle(request, outcome),
-    )
-    this.loop = loop(this.line.requests, (connack) => this.#connected(connack))
-    const first = plan.keeps ? Math.floor(this.clock.random() * IDENTIFIER_SPACE) : 0
+    this.publishing = new Publishing(plan, platform, (by) => this.pulls(by))
+    this.loop = loop(this.publishing.requests, (connack) => this.#connected(connack))
+    this.reading = new Reading(this.loop, plan.unhandledMax, this)
+    const first = plan.keeps ? Math.floor(platform.random() * IDENTIFIER_SPACE) : 0
     this.reception = new Reception(this, plan.keeps, first)
-    this.watch = new Watch(this)
-    this.overlapping = new Overlaps(this)
-    this.shared = new SharedProbe(this)
+    this.#watchman = new Watchman(this)
+    this.#overlaps = new Overlaps(this, this.reception)
+    this.#shared = new SharedProbe(this)
     if (target instanceof Connected) this.#connected(target.connack)
   }
 
   // --------------------------------------------------------------------------------------- driving
 
-  #change(event: DemandEvent): void {
-    const wasWanted = isWanted(this.#demand)
-    this.#demand = demandAfter(this.#demand, event)
-    if (isWanted(this.#demand) !== wasWanted) {
-      if (wasWanted) this.watch.stop()
-      else this.watch.begin()
+  received(packet: Incoming): void {
+    if (packet.cmd === 'publish') this.reception.receive(packet)
+    else if (packet.cmd === 'suback') {
+      const filters = packet.request.subscriptions.map(({ topic }) => topic)
+      this.reception.renewed(filters, packet.granted)
     }
-    this.#read()
+    if (this.reading.isWanted) this.#watchman.begin()
   }
 
-  #read(): void {
-    if (!asks(this.#demand, this.plan.unhandledMax)) return
-    this.#begun = true
-    this.#demand = demandAfter(this.#demand, { type: 'asked' })
-    this.loop.next().then(this.#answered, this.#failed)
-  }
-
-  #take({ done, value }: Step): void {
-    if (done) return this.#finish(null)
-    this.#demand = demandAfter(this.#demand, { type: 'answered' })
-    if (value.cmd === 'publish') this.reception.receive(value)
-    else if (value.cmd === 'suback') {
-      const { subscriptions } = value.request
-      const filters = subscriptions.map(({ topic }) => topic)
-      this.reception.renewed(filters, value.granted)
-    }
-    if (isWanted(this.#demand)) this.watch.begin()
-    this.#read()
-  }
-
-  /** Whether anybody has ever awaited anything. */
-  get hasBegun(): boolean {
-    return this.#begun
-  }
-
-  get isWanted(): boolean {
-    return isWanted(this.#demand)
+  wanted(isWanted: boolean): void {
+    if (isWanted) this.#watchman.begin()
+    else this.#watchman.stop()
   }
 
   demand(): () => void {
-    return this.#demanding('calls')
+    return this.reading.demanding('calls')
   }
 
-  #demanding(type: 'calls' | 'lasting'): () => void {
-    let ends = () => this.#change({ type, by: -1 })
-    this.#change({ type, by: 1 })
-    return () => {
-      ends()
-      ends = () => {}
-    }
+  demanding(type: 'calls' | 'lasting'): () => void {
+    return this.reading.demanding(type)
+  }
+
+  readNow(isEnough: () => boolean): void {
+    this.reading.readNow(isEnough)
   }
 
   pulls(by: number): void {
-    this.#change({ type: 'calls', by })
+    this.reading.change('calls', by)
   }
 
   full(by: number): void {
-    this.#change({ type: 'full', by })
+    this.reading.change('full', by)
   }
 
   unhandled(by: number): void {
-    if (by !== 0) this.#change({ type: 'unhandled', by })
+    if (by !== 0) this.reading.change('unhandled', by)
   }
 
   now(): number {
@@ -177,7 +138,7 @@ export class ClientCore implements Host, ReceptionHost {
     this.#responseTopic ??= this.#chooseResponseTopic(connack, clientId)
     const resumed = connack.sessionPresent
     if (this.epoch > 1) this.reception.connected(resumed)
-    this.line.connected()
+    this.publishing.connected()
     for (const listener of [...this.#onConnected]) listener(resumed)
   }
 
@@ -205,20 +166,6 @@ export class ClientCore implements Host, ReceptionHost {
     })
   }
 
-  /** Resolves after `ms` ms, or when the client ends. */
-  sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const over = () => {
-        this.clock.clearTimer(timer)
-        unlisten()
-        resolve()
-      }
-      let unlisten = () => {}
-      const timer = this.clock.setTimer(over, ms)
-      unlisten = this.onEnd(over)
-    })
-  }
-
   responseTopic(): string {
     if (this.#responseTopic === null) throw new BugError('The response topic is not known yet')
     return this.#responseTopic
@@ -231,7 +178,7 @@ export class ClientCore implements Host, ReceptionHost {
   byIdentifier(): boolean {
     const { dispatch } = this.plan
     if (dispatch !== 'auto') return dispatch === 'identifier'
-    return this.#terms.hasIdentifiers && !this.overlapping.byFilter
+    return this.#terms.hasIdentifiers && !this.#overlaps.byFilter
   }
 
   onConnected(listener: (resumed: boolean) => void): () => void {
@@ -245,106 +192,31 @@ export class ClientCore implements Host, ReceptionHost {
     return () => this.#onEnd.delete(listener)
   }
 
-  /** @returns a promise that is settled by `begin`, by the end of the client, or by its limits. */
-  #until<T>(
-    what: string,
-    { signal, timeout }: NextOptions,
-    begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => () => void,
-  ): Promise<T> {
-    if (this.#ended !== null || this.closing) return Promise.reject(calledAfterEnd(what))
-    const limits = new Limits(this.clock, what, signal, timeout)
-    return new Promise<T>((resolve, reject) => {
-      const endDemand = this.demand()
-      let stop = () => {}
-      const over = () => {
-        stop()
-        unlisten()
-        limits.end()
-        endDemand()
-      }
-      const fail = (error: unknown) => {
-        over()
-        reject(error)
-      }
-      const unlisten = this.onEnd((error) => fail(error ?? endedUnder(what, false, null)))
-      stop = begin((value) => {
-        over()
-        resolve(value)
-      }, fail)
-      limits.begin(fail)
-    })
-  }
-
-  /** Reads while a promise of the loop is not settled. */
-  async whileDemanding<T>(ask: () => Promise<T>): Promise<T> {
-    const endDemand = this.demand()
-    try {
-      return await ask()
-    } finally {
-      endDemand()
-    }
-  }
-
-  ready(options: NextOptions): Promise<ServerLimits> {
-    const limits = this.loop.state.connection.limits
-    if (limits !== null && !this.closing) return Promise.resolve(limits)
-    return this.#until('ready', options, (resolve) =>
+  ready(options: NextOptions): Promise<Limits> {
+    const { limits } = this.loop.state.connection
+    if (limits !== null && this.isOpen) return Promise.resolve(limits)
+    return waitFor(this, 'ready', options, (resolve) =>
       this.onConnected(() => resolve(this.loop.state.connection.limits!)),
     )
   }
 
-  ping(): Promise<{ readonly roundTripMs: number }> {
-    return this.#until('ping', {}, (resolve, reject) => {
-      this.loop.ping().then(resolve, reject)
+  /** Waits for an answer of the loop. */
+  ask<T>(what: string, ask: () => Promise<T>): Promise<T> {
+    return waitFor(this, what, {}, (resolve, reject) => {
+      ask().then(resolve, reject)
       return () => {}
     })
   }
 
-  /** Keeps the client reading until the signal is aborted. */
-  run(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#ended !== null || this.closing) return Promise.reject(calledAfterEnd('run'))
-    if (signal?.aborted) return Promise.resolve()
-    return new Promise((resolve, reject) => {
-      const endDemand = this.#demanding('lasting')
-      const over = () => {
-        endDemand()
-        unlisten()
-        signal?.removeEventListener('abort', aborted)
-      }
-      const aborted = () => {
-        over()
-        resolve()
-      }
-      signal?.addEventListener('abort', aborted)
-      const unlisten = this.onEnd((error) => {
-        over()
-        if (error === null) resolve()
-        else reject(error)
-      })
-    })
+  sleep(ms: number): Promise<void> {
+    return sleep(this, ms)
   }
 
   // -------------------------------------------------------------------------------------- requests
 
   send(request: PublishRequest, options: NextOptions = {}): Promise<Published> {
-    if (this.#ended !== null || this.closing) return Promise.reject(calledAfterEnd('publish'))
-    const { signal, timeout = this.plan.publishTimeout } = options
-    const bytes = bytesOf(request)
-    if (this.plan.whenFull === 'reject' && !this.line.hasRoom(bytes)) {
-      return Promise.reject(queueFull(this.line.open))
-    }
-    return new Promise((resolve, reject) => {
-      const isLimited = signal !== undefined || timeout !== undefined
-      const limits = isLimited ? new Limits(this.clock, 'publish', signal, timeout) : null
-      const sent = limits === null ? request : { ...request, signal: limits.signal }
-      const call = new PublishCall(sent, bytes, resolve, reject, this.#callDone)
-      this.#calls.set(sent, call)
-      if (sent.key !== undefined) this.#remember(sent.key, call)
-      this.#open++
-      this.#change({ type: 'calls', by: 1 })
-      if (limits !== null) call.limit(limits)
-      if (!call.isSettled) this.line.add(call)
-    })
+    if (!this.isOpen) return Promise.reject(calledAfterEnd('publish'))
+    return this.publishing.send(request, options)
   }
 
   /**
@@ -352,124 +224,24 @@ export class ClientCore implements Host, ReceptionHost {
    * before `post` returns.
    */
   post(request: PublishRequest, listener: OutcomeListener): void {
-    if (this.#ended !== null) {
-      const error = calledAfterEnd('publish')
-      queueMicrotask(() => listener.failed(error))
-      return
-    }
-    const call = new PublishCall(
-      request,
-      bytesOf(request),
-      (published) => listener.published(published),
-      (reason) => listener.failed(reason),
-      this.#callDone,
-    )
-    this.#calls.set(request, call)
-    this.#open++
-    this.#change({ type: 'calls', by: 1 })
-    this.line.add(call)
+    if (this.#ended === null) return this.publishing.post(request, listener)
+    const error = calledAfterEnd('publish')
+    void Promise.resolve().then(() => listener.failed(error))
   }
 
-  #remember(key: string | number, call: PublishCall): void {
-    const calls = this.#keyed.get(key)
-    if (calls === undefined) this.#keyed.set(key, [call])
-    else calls.push(call)
-  }
-
-  readonly #callDone = (call: PublishCall) => {
-    if (!call.left) this.#calls.delete(call.request)
-    this.#open--
-    this.#change({ type: 'calls', by: -1 })
-    if (this.#open === 0) for (const resolve of this.#allSettled.splice(0)) resolve()
-  }
-
-  /** How many publishes are not settled. */
-  get openCalls(): number {
-    return this.#open
-  }
-
-  /** Resolves when all publishes are settled. */
-  settled(): Promise<void> {
-    if (this.#open === 0) return Promise.resolve()
-    return new Promise((resolve) => this.#allSettled.push(resolve))
-  }
-
-  /** Has `begin` called when the client closes; it resolves when its part is done. */
-  onClose(begin: () => Promise<unknown>): () => void {
-    this.#closers.add(begin)
-    return () => this.#closers.delete(begin)
-  }
-
-  closers(): Promise<unknown>[] {
-    return [...this.#closers].map((begin) => begin())
-  }
-
-  /** Another client belongs to a subscription of this one, and ends with it. */
-  adopt(own: ClientCore, subscription: ClientSubscription): void {
-    const ends = this.onClose(async () => {
-      subscription.close()
-      await own.end()
-    })
-    own.afterLeaving = () => {
-      ends()
-      void own.end()
-    }
-  }
-
-  request(make: Deferred, settled: Settled): void {
-    this.line.add(() => {
-      const request = make()
-      if (request !== null) this.#requests.set(request, settled)
-      return request
-    })
-  }
-
-  /** Takes the outcome of a request that has left. */
-  #settle(request: Request, outcome: Outcome): void {
-    this.#settled++
-    const settled = this.#requests.get(request)
-    if (settled !== undefined) {
-      this.#requests.delete(request)
-      return settled(outcome)
-    }
-    const call = this.#calls.get(request)
-    const key = (request as PublishRequest).key
-    if (call !== undefined) this.#settleCall(call, outcome)
-    if (key === undefined) return
-    const calls = this.#keyed.get(key) ?? []
-    this.#keyed.delete(key)
-    for (const other of calls) this.#settleCall(other, outcome)
-  }
-
-  #settleCall(call: PublishCall, outcome: Outcome): void {
-    if (!this.#calls.delete(call.request)) return
-    // A server may call it a refusal that nobody has subscribed. (Q3)
-    if (!outcome.ok && saysUnmatched(outcome.error))
-      call.settle({ ok: true, packet: outcome.packet! })
-    else call.settle(outcome)
-    if (call.left) this.line.settled(call.bytes)
-  }
-
-  overlaps(a: string, b: string): void {
-    this.overlapping.found(a, b)
-  }
-
-  checkShared(): Promise<void> {
-    return this.shared.check()
-  }
-
-  pull(resolve: Pull['resolve'], reject: Pull['reject'], options: NextOptions | undefined): Pull {
-    return new Pull(this.clock, resolve, reject, options)
+  request(make: Making, settled: (outcome: Outcome) => void): void {
+    this.publishing.request(make, settled)
   }
 
   listen(filter: string, qos: QoS, handler: (packet: IncomingPublish) => void): Listener {
     let close = () => {}
     const granted = new Promise<void>((resolve, reject) => {
+      const unlisten = this.onEnd((error) => reject(error ?? endedUnder('subscribe', false, null)))
       close = this.reception.listen(filter, qos, handler, (outcome) => {
+        unlisten()
         if (outcome.ok) resolve()
         else reject(outcome.error)
       })
-      this.onEnd((error) => reject(error ?? endedUnder('subscribe', false, null)))
     })
     granted.catch(() => {})
     return { granted, close }
@@ -482,72 +254,81 @@ export class ClientCore implements Host, ReceptionHost {
   }
 
   unattended(by: number): void {
-    this.reception.waitUnpulled += by
+    this.reception.unattended += by
   }
 
   handled(receipt: Receipt): void {
     this.reception.handled(receipt)
   }
 
-  left(subscription: ClientSubscription, unhandled: readonly ReceivedMessage[]): void {
+  left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void {
     this.reception.left(subscription, unhandled)
     this.afterLeaving()
   }
 
   heldBackBy(subscription: ClientSubscription): number {
-    return this.watch.heldBackBy(subscription)
+    return this.#watchman.heldBackBy(subscription)
   }
 
   sync(subscription: ClientSubscription): Promise<Synced> {
     return sync(this, subscription)
   }
 
-  // --------------------------------------------------------------------------------------- the end
-
-  /** How many requests have an outcome. */
-  get settledCount(): number {
-    return this.#settled
+  overlaps(a: string, b: string): void {
+    this.#overlaps.found(a, b)
   }
+
+  checkShared(): Promise<void> {
+    return this.#shared.check()
+  }
+
+  pull(resolve: Pull['resolve'], reject: Pull['reject'], options: NextOptions | undefined): Pull {
+    return new Pull(this.clock, resolve, reject, options)
+  }
+
+  // --------------------------------------------------------------------------------------- the end
 
   get hasEnded(): boolean {
     return this.#ended !== null
   }
 
-  /** The loop has ended: everything that waits is settled. (M2) */
-  #finish(error: unknown): void {
+  get isOpen(): boolean {
+    return this.#ended === null && !this.closing
+  }
+
+  onClose(begin: () => Promise<unknown>): () => void {
+    this.#closers.add(begin)
+    return () => this.#closers.delete(begin)
+  }
+
+  /** Begins what is to be done before the end. */
+  closers(): Promise<unknown>[] {
+    return [...this.#closers].map((begin) => begin())
+  }
+
+  /**
+   * The loop has ended: everything that waits is settled. (M2, every promise of the client settles)
+   */
+  ended(error: unknown): void {
     if (this.#ended !== null) return
     this.#ended = { error }
-    this.#demand = demandAfter(this.#demand, { type: 'over' })
-    this.watch.stop()
+    this.reading.change('over')
+    this.#watchman.stop()
     const rejection = error === null ? null : { reason: error }
     for (const subscription of [...this.reception.subscriptions]) subscription.end(rejection)
-    this.line.clear()
-    const held = new Set<Request>(this.#calls.size > 0 ? this.loop.session.held : [])
-    for (const [request, call] of this.#calls) {
-      call.fail(endedUnder('publish', held.has(request), error))
-    }
-    this.#calls.clear()
+    this.publishing.end(() => this.loop.session.held, error)
     for (const listener of [...this.#onEnd]) listener(error)
     this.#onEnd.clear()
   }
 
-  /** Ends the loop and waits until nothing is left of it. */
+  /** Ends the loop, and resolves when nothing is left of it. */
   async end(): Promise<void> {
     try {
       await this.loop.return()
     } finally {
-      this.#finish(null)
+      this.ended(null)
     }
   }
-}
-
-/** Where identifiers begin in a session that may hold messages of an earlier process. */
-const IDENTIFIER_SPACE = 2 ** 27
-
-function queueFull(open: number): UsageError {
-  const message = `publish: ${open} publishes have no outcome (maxQueued, maxQueuedBytes); await them`
-  const error = new UsageError(message, { code: 'QUEUE_FULL' })
-  return Object.assign(error, { retryable: true })
 }
 
 /** @returns one level of a topic: what it may not have is percent-encoded. */

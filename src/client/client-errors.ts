@@ -32,7 +32,10 @@ export function timedOut(what: string, ms: number): ConnectionError {
   return new ConnectionError(`${what}: nothing came within ${ms} ms`, { code: 'TIMEOUT' })
 }
 
-/** @returns the error of a subscription that the server does not grant. (M11) */
+/**
+ * @returns the error of a subscription that the server does not grant. (M11, a refusal ends only
+ * its own subscription)
+ */
 export function subscribeRefused(cause: unknown, filters: readonly string[]): unknown {
   if (!(cause instanceof RefusedError)) return cause
   const [first] = cause.refused

@@ -13,7 +13,7 @@ import {
   systemPlatform,
   UsageError,
 } from '../index.ts'
-import { checkChoice, checkCount, checkMs, describe } from './check-options.ts'
+import { checkChoice, checkCount, checkedMs, shown } from './check-options.ts'
 import type { ClientOptions, ClientTarget } from './client-types.ts'
 
 /** The options of a client, checked and with their defaults. */
@@ -46,7 +46,7 @@ const WARN_AFTER_MS = 30_000
 const NEVER_WARN_MS = 86_400_000
 
 /** What a client is, and how its loop is made. */
-export interface ClientBlueprint {
+interface ClientBlueprint {
   readonly plan: ClientPlan
   readonly platform: Platform
   /** Makes the loop. `onConnected` is called before that of the user. */
@@ -63,7 +63,7 @@ export function blueprintOf(target: ClientTarget): ClientBlueprint {
   if (target instanceof Connected) return blueprintOfConnection(target)
   if (typeof target === 'string' || target instanceof URL) return blueprintOf({ url: target })
   if (typeof target !== 'object' || target === null) {
-    const what = `an object, a URL, or what connect() resolved with, not ${describe(target)}`
+    const what = `an object, a URL, or what connect() resolved with, not ${shown(target)}`
     throw new UsageError(`createClient: options must be ${what}`)
   }
   const [plan, options] = resolveClient(target)
@@ -133,11 +133,11 @@ function resolveClient(given: ClientOptions): [plan: ClientPlan, loop: Eventloop
     maxQueued: checkCount('maxQueued', maxQueued, 1, 10_000_000),
     maxQueuedBytes: checkCount('maxQueuedBytes', maxQueuedBytes, 1, Number.MAX_SAFE_INTEGER),
     whenFull: checkChoice('whenFull', whenFull, ['wait', 'reject']),
-    publishTimeout: checkMs('publishTimeout', publishTimeout),
+    publishTimeout: checkedMs('publishTimeout', publishTimeout),
     dispatch: checkChoice('dispatch', dispatch, ['auto', 'identifier', 'filter']),
     profile,
     responseTopic,
-    requestTimeout: checkMs('requestTimeout', requestTimeout)!,
+    requestTimeout: checkedMs('requestTimeout', requestTimeout)!,
     warnAfterMs,
     receiveMaximum,
     unhandledMax: rest.maxBufferedPackets ?? receiveMaximum + RESERVE,
@@ -155,12 +155,12 @@ function resolveClient(given: ClientOptions): [plan: ClientPlan, loop: Eventloop
 
 function checkedTrace(trace: unknown): ClientOptions['trace'] {
   if (trace === undefined || typeof trace === 'function') return trace as ClientOptions['trace']
-  throw new UsageError(`trace must be a function, not ${describe(trace)}`)
+  throw new UsageError(`trace must be a function, not ${shown(trace)}`)
 }
 
 function withAgent(properties: EventloopOptions['properties'], agent: string) {
   if (typeof agent !== 'string') {
-    throw new UsageError(`agent must be a text, not ${describe(agent)}`)
+    throw new UsageError(`agent must be a text, not ${shown(agent)}`)
   }
   return { ...properties, userProperties: { ...properties?.userProperties, agent } }
 }

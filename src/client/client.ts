@@ -1,6 +1,6 @@
 /**
  * `createClient()`: promises, subscriptions and requests over one loop. The object that users get
- * checks what they give and passes it on. (M1–M14)
+ * checks what they give and passes it on.
  */
 import {
   type Eventloop,
@@ -13,36 +13,24 @@ import {
   type UserProperties,
   validateTopic,
 } from '../index.ts'
-import { checkChoice, checkFields, checkMs, describe } from './check-options.ts'
+import { checkChoice, checkedMs, checkOptionFields, shown } from './check-options.ts'
 import { ClientCore } from './client-core.ts'
 import { calledAfterEnd } from './client-errors.ts'
-import type {
-  Client,
-  ClientPublishOptions,
-  ClientState,
-  ClientSubscribeOptions,
-  ClientTarget,
-  Closed,
-  NextOptions,
-  Published,
-  PublishedOne,
-  Subscription,
-} from './client-types.ts'
+import type { Client, ClientState, Closed } from './client-interface.ts'
+import type { ClientPublishOptions, ClientTarget, Published, PublishedOne } from './client-types.ts'
 import { closeClient } from './close.ts'
 import { ownConnection } from './own-connection.ts'
 import { encodePayload } from './payload.ts'
-import { type AnyTopic, planOf } from './plan.ts'
 import { publishAll } from './publish-all.ts'
 import { RequestCore } from './request-core.ts'
-import type {
-  ManyOptions,
-  RequestOptions,
-  RequestsOptions,
-  RespondOptions,
-} from './request-types.ts'
-import { ClientRequests, NO_REQUESTS } from './requests/client-requests.ts'
+import type { ManyOptions, RequestOptions } from './request-types.ts'
+import { ClientRequests, NO_REQUEST_COUNTS } from './requests/client-requests.ts'
+import type { RequestsOptions, RespondOptions } from './respond-types.ts'
 import { ClientSubscription } from './subscription.ts'
+import { type AnyTopic, subscriptionPlan } from './subscription-plan.ts'
+import type { ClientSubscribeOptions, NextOptions, Subscription } from './subscription-types.ts'
 import type { TopicParams } from './topic-types.ts'
+import { runUntil } from './waits.ts'
 
 /**
  * Makes a client. It connects when somebody awaits something of it: a promise, or the next message
@@ -79,16 +67,16 @@ class MqttClient {
   }
 
   async publish(
-    ...[to, ...rest]: [topic: string | AnyTopic, payload?: unknown, options?: PublishOptions]
+    ...[to, ...rest]: [topic: string | AnyTopic, payload?: unknown, options?: AnyPublishOptions]
   ): Promise<Published> {
     const [payload, options = {}] = rest
     if (rest.length > 0 && payload === undefined) {
       throw new UsageError("publish: the payload is undefined; give '' for an empty message")
     }
-    checkFields('publish: options', options, PUBLISH_FIELDS)
+    checkOptionFields('publish: options', options, PUBLISH_FIELDS)
     const { signal, timeout } = options
     const request = requestOf(to, payload, options, this.#core.plan.qos)
-    const limits = { signal, timeout: checkMs('publish: timeout', timeout) }
+    const limits = { signal, timeout: checkedMs('publish: timeout', timeout) }
     const { trace } = this.#core.plan
     if (trace === undefined) return this.#core.send(request, limits)
     const { clientId } = this.#core.loop.state
@@ -107,8 +95,8 @@ class MqttClient {
 
   subscribe(filters: unknown, options: ClientSubscribeOptions = {}): Subscription {
     const core = this.#core
-    if (core.closing || core.hasEnded) throw calledAfterEnd('subscribe')
-    const plan = planOf(filters, options, core.plan)
+    if (!core.isOpen) throw calledAfterEnd('subscribe')
+    const plan = subscriptionPlan(filters, options, core.plan)
     if (plan.own) return ownConnection(core, plan) as unknown as Subscription
     const subscription = new ClientSubscription(plan, core)
     core.reception.add(subscription)
@@ -137,26 +125,25 @@ class MqttClient {
   }
 
   ping() {
-    return this.#core.ping()
+    return this.#core.ask('ping', () => this.#core.loop.ping())
   }
 
   run({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-    return this.#core.run(signal)
+    return runUntil(this.#core, signal)
   }
 
   close({ timeout }: { readonly timeout?: number | undefined } = {}): Promise<Closed> {
-    this.#closed ??= closeClient(this.#core, checkMs('close: timeout', timeout))
+    this.#closed ??= closeClient(this.#core, checkedMs('close: timeout', timeout))
     return this.#closed
   }
 
   get state(): ClientState {
     const core = this.#core
-    const { open, bytes, waiting } = core.line
     return Object.freeze({
       ...core.loop.state,
-      publishes: Object.freeze({ open: open + waiting, bytes, waiting }),
+      publishes: core.publishing.state,
       subscriptions: [...core.reception.subscriptions].map((one) => one.state),
-      requests: this.#requests?.counters ?? NO_REQUESTS,
+      requests: this.#requests?.counters ?? NO_REQUEST_COUNTS,
       unmatched: core.reception.unmatched,
     }) as ClientState
   }
@@ -182,7 +169,7 @@ class MqttClient {
   }
 
   reauthenticate(): ReturnType<Eventloop['reauthenticate']> {
-    return this.#core.whileDemanding(() => this.#core.loop.reauthenticate())
+    return this.#core.ask('reauthenticate', () => this.#core.loop.reauthenticate())
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -201,7 +188,7 @@ function withProperties(
   return { ...request, properties: { ...properties, userProperties } }
 }
 
-interface PublishOptions extends ClientPublishOptions {
+interface AnyPublishOptions extends ClientPublishOptions {
   readonly params?: TopicParams
 }
 
@@ -209,12 +196,12 @@ interface PublishOptions extends ClientPublishOptions {
 function requestOf(
   to: string | AnyTopic,
   given: unknown,
-  options: PublishOptions,
+  options: AnyPublishOptions,
   defaultQos: 0 | 1 | 2,
 ): PublishRequest {
   const from = typeof to === 'string' ? null : to
   if (from !== null && typeof from?.fill !== 'function') {
-    throw new UsageError(`publish: the topic must be a string or a topic(), not ${describe(to)}`)
+    throw new UsageError(`publish: the topic must be a string or a topic(), not ${shown(to)}`)
   }
   const topic = from === null ? (to as string) : from.fill(options.params ?? {})
   const problem = validateTopic(topic)
@@ -244,13 +231,13 @@ function plainPayload(given: unknown): NonNullable<PublishRequest['payload']> {
     return given as { base64: string }
   }
   throw new UsageError(
-    `publish: the payload must be text or bytes, not ${describe(given)};` +
+    `publish: the payload must be text or bytes, not ${shown(given)};` +
       ' give a codec, such as json, for other values',
   )
 }
 
 function checkedWait(what: string, options: NextOptions): NextOptions {
-  checkFields(`${what}: options`, options, NEXT_FIELDS)
-  checkMs(`${what}: timeout`, options.timeout)
+  checkOptionFields(`${what}: options`, options, NEXT_FIELDS)
+  checkedMs(`${what}: timeout`, options.timeout)
   return options
 }

@@ -1,9 +1,10 @@
 /**
  * How does a client end in order? It takes nothing more, lets what is open be settled and what is
- * in hand be handled, and disconnects. (M14, Q11)
+ * in hand be handled, and disconnects. (M14, closing twice is closing once; Q11, the end of the
+ * client ends its requests)
  */
 import type { ClientCore } from './client-core.ts'
-import type { Closed } from './client-types.ts'
+import type { Closed } from './client-interface.ts'
 
 const CLOSE_MS = 10_000
 /**
@@ -16,17 +17,21 @@ export async function closeClient(core: ClientCore, timeout = CLOSE_MS): Promise
   core.closing = true
   const subscriptions = [...core.reception.subscriptions]
   for (const subscription of subscriptions) subscription.close()
-  const endDemand = core.openCalls > 0 ? core.demand() : () => {}
+  const endDemand = core.publishing.open > 0 ? core.demand() : () => {}
   const handlers = subscriptions.map((one) => one.handlersDone())
   const bodies = subscriptions.map((one) => one.bodyDone())
   await Promise.all([
-    within(core, timeout, Promise.all([...handlers, core.settled(), ...core.closers()])),
+    within(
+      core,
+      timeout,
+      Promise.all([...handlers, core.publishing.allSettled(), ...core.closers()]),
+    ),
     within(core, Math.min(timeout, BODY_MS), Promise.all(bodies)),
   ])
   endDemand()
-  const unsettled = core.openCalls
+  const unsettled = core.publishing.open
   await core.end()
-  return { settled: core.settledCount, unsettled, session: core.loop.session }
+  return { settled: core.publishing.settled, unsettled, session: core.loop.session }
 }
 
 /** Resolves when `done` does, at the end of the client, or after `ms` ms. */

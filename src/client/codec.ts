@@ -3,7 +3,7 @@
  * here, `json` is in json-codec.ts, and users write others of the same shape.
  */
 import type { PublishProperties } from '../index.ts'
-import { payloadFault, invalidIncoming, invalidOutgoing } from './invalid-payload.ts'
+import { invalidIncoming, invalidOutgoing, payloadFault } from './invalid-payload.ts'
 
 /** What a codec may know of the message that it decodes. */
 export interface PayloadContext {

@@ -12,7 +12,8 @@ import type {
   WarningCode,
 } from '../index.ts'
 import type { ClientPlan } from './client-options.ts'
-import type { ClientSubscribeOptions, Message, Published, Subscription } from './client-types.ts'
+import type { Published } from './client-types.ts'
+import type { ClientSubscribeOptions, Message, Subscription } from './subscription-types.ts'
 import type { Topic, TopicParams } from './topic-types.ts'
 
 /** A reader inside the client: it is given messages as they arrive and holds nothing back. */
@@ -24,7 +25,7 @@ export interface Listener {
 }
 
 /** A reader inside the client that acknowledges messages itself. */
-export interface Receiver {
+export interface PushReceiver {
   readonly granted: Promise<void>
   /** Ends it. `unhandled` are messages that nobody will acknowledge. */
   close(unhandled: readonly Message[]): void
@@ -82,7 +83,7 @@ export interface Core {
     options: Pick<ClientSubscribeOptions, 'qos' | 'share' | 'retained'>,
     handler: (message: Message) => void,
     ended: (error: unknown) => void,
-  ): Receiver
+  ): PushReceiver
   /** `client.subscribe()`. */
   subscribe(
     filter: string | Topic<TopicParams, never>,

@@ -1,17 +1,27 @@
 /**
  * When have the retained messages of a subscription come? A message of the client's own is
  * published after the SUBACK; when it has come back, the retained messages have come before it at
- * most servers. MQTT has no proof. (M9)
+ * most servers. MQTT has no proof. (M9, `synced` says how sure it is)
  */
-import type { ClientCore } from './client-core.ts'
-import type { Synced } from './client-types.ts'
+import type { QoS } from '../index.ts'
+import type { ProbeHost } from './probe-host.ts'
 import { comesBack } from './probes.ts'
-import type { ClientSubscription } from './subscription.ts'
+import type { Synced } from './subscription-types.ts'
+import { sleep } from './waits.ts'
 
 /** How long no retained message may have come, in ms, where the order is not known. */
 const QUIET_MS = 250
 
-export async function sync(core: ClientCore, subscription: ClientSubscription): Promise<Synced> {
+/** What is looked at of a subscription. */
+interface Synchronised {
+  readonly granted: Promise<unknown>
+  readonly plan: { readonly qos: QoS }
+  /** How many retained messages have come, and when the last one did. */
+  readonly retained: number
+  readonly retainedAt: number
+}
+
+export async function sync(core: ProbeHost, subscription: Synchronised): Promise<Synced> {
   const endDemand = core.demand()
   try {
     await subscription.granted
@@ -26,11 +36,11 @@ export async function sync(core: ClientCore, subscription: ClientSubscription): 
 }
 
 /** Resolves when no retained message has come for a while. */
-async function quiet(core: ClientCore, subscription: ClientSubscription): Promise<void> {
+async function quiet(core: ProbeHost, subscription: Synchronised): Promise<void> {
   const from = core.clock.now()
   for (;;) {
     const since = core.clock.now() - Math.max(from, subscription.retainedAt)
     if (since >= QUIET_MS) return
-    await core.sleep(QUIET_MS - since)
+    await sleep(core, QUIET_MS - since)
   }
 }

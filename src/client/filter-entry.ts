@@ -1,5 +1,6 @@
 /**
- * What is known about one filter at the server, which several subscriptions may share? (M10)
+ * What is known about one filter at the server, which several subscriptions may share? (M10,
+ * subscriptions to one filter share it)
  */
 import type { IncomingPublish, QoS } from '../index.ts'
 import type { ClientSubscription } from './subscription.ts'
@@ -31,7 +32,7 @@ export class FilterEntry {
     this.filter = filter
   }
 
-  /** Notes what one more reader asks for, when the SUBSCRIBE leaves: the stronger counts. */
+  /** Notes what one more reader mayAsk for, when the SUBSCRIBE leaves: the stronger counts. */
   wants(qos: QoS, noLocal: boolean): void {
     const others = this.asked && this.subscriptions.length + this.handlers.size > 1
     this.qos = others ? (Math.max(this.qos, qos) as QoS) : qos

@@ -3,10 +3,10 @@
  * depends on the levels of its topic, and not on the number of filters.
  *
  * A node with one child compares the child's level in place; only nodes with several have a Map.
- * Filters that end in `#` are kept at the node before, because `a/#` matches `a` too. All walks have
- * a stack of their own: a filter may have 32,768 levels.
+ * Filters that end in `#` are kept at the node before, because `a/#` matches `a` too. All walks
+ * have a stack of their own: a filter may have 32,768 levels.
  */
-import { DOLLAR_CODE, matchedLevels, shareLength } from './levels.ts'
+import { DOLLAR_CODE, endOfLevel, matchedLevels, SEPARATOR_CODE, shareLength } from './levels.ts'
 
 /** What was added under one filter, or under several that differ in `$share/name/` only. */
 class Held<Item> {
@@ -112,15 +112,22 @@ export class FilterTrie<Item> {
     let start = 0
     for (;;) {
       this.visited++
-      if (node.below !== null && (start > 0 || opens)) collect(node.below, into)
+      if (node.below !== null && (start > 0 || opens)) takeItems(node.below, into)
       if (start > topic.length) {
-        if (node.ending !== null) collect(node.ending, into)
+        if (node.ending !== null) takeItems(node.ending, into)
         node = undefined
       } else {
-        const slash = topic.indexOf('/', start)
-        const end = slash < 0 ? topic.length : slash
         const plus: TrieNode<Item> | null = start > 0 || opens ? node.plus : null
-        const fixed: TrieNode<Item> | undefined = fixedChild(node, topic, start, end)
+        const only: TrieNode<Item> | null = node.only
+        let fixed: TrieNode<Item> | undefined
+        let end: number
+        if (only !== null && hasLevel(topic, start, only.level)) {
+          fixed = only
+          end = start + only.level.length
+        } else {
+          end = endOfLevel(topic, start)
+          fixed = node.children?.get(topic.slice(start, end))
+        }
         if (fixed !== undefined && plus !== null) {
           this.#openNodes.push(plus)
           this.#openStarts.push(end + 1)
@@ -149,8 +156,8 @@ export class FilterTrie<Item> {
       // Beyond `#` all depths are alike.
       const next = level === '#' ? depth : depth + 1
       const isFree = depth > 0 || node !== this.#root
-      if (isFree || opens) collectFilters(node.below, found)
-      if (level === undefined || level === '#') collectFilters(node.ending, found)
+      if (isFree || opens) takeFilters(node.below, found)
+      if (level === undefined || level === '#') takeFilters(node.ending, found)
       if (level === undefined) continue
       if ((isFree || opens) && node.plus !== null) open.push([node.plus, next])
       if (level === '#' || level === '+') {
@@ -234,19 +241,11 @@ function childOf<Item>(node: TrieNode<Item>, level: string): TrieNode<Item> | nu
   return node.children?.get(level) ?? null
 }
 
-/** @returns the child for the level of `topic` from `start` to `end`. */
-function fixedChild<Item>(
-  node: TrieNode<Item>,
-  topic: string,
-  start: number,
-  end: number,
-): TrieNode<Item> | undefined {
-  const { only, children } = node
-  if (only !== null) {
-    const { level } = only
-    return level.length === end - start && topic.startsWith(level, start) ? only : undefined
-  }
-  return children === null ? undefined : children.get(topic.slice(start, end))
+/** @returns whether a topic has this level at `start`; it is compared in place. */
+function hasLevel(topic: string, start: number, level: string): boolean {
+  if (!topic.startsWith(level, start)) return false
+  const end = start + level.length
+  return end === topic.length || topic.charCodeAt(end) === SEPARATOR_CODE
 }
 
 function fixedChildren<Item>({ only, children }: TrieNode<Item>): Iterable<TrieNode<Item>> {
@@ -262,10 +261,10 @@ function placeOf<Item>({ items, filters }: Held<Item>, filter: string, item: Ite
   return items.findIndex((other, at) => other === item && filters[at] === filter)
 }
 
-function collect<Item>({ items }: Held<Item>, into: Item[]): void {
+function takeItems<Item>({ items }: Held<Item>, into: Item[]): void {
   for (let i = 0; i < items.length; i++) into.push(items[i]!)
 }
 
-function collectFilters<Item>(held: Held<Item> | null, found: Set<string>): void {
+function takeFilters<Item>(held: Held<Item> | null, found: Set<string>): void {
   for (const filter of held?.filters ?? []) found.add(filter)
 }

@@ -2,8 +2,7 @@
  * How are handlers called for each message, a few at once? Each message is acknowledged when its
  * handler has finished.
  */
-import type { Message } from './client-types.ts'
-import type { ClientSubscription } from './subscription.ts'
+import type { Message } from './subscription-types.ts'
 import type { TopicParams } from './topic-types.ts'
 
 type AnyMessage = Message<TopicParams, unknown>
@@ -13,8 +12,17 @@ export interface ForEachOptions {
   readonly onError?: ((error: unknown, message: AnyMessage) => unknown) | undefined
 }
 
+/** What it uses of its subscription. */
+interface Worked {
+  /** How many handlers run. */
+  readonly running: number
+  runs(by: 1 | -1): void
+  pull(): Promise<IteratorResult<AnyMessage, undefined>>
+  return(): Promise<unknown>
+}
+
 export class ForEach {
-  readonly #subscription: ClientSubscription
+  readonly #subscription: Worked
   readonly #handler: (message: AnyMessage) => unknown
   readonly #concurrency: number
   readonly #onError: ForEachOptions['onError']
@@ -22,7 +30,7 @@ export class ForEach {
   #wake: (() => void) | null = null
 
   constructor(
-    subscription: ClientSubscription,
+    subscription: Worked,
     handler: (message: AnyMessage) => unknown,
     { concurrency = 1, onError }: ForEachOptions,
   ) {

@@ -1,57 +1,60 @@
 /** The public names of `it-mqtt/client`. Nothing is defined here. */
 export type { BrokerProfile } from './broker-profile.ts'
 export { createClient } from './client.ts'
+export type { Client, ClientState, Closed } from './client-interface.ts'
 export type {
-  Client,
   ClientOptions,
   ClientPublishOptions,
-  ClientState,
-  ClientSubscribeOptions,
-  ClientSubscriptionState,
   ClientTarget,
-  Closed,
-  Message,
-  NextOptions,
-  Overflow,
   Published,
   PublishedOne,
-  Subscription,
-  SubscriptionTransition,
-  Synced,
   TopicPublishOptions,
 } from './client-types.ts'
 export { bytes, type Codec, type PayloadContext, text } from './codec.ts'
 export { json } from './json-codec.ts'
 export type {
-  AnswerOptions,
   AnswerTopic,
-  DeclaredFailure,
-  DedupeOptions,
-  DedupeStore,
   FallbackRequest,
-  IncomingRequest,
   ManyOptions,
   RequestCounters,
   RequestEvent,
-  Requester,
   RequestOptions,
+  Response,
+  Trace,
+  TraceOperation,
+} from './request-types.ts'
+export type { Requester } from './requester-type.ts'
+export type {
+  AnswerOptions,
+  DeclaredFailure,
+  DedupeOptions,
+  DedupeStore,
+  IncomingRequest,
   RequestSubscription,
   RequestsOptions,
   Responder,
   ResponderStats,
   RespondOptions,
-  Response,
   StoredAnswer,
-  Trace,
-  TraceOperation,
-} from './request-types.ts'
+} from './respond-types.ts'
 export type {
   SchemaInput,
   SchemaOutput,
   StandardIssue,
+  StandardPathSegment,
   StandardProps,
   StandardResult,
   StandardSchema,
 } from './standard-schema.ts'
+export type {
+  ClientSubscribeOptions,
+  ClientSubscriptionState,
+  Message,
+  NextOptions,
+  Overflow,
+  Subscription,
+  SubscriptionTransition,
+  Synced,
+} from './subscription-types.ts'
 export { topic } from './topic.ts'
 export type { FillParams, ParamsOf, Topic, TopicOptions, TopicParams } from './topic-types.ts'

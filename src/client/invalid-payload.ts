@@ -19,10 +19,20 @@ export interface PayloadFault {
   readonly cause?: unknown
 }
 
-/** @returns a fault of the whole value. */
-export function payloadFault(problem: string, path: PayloadIssue['path'] = []): PayloadFault {
+/**
+ * @param problem says what is wrong; the path follows it, and then the reason
+ * @returns the fault of one part of a value, or of the whole.
+ */
+export function payloadFault(
+  problem: string,
+  path: PayloadIssue['path'] = [],
+  reason = '',
+): PayloadFault {
   const where = path.length === 0 ? '' : ` at ${pathText(path)}`
-  return { problem: `${problem}${where}`, issues: [{ path, message: problem }] }
+  return {
+    problem: `${problem}${where}${reason}`,
+    issues: [{ path, message: `${problem}${reason}` }],
+  }
 }
 
 /** @returns the fault of a value that a schema refuses. */

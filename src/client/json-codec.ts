@@ -7,7 +7,12 @@
  * another value (NaN, a Map, a promise) is refused, with its path.
  */
 import { type Codec, decodeUtf8, type PayloadContext, typeOf } from './codec.ts'
-import { payloadFault, invalidIncoming, invalidOutgoing, type PayloadFault } from './invalid-payload.ts'
+import {
+  invalidIncoming,
+  invalidOutgoing,
+  type PayloadFault,
+  payloadFault,
+} from './invalid-payload.ts'
 
 /** How many arrays and objects may be open at once. Node's own parser takes some thousands. */
 const DEPTH_MAX = 512
@@ -96,6 +101,8 @@ function removePrototypes(value: unknown): void {
   for (const part of Object.values(value)) removePrototypes(part)
 }
 
+const NOT_IN_JSON = ', which JSON does not have'
+
 /**
  * @param ancestors the arrays and objects that hold the value
  * @param path the way to the value; it is left there if a fault is found
@@ -107,17 +114,18 @@ function faultIn(
 ): PayloadFault | null {
   if (typeof value === 'string' || typeof value === 'boolean' || value === null) return null
   if (typeof value === 'number') {
-    return Number.isFinite(value) ? null : payloadFault(`holds ${value}, which JSON does not have`, path)
+    return Number.isFinite(value) ? null : payloadFault(`holds ${value}`, path, NOT_IN_JSON)
   }
   if (typeof value !== 'object') {
     const remedy = typeof value === 'bigint' ? '; convert it to a string or a number' : ''
-    return payloadFault(`holds ${typeOf(value)}, which JSON does not have${remedy}`, path)
+    return payloadFault(`holds ${typeOf(value)}`, path, `${NOT_IN_JSON}${remedy}`)
   }
   const kind = unwritable(value)
-  if (kind !== null) return payloadFault(`holds ${kind}, which JSON does not have`, path)
+  if (kind !== null) return payloadFault(`holds ${kind}`, path, NOT_IN_JSON)
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return null
-  if (ancestors.includes(value)) return payloadFault('refers to itself, which JSON cannot', path)
-  if (ancestors.length >= DEPTH_MAX) return payloadFault(`is nested deeper than ${DEPTH_MAX} levels`)
+  if (ancestors.includes(value)) return payloadFault('refers to itself', path, NOT_IN_JSON)
+  if (ancestors.length >= DEPTH_MAX)
+    return payloadFault(`is nested deeper than ${DEPTH_MAX} levels`)
   ancestors.push(value)
   const fault = Array.isArray(value)
     ? faultInArray(value, ancestors, path)

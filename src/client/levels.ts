@@ -23,6 +23,12 @@ export function matchedLevels(filter: string): readonly string[] {
   return filter.slice(shareLength(filter)).split('/')
 }
 
+/** @returns where the level ends that begins at `start`. */
+export function endOfLevel(topic: string, start: number): number {
+  const end = topic.indexOf('/', start)
+  return end < 0 ? topic.length : end
+}
+
 /** A message shows so many characters of a text; a topic can have 65,535 bytes. */
 const SHOWN_MAX = 80
 

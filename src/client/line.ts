@@ -1,23 +1,23 @@
 /**
  * In which order do requests leave, and how many publishes may be open? One line for publishes,
- * SUBSCRIBEs and UNSUBSCRIBEs, in the order of the calls. (M3, publishes keep their order; M13,
- * memory is bounded)
+ * SUBSCRIBEs and UNSUBSCRIBEs, in the order of the calls. (M3, the order of the calls is kept; M13,
+ * the memory of a client is bounded)
  *
  * The head of the line waits while there is no room for its publish. A SUBSCRIBE waits for the
  * first connection too, because only then it is known what the server understands.
  */
 import { pushableV } from 'it-pushable'
 import type { Outcome, PublishRequest, Request } from '../index.ts'
+import { Fifo } from './fifo.ts'
 import { PublishCall } from './publish-call.ts'
 
 /** Makes a request when its turn has come; null if it is not needed any more. */
-export type Deferred = () => Request | null
+export type Making = () => Request | null
 
-export class Line {
+export class RequestLine {
   readonly #stream = pushableV<Request>({ objectMode: true })
   readonly #settled: (request: Request, outcome: Outcome) => void
-  #waiting: (PublishCall | Deferred)[] = []
-  #head = 0
+  readonly #waiting = new Fifo<PublishCall | Making>()
   #connected = false
   #open = 0
   #bytes = 0
@@ -58,16 +58,12 @@ export class Line {
 
   /** How many publishes wait for room. */
   get waiting(): number {
-    let count = 0
-    for (let i = this.#head; i < this.#waiting.length; i++) {
-      if (this.#waiting[i] instanceof PublishCall) count++
-    }
-    return count
+    return [...this.#waiting].filter((item) => item instanceof PublishCall).length
   }
 
   /** @returns whether a publish of so many bytes could leave now. */
   hasRoom(bytes: number): boolean {
-    return this.#head === this.#waiting.length && this.#fits(bytes)
+    return this.#waiting.length === 0 && this.#fits(bytes)
   }
 
   /** A message that is larger than the bound leaves alone. */
@@ -76,8 +72,8 @@ export class Line {
     return this.#open < this.#openMax && this.#bytes + bytes <= this.#bytesMax
   }
 
-  add(item: PublishCall | Deferred): void {
-    if (this.#head === this.#waiting.length && this.#leaves(item)) return
+  add(item: PublishCall | Making): void {
+    if (this.#waiting.length === 0 && this.#leaves(item)) return
     this.#waiting.push(item)
   }
 
@@ -91,24 +87,17 @@ export class Line {
   settled(bytes: number): void {
     this.#open--
     this.#bytes -= bytes
-    if (this.#head < this.#waiting.length) this.advance()
+    this.advance()
   }
 
   /** Lets leave what may leave now. */
   advance(): void {
     const waiting = this.#waiting
-    while (this.#head < waiting.length && this.#leaves(waiting[this.#head]!)) this.#head++
-    if (this.#head === waiting.length) {
-      this.#waiting = []
-      this.#head = 0
-    } else if (this.#head > 1024 && this.#head * 2 > waiting.length) {
-      this.#waiting = waiting.slice(this.#head)
-      this.#head = 0
-    }
+    while (waiting.first !== undefined && this.#leaves(waiting.first)) waiting.shift()
   }
 
   /** @returns whether the item is out of the line. */
-  #leaves(item: PublishCall | Deferred): boolean {
+  #leaves(item: PublishCall | Making): boolean {
     if (!(item instanceof PublishCall)) {
       if (!this.#connected) return false
       const request = item()
@@ -126,23 +115,13 @@ export class Line {
 
   /** @returns the publishes that are still in the line, which is empty then. */
   clear(): PublishCall[] {
-    const rest = this.#waiting.slice(this.#head)
-    this.#waiting = []
-    this.#head = 0
-    return rest.filter((item) => item instanceof PublishCall)
+    return this.#waiting.clear().filter((item) => item instanceof PublishCall)
   }
 }
 
 /** @returns how many bytes a publish counts: text one for each UTF-16 unit. */
-export function bytesOf({ topic, payload }: PublishRequest): number {
+export function countedBytes({ topic, payload }: PublishRequest): number {
   if (payload === undefined) return topic.length
-  return topic.length + ('base64' in Object(payload) ? base64Bytes(payload) : lengthOf(payload))
-}
-
-function lengthOf(payload: PublishRequest['payload']): number {
-  return (payload as string | Uint8Array).length
-}
-
-function base64Bytes(payload: PublishRequest['payload']): number {
-  return (payload as { base64: string }).base64.length
+  const { length } = typeof payload === 'object' && 'base64' in payload ? payload.base64 : payload
+  return topic.length + length
 }

@@ -3,23 +3,23 @@
  * are made when somebody reads them.
  */
 import type { IncomingPublish, QoS } from '../index.ts'
-import type { Message, Subscription } from './client-types.ts'
 import type { Receipt } from './receipts.ts'
+import type { Message, Subscription } from './subscription-types.ts'
 import type { TopicParams } from './topic-types.ts'
 
 /** What a message needs of its subscription. */
-export interface Reader extends Subscription<TopicParams, unknown> {
+export interface MessageReader extends Subscription<TopicParams, unknown> {
   /** @returns the parameters of a topic. */
   paramsOf(topic: string): TopicParams
   /** @returns the decoded and validated payload. */
-  decode(message: ReceivedMessage): unknown
+  decode(message: DeliveredMessage): unknown
   /** Called once, when a message is handled. */
-  handled(message: ReceivedMessage): void
+  handled(message: DeliveredMessage): void
 }
 
 const NOT_DECODED = Symbol('not decoded')
 
-export class ReceivedMessage implements Message<TopicParams, unknown> {
+export class DeliveredMessage implements Message<TopicParams, unknown> {
   readonly topic: string
   readonly payload: IncomingPublish['payload']
   readonly qos: QoS
@@ -27,7 +27,7 @@ export class ReceivedMessage implements Message<TopicParams, unknown> {
   readonly properties: IncomingPublish['properties']
   readonly redelivered: boolean
   readonly deliveryId: number | undefined
-  readonly subscription: Reader
+  readonly subscription: MessageReader
   /** Null if nothing waits for its acknowledgement. */
   readonly receipt: Receipt | null
   #params: TopicParams | null = null
@@ -36,7 +36,7 @@ export class ReceivedMessage implements Message<TopicParams, unknown> {
 
   constructor(
     packet: IncomingPublish,
-    subscription: Reader,
+    subscription: MessageReader,
     receipt: Receipt | null,
     qos: QoS,
     redelivered: boolean,

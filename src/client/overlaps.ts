@@ -1,22 +1,31 @@
 /**
  * How does the server treat a message that matches two filters of this client? It is measured once,
- * on a scratch topic, when there are two such filters; messages that come meanwhile are held. (M6)
+ * on a scratch topic, when there are two such filters; messages that come meanwhile are held. (M6,
+ * a message is given once to each subscription)
  */
 import type { IncomingPublish } from '../index.ts'
 import type { BrokerProfile } from './broker-profile.ts'
-import type { ClientCore } from './client-core.ts'
+import type { ProbeHost } from './probe-host.ts'
 import { PROBE_MS } from './probes.ts'
 
 type Overlap = NonNullable<BrokerProfile['overlap']>
 
+/** Holds the messages that come meanwhile. */
+interface Holder {
+  hold(): void
+  release(): void
+}
+
 export class Overlaps {
-  readonly #core: ClientCore
+  readonly #core: ProbeHost
+  readonly #holder: Holder
   #overlap: Overlap
   /** Whether two filters were found. */
   #isFound = false
 
-  constructor(core: ClientCore) {
+  constructor(core: ProbeHost, holder: Holder) {
     this.#core = core
+    this.#holder = holder
     this.#overlap = core.plan.profile.overlap ?? 'unknown'
   }
 
@@ -30,10 +39,10 @@ export class Overlaps {
     const core = this.#core
     if (this.#isFound || this.#overlap !== 'unknown' || core.plan.dispatch !== 'auto') return
     this.#isFound = true
-    core.reception.hold()
+    this.#holder.hold()
     core.whenConnected(async () => {
       this.#overlap = await this.#measure().catch(() => 'unknown' as const)
-      core.reception.release()
+      this.#holder.release()
       if (this.#overlap !== 'unknown') return
       core.warn(
         'OVERLAP',

@@ -1,11 +1,11 @@
 /**
  * How does a subscription get a connection of its own? By a client of its own, which ends with it.
- * (M7)
+ * (M7, the subscription that holds back others is named)
  */
 import { Connected, UsageError } from '../index.ts'
 import { ClientCore } from './client-core.ts'
-import type { SubscriptionPlan } from './plan.ts'
 import { ClientSubscription } from './subscription.ts'
+import type { SubscriptionPlan } from './subscription-plan.ts'
 
 /**
  * @returns a subscription of another client with the same options. Its client identifier is made of
@@ -27,7 +27,14 @@ export function ownConnection(core: ClientCore, plan: SubscriptionPlan): ClientS
   })
   const subscription = new ClientSubscription(plan, own)
   own.reception.add(subscription)
-  core.adopt(own, subscription)
+  const unlisten = core.onClose(async () => {
+    subscription.close()
+    await own.end()
+  })
+  own.afterLeaving = () => {
+    unlisten()
+    void own.end()
+  }
   return subscription
 }
 

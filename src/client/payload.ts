@@ -7,7 +7,7 @@
  */
 import { ProtocolError, UsageError } from '../index.ts'
 import type { Codec, PayloadContext } from './codec.ts'
-import { payloadFault, invalidIncoming, invalidOutgoing, schemaFault } from './invalid-payload.ts'
+import { invalidIncoming, invalidOutgoing, payloadFault, schemaFault } from './invalid-payload.ts'
 import { type StandardSchema, validateWith } from './standard-schema.ts'
 
 /** How the values of a topic are converted and validated. A `Topic` is one. */
@@ -27,7 +27,8 @@ export function encodePayload(
   if (schema !== undefined) {
     const { issues } = attempt(
       () => validateWith(schema, value),
-      (cause) => invalidOutgoing({ ...payloadFault('could not be validated: the schema threw'), cause }),
+      (cause) =>
+        invalidOutgoing({ ...payloadFault('could not be validated: the schema threw'), cause }),
     )
     if (issues !== undefined) throw invalidOutgoing(schemaFault(issues))
   }
@@ -58,7 +59,10 @@ export function decodePayload<Value>(
   const validated = attempt(
     () => validateWith(schema, value),
     (cause) =>
-      invalidIncoming(topic, { ...payloadFault('could not be validated: the schema threw'), cause }),
+      invalidIncoming(topic, {
+        ...payloadFault('could not be validated: the schema threw'),
+        cause,
+      }),
   )
   if (validated.issues === undefined) return validated.value
   throw invalidIncoming(topic, schemaFault(validated.issues))

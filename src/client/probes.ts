@@ -3,8 +3,8 @@
  * the server does not say.
  */
 import { ConnectionError, type QoS } from '../index.ts'
-import type { ClientCore } from './client-core.ts'
 import { endedUnder, timedOut } from './client-errors.ts'
+import type { ProbeHost } from './probe-host.ts'
 
 /** How long a message of the client's own may take, in ms. */
 export const PROBE_MS = 5000
@@ -14,7 +14,7 @@ export const PROBE_MS = 5000
  * @throws `TIMEOUT` if it does not come within `ms`, and what ends the client.
  */
 export async function comesBack(
-  core: ClientCore,
+  core: ProbeHost,
   filter: string,
   topic: string,
   qos: QoS,
@@ -48,11 +48,11 @@ export async function comesBack(
  * a filter like any other, and never delivers. It is asked once for each connection.
  */
 export class SharedProbe {
-  readonly #core: ClientCore
+  readonly #core: ProbeHost
   #epoch = 0
   #answer: Promise<void> | null = null
 
-  constructor(core: ClientCore) {
+  constructor(core: ProbeHost) {
     this.#core = core
   }
 

@@ -1,17 +1,17 @@
 /**
  * What becomes of one `publish()`? It is settled once: by the outcome, a signal, a time-out, or the
- * end of the client. (M2, every promise settles)
+ * end of the client. (M2, every promise of the client settles)
  */
 import { type Outcome, type Platform, type PublishRequest, RefusedError } from '../index.ts'
 import { timedOut } from './client-errors.ts'
 import type { Published } from './client-types.ts'
 
 /** The reason code of a message that nobody has subscribed to. */
-const NO_MATCHING_SUBSCRIBERS = 0x10
+const UNMATCHED_CODE = 0x10
 
 const ACCEPTED: Published = Object.freeze({ reasonCode: 0, noMatchingSubscribers: false })
 const UNMATCHED: Published = Object.freeze({
-  reasonCode: NO_MATCHING_SUBSCRIBERS,
+  reasonCode: UNMATCHED_CODE,
   noMatchingSubscribers: true,
 })
 
@@ -25,7 +25,7 @@ export class PublishCall {
   readonly #done: (call: PublishCall) => void
   readonly #resolve: (published: Published) => void
   readonly #reject: (reason: unknown) => void
-  #limits: Limits | null = null
+  #limits: CallLimits | null = null
 
   constructor(
     request: PublishRequest,
@@ -42,7 +42,7 @@ export class PublishCall {
   }
 
   /** Gives it up when its signal is aborted, or after `timeout` ms. */
-  limit(limits: Limits): void {
+  limit(limits: CallLimits): void {
     this.#limits = limits
     limits.begin((reason) => this.fail(reason))
   }
@@ -70,17 +70,17 @@ function publishedOf({ packet }: Extract<Outcome, { ok: true }>): Published {
   if (packet === undefined || !('reasonCode' in packet)) return ACCEPTED
   const reasonCode = packet.reasonCode ?? 0
   if (reasonCode === 0) return ACCEPTED
-  if (reasonCode === NO_MATCHING_SUBSCRIBERS) return UNMATCHED
+  if (reasonCode === UNMATCHED_CODE) return UNMATCHED
   return { reasonCode, noMatchingSubscribers: false }
 }
 
 /** @returns whether an error says that nobody has subscribed, which some servers call a refusal. */
 export function saysUnmatched(error: unknown): boolean {
-  return error instanceof RefusedError && error.reasonCode === NO_MATCHING_SUBSCRIBERS
+  return error instanceof RefusedError && error.reasonCode === UNMATCHED_CODE
 }
 
 /** The signal and the time-out of a call, as one signal for the request. */
-export class Limits {
+export class CallLimits {
   readonly #clock: Platform
   readonly #what: string
   readonly #given: AbortSignal | undefined

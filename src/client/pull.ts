@@ -3,21 +3,21 @@
  * subscription.
  */
 import type { Platform } from '../index.ts'
-import type { Message, NextOptions } from './client-types.ts'
-import { Limits } from './publish-call.ts'
+import { CallLimits } from './publish-call.ts'
+import type { Message, NextOptions } from './subscription-types.ts'
 import type { TopicParams } from './topic-types.ts'
 
-type Result = IteratorResult<Message<TopicParams, unknown>, undefined>
+export type MessageResult = IteratorResult<Message<TopicParams, unknown>, undefined>
 
 export class Pull {
-  readonly resolve: (result: Result | Promise<Result>) => void
+  readonly resolve: (result: MessageResult | Promise<MessageResult>) => void
   readonly reject: (reason: unknown) => void
-  readonly #limits: Limits | null
+  readonly #limits: CallLimits | null
   #over: (() => void) | null = null
 
   constructor(
     clock: Platform,
-    resolve: (result: Result | Promise<Result>) => void,
+    resolve: (result: MessageResult | Promise<MessageResult>) => void,
     reject: (reason: unknown) => void,
     options: NextOptions | undefined,
   ) {
@@ -25,7 +25,7 @@ export class Pull {
     this.reject = reject
     const { signal, timeout } = options ?? {}
     const isLimited = signal !== undefined || timeout !== undefined
-    this.#limits = isLimited ? new Limits(clock, 'next', signal, timeout) : null
+    this.#limits = isLimited ? new CallLimits(clock, 'next', signal, timeout) : null
   }
 
   /** @param over is called once, when the wait is over. */
@@ -36,7 +36,7 @@ export class Pull {
     })
   }
 
-  answer(result: Result | Promise<Result>): void {
+  answer(result: MessageResult | Promise<MessageResult>): void {
     if (this.#end()) this.resolve(result)
   }
 

@@ -3,24 +3,24 @@
  * subscription that nobody pulls. It needs nobody to wait, and is no demand.
  */
 import type { QoS } from '../index.ts'
-import type { Message, SubscriptionTransition } from './client-types.ts'
-import type { Receiver } from './core.ts'
-import type { ReceivedMessage } from './message.ts'
-import type { SubscriptionPlan } from './plan.ts'
+import type { PushReceiver } from './core.ts'
+import type { DeliveredMessage } from './message.ts'
 import type { Receipt } from './receipts.ts'
-import { ClientSubscription, type Host } from './subscription.ts'
+import { ClientSubscription, type SubscriptionHost } from './subscription.ts'
+import type { SubscriptionPlan } from './subscription-plan.ts'
+import type { Message, SubscriptionTransition } from './subscription-types.ts'
 
 export class PushedMessages extends ClientSubscription {
-  readonly receiver: Receiver
-  readonly #host: Host
+  readonly receiver: PushReceiver
+  readonly #host: SubscriptionHost
   readonly #handler: (message: Message) => void
   readonly #ended: (error: unknown) => void
-  readonly #open = new Set<ReceivedMessage>()
+  readonly #open = new Set<DeliveredMessage>()
   #settle: { resolve(): void; reject(error: unknown): void } | null = null
 
   constructor(
     plan: SubscriptionPlan,
-    host: Host,
+    host: SubscriptionHost,
     handler: (message: Message) => void,
     ended: (error: unknown) => void,
   ) {
@@ -48,12 +48,12 @@ export class PushedMessages extends ClientSubscription {
     return false
   }
 
-  override offer(message: ReceivedMessage): void {
+  override offer(message: DeliveredMessage): void {
     if (message.receipt !== null) this.#open.add(message)
     this.#handler(message as unknown as Message)
   }
 
-  override handled(message: ReceivedMessage): void {
+  override handled(message: DeliveredMessage): void {
     this.#open.delete(message)
     if (message.receipt !== null) this.#host.handled(message.receipt)
   }
@@ -81,7 +81,7 @@ export class PushedMessages extends ClientSubscription {
   #leave(unhandled: readonly Message[]): void {
     if (this.hasEnded) return
     super.close()
-    const messages = unhandled as unknown as readonly ReceivedMessage[]
+    const messages = unhandled as unknown as readonly DeliveredMessage[]
     this.#host.left(
       this,
       messages.filter(({ receipt, isHandled }) => receipt !== null && !isHandled),

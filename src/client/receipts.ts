@@ -1,9 +1,10 @@
 /**
  * Which messages are not acknowledged, in the order received? Acknowledgements leave in that order
- * [MQTT-4.6.0-2], so the oldest one that is not handled holds back all others. (M7, who holds back
- * the others is named)
+ * [MQTT-4.6.0-2], so the oldest one that is not handled holds back all others. (M7, the
+ * subscription that holds back others is named)
  */
 import type { IncomingPublish } from '../index.ts'
+import { Fifo } from './fifo.ts'
 
 /** A message at QoS 1 or 2, and how many subscriptions have it. */
 export class Receipt {
@@ -25,18 +26,14 @@ export class Receipt {
   }
 }
 
-/** At least so many are removed from the front at once. */
-const COMPACT_AT = 512
-
 export class Receipts {
-  #received: Receipt[] = []
-  #head = 0
+  readonly #received = new Fifo<Receipt>()
   #handled = 0
   #order = 0
 
   /** How many messages are not handled. */
   get unhandled(): number {
-    return this.#received.length - this.#head - this.#handled
+    return this.#received.length - this.#handled
   }
 
   /** How many handled messages wait for the oldest one that is not. */
@@ -46,7 +43,7 @@ export class Receipts {
 
   /** The oldest message that is not handled, or undefined. */
   get oldest(): Receipt | undefined {
-    return this.#received[this.#head]
+    return this.#received.first
   }
 
   /** @param open how many subscriptions get the message. */
@@ -60,17 +57,9 @@ export class Receipts {
   handled({ isGone }: Receipt): void {
     if (isGone) return
     this.#handled++
-    while (this.#received[this.#head]?.open === 0) {
-      this.#head++
+    while (this.#received.first?.open === 0) {
+      this.#received.shift()
       this.#handled--
-    }
-    if (this.#head === this.#received.length) {
-      if (this.#head === 0) return
-      this.#received = []
-      this.#head = 0
-    } else if (this.#head >= COMPACT_AT && this.#head * 2 >= this.#received.length) {
-      this.#received = this.#received.slice(this.#head)
-      this.#head = 0
     }
   }
 
@@ -79,10 +68,10 @@ export class Receipts {
    * @param stays says which ones may still be acknowledged.
    */
   reset(stays: (receipt: Receipt) => boolean): void {
-    const open = this.#received.slice(this.#head).filter((receipt) => receipt.open > 0)
-    for (const receipt of open) receipt.isGone = !stays(receipt)
-    this.#received = open.filter(({ isGone }) => !isGone)
-    this.#head = 0
+    this.#received.filter((receipt) => {
+      receipt.isGone = receipt.open > 0 && !stays(receipt)
+      return receipt.open > 0 && !receipt.isGone
+    })
     this.#handled = 0
   }
 }

@@ -1,6 +1,8 @@
 /**
  * What happens to the messages of a client, from the loop to the subscriptions and back as
- * acknowledgements? (M4, M5, M6, M10)
+ * acknowledgements? (M4, awaiting never deadlocks; M5, a subscription acknowledges what it has
+ * handled; M6, a message is given once to each subscription; M10, subscriptions to one filter share
+ * it)
  */
 import {
   type Incoming,
@@ -13,8 +15,8 @@ import {
 import { subscribeRefused } from './client-errors.ts'
 import type { FilterEntry } from './filter-entry.ts'
 import { FilterTrie } from './filter-trie.ts'
-import type { Deferred } from './line.ts'
-import { ReceivedMessage } from './message.ts'
+import type { Making } from './line.ts'
+import { DeliveredMessage } from './message.ts'
 import { type Receipt, Receipts } from './receipts.ts'
 import { Router } from './router.ts'
 import { Strays } from './strays.ts'
@@ -40,7 +42,7 @@ export interface ReceptionHost {
   /** How many messages are not acknowledged has changed. */
   unhandled(by: number): void
   /** Puts a request into the line; `settled` is given its outcome. */
-  request(make: Deferred, settled: (outcome: Outcome) => void): void
+  request(make: Making, settled: (outcome: Outcome) => void): void
   terms(): Terms
   /** Whether messages may be identified by what they carry. */
   byIdentifier(): boolean
@@ -55,13 +57,13 @@ export class Reception {
   readonly router: Router
   readonly subscriptions = new Set<ClientSubscription>()
   readonly strays = new Strays()
-  /** Whether messages that nobody asked for are kept, because the session may outlive the client. */
+  /** Whether messages that nobody asked for are kept: the session may outlive the client. */
   readonly #keeps: boolean
   readonly #host: ReceptionHost
   /** Messages that belonged to no subscription. */
   unmatched = 0
   /** How many subscriptions have messages that wait, and were never pulled. */
-  waitUnpulled = 0
+  unattended = 0
   /** Messages that are held until it is known how the server treats overlapping filters. */
   #held: IncomingPublish[] | null = null
 
@@ -120,7 +122,7 @@ export class Reception {
     left: boolean,
   ): void {
     const qos = qosSeen(packet, subscription)
-    const message = new ReceivedMessage(packet, subscription, receipt, qos, left)
+    const message = new DeliveredMessage(packet, subscription, receipt, qos, left)
     if (!subscription.pulled && subscription.waitingCount === 0) {
       subscription.waitingSince = this.#host.now()
     }
@@ -156,7 +158,6 @@ export class Reception {
   add(subscription: ClientSubscription): void {
     const { router } = this
     const entries = subscription.plan.filters.map((filter) => router.entryOf(filter))
-    subscription.entries = entries
     this.subscriptions.add(subscription)
     for (const entry of entries) entry.subscriptions.push(subscription)
     for (const receipt of this.strays.take(subscription.plan.filters)) {
@@ -228,11 +229,13 @@ export class Reception {
     const codes = packet?.cmd === 'suback' ? packet.granted : []
     for (const [i, entry] of group.entries()) entry.granted = (codes[i] ?? entry.qos) as QoS
     if (!isLast) return
-    const { entries, plan } = subscription
-    const levels = entries.map(({ granted }) => Math.min(granted ?? 0, plan.qos) as QoS)
+    const { plan } = subscription
+    const levels = this.#entriesOf(subscription).map(
+      ({ granted }) => Math.min(granted ?? 0, plan.qos) as QoS,
+    )
     const isGranted = () => subscription.changed('granted', false, levels)
     // MQTT 5 says in the CONNACK whether there are shared subscriptions.
-    if (this.#host.terms().isMqtt5 || !plan.filters.some(isShared)) return isGranted()
+    if (this.#host.terms().isMqtt5 || !plan.filters.some(hasShareName)) return isGranted()
     this.#host.checkShared().then(isGranted, (error) => this.#refused(subscription, error))
   }
 
@@ -243,7 +246,7 @@ export class Reception {
   }
 
   /** A subscription was left with messages that nobody handled. */
-  left(subscription: ClientSubscription, unhandled: readonly ReceivedMessage[]): void {
+  left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void {
     const { keeps } = subscription.plan
     for (const message of unhandled) {
       if (keeps) this.strays.add(message.receipt!, subscription.filterOf(message.topic))
@@ -257,12 +260,16 @@ export class Reception {
 
   #remove(subscription: ClientSubscription, keeps: boolean): void {
     this.subscriptions.delete(subscription)
-    for (const entry of subscription.entries) {
+    for (const entry of this.#entriesOf(subscription)) {
       const at = entry.subscriptions.indexOf(subscription)
       if (at >= 0) entry.subscriptions.splice(at, 1)
       if (keeps && entry.asked) entry.kept = true
       this.#unsubscribe(entry)
     }
+  }
+
+  #entriesOf({ plan }: ClientSubscription): FilterEntry[] {
+    return plan.filters.map((filter) => this.router.entryOf(filter))
   }
 
   /** Ends a filter at the server if nobody needs it any more. */
@@ -319,7 +326,7 @@ export class Reception {
   /**
    * Forgets what the lost connection brought. If the server goes on with the session, it sends
    * messages at QoS 1 again, so that those that wait are dropped; messages at QoS 2 are given once,
-   * and may still be acknowledged. (M12)
+   * and may still be acknowledged. (M12, a reconnection is invisible to iterators)
    */
   #forgetConnection(resumed: boolean): void {
     const before = this.receipts.unhandled
@@ -347,7 +354,7 @@ export class Reception {
 
 const RETAIN_HANDLING = { all: 0, new: 1, none: 2 } as const
 
-function isShared(filter: string): boolean {
+function hasShareName(filter: string): boolean {
   return filter.startsWith('$share/')
 }
 

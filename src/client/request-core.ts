@@ -15,11 +15,12 @@ import {
 } from '../index.ts'
 import type { ClientCore } from './client-core.ts'
 import type { ClientPlan } from './client-options.ts'
-import type { ClientSubscribeOptions, Message, Published, Subscription } from './client-types.ts'
-import type { Core, Health, Listener, OutcomeListener, Receiver } from './core.ts'
-import { planOf } from './plan.ts'
+import type { Published } from './client-types.ts'
+import type { Core, Health, Listener, OutcomeListener, PushReceiver } from './core.ts'
 import { PushedMessages } from './pushed-messages.ts'
 import { ClientSubscription } from './subscription.ts'
+import { subscriptionPlan } from './subscription-plan.ts'
+import type { ClientSubscribeOptions, Message, Subscription } from './subscription-types.ts'
 import type { Topic, TopicParams } from './topic-types.ts'
 
 type Filter = string | Topic<TopicParams, never>
@@ -103,8 +104,8 @@ export class RequestCore implements Core {
     options: Pick<ClientSubscribeOptions, 'qos' | 'share' | 'retained'>,
     handler: (message: Message) => void,
     ended: (error: unknown) => void,
-  ): Receiver {
-    const plan = planOf(filter, { ...options, acks: 'manual' }, this.#core.plan)
+  ): PushReceiver {
+    const plan = subscriptionPlan(filter, { ...options, acks: 'manual' }, this.#core.plan)
     const subscription = new PushedMessages(plan, this.#core, handler, ended)
     this.#core.reception.add(subscription)
     return subscription.receiver
@@ -112,7 +113,7 @@ export class RequestCore implements Core {
 
   subscribe(filter: Filter, options: ClientSubscribeOptions): Subscription {
     const subscription = new ClientSubscription(
-      planOf(filter, options, this.#core.plan),
+      subscriptionPlan(filter, options, this.#core.plan),
       this.#core,
     )
     this.#core.reception.add(subscription)

@@ -1,7 +1,6 @@
 /**
  * Whose is a message? By the subscription identifiers that it carries, or by its topic. (M6, a
- * message is given once to each subscription that it matches; M10, retained messages go to the
- * newcomer)
+ * message is given once to each subscription; M10, subscriptions to one filter share it)
  */
 import { type IncomingPublish, matches } from '../index.ts'
 import { FilterEntry } from './filter-entry.ts'
@@ -20,12 +19,12 @@ interface Grant {
  * its topic.
  */
 const IDENTIFIERS_KEPT = 8
-const NOBODY: readonly ClientSubscription[] = []
+const NO_NEWCOMERS: readonly ClientSubscription[] = []
 /** The largest subscription identifier. (3.8.2.1.2) */
 const IDENTIFIER_MAX = 268_435_455
 
 /** Whose a message is. The same object is filled for each message. */
-export interface Route {
+interface Route {
   readonly subscriptions: ClientSubscription[]
   /** The filters that it matches and that this client asked for. */
   readonly entries: FilterEntry[]
@@ -103,7 +102,7 @@ export class Router {
     }
     const matched = this.#trie.match(packet.topic, this.#matched)
     if (packet.retain) this.#retained(matched, packet)
-    else for (const entry of matched) this.#collect(entry, packet, NOBODY, false)
+    else for (const entry of matched) this.#collect(entry, packet, NO_NEWCOMERS, false)
     return route
   }
 
@@ -117,7 +116,8 @@ export class Router {
     for (const { newcomers, subscriptions: all } of matched) {
       const waiting = newcomers === 'everybody' ? all : newcomers
       for (const one of waiting) {
-        if (!one.hasEnded && one.takesRetained(packet.topic)) subscriptions.push(one)
+        if (one.hasEnded || !one.takes(packet.topic)) continue
+        if (one.takesRetained(packet.topic)) subscriptions.push(one)
       }
       if (subscriptions.length > 0) return
     }
@@ -163,6 +163,7 @@ export class Router {
       if (subscription.stamp === this.#stamp) continue
       if (retain && newcomers !== 'everybody' && !newcomers.includes(subscription)) continue
       if (byIdentifier && !isFirst(subscription, entry, topic)) continue
+      if (!subscription.takes(topic)) continue
       subscription.stamp = this.#stamp
       subscriptions.push(subscription)
     }
@@ -173,7 +174,7 @@ export class Router {
  * Of the copies that a server sends for several filters of one subscription, the one for the first
  * filter counts.
  */
-function isFirst({ entries }: ClientSubscription, entry: FilterEntry, topic: string): boolean {
-  if (entries.length === 1) return true
-  return entries.find((one) => matches(one.filter, topic)) === entry
+function isFirst({ plan }: ClientSubscription, { filter }: FilterEntry, topic: string): boolean {
+  const { filters } = plan
+  return filters.length === 1 || filters.find((one) => matches(one, topic)) === filter
 }

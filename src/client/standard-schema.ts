@@ -25,20 +25,41 @@ export interface StandardProps<Input = unknown, Output = Input> {
     value: unknown,
   ) => StandardResult<Output> | PromiseLike<StandardResult<Output>>
   /** Carries the types. It is undefined when the program runs. */
-  readonly types?: { readonly input: Input; readonly output: Output } | undefined
+  readonly types?:
+    | {
+        /** The type of the values that the schema takes. */
+        readonly input: Input
+        /** The type of the values that it makes of them. */
+        readonly output: Output
+      }
+    | undefined
 }
 
 /** What a schema answers: the value, or what is wrong with it. */
 export type StandardResult<Output> =
-  | { readonly value: Output; readonly issues?: undefined }
-  | { readonly issues: readonly StandardIssue[] }
+  | {
+      /** The value that the schema made. */
+      readonly value: Output
+      /** There are none. */
+      readonly issues?: undefined
+    }
+  | {
+      /** What is wrong. */
+      readonly issues: readonly StandardIssue[]
+    }
+
+/** One step of a path. */
+export interface StandardPathSegment {
+  /** The name of the property, or the position in the array. */
+  readonly key: PropertyKey
+}
 
 /** What is wrong with one part of a value, as a schema says it. */
 export interface StandardIssue {
   /** The text. */
   readonly message: string
   /** The way to the part. */
-  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+  readonly path?: readonly (PropertyKey | StandardPathSegment)[] | undefined
 }
 
 /** The type of the values that a schema takes. */
@@ -149,7 +170,7 @@ function masked(text: string, part: string): string {
   }
 }
 
-/** @returns whether the unit at a place of `text` goes on a word that `part` begins or ends with. */
+/** @returns whether the unit at a place of `text` continues the word at an edge of `part`. */
 function isWordUnit(text: string, at: number, part: string, edge: number): boolean {
   const word = /[\p{L}\p{N}]/u
   return word.test(text.charAt(at)) && word.test(part.at(edge)!)

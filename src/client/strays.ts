@@ -1,7 +1,8 @@
 /**
  * Which messages has nobody handled? Those that a subscription left (`onLeave: 'keep'`), and those
  * that came for a session before anybody subscribed. They are not acknowledged; the next
- * subscription of their filter gets them first, in the order received. (M5)
+ * subscription of their filter gets them first, in the order received. (M5, a subscription
+ * acknowledges what it has handled)
  */
 import { matches } from '../index.ts'
 import type { Receipt } from './receipts.ts'
@@ -26,7 +27,7 @@ export class Strays {
     else this.#strays.splice(at, 0, stray)
   }
 
-  /** @returns the messages that a new subscription of these filters gets, which are none any more. */
+  /** @returns the messages that a new subscription of these filters gets, and removes them. */
   take(filters: readonly string[]): Receipt[] {
     if (this.#strays.length === 0) return []
     const isTaken = ({ receipt, filter }: Stray) =>

@@ -1,9 +1,19 @@
 /**
  * What does one subscription do with its messages, until it ends? It gives them to those who pull,
- * keeps those that nobody has pulled, and acknowledges what is handled. (M5, a message is
- * acknowledged when it is handled; M11, a refusal ends it)
+ * keeps those that nobody has pulled, and acknowledges what is handled. (M5, a subscription
+ * acknowledges what it has handled; M11, a refusal ends only its own subscription)
  */
 import { ConnectionError, type IncomingPublish, matches, type QoS } from '../index.ts'
+import type { PayloadContext } from './codec.ts'
+import { Fifo } from './fifo.ts'
+import { ForEach, type ForEachOptions } from './for-each.ts'
+import { Grants } from './grants.ts'
+import { IdleWaits } from './idle-waits.ts'
+import type { DeliveredMessage, MessageReader } from './message.ts'
+import { decodePayload } from './payload.ts'
+import type { MessageResult, Pull } from './pull.ts'
+import type { Receipt } from './receipts.ts'
+import type { SubscriptionPlan } from './subscription-plan.ts'
 import type {
   ClientSubscriptionState,
   Message,
@@ -11,25 +21,17 @@ import type {
   Subscription,
   SubscriptionTransition,
   Synced,
-} from './client-types.ts'
-import type { PayloadContext } from './codec.ts'
-import type { FilterEntry } from './filter-entry.ts'
-import { ForEach, type ForEachOptions } from './for-each.ts'
-import type { Reader, ReceivedMessage } from './message.ts'
-import { decodePayload } from './payload.ts'
-import type { SubscriptionPlan } from './plan.ts'
-import type { Pull } from './pull.ts'
-import type { Receipt } from './receipts.ts'
+} from './subscription-types.ts'
 import type { TopicParams } from './topic-types.ts'
 import { WaitingMessages } from './waiting-messages.ts'
 import { Watchers } from './watchers.ts'
 
-type Result = IteratorResult<Message<TopicParams, unknown>, undefined>
-
 /** What a subscription uses of its client. */
-export interface Host {
+export interface SubscriptionHost {
   /** Begins a wait of `what`, which makes the client read; ended by `settled`. */
   pulls(by: number): void
+  /** Takes packets that were received already, until `isEnough`. */
+  readNow(isEnough: () => boolean): void
   /** Says that a subscription is full, or not any more. */
   full(by: number): void
   /** How many subscriptions have messages that wait, and were never pulled, has changed. */
@@ -37,7 +39,7 @@ export interface Host {
   /** A message is handled by one of those who have it. */
   handled(receipt: Receipt): void
   /** A subscription has ended, and leaves these messages unhandled. */
-  left(subscription: ClientSubscription, unhandled: readonly ReceivedMessage[]): void
+  left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void
   sync(subscription: ClientSubscription): Promise<Synced>
   pull(resolve: Pull['resolve'], reject: Pull['reject'], options: NextOptions | undefined): Pull
   heldBackBy(subscription: ClientSubscription): number
@@ -46,21 +48,18 @@ export interface Host {
 /** Beyond so many topics a retained message may be given twice, for filters that overlap. */
 const RETAINED_TOPICS_MAX = 10_000
 
-const DONE: Result = { done: true, value: undefined }
+const NO_MORE: MessageResult = { done: true, value: undefined }
 
-export class ClientSubscription implements Reader, Subscription<TopicParams, unknown> {
+export class ClientSubscription implements MessageReader, Subscription<TopicParams, unknown> {
   readonly plan: SubscriptionPlan
-  /** What it has at the server, filled when it is registered. */
-  entries: readonly FilterEntry[] = []
   /** The last message that was routed to it, so that none is given twice. */
   stamp = 0
   /** Whether anybody has pulled, or iterates it. */
   #pulled = false
   iterated = false
   /** How many handlers of `forEach` run. */
-  #running = 0
-  /** Called when a message was handled or a handler has finished. */
-  #idle: (() => void)[] = []
+  running = 0
+  readonly #idle = new IdleWaits()
   /** When the oldest waiting message came, if nobody has ever pulled. */
   waitingSince = 0
   status: ClientSubscriptionState['status'] = 'requested'
@@ -69,32 +68,30 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
   retainedAt = Number.NEGATIVE_INFINITY
   /** The topics of retained messages that came without an identifier; null if there were none. */
   #retainedTopics: Set<string> | null = null
-  readonly #host: Host
+  readonly #host: SubscriptionHost
   readonly #waiting = new WaitingMessages()
   #pulls: Pull[] = []
   /** Given and not acknowledged. */
-  readonly #inHand = new Set<ReceivedMessage>()
+  readonly #inHand = new Fifo<DeliveredMessage>()
   #watchers: Watchers<SubscriptionTransition> | null = null
-  #granted: readonly QoS[] | null = null
-  #grants: { resolve(granted: readonly QoS[]): void; reject(reason: unknown): void }[] = []
-  #grantedPromise: Promise<readonly QoS[]> | null = null
+  readonly #grants: Grants
   #synced: Promise<Synced> | null = null
   /** The error with which it ended, until it was reported. */
   #error: { readonly reason: unknown } | null = null
-  #refusal: { readonly reason: unknown } | null = null
   #isFull = false
   #unlisten: (() => void) | null = null
   #dropped = 0
   released = 0
   #invalid = 0
 
-  constructor(plan: SubscriptionPlan, host: Host) {
+  constructor(plan: SubscriptionPlan, host: SubscriptionHost) {
     this.plan = plan
     this.#host = host
+    this.#grants = new Grants((by) => host.pulls(by))
     const { signal } = plan
     if (signal === undefined) return
     const abort = () => this.#leave({ reason: signal.reason })
-    if (signal.aborted) queueMicrotask(abort)
+    if (signal.aborted) void Promise.resolve().then(abort)
     signal.addEventListener('abort', abort)
     this.#unlisten = () => signal.removeEventListener('abort', abort)
   }
@@ -122,46 +119,33 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
 
   /** A handler of `forEach` begins, or has finished. */
   runs(by: 1 | -1): void {
-    this.#running += by
-    if (by < 0) this.#reportIdle()
-  }
-
-  get running(): number {
-    return this.#running
-  }
-
-  #reportIdle(): void {
-    for (const look of this.#idle) look()
+    this.running += by
+    if (by < 0) this.#idle.look()
   }
 
   /** Resolves when no handler of `forEach` runs. */
   handlersDone(): Promise<void> {
-    return this.#when(() => this.#running === 0)
+    return this.#idle.when(() => this.running === 0)
   }
 
   /** Resolves when a `for await` has handled what it was given. */
   bodyDone(): Promise<void> {
-    return this.#when(() => !this.iterated || this.#inHand.size === 0)
-  }
-
-  #when(isSo: () => boolean): Promise<void> {
-    if (isSo()) return Promise.resolve()
-    return new Promise((resolve) => {
-      this.#idle.push(() => {
-        if (isSo()) resolve()
-      })
-    })
+    return this.#idle.when(() => !this.iterated || this.inHand === 0)
   }
 
   /** Whether it has a message and has not handled it. */
   has(receipt: Receipt): boolean {
-    for (const message of this.#inHand) if (message.receipt === receipt) return true
+    for (const message of this.#inHand) {
+      if (message.receipt === receipt && !message.isHandled) return true
+    }
     return this.#waiting.has(receipt)
   }
 
   /** How many messages were given and are not acknowledged. */
   get inHand(): number {
-    return this.#inHand.size
+    let count = 0
+    for (const { isHandled } of this.#inHand) if (!isHandled) count++
+    return count
   }
 
   get state(): ClientSubscriptionState {
@@ -178,16 +162,7 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
   }
 
   get granted(): Promise<readonly QoS[]> {
-    this.#grantedPromise ??= this.#whenGranted()
-    return this.#grantedPromise
-  }
-
-  #whenGranted(): Promise<readonly QoS[]> {
-    if (this.#granted !== null) return Promise.resolve(this.#granted)
-    const refusal = this.#refusal ?? (this.hasEnded ? { reason: endedError() } : null)
-    if (refusal !== null) return Promise.reject(refusal.reason)
-    this.#host.pulls(1)
-    return new Promise((resolve, reject) => this.#grants.push({ resolve, reject }))
+    return this.#grants.promise
   }
 
   get synced(): Promise<Synced> {
@@ -208,19 +183,18 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
     if (gap) this.#retainedTopics = null
     this.status = status === 'resumed' ? 'granted' : status
     this.#watchers?.report({ status, gap, ...(granted === undefined ? {} : { granted }) })
-    if (status !== 'granted' || granted === undefined || this.#granted !== null) return
-    this.#granted = granted
-    for (const { resolve } of this.#takeGrants()) resolve(granted)
-  }
-
-  #takeGrants() {
-    const grants = this.#grants
-    this.#grants = []
-    for (const _ of grants) this.#host.pulls(-1)
-    return grants
+    if (status === 'granted' && granted !== undefined) this.#grants.settle({ granted })
   }
 
   // -------------------------------------------------------------------------------------- messages
+
+  readonly #hasMessage = () => this.#waiting.length > 0 || this.hasEnded
+
+  /** @returns whether a topic that one of its filters matches is one of its templates too. */
+  takes(topic: string): boolean {
+    const { isStrict, topics } = this.plan
+    return !isStrict || topics.some((template) => template.match(topic) !== null)
+  }
 
   paramsOf(topic: string): TopicParams {
     for (const template of this.plan.topics) {
@@ -235,15 +209,15 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
     return this.plan.filters.find((filter) => matches(filter, topic)) ?? null
   }
 
-  decode(message: ReceivedMessage): unknown {
+  decode(message: DeliveredMessage): unknown {
     return decodePayload(this.plan, message.payload, message as PayloadContext)
   }
 
-  handled(message: ReceivedMessage): void {
+  handled(message: DeliveredMessage): void {
     if (message.receipt === null) return
-    this.#inHand.delete(message)
+    while (this.#inHand.first?.isHandled) this.#inHand.shift()
     this.#host.handled(message.receipt)
-    if (this.#idle.length > 0) this.#reportIdle()
+    this.#idle.look()
   }
 
   /** @returns whether a retained message of a topic is the first one for it. */
@@ -255,7 +229,7 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
   }
 
   /** Takes a message that the server sent. */
-  offer(message: ReceivedMessage): void {
+  offer(message: DeliveredMessage): void {
     if (message.retain) this.retained++
     const pull = this.#pulls[0]
     if (pull !== undefined) {
@@ -284,21 +258,29 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
   }
 
   /** Drops what waits and comes again, or cannot be acknowledged any more. */
-  keepOnly(stays: (message: ReceivedMessage) => boolean): void {
+  keepOnly(stays: (message: DeliveredMessage) => boolean): void {
     const waited = this.#waiting.length > 0
     this.#waiting.filter(stays)
     if (waited && !this.#pulled && this.#waiting.length === 0) this.#host.unattended(-1)
   }
 
-  next(options?: NextOptions): Promise<Result> {
-    if (this.plan.acks === 'pull') for (const message of this.#inHand) message.ack()
+  next(options?: NextOptions): Promise<MessageResult> {
+    if (this.plan.acks === 'pull') {
+      for (let oldest = this.#inHand.first; oldest !== undefined; oldest = this.#inHand.first) {
+        oldest.ack()
+      }
+    }
     return this.pull(options)
   }
 
   /** As `next()`, and acknowledges nothing. */
-  pull(options?: NextOptions): Promise<Result> {
+  pull(options?: NextOptions): Promise<MessageResult> {
     this.#attend()
     for (;;) {
+      if (this.#waiting.length === 0) {
+        if (this.hasEnded || this.#pulls.length > 0) break
+        this.#host.readNow(this.#hasMessage)
+      }
       const message = this.#waiting.shift()
       if (message === undefined) break
       if (this.#isFull && this.#waiting.loose < this.plan.overflow.max) this.#setFull(false)
@@ -319,7 +301,7 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
   }
 
   /** @returns what a pull is given for a message, or null if the message is passed over. */
-  #resultOf(message: ReceivedMessage): Promise<Result> | null {
+  #resultOf(message: DeliveredMessage): Promise<MessageResult> | null {
     if (this.plan.decodes) {
       try {
         void message.value
@@ -339,13 +321,13 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
     return Promise.resolve({ done: false, value: message })
   }
 
-  #give(message: ReceivedMessage): void {
-    if (message.receipt !== null) this.#inHand.add(message)
+  #give(message: DeliveredMessage): void {
+    if (message.receipt !== null) this.#inHand.push(message)
   }
 
-  #resultAfterEnd(): Promise<Result> {
+  #resultAfterEnd(): Promise<MessageResult> {
     const error = this.#error
-    if (error === null) return Promise.resolve(DONE)
+    if (error === null) return Promise.resolve(NO_MORE)
     this.#error = null
     return Promise.reject(error.reason)
   }
@@ -405,23 +387,21 @@ export class ClientSubscription implements Reader, Subscription<TopicParams, unk
   #finish(status: 'ended' | 'refused', error: { readonly reason: unknown } | null): void {
     if (status === 'refused') this.#watchers?.report({ status, gap: false })
     this.status = status
-    this.#refusal = error
     this.#unlisten?.()
     this.#setFull(false)
-    const reason = error === null ? endedError() : error.reason
-    for (const { reject } of this.#takeGrants()) reject(reason)
+    this.#grants.settle(error ?? { reason: endedError() })
     const pulls = this.#pulls
     this.#pulls = []
     for (const pull of pulls) pull.answer(this.#resultAfterEnd())
     this.#watchers?.end()
   }
 
-  async return(): Promise<Result> {
+  async return(): Promise<MessageResult> {
     this.#leave(null)
-    return DONE
+    return NO_MORE
   }
 
-  async throw(error?: unknown): Promise<Result> {
+  async throw(error?: unknown): Promise<MessageResult> {
     this.#leave(null)
     throw error
   }

@@ -3,7 +3,7 @@
  * from 1, with those of `$share/name/`.
  */
 import { UsageError, validateFilter } from '../index.ts'
-import { shownText, shareLength } from './levels.ts'
+import { shareLength, shownText } from './levels.ts'
 
 /** A level of a template that matches exactly one level of a topic. */
 export interface TemplateLevel {
@@ -61,7 +61,8 @@ export function parseTemplate(template: string): ParsedTemplate {
     if (isRest && !isLast)
       throw wrongLevel(template, place, text, 'stands for the rest, so it must be last')
     const key = name ?? String(wildcards++)
-    if (keys.has(key)) throw wrongLevel(template, place, text, 'is the name of an earlier level too')
+    if (keys.has(key))
+      throw wrongLevel(template, place, text, 'is the name of an earlier level too')
     keys.add(key)
     if (isRest) rest = { key, isNamed: name !== null }
     else levels.push({ text: '', key, isNamed: name !== null })
@@ -103,6 +104,6 @@ function checkFilter(template: string, filter: string): void {
 
 /** @param place the number of the level, from 0 */
 function wrongLevel(template: string, place: number, text: string, problem: string): UsageError {
-  const where = `level ${place + 1} (${shownText(text)}) of the topic template ${shownText(template)}`
-  return new UsageError(`${where} ${problem}`)
+  const level = `level ${place + 1} (${shownText(text)})`
+  return new UsageError(`${level} of the topic template ${shownText(template)} ${problem}`)
 }

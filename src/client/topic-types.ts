@@ -37,8 +37,8 @@ type KeysOf<
   : Found | KeyOf<Levels, Wildcards>
 
 /**
- * The parameters of a template: `ParamsOf<'plant/{line}/{path+}'>` is `{ line: string, path: string
- * }`, and `ParamsOf<'a/+/#'>` is `{ 0: string, 1: string }`. Of a text that is not known when the
+ * The parameters of a template: `ParamsOf<'plant/{line}/{path+}'>` has `line` and `path`,
+ * `ParamsOf<'a/+/#'>` has `0` and `1`, and each is a string. Of a text that is not known when the
  * program is compiled, it is `TopicParams`.
  */
 export type ParamsOf<Template extends string> = Template extends unknown
@@ -47,7 +47,7 @@ export type ParamsOf<Template extends string> = Template extends unknown
     : { readonly [Key in KeysOf<Matched<Template>> & PropertyKey]: string }
   : never
 
-/** What `fill` takes: a text for each parameter, or a finite number, which is written in decimal. */
+/** What `fill` takes: a text for each parameter, or a finite number, which becomes text. */
 export type FillParams<Params> = { readonly [Key in keyof Params]: string | number }
 
 /** The options of `topic()` that do not concern its values. */

@@ -8,7 +8,7 @@
 import { UsageError, validateTopic } from '../index.ts'
 import { bytes, type Codec, isCodec } from './codec.ts'
 import { json } from './json-codec.ts'
-import { DOLLAR_CODE, shownText, SEPARATOR_CODE } from './levels.ts'
+import { DOLLAR_CODE, endOfLevel, SEPARATOR_CODE, shownText } from './levels.ts'
 import {
   isStandardSchema,
   type SchemaInput,
@@ -220,11 +220,6 @@ class CompiledTopic {
     const code = 'TOPIC_PARAMS'
     return new UsageError(`the parameters of ${shownText(this.template)} ${problem}`, { code })
   }
-}
-
-function endOfLevel(name: string, start: number): number {
-  const end = name.indexOf('/', start)
-  return end < 0 ? name.length : end
 }
 
 /** @returns whether there is a level from `start` on, and none is empty. */

@@ -3,8 +3,8 @@
  * connection of `connect()` over.
  */
 import { Network } from '../connection/network.ts'
-import { resolveOptions } from '../options/resolve.ts'
 import type { EventloopOptions } from '../options/options.ts'
+import { resolveOptions } from '../options/resolve.ts'
 import { listenForAbort } from '../platform/abort-listeners.ts'
 import { wallNow } from '../platform/runtime.ts'
 import type { Config, ReconnectPolicy } from '../protocol/config.ts'
@@ -141,7 +141,9 @@ export type LoopChoices = Pick<
   'acks' | 'until' | 'packets' | 'warnAfterMs' | 'onConnected'
 >
 
-/** Replaces options, before the first `next()`; `onConnected` is called before that of `connect()`. */
+/**
+ * Replaces options before the first `next()`. `onConnected` is called before that of `connect()`.
+ */
 export function choose(loop: Parts, { onConnected, ...choices }: LoopChoices): void {
   const given = Object.entries(choices).filter(([, value]) => value !== undefined)
   const { config } = resolveOptions({ ...loop.resolved.options, ...Object.fromEntries(given) })

@@ -4,7 +4,8 @@
  */
 
 import type { ProtocolVersion, QoS, RequestFacts } from '../protocol/facts.ts'
-import { isWaiting } from '../protocol/lifecycle.ts'
+import { unansweredPings } from '../protocol/keepalive.ts'
+import { isDown, isWaiting } from '../protocol/lifecycle.ts'
 import { entries } from '../protocol/packet-table.ts'
 import type { ConnectionKind, Limits, State } from '../protocol/state.ts'
 import { subscriptionsOf } from '../protocol/subscriptions.ts'
@@ -27,6 +28,18 @@ export interface LoopState {
     readonly attempt: number
     /** When the next attempt is due, in ms on the loop's clock; null if none is. */
     readonly retryAt: number | null
+    /**
+     * Since when there is no connection, in ms on the loop's clock: the loss of the last one, or
+     * the start. Failed attempts do not change it. Null if there is a connection, before the start,
+     * and once the loop is ending.
+     */
+    readonly downSince: number | null
+    /**
+     * How many PINGREQs were sent since the server last sent anything, and none was answered; those
+     * of the engine count, and at most 100. 0 if there is no connection, and while nothing is read,
+     * because the consumer is slow or the loop is paused: then silence proves nothing.
+     */
+    readonly unansweredPings: number
     /** The server of the current or the last attempt, without password. */
     readonly endpoint: string
     /** The version of MQTT in use: 5, 4 (3.1.1) or 3 (3.1). */
@@ -121,6 +134,8 @@ export function viewOf(
       reason: reason === null ? null : publicFailure(reason),
       attempt: state.reconnect.dials,
       retryAt: isWaiting(kind) && retryAt !== Number.POSITIVE_INFINITY ? retryAt : null,
+      downSince: isDown(kind) ? (state.reconnect.outage?.downSince ?? null) : null,
+      unansweredPings: kind === 'connected' ? unansweredPings(state) : 0,
       endpoint,
       protocolVersion,
       limits: kind === 'connected' ? connection.limits : null,

@@ -149,6 +149,15 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     return this.life === 'over' ? resultAfterEnd(this) : inbox.wait()
   }
 
+  tryNext(): Incoming | undefined {
+    const { inbox } = this
+    if (!isRunning(this.life) || inbox.waiting || inbox.unheard !== null) return undefined
+    if (this.state.config.acks === 'pull') inbox.handled()
+    const packet = inbox.take()
+    if (inbox.dirty) this.taken()
+    return packet
+  }
+
   /** The session stores which messages the consumer handled, even after the end. */
   private taken(): void {
     if (isAlive(this.life)) return this.schedule()

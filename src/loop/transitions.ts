@@ -22,8 +22,8 @@ export interface Transition {
   readonly retryAt: number | null
   /**
    * Whether the server still had the session of this client, so that its subscriptions are in force
-   * and it kept messages at QoS 1 and 2; null unless `to` is `connected`. This is Session Present of
-   * the CONNACK, except that a session that this loop cannot go on with counts as none: that of
+   * and it kept messages at QoS 1 and 2; null unless `to` is `connected`. This is Session Present
+   * of the CONNACK, except that a session that this loop cannot go on with counts as none: that of
    * another client identifier, or one that the server resumed although a new one was asked for.
    */
   readonly sessionPresent: boolean | null

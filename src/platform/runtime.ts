@@ -55,8 +55,8 @@ const TIMER_MS_MAX = 2 ** 31 - 1
 
 /**
  * The clock, the timers and the random numbers of the machine: the default of the option
- * `platform`. It is public as `systemPlatform`, so that a program can replace only a part of it, and
- * code above a loop can use the same clock.
+ * `platform`. It is public as `systemPlatform`, so that a program can replace only a part of it,
+ * and code above a loop can use the same clock.
  */
 export const machine: Platform = {
   now: () => performance.now(),

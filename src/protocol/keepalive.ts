@@ -9,7 +9,7 @@
  * proves nothing: the connection then counts as dead only if a write makes no progress.
  */
 import type { Draft, Mutable } from './draft.ts'
-import type { KeepAliveState } from './state.ts'
+import type { KeepAliveState, State } from './state.ts'
 
 /**
  * A write that the kernel takes only after this many ms had to wait for earlier bytes. That the
@@ -91,6 +91,20 @@ export function sendPing(d: Draft, id: number, at: number): void {
   if (isFull && isolation !== null && isolation.pingsAhead > 0) isolation.pingsAhead--
   keepAlivePinged(d.keepAlive, at)
   d.send({ type: 'pingreq' })
+}
+
+/**
+ * @returns how many PINGREQs were sent since the last byte from the server; 0 while nothing is
+ * read.
+ */
+export function unansweredPings({
+  connection,
+  keepAlive,
+}: Pick<State, 'connection' | 'keepAlive'>): number {
+  const { pings } = connection
+  if (keepAlive.readingPaused) return 0
+  const answered = pings.findLastIndex(({ sentAt }) => sentAt < keepAlive.receivedAt)
+  return pings.length - 1 - answered
 }
 
 /**

@@ -112,3 +112,8 @@ export function enter(
 export function isWaiting(kind: ConnectionKind): boolean {
   return kind === 'disconnected' || kind === 'suspended'
 }
+
+/** @returns whether there is no connection, and one is wanted. */
+export function isDown(kind: ConnectionKind): boolean {
+  return kind === 'connecting' || isWaiting(kind)
+}

@@ -183,7 +183,12 @@ describe('json', () => {
     ['a function', () => 1, 'holds a function', []],
     ['a symbol', Symbol('a'), 'holds a symbol', []],
     ['BigInt', 1n, 'holds a bigint', []],
-    ['a BigInt inside', { a: [0, { 'b c': 1n }] }, 'at a[1]["b c"]', ['a', 1, 'b c']],
+    [
+      'a BigInt inside',
+      { a: [0, { 'b c': 1n }] },
+      'holds a bigint at a[1]["b c"], which JSON does not have; convert',
+      ['a', 1, 'b c'],
+    ],
     ['a function inside', { a: { b() {} } }, 'holds a function', ['a', 'b']],
     ['undefined in an array', [1, undefined], 'holds undefined', [1]],
     ['a hole', new Array(1), 'holds undefined', [0]],
@@ -193,7 +198,7 @@ describe('json', () => {
     ['a Set', new Set(), 'holds a Set', []],
     ['bytes', { b: new Uint8Array(1) }, 'holds binary data', ['b']],
     ['a promise', { p: Promise.resolve() }, 'await it', ['p']],
-    ['a cycle', cyclic, 'refers to itself, which JSON cannot at list[0]', ['list', 0]],
+    ['a cycle', cyclic, 'refers to itself at list[0], which JSON does not have', ['list', 0]],
     ['513 levels', deep(513), 'deeper than 512', []],
   ])('refuses to send %s', (_, value, problem, path) => {
     const { message, issues } = outgoing(() => json.encode(value))

@@ -244,6 +244,93 @@ describe('state.subscriptions', () => {
 })
 
 describe('numbers', () => {
+  test('[T8] unansweredPings counts those since the server last sent anything, the engine’s too', async () => {
+    const s = stage()
+    const { clock } = s.server
+    const started = startLoop({ ...STILL, keepAlive: 60 }, [], undefined, s)
+    const { loop } = started
+    const unanswered = () => loop.state.connection.unansweredPings
+    await clock.advance(1000)
+    expect(unanswered()).toBe(0)
+    s.server.current.autoAck = false
+    await clock.advance(61_000)
+    expect(s.server.current.of('pingreq')).toHaveLength(1)
+    expect(unanswered()).toBe(1)
+    for (let i = 0; i < 2; i++) {
+      loop.ping().catch(() => {})
+      await clock.advance(10)
+    }
+    expect(unanswered()).toBe(3)
+    s.server.current.send({ cmd: 'pingresp' })
+    await clock.advance(10)
+    expect(unanswered()).toBe(0)
+    loop.ping().catch(() => {})
+    await clock.advance(10)
+    expect(unanswered()).toBe(1)
+    // Any byte proves that the server is there, though the PINGREQs before it have no answer.
+    const message = { cmd: 'publish', topic: 't', payload: '', qos: 0, dup: false } as const
+    s.server.current.send({ ...message, retain: false })
+    await clock.advance(10)
+    expect(unanswered()).toBe(0)
+    loop.ping().catch(() => {})
+    await clock.advance(10)
+    expect(unanswered()).toBe(1)
+    s.server.current.reset()
+    await clock.advance(10)
+    expect(unanswered()).toBe(0)
+    await over(started)
+  })
+
+  test('[T8] unansweredPings is 0 while nothing is read, and counts again afterwards', async () => {
+    const s = stage({ autoAck: false })
+    const { clock } = s.server
+    const started = startLoop({ ...STILL, keepAlive: 60 }, [], undefined, s)
+    const { loop } = started
+    await clock.advance(1000)
+    loop.pause()
+    for (let i = 0; i < 3; i++) {
+      loop.ping().catch(() => {})
+      await clock.advance(10)
+    }
+    expect(s.server.current.of('pingreq')).toHaveLength(3)
+    expect(loop.state.connection.unansweredPings).toBe(0)
+    loop.resume()
+    await clock.advance(10)
+    expect(loop.state.connection.unansweredPings).toBe(0)
+    loop.ping().catch(() => {})
+    await clock.advance(10)
+    expect(loop.state.connection.unansweredPings).toBe(1)
+    await over(started)
+  })
+
+  test('[T8] downSince is the beginning of the outage, whatever is attempted', async () => {
+    const s = stage()
+    const { clock } = s.server
+    const started = startLoop(STILL, [], undefined, { ...s, manual: true })
+    const downSince = () => started.loop.state.connection.downSince
+    expect(downSince()).toBe(null)
+    s.server.refuse(networkError('ECONNREFUSED'))
+    const begun = clock.now()
+    started.loop.next()
+    const kinds = new Set<string>()
+    for (let i = 0; i < 50; i++) {
+      await clock.advance(5000)
+      kinds.add(started.loop.state.connection.kind)
+      expect(downSince()).toBe(begun)
+    }
+    expect(kinds).toContain('suspended')
+    s.server.accept()
+    await clock.advance(60_000)
+    expect(downSince()).toBe(null)
+    s.server.refuse(networkError('ECONNREFUSED'))
+    const lost = clock.now()
+    s.server.current.reset()
+    await clock.advance(30_000)
+    expect(downSince()).toBe(lost)
+    await over(started)
+    expect(downSince()).toBe(null)
+  })
+
   test('[T8] a ping has an outcome with its round trip, and the state shows the last one', async () => {
     const s = stage({ autoAck: false })
     const started = startLoop({ ...STILL, keepAlive: 60 }, [], undefined, s)

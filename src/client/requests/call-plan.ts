@@ -2,13 +2,13 @@
  * How does a responder treat its requests? Its options, checked and with their defaults.
  */
 import { type QoS, UsageError, validateFilter } from '../../index.ts'
-import { checkChoice, checkCount, checkFields, DAY_MS, describe } from '../check-options.ts'
+import { checkChoice, checkCount, checkOptionFields, shown, TIME_MS_MAX } from '../check-options.ts'
 import type {
   DedupeOptions,
   DedupeStore,
   RequestsOptions,
   RespondOptions,
-} from '../request-types.ts'
+} from '../respond-types.ts'
 import { type Reading, readingOf } from './response.ts'
 
 export interface CallPlan {
@@ -67,7 +67,11 @@ export function callPlanOf(
   given: unknown,
   options: RequestsOptions<never>,
 ): CallPlan {
-  checkFields(`${what}: options`, options, what === 'respond' ? RESPOND_FIELDS : REQUESTS_FIELDS)
+  checkOptionFields(
+    `${what}: options`,
+    options,
+    what === 'respond' ? RESPOND_FIELDS : REQUESTS_FIELDS,
+  )
   const { qos, share, responseQos = 0, timeout, allowResponseTopics: allowed } = options
   checkChoice(`${what}: qos`, qos, [undefined, 0, 1, 2])
   checkChoice(`${what}: responseQos`, responseQos, [0, 1, 2])
@@ -79,7 +83,8 @@ export function callPlanOf(
     qos,
     share,
     responseQos,
-    timeout: timeout === undefined ? undefined : checkCount(`${what}: timeout`, timeout, 1, DAY_MS),
+    timeout:
+      timeout === undefined ? undefined : checkCount(`${what}: timeout`, timeout, 1, TIME_MS_MAX),
     dedupe: dedupeOf(what, options.dedupe ?? true),
     allowed,
   }
@@ -88,7 +93,7 @@ export function callPlanOf(
 function dedupeOf(what: string, given: boolean | DedupeOptions): DedupePlan | null {
   if (given === false) return null
   const options: DedupeOptions = given === true ? {} : given
-  checkFields(`${what}: dedupe`, options, DEDUPE_FIELDS)
+  checkOptionFields(`${what}: dedupe`, options, DEDUPE_FIELDS)
   const { maxBytes = DEDUPE_BYTES, maxEntries = DEDUPE_ENTRIES, store } = options
   return {
     maxBytes: checkCount(`${what}: dedupe.maxBytes`, maxBytes, 1024, Number.MAX_SAFE_INTEGER),
@@ -101,7 +106,7 @@ function dedupeOf(what: string, given: boolean | DedupeOptions): DedupePlan | nu
 export function poolPlanOf(options: RespondOptions<never, never>): PoolPlan {
   const { concurrency = 16, maxPending = 1024, onError } = options
   if (onError !== undefined && typeof onError !== 'function') {
-    throw new UsageError(`respond: onError must be a function, not ${describe(onError)}`)
+    throw new UsageError(`respond: onError must be a function, not ${shown(onError)}`)
   }
   return {
     concurrency: checkCount('respond: concurrency', concurrency, 1, 65_535),
@@ -113,7 +118,7 @@ export function poolPlanOf(options: RespondOptions<never, never>): PoolPlan {
 function checkFilters(what: string, filters: readonly string[]): void {
   const name = `${what}: allowResponseTopics`
   if (!Array.isArray(filters)) {
-    throw new UsageError(`${name} must be a list of filters, not ${describe(filters)}`)
+    throw new UsageError(`${name} must be a list of filters, not ${shown(filters)}`)
   }
   for (const filter of filters) {
     const problem = validateFilter(filter)

@@ -119,3 +119,15 @@ export async function onDisk(options: FileRequestsOptions): Promise<Spool> {
   const accepted: number = await queue.push([])
   return accepted === 0 ? queue : spool('./other')
 }
+
+import { type Codec, json, type ParamsOf, type Topic, text, topic } from 'it-mqtt/client'
+
+const temperature: Topic<ParamsOf<'plant/{line}/temp'>, string> = topic('plant/{line}/temp', {
+  codec: text,
+  qos: 1,
+})
+const line: string | undefined = temperature.match(temperature.fill({ line: 7 }))?.line
+const codec: Codec<unknown> = json
+console.log(line, codec.contentType)
+// @ts-expect-error There is no parameter `lime`.
+temperature.fill({ lime: 'a' })

@@ -11,7 +11,8 @@ export const ALLOWED: Readonly<Record<RuleName, readonly string[]>> = {
   'no file imports itself through others, types included': [],
   'a transport does not know MQTT': [],
   'src does not import mqtt-packet': [],
-  'a file has at most 400 lines': [],
+  // A flat table.
+  'a file has at most 400 lines': ['src/error-codes.ts'],
   'a function has at most 70 lines': ['src/protocol/engine.ts route'],
   'a line has at most 100 columns': ['src/protocol/lifecycle.ts'],
   "Node's modules and globals stand in platform, transports, disk and cli": [],
@@ -20,10 +21,6 @@ export const ALLOWED: Readonly<Record<RuleName, readonly string[]>> = {
   'no default exports, no marks, no escapes from the types': [],
   'each export has a reader': [],
   'exports that only tests read are listed': [
-    // createClient() is going to read these.
-    'src/client/filter-trie.ts FilterTrie',
-    'src/client/payload.ts decodePayload',
-    'src/client/payload.ts encodePayload',
     'src/client/filter-trie.ts filtersOverlap',
     'src/loop/ending.ts leave',
     'src/loop/life.ts LIFE',
@@ -34,6 +31,7 @@ export const ALLOWED: Readonly<Record<RuleName, readonly string[]>> = {
     'src/protocol/packet-table.ts TABLE_KEYS',
   ],
   'no file name stands twice': [],
-  'no name is declared at the top level of two files': [],
+  // `Subscription` is one filter in a SUBSCRIBE, and the messages of a client's subscription.
+  'no name is declared at the top level of two files': ['Subscription'],
   'test/ mirrors src/': [],
 }

@@ -2,10 +2,10 @@
  * What does a subscription ask for? The options of `subscribe()`, checked and with their defaults.
  */
 import { type QoS, UsageError, validateFilter } from '../index.ts'
-import { checkChoice, checkCount, checkFields, describe } from './check-options.ts'
-import type { ClientSubscribeOptions, Overflow } from './client-types.ts'
+import { checkChoice, checkCount, checkOptionFields, shown } from './check-options.ts'
 import { bytes, type Codec } from './codec.ts'
 import type { StandardSchema } from './standard-schema.ts'
+import type { ClientSubscribeOptions, Overflow } from './subscription-types.ts'
 import { topic } from './topic.ts'
 import type { Topic, TopicParams } from './topic-types.ts'
 
@@ -13,6 +13,10 @@ export type AnyTopic = Topic<TopicParams, unknown>
 
 export interface SubscriptionPlan {
   readonly topics: readonly AnyTopic[]
+  /**
+   * Whether a template may refuse a topic that its filter matches, such as one with empty levels.
+   */
+  readonly isStrict: boolean
   /** As they are sent, with `$share`; each once. */
   readonly filters: readonly string[]
   readonly qos: QoS
@@ -52,22 +56,23 @@ const SHARE = '$share/'
  * @param defaults what the client says about `qos` and `onLeave`.
  * @throws UsageError for a filter or an option that cannot be used.
  */
-export function planOf(
+export function subscriptionPlan(
   filters: unknown,
   options: ClientSubscribeOptions,
   defaults: { readonly qos: QoS; readonly keeps: boolean },
 ): SubscriptionPlan {
-  checkFields('subscribe: options', options, FIELDS)
+  checkOptionFields('subscribe: options', options, FIELDS)
   const topics = topicsOf(filters)
   const [first] = topics
   const only = topics.length === 1 ? first : undefined
   const share = checkedShare(options.share, topics)
   const { overflow = {}, schema = only?.schema, codec = only?.codec ?? bytes } = options
-  checkFields('subscribe: overflow', overflow, OVERFLOW_FIELDS)
+  checkOptionFields('subscribe: overflow', overflow, OVERFLOW_FIELDS)
   const { onInvalid = 'throw', onLeave, connection } = options
   if (typeof onInvalid !== 'function') checkChoice('onInvalid', onInvalid, ['throw', 'skip'])
   return {
     topics,
+    isStrict: topics.some(({ template }) => template.includes('{')),
     filters: [...new Set(topics.map(({ filter }) => share + filter))],
     qos: checkChoice('qos', options.qos ?? only?.qos ?? defaults.qos, [0, 1, 2]),
     acks: checkChoice('acks', options.acks ?? 'pull', ['pull', 'receipt', 'manual']),
@@ -103,7 +108,7 @@ function topicsOf(given: unknown): readonly AnyTopic[] {
     if (typeof one === 'string') return topic(one) as unknown as AnyTopic
     const { filter, match } = Object(one) as Partial<AnyTopic>
     if (typeof filter === 'string' && typeof match === 'function') return one as AnyTopic
-    throw new UsageError(`subscribe: a filter must be a string or a topic(), not ${describe(one)}`)
+    throw new UsageError(`subscribe: a filter must be a string or a topic(), not ${shown(one)}`)
   })
 }
 
@@ -111,9 +116,9 @@ function topicsOf(given: unknown): readonly AnyTopic[] {
 function checkedShare(share: string | undefined, topics: readonly AnyTopic[]): string {
   if (share === undefined) return ''
   const problem =
-    typeof share === 'string' ? validateFilter(`${SHARE}${share}/x`) : `not ${describe(share)}`
+    typeof share === 'string' ? validateFilter(`${SHARE}${share}/x`) : `not ${shown(share)}`
   if (problem !== null || /[/+#]/.test(share)) {
-    const what = `subscribe: share must be a name without / + and #, not ${describe(share)}`
+    const what = `subscribe: share must be a name without / + and #, not ${shown(share)}`
     throw new UsageError(`${what} [MQTT-4.8.2-2]`)
   }
   const written = topics.find(({ filter }) => filter.startsWith(SHARE))

@@ -1,6 +1,7 @@
 /**
  * Which subscription does not move, so that others wait for it? It is told after `warnAfterMs`, and
- * only while somebody waits. (M7, who holds back the others is named; M8, nobody iterates it)
+ * only while somebody waits. (M7, the subscription that holds back others is named; M8, a
+ * subscription that nobody pulls is reported)
  */
 import type { IncomingPublish, Platform, WarningCode } from '../index.ts'
 import type { ClientPlan } from './client-options.ts'
@@ -8,22 +9,22 @@ import type { Receipt } from './receipts.ts'
 import type { Reception } from './reception.ts'
 import type { ClientSubscription } from './subscription.ts'
 
-interface WatchHost {
+interface WatchmanHost {
   readonly plan: ClientPlan
   readonly reception: Reception
   readonly clock: Platform
   warn(code: WarningCode, message: string): void
 }
 
-export class Watch {
-  readonly #host: WatchHost
+export class Watchman {
+  readonly #host: WatchmanHost
   #timer: unknown = null
   /** The subscriptions that were named already, until they move. */
   readonly #named = new WeakSet<ClientSubscription>()
   /** The message without a subscription that was named last. */
   #told: IncomingPublish | null = null
 
-  constructor(host: WatchHost) {
+  constructor(host: WatchmanHost) {
     this.#host = host
   }
 
@@ -35,8 +36,8 @@ export class Watch {
   }
 
   #isNeeded(): boolean {
-    const { receipts, waitUnpulled } = this.#host.reception
-    return receipts.unhandled > 0 || waitUnpulled > 0
+    const { receipts, unattended } = this.#host.reception
+    return receipts.unhandled > 0 || unattended > 0
   }
 
   stop(): void {
@@ -103,7 +104,8 @@ export class Watch {
       this.#host,
       'HOLDS_BACK',
       `${who} holds back ${receipts.heldBack} acknowledgements of others: its oldest message, of` +
-        ` topic "${packet.topic}", came ${Math.round(ageMs)} ms ago and is not acknowledged; ${ways}.`,
+        ` topic "${packet.topic}", came ${Math.round(ageMs)} ms ago and is not acknowledged;` +
+        ` ${ways}.`,
     )
   }
 }
