@@ -32,6 +32,7 @@ export const LONG = [
 export default defineConfig({
   resolve: {
     alias: {
+      'it-mqtt/testing': fileURLToPath(new URL('src/testing/index.ts', import.meta.url)),
       'it-mqtt/disk': fileURLToPath(new URL('src/disk/index.ts', import.meta.url)),
       'it-mqtt': fileURLToPath(new URL('src/index.ts', import.meta.url)),
     },

@@ -16,6 +16,7 @@ import {
   ARROWS,
   cycles,
   importsOracle,
+  ROOMS_MAX,
   transportKnows,
   wrongArrows,
   wrongRooms,
@@ -66,9 +67,9 @@ describe('the rules about rooms bite', () => {
     ])
   })
 
-  test('a thirteenth entry is one too many', () => {
-    const entries = Array.from({ length: 13 }, (_, index) => `room-${index}`)
-    expect(problems(entries, '')).toContain('src/ has 13 entries')
+  test('one entry more than ROOMS_MAX is one too many', () => {
+    const entries = Array.from({ length: ROOMS_MAX + 1 }, (_, index) => `room-${index}`)
+    expect(problems(entries, '')).toContain(`src/ has ${ROOMS_MAX + 1} entries`)
     expect(problems(entries.slice(1), '').join()).not.toContain('entries')
   })
 
