@@ -111,7 +111,10 @@ function listOf(value: number | number[] | undefined): readonly number[] {
   return value === undefined ? [] : typeof value === 'number' ? [value] : value
 }
 
-/** Writes a reason code and properties; what follows from the length is left out. */
+/**
+ * Writes a reason code and properties; what follows from the length is left out. A DISCONNECT has
+ * its Property Length all the same: mqtt-packet, and so MQTT.js, reads on behind one without it.
+ */
 function writeReason(
   writer: Writer,
   reasonCode: number,
@@ -121,7 +124,7 @@ function writeReason(
   const bytes = encodeProperties(properties, place, `${place}.properties`)
   if (bytes === null && reasonCode === 0) return
   writer.byte(reasonCode)
-  if (bytes === null && place !== 'auth') return
+  if (bytes === null && place === 'ack') return
   writer.varint(bytes?.length ?? 0)
   if (bytes !== null) writer.raw(bytes)
 }
