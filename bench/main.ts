@@ -23,7 +23,9 @@ import { TABLES } from './tables.ts'
 const SOURCES = [
   ...['driver', 'roundtrip', 'roundtrip-mqttjs', 'roundtrip-raw', 'idle', 'idle-mqttjs'],
   ...['idle-raw', 'through', 'through-raw', 'through-mqttjs', 'paced', 'paced-raw'],
-  ...['paced-mqttjs', 'connect', 'connect-raw', 'connect-mqttjs'],
+  ...['paced-mqttjs', 'connect', 'connect-raw', 'connect-mqttjs', 'client-work'],
+  ...['client-work-mqttjs', 'client-echo', 'client-idle', 'client-filters', 'filters-server'],
+  ...['client-request', 'request-mqttjs', 'request-loop', 'client-open'],
 ].map((name) => `programs/${name}.ts`)
 const INSTALLED = 'Installed'
 const PAGE = join(folder, '../docs/BENCHMARKS.md')

@@ -15,8 +15,7 @@ const PACED_SECONDS = 15
 const IDLE_SECONDS = 5
 
 export function met(context: Context): Table {
-  const lacks =
-    spawnSync('mosquitto', ['-h']).error === undefined ? undefined : 'mosquitto is not installed'
+  const lacks = lacksBroker()
   const throughBroker = [
     ...([0, 1, 2] as const).map((qos) => through(context, qos, 1000)),
     through(context, 1, 20),
@@ -34,8 +33,15 @@ export function met(context: Context): Table {
   }
 }
 
+/** @returns what this machine lacks for rows with a broker. */
+export function lacksBroker(): string | undefined {
+  return spawnSync('mosquitto', ['-h']).error === undefined
+    ? undefined
+    : 'mosquitto is not installed'
+}
+
 /** @param inFlight mosquitto's `max_inflight_messages`, which a client of MQTT 5 is told. */
-async function broker(inFlight: number): Promise<Server> {
+export async function broker(inFlight: number): Promise<Server> {
   const home = mkdtempSync(join(tmpdir(), 'it-mqtt-bench-'))
   const { port, stop } = await serve('mosquitto', (port) => {
     const file = join(home, 'mosquitto.conf')

@@ -2,6 +2,7 @@
  * The tables that are measured, in the order in which they are shown: what users meet (met.ts),
  * then raw rows, in which the other end does as little as it can.
  */
+import { client } from './client.ts'
 import { rawServer } from './measure.ts'
 import { met } from './met.ts'
 import {
@@ -111,6 +112,7 @@ function connections(context: Context): Table {
 /** By the words that `--only` takes. */
 export const TABLES: Readonly<Record<string, (context: Context) => Table>> = {
   met,
+  client,
   throughput,
   payloads,
   roundTrip,

@@ -1,0 +1,23 @@
+/**
+ * Requests that are answered by another client through a broker: AT_ONCE open, COUNT in all.
+ * client-request PORT COUNT AT_ONCE
+ */
+import { createClient } from '../../src/client/index.ts'
+import { reportRequests } from './request-report.ts'
+
+const [port, count, atOnce] = process.argv.slice(2)
+const url = `mqtt://127.0.0.1:${port}`
+const server = createClient({ url })
+const responder = server.respond('bench/ask', ({ payload }) => payload, {
+  qos: 0,
+  concurrency: 1000,
+})
+void server.run()
+await server.ready()
+const client = createClient({ url })
+await client.ready()
+const payload = Buffer.alloc(64, 65)
+await reportRequests(Number(count), Number(atOnce), async () => {
+  await client.request('bench/ask', payload, { qos: 0 })
+})
+await responder[Symbol.asyncDispose]()
