@@ -20,7 +20,7 @@ import { DeliveredMessage } from './message.ts'
 import { type Receipt, Receipts } from './receipts.ts'
 import { Router } from './router.ts'
 import { Strays } from './strays.ts'
-import { type ClientSubscription, qosSeen } from './subscription.ts'
+import type { ClientSubscription } from './subscription.ts'
 
 /**
  * How long after its SUBACK, or after the last one, retained messages may still come to a
@@ -385,4 +385,9 @@ function renewalRefused(filter: string, reasonCode: number): RefusedError {
     reasonCode,
     refused: [{ topic: filter, reasonCode }],
   })
+}
+
+/** @returns the QoS at which a subscription sees a packet. */
+function qosSeen({ qos }: IncomingPublish, { plan }: ClientSubscription): QoS {
+  return Math.min(qos, plan.qos) as QoS
 }

@@ -3,18 +3,20 @@
  * keeps those that nobody has pulled, and acknowledges what is handled. (M5, a subscription
  * acknowledges what it has handled; M11, a refusal ends only its own subscription)
  */
-import { ConnectionError, type IncomingPublish, matches, type QoS } from '../index.ts'
+import { matches, type QoS } from '../index.ts'
 import { checkWait } from './check-options.ts'
+import { subscriptionEnded } from './client-errors.ts'
 import type { PayloadContext } from './codec.ts'
 import { ForEach, type ForEachOptions } from './for-each.ts'
 import { Grants } from './grants.ts'
 import { IdleWaits } from './idle-waits.ts'
-import { payloadFault, reasonToThrow } from './invalid-messages.ts'
+import { faultOfPayload, reasonToThrow } from './invalid-messages.ts'
 import type { DeliveredMessage, MessageReader } from './message.ts'
 import { MessagesInHand } from './messages-in-hand.ts'
 import { decodePayload } from './payload.ts'
 import type { MessageResult, Pull } from './pull.ts'
 import type { Receipt } from './receipts.ts'
+import type { SubscriptionHost } from './subscription-host.ts'
 import type { SubscriptionPlan } from './subscription-plan.ts'
 import type {
   ClientSubscriptionState,
@@ -27,25 +29,6 @@ import type {
 import type { TopicParams } from './topic-types.ts'
 import { WaitingMessages } from './waiting-messages.ts'
 import { Watchers } from './watchers.ts'
-
-/** What a subscription uses of its client. */
-export interface SubscriptionHost {
-  /** Begins a wait of `what`, which makes the client read; ended by `settled`. */
-  pulls(by: number): void
-  /** Takes packets that were received already, until `isEnough`. */
-  readNow(isEnough: () => boolean): void
-  /** Says that a subscription is full, or not any more. */
-  full(by: number): void
-  /** How many subscriptions have messages that wait, and were never pulled, has changed. */
-  unattended(by: number): void
-  /** A message is handled by one of those who have it. */
-  handled(receipt: Receipt): void
-  /** A subscription has ended, and leaves these messages unhandled. */
-  left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void
-  sync(subscription: ClientSubscription): Promise<Synced>
-  pull(resolve: Pull['resolve'], reject: Pull['reject'], options: NextOptions | undefined): Pull
-  heldBackBy(subscription: ClientSubscription): number
-}
 
 /** Beyond so many topics a retained message may be given twice, for filters that overlap. */
 const RETAINED_TOPICS_MAX = 10_000
@@ -70,7 +53,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   retainedAt = Number.NEGATIVE_INFINITY
   /** The topics of retained messages that came without an identifier; null if there were none. */
   #retainedTopics: Set<string> | null = null
-  readonly #host: SubscriptionHost
+  readonly #host: SubscriptionHost<ClientSubscription>
   readonly #waiting = new WaitingMessages()
   #pulls: Pull[] = []
   /** Given and not acknowledged. */
@@ -86,7 +69,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   released = 0
   #invalid = 0
 
-  constructor(plan: SubscriptionPlan, host: SubscriptionHost) {
+  constructor(plan: SubscriptionPlan, host: SubscriptionHost<ClientSubscription>) {
     this.plan = plan
     this.#host = host
     this.#grants = new Grants((by) => host.pulls(by))
@@ -307,7 +290,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** @returns what a pull is given for a message, or null if the message is passed over. */
   #resultOf(message: DeliveredMessage): Promise<MessageResult> | null {
-    const fault = this.plan.decodes ? payloadFault(message) : null
+    const fault = this.plan.decodes ? faultOfPayload(message) : null
     if (fault !== null) {
       this.#invalid++
       const thrown = reasonToThrow(this.plan, fault.reason, message)
@@ -336,7 +319,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   async first(options?: NextOptions): Promise<Message<TopicParams, unknown>> {
     try {
       const { done, value } = await this.next(options)
-      if (done) throw endedError()
+      if (done) throw subscriptionEnded()
       value.ack()
       return value
     } finally {
@@ -389,7 +372,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.status = status
     this.#unlisten?.()
     this.#setFull(false)
-    this.#grants.settle(error ?? { reason: endedError() })
+    this.#grants.settle(error ?? { reason: subscriptionEnded() })
     const pulls = this.#pulls
     this.#pulls = []
     for (const pull of pulls) pull.answer(this.#resultAfterEnd())
@@ -414,14 +397,4 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.iterated = true
     return this
   }
-}
-
-function endedError(): ConnectionError {
-  const message = 'The subscription ended before.'
-  return new ConnectionError(message, { code: 'ENDED', retryable: false })
-}
-
-/** @returns the QoS at which a subscription sees a packet. */
-export function qosSeen({ qos }: IncomingPublish, { plan }: ClientSubscription): QoS {
-  return Math.min(qos, plan.qos) as QoS
 }

@@ -26,7 +26,7 @@ import type { PacketFromBroker } from './packet-types.ts'
 import { retainedNow } from './retained-messages.ts'
 import { routeMessage } from './routing.ts'
 import { crash } from './session-life.ts'
-import { cut, disconnectClient, putBytes, transmit } from './wire.ts'
+import { cutTransport, disconnectClient, putBytes, transmit } from './wire.ts'
 
 /** A client that is connected to the broker. */
 export interface ConnectedClient {
@@ -242,8 +242,8 @@ export class TestBroker implements AsyncDisposable {
    * @param clientId the client; without it, every connection.
    */
   kill(clientId?: string): void {
-    if (clientId !== undefined) return cut(this.#connectionOf(clientId))
-    for (const connection of [...this.#core.connections]) cut(connection)
+    if (clientId !== undefined) return cutTransport(this.#connectionOf(clientId))
+    for (const connection of [...this.#core.connections]) cutTransport(connection)
   }
 
   /**
@@ -255,14 +255,14 @@ export class TestBroker implements AsyncDisposable {
   }
 
   /**
-   * Crashes and starts again: every connection is cut and no will is published. Retained messages
+   * Crashes and starts again: every connection is cutTransport and no will is published. Retained messages
    * stay.
    * @param options.keepSessions whether sessions outlive it. Default true.
    */
   restart({ keepSessions = true }: { readonly keepSessions?: boolean } = {}): void {
     const connections = [...this.#core.connections]
     crash(this.#core, keepSessions)
-    for (const connection of connections) cut(connection)
+    for (const connection of connections) cutTransport(connection)
   }
 
   /**
