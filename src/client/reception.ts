@@ -129,7 +129,7 @@ export class Reception {
     const kept = entries.find((entry) => entry.kept && !entry.isRead)
     const isRead = entries.some((entry) => entry.isRead)
     if (packet.qos > 0 && (kept !== undefined || (this.#keeps && entries.length === 0))) {
-      return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null)
+      return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null, null)
     }
     // A retained message that is not for the subscriptions that had it already is no surprise.
     if (!isRead) this.unmatched++
@@ -233,7 +233,7 @@ export class Reception {
   left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void {
     const { keeps } = subscription.plan
     for (const message of unhandled) {
-      if (keeps) this.strays.add(message.receipt!, subscription.filterOf(message.topic))
+      if (keeps) this.strays.add(message.receipt!, subscription.filterOf(message.topic), message)
       else {
         message.ack()
         subscription.released++
