@@ -225,21 +225,29 @@ export class Reception {
 
   #refused(subscription: ClientSubscription, cause: unknown): void {
     const reason = subscribeRefused(cause, subscription.plan.filters)
+    // What came for other subscriptions of the filter does not wait for somebody to ask.
+    const waiting = subscription.status === 'requested' ? subscription.takeWaiting() : []
     subscription.end({ reason }, 'refused')
+    this.#letGo(subscription, waiting)
     this.#remove(subscription, false)
   }
 
   /** A subscription was left with messages that nobody handled. */
   left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void {
+    this.#letGo(subscription, unhandled)
+    this.#remove(subscription, subscription.plan.keeps)
+  }
+
+  #letGo(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void {
     const { keeps } = subscription.plan
     for (const message of unhandled) {
-      if (keeps) this.strays.add(message.receipt!, subscription.filterOf(message.topic), message)
+      if (message.receipt === null || message.isHandled) continue
+      if (keeps) this.strays.add(message.receipt, subscription.filterOf(message.topic), message)
       else {
         message.ack()
         subscription.released++
       }
     }
-    this.#remove(subscription, keeps)
   }
 
   #remove(subscription: ClientSubscription, keeps: boolean): void {

@@ -36,7 +36,7 @@ export interface SubscriptionHost {
   unattended(by: number): void
   /** A message is handled by one of those who have it. */
   handled(receipt: Receipt): void
-  /** A subscription has ended, and leaves these messages unhandled. */
+  /** A subscription has ended, and leaves these messages, handled or not. */
   left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void
   sync(subscription: ClientSubscription): Promise<Synced>
   pull(resolve: Pull['resolve'], reject: Pull['reject'], options: NextOptions | undefined): Pull
@@ -380,17 +380,33 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   #leave(error: { readonly reason: unknown } | null, releases = false): void {
-    if (this.hasEnded) return
+    if (this.hasEnded) return this.#dropRest()
     this.#attend()
     const unhandled = [...this.#inHand, ...this.#waiting.clear()]
     this.#inHand.clear()
     this.#error = error
     this.#finish('ended', error)
     if (releases) this.plan.keeps = false
-    this.#host.left(
-      this,
-      unhandled.filter(({ receipt, isHandled }) => receipt !== null && !isHandled),
-    )
+    this.#host.left(this, unhandled)
+  }
+
+  /**
+   * What it had when the server or the client ended it is not wanted. Only a session may still send
+   * it again, and none does after a refusal.
+   */
+  #dropRest(): void {
+    if (this.plan.keeps && this.status !== 'refused') return
+    for (const message of [...this.#inHand, ...this.#waiting.clear()]) {
+      if (message.receipt === null) continue
+      this.released++
+      message.ack()
+    }
+  }
+
+  /** @returns what waits, which it does not give any more. */
+  takeWaiting(): readonly DeliveredMessage[] {
+    this.#attend()
+    return this.#waiting.clear()
   }
 
   #finish(status: 'ended' | 'refused', error: { readonly reason: unknown } | null): void {
