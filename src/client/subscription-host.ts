@@ -18,7 +18,7 @@ export interface SubscriptionHost<Self> {
   unattended(by: number): void
   /** A message is handled by one of those who have it. */
   handled(receipt: Receipt): void
-  /** A subscription has ended, and leaves these messages unhandled. */
+  /** A subscription has ended, and leaves these messages, handled or not. */
   left(subscription: Self, unhandled: readonly DeliveredMessage[]): void
   sync(subscription: Self): Promise<Synced>
   pull(resolve: Pull['resolve'], reject: Pull['reject'], options: NextOptions | undefined): Pull

@@ -16,6 +16,7 @@ import { MessagesInHand } from './messages-in-hand.ts'
 import { decodePayload } from './payload.ts'
 import type { MessageResult, Pull } from './pull.ts'
 import type { Receipt } from './receipts.ts'
+import { RetainedTopics } from './retained-topics.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
 import type { SubscriptionPlan } from './subscription-plan.ts'
 import type {
@@ -29,9 +30,6 @@ import type {
 import type { TopicParams } from './topic-types.ts'
 import { WaitingMessages } from './waiting-messages.ts'
 import { Watchers } from './watchers.ts'
-
-/** Beyond so many topics a retained message may be given twice, for filters that overlap. */
-const RETAINED_TOPICS_MAX = 10_000
 
 const NO_MORE: MessageResult = { done: true, value: undefined }
 
@@ -52,7 +50,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   retained = 0
   retainedAt = Number.NEGATIVE_INFINITY
   /** The topics of retained messages that came without an identifier; null if there were none. */
-  #retainedTopics: Set<string> | null = null
+  #retainedTopics: RetainedTopics | null = null
   readonly #host: SubscriptionHost<ClientSubscription>
   readonly #waiting = new WaitingMessages()
   #pulls: Pull[] = []
@@ -206,10 +204,8 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** @returns whether a retained message of a topic is the first one for it. */
   takesRetained(topic: string): boolean {
-    this.#retainedTopics ??= new Set()
-    if (this.#retainedTopics.has(topic)) return false
-    if (this.#retainedTopics.size < RETAINED_TOPICS_MAX) this.#retainedTopics.add(topic)
-    return true
+    this.#retainedTopics ??= new RetainedTopics()
+    return this.#retainedTopics.isFirst(topic)
   }
 
   /** Takes a message that the server sent. */
@@ -355,16 +351,32 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   #leave(error: { readonly reason: unknown } | null, releases = false): void {
-    if (this.hasEnded) return
+    if (this.hasEnded) return this.#dropRest()
     this.#attend()
     const unhandled = [...this.#inHand.clear(), ...this.#waiting.clear()]
     this.#error = error
     this.#finish('ended', error)
     if (releases) this.plan.keeps = false
-    this.#host.left(
-      this,
-      unhandled.filter(({ receipt, isHandled }) => receipt !== null && !isHandled),
-    )
+    this.#host.left(this, unhandled)
+  }
+
+  /**
+   * What it had when the server or the client ended it is not wanted. Only a session may still send
+   * it again, and none does after a refusal.
+   */
+  #dropRest(): void {
+    if (this.plan.keeps && this.status !== 'refused') return
+    for (const message of [...this.#inHand.clear(), ...this.#waiting.clear()]) {
+      if (message.receipt === null) continue
+      this.released++
+      message.ack()
+    }
+  }
+
+  /** @returns what waits, which it does not give any more. */
+  takeWaiting(): readonly DeliveredMessage[] {
+    this.#attend()
+    return this.#waiting.clear()
   }
 
   #finish(status: 'ended' | 'refused', error: { readonly reason: unknown } | null): void {
@@ -379,9 +391,9 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.#watchers?.end()
   }
 
-  async return(): Promise<MessageResult> {
+  return(): Promise<MessageResult> {
     this.#leave(null)
-    return NO_MORE
+    return Promise.resolve(NO_MORE)
   }
 
   async throw(error?: unknown): Promise<MessageResult> {

@@ -255,8 +255,8 @@ export class TestBroker implements AsyncDisposable {
   }
 
   /**
-   * Crashes and starts again: every connection is cutTransport and no will is published. Retained messages
-   * stay.
+   * Crashes and starts again: every connection is cut and no will is published. Retained
+   * messages stay.
    * @param options.keepSessions whether sessions outlive it. Default true.
    */
   restart({ keepSessions = true }: { readonly keepSessions?: boolean } = {}): void {
