@@ -21,6 +21,9 @@ export class RequestLine {
   #connected = false
   #open = 0
   #bytes = 0
+  /** Publishes in the line, and their bytes. */
+  #waitingCalls = 0
+  #waitingBytes = 0
   readonly #openMax: number
   readonly #bytesMax: number
 
@@ -58,23 +61,41 @@ export class RequestLine {
 
   /** How many publishes wait for room. */
   get waiting(): number {
-    return [...this.#waiting].filter((item) => item instanceof PublishCall).length
+    return this.#waitingCalls
   }
 
-  /** @returns whether a publish of so many bytes could leave now. */
+  /**
+   * @returns whether there is room for a publish of so many bytes beside those that are open and
+   *   those that wait, for example behind a SUBSCRIBE.
+   */
   hasRoom(bytes: number): boolean {
-    return this.#waiting.length === 0 && this.#fits(bytes)
+    return this.#fits(bytes + this.#waitingBytes, this.#open + this.#waitingCalls)
   }
 
   /** A message that is larger than the bound leaves alone. */
-  #fits(bytes: number): boolean {
-    if (this.#open === 0) return true
-    return this.#open < this.#openMax && this.#bytes + bytes <= this.#bytesMax
+  #fits(bytes: number, open: number): boolean {
+    if (open === 0) return true
+    return open < this.#openMax && this.#bytes + bytes <= this.#bytesMax
   }
 
   add(item: PublishCall | Making): void {
     if (this.#waiting.length === 0 && this.#leaves(item)) return
     this.#waiting.push(item)
+    if (item instanceof PublishCall) this.#waits(item, 1)
+  }
+
+  #waits(call: PublishCall, by: 1 | -1): void {
+    call.waits = by > 0
+    this.#waitingCalls += by
+    this.#waitingBytes += by * call.bytes
+  }
+
+  /** A publish that had not left was given up: those behind it need not wait for it. */
+  givenUp(call: PublishCall): void {
+    if (!call.waits) return
+    this.#waits(call, -1)
+    this.#waiting.remove((item) => item === call)
+    this.advance()
   }
 
   /** The first connection is there. */
@@ -104,8 +125,8 @@ export class RequestLine {
       if (request !== null) this.#stream.push(request)
       return true
     }
-    if (item.isSettled) return true
-    if (!this.#fits(item.bytes)) return false
+    if (!this.#fits(item.bytes, this.#open)) return false
+    if (item.waits) this.#waits(item, -1)
     this.#open++
     this.#bytes += item.bytes
     item.left = true
@@ -113,9 +134,11 @@ export class RequestLine {
     return true
   }
 
-  /** @returns the publishes that are still in the line, which is empty then. */
-  clear(): PublishCall[] {
-    return this.#waiting.clear().filter((item) => item instanceof PublishCall)
+  /** Nothing leaves any more. */
+  clear(): void {
+    for (const item of this.#waiting.clear()) {
+      if (item instanceof PublishCall) this.#waits(item, -1)
+    }
   }
 }
 

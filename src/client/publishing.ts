@@ -109,7 +109,10 @@ export class Publishing {
   }
 
   readonly #callDone = (call: PublishCall) => {
-    if (!call.left) this.#calls.delete(call.request)
+    if (!call.left) {
+      this.#calls.delete(call.request)
+      this.#line.givenUp(call)
+    }
     this.#open--
     this.#demands(-1)
     if (this.#open === 0) for (const resolve of this.#whenSettled.splice(0)) resolve()

@@ -164,6 +164,7 @@ export class Reception {
         () => (subscription.hasEnded ? null : this.#subscribe(subscription, group)),
         (outcome) => {
           open--
+          for (const entry of group) entry.answered(this.#host.now())
           if (!outcome.ok) this.#refused(subscription, outcome.error)
           else this.#granted(subscription, group, outcome.packet, open === 0)
         },
@@ -179,8 +180,9 @@ export class Reception {
   #subscribe(subscription: ClientSubscription, group: readonly FilterEntry[]): SubscribeRequest {
     const { plan } = subscription
     const newcomers = plan.retained === 'none' ? [] : [subscription]
+    const { hasIdentifiers } = this.#host.terms()
     for (const entry of group) {
-      entry.newcomers = newcomers
+      entry.asks(newcomers, this.#host.now(), hasIdentifiers)
       entry.kept = false
       entry.wants(plan.qos, plan.noLocal)
     }

@@ -6,7 +6,7 @@ import type { IPublishPacket } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { json, type RequestOptions } from '../../../src/client/index.ts'
 import { RefusedError } from '../../../src/index.ts'
-import { surround, type Surroundings, text } from './surroundings.ts'
+import { type Surroundings, surround, text } from './surroundings.ts'
 
 /** Publishes a response by hand. */
 function answer(

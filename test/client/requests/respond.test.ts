@@ -6,7 +6,7 @@ import type { IPublishPacket } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import type { DedupeStore, StoredAnswer } from '../../../src/client/index.ts'
 import { json } from '../../../src/client/index.ts'
-import { surround, type Surroundings, text } from './surroundings.ts'
+import { type Surroundings, surround, text } from './surroundings.ts'
 
 /** Publishes a request by hand; answers to `reply` are not looked at by anybody. */
 function ask(s: Surroundings, properties: IPublishPacket['properties'] = {}, payload = ''): void {

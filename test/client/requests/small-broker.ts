@@ -2,7 +2,7 @@
  * A broker in memory, at a virtual clock, for the tests of requests: sessions, QoS 0 and 1, shared
  * subscriptions, expiry, and 0x10 for messages that nobody gets. What it does wrong is scripted.
  */
-import { Duplex } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import mqtt, { type IPublishPacket, type Packet } from 'mqtt-packet'
 import { memoryPair } from '../../../src/connection/transport/memory-pair.ts'
 import { matches, type OpenTransport } from '../../../src/index.ts'
@@ -158,7 +158,11 @@ class Peer {
     this.#broker.clock.touch()
     const session = this.#session
     if (session?.peer === this) session.peer = null
-    if (session !== null && !session.keeps && this.#broker.sessions.get(session.clientId) === session) {
+    if (
+      session !== null &&
+      !session.keeps &&
+      this.#broker.sessions.get(session.clientId) === session
+    ) {
       this.#broker.sessions.delete(session.clientId)
     }
     this.#session = null

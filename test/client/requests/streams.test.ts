@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import type { Response } from '../../../src/client/index.ts'
-import { surround, type Surroundings, text } from './surroundings.ts'
+import { type Surroundings, surround, text } from './surroundings.ts'
 
 const sleep = (s: Surroundings, ms: number) =>
   new Promise<void>((resolve) => void s.clock.setTimer(resolve, ms))
