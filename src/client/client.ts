@@ -13,30 +13,26 @@ import {
   type UserProperties,
   validateTopic,
 } from '../index.ts'
-import { checkChoice, checkedMs, checkOptionFields, shown } from './check-options.ts'
+import {
+  checkChoice,
+  checkedMs,
+  checkOptionFields,
+  checkSignal,
+  checkWait,
+  shown,
+} from './check-options.ts'
 import { ClientCore } from './client-core.ts'
 import { calledAfterEnd } from './client-errors.ts'
-import type {
-  Client,
-  ClientPublishOptions,
-  ClientState,
-  ClientTarget,
-  Closed,
-  Published,
-  PublishedOne,
-} from './client-types.ts'
+import type { Client, ClientState, Closed } from './client-interface.ts'
+import type { ClientPublishOptions, ClientTarget, Published, PublishedOne } from './client-types.ts'
 import { closeClient } from './close.ts'
 import { ownConnection } from './own-connection.ts'
 import { encodePayload } from './payload.ts'
 import { publishAll } from './publish-all.ts'
 import { RequestCore } from './request-core.ts'
-import type {
-  ManyOptions,
-  RequestOptions,
-  RequestsOptions,
-  RespondOptions,
-} from './request-types.ts'
-import { ClientRequests, NO_REQUESTS } from './requests/client-requests.ts'
+import type { ManyOptions, RequestOptions } from './request-types.ts'
+import { ClientRequests, NO_REQUEST_COUNTS } from './requests/client-requests.ts'
+import type { RequestsOptions, RespondOptions } from './respond-types.ts'
 import { ClientSubscription } from './subscription.ts'
 import { type AnyTopic, subscriptionPlan } from './subscription-plan.ts'
 import type { ClientSubscribeOptions, NextOptions, Subscription } from './subscription-types.ts'
@@ -62,7 +58,6 @@ const PUBLISH_FIELDS = new Set([
   'codec',
   'params',
 ])
-const NEXT_FIELDS = new Set(['signal', 'timeout'])
 
 class MqttClient {
   readonly #core: ClientCore
@@ -73,8 +68,9 @@ class MqttClient {
     this.#core = new ClientCore(target)
   }
 
-  ready(options: NextOptions = {}) {
-    return this.#core.ready(checkedWait('ready', options))
+  async ready(options: NextOptions = {}) {
+    checkWait('ready', options)
+    return this.#core.ready(options)
   }
 
   async publish(
@@ -86,6 +82,7 @@ class MqttClient {
     }
     checkOptionFields('publish: options', options, PUBLISH_FIELDS)
     const { signal, timeout } = options
+    checkSignal('publish: signal', signal)
     const request = requestOf(to, payload, options, this.#core.plan.qos)
     const limits = { signal, timeout: checkedMs('publish: timeout', timeout) }
     const { trace } = this.#core.plan
@@ -143,7 +140,7 @@ class MqttClient {
     return runUntil(this.#core, signal)
   }
 
-  close({ timeout }: { readonly timeout?: number | undefined } = {}): Promise<Closed> {
+  async close({ timeout }: { readonly timeout?: number | undefined } = {}): Promise<Closed> {
     this.#closed ??= closeClient(this.#core, checkedMs('close: timeout', timeout))
     return this.#closed
   }
@@ -154,7 +151,7 @@ class MqttClient {
       ...core.loop.state,
       publishes: core.publishing.state,
       subscriptions: [...core.reception.subscriptions].map((one) => one.state),
-      requests: this.#requests?.counters ?? NO_REQUESTS,
+      requests: this.#requests?.counters ?? NO_REQUEST_COUNTS,
       unmatched: core.reception.unmatched,
     }) as ClientState
   }
@@ -245,10 +242,4 @@ function plainPayload(given: unknown): NonNullable<PublishRequest['payload']> {
     `publish: the payload must be text or bytes, not ${shown(given)};` +
       ' give a codec, such as json, for other values',
   )
-}
-
-function checkedWait(what: string, options: NextOptions): NextOptions {
-  checkOptionFields(`${what}: options`, options, NEXT_FIELDS)
-  checkedMs(`${what}: timeout`, options.timeout)
-  return options
 }

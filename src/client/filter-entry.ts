@@ -5,9 +5,6 @@
 import type { IncomingPublish, QoS } from '../index.ts'
 import type { ClientSubscription } from './subscription.ts'
 
-/** Within how many ms after a SUBACK its retained messages are expected. */
-const RETAINED_WITHIN_MS = 250
-
 export class FilterEntry {
   /** As it is sent, with `$share`. */
   readonly filter: string
@@ -19,13 +16,6 @@ export class FilterEntry {
    * server had lost the session.
    */
   newcomers: readonly ClientSubscription[] | 'everybody' = []
-  /**
-   * Until when the retained messages of these newcomers may come, on the clock of the client;
-   * infinite while a SUBSCRIBE has no answer.
-   */
-  newcomersUntil = Number.NEGATIVE_INFINITY
-  /** SUBSCRIBEs without an answer. */
-  #underway = 0
   /** The subscription identifiers of its latest SUBSCRIBEs. */
   readonly identifiers: number[] = []
   /** Whether a SUBSCRIBE has left. */
@@ -48,24 +38,6 @@ export class FilterEntry {
     this.qos = others ? (Math.max(this.qos, qos) as QoS) : qos
     this.noLocal = others ? this.noLocal && noLocal : noLocal
     this.asked = true
-  }
-
-  /**
-   * A SUBSCRIBE leaves, and its retained messages are for `newcomers`. Without identifiers nothing
-   * tells them from those of an earlier one, so that both get what either brings, each topic once.
-   */
-  asks(newcomers: readonly ClientSubscription[], now: number, hasIdentifiers: boolean): void {
-    this.#underway++
-    const shared = !hasIdentifiers && now < this.newcomersUntil
-    this.newcomersUntil = Number.POSITIVE_INFINITY
-    if (!shared) this.newcomers = newcomers
-    else if (this.newcomers !== 'everybody') this.newcomers = [...this.newcomers, ...newcomers]
-  }
-
-  /** A SUBSCRIBE was answered: its retained messages come now. */
-  answered(now: number): void {
-    this.#underway--
-    if (this.#underway === 0) this.newcomersUntil = now + RETAINED_WITHIN_MS
   }
 
   /** Whether it is to stay subscribed. */

@@ -3,7 +3,7 @@
  * subscription that nobody pulls. It needs nobody to wait, and is no demand.
  */
 import type { QoS } from '../index.ts'
-import type { Receiver } from './core.ts'
+import type { PushReceiver } from './core.ts'
 import type { DeliveredMessage } from './message.ts'
 import type { Receipt } from './receipts.ts'
 import { ClientSubscription, type SubscriptionHost } from './subscription.ts'
@@ -11,7 +11,7 @@ import type { SubscriptionPlan } from './subscription-plan.ts'
 import type { Message, SubscriptionTransition } from './subscription-types.ts'
 
 export class PushedMessages extends ClientSubscription {
-  readonly receiver: Receiver
+  readonly receiver: PushReceiver
   readonly #host: SubscriptionHost
   readonly #handler: (message: Message) => void
   readonly #ended: (error: unknown) => void

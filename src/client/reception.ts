@@ -22,6 +22,12 @@ import { Router } from './router.ts'
 import { Strays } from './strays.ts'
 import { type ClientSubscription, qosSeen } from './subscription.ts'
 
+/**
+ * How long after its SUBACK, or after the last one, retained messages may still come to a
+ * subscription, in ms.
+ */
+const EXPECTED_MS = 250
+
 /** What the connection allows, as far as subscriptions are concerned. */
 interface Terms {
   readonly isMqtt5: boolean
@@ -164,7 +170,6 @@ export class Reception {
         () => (subscription.hasEnded ? null : this.#subscribe(subscription, group)),
         (outcome) => {
           open--
-          for (const entry of group) entry.answered(this.#host.now())
           if (!outcome.ok) this.#refused(subscription, outcome.error)
           else this.#granted(subscription, group, outcome.packet, open === 0)
         },
@@ -180,13 +185,22 @@ export class Reception {
   #subscribe(subscription: ClientSubscription, group: readonly FilterEntry[]): SubscribeRequest {
     const { plan } = subscription
     const newcomers = plan.retained === 'none' ? [] : [subscription]
-    const { hasIdentifiers } = this.#host.terms()
     for (const entry of group) {
-      entry.asks(newcomers, this.#host.now(), hasIdentifiers)
+      entry.newcomers = [...this.#expecting(entry, subscription), ...newcomers]
       entry.kept = false
       entry.wants(plan.qos, plan.noLocal)
     }
     return this.#requestFor(group, newcomers, RETAIN_HANDLING[plan.retained])
+  }
+
+  /** @returns other subscriptions for which retained messages of a filter may still come. */
+  #expecting({ newcomers, subscriptions }: FilterEntry, asking: ClientSubscription) {
+    const since = this.#host.now() - EXPECTED_MS
+    const others = newcomers === 'everybody' ? subscriptions : newcomers
+    return others.filter((one) => {
+      const isExpecting = one.status === 'requested' || one.retainedAt > since
+      return one !== asking && !one.hasEnded && isExpecting
+    })
   }
 
   #requestFor(

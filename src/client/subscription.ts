@@ -4,11 +4,14 @@
  * acknowledges what it has handled; M11, a refusal ends only its own subscription)
  */
 import { ConnectionError, type IncomingPublish, matches, type QoS } from '../index.ts'
+import { checkWait } from './check-options.ts'
 import type { PayloadContext } from './codec.ts'
 import { ForEach, type ForEachOptions } from './for-each.ts'
 import { Grants } from './grants.ts'
 import { IdleWaits } from './idle-waits.ts'
+import { payloadFault, reasonToThrow } from './invalid-messages.ts'
 import type { DeliveredMessage, MessageReader } from './message.ts'
+import { MessagesInHand } from './messages-in-hand.ts'
 import { decodePayload } from './payload.ts'
 import type { MessageResult, Pull } from './pull.ts'
 import type { Receipt } from './receipts.ts'
@@ -29,6 +32,8 @@ import { Watchers } from './watchers.ts'
 export interface SubscriptionHost {
   /** Begins a wait of `what`, which makes the client read; ended by `settled`. */
   pulls(by: number): void
+  /** Takes packets that were received already, until `isEnough`. */
+  readNow(isEnough: () => boolean): void
   /** Says that a subscription is full, or not any more. */
   full(by: number): void
   /** How many subscriptions have messages that wait, and were never pulled, has changed. */
@@ -69,7 +74,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   readonly #waiting = new WaitingMessages()
   #pulls: Pull[] = []
   /** Given and not acknowledged. */
-  readonly #inHand = new Set<DeliveredMessage>()
+  readonly #inHand = new MessagesInHand()
   #watchers: Watchers<SubscriptionTransition> | null = null
   readonly #grants: Grants
   #synced: Promise<Synced> | null = null
@@ -127,18 +132,17 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** Resolves when a `for await` has handled what it was given. */
   bodyDone(): Promise<void> {
-    return this.#idle.when(() => !this.iterated || this.#inHand.size === 0)
+    return this.#idle.when(() => !this.iterated || this.inHand === 0)
   }
 
   /** Whether it has a message and has not handled it. */
   has(receipt: Receipt): boolean {
-    for (const message of this.#inHand) if (message.receipt === receipt) return true
-    return this.#waiting.has(receipt)
+    return this.#inHand.has(receipt) || this.#waiting.has(receipt)
   }
 
   /** How many messages were given and are not acknowledged. */
   get inHand(): number {
-    return this.#inHand.size
+    return this.#inHand.count
   }
 
   get state(): ClientSubscriptionState {
@@ -159,7 +163,11 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   get synced(): Promise<Synced> {
-    this.#synced ??= this.#host.sync(this)
+    if (this.#synced === null) {
+      this.#synced = this.#host.sync(this)
+      // Who does not await it is told by `next()`.
+      this.#synced.catch(() => {})
+    }
     return this.#synced
   }
 
@@ -180,6 +188,8 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   // -------------------------------------------------------------------------------------- messages
+
+  readonly #hasMessage = () => this.#waiting.length > 0 || this.hasEnded
 
   /** @returns whether a topic that one of its filters matches is one of its templates too. */
   takes(topic: string): boolean {
@@ -206,7 +216,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   handled(message: DeliveredMessage): void {
     if (message.receipt === null) return
-    this.#inHand.delete(message)
+    this.#inHand.forget()
     this.#host.handled(message.receipt)
     this.#idle.look()
   }
@@ -256,14 +266,26 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   next(options?: NextOptions): Promise<MessageResult> {
-    if (this.plan.acks === 'pull') for (const message of this.#inHand) message.ack()
+    if (options !== undefined) {
+      try {
+        checkWait('next', options)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
+    if (this.plan.acks === 'pull') this.#inHand.acknowledge()
     return this.pull(options)
   }
 
   /** As `next()`, and acknowledges nothing. */
   pull(options?: NextOptions): Promise<MessageResult> {
     this.#attend()
+    if (options?.signal?.aborted) return Promise.reject(options.signal.reason)
     for (;;) {
+      if (this.#waiting.length === 0) {
+        if (this.hasEnded || this.#pulls.length > 0) break
+        this.#host.readNow(this.#hasMessage)
+      }
       const message = this.#waiting.shift()
       if (message === undefined) break
       if (this.#isFull && this.#waiting.loose < this.plan.overflow.max) this.#setFull(false)
@@ -285,27 +307,23 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** @returns what a pull is given for a message, or null if the message is passed over. */
   #resultOf(message: DeliveredMessage): Promise<MessageResult> | null {
-    if (this.plan.decodes) {
-      try {
-        void message.value
-      } catch (error) {
-        this.#invalid++
-        const { onInvalid } = this.plan
-        if (onInvalid === 'throw') {
-          this.#give(message)
-          return Promise.reject(error)
-        }
-        if (onInvalid !== 'skip') onInvalid(error, message as unknown as Message)
+    const fault = this.plan.decodes ? payloadFault(message) : null
+    if (fault !== null) {
+      this.#invalid++
+      const thrown = reasonToThrow(this.plan, fault.reason, message)
+      if (thrown === null) {
         message.ack()
         return null
       }
+      this.#give(message)
+      return Promise.reject(thrown.reason)
     }
     this.#give(message)
     return Promise.resolve({ done: false, value: message })
   }
 
   #give(message: DeliveredMessage): void {
-    if (message.receipt !== null) this.#inHand.add(message)
+    if (message.receipt !== null) this.#inHand.push(message)
   }
 
   #resultAfterEnd(): Promise<MessageResult> {
@@ -356,8 +374,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   #leave(error: { readonly reason: unknown } | null, releases = false): void {
     if (this.hasEnded) return
     this.#attend()
-    const unhandled = [...this.#inHand, ...this.#waiting.clear()]
-    this.#inHand.clear()
+    const unhandled = [...this.#inHand.clear(), ...this.#waiting.clear()]
     this.#error = error
     this.#finish('ended', error)
     if (releases) this.plan.keeps = false

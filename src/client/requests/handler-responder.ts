@@ -2,13 +2,13 @@
  * How does a handler answer requests, a few at a time, until its responder is closed? (Q8, Q11)
  */
 
-import type { Core, Receiver } from '../core.ts'
-import type { Responder, ResponderStats, RespondOptions } from '../request-types.ts'
+import type { Core, PushReceiver } from '../core.ts'
+import type { Responder, ResponderStats, RespondOptions } from '../respond-types.ts'
 import type { Message } from '../subscription-types.ts'
 import type { Topic, TopicParams } from '../topic-types.ts'
 import { CallDesk, type CallSink } from './call-desk.ts'
 import type { CallPlan, PoolPlan } from './call-plan.ts'
-import { hexOf, latin1Of, randomCorrelation } from './correlation.ts'
+import { hexOfLatin1, latin1Of, randomCorrelation } from './correlation.ts'
 import type { Deadlines } from './deadlines.ts'
 import { HandlerLine } from './handler-line.ts'
 import type { IncomingCall } from './incoming-call.ts'
@@ -28,7 +28,7 @@ export class HandlerResponder implements Responder, CallSink {
   readonly #onError: RespondOptions<never, never>['onError']
   readonly #desk: CallDesk
   readonly #line: HandlerLine<IncomingCall>
-  readonly #receiver: Receiver
+  readonly #receiver: PushReceiver
   readonly #forget: readonly (() => void)[]
   #end: { readonly error: unknown } | null = null
   #closing: Promise<void> | null = null
@@ -98,7 +98,7 @@ export class HandlerResponder implements Responder, CallSink {
     void this.#desk.take(message)
   }
 
-  // ------------------------------------------------------------------------------------ the handlers
+  // ---------------------------------------------------------------------------------- the handlers
 
   execute(call: IncomingCall): void {
     const verdict = this.#line.add(call)
@@ -155,7 +155,7 @@ export class HandlerResponder implements Responder, CallSink {
   /** Of an error that nobody has foreseen only an id travels, because it may hold secrets. */
   failed(error: unknown, call: IncomingCall): Reply {
     const random = () => this.#core.clock.random()
-    const id = hexOf(latin1Of(randomCorrelation(random))).slice(0, ID_DIGITS)
+    const id = hexOfLatin1(latin1Of(randomCorrelation(random))).slice(0, ID_DIGITS)
     try {
       const declared = this.#onError?.(error, call as never, id)
       if (typeof declared === 'object') {

@@ -80,7 +80,7 @@ export class SmallBroker {
     this.sessions.get(clientId)?.peer?.cut()
   }
 
-  publish(packet: IPublishPacket, from: Session | null = null): boolean {
+  publish(packet: IPublishPacket): boolean {
     this.published.push(packet)
     let matched = false
     const shared = new Map<string, Session[]>()
@@ -106,7 +106,6 @@ export class SmallBroker {
       const { qos, identifier } = session.filters.get(filter)!
       this.#give(session, packet, qos, identifier === undefined ? [] : [identifier])
     }
-    void from
     return matched
   }
 
@@ -220,7 +219,7 @@ class Peer {
         return
       }
       case 'publish': {
-        const matched = broker.publish(packet, this.#session)
+        const matched = broker.publish(packet)
         if (packet.qos === 0 || !broker.acknowledges(packet)) return
         const reasonCode = !matched && broker.saysUnmatched ? 0x10 : 0
         return this.#send({ cmd: 'puback', messageId, reasonCode } as Packet)
@@ -248,7 +247,8 @@ class Peer {
         if (broker.answersPings) this.#send({ cmd: 'pingresp' })
         return
       case 'disconnect':
-        return this.#end.end() as unknown as void
+        this.#end.end()
+        return
       default:
     }
   }
