@@ -15,6 +15,7 @@ import {
 import { subscribeRefused } from './client-errors.ts'
 import type { FilterEntry } from './filter-entry.ts'
 import { FilterTrie } from './filter-trie.ts'
+import { FormerFilters } from './former-filters.ts'
 import type { Making } from './line.ts'
 import { DeliveredMessage } from './message.ts'
 import { type Receipt, Receipts } from './receipts.ts'
@@ -51,6 +52,7 @@ export class Reception {
   readonly router: Router
   readonly subscriptions = new Set<ClientSubscription>()
   readonly strays = new Strays()
+  readonly #former = new FormerFilters()
   /** Whether messages that nobody asked for are kept: the session may outlive the client. */
   readonly #keeps: boolean
   readonly #host: ReceptionHost
@@ -128,7 +130,8 @@ export class Reception {
   #unread(packet: IncomingPublish, entries: readonly FilterEntry[]): void {
     const kept = entries.find((entry) => entry.kept && !entry.isRead)
     const isRead = entries.some((entry) => entry.isRead)
-    if (packet.qos > 0 && (kept !== undefined || (this.#keeps && entries.length === 0))) {
+    const isUnknown = this.#keeps && entries.length === 0 && !this.#former.match(packet.topic)
+    if (packet.qos > 0 && (kept !== undefined || isUnknown)) {
       return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null, null)
     }
     // A retained message that is not for the subscriptions that had it already is no surprise.
@@ -182,6 +185,7 @@ export class Reception {
     for (const entry of group) {
       entry.newcomers = newcomers
       entry.kept = false
+      this.#former.delete(entry.filter)
       entry.wants(plan.qos, plan.noLocal)
     }
     return this.#requestFor(group, newcomers, RETAIN_HANDLING[plan.retained])
@@ -272,6 +276,7 @@ export class Reception {
       () => {
         if (entry.isNeeded || !entry.asked) return null
         entry.asked = false
+        this.#former.add(entry.filter)
         return { cmd: 'unsubscribe', unsubscriptions: [entry.filter] }
       },
       () => {

@@ -53,6 +53,19 @@ test('M3: whenFull reject counts publishes, and no SUBSCRIBE that waits for a co
 })
 
 describe.each(VERSIONS)('MQTT %d', (version) => {
+  test('M5: what is read after the end of its filter is acknowledged, in a session too', async () => {
+    const world = new World(version, { maxInflight: 2 })
+    const client = world.keeping()
+    const left = client.subscribe('a', { onLeave: 'release' })
+    const other = client.subscribe('b')
+    await world.value(Promise.all([left.granted, other.granted]))
+    for (const payload of ['1', '2', '3']) world.broker.publish('a', payload, { qos: 1 })
+    world.broker.publish('b', '4', { qos: 1 })
+    await world.clock.settle()
+    expect(text(await world.value(left.first()))).toBe('1')
+    expect(text((await world.value(other.next(), 1000)).value)).toBe('4')
+  })
+
   test('M11: a subscription that is refused at its renewal holds nobody back', async () => {
     const world = new World(version, { maxInflight: 2 })
     const client = world.keeping({ renewSubscriptions: 'always' })
