@@ -192,6 +192,23 @@ test('M6: a measurement of overlaps leaves no timer and no warning when the clie
   expect(world.codes()).toEqual([])
 })
 
+test('M6: a copy for a filter that was left is given to nobody', async () => {
+  const world = new World(5, { overlap: 'separate' })
+  const client = world.client()
+  const left = client.subscribe(['c/d', 'a/b'])
+  const other = client.subscribe('+/d')
+  await world.value(Promise.all([left.granted, other.granted]))
+  await world.clock.advance(1000)
+  world.broker.publish('c/d', '1', { qos: 1 })
+  world.broker.publish('c/d', '2', { qos: 1 })
+  await world.clock.settle()
+  await left.return?.()
+  await world.clock.settle()
+  const { texts } = collect(other)
+  await world.clock.advance(100)
+  expect(texts).toEqual(['1', '2'])
+})
+
 test('M6: nobody waits while the overlap is measured: it is no reason to warn', async () => {
   const world = new World()
   const client = world.client()
