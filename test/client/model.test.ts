@@ -71,7 +71,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('close' as const) }) },
   {
     weight: 1,
-    arbitrary: fc.record({ type: fc.constant('refuse' as const), filter: fc.constantFrom(...FILTERS) }),
+    arbitrary: fc.record({
+      type: fc.constant('refuse' as const),
+      filter: fc.constantFrom(...FILTERS),
+    }),
   },
 )
 
@@ -183,9 +186,9 @@ class Play {
       if (subscription.state.status === 'refused' || (left && !keeps)) continue
       if (!expected.some((one) => one.text === text && one.qos > 0)) continue
       const at = this.followers.indexOf(follower)
-      const heirs = this.followers.slice(at + 1).filter((other) =>
-        other.filters.some((filter) => filters.includes(filter)),
-      )
+      const heirs = this.followers
+        .slice(at + 1)
+        .filter((other) => other.filters.some((filter) => filters.includes(filter)))
       // What was received and not read when it was left never was its own.
       const had = follower.given.some((one) => one.text === text)
       if (left && (heirs.length > 0 || !had)) continue
@@ -349,7 +352,9 @@ class Play {
         this.#handleAll(follower)
         for (const { message } of given) if (follower.acks === 'manual') message.ack()
         const next = this.watch('next', subscription.next({ timeout: 50 }))
-        next.then(({ done, value }) => (done ? undefined : this.#note(follower, value!))).catch(() => {})
+        next
+          .then(({ done, value }) => (done ? undefined : this.#note(follower, value!)))
+          .catch(() => {})
         await this.clock.advance(60)
         this.lookAtAcks()
         came += given.length - before
@@ -383,7 +388,10 @@ class Play {
         }
       }
       const texts = given.map(({ text }) => text)
-      for (const source of ['publish', 'own'].flatMap((one) => [`${one} at QoS 1`, `${one} at QoS 2`])) {
+      for (const source of ['publish', 'own'].flatMap((one) => [
+        `${one} at QoS 1`,
+        `${one} at QoS 2`,
+      ])) {
         const sent = texts.filter((text) => this.#topics.get(text)?.source === source)
         const order = [...new Set(sent)].map(Number)
         const sorted = order.toSorted((a, b) => a - b)
