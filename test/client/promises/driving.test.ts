@@ -60,7 +60,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     )
     const ended = 'ENDED'
     expect(Object.fromEntries(Object.keys(promises).map((name, i) => [name, words[i]]))).toEqual({
-      ...{ ready: ended, publish: ended, publish0: ended, ping: ended, granted: ended },
+      ...{ ready: ended, publish: ended, publish0: ended, ping: 'NOT_CONNECTED', granted: ended },
       ...{ synced: ended, next: 'ok', first: ended, forEach: 'ok', run: 'ok', publishAll: 'ok' },
     })
   })
@@ -75,7 +75,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     await world.clock.advance(10)
     expect(client.state.publishes).toMatchObject({ open: 2, waiting: 1 })
     void client.close({ timeout: 10 })
-    const [one, two] = [await world.error(left, 1000), await world.error(waits)]
+    const [one, two] = await world.errors([left, waits], 1000)
     expect([one.code, one.held]).toEqual(['ENDED', true])
     expect([two.code, two.held]).toEqual(['ENDED', false])
     expect(client.session.held).toHaveLength(1)
@@ -88,8 +88,8 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     world.broker.refuseConnections()
     const next = subscription.next()
     const publish = client.publish('x', '')
-    const fatal = await world.error(next, 10_000)
-    expect((await world.error(publish)).cause).toBe(fatal)
+    const [fatal, error] = await world.errors([next, publish], 10_000)
+    expect(error.cause).toBe(fatal)
     expect(await world.error(client.publish('x', ''))).toMatchObject({ code: 'ENDED' })
     expect(() => client.subscribe('b')).toThrow(/has ended/)
     expect(await world.value(subscription.next())).toEqual({ done: true, value: undefined })
@@ -206,8 +206,9 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     const [one, two] = await world.value(Promise.all([client.close(), client.close()]), 2000)
     expect(one).toEqual(two)
     expect(seen.state).toEqual({ ended: true, error: undefined })
-    for (const call of [client.ready(), client.publish('a', ''), client.ping(), client.run()]) {
-      expect(await world.error(call)).toMatchObject({ code: 'ENDED', name: 'UsageError' })
+    const calls = [client.ready(), client.publish('a', ''), client.ping(), client.run()]
+    for (const error of await world.errors(calls)) {
+      expect(error).toMatchObject({ code: 'ENDED', name: 'UsageError' })
     }
     expect(() => client.subscribe('a')).toThrow(/has ended/)
     expect(world.clock.pendingTimers).toBe(0)
@@ -235,13 +236,14 @@ describe('Errors', () => {
     world.broker.hang()
     const subscription = client.subscribe('a')
     const timeout = { code: 'TIMEOUT', name: 'ConnectionError', retryable: true }
-    for (const call of [
+    const calls = [
       client.publish('a', ''),
       client.publish('a', '', { timeout: 60 }),
       subscription.next({ timeout: 40 }),
       client.ready({ timeout: 30 }),
-    ]) {
-      expect(await world.error(call, 100)).toMatchObject(timeout)
+    ]
+    for (const error of await world.errors(calls, 100)) {
+      expect(error).toMatchObject(timeout)
     }
   })
 
