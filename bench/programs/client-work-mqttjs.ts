@@ -20,7 +20,7 @@ if (mode === 'sub') {
     if (topic === 'done') reportWork(started, counted, count)
     counted++
   })
-  await client.subscribeAsync(['#', `blast/${qos}/${count}/${sizeText}`], { qos })
+  await client.subscribeAsync(`blast/${qos}/${count}/${sizeText}`, { qos })
   await new Promise(() => {})
 }
 for (let at = 0; at < count; at += AT_ONCE) {

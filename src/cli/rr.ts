@@ -55,7 +55,7 @@ export function addRr(program: Command): void {
 }
 
 async function rr(words: readonly string[], flags: RrFlags): Promise<number> {
-  const requester = await Requester.open(words, flags)
+  const requester = await RoundTrip.open(words, flags)
   const { file: sessionFile, session } = await openSavedSession(flags.session)
   sessionFile?.refuseUnfinished()
   const follower = new ConnectionFollower(flags.quiet === true)
@@ -84,7 +84,7 @@ async function rr(words: readonly string[], flags: RrFlags): Promise<number> {
   return interrupt.status || requester.conclude()
 }
 
-class Requester {
+class RoundTrip {
   readonly requests: Pushable<Request> = pushable({ objectMode: true })
   readonly #flags: RrFlags
   readonly #responseTopic: string
@@ -129,13 +129,13 @@ class Requester {
     this.requests.push(subscription)
   }
 
-  static async open(words: readonly string[], flags: RrFlags): Promise<Requester> {
+  static async open(words: readonly string[], flags: RrFlags): Promise<RoundTrip> {
     const { responseTopic } = flags
     if (responseTopic === undefined) {
       throw new UsageError('the response topic is missing: write -e topic')
     }
     const { topic, qos, payload } = await messageFrom(words, flags)
-    return new Requester(flags, responseTopic, (properties) =>
+    return new RoundTrip(flags, responseTopic, (properties) =>
       publish(topic, payload ?? '', { qos, ...(properties === undefined ? {} : { properties }) }),
     )
   }

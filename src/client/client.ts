@@ -23,27 +23,16 @@ import {
 } from './check-options.ts'
 import { ClientCore } from './client-core.ts'
 import { calledAfterEnd } from './client-errors.ts'
-import type {
-  Client,
-  ClientPublishOptions,
-  ClientState,
-  ClientTarget,
-  Closed,
-  Published,
-  PublishedOne,
-} from './client-types.ts'
+import type { Client, ClientState, Closed } from './client-interface.ts'
+import type { ClientPublishOptions, ClientTarget, Published, PublishedOne } from './client-types.ts'
 import { closeClient } from './close.ts'
 import { ownConnection } from './own-connection.ts'
 import { encodePayload } from './payload.ts'
 import { publishAll } from './publish-all.ts'
 import { RequestCore } from './request-core.ts'
-import type {
-  ManyOptions,
-  RequestOptions,
-  RequestsOptions,
-  RespondOptions,
-} from './request-types.ts'
-import { ClientRequests, NO_REQUESTS } from './requests/client-requests.ts'
+import type { ManyOptions, RequestOptions } from './request-types.ts'
+import { ClientRequests, NO_REQUEST_COUNTS } from './requests/client-requests.ts'
+import type { RequestsOptions, RespondOptions } from './respond-types.ts'
 import { ClientSubscription } from './subscription.ts'
 import { type AnyTopic, subscriptionPlan } from './subscription-plan.ts'
 import type { ClientSubscribeOptions, NextOptions, Subscription } from './subscription-types.ts'
@@ -162,7 +151,7 @@ class MqttClient {
       ...core.loop.state,
       publishes: core.publishing.state,
       subscriptions: [...core.reception.subscriptions].map((one) => one.state),
-      requests: this.#requests?.counters ?? NO_REQUESTS,
+      requests: this.#requests?.counters ?? NO_REQUEST_COUNTS,
       unmatched: core.reception.unmatched,
     }) as ClientState
   }

@@ -4,7 +4,7 @@
  * client ends its requests)
  */
 import type { ClientCore } from './client-core.ts'
-import type { Closed } from './client-types.ts'
+import type { Closed } from './client-interface.ts'
 
 const CLOSE_MS = 10_000
 /**

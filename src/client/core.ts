@@ -25,7 +25,7 @@ export interface Listener {
 }
 
 /** A reader inside the client that acknowledges messages itself. */
-export interface Receiver {
+export interface PushReceiver {
   readonly granted: Promise<void>
   /** Ends it. `unhandled` are messages that nobody will acknowledge. */
   close(unhandled: readonly Message[]): void
@@ -83,7 +83,7 @@ export interface Core {
     options: Pick<ClientSubscribeOptions, 'qos' | 'share' | 'retained'>,
     handler: (message: Message) => void,
     ended: (error: unknown) => void,
-  ): Receiver
+  ): PushReceiver
   /** `client.subscribe()`. */
   subscribe(
     filter: string | Topic<TopicParams, never>,

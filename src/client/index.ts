@@ -1,13 +1,11 @@
 /** The public names of `it-mqtt/client`. Nothing is defined here. */
 export type { BrokerProfile } from './broker-profile.ts'
 export { createClient } from './client.ts'
+export type { Client, ClientState, Closed } from './client-interface.ts'
 export type {
-  Client,
   ClientOptions,
   ClientPublishOptions,
-  ClientState,
   ClientTarget,
-  Closed,
   Published,
   PublishedOne,
   TopicPublishOptions,
@@ -15,28 +13,30 @@ export type {
 export { bytes, type Codec, type PayloadContext, text } from './codec.ts'
 export { json } from './json-codec.ts'
 export type {
-  AnswerOptions,
   AnswerTopic,
-  DeclaredFailure,
-  DedupeOptions,
-  DedupeStore,
   FallbackRequest,
-  IncomingRequest,
   ManyOptions,
   RequestCounters,
   RequestEvent,
-  Requester,
   RequestOptions,
+  Response,
+  Trace,
+  TraceOperation,
+} from './request-types.ts'
+export type { Requester } from './requester-type.ts'
+export type {
+  AnswerOptions,
+  DeclaredFailure,
+  DedupeOptions,
+  DedupeStore,
+  IncomingRequest,
   RequestSubscription,
   RequestsOptions,
   Responder,
   ResponderStats,
   RespondOptions,
-  Response,
   StoredAnswer,
-  Trace,
-  TraceOperation,
-} from './request-types.ts'
+} from './respond-types.ts'
 export type {
   SchemaInput,
   SchemaOutput,

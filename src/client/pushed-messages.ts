@@ -3,16 +3,17 @@
  * subscription that nobody pulls. It needs nobody to wait, and is no demand.
  */
 import type { QoS } from '../index.ts'
-import type { Receiver } from './core.ts'
+import type { PushReceiver } from './core.ts'
 import type { DeliveredMessage } from './message.ts'
 import type { Receipt } from './receipts.ts'
-import { ClientSubscription, type SubscriptionHost } from './subscription.ts'
+import { ClientSubscription } from './subscription.ts'
+import type { SubscriptionHost } from './subscription-host.ts'
 import type { SubscriptionPlan } from './subscription-plan.ts'
 import type { Message, SubscriptionTransition } from './subscription-types.ts'
 
 export class PushedMessages extends ClientSubscription {
-  readonly receiver: Receiver
-  readonly #host: SubscriptionHost
+  readonly receiver: PushReceiver
+  readonly #host: SubscriptionHost<ClientSubscription>
   readonly #handler: (message: Message) => void
   readonly #ended: (error: unknown) => void
   readonly #open = new Set<DeliveredMessage>()
@@ -20,7 +21,7 @@ export class PushedMessages extends ClientSubscription {
 
   constructor(
     plan: SubscriptionPlan,
-    host: SubscriptionHost,
+    host: SubscriptionHost<ClientSubscription>,
     handler: (message: Message) => void,
     ended: (error: unknown) => void,
   ) {

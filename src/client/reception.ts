@@ -7,6 +7,7 @@
 import {
   type Incoming,
   type IncomingPublish,
+  matches,
   type Outcome,
   type QoS,
   RefusedError,
@@ -21,7 +22,13 @@ import { DeliveredMessage } from './message.ts'
 import { type Receipt, Receipts } from './receipts.ts'
 import { Router } from './router.ts'
 import { Strays } from './strays.ts'
-import { type ClientSubscription, qosSeen } from './subscription.ts'
+import type { ClientSubscription } from './subscription.ts'
+
+/**
+ * How long after its SUBACK, or after the last one, retained messages may still come to a
+ * subscription, in ms.
+ */
+const EXPECTED_MS = 250
 
 /** What the connection allows, as far as subscriptions are concerned. */
 interface Terms {
@@ -117,7 +124,7 @@ export class Reception {
     receipt: Receipt | null,
     left: boolean,
   ): void {
-    const qos = qosSeen(packet, subscription)
+    const qos = Math.min(packet.qos, subscription.plan.qos) as QoS
     const message = new DeliveredMessage(packet, subscription, receipt, qos, left)
     if (!subscription.pulled && subscription.waitingCount === 0) {
       subscription.waitingSince = this.#host.now()
@@ -183,12 +190,22 @@ export class Reception {
     const { plan } = subscription
     const newcomers = plan.retained === 'none' ? [] : [subscription]
     for (const entry of group) {
-      entry.newcomers = newcomers
+      entry.newcomers = [...this.#expecting(entry, subscription), ...newcomers]
       entry.kept = false
       this.#former.delete(entry.filter)
       entry.wants(plan.qos, plan.noLocal)
     }
     return this.#requestFor(group, newcomers, RETAIN_HANDLING[plan.retained])
+  }
+
+  /** @returns other subscriptions for which retained messages of a filter may still come. */
+  #expecting({ newcomers, subscriptions }: FilterEntry, asking: ClientSubscription) {
+    const since = this.#host.now() - EXPECTED_MS
+    const others = newcomers === 'everybody' ? subscriptions : newcomers
+    return others.filter((one) => {
+      const isExpecting = one.status === 'requested' || one.retainedAt > since
+      return one !== asking && !one.hasEnded && isExpecting
+    })
   }
 
   #requestFor(
@@ -246,7 +263,7 @@ export class Reception {
     const { keeps } = subscription.plan
     for (const message of unhandled) {
       if (message.receipt === null || message.isHandled) continue
-      if (keeps) this.strays.add(message.receipt, subscription.filterOf(message.topic), message)
+      if (keeps) this.strays.add(message.receipt, filterOf(subscription, message), message)
       else {
         message.ack()
         subscription.released++
@@ -350,6 +367,11 @@ export class Reception {
 }
 
 const RETAIN_HANDLING = { all: 0, new: 1, none: 2 } as const
+
+/** @returns the filter of a subscription to which a message belongs, or null. */
+function filterOf({ plan }: ClientSubscription, { topic }: DeliveredMessage): string | null {
+  return plan.filters.find((filter) => matches(filter, topic)) ?? null
+}
 
 function hasShareName(filter: string): boolean {
   return filter.startsWith('$share/')

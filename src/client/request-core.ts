@@ -16,7 +16,7 @@ import {
 import type { ClientCore } from './client-core.ts'
 import type { ClientPlan } from './client-options.ts'
 import type { Published } from './client-types.ts'
-import type { Core, Health, Listener, OutcomeListener, Receiver } from './core.ts'
+import type { Core, Health, Listener, OutcomeListener, PushReceiver } from './core.ts'
 import { PushedMessages } from './pushed-messages.ts'
 import { ClientSubscription } from './subscription.ts'
 import { subscriptionPlan } from './subscription-plan.ts'
@@ -104,8 +104,9 @@ export class RequestCore implements Core {
     options: Pick<ClientSubscribeOptions, 'qos' | 'share' | 'retained'>,
     handler: (message: Message) => void,
     ended: (error: unknown) => void,
-  ): Receiver {
+  ): PushReceiver {
     const plan = subscriptionPlan(filter, { ...options, acks: 'manual' }, this.#core.plan)
+    this.#core.registered()
     const subscription = new PushedMessages(plan, this.#core, handler, ended)
     this.#core.reception.add(subscription)
     return subscription.receiver

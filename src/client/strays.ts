@@ -30,7 +30,7 @@ export class Strays {
     else this.#strays.splice(at, 0, stray)
   }
 
-  /** @returns the messages that a new subscription of these filters gets, which are none any more. */
+  /** @returns the messages that a new subscription of these filters gets, and removes them. */
   take(filters: readonly string[]): Receipt[] {
     if (this.#strays.length === 0) return []
     const isTaken = ({ receipt, filter }: Stray) =>

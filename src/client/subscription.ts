@@ -3,16 +3,21 @@
  * keeps those that nobody has pulled, and acknowledges what is handled. (M5, a subscription
  * acknowledges what it has handled; M11, a refusal ends only its own subscription)
  */
-import { ConnectionError, type IncomingPublish, matches, type QoS } from '../index.ts'
+import type { QoS } from '../index.ts'
 import { checkWait } from './check-options.ts'
+import { subscriptionEnded } from './client-errors.ts'
 import type { PayloadContext } from './codec.ts'
 import { ForEach, type ForEachOptions } from './for-each.ts'
 import { Grants } from './grants.ts'
 import { IdleWaits } from './idle-waits.ts'
+import { faultOfPayload, reasonToThrow } from './invalid-messages.ts'
 import type { DeliveredMessage, MessageReader } from './message.ts'
+import { MessagesInHand } from './messages-in-hand.ts'
 import { decodePayload } from './payload.ts'
 import type { MessageResult, Pull } from './pull.ts'
 import type { Receipt } from './receipts.ts'
+import { RetainedTopics } from './retained-topics.ts'
+import type { SubscriptionHost } from './subscription-host.ts'
 import type { SubscriptionPlan } from './subscription-plan.ts'
 import type {
   ClientSubscriptionState,
@@ -26,36 +31,14 @@ import type { TopicParams } from './topic-types.ts'
 import { WaitingMessages } from './waiting-messages.ts'
 import { Watchers } from './watchers.ts'
 
-/** What a subscription uses of its client. */
-export interface SubscriptionHost {
-  /** Begins a wait of `what`, which makes the client read; ended by `settled`. */
-  pulls(by: number): void
-  /** Says that a subscription is full, or not any more. */
-  full(by: number): void
-  /** How many subscriptions have messages that wait, and were never pulled, has changed. */
-  unattended(by: number): void
-  /** A message is handled by one of those who have it. */
-  handled(receipt: Receipt): void
-  /** A subscription has ended, and leaves these messages, handled or not. */
-  left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void
-  sync(subscription: ClientSubscription): Promise<Synced>
-  pull(resolve: Pull['resolve'], reject: Pull['reject'], options: NextOptions | undefined): Pull
-  heldBackBy(subscription: ClientSubscription): number
-}
-
-/** Beyond so many topics a retained message may be given twice, for filters that overlap. */
-const RETAINED_TOPICS_MAX = 10_000
-
 const NO_MORE: MessageResult = { done: true, value: undefined }
 
 export class ClientSubscription implements MessageReader, Subscription<TopicParams, unknown> {
   readonly plan: SubscriptionPlan
   /** The last message that was routed to it, so that none is given twice. */
   stamp = 0
-  /** Whether anybody has pulled, or iterates it. */
   #pulled = false
   iterated = false
-  /** How many handlers of `forEach` run. */
   running = 0
   readonly #idle = new IdleWaits()
   /** When the oldest waiting message came, if nobody has ever pulled. */
@@ -65,12 +48,12 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   retained = 0
   retainedAt = Number.NEGATIVE_INFINITY
   /** The topics of retained messages that came without an identifier; null if there were none. */
-  #retainedTopics: Set<string> | null = null
-  readonly #host: SubscriptionHost
+  #retainedTopics: RetainedTopics | null = null
+  readonly #host: SubscriptionHost<ClientSubscription>
   readonly #waiting = new WaitingMessages()
   #pulls: Pull[] = []
   /** Given and not acknowledged. */
-  readonly #inHand = new Set<DeliveredMessage>()
+  readonly #inHand = new MessagesInHand()
   #watchers: Watchers<SubscriptionTransition> | null = null
   readonly #grants: Grants
   #synced: Promise<Synced> | null = null
@@ -82,7 +65,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   released = 0
   #invalid = 0
 
-  constructor(plan: SubscriptionPlan, host: SubscriptionHost) {
+  constructor(plan: SubscriptionPlan, host: SubscriptionHost<ClientSubscription>) {
     this.plan = plan
     this.#host = host
     this.#grants = new Grants((by) => host.pulls(by))
@@ -90,7 +73,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     if (signal === undefined) return
     const abort = () => this.#leave({ reason: signal.reason })
     if (signal.aborted) void Promise.resolve().then(abort)
-    signal.addEventListener('abort', abort)
+    else signal.addEventListener('abort', abort)
     this.#unlisten = () => signal.removeEventListener('abort', abort)
   }
 
@@ -128,18 +111,16 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** Resolves when a `for await` has handled what it was given. */
   bodyDone(): Promise<void> {
-    return this.#idle.when(() => !this.iterated || this.#inHand.size === 0)
+    return this.#idle.when(() => !this.iterated || this.inHand === 0)
   }
 
   /** Whether it has a message and has not handled it. */
   has(receipt: Receipt): boolean {
-    for (const message of this.#inHand) if (message.receipt === receipt) return true
-    return this.#waiting.has(receipt)
+    return this.#inHand.has(receipt) || this.#waiting.has(receipt)
   }
 
-  /** How many messages were given and are not acknowledged. */
   get inHand(): number {
-    return this.#inHand.size
+    return this.#inHand.count
   }
 
   get state(): ClientSubscriptionState {
@@ -175,7 +156,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     return changes
   }
 
-  /** Notes what became of it at the server. */
   changed(status: SubscriptionTransition['status'], gap: boolean, granted?: readonly QoS[]): void {
     if (this.hasEnded) return
     if (gap) this.#retainedTopics = null
@@ -185,6 +165,8 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   // -------------------------------------------------------------------------------------- messages
+
+  readonly #hasMessage = () => this.#waiting.length > 0 || this.hasEnded
 
   /** @returns whether a topic that one of its filters matches is one of its templates too. */
   takes(topic: string): boolean {
@@ -200,28 +182,21 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     return Object.create(null)
   }
 
-  /** @returns the filter to which a topic belongs, or null. */
-  filterOf(topic: string): string | null {
-    return this.plan.filters.find((filter) => matches(filter, topic)) ?? null
-  }
-
   decode(message: DeliveredMessage): unknown {
     return decodePayload(this.plan, message.payload, message as PayloadContext)
   }
 
   handled(message: DeliveredMessage): void {
     if (message.receipt === null) return
-    this.#inHand.delete(message)
+    this.#inHand.forget()
     this.#host.handled(message.receipt)
     this.#idle.look()
   }
 
   /** @returns whether a retained message of a topic is the first one for it. */
   takesRetained(topic: string): boolean {
-    this.#retainedTopics ??= new Set()
-    if (this.#retainedTopics.has(topic)) return false
-    if (this.#retainedTopics.size < RETAINED_TOPICS_MAX) this.#retainedTopics.add(topic)
-    return true
+    this.#retainedTopics ??= new RetainedTopics()
+    return this.#retainedTopics.isFirst(topic)
   }
 
   /** Takes a message that the server sent. */
@@ -253,7 +228,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.#host.full(isFull ? 1 : -1)
   }
 
-  /** Drops what waits and comes again, or cannot be acknowledged any more. */
   keepOnly(stays: (message: DeliveredMessage) => boolean): void {
     const waited = this.#waiting.length > 0
     this.#waiting.filter(stays)
@@ -268,7 +242,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
         return Promise.reject(error)
       }
     }
-    if (this.plan.acks === 'pull') for (const message of this.#inHand) message.ack()
+    if (this.plan.acks === 'pull') this.#inHand.acknowledge()
     return this.pull(options)
   }
 
@@ -277,6 +251,10 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.#attend()
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason)
     for (;;) {
+      if (this.#waiting.length === 0) {
+        if (this.hasEnded || this.#pulls.length > 0) break
+        this.#host.readNow(this.#hasMessage)
+      }
       const message = this.#waiting.shift()
       if (message === undefined) break
       if (this.#isFull && this.#waiting.loose < this.plan.overflow.max) this.#setFull(false)
@@ -298,40 +276,23 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** @returns what a pull is given for a message, or null if the message is passed over. */
   #resultOf(message: DeliveredMessage): Promise<MessageResult> | null {
-    if (this.plan.decodes) {
-      try {
-        void message.value
-      } catch (error) {
-        this.#invalid++
-        const reason = this.#reasonToThrow(error, message)
-        if (reason !== null) return Promise.reject(reason.error)
+    const fault = this.plan.decodes ? faultOfPayload(message) : null
+    if (fault !== null) {
+      this.#invalid++
+      const thrown = reasonToThrow(this.plan, fault.reason, message)
+      if (thrown === null) {
         message.ack()
         return null
       }
+      this.#give(message)
+      return Promise.reject(thrown.reason)
     }
     this.#give(message)
     return Promise.resolve({ done: false, value: message })
   }
 
-  /** @returns what a pull throws for a message that is not valid, or null to pass it over. */
-  #reasonToThrow(error: unknown, message: DeliveredMessage): { readonly error: unknown } | null {
-    const { onInvalid } = this.plan
-    if (onInvalid === 'skip') return null
-    if (onInvalid === 'throw') {
-      this.#give(message)
-      return { error }
-    }
-    try {
-      onInvalid(error, message as unknown as Message)
-      return null
-    } catch (thrown) {
-      this.#give(message)
-      return { error: thrown }
-    }
-  }
-
   #give(message: DeliveredMessage): void {
-    if (message.receipt !== null) this.#inHand.add(message)
+    if (message.receipt !== null) this.#inHand.push(message)
   }
 
   #resultAfterEnd(): Promise<MessageResult> {
@@ -344,7 +305,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   async first(options?: NextOptions): Promise<Message<TopicParams, unknown>> {
     try {
       const { done, value } = await this.next(options)
-      if (done) throw endedError()
+      if (done) throw subscriptionEnded()
       value.ack()
       return value
     } finally {
@@ -382,8 +343,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   #leave(error: { readonly reason: unknown } | null, releases = false): void {
     if (this.hasEnded) return this.#dropRest()
     this.#attend()
-    const unhandled = [...this.#inHand, ...this.#waiting.clear()]
-    this.#inHand.clear()
+    const unhandled = [...this.#inHand.clear(), ...this.#waiting.clear()]
     this.#error = error
     this.#finish('ended', error)
     if (releases) this.plan.keeps = false
@@ -396,7 +356,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
    */
   #dropRest(): void {
     if (this.plan.keeps && this.status !== 'refused') return
-    for (const message of [...this.#inHand, ...this.#waiting.clear()]) {
+    for (const message of [...this.#inHand.clear(), ...this.#waiting.clear()]) {
       if (message.receipt === null) continue
       this.released++
       message.ack()
@@ -405,7 +365,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** @returns what waits, which it does not give any more. */
   takeWaiting(): readonly DeliveredMessage[] {
-    this.#attend()
     return this.#waiting.clear()
   }
 
@@ -414,16 +373,16 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.status = status
     this.#unlisten?.()
     this.#setFull(false)
-    this.#grants.settle(error ?? { reason: endedError() })
+    this.#grants.settle(error ?? { reason: subscriptionEnded() })
     const pulls = this.#pulls
     this.#pulls = []
     for (const pull of pulls) pull.answer(this.#resultAfterEnd())
     this.#watchers?.end()
   }
 
-  async return(): Promise<MessageResult> {
+  return(): Promise<MessageResult> {
     this.#leave(null)
-    return NO_MORE
+    return Promise.resolve(NO_MORE)
   }
 
   async throw(error?: unknown): Promise<MessageResult> {
@@ -439,14 +398,4 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.iterated = true
     return this
   }
-}
-
-function endedError(): ConnectionError {
-  const message = 'The subscription ended before.'
-  return new ConnectionError(message, { code: 'ENDED', retryable: false })
-}
-
-/** @returns the QoS at which a subscription sees a packet. */
-export function qosSeen({ qos }: IncomingPublish, { plan }: ClientSubscription): QoS {
-  return Math.min(qos, plan.qos) as QoS
 }

@@ -113,10 +113,26 @@ export function acknowledge(
   const sequence = loop.inbox.sequenceOf(packet)
   const messageId = packet.messageId ?? 0
   if (sequence === undefined || !mayAcknowledge(loop, sequence, messageId)) return 'stale'
+  loop.inbox.acknowledged(packet)
+  if (reasonCode === 0 && isNextInOrder(loop, sequence)) {
+    loop.inbox.handledThrough = sequence
+    loop.gathered()
+    return 'queued'
+  }
   loop.acking ??= new Set()
   loop.acking.add(sequence)
   loop.push({ type: 'ack', at: loop.now(), sequence, messageId, reasonCode })
   return 'queued'
+}
+
+/**
+ * Whether all messages of this connection before this one are acknowledged, so that one input can
+ * say how far a whole run of acknowledgements has come.
+ */
+function isNextInOrder({ state, inbox }: Parts, sequence: number): boolean {
+  const { pendingFrom, unhandledEarlier } = state.incoming
+  if (unhandledEarlier > 0) return false
+  return sequence === Math.max(pendingFrom, inbox.handledThrough + 1)
 }
 
 /** A program that is not type-checked may give any packet. */
@@ -163,7 +179,8 @@ function sequenceNow({ incoming, session }: State, sequence: number, messageId: 
  */
 function mayAcknowledge(loop: Parts, sequence: number, messageId: number): boolean {
   const { incoming, session } = loop.state
-  if (loop.acking?.has(sequence) || isFinished(loop)) return false
+  if (sequence <= loop.inbox.handledThrough || loop.acking?.has(sequence)) return false
+  if (isFinished(loop)) return false
   if (sequence >= incoming.epochFrom) return isPending(incoming, sequence)
   const message = lookup(session.received, messageId)
   return message?.sequence === sequence && message.stage === 'arrived'

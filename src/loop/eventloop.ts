@@ -43,6 +43,13 @@ export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, A
    */
   next(): Promise<IteratorResult<Incoming, undefined>>
   /**
+   * Takes a packet as `next()` does, if one was received already. It begins nothing and waits for
+   * nothing: a consumer that takes many packets saves a promise for each.
+   * @returns the packet, or undefined if none is there, an earlier `next()` waits, or the loop has
+   *   not begun or has ended.
+   */
+  tryNext(): Incoming | undefined
+  /**
    * Ends the loop: sends DISCONNECT, waits at most 1 s for the server to close, and calls the
    * request stream's `return()`.
    */
@@ -184,6 +191,11 @@ class EventloopObject implements Eventloop {
   next(): Promise<Result> {
     if (this.#consumers !== null) this.#consumers.asks(this)
     return this.#loop.next()
+  }
+
+  tryNext(): Incoming | undefined {
+    if (this.#consumers !== null) this.#consumers.asks(this)
+    return this.#loop.tryNext()
   }
 
   return(): Promise<Result> {

@@ -8,7 +8,7 @@
  */
 import type { YieldEffect } from '../protocol/contract.ts'
 import { Unheard } from '../requests/unheard.ts'
-import type { Incoming } from '../requests/vocabulary.ts'
+import type { Incoming, IncomingPublish } from '../requests/vocabulary.ts'
 
 type Resolve = (result: IteratorResult<Incoming, undefined>) => void
 
@@ -49,8 +49,10 @@ export class Inbox {
   #droppedBefore = 0
   /** Messages at QoS > 0 that were yielded and are not handled. */
   #unhandled: YieldEffect[] | null = null
-  /** The sequence number of each message with `acks: 'manual'`; otherwise null. */
-  #sequences: WeakMap<object, number> | null = null
+  /** With `acks: 'manual'`: how many of them, from the front, are acknowledged. */
+  #unhandledFrom = 0
+  /** The sequence numbers of those behind that are acknowledged; null if there never was one. */
+  #acknowledgedEarly: Set<number> | null = null
   /** Refusals that only this consumer is given; null until there is one. */
   unheard: Unheard | null = null
   /** Whether the user acknowledges messages by `ack()` (`acks: 'manual'`). */
@@ -138,16 +140,10 @@ export class Inbox {
     if (this.unheard !== null) this.unheard.give(packet)
     if (entry.sequence > 0) {
       this.yieldedThrough = entry.sequence
-      if (this.manual) this.#remember(packet, entry.sequence)
-      else if (this.#unhandled === null) this.#unhandled = [entry]
+      if (this.#unhandled === null) this.#unhandled = [entry]
       else this.#unhandled.push(entry)
     }
     return packet
-  }
-
-  #remember(packet: object, sequence: number): void {
-    this.#sequences ??= new WeakMap()
-    this.#sequences.set(packet, sequence)
   }
 
   /** Marks what was yielded as handled, because the consumer asks for the next packet. */
@@ -162,8 +158,41 @@ export class Inbox {
    *   other packet.
    */
   sequenceOf(packet: object): number | undefined {
-    if (this.manual) return this.#sequences?.get(packet)
-    return this.#unhandled?.find((entry) => entry.packet === packet)?.sequence
+    const at = this.#placeOf(packet)
+    return at < 0 ? undefined : this.#unhandled![at]!.sequence
+  }
+
+  /** @returns where a message is among those that are not handled, or -1. */
+  #placeOf(packet: object): number {
+    const unhandled = this.#unhandled
+    if (unhandled === null) return -1
+    // Messages are hardly ever acknowledged in another order than they came.
+    for (let i = this.#unhandledFrom; i < unhandled.length; i++) {
+      if (unhandled[i]!.packet === packet) return i
+    }
+    return -1
+  }
+
+  /** Notes that the user acknowledges a message. It is forgotten when all before it are, too. */
+  acknowledged(packet: object): void {
+    const unhandled = this.#unhandled!
+    const { sequence } = unhandled[this.#placeOf(packet)]!
+    if (unhandled[this.#unhandledFrom]!.sequence !== sequence) {
+      this.#acknowledgedEarly ??= new Set()
+      this.#acknowledgedEarly.add(sequence)
+      return
+    }
+    do this.#unhandledFrom++
+    while (this.#acknowledgedEarly?.delete(unhandled[this.#unhandledFrom]?.sequence ?? 0))
+    if (this.#unhandledFrom === unhandled.length) this.#keepUnhandled([])
+    else if (this.#unhandledFrom >= COMPACT_AT && this.#unhandledFrom * 2 >= unhandled.length) {
+      this.#keepUnhandled(unhandled.slice(this.#unhandledFrom))
+    }
+  }
+
+  #keepUnhandled(entries: YieldEffect[]): void {
+    this.#unhandled = entries.length > 0 ? entries : null
+    this.#unhandledFrom = 0
   }
 
   /** Resets the counts after they were reported to the reducers. */
@@ -177,6 +206,11 @@ export class Inbox {
    * Sets aside, until the next CONNACK, the messages at QoS > 0 that the consumer has not taken.
    */
   holdBack(): void {
+    if (this.manual && this.#unhandled !== null) {
+      // Only messages at QoS 2 can still be acknowledged.
+      const yielded = this.#unhandled.slice(this.#unhandledFrom)
+      this.#keepUnhandled(yielded.filter(({ packet }) => (packet as IncomingPublish).qos === 2))
+    }
     const rest = this.#queue.slice(this.#head)
     const earlier = this.#heldBack ?? []
     this.#heldBack = [...earlier, ...rest.filter(({ sequence }) => sequence > 0)]
@@ -221,7 +255,7 @@ export class Inbox {
     this.#queue = NO_ENTRIES
     this.#head = 0
     this.#heldBack = null
-    this.#unhandled = null
+    this.#keepUnhandled([])
     this.unheard = null
   }
 

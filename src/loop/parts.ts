@@ -58,6 +58,8 @@ interface Inputs {
   addFirst(input: Input): void
   /** Adds an input that is stepped when the current burst of events is over. */
   push(input: Input): void
+  /** Causes a step when the current burst of events is over. */
+  gathered(): void
   /** Adds an input that is stepped immediately, or after the current turn. */
   run(input: Input): void
   /** Ends the loop with an error of the user's. */

@@ -6,7 +6,7 @@
 import { withoutUndefined } from './check.ts'
 import type {
   PublishRequest,
-  RequestOptions,
+  RequestFields,
   SubscribeRequest,
   Subscription,
   UnsubscribeRequest,
@@ -15,15 +15,15 @@ import type {
 /** The options of `publish()`. */
 export type PublishOptions = Pick<
   PublishRequest,
-  'qos' | 'retain' | 'properties' | keyof RequestOptions
+  'qos' | 'retain' | 'properties' | keyof RequestFields
 >
 
 /** Options of filters, and of the whole request. */
 export type SubscribeOptions = Partial<Omit<Subscription, 'topic'>> &
-  Pick<SubscribeRequest, 'properties' | keyof RequestOptions>
+  Pick<SubscribeRequest, 'properties' | keyof RequestFields>
 
 /** Options of the whole request. */
-export type UnsubscribeOptions = Pick<UnsubscribeRequest, 'properties' | keyof RequestOptions>
+export type UnsubscribeOptions = Pick<UnsubscribeRequest, 'properties' | keyof RequestFields>
 
 /**
  * Makes a request to publish one message. Nothing is checked here: a request that cannot be used

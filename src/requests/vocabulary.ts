@@ -28,7 +28,7 @@ export interface Base64 {
 }
 
 /** Every request may have these fields. */
-export interface RequestOptions {
+export interface RequestFields {
   /**
    * The name of the request in its stream, a string or a finite number. It is never sent. A request
    * whose key the session holds is not sent again (D7, a key that the session holds is not sent
@@ -62,7 +62,7 @@ export interface PublishProperties {
 }
 
 /** A request to publish a message. */
-export interface PublishRequest extends RequestOptions {
+export interface PublishRequest extends RequestFields {
   /** The type of the request. */
   readonly cmd: 'publish'
   /** 1 to 65,535 bytes of UTF-8, without wildcards [MQTT-3.3.2-2]. */
@@ -95,7 +95,7 @@ export interface Subscription {
 }
 
 /** A request to subscribe to topic filters. */
-export interface SubscribeRequest extends RequestOptions {
+export interface SubscribeRequest extends RequestFields {
   /** The type of the request. */
   readonly cmd: 'subscribe'
   /** At least one [MQTT-3.8.3-2]. */
@@ -112,7 +112,7 @@ export interface SubscribeRequest extends RequestOptions {
 }
 
 /** A request to end subscriptions. */
-export interface UnsubscribeRequest extends RequestOptions {
+export interface UnsubscribeRequest extends RequestFields {
   /** The type of the request. */
   readonly cmd: 'unsubscribe'
   /** At least one filter [MQTT-3.10.3-2], each as it was subscribed. */

@@ -6,29 +6,31 @@
 import type { IncomingPublish } from '../../index.ts'
 import type { Core, Listener } from '../core.ts'
 import type { AnswerTopic } from '../request-types.ts'
-import { foreignAnswer, type Waiter } from './open-request.ts'
+import type { GivenAnswer } from './answers.ts'
+import { STATUS } from './statuses.ts'
+import type { AnswerWaiter } from './waiter.ts'
 
 /** How many topics stay subscribed when nobody waits at them; AWS IoT has 50 for a connection. */
 const IDLE_TOPICS_MAX = 25
 
-interface Entry {
+interface TopicEntry {
   readonly listener: Listener
   /** Those who wait at the topic, oldest first, and whether a message says that it went well. */
-  readonly waiters: Map<Waiter, boolean>
+  readonly waiters: Map<AnswerWaiter, boolean>
 }
 
 export class AnswerTopics {
   readonly #core: Core
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new Map<string, TopicEntry>()
   /** Those who wait at any topic. */
-  readonly #waiters = new Set<Waiter>()
+  readonly #waiters = new Set<AnswerWaiter>()
 
   constructor(core: Core) {
     this.#core = core
   }
 
   /** Calls `granted` when all topics are. */
-  add(waiter: Waiter, topics: readonly AnswerTopic[], granted: () => void): void {
+  add(waiter: AnswerWaiter, topics: readonly AnswerTopic[], granted: () => void): void {
     this.#waiters.add(waiter)
     const grants = topics.map(({ topic, ok }) => {
       const entry = this.#entries.get(topic) ?? this.#open(topic)
@@ -41,7 +43,7 @@ export class AnswerTopics {
     Promise.all(grants).then(granted, (error: unknown) => waiter.reject(error))
   }
 
-  remove(waiter: Waiter): void {
+  remove(waiter: AnswerWaiter): void {
     this.#waiters.delete(waiter)
     let idle = 0
     for (const { waiters } of this.#entries.values()) {
@@ -62,12 +64,12 @@ export class AnswerTopics {
   }
 
   /** @returns those who wait. */
-  clear(): readonly Waiter[] {
+  clear(): readonly AnswerWaiter[] {
     return [...this.#waiters]
   }
 
-  #open(topic: string): Entry {
-    const waiters = new Map<Waiter, boolean>()
+  #open(topic: string): TopicEntry {
+    const waiters = new Map<AnswerWaiter, boolean>()
     const listener = this.#core.listen(topic, 1, (packet) => {
       for (const [waiter, ok] of waiters) {
         if (!answers(packet, waiter)) continue
@@ -82,10 +84,24 @@ export class AnswerTopics {
 }
 
 /** A message that the user's function cannot read belongs to somebody else. */
-function answers(packet: IncomingPublish, { ask }: Waiter): boolean {
+function answers(packet: IncomingPublish, { ask }: AnswerWaiter): boolean {
   try {
     return ask.rare?.correlate?.(packet) ?? true
   } catch {
     return false
+  }
+}
+
+/** A message of a service with a wire of its own, as an answer. */
+function foreignAnswer({ payload, properties }: IncomingPublish, ok: boolean): GivenAnswer {
+  return {
+    status: ok ? STATUS.done : STATUS.declared,
+    code: undefined,
+    message: undefined,
+    seq: -1,
+    last: false,
+    control: undefined,
+    payload,
+    properties,
   }
 }

@@ -4,7 +4,7 @@
 import type { IncomingPublish, UserProperties } from '../../index.ts'
 
 /** A response, in whichever wire it came. */
-export interface Answer {
+export interface GivenAnswer {
   /** 200 to 599. */
   readonly status: number
   readonly code: string | undefined
@@ -20,7 +20,7 @@ export interface Answer {
 }
 
 /** The User Properties of the wire. */
-export const NAMES = {
+export const WIRE_NAMES = {
   key: 'itm-key',
   attempt: 'itm-attempt',
   status: 'itm-status',
@@ -42,26 +42,26 @@ export function property(properties: UserProperties | undefined, name: string): 
 }
 
 /** @returns a number that is written as plain decimal digits, or -1. */
-export function wholeNumber(text: string | undefined): number {
+export function wholeNumberIn(text: string | undefined): number {
   return text !== undefined && SEQ_DIGITS.test(text) ? Number(text) : -1
 }
 
 /** @returns what a response says, or null if it is malformed. */
-export function readPlain({ payload, properties }: IncomingPublish): Answer | null {
+export function readPlain({ payload, properties }: IncomingPublish): GivenAnswer | null {
   const user = properties?.userProperties
-  const status = property(user, NAMES.status)
+  const status = property(user, WIRE_NAMES.status)
   if (status !== undefined && !STATUS_DIGITS.test(status)) return null
-  const seqText = property(user, NAMES.seq)
-  const seq = wholeNumber(seqText)
+  const seqText = property(user, WIRE_NAMES.seq)
+  const seq = wholeNumberIn(seqText)
   if (seqText !== undefined && seq < 0) return null
   return {
     // Peers that do not know of statuses answer without one.
     status: status === undefined ? 200 : Number(status),
-    code: property(user, NAMES.code),
-    message: property(user, NAMES.message),
+    code: property(user, WIRE_NAMES.code),
+    message: property(user, WIRE_NAMES.message),
     seq,
-    last: property(user, NAMES.last) !== undefined,
-    control: property(user, NAMES.control),
+    last: property(user, WIRE_NAMES.last) !== undefined,
+    control: property(user, WIRE_NAMES.control),
     payload,
     properties,
   }

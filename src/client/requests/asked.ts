@@ -1,8 +1,9 @@
 /**
- * What does a message ask a responder for, in which wire, and where may the answer go? (Q7, Q10)
+ * What does a message ask a responder for, in which wire, and where may the answer go? (Q7, an
+ * expired request is not executed; Q10, a request cannot make a responder publish anywhere)
  */
 import { type IncomingPublish, matches, type UserProperties, validateTopic } from '../../index.ts'
-import { NAMES, property, wholeNumber } from './answers.ts'
+import { property, WIRE_NAMES, wholeNumberIn } from './answers.ts'
 import { latin1Of } from './correlation.ts'
 import { type EnvelopedRequest, readRequest } from './envelope.ts'
 
@@ -40,8 +41,8 @@ export function readAsked({ payload, properties }: AskingMessage): Asked {
     wire: 'plain',
     replyTo,
     correlation,
-    key: property(user, NAMES.key) ?? keyOfAttempt(replyTo, correlation),
-    attempt: Math.max(1, wholeNumber(property(user, NAMES.attempt))),
+    key: property(user, WIRE_NAMES.key) ?? keyOfAttempt(replyTo, correlation),
+    attempt: Math.max(1, wholeNumberIn(property(user, WIRE_NAMES.attempt))),
     expiresMs: seconds === undefined ? undefined : seconds * 1000,
     payload,
     contentType: properties?.contentType,
@@ -81,4 +82,9 @@ function keyOfAttempt(replyTo: string | null, correlation: string): string | nul
 export function mayAnswer(topic: string, allowed: readonly string[] | undefined): boolean {
   if (topic.startsWith('$') || validateTopic(topic) !== null) return false
   return allowed?.some((filter) => matches(filter, topic)) ?? true
+}
+
+/** Whether an answer is wanted. */
+export function hasReplyTopic(asked: Asked): asked is Asked & { readonly replyTo: string } {
+  return asked.replyTo !== null
 }

@@ -1,16 +1,19 @@
 /**
  * Which requests does a responder execute, and how are their answers sent? Each message is read,
- * compared with those that came before, executed once, answered, and then acknowledged. (Q5 to Q10)
+ * compared with those that came before, executed once, answered, and then acknowledged. (Q5, a
+ * request is acknowledged after its response; Q6, a key is executed once; Q8, handlers run in order
+ * and within bounds; Q9, a streamed response is complete or says so; Q10, a request cannot make a
+ * responder publish anywhere)
  */
 
 import type { Core } from '../core.ts'
-import type { AnswerOptions, DeclaredFailure } from '../request-types.ts'
+import type { AnswerOptions, DeclaredFailure } from '../respond-types.ts'
 import type { Message } from '../subscription-types.ts'
-import { type Asked, mayAnswer, readAsked } from './asked.ts'
+import { type Asked, hasReplyTopic, mayAnswer, readAsked } from './asked.ts'
 import type { CallPlan } from './call-plan.ts'
 import type { Deadlines } from './deadlines.ts'
 import { DedupeCache, fingerprintOf } from './dedupe-cache.ts'
-import { IncomingCall } from './incoming-call.ts'
+import { type CallHost, IncomingCall } from './incoming-call.ts'
 import {
   BUSY,
   bytesOfReply,
@@ -21,7 +24,7 @@ import {
   TOO_SLOW,
   writeReply,
 } from './reply.ts'
-import { isAsyncIterable, ReplyStream } from './reply-stream.ts'
+import { isAsyncIterable, ReplyStream, type StreamHost } from './reply-stream.ts'
 import { whyOf } from './request-errors.ts'
 import { decodedValue, encodeValue } from './response.ts'
 import { cut, STATUS } from './statuses.ts'
@@ -43,7 +46,7 @@ export interface CallSink {
   failed(error: unknown, call: IncomingCall): Reply
 }
 
-export class CallDesk {
+export class CallDesk implements CallHost, StreamHost {
   readonly core: Core
   readonly plan: CallPlan
   readonly stats = {
@@ -82,7 +85,7 @@ export class CallDesk {
     this.#cache = dedupe === null ? null : new DedupeCache(dedupe.maxBytes, dedupe.maxEntries)
   }
 
-  // ------------------------------------------------------------------------------- what is executed
+  // ------------------------------------------------------------------------------ what is executed
 
   /** Takes a message. It is a promise only if there is a store to be asked. */
   take(message: Message): void | Promise<void> {
@@ -185,7 +188,10 @@ export class CallDesk {
     this.#settle(call, TOO_SLOW, true)
   }
 
-  /** A request that expired is not executed, and not answered. (Q7) */
+  /**
+   * A request that expired is not executed, and not answered. (Q7, an expired request is not
+   * executed)
+   */
   #drop(call: IncomingCall): void {
     this.#releaseInStore(call)
     for (const repeat of this.#release(call)) this.#expired(repeat)
@@ -203,7 +209,7 @@ export class CallDesk {
     call.delivered()
   }
 
-  // ------------------------------------------------------------------------------------- the answers
+  // ----------------------------------------------------------------------------------- the answers
 
   /** Answers with what a handler gave. @throws UsageError for what cannot be encoded. */
   async respond(call: IncomingCall, given: unknown, options?: AnswerOptions): Promise<void> {
@@ -288,7 +294,10 @@ export class CallDesk {
     this.#send(call, kept === STREAMED ? BUSY : kept)
   }
 
-  /** Sends an answer, and acknowledges its request when the answer was handed over. (Q5) */
+  /**
+   * Sends an answer, and acknowledges its request when the answer was handed over. (Q5, a request
+   * is acknowledged after its response)
+   */
   #send(call: IncomingCall, reply: Reply): void {
     call.stage = 'answered'
     const { asked } = call
@@ -307,7 +316,7 @@ export class CallDesk {
     else this.stats.failed++
   }
 
-  // ----------------------------------------------------------------------------------------- the end
+  // --------------------------------------------------------------------------------------- the end
 
   #over(call: IncomingCall): void {
     call.stage = 'answered'
@@ -355,10 +364,6 @@ export class CallDesk {
 
 function askedMessage({ properties }: Message, { payload, contentType }: Asked) {
   return { payload, properties: properties ?? (contentType ? { contentType } : undefined) }
-}
-
-export function hasReplyTopic(asked: Asked): asked is Asked & { readonly replyTo: string } {
-  return asked.replyTo !== null
 }
 
 function isSameAttempt({ asked: a }: IncomingCall, { asked: b }: IncomingCall): boolean {

@@ -8,7 +8,7 @@ import type {
   DedupeStore,
   RequestsOptions,
   RespondOptions,
-} from '../request-types.ts'
+} from '../respond-types.ts'
 import { type Reading, readingOf } from './response.ts'
 
 export interface CallPlan {

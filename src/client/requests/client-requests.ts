@@ -10,27 +10,29 @@ import type {
   ManyOptions,
   RequestCounters,
   RequestOptions,
+  Response,
+  TraceOperation,
+} from '../request-types.ts'
+import type {
   RequestSubscription,
   RequestsOptions,
   Responder,
   RespondOptions,
-  Response,
-  TraceOperation,
-} from '../request-types.ts'
+} from '../respond-types.ts'
 import type { Topic, TopicParams } from '../topic-types.ts'
 import { callPlanOf, poolPlanOf } from './call-plan.ts'
 import { type Handler, HandlerResponder } from './handler-responder.ts'
 import { LaneRequest } from './lane-request.ts'
 import { ManyRequest } from './many-request.ts'
-import { OpenRequest } from './open-request.ts'
 import { PulledRequests } from './pulled-requests.ts'
 import { RequestCounts } from './request-counts.ts'
 import { RequestDesk } from './request-desk.ts'
 import { type Ask, askOf } from './request-plan.ts'
+import { SingleRequest } from './single-request.ts'
 import { StreamControls } from './stream-controls.ts'
 
 /** The counters of a client that has made no request. */
-export const NO_REQUESTS: RequestCounters = new RequestCounts().snapshot
+export const NO_REQUEST_COUNTS: RequestCounters = new RequestCounts().snapshot
 
 type Filter = string | Topic<TopicParams, never>
 
@@ -74,7 +76,7 @@ export class ClientRequests {
     return new Promise((resolve, reject) => {
       const rare = ask.rare
       const turns = rare !== null && (rare.lane !== undefined || rare.fallback !== undefined)
-      const Kind = turns ? LaneRequest : OpenRequest
+      const Kind = turns ? LaneRequest : SingleRequest
       new Kind(this.#desk, ask, resolve as (response: Response<never>) => void, reject).begin()
     })
   }

@@ -3,15 +3,16 @@
  * have them as text with one character for each byte.
  */
 
-const CORRELATION_BYTES = 16
+/** How many bytes the Correlation Data of our requests have. */
+export const CORRELATION_SIZE = 16
 const WORD = 2 ** 32
 /** How many bytes one call of `fromCharCode` is given. */
 const CHUNK = 8192
 
 /** @param random gives numbers r with 0 ≤ r < 1. */
 export function randomCorrelation(random: () => number): Uint8Array {
-  const bytes = new Uint8Array(CORRELATION_BYTES)
-  for (let i = 0; i < CORRELATION_BYTES; i += 4) {
+  const bytes = new Uint8Array(CORRELATION_SIZE)
+  for (let i = 0; i < CORRELATION_SIZE; i += 4) {
     const word = random() * WORD
     bytes[i] = word >>> 24
     bytes[i + 1] = word >>> 16
@@ -39,7 +40,7 @@ export function bytesOfLatin1(text: string): Uint8Array {
 }
 
 /** @returns the characters of `latin1Of` as hexadecimal digits. */
-export function hexOf(latin1: string): string {
+export function hexOfLatin1(latin1: string): string {
   let hex = ''
   for (let i = 0; i < latin1.length; i++) {
     hex += (latin1.charCodeAt(i) + 0x100).toString(16).slice(1)
@@ -47,9 +48,9 @@ export function hexOf(latin1: string): string {
   return hex
 }
 
-/** @returns the characters of which `hexOf` made digits; empty for any other text. */
+/** @returns the characters of which `hexOfLatin1` made digits; empty for any other text. */
 export function latin1OfHex(hex: string): string {
-  if (hex.length !== 2 * CORRELATION_BYTES) return ''
+  if (hex.length !== 2 * CORRELATION_SIZE) return ''
   let text = ''
   for (let i = 0; i < hex.length; i += 2) {
     const byte = Number.parseInt(hex.slice(i, i + 2), 16)

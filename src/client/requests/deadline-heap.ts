@@ -4,14 +4,14 @@
  */
 
 /** Something that has a deadline. */
-export interface Due {
+export interface HasDeadline {
   /** In ms on the clock of the client. It may change only while the item is in no heap. */
   dueAt: number
   /** Its place in the heap, or -1. Only the heap writes it. */
   heapIndex: number
 }
 
-export class DeadlineHeap<T extends Due> {
+export class DeadlineHeap<T extends HasDeadline> {
   readonly #items: T[] = []
 
   get size(): number {

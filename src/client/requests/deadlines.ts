@@ -3,10 +3,10 @@
  * It is armed only while somebody waits.
  */
 import type { Platform } from '../../index.ts'
-import { DeadlineHeap, type Due } from './deadline-heap.ts'
+import { DeadlineHeap, type HasDeadline } from './deadline-heap.ts'
 
 /** Something that is called when its deadline has passed. It is in no heap then. */
-export interface Timed extends Due {
+export interface Timed extends HasDeadline {
   due(now: number): void
 }
 

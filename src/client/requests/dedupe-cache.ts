@@ -1,13 +1,13 @@
 /**
  * Was this operation executed before, and what was the answer? A bounded memory in which nothing is
- * forgotten before its deadline. The time is an input. (Q6, the same key is executed once)
+ * forgotten before its deadline. The time is an input. (Q6, a key is executed once)
  */
-import { DeadlineHeap, type Due } from './deadline-heap.ts'
+import { DeadlineHeap, type HasDeadline } from './deadline-heap.ts'
 
 /** What an entry costs beside its key and its answer, in bytes. */
 const ENTRY_BYTES = 256
 
-interface Entry<Answer, Repeat> extends Due {
+interface DedupeEntry<Answer, Repeat> extends HasDeadline {
   readonly key: string
   /** Tells payloads apart that came under the same key. */
   readonly fingerprint: string
@@ -19,7 +19,7 @@ interface Entry<Answer, Repeat> extends Due {
 }
 
 /** `full`: there is no room, and the operation must not be executed. */
-export type Claim<Answer> =
+type DedupeClaim<Answer> =
   | { readonly kind: 'new' | 'running' | 'reused' | 'full' }
   | { readonly kind: 'done'; readonly answer: Answer }
 
@@ -29,8 +29,8 @@ const REUSED = { kind: 'reused' } as const
 const FULL = { kind: 'full' } as const
 
 export class DedupeCache<Answer, Repeat> {
-  readonly #entries = new Map<string, Entry<Answer, Repeat>>()
-  readonly #deadlines = new DeadlineHeap<Entry<Answer, Repeat>>()
+  readonly #entries = new Map<string, DedupeEntry<Answer, Repeat>>()
+  readonly #deadlines = new DeadlineHeap<DedupeEntry<Answer, Repeat>>()
   readonly #bytesMax: number
   readonly #entriesMax: number
   #bytes = 0
@@ -58,7 +58,7 @@ export class DedupeCache<Answer, Repeat> {
     expiresAt: number,
     now: number,
     repeat: Repeat,
-  ): Claim<Answer> {
+  ): DedupeClaim<Answer> {
     this.#forget(now)
     const entry = this.#entries.get(key)
     if (entry !== undefined) {
@@ -71,7 +71,7 @@ export class DedupeCache<Answer, Repeat> {
     }
     const bytes = ENTRY_BYTES + 2 * key.length
     if (this.#entries.size >= this.#entriesMax || this.#bytes + bytes > this.#bytesMax) return FULL
-    const added: Entry<Answer, Repeat> = {
+    const added: DedupeEntry<Answer, Repeat> = {
       key,
       fingerprint,
       bytes,
@@ -109,13 +109,13 @@ export class DedupeCache<Answer, Repeat> {
     return this.#takeRepeats(entry)
   }
 
-  #takeRepeats(entry: Entry<Answer, Repeat>): readonly Repeat[] {
+  #takeRepeats(entry: DedupeEntry<Answer, Repeat>): readonly Repeat[] {
     const repeats = entry.repeats ?? []
     entry.repeats = null
     return repeats
   }
 
-  #extend(entry: Entry<Answer, Repeat>, expiresAt: number): void {
+  #extend(entry: DedupeEntry<Answer, Repeat>, expiresAt: number): void {
     this.#deadlines.remove(entry)
     entry.dueAt = expiresAt
     this.#deadlines.add(entry)
@@ -128,7 +128,7 @@ export class DedupeCache<Answer, Repeat> {
     }
   }
 
-  #remove(entry: Entry<Answer, Repeat>): void {
+  #remove(entry: DedupeEntry<Answer, Repeat>): void {
     this.#deadlines.remove(entry)
     this.#entries.delete(entry.key)
     this.#bytes -= entry.bytes

@@ -6,7 +6,7 @@
  * for an application's own JSON, and not for an envelope.
  */
 import type { UserProperties } from '../../index.ts'
-import type { Answer } from './answers.ts'
+import type { GivenAnswer } from './answers.ts'
 
 /** A request in an envelope. */
 export interface EnvelopedRequest {
@@ -22,19 +22,19 @@ export interface EnvelopedRequest {
 }
 
 /** An answer in an envelope, with the `id` of its request. */
-export interface EnvelopedAnswer {
+interface EnvelopedAnswer {
   readonly id: string
-  readonly answer: Answer
+  readonly answer: GivenAnswer
 }
 
 /** Credit or a cancel in an envelope. */
-export interface EnvelopedControl {
+interface EnvelopedControl {
   readonly id: string
   /** How many parts may have been sent in all; 0 is a cancel. */
   readonly credit: number
 }
 
-type Fields = Readonly<Record<string, unknown>>
+type EnvelopeData = Readonly<Record<string, unknown>>
 
 const REQUEST_FIELDS = new Set(
   'id reply expires key attempt payload base64 contentType properties'.split(' '),
@@ -67,8 +67,8 @@ export function readRequest(payload: Uint8Array): EnvelopedRequest | null {
     key,
     attempt: Math.max(1, attempt ?? 1),
     payload: body,
-    contentType: textOf(fields.contentType),
-    userProperties: propertiesOf(fields.properties) ?? {},
+    contentType: asText(fields.contentType),
+    userProperties: userPropertiesOf(fields.properties) ?? {},
   }
 }
 
@@ -80,8 +80,8 @@ export function readAnswer(payload: Uint8Array): EnvelopedAnswer | null {
   const body = bodyOf(fields)
   if (!isName(id) || body === null || !isStatus(status)) return null
   if (typeof last !== 'boolean' || (seq !== -1 && !isWhole(seq))) return null
-  const contentType = textOf(fields.contentType)
-  const userProperties = propertiesOf(fields.properties)
+  const contentType = asText(fields.contentType)
+  const userProperties = userPropertiesOf(fields.properties)
   const properties = {
     ...(contentType === undefined ? {} : { contentType }),
     ...(userProperties === undefined ? {} : { userProperties }),
@@ -90,11 +90,11 @@ export function readAnswer(payload: Uint8Array): EnvelopedAnswer | null {
     id,
     answer: {
       status,
-      code: textOf(fields.code),
-      message: textOf(fields.message),
+      code: asText(fields.code),
+      message: asText(fields.message),
       seq: seq as number,
       last,
-      control: textOf(fields.control),
+      control: asText(fields.control),
       payload: body,
       properties: Object.keys(properties).length === 0 ? undefined : properties,
     },
@@ -111,7 +111,7 @@ export function readControl(payload: Uint8Array): EnvelopedControl | null {
 }
 
 /** What is written into an envelope beside its payload. A field that is undefined is left out. */
-export type EnvelopeFields = Readonly<
+type EnvelopeFields = Readonly<
   Record<string, string | number | boolean | UserProperties | undefined>
 >
 
@@ -133,14 +133,14 @@ function fieldOf(payload: string | Uint8Array): EnvelopeFields {
   }
 }
 
-function readFields(payload: Uint8Array, known: ReadonlySet<string>): Fields | null {
+function readFields(payload: Uint8Array, known: ReadonlySet<string>): EnvelopeData | null {
   if (payload[0] !== OPENING_BRACE) return null
   try {
     const text = decoder.decode(payload)
     if (isTooDeep(text)) return null
     const fields: unknown = JSON.parse(text)
     if (typeof fields !== 'object' || fields === null) return null
-    return Object.keys(fields).every((name) => known.has(name)) ? (fields as Fields) : null
+    return Object.keys(fields).every((name) => known.has(name)) ? (fields as EnvelopeData) : null
   } catch {
     return null
   }
@@ -159,16 +159,16 @@ function isTooDeep(text: string): boolean {
 }
 
 /** @returns the payload inside, or null if it cannot be read. */
-function bodyOf({ payload, base64 }: Fields): Uint8Array | null {
+function bodyOf({ payload, base64 }: EnvelopeData): Uint8Array | null {
   if (base64 !== undefined) {
-    return typeof base64 === 'string' && payload === undefined ? bytesOfBase64(base64) : null
+    return typeof base64 === 'string' && payload === undefined ? decodeBase64(base64) : null
   }
   if (payload === undefined) return new Uint8Array(0)
   // Peers that write envelopes by hand may put their JSON in as it is.
   return encoder.encode(typeof payload === 'string' ? payload : JSON.stringify(payload))
 }
 
-function propertiesOf(given: unknown): UserProperties | undefined {
+function userPropertiesOf(given: unknown): UserProperties | undefined {
   if (typeof given !== 'object' || given === null) return undefined
   const properties: UserProperties = Object.create(null)
   for (const [name, value] of Object.entries(given)) {
@@ -180,7 +180,7 @@ function propertiesOf(given: unknown): UserProperties | undefined {
   return properties
 }
 
-function textOf(value: unknown): string | undefined {
+function asText(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
@@ -202,7 +202,7 @@ function base64Of(bytes: Uint8Array): string {
   return btoa(text)
 }
 
-function bytesOfBase64(text: string): Uint8Array | null {
+function decodeBase64(text: string): Uint8Array | null {
   try {
     const latin1 = atob(text)
     const bytes = new Uint8Array(latin1.length)

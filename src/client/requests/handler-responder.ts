@@ -1,14 +1,15 @@
 /**
- * How does a handler answer requests, a few at a time, until its responder is closed? (Q8, Q11)
+ * How does a handler answer requests, a few at a time, until its responder is closed? (Q8, handlers
+ * run in order and within bounds; Q11, the end of the client ends its requests)
  */
 
-import type { Core, Receiver } from '../core.ts'
-import type { Responder, ResponderStats, RespondOptions } from '../request-types.ts'
+import type { Core, PushReceiver } from '../core.ts'
+import type { Responder, ResponderStats, RespondOptions } from '../respond-types.ts'
 import type { Message } from '../subscription-types.ts'
 import type { Topic, TopicParams } from '../topic-types.ts'
 import { CallDesk, type CallSink } from './call-desk.ts'
 import type { CallPlan, PoolPlan } from './call-plan.ts'
-import { hexOf, latin1Of, randomCorrelation } from './correlation.ts'
+import { hexOfLatin1, latin1Of, randomCorrelation } from './correlation.ts'
 import type { Deadlines } from './deadlines.ts'
 import { HandlerLine } from './handler-line.ts'
 import type { IncomingCall } from './incoming-call.ts'
@@ -28,7 +29,7 @@ export class HandlerResponder implements Responder, CallSink {
   readonly #onError: RespondOptions<never, never>['onError']
   readonly #desk: CallDesk
   readonly #line: HandlerLine<IncomingCall>
-  readonly #receiver: Receiver
+  readonly #receiver: PushReceiver
   readonly #forget: readonly (() => void)[]
   #end: { readonly error: unknown } | null = null
   #closing: Promise<void> | null = null
@@ -98,7 +99,7 @@ export class HandlerResponder implements Responder, CallSink {
     void this.#desk.take(message)
   }
 
-  // ------------------------------------------------------------------------------------ the handlers
+  // ---------------------------------------------------------------------------------- the handlers
 
   execute(call: IncomingCall): void {
     const verdict = this.#line.add(call)
@@ -155,7 +156,7 @@ export class HandlerResponder implements Responder, CallSink {
   /** Of an error that nobody has foreseen only an id travels, because it may hold secrets. */
   failed(error: unknown, call: IncomingCall): Reply {
     const random = () => this.#core.clock.random()
-    const id = hexOf(latin1Of(randomCorrelation(random))).slice(0, ID_DIGITS)
+    const id = hexOfLatin1(latin1Of(randomCorrelation(random))).slice(0, ID_DIGITS)
     try {
       const declared = this.#onError?.(error, call as never, id)
       if (typeof declared === 'object') {

@@ -4,12 +4,23 @@
 import type { IncomingPublish, UserProperties } from '../../index.ts'
 import type { Published } from '../client-types.ts'
 import type { OutcomeListener } from '../core.ts'
-import type { AnswerOptions, IncomingRequest } from '../request-types.ts'
+import type { AnswerOptions, DeclaredFailure, IncomingRequest } from '../respond-types.ts'
 import type { Message } from '../subscription-types.ts'
 import type { TopicParams } from '../topic-types.ts'
 import type { Asked } from './asked.ts'
-import type { CallDesk } from './call-desk.ts'
 import type { Timed } from './deadlines.ts'
+
+/** What a request uses of the desk that answers it. */
+export interface CallHost {
+  /** Whether the client has ended: nothing is acknowledged any more. */
+  readonly hasEnded: boolean
+  respond(call: IncomingCall, given: unknown, options?: AnswerOptions): Promise<void>
+  fail(call: IncomingCall, declared: DeclaredFailure): Promise<void>
+  /** Its time is over. */
+  overdue(call: IncomingCall, now: number): void
+  /** An answer was posted (1), or its outcome is known (-1). */
+  posted(by: 1 | -1): void
+}
 
 export class IncomingCall implements IncomingRequest<TopicParams, unknown>, OutcomeListener, Timed {
   readonly message: Message
@@ -23,14 +34,14 @@ export class IncomingCall implements IncomingRequest<TopicParams, unknown>, Outc
   stage: 'waiting' | 'running' | 'answered' = 'waiting'
   /** Whether it counts as one of those that run. */
   hasSlot = false
-  readonly #desk: CallDesk
+  readonly #desk: CallHost
   #controller: AbortController | null = null
   #aborted: { readonly reason: unknown } | null = null
   #delivered: (() => void)[] | null = null
   #isDelivered = false
 
   constructor(
-    desk: CallDesk,
+    desk: CallHost,
     message: Message,
     asked: Asked,
     value: unknown,
@@ -119,7 +130,10 @@ export class IncomingCall implements IncomingRequest<TopicParams, unknown>, Outc
     })
   }
 
-  /** Its answer was handed over, or there is none: it is handled. (Q5) */
+  /**
+   * Its answer was handed over, or there is none: it is handled. (Q5, a request is acknowledged
+   * after its response)
+   */
   delivered(): void {
     if (this.#isDelivered) return
     this.#isDelivered = true

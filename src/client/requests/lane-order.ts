@@ -1,6 +1,6 @@
 /**
  * Whose turn is it in a lane, and what does a turn wait for? Plain data with the time as an input.
- * (Q12, in a lane never two are open)
+ * (Q12, in a lane one request is open at a time)
  */
 
 /** Lanes by name, each with those who wait behind the one whose turn it is. */
@@ -51,12 +51,12 @@ export function beginTurn(now: number, healthy: boolean, bounds: TurnBounds): Tu
 }
 
 /** The PUBACK is there. */
-export function acknowledge(turn: Turn, now: number, { responseMs }: TurnBounds): Turn {
+export function acknowledgeTurn(turn: Turn, now: number, { responseMs }: TurnBounds): Turn {
   return turn.phase === 'sent' ? { phase: 'acknowledged', dueAt: now + responseMs } : turn
 }
 
 /** The time of the phase is over. @returns the next phase, or null if the turn is over. */
-export function expire(turn: Turn, now: number, bounds: TurnBounds): Turn | null {
+export function expireTurn(turn: Turn, now: number, bounds: TurnBounds): Turn | null {
   if (turn.phase !== 'sent' || !bounds.hasFallback) return null
   return { phase: 'fallback', dueAt: now + bounds.responseMs }
 }

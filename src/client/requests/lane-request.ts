@@ -1,36 +1,37 @@
 /**
  * What becomes of a request in a lane? It waits for its turn, then for its PUBACK, then for its
- * answer; and where the connection does not do, its fallback answers. (Q12)
+ * answer; and where the connection does not do, its fallback answers. (Q12, in a lane one request
+ * is open at a time)
  */
 import type { Published } from '../client-types.ts'
 import type { Response } from '../request-types.ts'
-import { hexOf, latin1Of, randomCorrelation } from './correlation.ts'
+import { hexOfLatin1, latin1Of, randomCorrelation } from './correlation.ts'
 import {
-  acknowledge,
+  acknowledgeTurn,
   beginTurn,
-  expire,
+  expireTurn,
   isHealthy,
   type Turn,
   type TurnBounds,
 } from './lane-order.ts'
-import { OpenRequest } from './open-request.ts'
-import type { RequestDesk } from './request-desk.ts'
 import { tooLate } from './request-errors.ts'
 import type { Ask } from './request-plan.ts'
 import { responseOf } from './response.ts'
+import { SingleRequest } from './single-request.ts'
+import type { RequestHost } from './waiter.ts'
 
 const AFTER_MS = 5000
 const encoder = new TextEncoder()
 let unnamedLanes = 0
 
-export class LaneRequest extends OpenRequest {
+export class LaneRequest extends SingleRequest {
   readonly #lane: string
   readonly #bounds: TurnBounds
   #turn: Turn | null = null
   #fallback: AbortController | null = null
 
   constructor(
-    desk: RequestDesk,
+    desk: RequestHost,
     ask: Ask,
     resolve: (response: Response<never>) => void,
     reject: (reason: unknown) => void,
@@ -80,7 +81,7 @@ export class LaneRequest extends OpenRequest {
   override published(published: Published): void {
     super.published(published)
     if (this.isSettled || this.#turn?.phase !== 'sent') return
-    this.#enter(acknowledge(this.#turn, this.desk.core.clock.now(), this.#bounds))
+    this.#enter(acknowledgeTurn(this.#turn, this.desk.core.clock.now(), this.#bounds))
   }
 
   override failed(error: unknown): void {
@@ -89,7 +90,7 @@ export class LaneRequest extends OpenRequest {
 
   protected override expire(): void {
     const turn = this.#turn!
-    const next = expire(turn, this.desk.core.clock.now(), this.#bounds)
+    const next = expireTurn(turn, this.desk.core.clock.now(), this.#bounds)
     if (next === null) {
       this.desk.counts.timedOut++
       const ms = turn.phase === 'sent' ? this.#bounds.ackMs : this.#bounds.responseMs
@@ -105,7 +106,7 @@ export class LaneRequest extends OpenRequest {
   async #fallBack(): Promise<void> {
     const { topic, payload, reading, rare } = this.ask
     if (this.operation === '') {
-      this.key = hexOf(latin1Of(randomCorrelation(() => this.desk.core.clock.random())))
+      this.key = hexOfLatin1(latin1Of(randomCorrelation(() => this.desk.core.clock.random())))
     }
     const controller = new AbortController()
     this.#fallback = controller

@@ -1,30 +1,30 @@
 /**
  * What does one get for a request that has many answers: those of several responders, or the parts
- * of a stream? (Q9, streamed responses)
+ * of a stream? (Q9, a streamed response is complete or says so)
  */
 import type { Published } from '../client-types.ts'
 import type { Response } from '../request-types.ts'
-import type { Answer } from './answers.ts'
-import { hexOf } from './correlation.ts'
-import { codeOf, type Waiter } from './open-request.ts'
+import type { GivenAnswer } from './answers.ts'
+import { hexOfLatin1 } from './correlation.ts'
 import { PartOrder } from './part-order.ts'
-import type { RequestDesk } from './request-desk.ts'
 import { noResponders, streamGap, tooLate } from './request-errors.ts'
 import type { Ask } from './request-plan.ts'
 import { responseOf } from './response.ts'
+import { countedCodeOf } from './single-request.ts'
+import type { AnswerWaiter, RequestHost } from './waiter.ts'
 
 type Item = Response<never>
-type Result = IteratorResult<Item, undefined>
+type ManyResult = IteratorResult<Item, undefined>
 
-interface Pull {
-  readonly resolve: (result: Result | Promise<Result>) => void
+interface ManyPull {
+  readonly resolve: (result: ManyResult | Promise<ManyResult>) => void
 }
 
 /** How many responses of several responders may wait to be pulled. Parts are bounded by credit. */
 const WAITING_MAX = 10_000
-const DONE: Result = { done: true, value: undefined }
+const NO_MORE_RESPONSES: ManyResult = { done: true, value: undefined }
 
-export class ManyRequest implements Waiter, AsyncIterableIterator<Item, undefined> {
+export class ManyRequest implements AnswerWaiter, AsyncIterableIterator<Item, undefined> {
   readonly ask: Ask
   correlation = ''
   readonly key: string
@@ -35,7 +35,7 @@ export class ManyRequest implements Waiter, AsyncIterableIterator<Item, undefine
   dueAt = 0
   heapIndex = -1
   startedAt = 0
-  readonly #desk: RequestDesk
+  readonly #desk: RequestHost
   readonly #max: number
   readonly #stallMs: number | undefined
   #state: 'idle' | 'open' | 'ended' = 'idle'
@@ -44,11 +44,11 @@ export class ManyRequest implements Waiter, AsyncIterableIterator<Item, undefine
   #parts: PartOrder | null = null
   #queue: Item[] = []
   #head = 0
-  #pulls: Pull[] = []
+  #pulls: ManyPull[] = []
   /** With what it ended, until a pull was told. */
   #error: { readonly reason: unknown } | null = null
 
-  constructor(desk: RequestDesk, ask: Ask, max: number, stallMs: number | undefined) {
+  constructor(desk: RequestHost, ask: Ask, max: number, stallMs: number | undefined) {
     this.#desk = desk
     this.ask = ask
     this.key = ask.key ?? ''
@@ -69,12 +69,12 @@ export class ManyRequest implements Waiter, AsyncIterableIterator<Item, undefine
   }
 
   get operation(): string {
-    return this.key === '' ? hexOf(this.correlation) : this.key
+    return this.key === '' ? hexOfLatin1(this.correlation) : this.key
   }
 
-  // ------------------------------------------------------------------------------------ the consumer
+  // ---------------------------------------------------------------------------------- the consumer
 
-  next(): Promise<Result> {
+  next(): Promise<ManyResult> {
     if (this.#state === 'idle') this.#begin()
     if (this.#head < this.#queue.length) return Promise.resolve(this.#give())
     if (this.isSettled) return this.#resultAfterEnd()
@@ -92,7 +92,7 @@ export class ManyRequest implements Waiter, AsyncIterableIterator<Item, undefine
     this.#desk.send(this)
   }
 
-  #give(): Result {
+  #give(): ManyResult {
     const value = this.#queue[this.#head++]!
     if (this.#head === this.#queue.length) {
       this.#queue = []
@@ -103,20 +103,20 @@ export class ManyRequest implements Waiter, AsyncIterableIterator<Item, undefine
     return { done: false, value }
   }
 
-  #resultAfterEnd(): Promise<Result> {
+  #resultAfterEnd(): Promise<ManyResult> {
     const error = this.#error
-    if (error === null) return Promise.resolve(DONE)
+    if (error === null) return Promise.resolve(NO_MORE_RESPONSES)
     this.#error = null
     return Promise.reject(error.reason)
   }
 
-  async return(): Promise<Result> {
+  async return(): Promise<ManyResult> {
     this.#queue = []
     this.#head = 0
     if (this.#state === 'idle') this.#state = 'ended'
     this.#cancel()
     this.#end(null)
-    return DONE
+    return NO_MORE_RESPONSES
   }
 
   [Symbol.asyncIterator](): this {
@@ -127,9 +127,9 @@ export class ManyRequest implements Waiter, AsyncIterableIterator<Item, undefine
     await this.return()
   }
 
-  // ------------------------------------------------------------------------------------- the answers
+  // ----------------------------------------------------------------------------------- the answers
 
-  answered(answer: Answer): void {
+  answered(answer: GivenAnswer): void {
     if (this.isSettled) return
     const { ask } = this
     if (answer.seq >= 0 && !this.#takesPart(answer)) return
@@ -153,7 +153,7 @@ export class ManyRequest implements Waiter, AsyncIterableIterator<Item, undefine
   }
 
   /** @returns whether the part is the next one of the stream. */
-  #takesPart({ seq, last, control }: Answer): boolean {
+  #takesPart({ seq, last, control }: GivenAnswer): boolean {
     const { topic } = this.ask
     this.#parts ??= new PartOrder()
     const verdict = this.#parts.take(seq, last, control ?? null)
@@ -208,14 +208,14 @@ export class ManyRequest implements Waiter, AsyncIterableIterator<Item, undefine
     this.reject(this.ask.signal?.reason)
   }
 
-  // --------------------------------------------------------------------------------------------- end
+  // ------------------------------------------------------------------------------------------- end
 
   reject(error: unknown): void {
     if (this.isSettled) return
     this.#error = { reason: error }
     this.controller?.abort(error)
     this.#cancel()
-    this.#end(codeOf(error))
+    this.#end(countedCodeOf(error))
   }
 
   #credit(parts: number): void {

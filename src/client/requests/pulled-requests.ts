@@ -3,7 +3,7 @@
  */
 
 import type { Core } from '../core.ts'
-import type { RequestSubscription, RequestsOptions } from '../request-types.ts'
+import type { RequestSubscription, RequestsOptions } from '../respond-types.ts'
 import type { NextOptions, Subscription } from '../subscription-types.ts'
 import type { Topic, TopicParams } from '../topic-types.ts'
 import { CallDesk, type CallSink } from './call-desk.ts'
@@ -14,9 +14,9 @@ import { failure, type Reply } from './reply.ts'
 import { STATUS } from './statuses.ts'
 import type { StreamControls } from './stream-controls.ts'
 
-type Result = IteratorResult<IncomingCall, undefined>
+type PulledResult = IteratorResult<IncomingCall, undefined>
 
-const DONE: Result = { done: true, value: undefined }
+const NO_MORE_REQUESTS: PulledResult = { done: true, value: undefined }
 
 export class PulledRequests implements RequestSubscription<TopicParams, unknown>, CallSink {
   readonly #subscription: Subscription
@@ -58,16 +58,16 @@ export class PulledRequests implements RequestSubscription<TopicParams, unknown>
     return this.#subscription.state
   }
 
-  next(options?: NextOptions): Promise<Result> {
+  next(options?: NextOptions): Promise<PulledResult> {
     const result = this.#tail.then(() => this.#pull(options))
     this.#tail = result.catch(() => {})
     return result
   }
 
-  async #pull(options: NextOptions | undefined): Promise<Result> {
+  async #pull(options: NextOptions | undefined): Promise<PulledResult> {
     for (;;) {
       const { done, value } = await this.#subscription.next(options)
-      if (done) return DONE
+      if (done) return NO_MORE_REQUESTS
       await this.#desk.take(value)
       const call = this.#taken
       this.#taken = null
@@ -85,11 +85,11 @@ export class PulledRequests implements RequestSubscription<TopicParams, unknown>
     return failure(STATUS.failed, 'failed')
   }
 
-  async return(): Promise<Result> {
+  async return(): Promise<PulledResult> {
     this.#forget()
     // What is not answered yet was given to the user, who may still answer.
     await this.#subscription.return()
-    return DONE
+    return NO_MORE_REQUESTS
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

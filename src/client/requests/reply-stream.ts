@@ -1,10 +1,11 @@
 /**
  * How is an async iterable sent as a stream of parts? Parts leave as fast as the requester consumes
- * them: at most 64 beyond those that it has credited. (Q9)
+ * them: at most 64 beyond those that it has credited. (Q9, a streamed response is complete or says
+ * so)
  */
-import type { OutcomeListener } from '../core.ts'
-import type { Asked } from './asked.ts'
-import { type CallDesk, hasReplyTopic } from './call-desk.ts'
+import type { Core, OutcomeListener } from '../core.ts'
+import { type Asked, hasReplyTopic } from './asked.ts'
+import type { CallPlan } from './call-plan.ts'
 import type { IncomingCall } from './incoming-call.ts'
 import { CREDIT_PARTS } from './part-order.ts'
 import { NOTHING_TO_SAY, type Reply, TOO_SLOW, writeReply } from './reply.ts'
@@ -16,11 +17,25 @@ export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown>
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value
 }
 
+/** What a stream uses of the desk. */
+export interface StreamHost {
+  readonly core: Core
+  readonly plan: CallPlan
+  readonly hasEnded: boolean
+  /** @throws UsageError for what cannot be encoded. */
+  replyOf(given: unknown): Reply
+  failed(error: unknown, call: IncomingCall): Reply
+  /** An answer was posted (1), or its outcome is known (-1). */
+  posted(by: 1 | -1): void
+  /** The stream has ended; its last part was posted. */
+  streamed(call: IncomingCall, status: number): void
+}
+
 /** Why no more parts are sent. */
 type Stop = 'cancelled' | 'aborted'
 
 export class ReplyStream implements Controlled {
-  readonly #desk: CallDesk
+  readonly #desk: StreamHost
   readonly #controls: StreamControls
   readonly #call: IncomingCall
   readonly #values: AsyncIterable<unknown>
@@ -32,7 +47,7 @@ export class ReplyStream implements Controlled {
   #wake: (() => void) | null = null
 
   constructor(
-    desk: CallDesk,
+    desk: StreamHost,
     controls: StreamControls,
     call: IncomingCall,
     values: AsyncIterable<unknown>,

@@ -2,7 +2,7 @@
  * How is an answer written, in the wire in which it was asked for? (docs/WIRE.md)
  */
 import type { PublishProperties, PublishRequest, QoS, UserProperties } from '../../index.ts'
-import { NAMES } from './answers.ts'
+import { WIRE_NAMES } from './answers.ts'
 import type { Asked } from './asked.ts'
 import { bytesOfLatin1 } from './correlation.ts'
 import { writeEnvelope } from './envelope.ts'
@@ -20,7 +20,7 @@ export interface Reply {
 }
 
 /** The place of an answer in a stream. */
-export interface Part {
+interface StreamPlace {
   readonly seq: number
   readonly last: boolean
   /** The topic for credit and cancels, with the first part. */
@@ -53,7 +53,7 @@ export function writeReply(
   reply: Reply,
   qos: QoS,
   remainingMs: number,
-  part?: Part,
+  part?: StreamPlace,
 ): PublishRequest {
   const { replyTo: topic, correlation } = asked
   const { status, code, message, payload, contentType, payloadFormatIndicator } = reply
@@ -71,14 +71,14 @@ export function writeReply(
   }
   const userProperties: UserProperties = {
     ...reply.userProperties,
-    [NAMES.status]: String(status),
+    [WIRE_NAMES.status]: String(status),
   }
-  if (code !== undefined) userProperties[NAMES.code] = code
-  if (message !== undefined) userProperties[NAMES.message] = message
+  if (code !== undefined) userProperties[WIRE_NAMES.code] = code
+  if (message !== undefined) userProperties[WIRE_NAMES.message] = message
   if (part !== undefined) {
-    userProperties[NAMES.seq] = String(part.seq)
-    if (part.last) userProperties[NAMES.last] = '1'
-    if (part.control !== undefined) userProperties[NAMES.control] = part.control
+    userProperties[WIRE_NAMES.seq] = String(part.seq)
+    if (part.last) userProperties[WIRE_NAMES.last] = '1'
+    if (part.control !== undefined) userProperties[WIRE_NAMES.control] = part.control
   }
   const properties: PublishProperties = {
     correlationData: correlation === '' ? undefined : bytesOfLatin1(correlation),

@@ -2,8 +2,9 @@
  * How do requests leave, and to whom are answers given? One table of those who wait, by
  * correlation; one subscription of the response topic; one timer for all deadlines.
  *
- * A request leaves when the server has granted the response topic (Q1). One who waits stands in the
- * table before its request is handed to the connection, and is taken out with its answer (Q2).
+ * A request leaves when the server has granted the response topic (Q1, the response filter is
+ * granted first). One who waits stands in the table before its request is handed to the connection,
+ * and is taken out with its answer (Q2, a response resolves one request, once).
  */
 import {
   type IncomingPublish,
@@ -13,38 +14,43 @@ import {
 } from '../../index.ts'
 import type { Core, Listener, OutcomeListener } from '../core.ts'
 import { AnswerTopics } from './answer-topics.ts'
-import { NAMES, readPlain } from './answers.ts'
-import { bytesOfLatin1, hexOf, latin1Of, latin1OfHex, randomCorrelation } from './correlation.ts'
+import { readPlain, WIRE_NAMES } from './answers.ts'
+import {
+  bytesOfLatin1,
+  CORRELATION_SIZE,
+  hexOfLatin1,
+  latin1Of,
+  latin1OfHex,
+  randomCorrelation,
+} from './correlation.ts'
 import { Deadlines } from './deadlines.ts'
 import { readAnswer, writeEnvelope } from './envelope.ts'
 import { LaneOrder } from './lane-order.ts'
-import type { LaneRequest } from './lane-request.ts'
-import type { Waiter } from './open-request.ts'
 import { RequestCounts } from './request-counts.ts'
 import { endedBefore } from './request-errors.ts'
+import type { AnswerWaiter, LaneMember, RequestHost } from './waiter.ts'
 
-const CORRELATION_BYTES = 16
 /** Credit and cancels are published only to topics that end so, whatever a responder names. */
 export const CONTROL_LEVEL = '/itm-control'
 
 const IGNORED: OutcomeListener = { published() {}, failed() {} }
 
-export class RequestDesk {
+export class RequestDesk implements RequestHost {
   readonly core: Core
   readonly deadlines: Deadlines
   readonly counts = new RequestCounts()
-  readonly #waiters = new Map<string, Waiter>()
-  readonly #lanes = new LaneOrder<LaneRequest>()
+  readonly #waiters = new Map<string, AnswerWaiter>()
+  readonly #lanes = new LaneOrder<LaneMember>()
   readonly #topics: AnswerTopics
   readonly #random: () => number
   /** Those whose request leaves when the response topic is granted. */
-  #waiting: Waiter[] = []
+  #waiting: AnswerWaiter[] = []
   #listener: Listener | null = null
   #granted = false
   #wanting = 0
   #release: (() => void) | null = null
   /** Those in lanes whose turn has come. */
-  #turns: LaneRequest[] | null = null
+  #turns: LaneMember[] | null = null
   #end: { readonly error: unknown } | null = null
 
   constructor(core: Core) {
@@ -72,7 +78,7 @@ export class RequestDesk {
   }
 
   /** A request begins to wait. @returns whether it may be sent. */
-  opened(waiter: Waiter): boolean {
+  opened(waiter: AnswerWaiter): boolean {
     this.counts.open++
     const { signal } = waiter.ask
     if (signal?.aborted) {
@@ -83,7 +89,7 @@ export class RequestDesk {
     return true
   }
 
-  closed(waiter: Waiter): void {
+  closed(waiter: AnswerWaiter): void {
     this.counts.open--
     this.deadlines.remove(waiter)
     waiter.ask.signal?.removeEventListener('abort', waiter)
@@ -92,15 +98,17 @@ export class RequestDesk {
   }
 
   /** Nobody waits for the answer of the last attempt any more. */
-  forget({ correlation }: Waiter): void {
+  forget({ correlation }: AnswerWaiter): void {
     if (this.#waiters.delete(correlation)) this.counts.giveUp(correlation)
   }
 
   /** Counts and reports how a request ended. */
-  report(waiter: Waiter, code: string | null, via: 'mqtt' | 'fallback'): void {
+  report(waiter: AnswerWaiter, code: string | null, via: 'mqtt' | 'fallback'): void {
     if (code !== null) this.counts.rejected(code)
-    const { clientId, clock, requestChannel } = this.core
+    const { clock, requestChannel } = this.core
     if (!requestChannel.hasSubscribers) return
+    // It is read from the state of the loop, which is too expensive for each request.
+    const { clientId } = this.core
     const { attempt, operation: key, startedAt } = waiter
     const ms = clock.now() - startedAt
     requestChannel.publish({ clientId, topic: waiter.ask.topic, key, attempt, code, ms, via })
@@ -108,13 +116,13 @@ export class RequestDesk {
 
   // ----------------------------------------------------------------------------------------- lanes
 
-  joinLane(lane: string, request: LaneRequest): boolean {
-    return this.#lanes.join(lane, request)
+  joinLane(lane: string, member: LaneMember): boolean {
+    return this.#lanes.join(lane, member)
   }
 
   /** Those whose turn comes while another one takes its turn are called after it, in a loop. */
-  leaveLane(lane: string, request: LaneRequest): void {
-    const next = this.#lanes.leave(lane, request)
+  leaveLane(lane: string, member: LaneMember): void {
+    const next = this.#lanes.leave(lane, member)
     if (next === undefined) return
     if (this.#turns !== null) {
       this.#turns.push(next)
@@ -129,7 +137,7 @@ export class RequestDesk {
   // --------------------------------------------------------------------------------------- sending
 
   /** Sends an attempt as soon as its answer can come. */
-  send(waiter: Waiter): void {
+  send(waiter: AnswerWaiter): void {
     if (this.#end !== null || this.core.closing) {
       return waiter.reject(endedBefore(waiter.ask.topic, this.#end?.error ?? null))
     }
@@ -161,13 +169,13 @@ export class RequestDesk {
     )
   }
 
-  #takeWaiting(): readonly Waiter[] {
+  #takeWaiting(): readonly AnswerWaiter[] {
     const waiting = this.#waiting
     this.#waiting = []
     return waiting
   }
 
-  #attempt(waiter: Waiter): void {
+  #attempt(waiter: AnswerWaiter): void {
     const bytes = randomCorrelation(this.#random)
     if (waiter.correlation !== '') this.forget(waiter)
     waiter.correlation = latin1Of(bytes)
@@ -177,7 +185,7 @@ export class RequestDesk {
     this.#post(waiter, isPlain ? this.#plain(waiter, bytes) : this.#enveloped(waiter))
   }
 
-  #post(waiter: Waiter, request: PublishRequest): void {
+  #post(waiter: AnswerWaiter, request: PublishRequest): void {
     if (waiter.isSettled) return
     if (waiter.ask.rare?.responses !== undefined) waiter.attempt++
     waiter.losses = this.losses
@@ -186,7 +194,7 @@ export class RequestDesk {
     this.core.post(request, waiter)
   }
 
-  #plain(waiter: Waiter, correlationData: Uint8Array): PublishRequest {
+  #plain(waiter: AnswerWaiter, correlationData: Uint8Array): PublishRequest {
     const { ask, controller, expiresAt, attempt } = waiter
     const remainingMs = expiresAt - this.core.clock.now()
     return {
@@ -202,19 +210,19 @@ export class RequestDesk {
         messageExpiryInterval: Math.max(1, Math.ceil(remainingMs / 1000)),
         userProperties: {
           ...ask.properties?.userProperties,
-          [NAMES.key]: waiter.operation,
-          ...(attempt > 1 ? { [NAMES.attempt]: String(attempt) } : undefined),
+          [WIRE_NAMES.key]: waiter.operation,
+          ...(attempt > 1 ? { [WIRE_NAMES.attempt]: String(attempt) } : undefined),
         },
       },
     }
   }
 
-  #enveloped(waiter: Waiter): PublishRequest {
+  #enveloped(waiter: AnswerWaiter): PublishRequest {
     const { ask, expiresAt, attempt } = waiter
     // Nothing expires in MQTT 3.1.1, so that what was given up must be taken back.
     waiter.controller ??= new AbortController()
     const fields = {
-      id: hexOf(waiter.correlation),
+      id: hexOfLatin1(waiter.correlation),
       reply: this.core.responseTopic(),
       expires: Math.max(1, Math.ceil(expiresAt - this.core.clock.now())),
       key: waiter.operation,
@@ -235,10 +243,12 @@ export class RequestDesk {
   credit(control: string | null | undefined, correlation: string, parts: number): void {
     if (!mayControl(control) || this.core.closing) return
     const isPlain = this.core.protocolVersion === 5
-    const payload = isPlain ? '' : writeEnvelope({ id: hexOf(correlation), credit: parts }, '')
+    const payload = isPlain
+      ? ''
+      : writeEnvelope({ id: hexOfLatin1(correlation), credit: parts }, '')
     const properties: PublishProperties = {
       correlationData: bytesOfLatin1(correlation),
-      userProperties: { [NAMES.credit]: String(parts) },
+      userProperties: { [WIRE_NAMES.credit]: String(parts) },
     }
     const request = { cmd: 'publish', topic: control, payload, qos: 0 } as const
     this.core.post(isPlain ? { ...request, properties } : request, IGNORED)
@@ -254,7 +264,7 @@ export class RequestDesk {
       else this.#answer(latin1OfHex(enveloped.id), () => enveloped.answer)
       return
     }
-    const correlation = data.length === CORRELATION_BYTES ? latin1Of(data) : ''
+    const correlation = data.length === CORRELATION_SIZE ? latin1Of(data) : ''
     this.#answer(correlation, () => readPlain(packet))
   }
 
@@ -270,7 +280,7 @@ export class RequestDesk {
     waiter.answered(answer)
   }
 
-  // ------------------------------------------------------------------------- the connection, the end
+  // ----------------------------------------------------------------------- the connection, the end
 
   #connected(): void {
     if (this.#waiting.length > 0) this.#listen()
@@ -287,7 +297,7 @@ export class RequestDesk {
   }
 }
 
-function foreignRequest({ ask, controller }: Waiter): PublishRequest {
+function foreignRequest({ ask, controller }: AnswerWaiter): PublishRequest {
   return {
     cmd: 'publish',
     topic: ask.topic,

@@ -3,14 +3,14 @@
  */
 import { ConnectionError, RefusedError } from '../../index.ts'
 
-const NO_MATCHING_SUBSCRIBERS = 0x10
+const NOBODY_MATCHED = 0x10
 
 export function noResponders(topic: string): RefusedError {
   const message = `request to ${topic}: nobody has subscribed to this topic; start the responder`
   return new RefusedError(message, {
     code: 'NO_RESPONDERS',
     retryable: true,
-    reasonCode: NO_MATCHING_SUBSCRIBERS,
+    reasonCode: NOBODY_MATCHED,
   })
 }
 

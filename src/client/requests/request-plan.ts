@@ -69,11 +69,11 @@ export function askOf(
   const ownCodec = typeof given === 'string' ? undefined : (given as TopicLike).codec
   const reading = readingOf(options)
   const codec = (ownCodec ?? reading.codec) as Reading['codec']
-  const isPlain = ownCodec === undefined && (typeof value === 'string' || isBytes(value))
+  const isPlain = ownCodec === undefined && (typeof value === 'string' || isByteArray(value))
   const encoded = encodeValue(what, value, isPlain ? undefined : codec)
   checkChoice(`${what}: qos`, qos, [0, 1, 2])
   if (key !== undefined && !(typeof key === 'string' && key !== '' && key.length <= KEY_MAX)) {
-    wrong(what, 'key', `a text of 1 to ${KEY_MAX} characters`, key)
+    refuseOption(what, 'key', `a text of 1 to ${KEY_MAX} characters`, key)
   }
   return {
     topic,
@@ -84,12 +84,12 @@ export function askOf(
     timeout:
       timeout === undefined ? defaultMs : checkCount(`${what}: timeout`, timeout, 1, TIME_MS_MAX),
     signal,
-    properties: propertiesOf(options.properties, encoded),
+    properties: askedProperties(options.properties, encoded),
     rare: rareOf(options),
   }
 }
 
-function propertiesOf(
+function askedProperties(
   given: PublishProperties | undefined,
   { contentType, payloadFormatIndicator }: PublishProperties,
 ): PublishProperties | undefined {
@@ -107,7 +107,7 @@ function topicOf(what: string, given: unknown, options: object): string {
       ? given
       : typeof (given as TopicLike | undefined)?.fill === 'function'
         ? (given as TopicLike).fill((options as { params?: unknown }).params ?? {})
-        : wrong(what, 'topic', 'a string or a topic()', given)
+        : refuseOption(what, 'topic', 'a string or a topic()', given)
   const problem = validateTopic(topic)
   if (problem !== null) throw new UsageError(`${what}: ${problem}`)
   return topic
@@ -120,10 +120,10 @@ function rareOf(options: RequestOptions<never>): RequestOptions<never> | null {
   const what = 'request'
   checkChoice('request: retry', retry, [undefined, 'never', 'lost'])
   if (lane !== undefined && (typeof lane !== 'string' || lane === '')) {
-    wrong(what, 'lane', 'a text', lane)
+    refuseOption(what, 'lane', 'a text', lane)
   }
   if (fallback !== undefined && typeof fallback !== 'function') {
-    wrong(what, 'fallback', 'a function', fallback)
+    refuseOption(what, 'fallback', 'a function', fallback)
   }
   for (const [name, ms] of Object.entries({ ackTimeout, responseTimeout, afterMs })) {
     const least = name === 'afterMs' ? 0 : 1
@@ -135,23 +135,23 @@ function rareOf(options: RequestOptions<never>): RequestOptions<never> | null {
 
 function checkResponses({ responses, correlate }: RequestOptions<never>): void {
   if (correlate !== undefined && typeof correlate !== 'function') {
-    wrong('request', 'correlate', 'a function', correlate)
+    refuseOption('request', 'correlate', 'a function', correlate)
   }
   if (responses === undefined) return
   if (!Array.isArray(responses) || responses.length === 0) {
-    wrong('request', 'responses', 'a list of { topic, ok }', responses)
+    refuseOption('request', 'responses', 'a list of { topic, ok }', responses)
   }
   for (const { topic, ok } of responses) {
     const problem = validateFilter(topic)
     if (problem !== null) throw new UsageError(`request: responses: ${problem}`)
-    if (typeof ok !== 'boolean') wrong('request', 'responses[].ok', 'true or false', ok)
+    if (typeof ok !== 'boolean') refuseOption('request', 'responses[].ok', 'true or false', ok)
   }
 }
 
-function wrong(what: string, name: string, wanted: string, given: unknown): never {
+function refuseOption(what: string, name: string, wanted: string, given: unknown): never {
   throw new UsageError(`${what}: ${name} must be ${wanted}, not ${shown(given)}`)
 }
 
-function isBytes(value: unknown): boolean {
+function isByteArray(value: unknown): boolean {
   return value instanceof Uint8Array
 }

@@ -8,9 +8,9 @@ import type { Codec } from '../codec.ts'
 import { invalidIncoming, schemaFault } from '../invalid-payload.ts'
 import type { Response } from '../request-types.ts'
 import { type StandardSchema, validateWith } from '../standard-schema.ts'
-import type { Answer } from './answers.ts'
+import type { GivenAnswer } from './answers.ts'
 import { whyOf } from './request-errors.ts'
-import { refusalOf } from './statuses.ts'
+import { refusalByRemote } from './statuses.ts'
 
 /** How payloads are read; null if as bytes. */
 export interface Reading {
@@ -29,7 +29,7 @@ class AnswerResponse implements Response<unknown> {
   readonly properties: IncomingPublish['properties']
   readonly via: 'mqtt' | 'fallback'
 
-  constructor(answer: Answer, value: unknown, via: 'mqtt' | 'fallback') {
+  constructor(answer: GivenAnswer, value: unknown, via: 'mqtt' | 'fallback') {
     this.payload = answer.payload
     this.value = value
     this.status = answer.status
@@ -75,10 +75,10 @@ interface ReadPayload {
 export function responseOf(
   reading: Reading,
   topic: string,
-  answer: Answer,
+  answer: GivenAnswer,
   via: 'mqtt' | 'fallback' = 'mqtt',
 ): Response<never> {
-  if (answer.status >= 400) throw refusalOf(topic, answer, dataOf(reading, topic, answer))
+  if (answer.status >= 400) throw refusalByRemote(topic, answer, dataOf(reading, topic, answer))
   // There is nothing to decode in an answer that has nothing to say.
   if (answer.status === 204 && answer.payload.length === 0) {
     return new AnswerResponse(answer, undefined, via) as Response<never>
@@ -91,7 +91,7 @@ export function responseOf(
 }
 
 /** @returns the data of a refusal. They are no reason to hide the refusal if they are not valid. */
-function dataOf({ codec }: Reading, topic: string, answer: Answer): unknown {
+function dataOf({ codec }: Reading, topic: string, answer: GivenAnswer): unknown {
   if (answer.payload.length === 0) return undefined
   try {
     return decodedValue({ codec, schema: undefined }, topic, answer)
@@ -111,7 +111,7 @@ export function invalidResponse(topic: string, why: string, cause?: unknown): Pr
 }
 
 /** What `encodeValue` returns: a payload, and what its codec says about it. */
-export interface Encoded {
+interface Encoded {
   readonly payload: string | Uint8Array
   readonly contentType?: string | undefined
   readonly payloadFormatIndicator?: boolean | undefined

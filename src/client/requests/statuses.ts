@@ -2,7 +2,7 @@
  * Which statuses has an answer, and which error is each at the requester?
  */
 import { RefusedError, type RemoteFailure } from '../../index.ts'
-import type { Answer } from './answers.ts'
+import type { GivenAnswer } from './answers.ts'
 
 export const STATUS = {
   done: 200,
@@ -50,7 +50,7 @@ export function cut(text: string, max = TEXT_MAX): string {
  * @param data the payload of the answer, decoded if it could be.
  * @returns the error of an answer with a status of 400 or above.
  */
-export function refusalOf(topic: string, answer: Answer, data: unknown): RefusedError {
+export function refusalByRemote(topic: string, answer: GivenAnswer, data: unknown): RefusedError {
   const { status } = answer
   const declared = answer.code === undefined ? '' : cut(answer.code, CODE_MAX)
   const said = answer.message === undefined ? '' : cut(answer.message)

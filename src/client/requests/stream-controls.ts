@@ -1,10 +1,11 @@
 /**
  * How does a responder get credit and cancels for the streams that it sends? All of them come to
- * topics below the client's own, with one level for each stream. (Q9)
+ * topics below the client's own, with one level for each stream. (Q9, a streamed response is
+ * complete or says so)
  */
 import type { IncomingPublish } from '../../index.ts'
 import type { Core } from '../core.ts'
-import { NAMES, property, wholeNumber } from './answers.ts'
+import { property, WIRE_NAMES, wholeNumberIn } from './answers.ts'
 import { latin1Of } from './correlation.ts'
 import { readControl } from './envelope.ts'
 import { CONTROL_LEVEL } from './request-desk.ts'
@@ -65,5 +66,5 @@ export class StreamControls {
 }
 
 function creditOf(properties: IncomingPublish['properties']): number {
-  return wholeNumber(property(properties?.userProperties, NAMES.credit))
+  return wholeNumberIn(property(properties?.userProperties, WIRE_NAMES.credit))
 }

@@ -2,7 +2,7 @@
  * A broker in memory, at a virtual clock, for the tests of requests: sessions, QoS 0 and 1, shared
  * subscriptions, expiry, and 0x10 for messages that nobody gets. What it does wrong is scripted.
  */
-import { Duplex } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import mqtt, { type IPublishPacket, type Packet } from 'mqtt-packet'
 import { memoryPair } from '../../../src/connection/transport/memory-pair.ts'
 import { matches, type OpenTransport } from '../../../src/index.ts'
@@ -80,7 +80,7 @@ export class SmallBroker {
     this.sessions.get(clientId)?.peer?.cut()
   }
 
-  publish(packet: IPublishPacket, from: Session | null = null): boolean {
+  publish(packet: IPublishPacket): boolean {
     this.published.push(packet)
     let matched = false
     const shared = new Map<string, Session[]>()
@@ -106,7 +106,6 @@ export class SmallBroker {
       const { qos, identifier } = session.filters.get(filter)!
       this.#give(session, packet, qos, identifier === undefined ? [] : [identifier])
     }
-    void from
     return matched
   }
 
@@ -158,7 +157,11 @@ class Peer {
     this.#broker.clock.touch()
     const session = this.#session
     if (session?.peer === this) session.peer = null
-    if (session !== null && !session.keeps && this.#broker.sessions.get(session.clientId) === session) {
+    if (
+      session !== null &&
+      !session.keeps &&
+      this.#broker.sessions.get(session.clientId) === session
+    ) {
       this.#broker.sessions.delete(session.clientId)
     }
     this.#session = null
@@ -216,7 +219,7 @@ class Peer {
         return
       }
       case 'publish': {
-        const matched = broker.publish(packet, this.#session)
+        const matched = broker.publish(packet)
         if (packet.qos === 0 || !broker.acknowledges(packet)) return
         const reasonCode = !matched && broker.saysUnmatched ? 0x10 : 0
         return this.#send({ cmd: 'puback', messageId, reasonCode } as Packet)
@@ -244,7 +247,8 @@ class Peer {
         if (broker.answersPings) this.#send({ cmd: 'pingresp' })
         return
       case 'disconnect':
-        return this.#end.end() as unknown as void
+        this.#end.end()
+        return
       default:
     }
   }

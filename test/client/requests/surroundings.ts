@@ -1,8 +1,8 @@
 /** Clients of it-mqtt at a small broker and a virtual clock. */
 import { afterEach } from 'vitest'
 import { type Client, type ClientOptions, createClient } from '../../../src/client/index.ts'
-import { randomOf } from '../../support/random.ts'
 import { VirtualClock } from '../../support/clock.ts'
+import { randomOf } from '../../support/random.ts'
 import { SmallBroker } from './small-broker.ts'
 
 export class Surroundings {

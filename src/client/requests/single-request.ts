@@ -2,51 +2,18 @@
  * What becomes of one request until it is settled? There are ten thousands of these, so that each
  * has few fields and no closures of its own.
  */
-import { type IncomingPublish, MqttError } from '../../index.ts'
+import { MqttError } from '../../index.ts'
 import type { Published } from '../client-types.ts'
-import type { OutcomeListener } from '../core.ts'
 import type { Response } from '../request-types.ts'
-import type { Answer } from './answers.ts'
-import { hexOf } from './correlation.ts'
-import type { Timed } from './deadlines.ts'
-import type { RequestDesk } from './request-desk.ts'
+import type { GivenAnswer } from './answers.ts'
+import { hexOfLatin1 } from './correlation.ts'
 import { noResponders, tooLate } from './request-errors.ts'
 import type { Ask } from './request-plan.ts'
 import { invalidResponse, responseOf } from './response.ts'
-import { STATUS } from './statuses.ts'
+import type { AnswerWaiter, RequestHost } from './waiter.ts'
 
-/** One who waits for answers: of one request, or of many. */
-export interface Waiter extends OutcomeListener, Timed {
-  readonly ask: Ask
-  /** The Correlation Data of the last attempt, one character for each byte; empty before it. */
-  correlation: string
-  /** The name of the operation, if it is not that of the first correlation. */
-  key: string
-  attempt: number
-  /** How many connections had been lost when it was sent. */
-  losses: number
-  acknowledged: boolean
-  /** Cancels the publish, where the engine does not let it expire; else null. */
-  controller: AbortController | null
-  answered(answer: Answer): void
-  reject(error: unknown): void
-  /** The connection is there again. */
-  reconnected(): void
-  /** Its signal was aborted: it is a listener of the signal, which costs no closure. */
-  handleEvent(): void
-  /** When nobody waits for the answer any more; the request expires then. */
-  readonly expiresAt: number
-  /** When it was begun, or its turn came. */
-  readonly startedAt: number
-  readonly isSettled: boolean
-  /** Whether it waits for one answer only. */
-  readonly isSingle: boolean
-  /** The key of the operation: by default the digits of its first correlation. */
-  readonly operation: string
-}
-
-export class OpenRequest implements Waiter {
-  readonly desk: RequestDesk
+export class SingleRequest implements AnswerWaiter {
+  readonly desk: RequestHost
   readonly ask: Ask
   correlation = ''
   key: string
@@ -62,7 +29,7 @@ export class OpenRequest implements Waiter {
   readonly #reject: (reason: unknown) => void
 
   constructor(
-    desk: RequestDesk,
+    desk: RequestHost,
     ask: Ask,
     resolve: (response: Response<never>) => void,
     reject: (reason: unknown) => void,
@@ -88,7 +55,7 @@ export class OpenRequest implements Waiter {
   }
 
   get operation(): string {
-    return this.key === '' ? hexOf(this.correlation) : this.key
+    return this.key === '' ? hexOfLatin1(this.correlation) : this.key
   }
 
   begin(): void {
@@ -115,7 +82,7 @@ export class OpenRequest implements Waiter {
     if (this.desk.core.connected) this.reconnected()
   }
 
-  answered(answer: Answer): void {
+  answered(answer: GivenAnswer): void {
     this.desk.counts.answered++
     const { ask } = this
     if (answer.seq >= 0 && !(answer.seq === 0 && answer.last)) {
@@ -164,7 +131,7 @@ export class OpenRequest implements Waiter {
   }
 
   reject(error: unknown): void {
-    if (!this.#end(codeOf(error))) return
+    if (!this.#end(countedCodeOf(error))) return
     this.controller?.abort(error)
     this.#reject(error)
   }
@@ -188,26 +155,12 @@ export class OpenRequest implements Waiter {
 }
 
 /** @returns the code by which a rejection is counted. */
-export function codeOf(error: unknown): string {
-  return error instanceof MqttError ? error.code : 'ABORTED'
+export function countedCodeOf(error: unknown): string {
+  return error instanceof MqttError ? error.code : 'CANCELLED'
 }
 
 const LOST = new Set(['CONNECTION_LOST', 'SESSION_LOST'])
 
 function isLost(error: unknown): boolean {
   return error instanceof MqttError && LOST.has(error.code)
-}
-
-/** A message of a service with a wire of its own, as an answer. */
-export function foreignAnswer({ payload, properties }: IncomingPublish, ok: boolean): Answer {
-  return {
-    status: ok ? STATUS.done : STATUS.declared,
-    code: undefined,
-    message: undefined,
-    seq: -1,
-    last: false,
-    control: undefined,
-    payload,
-    properties,
-  }
 }

@@ -4,14 +4,14 @@
 import type { Eventloop, Incoming } from '../index.ts'
 import {
   type Demand,
-  type DemandEvent,
+  type DemandChange,
   demandAfter,
   isWanted,
   mayAsk,
   NO_DEMAND,
 } from './demand.ts'
 
-export interface ReadingListener {
+export interface LoopReaderListener {
   received(packet: Incoming): void
   /** The loop has ended; `error` is null if it ended in order. */
   ended(error: unknown): void
@@ -19,17 +19,17 @@ export interface ReadingListener {
   wanted(isWanted: boolean): void
 }
 
-export class Reading {
+export class LoopReader {
   readonly #loop: Eventloop
   readonly #unhandledMax: number
-  readonly #listener: ReadingListener
+  readonly #listener: LoopReaderListener
   #demand: Demand = NO_DEMAND
   #begun = false
   // Bound once, because `next()` is called a million times.
   readonly #answered = (result: IteratorResult<Incoming, undefined>) => this.#take(result)
   readonly #failed = (error: unknown) => this.#listener.ended(error)
 
-  constructor(loop: Eventloop, unhandledMax: number, listener: ReadingListener) {
+  constructor(loop: Eventloop, unhandledMax: number, listener: LoopReaderListener) {
     this.#loop = loop
     this.#unhandledMax = unhandledMax
     this.#listener = listener
@@ -44,9 +44,9 @@ export class Reading {
     return isWanted(this.#demand)
   }
 
-  change(event: DemandEvent): void {
+  change(change: DemandChange, by = 0): void {
     const wasWanted = isWanted(this.#demand)
-    this.#demand = demandAfter(this.#demand, event)
+    this.#demand = demandAfter(this.#demand, change, by)
     if (isWanted(this.#demand) !== wasWanted) this.#listener.wanted(!wasWanted)
     this.#read()
   }
@@ -54,24 +54,37 @@ export class Reading {
   /** @returns a function that ends the demand; to call it twice is to call it once. */
   demanding(type: 'calls' | 'lasting'): () => void {
     let isOver = false
-    this.change({ type, by: 1 })
+    this.change(type, 1)
     return () => {
       if (isOver) return
       isOver = true
-      this.change({ type, by: -1 })
+      this.change(type, -1)
+    }
+  }
+
+  /**
+   * Takes packets that were received already, until `isEnough`: what would come with the next
+   * `next()`, without a promise for each.
+   */
+  readNow(isEnough: () => boolean): void {
+    const loop = this.#loop
+    while (!isEnough() && !this.#demand.asked && this.#demand.unhandled < this.#unhandledMax) {
+      const packet = loop.tryNext()
+      if (packet === undefined) return
+      this.#listener.received(packet)
     }
   }
 
   #read(): void {
     if (!mayAsk(this.#demand, this.#unhandledMax)) return
     this.#begun = true
-    this.#demand = demandAfter(this.#demand, { type: 'asked' })
+    this.#demand = demandAfter(this.#demand, 'asked', 0)
     this.#loop.next().then(this.#answered, this.#failed)
   }
 
   #take({ done, value }: IteratorResult<Incoming, undefined>): void {
     if (done) return this.#listener.ended(null)
-    this.#demand = demandAfter(this.#demand, { type: 'answered' })
+    this.#demand = demandAfter(this.#demand, 'answered', 0)
     this.#listener.received(value)
     this.#read()
   }

@@ -1,0 +1,82 @@
+/**
+ * Which methods has a client for requests and responses? Types only.
+ */
+
+import type { ManyOptions, RequestOptions, Response } from './request-types.ts'
+import type {
+  IncomingRequest,
+  RequestSubscription,
+  RequestsOptions,
+  Responder,
+  RespondOptions,
+} from './respond-types.ts'
+import type { ClientSubscribeOptions } from './subscription-types.ts'
+import type { FillParams, ParamsOf, Topic } from './topic-types.ts'
+
+/** The values of the parameters of a `Topic`, if it has any. */
+type WithParams<P> = keyof P extends never
+  ? { readonly params?: P | undefined }
+  : { readonly params: FillParams<P> }
+
+/** The methods of a client for requests and responses. */
+export interface Requester {
+  /**
+   * Sends a request and waits for its response.
+   * @throws RefusedError with `remote` for an answer that says no, and `NO_RESPONDERS` if the
+   *   server says that nobody has subscribed; ConnectionError `TIMEOUT` (with `linkLost`) and
+   *   `ENDED`; ProtocolError `INVALID_RESPONSE`; UsageError for what cannot be sent; the reason of
+   *   the signal.
+   */
+  request<V = Uint8Array>(
+    topic: string,
+    payload?: unknown,
+    options?: RequestOptions<V>,
+  ): Promise<Response<V>>
+  request<P, W, V = Uint8Array>(
+    topic: Topic<P, W>,
+    value: W,
+    options: RequestOptions<V> & WithParams<P>,
+  ): Promise<Response<V>>
+  /**
+   * Sends a request when it is iterated, and yields its responses: those of several responders, or
+   * the parts of a stream. It ends after `max`, after `stallMs` of silence, with the last part of a
+   * stream, and at the deadline, if something came and it is no stream. `break` cancels a stream.
+   * @throws as `request()`, and ConnectionError `STREAM_GAP` if a part is missing.
+   */
+  requestMany<V = Uint8Array>(
+    topic: string,
+    payload?: unknown,
+    options?: ManyOptions<V>,
+  ): AsyncIterableIterator<Response<V>, undefined>
+  requestMany<P, W, V = Uint8Array>(
+    topic: Topic<P, W>,
+    value: W,
+    options: ManyOptions<V> & WithParams<P>,
+  ): AsyncIterableIterator<Response<V>, undefined>
+  /**
+   * The requests to a filter, to be iterated. One is acknowledged when it was answered, or its
+   * deadline has passed.
+   */
+  requests<const F extends string, V = Uint8Array>(
+    filter: F,
+    options?: RequestsOptions<V> & Pick<ClientSubscribeOptions, 'signal'>,
+  ): RequestSubscription<ParamsOf<F>, V>
+  requests<P, V>(
+    topic: Topic<P, V>,
+    options?: RequestsOptions<V> & Pick<ClientSubscribeOptions, 'signal'>,
+  ): RequestSubscription<P, V>
+  /**
+   * Answers the requests to a filter with what `handler` returns: see `IncomingRequest.respond`.
+   * The client reads while `done` or `run()` is awaited.
+   */
+  respond<const F extends string, V = Uint8Array>(
+    filter: F,
+    handler: (request: IncomingRequest<ParamsOf<F>, V>) => unknown,
+    options?: RespondOptions<ParamsOf<F>, V>,
+  ): Responder
+  respond<P, V>(
+    topic: Topic<P, V>,
+    handler: (request: IncomingRequest<P, V>) => unknown,
+    options?: RespondOptions<P, V>,
+  ): Responder
+}
