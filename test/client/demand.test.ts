@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
   type Demand,
-  type DemandEvent,
+  type DemandChange,
   demandAfter,
   isWanted,
   mayAsk,
@@ -39,26 +39,26 @@ test('M1: what begins and ends leaves nothing, and no two packets are asked for 
   fc.assert(
     fc.property(fc.array(fc.tuple(kind, fc.boolean())), (changes) => {
       let demand = NO_DEMAND
-      const open: DemandEvent[] = []
-      const apply = (event: DemandEvent) => {
+      const open: DemandChange[] = []
+      const apply = (change: DemandChange, by = 0) => {
         const before = { ...demand }
-        const after = demandAfter(Object.freeze(demand), event)
+        const after = demandAfter(Object.freeze(demand), change, by)
         expect(demand).toEqual(before)
         demand = after
         if (!mayAsk(demand, 10)) return
         expect(demand.asked).toBe(false)
-        demand = demandAfter(demand, { type: 'asked' })
+        demand = demandAfter(demand, 'asked', 0)
         expect(mayAsk(demand, 10)).toBe(false)
       }
       for (const [type, answers] of changes) {
-        apply({ type, by: 1 })
-        open.push({ type, by: -1 })
-        if (answers && demand.asked) apply({ type: 'answered' })
+        apply(type, 1)
+        open.push(type)
+        if (answers && demand.asked) apply('answered')
       }
-      for (const event of open) apply(event)
-      if (demand.asked) apply({ type: 'answered' })
+      for (const type of open) apply(type, -1)
+      if (demand.asked) apply('answered')
       expect(demand).toEqual(NO_DEMAND)
-      expect(isWanted(demandAfter({ ...demand, calls: 3 }, { type: 'over' }))).toBe(false)
+      expect(isWanted(demandAfter({ ...demand, calls: 3 }, 'over', 0))).toBe(false)
     }),
   )
 })

@@ -198,6 +198,20 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(seen.texts.at(-1)).toBe('3')
   })
 
+  test('M12: messages that wait at a loss keep their order when the session goes on', async () => {
+    const world = new World(version)
+    const client = world.keeping()
+    const subscription = client.subscribe('a')
+    await world.value(subscription.granted)
+    for (const payload of ['1', '2', '3']) world.broker.publish('a', payload, { qos: 1 })
+    await world.clock.advance(10)
+    world.broker.kill()
+    await world.clock.advance(1000)
+    const { texts } = collect(subscription)
+    await world.clock.advance(1000)
+    expect([...new Set(texts)]).toEqual(['1', '2', '3'])
+  })
+
   test('M14: closing twice is closing once, and then every call rejects', async () => {
     const world = new World(version)
     const client = world.client()
