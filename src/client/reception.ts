@@ -15,7 +15,7 @@ import {
 } from '../index.ts'
 import { subscribeRefused } from './client-errors.ts'
 import type { FilterEntry } from './filter-entry.ts'
-import { FilterTrie } from './filter-trie.ts'
+import { groupsOf } from './filter-groups.ts'
 import { FormerFilters } from './former-filters.ts'
 import type { Making } from './line.ts'
 import { DeliveredMessage } from './message.ts'
@@ -379,23 +379,6 @@ function hasShareName(filter: string): boolean {
 
 function isAcknowledgedBy({ plan }: ClientSubscription): boolean {
   return plan.acks !== 'receipt' && plan.qos > 0
-}
-
-/**
- * @returns the filters in groups, each for one SUBSCRIBE. Filters that overlap are in different
- *   groups, so that their copies of a message have different identifiers.
- */
-function groupsOf(entries: readonly FilterEntry[]): readonly (readonly FilterEntry[])[] {
-  const groups: { readonly trie: FilterTrie<null>; readonly members: FilterEntry[] }[] = []
-  for (const entry of entries) {
-    const isFree = ({ trie }: { trie: FilterTrie<null> }) =>
-      trie.overlapping(entry.filter).length === 0
-    let group = groups.find(isFree)
-    if (group === undefined) groups.push((group = { trie: new FilterTrie(), members: [] }))
-    group.trie.add(entry.filter, null)
-    group.members.push(entry)
-  }
-  return groups.map(({ members }) => members)
 }
 
 function renewalRefused(filter: string, reasonCode: number): RefusedError {

@@ -191,7 +191,12 @@ class Play {
         .filter((other) => other.filters.some((filter) => filters.includes(filter)))
       // What was received and not read when it was left never was its own.
       const had = follower.given.some((one) => one.text === text)
-      if (left && (heirs.length > 0 || !had)) continue
+      // Sent again after a loss, it is what another subscription matches, too.
+      const { topic } = this.#topics.get(text)!
+      const shared = this.followers.some(
+        (other) => other !== follower && other.filters.some((filter) => matches(filter, topic)),
+      )
+      if (left && (heirs.length > 0 || !had || shared)) continue
       const state = left ? 'left it' : follower.ended ? 'has ended' : 'has not handled it'
       if (!left && follower.ended) continue
       this.problems.push(`${text} was acknowledged, and ${filters} ${state}`)
