@@ -5,7 +5,13 @@
 import { build } from 'esbuild'
 
 await build({
-  entryPoints: ['src/index.ts', 'src/client/index.ts', 'src/disk/index.ts', 'src/cli/main.ts'],
+  entryPoints: [
+    'src/index.ts',
+    'src/client/index.ts',
+    'src/disk/index.ts',
+    'src/testing/index.ts',
+    'src/cli/main.ts',
+  ],
   outdir: process.argv[2],
   bundle: true,
   splitting: true,

@@ -33,6 +33,7 @@ export default defineConfig({
   resolve: {
     alias: {
       'it-mqtt/client': fileURLToPath(new URL('src/client/index.ts', import.meta.url)),
+      'it-mqtt/testing': fileURLToPath(new URL('src/testing/index.ts', import.meta.url)),
       'it-mqtt/disk': fileURLToPath(new URL('src/disk/index.ts', import.meta.url)),
       'it-mqtt': fileURLToPath(new URL('src/index.ts', import.meta.url)),
     },

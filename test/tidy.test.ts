@@ -79,7 +79,8 @@ describe('the rules about rooms bite', () => {
     expect(problems(LAYERS, '').join()).not.toContain('layers')
     expect(problems([...LAYERS, 'client'], '')).toContain('src/ has 6 layers')
     const arrows = { ...PLANNED, ...ARROWS }
-    for (const layer of LAYERS) {
+    // `testing` is the other end of the wire, and uses the codec.
+    for (const layer of LAYERS.filter((name) => name !== 'testing')) {
       for (const target of arrows[layer]!) expect(target).toMatch(/(?:^|\/)index\.ts$/)
     }
   })

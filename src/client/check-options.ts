@@ -3,6 +3,7 @@
  * what was given.
  */
 import { UsageError } from '../index.ts'
+import type { NextOptions } from './subscription-types.ts'
 
 /** @returns the value, which is one of `allowed`. */
 export function checkChoice<const T>(name: string, given: T, allowed: readonly T[]): T {
@@ -27,6 +28,22 @@ export function checkedMs(name: string, given: number | undefined): number | und
   if (typeof given === 'number' && given > 0 && given <= TIME_MS_MAX) return given
   const allowed = `a number of milliseconds, more than 0 and at most ${TIME_MS_MAX}`
   throw new UsageError(`${name} must be ${allowed}, not ${shown(given)}`)
+}
+
+/** @returns the value, which is an AbortSignal, or what behaves like one, or undefined. */
+export function checkSignal(name: string, given: AbortSignal | undefined): AbortSignal | undefined {
+  if (given === undefined) return given
+  if (typeof given === 'object' && typeof given?.addEventListener === 'function') return given
+  throw new UsageError(`${name} must be an AbortSignal, not ${shown(given)}`)
+}
+
+const WAIT_FIELDS = new Set(['signal', 'timeout'])
+
+/** Checks what ends a wait. */
+export function checkWait(what: string, options: NextOptions): void {
+  checkOptionFields(`${what}: options`, options, WAIT_FIELDS)
+  checkSignal(`${what}: signal`, options.signal)
+  checkedMs(`${what}: timeout`, options.timeout)
 }
 
 /** Checks that options have no fields but these. */

@@ -1,6 +1,6 @@
 /**
  * How do the parts of a client work together? The demand decides when the loop is asked for a
- * packet (reading.ts), publishing in which order requests leave, reception whose a message is.
+ * packet (loop-reader.ts), publishing in which order requests leave, reception whose a message is.
  */
 import {
   BugError,
@@ -22,16 +22,17 @@ import type { ClientTarget, Published } from './client-types.ts'
 import type { Listener, OutcomeListener } from './core.ts'
 import { sync } from './fence.ts'
 import type { Making } from './line.ts'
+import { LoopReader, type LoopReaderListener } from './loop-reader.ts'
 import type { DeliveredMessage } from './message.ts'
 import { Overlaps } from './overlaps.ts'
 import type { ProbeHost } from './probe-host.ts'
 import { SharedProbe } from './probes.ts'
 import { Publishing } from './publishing.ts'
 import { Pull } from './pull.ts'
-import { Reading, type ReadingListener } from './reading.ts'
 import type { Receipt } from './receipts.ts'
 import { Reception, type ReceptionHost } from './reception.ts'
-import type { ClientSubscription, SubscriptionHost } from './subscription.ts'
+import type { ClientSubscription } from './subscription.ts'
+import type { SubscriptionHost } from './subscription-host.ts'
 import type { NextOptions, Synced } from './subscription-types.ts'
 import { sleep, waitFor } from './waits.ts'
 import { Watchman } from './watchman.ts'
@@ -39,13 +40,15 @@ import { Watchman } from './watchman.ts'
 /** Where identifiers begin in a session that may hold messages of an earlier process. */
 const IDENTIFIER_SPACE = 2 ** 27
 
-export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, ReadingListener {
+export class ClientCore
+  implements ProbeHost, SubscriptionHost<ClientSubscription>, ReceptionHost, LoopReaderListener
+{
   readonly plan: ClientPlan
   readonly clock: Platform
   readonly loop: Eventloop
   readonly target: ClientTarget
   readonly publishing: Publishing
-  readonly reading: Reading
+  readonly reading: LoopReader
   readonly reception: Reception
   readonly #watchman: Watchman
   readonly #overlaps: Overlaps
@@ -56,6 +59,7 @@ export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, R
   /** Called when a subscription was left. */
   afterLeaving: () => void = () => {}
   readonly #onConnected = new Set<(resumed: boolean) => void>()
+  readonly #onWanted = new Set<() => void>()
   readonly #onEnd = new Set<(error: unknown) => void>()
   readonly #closers = new Set<() => Promise<unknown>>()
   #ended: { readonly error: unknown } | null = null
@@ -70,7 +74,7 @@ export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, R
     this.clock = platform
     this.publishing = new Publishing(plan, platform, (by) => this.pulls(by))
     this.loop = loop(this.publishing.requests, (connack) => this.#connected(connack))
-    this.reading = new Reading(this.loop, plan.unhandledMax, this)
+    this.reading = new LoopReader(this.loop, plan.unhandledMax, this)
     const first = plan.keeps ? Math.floor(platform.random() * IDENTIFIER_SPACE) : 0
     this.reception = new Reception(this, plan.keeps, first)
     this.#watchman = new Watchman(this)
@@ -93,6 +97,25 @@ export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, R
   wanted(isWanted: boolean): void {
     if (isWanted) this.#watchman.begin()
     else this.#watchman.stop()
+    for (const listener of [...this.#onWanted]) listener()
+  }
+
+  get isWanted(): boolean {
+    return this.reading.isWanted
+  }
+
+  onWanted(listener: () => void): () => void {
+    this.#onWanted.add(listener)
+    return () => this.#onWanted.delete(listener)
+  }
+
+  get hasBegun(): boolean {
+    return this.reading.hasBegun
+  }
+
+  /** A responder was registered. */
+  registered(): void {
+    this.#watchman.registered()
   }
 
   demand(): () => void {
@@ -313,7 +336,7 @@ export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, R
     if (this.#ended !== null) return
     this.#ended = { error }
     this.reading.change('over')
-    this.#watchman.stop()
+    this.#watchman.end()
     const rejection = error === null ? null : { reason: error }
     for (const subscription of [...this.reception.subscriptions]) subscription.end(rejection)
     this.publishing.end(() => this.loop.session.held, error)

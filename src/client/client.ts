@@ -13,7 +13,14 @@ import {
   type UserProperties,
   validateTopic,
 } from '../index.ts'
-import { checkChoice, checkedMs, checkOptionFields, shown } from './check-options.ts'
+import {
+  checkChoice,
+  checkedMs,
+  checkOptionFields,
+  checkSignal,
+  checkWait,
+  shown,
+} from './check-options.ts'
 import { ClientCore } from './client-core.ts'
 import { calledAfterEnd } from './client-errors.ts'
 import type { Client, ClientState, Closed } from './client-interface.ts'
@@ -51,7 +58,6 @@ const PUBLISH_FIELDS = new Set([
   'codec',
   'params',
 ])
-const NEXT_FIELDS = new Set(['signal', 'timeout'])
 
 class MqttClient {
   readonly #core: ClientCore
@@ -62,8 +68,9 @@ class MqttClient {
     this.#core = new ClientCore(target)
   }
 
-  ready(options: NextOptions = {}) {
-    return this.#core.ready(checkedWait('ready', options))
+  async ready(options: NextOptions = {}) {
+    checkWait('ready', options)
+    return this.#core.ready(options)
   }
 
   async publish(
@@ -75,6 +82,7 @@ class MqttClient {
     }
     checkOptionFields('publish: options', options, PUBLISH_FIELDS)
     const { signal, timeout } = options
+    checkSignal('publish: signal', signal)
     const request = requestOf(to, payload, options, this.#core.plan.qos)
     const limits = { signal, timeout: checkedMs('publish: timeout', timeout) }
     const { trace } = this.#core.plan
@@ -132,7 +140,7 @@ class MqttClient {
     return runUntil(this.#core, signal)
   }
 
-  close({ timeout }: { readonly timeout?: number | undefined } = {}): Promise<Closed> {
+  async close({ timeout }: { readonly timeout?: number | undefined } = {}): Promise<Closed> {
     this.#closed ??= closeClient(this.#core, checkedMs('close: timeout', timeout))
     return this.#closed
   }
@@ -234,10 +242,4 @@ function plainPayload(given: unknown): NonNullable<PublishRequest['payload']> {
     `publish: the payload must be text or bytes, not ${shown(given)};` +
       ' give a codec, such as json, for other values',
   )
-}
-
-function checkedWait(what: string, options: NextOptions): NextOptions {
-  checkOptionFields(`${what}: options`, options, NEXT_FIELDS)
-  checkedMs(`${what}: timeout`, options.timeout)
-  return options
 }

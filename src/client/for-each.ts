@@ -2,6 +2,7 @@
  * How are handlers called for each message, a few at once? Each message is acknowledged when its
  * handler has finished.
  */
+import { checkCount } from './check-options.ts'
 import type { Message } from './subscription-types.ts'
 import type { TopicParams } from './topic-types.ts'
 
@@ -14,8 +15,7 @@ export interface ForEachOptions {
 
 /** What it uses of its subscription. */
 interface Worked {
-  /** How many handlers run. */
-  readonly running: number
+  /** Says that a handler begins, or has finished. */
   runs(by: 1 | -1): void
   pull(): Promise<IteratorResult<AnyMessage, undefined>>
   return(): Promise<unknown>
@@ -26,9 +26,12 @@ export class ForEach {
   readonly #handler: (message: AnyMessage) => unknown
   readonly #concurrency: number
   readonly #onError: ForEachOptions['onError']
+  /** How many handlers run. */
+  #running = 0
   #failure: { readonly error: unknown } | null = null
   #wake: (() => void) | null = null
 
+  /** @throws UsageError if `concurrency` cannot be used. */
   constructor(
     subscription: Worked,
     handler: (message: AnyMessage) => unknown,
@@ -36,27 +39,30 @@ export class ForEach {
   ) {
     this.#subscription = subscription
     this.#handler = handler
-    this.#concurrency = concurrency
+    this.#concurrency = checkCount('forEach: concurrency', concurrency, 1, 65_535)
     this.#onError = onError
   }
 
   async run(): Promise<void> {
-    const subscription = this.#subscription
-    while (this.#failure === null) {
-      if (subscription.running >= this.#concurrency) await this.#room()
-      else {
-        const { done, value } = await subscription.pull()
-        if (done) break
-        subscription.runs(1)
-        void this.#handle(value)
+    try {
+      while (this.#failure === null) {
+        if (this.#running >= this.#concurrency) await this.#room()
+        else {
+          const { done, value } = await this.#subscription.pull()
+          if (done) break
+          this.#runs(1)
+          void this.#handle(value)
+        }
       }
+    } catch (error) {
+      // A payload was not valid, or the subscription was ended.
+      await this.#fail(error)
     }
-    while (subscription.running > 0) await this.#room()
+    while (this.#running > 0) await this.#room()
     if (this.#failure !== null) throw this.#failure.error
   }
 
   async #handle(message: AnyMessage): Promise<void> {
-    const subscription = this.#subscription
     try {
       try {
         await this.#handler(message)
@@ -66,11 +72,20 @@ export class ForEach {
       }
       message.ack()
     } catch (error) {
-      this.#failure ??= { error }
-      await subscription.return()
+      await this.#fail(error)
     }
-    subscription.runs(-1)
+    this.#runs(-1)
     this.#wake?.()
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    this.#failure ??= { error }
+    await this.#subscription.return()
+  }
+
+  #runs(by: 1 | -1): void {
+    this.#running += by
+    this.#subscription.runs(by)
   }
 
   #room(): Promise<void> {

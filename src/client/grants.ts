@@ -24,7 +24,11 @@ export class Grants {
   }
 
   get promise(): Promise<readonly QoS[]> {
-    this.#promise ??= this.#ask()
+    if (this.#promise === null) {
+      this.#promise = this.#ask()
+      // `next()` throws the same error, so that it is not lost.
+      this.#promise.catch(() => {})
+    }
     return this.#promise
   }
 

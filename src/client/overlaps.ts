@@ -6,7 +6,7 @@
 import type { IncomingPublish } from '../index.ts'
 import type { BrokerProfile } from './broker-profile.ts'
 import type { ProbeHost } from './probe-host.ts'
-import { PROBE_MS } from './probes.ts'
+import { PROBE_MS, whileRead } from './probes.ts'
 
 type Overlap = NonNullable<BrokerProfile['overlap']>
 
@@ -43,7 +43,7 @@ export class Overlaps {
     core.whenConnected(async () => {
       this.#overlap = await this.#measure().catch(() => 'unknown' as const)
       this.#holder.release()
-      if (this.#overlap !== 'unknown') return
+      if (this.#overlap !== 'unknown' || !core.isOpen) return
       core.warn(
         'OVERLAP',
         `The filters "${a}" and "${b}" overlap, and the copies that this server sends of one` +
@@ -61,33 +61,29 @@ export class Overlaps {
     const note = (packet: IncomingPublish) => {
       if (packet.topic === `${scratch}/both`) copies.add(packet)
     }
-    let timer: unknown = null
-    const behind = new Promise<void>((resolve, reject) => {
-      timer = core.clock.setTimer(() => reject(new Error('no copy has come')), PROBE_MS)
-      const any = core.listen(`${scratch}/+`, 0, (packet) => {
-        note(packet)
-        if (packet.topic === `${scratch}/behind`) resolve()
-      })
-      const one = core.listen(`${scratch}/both`, 0, note)
-      this.#close = () => {
-        any.close()
-        one.close()
-      }
-      Promise.all([any.granted, one.granted]).then(async () => {
-        await core.send({ cmd: 'publish', topic: `${scratch}/both`, payload: '', qos: 0 })
-        await core.send({ cmd: 'publish', topic: `${scratch}/behind`, payload: '', qos: 0 })
-      }, reject)
-    })
+    const ends: (() => void)[] = []
     try {
-      await behind
+      await new Promise<void>((resolve, reject) => {
+        ends.push(whileRead(core, PROBE_MS, () => reject(new Error('no copy has come'))))
+        ends.push(core.onEnd(() => reject(new Error('the client has ended'))))
+        const any = core.listen(`${scratch}/+`, 0, (packet) => {
+          note(packet)
+          if (packet.topic === `${scratch}/behind`) resolve()
+        })
+        const one = core.listen(`${scratch}/both`, 0, note)
+        ends.push(any.close, one.close)
+        const publishBoth = async () => {
+          await Promise.all([any.granted, one.granted])
+          await core.send({ cmd: 'publish', topic: `${scratch}/both`, payload: '', qos: 0 })
+          await core.send({ cmd: 'publish', topic: `${scratch}/behind`, payload: '', qos: 0 })
+        }
+        publishBoth().catch(reject)
+      })
     } finally {
-      core.clock.clearTimer(timer)
-      this.#close()
+      for (const end of ends) end()
     }
     return overlapOf([...copies])
   }
-
-  #close = () => {}
 }
 
 function overlapOf(copies: readonly IncomingPublish[]): Overlap {

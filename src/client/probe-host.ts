@@ -25,6 +25,10 @@ export interface ProbeHost {
   listen(filter: string, qos: QoS, handler: (packet: IncomingPublish) => void): Listener
   /** Calls `action` now if there was a connection, else after the first CONNACK. */
   whenConnected(action: () => void): void
+  /** Whether somebody needs the connection, so that packets are read. */
+  readonly isWanted: boolean
+  /** Calls `listener` when `isWanted` changes. */
+  onWanted(listener: () => void): () => void
   /** Calls `listener` once when the client has ended, with the error that ended it or null. */
   onEnd(listener: (error: unknown) => void): () => void
   warn(code: WarningCode, message: string): void

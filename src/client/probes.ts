@@ -10,6 +10,35 @@ import type { ProbeHost } from './probe-host.ts'
 export const PROBE_MS = 5000
 
 /**
+ * Calls `over` when the client was read for `ms` ms: nothing can come while nobody reads. No timer
+ * runs then.
+ * @returns a function that ends it.
+ */
+export function whileRead(core: ProbeHost, ms: number, over: () => void): () => void {
+  let left = ms
+  let since = 0
+  let timer: unknown = null
+  const stop = () => {
+    if (timer === null) return
+    core.clock.clearTimer(timer)
+    timer = null
+    left -= core.clock.now() - since
+  }
+  const look = () => {
+    stop()
+    if (!core.isWanted) return
+    since = core.clock.now()
+    timer = core.clock.setTimer(over, Math.max(0, left))
+  }
+  const unlisten = core.onWanted(look)
+  look()
+  return () => {
+    stop()
+    unlisten()
+  }
+}
+
+/**
  * Subscribes to `filter`, publishes to `topic`, and resolves when the message has come.
  * @throws `TIMEOUT` if it does not come within `ms`, and what ends the client.
  */
@@ -25,10 +54,10 @@ export async function comesBack(
   const back = new Promise<void>((resolve, reject) => {
     arrived = resolve
     const unlisten = core.onEnd((error) => reject(error ?? endedUnder('subscribe', false, null)))
-    const timer = core.clock.setTimer(() => reject(timedOut('subscribe', ms)), ms)
+    const unwatch = whileRead(core, ms, () => reject(timedOut('subscribe', ms)))
     stop = () => {
       unlisten()
-      core.clock.clearTimer(timer)
+      unwatch()
     }
   })
   back.catch(() => {})

@@ -18,6 +18,8 @@ const UNMATCHED: Published = Object.freeze({
 export class PublishCall {
   readonly request: PublishRequest
   readonly bytes: number
+  /** Whether it waits for its turn to leave. */
+  isQueued = false
   /** Whether it was handed to the loop. */
   left = false
   isSettled = false

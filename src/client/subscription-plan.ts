@@ -2,7 +2,7 @@
  * What does a subscription ask for? The options of `subscribe()`, checked and with their defaults.
  */
 import { type QoS, UsageError, validateFilter } from '../index.ts'
-import { checkChoice, checkCount, checkOptionFields, shown } from './check-options.ts'
+import { checkChoice, checkCount, checkOptionFields, checkSignal, shown } from './check-options.ts'
 import { bytes, type Codec } from './codec.ts'
 import type { StandardSchema } from './standard-schema.ts'
 import type { ClientSubscribeOptions, Overflow } from './subscription-types.ts'
@@ -95,7 +95,7 @@ export function subscriptionPlan(
     schema,
     decodes: schema !== undefined || codec !== (bytes as unknown),
     onInvalid,
-    signal: options.signal,
+    signal: checkSignal('subscribe: signal', options.signal),
   }
 }
 

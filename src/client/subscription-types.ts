@@ -57,8 +57,9 @@ export interface ClientSubscribeOptions<V = unknown> {
   /**
    * What happens to a message whose payload cannot be decoded, or is refused by the schema:
    * `throw`: `next()` rejects with `INVALID_PAYLOAD`; `skip`: it is acknowledged and counted; a
-   * function is given the error and the message, which is then acknowledged. Default `throw`. With
-   * `throw` the message counts as given, so that the next pull acknowledges it.
+   * function is given the error and the message, which is then acknowledged; what it throws
+   * `next()` rejects with. Default `throw`. When `next()` rejects, the message counts as given, so
+   * that the next pull acknowledges it.
    */
   readonly onInvalid?: 'throw' | 'skip' | ((error: unknown, message: Message) => void) | undefined
   /** Ends the subscription; its `next()` rejects with the reason of the signal. */
@@ -149,7 +150,7 @@ export interface Subscription<P = TopicParams, V = Uint8Array>
   extends AsyncIterableIterator<Message<P, V>, undefined>,
     AsyncDisposable {
   /**
-   * The QoS that the server granted for each filter. Rejects if it refused one. Reading it makes
+   * The QoS that the server granted for each filter. Rejects if it refused one. LoopReader it makes
    * the client connect.
    */
   readonly granted: Promise<readonly QoS[]>

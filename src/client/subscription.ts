@@ -3,16 +3,21 @@
  * keeps those that nobody has pulled, and acknowledges what is handled. (M5, a subscription
  * acknowledges what it has handled; M11, a refusal ends only its own subscription)
  */
-import { ConnectionError, type IncomingPublish, matches, type QoS } from '../index.ts'
+import { matches, type QoS } from '../index.ts'
+import { checkWait } from './check-options.ts'
+import { subscriptionEnded } from './client-errors.ts'
 import type { PayloadContext } from './codec.ts'
-import { Fifo } from './fifo.ts'
 import { ForEach, type ForEachOptions } from './for-each.ts'
 import { Grants } from './grants.ts'
 import { IdleWaits } from './idle-waits.ts'
+import { faultOfPayload, reasonToThrow } from './invalid-messages.ts'
 import type { DeliveredMessage, MessageReader } from './message.ts'
+import { MessagesInHand } from './messages-in-hand.ts'
 import { decodePayload } from './payload.ts'
 import type { MessageResult, Pull } from './pull.ts'
 import type { Receipt } from './receipts.ts'
+import { RetainedTopics } from './retained-topics.ts'
+import type { SubscriptionHost } from './subscription-host.ts'
 import type { SubscriptionPlan } from './subscription-plan.ts'
 import type {
   ClientSubscriptionState,
@@ -25,28 +30,6 @@ import type {
 import type { TopicParams } from './topic-types.ts'
 import { WaitingMessages } from './waiting-messages.ts'
 import { Watchers } from './watchers.ts'
-
-/** What a subscription uses of its client. */
-export interface SubscriptionHost {
-  /** Begins a wait of `what`, which makes the client read; ended by `settled`. */
-  pulls(by: number): void
-  /** Takes packets that were received already, until `isEnough`. */
-  readNow(isEnough: () => boolean): void
-  /** Says that a subscription is full, or not any more. */
-  full(by: number): void
-  /** How many subscriptions have messages that wait, and were never pulled, has changed. */
-  unattended(by: number): void
-  /** A message is handled by one of those who have it. */
-  handled(receipt: Receipt): void
-  /** A subscription has ended, and leaves these messages unhandled. */
-  left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void
-  sync(subscription: ClientSubscription): Promise<Synced>
-  pull(resolve: Pull['resolve'], reject: Pull['reject'], options: NextOptions | undefined): Pull
-  heldBackBy(subscription: ClientSubscription): number
-}
-
-/** Beyond so many topics a retained message may be given twice, for filters that overlap. */
-const RETAINED_TOPICS_MAX = 10_000
 
 const NO_MORE: MessageResult = { done: true, value: undefined }
 
@@ -67,12 +50,12 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   retained = 0
   retainedAt = Number.NEGATIVE_INFINITY
   /** The topics of retained messages that came without an identifier; null if there were none. */
-  #retainedTopics: Set<string> | null = null
-  readonly #host: SubscriptionHost
+  #retainedTopics: RetainedTopics | null = null
+  readonly #host: SubscriptionHost<ClientSubscription>
   readonly #waiting = new WaitingMessages()
   #pulls: Pull[] = []
   /** Given and not acknowledged. */
-  readonly #inHand = new Fifo<DeliveredMessage>()
+  readonly #inHand = new MessagesInHand()
   #watchers: Watchers<SubscriptionTransition> | null = null
   readonly #grants: Grants
   #synced: Promise<Synced> | null = null
@@ -84,7 +67,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   released = 0
   #invalid = 0
 
-  constructor(plan: SubscriptionPlan, host: SubscriptionHost) {
+  constructor(plan: SubscriptionPlan, host: SubscriptionHost<ClientSubscription>) {
     this.plan = plan
     this.#host = host
     this.#grants = new Grants((by) => host.pulls(by))
@@ -135,17 +118,12 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** Whether it has a message and has not handled it. */
   has(receipt: Receipt): boolean {
-    for (const message of this.#inHand) {
-      if (message.receipt === receipt && !message.isHandled) return true
-    }
-    return this.#waiting.has(receipt)
+    return this.#inHand.has(receipt) || this.#waiting.has(receipt)
   }
 
   /** How many messages were given and are not acknowledged. */
   get inHand(): number {
-    let count = 0
-    for (const { isHandled } of this.#inHand) if (!isHandled) count++
-    return count
+    return this.#inHand.count
   }
 
   get state(): ClientSubscriptionState {
@@ -166,7 +144,11 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   get synced(): Promise<Synced> {
-    this.#synced ??= this.#host.sync(this)
+    if (this.#synced === null) {
+      this.#synced = this.#host.sync(this)
+      // Who does not await it is told by `next()`.
+      this.#synced.catch(() => {})
+    }
     return this.#synced
   }
 
@@ -215,17 +197,15 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   handled(message: DeliveredMessage): void {
     if (message.receipt === null) return
-    while (this.#inHand.first?.isHandled) this.#inHand.shift()
+    this.#inHand.forget()
     this.#host.handled(message.receipt)
     this.#idle.look()
   }
 
   /** @returns whether a retained message of a topic is the first one for it. */
   takesRetained(topic: string): boolean {
-    this.#retainedTopics ??= new Set()
-    if (this.#retainedTopics.has(topic)) return false
-    if (this.#retainedTopics.size < RETAINED_TOPICS_MAX) this.#retainedTopics.add(topic)
-    return true
+    this.#retainedTopics ??= new RetainedTopics()
+    return this.#retainedTopics.isFirst(topic)
   }
 
   /** Takes a message that the server sent. */
@@ -265,17 +245,21 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   next(options?: NextOptions): Promise<MessageResult> {
-    if (this.plan.acks === 'pull') {
-      for (let oldest = this.#inHand.first; oldest !== undefined; oldest = this.#inHand.first) {
-        oldest.ack()
+    if (options !== undefined) {
+      try {
+        checkWait('next', options)
+      } catch (error) {
+        return Promise.reject(error)
       }
     }
+    if (this.plan.acks === 'pull') this.#inHand.acknowledge()
     return this.pull(options)
   }
 
   /** As `next()`, and acknowledges nothing. */
   pull(options?: NextOptions): Promise<MessageResult> {
     this.#attend()
+    if (options?.signal?.aborted) return Promise.reject(options.signal.reason)
     for (;;) {
       if (this.#waiting.length === 0) {
         if (this.hasEnded || this.#pulls.length > 0) break
@@ -302,20 +286,16 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** @returns what a pull is given for a message, or null if the message is passed over. */
   #resultOf(message: DeliveredMessage): Promise<MessageResult> | null {
-    if (this.plan.decodes) {
-      try {
-        void message.value
-      } catch (error) {
-        this.#invalid++
-        const { onInvalid } = this.plan
-        if (onInvalid === 'throw') {
-          this.#give(message)
-          return Promise.reject(error)
-        }
-        if (onInvalid !== 'skip') onInvalid(error, message as unknown as Message)
+    const fault = this.plan.decodes ? faultOfPayload(message) : null
+    if (fault !== null) {
+      this.#invalid++
+      const thrown = reasonToThrow(this.plan, fault.reason, message)
+      if (thrown === null) {
         message.ack()
         return null
       }
+      this.#give(message)
+      return Promise.reject(thrown.reason)
     }
     this.#give(message)
     return Promise.resolve({ done: false, value: message })
@@ -335,7 +315,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   async first(options?: NextOptions): Promise<Message<TopicParams, unknown>> {
     try {
       const { done, value } = await this.next(options)
-      if (done) throw endedError()
+      if (done) throw subscriptionEnded()
       value.ack()
       return value
     } finally {
@@ -371,17 +351,32 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   #leave(error: { readonly reason: unknown } | null, releases = false): void {
-    if (this.hasEnded) return
+    if (this.hasEnded) return this.#dropRest()
     this.#attend()
-    const unhandled = [...this.#inHand, ...this.#waiting.clear()]
-    this.#inHand.clear()
+    const unhandled = [...this.#inHand.clear(), ...this.#waiting.clear()]
     this.#error = error
     this.#finish('ended', error)
     if (releases) this.plan.keeps = false
-    this.#host.left(
-      this,
-      unhandled.filter(({ receipt, isHandled }) => receipt !== null && !isHandled),
-    )
+    this.#host.left(this, unhandled)
+  }
+
+  /**
+   * What it had when the server or the client ended it is not wanted. Only a session may still send
+   * it again, and none does after a refusal.
+   */
+  #dropRest(): void {
+    if (this.plan.keeps && this.status !== 'refused') return
+    for (const message of [...this.#inHand.clear(), ...this.#waiting.clear()]) {
+      if (message.receipt === null) continue
+      this.released++
+      message.ack()
+    }
+  }
+
+  /** @returns what waits, which it does not give any more. */
+  takeWaiting(): readonly DeliveredMessage[] {
+    this.#attend()
+    return this.#waiting.clear()
   }
 
   #finish(status: 'ended' | 'refused', error: { readonly reason: unknown } | null): void {
@@ -389,16 +384,16 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.status = status
     this.#unlisten?.()
     this.#setFull(false)
-    this.#grants.settle(error ?? { reason: endedError() })
+    this.#grants.settle(error ?? { reason: subscriptionEnded() })
     const pulls = this.#pulls
     this.#pulls = []
     for (const pull of pulls) pull.answer(this.#resultAfterEnd())
     this.#watchers?.end()
   }
 
-  async return(): Promise<MessageResult> {
+  return(): Promise<MessageResult> {
     this.#leave(null)
-    return NO_MORE
+    return Promise.resolve(NO_MORE)
   }
 
   async throw(error?: unknown): Promise<MessageResult> {
@@ -414,14 +409,4 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.iterated = true
     return this
   }
-}
-
-function endedError(): ConnectionError {
-  const message = 'The subscription ended before.'
-  return new ConnectionError(message, { code: 'ENDED', retryable: false })
-}
-
-/** @returns the QoS at which a subscription sees a packet. */
-export function qosSeen({ qos }: IncomingPublish, { plan }: ClientSubscription): QoS {
-  return Math.min(qos, plan.qos) as QoS
 }

@@ -67,7 +67,7 @@ export class Reader {
   }
 
   /** @returns the text, or null if it is none and can be skipped. */
-  #string(field: string, kind: DeviationKind): string | null {
+  string(field: string, kind: DeviationKind): string | null {
     const start = this.#extent(field)
     return decodeText(this.bytes, start, this.at, field, kind, this.#tolerant)
   }
@@ -166,11 +166,11 @@ export class Reader {
     const tolerant = this.#tolerant
     switch (type) {
       case 'string':
-        return this.#string(name, rule.text) ?? undefined
+        return this.string(name, rule.text) ?? undefined
       case 'binary':
         return this.binary(name)
       case 'topic': {
-        const topic = this.#string(name, rule.text)
+        const topic = this.string(name, rule.text)
         if (topic === null) return undefined
         if (topic === '') {
           tolerant.tolerate('PROPERTY_VALUE', `${name} is empty`, 'MQTT-4.7.3-1')
@@ -207,8 +207,8 @@ export class Reader {
    * @returns all user properties so far, or undefined if there is none.
    */
   #userProperty(before: UserProperties | undefined): UserProperties | undefined {
-    const name = this.#string('the name of a user property', 'PROPERTY_TEXT')
-    const value = this.#string('the value of a user property', 'PROPERTY_TEXT')
+    const name = this.string('the name of a user property', 'PROPERTY_TEXT')
+    const value = this.string('the value of a user property', 'PROPERTY_TEXT')
     if (name === null || value === null) return before
     const found: UserProperties = before ?? Object.create(null)
     const known = found[name]

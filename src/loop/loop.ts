@@ -64,6 +64,7 @@ import type { Pings } from './pings.ts'
 import { Recorder } from './recorder.ts'
 import { Stepper } from './stepper.ts'
 import { addRequests, allowIntake, collect, gather, requestsEnded } from './stream-events.ts'
+import { takeNow, taken } from './taking.ts'
 import type { Transitions } from './transitions.ts'
 
 type Result = IteratorResult<Incoming, undefined>
@@ -144,25 +145,13 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     if (this.state.config.acks === 'pull') inbox.handled()
     if (inbox.unheard !== null) endIfUnheard(this, inbox.unheard)
     const packet = inbox.take()
-    if (inbox.dirty) this.taken()
+    if (inbox.dirty) taken(this)
     if (packet !== undefined) return Promise.resolve({ done: false, value: packet })
     return this.life === 'over' ? resultAfterEnd(this) : inbox.wait()
   }
 
   tryNext(): Incoming | undefined {
-    const { inbox } = this
-    if (!isRunning(this.life) || inbox.waiting || inbox.unheard !== null) return undefined
-    if (this.state.config.acks === 'pull') inbox.handled()
-    const packet = inbox.take()
-    if (inbox.dirty) this.taken()
-    return packet
-  }
-
-  /** The session stores which messages the consumer handled, even after the end. */
-  private taken(): void {
-    if (isAlive(this.life)) return this.schedule()
-    collect(this)
-    this.advance(this.takeInputs())
+    return takeNow(this)
   }
 
   /**

@@ -1,5 +1,6 @@
 /**
- * How does a handler answer requests, a few at a time, until its responder is closed? (Q8, Q11)
+ * How does a handler answer requests, a few at a time, until its responder is closed? (Q8, handlers
+ * run in order and within bounds; Q11, the end of the client ends its requests)
  */
 
 import type { Core, PushReceiver } from '../core.ts'

@@ -156,7 +156,7 @@ export class SingleRequest implements AnswerWaiter {
 
 /** @returns the code by which a rejection is counted. */
 export function countedCodeOf(error: unknown): string {
-  return error instanceof MqttError ? error.code : 'ABORTED'
+  return error instanceof MqttError ? error.code : 'CANCELLED'
 }
 
 const LOST = new Set(['CONNECTION_LOST', 'SESSION_LOST'])

@@ -32,6 +32,9 @@ export const ALLOWED: Readonly<Record<RuleName, readonly string[]>> = {
   ],
   'no file name stands twice': [],
   // `Subscription` is one filter in a SUBSCRIBE, and the messages of a client's subscription.
-  'no name is declared at the top level of two files': ['Subscription'],
+  'no name is declared at the top level of two files': [
+    'src/client/subscription-types.ts Subscription',
+    'src/requests/vocabulary.ts Subscription',
+  ],
   'test/ mirrors src/': [],
 }

@@ -11,7 +11,7 @@ import {
   NO_DEMAND,
 } from './demand.ts'
 
-export interface ReadingListener {
+export interface LoopReaderListener {
   received(packet: Incoming): void
   /** The loop has ended; `error` is null if it ended in order. */
   ended(error: unknown): void
@@ -19,17 +19,17 @@ export interface ReadingListener {
   wanted(isWanted: boolean): void
 }
 
-export class Reading {
+export class LoopReader {
   readonly #loop: Eventloop
   readonly #unhandledMax: number
-  readonly #listener: ReadingListener
+  readonly #listener: LoopReaderListener
   #demand: Demand = NO_DEMAND
   #begun = false
   // Bound once, because `next()` is called a million times.
   readonly #answered = (result: IteratorResult<Incoming, undefined>) => this.#take(result)
   readonly #failed = (error: unknown) => this.#listener.ended(error)
 
-  constructor(loop: Eventloop, unhandledMax: number, listener: ReadingListener) {
+  constructor(loop: Eventloop, unhandledMax: number, listener: LoopReaderListener) {
     this.#loop = loop
     this.#unhandledMax = unhandledMax
     this.#listener = listener
