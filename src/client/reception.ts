@@ -7,6 +7,7 @@
 import {
   type Incoming,
   type IncomingPublish,
+  matches,
   type Outcome,
   type QoS,
   RefusedError,
@@ -258,7 +259,7 @@ export class Reception {
     const { keeps } = subscription.plan
     for (const message of unhandled) {
       if (message.receipt === null || message.isHandled) continue
-      if (keeps) this.strays.add(message.receipt, subscription.filterOf(message.topic), message)
+      if (keeps) this.strays.add(message.receipt, filterOf(subscription, message), message)
       else {
         message.ack()
         subscription.released++
@@ -361,6 +362,11 @@ export class Reception {
 }
 
 const RETAIN_HANDLING = { all: 0, new: 1, none: 2 } as const
+
+/** @returns the filter of a subscription to which a message belongs, or null. */
+function filterOf({ plan }: ClientSubscription, { topic }: DeliveredMessage): string | null {
+  return plan.filters.find((filter) => matches(filter, topic)) ?? null
+}
 
 function hasShareName(filter: string): boolean {
   return filter.startsWith('$share/')

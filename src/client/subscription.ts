@@ -3,7 +3,7 @@
  * keeps those that nobody has pulled, and acknowledges what is handled. (M5, a subscription
  * acknowledges what it has handled; M11, a refusal ends only its own subscription)
  */
-import { matches, type QoS } from '../index.ts'
+import type { QoS } from '../index.ts'
 import { checkWait } from './check-options.ts'
 import { subscriptionEnded } from './client-errors.ts'
 import type { PayloadContext } from './codec.ts'
@@ -37,10 +37,8 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   readonly plan: SubscriptionPlan
   /** The last message that was routed to it, so that none is given twice. */
   stamp = 0
-  /** Whether anybody has pulled, or iterates it. */
   #pulled = false
   iterated = false
-  /** How many handlers of `forEach` run. */
   running = 0
   readonly #idle = new IdleWaits()
   /** When the oldest waiting message came, if nobody has ever pulled. */
@@ -75,7 +73,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     if (signal === undefined) return
     const abort = () => this.#leave({ reason: signal.reason })
     if (signal.aborted) void Promise.resolve().then(abort)
-    signal.addEventListener('abort', abort)
+    else signal.addEventListener('abort', abort)
     this.#unlisten = () => signal.removeEventListener('abort', abort)
   }
 
@@ -121,7 +119,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     return this.#inHand.has(receipt) || this.#waiting.has(receipt)
   }
 
-  /** How many messages were given and are not acknowledged. */
   get inHand(): number {
     return this.#inHand.count
   }
@@ -159,7 +156,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     return changes
   }
 
-  /** Notes what became of it at the server. */
   changed(status: SubscriptionTransition['status'], gap: boolean, granted?: readonly QoS[]): void {
     if (this.hasEnded) return
     if (gap) this.#retainedTopics = null
@@ -184,11 +180,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
       if (params !== null) return params
     }
     return Object.create(null)
-  }
-
-  /** @returns the filter to which a topic belongs, or null. */
-  filterOf(topic: string): string | null {
-    return this.plan.filters.find((filter) => matches(filter, topic)) ?? null
   }
 
   decode(message: DeliveredMessage): unknown {
@@ -237,7 +228,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.#host.full(isFull ? 1 : -1)
   }
 
-  /** Drops what waits and comes again, or cannot be acknowledged any more. */
   keepOnly(stays: (message: DeliveredMessage) => boolean): void {
     const waited = this.#waiting.length > 0
     this.#waiting.filter(stays)
@@ -375,7 +365,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** @returns what waits, which it does not give any more. */
   takeWaiting(): readonly DeliveredMessage[] {
-    this.#attend()
     return this.#waiting.clear()
   }
 
