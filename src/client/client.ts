@@ -213,7 +213,7 @@ function requestOf(
   }
   const topic = from === null ? (to as string) : from.fill(options.params ?? {})
   const problem = validateTopic(topic)
-  if (problem !== null) throw new UsageError(`publish: ${problem}`)
+  if (problem !== null) throw new UsageError(`publish: ${problem}: ${shown(topic)}`)
   const { retain = from?.retain, properties, key } = options
   const codec = options.codec ?? from?.codec
   const payload =

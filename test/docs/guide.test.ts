@@ -71,11 +71,11 @@ afterAll(async () => {
 async function install(): Promise<void> {
   const home = join(folder, 'node_modules/it-mqtt')
   await build({
-    entryPoints: {
-      index: join(root, 'src/index.ts'),
-      disk: join(root, 'src/disk/index.ts'),
-      testing: join(root, 'src/testing/index.ts'),
-    },
+    entryPoints: Object.fromEntries(
+      Object.entries({ index: '', client: 'client/', disk: 'disk/', testing: 'testing/' }).map(
+        ([name, folder]) => [name, join(root, `src/${folder}index.ts`)],
+      ),
+    ),
     outdir: home,
     bundle: true,
     splitting: true,
@@ -87,7 +87,12 @@ async function install(): Promise<void> {
   })
   // The nearest package.json: without one here, the name would mean the root itself, not built.
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
-  const exports = { '.': './index.js', './disk': './disk.js', './testing': './testing.js' }
+  const exports = {
+    '.': './index.js',
+    './client': './client.js',
+    './disk': './disk.js',
+    './testing': './testing.js',
+  }
   writeFileSync(join(home, 'package.json'), JSON.stringify({ type: 'module', exports }))
 }
 
