@@ -28,13 +28,13 @@ const ROWS: readonly [Partial<Demand>, wanted: boolean, asks: boolean][] = [
   [{ calls: 1, lasting: 1, over: true }, false, false],
 ]
 
-test.each(ROWS)('M1: %j is wanted: %j, and asks: %j', (fields, wanted, asks) => {
+test.each(ROWS)('[M1] %j is wanted: %j, and asks: %j', (fields, wanted, asks) => {
   const demand: Demand = Object.freeze({ ...NO_DEMAND, ...fields })
   expect(isWanted(demand)).toBe(wanted)
   expect(mayAsk(demand, 10)).toBe(asks)
 })
 
-test('M1: what begins and ends leaves nothing, and no two packets are asked for at once', () => {
+test('[M1] what begins and ends leaves nothing, and no two packets are asked for at once', () => {
   const kind = fc.constantFrom('calls' as const, 'lasting' as const, 'full' as const)
   fc.assert(
     fc.property(fc.array(fc.tuple(kind, fc.boolean())), (changes) => {

@@ -433,7 +433,7 @@ async function play(story: Story): Promise<string[]> {
   return stage.problems
 }
 
-test('M5, M6, M12: a client does what a list for each subscription would do', async () => {
+test('[M5] [M6] [M12] a client does what a list for each subscription would do', async () => {
   await fc.assert(
     fc.asyncProperty(story, async (drawn) => {
       expect(await play(drawn)).toEqual([])

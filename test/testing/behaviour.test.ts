@@ -222,7 +222,7 @@ describe('MQTT 5', () => {
     ['separate', ['publish a/b x q1 id=1', 'publish a/b x q2 id=2']],
     ['one-id', ['publish a/b x q2 id=1']],
     ['separate-no-id', ['publish a/b x q1', 'publish a/b x q2']],
-  ] as const)('M6: overlap %s', async (overlap, expected) => {
+  ] as const)('[M6] overlap %s', async (overlap, expected) => {
     const { clock, broker, join } = world(5, { overlap })
     const client = await join('a')
     client.subscribe('a/+', { qos: 1 }, { subscriptionIdentifier: 1 })
@@ -238,7 +238,7 @@ describe('MQTT 5', () => {
     ['afterSuback', ['suback 2', 'publish t old q0 retain', 'publish f fence q0']],
     ['beforeSuback', ['publish t old q0 retain', 'suback 2', 'publish f fence q0']],
     ['late', ['suback 2', 'publish f fence q0', 'publish t old q0 retain']],
-  ] as const)('M9: retained messages %s', async (retainedTiming, expected) => {
+  ] as const)('[M9] retained messages %s', async (retainedTiming, expected) => {
     const { clock, broker, join } = world(5, { retainedTiming })
     broker.publish('t', 'old', { retain: true })
     const client = await join('a')
@@ -269,7 +269,7 @@ describe('MQTT 5', () => {
     expect(client.take()).toEqual(['publish t new q0 retain'])
   })
 
-  test('Q3: 0x10 if nobody matches, unless the habit is off; No Local does not match', async () => {
+  test('[Q3] 0x10 if nobody matches, unless the habit is off; No Local does not match', async () => {
     for (const noMatchingSubscribers of [true, false]) {
       const { clock, join } = world(5, { noMatchingSubscribers })
       const client = await join('a')

@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest'
 import { collect, text, VERSIONS, World } from '../world.ts'
 
-describe('M1', () => {
-  test('M1: without demand nothing is dialled, read or timed', async () => {
+describe('[M1] ', () => {
+  test('[M1] without demand nothing is dialled, read or timed', async () => {
     const world = new World()
     const client = world.client()
     const subscription = client.subscribe('a')
@@ -18,7 +18,7 @@ describe('M1', () => {
     expect(texts).toEqual(['1'])
   })
 
-  test('M1: what nobody awaits stays with the server and the loop', async () => {
+  test('[M1] what nobody awaits stays with the server and the loop', async () => {
     const world = new World(5, { maxInflight: 3 })
     const client = world.client()
     const subscription = client.subscribe('a')
@@ -32,7 +32,7 @@ describe('M1', () => {
 })
 
 describe.each(VERSIONS)('MQTT %d', (version) => {
-  test('M2: every promise settles when the client closes', async () => {
+  test('[M2] every promise settles when the client closes', async () => {
     const world = new World(version)
     const client = world.client()
     world.broker.hang()
@@ -65,7 +65,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     })
   })
 
-  test('M2: ENDED says whether the session still has the request', async () => {
+  test('[M2] ENDED says whether the session still has the request', async () => {
     const world = new World(version)
     const client = world.keeping({ maxQueued: 1 })
     await world.value(client.ready())
@@ -81,7 +81,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(client.session.held).toHaveLength(1)
   })
 
-  test('M2: a fatal error settles everything, each with what it is', async () => {
+  test('[M2] a fatal error settles everything, each with what it is', async () => {
     const world = new World(version)
     const client = world.client({ reconnect: { when: 'never' } })
     const subscription = client.subscribe('a')
@@ -95,7 +95,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(await world.value(subscription.next())).toEqual({ done: true, value: undefined })
   })
 
-  test('M3: publishes keep the order of the calls, also those that wait for room', async () => {
+  test('[M3] publishes keep the order of the calls, also those that wait for room', async () => {
     const world = new World(version)
     const client = world.client({ maxQueued: 3 })
     const seen = collect(client.subscribe('a', { qos: 2 }))
@@ -111,7 +111,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     }
   })
 
-  test('M3: a publish that is given up leaves the others in order', async () => {
+  test('[M3] a publish that is given up leaves the others in order', async () => {
     const world = new World(version)
     const client = world.client({ maxQueued: 1 })
     const seen = collect(client.subscribe('a'))
@@ -132,7 +132,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(seen.texts).toEqual(['1', '3'])
   })
 
-  test('M4: awaiting a publish in the body of a subscription never deadlocks', async () => {
+  test('[M4] awaiting a publish in the body of a subscription never deadlocks', async () => {
     const world = new World(version, { maxInflight: 2 })
     const client = world.client()
     const seen: string[] = []
@@ -151,7 +151,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(seen).toHaveLength(20)
   })
 
-  test.each(['body', 'handler'])('M4: close() may be awaited in a %s', async (where) => {
+  test.each(['body', 'handler'])('[M4] close() may be awaited in a %s', async (where) => {
     const world = new World(version)
     const client = world.client()
     const subscription = client.subscribe('a')
@@ -170,7 +170,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(closed).toBe(true)
   })
 
-  test('M12: a reconnection is seen in transitions only', async () => {
+  test('[M12] a reconnection is seen in transitions only', async () => {
     const world = new World(version)
     const client = world.keeping()
     const subscription = client.subscribe('a')
@@ -198,7 +198,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(seen.texts.at(-1)).toBe('3')
   })
 
-  test('M12: messages that wait at a loss keep their order when the session goes on', async () => {
+  test('[M12] messages that wait at a loss keep their order when the session goes on', async () => {
     const world = new World(version)
     const client = world.keeping()
     const subscription = client.subscribe('a')
@@ -212,7 +212,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect([...new Set(texts)]).toEqual(['1', '2', '3'])
   })
 
-  test('M14: closing twice is closing once, and then every call rejects', async () => {
+  test('[M14] closing twice is closing once, and then every call rejects', async () => {
     const world = new World(version)
     const client = world.client()
     const seen = collect(client.subscribe('a'))
@@ -228,19 +228,22 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(world.clock.pendingTimers).toBe(0)
   })
 
-  test.each(['before any demand', 'offline', 'while it dials'])('M14: close() %s', async (when) => {
-    const world = new World(version)
-    const client = world.client()
-    const subscription = client.subscribe('a')
-    if (when === 'offline') world.broker.refuseConnections()
-    if (when === 'while it dials') world.broker.hang()
-    const next = when === 'before any demand' ? null : subscription.next()
-    await world.clock.advance(50)
-    await world.value(client.close(), 15_000)
-    if (next !== null) expect(await world.value(next)).toEqual({ done: true, value: undefined })
-    expect(await world.value(subscription.next())).toEqual({ done: true, value: undefined })
-    expect(world.clock.pendingTimers).toBe(0)
-  })
+  test.each(['before any demand', 'offline', 'while it dials'])(
+    '[M14] close() %s',
+    async (when) => {
+      const world = new World(version)
+      const client = world.client()
+      const subscription = client.subscribe('a')
+      if (when === 'offline') world.broker.refuseConnections()
+      if (when === 'while it dials') world.broker.hang()
+      const next = when === 'before any demand' ? null : subscription.next()
+      await world.clock.advance(50)
+      await world.value(client.close(), 15_000)
+      if (next !== null) expect(await world.value(next)).toEqual({ done: true, value: undefined })
+      expect(await world.value(subscription.next())).toEqual({ done: true, value: undefined })
+      expect(world.clock.pendingTimers).toBe(0)
+    },
+  )
 })
 
 describe('Errors', () => {

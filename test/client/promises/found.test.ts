@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { json } from '../../../src/client/index.ts'
 import { collect, text, VERSIONS, World } from '../world.ts'
 
-test('M2: a function onInvalid that throws rejects the pull, and the client goes on', async () => {
+test('[M2] a function onInvalid that throws rejects the pull, and the client goes on', async () => {
   const world = new World()
   const client = world.client()
   const wrong = new Error('wrong')
@@ -22,7 +22,7 @@ test('M2: a function onInvalid that throws rejects the pull, and the client goes
   expect(await world.value(client.publish('b', 'x'))).toMatchObject({ reasonCode: 0x10 })
 })
 
-test('M2: two forEach of one subscription both end with the client', async () => {
+test('[M2] two forEach of one subscription both end with the client', async () => {
   const world = new World()
   const client = world.client()
   const subscription = client.subscribe('a')
@@ -42,7 +42,7 @@ test('M2: two forEach of one subscription both end with the client', async () =>
   await world.value(closed)
 })
 
-test('M3: whenFull reject counts publishes, and no SUBSCRIBE that waits for a connection', async () => {
+test('[M3] whenFull reject counts publishes, and no SUBSCRIBE that waits for a connection', async () => {
   const world = new World()
   const client = world.client({ whenFull: 'reject', maxQueued: 2 })
   const subscription = client.subscribe('a')
@@ -53,7 +53,7 @@ test('M3: whenFull reject counts publishes, and no SUBSCRIBE that waits for a co
 })
 
 describe.each(VERSIONS)('MQTT %d', (version) => {
-  test('M5: what is read after the end of its filter is acknowledged, in a session too', async () => {
+  test('[M5] what is read after the end of its filter is acknowledged, in a session too', async () => {
     const world = new World(version, { maxInflight: 2 })
     const client = world.keeping()
     const left = client.subscribe('a', { onLeave: 'release' })
@@ -66,7 +66,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(text((await world.value(other.next(), 1000)).value)).toBe('4')
   })
 
-  test('M11: a subscription that is refused at its renewal holds nobody back', async () => {
+  test('[M11] a subscription that is refused at its renewal holds nobody back', async () => {
     const world = new World(version, { maxInflight: 2 })
     const client = world.keeping({ renewSubscriptions: 'always' })
     const refused = client.subscribe('a')
@@ -89,7 +89,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
   })
 })
 
-test('M11: a second subscription that is refused leaves what came for the first one', async () => {
+test('[M11] a second subscription that is refused leaves what came for the first one', async () => {
   const world = new World(5, { maxInflight: 2 })
   const client = world.running(world.client())
   const first = collect(client.subscribe('a'))
@@ -112,7 +112,7 @@ test('M11: a second subscription that is refused leaves what came for the first 
   expect(await world.value(second.next())).toEqual({ done: true, value: undefined })
 })
 
-test('M5: a message that was left and is acknowledged late counts once', async () => {
+test('[M5] a message that was left and is acknowledged late counts once', async () => {
   const world = new World()
   const client = world.keeping()
   const first = client.subscribe('a', { acks: 'manual' })
@@ -163,7 +163,7 @@ test.each([Number.NaN, -1, 0, 2 ** 31, '5'])(
   },
 )
 
-test('M5: a signal that is aborted takes no message, also if one waits', async () => {
+test('[M5] a signal that is aborted takes no message, also if one waits', async () => {
   const world = new World()
   const client = world.client()
   const subscription = client.subscribe('a')
@@ -178,7 +178,7 @@ test('M5: a signal that is aborted takes no message, also if one waits', async (
   expect(text((await world.value(subscription.next())).value)).toBe('1')
 })
 
-test('M6: a measurement of overlaps leaves no timer and no warning when the client ends', async () => {
+test('[M6] a measurement of overlaps leaves no timer and no warning when the client ends', async () => {
   const world = new World()
   const client = world.client()
   world.broker.faults.drop({ cmd: 'publish', direction: 'toBroker' }, { times: 10 })
@@ -192,7 +192,7 @@ test('M6: a measurement of overlaps leaves no timer and no warning when the clie
   expect(world.codes()).toEqual([])
 })
 
-test('M6: a copy for a filter that was left is given to nobody', async () => {
+test('[M6] a copy for a filter that was left is given to nobody', async () => {
   const world = new World(5, { overlap: 'separate' })
   const client = world.client()
   const left = client.subscribe(['c/d', 'a/b'])
@@ -209,7 +209,7 @@ test('M6: a copy for a filter that was left is given to nobody', async () => {
   expect(texts).toEqual(['1', '2'])
 })
 
-test('M6: nobody waits while the overlap is measured: it is no reason to warn', async () => {
+test('[M6] nobody waits while the overlap is measured: it is no reason to warn', async () => {
   const world = new World()
   const client = world.client()
   world.broker.faults.delay({ cmd: 'publish', direction: 'toClient' }, 10, { times: 9 })
@@ -226,7 +226,7 @@ test('M6: nobody waits while the overlap is measured: it is no reason to warn', 
   expect(world.codes()).toEqual([])
 })
 
-test('M6: nobody waits while shared subscriptions are probed: that refuses nothing', async () => {
+test('[M6] nobody waits while shared subscriptions are probed: that refuses nothing', async () => {
   const world = new World(4)
   const client = world.client()
   world.broker.faults.delay({ cmd: 'publish', direction: 'toClient' }, 10, { times: 9 })
@@ -239,7 +239,7 @@ test('M6: nobody waits while shared subscriptions are probed: that refuses nothi
   expect(await world.value(subscription.granted)).toEqual([1])
 })
 
-test('M2: granted and synced that nobody awaits raise no unhandled rejection', async () => {
+test('[M2] granted and synced that nobody awaits raise no unhandled rejection', async () => {
   const world = new World()
   const client = world.client()
   world.broker.faults.refuse({ cmd: 'subscribe' }, 0x87, { times: 10 })

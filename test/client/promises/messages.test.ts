@@ -6,7 +6,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
   const acks = (world: World) =>
     world.broker.packets({ cmd: 'puback', direction: 'toBroker' }).length
 
-  test('M5: a message is acknowledged at the next pull, on receipt, or by ack()', async () => {
+  test('[M5] a message is acknowledged at the next pull, on receipt, or by ack()', async () => {
     for (const [mode, expected] of [
       ['pull', 1],
       ['receipt', 2],
@@ -27,7 +27,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     }
   })
 
-  test('M5: what break leaves with keep goes to the next subscription, in order', async () => {
+  test('[M5] what break leaves with keep goes to the next subscription, in order', async () => {
     const world = new World(version)
     const client = world.keeping()
     const first = client.subscribe('a', { onLeave: 'keep' })
@@ -46,7 +46,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(second.messages.map(({ redelivered }) => redelivered)).toEqual([true, true, true])
   })
 
-  test('M5: what break leaves with keep comes to a later client of the session', async () => {
+  test('[M5] what break leaves with keep comes to a later client of the session', async () => {
     const world = new World(version)
     const client = world.keeping({ clientId: 'same' })
     const first = client.subscribe('a')
@@ -62,7 +62,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(seen.messages[0]!.redelivered).toBe(true)
   })
 
-  test('M5: release acknowledges what is left, and first() acknowledges all', async () => {
+  test('[M5] release acknowledges what is left, and first() acknowledges all', async () => {
     const world = new World(version)
     const client = world.client()
     const left = client.subscribe('a')
@@ -83,7 +83,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
   })
 
   test.each(['break', 'throw', 'return', 'throw()', 'dispose'])(
-    'M5: %s ends one subscription',
+    '[M5] %s ends one subscription',
     async (how) => {
       const world = new World(version)
       const client = world.client()
@@ -115,7 +115,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     },
   )
 
-  test('M5: the signal of a subscription ends it with its reason, at any time', async () => {
+  test('[M5] the signal of a subscription ends it with its reason, at any time', async () => {
     const world = new World(version)
     const client = world.client()
     for (const when of ['before', 'while it waits', 'while it holds']) {
@@ -138,7 +138,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
   })
 
   test.each(['merged', 'separate', 'one-id', 'separate-no-id'] as const)(
-    'M6: filters that overlap, at a server that is %s',
+    '[M6] filters that overlap, at a server that is %s',
     async (overlap) => {
       const world = new World(version, { overlap })
       const client = world.client()
@@ -163,7 +163,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     },
   )
 
-  test('M6: ten thousand filters', async () => {
+  test('[M6] ten thousand filters', async () => {
     const world = new World(version)
     const client = world.client({ maximumPacketSize: undefined })
     const all = Array.from({ length: 10_000 }, (_, i) => `a/${i}`)
@@ -174,7 +174,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(seen.texts).toEqual(['0', '5000', '9999'])
   })
 
-  test('M7: who holds back the others is named, once', async () => {
+  test('[M7] who holds back the others is named, once', async () => {
     const world = new World(version)
     const client = world.client()
     const slow = client.subscribe('slow/x')
@@ -193,7 +193,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(world.warnings[0]!.message).toMatch(/slow\/x.*3000\d ms/s)
   })
 
-  test('M8: a subscription that nobody pulls is told of', async () => {
+  test('[M8] a subscription that nobody pulls is told of', async () => {
     const world = new World(version)
     const client = world.running(world.client())
     client.subscribe('a')
@@ -203,7 +203,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(world.codes()).toEqual(['NOT_ITERATED'])
   })
 
-  test('M9: synced counts retained messages, and says how sure it is', async () => {
+  test('[M9] synced counts retained messages, and says how sure it is', async () => {
     for (const retainedBeforeFence of [undefined, true]) {
       const world = new World(version)
       for (const i of [1, 2, 3]) world.broker.publish(`a/${i}`, `${i}`, { retain: true, qos: 1 })
@@ -215,7 +215,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     }
   })
 
-  test('M10: retained messages go to the newcomer only, and the last one unsubscribes', async () => {
+  test('[M10] retained messages go to the newcomer only, and the last one unsubscribes', async () => {
     const world = new World(version)
     world.broker.publish('a', 'kept', { retain: true, qos: 1 })
     const client = world.running(world.client())
@@ -238,7 +238,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(world.broker.packets('unsubscribe')).toHaveLength(1)
   })
 
-  test('M11: a refusal ends its own subscription only', async () => {
+  test('[M11] a refusal ends its own subscription only', async () => {
     const world = new World(version)
     const client = world.running(world.client())
     world.broker.faults.refuse({ cmd: 'subscribe', topic: 'secret' })
@@ -255,7 +255,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(world.broker.sessions.get('c0')!.subscriptions).toEqual({ b: 1 })
   })
 
-  test('M13: of QoS 0 that nobody takes, overflow.max wait', async () => {
+  test('[M13] of QoS 0 that nobody takes, overflow.max wait', async () => {
     for (const [then, expected] of [
       ['dropOldest', '7'],
       ['dropNewest', '0'],
@@ -271,7 +271,7 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     }
   })
 
-  test('M13: overflow wait stops the reader while only run() needs it', async () => {
+  test('[M13] overflow wait stops the reader while only run() needs it', async () => {
     const world = new World(version)
     const client = world.running(world.client())
     const subscription = client.subscribe('a', { overflow: { max: 3, then: 'wait' } })

@@ -152,7 +152,7 @@ describe('[Q2] a response resolves its request once', () => {
     ['503', 'BUSY', true],
     ['504', 'RESPONDER_TIMEOUT', false],
     ['418', 'REFUSED_BY_RESPONDER', false],
-  ])('Q2: status %s rejects with %s', async (status, code, retryable) => {
+  ])('[Q2] status %s rejects with %s', async (status, code, retryable) => {
     const { s, client, requests } = await asker()
     const asked = client.request('a', '', { codec: json as never })
     await s.clock.advance(100)

@@ -321,7 +321,7 @@ describe('[Q10] a request cannot make a responder publish elsewhere', () => {
     ['$SYS/x', undefined],
     ['plant/start', ['clients/+/r/#']],
     ['clients/a', ['clients/+/r/#']],
-  ])('Q10: not to %s, with allowResponseTopics %j', async (responseTopic, allowResponseTopics) => {
+  ])('[Q10] not to %s, with allowResponseTopics %j', async (responseTopic, allowResponseTopics) => {
     const s = surround()
     let runs = 0
     const options = { allowResponseTopics }

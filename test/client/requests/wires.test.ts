@@ -24,7 +24,7 @@ describe('the envelope', () => {
     ['nothing', ''],
     ['bytes that are not UTF-8', new Uint8Array([0xff, 0, 1])],
     ['JSON', '{"a":1}'],
-  ])('Q2: a request of MQTT 3.1.1 is answered: %s', async (_, payload) => {
+  ])('[Q2] a request of MQTT 3.1.1 is answered: %s', async (_, payload) => {
     const s = surround()
     s.running('server').respond('a', ({ payload: given }) => given)
     await s.clock.advance(100)
