@@ -212,6 +212,21 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect([...new Set(texts)]).toEqual(['1', '2', '3'])
   })
 
+  test('M12: messages that wait are given also if the server has lost the session', async () => {
+    const world = new World(version)
+    const client = world.running(world.keeping())
+    const subscription = client.subscribe('a')
+    await world.value(subscription.granted)
+    for (const payload of ['1', '2']) world.broker.publish('a', payload, { qos: 1 })
+    await world.clock.advance(10)
+    world.broker.restart({ keepSessions: false })
+    await world.clock.advance(1000)
+    world.broker.publish('a', '3', { qos: 1 })
+    const { texts } = collect(subscription)
+    await world.clock.advance(10)
+    expect(texts).toEqual(['1', '2', '3'])
+  })
+
   test('M14: closing twice is closing once, and then every call rejects', async () => {
     const world = new World(version)
     const client = world.client()
