@@ -212,6 +212,21 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect([...new Set(texts)]).toEqual(['1', '2', '3'])
   })
 
+  test('[M12] messages that wait are given also if the server has lost the session', async () => {
+    const world = new World(version)
+    const client = world.running(world.keeping())
+    const subscription = client.subscribe('a')
+    await world.value(subscription.granted)
+    for (const payload of ['1', '2']) world.broker.publish('a', payload, { qos: 1 })
+    await world.clock.advance(10)
+    world.broker.restart({ keepSessions: false })
+    await world.clock.advance(1000)
+    world.broker.publish('a', '3', { qos: 1 })
+    const { texts } = collect(subscription)
+    await world.clock.advance(10)
+    expect(texts).toEqual(['1', '2', '3'])
+  })
+
   test('[M14] closing twice is closing once, and then every call rejects', async () => {
     const world = new World(version)
     const client = world.client()
@@ -228,22 +243,19 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(world.clock.pendingTimers).toBe(0)
   })
 
-  test.each(['before any demand', 'offline', 'while it dials'])(
-    '[M14] close() %s',
-    async (when) => {
-      const world = new World(version)
-      const client = world.client()
-      const subscription = client.subscribe('a')
-      if (when === 'offline') world.broker.refuseConnections()
-      if (when === 'while it dials') world.broker.hang()
-      const next = when === 'before any demand' ? null : subscription.next()
-      await world.clock.advance(50)
-      await world.value(client.close(), 15_000)
-      if (next !== null) expect(await world.value(next)).toEqual({ done: true, value: undefined })
-      expect(await world.value(subscription.next())).toEqual({ done: true, value: undefined })
-      expect(world.clock.pendingTimers).toBe(0)
-    },
-  )
+  test.each(['before any demand', 'offline', 'while it dials'])('[M14] close() %s', async (when) => {
+    const world = new World(version)
+    const client = world.client()
+    const subscription = client.subscribe('a')
+    if (when === 'offline') world.broker.refuseConnections()
+    if (when === 'while it dials') world.broker.hang()
+    const next = when === 'before any demand' ? null : subscription.next()
+    await world.clock.advance(50)
+    await world.value(client.close(), 15_000)
+    if (next !== null) expect(await world.value(next)).toEqual({ done: true, value: undefined })
+    expect(await world.value(subscription.next())).toEqual({ done: true, value: undefined })
+    expect(world.clock.pendingTimers).toBe(0)
+  })
 })
 
 describe('Errors', () => {

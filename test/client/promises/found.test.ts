@@ -125,6 +125,8 @@ test('[M5] a message that was left and is acknowledged late counts once', async 
   const { value: again } = await world.value(second.next())
   expect(again).toMatchObject({ redelivered: true })
   one!.ack()
+  await world.value(client.ping())
+  expect(world.broker.packets({ cmd: 'puback', direction: 'toBroker' })).toEqual([])
   again!.ack()
   two!.ack()
   await world.clock.advance(0)
