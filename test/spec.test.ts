@@ -53,7 +53,7 @@ describe.each(pages)('$name', ({ name, text }) => {
 })
 
 /** The promises whose tests are still to be written. One that has a test may stay here for a while. */
-const AWAITED: ReadonlySet<string> = new Set([...numbered('M', 14), ...numbered('Q', 12)])
+const AWAITED: ReadonlySet<string> = new Set<string>()
 
 function numbered(letter: string, count: number): string[] {
   return Array.from({ length: count }, (_, i) => `${letter}${i + 1}`)

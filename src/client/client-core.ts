@@ -31,7 +31,8 @@ import { Publishing } from './publishing.ts'
 import { Pull } from './pull.ts'
 import type { Receipt } from './receipts.ts'
 import { Reception, type ReceptionHost } from './reception.ts'
-import type { ClientSubscription, SubscriptionHost } from './subscription.ts'
+import type { ClientSubscription } from './subscription.ts'
+import type { SubscriptionHost } from './subscription-host.ts'
 import type { NextOptions, Synced } from './subscription-types.ts'
 import { sleep, waitFor } from './waits.ts'
 import { Watchman } from './watchman.ts'
@@ -39,7 +40,9 @@ import { Watchman } from './watchman.ts'
 /** Where identifiers begin in a session that may hold messages of an earlier process. */
 const IDENTIFIER_SPACE = 2 ** 27
 
-export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, LoopReaderListener {
+export class ClientCore
+  implements ProbeHost, SubscriptionHost<ClientSubscription>, ReceptionHost, LoopReaderListener
+{
   readonly plan: ClientPlan
   readonly clock: Platform
   readonly loop: Eventloop
@@ -104,6 +107,15 @@ export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, L
   onWanted(listener: () => void): () => void {
     this.#onWanted.add(listener)
     return () => this.#onWanted.delete(listener)
+  }
+
+  get hasBegun(): boolean {
+    return this.reading.hasBegun
+  }
+
+  /** A responder was registered. */
+  registered(): void {
+    this.#watchman.registered()
   }
 
   demand(): () => void {
@@ -324,7 +336,7 @@ export class ClientCore implements ProbeHost, SubscriptionHost, ReceptionHost, L
     if (this.#ended !== null) return
     this.#ended = { error }
     this.reading.change('over')
-    this.#watchman.stop()
+    this.#watchman.end()
     const rejection = error === null ? null : { reason: error }
     for (const subscription of [...this.reception.subscriptions]) subscription.end(rejection)
     this.publishing.end(() => this.loop.session.held, error)

@@ -27,6 +27,12 @@ export function endedUnder(what: string, held: boolean, cause: unknown): Connect
   return Object.assign(error, { held })
 }
 
+/** @returns the error of a promise of a subscription that has ended. */
+export function subscriptionEnded(): ConnectionError {
+  const message = 'The subscription ended before.'
+  return new ConnectionError(message, { code: 'ENDED', retryable: false })
+}
+
 /** @returns the error of a wait that was too long. */
 export function timedOut(what: string, ms: number): ConnectionError {
   return new ConnectionError(`${what}: nothing came within ${ms} ms`, { code: 'TIMEOUT' })

@@ -5,12 +5,12 @@ import type { DeliveredMessage } from './message.ts'
 import type { SubscriptionPlan } from './subscription-plan.ts'
 import type { Message } from './subscription-types.ts'
 
-interface Fault {
+interface InvalidReason {
   readonly reason: unknown
 }
 
 /** @returns what is wrong with the payload, or null if nothing is. */
-export function payloadFault(message: DeliveredMessage): Fault | null {
+export function faultOfPayload(message: DeliveredMessage): InvalidReason | null {
   try {
     void message.value
     return null
@@ -24,7 +24,7 @@ export function reasonToThrow(
   { onInvalid }: SubscriptionPlan,
   reason: unknown,
   message: DeliveredMessage,
-): Fault | null {
+): InvalidReason | null {
   if (onInvalid === 'skip') return null
   if (onInvalid === 'throw') return { reason }
   try {

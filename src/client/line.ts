@@ -14,6 +14,9 @@ import { PublishCall } from './publish-call.ts'
 /** Makes a request when its turn has come; null if it is not needed any more. */
 export type Making = () => Request | null
 
+/** So many settled publishes may be in the line before they are removed from it. */
+const DEAD_MAX = 512
+
 export class RequestLine {
   readonly #stream = pushableV<Request>({ objectMode: true })
   readonly #settled: (request: Request, outcome: Outcome) => void
@@ -21,9 +24,11 @@ export class RequestLine {
   #connected = false
   #open = 0
   #bytes = 0
-  /** Publishes in the line, and their bytes. */
-  #waitingCalls = 0
-  #waitingBytes = 0
+  /** Publishes in the line that are not settled. */
+  #queued = 0
+  #queuedBytes = 0
+  /** Publishes in the line that are settled, and pass when their turn comes. */
+  #dead = 0
   readonly #openMax: number
   readonly #bytesMax: number
 
@@ -61,41 +66,36 @@ export class RequestLine {
 
   /** How many publishes wait for room. */
   get waiting(): number {
-    return this.#waitingCalls
+    return this.#queued
   }
 
-  /**
-   * @returns whether there is room for a publish of so many bytes beside those that are open and
-   *   those that wait, for example behind a SUBSCRIBE.
-   */
+  /** @returns whether there is room for one more publish, behind those that are in the line. */
   hasRoom(bytes: number): boolean {
-    return this.#fits(bytes + this.#waitingBytes, this.#open + this.#waitingCalls)
+    return this.#fits(bytes, this.#open + this.#queued, this.#bytes + this.#queuedBytes)
   }
 
   /** A message that is larger than the bound leaves alone. */
-  #fits(bytes: number, open: number): boolean {
-    if (open === 0) return true
-    return open < this.#openMax && this.#bytes + bytes <= this.#bytesMax
+  #fits(bytes: number, open: number, openBytes: number): boolean {
+    return open === 0 || (open < this.#openMax && openBytes + bytes <= this.#bytesMax)
   }
 
   add(item: PublishCall | Making): void {
     if (this.#waiting.length === 0 && this.#leaves(item)) return
     this.#waiting.push(item)
-    if (item instanceof PublishCall) this.#waits(item, 1)
+    if (!(item instanceof PublishCall)) return
+    item.isQueued = true
+    this.#queued++
+    this.#queuedBytes += item.bytes
   }
 
-  #waits(call: PublishCall, by: 1 | -1): void {
-    call.waits = by > 0
-    this.#waitingCalls += by
-    this.#waitingBytes += by * call.bytes
-  }
-
-  /** A publish that had not left was given up: those behind it need not wait for it. */
-  givenUp(call: PublishCall): void {
-    if (!call.waits) return
-    this.#waits(call, -1)
-    this.#waiting.remove((item) => item === call)
-    this.advance()
+  /** A publish that is in the line was settled: it does not leave. */
+  abandoned(call: PublishCall): void {
+    this.#queued--
+    this.#queuedBytes -= call.bytes
+    this.#dead++
+    if (this.#dead < DEAD_MAX || this.#dead * 2 < this.#waiting.length) return
+    this.#waiting.filter((item) => !(item instanceof PublishCall && item.isSettled))
+    this.#dead = 0
   }
 
   /** The first connection is there. */
@@ -114,7 +114,18 @@ export class RequestLine {
   /** Lets leave what may leave now. */
   advance(): void {
     const waiting = this.#waiting
-    while (waiting.first !== undefined && this.#leaves(waiting.first)) waiting.shift()
+    for (;;) {
+      const item = waiting.first
+      if (item === undefined) return
+      const isDead = item instanceof PublishCall && item.isSettled
+      if (!this.#leaves(item)) return
+      waiting.shift()
+      if (isDead) this.#dead--
+      else if (item instanceof PublishCall) {
+        this.#queued--
+        this.#queuedBytes -= item.bytes
+      }
+    }
   }
 
   /** @returns whether the item is out of the line. */
@@ -125,19 +136,23 @@ export class RequestLine {
       if (request !== null) this.#stream.push(request)
       return true
     }
-    if (!this.#fits(item.bytes, this.#open)) return false
-    if (item.waits) this.#waits(item, -1)
+    if (item.isSettled) return true
+    if (!this.#fits(item.bytes, this.#open, this.#bytes)) return false
     this.#open++
     this.#bytes += item.bytes
     item.left = true
+    item.isQueued = false
     this.#stream.push(item.request)
     return true
   }
 
   /** Nothing leaves any more. */
   clear(): void {
+    this.#queued = 0
+    this.#queuedBytes = 0
+    this.#dead = 0
     for (const item of this.#waiting.clear()) {
-      if (item instanceof PublishCall) this.#waits(item, -1)
+      if (item instanceof PublishCall) item.isQueued = false
     }
   }
 }

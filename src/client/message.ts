@@ -66,6 +66,11 @@ export class DeliveredMessage implements Message<TopicParams, unknown> {
     return this.#handled
   }
 
+  /** Another subscription has it now: an acknowledgement that comes late counts no more. */
+  supersede(): void {
+    this.#handled = true
+  }
+
   ack(): void {
     if (this.#handled) return
     this.#handled = true

@@ -1,6 +1,6 @@
 /**
- * Which messages were given and are not acknowledged? Those that are acknowledged are forgotten when
- * all before them are, too.
+ * Which messages were given and are not acknowledged? Those that are acknowledged are forgotten
+ * when all before them are, too.
  */
 import { Fifo } from './fifo.ts'
 import type { DeliveredMessage } from './message.ts'

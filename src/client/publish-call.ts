@@ -18,10 +18,10 @@ const UNMATCHED: Published = Object.freeze({
 export class PublishCall {
   readonly request: PublishRequest
   readonly bytes: number
+  /** Whether it waits for its turn to leave. */
+  isQueued = false
   /** Whether it was handed to the loop. */
   left = false
-  /** Whether it is in the line. */
-  waits = false
   isSettled = false
   /** Called when it is settled, whatever the result. */
   readonly #done: (call: PublishCall) => void

@@ -109,13 +109,21 @@ export class Publishing {
   }
 
   readonly #callDone = (call: PublishCall) => {
-    if (!call.left) {
-      this.#calls.delete(call.request)
-      this.#line.givenUp(call)
-    }
+    if (!call.left) this.#forget(call)
     this.#open--
     this.#demands(-1)
     if (this.#open === 0) for (const resolve of this.#whenSettled.splice(0)) resolve()
+  }
+
+  /** A publish that has not left has no outcome either. */
+  #forget(call: PublishCall): void {
+    const { request, isQueued } = call
+    this.#calls.delete(request)
+    if (isQueued) this.#line.abandoned(call)
+    if (request.key === undefined) return
+    const others = this.#keyed.get(request.key)?.filter((other) => other !== call) ?? []
+    if (others.length > 0) this.#keyed.set(request.key, others)
+    else this.#keyed.delete(request.key)
   }
 
   /** Resolves when all publishes are settled. */

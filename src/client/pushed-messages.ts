@@ -6,13 +6,14 @@ import type { QoS } from '../index.ts'
 import type { PushReceiver } from './core.ts'
 import type { DeliveredMessage } from './message.ts'
 import type { Receipt } from './receipts.ts'
-import { ClientSubscription, type SubscriptionHost } from './subscription.ts'
+import { ClientSubscription } from './subscription.ts'
+import type { SubscriptionHost } from './subscription-host.ts'
 import type { SubscriptionPlan } from './subscription-plan.ts'
 import type { Message, SubscriptionTransition } from './subscription-types.ts'
 
 export class PushedMessages extends ClientSubscription {
   readonly receiver: PushReceiver
-  readonly #host: SubscriptionHost
+  readonly #host: SubscriptionHost<ClientSubscription>
   readonly #handler: (message: Message) => void
   readonly #ended: (error: unknown) => void
   readonly #open = new Set<DeliveredMessage>()
@@ -20,7 +21,7 @@ export class PushedMessages extends ClientSubscription {
 
   constructor(
     plan: SubscriptionPlan,
-    host: SubscriptionHost,
+    host: SubscriptionHost<ClientSubscription>,
     handler: (message: Message) => void,
     ended: (error: unknown) => void,
   ) {

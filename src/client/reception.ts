@@ -7,6 +7,7 @@
 import {
   type Incoming,
   type IncomingPublish,
+  matches,
   type Outcome,
   type QoS,
   RefusedError,
@@ -20,7 +21,7 @@ import { DeliveredMessage } from './message.ts'
 import { type Receipt, Receipts } from './receipts.ts'
 import { Router } from './router.ts'
 import { Strays } from './strays.ts'
-import { type ClientSubscription, qosSeen } from './subscription.ts'
+import type { ClientSubscription } from './subscription.ts'
 
 /**
  * How long after its SUBACK, or after the last one, retained messages may still come to a
@@ -121,7 +122,7 @@ export class Reception {
     receipt: Receipt | null,
     left: boolean,
   ): void {
-    const qos = qosSeen(packet, subscription)
+    const qos = Math.min(packet.qos, subscription.plan.qos) as QoS
     const message = new DeliveredMessage(packet, subscription, receipt, qos, left)
     if (!subscription.pulled && subscription.waitingCount === 0) {
       subscription.waitingSince = this.#host.now()
@@ -135,7 +136,7 @@ export class Reception {
     const kept = entries.find((entry) => entry.kept && !entry.isRead)
     const isRead = entries.some((entry) => entry.isRead)
     if (packet.qos > 0 && (kept !== undefined || (this.#keeps && entries.length === 0))) {
-      return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null)
+      return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null, null)
     }
     // A retained message that is not for the subscriptions that had it already is no surprise.
     if (!isRead) this.unmatched++
@@ -241,21 +242,29 @@ export class Reception {
 
   #refused(subscription: ClientSubscription, cause: unknown): void {
     const reason = subscribeRefused(cause, subscription.plan.filters)
+    // What came for other subscriptions of the filter does not wait for somebody to ask.
+    const waiting = subscription.status === 'requested' ? subscription.takeWaiting() : []
     subscription.end({ reason }, 'refused')
+    this.#letGo(subscription, waiting)
     this.#remove(subscription, false)
   }
 
   /** A subscription was left with messages that nobody handled. */
   left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void {
+    this.#letGo(subscription, unhandled)
+    this.#remove(subscription, subscription.plan.keeps)
+  }
+
+  #letGo(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void {
     const { keeps } = subscription.plan
     for (const message of unhandled) {
-      if (keeps) this.strays.add(message.receipt!, subscription.filterOf(message.topic))
+      if (message.receipt === null || message.isHandled) continue
+      if (keeps) this.strays.add(message.receipt, filterOf(subscription, message), message)
       else {
         message.ack()
         subscription.released++
       }
     }
-    this.#remove(subscription, keeps)
   }
 
   #remove(subscription: ClientSubscription, keeps: boolean): void {
@@ -353,6 +362,11 @@ export class Reception {
 }
 
 const RETAIN_HANDLING = { all: 0, new: 1, none: 2 } as const
+
+/** @returns the filter of a subscription to which a message belongs, or null. */
+function filterOf({ plan }: ClientSubscription, { topic }: DeliveredMessage): string | null {
+  return plan.filters.find((filter) => matches(filter, topic)) ?? null
+}
 
 function hasShareName(filter: string): boolean {
   return filter.startsWith('$share/')

@@ -106,6 +106,7 @@ export class RequestCore implements Core {
     ended: (error: unknown) => void,
   ): PushReceiver {
     const plan = subscriptionPlan(filter, { ...options, acks: 'manual' }, this.#core.plan)
+    this.#core.registered()
     const subscription = new PushedMessages(plan, this.#core, handler, ended)
     this.#core.reception.add(subscription)
     return subscription.receiver

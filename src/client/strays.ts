@@ -5,10 +5,13 @@
  * acknowledges what it has handled)
  */
 import { matches } from '../index.ts'
+import type { DeliveredMessage } from './message.ts'
 import type { Receipt } from './receipts.ts'
 
 interface Stray {
   readonly receipt: Receipt
+  /** The message as it was given, which may still be acknowledged, or null. */
+  readonly message: DeliveredMessage | null
   /** The filter of the subscription that left it, or null if there was none. */
   readonly filter: string | null
 }
@@ -20,8 +23,8 @@ export class Strays {
     return this.#strays.length
   }
 
-  add(receipt: Receipt, filter: string | null): void {
-    const stray = { receipt, filter }
+  add(receipt: Receipt, filter: string | null, message: DeliveredMessage | null): void {
+    const stray = { receipt, filter, message }
     const at = this.#strays.findIndex((other) => other.receipt.order > receipt.order)
     if (at < 0) this.#strays.push(stray)
     else this.#strays.splice(at, 0, stray)
@@ -34,8 +37,10 @@ export class Strays {
       filter === null
         ? filters.some((one) => matches(one, receipt.packet.topic))
         : filters.includes(filter)
-    const taken = this.#strays.filter((stray) => stray.receipt.open > 0 && isTaken(stray))
-    this.#strays = this.#strays.filter((stray) => stray.receipt.open > 0 && !isTaken(stray))
+    const strays = this.#strays.filter(({ message }) => message?.isHandled !== true)
+    const taken = strays.filter(isTaken)
+    this.#strays = strays.filter((stray) => !isTaken(stray))
+    for (const { message } of taken) message?.supersede()
     return taken.map(({ receipt }) => receipt)
   }
 

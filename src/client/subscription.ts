@@ -3,18 +3,21 @@
  * keeps those that nobody has pulled, and acknowledges what is handled. (M5, a subscription
  * acknowledges what it has handled; M11, a refusal ends only its own subscription)
  */
-import { ConnectionError, type IncomingPublish, matches, type QoS } from '../index.ts'
+import type { QoS } from '../index.ts'
 import { checkWait } from './check-options.ts'
+import { subscriptionEnded } from './client-errors.ts'
 import type { PayloadContext } from './codec.ts'
-import { ForEach, type ForEachOptions } from './for-each.ts'
+import { ForEach, type ForEachOptions, type MessageHandler } from './for-each.ts'
 import { Grants } from './grants.ts'
 import { IdleWaits } from './idle-waits.ts'
-import { payloadFault, reasonToThrow } from './invalid-messages.ts'
+import { faultOfPayload, reasonToThrow } from './invalid-messages.ts'
 import type { DeliveredMessage, MessageReader } from './message.ts'
 import { MessagesInHand } from './messages-in-hand.ts'
 import { decodePayload } from './payload.ts'
 import type { MessageResult, Pull } from './pull.ts'
 import type { Receipt } from './receipts.ts'
+import { RetainedTopics } from './retained-topics.ts'
+import type { SubscriptionHost } from './subscription-host.ts'
 import type { SubscriptionPlan } from './subscription-plan.ts'
 import type {
   ClientSubscriptionState,
@@ -25,30 +28,9 @@ import type {
   Synced,
 } from './subscription-types.ts'
 import type { TopicParams } from './topic-types.ts'
+import { tracedHandler } from './tracing.ts'
 import { WaitingMessages } from './waiting-messages.ts'
 import { Watchers } from './watchers.ts'
-
-/** What a subscription uses of its client. */
-export interface SubscriptionHost {
-  /** Begins a wait of `what`, which makes the client read; ended by `settled`. */
-  pulls(by: number): void
-  /** Takes packets that were received already, until `isEnough`. */
-  readNow(isEnough: () => boolean): void
-  /** Says that a subscription is full, or not any more. */
-  full(by: number): void
-  /** How many subscriptions have messages that wait, and were never pulled, has changed. */
-  unattended(by: number): void
-  /** A message is handled by one of those who have it. */
-  handled(receipt: Receipt): void
-  /** A subscription has ended, and leaves these messages unhandled. */
-  left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void
-  sync(subscription: ClientSubscription): Promise<Synced>
-  pull(resolve: Pull['resolve'], reject: Pull['reject'], options: NextOptions | undefined): Pull
-  heldBackBy(subscription: ClientSubscription): number
-}
-
-/** Beyond so many topics a retained message may be given twice, for filters that overlap. */
-const RETAINED_TOPICS_MAX = 10_000
 
 const NO_MORE: MessageResult = { done: true, value: undefined }
 
@@ -56,10 +38,8 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   readonly plan: SubscriptionPlan
   /** The last message that was routed to it, so that none is given twice. */
   stamp = 0
-  /** Whether anybody has pulled, or iterates it. */
   #pulled = false
   iterated = false
-  /** How many handlers of `forEach` run. */
   running = 0
   readonly #idle = new IdleWaits()
   /** When the oldest waiting message came, if nobody has ever pulled. */
@@ -69,8 +49,8 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   retained = 0
   retainedAt = Number.NEGATIVE_INFINITY
   /** The topics of retained messages that came without an identifier; null if there were none. */
-  #retainedTopics: Set<string> | null = null
-  readonly #host: SubscriptionHost
+  #retainedTopics: RetainedTopics | null = null
+  readonly #host: SubscriptionHost<ClientSubscription>
   readonly #waiting = new WaitingMessages()
   #pulls: Pull[] = []
   /** Given and not acknowledged. */
@@ -86,7 +66,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   released = 0
   #invalid = 0
 
-  constructor(plan: SubscriptionPlan, host: SubscriptionHost) {
+  constructor(plan: SubscriptionPlan, host: SubscriptionHost<ClientSubscription>) {
     this.plan = plan
     this.#host = host
     this.#grants = new Grants((by) => host.pulls(by))
@@ -94,7 +74,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     if (signal === undefined) return
     const abort = () => this.#leave({ reason: signal.reason })
     if (signal.aborted) void Promise.resolve().then(abort)
-    signal.addEventListener('abort', abort)
+    else signal.addEventListener('abort', abort)
     this.#unlisten = () => signal.removeEventListener('abort', abort)
   }
 
@@ -140,7 +120,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     return this.#inHand.has(receipt) || this.#waiting.has(receipt)
   }
 
-  /** How many messages were given and are not acknowledged. */
   get inHand(): number {
     return this.#inHand.count
   }
@@ -178,7 +157,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     return changes
   }
 
-  /** Notes what became of it at the server. */
   changed(status: SubscriptionTransition['status'], gap: boolean, granted?: readonly QoS[]): void {
     if (this.hasEnded) return
     if (gap) this.#retainedTopics = null
@@ -205,11 +183,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     return Object.create(null)
   }
 
-  /** @returns the filter to which a topic belongs, or null. */
-  filterOf(topic: string): string | null {
-    return this.plan.filters.find((filter) => matches(filter, topic)) ?? null
-  }
-
   decode(message: DeliveredMessage): unknown {
     return decodePayload(this.plan, message.payload, message as PayloadContext)
   }
@@ -223,10 +196,8 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** @returns whether a retained message of a topic is the first one for it. */
   takesRetained(topic: string): boolean {
-    this.#retainedTopics ??= new Set()
-    if (this.#retainedTopics.has(topic)) return false
-    if (this.#retainedTopics.size < RETAINED_TOPICS_MAX) this.#retainedTopics.add(topic)
-    return true
+    this.#retainedTopics ??= new RetainedTopics()
+    return this.#retainedTopics.isFirst(topic)
   }
 
   /** Takes a message that the server sent. */
@@ -258,7 +229,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.#host.full(isFull ? 1 : -1)
   }
 
-  /** Drops what waits and comes again, or cannot be acknowledged any more. */
   keepOnly(stays: (message: DeliveredMessage) => boolean): void {
     const waited = this.#waiting.length > 0
     this.#waiting.filter(stays)
@@ -307,7 +277,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** @returns what a pull is given for a message, or null if the message is passed over. */
   #resultOf(message: DeliveredMessage): Promise<MessageResult> | null {
-    const fault = this.plan.decodes ? payloadFault(message) : null
+    const fault = this.plan.decodes ? faultOfPayload(message) : null
     if (fault !== null) {
       this.#invalid++
       const thrown = reasonToThrow(this.plan, fault.reason, message)
@@ -336,7 +306,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   async first(options?: NextOptions): Promise<Message<TopicParams, unknown>> {
     try {
       const { done, value } = await this.next(options)
-      if (done) throw endedError()
+      if (done) throw subscriptionEnded()
       value.ack()
       return value
     } finally {
@@ -344,11 +314,8 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     }
   }
 
-  forEach(
-    handler: (message: Message<TopicParams, unknown>) => unknown,
-    options: ForEachOptions = {},
-  ): Promise<void> {
-    return new ForEach(this, handler, options).run()
+  forEach(handler: MessageHandler, options: ForEachOptions = {}): Promise<void> {
+    return new ForEach(this, tracedHandler(this.#host, this.plan.topics, handler), options).run()
   }
 
   // --------------------------------------------------------------------------------------- the end
@@ -372,16 +339,31 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   #leave(error: { readonly reason: unknown } | null, releases = false): void {
-    if (this.hasEnded) return
+    if (this.hasEnded) return this.#dropRest()
     this.#attend()
     const unhandled = [...this.#inHand.clear(), ...this.#waiting.clear()]
     this.#error = error
     this.#finish('ended', error)
     if (releases) this.plan.keeps = false
-    this.#host.left(
-      this,
-      unhandled.filter(({ receipt, isHandled }) => receipt !== null && !isHandled),
-    )
+    this.#host.left(this, unhandled)
+  }
+
+  /**
+   * What it had when the server or the client ended it is not wanted. Only a session may still send
+   * it again, and none does after a refusal.
+   */
+  #dropRest(): void {
+    if (this.plan.keeps && this.status !== 'refused') return
+    for (const message of [...this.#inHand.clear(), ...this.#waiting.clear()]) {
+      if (message.receipt === null) continue
+      this.released++
+      message.ack()
+    }
+  }
+
+  /** @returns what waits, which it does not give any more. */
+  takeWaiting(): readonly DeliveredMessage[] {
+    return this.#waiting.clear()
   }
 
   #finish(status: 'ended' | 'refused', error: { readonly reason: unknown } | null): void {
@@ -389,16 +371,16 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.status = status
     this.#unlisten?.()
     this.#setFull(false)
-    this.#grants.settle(error ?? { reason: endedError() })
+    this.#grants.settle(error ?? { reason: subscriptionEnded() })
     const pulls = this.#pulls
     this.#pulls = []
     for (const pull of pulls) pull.answer(this.#resultAfterEnd())
     this.#watchers?.end()
   }
 
-  async return(): Promise<MessageResult> {
+  return(): Promise<MessageResult> {
     this.#leave(null)
-    return NO_MORE
+    return Promise.resolve(NO_MORE)
   }
 
   async throw(error?: unknown): Promise<MessageResult> {
@@ -414,14 +396,4 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.iterated = true
     return this
   }
-}
-
-function endedError(): ConnectionError {
-  const message = 'The subscription ended before.'
-  return new ConnectionError(message, { code: 'ENDED', retryable: false })
-}
-
-/** @returns the QoS at which a subscription sees a packet. */
-export function qosSeen({ qos }: IncomingPublish, { plan }: ClientSubscription): QoS {
-  return Math.min(qos, plan.qos) as QoS
 }

@@ -9,7 +9,12 @@ import type { Receipt } from './receipts.ts'
 import type { Reception } from './reception.ts'
 import type { ClientSubscription } from './subscription.ts'
 
+/** How long after a responder was registered somebody has to await something, in ms. */
+const DRIVEN_MS = 5000
+
 interface WatchmanHost {
+  /** Whether anybody has ever awaited anything. */
+  readonly hasBegun: boolean
   readonly plan: ClientPlan
   readonly reception: Reception
   readonly clock: Platform
@@ -19,6 +24,8 @@ interface WatchmanHost {
 export class Watchman {
   readonly #host: WatchmanHost
   #timer: unknown = null
+  /** The timer that began when the first responder was registered. */
+  #registered: unknown = null
   /** The subscriptions that were named already, until they move. */
   readonly #named = new WeakSet<ClientSubscription>()
   /** The message without a subscription that was named last. */
@@ -38,6 +45,27 @@ export class Watchman {
   #isNeeded(): boolean {
     const { receipts, unattended } = this.#host.reception
     return receipts.unhandled > 0 || unattended > 0
+  }
+
+  /** A responder was registered: it is told if nobody awaits anything. */
+  registered(): void {
+    const { clock } = this.#host
+    if (this.#registered !== null || this.#host.hasBegun) return
+    this.#registered = clock.setTimer(() => {
+      if (this.#host.hasBegun) return
+      const message =
+        'This client is to answer requests, and nobody awaits anything of it, so that it has not' +
+        ' connected; await client.run(), or the `done` of a responder.'
+      this.#host.warn('NOT_DRIVEN', message)
+    }, DRIVEN_MS)
+    // It keeps no process alive, where the runtime lets a timer do so.
+    ;(this.#registered as { unref?(): void } | null)?.unref?.()
+  }
+
+  /** The client has ended. */
+  end(): void {
+    this.stop()
+    if (this.#registered !== null) this.#host.clock.clearTimer(this.#registered)
   }
 
   stop(): void {

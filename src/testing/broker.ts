@@ -26,7 +26,7 @@ import type { PacketFromBroker } from './packet-types.ts'
 import { retainedNow } from './retained-messages.ts'
 import { routeMessage } from './routing.ts'
 import { crash } from './session-life.ts'
-import { cut, disconnectClient, putBytes, transmit } from './wire.ts'
+import { cutTransport, disconnectClient, putBytes, transmit } from './wire.ts'
 
 /** A client that is connected to the broker. */
 export interface ConnectedClient {
@@ -199,6 +199,15 @@ export class TestBroker implements AsyncDisposable {
     return this.#core.log.wait(match, count)
   }
 
+  /**
+   * Calls `listener` for each packet that a match means, from now on and before the broker handles
+   * it.
+   * @returns a function that stops it.
+   */
+  watch(match: PacketMatch, listener: (record: PacketRecord) => void): () => void {
+    return this.#core.log.watch(match, listener)
+  }
+
   /** Forgets the log. */
   clearLog(): void {
     this.#core.log.clear()
@@ -242,8 +251,8 @@ export class TestBroker implements AsyncDisposable {
    * @param clientId the client; without it, every connection.
    */
   kill(clientId?: string): void {
-    if (clientId !== undefined) return cut(this.#connectionOf(clientId))
-    for (const connection of [...this.#core.connections]) cut(connection)
+    if (clientId !== undefined) return cutTransport(this.#connectionOf(clientId))
+    for (const connection of [...this.#core.connections]) cutTransport(connection)
   }
 
   /**
@@ -257,12 +266,13 @@ export class TestBroker implements AsyncDisposable {
   /**
    * Crashes and starts again: every connection is cut and no will is published. Retained messages
    * stay.
-   * @param options.keepSessions whether sessions outlive it. Default true.
+   * @param options whether sessions outlive it (`keepSessions`). Default true.
    */
-  restart({ keepSessions = true }: { readonly keepSessions?: boolean } = {}): void {
+  restart(options: { readonly keepSessions?: boolean } = {}): void {
+    const { keepSessions = true } = options
     const connections = [...this.#core.connections]
     crash(this.#core, keepSessions)
-    for (const connection of connections) cut(connection)
+    for (const connection of connections) cutTransport(connection)
   }
 
   /**

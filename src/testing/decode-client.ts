@@ -74,7 +74,7 @@ function decodeBody(first: number, reader: Reader, version: ProtocolVersion): Pa
 
 /** Decodes a CONNECT, which says which version the connection has. */
 export function decodeConnect(reader: Reader): ConnectPacket {
-  const protocolId = text(reader, 'the Protocol Name')
+  const protocolId = readText(reader, 'the Protocol Name')
   const protocolVersion = reader.byte('the Protocol Version')
   const isKnown =
     protocolId === 'MQTT'
@@ -100,12 +100,12 @@ export function decodeConnect(reader: Reader): ConnectPacket {
     protocolVersion: version,
     clean: (flags & 2) !== 0,
     keepalive,
-    clientId: text(reader, 'the Client Identifier'),
+    clientId: readText(reader, 'the Client Identifier'),
   }
   if (properties !== undefined) packet.properties = properties as ConnectProperties
   const will = decodeWill(flags, reader, version)
   if (will !== null) packet.will = will
-  if ((flags & 0x80) !== 0) packet.username = text(reader, 'the User Name')
+  if ((flags & 0x80) !== 0) packet.username = readText(reader, 'the User Name')
   else if ((flags & 0x40) !== 0 && version !== 5) {
     rejectPacket('a password without a user name', 'MQTT-3.1.2-22')
   }
@@ -126,7 +126,7 @@ function decodeWill(
   }
   if (qos === 3) rejectPacket('the will has QoS 3', 'MQTT-3.1.2-12', 0x81)
   const properties = version === 5 ? reader.properties('will') : undefined
-  const topic = topicName(text(reader, 'the Will Topic'))
+  const topic = topicName(readText(reader, 'the Will Topic'))
   const payload = reader.binary('the Will Payload')
   const will: NonNullable<ConnectPacket['will']> = {
     topic,
@@ -144,7 +144,7 @@ function decodePublish(first: number, reader: Reader, version: ProtocolVersion):
   if (qos === 3) refuse('QOS_3', 'a publish has QoS 3')
   // MQTT 3.1 does not forbid it.
   if (qos === 0 && dup && version !== 3) refuse('DUP_AT_QOS_0', 'a publish has DUP set at QoS 0')
-  const topic = text(reader, 'the Topic Name')
+  const topic = readText(reader, 'the Topic Name')
   const packet: PublishPacket = {
     cmd: 'publish',
     topic,
@@ -272,7 +272,7 @@ function decodeAuthOfClient(reader: Reader): AuthPacketOf {
 }
 
 /** @returns a string. The strict reader refuses what is no text, so it never returns null. */
-function text(reader: Reader, field: string): string {
+function readText(reader: Reader, field: string): string {
   return reader.string(field, 'PROPERTY_TEXT') ?? ''
 }
 
@@ -291,7 +291,7 @@ function topicName(topic: string): string {
 }
 
 function topicFilter(reader: Reader, version: ProtocolVersion): string {
-  const filter = text(reader, 'a Topic Filter')
+  const filter = readText(reader, 'a Topic Filter')
   const problem = topicFilterProblem(filter, version)
   if (problem !== null) rejectPacket(`the filter "${filter}" ${problem}`, '4.7.1', 0x8f)
   return filter

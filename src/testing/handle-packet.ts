@@ -12,7 +12,14 @@ import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.ts'
 import type { PacketFromClient } from './packet-types.ts'
 import { routeMessage } from './routing.ts'
 import { violate } from './violations.ts'
-import { closeConnection, cut, packetRecord, putBytes, sendLogged, transmit } from './wire.ts'
+import {
+  closeConnection,
+  cutTransport,
+  packetRecord,
+  putBytes,
+  sendLogged,
+  transmit,
+} from './wire.ts'
 
 /** Takes a packet that was decoded. */
 export function receivePacket(
@@ -33,7 +40,7 @@ export function receivePacket(
     case 'drop':
       return
     case 'kill':
-      return cut(connection)
+      return cutTransport(connection)
     case 'answer':
       for (const answer of fault.answer?.(record) ?? []) {
         if (answer instanceof Uint8Array) putBytes(connection, answer)

@@ -41,7 +41,7 @@ export function transmit(
       core.timers.after(fault.ms, () => sendLogged(core, connection, packet))
       return
     case 'kill':
-      return cut(connection)
+      return cutTransport(connection)
     case 'duplicate':
       putPacket(connection, packet)
       return sendLogged(core, connection, packet)
@@ -143,9 +143,9 @@ function mayExplain({ connect }: BrokerConnection): boolean {
 }
 
 /** Cuts a connection without a word, at both ends if the transport is in memory. */
-export function cut(connection: BrokerConnection): void {
+export function cutTransport(connection: BrokerConnection): void {
   connection.unwritten = []
   connection.lost()
   connection.stream.destroy()
-  connection.clientEnd?.destroy(resetError('ECONNRESET', 'the broker cut the connection'))
+  connection.clientEnd?.destroy(resetError('ECONNRESET', 'the broker cutTransport the connection'))
 }

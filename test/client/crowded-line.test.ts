@@ -5,7 +5,7 @@
 import { expect, test } from 'vitest'
 import { surround, text } from './requests/surroundings.ts'
 
-test('M13: publishes are counted for whenFull, not the SUBSCRIBE that they wait behind', async () => {
+test('[M13] publishes are counted for whenFull, not the SUBSCRIBE that they wait behind', async () => {
   const world = surround()
   world.broker.refusesDials = true
   const client = world.client('c', { whenFull: 'reject', maxQueued: 2, publishTimeout: 1000 })
@@ -26,7 +26,7 @@ test('M13: publishes are counted for whenFull, not the SUBSCRIBE that they wait 
   expect(world.broker.published.map(({ payload }) => text(payload as Uint8Array))).toEqual(['4'])
 })
 
-test('M13: bytes of publishes that wait are counted too', async () => {
+test('[M13] bytes of publishes that wait are counted too', async () => {
   const world = surround()
   world.broker.refusesDials = true
   const client = world.client('c', { whenFull: 'reject', maxQueuedBytes: 10 })
@@ -38,7 +38,7 @@ test('M13: bytes of publishes that wait are counted too', async () => {
 })
 
 test.each([1, 2])(
-  'M10: without identifiers %i copies of a retained message reach both who asked at once',
+  '[M10] without identifiers %i copies of a retained message reach both who asked at once',
   async (copies) => {
     const world = surround()
     const client = world.client('c', { protocolVersion: 4 })

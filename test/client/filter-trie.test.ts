@@ -29,7 +29,7 @@ function trieOf(all: readonly string[]): FilterTrie<string> {
 }
 
 describe('match', () => {
-  test('M6: finds each filter that matches() finds, once, also after some were deleted', () => {
+  test('[M6] finds each filter that matches() finds, once, also after some were deleted', () => {
     const some = fc.array(filters, { maxLength: 30 })
     fc.assert(
       fc.property(some, some, fc.array(topics, { maxLength: 10 }), (kept, deleted, names) => {
@@ -142,7 +142,7 @@ describe('overlap', () => {
     .map(([share, levels, end]) => share + (end === '#' ? '#' : levels.join('/') + end))
     .filter((filter) => validateFilter(filter) === null)
 
-  test('M6: two filters overlap if there is a topic that both match', () => {
+  test('[M6] two filters overlap if there is a topic that both match', () => {
     fc.assert(
       fc.property(small, small, (a, b) => {
         const expected = ALL.some((name) => matches(a, name) && matches(b, name))
@@ -153,7 +153,7 @@ describe('overlap', () => {
     )
   })
 
-  test('M6: the trie names the filters that overlap, and not the filter itself', () => {
+  test('[M6] the trie names the filters that overlap, and not the filter itself', () => {
     fc.assert(
       fc.property(fc.array(filters, { maxLength: 30 }), filters, (all, filter) => {
         const expected = [...new Set(all)].filter(

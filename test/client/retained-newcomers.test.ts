@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { createClient } from '../../src/client/index.ts'
 import { LocalBroker, Probe } from '../support/local-broker.ts'
 
-test('M10: subscriptions that are made together get the retained messages, each once', async () => {
+test('[M10] subscriptions that are made together get the retained messages, each once', async () => {
   const broker = await LocalBroker.start({ onTestFinished })
   const probe = await Probe.at(broker.url, { onTestFinished })
   for (const name of ['a', 'b', 'c']) {

@@ -1,5 +1,6 @@
 /**
- * What does a message ask a responder for, in which wire, and where may the answer go? (Q7, Q10)
+ * What does a message ask a responder for, in which wire, and where may the answer go? (Q7, an
+ * expired request is not executed; Q10, a request cannot make a responder publish anywhere)
  */
 import { type IncomingPublish, matches, type UserProperties, validateTopic } from '../../index.ts'
 import { property, WIRE_NAMES, wholeNumberIn } from './answers.ts'

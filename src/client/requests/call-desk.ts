@@ -1,6 +1,9 @@
 /**
  * Which requests does a responder execute, and how are their answers sent? Each message is read,
- * compared with those that came before, executed once, answered, and then acknowledged. (Q5 to Q10)
+ * compared with those that came before, executed once, answered, and then acknowledged. (Q5, a
+ * request is acknowledged after its response; Q6, a key is executed once; Q8, handlers run in order
+ * and within bounds; Q9, a streamed response is complete or says so; Q10, a request cannot make a
+ * responder publish anywhere)
  */
 
 import type { Core } from '../core.ts'
@@ -185,7 +188,10 @@ export class CallDesk implements CallHost, StreamHost {
     this.#settle(call, TOO_SLOW, true)
   }
 
-  /** A request that expired is not executed, and not answered. (Q7) */
+  /**
+   * A request that expired is not executed, and not answered. (Q7, an expired request is not
+   * executed)
+   */
   #drop(call: IncomingCall): void {
     this.#releaseInStore(call)
     for (const repeat of this.#release(call)) this.#expired(repeat)
@@ -288,7 +294,10 @@ export class CallDesk implements CallHost, StreamHost {
     this.#send(call, kept === STREAMED ? BUSY : kept)
   }
 
-  /** Sends an answer, and acknowledges its request when the answer was handed over. (Q5) */
+  /**
+   * Sends an answer, and acknowledges its request when the answer was handed over. (Q5, a request
+   * is acknowledged after its response)
+   */
   #send(call: IncomingCall, reply: Reply): void {
     call.stage = 'answered'
     const { asked } = call

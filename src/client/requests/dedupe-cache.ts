@@ -1,6 +1,6 @@
 /**
  * Was this operation executed before, and what was the answer? A bounded memory in which nothing is
- * forgotten before its deadline. The time is an input. (Q6, the same key is executed once)
+ * forgotten before its deadline. The time is an input. (Q6, a key is executed once)
  */
 import { DeadlineHeap, type HasDeadline } from './deadline-heap.ts'
 

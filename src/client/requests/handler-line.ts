@@ -1,6 +1,6 @@
 /**
  * Which requests run, and which wait for their handler? At most so many of each, in the order
- * received. Plain data. (Q8, one slow handler delays no other while there is room)
+ * received. Plain data. (Q8, handlers run in order and within bounds)
  */
 
 export class HandlerLine<T> {

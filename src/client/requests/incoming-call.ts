@@ -130,7 +130,10 @@ export class IncomingCall implements IncomingRequest<TopicParams, unknown>, Outc
     })
   }
 
-  /** Its answer was handed over, or there is none: it is handled. (Q5) */
+  /**
+   * Its answer was handed over, or there is none: it is handled. (Q5, a request is acknowledged
+   * after its response)
+   */
   delivered(): void {
     if (this.#isDelivered) return
     this.#isDelivered = true

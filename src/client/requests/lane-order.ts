@@ -1,6 +1,6 @@
 /**
  * Whose turn is it in a lane, and what does a turn wait for? Plain data with the time as an input.
- * (Q12, in a lane never two are open)
+ * (Q12, in a lane one request is open at a time)
  */
 
 /** Lanes by name, each with those who wait behind the one whose turn it is. */

@@ -1,6 +1,7 @@
 /**
  * What becomes of a request in a lane? It waits for its turn, then for its PUBACK, then for its
- * answer; and where the connection does not do, its fallback answers. (Q12)
+ * answer; and where the connection does not do, its fallback answers. (Q12, in a lane one request
+ * is open at a time)
  */
 import type { Published } from '../client-types.ts'
 import type { Response } from '../request-types.ts'

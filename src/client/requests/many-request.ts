@@ -1,6 +1,6 @@
 /**
  * What does one get for a request that has many answers: those of several responders, or the parts
- * of a stream? (Q9, streamed responses)
+ * of a stream? (Q9, a streamed response is complete or says so)
  */
 import type { Published } from '../client-types.ts'
 import type { Response } from '../request-types.ts'

@@ -1,6 +1,6 @@
 /**
  * Which part of a streamed response comes next, and how much credit has its responder? Plain data;
- * nothing is waited for here. (Q9, streamed responses)
+ * nothing is waited for here. (Q9, a streamed response is complete or says so)
  *
  * Parts come in order, because MQTT keeps the order of messages of one topic and QoS. One that was
  * seen is passed over, and one that is missing is a gap: it will not come any more. Credit is the

@@ -1,6 +1,7 @@
 /**
  * How is an async iterable sent as a stream of parts? Parts leave as fast as the requester consumes
- * them: at most 64 beyond those that it has credited. (Q9)
+ * them: at most 64 beyond those that it has credited. (Q9, a streamed response is complete or says
+ * so)
  */
 import type { Core, OutcomeListener } from '../core.ts'
 import { type Asked, hasReplyTopic } from './asked.ts'

@@ -2,8 +2,9 @@
  * How do requests leave, and to whom are answers given? One table of those who wait, by
  * correlation; one subscription of the response topic; one timer for all deadlines.
  *
- * A request leaves when the server has granted the response topic (Q1). One who waits stands in the
- * table before its request is handed to the connection, and is taken out with its answer (Q2).
+ * A request leaves when the server has granted the response topic (Q1, the response filter is
+ * granted first). One who waits stands in the table before its request is handed to the connection,
+ * and is taken out with its answer (Q2, a response resolves one request, once).
  */
 import {
   type IncomingPublish,

@@ -1,6 +1,7 @@
 /**
  * How does a responder get credit and cancels for the streams that it sends? All of them come to
- * topics below the client's own, with one level for each stream. (Q9)
+ * topics below the client's own, with one level for each stream. (Q9, a streamed response is
+ * complete or says so)
  */
 import type { IncomingPublish } from '../../index.ts'
 import type { Core } from '../core.ts'

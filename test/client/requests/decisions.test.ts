@@ -90,7 +90,7 @@ describe('deadlines', () => {
   })
 })
 
-test('Q6: the cache agrees with a model: executed once within its deadline, never forgotten before', () => {
+test('[Q6] the cache agrees with a model: executed once within its deadline, never forgotten before', () => {
   const step = fc.record({
     wait: fc.nat(30),
     key: fc.constantFrom('a', 'b', 'c', 'd'),
@@ -142,7 +142,7 @@ test('Q6: the cache agrees with a model: executed once within its deadline, neve
   fc.assert(property)
 })
 
-test('Q6: memory is bounded in bytes, and comes back', () => {
+test('[Q6] memory is bounded in bytes, and comes back', () => {
   const cache = new DedupeCache<string, null>(2000, 1000)
   const claim = (key: string, now: number) => cache.claim(key, 'p', now + 10, now, null).kind
   expect(claim('a', 0)).toBe('new')
@@ -153,7 +153,7 @@ test('Q6: memory is bounded in bytes, and comes back', () => {
   expect([cache.size, cache.bytes]).toEqual([0, 0])
 })
 
-test('Q6: fingerprints tell payloads and topics apart', () => {
+test('[Q6] fingerprints tell payloads and topics apart', () => {
   const bytes = fc.uint8Array({ maxLength: 64 })
   fc.assert(
     fc.property(bytes, bytes, (a, b) => {
@@ -164,8 +164,8 @@ test('Q6: fingerprints tell payloads and topics apart', () => {
   )
 })
 
-describe('Q9: the order of parts', () => {
-  test('Q9: under loss, repetition and reordering, what is taken is 0, 1, 2 …, or a gap', () => {
+describe('[Q9] the order of parts', () => {
+  test('[Q9] under loss, repetition and reordering, what is taken is 0, 1, 2 …, or a gap', () => {
     const network = fc.array(fc.nat(40), { maxLength: 120 })
     fc.assert(
       fc.property(network, (seqs) => {
@@ -187,14 +187,14 @@ describe('Q9: the order of parts', () => {
     )
   })
 
-  test('Q9: two responders are noticed', () => {
+  test('[Q9] two responders are noticed', () => {
     const parts = new PartOrder()
     expect(parts.take(0, false, 'a')).toBe('next')
     expect(parts.take(0, false, 'a')).toBe('seen')
     expect(parts.take(0, false, 'b')).toBe('mixed')
   })
 
-  test('Q9: credit never exceeds what was consumed by more than 64, and never runs dry', () => {
+  test('[Q9] credit never exceeds what was consumed by more than 64, and never runs dry', () => {
     fc.assert(
       fc.property(fc.nat(500), (consumed) => {
         const parts = new PartOrder()
@@ -212,8 +212,8 @@ describe('Q9: the order of parts', () => {
   })
 })
 
-describe('Q12: lanes', () => {
-  test('Q12: in each lane one has its turn, in the order of the calls', () => {
+describe('[Q12] lanes', () => {
+  test('[Q12] in each lane one has its turn, in the order of the calls', () => {
     const step = fc.record({
       lane: fc.constantFrom('a', 'b'),
       joins: fc.boolean(),
@@ -240,7 +240,7 @@ describe('Q12: lanes', () => {
     )
   })
 
-  test('Q12: a turn is over within ackTimeout + responseTimeout, whatever happens', () => {
+  test('[Q12] a turn is over within ackTimeout + responseTimeout, whatever happens', () => {
     const bounds = fc.record({
       ackMs: fc.integer({ min: 1, max: 100 }),
       responseMs: fc.integer({ min: 1, max: 100 }),
@@ -269,12 +269,12 @@ describe('Q12: lanes', () => {
     [0, 1000, true],
     [0, 500, false],
     [0, 0, false],
-  ])('Q12: %d unanswered pings, disconnected at %s: healthy is %s', (pings, at, healthy) => {
+  ])('[Q12] %d unanswered pings, disconnected at %s: healthy is %s', (pings, at, healthy) => {
     expect(isHealthy(1000, pings, at, 500)).toBe(healthy)
   })
 })
 
-test('Q8: the line of handlers agrees with a model', () => {
+test('[Q8] the line of handlers agrees with a model', () => {
   const steps = fc.array(fc.constantFrom('add', 'end', 'drop'), { maxLength: 100 })
   fc.assert(
     fc.property(steps, fc.integer({ min: 1, max: 3 }), fc.nat(3), (list, most, waits) => {

@@ -27,8 +27,8 @@ async function lane(options = {}) {
 
 const bounds = { lane: 'l', ackTimeout: 1000, responseTimeout: 2000 }
 
-describe('Q12: in a lane never two are open', () => {
-  test('Q12: the next one leaves when the one before is answered; others go beside it', async () => {
+describe('[Q12] in a lane never two are open', () => {
+  test('[Q12] the next one leaves when the one before is answered; others go beside it', async () => {
     const { s, client, requests, waiting } = await lane()
     const first = client.request('sync', '1', bounds)
     const second = client.request('sync', '2', bounds)
@@ -44,7 +44,7 @@ describe('Q12: in a lane never two are open', () => {
     expect(text((await s.value(100, second)).payload)).toBe('c')
   })
 
-  test('Q12: a failure, a time-out and an abort let the next one go', async () => {
+  test('[Q12] a failure, a time-out and an abort let the next one go', async () => {
     const { s, client, requests } = await lane()
     const controller = new AbortController()
     const outcomes = Promise.allSettled([
@@ -65,7 +65,7 @@ describe('Q12: in a lane never two are open', () => {
     expect(d).toMatchObject({ reason: { code: 'TIMEOUT' } })
   })
 
-  test('Q12: each settles within ackTimeout + responseTimeout of its turn', async () => {
+  test('[Q12] each settles within ackTimeout + responseTimeout of its turn', async () => {
     const { s, client } = await lane()
     s.broker.acknowledges = () => false
     const times: number[] = []
@@ -77,7 +77,7 @@ describe('Q12: in a lane never two are open', () => {
     expect(times).toEqual([1000, 2000])
   })
 
-  test('Q12: order is kept across lost links, and 10,000 that wait end without a stack', async () => {
+  test('[Q12] order is kept across lost links, and 10,000 that wait end without a stack', async () => {
     const { s, client, requests, waiting } = await lane()
     const asked = [1, 2, 3].map((i) => client.request('sync', `${i}`, { ...bounds, retry: 'lost' }))
     const outcomes = Promise.allSettled(asked)
@@ -99,7 +99,7 @@ describe('Q12: in a lane never two are open', () => {
   })
 })
 
-describe('Q12: the fallback', () => {
+describe('[Q12] the fallback', () => {
   const answering = () => {
     const keys: string[] = []
     const fallback = async ({ payload, key }: { payload: unknown; key: string }) => {
@@ -109,7 +109,7 @@ describe('Q12: the fallback', () => {
     return { keys, fallback }
   }
 
-  test('Q12: a request whose PUBACK is missing goes there under the same key', async () => {
+  test('[Q12] a request whose PUBACK is missing goes there under the same key', async () => {
     const { s, client } = await lane()
     const { keys, fallback } = answering()
     s.broker.acknowledges = () => false
@@ -123,7 +123,7 @@ describe('Q12: the fallback', () => {
     expect(client.state.requests).toMatchObject({ viaFallback: 1, open: 0 })
   })
 
-  test('Q12: while there is no connection for afterMs it answers; then the server again', async () => {
+  test('[Q12] while there is no connection for afterMs it answers; then the server again', async () => {
     const { s, client, waiting } = await lane()
     const { fallback } = answering()
     const options = { ...bounds, fallback, afterMs: 500 }
@@ -143,7 +143,7 @@ describe('Q12: the fallback', () => {
     expect((await s.value(100, back)).via).toBe('mqtt')
   })
 
-  test('Q12: its error rejects; one that hangs is aborted at the bound', async () => {
+  test('[Q12] its error rejects; one that hangs is aborted at the bound', async () => {
     const { s, client } = await lane()
     s.broker.acknowledges = () => false
     s.broker.copies = () => 0
@@ -165,7 +165,7 @@ describe('Q12: the fallback', () => {
   })
 })
 
-test('Q12: each end is reported on the channel it-mqtt:request', async () => {
+test('[Q12] each end is reported on the channel it-mqtt:request', async () => {
   const { s, client, waiting } = await lane()
   const events: RequestEvent[] = []
   const listener = (event: unknown) => void events.push(event as RequestEvent)

@@ -41,8 +41,8 @@ async function asker(topic = 'a', options = {}) {
   return { s, client, requests }
 }
 
-describe('Q1: the response filter is granted before the first request leaves', () => {
-  test('Q1: SUBSCRIBE and SUBACK come before the PUBLISH', async () => {
+describe('[Q1] the response filter is granted before the first request leaves', () => {
+  test('[Q1] SUBSCRIBE and SUBACK come before the PUBLISH', async () => {
     const { s, client, requests } = await asker()
     const asked = client.request('a', 'x')
     await s.clock.advance(100)
@@ -54,7 +54,7 @@ describe('Q1: the response filter is granted before the first request leaves', (
     expect(text((await s.value(10, asked)).payload)).toBe('y')
   })
 
-  test('Q1: a refused response filter rejects the request, which does not leave', async () => {
+  test('[Q1] a refused response filter rejects the request, which does not leave', async () => {
     const { s, client, requests } = await asker('a', { responseTopic: 'mine' })
     s.broker.refused.add('mine')
     expect((await s.error(100, client.request('a'))).code).toBe('NEGATIVE_ACKNOWLEDGEMENT')
@@ -66,7 +66,7 @@ describe('Q1: the response filter is granted before the first request leaves', (
     expect((await s.value(10, asked)).status).toBe(200)
   })
 
-  test('Q1: after a lost session the filter is renewed before requests leave', async () => {
+  test('[Q1] after a lost session the filter is renewed before requests leave', async () => {
     const { s, client, requests } = await asker()
     const first = client.request('a', '1')
     await s.clock.advance(100)
@@ -82,8 +82,8 @@ describe('Q1: the response filter is granted before the first request leaves', (
   })
 })
 
-describe('Q2: a response resolves its request once', () => {
-  test('Q2: a request is answered, with key, correlation and expiry on the wire', async () => {
+describe('[Q2] a response resolves its request once', () => {
+  test('[Q2] a request is answered, with key, correlation and expiry on the wire', async () => {
     const s = surround()
     s.running('server').respond('plant/{line}/start', (request) => {
       return `${request.params.line} ${text(request.payload)}`
@@ -103,7 +103,7 @@ describe('Q2: a response resolves its request once', () => {
     expect(userProperties!['itm-key']).toMatch(/^[0-9a-f]{32}$/)
   })
 
-  test('Q2: repeated, late, unknown and malformed responses are counted and not kept', async () => {
+  test('[Q2] repeated, late, unknown and malformed responses are counted and not kept', async () => {
     const { s, client, requests } = await asker()
     const done = client.request('a')
     await s.clock.advance(100)
@@ -133,7 +133,7 @@ describe('Q2: a response resolves its request once', () => {
     })
   })
 
-  test('Q2: a response before the PUBACK resolves; of two responders the first one does', async () => {
+  test('[Q2] a response before the PUBACK resolves; of two responders the first one does', async () => {
     const { s, client, requests } = await asker()
     s.broker.acknowledges = () => false
     const asked = client.request('a')
@@ -169,7 +169,7 @@ describe('Q2: a response resolves its request once', () => {
     expect(error.remote.message).toHaveLength(4096)
   })
 
-  test('Q2: a response that cannot be decoded rejects INVALID_RESPONSE', async () => {
+  test('[Q2] a response that cannot be decoded rejects INVALID_RESPONSE', async () => {
     const { s, client, requests } = await asker()
     const asked = client.request('a', '', { codec: json as never })
     await s.clock.advance(100)
@@ -177,7 +177,7 @@ describe('Q2: a response resolves its request once', () => {
     expect((await s.error(10, asked)).code).toBe('INVALID_RESPONSE')
   })
 
-  test('Q2: a stream is no response', async () => {
+  test('[Q2] a stream is no response', async () => {
     const { s, client, requests } = await asker()
     const asked = client.request('a')
     await s.clock.advance(100)
@@ -186,7 +186,7 @@ describe('Q2: a response resolves its request once', () => {
   })
 })
 
-test('Q3: 0x10 rejects NO_RESPONDERS at once, and is no error of publish', async () => {
+test('[Q3] 0x10 rejects NO_RESPONDERS at once, and is no error of publish', async () => {
   const s = surround()
   const client = s.client('client')
   const error = await s.error(100, client.request('nobody', ''))
@@ -197,7 +197,7 @@ test('Q3: 0x10 rejects NO_RESPONDERS at once, and is no error of publish', async
   expect((await s.error(5100, client.request('nobody', ''))).code).toBe('TIMEOUT')
 })
 
-describe('Q4: a request whose connection is lost', () => {
+describe('[Q4] a request whose connection is lost', () => {
   const lose = async (options: RequestOptions) => {
     const { s, client, requests } = await asker()
     const asked = client.request('a', 'x', { timeout: 5000, ...options })
@@ -206,19 +206,19 @@ describe('Q4: a request whose connection is lost', () => {
     return { s, client, requests, asked }
   }
 
-  test('Q4: waits on by default, and its TIMEOUT says that it may have been done', async () => {
+  test('[Q4] waits on by default, and its TIMEOUT says that it may have been done', async () => {
     const { s, requests, asked } = await lose({})
     expect(await s.error(5000, asked)).toMatchObject({ code: 'TIMEOUT', linkLost: true })
     expect(requests()).toHaveLength(1)
   })
 
-  test('Q4: a TIMEOUT without a loss says so', async () => {
+  test('[Q4] a TIMEOUT without a loss says so', async () => {
     const { s, client } = await asker()
     const error = await s.error(5100, client.request('a'))
     expect(error).toMatchObject({ code: 'TIMEOUT', linkLost: false, retryable: true })
   })
 
-  test('Q4: retry lost: sent again with another correlation, the same key and deadline', async () => {
+  test('[Q4] retry lost: sent again with another correlation, the same key and deadline', async () => {
     const { s, client, requests, asked } = await lose({ retry: 'lost' })
     await s.clock.advance(1000)
     const [first, second] = requests().map(({ properties }) => properties!)
@@ -232,7 +232,7 @@ describe('Q4: a request whose connection is lost', () => {
     expect(client.state.requests.retried).toBe(1)
   })
 
-  test('Q4: retry lost: an attempt that has no PUBACK is not doubled', async () => {
+  test('[Q4] retry lost: an attempt that has no PUBACK is not doubled', async () => {
     const { s, client, requests } = await asker()
     s.broker.acknowledges = () => false
     const asked = client.request('a', 'x', { retry: 'lost' })
@@ -246,7 +246,7 @@ describe('Q4: a request whose connection is lost', () => {
     expect((await s.value(10, asked)).status).toBe(200)
   })
 
-  test('Q4: with a real responder an operation that is sent twice is executed once', async () => {
+  test('[Q4] with a real responder an operation that is sent twice is executed once', async () => {
     const s = surround()
     let runs = 0
     s.running('server').respond('a', async () => {
@@ -264,7 +264,7 @@ describe('Q4: a request whose connection is lost', () => {
 })
 
 describe('a request ends', () => {
-  test('Q11: with ENDED, when the client does', async () => {
+  test('[Q11] with ENDED, when the client does', async () => {
     const { s, client } = await asker()
     const asked = [client.request('a'), client.request('a', '', { lane: 'l' })]
     asked.push(client.request('a', '', { lane: 'l' }), client.request('a', '', { lane: 'l' }))

@@ -34,8 +34,8 @@ const answers = (s: Surroundings, topic = 'reply') =>
 const sleep = (s: Surroundings, ms: number) =>
   new Promise<void>((resolve) => void s.clock.setTimer(resolve, ms))
 
-describe('Q5: a request is acknowledged after its response was handed over', () => {
-  test('Q5: with responseQos 1, after the PUBACK of the response', async () => {
+describe('[Q5] a request is acknowledged after its response was handed over', () => {
+  test('[Q5] with responseQos 1, after the PUBACK of the response', async () => {
     const s = surround()
     const kept = { cleanStart: false, sessionExpiryInterval: 60 }
     s.running('server', kept).respond('a', () => 'y', { responseQos: 1 })
@@ -53,7 +53,7 @@ describe('Q5: a request is acknowledged after its response was handed over', () 
     expect(session.unacknowledged.size).toBe(0)
   })
 
-  test('Q5: while its handler runs it is not acknowledged', async () => {
+  test('[Q5] while its handler runs it is not acknowledged', async () => {
     const s = surround()
     s.running('server').respond('a', () => sleep(s, 500))
     await s.clock.advance(100)
@@ -67,8 +67,8 @@ describe('Q5: a request is acknowledged after its response was handed over', () 
   })
 })
 
-describe('Q6: within its deadline an operation is executed once', () => {
-  test('Q6: repetitions get the same response; those that come meanwhile wait for it', async () => {
+describe('[Q6] within its deadline an operation is executed once', () => {
+  test('[Q6] repetitions get the same response; those that come meanwhile wait for it', async () => {
     const s = surround()
     let runs = 0
     const responder = s.running('server').respond('a', async () => {
@@ -88,7 +88,7 @@ describe('Q6: within its deadline an operation is executed once', () => {
     expect(responder.stats).toMatchObject({ received: 3, repeated: 2, answered: 3 })
   })
 
-  test('Q6: the same key with another payload gets 409', async () => {
+  test('[Q6] the same key with another payload gets 409', async () => {
     const s = surround()
     s.running('server').respond('a', () => 'y')
     await s.clock.advance(100)
@@ -98,7 +98,7 @@ describe('Q6: within its deadline an operation is executed once', () => {
     expect(answers(s).map(({ status }) => status)).toEqual(['200', '409'])
   })
 
-  test('Q6: nothing is forgotten before its deadline; new requests get 503 meanwhile', async () => {
+  test('[Q6] nothing is forgotten before its deadline; new requests get 503 meanwhile', async () => {
     const s = surround()
     let runs = 0
     s.running('server').respond('a', () => `run ${++runs}`, { dedupe: { maxEntries: 1 } })
@@ -116,7 +116,7 @@ describe('Q6: within its deadline an operation is executed once', () => {
     expect(answers(s).at(-1)).toEqual({ status: '200', payload: 'run 2' })
   })
 
-  test('Q6: dedupe: false executes each', async () => {
+  test('[Q6] dedupe: false executes each', async () => {
     const s = surround()
     let runs = 0
     s.running('server').respond('a', () => `run ${++runs}`, { dedupe: false })
@@ -127,7 +127,7 @@ describe('Q6: within its deadline an operation is executed once', () => {
     expect(runs).toBe(2)
   })
 
-  test('Q6: with a store, across processes', async () => {
+  test('[Q6] with a store, across processes', async () => {
     const s = surround()
     const stored = new Map<string, StoredAnswer | 'running'>()
     const store: DedupeStore = {
@@ -159,8 +159,8 @@ describe('Q6: within its deadline an operation is executed once', () => {
   })
 })
 
-describe('Q7: a request that expired is not executed and not answered', () => {
-  test('Q7: while it waits for a handler', async () => {
+describe('[Q7] a request that expired is not executed and not answered', () => {
+  test('[Q7] while it waits for a handler', async () => {
     const s = surround()
     const seen: string[] = []
     const responder = s.running('server').respond(
@@ -181,7 +181,7 @@ describe('Q7: a request that expired is not executed and not answered', () => {
     expect(s.broker.sessions.get('server')!.unacknowledged.size).toBe(0)
   })
 
-  test('Q7: while its handler runs: the signal is aborted, and no answer leaves', async () => {
+  test('[Q7] while its handler runs: the signal is aborted, and no answer leaves', async () => {
     const s = surround()
     const reasons: string[] = []
     const responder = s.running('server').respond('a', async (request) => {
@@ -198,8 +198,8 @@ describe('Q7: a request that expired is not executed and not answered', () => {
   })
 })
 
-describe('Q8: handlers run a few at a time, in the order received', () => {
-  test('Q8: at most `concurrency`, and one slow one delays no other while there is room', async () => {
+describe('[Q8] handlers run a few at a time, in the order received', () => {
+  test('[Q8] at most `concurrency`, and one slow one delays no other while there is room', async () => {
     const s = surround()
     const begun: string[] = []
     s.running('server').respond(
@@ -218,7 +218,7 @@ describe('Q8: handlers run a few at a time, in the order received', () => {
     expect(begun).toEqual(['0', '1', '2', '3', '4'])
   })
 
-  test('Q8: a handler that never returns gets 504 at its timeout, and its place is free', async () => {
+  test('[Q8] a handler that never returns gets 504 at its timeout, and its place is free', async () => {
     const s = surround()
     s.running('server').respond(
       'a',
@@ -233,7 +233,7 @@ describe('Q8: handlers run a few at a time, in the order received', () => {
     expect(answers(s).map(({ status }) => status)).toEqual(['504', '200'])
   })
 
-  test('Q8: beyond maxPending requests get 503, and are not remembered', async () => {
+  test('[Q8] beyond maxPending requests get 503, and are not remembered', async () => {
     const s = surround()
     const responder = s
       .running('server')
@@ -316,7 +316,7 @@ function fail(): never {
   throw new Error('does not fit')
 }
 
-describe('Q10: a request cannot make a responder publish elsewhere', () => {
+describe('[Q10] a request cannot make a responder publish elsewhere', () => {
   test.each([
     ['$SYS/x', undefined],
     ['plant/start', ['clients/+/r/#']],
@@ -335,7 +335,7 @@ describe('Q10: a request cannot make a responder publish elsewhere', () => {
     expect(s.broker.sessions.get('server')!.unacknowledged.size).toBe(0)
   })
 
-  test('Q10: a topic that is allowed is answered', async () => {
+  test('[Q10] a topic that is allowed is answered', async () => {
     const s = surround()
     const options = { allowResponseTopics: ['clients/+/r/#'] }
     s.running('server').respond('a', () => 'y', options)
@@ -344,8 +344,8 @@ describe('Q10: a request cannot make a responder publish elsewhere', () => {
   })
 })
 
-describe('Q11: at the end of the client', () => {
-  test('Q11: handlers get the signal, close waits for them, and their answers leave', async () => {
+describe('[Q11] at the end of the client', () => {
+  test('[Q11] handlers get the signal, close waits for them, and their answers leave', async () => {
     const s = surround()
     const server = s.running('server')
     let aborted = false
@@ -368,7 +368,7 @@ describe('Q11: at the end of the client', () => {
     expect(await s.within(0, responder.done)).toEqual({ value: undefined })
   })
 
-  test('Q11: close waits for a handler no longer than its timeout', async () => {
+  test('[Q11] close waits for a handler no longer than its timeout', async () => {
     const s = surround()
     const server = s.running('server')
     server.respond('a', () => new Promise(() => {}))
@@ -402,7 +402,7 @@ describe('Q11: at the end of the client', () => {
 })
 
 describe('requests(), the pulled form', () => {
-  test('Q5: one is acknowledged when it was answered; repetitions are not given', async () => {
+  test('[Q5] one is acknowledged when it was answered; repetitions are not given', async () => {
     const s = surround()
     const server = s.client('server')
     const requests = server.requests('a')
@@ -427,7 +427,7 @@ describe('requests(), the pulled form', () => {
     await s.value(10, requests.return())
   })
 
-  test('Q7: one that is not answered is acknowledged at its deadline', async () => {
+  test('[Q7] one that is not answered is acknowledged at its deadline', async () => {
     const s = surround()
     const requests = s.client('server').requests('a', { timeout: 500 })
     const next = requests.next()

@@ -31,8 +31,8 @@ async function all(parts: AsyncIterable<Response>): Promise<string[]> {
   return texts
 }
 
-describe('Q9: streamed responses', () => {
-  test.each([0, 1, 5, 64, 65, 300])('Q9: %d parts come in order, then the end', async (count) => {
+describe('[Q9] streamed responses', () => {
+  test.each([0, 1, 5, 64, 65, 300])('[Q9] %d parts come in order, then the end', async (count) => {
     const s = surround()
     counting(s, count)
     await s.clock.advance(100)
@@ -40,7 +40,7 @@ describe('Q9: streamed responses', () => {
     expect(parts).toEqual(Array.from({ length: count }, (_, i) => `${i}`))
   })
 
-  test('Q9: the responder pauses after 64 parts without credit', async () => {
+  test('[Q9] the responder pauses after 64 parts without credit', async () => {
     const s = surround()
     const state = counting(s, 1000)
     await s.clock.advance(100)
@@ -57,7 +57,7 @@ describe('Q9: streamed responses', () => {
     expect(state.ended).toBe(true)
   })
 
-  test('Q9: break cancels: the iterator of the responder is returned', async () => {
+  test('[Q9] break cancels: the iterator of the responder is returned', async () => {
     const s = surround()
     const state = counting(s, 1000)
     await s.clock.advance(100)
@@ -71,7 +71,7 @@ describe('Q9: streamed responses', () => {
     expect(client.state.requests.open).toBe(0)
   })
 
-  test('Q9: a throw in the stream comes as an error after the parts before it', async () => {
+  test('[Q9] a throw in the stream comes as an error after the parts before it', async () => {
     const s = surround()
     s.running('server').respond('count', async function* () {
       yield '0'
@@ -84,7 +84,7 @@ describe('Q9: streamed responses', () => {
     expect((await s.value(100, parts.next())).done).toBe(true)
   })
 
-  test('Q9: a part that is lost rejects STREAM_GAP; a part that is repeated is passed over', async () => {
+  test('[Q9] a part that is lost rejects STREAM_GAP; a part that is repeated is passed over', async () => {
     const s = surround()
     counting(s, 10)
     await s.clock.advance(100)
@@ -102,7 +102,7 @@ describe('Q9: streamed responses', () => {
     expect(again).toEqual(Array.from({ length: 10 }, (_, i) => `${i}`))
   })
 
-  test('Q9: a stream without its end is no success', async () => {
+  test('[Q9] a stream without its end is no success', async () => {
     const s = surround()
     s.running('server').respond('count', async function* () {
       yield '0'
@@ -115,7 +115,7 @@ describe('Q9: streamed responses', () => {
     expect(['TIMEOUT', 'RESPONDER_TIMEOUT']).toContain(error.code)
   })
 
-  test('Q9: a stream goes on after a lost connection of the requester', async () => {
+  test('[Q9] a stream goes on after a lost connection of the requester', async () => {
     const s = surround()
     const kept = { cleanStart: false, sessionExpiryInterval: 60 }
     counting(s, 200)
@@ -133,7 +133,7 @@ describe('Q9: streamed responses', () => {
     expect(texts).toEqual(texts.map((_, i) => `${i}`))
   })
 
-  test('Q9: credit and cancels are published to control topics only', async () => {
+  test('[Q9] credit and cancels are published to control topics only', async () => {
     const s = surround()
     const peer = s.running('peer')
     void peer.subscribe('count').granted

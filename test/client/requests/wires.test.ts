@@ -38,7 +38,7 @@ describe('the envelope', () => {
     expect(lastOf(s, reply).id).toBe(id)
   })
 
-  test('Q2: a responder of MQTT 3.1.1 refuses in it', async () => {
+  test('[Q2] a responder of MQTT 3.1.1 refuses in it', async () => {
     const s = surround()
     s.running('server', old).respond('a', (request) => request.fail('HOT', 'too hot', 'data'))
     await s.clock.advance(100)
@@ -47,7 +47,7 @@ describe('the envelope', () => {
     expect(text(error.remote.data)).toBe('data')
   })
 
-  test('Q6: written by hand, with JSON inside, it is answered and deduplicated', async () => {
+  test('[Q6] written by hand, with JSON inside, it is answered and deduplicated', async () => {
     const s = surround()
     let runs = 0
     s.running('server').respond<'a', { n: number }>(
@@ -70,7 +70,7 @@ describe('the envelope', () => {
     })
   })
 
-  test('Q7: it expires', async () => {
+  test('[Q7] it expires', async () => {
     const s = surround()
     const responder = s.running('server').respond('a', () => 'y')
     await s.clock.advance(100)
@@ -79,7 +79,7 @@ describe('the envelope', () => {
     expect(responder.stats).toMatchObject({ expired: 1, answered: 0 })
   })
 
-  test('Q9: streams, their credit and their cancel', async () => {
+  test('[Q9] streams, their credit and their cancel', async () => {
     const s = surround()
     let given = 0
     s.running('server', old).respond('count', async function* () {
@@ -101,7 +101,7 @@ describe('the envelope', () => {
     expect(given).toBeLessThan(200)
   })
 
-  test('Q7: a request that was given up while there was no connection does not leave', async () => {
+  test('[Q7] a request that was given up while there was no connection does not leave', async () => {
     const s = surround()
     s.running('server').respond('a', () => 'y')
     await s.clock.advance(100)
@@ -162,7 +162,7 @@ describe('services with a wire of their own', () => {
       JSON.parse(text(payload)).clientToken === token,
   })
 
-  test('Q1, Q2: the shadows of AWS: subscribed first, matched by a field, accepted or not', async () => {
+  test('[Q1] [Q2] the shadows of AWS: subscribed first, matched by a field, accepted or not', async () => {
     const s = surround()
     const service = s.running('service')
     void service.subscribe(thing).forEach(async ({ payload }) => {
@@ -184,7 +184,7 @@ describe('services with a wire of their own', () => {
     expect(s.broker.published[0]!.properties?.userProperties).toBeUndefined()
   })
 
-  test('Q2: a message that cannot be read answers nobody; then the deadline does', async () => {
+  test('[Q2] a message that cannot be read answers nobody; then the deadline does', async () => {
     const s = surround()
     void s
       .running('service')
@@ -218,7 +218,7 @@ describe('MQTT.js by hand', () => {
     return client
   }
 
-  test('Q2: it asks, and our responder answers', async () => {
+  test('[Q2] it asks, and our responder answers', async () => {
     const s = surround()
     s.running('server').respond('a/{b}', ({ params, payload }) => `${params.b} ${text(payload)}`)
     await s.clock.advance(100)
@@ -237,7 +237,7 @@ describe('MQTT.js by hand', () => {
     client.end(true)
   })
 
-  test('Q2, Q9: it answers our requests, without a status, with one, and as a stream', async () => {
+  test('[Q2] [Q9] it answers our requests, without a status, with one, and as a stream', async () => {
     const s = surround()
     const server = await foreign(s)
     server.on('message', (topic, payload, { properties }) => {
