@@ -10,7 +10,6 @@ import {
   type Session,
   type Transition,
   UsageError,
-  type UserProperties,
   validateTopic,
 } from '../index.ts'
 import {
@@ -37,6 +36,7 @@ import { ClientSubscription } from './subscription.ts'
 import { type AnyTopic, subscriptionPlan } from './subscription-plan.ts'
 import type { ClientSubscribeOptions, NextOptions, Subscription } from './subscription-types.ts'
 import type { TopicParams } from './topic-types.ts'
+import { sendTraced } from './tracing.ts'
 import { runUntil } from './waits.ts'
 
 /**
@@ -85,13 +85,7 @@ class MqttClient {
     checkSignal('publish: signal', signal)
     const request = requestOf(to, payload, options, this.#core.plan.qos)
     const limits = { signal, timeout: checkedMs('publish: timeout', timeout) }
-    const { trace } = this.#core.plan
-    if (trace === undefined) return this.#core.send(request, limits)
-    const { clientId } = this.#core.loop.state
-    const { topic, properties } = request
-    const userProperties = properties?.userProperties
-    const operation = { kind: 'publish', clientId, topic, userProperties, key: undefined } as const
-    return trace(operation, (added) => this.#core.send(withProperties(request, added), limits))
+    return sendTraced(this.#core, request, limits, to)
   }
 
   publishAll<R extends Omit<PublishRequest, 'cmd'>>(
@@ -183,17 +177,6 @@ class MqttClient {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
-}
-
-/** @returns a publish with more User Properties. */
-function withProperties(
-  request: PublishRequest,
-  added: UserProperties | undefined,
-): PublishRequest {
-  if (added === undefined) return request
-  const { properties } = request
-  const userProperties = { ...properties?.userProperties, ...added }
-  return { ...request, properties: { ...properties, userProperties } }
 }
 
 interface AnyPublishOptions extends ClientPublishOptions {

@@ -8,6 +8,8 @@ import type { TopicParams } from './topic-types.ts'
 
 type AnyMessage = Message<TopicParams, unknown>
 
+export type MessageHandler = (message: AnyMessage) => unknown
+
 export interface ForEachOptions {
   readonly concurrency?: number | undefined
   readonly onError?: ((error: unknown, message: AnyMessage) => unknown) | undefined
@@ -23,7 +25,7 @@ interface Worked {
 
 export class ForEach {
   readonly #subscription: Worked
-  readonly #handler: (message: AnyMessage) => unknown
+  readonly #handler: MessageHandler
   readonly #concurrency: number
   readonly #onError: ForEachOptions['onError']
   /** How many handlers run. */
@@ -34,7 +36,7 @@ export class ForEach {
   /** @throws UsageError if `concurrency` cannot be used. */
   constructor(
     subscription: Worked,
-    handler: (message: AnyMessage) => unknown,
+    handler: MessageHandler,
     { concurrency = 1, onError }: ForEachOptions,
   ) {
     this.#subscription = subscription

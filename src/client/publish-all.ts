@@ -5,6 +5,7 @@ import type { PublishRequest } from '../index.ts'
 import { checkCount } from './check-options.ts'
 import type { ClientCore } from './client-core.ts'
 import type { Published, PublishedOne } from './client-types.ts'
+import { sendTraced } from './tracing.ts'
 
 const CONCURRENCY = 1000
 
@@ -74,5 +75,5 @@ async function publishOne<R extends Omit<PublishRequest, 'cmd'>>(
   request: R,
 ): Promise<Published> {
   const { qos = core.plan.qos, signal, ...rest } = request
-  return core.send({ ...rest, cmd: 'publish', qos }, { signal })
+  return sendTraced(core, { ...rest, cmd: 'publish', qos }, { signal }, request.topic)
 }

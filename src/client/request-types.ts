@@ -162,14 +162,19 @@ export interface RequestEvent {
 /** An operation that `trace` sees. */
 export interface TraceOperation {
   /**
-   * `publish`: a message is sent. `request`: a request is sent and its answer awaited. `process`: a
-   * handler runs for a message.
+   * `publish`: a message is sent. `request`: a request is sent and its answer awaited, or its
+   * answers (`requestMany`). `process`: a handler of `forEach` or `respond` runs for a message.
    */
   readonly kind: 'publish' | 'request' | 'process'
   /** The client identifier. */
   readonly clientId: string
   /** The topic. */
   readonly topic: string
+  /**
+   * What is the same for many topics: the template of a `Topic`, or the filter of a subscription.
+   * Undefined for a topic that was given as text.
+   */
+  readonly template: string | undefined
   /** The User Properties of the message that came (`process`), else of the one to be sent. */
   readonly userProperties: UserProperties | undefined
   /** The key of a request, if it is known. */

@@ -1,6 +1,8 @@
 /**
  * What do subscriptions use of their client? Types only.
  */
+import type { Eventloop } from '../index.ts'
+import type { ClientPlan } from './client-options.ts'
 import type { DeliveredMessage } from './message.ts'
 import type { Pull } from './pull.ts'
 import type { Receipt } from './receipts.ts'
@@ -8,6 +10,8 @@ import type { NextOptions, Synced } from './subscription-types.ts'
 
 /** What a subscription uses of its client. */
 export interface SubscriptionHost<Self> {
+  readonly plan: ClientPlan
+  readonly loop: Eventloop
   /** Begins a wait of `what`, which makes the client read; ended by `settled`. */
   pulls(by: number): void
   /** Takes packets that were received already, until `isEnough`. */

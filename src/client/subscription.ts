@@ -7,7 +7,7 @@ import type { QoS } from '../index.ts'
 import { checkWait } from './check-options.ts'
 import { subscriptionEnded } from './client-errors.ts'
 import type { PayloadContext } from './codec.ts'
-import { ForEach, type ForEachOptions } from './for-each.ts'
+import { ForEach, type ForEachOptions, type MessageHandler } from './for-each.ts'
 import { Grants } from './grants.ts'
 import { IdleWaits } from './idle-waits.ts'
 import { faultOfPayload, reasonToThrow } from './invalid-messages.ts'
@@ -28,6 +28,7 @@ import type {
   Synced,
 } from './subscription-types.ts'
 import type { TopicParams } from './topic-types.ts'
+import { tracedHandler } from './tracing.ts'
 import { WaitingMessages } from './waiting-messages.ts'
 import { Watchers } from './watchers.ts'
 
@@ -313,11 +314,8 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     }
   }
 
-  forEach(
-    handler: (message: Message<TopicParams, unknown>) => unknown,
-    options: ForEachOptions = {},
-  ): Promise<void> {
-    return new ForEach(this, handler, options).run()
+  forEach(handler: MessageHandler, options: ForEachOptions = {}): Promise<void> {
+    return new ForEach(this, tracedHandler(this.#host, this.plan.topics, handler), options).run()
   }
 
   // --------------------------------------------------------------------------------------- the end

@@ -20,6 +20,7 @@ import type {
   RespondOptions,
 } from '../respond-types.ts'
 import type { Topic, TopicParams } from '../topic-types.ts'
+import { templateOf, tracedMany } from '../tracing.ts'
 import { callPlanOf, poolPlanOf } from './call-plan.ts'
 import { type Handler, HandlerResponder } from './handler-responder.ts'
 import { LaneRequest } from './lane-request.ts'
@@ -62,14 +63,18 @@ export class ClientRequests {
       return Promise.reject(error)
     }
     if (trace === undefined) return this.#ask(ask)
-    const operation: TraceOperation = {
+    return trace(this.#operation(ask, topic), (added) => this.#ask<V>(askWith(ask, added)))
+  }
+
+  #operation(ask: Ask, to: unknown): TraceOperation {
+    return {
       kind: 'request',
       clientId: this.#core.clientId,
       topic: ask.topic,
+      template: templateOf(to),
       userProperties: ask.properties?.userProperties,
       key: ask.key,
     }
-    return trace(operation, (added) => this.#ask<V>(askWith(ask, added)))
   }
 
   #ask<V>(ask: Ask): Promise<Response<V>> {
@@ -88,18 +93,20 @@ export class ClientRequests {
   ): AsyncIterableIterator<Response<V>, undefined> {
     const what = 'requestMany'
     this.#mustBeOpen(what)
-    const { requestTimeout } = this.#core.plan
+    const { requestTimeout, trace } = this.#core.plan
     const ask = askOf(what, topic, payload, requestTimeout, options as ManyOptions<never>)
     const { max, stallMs } = options ?? {}
     const name = `${what}: max`
     const most = max === undefined ? max : checkCount(name, max, 1, Number.MAX_SAFE_INTEGER)
     if (stallMs !== undefined) checkCount(`${what}: stallMs`, stallMs, 1, TIME_MS_MAX)
-    return new ManyRequest(
-      this.#desk,
-      ask,
-      most ?? Number.POSITIVE_INFINITY,
-      stallMs,
-    ) as unknown as AsyncIterableIterator<Response<V>, undefined>
+    const make = (added?: UserProperties) =>
+      new ManyRequest(
+        this.#desk,
+        askWith(ask, added),
+        most ?? Number.POSITIVE_INFINITY,
+        stallMs,
+      ) as unknown as AsyncIterableIterator<Response<V>, undefined>
+    return trace === undefined ? make() : tracedMany(trace, this.#operation(ask, topic), make)
   }
 
   requests<P, V>(topic: unknown, options: RequestsOptions<V> = {}): RequestSubscription<P, V> {

@@ -26,6 +26,7 @@ const ID_DIGITS = 8
 export class HandlerResponder implements Responder, CallSink {
   readonly #core: Core
   readonly #handler: Handler
+  readonly #template: string
   readonly #onError: RespondOptions<never, never>['onError']
   readonly #desk: CallDesk
   readonly #line: HandlerLine<IncomingCall>
@@ -47,6 +48,7 @@ export class HandlerResponder implements Responder, CallSink {
   ) {
     this.#core = core
     this.#handler = handler
+    this.#template = typeof filter === 'string' ? filter : filter.template
     this.#onError = onError
     this.#desk = new CallDesk(core, deadlines, controls, plan, this)
     this.#line = new HandlerLine(concurrency, maxPending)
@@ -140,7 +142,8 @@ export class HandlerResponder implements Responder, CallSink {
   #traced(trace: NonNullable<Core['plan']['trace']>, call: IncomingCall): Promise<unknown> {
     const { topic, userProperties, key } = call
     const { clientId } = this.#core
-    const operation = { kind: 'process', clientId, topic, userProperties, key } as const
+    const template = this.#template
+    const operation = { kind: 'process', clientId, topic, template, userProperties, key } as const
     return trace(operation, async () => this.#handler(call))
   }
 
