@@ -243,19 +243,22 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(world.clock.pendingTimers).toBe(0)
   })
 
-  test.each(['before any demand', 'offline', 'while it dials'])('[M14] close() %s', async (when) => {
-    const world = new World(version)
-    const client = world.client()
-    const subscription = client.subscribe('a')
-    if (when === 'offline') world.broker.refuseConnections()
-    if (when === 'while it dials') world.broker.hang()
-    const next = when === 'before any demand' ? null : subscription.next()
-    await world.clock.advance(50)
-    await world.value(client.close(), 15_000)
-    if (next !== null) expect(await world.value(next)).toEqual({ done: true, value: undefined })
-    expect(await world.value(subscription.next())).toEqual({ done: true, value: undefined })
-    expect(world.clock.pendingTimers).toBe(0)
-  })
+  test.each(['before any demand', 'offline', 'while it dials'])(
+    '[M14] close() %s',
+    async (when) => {
+      const world = new World(version)
+      const client = world.client()
+      const subscription = client.subscribe('a')
+      if (when === 'offline') world.broker.refuseConnections()
+      if (when === 'while it dials') world.broker.hang()
+      const next = when === 'before any demand' ? null : subscription.next()
+      await world.clock.advance(50)
+      await world.value(client.close(), 15_000)
+      if (next !== null) expect(await world.value(next)).toEqual({ done: true, value: undefined })
+      expect(await world.value(subscription.next())).toEqual({ done: true, value: undefined })
+      expect(world.clock.pendingTimers).toBe(0)
+    },
+  )
 })
 
 describe('Errors', () => {
