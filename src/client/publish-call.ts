@@ -22,6 +22,8 @@ export class PublishCall {
   isQueued = false
   /** Whether it was handed to the loop. */
   left = false
+  /** Whether it is in the line. */
+  waits = false
   isSettled = false
   /** Called when it is settled, whatever the result. */
   readonly #done: (call: PublishCall) => void

@@ -15,7 +15,8 @@ import {
 } from '../index.ts'
 import { subscribeRefused } from './client-errors.ts'
 import type { FilterEntry } from './filter-entry.ts'
-import { FilterTrie } from './filter-trie.ts'
+import { groupsOf } from './filter-groups.ts'
+import { FormerFilters } from './former-filters.ts'
 import type { Making } from './line.ts'
 import { DeliveredMessage } from './message.ts'
 import { type Receipt, Receipts } from './receipts.ts'
@@ -58,6 +59,7 @@ export class Reception {
   readonly router: Router
   readonly subscriptions = new Set<ClientSubscription>()
   readonly strays = new Strays()
+  readonly #former = new FormerFilters()
   /** Whether messages that nobody asked for are kept: the session may outlive the client. */
   readonly #keeps: boolean
   readonly #host: ReceptionHost
@@ -135,7 +137,8 @@ export class Reception {
   #unread(packet: IncomingPublish, entries: readonly FilterEntry[]): void {
     const kept = entries.find((entry) => entry.kept && !entry.isRead)
     const isRead = entries.some((entry) => entry.isRead)
-    if (packet.qos > 0 && (kept !== undefined || (this.#keeps && entries.length === 0))) {
+    const isUnknown = this.#keeps && entries.length === 0 && !this.#former.match(packet.topic)
+    if (packet.qos > 0 && (kept !== undefined || isUnknown)) {
       return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null, null)
     }
     // A retained message that is not for the subscriptions that had it already is no surprise.
@@ -189,6 +192,7 @@ export class Reception {
     for (const entry of group) {
       entry.newcomers = [...this.#expecting(entry, subscription), ...newcomers]
       entry.kept = false
+      this.#former.delete(entry.filter)
       entry.wants(plan.qos, plan.noLocal)
     }
     return this.#requestFor(group, newcomers, RETAIN_HANDLING[plan.retained])
@@ -289,6 +293,7 @@ export class Reception {
       () => {
         if (entry.isNeeded || !entry.asked) return null
         entry.asked = false
+        this.#former.add(entry.filter)
         return { cmd: 'unsubscribe', unsubscriptions: [entry.filter] }
       },
       () => {
@@ -374,23 +379,6 @@ function hasShareName(filter: string): boolean {
 
 function isAcknowledgedBy({ plan }: ClientSubscription): boolean {
   return plan.acks !== 'receipt' && plan.qos > 0
-}
-
-/**
- * @returns the filters in groups, each for one SUBSCRIBE. Filters that overlap are in different
- *   groups, so that their copies of a message have different identifiers.
- */
-function groupsOf(entries: readonly FilterEntry[]): readonly (readonly FilterEntry[])[] {
-  const groups: { readonly trie: FilterTrie<null>; readonly members: FilterEntry[] }[] = []
-  for (const entry of entries) {
-    const isFree = ({ trie }: { trie: FilterTrie<null> }) =>
-      trie.overlapping(entry.filter).length === 0
-    let group = groups.find(isFree)
-    if (group === undefined) groups.push((group = { trie: new FilterTrie(), members: [] }))
-    group.trie.add(entry.filter, null)
-    group.members.push(entry)
-  }
-  return groups.map(({ members }) => members)
 }
 
 function renewalRefused(filter: string, reasonCode: number): RefusedError {

@@ -20,6 +20,8 @@ interface Grant {
  */
 const IDENTIFIERS_KEPT = 8
 const NO_NEWCOMERS: readonly ClientSubscription[] = []
+/** How many identifiers of filters that were left are remembered. */
+const RETIRED_MAX = 1000
 /** The largest subscription identifier. (3.8.2.1.2) */
 const IDENTIFIER_MAX = 268_435_455
 
@@ -34,6 +36,8 @@ export class Router {
   readonly #entries = new Map<string, FilterEntry>()
   readonly #trie = new FilterTrie<FilterEntry>()
   readonly #grants = new Map<number, Grant>()
+  /** Identifiers of filters that were left last: a message that carries one is for nobody. */
+  readonly #retired = new Set<number>()
   readonly #route: Route = { subscriptions: [], entries: [] }
   readonly #matched: FilterEntry[] = []
   #lastIdentifier: number
@@ -65,7 +69,25 @@ export class Router {
   forget(entry: FilterEntry): void {
     this.#entries.delete(entry.filter)
     this.#trie.delete(entry.filter, entry)
-    for (const identifier of entry.identifiers) this.#grants.delete(identifier)
+    for (const identifier of entry.identifiers) {
+      const entries = this.#grants.get(identifier)?.entries ?? [entry]
+      if (entries.every((one) => this.#entries.get(one.filter) !== one)) this.#retire(identifier)
+    }
+  }
+
+  /** Messages that were received and not read may still carry it. */
+  #retire(identifier: number): void {
+    if (!this.#grants.delete(identifier)) return
+    this.#retired.add(identifier)
+    if (this.#retired.size <= RETIRED_MAX) return
+    for (const oldest of this.#retired) {
+      this.#retired.delete(oldest)
+      return
+    }
+  }
+
+  #isKnown(identifier: number): boolean {
+    return this.#grants.has(identifier) || this.#retired.has(identifier)
   }
 
   /** @returns another filter of this client that may match the same topics, or null. */
@@ -81,7 +103,7 @@ export class Router {
   identify(entries: readonly FilterEntry[], newcomers: readonly ClientSubscription[]): number {
     do {
       this.#lastIdentifier = (this.#lastIdentifier % IDENTIFIER_MAX) + 1
-    } while (this.#grants.has(this.#lastIdentifier))
+    } while (this.#isKnown(this.#lastIdentifier))
     this.#grants.set(this.#lastIdentifier, { entries, newcomers })
     for (const { identifiers } of entries) {
       identifiers.push(this.#lastIdentifier)
@@ -127,7 +149,7 @@ export class Router {
   #byIdentifier(packet: IncomingPublish, identifiers: number | readonly number[]): boolean {
     if (typeof identifiers === 'number') return this.#byOne(packet, identifiers)
     for (const identifier of identifiers) {
-      if (!this.#grants.has(identifier)) return false
+      if (!this.#isKnown(identifier)) return false
     }
     for (const identifier of identifiers) this.#byOne(packet, identifier)
     return true
@@ -135,7 +157,7 @@ export class Router {
 
   #byOne(packet: IncomingPublish, identifier: number): boolean {
     const grant = this.#grants.get(identifier)
-    if (grant === undefined) return false
+    if (grant === undefined) return this.#retired.has(identifier)
     const { entries, newcomers } = grant
     if (entries.length === 1) {
       const entry = entries[0]!

@@ -350,10 +350,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.#host.left(this, unhandled)
   }
 
-  /**
-   * What it had when the server or the client ended it is not wanted. Only a session may still send
-   * it again, and none does after a refusal.
-   */
+  /** What it had when it was ended: only a session sends it again, and none after a refusal. */
   #dropRest(): void {
     if (this.plan.keeps && this.status !== 'refused') return
     for (const message of [...this.#inHand.clear(), ...this.#waiting.clear()]) {

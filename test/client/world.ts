@@ -99,6 +99,15 @@ export class World {
     throw new Error(`no error, but ${JSON.stringify(seen)}`)
   }
 
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  async errors(promises: readonly Promise<unknown>[], ms = 0): Promise<any[]> {
+    const outcomes = await this.value(Promise.allSettled(promises), ms)
+    return outcomes.map((one) => {
+      if (one.status === 'rejected') return one.reason
+      throw new Error(`no error, but ${JSON.stringify(one.value)}`)
+    })
+  }
+
   codes(): string[] {
     return this.warnings.map(({ code }) => code)
   }

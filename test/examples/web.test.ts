@@ -9,7 +9,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { fileURLToPath } from 'node:url'
 import { NestFactory } from '@nestjs/core'
 import { Aedes } from 'aedes'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { plantApp as expressApp } from '../../docs/examples/express/app.ts'
 import { plantApp as fastifyApp } from '../../docs/examples/fastify/app.ts'
 import { MqttErrors, plantModule } from '../../docs/examples/nestjs/app.ts'
@@ -149,10 +149,13 @@ describe.each(Object.entries(SERVICES))('%s', (name, serve) => {
     expect(await service.temperature('2')).toMatchObject({ body: { celsius: 22 } })
     await plant.publish('plant/1/temperature', '', { retain: true })
     await until(async () => (await service.temperature('1')).status === 404, 'the removal')
+    const logged = vi.spyOn(console, 'error').mockImplementation(() => {})
+    onTestFinished(() => logged.mockRestore())
     await plant.publish('plant/2/temperature', '"hot"')
     await plant.publish('plant/3/temperature', '{"celsius":23}')
     await until(async () => (await service.temperature('3')).status === 200, 'line 3')
     expect(await service.temperature('2')).toMatchObject({ body: { celsius: 22 } })
+    expect(logged.mock.calls).toMatchObject([['plant/2/temperature', { code: 'INVALID_PAYLOAD' }]])
   })
 
   test('M2: a request that publishes is answered with the outcome', async () => {

@@ -40,7 +40,12 @@ interface Line {
 }
 
 export function plantApp(options: ClientOptions): FastifyInstance {
-  const app = fastify({ logger: { level: 'error' }, forceCloseConnections: 'idle' })
+  const app = fastify({
+    logger: { level: 'error' },
+    forceCloseConnections: 'idle',
+    // A connection that has just been answered delays the end by so much; the default is 72 s.
+    keepAliveTimeout: 1000,
+  })
   app.register(mqtt, options)
   app.setErrorHandler((error, _request, reply) => {
     const refusal = refusalOf(error)

@@ -53,6 +53,19 @@ test('M3: whenFull reject counts publishes, and no SUBSCRIBE that waits for a co
 })
 
 describe.each(VERSIONS)('MQTT %d', (version) => {
+  test('M5: what is read after the end of its filter is acknowledged, in a session too', async () => {
+    const world = new World(version, { maxInflight: 2 })
+    const client = world.keeping()
+    const left = client.subscribe('a', { onLeave: 'release' })
+    const other = client.subscribe('b')
+    await world.value(Promise.all([left.granted, other.granted]))
+    for (const payload of ['1', '2', '3']) world.broker.publish('a', payload, { qos: 1 })
+    world.broker.publish('b', '4', { qos: 1 })
+    await world.clock.settle()
+    expect(text(await world.value(left.first()))).toBe('1')
+    expect(text((await world.value(other.next(), 1000)).value)).toBe('4')
+  })
+
   test('M11: a subscription that is refused at its renewal holds nobody back', async () => {
     const world = new World(version, { maxInflight: 2 })
     const client = world.keeping({ renewSubscriptions: 'always' })
@@ -177,6 +190,23 @@ test('M6: a measurement of overlaps leaves no timer and no warning when the clie
   expect(world.clock.pendingTimers).toBe(0)
   await world.clock.advance(60_000)
   expect(world.codes()).toEqual([])
+})
+
+test('M6: a copy for a filter that was left is given to nobody', async () => {
+  const world = new World(5, { overlap: 'separate' })
+  const client = world.client()
+  const left = client.subscribe(['c/d', 'a/b'])
+  const other = client.subscribe('+/d')
+  await world.value(Promise.all([left.granted, other.granted]))
+  await world.clock.advance(1000)
+  world.broker.publish('c/d', '1', { qos: 1 })
+  world.broker.publish('c/d', '2', { qos: 1 })
+  await world.clock.settle()
+  await left.return?.()
+  await world.clock.settle()
+  const { texts } = collect(other)
+  await world.clock.advance(100)
+  expect(texts).toEqual(['1', '2'])
 })
 
 test('M6: nobody waits while the overlap is measured: it is no reason to warn', async () => {
