@@ -39,7 +39,8 @@ export default defineConfig({
     },
   },
   test: {
-    include: ['test/**/*.test.ts'],
+    // The tests among the examples are examples of tests.
+    include: ['test/**/*.test.ts', 'docs/examples/**/*.test.ts'],
     globalSetup: ['test/support/built.ts'],
     setupFiles: ['test/support/seed.ts'],
     exclude: ['test/brokers/**', 'test/package/**', ...LONG],

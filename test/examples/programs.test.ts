@@ -358,7 +358,16 @@ function lines(path: string): number {
   return text.split('\n').filter((line) => !/^\s*($|\/\/|\/\*|\*)/.test(line)).length
 }
 
-const FILES = ['device', 'dashboard', 'requests', 'gateway', 'worker', 'bridge', 'service']
+const FILES = [
+  'device',
+  'dashboard',
+  'requests',
+  'gateway',
+  'worker',
+  'bridge',
+  'device.test',
+  'service',
+]
 
 test('every program is shorter than the same on MQTT.js', () => {
   const rows = FILES.map((name) => ({

@@ -69,7 +69,17 @@ try {
     // The build prints before the JSON.
     const [packed] = JSON.parse(output.slice(output.indexOf('[\n')))
     const files = packed.files.map(({ path }: { path: string }) => path) as string[]
-    for (const path of ['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'LICENSE']) {
+    const layers = ['client', 'testing'].flatMap((name) => [
+      `dist/${name}/index.js`,
+      `dist/${name}/index.d.ts`,
+    ])
+    for (const path of [
+      'dist/index.js',
+      'dist/index.d.ts',
+      'dist/cli/main.js',
+      'LICENSE',
+      ...layers,
+    ]) {
       assert.ok(files.includes(path), `${path} is missing in the package`)
     }
     const expected = /^(dist\/|docs\/(?!data\/)|bench\/README\.md$|[A-Z-]+(\.md)?$|package\.json$)/

@@ -36,7 +36,8 @@ export async function device(options: ClientOptions, heater: Heater, signal: Abo
   })
   const messages = client.subscribe(['heater-7/set', 'homeassistant/status'])
   const report = () => client.publish('heater-7/state', heater.isOn ? 'ON' : 'OFF', RETAINED)
-  heater.on('change', report)
+  const onChange = () => void report().catch(console.error)
+  heater.on('change', onChange)
   signal.addEventListener('abort', () => void messages.return())
   for await (const { topic, payload } of messages) {
     if (topic === 'heater-7/set') await heater.set(payload.toString() === 'ON')
@@ -46,6 +47,6 @@ export async function device(options: ClientOptions, heater: Heater, signal: Abo
       }
     }
   }
-  heater.off('change', report)
+  heater.off('change', onChange)
   await client.publish('heater-7/availability', 'offline', RETAINED)
 }
