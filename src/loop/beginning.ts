@@ -148,5 +148,5 @@ export function restore(loop: Parts, session: Session): void {
 
 /** @returns the wall clock minus the loop's clock, in ms. */
 export function wallOffsetMs({ platform }: Pick<Parts, 'platform'>): number {
-  return (platform.wallNow ?? wallNow)() - platform.now()
+  return (platform.wallNow?.() ?? wallNow()) - platform.now()
 }
