@@ -199,6 +199,15 @@ export class TestBroker implements AsyncDisposable {
     return this.#core.log.wait(match, count)
   }
 
+  /**
+   * Calls `listener` for each packet that a match means, from now on and before the broker handles
+   * it.
+   * @returns a function that stops it.
+   */
+  watch(match: PacketMatch, listener: (record: PacketRecord) => void): () => void {
+    return this.#core.log.watch(match, listener)
+  }
+
   /** Forgets the log. */
   clearLog(): void {
     this.#core.log.clear()
@@ -257,9 +266,10 @@ export class TestBroker implements AsyncDisposable {
   /**
    * Crashes and starts again: every connection is cut and no will is published. Retained messages
    * stay.
-   * @param options.keepSessions whether sessions outlive it. Default true.
+   * @param options whether sessions outlive it (`keepSessions`). Default true.
    */
-  restart({ keepSessions = true }: { readonly keepSessions?: boolean } = {}): void {
+  restart(options: { readonly keepSessions?: boolean } = {}): void {
+    const { keepSessions = true } = options
     const connections = [...this.#core.connections]
     crash(this.#core, keepSessions)
     for (const connection of connections) cut(connection)

@@ -102,6 +102,7 @@ export class PacketLog {
   readonly records: PacketRecord[] = []
   readonly #limit: number
   readonly #waiters = new Set<PacketWaiter>()
+  readonly #watchers = new Set<(record: PacketRecord) => void>()
 
   constructor(limit: number) {
     this.#limit = limit
@@ -111,6 +112,19 @@ export class PacketLog {
     this.records.push(record)
     if (this.records.length > this.#limit) this.records.shift()
     for (const waiter of this.#waiters) this.#offer(waiter, record)
+    for (const watch of this.#watchers) watch(record)
+  }
+
+  /** Calls `listener` for each packet from now on. @returns a function that stops it. */
+  watch(match: PacketMatch, listener: (record: PacketRecord) => void): () => void {
+    const test = packetTest(match)
+    const watcher = (record: PacketRecord): void => {
+      if (test(record)) listener(record)
+    }
+    this.#watchers.add(watcher)
+    return () => {
+      this.#watchers.delete(watcher)
+    }
   }
 
   /** @returns a promise of the packet that is the `count`th to match in the whole log. */

@@ -66,13 +66,16 @@ describe.each([5, 4] as const)('MQTT %d', (protocolVersion) => {
 })
 
 test('N4: a broker that is forgotten leaves nothing that keeps the process alive', async () => {
+  const timers = (): number =>
+    process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  const before = timers()
   await using broker = createBroker()
   const client = new RawPeer(broker, 5)
   client.connect('a', { keepalive: 60, properties: { sessionExpiryInterval: 3600 } })
   await broker.waitFor('connack')
   broker.kill()
   expect(broker.sessions.get('a')?.expiresAt).toBeGreaterThan(0)
-  expect(process.getActiveResourcesInfo().filter((name) => name === 'Timeout')).toEqual([])
+  expect(timers()).toBe(before)
 })
 
 test('a client that reads nothing holds its own writes back after 64 KiB', async () => {
