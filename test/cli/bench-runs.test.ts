@@ -12,7 +12,7 @@ import { eventloop } from '../../src/index.ts'
 import { program } from '../support/built.ts'
 import { Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
 import { acknowledge, type Peer, scripted } from './scripted.ts'
-import { broker, cli, listen, run, scratch, start, until } from './support.ts'
+import { broker, cli, listen, refusing, run, scratch, start, until } from './support.ts'
 
 const STALL_MS = 500
 
@@ -136,7 +136,7 @@ describe('[CLI] bench measures', { timeout: 60_000 }, () => {
   test('[CLI] bench pub and sub: what one process sends, another one measures', async () => {
     const peer = await broker()
     const url = ['--url', peer.url]
-    const subscribed = new Promise((resolve) => peer.aedes.once('subscribe', resolve))
+    const subscribed = peer.broker.waitFor('subscribe')
     const receiving = bench(['sub', '-t', 'load/%i', '--messages', '50', '-W', '30', ...url])
     await subscribed
     const sent = await bench(['pub', '-t', 'load/%i', '--rate', '500', '--messages', '50', ...url])
@@ -193,22 +193,13 @@ describe('[CLI] bench meets trouble', { timeout: 60_000 }, () => {
   })
 
   test('[CLI] bench: nobody connects if the server refuses', async () => {
-    const peer = await broker((aedes) => {
-      aedes.authenticate = (_client, _name, _password, done) => {
-        done(Object.assign(new Error('no'), { returnCode: 5 }), false)
-      }
-    })
+    const peer = await broker(refusing(0x87))
     const { status, stderr } = await bench(['conn', '-c', '3', '-V', '4', '--url', peer.url])
     expect([status, stderr]).toEqual([5, expect.stringContaining('it-mqtt: ')])
   })
 
   test('[CLI] bench: clients that the server refuses are counted, the others work', async () => {
-    const peer = await broker((aedes) => {
-      aedes.authenticate = (client, _name, _password, done) => {
-        if (!client.id.endsWith('2')) return done(null, true)
-        done(Object.assign(new Error('no'), { returnCode: 5 }), false)
-      }
-    })
+    const peer = await broker(refusing(0x87, (clientId) => clientId.endsWith('2')))
     const flags = ['-c', '3', '-V', '4', '-q', '1', '--messages', '30', '--rate', '300']
     const { status, result } = await bench(['pub', ...flags, '--url', peer.url])
     expect(result.connections).toMatchObject({ wanted: 3, connected: 2, failed: 1 })

@@ -4,7 +4,7 @@ import { createServer as createTlsServer } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { acknowledge, scripted } from './scripted.ts'
-import { broker, cli, listen, scratch, start, until } from './support.ts'
+import { broker, cli, listen, refusing, scratch, start, until } from './support.ts'
 
 const tls = (name: string) => readFileSync(fileURLToPath(new URL(`./tls/${name}`, import.meta.url)))
 const NOBODY = 'mqtt://127.0.0.1:1'
@@ -16,11 +16,7 @@ const AWAY: readonly (readonly [name: string, status: number, url: () => Promise
     'a password that is refused',
     4,
     async () => {
-      const { url } = await broker((aedes) => {
-        aedes.authenticate = (_, _user, _password, done) => {
-          done(Object.assign(new Error('no'), { returnCode: 4 }), false)
-        }
-      })
+      const { url } = await broker(refusing(0x86))
       return url
     },
   ],

@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { acknowledge, type Peer, scripted } from './scripted.ts'
-import { broker, cli, scratch, start, type TestBroker, until } from './support.ts'
+import { broker, cli, type ListeningBroker, scratch, start, until } from './support.ts'
 
 const lines = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => String(from + i))
 const text = (items: readonly string[]) => items.map((item) => `${item}\n`).join('')
-const payloads = ({ messages }: TestBroker) => messages.map(({ payload }) => payload.toString())
+const payloads = ({ messages }: ListeningBroker) =>
+  messages.map(({ payload }) => payload.toString())
 
 async function takenOf(checkpoint: string): Promise<number> {
   return JSON.parse(await readFile(checkpoint, 'utf8').catch(() => '{}')).offset

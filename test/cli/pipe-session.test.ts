@@ -3,11 +3,12 @@ import { join } from 'node:path'
 import type { Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { acknowledge, type Peer, scripted } from './scripted.ts'
-import { broker, cli, scratch, start, type TestBroker, until } from './support.ts'
+import { broker, cli, type ListeningBroker, scratch, start, until } from './support.ts'
 
 const lines = (count: number) => Array.from({ length: count }, (_, i) => String(i))
 const text = (items: readonly string[]) => items.map((item) => `${item}\n`).join('')
-const payloads = ({ messages }: TestBroker) => messages.map(({ payload }) => payload.toString())
+const payloads = ({ messages }: ListeningBroker) =>
+  messages.map(({ payload }) => payload.toString())
 const sent = (packets: readonly Packet[]) =>
   packets.flatMap((packet) => (packet.cmd === 'publish' ? [String(packet.payload)] : []))
 

@@ -11,12 +11,13 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { program } from '../support/built.ts'
 import { acknowledge, type Peer, scripted } from './scripted.ts'
-import { broker, cli, run, scratch, start, type TestBroker, until } from './support.ts'
+import { broker, cli, type ListeningBroker, run, scratch, start, until } from './support.ts'
 
 const lines = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => String(from + i))
 const text = (items: readonly string[]) => items.map((item) => `${item}\n`).join('')
-const payloads = ({ messages }: TestBroker) => messages.map(({ payload }) => payload.toString())
+const payloads = ({ messages }: ListeningBroker) =>
+  messages.map(({ payload }) => payload.toString())
 
 async function setUp(count = 0) {
   const directory = await scratch()
@@ -239,7 +240,7 @@ describe('[CLI] P4: a sensor before a spool', { timeout: 60_000 }, () => {
     expect(running.process.exitCode).toBeNull()
     stdin?.write('last\n')
     const peer = await broker()
-    const late = createServer((socket) => peer.aedes.handle(socket))
+    const late = createServer((socket) => peer.broker.accept(socket))
     onTestFinished(() => void late.close())
     late.listen(port, '127.0.0.1')
     await peer.received(2_001)

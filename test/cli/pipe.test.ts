@@ -3,11 +3,12 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { program } from '../support/built.ts'
 import { acknowledge, scripted } from './scripted.ts'
-import { broker, cli, run, scratch, start, type TestBroker, until } from './support.ts'
+import { broker, cli, type ListeningBroker, run, scratch, start, until } from './support.ts'
 
 const lines = (count: number) => Array.from({ length: count }, (_, i) => String(i))
 const text = (items: readonly string[]) => items.map((item) => `${item}\n`).join('')
-const payloads = ({ messages }: TestBroker) => messages.map(({ payload }) => payload.toString())
+const payloads = ({ messages }: ListeningBroker) =>
+  messages.map(({ payload }) => payload.toString())
 
 async function fileOf(content: string | Buffer, name = 'requests.ndjson'): Promise<string> {
   const path = join(await scratch(), name)

@@ -12,7 +12,7 @@ import { prepareArguments } from '../../src/cli/arguments.ts'
 import { configText } from '../../src/cli/config-text.ts'
 import { connectionOptions } from '../../src/cli/flags.ts'
 import { buildProgram } from '../../src/cli/program.ts'
-import { broker, cli, run, scratch, until } from './support.ts'
+import { broker, cli, credentials, run, scratch, until } from './support.ts'
 
 /** The file that the help shows. */
 const EXAMPLE_CONFIG = configText()
@@ -154,14 +154,8 @@ describe('[CLI] profiles', () => {
 
 describe('[CLI] passwords', { timeout: 60_000 }, () => {
   async function listening() {
-    const seen: string[] = []
-    const { url } = await broker((aedes) => {
-      aedes.authenticate = (_, username, password, done) => {
-        seen.push(`${username} ${password}`)
-        done(null, true)
-      }
-    })
-    return { url, seen }
+    const { url, broker: server } = await broker()
+    return { url, seen: () => credentials(server) }
   }
 
   test('a password comes from a profile, a file or the environment', async () => {
@@ -180,7 +174,7 @@ describe('[CLI] passwords', { timeout: 60_000 }, () => {
     ])
     expect(ended).toEqual(ended.map(() => ({ status: 0, stdout: '', stderr: '' })))
     const expected = ['a from a file', 'b from a variable', 'c from a profile']
-    expect([...new Set(seen)].sort()).toEqual(expected)
+    expect([...new Set(seen())].sort()).toEqual(expected)
   })
 
   test('--ask-password asks at the terminal and does not show what is typed', async (context) => {
@@ -196,7 +190,7 @@ describe('[CLI] passwords', { timeout: 60_000 }, () => {
     const { status, stdout } = await running.ended
     expect(status).toBe(0)
     expect(stdout).not.toContain('xyzz')
-    expect([...new Set(seen)]).toEqual(['me xyzzy'])
+    expect([...new Set(seen())]).toEqual(['me xyzzy'])
   })
 
   test('--ask-password without a terminal is refused', async (context) => {

@@ -4,7 +4,7 @@ import { createServer as createTlsServer } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { acknowledge, scripted } from './scripted.ts'
-import { broker, cli, listen, scratch, start, until } from './support.ts'
+import { broker, cli, credentials, listen, refusing, scratch, start, until } from './support.ts'
 
 const tls = (name: string) => fileURLToPath(new URL(`./tls/${name}`, import.meta.url))
 const NOBODY = 'mqtt://127.0.0.1:1'
@@ -39,16 +39,10 @@ describe('[CLI] pub', { timeout: 60_000 }, () => {
   })
 
   test('[CLI] pub: the URL may come from the environment, with user and password', async () => {
-    const seen: string[] = []
-    const { port } = await broker((aedes) => {
-      aedes.authenticate = (_, username, password, done) => {
-        seen.push(`${username} ${password}`)
-        done(null, true)
-      }
-    })
+    const { port, broker: server } = await broker()
     const env = { IT_MQTT_URL: `mqtt://me:p%40ss@127.0.0.1:${port}` }
     expect(await cli(['pub', 'a', 'x'], '', env)).toMatchObject({ status: 0, stderr: '' })
-    expect(new Set(seen)).toEqual(new Set(['me p@ss']))
+    expect(new Set(credentials(server))).toEqual(new Set(['me p@ss']))
   })
 
   test('[CLI] pub: the URL may be the first argument', async () => {
@@ -81,9 +75,7 @@ describe('[CLI] pub', { timeout: 60_000 }, () => {
   })
 
   test('[CLI] pub: a broker that refuses the credentials is one line and a status of its own', async () => {
-    const { url } = await broker((aedes) => {
-      aedes.authenticate = (_, __, ___, done) => done(null, false)
-    })
+    const { url } = await broker(refusing(0x87))
     const ended = await cli(['pub', 'a', 'x', '--url', url, '--mqtt', '4'])
     expect(ended).toMatchObject({ status: 5, stdout: '' })
     expectOneLine(ended.stderr)
@@ -207,12 +199,16 @@ describe('[CLI] sessions of pub', { timeout: 60_000 }, () => {
 
 describe('[CLI] TLS', { timeout: 60_000 }, () => {
   async function secureBroker(requestCert: boolean) {
-    const { aedes, messages } = await broker()
+    const peer = await broker()
     const [cert, key, ca] = ['server.pem', 'server.key', 'ca.pem'].map((n) => readFileSync(tls(n)))
     const server = createTlsServer({ cert, key, ca, requestCert, rejectUnauthorized: requestCert })
     server.on('tlsClientError', () => {})
-    const { port } = await listen((socket) => aedes.handle(socket), server, 'secureConnection')
-    return { url: `mqtts://127.0.0.1:${port}`, messages }
+    const { port } = await listen(
+      (socket) => peer.broker.accept(socket),
+      server,
+      'secureConnection',
+    )
+    return { url: `mqtts://127.0.0.1:${port}`, messages: peer.messages }
   }
 
   test('[CLI] TLS verifies unless --insecure says otherwise', async () => {

@@ -131,7 +131,7 @@ describe('[CLI] sub', { timeout: 60_000 }, () => {
     const path = join(await scratch(), 'session.json')
     const flags = ['--qos', '1', '--session', path, '--url', peer.url, '--format', '%p']
     const first = start(['sub', 't', ...flags])
-    await until(() => peer.aedes.connectedClients === 1 && first.stderr() === '')
+    await until(() => peer.broker.clients.size === 1 && first.stderr() === '')
     await cli(['pub', 't', 'one', '--qos', '1', '--url', peer.url])
     await until(async () => {
       if (first.stdout() !== '') return true
@@ -147,12 +147,11 @@ describe('[CLI] sub', { timeout: 60_000 }, () => {
 
   test('[CLI] sub: the will is published when it dies', async () => {
     const peer = await broker()
-    const will = ['--will-topic', 'w', '--will-payload', 'gone']
+    const will = ['--will-topic', 'w', '--will-payload', 'gone', '--will-retain']
     const running = start(['sub', 't', '--url', peer.url, ...will])
-    await until(() => peer.aedes.connectedClients === 1)
+    await until(() => peer.broker.clients.size === 1)
     running.process.kill('SIGKILL')
-    await peer.received(1)
-    expect(peer.messages[0]?.topic).toBe('w')
+    await until(() => peer.broker.retained.has('w'))
   })
 
   test('[CLI] sub: a wrong command line is one line and status 2', async () => {

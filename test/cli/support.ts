@@ -7,8 +7,9 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Aedes, type AedesPublishPacket } from 'aedes'
 import { onTestFinished } from 'vitest'
+import type { ConnectPacket, PublishPacket } from '../../src/protocol/packets.ts'
+import { createBroker, type TestBroker } from '../../src/testing/index.ts'
 import { program } from '../support/built.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -57,46 +58,55 @@ export function cli(args: readonly string[], input = '', env: NodeJS.ProcessEnv 
   return running.ended
 }
 
-export interface TestBroker {
+export interface ListeningBroker {
   readonly url: string
   readonly port: number
-  readonly aedes: Aedes
+  readonly broker: TestBroker
   readonly sockets: ReadonlySet<Socket>
   /** Messages of clients, in the order they came. */
-  readonly messages: AedesPublishPacket[]
+  readonly messages: readonly PublishPacket[]
   /** Resolves once so many messages came. */
   received(count: number): Promise<void>
 }
 
-export async function broker(prepare: (aedes: Aedes) => void = () => {}): Promise<TestBroker> {
-  const aedes = await Aedes.createBroker()
-  prepare(aedes)
-  const messages: AedesPublishPacket[] = []
-  const waiting = new Set<() => void>()
-  aedes.on('publish', (packet, client) => {
-    if (client === null) return
-    messages.push(packet)
-    for (const check of waiting) check()
-  })
-  const { port, sockets } = await listen((socket) => aedes.handle(socket))
-  onTestFinished(() => aedes.close())
+const PUBLISHED = { cmd: 'publish', direction: 'toBroker' } as const
+
+/** A broker of MQTT 3.1.1, so that the command line has to fall back from MQTT 5. */
+export async function broker(
+  prepare: (broker: TestBroker) => void = () => {},
+): Promise<ListeningBroker> {
+  const broker = createBroker({ protocolVersions: [4] })
+  prepare(broker)
+  const messages: PublishPacket[] = []
+  broker.watch(PUBLISHED, ({ packet }) => messages.push(packet as PublishPacket))
+  const { port, sockets } = await listen((socket) => broker.accept(socket))
+  onTestFinished(() => broker.close())
   return {
-    url: `mqtt://127.0.0.1:${port}`,
-    port,
-    aedes,
-    sockets,
-    messages,
-    received: (count) =>
-      new Promise((resolve) => {
-        const check = () => {
-          if (messages.length < count) return
-          waiting.delete(check)
-          resolve()
-        }
-        waiting.add(check)
-        check()
-      }),
+    ...{ url: `mqtt://127.0.0.1:${port}`, port, broker, sockets, messages },
+    received: async (count) => {
+      if (count > 0) await broker.waitFor(PUBLISHED, count)
+    },
   }
+}
+
+/** For `broker()`: every CONNECT, or those of one client, is refused with a reason code. */
+export function refusing(reasonCode: number, isMeant: (clientId: string) => boolean = () => true) {
+  return (broker: TestBroker): void => {
+    const times = Number.POSITIVE_INFINITY
+    broker.faults.refuse(
+      ({ packet, clientId }) => packet.cmd === 'connect' && isMeant(clientId),
+      reasonCode,
+      { times },
+    )
+  }
+}
+
+/** @returns user name and password of each CONNECT. */
+export function credentials(broker: TestBroker): string[] {
+  return broker.packets('connect').map((packet) => {
+    const { username, password } = packet as ConnectPacket
+    return `${username} ${password}`
+  })
 }
 
 /** A TCP server that is gone when the test ends. `at`: its port, or 0 for a free one. */

@@ -2,7 +2,6 @@
  * Goal: without a terminal `top` writes lines of JSON, and ends as `sub` does. Method: the command
  * as a process, before a broker that does what a test says, and before a mosquitto.
  */
-import { once } from 'node:events'
 import type { Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
@@ -81,9 +80,8 @@ describe('[CLI] top: without a terminal', { timeout: 60_000 }, () => {
   test('[CLI] top: with MQTT 3.1.1 it subscribes once, without options of MQTT 5', async () => {
     const server = await broker()
     const running = start(['top', 'a/#', '--url', server.url, '-C', '1'])
-    await once(server.aedes, 'subscribe')
-    const packet = { cmd: 'publish', qos: 0, dup: false, retain: false } as const
-    server.aedes.publish({ ...packet, topic: 'a/b', payload: Buffer.from('x') }, () => {})
+    await server.broker.waitFor('subscribe')
+    server.broker.publish('a/b', 'x')
     const ended = await running.ended
     expect(ended.status).toBe(0)
     expect(lastOf(ended.stdout)['a/b']).toMatchObject({ count: 1, total: 1, payload: 'x' })

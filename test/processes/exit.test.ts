@@ -6,16 +6,15 @@ import { execFile } from 'node:child_process'
 import { createServer, type Server } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { Aedes } from 'aedes'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createBroker } from '../../src/testing/index.ts'
 
-let broker: Aedes
+const broker = createBroker()
 let server: Server
 let url: string
 
 beforeAll(async () => {
-  broker = await Aedes.createBroker()
-  server = createServer(broker.handle)
+  server = createServer((socket) => broker.accept(socket))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   url = `mqtt://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`

@@ -15,7 +15,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Aedes } from 'aedes'
+import { createBroker } from 'it-mqtt/testing'
 import { openRelay } from '../main-job/relay.ts'
 
 const GATEWAY = fileURLToPath(new URL('./gateway.ts', import.meta.url))
@@ -40,14 +40,14 @@ function start(url: string, directory: string, ...args: string[]): ChildProcess 
 }
 
 async function openBroker() {
-  const broker = await Aedes.createBroker()
-  broker.on('publish', ({ topic, payload }, client) => {
-    if (client === null || !topic.endsWith('/sample')) return
-    const { name } = JSON.parse(payload.toString())
+  const broker = createBroker()
+  broker.watch({ cmd: 'publish', topic: '+/+/sample', direction: 'toBroker' }, ({ packet }) => {
+    if (packet.cmd !== 'publish') return
+    const { name } = JSON.parse(packet.payload.toString())
     if (arrived.has(name)) repeats++
     arrived.add(name)
   })
-  const server = createServer(broker.handle)
+  const server = createServer((socket) => broker.accept(socket))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return { broker, server, port: (server.address() as AddressInfo).port }
 }

@@ -10,14 +10,14 @@ import { type AddressInfo, createServer } from 'node:net'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { Aedes } from 'aedes'
 import { eventloop, publish, type Request, subscribe } from 'it-mqtt'
+import { createBroker } from 'it-mqtt/testing'
 import { Registry } from 'prom-client'
 import { observe, serve } from './prometheus.ts'
 
 async function openBroker(): Promise<{ url: string; close: () => void }> {
-  const broker = await Aedes.createBroker()
-  const server = createServer(broker.handle)
+  const broker = createBroker()
+  const server = createServer((socket) => broker.accept(socket))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   const close = () => {
