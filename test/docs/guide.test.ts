@@ -3,9 +3,8 @@
  * TypeScript is written into a folder of its own and runs as a program against a broker; its output
  * is compared with the block of text below it.
  *
- * The broker is aedes, in this process, which speaks MQTT 3.1.1. A block that begins with
- * "```ts mqtt5" runs against a mosquitto instead, and is skipped if none is installed. In the
- * folder are `machine.csv` (the readings of docs/data), `ca.pem`, `client.pem` and `client.key`.
+ * The broker is that of `it-mqtt/testing`, in this process, behind real sockets. In the folder are
+ * `machine.csv` (the readings of docs/data), `ca.pem`, `client.pem` and `client.key`.
  */
 import { execFile } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -15,22 +14,20 @@ import { join } from 'node:path'
 import { createServer as createTlsServer } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { Aedes } from 'aedes'
 import { build, transform } from 'esbuild'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createWebSocketStream, WebSocketServer } from 'ws'
+import { createBroker } from '../../src/testing/index.ts'
 import { Authority, type Certificate } from '../support/certificates.ts'
 import { examplesOf } from '../support/examples.ts'
-import { Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const readings = join(root, 'docs/data/nab/machine_temperature_system_failure.csv')
 // Below the root, so that the programs find its node_modules.
 const folder = mkdtempSync(join(root, 'test/docs/run-'))
 
-let broker: Aedes
-let mosquitto: Mosquitto | undefined
+const broker = createBroker()
 let authority: Authority
 let client: Certificate
 const servers: Server[] = []
@@ -45,7 +42,6 @@ async function listen(server: Server): Promise<number> {
 
 beforeAll(async () => {
   await install()
-  broker = await Aedes.createBroker()
   authority = await Authority.create(folder, 'authority')
   const server = await authority.issue({ names: 'DNS:localhost' })
   client = await authority.issue({ names: 'DNS:device-7' })
@@ -57,22 +53,17 @@ beforeAll(async () => {
     requestCert: true,
     rejectUnauthorized: false,
   }
-  ports.mqtt = await listen(createServer(broker.handle))
-  ports.mqtts = await listen(createTlsServer(tls, broker.handle))
+  ports.mqtt = await listen(createServer((socket) => broker.accept(socket)))
+  ports.mqtts = await listen(createTlsServer(tls, (socket) => broker.accept(socket)))
   const http = createHttpServer()
   const sockets = new WebSocketServer({ server: http, handleProtocols: () => 'mqtt' })
-  sockets.on('connection', (socket, request) => {
-    const stream = createWebSocketStream(socket)
-    stream.on('error', () => {})
-    broker.handle(stream, request)
-  })
+  sockets.on('connection', (socket) => broker.accept(createWebSocketStream(socket)))
   ports.ws = await listen(http)
 })
 
 afterAll(async () => {
   broker.close()
   for (const server of servers) server.close()
-  await mosquitto?.[Symbol.asyncDispose]()
   rmSync(folder, { recursive: true })
 })
 
@@ -80,7 +71,11 @@ afterAll(async () => {
 async function install(): Promise<void> {
   const home = join(folder, 'node_modules/it-mqtt')
   await build({
-    entryPoints: { index: join(root, 'src/index.ts'), disk: join(root, 'src/disk/index.ts') },
+    entryPoints: {
+      index: join(root, 'src/index.ts'),
+      disk: join(root, 'src/disk/index.ts'),
+      testing: join(root, 'src/testing/index.ts'),
+    },
     outdir: home,
     bundle: true,
     splitting: true,
@@ -92,7 +87,7 @@ async function install(): Promise<void> {
   })
   // The nearest package.json: without one here, the name would mean the root itself, not built.
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
-  const exports = { '.': './index.js', './disk': './disk.js' }
+  const exports = { '.': './index.js', './disk': './disk.js', './testing': './testing.js' }
   writeFileSync(join(home, 'package.json'), JSON.stringify({ type: 'module', exports }))
 }
 
@@ -108,8 +103,8 @@ function prepare(name: string): string {
 }
 
 /** @returns what the program printed. */
-async function execute(code: string, home: string, port: number): Promise<string> {
-  const near = `mqtt://127.0.0.1:${port}`
+async function execute(code: string, home: string): Promise<string> {
+  const near = `mqtt://127.0.0.1:${ports.mqtt}`
   const here = code
     .replaceAll(/\bmqtt:\/\/localhost(?!:)/g, near)
     .replaceAll('mqtts://localhost', `mqtts://localhost:${ports.mqtts}`)
@@ -158,13 +153,10 @@ test('all examples compile, as strictly as the package itself', () => {
 for (const { document, examples } of documents) {
   describe(document, () => {
     test('there are examples', () => expect(examples.length).toBeGreaterThan(0))
-    for (const { number, heading, code, printed, needsMqtt5 } of examples) {
-      test(`example ${number}, "${heading}", prints what stands below it`, async (context) => {
-        if (needsMqtt5) requireMosquitto(context)
-        if (needsMqtt5) mosquitto ??= await Mosquitto.start()
+    for (const { number, heading, code, printed } of examples) {
+      test(`example ${number}, "${heading}", prints what stands below it`, async () => {
         const home = prepare(`${document.replaceAll('/', '-')}-${number}`)
-        const port = needsMqtt5 ? mosquitto!.port : ports.mqtt
-        expect(await execute(code, home, port)).toBe(printed)
+        expect(await execute(code, home)).toBe(printed)
       })
     }
   })

@@ -10,20 +10,23 @@ export interface Example {
   readonly code: string
   /** The block of text below it. */
   readonly printed: string
-  /** True if its first line is "```ts mqtt5". */
-  readonly needsMqtt5: boolean
 }
 
-const PARTS = /^#+ (.*)$|^```ts( mqtt5)?\n([\s\S]*?)^```\n(?:\n```text\n([\s\S]*?)^```)?/gm
+const PARTS = /^#+ (.*)$|^```ts\n([\s\S]*?)^```\n(?:\n```text\n([\s\S]*?)^```)?/gm
 
 export function examplesOf(markdown: string): Example[] {
   const examples: Example[] = []
   let heading = ''
-  for (const [, title, mqtt5, code, printed = ''] of markdown.matchAll(PARTS)) {
+  for (const [, title, code, printed = ''] of markdown.matchAll(PARTS)) {
     if (title !== undefined) heading = title
     if (code === undefined) continue
     const number = examples.length + 1
-    examples.push({ number, heading, code, printed, needsMqtt5: mqtt5 !== undefined })
+    examples.push({ number, heading, code, printed })
   }
   return examples
+}
+
+/** The blocks of a document that begin with "```ts test": files of tests for a test runner. */
+export function recipesOf(markdown: string): string[] {
+  return [...markdown.matchAll(/^```ts test\n([\s\S]*?)^```\n/gm)].map(([, code]) => code!)
 }
