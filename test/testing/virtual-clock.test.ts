@@ -2,7 +2,7 @@
  * Goal: time passes only when the test says so, and everything that takes no time has happened
  * before. Method: timers, promises and loops on one clock.
  */
-import { eventloop, subscribe } from 'it-mqtt'
+import { eventloop, publish, run, subscribe } from 'it-mqtt'
 import { createBroker, virtualClock } from 'it-mqtt/testing'
 import { expect, test } from 'vitest'
 
@@ -98,4 +98,11 @@ test('waitFor: a packet that came already counts, and the second one is waited f
   expect(broker.log).toHaveLength(3)
   broker.clearLog()
   expect(broker.log).toEqual([])
+})
+
+test('a loop calls wallNow() as a method of its platform', async () => {
+  const clock = virtualClock()
+  const options = { clientId: 'a', transport: createBroker({ clock }).transport, platform: clock }
+  const { session } = await clock.until(run(options, [publish('t', 'x', { qos: 1 })]))
+  expect(session.clientId).toBe('a')
 })
