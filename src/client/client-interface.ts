@@ -31,8 +31,11 @@ import type { ParamsOf, Topic, TopicParams } from './topic-types.ts'
 export interface ClientState extends Omit<LoopState, 'subscriptions'> {
   /** Publishes without an outcome; `waiting` of them wait for room (`maxQueued`). */
   readonly publishes: {
+    /** How many have no outcome, those that wait included. */
     readonly open: number
+    /** The bytes of those that have left. */
     readonly bytes: number
+    /** How many wait for room, or for the first connection. */
     readonly waiting: number
   }
   /** The subscriptions that have not ended. */
@@ -75,11 +78,16 @@ export interface Client extends Requester, AsyncDisposable {
     payload?: PublishRequest['payload'],
     options?: ClientPublishOptions,
   ): Promise<Published>
+  /**
+   * Publishes a value to a topic with parameters; the codec and the schema of the topic apply.
+   * @param options `params` has the values of the topic's parameters, if it has any.
+   */
   publish<P, V, S>(
     topic: Topic<P, V, S>,
     value: S,
     ...options: keyof P extends never ? [TopicPublishOptions<P>?] : [TopicPublishOptions<P>]
   ): Promise<Published>
+  /** Publishes a value, encoded by the option `codec`. */
   publish<S>(
     topic: string,
     value: S,
@@ -104,13 +112,18 @@ export interface Client extends Requester, AsyncDisposable {
     filter: F,
     options?: ClientSubscribeOptions<V>,
   ): Subscription<ParamsOf<F>, V>
+  /** Subscribes to a `Topic`: parameters and values have its types. */
   subscribe<P, V, S>(topic: Topic<P, V, S>, options?: ClientSubscribeOptions<V>): Subscription<P, V>
+  /** Subscribes to several filters with one subscription. */
   subscribe<V = Uint8Array>(
     filters: readonly (string | Topic<TopicParams, V>)[],
     options?: ClientSubscribeOptions<V>,
   ): Subscription<TopicParams, V>
   /** Sends a PINGREQ and waits for the answer. */
-  ping(): Promise<{ readonly roundTripMs: number }>
+  ping(): Promise<{
+    /** The time from the PINGREQ to its PINGRESP, in ms. */
+    readonly roundTripMs: number
+  }>
   /**
    * Keeps the client reading until the signal is aborted: what a server of requests awaits.
    * @throws the error that ended the client.

@@ -83,7 +83,10 @@ export interface ClientPublishOptions {
 /** The options of `client.publish()` to a `Topic`. */
 export type TopicPublishOptions<P> = Omit<ClientPublishOptions, 'codec'> &
   (keyof P extends never
-    ? { readonly params?: P | undefined }
+    ? {
+        /** The topic has no parameters. */
+        readonly params?: P | undefined
+      }
     : {
         /** The values of the topic's parameters. */
         readonly params: FillParams<P>
@@ -103,6 +106,16 @@ export interface PublishedOne<R> {
   readonly request: R
   /** Its outcome. */
   readonly outcome:
-    | { readonly ok: true; readonly value: Published }
-    | { readonly ok: false; readonly error: unknown }
+    | {
+        /** Whether it was published. */
+        readonly ok: true
+        /** What `publish()` would resolve with. */
+        readonly value: Published
+      }
+    | {
+        /** Whether it was published. */
+        readonly ok: false
+        /** What `publish()` would reject with. */
+        readonly error: unknown
+      }
 }

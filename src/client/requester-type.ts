@@ -32,6 +32,7 @@ export interface Requester {
     payload?: unknown,
     options?: RequestOptions<V>,
   ): Promise<Response<V>>
+  /** Sends a request to a `Topic`: its codec encodes the value; its parameters are options. */
   request<P, W, V = Uint8Array>(
     topic: Topic<P, W>,
     value: W,
@@ -48,6 +49,7 @@ export interface Requester {
     payload?: unknown,
     options?: ManyOptions<V>,
   ): AsyncIterableIterator<Response<V>, undefined>
+  /** As above, for a `Topic`. */
   requestMany<P, W, V = Uint8Array>(
     topic: Topic<P, W>,
     value: W,
@@ -61,6 +63,7 @@ export interface Requester {
     filter: F,
     options?: RequestsOptions<V> & Pick<ClientSubscribeOptions, 'signal'>,
   ): RequestSubscription<ParamsOf<F>, V>
+  /** As above, for a `Topic`. */
   requests<P, V>(
     topic: Topic<P, V>,
     options?: RequestsOptions<V> & Pick<ClientSubscribeOptions, 'signal'>,
@@ -74,6 +77,7 @@ export interface Requester {
     handler: (request: IncomingRequest<ParamsOf<F>, V>) => unknown,
     options?: RespondOptions<ParamsOf<F>, V>,
   ): Responder
+  /** As above, for a `Topic`. */
   respond<P, V>(
     topic: Topic<P, V>,
     handler: (request: IncomingRequest<P, V>) => unknown,

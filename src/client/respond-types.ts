@@ -87,12 +87,19 @@ export interface DedupeStore {
 export interface StoredAnswer {
   /** The fingerprint that was claimed; another one means another payload under the same key. */
   readonly fingerprint: string
+  /** The status: 200, or one of docs/WIRE.md. */
   readonly status: number
+  /** The name of a failure. */
   readonly code?: string | undefined
+  /** The explanation of a failure, for people. */
   readonly message?: string | undefined
+  /** The payload of the answer. */
   readonly payload: string | Uint8Array
+  /** The type of the payload. */
   readonly contentType?: string | undefined
+  /** Whether the payload is UTF-8 text. */
   readonly payloadFormatIndicator?: boolean | undefined
+  /** The User Properties that the handler gave. */
   readonly userProperties?: UserProperties | undefined
 }
 
