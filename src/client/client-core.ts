@@ -28,7 +28,6 @@ import { Overlaps } from './overlaps.ts'
 import type { ProbeHost } from './probe-host.ts'
 import { SharedProbe } from './probes.ts'
 import { Publishing } from './publishing.ts'
-import { Pull } from './pull.ts'
 import type { Receipt } from './receipts.ts'
 import { Reception, type ReceptionHost } from './reception.ts'
 import type { ClientSubscription } from './subscription.ts'
@@ -303,10 +302,6 @@ export class ClientCore
 
   checkShared(): Promise<void> {
     return this.#shared.check()
-  }
-
-  pull(resolve: Pull['resolve'], reject: Pull['reject'], options: NextOptions | undefined): Pull {
-    return new Pull(this.clock, resolve, reject, options)
   }
 
   // --------------------------------------------------------------------------------------- the end

@@ -1,8 +1,14 @@
 /**
  * How are handlers called for each message, a few at once? Each message is acknowledged when its
  * handler has finished.
+ *
+ * It takes messages without a promise for each: thousands of subscriptions that wait would each
+ * have an old one, which the garbage collector is slow with. A handler begins in a microtask of its
+ * own, never while messages are being distributed.
  */
 import { checkCount } from './check-options.ts'
+import type { DeliveredMessage } from './message.ts'
+import type { Taker } from './pull.ts'
 import type { Message } from './subscription-types.ts'
 import type { TopicParams } from './topic-types.ts'
 
@@ -19,70 +25,121 @@ export interface ForEachOptions {
 interface Worked {
   /** Says that a handler begins, or has finished. */
   runs(by: 1 | -1): void
-  pull(): Promise<IteratorResult<AnyMessage, undefined>>
+  /** Gives one message now, or when it is there. @returns whether it was given now. */
+  give(taker: Taker): boolean
   return(): Promise<unknown>
 }
 
-export class ForEach {
+export class ForEach implements Taker {
   readonly #subscription: Worked
   readonly #handler: MessageHandler
   readonly #concurrency: number
   readonly #onError: ForEachOptions['onError']
+  readonly #resolve: () => void
+  readonly #reject: (reason: unknown) => void
+  /** What was given and has not begun. */
+  #given: DeliveredMessage | null = null
   /** How many handlers run. */
   #running = 0
+  /** Whether it waits for a message. */
+  #waits = false
+  /** Whether it takes nothing more. */
+  #isOver = false
   #failure: { readonly error: unknown } | null = null
-  #wake: (() => void) | null = null
+  // Bound once, because it is scheduled for each message.
+  readonly #work = () => this.#begin()
 
-  /** @throws UsageError if `concurrency` cannot be used. */
-  constructor(
+  private constructor(
     subscription: Worked,
     handler: MessageHandler,
-    { concurrency = 1, onError }: ForEachOptions,
+    concurrency: number,
+    onError: ForEachOptions['onError'],
+    resolve: () => void,
+    reject: (reason: unknown) => void,
   ) {
     this.#subscription = subscription
     this.#handler = handler
-    this.#concurrency = checkCount('forEach: concurrency', concurrency, 1, 65_535)
+    this.#concurrency = concurrency
     this.#onError = onError
+    this.#resolve = resolve
+    this.#reject = reject
   }
 
-  async run(): Promise<void> {
-    try {
-      while (this.#failure === null) {
-        if (this.#running >= this.#concurrency) await this.#room()
-        else {
-          const { done, value } = await this.#subscription.pull()
-          if (done) break
-          this.#runs(1)
-          void this.#handle(value)
-        }
-      }
-    } catch (error) {
-      // A payload was not valid, or the subscription was ended.
-      await this.#fail(error)
-    }
-    while (this.#running > 0) await this.#room()
-    if (this.#failure !== null) throw this.#failure.error
+  /** @throws UsageError if `concurrency` cannot be used. */
+  static run(
+    subscription: Worked,
+    handler: MessageHandler,
+    { concurrency = 1, onError }: ForEachOptions,
+  ): Promise<void> {
+    const atOnce = checkCount('forEach: concurrency', concurrency, 1, 65_535)
+    return new Promise((resolve, reject) => {
+      new ForEach(subscription, handler, atOnce, onError, resolve, reject).#look()
+    })
   }
 
-  async #handle(message: AnyMessage): Promise<void> {
+  // ------------------------------------------------------------------------- what it is given
+
+  take(message: DeliveredMessage): void {
+    this.#waits = false
+    this.#given = message
+    queueMicrotask(this.#work)
+  }
+
+  /** A payload was not valid, or the subscription was ended. */
+  fail(reason: unknown): void {
+    this.#waits = false
+    queueMicrotask(() => this.#stop({ error: reason }))
+  }
+
+  finish(): void {
+    this.#waits = false
+    this.#isOver = true
+    queueMicrotask(() => this.#look())
+  }
+
+  // ------------------------------------------------------------------------------------- its work
+
+  #begin(): void {
+    const message = this.#given
+    if (message === null) return
+    this.#given = null
+    this.#runs(1)
+    let result: unknown
     try {
-      try {
-        await this.#handler(message)
-      } catch (error) {
-        if (this.#onError === undefined) throw error
-        await this.#onError(error, message)
-      }
-      message.ack()
+      result = this.#handler(message)
     } catch (error) {
-      await this.#fail(error)
+      return void this.#failed(error, message)
     }
+    if (isThenable(result)) void this.#settle(result, message)
+    else this.#done(message)
+    this.#look()
+  }
+
+  async #settle(result: PromiseLike<unknown>, message: DeliveredMessage): Promise<void> {
+    try {
+      await result
+    } catch (error) {
+      return this.#failed(error, message)
+    }
+    this.#done(message)
+    this.#look()
+  }
+
+  async #failed(error: unknown, message: DeliveredMessage): Promise<void> {
+    try {
+      if (this.#onError === undefined) throw error
+      await this.#onError(error, message)
+      this.#done(message)
+    } catch (failure) {
+      this.#runs(-1)
+      return this.#stop({ error: failure })
+    }
+    this.#look()
+  }
+
+  #done(message: DeliveredMessage): void {
+    message.ack()
     this.#runs(-1)
-    this.#wake?.()
-  }
-
-  async #fail(error: unknown): Promise<void> {
-    this.#failure ??= { error }
-    await this.#subscription.return()
   }
 
   #runs(by: 1 | -1): void {
@@ -90,9 +147,30 @@ export class ForEach {
     this.#subscription.runs(by)
   }
 
-  #room(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve
-    })
+  #stop(failure: { readonly error: unknown }): void {
+    this.#failure ??= failure
+    this.#isOver = true
+    // What was given and has not begun is not handled any more.
+    this.#given = null
+    void this.#subscription.return()
+    this.#look()
   }
+
+  /** Takes the next message if there is room for it, and ends when nothing is left to do. */
+  #look(): void {
+    if (this.#waits || this.#given !== null) return
+    if (!this.#isOver) {
+      if (this.#running >= this.#concurrency) return
+      this.#waits = true
+      this.#subscription.give(this)
+      return
+    }
+    if (this.#running > 0) return
+    if (this.#failure === null) this.#resolve()
+    else this.#reject(this.#failure.error)
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
 }

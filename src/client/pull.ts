@@ -1,51 +1,88 @@
 /**
- * How does one wait for a message end? With the message, a signal, a time-out, or the end of the
- * subscription.
+ * Who waits for a message of a subscription, and how does the wait end? With the message, a signal,
+ * a time-out, or the end of the subscription.
  */
 import type { Platform } from '../index.ts'
+import type { DeliveredMessage } from './message.ts'
 import { CallLimits } from './publish-call.ts'
 import type { Message, NextOptions } from './subscription-types.ts'
 import type { TopicParams } from './topic-types.ts'
 
 export type MessageResult = IteratorResult<Message<TopicParams, unknown>, undefined>
 
-export class Pull {
-  readonly resolve: (result: MessageResult | Promise<MessageResult>) => void
-  readonly reject: (reason: unknown) => void
-  readonly #limits: CallLimits | null
-  #over: (() => void) | null = null
+export const NO_MORE: MessageResult = { done: true, value: undefined }
 
-  constructor(
-    clock: Platform,
-    resolve: (result: MessageResult | Promise<MessageResult>) => void,
-    reject: (reason: unknown) => void,
-    options: NextOptions | undefined,
-  ) {
-    this.resolve = resolve
-    this.reject = reject
-    const { signal, timeout } = options ?? {}
-    const isLimited = signal !== undefined || timeout !== undefined
-    this.#limits = isLimited ? new CallLimits(clock, 'next', signal, timeout) : null
+/** Is called once for each time that it waits. None of its methods runs code of the user. */
+export interface Taker {
+  take(message: DeliveredMessage): void
+  fail(reason: unknown): void
+  /** The subscription has ended. */
+  finish(): void
+}
+
+/** The promise of one `next()`. */
+export class Pull implements Taker {
+  readonly #resolve: (result: MessageResult) => void
+  readonly #reject: (reason: unknown) => void
+  #limits: CallLimits | null = null
+
+  constructor(resolve: (result: MessageResult) => void, reject: (reason: unknown) => void) {
+    this.#resolve = resolve
+    this.#reject = reject
   }
 
-  /** @param over is called once, when the wait is over. */
-  begin(over: () => void): void {
-    this.#over = over
-    this.#limits?.begin((reason) => {
-      if (this.#end()) this.reject(reason)
+  /** Sets limits to the wait. @param over is called when one of them ends it. */
+  limit(clock: Platform, { signal, timeout }: NextOptions, over: () => void): void {
+    if (signal === undefined && timeout === undefined) return
+    this.#limits = new CallLimits(clock, 'next', signal, timeout)
+    this.#limits.begin((reason) => {
+      over()
+      this.fail(reason)
     })
   }
 
-  answer(result: MessageResult | Promise<MessageResult>): void {
-    if (this.#end()) this.resolve(result)
+  take(message: DeliveredMessage): void {
+    this.#limits?.end()
+    this.#resolve({ done: false, value: message })
   }
 
-  #end(): boolean {
-    const over = this.#over
-    if (over === null) return false
-    this.#over = null
+  fail(reason: unknown): void {
     this.#limits?.end()
-    over()
-    return true
+    this.#reject(reason)
+  }
+
+  finish(): void {
+    this.#limits?.end()
+    this.#resolve(NO_MORE)
+  }
+}
+
+/** Those who wait, in order. Nearly always it is one, for which no array is made. */
+export class Takers {
+  #first: Taker | null = null
+  #rest: Taker[] | null = null
+
+  get first(): Taker | null {
+    return this.#first
+  }
+
+  add(taker: Taker): void {
+    if (this.#first === null) this.#first = taker
+    else if (this.#rest === null) this.#rest = [taker]
+    else this.#rest.push(taker)
+  }
+
+  shift(): Taker | null {
+    const first = this.#first
+    this.#first = this.#rest?.shift() ?? null
+    return first
+  }
+
+  /** @returns whether it was there. */
+  remove(taker: Taker): boolean {
+    if (this.#first === taker) return this.shift() !== null
+    const at = this.#rest?.indexOf(taker) ?? -1
+    if (at >= 0) this.#rest!.splice(at, 1)
+    return at >= 0
   }
 }

@@ -1,17 +1,17 @@
 /**
  * What do subscriptions use of their client? Types only.
  */
-import type { Eventloop } from '../index.ts'
+import type { Eventloop, Platform } from '../index.ts'
 import type { ClientPlan } from './client-options.ts'
 import type { DeliveredMessage } from './message.ts'
-import type { Pull } from './pull.ts'
 import type { Receipt } from './receipts.ts'
-import type { NextOptions, Synced } from './subscription-types.ts'
+import type { Synced } from './subscription-types.ts'
 
 /** What a subscription uses of its client. */
 export interface SubscriptionHost<Self> {
   readonly plan: ClientPlan
   readonly loop: Eventloop
+  readonly clock: Platform
   /** Begins a wait of `what`, which makes the client read; ended by `settled`. */
   pulls(by: number): void
   /** Takes packets that were received already, until `isEnough`. */
@@ -25,6 +25,5 @@ export interface SubscriptionHost<Self> {
   /** A subscription has ended, and leaves these messages, handled or not. */
   left(subscription: Self, unhandled: readonly DeliveredMessage[]): void
   sync(subscription: Self): Promise<Synced>
-  pull(resolve: Pull['resolve'], reject: Pull['reject'], options: NextOptions | undefined): Pull
   heldBackBy(subscription: Self): number
 }

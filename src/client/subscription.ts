@@ -14,7 +14,7 @@ import { faultOfPayload, reasonToThrow } from './invalid-messages.ts'
 import type { DeliveredMessage, MessageReader } from './message.ts'
 import { MessagesInHand } from './messages-in-hand.ts'
 import { decodePayload } from './payload.ts'
-import type { MessageResult, Pull } from './pull.ts'
+import { type MessageResult, NO_MORE, Pull, type Taker, Takers } from './pull.ts'
 import type { Receipt } from './receipts.ts'
 import { RetainedTopics } from './retained-topics.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
@@ -31,8 +31,6 @@ import type { TopicParams } from './topic-types.ts'
 import { tracedHandler } from './tracing.ts'
 import { WaitingMessages } from './waiting-messages.ts'
 import { Watchers } from './watchers.ts'
-
-const NO_MORE: MessageResult = { done: true, value: undefined }
 
 export class ClientSubscription implements MessageReader, Subscription<TopicParams, unknown> {
   readonly plan: SubscriptionPlan
@@ -52,7 +50,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   #retainedTopics: RetainedTopics | null = null
   readonly #host: SubscriptionHost<ClientSubscription>
   readonly #waiting = new WaitingMessages()
-  #pulls: Pull[] = []
+  readonly #takers = new Takers()
   /** Given and not acknowledged. */
   readonly #inHand = new MessagesInHand()
   #watchers: Watchers<SubscriptionTransition> | null = null
@@ -203,12 +201,11 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   /** Takes a message that the server sent. */
   offer(message: DeliveredMessage): void {
     if (message.retain) this.retained++
-    const pull = this.#pulls[0]
-    if (pull !== undefined) {
-      const result = this.#resultOf(message)
-      if (result === null) return
-      this.#pulls.shift()
-      return pull.answer(result)
+    const taker = this.#takers.first
+    if (taker !== null) {
+      if (!this.#serve(taker, message)) return
+      this.#takers.shift()
+      return this.#host.pulls(-1)
     }
     const { max, then } = this.plan.overflow
     if (message.receipt === null && this.#waiting.loose >= max) {
@@ -244,63 +241,67 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
       }
     }
     if (this.plan.acks === 'pull') this.#inHand.acknowledge()
-    return this.pull(options)
+    return this.#pull(options)
   }
 
   /** As `next()`, and acknowledges nothing. */
-  pull(options?: NextOptions): Promise<MessageResult> {
-    this.#attend()
+  #pull(options: NextOptions | undefined): Promise<MessageResult> {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason)
+    return new Promise((resolve, reject) => {
+      const pull = new Pull(resolve, reject)
+      if (this.give(pull) || options === undefined) return
+      pull.limit(this.#host.clock, options, () => {
+        if (this.#takers.remove(pull)) this.#host.pulls(-1)
+      })
+    })
+  }
+
+  /** Gives one message, or what comes in its place, now or when it is there. @returns if now. */
+  give(taker: Taker): boolean {
+    this.#attend()
     for (;;) {
       if (this.#waiting.length === 0) {
-        if (this.hasEnded || this.#pulls.length > 0) break
+        if (this.hasEnded || this.#takers.first !== null) break
         this.#host.readNow(this.#hasMessage)
       }
       const message = this.#waiting.shift()
       if (message === undefined) break
       if (this.#isFull && this.#waiting.loose < this.plan.overflow.max) this.#setFull(false)
-      const result = this.#resultOf(message)
-      if (result !== null) return result
+      if (this.#serve(taker, message)) return true
     }
-    if (this.hasEnded) return this.#resultAfterEnd()
-    return new Promise((resolve, reject) => {
-      this.#host.pulls(1)
-      const pull = this.#host.pull(resolve, reject, options)
-      this.#pulls.push(pull)
-      pull.begin(() => {
-        const at = this.#pulls.indexOf(pull)
-        if (at >= 0) this.#pulls.splice(at, 1)
-        this.#host.pulls(-1)
-      })
-    })
+    if (this.hasEnded) {
+      this.#finishTaker(taker)
+      return true
+    }
+    this.#takers.add(taker)
+    this.#host.pulls(1)
+    return false
   }
 
-  /** @returns what a pull is given for a message, or null if the message is passed over. */
-  #resultOf(message: DeliveredMessage): Promise<MessageResult> | null {
+  /** @returns whether it was given the message, or what is wrong with it. */
+  #serve(taker: Taker, message: DeliveredMessage): boolean {
     const fault = this.plan.decodes ? faultOfPayload(message) : null
-    if (fault !== null) {
-      this.#invalid++
-      const thrown = reasonToThrow(this.plan, fault.reason, message)
-      if (thrown === null) {
-        message.ack()
-        return null
-      }
-      this.#give(message)
-      return Promise.reject(thrown.reason)
+    if (fault === null) {
+      if (message.receipt !== null) this.#inHand.push(message)
+      taker.take(message)
+      return true
     }
-    this.#give(message)
-    return Promise.resolve({ done: false, value: message })
-  }
-
-  #give(message: DeliveredMessage): void {
+    this.#invalid++
+    const thrown = reasonToThrow(this.plan, fault.reason, message)
+    if (thrown === null) {
+      message.ack()
+      return false
+    }
     if (message.receipt !== null) this.#inHand.push(message)
+    taker.fail(thrown.reason)
+    return true
   }
 
-  #resultAfterEnd(): Promise<MessageResult> {
+  #finishTaker(taker: Taker): void {
     const error = this.#error
-    if (error === null) return Promise.resolve(NO_MORE)
+    if (error === null) return taker.finish()
     this.#error = null
-    return Promise.reject(error.reason)
+    taker.fail(error.reason)
   }
 
   async first(options?: NextOptions): Promise<Message<TopicParams, unknown>> {
@@ -315,7 +316,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   forEach(handler: MessageHandler, options: ForEachOptions = {}): Promise<void> {
-    return new ForEach(this, tracedHandler(this.#host, this.plan.topics, handler), options).run()
+    return ForEach.run(this, tracedHandler(this.#host, this.plan.topics, handler), options)
   }
 
   // --------------------------------------------------------------------------------------- the end
@@ -369,9 +370,10 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.#unlisten?.()
     this.#setFull(false)
     this.#grants.settle(error ?? { reason: subscriptionEnded() })
-    const pulls = this.#pulls
-    this.#pulls = []
-    for (const pull of pulls) pull.answer(this.#resultAfterEnd())
+    for (let taker = this.#takers.shift(); taker !== null; taker = this.#takers.shift()) {
+      this.#host.pulls(-1)
+      this.#finishTaker(taker)
+    }
     this.#watchers?.end()
   }
 
