@@ -22,6 +22,7 @@ import type { ClientTarget, Published } from './client-types.ts'
 import type { Listener, OutcomeListener } from './core.ts'
 import { sync } from './fence.ts'
 import type { Making } from './line.ts'
+import { Listeners } from './listeners.ts'
 import { LoopReader, type LoopReaderListener } from './loop-reader.ts'
 import type { DeliveredMessage } from './message.ts'
 import { Overlaps } from './overlaps.ts'
@@ -51,16 +52,16 @@ export class ClientCore
   readonly reception: Reception
   readonly #watchman: Watchman
   readonly #overlaps: Overlaps
-  readonly #shared: SharedProbe
+  #shared: SharedProbe | null = null
   /** Whether nothing more is taken. */
   closing = false
   epoch = 0
   /** Called when a subscription was left. */
-  afterLeaving: () => void = () => {}
-  readonly #onConnected = new Set<(resumed: boolean) => void>()
-  readonly #onWanted = new Set<() => void>()
-  readonly #onEnd = new Set<(error: unknown) => void>()
-  readonly #closers = new Set<() => Promise<unknown>>()
+  afterLeaving: (() => void) | null = null
+  readonly #onConnected = new Listeners<[resumed: boolean]>()
+  readonly #onWanted = new Listeners<[]>()
+  readonly #onEnd = new Listeners<[error: unknown]>()
+  readonly #onClose = new Listeners<[closing: Promise<unknown>[]]>()
   #ended: { readonly error: unknown } | null = null
   #terms = { isMqtt5: true, hasIdentifiers: true }
   #responseTopic: string | null = null
@@ -71,14 +72,13 @@ export class ClientCore
     this.plan = plan
     this.target = target
     this.clock = platform
-    this.publishing = new Publishing(plan, platform, (by) => this.pulls(by))
+    this.publishing = new Publishing(plan, platform, this)
     this.loop = loop(this.publishing.requests, (connack) => this.#connected(connack))
     this.reading = new LoopReader(this.loop, plan.unhandledMax, this)
     const first = plan.keeps ? Math.floor(platform.random() * IDENTIFIER_SPACE) : 0
     this.reception = new Reception(this, plan.keeps, first)
     this.#watchman = new Watchman(this)
     this.#overlaps = new Overlaps(this, this.reception)
-    this.#shared = new SharedProbe(this)
     if (target instanceof Connected) this.#connected(target.connack)
   }
 
@@ -96,7 +96,7 @@ export class ClientCore
   wanted(isWanted: boolean): void {
     if (isWanted) this.#watchman.begin()
     else this.#watchman.stop()
-    for (const listener of [...this.#onWanted]) listener()
+    this.#onWanted.tell()
   }
 
   get isWanted(): boolean {
@@ -104,8 +104,7 @@ export class ClientCore
   }
 
   onWanted(listener: () => void): () => void {
-    this.#onWanted.add(listener)
-    return () => this.#onWanted.delete(listener)
+    return this.#onWanted.add(listener)
   }
 
   get hasBegun(): boolean {
@@ -125,8 +124,8 @@ export class ClientCore
     return this.reading.demanding(type)
   }
 
-  readNow(isEnough: () => boolean): void {
-    this.reading.readNow(isEnough)
+  readNow(reader: { readonly isServed: boolean }): void {
+    this.reading.readNow(reader)
   }
 
   pulls(by: number): void {
@@ -161,7 +160,7 @@ export class ClientCore
     const resumed = connack.sessionPresent
     if (this.epoch > 1) this.reception.connected(resumed)
     this.publishing.connected()
-    for (const listener of [...this.#onConnected]) listener(resumed)
+    this.#onConnected.tell(resumed)
   }
 
   #chooseResponseTopic({ properties }: ConnackPacket, clientId: string): string {
@@ -204,14 +203,13 @@ export class ClientCore
   }
 
   onConnected(listener: (resumed: boolean) => void): () => void {
-    this.#onConnected.add(listener)
-    return () => this.#onConnected.delete(listener)
+    return this.#onConnected.add(listener)
   }
 
   onEnd(listener: (error: unknown) => void): () => void {
-    if (this.#ended === null) this.#onEnd.add(listener)
-    else listener(this.#ended.error)
-    return () => this.#onEnd.delete(listener)
+    if (this.#ended === null) return this.#onEnd.add(listener)
+    listener(this.#ended.error)
+    return () => {}
   }
 
   ready(options: NextOptions): Promise<Limits> {
@@ -285,7 +283,7 @@ export class ClientCore
 
   left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void {
     this.reception.left(subscription, unhandled)
-    this.afterLeaving()
+    this.afterLeaving?.()
   }
 
   heldBackBy(subscription: ClientSubscription): number {
@@ -301,6 +299,7 @@ export class ClientCore
   }
 
   checkShared(): Promise<void> {
+    this.#shared ??= new SharedProbe(this)
     return this.#shared.check()
   }
 
@@ -315,13 +314,14 @@ export class ClientCore
   }
 
   onClose(begin: () => Promise<unknown>): () => void {
-    this.#closers.add(begin)
-    return () => this.#closers.delete(begin)
+    return this.#onClose.add((closing) => closing.push(begin()))
   }
 
   /** Begins what is to be done before the end. */
   closers(): Promise<unknown>[] {
-    return [...this.#closers].map((begin) => begin())
+    const closing: Promise<unknown>[] = []
+    this.#onClose.tell(closing)
+    return closing
   }
 
   /**
@@ -335,7 +335,7 @@ export class ClientCore
     const rejection = error === null ? null : { reason: error }
     for (const subscription of [...this.reception.subscriptions]) subscription.end(rejection)
     this.publishing.end(() => this.loop.session.held, error)
-    for (const listener of [...this.#onEnd]) listener(error)
+    this.#onEnd.tell(error)
     this.#onEnd.clear()
   }
 

@@ -67,21 +67,22 @@ export function blueprintOf(target: ClientTarget): ClientBlueprint {
     throw new UsageError(`createClient: options must be ${what}`)
   }
   const [plan, options] = resolveClient(target)
-  const { onConnected: users } = options
   return {
     plan,
     platform: options.platform ?? systemPlatform,
     loop: (requests, onConnected) =>
-      eventloop(
-        {
-          ...options,
-          onConnected: (connack, attempt) => {
-            onConnected(connack)
-            return users?.(connack, attempt) ?? []
-          },
-        },
-        requests,
-      ),
+      eventloop({ ...options, onConnected: both(onConnected, options.onConnected) }, requests),
+  }
+}
+
+/** A function of its own, so that it keeps alive nothing else. */
+function both(
+  first: OnConnected,
+  users: EventloopOptions['onConnected'],
+): NonNullable<EventloopOptions['onConnected']> {
+  return (connack, attempt) => {
+    first(connack)
+    return users?.(connack, attempt) ?? []
   }
 }
 

@@ -99,7 +99,7 @@ class MqttClient {
     const core = this.#core
     if (!core.isOpen) throw calledAfterEnd('subscribe')
     const plan = subscriptionPlan(filters, options, core.plan)
-    if (plan.own) return ownConnection(core, plan) as unknown as Subscription
+    if (plan.rules.own) return ownConnection(core, plan) as unknown as Subscription
     const subscription = new ClientSubscription(plan, core)
     core.reception.add(subscription)
     return subscription as unknown as Subscription

@@ -15,7 +15,7 @@ const QUIET_MS = 250
 /** What is looked at of a subscription. */
 interface Synchronised {
   readonly granted: Promise<unknown>
-  readonly plan: { readonly qos: QoS }
+  readonly rules: { readonly qos: QoS }
   /** How many retained messages have come, and when the last one did. */
   readonly retained: number
   readonly retainedAt: number
@@ -26,7 +26,7 @@ export async function sync(core: ProbeHost, subscription: Synchronised): Promise
   try {
     await subscription.granted
     const scratch = core.scratchTopic()
-    await comesBack(core, scratch, scratch, subscription.plan.qos)
+    await comesBack(core, scratch, scratch, subscription.rules.qos)
     const ordered = core.plan.profile.retainedBeforeFence === true
     if (!ordered) await quiet(core, subscription)
     return { certainty: ordered ? 'ordered' : 'quiet', count: subscription.retained }

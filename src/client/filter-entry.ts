@@ -3,21 +3,26 @@
  * subscriptions to one filter share it)
  */
 import type { IncomingPublish, QoS } from '../index.ts'
+import { Listeners } from './listeners.ts'
 import type { ClientSubscription } from './subscription.ts'
+
+/** Shared by all filters without newcomers; never changed. */
+const NOBODY: readonly ClientSubscription[] = []
+const NO_IDENTIFIERS: readonly number[] = []
 
 export class FilterEntry {
   /** As it is sent, with `$share`. */
   readonly filter: string
-  readonly subscriptions: ClientSubscription[] = []
+  subscriptions: readonly ClientSubscription[] = NOBODY
   /** Code of the client that reads it. */
-  readonly handlers = new Set<(packet: IncomingPublish) => void>()
+  readonly handlers = new Listeners<[packet: IncomingPublish]>()
   /**
    * Who gets the retained messages that come now: those who asked last, or everybody after the
    * server had lost the session.
    */
-  newcomers: readonly ClientSubscription[] | 'everybody' = []
+  newcomers: readonly ClientSubscription[] | 'everybody' = NOBODY
   /** The subscription identifiers of its latest SUBSCRIBEs. */
-  readonly identifiers: number[] = []
+  identifiers: readonly number[] = NO_IDENTIFIERS
   /** Whether a SUBSCRIBE has left. */
   asked = false
   /** What the server granted last. */

@@ -10,6 +10,7 @@ import { FilterTrie } from './filter-trie.ts'
  *   groups, so that their copies of a message have different identifiers.
  */
 export function groupsOf(entries: readonly FilterEntry[]): readonly (readonly FilterEntry[])[] {
+  if (entries.length === 1) return [entries]
   const groups: { readonly trie: FilterTrie<null>; readonly members: FilterEntry[] }[] = []
   for (const entry of entries) {
     const isFree = ({ trie }: { trie: FilterTrie<null> }) =>

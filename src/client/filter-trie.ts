@@ -10,9 +10,14 @@ import { DOLLAR_CODE, endOfLevel, matchedLevels, SEPARATOR_CODE, shareLength } f
 
 /** What was added under one filter, or under several that differ in `$share/name/` only. */
 class Held<Item> {
-  readonly items: Item[] = []
+  readonly items: Item[]
   /** The filter of each item, as it was added. */
-  readonly filters: string[] = []
+  readonly filters: string[]
+
+  constructor(item: Item, filter: string) {
+    this.items = [item]
+    this.filters = [filter]
+  }
 }
 
 class TrieNode<Item> {
@@ -40,8 +45,7 @@ export class FilterTrie<Item> {
   #size = 0
   #nodes = 1
   // The places where a walk has to come back to, kept between calls.
-  readonly #openNodes: TrieNode<Item>[] = []
-  readonly #openStarts: number[] = []
+  #open: { readonly nodes: TrieNode<Item>[]; readonly starts: number[] } | null = null
 
   /** How many pairs of filter and item there are. */
   get size(): number {
@@ -61,10 +65,15 @@ export class FilterTrie<Item> {
       if (level === '#') isBelow = true
       else node = childOf(node, level) ?? this.#grow(node, level)
     }
-    const held = isBelow ? (node.below ??= new Held()) : (node.ending ??= new Held())
-    if (placeOf(held, filter, item) >= 0) return false
-    held.items.push(item)
-    held.filters.push(filter)
+    const held = isBelow ? node.below : node.ending
+    if (held === null) {
+      if (isBelow) node.below = new Held(item, filter)
+      else node.ending = new Held(item, filter)
+    } else {
+      if (placeOf(held, filter, item) >= 0) return false
+      held.items.push(item)
+      held.filters.push(filter)
+    }
     this.#size++
     return true
   }
@@ -106,6 +115,8 @@ export class FilterTrie<Item> {
    */
   match(topic: string, into: Item[]): Item[] {
     into.length = 0
+    this.#open ??= { nodes: [], starts: [] }
+    const open = this.#open
     // [MQTT-4.7.2-1]
     const opens = topic.charCodeAt(0) !== DOLLAR_CODE
     let node: TrieNode<Item> | undefined = this.#root
@@ -129,16 +140,16 @@ export class FilterTrie<Item> {
           fixed = node.children?.get(topic.slice(start, end))
         }
         if (fixed !== undefined && plus !== null) {
-          this.#openNodes.push(plus)
-          this.#openStarts.push(end + 1)
+          open.nodes.push(plus)
+          open.starts.push(end + 1)
         }
         node = fixed ?? plus ?? undefined
         start = end + 1
       }
       if (node === undefined) {
-        node = this.#openNodes.pop()
+        node = open.nodes.pop()
         if (node === undefined) return into
-        start = this.#openStarts.pop()!
+        start = open.starts.pop()!
       }
     }
   }

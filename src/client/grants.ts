@@ -12,15 +12,19 @@ interface Asker {
   reject(reason: unknown): void
 }
 
+/** Is told how many more, or fewer, promises wait. */
+interface Waited {
+  pulls(by: number): void
+}
+
 export class Grants {
-  readonly #demands: (by: number) => void
+  readonly #host: Waited
   #answer: GrantAnswer | null = null
-  #askers: Asker[] = []
+  #asker: Asker | null = null
   #promise: Promise<readonly QoS[]> | null = null
 
-  /** @param demands is told how many more, or fewer, promises wait. */
-  constructor(demands: (by: number) => void) {
-    this.#demands = demands
+  constructor(host: Waited) {
+    this.#host = host
   }
 
   get promise(): Promise<readonly QoS[]> {
@@ -35,8 +39,8 @@ export class Grants {
   #ask(): Promise<readonly QoS[]> {
     return new Promise((resolve, reject) => {
       if (this.#answer !== null) return tell({ resolve, reject }, this.#answer)
-      this.#demands(1)
-      this.#askers.push({ resolve, reject })
+      this.#host.pulls(1)
+      this.#asker = { resolve, reject }
     })
   }
 
@@ -44,10 +48,11 @@ export class Grants {
   settle(answer: GrantAnswer): void {
     if (this.#answer !== null) return
     this.#answer = answer
-    for (const asker of this.#askers.splice(0)) {
-      this.#demands(-1)
-      tell(asker, answer)
-    }
+    const asker = this.#asker
+    if (asker === null) return
+    this.#asker = null
+    this.#host.pulls(-1)
+    tell(asker, answer)
   }
 }
 

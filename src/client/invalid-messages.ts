@@ -2,7 +2,7 @@
  * What happens to a message whose payload cannot be decoded, or is refused by the schema?
  */
 import type { DeliveredMessage } from './message.ts'
-import type { SubscriptionPlan } from './subscription-plan.ts'
+import type { SubscriptionRules } from './subscription-plan.ts'
 import type { Message } from './subscription-types.ts'
 
 interface InvalidReason {
@@ -21,7 +21,7 @@ export function faultOfPayload(message: DeliveredMessage): InvalidReason | null 
 
 /** @returns what a pull throws for a message that is not valid, or null to pass it over. */
 export function reasonToThrow(
-  { onInvalid }: SubscriptionPlan,
+  { onInvalid }: SubscriptionRules,
   reason: unknown,
   message: DeliveredMessage,
 ): InvalidReason | null {

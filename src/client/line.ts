@@ -17,9 +17,15 @@ export type Making = () => Request | null
 /** So many settled publishes may be in the line before they are removed from it. */
 const DEAD_MAX = 512
 
-export class RequestLine {
+/** Is given the outcome of each request that has left. */
+interface LineListener {
+  outcome(request: Request, outcome: Outcome): void
+}
+
+/** It is the request stream of the loop, too. */
+export class RequestLine implements AsyncIterable<Request[]> {
   readonly #stream = pushableV<Request>({ objectMode: true })
-  readonly #settled: (request: Request, outcome: Outcome) => void
+  readonly #listener: LineListener
   readonly #waiting = new Fifo<PublishCall | Making>()
   #connected = false
   #open = 0
@@ -35,25 +41,20 @@ export class RequestLine {
   /**
    * @param openMax how many publishes may be without an outcome.
    * @param bytesMax how many bytes they may have.
-   * @param settled is given the outcome of each request that has left.
    */
-  constructor(
-    openMax: number,
-    bytesMax: number,
-    settled: (request: Request, outcome: Outcome) => void,
-  ) {
+  constructor(openMax: number, bytesMax: number, listener: LineListener) {
     this.#openMax = openMax
     this.#bytesMax = bytesMax
-    this.#settled = settled
+    this.#listener = listener
   }
 
-  /** The request stream of the loop. */
-  get requests(): AsyncIterable<Request[]> & {
-    settled(request: Request, outcome: Outcome): void
-  } {
-    const stream = this.#stream
-    const settled = this.#settled
-    return { [Symbol.asyncIterator]: () => stream[Symbol.asyncIterator](), settled }
+  [Symbol.asyncIterator](): AsyncIterator<Request[]> {
+    return this.#stream
+  }
+
+  /** The loop has an outcome of a request. */
+  settled(request: Request, outcome: Outcome): void {
+    this.#listener.outcome(request, outcome)
   }
 
   get open(): number {
@@ -105,7 +106,7 @@ export class RequestLine {
   }
 
   /** A publish that had left was settled. */
-  settled(bytes: number): void {
+  left(bytes: number): void {
     this.#open--
     this.#bytes -= bytes
     this.advance()

@@ -63,12 +63,12 @@ export class LoopReader {
   }
 
   /**
-   * Takes packets that were received already, until `isEnough`: what would come with the next
+   * Takes packets that were received already, until the reader is served: what would come with the next
    * `next()`, without a promise for each.
    */
-  readNow(isEnough: () => boolean): void {
+  readNow(reader: { readonly isServed: boolean }): void {
     const loop = this.#loop
-    while (!isEnough() && !this.#demand.asked && this.#demand.unhandled < this.#unhandledMax) {
+    while (!reader.isServed && !this.#demand.asked && this.#demand.unhandled < this.#unhandledMax) {
       const packet = loop.tryNext()
       if (packet === undefined) return
       this.#listener.received(packet)

@@ -6,41 +6,30 @@ import { Fifo } from './fifo.ts'
 import type { DeliveredMessage } from './message.ts'
 import type { Receipt } from './receipts.ts'
 
-export class MessagesInHand {
-  readonly #given = new Fifo<DeliveredMessage>()
-
+export class MessagesInHand extends Fifo<DeliveredMessage> {
   /** How many there are. */
   get count(): number {
     let count = 0
-    for (const { isHandled } of this.#given) if (!isHandled) count++
+    for (const { isHandled } of this) if (!isHandled) count++
     return count
   }
 
   has(receipt: Receipt): boolean {
-    for (const message of this.#given) {
+    for (const message of this) {
       if (message.receipt === receipt && !message.isHandled) return true
     }
     return false
   }
 
-  push(message: DeliveredMessage): void {
-    this.#given.push(message)
-  }
-
   /** Acknowledges all of them. */
   acknowledge(): void {
-    for (let oldest = this.#given.first; oldest !== undefined; oldest = this.#given.first) {
+    for (let oldest = this.first; oldest !== undefined; oldest = this.first) {
       oldest.ack()
     }
   }
 
   /** Forgets those at the front that are acknowledged. */
   forget(): void {
-    while (this.#given.first?.isHandled) this.#given.shift()
-  }
-
-  /** @returns all of them; none is in hand then. */
-  clear(): DeliveredMessage[] {
-    return this.#given.clear()
+    while (this.first?.isHandled) this.shift()
   }
 }

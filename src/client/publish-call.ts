@@ -5,6 +5,7 @@
 import { type Outcome, type Platform, type PublishRequest, RefusedError } from '../index.ts'
 import { timedOut } from './client-errors.ts'
 import type { Published } from './client-types.ts'
+import type { OutcomeListener } from './core.ts'
 
 /** The reason code of a message that nobody has subscribed to. */
 const UNMATCHED_CODE = 0x10
@@ -15,6 +16,11 @@ const UNMATCHED: Published = Object.freeze({
   noMatchingSubscribers: true,
 })
 
+/** Is told when a call is settled, whatever the result. */
+interface CallHost {
+  done(call: PublishCall): void
+}
+
 export class PublishCall {
   readonly request: PublishRequest
   readonly bytes: number
@@ -23,24 +29,15 @@ export class PublishCall {
   /** Whether it was handed to the loop. */
   left = false
   isSettled = false
-  /** Called when it is settled, whatever the result. */
-  readonly #done: (call: PublishCall) => void
-  readonly #resolve: (published: Published) => void
-  readonly #reject: (reason: unknown) => void
+  readonly #listener: OutcomeListener
+  readonly #host: CallHost
   #limits: CallLimits | null = null
 
-  constructor(
-    request: PublishRequest,
-    bytes: number,
-    resolve: (published: Published) => void,
-    reject: (reason: unknown) => void,
-    done: (call: PublishCall) => void,
-  ) {
+  constructor(request: PublishRequest, bytes: number, listener: OutcomeListener, host: CallHost) {
     this.request = request
     this.bytes = bytes
-    this.#resolve = resolve
-    this.#reject = reject
-    this.#done = done
+    this.#listener = listener
+    this.#host = host
   }
 
   /** Gives it up when its signal is aborted, or after `timeout` ms. */
@@ -52,18 +49,18 @@ export class PublishCall {
   settle(outcome: Outcome): void {
     if (!outcome.ok) return this.fail(outcome.error)
     if (!this.#end()) return
-    this.#resolve(publishedOf(outcome))
+    this.#listener.published(publishedOf(outcome))
   }
 
   fail(reason: unknown): void {
-    if (this.#end()) this.#reject(reason)
+    if (this.#end()) this.#listener.failed(reason)
   }
 
   #end(): boolean {
     if (this.isSettled) return false
     this.isSettled = true
     this.#limits?.end()
-    this.#done(this)
+    this.#host.done(this)
     return true
   }
 }

@@ -18,33 +18,36 @@ import { countedBytes, type Making, RequestLine } from './line.ts'
 import { CallLimits, PublishCall, saysUnmatched } from './publish-call.ts'
 import type { NextOptions } from './subscription-types.ts'
 
+type Settled = (outcome: Outcome) => void
+
+/** Is told how many more, or fewer, promises wait. */
+interface PublishingHost {
+  pulls(by: number): void
+}
+
 export class Publishing {
   readonly #plan: ClientPlan
   readonly #clock: Platform
-  readonly #demands: (by: number) => void
+  readonly #host: PublishingHost
   readonly #line: RequestLine
-  readonly #calls = new Map<Request, PublishCall>()
+  /** What is given the outcome of each request that is open. */
+  readonly #calls = new Map<Request, PublishCall | Settled>()
   /** Publishes that have a key: the session may settle an earlier request in their place. */
-  readonly #keyed = new Map<string | number, PublishCall[]>()
-  /** What is given the outcomes of SUBSCRIBEs and UNSUBSCRIBEs. */
-  readonly #others = new Map<Request, (outcome: Outcome) => void>()
+  #keyed: Map<string | number, PublishCall[]> | null = null
   #open = 0
   #settled = 0
   #whenSettled: (() => void)[] = []
 
-  /** @param demands is told how many more, or fewer, promises wait. */
-  constructor(plan: ClientPlan, clock: Platform, demands: (by: number) => void) {
+  constructor(plan: ClientPlan, clock: Platform, host: PublishingHost) {
     this.#plan = plan
     this.#clock = clock
-    this.#demands = demands
-    this.#line = new RequestLine(plan.maxQueued, plan.maxQueuedBytes, (request, outcome) =>
-      this.#settle(request, outcome),
-    )
+    this.#host = host
+    this.#line = new RequestLine(plan.maxQueued, plan.maxQueuedBytes, this)
   }
 
   /** The request stream of the loop. */
   get requests(): Requests {
-    return this.#line.requests
+    return this.#line
   }
 
   /** How many publishes are not settled. */
@@ -77,11 +80,11 @@ export class Publishing {
       const isLimited = signal !== undefined || ms !== undefined
       const limits = isLimited ? new CallLimits(this.#clock, 'publish', signal, ms) : null
       const sent = limits === null ? request : { ...request, signal: limits.signal }
-      const call = new PublishCall(sent, bytes, resolve, reject, this.#callDone)
+      const call = new PublishCall(sent, bytes, { published: resolve, failed: reject }, this)
       this.#calls.set(sent, call)
       if (sent.key !== undefined) this.#remember(sent.key, call)
       this.#open++
-      this.#demands(1)
+      this.#host.pulls(1)
       if (limits !== null) call.limit(limits)
       if (!call.isSettled) this.#line.add(call)
     })
@@ -89,29 +92,25 @@ export class Publishing {
 
   /** As `send`, with a listener in place of a promise. */
   post(request: PublishRequest, listener: OutcomeListener): void {
-    const call = new PublishCall(
-      request,
-      countedBytes(request),
-      (published) => listener.published(published),
-      (reason) => listener.failed(reason),
-      this.#callDone,
-    )
+    const call = new PublishCall(request, countedBytes(request), listener, this)
     this.#calls.set(request, call)
     this.#open++
-    this.#demands(1)
+    this.#host.pulls(1)
     this.#line.add(call)
   }
 
   #remember(key: string | number, call: PublishCall): void {
+    this.#keyed ??= new Map()
     const calls = this.#keyed.get(key)
     if (calls === undefined) this.#keyed.set(key, [call])
     else calls.push(call)
   }
 
-  readonly #callDone = (call: PublishCall) => {
+  /** A publish is settled. */
+  done(call: PublishCall): void {
     if (!call.left) this.#forget(call)
     this.#open--
-    this.#demands(-1)
+    this.#host.pulls(-1)
     if (this.#open === 0) for (const resolve of this.#whenSettled.splice(0)) resolve()
   }
 
@@ -120,7 +119,7 @@ export class Publishing {
     const { request, isQueued } = call
     this.#calls.delete(request)
     if (isQueued) this.#line.abandoned(call)
-    if (request.key === undefined) return
+    if (request.key === undefined || this.#keyed === null) return
     const others = this.#keyed.get(request.key)?.filter((other) => other !== call) ?? []
     if (others.length > 0) this.#keyed.set(request.key, others)
     else this.#keyed.delete(request.key)
@@ -133,26 +132,25 @@ export class Publishing {
   }
 
   /** Puts a SUBSCRIBE or UNSUBSCRIBE into the line, behind what was called before. */
-  request(make: Making, settled: (outcome: Outcome) => void): void {
+  request(make: Making, settled: Settled): void {
     this.#line.add(() => {
       const request = make()
-      if (request !== null) this.#others.set(request, settled)
+      if (request !== null) this.#calls.set(request, settled)
       return request
     })
   }
 
   /** Takes the outcome of a request that has left. */
-  #settle(request: Request, outcome: Outcome): void {
+  outcome(request: Request, outcome: Outcome): void {
     this.#settled++
-    const settled = this.#others.get(request)
-    if (settled !== undefined) {
-      this.#others.delete(request)
-      return settled(outcome)
-    }
     const call = this.#calls.get(request)
+    if (typeof call === 'function') {
+      this.#calls.delete(request)
+      return call(outcome)
+    }
     if (call !== undefined) this.#settleCall(call, outcome)
     const { key } = request as PublishRequest
-    if (key === undefined) return
+    if (key === undefined || this.#keyed === null) return
     const calls = this.#keyed.get(key) ?? []
     this.#keyed.delete(key)
     for (const other of calls) this.#settleCall(other, outcome)
@@ -160,7 +158,7 @@ export class Publishing {
 
   #settleCall(call: PublishCall, outcome: Outcome): void {
     if (!this.#calls.delete(call.request)) return
-    if (call.left) this.#line.settled(call.bytes)
+    if (call.left) this.#line.left(call.bytes)
     const { packet } = outcome
     // That nobody has subscribed is no failure, also where the server calls it a refusal.
     const unmatched = !outcome.ok && packet !== undefined && saysUnmatched(outcome.error)
@@ -176,6 +174,7 @@ export class Publishing {
     if (this.#calls.size === 0) return
     const kept = new Set(held())
     for (const [request, call] of this.#calls) {
+      if (typeof call === 'function') continue
       call.fail(endedUnder('publish', kept.has(request), error))
     }
     this.#calls.clear()

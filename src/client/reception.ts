@@ -59,7 +59,7 @@ export class Reception {
   readonly router: Router
   readonly subscriptions = new Set<ClientSubscription>()
   readonly strays = new Strays()
-  readonly #former = new FormerFilters()
+  #former: FormerFilters | null = null
   /** Whether messages that nobody asked for are kept: the session may outlive the client. */
   readonly #keeps: boolean
   readonly #host: ReceptionHost
@@ -92,9 +92,7 @@ export class Reception {
   receive(packet: IncomingPublish): void {
     const route = this.router.route(packet, this.#host.byIdentifier())
     const { subscriptions, entries } = route
-    for (const { handlers } of entries) {
-      for (const handle of handlers) handle(packet)
-    }
+    for (const { handlers } of entries) handlers.tell(packet)
     if (this.#held !== null && entries.every(({ handlers }) => handlers.size === 0)) {
       this.#held.push(packet)
       return
@@ -124,7 +122,7 @@ export class Reception {
     receipt: Receipt | null,
     left: boolean,
   ): void {
-    const qos = Math.min(packet.qos, subscription.plan.qos) as QoS
+    const qos = Math.min(packet.qos, subscription.rules.qos) as QoS
     const message = new DeliveredMessage(packet, subscription, receipt, qos, left)
     if (!subscription.pulled && subscription.waitingCount === 0) {
       subscription.waitingSince = this.#host.now()
@@ -137,7 +135,8 @@ export class Reception {
   #unread(packet: IncomingPublish, entries: readonly FilterEntry[]): void {
     const kept = entries.find((entry) => entry.kept && !entry.isRead)
     const isRead = entries.some((entry) => entry.isRead)
-    const isUnknown = this.#keeps && entries.length === 0 && !this.#former.match(packet.topic)
+    const isUnknown =
+      this.#keeps && entries.length === 0 && this.#former?.match(packet.topic) !== true
     if (packet.qos > 0 && (kept !== undefined || isUnknown)) {
       return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null, null)
     }
@@ -163,7 +162,7 @@ export class Reception {
     const { router } = this
     const entries = subscription.plan.filters.map((filter) => router.entryOf(filter))
     this.subscriptions.add(subscription)
-    for (const entry of entries) entry.subscriptions.push(subscription)
+    for (const entry of entries) entry.subscriptions = [...entry.subscriptions, subscription]
     for (const receipt of this.strays.take(subscription.plan.filters)) {
       this.#give(subscription, receipt.packet, receipt, true)
     }
@@ -187,15 +186,16 @@ export class Reception {
 
   /** @returns the SUBSCRIBE of a subscription, for some of its filters. */
   #subscribe(subscription: ClientSubscription, group: readonly FilterEntry[]): SubscribeRequest {
-    const { plan } = subscription
-    const newcomers = plan.retained === 'none' ? [] : [subscription]
+    const { rules } = subscription
+    const newcomers = rules.retained === 'none' ? [] : [subscription]
     for (const entry of group) {
-      entry.newcomers = [...this.#expecting(entry, subscription), ...newcomers]
+      const others = this.#expecting(entry, subscription)
+      entry.newcomers = others.length === 0 ? newcomers : [...others, ...newcomers]
       entry.kept = false
-      this.#former.delete(entry.filter)
-      entry.wants(plan.qos, plan.noLocal)
+      this.#former?.delete(entry.filter)
+      entry.wants(rules.qos, rules.noLocal)
     }
-    return this.#requestFor(group, newcomers, RETAIN_HANDLING[plan.retained])
+    return this.#requestFor(group, newcomers, RETAIN_HANDLING[rules.retained])
   }
 
   /** @returns other subscriptions for which retained messages of a filter may still come. */
@@ -234,9 +234,9 @@ export class Reception {
     const codes = packet?.cmd === 'suback' ? packet.granted : []
     for (const [i, entry] of group.entries()) entry.granted = (codes[i] ?? entry.qos) as QoS
     if (!isLast) return
-    const { plan } = subscription
+    const { plan, rules } = subscription
     const levels = this.#entriesOf(subscription).map(
-      ({ granted }) => Math.min(granted ?? 0, plan.qos) as QoS,
+      ({ granted }) => Math.min(granted ?? 0, rules.qos) as QoS,
     )
     const isGranted = () => subscription.changed('granted', false, levels)
     // MQTT 5 says in the CONNACK whether there are shared subscriptions.
@@ -274,8 +274,7 @@ export class Reception {
   #remove(subscription: ClientSubscription, keeps: boolean): void {
     this.subscriptions.delete(subscription)
     for (const entry of this.#entriesOf(subscription)) {
-      const at = entry.subscriptions.indexOf(subscription)
-      if (at >= 0) entry.subscriptions.splice(at, 1)
+      entry.subscriptions = entry.subscriptions.filter((one) => one !== subscription)
       if (keeps && entry.asked) entry.kept = true
       this.#unsubscribe(entry)
     }
@@ -293,6 +292,7 @@ export class Reception {
       () => {
         if (entry.isNeeded || !entry.asked) return null
         entry.asked = false
+        this.#former ??= new FormerFilters()
         this.#former.add(entry.filter)
         return { cmd: 'unsubscribe', unsubscriptions: [entry.filter] }
       },
@@ -313,14 +313,18 @@ export class Reception {
     settled: (outcome: Outcome) => void,
   ): () => void {
     const entry = this.router.entryOf(filter)
-    entry.handlers.add(handler)
+    const remove = entry.handlers.add(handler)
+    let isOver = false
     this.#host.request(() => {
-      if (!entry.handlers.has(handler)) return null
+      if (isOver) return null
       entry.wants(qos, false)
       return this.#requestFor([entry], [], 2)
     }, settled)
     return () => {
-      if (entry.handlers.delete(handler)) this.#unsubscribe(entry)
+      if (isOver) return
+      isOver = true
+      remove()
+      this.#unsubscribe(entry)
     }
   }
 
@@ -358,7 +362,7 @@ export class Reception {
     for (const [i, filter] of filters.entries()) {
       const entry = this.router.find(filter)
       const code = granted[i] ?? 0
-      for (const subscription of [...(entry?.subscriptions ?? [])]) {
+      for (const subscription of entry?.subscriptions ?? []) {
         if (code < 0x80) subscription.changed('granted', false)
         else this.#refused(subscription, renewalRefused(filter, code))
       }
@@ -377,8 +381,8 @@ function hasShareName(filter: string): boolean {
   return filter.startsWith('$share/')
 }
 
-function isAcknowledgedBy({ plan }: ClientSubscription): boolean {
-  return plan.acks !== 'receipt' && plan.qos > 0
+function isAcknowledgedBy({ rules }: ClientSubscription): boolean {
+  return rules.acks !== 'receipt' && rules.qos > 0
 }
 
 function renewalRefused(filter: string, reasonCode: number): RefusedError {

@@ -30,16 +30,18 @@ interface Route {
   readonly subscriptions: ClientSubscription[]
   /** The filters that it matches and that this client asked for. */
   readonly entries: FilterEntry[]
+  /** The filters that the topic matches, if no identifier says whose the message is. */
+  readonly matched: FilterEntry[]
 }
 
 export class Router {
   readonly #entries = new Map<string, FilterEntry>()
-  readonly #trie = new FilterTrie<FilterEntry>()
+  /** Of all filters, as soon as one of them matches more than the topic of its name. */
+  #trie: FilterTrie<FilterEntry> | null = null
   readonly #grants = new Map<number, Grant>()
   /** Identifiers of filters that were left last: a message that carries one is for nobody. */
-  readonly #retired = new Set<number>()
-  readonly #route: Route = { subscriptions: [], entries: [] }
-  readonly #matched: FilterEntry[] = []
+  #retired: Set<number> | null = null
+  #route: Route | null = null
   #lastIdentifier: number
   #stamp = 0
 
@@ -62,13 +64,17 @@ export class Router {
     if (entry !== undefined) return entry
     entry = new FilterEntry(filter)
     this.#entries.set(filter, entry)
-    this.#trie.add(filter, entry)
+    if (this.#trie !== null) this.#trie.add(filter, entry)
+    else if (!isTopic(filter)) {
+      this.#trie = new FilterTrie()
+      for (const one of this.#entries.values()) this.#trie.add(one.filter, one)
+    }
     return entry
   }
 
   forget(entry: FilterEntry): void {
     this.#entries.delete(entry.filter)
-    this.#trie.delete(entry.filter, entry)
+    this.#trie?.delete(entry.filter, entry)
     for (const identifier of entry.identifiers) {
       const entries = this.#grants.get(identifier)?.entries ?? [entry]
       if (entries.every((one) => this.#entries.get(one.filter) !== one)) this.#retire(identifier)
@@ -78,21 +84,26 @@ export class Router {
   /** Messages that were received and not read may still carry it. */
   #retire(identifier: number): void {
     if (!this.#grants.delete(identifier)) return
-    this.#retired.add(identifier)
-    if (this.#retired.size <= RETIRED_MAX) return
-    for (const oldest of this.#retired) {
-      this.#retired.delete(oldest)
+    this.#retired ??= new Set()
+    const retired = this.#retired.add(identifier)
+    if (retired.size <= RETIRED_MAX) return
+    for (const oldest of retired) {
+      retired.delete(oldest)
       return
     }
   }
 
   #isKnown(identifier: number): boolean {
-    return this.#grants.has(identifier) || this.#retired.has(identifier)
+    return this.#grants.has(identifier) || this.#isRetired(identifier)
+  }
+
+  #isRetired(identifier: number): boolean {
+    return this.#retired?.has(identifier) === true
   }
 
   /** @returns another filter of this client that may match the same topics, or null. */
   overlapping(entry: FilterEntry): FilterEntry | null {
-    for (const filter of this.#trie.overlapping(entry.filter)) {
+    for (const filter of this.#trie?.overlapping(entry.filter) ?? []) {
       const other = this.#entries.get(filter)
       if (other?.isRead) return other
     }
@@ -105,90 +116,109 @@ export class Router {
       this.#lastIdentifier = (this.#lastIdentifier % IDENTIFIER_MAX) + 1
     } while (this.#isKnown(this.#lastIdentifier))
     this.#grants.set(this.#lastIdentifier, { entries, newcomers })
-    for (const { identifiers } of entries) {
-      identifiers.push(this.#lastIdentifier)
+    for (const entry of entries) {
+      const identifiers = [...entry.identifiers, this.#lastIdentifier]
       if (identifiers.length > IDENTIFIERS_KEPT) this.#grants.delete(identifiers.shift()!)
+      entry.identifiers = identifiers
     }
     return this.#lastIdentifier
   }
 
   /** @returns whose a message is; valid until the next call. */
   route(packet: IncomingPublish, byIdentifier: boolean): Route {
+    this.#route ??= { subscriptions: [], entries: [], matched: [] }
     const route = this.#route
     route.subscriptions.length = 0
     route.entries.length = 0
     this.#stamp++
     const identifiers = packet.properties?.subscriptionIdentifier
-    if (byIdentifier && identifiers !== undefined && this.#byIdentifier(packet, identifiers)) {
+    if (
+      byIdentifier &&
+      identifiers !== undefined &&
+      this.#byIdentifier(route, packet, identifiers)
+    ) {
       return route
     }
-    const matched = this.#trie.match(packet.topic, this.#matched)
-    if (packet.retain) this.#retained(matched, packet)
-    else for (const entry of matched) this.#collect(entry, packet, NO_NEWCOMERS, false)
+    const matched = this.#match(packet.topic, route.matched)
+    if (packet.retain) retained(route, matched, packet)
+    else for (const entry of matched) this.#collect(route, entry, packet, NO_NEWCOMERS, false)
     return route
   }
 
-  /**
-   * Without identifiers nothing says for which filter a retained message came. The server sends one
-   * copy for each filter, so each copy goes to the first filter with newcomers that have none.
-   */
-  #retained(matched: readonly FilterEntry[], packet: IncomingPublish): void {
-    const { subscriptions, entries } = this.#route
-    entries.push(...matched)
-    for (const { newcomers, subscriptions: all } of matched) {
-      const waiting = newcomers === 'everybody' ? all : newcomers
-      for (const one of waiting) {
-        if (one.hasEnded || !one.takes(packet.topic)) continue
-        if (one.takesRetained(packet.topic)) subscriptions.push(one)
-      }
-      if (subscriptions.length > 0) return
-    }
+  #match(topic: string, into: FilterEntry[]): FilterEntry[] {
+    if (this.#trie !== null) return this.#trie.match(topic, into)
+    into.length = 0
+    const entry = this.#entries.get(topic)
+    if (entry !== undefined) into.push(entry)
+    return into
   }
 
   /** @returns whether all identifiers are those of this client. */
-  #byIdentifier(packet: IncomingPublish, identifiers: number | readonly number[]): boolean {
-    if (typeof identifiers === 'number') return this.#byOne(packet, identifiers)
+  #byIdentifier(
+    route: Route,
+    packet: IncomingPublish,
+    identifiers: number | readonly number[],
+  ): boolean {
+    if (typeof identifiers === 'number') return this.#byOne(route, packet, identifiers)
     for (const identifier of identifiers) {
       if (!this.#isKnown(identifier)) return false
     }
-    for (const identifier of identifiers) this.#byOne(packet, identifier)
+    for (const identifier of identifiers) this.#byOne(route, packet, identifier)
     return true
   }
 
-  #byOne(packet: IncomingPublish, identifier: number): boolean {
+  #byOne(route: Route, packet: IncomingPublish, identifier: number): boolean {
     const grant = this.#grants.get(identifier)
-    if (grant === undefined) return this.#retired.has(identifier)
+    if (grant === undefined) return this.#isRetired(identifier)
     const { entries, newcomers } = grant
-    if (entries.length === 1) {
-      const entry = entries[0]!
-      const everybody = entry.newcomers === 'everybody'
-      this.#collect(entry, packet, everybody ? 'everybody' : newcomers, true)
-      return true
-    }
     for (const entry of entries) {
-      if (!matches(entry.filter, packet.topic)) continue
-      const everybody = entry.newcomers === 'everybody'
-      this.#collect(entry, packet, everybody ? 'everybody' : newcomers, true)
+      if (entries.length > 1 && !matches(entry.filter, packet.topic)) continue
+      this.#collect(route, entry, packet, newcomers, true)
     }
     return true
   }
 
   #collect(
+    { subscriptions, entries }: Route,
     entry: FilterEntry,
     { topic, retain }: IncomingPublish,
-    newcomers: FilterEntry['newcomers'],
+    newcomers: readonly ClientSubscription[],
     byIdentifier: boolean,
   ): void {
-    const { subscriptions, entries } = this.#route
     entries.push(entry)
     for (const subscription of entry.subscriptions) {
       if (subscription.stamp === this.#stamp) continue
-      if (retain && newcomers !== 'everybody' && !newcomers.includes(subscription)) continue
+      if (retain && entry.newcomers !== 'everybody' && !newcomers.includes(subscription)) continue
       if (byIdentifier && !isFirst(subscription, entry, topic)) continue
       if (!subscription.takes(topic)) continue
       subscription.stamp = this.#stamp
       subscriptions.push(subscription)
     }
+  }
+}
+
+/** Whether a filter matches only the topic that is written like it. */
+function isTopic(filter: string): boolean {
+  return !/[+#]/.test(filter) && !filter.startsWith('$')
+}
+
+/**
+ * Without identifiers nothing says for which filter a retained message came. The server sends one
+ * copy for each filter, so each copy goes to the first filter with newcomers that have none.
+ */
+function retained(
+  { subscriptions, entries }: Route,
+  matched: readonly FilterEntry[],
+  packet: IncomingPublish,
+): void {
+  entries.push(...matched)
+  for (const { newcomers, subscriptions: all } of matched) {
+    const waiting = newcomers === 'everybody' ? all : newcomers
+    for (const one of waiting) {
+      if (one.hasEnded || !one.takes(packet.topic)) continue
+      if (one.takesRetained(packet.topic)) subscriptions.push(one)
+    }
+    if (subscriptions.length > 0) return
   }
 }
 

@@ -14,8 +14,8 @@ export interface SubscriptionHost<Self> {
   readonly clock: Platform
   /** Begins a wait of `what`, which makes the client read; ended by `settled`. */
   pulls(by: number): void
-  /** Takes packets that were received already, until `isEnough`. */
-  readNow(isEnough: () => boolean): void
+  /** Takes packets that were received already, until the reader is served. */
+  readNow(reader: { readonly isServed: boolean }): void
   /** Says that a subscription is full, or not any more. */
   full(by: number): void
   /** How many subscriptions have messages that wait, and were never pulled, has changed. */

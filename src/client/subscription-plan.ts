@@ -19,11 +19,16 @@ export interface SubscriptionPlan {
   readonly isStrict: boolean
   /** As they are sent, with `$share`; each once. */
   readonly filters: readonly string[]
+  /** Whether messages that are left unhandled, and the filters, are kept. */
+  keeps: boolean
+  readonly rules: SubscriptionRules
+}
+
+/** What does not depend on the filters: subscriptions without options share one. */
+export interface SubscriptionRules {
   readonly qos: QoS
   readonly acks: 'pull' | 'receipt' | 'manual'
   readonly overflow: { readonly max: number; readonly then: NonNullable<Overflow['then']> }
-  /** Whether messages that are left unhandled, and the filters, are kept. */
-  keeps: boolean
   readonly own: boolean
   readonly retained: 'all' | 'new' | 'none'
   readonly noLocal: boolean
@@ -66,15 +71,46 @@ export function subscriptionPlan(
   const [first] = topics
   const only = topics.length === 1 ? first : undefined
   const share = checkedShare(options.share, topics)
-  const { overflow = {}, schema = only?.schema, codec = only?.codec ?? bytes } = options
-  checkOptionFields('subscribe: overflow', overflow, OVERFLOW_FIELDS)
-  const { onInvalid = 'throw', onLeave, connection } = options
-  if (typeof onInvalid !== 'function') checkChoice('onInvalid', onInvalid, ['throw', 'skip'])
+  const { onLeave } = options
   return {
     topics,
     isStrict: topics.some(({ template }) => template.includes('{')),
     filters: [...new Set(topics.map(({ filter }) => share + filter))],
-    qos: checkChoice('qos', options.qos ?? only?.qos ?? defaults.qos, [0, 1, 2]),
+    keeps:
+      onLeave === undefined
+        ? defaults.keeps
+        : checkChoice('onLeave', onLeave, ['keep', 'release']) === 'keep',
+    rules: isPlain(options, only) ? plainRules(defaults.qos) : rulesOf(options, only, defaults.qos),
+  }
+}
+
+/** Whether all options have their defaults. */
+function isPlain(options: ClientSubscribeOptions, only: AnyTopic | undefined): boolean {
+  if (Object.keys(options).length > 0) return false
+  if (only === undefined) return true
+  const { codec, schema, qos } = only
+  return codec === (bytes as unknown) && schema === undefined && qos === undefined
+}
+
+/** By QoS. */
+const PLAIN_RULES: (SubscriptionRules | undefined)[] = []
+
+function plainRules(qos: QoS): SubscriptionRules {
+  PLAIN_RULES[qos] ??= rulesOf({}, undefined, qos)
+  return PLAIN_RULES[qos]
+}
+
+function rulesOf(
+  options: ClientSubscribeOptions,
+  only: AnyTopic | undefined,
+  defaultQos: QoS,
+): SubscriptionRules {
+  const { overflow = {}, schema = only?.schema, codec = only?.codec ?? bytes } = options
+  checkOptionFields('subscribe: overflow', overflow, OVERFLOW_FIELDS)
+  const { onInvalid = 'throw', connection } = options
+  if (typeof onInvalid !== 'function') checkChoice('onInvalid', onInvalid, ['throw', 'skip'])
+  return {
+    qos: checkChoice('qos', options.qos ?? only?.qos ?? defaultQos, [0, 1, 2]),
     acks: checkChoice('acks', options.acks ?? 'pull', ['pull', 'receipt', 'manual']),
     overflow: {
       max: checkCount('overflow.max', overflow.max ?? 1000, 1, 1_000_000),
@@ -84,10 +120,6 @@ export function subscriptionPlan(
         'wait',
       ]),
     },
-    keeps:
-      onLeave === undefined
-        ? defaults.keeps
-        : checkChoice('onLeave', onLeave, ['keep', 'release']) === 'keep',
     own: checkChoice('connection', connection ?? 'shared', ['shared', 'own']) === 'own',
     retained: checkChoice('retained', options.retained ?? 'all', ['all', 'new', 'none']),
     noLocal: checkChoice('noLocal', options.noLocal ?? false, [true, false]),

@@ -18,7 +18,7 @@ import { type MessageResult, NO_MORE, Pull, type Taker, Takers } from './pull.ts
 import type { Receipt } from './receipts.ts'
 import { RetainedTopics } from './retained-topics.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
-import type { SubscriptionPlan } from './subscription-plan.ts'
+import type { SubscriptionPlan, SubscriptionRules } from './subscription-plan.ts'
 import type {
   ClientSubscriptionState,
   Message,
@@ -34,12 +34,13 @@ import { Watchers } from './watchers.ts'
 
 export class ClientSubscription implements MessageReader, Subscription<TopicParams, unknown> {
   readonly plan: SubscriptionPlan
+  readonly rules: SubscriptionRules
   /** The last message that was routed to it, so that none is given twice. */
   stamp = 0
   #pulled = false
   iterated = false
   running = 0
-  readonly #idle = new IdleWaits()
+  #idle: IdleWaits | null = null
   /** When the oldest waiting message came, if nobody has ever pulled. */
   waitingSince = 0
   status: ClientSubscriptionState['status'] = 'requested'
@@ -66,9 +67,10 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   constructor(plan: SubscriptionPlan, host: SubscriptionHost<ClientSubscription>) {
     this.plan = plan
+    this.rules = plan.rules
     this.#host = host
-    this.#grants = new Grants((by) => host.pulls(by))
-    const { signal } = plan
+    this.#grants = new Grants(host)
+    const { signal } = plan.rules
     if (signal === undefined) return
     const abort = () => this.#leave({ reason: signal.reason })
     if (signal.aborted) void Promise.resolve().then(abort)
@@ -100,17 +102,22 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   /** A handler of `forEach` begins, or has finished. */
   runs(by: 1 | -1): void {
     this.running += by
-    if (by < 0) this.#idle.look()
+    if (by < 0) this.#idle?.look()
   }
 
   /** Resolves when no handler of `forEach` runs. */
   handlersDone(): Promise<void> {
-    return this.#idle.when(() => this.running === 0)
+    return this.#whenIdle(() => this.running === 0)
   }
 
   /** Resolves when a `for await` has handled what it was given. */
   bodyDone(): Promise<void> {
-    return this.#idle.when(() => !this.iterated || this.inHand === 0)
+    return this.#whenIdle(() => !this.iterated || this.inHand === 0)
+  }
+
+  #whenIdle(isSo: () => boolean): Promise<void> {
+    this.#idle ??= new IdleWaits()
+    return this.#idle.when(isSo)
   }
 
   /** Whether it has a message and has not handled it. */
@@ -165,7 +172,10 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   // -------------------------------------------------------------------------------------- messages
 
-  readonly #hasMessage = () => this.#waiting.length > 0 || this.hasEnded
+  /** Whether reading may stop: there is a message, or none will come. */
+  get isServed(): boolean {
+    return this.#waiting.length > 0 || this.hasEnded
+  }
 
   /** @returns whether a topic that one of its filters matches is one of its templates too. */
   takes(topic: string): boolean {
@@ -182,14 +192,14 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   decode(message: DeliveredMessage): unknown {
-    return decodePayload(this.plan, message.payload, message as PayloadContext)
+    return decodePayload(this.rules, message.payload, message as PayloadContext)
   }
 
   handled(message: DeliveredMessage): void {
     if (message.receipt === null) return
     this.#inHand.forget()
     this.#host.handled(message.receipt)
-    this.#idle.look()
+    this.#idle?.look()
   }
 
   /** @returns whether a retained message of a topic is the first one for it. */
@@ -207,7 +217,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
       this.#takers.shift()
       return this.#host.pulls(-1)
     }
-    const { max, then } = this.plan.overflow
+    const { max, then } = this.rules.overflow
     if (message.receipt === null && this.#waiting.loose >= max) {
       if (then === 'wait') this.#setFull(true)
       else {
@@ -240,7 +250,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
         return Promise.reject(error)
       }
     }
-    if (this.plan.acks === 'pull') this.#inHand.acknowledge()
+    if (this.rules.acks === 'pull') this.#inHand.acknowledge()
     return this.#pull(options)
   }
 
@@ -262,11 +272,11 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     for (;;) {
       if (this.#waiting.length === 0) {
         if (this.hasEnded || this.#takers.first !== null) break
-        this.#host.readNow(this.#hasMessage)
+        this.#host.readNow(this)
       }
       const message = this.#waiting.shift()
       if (message === undefined) break
-      if (this.#isFull && this.#waiting.loose < this.plan.overflow.max) this.#setFull(false)
+      if (this.#isFull && this.#waiting.loose < this.rules.overflow.max) this.#setFull(false)
       if (this.#serve(taker, message)) return true
     }
     if (this.hasEnded) {
@@ -280,14 +290,14 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** @returns whether it was given the message, or what is wrong with it. */
   #serve(taker: Taker, message: DeliveredMessage): boolean {
-    const fault = this.plan.decodes ? faultOfPayload(message) : null
+    const fault = this.rules.decodes ? faultOfPayload(message) : null
     if (fault === null) {
       if (message.receipt !== null) this.#inHand.push(message)
       taker.take(message)
       return true
     }
     this.#invalid++
-    const thrown = reasonToThrow(this.plan, fault.reason, message)
+    const thrown = reasonToThrow(this.rules, fault.reason, message)
     if (thrown === null) {
       message.ack()
       return false

@@ -6,7 +6,7 @@ import { UsageError, validateFilter } from '../index.ts'
 import { shareLength, shownText } from './levels.ts'
 
 /** A level of a template that matches exactly one level of a topic. */
-export interface TemplateLevel {
+interface TemplateLevel {
   /** The text of a fixed level. */
   readonly text: string
   /** The parameter, or null if the level is fixed. */
@@ -16,13 +16,13 @@ export interface TemplateLevel {
 }
 
 /** The last level of a template, if it matches several levels of a topic. */
-export interface TemplateRest {
+interface TemplateRest {
   readonly key: string
   readonly isNamed: boolean
 }
 
 /** A template that was taken apart. */
-interface ParsedTemplate {
+export interface ParsedTemplate {
   readonly filter: string
   readonly levels: readonly TemplateLevel[]
   readonly rest: TemplateRest | null

@@ -15,7 +15,7 @@ import {
   type SchemaOutput,
   type StandardSchema,
 } from './standard-schema.ts'
-import { parseTemplate, type TemplateLevel, type TemplateRest } from './template.ts'
+import { type ParsedTemplate, parseTemplate } from './template.ts'
 import type { ParamsOf, Topic, TopicOptions } from './topic-types.ts'
 
 /** The option names, for those that misspell one. */
@@ -103,36 +103,37 @@ class CompiledTopic {
   readonly schema: StandardSchema | undefined
   readonly qos: TopicOptions['qos']
   readonly retain: boolean | undefined
-  readonly #levels: readonly TemplateLevel[]
-  readonly #rest: TemplateRest | null
-  readonly #keys: ReadonlySet<string>
+  /** Taken apart when it is first matched or filled: most plain filters never are. */
+  #parsed: ParsedTemplate | null = null
 
   constructor(template: string, { schema, codec, qos, retain }: AnyTopicOptions) {
-    const { filter, levels, rest, keys } = parseTemplate(template)
     this.template = template
-    this.filter = filter
+    this.filter = parseTemplate(template).filter
     this.codec = codec ?? (schema === undefined ? bytes : json)
     this.schema = schema
     this.qos = qos
     this.retain = retain
-    this.#levels = levels
-    this.#rest = rest
-    this.#keys = keys
+  }
+
+  get #parts(): ParsedTemplate {
+    this.#parsed ??= parseTemplate(this.template)
+    return this.#parsed
   }
 
   fill(params: Readonly<Record<string, unknown>> = {}): string {
     const given: unknown = params
     if (typeof given !== 'object' || given === null) throw this.#wrong('must be in an object')
+    const { levels, rest, keys } = this.#parts
     for (const key of Object.keys(params)) {
-      if (this.#keys.has(key)) continue
-      const known = [...this.#keys].map(shownText).join(', ') || 'none'
+      if (keys.has(key)) continue
+      const known = [...keys].map(shownText).join(', ') || 'none'
       throw this.#wrong(`have no ${shownText(key)}; the template has ${known}`)
     }
-    const parts = this.#levels.map((level) =>
+    const parts = levels.map((level) =>
       level.key === null ? level.text : this.#part(params, level.key, level.isNamed, false),
     )
-    if (this.#rest !== null) {
-      const { key, isNamed } = this.#rest
+    if (rest !== null) {
+      const { key, isNamed } = rest
       const part = this.#part(params, key, isNamed, true)
       if (part !== '') parts.push(part)
     }
@@ -149,9 +150,10 @@ class CompiledTopic {
 
   match(name: string): Params | null {
     if (!this.#fits(name)) return null
+    const { levels, rest } = this.#parts
     const params = new NoPrototype()
     let start = 0
-    for (const { text, key } of this.#levels) {
+    for (const { text, key } of levels) {
       if (key === null) {
         start += text.length + 1
         continue
@@ -160,7 +162,7 @@ class CompiledTopic {
       params[key] = name.slice(start, end)
       start = end + 1
     }
-    if (this.#rest !== null) params[this.#rest.key] = name.slice(start)
+    if (rest !== null) params[rest.key] = name.slice(start)
     return params
   }
 
@@ -168,9 +170,10 @@ class CompiledTopic {
     if (name.length === 0) return false
     // A wildcard at the beginning does not match a $. [MQTT-4.7.2-1]
     if (name.charCodeAt(0) === DOLLAR_CODE && this.#beginsOpen()) return false
+    const { levels, rest } = this.#parts
     // Where the next level begins; one behind the end if there is none.
     let start = 0
-    for (const { text, key, isNamed } of this.#levels) {
+    for (const { text, key, isNamed } of levels) {
       if (start > name.length) return false
       if (key === null) {
         if (!name.startsWith(text, start)) return false
@@ -183,12 +186,13 @@ class CompiledTopic {
       }
       start++
     }
-    if (this.#rest === null) return start > name.length
-    return !this.#rest.isNamed || hasFullLevels(name, start)
+    if (rest === null) return start > name.length
+    return !rest.isNamed || hasFullLevels(name, start)
   }
 
   #beginsOpen(): boolean {
-    return this.#levels.length === 0 || this.#levels[0]!.key !== null
+    const { levels } = this.#parts
+    return levels.length === 0 || levels[0]!.key !== null
   }
 
   #part(

@@ -7,52 +7,50 @@ import { Fifo } from './fifo.ts'
 import type { DeliveredMessage } from './message.ts'
 import type { Receipt } from './receipts.ts'
 
-export class WaitingMessages {
-  readonly #queue = new Fifo<DeliveredMessage>()
+export class WaitingMessages extends Fifo<DeliveredMessage> {
   /** How many of them nobody acknowledges. */
   #loose = 0
-
-  get length(): number {
-    return this.#queue.length
-  }
 
   get loose(): number {
     return this.#loose
   }
 
   has(receipt: Receipt): boolean {
-    for (const message of this.#queue) if (message.receipt === receipt) return true
+    for (const message of this) if (message.receipt === receipt) return true
     return false
   }
 
-  push(message: DeliveredMessage): void {
-    this.#queue.push(message)
+  override push(message: DeliveredMessage): void {
+    super.push(message)
     if (message.receipt === null) this.#loose++
   }
 
-  shift(): DeliveredMessage | undefined {
-    const message = this.#queue.shift()
+  override shift(): DeliveredMessage | undefined {
+    const message = super.shift()
     if (message?.receipt === null) this.#loose--
     return message
   }
 
   /** Drops the oldest message that nobody acknowledges. There must be one. */
   dropOldest(): void {
+    if (this.first?.receipt === null) {
+      this.shift()
+      return
+    }
     this.#loose--
-    if (this.#queue.first?.receipt === null) this.#queue.shift()
-    else this.#queue.remove(({ receipt }) => receipt === null)
+    this.remove(({ receipt }) => receipt === null)
   }
 
   /** Keeps only the messages for which `stays` is true. */
-  filter(stays: (message: DeliveredMessage) => boolean): void {
+  override filter(stays: (message: DeliveredMessage) => boolean): void {
     if (this.length === 0) return
-    this.#queue.filter(stays)
-    this.#loose = [...this.#queue].filter(({ receipt }) => receipt === null).length
+    super.filter(stays)
+    this.#loose = [...this].filter(({ receipt }) => receipt === null).length
   }
 
   /** @returns the messages, none of which waits then. */
-  clear(): DeliveredMessage[] {
+  override clear(): DeliveredMessage[] {
     this.#loose = 0
-    return this.#queue.clear()
+    return super.clear()
   }
 }

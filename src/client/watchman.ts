@@ -27,7 +27,7 @@ export class Watchman {
   /** The timer that began when the first responder was registered. */
   #registered: unknown = null
   /** The subscriptions that were named already, until they move. */
-  readonly #named = new WeakSet<ClientSubscription>()
+  #named: WeakSet<ClientSubscription> | null = null
   /** The message without a subscription that was named last. */
   #told: IncomingPublish | null = null
 
@@ -101,9 +101,16 @@ export class Watchman {
     return oldest !== undefined && subscription.has(oldest) ? receipts.heldBack : 0
   }
 
-  #tellUnpulled(subscription: ClientSubscription): void {
-    if (this.#named.has(subscription)) return
+  /** @returns false if the subscription was named before. */
+  #names(subscription: ClientSubscription): boolean {
+    this.#named ??= new WeakSet()
+    if (this.#named.has(subscription)) return false
     this.#named.add(subscription)
+    return true
+  }
+
+  #tellUnpulled(subscription: ClientSubscription): void {
+    if (!this.#names(subscription)) return
     const filters = subscription.plan.filters.join(', ')
     this.#host.warn(
       'NOT_ITERATED',
@@ -116,9 +123,10 @@ export class Watchman {
     const { reception, warn } = this.#host
     const { receipts, subscriptions } = reception
     const holder = [...subscriptions].find((one) => one.has(receipts.oldest!))
-    if (holder === undefined ? this.#told === packet : this.#named.has(holder)) return
-    if (holder === undefined) this.#told = packet
-    else this.#named.add(holder)
+    if (holder === undefined) {
+      if (this.#told === packet) return
+      this.#told = packet
+    } else if (!this.#names(holder)) return
     const who =
       holder === undefined
         ? 'A message that no subscription of this client gets'
