@@ -22,7 +22,7 @@ import type { ClientTarget, Published } from './client-types.ts'
 import type { Listener, OutcomeListener } from './core.ts'
 import { sync } from './fence.ts'
 import type { Making } from './line.ts'
-import { Listeners } from './listeners.ts'
+import { ListenerList } from './listener-list.ts'
 import { LoopReader, type LoopReaderListener } from './loop-reader.ts'
 import type { DeliveredMessage } from './message.ts'
 import { Overlaps } from './overlaps.ts'
@@ -58,10 +58,10 @@ export class ClientCore
   epoch = 0
   /** Called when a subscription was left. */
   afterLeaving: (() => void) | null = null
-  readonly #onConnected = new Listeners<[resumed: boolean]>()
-  readonly #onWanted = new Listeners<[]>()
-  readonly #onEnd = new Listeners<[error: unknown]>()
-  readonly #onClose = new Listeners<[closing: Promise<unknown>[]]>()
+  readonly #onConnected = new ListenerList<[resumed: boolean]>()
+  readonly #onWanted = new ListenerList<[]>()
+  readonly #onEnd = new ListenerList<[error: unknown]>()
+  readonly #onClose = new ListenerList<[closing: Promise<unknown>[]]>()
   #ended: { readonly error: unknown } | null = null
   #terms = { isMqtt5: true, hasIdentifiers: true }
   #responseTopic: string | null = null

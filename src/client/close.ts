@@ -18,8 +18,9 @@ export async function closeClient(core: ClientCore, timeout = CLOSE_MS): Promise
   const subscriptions = [...core.reception.subscriptions]
   for (const subscription of subscriptions) subscription.close()
   const endDemand = core.publishing.open > 0 ? core.demand() : () => {}
-  const handlers = subscriptions.map((one) => one.handlersDone())
-  const bodies = subscriptions.map((one) => one.bodyDone())
+  const handlers = subscriptions.map((one) => one.when(() => one.running === 0))
+  // A `for await` comes back when it has handled what it was given.
+  const bodies = subscriptions.map((one) => one.when(() => !one.iterated || one.inHand === 0))
   await Promise.all([
     within(
       core,

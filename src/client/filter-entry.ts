@@ -3,24 +3,24 @@
  * subscriptions to one filter share it)
  */
 import type { IncomingPublish, QoS } from '../index.ts'
-import { Listeners } from './listeners.ts'
+import { ListenerList } from './listener-list.ts'
 import type { ClientSubscription } from './subscription.ts'
 
 /** Shared by all filters without newcomers; never changed. */
-const NOBODY: readonly ClientSubscription[] = []
+const NO_SUBSCRIPTIONS: readonly ClientSubscription[] = []
 const NO_IDENTIFIERS: readonly number[] = []
 
 export class FilterEntry {
   /** As it is sent, with `$share`. */
   readonly filter: string
-  subscriptions: readonly ClientSubscription[] = NOBODY
+  subscriptions: readonly ClientSubscription[] = NO_SUBSCRIPTIONS
   /** Code of the client that reads it. */
-  readonly handlers = new Listeners<[packet: IncomingPublish]>()
+  readonly handlers = new ListenerList<[packet: IncomingPublish]>()
   /**
    * Who gets the retained messages that come now: those who asked last, or everybody after the
    * server had lost the session.
    */
-  newcomers: readonly ClientSubscription[] | 'everybody' = NOBODY
+  newcomers: readonly ClientSubscription[] | 'everybody' = NO_SUBSCRIPTIONS
   /** The subscription identifiers of its latest SUBSCRIBEs. */
   identifiers: readonly number[] = NO_IDENTIFIERS
   /** Whether a SUBSCRIBE has left. */

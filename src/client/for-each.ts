@@ -10,6 +10,7 @@ import { checkCount } from './check-options.ts'
 import type { DeliveredMessage } from './message.ts'
 import type { Taker } from './pull.ts'
 import type { Message } from './subscription-types.ts'
+import { isThenable } from './thenable.ts'
 import type { TopicParams } from './topic-types.ts'
 
 type AnyMessage = Message<TopicParams, unknown>
@@ -20,6 +21,8 @@ export interface ForEachOptions {
   readonly concurrency?: number | undefined
   readonly onError?: ((error: unknown, message: AnyMessage) => unknown) | undefined
 }
+
+const NOW = Promise.resolve()
 
 /** What it uses of its subscription. */
 interface Worked {
@@ -82,19 +85,19 @@ export class ForEach implements Taker {
   take(message: DeliveredMessage): void {
     this.#waits = false
     this.#given = message
-    queueMicrotask(this.#work)
+    void NOW.then(this.#work)
   }
 
   /** A payload was not valid, or the subscription was ended. */
   fail(reason: unknown): void {
     this.#waits = false
-    queueMicrotask(() => this.#stop({ error: reason }))
+    void NOW.then(() => this.#stop({ error: reason }))
   }
 
   finish(): void {
     this.#waits = false
     this.#isOver = true
-    queueMicrotask(() => this.#look())
+    void NOW.then(() => this.#look())
   }
 
   // ------------------------------------------------------------------------------------- its work
@@ -169,8 +172,4 @@ export class ForEach implements Taker {
     if (this.#failure === null) this.#resolve()
     else this.#reject(this.#failure.error)
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
 }

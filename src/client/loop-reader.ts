@@ -63,8 +63,8 @@ export class LoopReader {
   }
 
   /**
-   * Takes packets that were received already, until the reader is served: what would come with the next
-   * `next()`, without a promise for each.
+   * Takes packets that were received already, until the reader is served: what would come with the
+   * next `next()`, without a promise for each.
    */
   readNow(reader: { readonly isServed: boolean }): void {
     const loop = this.#loop

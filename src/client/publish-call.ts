@@ -17,7 +17,7 @@ const UNMATCHED: Published = Object.freeze({
 })
 
 /** Is told when a call is settled, whatever the result. */
-interface CallHost {
+interface SettlementHost {
   done(call: PublishCall): void
 }
 
@@ -30,10 +30,15 @@ export class PublishCall {
   left = false
   isSettled = false
   readonly #listener: OutcomeListener
-  readonly #host: CallHost
+  readonly #host: SettlementHost
   #limits: CallLimits | null = null
 
-  constructor(request: PublishRequest, bytes: number, listener: OutcomeListener, host: CallHost) {
+  constructor(
+    request: PublishRequest,
+    bytes: number,
+    listener: OutcomeListener,
+    host: SettlementHost,
+  ) {
     this.request = request
     this.bytes = bytes
     this.#listener = listener

@@ -26,6 +26,7 @@ export class PushedMessages extends ClientSubscription {
     ended: (error: unknown) => void,
   ) {
     super(plan, host)
+    this.pulled = true
     this.#host = host
     this.#handler = handler
     this.#ended = ended
@@ -34,10 +35,6 @@ export class PushedMessages extends ClientSubscription {
     })
     granted.catch(() => {})
     this.receiver = { granted, close: (unhandled) => this.#leave(unhandled) }
-  }
-
-  override get pulled(): boolean {
-    return true
   }
 
   override get inHand(): number {

@@ -226,7 +226,10 @@ function retained(
  * Of the copies that a server sends for several filters of one subscription, the one for the first
  * filter counts.
  */
-function isFirst({ plan }: ClientSubscription, { filter }: FilterEntry, topic: string): boolean {
-  const { filters } = plan
-  return filters.length === 1 || filters.find((one) => matches(one, topic)) === filter
+function isFirst(
+  { hasOneFilter, plan }: ClientSubscription,
+  { filter }: FilterEntry,
+  topic: string,
+): boolean {
+  return hasOneFilter || plan.filters.find((one) => matches(one, topic)) === filter
 }

@@ -33,11 +33,18 @@ import { WaitingMessages } from './waiting-messages.ts'
 import { Watchers } from './watchers.ts'
 
 export class ClientSubscription implements MessageReader, Subscription<TopicParams, unknown> {
-  readonly plan: SubscriptionPlan
-  readonly rules: SubscriptionRules
+  // What each message needs is in front: with thousands of subscriptions memory decides the speed.
   /** The last message that was routed to it, so that none is given twice. */
   stamp = 0
-  #pulled = false
+  readonly rules: SubscriptionRules
+  readonly hasOneFilter: boolean
+  readonly #isStrict: boolean
+  /** Whether somebody takes messages, or nobody will. */
+  pulled = false
+  readonly #host: SubscriptionHost<ClientSubscription>
+  readonly #takers = new Takers()
+  readonly #waiting = new WaitingMessages()
+  readonly plan: SubscriptionPlan
   iterated = false
   running = 0
   #idle: IdleWaits | null = null
@@ -49,9 +56,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   retainedAt = Number.NEGATIVE_INFINITY
   /** The topics of retained messages that came without an identifier; null if there were none. */
   #retainedTopics: RetainedTopics | null = null
-  readonly #host: SubscriptionHost<ClientSubscription>
-  readonly #waiting = new WaitingMessages()
-  readonly #takers = new Takers()
   /** Given and not acknowledged. */
   readonly #inHand = new MessagesInHand()
   #watchers: Watchers<SubscriptionTransition> | null = null
@@ -68,6 +72,8 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   constructor(plan: SubscriptionPlan, host: SubscriptionHost<ClientSubscription>) {
     this.plan = plan
     this.rules = plan.rules
+    this.hasOneFilter = plan.filters.length === 1
+    this.#isStrict = plan.isStrict
     this.#host = host
     this.#grants = new Grants(host)
     const { signal } = plan.rules
@@ -80,14 +86,9 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   // ------------------------------------------------------------------------------------- the state
 
-  get pulled(): boolean {
-    return this.#pulled
-  }
-
-  /** Notes that somebody takes messages, or that nobody will. */
   #attend(): void {
-    if (this.#pulled) return
-    this.#pulled = true
+    if (this.pulled) return
+    this.pulled = true
     if (this.#waiting.length > 0) this.#host.unattended(-1)
   }
 
@@ -105,22 +106,13 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     if (by < 0) this.#idle?.look()
   }
 
-  /** Resolves when no handler of `forEach` runs. */
-  handlersDone(): Promise<void> {
-    return this.#whenIdle(() => this.running === 0)
-  }
-
-  /** Resolves when a `for await` has handled what it was given. */
-  bodyDone(): Promise<void> {
-    return this.#whenIdle(() => !this.iterated || this.inHand === 0)
-  }
-
-  #whenIdle(isSo: () => boolean): Promise<void> {
+  /** Resolves when `isSo` is true after a handler has finished, or a message was handled. */
+  when(isSo: () => boolean): Promise<void> {
     this.#idle ??= new IdleWaits()
     return this.#idle.when(isSo)
   }
 
-  /** Whether it has a message and has not handled it. */
+  /** Whether it has the message and has not handled it. */
   has(receipt: Receipt): boolean {
     return this.#inHand.has(receipt) || this.#waiting.has(receipt)
   }
@@ -179,8 +171,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
 
   /** @returns whether a topic that one of its filters matches is one of its templates too. */
   takes(topic: string): boolean {
-    const { isStrict, topics } = this.plan
-    return !isStrict || topics.some((template) => template.match(topic) !== null)
+    return !this.#isStrict || this.plan.topics.some((template) => template.match(topic) !== null)
   }
 
   paramsOf(topic: string): TopicParams {
@@ -226,7 +217,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
         this.#waiting.dropOldest()
       }
     }
-    if (!this.#pulled && this.#waiting.length === 0) this.#host.unattended(1)
+    if (!this.pulled && this.#waiting.length === 0) this.#host.unattended(1)
     this.#waiting.push(message)
   }
 
@@ -239,7 +230,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   keepOnly(stays: (message: DeliveredMessage) => boolean): void {
     const waited = this.#waiting.length > 0
     this.#waiting.filter(stays)
-    if (waited && !this.#pulled && this.#waiting.length === 0) this.#host.unattended(-1)
+    if (waited && !this.pulled && this.#waiting.length === 0) this.#host.unattended(-1)
   }
 
   next(options?: NextOptions): Promise<MessageResult> {

@@ -6,6 +6,7 @@
 import type { Core, PushReceiver } from '../core.ts'
 import type { Responder, ResponderStats, RespondOptions } from '../respond-types.ts'
 import type { Message } from '../subscription-types.ts'
+import { isThenable } from '../thenable.ts'
 import type { Topic, TopicParams } from '../topic-types.ts'
 import { CallDesk, type CallSink } from './call-desk.ts'
 import type { CallPlan, PoolPlan } from './call-plan.ts'
@@ -219,8 +220,4 @@ export class HandlerResponder implements Responder, CallSink {
 
 function endReason(): DOMException {
   return new DOMException('The client closes.', 'AbortError')
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

@@ -6,10 +6,10 @@
 type Told<Args extends readonly unknown[]> = (...args: Args) => void
 
 /** Shared by all that have nobody; never changed. */
-const NOBODY: readonly never[] = []
+const NO_LISTENERS: readonly never[] = []
 
-export class Listeners<Args extends readonly unknown[]> {
-  #all: readonly Told<Args>[] = NOBODY
+export class ListenerList<Args extends readonly unknown[]> {
+  #all: readonly Told<Args>[] = NO_LISTENERS
 
   get size(): number {
     return this.#all.length
@@ -28,6 +28,6 @@ export class Listeners<Args extends readonly unknown[]> {
   }
 
   clear(): void {
-    this.#all = NOBODY
+    this.#all = NO_LISTENERS
   }
 }
