@@ -5,6 +5,7 @@
 import { build } from 'esbuild'
 
 await build({
+  absWorkingDir: import.meta.dirname,
   entryPoints: [
     'src/index.ts',
     'src/client/index.ts',

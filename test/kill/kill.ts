@@ -145,16 +145,11 @@ export async function kill({ kills, seed, say }: Plan): Promise<Figures> {
   return figures
 }
 
-/** The command line, compiled. */
+/** The command line as the package has it. */
 async function compiled(folder: string): Promise<string> {
   const out = join(folder, 'package', 'dist')
-  const args = [
-    join(ROOT, 'node_modules/typescript/bin/tsc'),
-    '-p',
-    join(ROOT, 'tsconfig.build.json'),
-  ]
-  const { code, stdout } = await finish(process.execPath, [...args, '--outDir', out], HANG_MS)
-  if (code !== 0) throw new Error(`it does not compile: ${stdout}`)
+  const { code, stderr } = await finish(process.execPath, [join(ROOT, 'esbuild.config.mjs'), out])
+  if (code !== 0) throw new Error(`it cannot be bundled: ${stderr}`)
   writeFileSync(join(folder, 'package', 'package.json'), '{ "type": "module", "version": "0.0.0" }')
   return join(out, 'cli', 'main.js')
 }
