@@ -3,7 +3,7 @@
  * subscriptions to one filter share it)
  */
 import type { IncomingPublish, QoS } from '../index.ts'
-import { ListenerList } from './listener-list.ts'
+import type { ListenerList } from './listener-list.ts'
 import type { ClientSubscription } from './subscription.ts'
 
 /** Shared by all filters without newcomers; never changed. */
@@ -15,7 +15,7 @@ export class FilterEntry {
   readonly filter: string
   subscriptions: readonly ClientSubscription[] = NO_SUBSCRIPTIONS
   /** Code of the client that reads it. */
-  readonly handlers = new ListenerList<[packet: IncomingPublish]>()
+  handlers: ListenerList<[packet: IncomingPublish]> | null = null
   /**
    * Who gets the retained messages that come now: those who asked last, or everybody after the
    * server had lost the session.
@@ -39,7 +39,7 @@ export class FilterEntry {
 
   /** Notes what one more reader mayAsk for, when the SUBSCRIBE leaves: the stronger counts. */
   wants(qos: QoS, noLocal: boolean): void {
-    const others = this.asked && this.subscriptions.length + this.handlers.size > 1
+    const others = this.asked && this.subscriptions.length + this.handled > 1
     this.qos = others ? (Math.max(this.qos, qos) as QoS) : qos
     this.noLocal = others ? this.noLocal && noLocal : noLocal
     this.asked = true
@@ -52,6 +52,11 @@ export class FilterEntry {
 
   /** Whether somebody in this client reads it. */
   get isRead(): boolean {
-    return this.subscriptions.length > 0 || this.handlers.size > 0
+    return this.subscriptions.length > 0 || this.handled > 0
+  }
+
+  /** How much code of the client reads it. */
+  get handled(): number {
+    return this.handlers?.size ?? 0
   }
 }

@@ -18,6 +18,7 @@ import type { FilterEntry } from './filter-entry.ts'
 import { groupsOf } from './filter-groups.ts'
 import { FormerFilters } from './former-filters.ts'
 import type { Making } from './line.ts'
+import { ListenerList } from './listener-list.ts'
 import { DeliveredMessage } from './message.ts'
 import { type Receipt, Receipts } from './receipts.ts'
 import { Router } from './router.ts'
@@ -92,8 +93,8 @@ export class Reception {
   receive(packet: IncomingPublish): void {
     const route = this.router.route(packet, this.#host.byIdentifier())
     const { subscriptions, entries } = route
-    for (const { handlers } of entries) handlers.tell(packet)
-    if (this.#held !== null && entries.every(({ handlers }) => handlers.size === 0)) {
+    for (const { handlers } of entries) handlers?.tell(packet)
+    if (this.#held !== null && entries.every(({ handled }) => handled === 0)) {
       this.#held.push(packet)
       return
     }
@@ -313,6 +314,7 @@ export class Reception {
     settled: (outcome: Outcome) => void,
   ): () => void {
     const entry = this.router.entryOf(filter)
+    entry.handlers ??= new ListenerList()
     const remove = entry.handlers.add(handler)
     let isOver = false
     this.#host.request(() => {

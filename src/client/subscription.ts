@@ -14,7 +14,7 @@ import { faultOfPayload, reasonToThrow } from './invalid-messages.ts'
 import type { DeliveredMessage, MessageReader } from './message.ts'
 import { MessagesInHand } from './messages-in-hand.ts'
 import { decodePayload } from './payload.ts'
-import { type MessageResult, NO_MORE, Pull, type Taker, Takers } from './pull.ts'
+import { type MessageResult, NO_MORE, Pull, type Taker, TakerLine } from './pull.ts'
 import type { Receipt } from './receipts.ts'
 import { RetainedTopics } from './retained-topics.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
@@ -32,7 +32,10 @@ import { tracedHandler } from './tracing.ts'
 import { WaitingMessages } from './waiting-messages.ts'
 import { Watchers } from './watchers.ts'
 
-export class ClientSubscription implements MessageReader, Subscription<TopicParams, unknown> {
+export class ClientSubscription
+  extends TakerLine
+  implements MessageReader, Subscription<TopicParams, unknown>
+{
   // What each message needs is in front: with thousands of subscriptions memory decides the speed.
   /** The last message that was routed to it, so that none is given twice. */
   stamp = 0
@@ -42,7 +45,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   /** Whether somebody takes messages, or nobody will. */
   pulled = false
   readonly #host: SubscriptionHost<ClientSubscription>
-  readonly #takers = new Takers()
   readonly #waiting = new WaitingMessages()
   readonly plan: SubscriptionPlan
   iterated = false
@@ -70,6 +72,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   #invalid = 0
 
   constructor(plan: SubscriptionPlan, host: SubscriptionHost<ClientSubscription>) {
+    super()
     this.plan = plan
     this.rules = plan.rules
     this.hasOneFilter = plan.filters.length === 1
@@ -120,7 +123,6 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   get inHand(): number {
     return this.#inHand.count
   }
-
   get state(): ClientSubscriptionState {
     return Object.freeze({
       filters: this.plan.filters,
@@ -202,10 +204,10 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   /** Takes a message that the server sent. */
   offer(message: DeliveredMessage): void {
     if (message.retain) this.retained++
-    const taker = this.#takers.first
+    const taker = this.firstTaker
     if (taker !== null) {
       if (!this.#serve(taker, message)) return
-      this.#takers.shift()
+      this.shiftTaker()
       return this.#host.pulls(-1)
     }
     const { max, then } = this.rules.overflow
@@ -222,9 +224,8 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   #setFull(isFull: boolean): void {
-    if (this.#isFull === isFull) return
+    if (this.#isFull !== isFull) this.#host.full(isFull ? 1 : -1)
     this.#isFull = isFull
-    this.#host.full(isFull ? 1 : -1)
   }
 
   keepOnly(stays: (message: DeliveredMessage) => boolean): void {
@@ -252,7 +253,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
       const pull = new Pull(resolve, reject)
       if (this.give(pull) || options === undefined) return
       pull.limit(this.#host.clock, options, () => {
-        if (this.#takers.remove(pull)) this.#host.pulls(-1)
+        if (this.removeTaker(pull)) this.#host.pulls(-1)
       })
     })
   }
@@ -262,7 +263,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.#attend()
     for (;;) {
       if (this.#waiting.length === 0) {
-        if (this.hasEnded || this.#takers.first !== null) break
+        if (this.hasEnded || this.firstTaker !== null) break
         this.#host.readNow(this)
       }
       const message = this.#waiting.shift()
@@ -274,7 +275,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
       this.#finishTaker(taker)
       return true
     }
-    this.#takers.add(taker)
+    this.addTaker(taker)
     this.#host.pulls(1)
     return false
   }
@@ -371,7 +372,7 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
     this.#unlisten?.()
     this.#setFull(false)
     this.#grants.settle(error ?? { reason: subscriptionEnded() })
-    for (let taker = this.#takers.shift(); taker !== null; taker = this.#takers.shift()) {
+    for (let taker = this.shiftTaker(); taker !== null; taker = this.shiftTaker()) {
       this.#host.pulls(-1)
       this.#finishTaker(taker)
     }
