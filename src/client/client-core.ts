@@ -220,8 +220,10 @@ export class ClientCore
     )
   }
 
-  /** Waits for an answer of the loop. */
-  ask<T>(what: string, ask: () => Promise<T>): Promise<T> {
+  /** Waits for a connection, and for an answer of the loop that there is only with one. */
+  async askConnected<T>(what: string, ask: () => Promise<T>): Promise<T> {
+    if (!this.isOpen) throw calledAfterEnd(what)
+    await this.ready({})
     return waitFor(this, what, {}, (resolve, reject) => {
       ask().then(resolve, reject)
       return () => {}

@@ -127,7 +127,7 @@ class MqttClient {
   }
 
   ping() {
-    return this.#core.ask('ping', () => this.#core.loop.ping())
+    return this.#core.askConnected('ping', () => this.#core.loop.ping())
   }
 
   run({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
@@ -171,7 +171,7 @@ class MqttClient {
   }
 
   reauthenticate(): ReturnType<Eventloop['reauthenticate']> {
-    return this.#core.ask('reauthenticate', () => this.#core.loop.reauthenticate())
+    return this.#core.askConnected('reauthenticate', () => this.#core.loop.reauthenticate())
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

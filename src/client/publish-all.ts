@@ -19,6 +19,7 @@ export async function* publishAll<R extends Omit<PublishRequest, 'cmd'>>(
   let outcomes: PublishedOne<R>[] = []
   let failure: { readonly error: unknown } | null = null
   let hasEnded = false
+  let isClosed = false
   let isTaking = false
   let wake = () => {}
   const settle = (request: R, outcome: PublishedOne<R>['outcome']) => {
@@ -33,7 +34,7 @@ export async function* publishAll<R extends Omit<PublishRequest, 'cmd'>>(
   const take = async () => {
     isTaking = true
     try {
-      while (open < concurrency && !hasEnded) {
+      while (open < concurrency && !hasEnded && core.isOpen) {
         const { done, value } = await iterator.next()
         if (done) hasEnded = true
         else {
@@ -48,17 +49,19 @@ export async function* publishAll<R extends Omit<PublishRequest, 'cmd'>>(
       failure = { error }
       hasEnded = true
     }
+    // After the end of the client nothing is taken any more.
+    if (!core.isOpen) isClosed = true
     isTaking = false
     wake()
   }
   try {
     for (;;) {
-      if (!isTaking && !hasEnded && open < concurrency) void take()
+      if (!isTaking && !hasEnded && !isClosed && open < concurrency) void take()
       const due = outcomes
       outcomes = []
       yield* due
       if (outcomes.length > 0) continue
-      if (hasEnded && open === 0) break
+      if ((hasEnded || isClosed) && open === 0) break
       await new Promise<void>((resolve) => {
         wake = resolve
       })

@@ -31,6 +31,9 @@ import type { ClientSubscription } from './subscription.ts'
  */
 const EXPECTED_MS = 250
 
+/** How many messages are held; with more the measurement goes on without them. */
+const HELD_MAX = 1024
+
 /** What the connection allows, as far as subscriptions are concerned. */
 interface Terms {
   readonly isMqtt5: boolean
@@ -95,7 +98,7 @@ export class Reception {
     const { subscriptions, entries } = route
     for (const { handlers } of entries) handlers?.tell(packet)
     if (this.#held !== null && entries.every(({ handled }) => handled === 0)) {
-      this.#held.push(packet)
+      if (this.#held.push(packet) >= HELD_MAX) this.release()
       return
     }
     if (subscriptions.length === 0) return this.#unread(packet, entries)

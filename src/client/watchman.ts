@@ -12,6 +12,8 @@ import type { ClientSubscription } from './subscription.ts'
 /** How long after a responder was registered somebody has to await something, in ms. */
 const DRIVEN_MS = 5000
 
+const NONE: ReadonlySet<ClientSubscription> = new Set()
+
 interface WatchmanHost {
   /** Whether anybody has ever awaited anything. */
   readonly hasBegun: boolean
@@ -26,9 +28,10 @@ export class Watchman {
   #timer: unknown = null
   /** The timer that began when the first responder was registered. */
   #registered: unknown = null
-  /** The subscriptions that were named already, until they move. */
-  #named: WeakSet<ClientSubscription> | null = null
-  /** The message without a subscription that was named last. */
+  /** The subscriptions that did not move at the last look, each of which was named. */
+  #named: ReadonlySet<ClientSubscription> = NONE
+  #lookedAt = Number.NEGATIVE_INFINITY
+  /** The message that was named last. */
   #told: IncomingPublish | null = null
 
   constructor(host: WatchmanHost) {
@@ -76,15 +79,28 @@ export class Watchman {
   #look(): void {
     this.#timer = null
     const { plan, reception, clock } = this.#host
-    const since = clock.now() - plan.warnAfterMs
+    const now = clock.now()
+    const since = now - plan.warnAfterMs
+    // Without a look for long all have moved, or nobody waited.
+    const named = this.#lookedAt < since - plan.warnAfterMs ? NONE : this.#named
+    const still = new Set<ClientSubscription>()
     for (const subscription of reception.subscriptions) {
       const { pulled, waitingCount, waitingSince } = subscription
-      if (!pulled && waitingCount > 0 && waitingSince <= since) this.#tellUnpulled(subscription)
+      if (!pulled && waitingCount > 0 && waitingSince <= since) still.add(subscription)
+    }
+    for (const subscription of still) {
+      if (!named.has(subscription)) this.#tellUnpulled(subscription)
     }
     const { oldest } = reception.receipts
     if (oldest !== undefined && oldest.at <= since && this.#holdsBack()) {
-      this.#tellHolding(oldest, clock.now() - oldest.at)
+      const holder = [...reception.subscriptions].find((one) => one.has(oldest)) ?? null
+      const isNamed = holder !== null && named.has(holder)
+      if (!isNamed && this.#told !== oldest.packet) this.#tellHolding(holder, oldest, now)
+      this.#told = oldest.packet
+      if (holder !== null) still.add(holder)
     }
+    this.#named = still
+    this.#lookedAt = now
     this.begin()
   }
 
@@ -101,16 +117,7 @@ export class Watchman {
     return oldest !== undefined && subscription.has(oldest) ? receipts.heldBack : 0
   }
 
-  /** @returns false if the subscription was named before. */
-  #names(subscription: ClientSubscription): boolean {
-    this.#named ??= new WeakSet()
-    if (this.#named.has(subscription)) return false
-    this.#named.add(subscription)
-    return true
-  }
-
   #tellUnpulled(subscription: ClientSubscription): void {
-    if (!this.#names(subscription)) return
     const filters = subscription.plan.filters.join(', ')
     this.#host.warn(
       'NOT_ITERATED',
@@ -119,20 +126,15 @@ export class Watchman {
     )
   }
 
-  #tellHolding({ packet }: Receipt, ageMs: number): void {
+  #tellHolding(holder: ClientSubscription | null, { packet, at }: Receipt, now: number): void {
     const { reception, warn } = this.#host
-    const { receipts, subscriptions } = reception
-    const holder = [...subscriptions].find((one) => one.has(receipts.oldest!))
-    if (holder === undefined) {
-      if (this.#told === packet) return
-      this.#told = packet
-    } else if (!this.#names(holder)) return
+    const { receipts } = reception
     const who =
-      holder === undefined
+      holder === null
         ? 'A message that no subscription of this client gets'
         : `The subscription of "${holder.plan.filters.join(', ')}"`
     const ways =
-      holder === undefined
+      holder === null
         ? 'subscribe to its filter'
         : "take messages faster, or subscribe with acks: 'receipt' or connection: 'own', or use" +
           ' forEach with a concurrency'
@@ -140,7 +142,7 @@ export class Watchman {
       this.#host,
       'HOLDS_BACK',
       `${who} holds back ${receipts.heldBack} acknowledgements of others: its oldest message, of` +
-        ` topic "${packet.topic}", came ${Math.round(ageMs)} ms ago and is not acknowledged;` +
+        ` topic "${packet.topic}", came ${Math.round(now - at)} ms ago and is not acknowledged;` +
         ` ${ways}.`,
     )
   }

@@ -60,9 +60,36 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     )
     const ended = 'ENDED'
     expect(Object.fromEntries(Object.keys(promises).map((name, i) => [name, words[i]]))).toEqual({
-      ...{ ready: ended, publish: ended, publish0: ended, ping: 'NOT_CONNECTED', granted: ended },
+      ...{ ready: ended, publish: ended, publish0: ended, ping: ended, granted: ended },
       ...{ synced: ended, next: 'ok', first: ended, forEach: 'ok', run: 'ok', publishAll: 'ok' },
     })
+  })
+
+  test('[M1] ping() and reauthenticate() of a new client connect first', async () => {
+    const world = new World(version)
+    expect(await world.value(world.client().ping())).toEqual({ roundTripMs: 0 })
+    const { code } = await world.error(world.client().reauthenticate())
+    expect(code).not.toBe('NOT_CONNECTED')
+    expect(world.broker.clients.size).toBe(2)
+  })
+
+  test('[M14] publishAll() of an endless source ends with the client', async () => {
+    const world = new World(version)
+    const client = world.client()
+    const endless = (function* () {
+      for (;;) yield { topic: 'x', payload: '' }
+    })()
+    let accepted = 0
+    const reading = (async () => {
+      for await (const { outcome } of client.publishAll(endless, { concurrency: 3 })) {
+        if (outcome.ok) accepted++
+        if (accepted === 10) void client.close()
+      }
+    })()
+    await world.value(reading, 100)
+    expect(accepted).toBeGreaterThanOrEqual(10)
+    expect(accepted).toBeLessThan(20)
+    expect(endless.next().done).toBe(true)
   })
 
   test('[M2] ENDED says whether the session still has the request', async () => {

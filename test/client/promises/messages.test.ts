@@ -137,6 +137,23 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(world.broker.sessions.get('c0')!.subscriptions).toEqual({})
   })
 
+  test('[M13] a flood while overlap is measured is not held without bound', async () => {
+    const world = new World(version)
+    const client = world.client()
+    const seen = collect(client.subscribe('a/+', { overflow: { max: 10_000 } }))
+    const all = collect(client.subscribe('a/#', { overflow: { max: 10_000 } }))
+    // The measurement never ends by itself.
+    world.broker.faults.drop({ cmd: 'publish', direction: 'toBroker' }, { times: 9 })
+    await world.clock.advance(10)
+    for (let i = 0; i < 1000; i++) world.broker.publish('a/b', `${i}`)
+    await world.clock.advance(10)
+    expect(seen.texts).toHaveLength(0)
+    for (let i = 0; i < 1000; i++) world.broker.publish('a/b', `${i}`)
+    await world.clock.advance(10)
+    expect(new Set(seen.texts).size).toBe(1000)
+    expect(all.texts.length).toBe(seen.texts.length)
+  })
+
   test.each(['merged', 'separate', 'one-id', 'separate-no-id'] as const)(
     '[M6] filters that overlap, at a server that is %s',
     async (overlap) => {
@@ -191,6 +208,27 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     await world.clock.advance(100_000)
     expect(world.codes()).toEqual(['HOLDS_BACK'])
     expect(world.warnings[0]!.message).toMatch(/slow\/x.*3000\d ms/s)
+  })
+
+  test('[M7] who moves and is stuck again is named again', async () => {
+    const world = new World(version)
+    const client = world.client()
+    const slow = client.subscribe('slow/x')
+    const fast = collect(client.subscribe('fast'))
+    await world.value(slow.granted)
+    for (const round of [1, 2]) {
+      const pull = slow.next()
+      await world.clock.advance(0)
+      world.broker.publish('slow/x', '1', { qos: 1 })
+      const message = await world.value(pull)
+      world.broker.publish('fast', '', { qos: 1 })
+      await world.clock.advance(100_000)
+      expect(world.codes()).toEqual(Array(round).fill('HOLDS_BACK'))
+      message.value!.ack()
+      world.broker.publish('fast', '', { qos: 1 })
+      await world.clock.advance(100_000)
+    }
+    expect(fast.texts).toHaveLength(4)
   })
 
   test('[M8] a subscription that nobody pulls is told of', async () => {
