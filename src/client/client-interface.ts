@@ -25,7 +25,7 @@ import type {
   NextOptions,
   Subscription,
 } from './subscription-types.ts'
-import type { ParamsOf, Topic, TopicParams } from './topic-types.ts'
+import type { ParamsOf, ParamsOfEach, Topic, TopicParams, ValueOfEach } from './topic-types.ts'
 
 /** The state of the loop, and what the client adds. */
 export interface ClientState extends Omit<LoopState, 'subscriptions'> {
@@ -114,11 +114,22 @@ export interface Client extends Requester, AsyncDisposable {
   ): Subscription<ParamsOf<F>, V>
   /** Subscribes to a `Topic`: parameters and values have its types. */
   subscribe<P, V, S>(topic: Topic<P, V, S>, options?: ClientSubscribeOptions<V>): Subscription<P, V>
-  /** Subscribes to several filters with one subscription. */
-  subscribe<V = Uint8Array>(
-    filters: readonly (string | Topic<TopicParams, V>)[],
-    options?: ClientSubscribeOptions<V>,
-  ): Subscription<TopicParams, V>
+  /**
+   * Subscribes to several filters with one subscription. A message has the parameters and the value
+   * of the first member of the array that it matches.
+   */
+  subscribe<const F extends readonly (string | Topic<TopicParams, unknown>)[]>(
+    filters: F,
+    options?: ClientSubscribeOptions<ValueOfEach<F[number]>> & {
+      readonly codec?: undefined
+      readonly schema?: undefined
+    },
+  ): Subscription<ParamsOfEach<F[number]>, ValueOfEach<F[number]>>
+  /** Subscribes to several filters, whose payloads are all decoded by the options. */
+  subscribe<const F extends readonly (string | Topic<TopicParams, unknown>)[], V>(
+    filters: F,
+    options: ClientSubscribeOptions<V>,
+  ): Subscription<ParamsOfEach<F[number]>, V>
   /** Sends a PINGREQ and waits for the answer. */
   ping(): Promise<{
     /** The time from the PINGREQ to its PINGRESP, in ms. */

@@ -57,4 +57,12 @@ export type {
   Synced,
 } from './subscription-types.ts'
 export { topic } from './topic.ts'
-export type { FillParams, ParamsOf, Topic, TopicOptions, TopicParams } from './topic-types.ts'
+export type {
+  FillParams,
+  ParamsOf,
+  ParamsOfEach,
+  Topic,
+  TopicOptions,
+  TopicParams,
+  ValueOfEach,
+} from './topic-types.ts'

@@ -33,10 +33,12 @@ export interface Requester {
     options?: RequestOptions<V>,
   ): Promise<Response<V>>
   /** Sends a request to a `Topic`: its codec encodes the value; its parameters are options. */
-  request<P, W, V = Uint8Array>(
-    topic: Topic<P, W>,
-    value: W,
-    options: RequestOptions<V> & WithParams<P>,
+  request<P, R, S, V = Uint8Array>(
+    topic: Topic<P, R, S>,
+    value: S,
+    ...options: keyof P extends never
+      ? [options?: RequestOptions<V> & WithParams<P>]
+      : [options: RequestOptions<V> & WithParams<P>]
   ): Promise<Response<V>>
   /**
    * Sends a request when it is iterated, and yields its responses: those of several responders, or
@@ -50,10 +52,12 @@ export interface Requester {
     options?: ManyOptions<V>,
   ): AsyncIterableIterator<Response<V>, undefined>
   /** As above, for a `Topic`. */
-  requestMany<P, W, V = Uint8Array>(
-    topic: Topic<P, W>,
-    value: W,
-    options: ManyOptions<V> & WithParams<P>,
+  requestMany<P, R, S, V = Uint8Array>(
+    topic: Topic<P, R, S>,
+    value: S,
+    ...options: keyof P extends never
+      ? [options?: ManyOptions<V> & WithParams<P>]
+      : [options: ManyOptions<V> & WithParams<P>]
   ): AsyncIterableIterator<Response<V>, undefined>
   /**
    * The requests to a filter, to be iterated. One is acknowledged when it was answered, or its
@@ -64,8 +68,8 @@ export interface Requester {
     options?: RequestsOptions<V> & Pick<ClientSubscribeOptions, 'signal'>,
   ): RequestSubscription<ParamsOf<F>, V>
   /** As above, for a `Topic`. */
-  requests<P, V>(
-    topic: Topic<P, V>,
+  requests<P, V, S>(
+    topic: Topic<P, V, S>,
     options?: RequestsOptions<V> & Pick<ClientSubscribeOptions, 'signal'>,
   ): RequestSubscription<P, V>
   /**
@@ -78,8 +82,8 @@ export interface Requester {
     options?: RespondOptions<ParamsOf<F>, V>,
   ): Responder
   /** As above, for a `Topic`. */
-  respond<P, V>(
-    topic: Topic<P, V>,
+  respond<P, V, S>(
+    topic: Topic<P, V, S>,
     handler: (request: IncomingRequest<P, V>) => unknown,
     options?: RespondOptions<P, V>,
   ): Responder

@@ -27,7 +27,8 @@ export interface SubscriptionPlan {
   readonly own: boolean
   readonly retained: 'all' | 'new' | 'none'
   readonly noLocal: boolean
-  readonly codec: Codec<unknown>
+  /** The codec and the schema of the options, or else those of the topic that a message matches. */
+  readonly codec: Codec<unknown> | undefined
   readonly schema: StandardSchema<unknown, unknown> | undefined
   /** Whether payloads are decoded before they are given. */
   readonly decodes: boolean
@@ -63,10 +64,8 @@ export function subscriptionPlan(
 ): SubscriptionPlan {
   checkOptionFields('subscribe: options', options, FIELDS)
   const topics = topicsOf(filters)
-  const [first] = topics
-  const only = topics.length === 1 ? first : undefined
   const share = checkedShare(options.share, topics)
-  const { overflow = {}, schema = only?.schema, codec = only?.codec ?? bytes } = options
+  const { overflow = {}, schema, codec } = options
   checkOptionFields('subscribe: overflow', overflow, OVERFLOW_FIELDS)
   const { onInvalid = 'throw', onLeave, connection } = options
   if (typeof onInvalid !== 'function') checkChoice('onInvalid', onInvalid, ['throw', 'skip'])
@@ -74,7 +73,7 @@ export function subscriptionPlan(
     topics,
     isStrict: topics.some(({ template }) => template.includes('{')),
     filters: [...new Set(topics.map(({ filter }) => share + filter))],
-    qos: checkChoice('qos', options.qos ?? only?.qos ?? defaults.qos, [0, 1, 2]),
+    qos: checkChoice('qos', options.qos ?? qosOf(topics, defaults.qos), [0, 1, 2]),
     acks: checkChoice('acks', options.acks ?? 'pull', ['pull', 'receipt', 'manual']),
     overflow: {
       max: checkCount('overflow.max', overflow.max ?? 1000, 1, 1_000_000),
@@ -91,9 +90,11 @@ export function subscriptionPlan(
     own: checkChoice('connection', connection ?? 'shared', ['shared', 'own']) === 'own',
     retained: checkChoice('retained', options.retained ?? 'all', ['all', 'new', 'none']),
     noLocal: checkChoice('noLocal', options.noLocal ?? false, [true, false]),
-    codec: codec as Codec<unknown>,
+    codec: codec as Codec<unknown> | undefined,
     schema,
-    decodes: schema !== undefined || codec !== (bytes as unknown),
+    decodes: topics.some(
+      (one) => (schema ?? one.schema) !== undefined || (codec ?? one.codec) !== (bytes as unknown),
+    ),
     onInvalid,
     signal: checkSignal('subscribe: signal', options.signal),
   }
@@ -110,6 +111,11 @@ function topicsOf(given: unknown): readonly AnyTopic[] {
     if (typeof filter === 'string' && typeof match === 'function') return one as AnyTopic
     throw new UsageError(`subscribe: a filter must be a string or a topic(), not ${shown(one)}`)
   })
+}
+
+/** @returns the largest QoS of the topics; one that has none has that of the client. */
+function qosOf(topics: readonly AnyTopic[], fallback: QoS): QoS {
+  return Math.max(...topics.map(({ qos = fallback }) => qos)) as QoS
 }
 
 /** @returns what is put before each filter. */

@@ -6,7 +6,7 @@
 import type { QoS } from '../index.ts'
 import { checkWait } from './check-options.ts'
 import { subscriptionEnded } from './client-errors.ts'
-import type { PayloadContext } from './codec.ts'
+import { bytes, type PayloadContext } from './codec.ts'
 import { ForEach, type ForEachOptions, type MessageHandler } from './for-each.ts'
 import { Grants } from './grants.ts'
 import { IdleWaits } from './idle-waits.ts'
@@ -184,7 +184,11 @@ export class ClientSubscription implements MessageReader, Subscription<TopicPara
   }
 
   decode(message: DeliveredMessage): unknown {
-    return decodePayload(this.plan, message.payload, message as PayloadContext)
+    const { topics } = this.plan
+    const { topic, payload } = message
+    const own = topics.length > 1 ? topics.find((one) => one.match(topic) !== null) : topics[0]
+    const { codec = own?.codec ?? bytes, schema = own?.schema } = this.plan
+    return decodePayload({ codec, schema }, payload, message as PayloadContext)
   }
 
   handled(message: DeliveredMessage): void {
