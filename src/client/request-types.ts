@@ -177,8 +177,13 @@ export interface TraceOperation {
   readonly template: string | undefined
   /** The User Properties of the message that came (`process`), else of the one to be sent. */
   readonly userProperties: UserProperties | undefined
-  /** The key of a request, if it is known. */
+  /**
+   * The key of a request: undefined if it is made only when the request is sent, and for a message
+   * that is no request; `''` for a request that came without one.
+   */
   readonly key: string | undefined
+  /** The size of the payload, encoded. */
+  readonly payloadBytes: number
 }
 
 /**
