@@ -99,11 +99,11 @@ export async function* tracedMany<T>(
   return undefined
 }
 
-const encoder = new TextEncoder()
+const utf8Encoder = new TextEncoder()
 
 /** @returns how many bytes a payload has when it is sent. */
 export function payloadBytesOf(payload: PublishRequest['payload'] = ''): number {
-  if (typeof payload === 'string') return encoder.encode(payload).length
+  if (typeof payload === 'string') return utf8Encoder.encode(payload).length
   if (!('base64' in payload)) return payload.length
   const digits = payload.base64.replace(/=+$/, '').length
   return Math.floor((digits * 3) / 4)
