@@ -19,6 +19,7 @@ import type {
 import type { Codec } from './codec.ts'
 import type { RequestCounters } from './request-types.ts'
 import type { Requester } from './requester-type.ts'
+import type { Decoded, NoSchema } from './standard-schema.ts'
 import type {
   ClientSubscribeOptions,
   ClientSubscriptionState,
@@ -108,10 +109,10 @@ export interface Client extends Requester, AsyncDisposable {
    * @param filter a Topic Filter, a template such as `plant/{line}/temp`, a `Topic`, or an array.
    * @throws UsageError for a filter or an option that cannot be used.
    */
-  subscribe<const F extends string, V = Uint8Array>(
+  subscribe<const F extends string, V = NoSchema, C = Uint8Array>(
     filter: F,
-    options?: ClientSubscribeOptions<V>,
-  ): Subscription<ParamsOf<F>, V>
+    options?: ClientSubscribeOptions<V, C>,
+  ): Subscription<ParamsOf<F>, Decoded<V, C>>
   /** Subscribes to a `Topic`: parameters and values have its types. */
   subscribe<P, V, S>(topic: Topic<P, V, S>, options?: ClientSubscribeOptions<V>): Subscription<P, V>
   /**
@@ -126,10 +127,14 @@ export interface Client extends Requester, AsyncDisposable {
     },
   ): Subscription<ParamsOfEach<F[number]>, ValueOfEach<F[number]>>
   /** Subscribes to several filters, whose payloads are all decoded by the options. */
-  subscribe<const F extends readonly (string | Topic<TopicParams, unknown>)[], V>(
+  subscribe<
+    const F extends readonly (string | Topic<TopicParams, unknown>)[],
+    V = NoSchema,
+    C = unknown,
+  >(
     filters: F,
-    options: ClientSubscribeOptions<V>,
-  ): Subscription<ParamsOfEach<F[number]>, V>
+    options: ClientSubscribeOptions<V, C>,
+  ): Subscription<ParamsOfEach<F[number]>, Decoded<V, C>>
   /** Sends a PINGREQ and waits for the answer. */
   ping(): Promise<{
     /** The time from the PINGREQ to its PINGRESP, in ms. */

@@ -38,6 +38,8 @@ export type {
   StoredAnswer,
 } from './respond-types.ts'
 export type {
+  Decoded,
+  NoSchema,
   SchemaInput,
   SchemaOutput,
   StandardIssue,

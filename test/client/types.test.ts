@@ -100,6 +100,9 @@ describe('subscriptions', () => {
     expectTypeOf(client.subscribe('a', { schema: readings, acks: 'receipt' })).toEqualTypeOf<
       Subscription<ParamsOf<'a'>, Reading>
     >()
+    expectTypeOf(client.subscribe('a', { codec: json, schema: dates })).toEqualTypeOf<
+      Subscription<ParamsOf<'a'>, Date>
+    >()
   })
 
   test('messages, handlers and results have the types of the subscription', () => {
@@ -270,11 +273,10 @@ describe('requests', () => {
     expectTypeOf(bare).toEqualTypeOf<Response<Uint8Array>>()
     const asText = await world.value(client.request('clock', '', { codec: text }))
     expectTypeOf(asText.value).toEqualTypeOf<string>()
-    const asked = { codec: json, schema: dates } as const
     expectTypeOf(client.requestMany('clock', '', { schema: dates, max: 1 })).toEqualTypeOf<
       AsyncIterableIterator<Response<Date>, undefined>
     >()
-    const date = await world.value(client.request('clock', '', asked as { schema: typeof dates }))
+    const date = await world.value(client.request('clock', '', { codec: json, schema: dates }))
     expectTypeOf(date.value).toEqualTypeOf<Date>()
     expect(date.value).toEqual(new Date(0))
   })
@@ -319,6 +321,18 @@ describe('requests', () => {
     const responder = client.respond('room/{id}', ({ params }) => params.id, {
       onError: (_, { params }) => ({ code: params.id }),
     })
+    client.respond('room/{id}', ({ value }) => expectTypeOf(value).toEqualTypeOf<string>(), {
+      codec: text,
+      onError: (_, { value }) => ({ code: value }),
+    })
+    client.respond('room/{id}', ({ value }) => expectTypeOf(value).toEqualTypeOf<Date>(), {
+      codec: json,
+      schema: dates,
+    })
+    expectTypeOf(client.requests('a', { codec: json, schema: readings }).next)
+      .returns.resolves.extract<{ done?: false }>()
+      .toHaveProperty('value')
+      .toEqualTypeOf<IncomingRequest<ParamsOf<'a'>, Reading>>()
     // @ts-expect-error There is no parameter `room`.
     client.respond('room/{id}', ({ params }) => params.room)
     expectTypeOf(responder.stats.received).toEqualTypeOf<number>()
