@@ -144,7 +144,10 @@ async function story(name: 'before' | 'after') {
   const published = engine.publish('rooms/cellar', { celsius: 9 })
   world.isReachable = true
   await published
-  await broker.waitFor({ cmd: 'publish', topic: 'rooms/cellar', direction: 'toBroker' })
+  await until(
+    () => broker.packets({ cmd: 'publish', topic: 'rooms/cellar' }).length > 0,
+    `${name}: the publish of the outage`,
+  )
   await world.subscribedTo('rooms/+/light', 'rooms/kitchen')
   broker.publish('rooms/kitchen', '23')
   await givenBy(7)
@@ -155,12 +158,15 @@ async function story(name: 'before' | 'after') {
 
   const values = engine.asyncIterator(['x', 'y'])
   const first = values.next()
-  await world.subscribedTo('rooms/+/light', 'x', 'y')
+  // Before, what comes right behind the SUBACK is lost; once this is granted, the iterator listens.
+  const z = await engine.subscribe('z', listener('z'))
+  await world.subscribedTo('rooms/+/light', 'x', 'y', 'z')
   await engine.publish('x', 1)
   await engine.publish('y', { two: 2 })
   const iterated = [await first, await values.next()]
   await values.return?.()
   const after = await values.next()
+  engine.unsubscribe(z)
   await world.subscribedTo('rooms/+/light')
   expect(broker.violations).toEqual([])
   return { ...sentBy(broker), given, iterated, after }
@@ -178,8 +184,8 @@ describe('GraphQL subscriptions', () => {
         'x 1',
         'y {"two":2}',
       ],
-      subscribed: ['rooms/+/light 0', 'rooms/kitchen 0', 'x 0', 'y 0'],
-      unsubscribed: ['rooms/kitchen', 'x', 'y'],
+      subscribed: ['rooms/+/light 0', 'rooms/kitchen 0', 'x 0', 'y 0', 'z 0'],
+      unsubscribed: ['rooms/kitchen', 'x', 'y', 'z'],
       given: [
         'a {"celsius":21}',
         'b {"celsius":21}',
