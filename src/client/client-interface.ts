@@ -19,13 +19,14 @@ import type {
 import type { Codec } from './codec.ts'
 import type { RequestCounters } from './request-types.ts'
 import type { Requester } from './requester-type.ts'
+import type { Decoded, NoSchema } from './standard-schema.ts'
 import type {
   ClientSubscribeOptions,
   ClientSubscriptionState,
   NextOptions,
   Subscription,
 } from './subscription-types.ts'
-import type { ParamsOf, Topic, TopicParams } from './topic-types.ts'
+import type { ParamsOf, ParamsOfEach, Topic, TopicParams, ValueOfEach } from './topic-types.ts'
 
 /** The state of the loop, and what the client adds. */
 export interface ClientState extends Omit<LoopState, 'subscriptions'> {
@@ -108,17 +109,32 @@ export interface Client extends Requester, AsyncDisposable {
    * @param filter a Topic Filter, a template such as `plant/{line}/temp`, a `Topic`, or an array.
    * @throws UsageError for a filter or an option that cannot be used.
    */
-  subscribe<const F extends string, V = Uint8Array>(
+  subscribe<const F extends string, V = NoSchema, C = Uint8Array>(
     filter: F,
-    options?: ClientSubscribeOptions<V>,
-  ): Subscription<ParamsOf<F>, V>
+    options?: ClientSubscribeOptions<V, C>,
+  ): Subscription<ParamsOf<F>, Decoded<V, C>>
   /** Subscribes to a `Topic`: parameters and values have its types. */
   subscribe<P, V, S>(topic: Topic<P, V, S>, options?: ClientSubscribeOptions<V>): Subscription<P, V>
-  /** Subscribes to several filters with one subscription. */
-  subscribe<V = Uint8Array>(
-    filters: readonly (string | Topic<TopicParams, V>)[],
-    options?: ClientSubscribeOptions<V>,
-  ): Subscription<TopicParams, V>
+  /**
+   * Subscribes to several filters with one subscription. A message has the parameters and the value
+   * of the first member of the array that it matches.
+   */
+  subscribe<const F extends readonly (string | Topic<TopicParams, unknown>)[]>(
+    filters: F,
+    options?: ClientSubscribeOptions<ValueOfEach<F[number]>> & {
+      readonly codec?: undefined
+      readonly schema?: undefined
+    },
+  ): Subscription<ParamsOfEach<F[number]>, ValueOfEach<F[number]>>
+  /** Subscribes to several filters, whose payloads are all decoded by the options. */
+  subscribe<
+    const F extends readonly (string | Topic<TopicParams, unknown>)[],
+    V = NoSchema,
+    C = unknown,
+  >(
+    filters: F,
+    options: ClientSubscribeOptions<V, C>,
+  ): Subscription<ParamsOfEach<F[number]>, Decoded<V, C>>
   /** Sends a PINGREQ and waits for the answer. */
   ping(): Promise<{
     /** The time from the PINGREQ to its PINGRESP, in ms. */

@@ -38,6 +38,8 @@ export type {
   StoredAnswer,
 } from './respond-types.ts'
 export type {
+  Decoded,
+  NoSchema,
   SchemaInput,
   SchemaOutput,
   StandardIssue,
@@ -57,4 +59,12 @@ export type {
   Synced,
 } from './subscription-types.ts'
 export { topic } from './topic.ts'
-export type { FillParams, ParamsOf, Topic, TopicOptions, TopicParams } from './topic-types.ts'
+export type {
+  FillParams,
+  ParamsOf,
+  ParamsOfEach,
+  Topic,
+  TopicOptions,
+  TopicParams,
+  ValueOfEach,
+} from './topic-types.ts'

@@ -24,7 +24,7 @@ export interface AnswerTopic {
 }
 
 /** The options that `request()` and `requestMany()` share. */
-interface AskOptions<V> {
+interface AskOptions<V, C> {
   /**
    * After how many ms nobody waits any more, 1 to 86,400,000. In MQTT 5 it is sent as the Message
    * Expiry Interval, in whole seconds. Default: `requestTimeout` of the client.
@@ -40,7 +40,7 @@ interface AskOptions<V> {
    */
   readonly key?: string | undefined
   /** How responses are decoded, and how a payload is encoded that is neither text nor bytes. */
-  readonly codec?: Codec<V> | undefined
+  readonly codec?: Codec<C> | undefined
   /** A Standard Schema that validates decoded responses. Default: none. */
   readonly schema?: StandardSchema<unknown, V> | undefined
   /** Properties of the request. MQTT 5; in MQTT 3.1.1 they travel in the envelope. */
@@ -49,8 +49,8 @@ interface AskOptions<V> {
     | undefined
 }
 
-/** The options of `client.request()`. */
-export interface RequestOptions<V = Uint8Array> extends AskOptions<V> {
+/** The options of `client.request()`. `V` is what the schema makes, `C` what the codec makes. */
+export interface RequestOptions<V = Uint8Array, C = V> extends AskOptions<V, C> {
   /**
    * `lost`: if the connection was lost after the request had left, it is sent again with the same
    * key, within the same deadline. Several responders may then execute it twice. Default `never`:
@@ -91,8 +91,8 @@ export interface RequestOptions<V = Uint8Array> extends AskOptions<V> {
   readonly correlate?: ((message: IncomingPublish) => boolean) | undefined
 }
 
-/** The options of `client.requestMany()`. */
-export interface ManyOptions<V = Uint8Array> extends AskOptions<V> {
+/** The options of `client.requestMany()`, with the types of `RequestOptions`. */
+export interface ManyOptions<V = Uint8Array, C = V> extends AskOptions<V, C> {
   /** After how many responses it ends, at least 1. Default: no limit. */
   readonly max?: number | undefined
   /** After how many ms without a response it ends, 1 to 86,400,000. Default: never. */
@@ -177,8 +177,13 @@ export interface TraceOperation {
   readonly template: string | undefined
   /** The User Properties of the message that came (`process`), else of the one to be sent. */
   readonly userProperties: UserProperties | undefined
-  /** The key of a request, if it is known. */
+  /**
+   * The key of a request: undefined if it is made only when the request is sent, and for a message
+   * that is no request; `''` for a request that came without one.
+   */
   readonly key: string | undefined
+  /** The size of the payload, encoded. */
+  readonly payloadBytes: number
 }
 
 /**

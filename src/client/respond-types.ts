@@ -3,7 +3,7 @@
  */
 import type { IncomingPublish, PublishProperties, QoS, UserProperties } from '../index.ts'
 import type { Codec } from './codec.ts'
-import type { StandardSchema } from './standard-schema.ts'
+import type { Decoded, StandardSchema } from './standard-schema.ts'
 import type { Message, Subscription } from './subscription-types.ts'
 import type { TopicParams } from './topic-types.ts'
 
@@ -114,7 +114,7 @@ export interface DedupeOptions {
 }
 
 /** The options that `respond()` and `requests()` share. */
-export interface RequestsOptions<V = Uint8Array> {
+export interface RequestsOptions<V = Uint8Array, C = V> {
   /** The largest QoS at which the server may send requests. Default: that of the client. */
   readonly qos?: QoS | undefined
   /** The name of a Shared Subscription: each request comes to one of those who share it. */
@@ -138,13 +138,14 @@ export interface RequestsOptions<V = Uint8Array> {
    */
   readonly allowResponseTopics?: readonly string[] | undefined
   /** How requests are decoded and answers encoded. Default: that of the topic, else bytes. */
-  readonly codec?: Codec<V> | undefined
+  readonly codec?: Codec<C> | undefined
   /** A Standard Schema of requests; others are answered with 400. Default: that of the topic. */
   readonly schema?: StandardSchema<unknown, V> | undefined
 }
 
 /** The options of `client.respond()`. */
-export interface RespondOptions<P = TopicParams, V = Uint8Array> extends RequestsOptions<V> {
+export interface RespondOptions<P = TopicParams, V = Uint8Array, C = V>
+  extends RequestsOptions<V, C> {
   /** How many handlers may run, 1 to 65,535. Default 16. */
   readonly concurrency?: number | undefined
   /** How many requests may wait for a handler, 0 to 65,535; others get 503. Default 1,024. */
@@ -155,7 +156,11 @@ export interface RespondOptions<P = TopicParams, V = Uint8Array> extends Request
    * same `id`, and the error.
    */
   readonly onError?:
-    | ((error: unknown, request: IncomingRequest<P, V>, id: string) => DeclaredFailure | undefined)
+    | ((
+        error: unknown,
+        request: IncomingRequest<P, Decoded<V, C>>,
+        id: string,
+      ) => DeclaredFailure | undefined)
     | undefined
 }
 
@@ -185,10 +190,10 @@ export interface ResponderStats {
 
 /** Answers requests until it is closed. */
 export interface Responder extends AsyncDisposable {
-  /** Resolves when the server has granted the filter. LoopReader it makes the client connect. */
+  /** Resolves when the server has granted the filter. Reading it makes the client connect. */
   readonly granted: Promise<void>
   /**
-   * Resolves when the responder was closed, and rejects with what ended it. LoopReader it keeps the
+   * Resolves when the responder was closed, and rejects with what ended it. Reading it keeps the
    * client reading until then.
    */
   readonly done: Promise<void>
@@ -202,7 +207,7 @@ export interface Responder extends AsyncDisposable {
 export interface RequestSubscription<P = TopicParams, V = Uint8Array>
   extends AsyncIterableIterator<IncomingRequest<P, V>, undefined>,
     AsyncDisposable {
-  /** Resolves when the server has granted the filter. LoopReader it makes the client connect. */
+  /** Resolves when the server has granted the filter. Reading it makes the client connect. */
   readonly granted: Subscription['granted']
   /** The state of the subscription. */
   readonly state: Subscription['state']

@@ -72,6 +72,21 @@ export type SchemaOutput<Schema extends StandardSchema> = NonNullable<
   Schema['~standard']['types']
 >['output']
 
+/** Stands for the type of a schema that was not given. */
+export interface NoSchema {
+  /** Nothing has this. */
+  readonly noSchema: never
+}
+
+/**
+ * The type of decoded values: what the schema makes, or what the codec makes if there is no schema.
+ */
+export type Decoded<FromSchema, FromCodec> = unknown extends FromSchema
+  ? FromSchema
+  : [FromSchema] extends [NoSchema]
+    ? FromCodec
+    : FromSchema
+
 /** The outcome of a validation. */
 type Validated<Output> =
   | { readonly value: Output; readonly issues?: undefined }

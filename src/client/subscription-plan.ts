@@ -32,7 +32,8 @@ export interface SubscriptionRules {
   readonly own: boolean
   readonly retained: 'all' | 'new' | 'none'
   readonly noLocal: boolean
-  readonly codec: Codec<unknown>
+  /** The codec and the schema of the options, or else those of the topic that a message matches. */
+  readonly codec: Codec<unknown> | undefined
   readonly schema: StandardSchema<unknown, unknown> | undefined
   /** Whether payloads are decoded before they are given. */
   readonly decodes: boolean
@@ -68,10 +69,11 @@ export function subscriptionPlan(
 ): SubscriptionPlan {
   checkOptionFields('subscribe: options', options, FIELDS)
   const topics = topicsOf(filters)
-  const [first] = topics
-  const only = topics.length === 1 ? first : undefined
   const share = checkedShare(options.share, topics)
   const { onLeave } = options
+  const qos = qosOf(topics, defaults.qos)
+  const decodes = topics.some((one) => isDecoded(one, options))
+  const isPlain = Object.keys(options).length === 0 && !decodes
   return {
     topics,
     isStrict: topics.some(({ template }) => template.includes('{')),
@@ -80,37 +82,31 @@ export function subscriptionPlan(
       onLeave === undefined
         ? defaults.keeps
         : checkChoice('onLeave', onLeave, ['keep', 'release']) === 'keep',
-    rules: isPlain(options, only) ? plainRules(defaults.qos) : rulesOf(options, only, defaults.qos),
+    rules: isPlain ? plainRules(qos) : rulesOf(options, qos, decodes),
   }
 }
 
-/** Whether all options have their defaults. */
-function isPlain(options: ClientSubscribeOptions, only: AnyTopic | undefined): boolean {
-  if (Object.keys(options).length > 0) return false
-  if (only === undefined) return true
-  const { codec, schema, qos } = only
-  return codec === (bytes as unknown) && schema === undefined && qos === undefined
+/** Whether payloads of a topic are decoded before they are given. */
+function isDecoded(one: AnyTopic, { codec, schema }: ClientSubscribeOptions): boolean {
+  return (schema ?? one.schema) !== undefined || (codec ?? one.codec) !== (bytes as unknown)
 }
 
 /** By QoS. */
 const PLAIN_RULES: (SubscriptionRules | undefined)[] = []
 
+/** @returns the rules of subscriptions without options. */
 function plainRules(qos: QoS): SubscriptionRules {
-  PLAIN_RULES[qos] ??= rulesOf({}, undefined, qos)
+  PLAIN_RULES[qos] ??= rulesOf({}, qos, false)
   return PLAIN_RULES[qos]
 }
 
-function rulesOf(
-  options: ClientSubscribeOptions,
-  only: AnyTopic | undefined,
-  defaultQos: QoS,
-): SubscriptionRules {
-  const { overflow = {}, schema = only?.schema, codec = only?.codec ?? bytes } = options
+function rulesOf(options: ClientSubscribeOptions, qos: QoS, decodes: boolean): SubscriptionRules {
+  const { overflow = {}, schema, codec } = options
   checkOptionFields('subscribe: overflow', overflow, OVERFLOW_FIELDS)
   const { onInvalid = 'throw', connection } = options
   if (typeof onInvalid !== 'function') checkChoice('onInvalid', onInvalid, ['throw', 'skip'])
   return {
-    qos: checkChoice('qos', options.qos ?? only?.qos ?? defaultQos, [0, 1, 2]),
+    qos: checkChoice('qos', options.qos ?? qos, [0, 1, 2]),
     acks: checkChoice('acks', options.acks ?? 'pull', ['pull', 'receipt', 'manual']),
     overflow: {
       max: checkCount('overflow.max', overflow.max ?? 1000, 1, 1_000_000),
@@ -123,9 +119,9 @@ function rulesOf(
     own: checkChoice('connection', connection ?? 'shared', ['shared', 'own']) === 'own',
     retained: checkChoice('retained', options.retained ?? 'all', ['all', 'new', 'none']),
     noLocal: checkChoice('noLocal', options.noLocal ?? false, [true, false]),
-    codec: codec as Codec<unknown>,
+    codec: codec as Codec<unknown> | undefined,
     schema,
-    decodes: schema !== undefined || codec !== (bytes as unknown),
+    decodes,
     onInvalid,
     signal: checkSignal('subscribe: signal', options.signal),
   }
@@ -142,6 +138,11 @@ function topicsOf(given: unknown): readonly AnyTopic[] {
     if (typeof filter === 'string' && typeof match === 'function') return one as AnyTopic
     throw new UsageError(`subscribe: a filter must be a string or a topic(), not ${shown(one)}`)
   })
+}
+
+/** @returns the largest QoS of the topics; one that has none has that of the client. */
+function qosOf(topics: readonly AnyTopic[], fallback: QoS): QoS {
+  return Math.max(...topics.map(({ qos = fallback }) => qos)) as QoS
 }
 
 /** @returns what is put before each filter. */

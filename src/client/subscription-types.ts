@@ -17,8 +17,10 @@ export interface Overflow {
   readonly then?: 'dropOldest' | 'dropNewest' | 'wait' | undefined
 }
 
-/** The options of `client.subscribe()`. */
-export interface ClientSubscribeOptions<V = unknown> {
+/**
+ * The options of `client.subscribe()`. `V` is what the schema makes, `C` what the codec makes.
+ */
+export interface ClientSubscribeOptions<V = unknown, C = V> {
   /** The largest QoS at which the server may send. Default: that of the client. */
   readonly qos?: QoS | undefined
   /**
@@ -51,7 +53,7 @@ export interface ClientSubscribeOptions<V = unknown> {
   /** Whether the server leaves out what this client published. Default false. MQTT 5. */
   readonly noLocal?: boolean | undefined
   /** How payloads are decoded. Default: that of the topic, else `bytes`. */
-  readonly codec?: Codec<V, never> | undefined
+  readonly codec?: Codec<C, never> | undefined
   /** A Standard Schema that validates decoded payloads. Default: that of the topic, else none. */
   readonly schema?: StandardSchema<unknown, V> | undefined
   /**
@@ -150,7 +152,7 @@ export interface Subscription<P = TopicParams, V = Uint8Array>
   extends AsyncIterableIterator<Message<P, V>, undefined>,
     AsyncDisposable {
   /**
-   * The QoS that the server granted for each filter. Rejects if it refused one. LoopReader it makes
+   * The QoS that the server granted for each filter. Rejects if it refused one. Reading it makes
    * the client connect.
    */
   readonly granted: Promise<readonly QoS[]>

@@ -6,14 +6,13 @@
 import type { QoS } from '../index.ts'
 import { checkWait } from './check-options.ts'
 import { subscriptionEnded } from './client-errors.ts'
-import type { PayloadContext } from './codec.ts'
+import { decodeMessage } from './decode-message.ts'
 import { ForEach, type ForEachOptions, type MessageHandler } from './for-each.ts'
 import { Grants } from './grants.ts'
 import { IdleWaits } from './idle-waits.ts'
 import { faultOfPayload, reasonToThrow } from './invalid-messages.ts'
 import type { DeliveredMessage, MessageReader } from './message.ts'
 import { MessagesInHand } from './messages-in-hand.ts'
-import { decodePayload } from './payload.ts'
 import { type MessageResult, NO_MORE, Pull, type Taker, TakerLine } from './pull.ts'
 import type { Receipt } from './receipts.ts'
 import { RetainedTopics } from './retained-topics.ts'
@@ -185,7 +184,7 @@ export class ClientSubscription
   }
 
   decode(message: DeliveredMessage): unknown {
-    return decodePayload(this.rules, message.payload, message as PayloadContext)
+    return decodeMessage(this.plan, message)
   }
 
   handled(message: DeliveredMessage): void {

@@ -47,6 +47,39 @@ export type ParamsOf<Template extends string> = Template extends unknown
     : { readonly [Key in KeysOf<Matched<Template>> & PropertyKey]: string }
   : never
 
+/** The parameters of a filter, a template or a `Topic`. */
+type ParamsOfFilter<Filter> = Filter extends string
+  ? ParamsOf<Filter>
+  : Filter extends Topic<infer Params, infer _Value, infer _Sent>
+    ? Params
+    : never
+
+/** Adds the names that only others have, without a value, so that each name can be asked for. */
+type WithNames<Params, Names extends PropertyKey> = string extends Names
+  ? Params
+  : Params extends unknown
+    ? Params & { readonly [Name in Exclude<Names, keyof Params>]?: undefined }
+    : never
+
+/** The names of the parameters, of every member of a union. */
+type NamesOf<Params> = Params extends unknown ? keyof Params : never
+
+/**
+ * The parameters of a message that matches one of several filters: a union. A name that one of them
+ * lacks is `undefined` there, so that `params.line !== undefined` tells which it is.
+ */
+export type ParamsOfEach<Filter> = WithNames<
+  ParamsOfFilter<Filter>,
+  NamesOf<ParamsOfFilter<Filter>>
+>
+
+/** The values of messages that match one of several filters: a union. Of text it is bytes. */
+export type ValueOfEach<Filter> = Filter extends string
+  ? Uint8Array
+  : Filter extends Topic<infer _Params, infer Value, infer _Sent>
+    ? Value
+    : never
+
 /** What `fill` takes: a text for each parameter, or a finite number, which becomes text. */
 export type FillParams<Params> = { readonly [Key in keyof Params]: string | number }
 

@@ -25,7 +25,7 @@ export function sendTraced(
 ): Promise<Published> {
   const { trace } = core.plan
   if (trace === undefined) return core.send(request, limits)
-  const { topic, properties } = request
+  const { topic, payload, properties } = request
   const operation = {
     kind: 'publish',
     clientId: core.loop.state.clientId,
@@ -33,6 +33,7 @@ export function sendTraced(
     template: templateOf(to),
     userProperties: properties?.userProperties,
     key: undefined,
+    payloadBytes: payloadBytesOf(payload),
   } as const
   return trace(operation, (added) => core.send(withProperties(request, added), limits))
 }
@@ -46,7 +47,7 @@ export function tracedHandler<M extends Message<TopicParams, unknown>>(
   const { trace } = plan
   if (trace === undefined) return handler
   return (message) => {
-    const { topic, properties } = message
+    const { topic, payload, properties } = message
     const from = topics.length === 1 ? topics[0] : topics.find((one) => one.match(topic) !== null)
     const operation = {
       kind: 'process',
@@ -55,6 +56,7 @@ export function tracedHandler<M extends Message<TopicParams, unknown>>(
       template: from && withoutShare(from.template),
       userProperties: properties?.userProperties,
       key: undefined,
+      payloadBytes: payload.length,
     } as const
     return trace(operation, async () => handler(message))
   }
@@ -97,12 +99,23 @@ export async function* tracedMany<T>(
   return undefined
 }
 
+const utf8Encoder = new TextEncoder()
+
+/** @returns how many bytes a payload has when it is sent. */
+export function payloadBytesOf(payload: PublishRequest['payload'] = ''): number {
+  if (typeof payload === 'string') return utf8Encoder.encode(payload).length
+  if (!('base64' in payload)) return payload.length
+  const digits = payload.base64.replace(/=+$/, '').length
+  return Math.floor((digits * 3) / 4)
+}
+
 /** @returns the template of a `Topic`, without `$share/name/`; of text undefined. */
 export function templateOf(to: unknown): string | undefined {
   return typeof to === 'string' ? undefined : withoutShare((to as Topic).template)
 }
 
-function withoutShare(template: string): string {
+/** @returns the template, or the filter, that topics match. */
+export function withoutShare(template: string): string {
   return template.replace(/^\$share\/[^/]*\//, '')
 }
 

@@ -13,6 +13,7 @@ import {
   type Eventloop,
   type EventloopOptions,
   eventloop,
+  type IncomingPublish,
   publish,
   run,
   subscribe,
@@ -91,6 +92,54 @@ describe.each([4, 5] as const)('MQTT version %s', (protocolVersion) => {
       () => `${new Set(done).size} of 600 jobs are done`,
     )
     expect(new Set(done)).toEqual(new Set(numbers(0, 600)))
+  })
+
+  test('[D5] what a worker held when it was killed it gets again under its own name', async (context) => {
+    const broker = await open(context)
+    // mosquitto sends at most 20 to a client of MQTT 3.1.1 that acknowledges none.
+    const JOBS = 30
+    const done = new Set<string>()
+    let subacks = 0
+    let held = 0
+    const work = (worker: string, handle: (loop: Eventloop, packet: IncomingPublish) => void) => {
+      const session = { cleanStart: false, sessionExpiryInterval: 60 }
+      const options: EventloopOptions = {
+        ...{ url: broker.url, protocolVersion, clientId: worker, acks: 'manual' },
+        ...(protocolVersion === 5 ? session : { cleanStart: false }),
+      }
+      const loop = eventloop(options, [subscribe('$share/crew/jobs/#', { qos: 1 })])
+      const reading = async () => {
+        for await (const packet of loop) {
+          if (packet.cmd === 'suback') subacks++
+          if (packet.cmd === 'publish') handle(loop, packet)
+        }
+      }
+      context.onTestFinished(() => loop.shutdown())
+      void reading()
+      return loop
+    }
+    const finish = (loop: Eventloop, packet: IncomingPublish) => {
+      done.add(String(packet.payload))
+      loop.ack(packet)
+    }
+    const ann = work('ann', () => {
+      held++
+    })
+    work('bob', finish)
+    await until(() => subacks === 2, 'both workers are subscribed')
+    const jobs = numbers(0, JOBS).map((job) => publish(`jobs/${job}`, job, { qos: 1 }))
+    await run({ url: broker.url, protocolVersion }, jobs)
+    await until(
+      () => done.size + held === JOBS,
+      () => `${done.size} done and ${held} held`,
+    )
+    expect(held).toBeGreaterThan(0)
+    ann.shutdown()
+    work('ann', finish)
+    await until(
+      () => done.size === JOBS,
+      () => `${done.size} of ${JOBS} jobs are done`,
+    )
   })
 
   const lives: [string, (folder: string) => Promise<EventloopOptions>][] = [

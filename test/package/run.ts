@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Aedes } from 'aedes'
+import { build } from 'esbuild'
 import { examplesOf } from '../support/examples.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -19,6 +20,11 @@ const CONSUMER = fileURLToPath(new URL('./consumer', import.meta.url))
 /** The budget for all that is installed, the package included. */
 const INSTALLED_PACKAGES_MAX = 32
 const INSTALLED_BYTES_MAX = 6_500_000
+
+/** What a bundler leaves of the package if a program imports one name; see tree-shaking.test.ts. */
+const BUNDLE_BYTES_MAX = { topic: 12_500, text: 4_800, createClient: 375_000 }
+/** What is installed beside the package to lint a program that uses it. */
+const LINTER = ['eslint@10', 'typescript-eslint@8', 'typescript@5.9']
 
 const execute = promisify(execFile)
 
@@ -145,6 +151,29 @@ try {
     for (const resolution of ['nodenext', 'bundler']) {
       await run(home, bin('tsc'), '-p', `tsconfig.${resolution}.json`)
     }
+  })
+
+  await step('a bundle of one import is small', async () => {
+    for (const [name, bytesMax] of Object.entries(BUNDLE_BYTES_MAX)) {
+      const contents = `import { ${name} } from 'it-mqtt/client'\nconsole.log(${name})`
+      const { outputFiles } = await build({
+        stdin: { contents, resolveDir: home },
+        ...{ bundle: true, minify: true, format: 'esm', platform: 'node', write: false },
+        external: ['abort-controller-x', 'it-pushable', 'p-retry', 'ws'],
+      })
+      const bytes = outputFiles[0]?.contents.length ?? Number.POSITIVE_INFINITY
+      assert.ok(bytes <= bytesMax, `${name}: ${bytes} bytes, ${bytesMax} are allowed`)
+      console.log(`     ${name}: ${bytes} bytes`)
+    }
+  })
+
+  await step('lint a program of the client, with the strictest rules on types', async () => {
+    const flags = ['--no-audit', '--no-fund', '--prefer-offline']
+    await run(home, 'npm', 'install', ...flags, ...LINTER)
+    const eslint = join(home, 'node_modules', '.bin', 'eslint')
+    await run(home, eslint, '--max-warnings', '0', 'linted.ts')
+    const careless = run(home, eslint, 'floating.ts')
+    await assert.rejects(careless, /no-floating-promises[\s\S]*no-misused-promises/)
   })
 
   await step('publint', () => run(ROOT, bin('publint'), tarball, '--strict'))

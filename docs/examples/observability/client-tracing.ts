@@ -12,6 +12,9 @@
  * Names and attributes are those of the semantic conventions for messaging, 1.44 and 1.45. A span of
  * a message has the publisher's span as its parent, because one message is handled at a time, and a
  * link to it; what is active around the client did not cause the message, and is linked too.
+ *
+ * Kinds: PRODUCER and CONSUMER for messages. One who sends a request waits for the answer, so a
+ * request is CLIENT and its handler SERVER, as for every other call from service to service.
  */
 import {
   type Attributes,
@@ -49,15 +52,23 @@ export function handleTraced<M extends Message<unknown, unknown>, T>(
   handler: (message: M) => T | PromiseLike<T>,
 ): Promise<T> {
   const { filters } = message.subscription.state
-  const operation: Pick<TraceOperation, 'topic' | 'template' | 'userProperties'> = {
+  const operation: MessageOperation = {
     topic: message.topic,
     template: filters.length === 1 ? filters[0]?.replace(/^\$share\/[^/]*\//, '') : undefined,
     userProperties: message.properties?.userProperties,
+    payloadBytes: message.payload.length,
   }
   return processed(operation, async () => handler(message), {})
 }
 
 type Sent = 'publish' | 'request'
+
+/** What is known of a message that is iterated, too. */
+type MessageOperation = Pick<
+  TraceOperation,
+  'topic' | 'template' | 'userProperties' | 'payloadBytes'
+> &
+  Partial<TraceOperation>
 
 /**
  * A message that is passed on and has a context already keeps it, and the span is linked to that
@@ -71,7 +82,7 @@ async function sent<T>(
   const links = linksOf(operation.userProperties)
   const isCreation = links.length === 0
   const options = {
-    kind: isCreation ? SpanKind.PRODUCER : SpanKind.CLIENT,
+    kind: isCreation && operation.kind === 'publish' ? SpanKind.PRODUCER : SpanKind.CLIENT,
     attributes: { ...server, ...attributesOf(operation, operation.kind as Sent, 'send') },
     links,
   }
@@ -85,14 +96,14 @@ async function sent<T>(
 }
 
 function processed<T>(
-  operation: Pick<TraceOperation, 'topic' | 'template' | 'userProperties'> &
-    Partial<TraceOperation>,
+  operation: MessageOperation,
   handle: () => Promise<T>,
   server: Attributes,
 ): Promise<T> {
   const around = trace.getSpanContext(context.active())
   const options = {
-    kind: SpanKind.CONSUMER,
+    // Only requests have keys.
+    kind: operation.key === undefined ? SpanKind.CONSUMER : SpanKind.SERVER,
     attributes: { ...server, ...attributesOf(operation, 'process', 'process') },
     links: [
       ...linksOf(operation.userProperties),
@@ -127,12 +138,7 @@ function nameOf(verb: string, { topic, template }: Pick<TraceOperation, 'topic' 
 }
 
 function attributesOf(
-  {
-    topic,
-    template,
-    clientId,
-    key,
-  }: Pick<TraceOperation, 'topic' | 'template'> & Partial<TraceOperation>,
+  { topic, template, clientId, key, payloadBytes }: MessageOperation,
   name: Sent | 'process',
   type: 'send' | 'process',
 ): Attributes {
@@ -144,6 +150,7 @@ function attributesOf(
     ...(template === undefined ? {} : { 'messaging.destination.template': template }),
     'messaging.operation.name': name,
     'messaging.operation.type': type,
+    'messaging.message.body.size': payloadBytes,
     ...(clientId === undefined ? {} : { 'messaging.client.id': clientId }),
     ...(key === undefined || key === '' ? {} : { 'messaging.message.conversation_id': key }),
   }

@@ -20,7 +20,7 @@ import type {
   RespondOptions,
 } from '../respond-types.ts'
 import type { Topic, TopicParams } from '../topic-types.ts'
-import { templateOf, tracedMany } from '../tracing.ts'
+import { payloadBytesOf, templateOf, tracedMany } from '../tracing.ts'
 import { callPlanOf, poolPlanOf } from './call-plan.ts'
 import { type Handler, HandlerResponder } from './handler-responder.ts'
 import { LaneRequest } from './lane-request.ts'
@@ -74,6 +74,7 @@ export class ClientRequests {
       template: templateOf(to),
       userProperties: ask.properties?.userProperties,
       key: ask.key,
+      payloadBytes: payloadBytesOf(ask.payload),
     }
   }
 

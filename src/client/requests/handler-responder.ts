@@ -8,6 +8,7 @@ import type { Responder, ResponderStats, RespondOptions } from '../respond-types
 import type { Message } from '../subscription-types.ts'
 import { isThenable } from '../thenable.ts'
 import type { Topic, TopicParams } from '../topic-types.ts'
+import { withoutShare } from '../tracing.ts'
 import { CallDesk, type CallSink } from './call-desk.ts'
 import type { CallPlan, PoolPlan } from './call-plan.ts'
 import { hexOfLatin1, latin1Of, randomCorrelation } from './correlation.ts'
@@ -49,7 +50,7 @@ export class HandlerResponder implements Responder, CallSink {
   ) {
     this.#core = core
     this.#handler = handler
-    this.#template = typeof filter === 'string' ? filter : filter.template
+    this.#template = withoutShare(typeof filter === 'string' ? filter : filter.template)
     this.#onError = onError
     this.#desk = new CallDesk(core, deadlines, controls, plan, this)
     this.#line = new HandlerLine(concurrency, maxPending)
@@ -142,9 +143,15 @@ export class HandlerResponder implements Responder, CallSink {
 
   #traced(trace: NonNullable<Core['plan']['trace']>, call: IncomingCall): Promise<unknown> {
     const { topic, userProperties, key } = call
-    const { clientId } = this.#core
-    const template = this.#template
-    const operation = { kind: 'process', clientId, topic, template, userProperties, key } as const
+    const operation = {
+      kind: 'process',
+      clientId: this.#core.clientId,
+      topic,
+      template: this.#template,
+      userProperties,
+      key,
+      payloadBytes: call.payload.length,
+    } as const
     return trace(operation, async () => this.#handler(call))
   }
 

@@ -9,7 +9,10 @@ import {
   validateTopic,
 } from '../../index.ts'
 import { checkChoice, checkCount, checkOptionFields, shown, TIME_MS_MAX } from '../check-options.ts'
+import type { Codec } from '../codec.ts'
+import { encodePayload } from '../payload.ts'
 import type { ManyOptions, RequestOptions } from '../request-types.ts'
+import type { StandardSchema } from '../standard-schema.ts'
 import { encodeValue, type Reading, readingOf } from './response.ts'
 
 /** What is sent, whatever the attempt. */
@@ -47,7 +50,8 @@ const NO_OPTIONS = {}
 /** A `Topic`, as far as a request needs it. */
 interface TopicLike {
   fill(params: unknown): string
-  readonly codec?: unknown
+  readonly codec?: Codec<unknown>
+  readonly schema?: StandardSchema<unknown, unknown> | undefined
 }
 
 /**
@@ -66,11 +70,11 @@ export function askOf(
   }
   const { qos = 1, key, signal, timeout } = options
   const topic = topicOf(what, given, options)
-  const ownCodec = typeof given === 'string' ? undefined : (given as TopicLike).codec
   const reading = readingOf(options)
-  const codec = (ownCodec ?? reading.codec) as Reading['codec']
-  const isPlain = ownCodec === undefined && (typeof value === 'string' || isByteArray(value))
-  const encoded = encodeValue(what, value, isPlain ? undefined : codec)
+  const own = typeof given === 'string' ? undefined : (given as TopicLike)
+  const encoded = own?.codec
+    ? encodedFor(own.codec, own.schema, value)
+    : encodeValue(what, value, isPlain(value) ? undefined : reading.codec)
   checkChoice(`${what}: qos`, qos, [0, 1, 2])
   if (key !== undefined && !(typeof key === 'string' && key !== '' && key.length <= KEY_MAX)) {
     refuseOption(what, 'key', `a text of 1 to ${KEY_MAX} characters`, key)
@@ -87,6 +91,20 @@ export function askOf(
     properties: askedProperties(options.properties, encoded),
     rare: rareOf(options),
   }
+}
+
+function encodedFor(
+  codec: Codec<unknown>,
+  schema: TopicLike['schema'],
+  value: unknown,
+): ReturnType<typeof encodeValue> {
+  if (value === undefined && schema === undefined) return { payload: '' }
+  const { contentType, payloadFormatIndicator } = codec
+  return { payload: encodePayload({ codec, schema }, value), contentType, payloadFormatIndicator }
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value === 'string' || isByteArray(value)
 }
 
 function askedProperties(
