@@ -4,13 +4,14 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createServer as createTlsServer } from 'node:tls'
 import { Aedes } from 'aedes'
 import type { Certificate } from './certificates.ts'
-import { DURABLE, freePort, Mosquitto } from './mosquitto.ts'
+import { DURABLE, Mosquitto } from './mosquitto.ts'
+import { answers, freePort, servesClients } from './ports.ts'
 import { until } from './process.ts'
 
 export interface Broker {
@@ -46,15 +47,8 @@ export function isInstalled({ program }: Kind): boolean {
   return program === null || spawnSync('which', [program]).status === 0
 }
 
-async function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(port, '127.0.0.1', () => resolve(true))
-    probe.on('error', () => resolve(false))
-    probe.on('connect', () => probe.destroy())
-  })
-}
-
 const START_MS = 90_000
+const END_MS = 60_000
 
 /**
  * For brokers that answer first and save afterwards: the time until an answer is safe from a
@@ -64,12 +58,28 @@ const SAVED_MS = 2500
 
 const saved = () => sleep(SAVED_MS)
 
+/** Where a broker listens for clients. */
+interface Listeners {
+  readonly plain?: number | undefined
+  readonly tls?: number | undefined
+  /** Where it listens for others: it cannot start while an earlier one holds these ports. */
+  readonly others?: readonly number[]
+}
+
+/** Whether a broker serves clients at each of its listeners. */
+async function serves({ plain, tls }: Listeners): Promise<boolean> {
+  return (
+    (plain === undefined || (await servesClients(plain))) &&
+    (tls === undefined || (await servesClients(tls, { tls: true })))
+  )
+}
+
 /** Starts a process in a group of its own, so that its children end with it. */
 async function started(
   command: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv,
-  port: number,
+  listeners: Listeners,
 ): Promise<ChildProcess> {
   const child = spawn(command, args, {
     env: { ...process.env, ...env },
@@ -78,22 +88,33 @@ async function started(
   })
   await until(
     async () => {
-      if (child.exitCode !== null) throw new Error(`${command} did not start`)
-      return answers(port)
+      const isServing = await serves(listeners)
+      const { exitCode, signalCode } = child
+      if (exitCode === null && signalCode === null) return isServing
+      throw new Error(`${command} did not start: it ended with ${exitCode ?? signalCode}`)
     },
-    `${command} answers`,
+    `${command} serves clients`,
     START_MS,
   )
   return child
 }
 
-async function ended(child: ChildProcess): Promise<void> {
+/**
+ * Kills a process group. The process that was started may be a shell that ends at once, while the
+ * broker itself still ends and listens: another one that is started now would seem to answer.
+ */
+async function ended(child: ChildProcess, { plain, tls, others = [] }: Listeners): Promise<void> {
   try {
     process.kill(-child.pid!, 'SIGKILL')
   } catch {
     // It is gone already.
   }
-  await until(() => child.exitCode !== null || child.signalCode !== null, 'the broker ends')
+  const isOver = () => child.exitCode !== null || child.signalCode !== null
+  await until(isOver, 'the broker ends', END_MS)
+  for (const port of [plain, tls, ...others]) {
+    if (port === undefined) continue
+    await until(async () => !(await answers(port)), `nobody listens on ${port}`, END_MS)
+  }
 }
 
 /** A broker that is one process group: killed, and started again with the same arguments. */
@@ -101,18 +122,18 @@ async function running(
   command: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv,
-  port: number,
+  listeners: Listeners,
   finish: () => Promise<void> = async () => {},
 ): Promise<Pick<Broker, 'restart' | 'stop'>> {
-  const start = () => started(command, args, env, port)
+  const start = () => started(command, args, env, listeners)
   let child = await start()
   return {
     async restart() {
-      await ended(child)
+      await ended(child, listeners)
       child = await start()
     },
     async stop() {
-      await ended(child)
+      await ended(child, listeners)
       await finish()
     },
   }
@@ -205,7 +226,8 @@ const nats: Kind = {
     const start = async (client: number, mqtt: number, tls: readonly string[]) => {
       const file = join(folder, `nats${client}.conf`)
       writeFileSync(file, `${config(client, mqtt, tls).join('\n')}\n`)
-      return running('nats-server', ['-c', file], {}, mqtt)
+      const listeners = { [tls.length === 0 ? 'plain' : 'tls']: mqtt, others: [client] }
+      return running('nats-server', ['-c', file], {}, listeners)
     }
     // It has one listener for MQTT only: the one behind TLS is another server.
     const secure = `tls { cert_file: ${cert}, key_file: ${key} }`
@@ -223,10 +245,14 @@ const nats: Kind = {
  * needs it.
  */
 async function endNames(port: number): Promise<void> {
-  await until(async () => {
-    spawnSync('epmd', ['-port', String(port), '-kill'])
-    return !(await answers(port))
-  }, "Erlang's name server ends")
+  await until(
+    async () => {
+      spawnSync('epmd', ['-port', String(port), '-kill'])
+      return !(await answers(port))
+    },
+    "Erlang's name server ends",
+    END_MS,
+  )
 }
 
 const rabbit: Kind = {
@@ -263,7 +289,8 @@ const rabbit: Kind = {
       RABBITMQ_PID_FILE: join(folder, 'pid'),
     }
     const program = '/usr/lib/rabbitmq/bin/rabbitmq-server'
-    const broker = await running(program, [], env, port!, () => endNames(names!))
+    const listeners = { plain: port, tls: tlsPort, others: [amqp!, own!] }
+    const broker = await running(program, [], env, listeners, () => endNames(names!))
     const restart = async () => {
       await saved()
       await broker.restart()
@@ -311,13 +338,14 @@ const ejabberd: Kind = {
       ...['--logs', join(folder, 'log'), '--node', `test${port}@localhost`],
     ]
     const env = { ERL_EPMD_PORT: String(names) }
-    const start = () => started('ejabberdctl', [...flags, 'foreground'], env, port!)
+    const listeners = { plain: port, tls: tlsPort }
+    const start = () => started('ejabberdctl', [...flags, 'foreground'], env, listeners)
     let child = await start()
     const end = async () => {
       // The server is no child of ours: its control program began a session of its own.
       spawnSync('ejabberdctl', [...flags, 'stop'], { env: { ...process.env, ...env } })
-      await until(async () => !(await answers(port!)), 'ejabberd stops')
-      await ended(child)
+      await until(async () => !(await answers(port!)), 'ejabberd stops', END_MS)
+      await ended(child, listeners)
     }
     const restart = async () => {
       await end()
@@ -340,10 +368,8 @@ const ejabberd: Kind = {
   },
 }
 
-async function ports(count: number): Promise<number[]> {
-  const found = new Set<number>()
-  while (found.size < count) found.add(await freePort())
-  return [...found]
+function ports(count: number): Promise<number[]> {
+  return Promise.all(Array.from({ length: count }, freePort))
 }
 
 export const KINDS: readonly Kind[] = [mosquitto, ejabberd, rabbit, nats, aedes]
