@@ -3,7 +3,7 @@
  * the test is over.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -40,7 +40,32 @@ export interface Kind {
   readonly shares: readonly Version[]
   /** Whether sessions survive a restart. */
   readonly keeps: boolean
-  start(folder: string, certificate: Certificate): Promise<Broker>
+  /** What comes for a message that matches two filters of one client, by version. */
+  readonly overlap: Readonly<Partial<Record<Version, Overlap>>>
+  /** Whether retained messages come before a message that is published after the SUBACK. */
+  readonly retainedBeforeFence: boolean
+  /** At which QoS it says in MQTT 5 that nobody has subscribed (0x10). */
+  readonly saysNobody: readonly (1 | 2)[]
+  /** Whether it sends anything while a message at QoS 1 or 2 is not acknowledged. */
+  readonly sendsAhead: boolean
+  /** Whether what it sends again has DUP. */
+  readonly marksRepetitions: boolean
+  /** Whether filters with wildcards bring retained messages. */
+  readonly retainedByWildcard: boolean
+  /** A filter that it refuses, as it is configured here, or null. */
+  readonly refuses: string | null
+  start(folder: string, certificate: Certificate, options?: StartOptions): Promise<Broker>
+}
+
+/** `copies`: one for each filter, with its identifier in MQTT 5. */
+type Overlap = 'copies' | 'one copy' | 'one copy for each QoS'
+
+interface StartOptions {
+  /**
+   * NATS: how long it waits for an acknowledgement until it sends a message again, in ms. Default
+   * 30,000.
+   */
+  readonly ackWaitMs?: number
 }
 
 export function isInstalled({ program }: Kind): boolean {
@@ -152,6 +177,13 @@ const aedes: Kind = {
   maximumQoS: 2,
   shares: [],
   keeps: false,
+  overlap: { 4: 'one copy' },
+  retainedBeforeFence: false,
+  saysNobody: [],
+  sendsAhead: true,
+  marksRepetitions: false,
+  retainedByWildcard: true,
+  refuses: null,
   async start(_, { cert, key }) {
     const [port, tlsPort] = await ports(2)
     const start = async () => {
@@ -175,6 +207,11 @@ const aedes: Kind = {
   },
 }
 
+/** Mosquitto's plugin for permissions, or undefined if it is not where Debian has it. */
+const PERMISSIONS = ['x86_64', 'aarch64']
+  .map((machine) => `/usr/lib/${machine}-linux-gnu/mosquitto_dynamic_security.so`)
+  .find(existsSync)
+
 const mosquitto: Kind = {
   name: 'mosquitto',
   package: 'mosquitto',
@@ -183,7 +220,14 @@ const mosquitto: Kind = {
   maximumQoS: 2,
   shares: [5, 4],
   keeps: true,
-  async start(_, { cert, key }) {
+  overlap: { 4: 'one copy', 5: 'copies' },
+  retainedBeforeFence: true,
+  saysNobody: [1],
+  sendsAhead: true,
+  marksRepetitions: true,
+  retainedByWildcard: true,
+  refuses: PERMISSIONS === undefined ? null : 'refused/x',
+  async start(folder, { cert, key }) {
     const tlsPort = await freePort()
     const broker = await Mosquitto.start([
       // With `max_queued_messages 0` it closes a 3.1.1 connection with more than 20 messages at QoS
@@ -192,6 +236,7 @@ const mosquitto: Kind = {
       // With the default of 20, messages at QoS 2 for a 3.1.1 client stand still after the first
       // 20.
       'max_inflight_messages 1000',
+      ...refusing(folder, 'refused/#'),
       'listener {port} 127.0.0.1',
       `listener ${tlsPort} 127.0.0.1`,
       `certfile ${cert}`,
@@ -205,6 +250,27 @@ const mosquitto: Kind = {
   },
 }
 
+/** @returns the configuration with which it refuses a filter; an ACL file only hides messages. */
+function refusing(folder: string, filter: string): readonly string[] {
+  if (PERMISSIONS === undefined) return []
+  const file = join(folder, 'permissions.json')
+  const acls = [{ acltype: 'subscribePattern', topic: filter, allow: false }]
+  const permissions = {
+    defaultACLAccess: {
+      publishClientSend: true,
+      publishClientReceive: true,
+      subscribe: true,
+      unsubscribe: true,
+    },
+    roles: [{ rolename: 'everybody', acls }],
+    groups: [{ groupname: 'all', roles: [{ rolename: 'everybody' }] }],
+    anonymousGroup: 'all',
+    clients: [],
+  }
+  writeFileSync(file, JSON.stringify(permissions))
+  return [`plugin ${PERMISSIONS}`, `plugin_opt_config_file ${file}`]
+}
+
 const nats: Kind = {
   name: 'NATS',
   package: 'nats-server',
@@ -213,13 +279,20 @@ const nats: Kind = {
   maximumQoS: 1,
   shares: [],
   keeps: true,
-  async start(folder, { cert, key }) {
+  overlap: { 4: 'copies' },
+  retainedBeforeFence: true,
+  saysNobody: [],
+  sendsAhead: true,
+  marksRepetitions: true,
+  retainedByWildcard: true,
+  refuses: 'a.b',
+  async start(folder, { cert, key }, { ackWaitMs = 30_000 } = {}) {
     const [port, own, tlsPort, ownToo] = await ports(4)
     const config = (client: number, mqtt: number, tls: readonly string[]) => [
       `server_name: test${client}`,
       `listen: 127.0.0.1:${client}`,
       `jetstream { store_dir: ${folder}/jetstream${client} }`,
-      `mqtt { listen: 127.0.0.1:${mqtt}`,
+      `mqtt { listen: 127.0.0.1:${mqtt}, ack_wait: "${ackWaitMs}ms"`,
       ...tls,
       '}',
     ]
@@ -263,6 +336,13 @@ const rabbit: Kind = {
   maximumQoS: 1,
   shares: [],
   keeps: true,
+  overlap: { 4: 'one copy for each QoS' },
+  retainedBeforeFence: true,
+  saysNobody: [],
+  sendsAhead: true,
+  marksRepetitions: true,
+  retainedByWildcard: false,
+  refuses: null,
   async start(folder, { cert, key }) {
     const [port, amqp, names, own, tlsPort] = await ports(5)
     const config = join(folder, 'rabbitmq.conf')
@@ -307,6 +387,13 @@ const ejabberd: Kind = {
   maximumQoS: 2,
   shares: [],
   keeps: false,
+  overlap: { 4: 'copies', 5: 'copies' },
+  retainedBeforeFence: true,
+  saysNobody: [1, 2],
+  sendsAhead: false,
+  marksRepetitions: true,
+  retainedByWildcard: true,
+  refuses: '1/2/3/4/5/6/7/8/9/10',
   async start(folder, { cert, key }) {
     const [port, names, tlsPort] = await ports(3)
     const config = join(folder, 'ejabberd.yml')
