@@ -14,6 +14,8 @@ export interface ProbeHost {
   readonly isOpen: boolean
   /** The number of good connections so far. */
   readonly epoch: number
+  /** What the connection allows; there must have been one. */
+  terms(): { readonly isMqtt5: boolean }
   /** @returns a topic of its own, for one measurement; there must have been a connection. */
   scratchTopic(): string
   /** Keeps the client reading until the function that it returns is called. */
