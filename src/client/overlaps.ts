@@ -10,6 +10,9 @@ import { PROBE_MS, whileRead } from './probes.ts'
 
 type Overlap = NonNullable<BrokerProfile['overlap']>
 
+/** How often a measurement is begun again because its connection was lost. */
+const ATTEMPTS_MAX = 5
+
 /** Holds the messages that come meanwhile. */
 interface Holder {
   hold(): void
@@ -63,7 +66,12 @@ export class Overlaps {
   async #learn(a: string, b: string, isMixed: boolean): Promise<void> {
     const core = this.#core
     const qos = isMixed && !core.terms().isMqtt5 ? 1 : 0
-    this.#overlap = await this.#measure(qos).catch(() => 'unknown' as const)
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+      const { epoch } = core
+      this.#overlap = await this.#measure(qos).catch(() => 'unknown' as const)
+      // What was lost with a connection says nothing about the server.
+      if (this.#overlap !== 'unknown' || core.epoch === epoch) break
+    }
     this.#open--
     if (this.#open === 0) this.#holder.release()
     if (this.#overlap !== 'unknown' || !core.isOpen) return
@@ -93,6 +101,7 @@ export class Overlaps {
       await new Promise<void>((resolve, reject) => {
         ends.push(whileRead(core, PROBE_MS, () => reject(new Error('no copy has come'))))
         ends.push(core.onEnd(() => reject(new Error('the client has ended'))))
+        ends.push(core.onConnected(() => reject(new Error('the connection was lost'))))
         let expected = 1 + qos
         const behind = () => {
           expected--

@@ -27,6 +27,8 @@ export interface ProbeHost {
   listen(filter: string, qos: QoS, handler: (packet: IncomingPublish) => void): Listener
   /** Calls `action` now if there was a connection, else after the first CONNACK. */
   whenConnected(action: () => void): void
+  /** Calls `listener` after each CONNACK. @returns a function that ends it. */
+  onConnected(listener: (resumed: boolean) => void): () => void
   /** Whether somebody needs the connection, so that packets are read. */
   readonly isWanted: boolean
   /** Calls `listener` when `isWanted` changes. */
