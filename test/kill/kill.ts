@@ -22,6 +22,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** The compiled programs lie here, so that they find the packages that they need. */
 const CACHE = join(ROOT, 'node_modules', '.cache')
 const HANG_MS = 60_000
+/** On a busy machine the compiler takes more than a minute. */
+const COMPILE_MS = 300_000
 /** The longest time that a process works before it is killed, in ms. */
 const WORK_MS_MAX = 250
 /** The most messages that may be sent to a receiver and not handled. */
@@ -153,8 +155,9 @@ async function compiled(folder: string): Promise<string> {
     '-p',
     join(ROOT, 'tsconfig.build.json'),
   ]
-  const { code, stdout } = await finish(process.execPath, [...args, '--outDir', out], HANG_MS)
-  if (code !== 0) throw new Error(`it does not compile: ${stdout}`)
+  const command = [...args, '--outDir', out]
+  const { code, signal, stdout } = await finish(process.execPath, command, COMPILE_MS)
+  if (code !== 0) throw new Error(`it does not compile (${code ?? signal}): ${stdout}`)
   writeFileSync(join(folder, 'package', 'package.json'), '{ "type": "module", "version": "0.0.0" }')
   return join(out, 'cli', 'main.js')
 }
