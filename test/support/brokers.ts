@@ -48,6 +48,8 @@ export interface Kind {
   readonly saysNobody: readonly (1 | 2)[]
   /** Whether it sends anything while a message at QoS 1 or 2 is not acknowledged. */
   readonly sendsAhead: boolean
+  /** Whether what it sends again after a loss comes before later messages. */
+  readonly resendsInOrder: boolean
   /** Whether what it sends again has DUP. */
   readonly marksRepetitions: boolean
   /** Whether filters with wildcards bring retained messages. */
@@ -181,6 +183,7 @@ const aedes: Kind = {
   retainedBeforeFence: false,
   saysNobody: [],
   sendsAhead: true,
+  resendsInOrder: true,
   marksRepetitions: false,
   retainedByWildcard: true,
   refuses: null,
@@ -224,6 +227,7 @@ const mosquitto: Kind = {
   retainedBeforeFence: true,
   saysNobody: [1],
   sendsAhead: true,
+  resendsInOrder: true,
   marksRepetitions: true,
   retainedByWildcard: true,
   refuses: PERMISSIONS === undefined ? null : 'refused/x',
@@ -283,6 +287,7 @@ const nats: Kind = {
   retainedBeforeFence: true,
   saysNobody: [],
   sendsAhead: true,
+  resendsInOrder: false,
   marksRepetitions: true,
   retainedByWildcard: true,
   refuses: 'a.b',
@@ -340,6 +345,7 @@ const rabbit: Kind = {
   retainedBeforeFence: true,
   saysNobody: [],
   sendsAhead: true,
+  resendsInOrder: true,
   marksRepetitions: true,
   retainedByWildcard: false,
   refuses: null,
@@ -391,6 +397,7 @@ const ejabberd: Kind = {
   retainedBeforeFence: true,
   saysNobody: [1, 2],
   sendsAhead: false,
+  resendsInOrder: true,
   marksRepetitions: true,
   retainedByWildcard: true,
   refuses: '1/2/3/4/5/6/7/8/9/10',
