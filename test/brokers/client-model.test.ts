@@ -21,6 +21,8 @@ const SEED = Number(process.env['SEED'] ?? 1)
 const RUNS = Number(process.env['RUNS'] ?? 3)
 const STEPS = 25
 const FILTERS = ['a/b', 'a/+', 'a/#', 'c/d', '+/d', 'e'] as const
+/** Those of a broker that loses messages if filters overlap. */
+const DISJOINT = ['a/b', 'a/x', 'c/#', 'e', 'z'] as const
 const TOPICS = ['a/b', 'a/x', 'c/d', 'e', 'z'] as const
 
 withEachBroker(TEST_MS, (spoken) => {
@@ -97,9 +99,9 @@ class Play {
   }
 
   async #subscribe(): Promise<void> {
-    const filters = [...new Set([this.#pick(FILTERS), this.#pick(FILTERS)])].map((filter) =>
-      this.#below(filter),
-    )
+    const from = this.#spoken.kind.keepsOverlaps ? FILTERS : DISJOINT
+    const drawn = new Set<string>([this.#pick(from), this.#pick(from)])
+    const filters = [...drawn].map((filter) => this.#below(filter))
     const qos = Math.min(this.#pick([0, 1, 2]), this.#highestQoS) as QoS
     this.steps.push(`subscribe ${filters} at QoS ${qos}`)
     const subscription = this.#client.subscribe(filters, { qos, onLeave: 'release' })
@@ -119,10 +121,7 @@ class Play {
     await follower.subscription.return()
   }
 
-  /**
-   * aedes sends a message at QoS 2 again under a Packet Identifier that it does not know then: it
-   * closes the connection at the PUBREC, and loses messages.
-   */
+  /** aedes sends messages at QoS 2 that were complete again after a loss, as if they were new. */
   get #highestQoS(): number {
     const { maximumQoS, marksRepetitions } = this.#spoken.kind
     return marksRepetitions ? maximumQoS : 1
@@ -205,7 +204,8 @@ class Play {
       }
       if (seen.has(text)) {
         const isSaid = message.redelivered || !this.#spoken.kind.marksRepetitions
-        const mayCome = (message.qos === 1 && isSaid) || this.#isUntold(topic)
+        // A filter at QoS 0 is asked for at QoS 1 if another subscription wants it so.
+        const mayCome = (message.qos < 2 && isSaid) || this.#isUntold(topic)
         if (!mayCome) this.problems.push(`${text} came again to ${filters} at QoS ${message.qos}`)
         continue
       }

@@ -46,6 +46,8 @@ export interface Kind {
   readonly retainedBeforeFence: boolean
   /** At which QoS it says in MQTT 5 that nobody has subscribed (0x10). */
   readonly saysNobody: readonly (1 | 2)[]
+  /** Whether a session that is kept may have filters that overlap, and loses nothing. */
+  readonly keepsOverlaps: boolean
   /** Whether it sends anything while a message at QoS 1 or 2 is not acknowledged. */
   readonly sendsAhead: boolean
   /** Whether what it sends again after a loss comes before later messages. */
@@ -182,6 +184,7 @@ const aedes: Kind = {
   overlap: { 4: 'one copy' },
   retainedBeforeFence: false,
   saysNobody: [],
+  keepsOverlaps: false,
   sendsAhead: true,
   resendsInOrder: true,
   marksRepetitions: false,
@@ -226,6 +229,7 @@ const mosquitto: Kind = {
   overlap: { 4: 'one copy', 5: 'copies' },
   retainedBeforeFence: true,
   saysNobody: [1],
+  keepsOverlaps: true,
   sendsAhead: true,
   resendsInOrder: true,
   marksRepetitions: true,
@@ -286,6 +290,7 @@ const nats: Kind = {
   overlap: { 4: 'copies' },
   retainedBeforeFence: true,
   saysNobody: [],
+  keepsOverlaps: true,
   sendsAhead: true,
   resendsInOrder: false,
   marksRepetitions: true,
@@ -344,6 +349,7 @@ const rabbit: Kind = {
   overlap: { 4: 'one copy for each QoS' },
   retainedBeforeFence: true,
   saysNobody: [],
+  keepsOverlaps: true,
   sendsAhead: true,
   resendsInOrder: true,
   marksRepetitions: true,
@@ -396,6 +402,7 @@ const ejabberd: Kind = {
   overlap: { 4: 'copies', 5: 'copies' },
   retainedBeforeFence: true,
   saysNobody: [1, 2],
+  keepsOverlaps: true,
   sendsAhead: false,
   resendsInOrder: true,
   marksRepetitions: true,

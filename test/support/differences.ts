@@ -423,23 +423,35 @@ const nats: Lines = [
 
 const aedes: Lines = [
   {
-    says: 'After a reconnection it sends messages that were not acknowledged again without DUP and with another Packet Identifier, so that messages at QoS 2 may come twice.',
+    says: 'After a reconnection it sends messages that were not acknowledged again without DUP.',
     async proof({ broker }) {
-      const identifiers: unknown[] = []
+      let receiver = await opened(broker.url, 4, { clean: false }, 'again')
+      await receiver.subscribe('again', 1)
+      await (await opened(broker.url, 4)).publish([{ topic: 'again' }])
+      await receiver.got('publish')
+      receiver.cut()
+      receiver = await opened(broker.url, 4, { clean: false }, 'again')
+      expect(await receiver.got('publish')).toMatchObject({ dup: false })
+      receiver.cut()
+    },
+  },
+  {
+    says: 'A session that is kept (Clean Session 0) loses messages at QoS 1 and 2 if two of its filters overlap. Use filters that do not, or one process and Clean Session 1.',
+    async proof({ broker }) {
+      const came = new Set<string>()
       for (let connection = 0; connection < 3; connection++) {
-        const receiver = await opened(broker.url, 4, { clean: false }, 'again')
+        const receiver = await opened(broker.url, 4, { clean: false }, 'overlapping')
         if (connection === 0) {
-          await receiver.subscribe('again', 2)
+          for (const filter of ['lossy/a', 'lossy/+']) await receiver.subscribe(filter, 1)
           const sender = await opened(broker.url, 4)
-          await sender.publish([{ topic: 'again', qos: 2 }])
-          sender.send({ cmd: 'pubrel', messageId: (await sender.got('pubrec')).messageId! })
+          await sender.publish(numbered(10).map((one) => ({ ...one, topic: 'lossy/a' })))
         }
-        const { dup, messageId } = await receiver.got('publish')
-        expect(dup).toBe(false)
-        identifiers.push(messageId)
+        await sleep(QUIET_MS / 4)
+        for (const { payload } of receiver.of('publish')) came.add(payload.toString())
         receiver.cut()
       }
-      expect(new Set(identifiers).size).toBeGreaterThan(1)
+      expect(came.size).toBeGreaterThan(0)
+      expect(came.size).toBeLessThan(10)
     },
   },
   {
