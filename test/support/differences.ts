@@ -436,7 +436,7 @@ const aedes: Lines = [
     },
   },
   {
-    says: 'A session that is kept (Clean Session 0) loses messages at QoS 1 and 2 if two of its filters overlap. Use filters that do not, or one process and Clean Session 1.',
+    says: 'A session that is kept (Clean Session 0) loses messages at QoS 1 if two of its filters overlap. Use filters that do not, or Clean Session 1.',
     async proof({ broker }) {
       const came = new Set<string>()
       for (let connection = 0; connection < 3; connection++) {
