@@ -11,7 +11,7 @@ import { PROBE_MS, whileRead } from './probes.ts'
 type Overlap = NonNullable<BrokerProfile['overlap']>
 
 /** How often a measurement is begun again because its connection was lost. */
-const ATTEMPTS_MAX = 5
+const MEASUREMENTS_MAX = 5
 
 /** Holds the messages that come meanwhile. */
 interface Holder {
@@ -66,7 +66,7 @@ export class Overlaps {
   async #learn(a: string, b: string, isMixed: boolean): Promise<void> {
     const core = this.#core
     const qos = isMixed && !core.terms().isMqtt5 ? 1 : 0
-    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+    for (let attempt = 1; attempt <= MEASUREMENTS_MAX; attempt++) {
       const { epoch } = core
       this.#overlap = await this.#measure(qos).catch(() => 'unknown' as const)
       // What was lost with a connection says nothing about the server.
