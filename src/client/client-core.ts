@@ -296,8 +296,8 @@ export class ClientCore
     return sync(this, subscription)
   }
 
-  overlaps(a: string, b: string): void {
-    this.#overlaps.found(a, b)
+  overlaps(a: string, b: string, isMixed: boolean): void {
+    this.#overlaps.found(a, b, isMixed)
   }
 
   checkShared(): Promise<void> {

@@ -14,6 +14,8 @@ export interface ProbeHost {
   readonly isOpen: boolean
   /** The number of good connections so far. */
   readonly epoch: number
+  /** What the connection allows; there must have been one. */
+  terms(): { readonly isMqtt5: boolean }
   /** @returns a topic of its own, for one measurement; there must have been a connection. */
   scratchTopic(): string
   /** Keeps the client reading until the function that it returns is called. */
@@ -25,6 +27,8 @@ export interface ProbeHost {
   listen(filter: string, qos: QoS, handler: (packet: IncomingPublish) => void): Listener
   /** Calls `action` now if there was a connection, else after the first CONNACK. */
   whenConnected(action: () => void): void
+  /** Calls `listener` after each CONNACK. @returns a function that ends it. */
+  onConnected(listener: (resumed: boolean) => void): () => void
   /** Whether somebody needs the connection, so that packets are read. */
   readonly isWanted: boolean
   /** Calls `listener` when `isWanted` changes. */

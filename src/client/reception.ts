@@ -54,8 +54,8 @@ export interface ReceptionHost {
   byIdentifier(): boolean
   /** Rejects if the server has no shared subscriptions, in MQTT 3.1.1. */
   checkShared(): Promise<void>
-  /** Two filters of this client may match the same topic. */
-  overlaps(a: string, b: string): void
+  /** Two filters of this client may match the same topic; `isMixed`: at QoS 0 and at another. */
+  overlaps(a: string, b: string, isMixed: boolean): void
 }
 
 export class Reception {
@@ -182,10 +182,14 @@ export class Reception {
         },
       )
     }
-    for (const entry of entries) {
-      const other = router.overlapping(entry)
-      if (other !== null) this.#host.overlaps(entry.filter, other.filter)
-    }
+    for (const entry of entries) this.#reportOverlap(subscription, entry)
+  }
+
+  #reportOverlap({ plan }: ClientSubscription, entry: FilterEntry): void {
+    const other = this.router.overlapping(entry)
+    if (other === null) return
+    const isMixed = other.subscriptions.some((one) => (one.plan.qos === 0) !== (plan.qos === 0))
+    this.#host.overlaps(entry.filter, other.filter, isMixed)
   }
 
   /** @returns the SUBSCRIBE of a subscription, for some of its filters. */

@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, type TestContext, test } from 'vitest'
 import { type Running, run, scratch, start, until } from '../cli/support.ts'
-import { freePort, Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
+import { Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
+import { freePort } from '../support/ports.ts'
 
 const TLS = fileURLToPath(new URL('../cli/tls', import.meta.url))
 

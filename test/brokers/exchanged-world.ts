@@ -8,7 +8,8 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { Authority } from '../support/certificates.ts'
-import { freePort, Mosquitto } from '../support/mosquitto.ts'
+import { Mosquitto } from '../support/mosquitto.ts'
+import { freePort } from '../support/ports.ts'
 import { bundle, temporaryFolder, until } from '../support/process.ts'
 
 export interface World {

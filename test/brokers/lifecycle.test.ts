@@ -25,7 +25,8 @@ import {
 } from '../support/balancers.ts'
 import { Cluster, RABBIT } from '../support/cluster.ts'
 import { Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
-import { freePort, until } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { until } from '../support/process.ts'
 import { Relay } from '../support/relay.ts'
 
 /** Skips the test if a program is missing; fails it if brokers are required. */

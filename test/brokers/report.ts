@@ -22,7 +22,8 @@ interface Report {
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const output = join(mkdtempSync(join(tmpdir(), 'it-mqtt-brokers-')), 'report.json')
-const config = ['--config', 'vitest.brokers.config.ts', 'test/brokers/kinds.test.ts']
+const tests = ['kinds', 'client'].map((name) => `test/brokers/${name}.test.ts`)
+const config = ['--config', 'vitest.brokers.config.ts', ...tests]
 const { status } = spawnSync(
   'npx',
   ['vitest', 'run', ...config, '--reporter=json', `--outputFile=${output}`],
@@ -31,12 +32,15 @@ const { status } = spawnSync(
 const { testResults } = JSON.parse(readFileSync(output, 'utf8')) as Report
 const results = testResults.flatMap(({ assertionResults }) => assertionResults)
 
-/** The rows of the table, and how the title of a test for that row begins. */
+/**
+ * The rows of the table, and how the title of a test for that row begins. If the expression has a
+ * group, the cell is what it captures.
+ */
 const FEATURES: readonly (readonly [row: string, begins: RegExp])[] = [
   ['QoS 0', /^QoS 0/],
   ['QoS 1', /^QoS 1/],
   ['QoS 2', /^QoS 2/],
-  ['retained messages', /^retained/],
+  ['retained messages', /^retained message$/],
   ['will', /^will/],
   ['session resumed', /^session resumed/],
   ['restart of the broker', /restart/],
@@ -44,6 +48,10 @@ const FEATURES: readonly (readonly [row: string, begins: RegExp])[] = [
   ['shared subscriptions', /shared subscription/],
   ['payload of 900 KB', /^large/],
   ['TLS, verified', /^TLS/],
+  ['overlapping filters', /^overlapping filters: (.*)/],
+  ['retained messages before a later message', /^retained before a later message: (.*)/],
+  ['retained messages for filters with wildcards', /^retained by wildcard: (.*)/],
+  ['that nobody has subscribed', /^nobody has subscribed: (.*)/],
 ]
 
 function versionOf(kind: Kind): string {
@@ -63,6 +71,8 @@ function cell({ name }: Kind, spoken: string, begins: RegExp): string {
   if (found === undefined || found.status === 'skipped') return 'not run'
   if (found.status !== 'passed') return '**failed**'
   const title = plain(found.title)
+  const captured = begins.exec(title)?.[1]
+  if (captured !== undefined) return captured
   if (title.startsWith('no ')) return 'no'
   const detail = /, (?!verified)(granted as \d|renewed)$|session (kept|lost)/.exec(title)
   if (detail === null) return 'yes'
@@ -87,10 +97,19 @@ const columns = KINDS.flatMap((kind) =>
 const lines = [
   '# Brokers',
   '',
-  'Written by `npm run brokers` from the results of `test/brokers/kinds.test.ts`. Each broker runs on',
-  'loopback with a configuration and a directory of its own; the test starts and stops it',
-  '(`test/support/brokers.ts`). mosquitto is also tested with wills, limits, expiry, lost and frozen',
-  'connections, certificates of every kind and hours of faults (`test/brokers/`).',
+  'Written by `npm run brokers` from the results of `test/brokers/kinds.test.ts` and',
+  '`test/brokers/client.test.ts`. Each broker runs on loopback with a configuration and a directory',
+  'of its own; the test starts and stops it (`test/support/brokers.ts`). mosquitto is also tested',
+  'with wills, limits, expiry, lost and frozen connections, certificates of every kind and hours of',
+  'faults (`test/brokers/`).',
+  '',
+  'The last rows are what the option `profile` of `it-mqtt/client` may say. *Overlapping filters*: what',
+  'comes for a message that two filters of one client match. `copies`: one for each filter, in MQTT 5',
+  'with its identifier (`separate`); `one copy` (`one-id`); `one copy for each QoS`: two if one of the',
+  'filters has QoS 0 and the other one has not. *Retained messages before a later message*: whether',
+  'those of a subscription come before a message that is published after its SUBACK',
+  '(`retainedBeforeFence`). *That nobody has subscribed*: whether PUBACK and PUBREC say it with 0x10',
+  '(`noMatchingSubscribers`).',
   '',
   'A line below the table is the title of a test that passed: a broker that stops doing what its line',
   'says fails that test (`test/support/differences.ts`).',

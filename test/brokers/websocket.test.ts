@@ -6,7 +6,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventloop, publish, run, subscribe } from '../../src/index.ts'
 import { Authority } from '../support/certificates.ts'
-import { DURABLE, freePort, Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
+import { DURABLE, Mosquitto, requireMosquitto } from '../support/mosquitto.ts'
+import { freePort } from '../support/ports.ts'
 import { temporaryFolder } from '../support/process.ts'
 
 const folder = temporaryFolder()

@@ -10,6 +10,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { program } from '../support/built.ts'
+import { freePort } from '../support/ports.ts'
 import { acknowledge, type Peer, scripted } from './scripted.ts'
 import { broker, cli, type ListeningBroker, run, scratch, start, until } from './support.ts'
 
@@ -26,15 +27,6 @@ async function setUp(count = 0) {
   await writeFile(file, text(lines(0, count)))
   const flags = ['--topic', 't', '--qos', '1', '--disconnect-timeout', '1']
   return { path, file, flags, spool: ['--spool', path('spool')] }
-}
-
-/** A port at which nobody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 const spooled = async (directory: string) =>

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, type TestContext, test } from 'vitest'
 import { program } from '../support/built.ts'
-import { freePort } from '../support/mosquitto.ts'
+import { freePort } from '../support/ports.ts'
 import { acknowledge, scripted } from './scripted.ts'
 import { type Running, run, scratch, start, until } from './support.ts'
 

@@ -14,7 +14,8 @@ import { AuthenticatingServer, scramServer } from '../support/authenticating-ser
 import { type Balancer, startNginx } from '../support/balancers.ts'
 import { Authority } from '../support/certificates.ts'
 import { HttpIngest } from '../support/http-ingest.ts'
-import { DURABLE, freePort, Mosquitto } from '../support/mosquitto.ts'
+import { DURABLE, Mosquitto } from '../support/mosquitto.ts'
+import { freePort } from '../support/ports.ts'
 import { temporaryFolder, until } from '../support/process.ts'
 import { Relay } from '../support/relay.ts'
 import {

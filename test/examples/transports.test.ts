@@ -35,7 +35,8 @@ import {
 } from '../../src/index.ts'
 import { endpointOf } from '../../src/options/endpoint.ts'
 import { Authority } from '../support/certificates.ts'
-import { freePort, temporaryFolder, until } from '../support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { temporaryFolder, until } from '../support/process.ts'
 
 const FAST = { when: 'always', minMs: 5, maxMs: 20 } as const
 /** Only the proxies can resolve this name. The top-level domain `test` is reserved (RFC 6761). */

@@ -7,9 +7,9 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { join } from 'node:path'
-import { freePort, start, temporaryFolder, until } from './process.ts'
+import { answers, freePort } from './ports.ts'
+import { start, temporaryFolder, until } from './process.ts'
 
 export const IDLE_LIMIT_MS = 3000
 
@@ -116,13 +116,4 @@ async function balance(
     },
     [Symbol.asyncDispose]: stop,
   }
-}
-
-/** Whether somebody listens on this port. */
-export function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(port, '127.0.0.1', () => resolve(true))
-    probe.on('error', () => resolve(false))
-    probe.on('connect', () => probe.destroy())
-  })
 }

@@ -33,6 +33,8 @@ export class Authority {
   readonly cert: string
   readonly #folder: string
   #issued = 0
+  /** The end of the latest `openssl ca`: two of them cannot write the same index. */
+  #registered: Promise<void> = Promise.resolve()
 
   private constructor(folder: string) {
     this.#folder = folder
@@ -62,7 +64,10 @@ export class Authority {
     ])
     const validity = ['-startdate', from, '-enddate', to]
     const files = ['-in', request, '-out', cert, '-cert', 'ca.pem', '-keyfile', 'ca.key']
-    await openssl(this.#folder, ['ca', ...config, '-batch', '-notext', ...validity, ...files])
+    const args = ['ca', ...config, '-batch', '-notext', ...validity, ...files]
+    const registering = this.#registered.then(() => openssl(this.#folder, args))
+    this.#registered = registering.catch(() => {})
+    await registering
     return { cert, key }
   }
 

@@ -10,8 +10,8 @@ import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_proces
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { answers } from './balancers.ts'
-import { freePort, temporaryFolder, until } from './process.ts'
+import { answers, freePort, servesClients } from './ports.ts'
+import { temporaryFolder, until } from './process.ts'
 
 /**
  * Not the programs of the search path: they become another user, who has no access to the folder of
@@ -123,10 +123,11 @@ export class ClusterNode {
     process.once('exit', () => killGroup(child))
     await until(
       async () => {
-        if (child.exitCode !== null) throw new Error(`${this.name} did not start`)
-        return answers(this.port)
+        const serves = await servesClients(this.port)
+        if (hasEnded(child)) throw new Error(`${this.name} did not start`)
+        return serves
       },
-      `${this.name} answers`,
+      `${this.name} serves clients`,
       START_MS,
     )
   }
@@ -136,7 +137,7 @@ export class ClusterNode {
     await this.#control('stop_app')
     await this.#control('join_cluster', other.name)
     await this.#control('start_app')
-    await until(() => answers(this.port), `${this.name} answers as one of the cluster`, START_MS)
+    await until(() => servesClients(this.port), `${this.name} serves clients again`, START_MS)
   }
 
   async #control(...args: readonly string[]): Promise<void> {
@@ -148,7 +149,9 @@ export class ClusterNode {
     if (child === null) return
     this.#process = null
     killGroup(child)
-    await until(() => hasEnded(child), `${this.name} is killed`)
+    // The process that was started is a shell, which ends before the node.
+    const isGone = async () => hasEnded(child) && !(await answers(this.port))
+    await until(isGone, `${this.name} is killed`)
   }
 }
 

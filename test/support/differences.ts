@@ -15,8 +15,9 @@ import mqtt, { type Packet } from 'mqtt-packet'
 import { expect } from 'vitest'
 import { WebSocket } from 'ws'
 import type { Broker } from './brokers.ts'
-import { DURABLE, freePort, Mosquitto } from './mosquitto.ts'
-import { until } from './process.ts'
+import { DURABLE, Mosquitto } from './mosquitto.ts'
+import { freePort, servesClients } from './ports.ts'
+import { start, until } from './process.ts'
 import { RawClient } from './raw-client.ts'
 
 export interface Surroundings {
@@ -255,6 +256,21 @@ const ejabberd: Lines = [
     },
   },
   {
+    says: 'While a message at QoS 1 or 2 is not acknowledged it sends nothing else to that client, at QoS 0 neither. With `it-mqtt/client`: what waits for a message while another one is in hand waits in vain, such as a request in the body of a subscription, `synced` of retained messages that nobody takes, and an answer of more than 64 parts. Set `acks: "receipt"`, or `qos: 0` for requests.',
+    async proof({ broker }) {
+      const receiver = await opened(broker.url, 4)
+      await receiver.subscribe('ahead', 1)
+      await receiver.subscribe('ahead0', 0)
+      const sender = await opened(broker.url, 4)
+      await sender.publish([{ topic: 'ahead' }, { topic: 'ahead0', qos: 0 }, { topic: 'ahead' }])
+      const first = await receiver.got('publish')
+      await sleep(QUIET_MS)
+      expect(receiver.of('publish')).toHaveLength(1)
+      receiver.send({ cmd: 'puback', messageId: first.messageId! })
+      await receiver.got('publish', 2)
+    },
+  },
+  {
     says: 'It closes the connection on a shared subscription.',
     async proof({ broker }) {
       const client = await opened(broker.url, 4)
@@ -306,6 +322,40 @@ const rabbit: Lines = [
 ]
 
 const nats: Lines = [
+  {
+    says: 'It sends what was not acknowledged again after `ack_wait`, 30 s by default: on a connection that was not lost too, so that a message that is handled for longer comes twice; and to a client that has reconnected not before, behind later messages.',
+    async proof({ folder }) {
+      const [own, port] = [await freePort(), await freePort()]
+      const file = join(folder, 'waiting.conf')
+      const lines = [
+        `listen: 127.0.0.1:${own}`,
+        'server_name: waiting',
+        `jetstream { store_dir: ${folder}/waiting }`,
+        `mqtt { listen: 127.0.0.1:${port}, ack_wait: "${QUIET_MS}ms" }`,
+      ]
+      writeFileSync(file, `${lines.join('\n')}\n`)
+      const server = start('nats-server', ['-c', file])
+      try {
+        await until(() => servesClients(port), 'NATS serves clients')
+        const url = `mqtt://127.0.0.1:${port}`
+        const kept = { clean: false }
+        let receiver = await opened(url, 4, kept, 'waiting')
+        await receiver.subscribe('t', 1)
+        const sender = await opened(url, 4)
+        await sender.publish([{ topic: 't', payload: '1' }])
+        await receiver.got('publish')
+        // It comes again on the same connection.
+        expect(await receiver.got('publish', 2)).toMatchObject({ dup: true })
+        receiver.cut()
+        receiver = await opened(url, 4, kept, 'waiting')
+        await sender.publish([{ topic: 't', payload: '2' }])
+        const both = [await receiver.got('publish'), await receiver.got('publish', 2)]
+        expect(both.map(({ payload }) => payload.toString())).toEqual(['2', '1'])
+      } finally {
+        server.kill('SIGKILL')
+      }
+    },
+  },
   {
     says: 'It grants QoS 1 if QoS 2 is asked for. A PUBLISH at QoS 2 ends the connection.',
     async proof({ broker }) {
@@ -372,6 +422,38 @@ const nats: Lines = [
 ]
 
 const aedes: Lines = [
+  {
+    says: 'After a reconnection it sends messages that were not acknowledged again without DUP.',
+    async proof({ broker }) {
+      let receiver = await opened(broker.url, 4, { clean: false }, 'again')
+      await receiver.subscribe('again', 1)
+      await (await opened(broker.url, 4)).publish([{ topic: 'again' }])
+      await receiver.got('publish')
+      receiver.cut()
+      receiver = await opened(broker.url, 4, { clean: false }, 'again')
+      expect(await receiver.got('publish')).toMatchObject({ dup: false })
+      receiver.cut()
+    },
+  },
+  {
+    says: 'A session that is kept (Clean Session 0) loses messages at QoS 1 if two of its filters overlap. Use filters that do not, or Clean Session 1.',
+    async proof({ broker }) {
+      const came = new Set<string>()
+      for (let connection = 0; connection < 3; connection++) {
+        const receiver = await opened(broker.url, 4, { clean: false }, 'overlapping')
+        if (connection === 0) {
+          for (const filter of ['lossy/a', 'lossy/+']) await receiver.subscribe(filter, 1)
+          const sender = await opened(broker.url, 4)
+          await sender.publish(numbered(10).map((one) => ({ ...one, topic: 'lossy/a' })))
+        }
+        await sleep(QUIET_MS / 4)
+        for (const { payload } of receiver.of('publish')) came.add(payload.toString())
+        receiver.cut()
+      }
+      expect(came.size).toBeGreaterThan(0)
+      expect(came.size).toBeLessThan(10)
+    },
+  },
   {
     says: 'Everything is in memory unless it is given a persistence: a restart loses sessions (see the table) and retained messages.',
     proof: (surroundings) => retains(surroundings, false),

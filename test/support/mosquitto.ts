@@ -4,10 +4,11 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'vitest'
+import { answers, freePort } from './ports.ts'
+import { until } from './process.ts'
 
 const PROGRAM = ['/usr/sbin/mosquitto', 'mosquitto'].find(
   (path) => spawnSync(path, ['-h']).error === undefined,
@@ -22,6 +23,9 @@ export function requireMosquitto(context: TestContext): void {
   context.skip('mosquitto is not installed: not run')
 }
 
+/** How long mosquitto may take to start, in ms. */
+const START_MS = 60_000
+
 /** Configuration under which mosquitto keeps its promises across SIGKILL, as far as it can. */
 export const DURABLE = [
   'persistence true',
@@ -29,14 +33,6 @@ export const DURABLE = [
   'autosave_interval 1',
   'max_queued_messages 0',
 ]
-
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
 
 export class Mosquitto {
   readonly port: number
@@ -89,28 +85,20 @@ export class Mosquitto {
   async up(): Promise<void> {
     if (PROGRAM === undefined) throw new Error('mosquitto is not installed')
     this.#process = spawn(PROGRAM, ['-c', join(this.folder, 'mosquitto.conf')], { stdio: 'ignore' })
-    for (let attempt = 0; attempt < 1000; attempt++) {
-      const answers = await Promise.all(this.#ports.map((port) => this.#answers(port)))
-      if (answers.every((answer) => answer)) return
-      if (this.#process.exitCode !== null) {
-        throw new Error(
-          `mosquitto did not start: ${await readFile(join(this.folder, 'log'), 'utf8')}`,
-        )
-      }
-      await new Promise((resolve) => setTimeout(resolve, 10))
+    const answersAll = async () => {
+      const all = await Promise.all(this.#ports.map(answers))
+      // An answer counts only while it lives: who answers may be somebody else on its port.
+      await this.#checkAlive()
+      return all.every((one) => one)
     }
-    throw new Error('mosquitto does not answer')
+    await until(answersAll, 'mosquitto answers', START_MS)
   }
 
-  #answers(port: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const probe = connect(port, '127.0.0.1')
-      probe.on('error', () => resolve(false))
-      probe.on('connect', () => {
-        probe.destroy()
-        resolve(true)
-      })
-    })
+  async #checkAlive(): Promise<void> {
+    const { exitCode, signalCode } = this.#process!
+    if (exitCode === null && signalCode === null) return
+    const log = await readFile(join(this.folder, 'log'), 'utf8').catch(() => 'it has no log')
+    throw new Error(`mosquitto did not start (${exitCode ?? signalCode}): ${log}`)
   }
 
   signal(name: NodeJS.Signals): void {

@@ -1,11 +1,10 @@
 /**
- * Processes, ports and folders of a test: all are gone when it is over. Also a wait for a
+ * Processes and folders of a test: all are gone when it is over. Also a wait for a
  * condition, never for a time.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,12 +12,6 @@ import { build } from 'esbuild'
 
 /** A condition that is not met by then never will be: the limit only ends a test that hangs. */
 const HANG_MS = 25_000
-
-/**
- * Ports below those that systems give to outgoing connections: a dial to a broker that is down must
- * not connect to itself.
- */
-const PORTS = { from: 15_000, to: 32_000 }
 
 const children = new Set<ChildProcess>()
 process.on('exit', () => {
@@ -100,23 +93,6 @@ function removed(path: string, attempts = 5): void {
   } catch (error) {
     if (attempts === 1) throw error
     removed(path, attempts - 1)
-  }
-}
-
-/** @returns a port on which nobody listens now. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = PORTS.from + Math.floor(Math.random() * (PORTS.to - PORTS.from))
-    const server = createServer()
-    try {
-      server.listen(port, '127.0.0.1')
-      await once(server, 'listening')
-      return port
-    } catch {
-      // It is in use: another one is tried.
-    } finally {
-      server.close()
-    }
   }
 }
 

@@ -194,6 +194,23 @@ test('[M6] a measurement of overlaps leaves no timer and no warning when the cli
   expect(world.codes()).toEqual([])
 })
 
+test('[M6] a measurement of overlaps that is lost with its connection is made again', async () => {
+  const world = new World()
+  const client = world.running(world.keeping())
+  world.broker.faults.drop({ cmd: 'publish', direction: 'toBroker' }, { times: 2 })
+  const one = collect(client.subscribe('a/+'))
+  const two = collect(client.subscribe('a/b'))
+  await world.clock.advance(100)
+  world.broker.kill()
+  await world.clock.advance(1000)
+  world.broker.publish('a/b', '1', { qos: 1 })
+  // A measurement that was not made again would hold the message for 5 s, and warn.
+  await world.clock.advance(1000)
+  expect([one.texts, two.texts]).toEqual([['1'], ['1']])
+  await world.clock.advance(10_000)
+  expect(world.codes()).toEqual([])
+})
+
 test('[M6] a copy for a filter that was left is given to nobody', async () => {
   const world = new World(5, { overlap: 'separate' })
   const client = world.client()
