@@ -45,6 +45,11 @@ export class FilterEntry {
     this.asked = true
   }
 
+  /** Whether one of its subscriptions has QoS 0 and `qos` is another one, or the reverse. */
+  differsFrom(qos: QoS): boolean {
+    return this.subscriptions.some(({ rules }) => (rules.qos === 0) !== (qos === 0))
+  }
+
   /** Whether it is to stay subscribed. */
   get isNeeded(): boolean {
     return this.isRead || this.kept

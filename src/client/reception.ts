@@ -182,14 +182,11 @@ export class Reception {
         },
       )
     }
-    for (const entry of entries) this.#reportOverlap(subscription, entry)
-  }
-
-  #reportOverlap({ plan }: ClientSubscription, entry: FilterEntry): void {
-    const other = this.router.overlapping(entry)
-    if (other === null) return
-    const isMixed = other.subscriptions.some((one) => (one.plan.qos === 0) !== (plan.qos === 0))
-    this.#host.overlaps(entry.filter, other.filter, isMixed)
+    for (const entry of entries) {
+      const other = router.overlapping(entry)
+      if (other === null) continue
+      this.#host.overlaps(entry.filter, other.filter, other.differsFrom(subscription.rules.qos))
+    }
   }
 
   /** @returns the SUBSCRIBE of a subscription, for some of its filters. */
