@@ -1,6 +1,6 @@
 /**
- * Requests that are answered by another client through a broker: AT_ONCE open, COUNT in all.
- * client-request PORT COUNT AT_ONCE
+ * Requests that are answered by another client of the same process through a broker: AT_ONCE open,
+ * COUNT in all. So a request is two publishes and two messages received. client-request PORT COUNT AT_ONCE
  */
 import { createClient } from '../../src/client/index.ts'
 import { reportRequests } from './request-report.ts'
