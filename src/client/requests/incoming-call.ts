@@ -7,7 +7,7 @@ import type { OutcomeListener } from '../core.ts'
 import type { AnswerOptions, DeclaredFailure, IncomingRequest } from '../respond-types.ts'
 import type { Message } from '../subscription-types.ts'
 import type { TopicParams } from '../topic-types.ts'
-import type { Asked } from './asked.ts'
+import { type Asked, keyOfAttempt } from './asked.ts'
 import type { Timed } from './deadlines.ts'
 
 /** What a request uses of the desk that answers it. */
@@ -77,7 +77,7 @@ export class IncomingCall implements IncomingRequest<TopicParams, unknown>, Outc
   }
 
   get key(): string {
-    return this.asked.key ?? ''
+    return this.asked.key ?? keyOfAttempt(this.asked) ?? ''
   }
 
   get attempt(): number {
