@@ -8,10 +8,7 @@ import { reportRequests } from './request-report.ts'
 const [port, count, atOnce] = process.argv.slice(2)
 const url = `mqtt://127.0.0.1:${port}`
 const server = createClient({ url })
-const responder = server.respond('bench/ask', ({ payload }) => payload, {
-  qos: 0,
-  concurrency: 1000,
-})
+const responder = server.respond('bench/ask', ({ payload }) => payload, { concurrency: 1000 })
 void server.run()
 await server.ready()
 const client = createClient({ url })

@@ -36,7 +36,8 @@ interface AskOptions<V> {
   readonly qos?: QoS | undefined
   /**
    * The name of the operation, 1 to 1,024 characters. A responder executes it once before the
-   * deadline, however often it comes. Default: 32 random hexadecimal digits.
+   * deadline, however often it comes. Default: 32 random hexadecimal digits; none at QoS 0, where
+   * nothing is repeated, unless `retry`, `lane` or `fallback` is given.
    */
   readonly key?: string | undefined
   /** How responses are decoded, and how a payload is encoded that is neither text nor bytes. */

@@ -129,7 +129,8 @@ export interface RequestsOptions<V = Uint8Array> {
   /**
    * Within its deadline an operation is executed once, however often it comes: repetitions get the
    * same answer. Nothing is forgotten before its deadline; when the memory is full, new requests
-   * are answered with 503. False: each request is executed. Default: in memory.
+   * are answered with 503. A request at QoS 0 that has no key is not remembered, since nothing
+   * repeats it. False: each request is executed. Default: in memory.
    */
   readonly dedupe?: boolean | DedupeOptions | undefined
   /**
