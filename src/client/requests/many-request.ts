@@ -28,6 +28,7 @@ export class ManyRequest implements AnswerWaiter, AsyncIterableIterator<Item, un
   readonly ask: Ask
   readonly payload: AskedPayload
   correlation = ''
+  order = 0
   readonly key: string
   attempt = 0
   losses = 0

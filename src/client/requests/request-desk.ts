@@ -29,6 +29,7 @@ import { LaneOrder } from './lane-order.ts'
 import { RequestCounts } from './request-counts.ts'
 import { endedBefore } from './request-errors.ts'
 import type { AnswerWaiter, LaneMember, RequestHost } from './waiter.ts'
+import { WaiterTable } from './waiter-table.ts'
 
 /** Credit and cancels are published only to topics that end so, whatever a responder names. */
 export const CONTROL_LEVEL = '/itm-control'
@@ -39,7 +40,7 @@ export class RequestDesk implements RequestHost {
   readonly core: Core
   readonly deadlines: Deadlines
   readonly counts = new RequestCounts()
-  readonly #waiters = new Map<string, AnswerWaiter>()
+  readonly #waiters = new WaiterTable<AnswerWaiter>()
   readonly #lanes = new LaneOrder<LaneMember>()
   readonly #topics: AnswerTopics
   readonly #random: () => number
@@ -48,6 +49,7 @@ export class RequestDesk implements RequestHost {
   #listener: Listener | null = null
   #granted = false
   #wanting = 0
+  #order = 0
   /** Those in lanes whose turn has come. */
   #turns: LaneMember[] | null = null
   #end: { readonly error: unknown } | null = null
@@ -174,7 +176,8 @@ export class RequestDesk implements RequestHost {
     const bytes = randomCorrelation(this.#random)
     if (waiter.correlation !== '') this.forget(waiter)
     waiter.correlation = latin1Of(bytes)
-    this.#waiters.set(waiter.correlation, waiter)
+    waiter.order = this.#order++
+    this.#waiters.add(waiter)
     const isPlain = this.core.protocolVersion === 5
     waiter.attempt++
     this.#post(waiter, isPlain ? this.#plain(waiter, bytes) : this.#enveloped(waiter))
@@ -282,7 +285,7 @@ export class RequestDesk implements RequestHost {
 
   #connected(): void {
     if (this.#waiting.length > 0) this.#listen()
-    for (const waiter of [...this.#waiters.values()]) waiter.reconnected()
+    for (const waiter of this.#waiters.values()) waiter.reconnected()
     this.#topics.reconnected()
   }
 

@@ -20,6 +20,7 @@ export class SingleRequest implements AnswerWaiter {
   readonly ask: Ask
   readonly payload: AskedPayload
   correlation = ''
+  order = 0
   key: string
   attempt = 0
   losses = 0

@@ -13,6 +13,8 @@ export interface AnswerWaiter extends OutcomeListener, Timed {
   readonly payload: AskedPayload
   /** The Correlation Data of the last attempt, one character for each byte; empty before it. */
   correlation: string
+  /** Attempts are numbered as they are sent. */
+  order: number
   /** The name of the operation, if it is not that of the first correlation. */
   key: string
   attempt: number
