@@ -5,6 +5,7 @@
 import { type Outcome, type Platform, type PublishRequest, RefusedError } from '../index.ts'
 import { timedOut } from './client-errors.ts'
 import type { Published } from './client-types.ts'
+import type { Listed } from './roster.ts'
 
 /** The reason code of a message that nobody has subscribed to. */
 const UNMATCHED_CODE = 0x10
@@ -15,7 +16,7 @@ const UNMATCHED: Published = Object.freeze({
   noMatchingSubscribers: true,
 })
 
-export class PublishCall {
+export class PublishCall implements Listed {
   readonly request: PublishRequest
   readonly bytes: number
   /** Whether it waits for its turn to leave. */
@@ -23,6 +24,7 @@ export class PublishCall {
   /** Whether it was handed to the loop. */
   left = false
   isSettled = false
+  place = -1
   /** Called when it is settled, whatever the result. */
   readonly #done: (call: PublishCall) => void
   readonly #resolve: (published: Published) => void

@@ -16,14 +16,22 @@ import type { Published } from './client-types.ts'
 import type { OutcomeListener } from './core.ts'
 import { countedBytes, type Making, RequestLine } from './line.ts'
 import { CallLimits, PublishCall, saysUnmatched } from './publish-call.ts'
+import { Roster } from './roster.ts'
 import type { NextOptions } from './subscription-types.ts'
+
+/** Each publish holds its call: it is an object that the client has made. */
+const CALL = Symbol('call')
+
+interface CalledRequest extends PublishRequest {
+  [CALL]?: PublishCall
+}
 
 export class Publishing {
   readonly #plan: ClientPlan
   readonly #clock: Platform
   readonly #demands: (by: number) => void
   readonly #line: RequestLine
-  readonly #calls = new Map<Request, PublishCall>()
+  readonly #calls = new Roster<PublishCall>()
   /** Publishes that have a key: the session may settle an earlier request in their place. */
   readonly #keyed = new Map<string | number, PublishCall[]>()
   /** What is given the outcomes of SUBSCRIBEs and UNSUBSCRIBEs. */
@@ -78,10 +86,8 @@ export class Publishing {
       const limits = isLimited ? new CallLimits(this.#clock, 'publish', signal, ms) : null
       const sent = limits === null ? request : { ...request, signal: limits.signal }
       const call = new PublishCall(sent, bytes, resolve, reject, this.#callDone)
-      this.#calls.set(sent, call)
+      this.#begin(call)
       if (sent.key !== undefined) this.#remember(sent.key, call)
-      this.#open++
-      this.#demands(1)
       if (limits !== null) call.limit(limits)
       if (!call.isSettled) this.#line.add(call)
     })
@@ -96,10 +102,16 @@ export class Publishing {
       (reason) => listener.failed(reason),
       this.#callDone,
     )
-    this.#calls.set(request, call)
+    this.#begin(call)
+    this.#line.add(call)
+  }
+
+  #begin(call: PublishCall): void {
+    const request: CalledRequest = call.request
+    request[CALL] = call
+    this.#calls.add(call)
     this.#open++
     this.#demands(1)
-    this.#line.add(call)
   }
 
   #remember(key: string | number, call: PublishCall): void {
@@ -118,7 +130,7 @@ export class Publishing {
   /** A publish that has not left has no outcome either. */
   #forget(call: PublishCall): void {
     const { request, isQueued } = call
-    this.#calls.delete(request)
+    this.#calls.delete(call)
     if (isQueued) this.#line.abandoned(call)
     if (request.key === undefined) return
     const others = this.#keyed.get(request.key)?.filter((other) => other !== call) ?? []
@@ -144,14 +156,14 @@ export class Publishing {
   /** Takes the outcome of a request that has left. */
   #settle(request: Request, outcome: Outcome): void {
     this.#settled++
-    const settled = this.#others.get(request)
-    if (settled !== undefined) {
+    if (request.cmd !== 'publish') {
+      const settled = this.#others.get(request)
       this.#others.delete(request)
-      return settled(outcome)
+      return settled?.(outcome)
     }
-    const call = this.#calls.get(request)
+    const call = (request as CalledRequest)[CALL]
     if (call !== undefined) this.#settleCall(call, outcome)
-    const { key } = request as PublishRequest
+    const { key } = request
     if (key === undefined) return
     const calls = this.#keyed.get(key) ?? []
     this.#keyed.delete(key)
@@ -159,7 +171,7 @@ export class Publishing {
   }
 
   #settleCall(call: PublishCall, outcome: Outcome): void {
-    if (!this.#calls.delete(call.request)) return
+    if (!this.#calls.delete(call)) return
     if (call.left) this.#line.settled(call.bytes)
     const { packet } = outcome
     // That nobody has subscribed is no failure, also where the server calls it a refusal.
@@ -175,10 +187,9 @@ export class Publishing {
     this.#line.clear()
     if (this.#calls.size === 0) return
     const kept = new Set(held())
-    for (const [request, call] of this.#calls) {
-      call.fail(endedUnder('publish', kept.has(request), error))
+    for (const call of this.#calls.clear()) {
+      call.fail(endedUnder('publish', kept.has(call.request), error))
     }
-    this.#calls.clear()
   }
 }
 
