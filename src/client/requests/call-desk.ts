@@ -8,6 +8,7 @@
 
 import type { Core } from '../core.ts'
 import type { AnswerOptions, DeclaredFailure } from '../respond-types.ts'
+import { Roster } from '../roster.ts'
 import type { Message } from '../subscription-types.ts'
 import { type Asked, hasReplyTopic, mayAnswer, readAsked } from './asked.ts'
 import type { CallPlan } from './call-plan.ts'
@@ -70,7 +71,7 @@ export class CallDesk implements CallHost, StreamHost {
   /** The response topic that was allowed last. */
   #allowed: string | null = null
   /** Requests that their handlers have not answered at once, or that wait for one. */
-  readonly #calls = new Set<IncomingCall>()
+  readonly #calls = new Roster<IncomingCall>()
   /** How many requests are being given to their handlers. */
   #beginning = 0
   #aborted: { readonly reason: unknown } | null = null
@@ -372,7 +373,7 @@ export class CallDesk implements CallHost, StreamHost {
 
   abortAll(reason: unknown): void {
     this.#aborted = { reason }
-    for (const call of this.#calls) call.abort(reason)
+    for (const call of this.#calls.values()) call.abort(reason)
   }
 
   /** Resolves when all requests are answered, and the outcomes of the answers are known. */
