@@ -201,7 +201,6 @@ function messageBytes(packet: ReceivedPublish): number {
 
 function propertiesWeight(properties: object): number {
   let bytes = 0
-  // This costs an eighth of Object.values().
   for (const name in properties) {
     const value = (properties as { readonly [name: string]: unknown })[name]
     bytes += PROPERTY_BYTES

@@ -118,7 +118,7 @@ export class CallDesk implements CallHost, StreamHost {
     const deadline = Math.min(expiresAt, now + (timeout ?? Number.POSITIVE_INFINITY))
     let value: unknown
     try {
-      value = decodedValue(this.plan.reading, message.topic, payload, propertiesOf(message, asked))
+      value = decodedValue(this.plan.reading, message.topic, payload, readWith(message, asked))
     } catch (error) {
       const call = new IncomingCall(this, message, asked, undefined, expiresAt, deadline)
       return this.#send(call, failure(STATUS.badRequest, cut(whyOf(error))))
@@ -383,7 +383,7 @@ export class CallDesk implements CallHost, StreamHost {
   }
 }
 
-function propertiesOf({ properties }: Message, { contentType }: Asked): Message['properties'] {
+function readWith({ properties }: Message, { contentType }: Asked): Message['properties'] {
   return properties ?? (contentType === undefined ? undefined : { contentType })
 }
 

@@ -29,7 +29,7 @@ import { PulledRequests } from './pulled-requests.ts'
 import { RequestCounts } from './request-counts.ts'
 import { RequestDesk } from './request-desk.ts'
 import { type Ask, type AskedPayload, askedPayload, askOf } from './request-plan.ts'
-import { type Resolve, SingleRequest } from './single-request.ts'
+import { type SettleRequest, SingleRequest } from './single-request.ts'
 import { StreamControls } from './stream-controls.ts'
 
 /** The counters of a client that has made no request. */
@@ -85,7 +85,7 @@ export class ClientRequests {
       const rare = ask.rare
       const turns = rare !== null && (rare.lane !== undefined || rare.fallback !== undefined)
       const Kind = turns ? LaneRequest : SingleRequest
-      new Kind(this.#desk, ask, payload, resolve as Resolve).begin()
+      new Kind(this.#desk, ask, payload, resolve as SettleRequest).begin()
     })
   }
 

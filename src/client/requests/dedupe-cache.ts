@@ -29,7 +29,7 @@ const NEW = { kind: 'new' } as const
 const RUNNING = { kind: 'running' } as const
 const REUSED = { kind: 'reused' } as const
 const FULL = { kind: 'full' } as const
-const NOBODY: readonly never[] = []
+const NO_REPEATS: readonly never[] = []
 
 export class DedupeCache<Answer, Repeat> {
   readonly #entries = new Map<string, DedupeEntry<Answer, Repeat>>()
@@ -96,7 +96,7 @@ export class DedupeCache<Answer, Repeat> {
    */
   finish(key: string, answer: Answer, bytes: number): readonly Repeat[] {
     const entry = this.#entries.get(key)
-    if (entry === undefined || entry.answer !== undefined) return NOBODY
+    if (entry === undefined || entry.answer !== undefined) return NO_REPEATS
     entry.answer = answer
     entry.bytes += bytes
     this.#bytes += bytes
@@ -107,13 +107,13 @@ export class DedupeCache<Answer, Repeat> {
   /** The operation was not executed. @returns those who waited for its answer. */
   release(key: string): readonly Repeat[] {
     const entry = this.#entries.get(key)
-    if (entry === undefined || entry.answer !== undefined) return NOBODY
+    if (entry === undefined || entry.answer !== undefined) return NO_REPEATS
     this.#remove(entry)
     return this.#takeRepeats(entry)
   }
 
   #takeRepeats(entry: DedupeEntry<Answer, Repeat>): readonly Repeat[] {
-    const repeats = entry.repeats ?? NOBODY
+    const repeats = entry.repeats ?? NO_REPEATS
     entry.repeats = null
     return repeats
   }

@@ -16,7 +16,7 @@ import {
 import { tooLate } from './request-errors.ts'
 import type { Ask, AskedPayload } from './request-plan.ts'
 import { responseOf } from './response.ts'
-import { type Resolve, SingleRequest } from './single-request.ts'
+import { type SettleRequest, SingleRequest } from './single-request.ts'
 import type { RequestHost } from './waiter.ts'
 
 const AFTER_MS = 5000
@@ -30,7 +30,7 @@ export class LaneRequest extends SingleRequest {
   #turn: Turn | null = null
   #fallback: AbortController | null = null
 
-  constructor(desk: RequestHost, ask: Ask, payload: AskedPayload, resolve: Resolve) {
+  constructor(desk: RequestHost, ask: Ask, payload: AskedPayload, resolve: SettleRequest) {
     super(desk, ask, payload, resolve)
     this.#startedAt = desk.core.clock.now()
     const { ackTimeout, responseTimeout, fallback, lane } = ask.rare!

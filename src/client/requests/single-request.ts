@@ -13,7 +13,7 @@ import { invalidResponse, responseOf } from './response.ts'
 import type { AnswerWaiter, RequestHost } from './waiter.ts'
 
 /** Settles the promise of a request: with a response, or with a promise that is rejected. */
-export type Resolve = (response: Response<never> | Promise<never>) => void
+export type SettleRequest = (response: Response<never> | Promise<never>) => void
 
 export class SingleRequest implements AnswerWaiter {
   readonly desk: RequestHost
@@ -29,9 +29,9 @@ export class SingleRequest implements AnswerWaiter {
   dueAt: number
   heapIndex = -1
   #settled = false
-  readonly #resolve: Resolve
+  readonly #resolve: SettleRequest
 
-  constructor(desk: RequestHost, ask: Ask, payload: AskedPayload, resolve: Resolve) {
+  constructor(desk: RequestHost, ask: Ask, payload: AskedPayload, resolve: SettleRequest) {
     this.desk = desk
     this.ask = ask
     this.payload = payload

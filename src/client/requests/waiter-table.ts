@@ -44,7 +44,7 @@ export class WaiterTable<T extends TableEntry> {
     if (slots[gap] === undefined) return false
     // What stands behind the gap, and not before its own home, moves into it.
     for (let at = (gap + 1) & mask; slots[at] !== undefined; at = (at + 1) & mask) {
-      const fromHome = (at - hashOf(slots[at]!.correlation)) & mask
+      const fromHome = (at - correlationHash(slots[at]!.correlation)) & mask
       if (fromHome < ((at - gap) & mask)) continue
       slots[gap] = slots[at]
       gap = at
@@ -65,7 +65,7 @@ export class WaiterTable<T extends TableEntry> {
   #placeOf(correlation: string): number {
     const slots = this.#slots
     const mask = slots.length - 1
-    let at = hashOf(correlation) & mask
+    let at = correlationHash(correlation) & mask
     while (slots[at] !== undefined && slots[at]!.correlation !== correlation) at = (at + 1) & mask
     return at
   }
@@ -80,6 +80,6 @@ export class WaiterTable<T extends TableEntry> {
 }
 
 /** The bytes of a correlation are random, so that they need no mixing. */
-function hashOf(text: string): number {
+function correlationHash(text: string): number {
   return text.charCodeAt(0) | (text.charCodeAt(1) << 8) | (text.charCodeAt(2) << 16)
 }
