@@ -1,6 +1,6 @@
 /**
- * Requests that are answered by another client through a broker: AT_ONCE open, COUNT in all.
- * client-request PORT COUNT AT_ONCE
+ * Requests that are answered by another client of the same process through a broker: AT_ONCE open,
+ * COUNT in all. So a request is two publishes and two messages received. client-request PORT COUNT AT_ONCE
  */
 import { createClient } from '../../src/client/index.ts'
 import { reportRequests } from './request-report.ts'
@@ -8,10 +8,7 @@ import { reportRequests } from './request-report.ts'
 const [port, count, atOnce] = process.argv.slice(2)
 const url = `mqtt://127.0.0.1:${port}`
 const server = createClient({ url })
-const responder = server.respond('bench/ask', ({ payload }) => payload, {
-  qos: 0,
-  concurrency: 1000,
-})
+const responder = server.respond('bench/ask', ({ payload }) => payload, { concurrency: 1000 })
 void server.run()
 await server.ready()
 const client = createClient({ url })

@@ -1,11 +1,16 @@
-/** The work of client-request.ts, written by hand on MQTT.js, with time-outs. */
+/**
+ * The work of client-request.ts, written by hand on MQTT.js, with time-outs. As there, requester and
+ * responder are two clients of one process.
+ */
 import { randomBytes } from 'node:crypto'
 import mqtt from 'mqtt'
 import { reportRequests } from './request-report.ts'
 
 const [port, count, atOnce] = process.argv.slice(2)
 const options = { host: '127.0.0.1', port: Number(port), protocolVersion: 5 } as const
-const server = await mqtt.connectAsync(options)
+// MQTT.js writes the client identifier that it makes into the options, so that two clients with the
+// same object would take the session from each other.
+const server = await mqtt.connectAsync({ ...options })
 server.on('message', (_topic, payload, { properties }) => {
   const { responseTopic, correlationData } = properties ?? {}
   if (responseTopic === undefined || correlationData === undefined) return
@@ -13,7 +18,7 @@ server.on('message', (_topic, payload, { properties }) => {
 })
 await server.subscribeAsync('bench/ask')
 
-const client = await mqtt.connectAsync(options)
+const client = await mqtt.connectAsync({ ...options })
 for (const { stream } of [server, client]) {
   ;(stream as unknown as { setNoDelay(on: boolean): void }).setNoDelay(true)
 }

@@ -64,6 +64,8 @@ export interface Core {
   responseTopic(): string
   /** Keeps the client reading until the function that it returns is called. */
   demand(): () => void
+  /** Somebody who waits begins (1) or ends (-1): as `demand`, counted by the caller. */
+  wants(by: 1 | -1): void
   /** Sends a publish after all that were sent before. */
   send(request: PublishRequest): Promise<Published>
   /**

@@ -6,6 +6,7 @@ import { type Outcome, type Platform, type PublishRequest, RefusedError } from '
 import { timedOut } from './client-errors.ts'
 import type { Published } from './client-types.ts'
 import type { OutcomeListener } from './core.ts'
+import type { Listed } from './roster.ts'
 
 /** The reason code of a message that nobody has subscribed to. */
 const UNMATCHED_CODE = 0x10
@@ -21,7 +22,7 @@ interface SettlementHost {
   done(call: PublishCall): void
 }
 
-export class PublishCall {
+export class PublishCall implements Listed {
   readonly request: PublishRequest
   readonly bytes: number
   /** Whether it waits for its turn to leave. */
@@ -29,6 +30,7 @@ export class PublishCall {
   /** Whether it was handed to the loop. */
   left = false
   isSettled = false
+  place = -1
   readonly #listener: OutcomeListener
   readonly #host: SettlementHost
   #limits: CallLimits | null = null

@@ -16,9 +16,17 @@ import type { Published } from './client-types.ts'
 import type { OutcomeListener } from './core.ts'
 import { countedBytes, type Making, RequestLine } from './line.ts'
 import { CallLimits, PublishCall, saysUnmatched } from './publish-call.ts'
+import { Roster } from './roster.ts'
 import type { NextOptions } from './subscription-types.ts'
 
+/** Each request holds what is told its outcome: it is an object that the client has made. */
+const CALL = Symbol('call')
+
 type Settled = (outcome: Outcome) => void
+
+interface Called {
+  [CALL]?: PublishCall | Settled
+}
 
 /** Is told how many more, or fewer, promises wait. */
 interface PublishingHost {
@@ -30,8 +38,7 @@ export class Publishing {
   readonly #clock: Platform
   readonly #host: PublishingHost
   readonly #line: RequestLine
-  /** What is given the outcome of each request that is open. */
-  readonly #calls = new Map<Request, PublishCall | Settled>()
+  readonly #calls = new Roster<PublishCall>()
   /** Publishes that have a key: the session may settle an earlier request in their place. */
   #keyed: Map<string | number, PublishCall[]> | null = null
   #open = 0
@@ -81,10 +88,8 @@ export class Publishing {
       const limits = isLimited ? new CallLimits(this.#clock, 'publish', signal, ms) : null
       const sent = limits === null ? request : { ...request, signal: limits.signal }
       const call = new PublishCall(sent, bytes, { published: resolve, failed: reject }, this)
-      this.#calls.set(sent, call)
+      this.#begin(call)
       if (sent.key !== undefined) this.#remember(sent.key, call)
-      this.#open++
-      this.#host.pulls(1)
       if (limits !== null) call.limit(limits)
       if (!call.isSettled) this.#line.add(call)
     })
@@ -93,10 +98,15 @@ export class Publishing {
   /** As `send`, with a listener in place of a promise. */
   post(request: PublishRequest, listener: OutcomeListener): void {
     const call = new PublishCall(request, countedBytes(request), listener, this)
-    this.#calls.set(request, call)
+    this.#begin(call)
+    this.#line.add(call)
+  }
+
+  #begin(call: PublishCall): void {
+    ;(call.request as Called)[CALL] = call
+    this.#calls.add(call)
     this.#open++
     this.#host.pulls(1)
-    this.#line.add(call)
   }
 
   #remember(key: string | number, call: PublishCall): void {
@@ -117,7 +127,7 @@ export class Publishing {
   /** A publish that has not left has no outcome either. */
   #forget(call: PublishCall): void {
     const { request, isQueued } = call
-    this.#calls.delete(request)
+    this.#calls.delete(call)
     if (isQueued) this.#line.abandoned(call)
     if (request.key === undefined || this.#keyed === null) return
     const others = this.#keyed.get(request.key)?.filter((other) => other !== call) ?? []
@@ -135,7 +145,7 @@ export class Publishing {
   request(make: Making, settled: Settled): void {
     this.#line.add(() => {
       const request = make()
-      if (request !== null) this.#calls.set(request, settled)
+      if (request !== null) (request as Called)[CALL] = settled
       return request
     })
   }
@@ -143,11 +153,8 @@ export class Publishing {
   /** Takes the outcome of a request that has left. */
   outcome(request: Request, outcome: Outcome): void {
     this.#settled++
-    const call = this.#calls.get(request)
-    if (typeof call === 'function') {
-      this.#calls.delete(request)
-      return call(outcome)
-    }
+    const call = (request as Called)[CALL]
+    if (typeof call === 'function') return call(outcome)
     if (call !== undefined) this.#settleCall(call, outcome)
     const { key } = request as PublishRequest
     if (key === undefined || this.#keyed === null) return
@@ -157,7 +164,7 @@ export class Publishing {
   }
 
   #settleCall(call: PublishCall, outcome: Outcome): void {
-    if (!this.#calls.delete(call.request)) return
+    if (!this.#calls.delete(call)) return
     if (call.left) this.#line.left(call.bytes)
     const { packet } = outcome
     // That nobody has subscribed is no failure, also where the server calls it a refusal.
@@ -173,11 +180,9 @@ export class Publishing {
     this.#line.clear()
     if (this.#calls.size === 0) return
     const kept = new Set(held())
-    for (const [request, call] of this.#calls) {
-      if (typeof call === 'function') continue
-      call.fail(endedUnder('publish', kept.has(request), error))
+    for (const call of this.#calls.clear()) {
+      call.fail(endedUnder('publish', kept.has(call.request), error))
     }
-    this.#calls.clear()
   }
 }
 

@@ -5,6 +5,7 @@
 import type { QoS } from '../index.ts'
 import type { PushReceiver } from './core.ts'
 import type { DeliveredMessage } from './message.ts'
+import { MessagesInHand } from './messages-in-hand.ts'
 import type { Receipt } from './receipts.ts'
 import { ClientSubscription } from './subscription.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
@@ -16,7 +17,7 @@ export class PushedMessages extends ClientSubscription {
   readonly #host: SubscriptionHost<ClientSubscription>
   readonly #handler: (message: Message) => void
   readonly #ended: (error: unknown) => void
-  readonly #open = new Set<DeliveredMessage>()
+  readonly #open = new MessagesInHand()
   #settle: { resolve(): void; reject(error: unknown): void } | null = null
 
   constructor(
@@ -38,22 +39,22 @@ export class PushedMessages extends ClientSubscription {
   }
 
   override get inHand(): number {
-    return this.#open.size
+    return this.#open.count
   }
 
   override has(receipt: Receipt): boolean {
-    for (const message of this.#open) if (message.receipt === receipt) return true
-    return false
+    return this.#open.has(receipt)
   }
 
   override offer(message: DeliveredMessage): void {
-    if (message.receipt !== null) this.#open.add(message)
+    if (message.receipt !== null) this.#open.push(message)
     this.#handler(message as unknown as Message)
   }
 
   override handled(message: DeliveredMessage): void {
-    this.#open.delete(message)
-    if (message.receipt !== null) this.#host.handled(message.receipt)
+    if (message.receipt === null) return
+    this.#open.forget()
+    this.#host.handled(message.receipt)
   }
 
   override changed(

@@ -87,6 +87,10 @@ export class RequestCore implements Core {
     return this.#core.demand()
   }
 
+  wants(by: 1 | -1): void {
+    this.#core.pulls(by)
+  }
+
   send(request: PublishRequest): Promise<Published> {
     return this.#core.send(request)
   }

@@ -36,7 +36,7 @@ import { Reader } from './reader.ts'
 import { ReceivedChunks } from './received-chunks.ts'
 import { clauseFor, REFUSING, refuse, refuseCut, type Tolerant } from './refuse.ts'
 import { claim, copyOf, payloadOfJoined } from './slabs.ts'
-import { decodeTopic } from './text.ts'
+import { decodeRepeated } from './text.ts'
 
 const PADDED = 'the Remaining Length has more bytes than it needs'
 
@@ -257,7 +257,15 @@ export class Decoder implements Tolerant {
     const topicStart = at + 2
     let behind = topicStart + ((bytes[at]! << 8) | bytes[at + 1]!)
     if (behind > end) refuseCut('the Topic Name')
-    const topic = decodeTopic(bytes, topicStart, behind, this)
+    const topic = decodeRepeated(
+      bytes,
+      topicStart,
+      behind,
+      'the Topic Name',
+      'UNREADABLE_TOPIC',
+      this,
+      true,
+    )
     const qos = ((first >> 1) & 3) as QoS
     let messageId: number | undefined
     if (qos !== 0) {

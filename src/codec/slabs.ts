@@ -19,6 +19,9 @@ const SHARED_BYTES_MAX = 4096
 let slab: Bytes = NO_BYTES
 let slabUsed = SLAB_BYTES
 
+/** In bytes. For up to this many a loop is faster than `copyBytes`, which makes a view first. */
+const LOOP_BYTES_MAX = 24
+
 /** A part of a slab: `length` bytes from `offset` on. */
 interface Claim {
   readonly slab: Bytes
@@ -51,7 +54,8 @@ export function copyOf(bytes: Bytes, start: number, end: number): Bytes {
     return own
   }
   const { slab, offset } = claim(length, length)
-  copyBytes(bytes, start, end, slab, offset)
+  if (length > LOOP_BYTES_MAX) copyBytes(bytes, start, end, slab, offset)
+  else for (let i = 0; i < length; i++) slab[offset + i] = bytes[start + i]!
   return new BytesView(slab.buffer, offset, length)
 }
 

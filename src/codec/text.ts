@@ -4,10 +4,10 @@
  * UTF-8 is checked strictly [MQTT-1.5.4-1], U+0000 is refused [MQTT-1.5.4-2], and EF BB BF becomes
  * U+FEFF [MQTT-1.5.4-3].
  *
- * Topics repeat, so a Topic Name that was decoded before is found again by its bytes, in a cache
- * that all decoders of the process share. The cache has one entry for each hash, so a topic
- * replaces another one with the same hash. That costs a decoding, and never gives a wrong topic,
- * because the bytes are compared.
+ * Topics and names of properties repeat, so one that was decoded before is found again by its
+ * bytes, in a cache that all decoders of the process share. The cache has one entry for each hash,
+ * so a text replaces another one with the same hash. That costs a decoding, and never gives a wrong
+ * text, because the bytes are compared.
  */
 import {
   allocateOwn,
@@ -49,30 +49,36 @@ export function decodeText(
   return null
 }
 
-interface CachedTopic {
+interface CachedText {
   readonly bytes: Bytes
-  readonly topic: string
+  readonly text: string
 }
 
-/** A power of two. With topics of at most 256 bytes each the cache stays below 1 MiB. */
+/** A power of two. With texts of at most 256 bytes each the cache stays below 1 MiB. */
 const CACHE_ENTRIES = 1024
-/** A longer topic is decoded each time. */
-const CACHED_TOPIC_BYTES_MAX = 256
+/** A longer text is decoded each time. */
+const CACHED_BYTES_MAX = 256
 
-let cache: (CachedTopic | undefined)[] = []
+let cache: (CachedText | undefined)[] = []
 
 /**
- * @returns a Topic Name, or null if it is no text. It may be empty: the caller checks that there is
- * a Topic Alias then.
+ * As `decodeText`, for a text that is likely to have come before.
+ * @param isTopic whether it is a Topic Name. It may be empty: the caller checks that there is a
+ *   Topic Alias then.
  */
-export function decodeTopic(
+export function decodeRepeated(
   bytes: Bytes,
   start: number,
   end: number,
+  field: string,
+  kind: DeviationKind,
   tolerant: Tolerant,
+  isTopic: boolean,
 ): string | null {
   const length = end - start
-  if (length > CACHED_TOPIC_BYTES_MAX) return decodeNewTopic(bytes, start, end, tolerant)
+  if (length > CACHED_BYTES_MAX) {
+    return noteWildcard(decodeText(bytes, start, end, field, kind, tolerant), isTopic, tolerant)
+  }
   let hash = 0x811c9dc5
   for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
   const slot = (hash ^ (hash >>> 15)) & (CACHE_ENTRIES - 1)
@@ -82,31 +88,25 @@ export function decodeTopic(
     if (known.length === length) {
       let i = 0
       while (i < length && known[i] === bytes[start + i]) i++
-      if (i === length) return cached.topic
+      if (i === length) return cached.text
     }
   } else if (cache.length === 0) {
     cache = new Array(CACHE_ENTRIES).fill(undefined)
   }
-  const topic = decodeNewTopic(bytes, start, end, tolerant)
+  const text = decodeText(bytes, start, end, field, kind, tolerant)
   // All decoders share the cache, so it holds only what every one of them accepts.
-  if (topic === null || hasWildcard(topic)) return topic
+  if (text === null || hasWildcard(text)) return noteWildcard(text, isTopic, tolerant)
   const own = allocateOwn(length)
   copyBytes(bytes, start, end, own, 0)
-  cache[slot] = { bytes: own, topic }
-  return topic
+  cache[slot] = { bytes: own, text }
+  return text
 }
 
-function decodeNewTopic(
-  bytes: Bytes,
-  start: number,
-  end: number,
-  tolerant: Tolerant,
-): string | null {
-  const topic = decodeText(bytes, start, end, 'the Topic Name', 'UNREADABLE_TOPIC', tolerant)
-  if (topic !== null && hasWildcard(topic)) {
-    tolerant.tolerate('WILDCARD_IN_TOPIC', `the Topic Name ${quote(topic)} holds a wildcard`)
+function noteWildcard(text: string | null, isTopic: boolean, tolerant: Tolerant): string | null {
+  if (isTopic && text !== null && hasWildcard(text)) {
+    tolerant.tolerate('WILDCARD_IN_TOPIC', `the Topic Name ${quote(text)} holds a wildcard`)
   }
-  return topic
+  return text
 }
 
 /** How many characters of a text from the server a message shows. */

@@ -15,7 +15,7 @@ import {
   utf8Bytes,
   writeUtf8,
 } from '../platform/bytes.ts'
-import { stringProblem, topicNameProblem } from '../protocol/topics.ts'
+import { hasWildcard, stringProblem, topicNameProblem } from '../protocol/topics.ts'
 import { IN, PROPERTY_NAMES, type PropertyPlace, type PropertyRule } from './properties.ts'
 import { copyOf } from './slabs.ts'
 
@@ -54,9 +54,22 @@ export function writeUint32(into: Uint8Array, at: number, value: number): number
   return at
 }
 
+/** Longer texts are checked, measured and written one after the other. In UTF-16 units. */
+const SHORT_MAX = 128
+
 export class Writer {
   #bytes = allocatePooled(256)
   #at = 0
+
+  /** How many bytes were written. */
+  get length(): number {
+    return this.#at
+  }
+
+  /** Forgets what was written behind this length. */
+  shorten(length: number): void {
+    this.#at = length
+  }
 
   /** @returns a copy of what was written. The writer is empty afterwards. */
   take(): Bytes {
@@ -83,6 +96,26 @@ export class Writer {
   varint(value: number): void {
     this.#room(4)
     this.#at = writeVarint(this.#bytes, this.#at, value)
+  }
+
+  /**
+   * Writes a short text of ASCII with its length before it, which is checked as it is written.
+   * @returns whether it was one; else nothing is written.
+   */
+  ascii(value: unknown): boolean {
+    if (typeof value !== 'string') return false
+    const { length } = value
+    if (length > SHORT_MAX) return false
+    this.#room(2 + length)
+    const bytes = this.#bytes
+    let at = writeUint16(bytes, this.#at, length)
+    for (let i = 0; i < length; i++) {
+      const unit = value.charCodeAt(i)
+      if (unit === 0 || unit > 0x7f) return false
+      bytes[at++] = unit
+    }
+    this.#at = at
+    return true
   }
 
   /** Writes a string that was checked, with its length before it. */
@@ -144,6 +177,13 @@ export function checkedString(value: unknown, where: string): string {
   return value
 }
 
+function checkedTopic(value: unknown, where: string): string {
+  const text = checkedString(value, where)
+  const problem = topicNameProblem(text)
+  if (problem !== null) throw new UsageError(`${where} ${problem}: ${describe(text)}`)
+  return text
+}
+
 /**
  * @returns at most 65,535 bytes, which are given as such, as a string (UTF-8) or as `{ base64 }`.
  */
@@ -160,6 +200,9 @@ export function checkedBinary(value: unknown, where: string): Uint8Array {
   return bytes
 }
 
+/** The writer of all properties; null while it is used, and after an error. */
+let idle: Writer | null = null
+
 /**
  * @returns the encoded properties without their length before them, or null if there are none.
  * @param where the name of the field in error messages.
@@ -175,7 +218,8 @@ export function encodeProperties(
   if (typeof properties !== 'object' || properties === null || Array.isArray(properties)) {
     refuseValue(where, 'an object', properties)
   }
-  const writer = new Writer()
+  const writer = idle ?? new Writer()
+  idle = null
   for (const name of Object.keys(properties)) {
     const value = (properties as { readonly [name: string]: unknown })[name]
     if (value === undefined) continue
@@ -191,9 +235,12 @@ export function encodeProperties(
         `${where}.${name} is not for requests to set [MQTT-3.3.4-6]: leave it out`,
       )
     }
-    writeProperty(name === except ? new Writer() : writer, rule, value, `${where}.${name}`)
+    const { length } = writer
+    writeProperty(writer, rule, value, where)
+    if (name === except) writer.shorten(length)
   }
   const bytes = writer.take()
+  idle = writer
   return bytes.length === 0 ? null : bytes
 }
 
@@ -205,36 +252,38 @@ function isReserved(name: string, place: PropertyPlace): boolean {
   return place === 'publish' && (name === 'topicAlias' || name === 'subscriptionIdentifier')
 }
 
-function writeProperty(writer: Writer, rule: PropertyRule, value: unknown, where: string): void {
+/** @param place names the properties in error messages, which nothing but an error needs. */
+function writeProperty(writer: Writer, rule: PropertyRule, value: unknown, place: string): void {
   const { id, type } = rule
   switch (type) {
     case 'flag':
-      if (typeof value !== 'boolean') refuseValue(where, 'true or false', value)
+      if (typeof value !== 'boolean') refuseProperty(place, rule, 'true or false', value)
       writer.byte(id)
       writer.byte(value ? 1 : 0)
       return
     case 'string':
-    case 'topic': {
-      const text = checkedString(value, where)
-      const problem = type === 'topic' ? topicNameProblem(text) : null
-      if (problem !== null) throw new UsageError(`${where} ${problem}: ${describe(text)}`)
       writer.byte(id)
-      writer.string(text)
+      if (!writer.ascii(value)) writer.string(checkedString(value, `${place}.${rule.name}`))
       return
-    }
-    case 'binary': {
-      const bytes = checkedBinary(value, where)
+    case 'topic':
       writer.byte(id)
-      writer.binary(bytes)
+      if (value === '' || hasWildcard(String(value)) || !writer.ascii(value)) {
+        writer.string(checkedTopic(value, `${place}.${rule.name}`))
+      }
+      return
+    case 'binary': {
+      const bytes = isBytes(value) && value.length <= 65_535 ? value : null
+      writer.byte(id)
+      writer.binary(bytes ?? checkedBinary(value, `${place}.${rule.name}`))
       return
     }
     case 'pair':
-      writeUserProperties(writer, id, value, where)
+      writeUserProperties(writer, id, value, `${place}.${rule.name}`)
       return
     default: {
       const fits = Number.isInteger(value) && (value as number) >= rule.min
       if (!fits || (value as number) > rule.max) {
-        refuseValue(where, `a whole number from ${rule.min} to ${rule.max}`, value)
+        refuseProperty(place, rule, `a whole number from ${rule.min} to ${rule.max}`, value)
       }
       const number = value as number
       writer.byte(id)
@@ -246,6 +295,15 @@ function writeProperty(writer: Writer, rule: PropertyRule, value: unknown, where
   }
 }
 
+function refuseProperty(
+  place: string,
+  { name }: PropertyRule,
+  allowed: string,
+  given: unknown,
+): never {
+  refuseValue(`${place}.${name}`, allowed, given)
+}
+
 function writeUserProperties(writer: Writer, id: number, value: unknown, where: string): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     refuseValue(where, 'an object of strings, or of arrays of strings', value)
@@ -253,13 +311,14 @@ function writeUserProperties(writer: Writer, id: number, value: unknown, where: 
   for (const name of Object.keys(value)) {
     const given = (value as { readonly [name: string]: unknown })[name]
     if (given === undefined) continue
-    const field = `${where}[${describe(name)}]`
-    checkedString(name, `the name ${field}`)
-    for (const one of Array.isArray(given) ? given : [given]) {
-      const text = checkedString(one, field)
-      writer.byte(id)
-      writer.string(name)
-      writer.string(text)
-    }
+    if (!Array.isArray(given)) writePair(writer, id, name, given, where)
+    else for (const one of given) writePair(writer, id, name, one, where)
   }
+}
+
+function writePair(writer: Writer, id: number, name: string, value: unknown, where: string): void {
+  const field = () => `${where}[${describe(name)}]`
+  writer.byte(id)
+  if (!writer.ascii(name)) writer.string(checkedString(name, `the name ${field()}`))
+  if (!writer.ascii(value)) writer.string(checkedString(value, field()))
 }

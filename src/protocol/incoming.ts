@@ -201,7 +201,8 @@ function messageBytes(packet: ReceivedPublish): number {
 
 function propertiesWeight(properties: object): number {
   let bytes = 0
-  for (const value of Object.values(properties)) {
+  for (const name in properties) {
+    const value = (properties as { readonly [name: string]: unknown })[name]
     bytes += PROPERTY_BYTES
     if (typeof value === 'string') bytes += value.length
     else if (ArrayBuffer.isView(value)) bytes += value.byteLength

@@ -50,7 +50,7 @@ export function wholeNumberIn(text: string | undefined): number {
 export function readPlain({ payload, properties }: IncomingPublish): GivenAnswer | null {
   const user = properties?.userProperties
   const status = property(user, WIRE_NAMES.status)
-  if (status !== undefined && !STATUS_DIGITS.test(status)) return null
+  if (status !== undefined && status !== '200' && !STATUS_DIGITS.test(status)) return null
   const seqText = property(user, WIRE_NAMES.seq)
   const seq = wholeNumberIn(seqText)
   if (seqText !== undefined && seq < 0) return null

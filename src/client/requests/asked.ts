@@ -14,7 +14,9 @@ export interface Asked {
   readonly replyTo: string | null
   /** What the answer carries: bytes as one character each (plain), or the `id` (envelope). */
   readonly correlation: string
-  /** By this a repetition is recognized; null if there is nothing to recognize it by. */
+  /** The same as bytes (plain); undefined if there is nothing to carry. */
+  readonly data: Uint8Array | undefined
+  /** By this a repetition is recognized; null if there is none, or it cannot be recognized. */
   readonly key: string | null
   readonly attempt: number
   /** How long somebody waits, in ms from now; undefined if the request does not say. */
@@ -26,28 +28,55 @@ export interface Asked {
 
 const NO_PROPERTIES: UserProperties = Object.freeze(Object.create(null))
 
+/** What most handlers do not ask for is read when it is asked for. */
+class PlainAsked implements Asked {
+  readonly replyTo: string | null
+  readonly data: Uint8Array | undefined
+  readonly key: string | null
+  readonly expiresMs: number | undefined
+  readonly payload: Uint8Array
+  readonly #properties: IncomingPublish['properties'] | undefined
+
+  constructor({ payload, properties }: AskingMessage) {
+    this.#properties = properties
+    this.payload = payload
+    this.replyTo = properties?.responseTopic ?? null
+    const data = properties?.correlationData
+    this.data = data?.length === 0 ? undefined : data
+    const seconds = properties?.messageExpiryInterval
+    this.expiresMs = seconds === undefined ? undefined : seconds * 1000
+    const key = property(properties?.userProperties, WIRE_NAMES.key)
+    this.key = key ?? keyOfAttempt(this)
+  }
+
+  get wire(): 'plain' {
+    return 'plain'
+  }
+
+  get correlation(): string {
+    return this.data === undefined ? '' : latin1Of(this.data)
+  }
+
+  get attempt(): number {
+    return Math.max(1, wholeNumberIn(property(this.userProperties, WIRE_NAMES.attempt)))
+  }
+
+  get contentType(): string | undefined {
+    return this.#properties?.contentType
+  }
+
+  get userProperties(): UserProperties {
+    return this.#properties?.userProperties ?? NO_PROPERTIES
+  }
+}
+
 /** @returns what a message asks for. */
-export function readAsked({ payload, properties }: AskingMessage): Asked {
-  if (properties?.responseTopic === undefined) {
-    const enveloped = readRequest(payload)
+export function readAsked(message: AskingMessage): Asked {
+  if (message.properties?.responseTopic === undefined) {
+    const enveloped = readRequest(message.payload)
     if (enveloped !== null) return askedInEnvelope(enveloped)
   }
-  const user = properties?.userProperties
-  const replyTo = properties?.responseTopic ?? null
-  const data = properties?.correlationData
-  const correlation = data === undefined ? '' : latin1Of(data)
-  const seconds = properties?.messageExpiryInterval
-  return {
-    wire: 'plain',
-    replyTo,
-    correlation,
-    key: property(user, WIRE_NAMES.key) ?? keyOfAttempt(replyTo, correlation),
-    attempt: Math.max(1, wholeNumberIn(property(user, WIRE_NAMES.attempt))),
-    expiresMs: seconds === undefined ? undefined : seconds * 1000,
-    payload,
-    contentType: properties?.contentType,
-    userProperties: user ?? NO_PROPERTIES,
-  }
+  return new PlainAsked(message)
 }
 
 interface AskingMessage {
@@ -61,7 +90,8 @@ function askedInEnvelope(request: EnvelopedRequest): Asked {
     wire: 'envelope',
     replyTo: reply,
     correlation: id,
-    key: key ?? keyOfAttempt(reply, id),
+    data: undefined,
+    key: key ?? keyOfAttempt({ replyTo: reply, correlation: id }),
     attempt,
     expiresMs: expires,
     payload,
@@ -71,7 +101,10 @@ function askedInEnvelope(request: EnvelopedRequest): Asked {
 }
 
 /** A requester that gives no key repeats a request with the same correlation at most. */
-function keyOfAttempt(replyTo: string | null, correlation: string): string | null {
+export function keyOfAttempt({
+  replyTo,
+  correlation,
+}: Pick<Asked, 'replyTo' | 'correlation'>): string | null {
   return replyTo === null || correlation === '' ? null : `\u0000${replyTo}\u0000${correlation}`
 }
 

@@ -8,6 +8,7 @@
 
 import type { Core } from '../core.ts'
 import type { AnswerOptions, DeclaredFailure } from '../respond-types.ts'
+import { Roster } from '../roster.ts'
 import type { Message } from '../subscription-types.ts'
 import { type Asked, hasReplyTopic, mayAnswer, readAsked } from './asked.ts'
 import type { CallPlan } from './call-plan.ts'
@@ -65,7 +66,13 @@ export class CallDesk implements CallHost, StreamHost {
   readonly #controls: StreamControls
   readonly #sink: CallSink
   readonly #cache: DedupeCache<Kept, IncomingCall> | null
-  readonly #calls = new Set<IncomingCall>()
+  /** The response topic that was allowed last. */
+  #allowed: string | null = null
+  /** Requests that their handlers have not answered at once, or that wait for one. */
+  readonly #calls = new Roster<IncomingCall>()
+  /** How many requests are being given to their handlers. */
+  #beginning = 0
+  #aborted: { readonly reason: unknown } | null = null
   #posted = 0
   #idle: (() => void)[] = []
 
@@ -93,9 +100,13 @@ export class CallDesk implements CallHost, StreamHost {
     // A request that the server has kept was meant for somebody who was there at its time.
     if (message.retain) return message.ack()
     const asked = readAsked(message)
-    if (asked.replyTo !== null && !mayAnswer(asked.replyTo, this.plan.allowed)) {
-      this.stats.unanswerable++
-      return message.ack()
+    const { replyTo, payload } = asked
+    if (replyTo !== null && replyTo !== this.#allowed) {
+      if (!mayAnswer(replyTo, this.plan.allowed)) {
+        this.stats.unanswerable++
+        return message.ack()
+      }
+      this.#allowed = replyTo
     }
     const now = this.core.clock.now()
     const { timeout } = this.plan
@@ -104,7 +115,7 @@ export class CallDesk implements CallHost, StreamHost {
     const deadline = Math.min(expiresAt, now + (timeout ?? Number.POSITIVE_INFINITY))
     let value: unknown
     try {
-      value = decodedValue(this.plan.reading, message.topic, askedMessage(message, asked))
+      value = decodedValue(this.plan.reading, message.topic, payload, readWith(message, asked))
     } catch (error) {
       const call = new IncomingCall(this, message, asked, undefined, expiresAt, deadline)
       return this.#send(call, failure(STATUS.badRequest, cut(whyOf(error))))
@@ -122,7 +133,7 @@ export class CallDesk implements CallHost, StreamHost {
     if (claim.kind === 'new') {
       const store = this.plan.dedupe?.store
       if (store === undefined) return this.#execute(call)
-      return this.#claimInStore(call, fingerprint, call.expiresAt - now)
+      return this.#claimInStore(call, call.expiresAt - now)
     }
     if (claim.kind === 'full') return this.busy(call)
     if (claim.kind === 'reused') return this.#send(call, KEY_REUSED)
@@ -130,8 +141,9 @@ export class CallDesk implements CallHost, StreamHost {
     if (claim.kind === 'done') this.#repeat(call, claim.answer)
   }
 
-  async #claimInStore(call: IncomingCall, fingerprint: string, expiresMs: number): Promise<void> {
+  async #claimInStore(call: IncomingCall, expiresMs: number): Promise<void> {
     const key = call.asked.key!
+    const fingerprint = storedFingerprint(call)
     try {
       const claimed = await this.plan.dedupe!.store!.claim(key, fingerprint, expiresMs)
       if (claimed === 'new') return this.#execute(call)
@@ -145,10 +157,15 @@ export class CallDesk implements CallHost, StreamHost {
     }
   }
 
+  /** Most handlers answer at once, so that a deadline is set only for those that do not. */
   #execute(call: IncomingCall): void {
+    this.#beginning++
+    this.#sink.execute(call)
+    this.#beginning--
+    if (call.stage === 'answered') return this.#reportIdle()
     this.#calls.add(call)
     this.#deadlines.add(call)
-    this.#sink.execute(call)
+    if (this.#aborted !== null) call.abort(this.#aborted.reason)
   }
 
   /** Answers a request that there is no room for, and does not remember it. */
@@ -214,9 +231,14 @@ export class CallDesk implements CallHost, StreamHost {
   /** Answers with what a handler gave. @throws UsageError for what cannot be encoded. */
   async respond(call: IncomingCall, given: unknown, options?: AnswerOptions): Promise<void> {
     if (call.stage === 'answered') return
-    if (isAsyncIterable(given)) return this.#stream(call, given)
-    this.answer(call, this.replyOf(given, options))
+    await this.give(call, given, options)
     return call.whenDelivered()
+  }
+
+  /** As `respond`, without a promise unless it is a stream. */
+  give(call: IncomingCall, given: unknown, options?: AnswerOptions): void | Promise<void> {
+    if (isAsyncIterable(given)) return new ReplyStream(this, this.#controls, call, given).run()
+    this.answer(call, this.replyOf(given, options))
   }
 
   async fail(call: IncomingCall, declared: DeclaredFailure): Promise<void> {
@@ -245,11 +267,6 @@ export class CallDesk implements CallHost, StreamHost {
 
   failed(error: unknown, call: IncomingCall): Reply {
     return this.#sink.failed(error, call)
-  }
-
-  async #stream(call: IncomingCall, values: AsyncIterable<unknown>): Promise<void> {
-    await new ReplyStream(this, this.#controls, call, values).run()
-    return call.whenDelivered()
   }
 
   /** A stream has ended; its last part was posted. */
@@ -281,7 +298,7 @@ export class CallDesk implements CallHost, StreamHost {
     if (key === null || this.#cache === null) return []
     const store = this.plan.dedupe?.store
     if (store !== undefined) {
-      const fingerprint = fingerprintOf(call.topic, call.payload)
+      const fingerprint = storedFingerprint(call)
       const expiresMs = Math.max(0, call.expiresAt - this.core.clock.now())
       store.finish(key, { ...reply, fingerprint }, expiresMs).catch((error: unknown) => {
         this.core.warn('HANDLER_FAILED', `respond: the dedupe store failed: ${whyOf(error)}`)
@@ -333,7 +350,7 @@ export class CallDesk implements CallHost, StreamHost {
   }
 
   get #isIdle(): boolean {
-    return this.#calls.size === 0 && this.#posted === 0
+    return this.#calls.size === 0 && this.#beginning === 0 && this.#posted === 0
   }
 
   #reportIdle(): void {
@@ -352,7 +369,8 @@ export class CallDesk implements CallHost, StreamHost {
   }
 
   abortAll(reason: unknown): void {
-    for (const call of this.#calls) call.abort(reason)
+    this.#aborted = { reason }
+    for (const call of this.#calls.values()) call.abort(reason)
   }
 
   /** Resolves when all requests are answered, and the outcomes of the answers are known. */
@@ -362,8 +380,12 @@ export class CallDesk implements CallHost, StreamHost {
   }
 }
 
-function askedMessage({ properties }: Message, { payload, contentType }: Asked) {
-  return { payload, properties: properties ?? (contentType ? { contentType } : undefined) }
+function readWith({ properties }: Message, { contentType }: Asked): Message['properties'] {
+  return properties ?? (contentType === undefined ? undefined : { contentType })
+}
+
+function storedFingerprint({ topic, payload }: IncomingCall): string {
+  return fingerprintOf(topic, payload).toString(36)
 }
 
 function isSameAttempt({ asked: a }: IncomingCall, { asked: b }: IncomingCall): boolean {

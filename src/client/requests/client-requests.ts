@@ -28,8 +28,8 @@ import { ManyRequest } from './many-request.ts'
 import { PulledRequests } from './pulled-requests.ts'
 import { RequestCounts } from './request-counts.ts'
 import { RequestDesk } from './request-desk.ts'
-import { type Ask, askOf } from './request-plan.ts'
-import { SingleRequest } from './single-request.ts'
+import { type Ask, type AskedPayload, askedPayload, askOf } from './request-plan.ts'
+import { type SettleRequest, SingleRequest } from './single-request.ts'
 import { StreamControls } from './stream-controls.ts'
 
 /** The counters of a client that has made no request. */
@@ -56,17 +56,22 @@ export class ClientRequests {
   request<V>(topic: unknown, payload?: unknown, options?: RequestOptions<V>): Promise<Response<V>> {
     const { requestTimeout, trace } = this.#core.plan
     let ask: Ask
+    let bytes: AskedPayload
     try {
       this.#mustBeOpen('request')
-      ask = askOf('request', topic, payload, requestTimeout, options as RequestOptions<never>)
+      const given = options as RequestOptions<never> | undefined
+      ask = askOf('request', topic, payload, requestTimeout, given)
+      bytes = askedPayload('request', payload, ask)
     } catch (error) {
       return Promise.reject(error)
     }
-    if (trace === undefined) return this.#ask(ask)
-    return trace(this.#operation(ask, topic), (added) => this.#ask<V>(askWith(ask, added)))
+    if (trace === undefined) return this.#ask(ask, bytes)
+    return trace(this.#operation(ask, bytes, topic), (added) =>
+      this.#ask<V>(askWith(ask, added), bytes),
+    )
   }
 
-  #operation(ask: Ask, to: unknown): TraceOperation {
+  #operation(ask: Ask, payload: AskedPayload, to: unknown): TraceOperation {
     return {
       kind: 'request',
       clientId: this.#core.clientId,
@@ -74,16 +79,16 @@ export class ClientRequests {
       template: templateOf(to),
       userProperties: ask.properties?.userProperties,
       key: ask.key,
-      payloadBytes: payloadBytesOf(ask.payload),
+      payloadBytes: payloadBytesOf(payload),
     }
   }
 
-  #ask<V>(ask: Ask): Promise<Response<V>> {
-    return new Promise((resolve, reject) => {
+  #ask<V>(ask: Ask, payload: AskedPayload): Promise<Response<V>> {
+    return new Promise((resolve) => {
       const rare = ask.rare
       const turns = rare !== null && (rare.lane !== undefined || rare.fallback !== undefined)
       const Kind = turns ? LaneRequest : SingleRequest
-      new Kind(this.#desk, ask, resolve as (response: Response<never>) => void, reject).begin()
+      new Kind(this.#desk, ask, payload, resolve as SettleRequest).begin()
     })
   }
 
@@ -96,6 +101,7 @@ export class ClientRequests {
     this.#mustBeOpen(what)
     const { requestTimeout, trace } = this.#core.plan
     const ask = askOf(what, topic, payload, requestTimeout, options as ManyOptions<never>)
+    const bytes = askedPayload(what, payload, ask)
     const { max, stallMs } = options ?? {}
     const name = `${what}: max`
     const most = max === undefined ? max : checkCount(name, max, 1, Number.MAX_SAFE_INTEGER)
@@ -104,10 +110,13 @@ export class ClientRequests {
       new ManyRequest(
         this.#desk,
         askWith(ask, added),
+        bytes,
         most ?? Number.POSITIVE_INFINITY,
         stallMs,
       ) as unknown as AsyncIterableIterator<Response<V>, undefined>
-    return trace === undefined ? make() : tracedMany(trace, this.#operation(ask, topic), make)
+    return trace === undefined
+      ? make()
+      : tracedMany(trace, this.#operation(ask, bytes, topic), make)
   }
 
   requests<P, V>(topic: unknown, options: RequestsOptions<V> = {}): RequestSubscription<P, V> {

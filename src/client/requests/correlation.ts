@@ -39,12 +39,13 @@ export function bytesOfLatin1(text: string): Uint8Array {
   return bytes
 }
 
+/** The two digits of each byte. */
+const DIGITS = Array.from({ length: 256 }, (_, byte) => (byte + 0x100).toString(16).slice(1))
+
 /** @returns the characters of `latin1Of` as hexadecimal digits. */
 export function hexOfLatin1(latin1: string): string {
   let hex = ''
-  for (let i = 0; i < latin1.length; i++) {
-    hex += (latin1.charCodeAt(i) + 0x100).toString(16).slice(1)
-  }
+  for (let i = 0; i < latin1.length; i++) hex += DIGITS[latin1.charCodeAt(i)]!
   return hex
 }
 

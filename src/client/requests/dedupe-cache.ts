@@ -7,10 +7,12 @@ import { DeadlineHeap, type HasDeadline } from './deadline-heap.ts'
 /** What an entry costs beside its key and its answer, in bytes. */
 const ENTRY_BYTES = 256
 
+type Fingerprint = string | number
+
 interface DedupeEntry<Answer, Repeat> extends HasDeadline {
   readonly key: string
   /** Tells payloads apart that came under the same key. */
-  readonly fingerprint: string
+  readonly fingerprint: Fingerprint
   bytes: number
   /** Undefined as long as the operation runs. */
   answer: Answer | undefined
@@ -27,6 +29,7 @@ const NEW = { kind: 'new' } as const
 const RUNNING = { kind: 'running' } as const
 const REUSED = { kind: 'reused' } as const
 const FULL = { kind: 'full' } as const
+const NO_REPEATS: readonly never[] = []
 
 export class DedupeCache<Answer, Repeat> {
   readonly #entries = new Map<string, DedupeEntry<Answer, Repeat>>()
@@ -54,7 +57,7 @@ export class DedupeCache<Answer, Repeat> {
    */
   claim(
     key: string,
-    fingerprint: string,
+    fingerprint: Fingerprint,
     expiresAt: number,
     now: number,
     repeat: Repeat,
@@ -93,7 +96,7 @@ export class DedupeCache<Answer, Repeat> {
    */
   finish(key: string, answer: Answer, bytes: number): readonly Repeat[] {
     const entry = this.#entries.get(key)
-    if (entry === undefined || entry.answer !== undefined) return []
+    if (entry === undefined || entry.answer !== undefined) return NO_REPEATS
     entry.answer = answer
     entry.bytes += bytes
     this.#bytes += bytes
@@ -104,13 +107,13 @@ export class DedupeCache<Answer, Repeat> {
   /** The operation was not executed. @returns those who waited for its answer. */
   release(key: string): readonly Repeat[] {
     const entry = this.#entries.get(key)
-    if (entry === undefined || entry.answer !== undefined) return []
+    if (entry === undefined || entry.answer !== undefined) return NO_REPEATS
     this.#remove(entry)
     return this.#takeRepeats(entry)
   }
 
   #takeRepeats(entry: DedupeEntry<Answer, Repeat>): readonly Repeat[] {
-    const repeats = entry.repeats ?? []
+    const repeats = entry.repeats ?? NO_REPEATS
     entry.repeats = null
     return repeats
   }
@@ -135,16 +138,19 @@ export class DedupeCache<Answer, Repeat> {
   }
 }
 
-/** @returns 64 bits and a length that tell payloads apart. It is no defence against a forger. */
-export function fingerprintOf(topic: string, payload: Uint8Array): string {
-  let a = 0xdeadbeef
+/** @returns 53 bits that tell payloads and topics apart. It is no defence against a forger. */
+export function fingerprintOf(topic: string, payload: Uint8Array): number {
+  let a = 0xdeadbeef ^ payload.length
   let b = 0x41c6ce57
-  const mix = (value: number) => {
-    a = Math.imul(a ^ value, 2654435761)
-    b = Math.imul(b ^ value, 1597334677)
+  for (let i = 0; i < topic.length; i++) {
+    const unit = topic.charCodeAt(i)
+    a = Math.imul(a ^ unit, 2654435761)
+    b = Math.imul(b ^ unit, 1597334677)
   }
-  for (let i = 0; i < topic.length; i++) mix(topic.charCodeAt(i))
-  mix(0x10000)
-  for (let i = 0; i < payload.length; i++) mix(payload[i]!)
-  return `${(a >>> 0).toString(36)}.${(b >>> 0).toString(36)}.${payload.length.toString(36)}`
+  for (let i = 0; i < payload.length; i++) {
+    const byte = payload[i]!
+    a = Math.imul(a ^ byte, 2654435761)
+    b = Math.imul(b ^ byte, 1597334677)
+  }
+  return (a >>> 11) * 2 ** 32 + (b >>> 0)
 }

@@ -157,7 +157,11 @@ export class HandlerResponder implements Responder, CallSink {
 
   #returned(call: IncomingCall, value: unknown): void {
     if (call.stage === 'answered') return
-    this.#desk.respond(call, value).catch((error: unknown) => this.#threw(call, error))
+    try {
+      this.#desk.give(call, value)?.catch((error: unknown) => this.#threw(call, error))
+    } catch (error) {
+      this.#threw(call, error)
+    }
   }
 
   #threw(call: IncomingCall, error: unknown): void {

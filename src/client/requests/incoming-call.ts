@@ -5,9 +5,10 @@ import type { IncomingPublish, UserProperties } from '../../index.ts'
 import type { Published } from '../client-types.ts'
 import type { OutcomeListener } from '../core.ts'
 import type { AnswerOptions, DeclaredFailure, IncomingRequest } from '../respond-types.ts'
+import type { Listed } from '../roster.ts'
 import type { Message } from '../subscription-types.ts'
 import type { TopicParams } from '../topic-types.ts'
-import type { Asked } from './asked.ts'
+import { type Asked, keyOfAttempt } from './asked.ts'
 import type { Timed } from './deadlines.ts'
 
 /** What a request uses of the desk that answers it. */
@@ -22,7 +23,9 @@ export interface CallHost {
   posted(by: 1 | -1): void
 }
 
-export class IncomingCall implements IncomingRequest<TopicParams, unknown>, OutcomeListener, Timed {
+export class IncomingCall
+  implements IncomingRequest<TopicParams, unknown>, OutcomeListener, Timed, Listed
+{
   readonly message: Message
   readonly asked: Asked
   readonly value: unknown
@@ -31,6 +34,7 @@ export class IncomingCall implements IncomingRequest<TopicParams, unknown>, Outc
   /** When it is too late for this responder. */
   dueAt: number
   heapIndex = -1
+  place = -1
   stage: 'waiting' | 'running' | 'answered' = 'waiting'
   /** Whether it counts as one of those that run. */
   hasSlot = false
@@ -77,7 +81,7 @@ export class IncomingCall implements IncomingRequest<TopicParams, unknown>, Outc
   }
 
   get key(): string {
-    return this.asked.key ?? ''
+    return this.asked.key ?? keyOfAttempt(this.asked) ?? ''
   }
 
   get attempt(): number {

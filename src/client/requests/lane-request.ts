@@ -4,7 +4,6 @@
  * is open at a time)
  */
 import type { Published } from '../client-types.ts'
-import type { Response } from '../request-types.ts'
 import { hexOfLatin1, latin1Of, randomCorrelation } from './correlation.ts'
 import {
   acknowledgeTurn,
@@ -15,9 +14,9 @@ import {
   type TurnBounds,
 } from './lane-order.ts'
 import { tooLate } from './request-errors.ts'
-import type { Ask } from './request-plan.ts'
+import type { Ask, AskedPayload } from './request-plan.ts'
 import { responseOf } from './response.ts'
-import { SingleRequest } from './single-request.ts'
+import { type SettleRequest, SingleRequest } from './single-request.ts'
 import type { RequestHost } from './waiter.ts'
 
 const AFTER_MS = 5000
@@ -27,16 +26,13 @@ let unnamedLanes = 0
 export class LaneRequest extends SingleRequest {
   readonly #lane: string
   readonly #bounds: TurnBounds
+  #startedAt: number
   #turn: Turn | null = null
   #fallback: AbortController | null = null
 
-  constructor(
-    desk: RequestHost,
-    ask: Ask,
-    resolve: (response: Response<never>) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    super(desk, ask, resolve, reject)
+  constructor(desk: RequestHost, ask: Ask, payload: AskedPayload, resolve: SettleRequest) {
+    super(desk, ask, payload, resolve)
+    this.#startedAt = desk.core.clock.now()
     const { ackTimeout, responseTimeout, fallback, lane } = ask.rare!
     // Names of users cannot be empty, so that an empty first character sets these apart.
     this.#lane = lane === undefined ? `\u0000${unnamedLanes++}` : lane
@@ -47,8 +43,12 @@ export class LaneRequest extends SingleRequest {
     }
   }
 
+  override get startedAt(): number {
+    return this.#startedAt
+  }
+
   override get expiresAt(): number {
-    return this.startedAt + this.#bounds.ackMs + this.#bounds.responseMs
+    return this.#startedAt + this.#bounds.ackMs + this.#bounds.responseMs
   }
 
   override begin(): void {
@@ -64,7 +64,7 @@ export class LaneRequest extends SingleRequest {
     const { unansweredPings, disconnectedAt } = this.desk.core.health()
     const { afterMs = AFTER_MS } = this.ask.rare!
     const healthy = isHealthy(now, unansweredPings, disconnectedAt, afterMs)
-    this.startedAt = now
+    this.#startedAt = now
     this.#enter(beginTurn(now, healthy, this.#bounds))
     if (this.#turn!.phase === 'fallback') return
     // What is not sent when its turn is over must not leave during the turn of another one.
@@ -104,14 +104,14 @@ export class LaneRequest extends SingleRequest {
 
   /** The request is answered by the user's function, under the same key. */
   async #fallBack(): Promise<void> {
-    const { topic, payload, reading, rare } = this.ask
+    const { topic, reading, rare } = this.ask
     if (this.operation === '') {
       this.key = hexOfLatin1(latin1Of(randomCorrelation(() => this.desk.core.clock.random())))
     }
     const controller = new AbortController()
     this.#fallback = controller
     try {
-      const request = { topic, payload, key: this.operation }
+      const request = { topic, payload: this.payload, key: this.operation }
       const given = await rare!.fallback!(request, controller.signal)
       if (this.isSettled) return
       const response = responseOf(reading, topic, fallbackAnswer(given), 'fallback')

@@ -8,7 +8,7 @@ import type { GivenAnswer } from './answers.ts'
 import { hexOfLatin1 } from './correlation.ts'
 import { PartOrder } from './part-order.ts'
 import { noResponders, streamGap, tooLate } from './request-errors.ts'
-import type { Ask } from './request-plan.ts'
+import type { Ask, AskedPayload } from './request-plan.ts'
 import { responseOf } from './response.ts'
 import { countedCodeOf } from './single-request.ts'
 import type { AnswerWaiter, RequestHost } from './waiter.ts'
@@ -26,7 +26,9 @@ const NO_MORE_RESPONSES: ManyResult = { done: true, value: undefined }
 
 export class ManyRequest implements AnswerWaiter, AsyncIterableIterator<Item, undefined> {
   readonly ask: Ask
+  readonly payload: AskedPayload
   correlation = ''
+  order = 0
   readonly key: string
   attempt = 0
   losses = 0
@@ -48,9 +50,16 @@ export class ManyRequest implements AnswerWaiter, AsyncIterableIterator<Item, un
   /** With what it ended, until a pull was told. */
   #error: { readonly reason: unknown } | null = null
 
-  constructor(desk: RequestHost, ask: Ask, max: number, stallMs: number | undefined) {
+  constructor(
+    desk: RequestHost,
+    ask: Ask,
+    payload: AskedPayload,
+    max: number,
+    stallMs: number | undefined,
+  ) {
     this.#desk = desk
     this.ask = ask
+    this.payload = payload
     this.key = ask.key ?? ''
     this.#max = max
     this.#stallMs = stallMs

@@ -4,7 +4,6 @@
 import type { PublishProperties, PublishRequest, QoS, UserProperties } from '../../index.ts'
 import { WIRE_NAMES } from './answers.ts'
 import type { Asked } from './asked.ts'
-import { bytesOfLatin1 } from './correlation.ts'
 import { writeEnvelope } from './envelope.ts'
 import { STATUS } from './statuses.ts'
 
@@ -55,11 +54,11 @@ export function writeReply(
   remainingMs: number,
   part?: StreamPlace,
 ): PublishRequest {
-  const { replyTo: topic, correlation } = asked
+  const topic = asked.replyTo
   const { status, code, message, payload, contentType, payloadFormatIndicator } = reply
   if (asked.wire === 'envelope') {
     const fields = {
-      id: correlation,
+      id: asked.correlation,
       status,
       code,
       message,
@@ -71,7 +70,7 @@ export function writeReply(
   }
   const userProperties: UserProperties = {
     ...reply.userProperties,
-    [WIRE_NAMES.status]: String(status),
+    [WIRE_NAMES.status]: status === STATUS.done ? '200' : String(status),
   }
   if (code !== undefined) userProperties[WIRE_NAMES.code] = code
   if (message !== undefined) userProperties[WIRE_NAMES.message] = message
@@ -81,7 +80,7 @@ export function writeReply(
     if (part.control !== undefined) userProperties[WIRE_NAMES.control] = part.control
   }
   const properties: PublishProperties = {
-    correlationData: correlation === '' ? undefined : bytesOfLatin1(correlation),
+    correlationData: asked.data,
     messageExpiryInterval: Math.ceil(remainingMs / 1000),
     contentType,
     payloadFormatIndicator,

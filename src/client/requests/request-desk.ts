@@ -10,11 +10,12 @@ import {
   type IncomingPublish,
   type PublishProperties,
   type PublishRequest,
+  type UserProperties,
   validateTopic,
 } from '../../index.ts'
 import type { Core, Listener, OutcomeListener } from '../core.ts'
 import { AnswerTopics } from './answer-topics.ts'
-import { readPlain, WIRE_NAMES } from './answers.ts'
+import { type GivenAnswer, readPlain, WIRE_NAMES } from './answers.ts'
 import {
   bytesOfLatin1,
   CORRELATION_SIZE,
@@ -29,6 +30,7 @@ import { LaneOrder } from './lane-order.ts'
 import { RequestCounts } from './request-counts.ts'
 import { endedBefore } from './request-errors.ts'
 import type { AnswerWaiter, LaneMember, RequestHost } from './waiter.ts'
+import { WaiterTable } from './waiter-table.ts'
 
 /** Credit and cancels are published only to topics that end so, whatever a responder names. */
 export const CONTROL_LEVEL = '/itm-control'
@@ -39,7 +41,7 @@ export class RequestDesk implements RequestHost {
   readonly core: Core
   readonly deadlines: Deadlines
   readonly counts = new RequestCounts()
-  readonly #waiters = new Map<string, AnswerWaiter>()
+  readonly #waiters = new WaiterTable<AnswerWaiter>()
   readonly #lanes = new LaneOrder<LaneMember>()
   readonly #topics: AnswerTopics
   readonly #random: () => number
@@ -48,7 +50,7 @@ export class RequestDesk implements RequestHost {
   #listener: Listener | null = null
   #granted = false
   #wanting = 0
-  #release: (() => void) | null = null
+  #order = 0
   /** Those in lanes whose turn has come. */
   #turns: LaneMember[] | null = null
   #end: { readonly error: unknown } | null = null
@@ -70,11 +72,7 @@ export class RequestDesk implements RequestHost {
   /** Somebody begins (1) or ends (-1) to await an answer. */
   wants(by: 1 | -1): void {
     this.#wanting += by
-    if (this.#wanting === 1 && by === 1) this.#release = this.core.demand()
-    else if (this.#wanting === 0) {
-      this.#release?.()
-      this.#release = null
-    }
+    if (this.#wanting === (by === 1 ? 1 : 0)) this.core.wants(by)
   }
 
   /** A request begins to wait. @returns whether it may be sent. */
@@ -179,7 +177,8 @@ export class RequestDesk implements RequestHost {
     const bytes = randomCorrelation(this.#random)
     if (waiter.correlation !== '') this.forget(waiter)
     waiter.correlation = latin1Of(bytes)
-    this.#waiters.set(waiter.correlation, waiter)
+    waiter.order = this.#order++
+    this.#waiters.add(waiter)
     const isPlain = this.core.protocolVersion === 5
     waiter.attempt++
     this.#post(waiter, isPlain ? this.#plain(waiter, bytes) : this.#enveloped(waiter))
@@ -195,30 +194,32 @@ export class RequestDesk implements RequestHost {
   }
 
   #plain(waiter: AnswerWaiter, correlationData: Uint8Array): PublishRequest {
-    const { ask, controller, expiresAt, attempt } = waiter
+    const { ask, payload, controller, expiresAt, attempt } = waiter
+    const { topic, qos, properties } = ask
     const remainingMs = expiresAt - this.core.clock.now()
+    const userProperties: UserProperties = {
+      ...properties?.userProperties,
+      [WIRE_NAMES.key]: waiter.operation,
+    }
+    if (attempt > 1) userProperties[WIRE_NAMES.attempt] = String(attempt)
     return {
       cmd: 'publish',
-      topic: ask.topic,
-      payload: ask.payload,
-      qos: ask.qos,
+      topic,
+      payload,
+      qos,
       signal: controller?.signal ?? ask.signal,
       properties: {
-        ...ask.properties,
+        ...properties,
         responseTopic: this.core.responseTopic(),
         correlationData,
         messageExpiryInterval: Math.max(1, Math.ceil(remainingMs / 1000)),
-        userProperties: {
-          ...ask.properties?.userProperties,
-          [WIRE_NAMES.key]: waiter.operation,
-          ...(attempt > 1 ? { [WIRE_NAMES.attempt]: String(attempt) } : undefined),
-        },
+        userProperties,
       },
     }
   }
 
   #enveloped(waiter: AnswerWaiter): PublishRequest {
-    const { ask, expiresAt, attempt } = waiter
+    const { ask, payload, expiresAt, attempt } = waiter
     // Nothing expires in MQTT 3.1.1, so that what was given up must be taken back.
     waiter.controller ??= new AbortController()
     const fields = {
@@ -233,7 +234,7 @@ export class RequestDesk implements RequestHost {
     return {
       cmd: 'publish',
       topic: ask.topic,
-      payload: writeEnvelope(fields, ask.payload),
+      payload: writeEnvelope(fields, payload),
       qos: ask.qos,
       signal: waiter.controller.signal,
     }
@@ -261,17 +262,17 @@ export class RequestDesk implements RequestHost {
     if (data === undefined) {
       const enveloped = readAnswer(packet.payload)
       if (enveloped === null) this.counts.malformedAnswers++
-      else this.#answer(latin1OfHex(enveloped.id), () => enveloped.answer)
+      else this.#answer(latin1OfHex(enveloped.id), enveloped.answer)
       return
     }
     const correlation = data.length === CORRELATION_SIZE ? latin1Of(data) : ''
-    this.#answer(correlation, () => readPlain(packet))
+    this.#answer(correlation, readPlain(packet))
   }
 
-  #answer(correlation: string, read: () => ReturnType<typeof readPlain>): void {
+  /** @param answer null if it is malformed. */
+  #answer(correlation: string, answer: GivenAnswer | null): void {
     const waiter = this.#waiters.get(correlation)
     if (waiter === undefined) return this.counts.unexpected(correlation)
-    const answer = read()
     if (answer === null) {
       this.counts.malformedAnswers++
       return
@@ -284,7 +285,7 @@ export class RequestDesk implements RequestHost {
 
   #connected(): void {
     if (this.#waiting.length > 0) this.#listen()
-    for (const waiter of [...this.#waiters.values()]) waiter.reconnected()
+    for (const waiter of this.#waiters.values()) waiter.reconnected()
     this.#topics.reconnected()
   }
 
@@ -297,11 +298,11 @@ export class RequestDesk implements RequestHost {
   }
 }
 
-function foreignRequest({ ask, controller }: AnswerWaiter): PublishRequest {
+function foreignRequest({ ask, payload, controller }: AnswerWaiter): PublishRequest {
   return {
     cmd: 'publish',
     topic: ask.topic,
-    payload: ask.payload,
+    payload,
     qos: ask.qos,
     signal: controller?.signal ?? ask.signal,
     ...(ask.properties === undefined ? {} : { properties: ask.properties }),

@@ -15,23 +15,29 @@ import type { ManyOptions, RequestOptions } from '../request-types.ts'
 import type { StandardSchema } from '../standard-schema.ts'
 import { encodeValue, type Reading, readingOf } from './response.ts'
 
-/** What is sent, whatever the attempt. */
+/** What is asked for, beside the payload. Requests that ask alike may share it. */
 export interface Ask {
   readonly topic: string
-  readonly payload: string | Uint8Array
   readonly qos: QoS
   readonly key: string | undefined
   readonly reading: Reading
   readonly timeout: number
   readonly signal: AbortSignal | undefined
+  /** What encodes the payload, or undefined if it is text or bytes. */
+  readonly codec: Reading['codec']
+  /** What validates the payload, if its topic has a schema. */
+  readonly schema: TopicLike['schema']
   /** Without those of the wire. */
   readonly properties: PublishProperties | undefined
   /** The options of `request()`, if it has any that are rarely used. */
   readonly rare: RequestOptions<never> | null
 }
 
+export type AskedPayload = string | Uint8Array
+
 const KEY_MAX = 1024
-const COMMON = ['timeout', 'signal', 'qos', 'key', 'codec', 'schema', 'properties', 'params']
+/** Options that two requests hardly ever have in common. */
+const OWN = ['signal', 'key', 'codec', 'schema', 'properties', 'params']
 const RARE = [
   'retry',
   'lane',
@@ -42,10 +48,8 @@ const RARE = [
   'responses',
   'correlate',
 ] as const
-const ONE_FIELDS: ReadonlySet<string> = new Set([...COMMON, ...RARE])
-const MANY_FIELDS: ReadonlySet<string> = new Set([...COMMON, 'max', 'stallMs'])
-
-const NO_OPTIONS = {}
+const ONE_FIELDS: ReadonlySet<string> = new Set(['timeout', 'qos', ...OWN, ...RARE])
+const MANY_FIELDS: ReadonlySet<string> = new Set(['timeout', 'qos', ...OWN, 'max', 'stallMs'])
 
 /** A `Topic`, as far as a request needs it. */
 interface TopicLike {
@@ -53,6 +57,13 @@ interface TopicLike {
   readonly codec?: Codec<unknown>
   readonly schema?: StandardSchema<unknown, unknown> | undefined
 }
+
+const NO_OPTIONS = {}
+
+type AnyOptions = RequestOptions<never> | ManyOptions<never>
+
+/** The one that was made last, if it has nothing but a topic, a QoS and a timeout. */
+let latest: Ask | null = null
 
 /**
  * @param defaultMs the `requestTimeout` of the client.
@@ -63,54 +74,78 @@ export function askOf(
   given: unknown,
   value: unknown,
   defaultMs: number,
-  options: RequestOptions<never> | ManyOptions<never> = NO_OPTIONS,
+  options: AnyOptions = NO_OPTIONS,
 ): Ask {
-  if (options !== NO_OPTIONS) {
-    checkOptionFields(`${what}: options`, options, what === 'request' ? ONE_FIELDS : MANY_FIELDS)
+  const isPlain = isSendable(value) && hasPlainOptions(options)
+  if (isPlain && latest !== null && latest.topic === given) {
+    const { qos = 1, timeout = defaultMs } = options
+    if (latest.qos === qos && latest.timeout === timeout) return latest
   }
+  const ask = newAsk(what, given, value, defaultMs, options)
+  if (isPlain && typeof given === 'string') latest = ask
+  return ask
+}
+
+function isSendable(value: unknown): value is AskedPayload {
+  return typeof value === 'string' || value instanceof Uint8Array
+}
+
+function hasPlainOptions(options: object): boolean {
+  for (const name in options) if (name !== 'qos' && name !== 'timeout') return false
+  return options !== null
+}
+
+function newAsk(
+  what: 'request' | 'requestMany',
+  given: unknown,
+  value: unknown,
+  defaultMs: number,
+  options: AnyOptions,
+): Ask {
+  checkOptionFields(`${what}: options`, options, what === 'request' ? ONE_FIELDS : MANY_FIELDS)
   const { qos = 1, key, signal, timeout } = options
   const topic = topicOf(what, given, options)
   const reading = readingOf(options)
   const own = typeof given === 'string' ? undefined : (given as TopicLike)
-  const encoded = own?.codec
-    ? encodedFor(own.codec, own.schema, value)
-    : encodeValue(what, value, isPlain(value) ? undefined : reading.codec)
+  const isPlain = own?.codec === undefined && isSendable(value)
+  const codec = isPlain ? undefined : ((own?.codec ?? reading.codec) as Reading['codec'])
   checkChoice(`${what}: qos`, qos, [0, 1, 2])
   if (key !== undefined && !(typeof key === 'string' && key !== '' && key.length <= KEY_MAX)) {
     refuseOption(what, 'key', `a text of 1 to ${KEY_MAX} characters`, key)
   }
   return {
     topic,
-    payload: encoded.payload,
     qos,
     key,
     reading,
     timeout:
       timeout === undefined ? defaultMs : checkCount(`${what}: timeout`, timeout, 1, TIME_MS_MAX),
     signal,
-    properties: askedProperties(options.properties, encoded),
+    codec,
+    schema: own?.schema,
+    properties: askedProperties(options.properties, value === undefined ? undefined : codec),
     rare: rareOf(options),
   }
 }
 
-function encodedFor(
-  codec: Codec<unknown>,
-  schema: TopicLike['schema'],
-  value: unknown,
-): ReturnType<typeof encodeValue> {
-  if (value === undefined && schema === undefined) return { payload: '' }
-  const { contentType, payloadFormatIndicator } = codec
-  return { payload: encodePayload({ codec, schema }, value), contentType, payloadFormatIndicator }
-}
-
-function isPlain(value: unknown): boolean {
-  return typeof value === 'string' || isByteArray(value)
+/**
+ * @returns the payload of a request.
+ * @throws UsageError for a value that is neither text nor bytes if there is no codec, and with code
+ *   INVALID_PAYLOAD if the schema or the codec of the topic refuse it.
+ */
+export function askedPayload(what: string, value: unknown, { codec, schema }: Ask): AskedPayload {
+  if (codec === undefined && isSendable(value)) return value
+  if (codec === undefined || (value === undefined && schema === undefined)) {
+    return encodeValue(what, value, codec).payload
+  }
+  return encodePayload({ codec, schema }, value)
 }
 
 function askedProperties(
   given: PublishProperties | undefined,
-  { contentType, payloadFormatIndicator }: PublishProperties,
+  codec: Reading['codec'],
 ): PublishProperties | undefined {
+  const { contentType, payloadFormatIndicator } = codec ?? {}
   if (contentType === undefined && payloadFormatIndicator === undefined) return given
   return {
     ...(contentType === undefined ? {} : { contentType }),
@@ -133,7 +168,7 @@ function topicOf(what: string, given: unknown, options: object): string {
 
 /** @returns the options if they have one that most requests do not have, else null. */
 function rareOf(options: RequestOptions<never>): RequestOptions<never> | null {
-  if (options === NO_OPTIONS || !RARE.some((name) => options[name] !== undefined)) return null
+  if (!RARE.some((name) => options[name] !== undefined)) return null
   const { retry, lane, ackTimeout, responseTimeout, fallback, afterMs } = options
   const what = 'request'
   checkChoice('request: retry', retry, [undefined, 'never', 'lost'])
@@ -168,8 +203,4 @@ function checkResponses({ responses, correlate }: RequestOptions<never>): void {
 
 function refuseOption(what: string, name: string, wanted: string, given: unknown): never {
   throw new UsageError(`${what}: ${name} must be ${wanted}, not ${shown(given)}`)
-}
-
-function isByteArray(value: unknown): boolean {
-  return value instanceof Uint8Array
 }

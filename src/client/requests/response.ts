@@ -52,20 +52,15 @@ export function readingOf(options: {
 export function decodedValue(
   { codec, schema }: Reading,
   topic: string,
-  answer: ReadPayload,
+  payload: Uint8Array,
+  properties: IncomingPublish['properties'],
 ): unknown {
-  const { payload, properties } = answer
   if (codec === undefined && schema === undefined) return payload
   const value = codec === undefined ? payload : codec.decode(payload, { topic, properties })
   if (schema === undefined) return value
   const validated = validateWith(schema, value)
   if (validated.issues) throw invalidIncoming(topic, schemaFault(validated.issues))
   return validated.value
-}
-
-interface ReadPayload {
-  readonly payload: Uint8Array
-  readonly properties: IncomingPublish['properties']
 }
 
 /**
@@ -84,19 +79,20 @@ export function responseOf(
     return new AnswerResponse(answer, undefined, via) as Response<never>
   }
   try {
-    return new AnswerResponse(answer, decodedValue(reading, topic, answer), via) as Response<never>
+    const value = decodedValue(reading, topic, answer.payload, answer.properties)
+    return new AnswerResponse(answer, value, via) as Response<never>
   } catch (cause) {
     throw invalidResponse(topic, whyOf(cause), cause)
   }
 }
 
 /** @returns the data of a refusal. They are no reason to hide the refusal if they are not valid. */
-function dataOf({ codec }: Reading, topic: string, answer: GivenAnswer): unknown {
-  if (answer.payload.length === 0) return undefined
+function dataOf({ codec }: Reading, topic: string, { payload, properties }: GivenAnswer): unknown {
+  if (payload.length === 0) return undefined
   try {
-    return decodedValue({ codec, schema: undefined }, topic, answer)
+    return decodedValue({ codec, schema: undefined }, topic, payload, properties)
   } catch {
-    return answer.payload
+    return payload
   }
 }
 

@@ -5,13 +5,16 @@ import type { Core, OutcomeListener } from '../core.ts'
 import type { GivenAnswer } from './answers.ts'
 import type { Deadlines, Timed } from './deadlines.ts'
 import type { RequestCounts } from './request-counts.ts'
-import type { Ask } from './request-plan.ts'
+import type { Ask, AskedPayload } from './request-plan.ts'
 
 /** One who waits for answers: of one request, or of many. */
 export interface AnswerWaiter extends OutcomeListener, Timed {
   readonly ask: Ask
+  readonly payload: AskedPayload
   /** The Correlation Data of the last attempt, one character for each byte; empty before it. */
   correlation: string
+  /** Attempts are numbered as they are sent. */
+  order: number
   /** The name of the operation, if it is not that of the first correlation. */
   key: string
   attempt: number

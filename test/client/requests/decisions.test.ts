@@ -31,6 +31,7 @@ import {
 } from '../../../src/client/requests/lane-order.ts'
 import { CREDIT_PARTS, PartOrder } from '../../../src/client/requests/part-order.ts'
 import { cut } from '../../../src/client/requests/statuses.ts'
+import { WaiterTable } from '../../../src/client/requests/waiter-table.ts'
 import { VirtualClock } from '../../support/clock.ts'
 import { randomOf } from '../../support/random.ts'
 
@@ -320,6 +321,29 @@ describe('correlations', () => {
     }
     expect(seen.every(({ size }) => size === 256)).toBe(true)
   })
+})
+
+test('[Q2] the table of those who wait agrees with a Map, also where correlations begin alike', () => {
+  const step = fc.record({ adds: fc.boolean(), name: fc.nat(60) })
+  const steps = fc.array(step, { maxLength: 400, size: 'max' })
+  fc.assert(
+    fc.property(steps, fc.constantFrom(1, 7, 256), (steps, homes) => {
+      const table = new WaiterTable<{ correlation: string; order: number }>()
+      const model = new Map<string, { correlation: string; order: number }>()
+      for (const [order, { adds, name }] of steps.entries()) {
+        const correlation = `${String.fromCharCode(name % homes)}aa${name}`
+        if (adds && !model.has(correlation)) {
+          model.set(correlation, { correlation, order })
+          table.add(model.get(correlation)!)
+        } else if (!adds) expect(table.delete(correlation)).toBe(model.delete(correlation))
+        expect(table.get(correlation)).toBe(model.get(correlation))
+      }
+      expect(table.values()).toEqual([...model.values()])
+      expect(table.size).toBe(model.size)
+      for (const [correlation, entry] of model) expect(table.get(correlation)).toBe(entry)
+      expect(table.get('')).toBeUndefined()
+    }),
+  )
 })
 
 describe('envelopes', () => {

@@ -103,6 +103,50 @@ describe('[Q2] a response resolves its request once', () => {
     expect(userProperties!['itm-key']).toMatch(/^[0-9a-f]{32}$/)
   })
 
+  test.each([
+    [{ qos: 0 }, expect.stringMatching(/^[0-9a-f]{32}$/)],
+    [{ qos: 0, key: 'mine' }, 'mine'],
+    [{ qos: 0, retry: 'lost' }, expect.stringMatching(/^[0-9a-f]{32}$/)],
+  ] as const)('[Q2] the operation has a key at QoS 0 too: %j', async (options, wanted) => {
+    const { s, client, requests } = await asker()
+    const asked = client.request('a', 'x', options)
+    await s.clock.advance(100)
+    const [request] = requests()
+    expect(request!.properties!.userProperties?.['itm-key']).toEqual(wanted)
+    answer(s, request!, 'y')
+    expect(text((await s.value(10, asked)).payload)).toBe('y')
+  })
+
+  test('[Q2] requests that ask alike share nothing but that', async () => {
+    const { s, client, requests } = await asker()
+    const asked = [
+      client.request('a', '1'),
+      client.request('a', new Uint8Array([0x32])),
+      client.request('a', '3', { timeout: 9000 }),
+      client.request('a', '4', { qos: 0 }),
+      client.request('a', { n: 5 }, { codec: json as never }),
+      client.request('a', '6'),
+    ]
+    await s.clock.advance(100)
+    const sent = requests().map(({ qos, payload, properties }) => [
+      payload.toString(),
+      qos,
+      properties!.messageExpiryInterval,
+      properties!.contentType,
+    ])
+    const type = 'application/json'
+    expect(sent).toEqual([
+      ['1', 1, 5, undefined],
+      ['2', 1, 5, undefined],
+      ['3', 1, 9, undefined],
+      ['4', 0, 5, undefined],
+      ['{"n":5}', 1, 5, type],
+      ['6', 1, 5, undefined],
+    ])
+    for (const request of requests()) answer(s, request, '0')
+    await s.value(10, Promise.all(asked))
+  })
+
   test('[Q2] repeated, late, unknown and malformed responses are counted and not kept', async () => {
     const { s, client, requests } = await asker()
     const done = client.request('a')

@@ -9,12 +9,17 @@ import { json } from '../../../src/client/index.ts'
 import { type Surroundings, surround, text } from './surroundings.ts'
 
 /** Publishes a request by hand; answers to `reply` are not looked at by anybody. */
-function ask(s: Surroundings, properties: IPublishPacket['properties'] = {}, payload = ''): void {
+function ask(
+  s: Surroundings,
+  properties: IPublishPacket['properties'] = {},
+  payload = '',
+  qos: 0 | 1 = 1,
+): void {
   s.broker.publish({
     cmd: 'publish',
     dup: false,
     retain: false,
-    qos: 1,
+    qos,
     topic: 'a',
     payload,
     properties: { responseTopic: 'reply', correlationData: Buffer.from('c'), ...properties },
@@ -125,6 +130,38 @@ describe('[Q6] within its deadline an operation is executed once', () => {
     ask(s, key('k'))
     await s.clock.advance(100)
     expect(runs).toBe(2)
+  })
+
+  test.each([
+    [1, undefined, {}, 1],
+    [0, 'k', {}, 1],
+    [0, undefined, { qos: 0 }, 1],
+    [0, undefined, {}, 1],
+  ] as const)(
+    '[Q6] published twice at QoS %d with the key %s, subscribed with %j: %d runs',
+    async (qos, name, options, wanted) => {
+      const s = surround()
+      let runs = 0
+      const responder = s.running('server').respond('a', () => `run ${++runs}`, options)
+      await s.clock.advance(100)
+      for (let i = 0; i < 2; i++) {
+        ask(s, name === undefined ? {} : key(name), 'x', qos)
+        await s.clock.advance(100)
+      }
+      expect(runs).toBe(wanted)
+      expect(responder.stats).toMatchObject({ received: 2, repeated: 2 - wanted, answered: 2 })
+    },
+  )
+
+  test('[Q6] a handler is given a key, whether or not the request has one', async () => {
+    const s = surround()
+    const keys: string[] = []
+    s.running('server').respond('a', (request) => void keys.push(request.key))
+    await s.clock.advance(100)
+    ask(s, {}, 'x', 0)
+    ask(s, { correlationData: Buffer.from('d') }, 'x', 1)
+    await s.clock.advance(100)
+    expect(keys).toEqual(['\u0000reply\u0000c', '\u0000reply\u0000d'])
   })
 
   test('[Q6] with a store, across processes', async () => {
@@ -345,6 +382,41 @@ describe('[Q10] a request cannot make a responder publish elsewhere', () => {
 })
 
 describe('[Q11] at the end of the client', () => {
+  test('[Q11] a handler that closes its client is given the signal, and is waited for', async () => {
+    const s = surround()
+    const server = s.running('server')
+    let closed: Promise<unknown> | null = null
+    const aborted: boolean[] = []
+    const responder = server.respond('a', async ({ signal }) => {
+      closed = server.close({ timeout: 5000 })
+      await sleep(s, 1000)
+      aborted.push(signal.aborted)
+      return 'done'
+    })
+    await s.clock.advance(100)
+    ask(s)
+    await s.clock.advance(500)
+    expect(await s.within(0, responder.done)).toBe('pending')
+    await s.value(2000, closed!)
+    expect(aborted).toEqual([true])
+    expect(answers(s)).toEqual([{ status: '200', payload: 'done' }])
+  })
+
+  test('a handler that closes its responder and answers at once is waited for', async () => {
+    const s = surround()
+    let closed: Promise<unknown> | null = null
+    const server = s.running('server')
+    const responder = server.respond('a', () => {
+      closed = responder.close()
+      return 'done'
+    })
+    await s.clock.advance(100)
+    ask(s)
+    await s.clock.advance(10)
+    await s.value(10, closed!)
+    expect(answers(s)).toEqual([{ status: '200', payload: 'done' }])
+  })
+
   test('[Q11] handlers get the signal, close waits for them, and their answers leave', async () => {
     const s = surround()
     const server = s.running('server')
