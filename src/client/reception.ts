@@ -164,8 +164,10 @@ export class Reception {
     const entries = subscription.plan.filters.map((filter) => router.entryOf(filter))
     this.subscriptions.add(subscription)
     for (const entry of entries) entry.subscriptions.push(subscription)
+    const acknowledges = isAcknowledgedBy(subscription)
     for (const receipt of this.strays.take(subscription.plan.filters)) {
-      this.#give(subscription, receipt.packet, receipt, true)
+      if (!acknowledges) this.handled(receipt)
+      this.#give(subscription, receipt.packet, acknowledges ? receipt : null, true)
     }
     const groups = groupsOf(entries)
     let open = groups.length
