@@ -91,7 +91,7 @@ export class Reception {
 
   receive(packet: IncomingPublish): void {
     const route = this.router.route(packet, this.#host.byIdentifier())
-    const { subscriptions, entries } = route
+    const { subscriptions, entries, isLate } = route
     for (const { handlers } of entries) {
       for (const handle of handlers) handle(packet)
     }
@@ -99,7 +99,7 @@ export class Reception {
       this.#held.push(packet)
       return
     }
-    if (subscriptions.length === 0) return this.#unread(packet, entries)
+    if (subscriptions.length === 0) return this.#unread(packet, entries, isLate)
     if (packet.qos === 0) {
       for (const one of subscriptions) this.#give(one, packet, null, false)
       return
@@ -134,11 +134,11 @@ export class Reception {
   }
 
   /** A message that no subscription of this client gets. */
-  #unread(packet: IncomingPublish, entries: readonly FilterEntry[]): void {
+  #unread(packet: IncomingPublish, entries: readonly FilterEntry[], isLate: boolean): void {
     const kept = entries.find((entry) => entry.kept && !entry.isRead)
     const isRead = entries.some((entry) => entry.isRead)
-    const isUnknown = this.#keeps && entries.length === 0 && !this.#former.match(packet.topic)
-    if (packet.qos > 0 && (kept !== undefined || isUnknown)) {
+    const isKnown = isLate || entries.length > 0 || this.#former.match(packet.topic)
+    if (packet.qos > 0 && (kept !== undefined || (this.#keeps && !isKnown))) {
       return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null, null)
     }
     // A retained message that is not for the subscriptions that had it already is no surprise.

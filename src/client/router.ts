@@ -30,6 +30,8 @@ interface Route {
   readonly subscriptions: ClientSubscription[]
   /** The filters that it matches and that this client asked for. */
   readonly entries: FilterEntry[]
+  /** Whether it carries the identifier of a filter that was left: then it is for nobody. */
+  isLate: boolean
 }
 
 export class Router {
@@ -38,7 +40,7 @@ export class Router {
   readonly #grants = new Map<number, Grant>()
   /** Identifiers of filters that were left last: a message that carries one is for nobody. */
   readonly #retired = new Set<number>()
-  readonly #route: Route = { subscriptions: [], entries: [] }
+  readonly #route: Route = { subscriptions: [], entries: [], isLate: false }
   readonly #matched: FilterEntry[] = []
   #lastIdentifier: number
   #stamp = 0
@@ -117,6 +119,7 @@ export class Router {
     const route = this.#route
     route.subscriptions.length = 0
     route.entries.length = 0
+    route.isLate = false
     this.#stamp++
     const identifiers = packet.properties?.subscriptionIdentifier
     if (byIdentifier && identifiers !== undefined && this.#byIdentifier(packet, identifiers)) {
@@ -157,7 +160,10 @@ export class Router {
 
   #byOne(packet: IncomingPublish, identifier: number): boolean {
     const grant = this.#grants.get(identifier)
-    if (grant === undefined) return this.#retired.has(identifier)
+    if (grant === undefined) {
+      this.#route.isLate = this.#retired.has(identifier)
+      return this.#route.isLate
+    }
     const { entries, newcomers } = grant
     if (entries.length === 1) {
       const entry = entries[0]!
