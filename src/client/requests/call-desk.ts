@@ -259,7 +259,7 @@ export class CallDesk implements CallHost, StreamHost {
     const repeats = key === null ? [] : (this.#cache?.finish(key, STREAMED, 0) ?? [])
     this.#over(call)
     for (const repeat of repeats) {
-      if (isSameAttempt(repeat, call)) repeat.delivered()
+      if (isSameAttempt(repeat, call)) call.deliversFor(repeat)
       else this.#repeat(repeat, STREAMED)
     }
   }
@@ -270,7 +270,7 @@ export class CallDesk implements CallHost, StreamHost {
     this.#send(call, reply)
     for (const repeat of repeats) {
       // A repetition of the same attempt waits for the same answer.
-      if (isSameAttempt(repeat, call)) repeat.delivered()
+      if (isSameAttempt(repeat, call)) call.deliversFor(repeat)
       else this.#send(repeat, reply)
     }
     // The next request is executed after this one was answered.

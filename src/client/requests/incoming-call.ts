@@ -38,6 +38,8 @@ export class IncomingCall implements IncomingRequest<TopicParams, unknown>, Outc
   #controller: AbortController | null = null
   #aborted: { readonly reason: unknown } | null = null
   #delivered: (() => void)[] | null = null
+  /** Repetitions of the same attempt, for which its answer is the answer too. */
+  #repeats: IncomingCall[] | null = null
   #isDelivered = false
 
   constructor(
@@ -130,6 +132,14 @@ export class IncomingCall implements IncomingRequest<TopicParams, unknown>, Outc
     })
   }
 
+  /** A repetition of the same attempt is handled when this one is. */
+  deliversFor(repeat: IncomingCall): void {
+    repeat.stage = 'answered'
+    if (this.#isDelivered) return repeat.delivered()
+    this.#repeats ??= []
+    this.#repeats.push(repeat)
+  }
+
   /**
    * Its answer was handed over, or there is none: it is handled. (Q5, a request is acknowledged
    * after its response)
@@ -140,6 +150,8 @@ export class IncomingCall implements IncomingRequest<TopicParams, unknown>, Outc
     this.message.ack()
     for (const resolve of this.#delivered ?? []) resolve()
     this.#delivered = null
+    for (const repeat of this.#repeats ?? []) repeat.delivered()
+    this.#repeats = null
   }
 
   published(_published: Published): void {
