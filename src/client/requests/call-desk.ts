@@ -190,13 +190,18 @@ export class CallDesk implements CallHost, StreamHost {
 
   /**
    * A request that expired is not executed, and not answered. (Q7, an expired request is not
-   * executed)
+   * executed) A repetition that is waited for longer takes its place.
    */
   #drop(call: IncomingCall): void {
     this.#releaseInStore(call)
-    for (const repeat of this.#release(call)) this.#expired(repeat)
+    const repeats = this.#release(call)
     this.#over(call)
     this.#expired(call)
+    const now = this.core.clock.now()
+    for (const repeat of repeats) {
+      if (now < repeat.expiresAt) void this.#claim(repeat, now)
+      else this.#expired(repeat)
+    }
   }
 
   #release({ asked: { key } }: IncomingCall): readonly IncomingCall[] {
