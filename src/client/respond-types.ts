@@ -185,10 +185,10 @@ export interface ResponderStats {
 
 /** Answers requests until it is closed. */
 export interface Responder extends AsyncDisposable {
-  /** Resolves when the server has granted the filter. LoopReader it makes the client connect. */
+  /** Resolves when the server has granted the filter. To read it makes the client connect. */
   readonly granted: Promise<void>
   /**
-   * Resolves when the responder was closed, and rejects with what ended it. LoopReader it keeps the
+   * Resolves when the responder was closed, and rejects with what ended it. To read it keeps the
    * client reading until then.
    */
   readonly done: Promise<void>
@@ -202,7 +202,7 @@ export interface Responder extends AsyncDisposable {
 export interface RequestSubscription<P = TopicParams, V = Uint8Array>
   extends AsyncIterableIterator<IncomingRequest<P, V>, undefined>,
     AsyncDisposable {
-  /** Resolves when the server has granted the filter. LoopReader it makes the client connect. */
+  /** Resolves when the server has granted the filter. To read it makes the client connect. */
   readonly granted: Subscription['granted']
   /** The state of the subscription. */
   readonly state: Subscription['state']

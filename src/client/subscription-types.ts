@@ -150,7 +150,7 @@ export interface Subscription<P = TopicParams, V = Uint8Array>
   extends AsyncIterableIterator<Message<P, V>, undefined>,
     AsyncDisposable {
   /**
-   * The QoS that the server granted for each filter. Rejects if it refused one. LoopReader it makes
+   * The QoS that the server granted for each filter. Rejects if it refused one. To read it makes
    * the client connect.
    */
   readonly granted: Promise<readonly QoS[]>
