@@ -65,6 +65,8 @@ export class ClientCore
   #ended: { readonly error: unknown } | null = null
   #terms = { isMqtt5: true, hasIdentifiers: true }
   #responseTopic: string | null = null
+  /** The CONNACK of a connection that was taken over, which may come once more. */
+  #taken: ConnackPacket | null = null
   #scratches = 0
 
   constructor(target: ClientTarget) {
@@ -73,19 +75,22 @@ export class ClientCore
     this.target = target
     this.clock = platform
     this.publishing = new Publishing(plan, platform, this)
-    this.loop = loop(this.publishing.requests, (connack) => this.#connected(connack))
+    this.loop = loop(this.publishing.requests)
     this.reading = new LoopReader(this.loop, plan.unhandledMax, this)
     const first = plan.keeps ? Math.floor(platform.random() * IDENTIFIER_SPACE) : 0
     this.reception = new Reception(this, plan.keeps, first)
     this.#watchman = new Watchman(this)
     this.#overlaps = new Overlaps(this, this.reception)
-    if (target instanceof Connected) this.#connected(target.connack)
+    if (!(target instanceof Connected)) return
+    this.#connected(target.connack)
+    this.#taken = target.connack
   }
 
   // --------------------------------------------------------------------------------------- driving
 
   received(packet: Incoming): void {
     if (packet.cmd === 'publish') this.reception.receive(packet)
+    else if (packet.cmd === 'connack') this.#connected(packet)
     else if (packet.cmd === 'suback') {
       const filters = packet.request.subscriptions.map(({ topic }) => topic)
       this.reception.renewed(filters, packet.granted)
@@ -150,7 +155,12 @@ export class ClientCore
 
   // ------------------------------------------------------------------------------------ connection
 
+  /**
+   * There is a new connection. Its CONNACK comes in order with messages, behind all those that an
+   * earlier connection brought.
+   */
   #connected(connack: ConnackPacket): void {
+    if (connack === this.#taken) return
     this.epoch++
     const { connection, clientId } = this.loop.state
     const available = connack.properties?.subscriptionIdentifiersAvailable !== false

@@ -2,7 +2,6 @@
  * What does the user ask of a client, and what does its loop get of it?
  */
 import {
-  type ConnackPacket,
   Connected,
   type Eventloop,
   type EventloopOptions,
@@ -49,11 +48,9 @@ const NEVER_WARN_MS = 86_400_000
 interface ClientBlueprint {
   readonly plan: ClientPlan
   readonly platform: Platform
-  /** Makes the loop. `onConnected` is called before that of the user. */
-  loop(requests: Requests, onConnected: OnConnected): Eventloop
+  /** Makes the loop. */
+  loop(requests: Requests): Eventloop
 }
-
-type OnConnected = (connack: ConnackPacket) => void
 
 /**
  * @returns what the client does, and how its loop is made.
@@ -70,19 +67,7 @@ export function blueprintOf(target: ClientTarget): ClientBlueprint {
   return {
     plan,
     platform: options.platform ?? systemPlatform,
-    loop: (requests, onConnected) =>
-      eventloop({ ...options, onConnected: both(onConnected, options.onConnected) }, requests),
-  }
-}
-
-/** A function of its own, so that it keeps alive nothing else. */
-function both(
-  first: OnConnected,
-  users: EventloopOptions['onConnected'],
-): NonNullable<EventloopOptions['onConnected']> {
-  return (connack, attempt) => {
-    first(connack)
-    return users?.(connack, attempt) ?? []
+    loop: (requests) => eventloop(options, requests),
   }
 }
 
@@ -91,13 +76,7 @@ function blueprintOfConnection(connected: Connected): ClientBlueprint {
   return {
     plan: { ...plan, keeps: connected.hasSession },
     platform: systemPlatform,
-    loop: (requests, onConnected) => {
-      const born = (connack: ConnackPacket) => {
-        onConnected(connack)
-        return []
-      }
-      return eventloop(connected, requests, undefined, { ...LOOP, onConnected: born })
-    },
+    loop: (requests) => eventloop(connected, requests, undefined, LOOP),
   }
 }
 

@@ -34,7 +34,7 @@ const EXPECTED_MS = 250
 /** How many messages are held; with more the measurement goes on without them. */
 const HELD_MAX = 1024
 
-/** What the connection allows, as far as subscriptions are concerned. */
+/** What the connection allows. */
 interface Terms {
   readonly isMqtt5: boolean
   readonly hasIdentifiers: boolean
@@ -64,9 +64,9 @@ export class Reception {
   readonly subscriptions = new Set<ClientSubscription>()
   readonly strays = new Strays()
   #former: FormerFilters | null = null
+  readonly #host: ReceptionHost
   /** Whether messages that nobody asked for are kept: the session may outlive the client. */
   readonly #keeps: boolean
-  readonly #host: ReceptionHost
   /** Messages that belonged to no subscription. */
   unmatched = 0
   /** How many subscriptions have messages that wait, and were never pulled. */
@@ -95,13 +95,13 @@ export class Reception {
 
   receive(packet: IncomingPublish): void {
     const route = this.router.route(packet, this.#host.byIdentifier())
-    const { subscriptions, entries } = route
+    const { subscriptions, entries, isLate } = route
     for (const { handlers } of entries) handlers?.tell(packet)
     if (this.#held !== null && entries.every(({ handled }) => handled === 0)) {
       if (this.#held.push(packet) >= HELD_MAX) this.release()
       return
     }
-    if (subscriptions.length === 0) return this.#unread(packet, entries)
+    if (subscriptions.length === 0) return this.#unread(packet, entries, isLate)
     if (packet.qos === 0) {
       for (const one of subscriptions) this.#give(one, packet, null, false)
       return
@@ -136,12 +136,11 @@ export class Reception {
   }
 
   /** A message that no subscription of this client gets. */
-  #unread(packet: IncomingPublish, entries: readonly FilterEntry[]): void {
+  #unread(packet: IncomingPublish, entries: readonly FilterEntry[], isLate: boolean): void {
     const kept = entries.find((entry) => entry.kept && !entry.isRead)
     const isRead = entries.some((entry) => entry.isRead)
-    const isUnknown =
-      this.#keeps && entries.length === 0 && this.#former?.match(packet.topic) !== true
-    if (packet.qos > 0 && (kept !== undefined || isUnknown)) {
+    const isKnown = isLate || entries.length > 0 || this.#former?.match(packet.topic) === true
+    if (packet.qos > 0 && (kept !== undefined || (this.#keeps && !isKnown))) {
       return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null, null)
     }
     // A retained message that is not for the subscriptions that had it already is no surprise.
@@ -151,8 +150,7 @@ export class Reception {
 
   /** A message is handled by one of the subscriptions that have it. */
   handled(receipt: Receipt): void {
-    receipt.open--
-    if (receipt.open > 0) return
+    if (--receipt.open > 0) return
     this.#host.acknowledge(receipt.packet)
     if (receipt.isGone) return
     this.receipts.handled(receipt)
@@ -164,11 +162,13 @@ export class Reception {
   /** Registers a subscription and puts its SUBSCRIBEs into the line. */
   add(subscription: ClientSubscription): void {
     const { router } = this
-    const entries = subscription.plan.filters.map((filter) => router.entryOf(filter))
+    const entries = this.#entriesOf(subscription)
     this.subscriptions.add(subscription)
     for (const entry of entries) entry.subscriptions = [...entry.subscriptions, subscription]
+    const acknowledges = isAcknowledgedBy(subscription)
     for (const receipt of this.strays.take(subscription.plan.filters)) {
-      this.#give(subscription, receipt.packet, receipt, true)
+      if (!acknowledges) this.handled(receipt)
+      this.#give(subscription, receipt.packet, acknowledges ? receipt : null, true)
     }
     const groups = groupsOf(entries)
     let open = groups.length
@@ -336,10 +336,10 @@ export class Reception {
 
   // ----------------------------------------------------------------------------------- connections
 
-  /** There is a new connection. @param resumed whether the server had the session. */
+  /** @param resumed whether the server of a new connection had the session. */
   connected(resumed: boolean): void {
     this.#forgetConnection(resumed)
-    for (const entry of this.router.entries) if (!resumed) entry.newcomers = 'everybody'
+    if (!resumed) for (const entry of this.router.entries) entry.newcomers = 'everybody'
     for (const subscription of this.subscriptions) {
       if (subscription.status !== 'granted' && subscription.status !== 'renewing') continue
       if (resumed) subscription.changed('resumed', false)

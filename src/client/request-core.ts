@@ -32,6 +32,8 @@ export class RequestCore implements Core {
   readonly requestChannel: EventChannel = requestChannel
   readonly #core: ClientCore
   #disconnectedAt: number | null
+  /** Whether the CONNACK of the last connection was read, and that connection is not lost. */
+  #isConnected: boolean
 
   constructor(core: ClientCore) {
     this.#core = core
@@ -40,21 +42,27 @@ export class RequestCore implements Core {
     this.loop = core.loop
     const isConnected = core.loop.state.connection.kind === 'connected'
     this.#disconnectedAt = isConnected ? null : core.clock.now()
+    this.#isConnected = isConnected && core.epoch > 0
     core.onConnected(() => {
       this.#disconnectedAt = null
+      this.#isConnected = true
     })
     void this.#watch()
   }
 
   /** The state of a loop is too expensive to be read for each request. */
   async #watch(): Promise<void> {
-    for await (const { from, at } of this.loop.transitions()) {
-      if (from === 'connected') this.#disconnectedAt = at
+    for await (const { from, to, at } of this.loop.transitions()) {
+      if (to === 'connected') this.#disconnectedAt = null
+      else if (from === 'connected') {
+        this.#disconnectedAt = at
+        this.#isConnected = false
+      }
     }
   }
 
   get connected(): boolean {
-    return this.#disconnectedAt === null
+    return this.#isConnected
   }
 
   health(): Health {

@@ -32,6 +32,8 @@ interface Route {
   readonly entries: FilterEntry[]
   /** The filters that the topic matches, if no identifier says whose the message is. */
   readonly matched: FilterEntry[]
+  /** Whether it carries the identifier of a filter that was left: then it is for nobody. */
+  isLate: boolean
 }
 
 export class Router {
@@ -126,10 +128,11 @@ export class Router {
 
   /** @returns whose a message is; valid until the next call. */
   route(packet: IncomingPublish, byIdentifier: boolean): Route {
-    this.#route ??= { subscriptions: [], entries: [], matched: [] }
+    this.#route ??= { subscriptions: [], entries: [], matched: [], isLate: false }
     const route = this.#route
     route.subscriptions.length = 0
     route.entries.length = 0
+    route.isLate = false
     this.#stamp++
     const identifiers = packet.properties?.subscriptionIdentifier
     if (
@@ -169,7 +172,10 @@ export class Router {
 
   #byOne(route: Route, packet: IncomingPublish, identifier: number): boolean {
     const grant = this.#grants.get(identifier)
-    if (grant === undefined) return this.#isRetired(identifier)
+    if (grant === undefined) {
+      route.isLate = this.#isRetired(identifier)
+      return route.isLate
+    }
     const { entries, newcomers } = grant
     for (const entry of entries) {
       if (entries.length > 1 && !matches(entry.filter, packet.topic)) continue

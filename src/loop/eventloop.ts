@@ -32,9 +32,9 @@ type Result = IteratorResult<Incoming, undefined>
 
 /**
  * Yields every packet that the server sends, except repeats of a QoS 2 PUBLISH and CONNACKs that
- * refuse, which are errors; with `packets: 'messages'` only messages. Nothing runs before the first
- * `next()`. From then on the loop runs whether or not a `next()` is outstanding; its buffers are
- * bounded. Nothing is left when it has ended.
+ * refuse, which are errors; with `packets: 'messages'` only messages, CONNACKs and SUBACKs of
+ * renewals. Nothing runs before the first `next()`. From then on the loop runs whether or not a
+ * `next()` is outstanding; its buffers are bounded. Nothing is left when it has ended.
  */
 export interface Eventloop extends AsyncIterableIterator<Incoming, undefined>, AsyncDisposable {
   /**

@@ -33,8 +33,29 @@ import { endpointFor } from './where.ts'
  * back until that commit is safe.
  */
 export function perform(loop: Parts, effects: readonly Effect[]): void {
+  if (loop.renewals !== null) completeRenewals(loop, loop.renewals, effects)
   const admitted = loop.gate?.admit(effects, loop.link) ?? effects
   for (const effect of admitted) performOne(loop, effect)
+}
+
+/**
+ * Completes the answers of renewals with their requests, which are forgotten with the connection:
+ * an answer that waits for a commit may be yielded after its loss.
+ */
+function completeRenewals(
+  loop: Parts,
+  renewals: Map<number, SubscribeRequest>,
+  effects: readonly Effect[],
+): void {
+  for (const effect of effects) {
+    if (effect.type !== 'yield' || effect.packet.cmd !== 'suback' || effect.handle > 0) continue
+    const { messageId = 0 } = effect.packet
+    const request = renewals.get(messageId)
+    if (request === undefined) continue
+    ;(effect.packet as { request?: SentRequest }).request = request
+    renewals.delete(messageId)
+  }
+  if (renewals.size === 0) loop.renewals = null
 }
 
 /**
@@ -159,9 +180,6 @@ function give(loop: Parts, effect: YieldEffect, late: boolean): void {
     const message = packet as IncomingPublish
     message.deliveryId = effect.deliveryId
     if (effect.redelivered) message.redelivered = true
-  } else if (packet.cmd === 'suback') {
-    const renewal = loop.renewals?.get(packet.messageId ?? 0)
-    if (renewal !== undefined) packet.request = renewal
   }
   if (late) loop.inbox.offerLate(effect)
   else loop.inbox.offer(effect)

@@ -274,12 +274,12 @@ export interface EventloopOptions {
    */
   readonly acks?: 'pull' | 'receipt' | 'manual' | undefined
   /**
-   * Which packets `next()` yields: `all`, or `messages`, which is PUBLISH, and SUBACK if it answers
-   * the renewal of subscriptions. This saves the work for all others. Outcomes say how requests
-   * ended, and `transitions()` what became of the connection; a packet that an outcome carries has
-   * no `request` then. A refused request whose outcome is reported to nobody ends the loop with its
-   * error (D6, one bad request never stalls the others). `run` needs all packets and ignores this.
-   * Default `all`.
+   * Which packets `next()` yields: `all`, or `messages`, which is PUBLISH, a good CONNACK, and
+   * SUBACK if it answers the renewal of subscriptions. This saves the work for all others. Outcomes
+   * say how requests ended, and `transitions()` what became of the connection; a packet that an
+   * outcome carries has no `request` then. A refused request whose outcome is reported to nobody
+   * ends the loop with its error (D6, one bad request never stalls the others). `run` needs all
+   * packets and ignores this. Default `all`.
    */
   readonly packets?: 'all' | 'messages' | undefined
   /**

@@ -1,13 +1,22 @@
 /**
  * `npm run simulate -- [--seeds 2000] [--from 1]`, or one scenario again: `--seed n [--only 3,7]
  * [--trace]`. Exits with 1 at the first failure, which is printed with its events shrunk.
- * `--digest` prints what each seed made the reducers decide, as a hash.
+ * `--client` takes the scenarios of `it-mqtt/client` in place of those of the engine. `--digest`
+ * prints what each seed made the reducers decide, as a hash.
  */
 import { parseArgs } from 'node:util'
 import * as engine from '../../src/index.ts'
+import { CLIENT_SIMULATION } from './client/client-simulation.ts'
 import { digestOf } from './digest.ts'
-import { examine, partOf, report, shrink } from './shrink.ts'
-import { simulate } from './world.ts'
+import {
+  type Drawn,
+  examine,
+  partOf,
+  report,
+  type Simulation,
+  shrink,
+  simulationOf,
+} from './shrink.ts'
 
 const { values } = parseArgs({
   options: {
@@ -15,18 +24,19 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
     only: { type: 'string' },
+    client: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     digest: { type: 'boolean', default: false },
   },
 })
 
-async function one(seed: number): Promise<boolean> {
+async function one<S extends Drawn>(simulation: Simulation<S>, seed: number): Promise<boolean> {
   const named = values.only === 'none' ? [] : values.only?.split(',').map(Number)
-  const scenario = partOf(seed, named ?? null)
-  const problems = await simulate(scenario, engine, values.trace ? console.log : null)
+  const scenario = partOf(simulation, seed, named ?? null)
+  const problems = await simulation.simulate(scenario, values.trace ? console.log : null)
   const only = named ?? scenario.events.map((_, index) => index)
   if (problems.length === 0) console.log(`seed ${seed}: every promise was kept`)
-  else console.error(report({ seed, only, scenario, problems }))
+  else console.error(report(simulation, { seed, only, scenario, problems }))
   return problems.length === 0
 }
 
@@ -38,12 +48,16 @@ async function digests(from: number, seeds: number): Promise<boolean> {
   return true
 }
 
-async function many(from: number, seeds: number): Promise<boolean> {
+async function many<S extends Drawn>(
+  simulation: Simulation<S>,
+  from: number,
+  seeds: number,
+): Promise<boolean> {
   const startedAt = performance.now()
   for (let seed = from; seed < from + seeds; seed++) {
-    const failure = await examine(seed, engine)
+    const failure = await examine(simulation, seed)
     if (failure === null) continue
-    console.error(report(await shrink(failure, engine)))
+    console.error(report(simulation, await shrink(simulation, failure)))
     return false
   }
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(0)
@@ -55,9 +69,12 @@ process.on('unhandledRejection', (error) => {
   console.error('nobody heard of', error)
   process.exit(1)
 })
-const range = [Number(values.from), Number(values.seeds)] as const
-const kept =
-  values.seed !== undefined
-    ? await one(Number(values.seed))
-    : await (values.digest ? digests(...range) : many(...range))
+
+async function run<S extends Drawn>(simulation: Simulation<S>): Promise<boolean> {
+  const range = [Number(values.from), Number(values.seeds)] as const
+  if (values.seed !== undefined) return one(simulation, Number(values.seed))
+  return values.digest ? digests(...range) : many(simulation, ...range)
+}
+
+const kept = await (values.client ? run(CLIENT_SIMULATION) : run(simulationOf(engine)))
 process.exit(kept ? 0 : 1)

@@ -6,17 +6,19 @@
 import { expect, test } from 'vitest'
 import * as engine from '../../src/index.ts'
 import { scenarioOf } from './scenario.ts'
-import { examine, report, shrink } from './shrink.ts'
+import { examine, report, shrink, simulationOf } from './shrink.ts'
 import { simulate } from './world.ts'
 
 const SEEDS = 300
+const SIMULATION = simulationOf(engine)
 
 test(`[D1] [D2] [D3] [D4] [D5] [D6] [D7] [R1] [R2] [R3] [R6] [K1] [K2] [N1] [N4] [N5] [E2] [E3] ${SEEDS} seeds keep every promise`, {
   timeout: 280_000,
 }, async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
-    const failure = await examine(seed, engine)
-    if (failure !== null) expect.fail(report(await shrink(failure, engine)))
+    const failure = await examine(SIMULATION, seed)
+    if (failure === null) continue
+    expect.fail(report(SIMULATION, await shrink(SIMULATION, failure)))
   }
 })
 

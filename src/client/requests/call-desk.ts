@@ -207,13 +207,18 @@ export class CallDesk implements CallHost, StreamHost {
 
   /**
    * A request that expired is not executed, and not answered. (Q7, an expired request is not
-   * executed)
+   * executed) A repetition that is waited for longer takes its place.
    */
   #drop(call: IncomingCall): void {
     this.#releaseInStore(call)
-    for (const repeat of this.#release(call)) this.#expired(repeat)
+    const repeats = this.#release(call)
     this.#over(call)
     this.#expired(call)
+    const now = this.core.clock.now()
+    for (const repeat of repeats) {
+      if (now < repeat.expiresAt) void this.#claim(repeat, now)
+      else this.#expired(repeat)
+    }
   }
 
   #release({ asked: { key } }: IncomingCall): readonly IncomingCall[] {
@@ -276,7 +281,7 @@ export class CallDesk implements CallHost, StreamHost {
     const repeats = key === null ? [] : (this.#cache?.finish(key, STREAMED, 0) ?? [])
     this.#over(call)
     for (const repeat of repeats) {
-      if (isSameAttempt(repeat, call)) repeat.delivered()
+      if (isSameAttempt(repeat, call)) call.deliversFor(repeat)
       else this.#repeat(repeat, STREAMED)
     }
   }
@@ -287,7 +292,7 @@ export class CallDesk implements CallHost, StreamHost {
     this.#send(call, reply)
     for (const repeat of repeats) {
       // A repetition of the same attempt waits for the same answer.
-      if (isSameAttempt(repeat, call)) repeat.delivered()
+      if (isSameAttempt(repeat, call)) call.deliversFor(repeat)
       else this.#send(repeat, reply)
     }
     // The next request is executed after this one was answered.

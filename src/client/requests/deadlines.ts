@@ -15,12 +15,14 @@ export class Deadlines {
   readonly #heap = new DeadlineHeap<Timed>()
   #timer: unknown = null
   #armedFor = Number.POSITIVE_INFINITY
+  #isOver = false
 
   constructor(clock: Platform) {
     this.#clock = clock
   }
 
   add(item: Timed): void {
+    if (this.#isOver) return
     this.#heap.add(item)
     if (item.dueAt < this.#armedFor) this.#arm()
   }
@@ -35,6 +37,15 @@ export class Deadlines {
     this.#heap.remove(item)
     item.dueAt = dueAt
     this.add(item)
+  }
+
+  /** The client has ended: nothing has a deadline any more. */
+  end(): void {
+    this.#isOver = true
+    for (let item = this.#heap.first; item !== undefined; item = this.#heap.first) {
+      this.#heap.remove(item)
+    }
+    this.#disarm()
   }
 
   #arm(): void {

@@ -42,6 +42,8 @@ export class IncomingCall
   #controller: AbortController | null = null
   #aborted: { readonly reason: unknown } | null = null
   #delivered: (() => void)[] | null = null
+  /** Repetitions of the same attempt, for which its answer is the answer too. */
+  #repeats: IncomingCall[] | null = null
   #isDelivered = false
 
   constructor(
@@ -134,6 +136,14 @@ export class IncomingCall
     })
   }
 
+  /** A repetition of the same attempt is handled when this one is. */
+  deliversFor(repeat: IncomingCall): void {
+    repeat.stage = 'answered'
+    if (this.#isDelivered) return repeat.delivered()
+    this.#repeats ??= []
+    this.#repeats.push(repeat)
+  }
+
   /**
    * Its answer was handed over, or there is none: it is handled. (Q5, a request is acknowledged
    * after its response)
@@ -144,6 +154,8 @@ export class IncomingCall
     this.message.ack()
     for (const resolve of this.#delivered ?? []) resolve()
     this.#delivered = null
+    for (const repeat of this.#repeats ?? []) repeat.delivered()
+    this.#repeats = null
   }
 
   published(_published: Published): void {

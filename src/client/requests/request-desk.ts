@@ -295,6 +295,8 @@ export class RequestDesk implements RequestHost {
     for (const waiter of waiters) {
       if (!waiter.isSettled) waiter.reject(endedBefore(waiter.ask.topic, error))
     }
+    // Requests that others sent may be without an answer, too.
+    this.deadlines.end()
   }
 }
 
