@@ -82,15 +82,15 @@ function filters(context: Context, dispatch: 'identifier' | 'filter'): Row {
   }
 }
 
-/** The floor is the loop. */
+/** The floor is the loop with the same subscription. */
 function idle(context: Context): Row {
   const args = (port: number) => [port, 1000, 5]
   return {
-    name: '1,000 idle clients with a subscription each (floor: loops)',
+    name: '1,000 idle clients with a subscription each (floor: loops with one)',
     server: rawServer,
     programs: [
       program(context, 'it-mqtt', 'client-idle', args),
-      program(context, 'floor', 'idle', args),
+      program(context, 'floor', 'idle-subscribed', args),
       program(context, 'mqtt.js', 'idle-mqttjs', args),
     ],
     metrics: [less('heapPerConnection', 'heap B per connection')],

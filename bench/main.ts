@@ -25,7 +25,7 @@ const SOURCES = [
   ...['idle-raw', 'through', 'through-raw', 'through-mqttjs', 'paced', 'paced-raw'],
   ...['paced-mqttjs', 'connect', 'connect-raw', 'connect-mqttjs', 'client-work'],
   ...['client-work-mqttjs', 'client-echo', 'client-idle', 'client-filters', 'filters-server'],
-  ...['client-request', 'request-mqttjs', 'request-loop', 'client-open'],
+  ...['client-request', 'request-mqttjs', 'request-loop', 'client-open', 'idle-subscribed'],
 ].map((name) => `programs/${name}.ts`)
 const INSTALLED = 'Installed'
 const PAGE = join(folder, '../docs/BENCHMARKS.md')

@@ -30,7 +30,8 @@ import type { ProbeHost } from './probe-host.ts'
 import { SharedProbe } from './probes.ts'
 import { Publishing } from './publishing.ts'
 import type { Receipt } from './receipts.ts'
-import { Reception, type ReceptionHost } from './reception.ts'
+import { Reception } from './reception.ts'
+import type { ReceptionHost } from './reception-host.ts'
 import type { ClientSubscription } from './subscription.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
 import type { NextOptions, Synced } from './subscription-types.ts'
@@ -130,7 +131,7 @@ export class ClientCore
   }
 
   readNow(reader: { readonly isServed: boolean }): void {
-    this.reading.readNow(reader)
+    if (!this.reception.isDistributing) this.reading.readNow(reader)
   }
 
   pulls(by: number): void {
@@ -226,7 +227,11 @@ export class ClientCore
     const { limits } = this.loop.state.connection
     if (limits !== null && this.isOpen) return Promise.resolve(limits)
     return waitFor(this, 'ready', options, (resolve) =>
-      this.onConnected(() => resolve(this.loop.state.connection.limits!)),
+      this.onConnected(() => {
+        // The CONNACK may have waited to be read, and its connection be lost.
+        const { limits } = this.loop.state.connection
+        if (limits !== null) resolve(limits)
+      }),
     )
   }
 
@@ -291,6 +296,18 @@ export class ClientCore
 
   handled(receipt: Receipt): void {
     this.reception.handled(receipt)
+  }
+
+  letGo(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void {
+    this.reception.letGo(subscription, unhandled)
+  }
+
+  refused(): void {
+    this.afterLeaving?.()
+  }
+
+  attempt(): number {
+    return this.loop.state.connection.attempt
   }
 
   left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void {

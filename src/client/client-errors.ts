@@ -63,3 +63,11 @@ export function subscribeRefused(cause: unknown, filters: readonly string[]): un
 }
 
 const SHARED_NOT_SUPPORTED = 0x9e
+
+export function renewalRefused(filter: string, reasonCode: number): RefusedError {
+  return new RefusedError(`The server refused to renew the subscription of "${filter}"`, {
+    code: 'NEGATIVE_ACKNOWLEDGEMENT',
+    reasonCode,
+    refused: [{ topic: filter, reasonCode }],
+  })
+}

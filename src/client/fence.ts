@@ -4,6 +4,7 @@
  * most servers. MQTT has no proof. (M9, `synced` says how sure it is)
  */
 import type { QoS } from '../index.ts'
+import { endedUnder } from './client-errors.ts'
 import type { ProbeHost } from './probe-host.ts'
 import { comesBack } from './probes.ts'
 import type { Synced } from './subscription-types.ts'
@@ -41,6 +42,7 @@ async function quiet(core: ProbeHost, subscription: Synchronised): Promise<void>
   for (;;) {
     const since = core.clock.now() - Math.max(from, subscription.retainedAt)
     if (since >= QUIET_MS) return
+    if (!core.isOpen) throw endedUnder('synced', false, null)
     await sleep(core, QUIET_MS - since)
   }
 }

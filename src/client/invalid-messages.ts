@@ -5,12 +5,25 @@ import type { DeliveredMessage } from './message.ts'
 import type { SubscriptionRules } from './subscription-plan.ts'
 import type { Message } from './subscription-types.ts'
 
-interface InvalidReason {
+export interface InvalidReason {
   readonly reason: unknown
 }
 
+/** Nothing is given for a message that was passed over. */
+export const PASSED_OVER: InvalidReason = { reason: null }
+
+/**
+ * Runs code of the user.
+ *
+ * @returns null if the message is given, and what is thrown in its place if it is not.
+ */
+export function judge(rules: SubscriptionRules, message: DeliveredMessage): InvalidReason | null {
+  const fault = rules.decodes ? faultOfPayload(message) : null
+  return fault === null ? null : (reasonToThrow(rules, fault.reason, message) ?? PASSED_OVER)
+}
+
 /** @returns what is wrong with the payload, or null if nothing is. */
-export function faultOfPayload(message: DeliveredMessage): InvalidReason | null {
+function faultOfPayload(message: DeliveredMessage): InvalidReason | null {
   try {
     void message.value
     return null
@@ -20,7 +33,7 @@ export function faultOfPayload(message: DeliveredMessage): InvalidReason | null 
 }
 
 /** @returns what a pull throws for a message that is not valid, or null to pass it over. */
-export function reasonToThrow(
+function reasonToThrow(
   { onInvalid }: SubscriptionRules,
   reason: unknown,
   message: DeliveredMessage,

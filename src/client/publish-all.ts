@@ -19,6 +19,7 @@ export async function* publishAll<R extends Omit<PublishRequest, 'cmd'>>(
   let outcomes: PublishedOne<R>[] = []
   let failure: { readonly error: unknown } | null = null
   let hasEnded = false
+  /** Whether nothing is taken any more: the client has ended, or nobody wants the outcomes. */
   let isClosed = false
   let isTaking = false
   let wake = () => {}
@@ -27,15 +28,13 @@ export async function* publishAll<R extends Omit<PublishRequest, 'cmd'>>(
     outcomes.push({ request, outcome })
     wake()
   }
-  const iterator =
-    Symbol.asyncIterator in requests
-      ? requests[Symbol.asyncIterator]()
-      : (requests as Iterable<R>)[Symbol.iterator]()
+  const iterator = iteratorOver(requests)
   const take = async () => {
     isTaking = true
     try {
       while (open < concurrency && !hasEnded && core.isOpen) {
         const { done, value } = await iterator.next()
+        if (isClosed) break
         if (done) hasEnded = true
         else {
           open++
@@ -49,11 +48,14 @@ export async function* publishAll<R extends Omit<PublishRequest, 'cmd'>>(
       failure = { error }
       hasEnded = true
     }
-    // After the end of the client nothing is taken any more.
     if (!core.isOpen) isClosed = true
     isTaking = false
     wake()
   }
+  const unlisten = core.onEnd(() => {
+    isClosed = true
+    wake()
+  })
   try {
     for (;;) {
       if (!isTaking && !hasEnded && !isClosed && open < concurrency) void take()
@@ -68,9 +70,18 @@ export async function* publishAll<R extends Omit<PublishRequest, 'cmd'>>(
     }
     if (failure !== null) throw (failure as { error: unknown }).error
   } finally {
-    if (!hasEnded) await iterator.return?.()
+    isClosed = true
+    unlisten()
+    // A generator that is being asked for its next item returns after it: nobody waits for that.
+    const returned = hasEnded ? undefined : Promise.resolve(iterator.return?.())
+    if (isTaking) returned?.catch(() => {})
+    else await returned
   }
   return undefined
+}
+
+function iteratorOver<T>(items: Iterable<T> | AsyncIterable<T>): Iterator<T> | AsyncIterator<T> {
+  return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
 }
 
 async function publishOne<R extends Omit<PublishRequest, 'cmd'>>(

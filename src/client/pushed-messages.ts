@@ -3,6 +3,7 @@
  * subscription that nobody pulls. It needs nobody to wait, and is no demand.
  */
 import type { QoS } from '../index.ts'
+import { subscriptionEnded } from './client-errors.ts'
 import type { PushReceiver } from './core.ts'
 import type { DeliveredMessage } from './message.ts'
 import { MessagesInHand } from './messages-in-hand.ts'
@@ -76,10 +77,16 @@ export class PushedMessages extends ClientSubscription {
     this.#ended(error === null ? null : error.reason)
   }
 
+  override close(): void {
+    if (this.hasEnded) return
+    super.close()
+    this.#settle!.reject(subscriptionEnded())
+  }
+
   /** What others will acknowledge is not theirs to be released. */
   #leave(unhandled: readonly Message[]): void {
     if (this.hasEnded) return
-    super.close()
+    this.close()
     const messages = unhandled as unknown as readonly DeliveredMessage[]
     this.#host.left(
       this,

@@ -4,26 +4,19 @@
  * handled; M6, a message is given once to each subscription; M10, subscriptions to one filter share
  * it)
  */
-import {
-  type Incoming,
-  type IncomingPublish,
-  matches,
-  type Outcome,
-  type QoS,
-  RefusedError,
-  type SubscribeRequest,
-} from '../index.ts'
-import { subscribeRefused } from './client-errors.ts'
+import type { Incoming, IncomingPublish, Outcome, QoS, SubscribeRequest } from '../index.ts'
+import { renewalRefused, subscribeRefused } from './client-errors.ts'
 import type { FilterEntry } from './filter-entry.ts'
 import { groupsOf } from './filter-groups.ts'
 import { FormerFilters } from './former-filters.ts'
-import type { Making } from './line.ts'
 import { ListenerList } from './listener-list.ts'
 import { DeliveredMessage } from './message.ts'
 import { type Receipt, Receipts } from './receipts.ts'
+import type { ReceptionHost } from './reception-host.ts'
 import { Router } from './router.ts'
 import { Strays } from './strays.ts'
 import type { ClientSubscription } from './subscription.ts'
+import { filterMatching, isAcknowledged } from './subscription-plan.ts'
 
 /**
  * How long after its SUBACK, or after the last one, retained messages may still come to a
@@ -34,30 +27,6 @@ const EXPECTED_MS = 250
 /** How many messages are held; with more the measurement goes on without them. */
 const HELD_MAX = 1024
 
-/** What the connection allows. */
-interface Terms {
-  readonly isMqtt5: boolean
-  readonly hasIdentifiers: boolean
-}
-
-/** What reception uses of the client. */
-export interface ReceptionHost {
-  now(): number
-  /** Acknowledges a message at the server. */
-  acknowledge(packet: IncomingPublish): void
-  /** How many messages are not acknowledged has changed. */
-  unhandled(by: number): void
-  /** Puts a request into the line; `settled` is given its outcome. */
-  request(make: Making, settled: (outcome: Outcome) => void): void
-  terms(): Terms
-  /** Whether messages may be identified by what they carry. */
-  byIdentifier(): boolean
-  /** Rejects if the server has no shared subscriptions, in MQTT 3.1.1. */
-  checkShared(): Promise<void>
-  /** Two filters of this client may match the same topic; `isMixed`: at QoS 0 and at another. */
-  overlaps(a: string, b: string, isMixed: boolean): void
-}
-
 export class Reception {
   readonly receipts = new Receipts()
   readonly router: Router
@@ -67,6 +36,7 @@ export class Reception {
   readonly #host: ReceptionHost
   /** Whether messages that nobody asked for are kept: the session may outlive the client. */
   readonly #keeps: boolean
+  isDistributing = false
   /** Messages that belonged to no subscription. */
   unmatched = 0
   /** How many subscriptions have messages that wait, and were never pulled. */
@@ -90,10 +60,25 @@ export class Reception {
   release(): void {
     const held = this.#held ?? []
     this.#held = null
-    for (const packet of held) this.receive(packet)
+    this.#distribute(...held)
   }
 
   receive(packet: IncomingPublish): void {
+    this.#distribute(packet)
+  }
+
+  /** Meanwhile no others are read: code of the user that is called may pull one. */
+  #distribute(...packets: readonly IncomingPublish[]): void {
+    const isInner = this.isDistributing
+    this.isDistributing = true
+    try {
+      for (const packet of packets) this.#take(packet)
+    } finally {
+      this.isDistributing = isInner
+    }
+  }
+
+  #take(packet: IncomingPublish): void {
     const route = this.router.route(packet, this.#host.byIdentifier())
     const { subscriptions, entries, isLate } = route
     for (const { handlers } of entries) handlers?.tell(packet)
@@ -107,11 +92,11 @@ export class Reception {
       return
     }
     let open = 0
-    for (const one of subscriptions) if (isAcknowledgedBy(one)) open++
+    for (const one of subscriptions) if (isAcknowledged(one.rules)) open++
     const receipt = open === 0 ? null : this.#receipt(packet, open)
     if (receipt === null) this.#host.acknowledge(packet)
     for (const one of [...subscriptions]) {
-      this.#give(one, packet, isAcknowledgedBy(one) ? receipt : null, false)
+      this.#give(one, packet, isAcknowledged(one.rules) ? receipt : null, false)
     }
   }
 
@@ -126,13 +111,25 @@ export class Reception {
     receipt: Receipt | null,
     left: boolean,
   ): void {
+    if (subscription.hasEnded) return this.#missed(subscription, packet, receipt)
     const qos = Math.min(packet.qos, subscription.rules.qos) as QoS
     const message = new DeliveredMessage(packet, subscription, receipt, qos, left)
-    if (!subscription.pulled && subscription.waitingCount === 0) {
+    if (!subscription.pulled && subscription.waiting.length === 0) {
       subscription.waitingSince = this.#host.now()
     }
     if (packet.retain) subscription.retainedAt = this.#host.now()
     subscription.offer(message)
+  }
+
+  /** A message for a subscription that has just ended. Those of a client that closes wait. */
+  #missed(
+    subscription: ClientSubscription,
+    packet: IncomingPublish,
+    receipt: Receipt | null,
+  ): void {
+    if (receipt === null || this.subscriptions.has(subscription)) return
+    if (!subscription.plan.keeps) return this.handled(receipt)
+    this.strays.add(receipt, filterMatching(subscription.plan, packet.topic), null)
   }
 
   /** A message that no subscription of this client gets. */
@@ -165,7 +162,7 @@ export class Reception {
     const entries = this.#entriesOf(subscription)
     this.subscriptions.add(subscription)
     for (const entry of entries) entry.subscriptions = [...entry.subscriptions, subscription]
-    const acknowledges = isAcknowledgedBy(subscription)
+    const acknowledges = isAcknowledged(subscription.rules)
     for (const receipt of this.strays.take(subscription.plan.filters)) {
       if (!acknowledges) this.handled(receipt)
       this.#give(subscription, receipt.packet, acknowledges ? receipt : null, true)
@@ -243,6 +240,7 @@ export class Reception {
     const levels = this.#entriesOf(subscription).map(
       ({ granted }) => Math.min(granted ?? 0, rules.qos) as QoS,
     )
+    subscription.grantedOn = this.#host.attempt()
     const isGranted = () => subscription.changed('granted', false, levels)
     // MQTT 5 says in the CONNACK whether there are shared subscriptions.
     if (this.#host.terms().isMqtt5 || !plan.filters.some(hasShareName)) return isGranted()
@@ -254,21 +252,24 @@ export class Reception {
     // What came for other subscriptions of the filter does not wait for somebody to ask.
     const waiting = subscription.status === 'requested' ? subscription.takeWaiting() : []
     subscription.end({ reason }, 'refused')
-    this.#letGo(subscription, waiting)
+    this.letGo(subscription, waiting)
     this.#remove(subscription, false)
+    this.#host.refused()
   }
 
   /** A subscription was left with messages that nobody handled. */
   left(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void {
-    this.#letGo(subscription, unhandled)
+    this.letGo(subscription, unhandled)
     this.#remove(subscription, subscription.plan.keeps)
   }
 
-  #letGo(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void {
+  /** What a subscription had when it ended is kept, or given up. */
+  letGo(subscription: ClientSubscription, unhandled: readonly DeliveredMessage[]): void {
     const { keeps } = subscription.plan
     for (const message of unhandled) {
       if (message.receipt === null || message.isHandled) continue
-      if (keeps) this.strays.add(message.receipt, filterOf(subscription, message), message)
+      if (keeps)
+        this.strays.add(message.receipt, filterMatching(subscription.plan, message.topic), message)
       else {
         message.ack()
         subscription.released++
@@ -342,6 +343,8 @@ export class Reception {
     if (!resumed) for (const entry of this.router.entries) entry.newcomers = 'everybody'
     for (const subscription of this.subscriptions) {
       if (subscription.status !== 'granted' && subscription.status !== 'renewing') continue
+      // Its SUBACK came on this connection, and was known before the CONNACK was read.
+      if (subscription.grantedOn === this.#host.attempt()) continue
       if (resumed) subscription.changed('resumed', false)
       else subscription.changed('renewing', true)
     }
@@ -358,6 +361,7 @@ export class Reception {
     this.#host.unhandled(this.receipts.unhandled - before)
     this.strays.filter(({ isGone }) => !isGone)
     if (!resumed) return
+    if (this.#held !== null) this.#held = this.#held.filter(({ qos }) => qos !== 1)
     for (const subscription of this.subscriptions) {
       subscription.keepOnly(({ receipt }) => receipt === null || !receipt.isGone)
     }
@@ -378,23 +382,6 @@ export class Reception {
 
 const RETAIN_HANDLING = { all: 0, new: 1, none: 2 } as const
 
-/** @returns the filter of a subscription to which a message belongs, or null. */
-function filterOf({ plan }: ClientSubscription, { topic }: DeliveredMessage): string | null {
-  return plan.filters.find((filter) => matches(filter, topic)) ?? null
-}
-
 function hasShareName(filter: string): boolean {
   return filter.startsWith('$share/')
-}
-
-function isAcknowledgedBy({ rules }: ClientSubscription): boolean {
-  return rules.acks !== 'receipt' && rules.qos > 0
-}
-
-function renewalRefused(filter: string, reasonCode: number): RefusedError {
-  return new RefusedError(`The server refused to renew the subscription of "${filter}"`, {
-    code: 'NEGATIVE_ACKNOWLEDGEMENT',
-    reasonCode,
-    refused: [{ topic: filter, reasonCode }],
-  })
 }

@@ -44,6 +44,7 @@ export class RequestCore implements Core {
     this.#disconnectedAt = isConnected ? null : core.clock.now()
     this.#isConnected = isConnected && core.epoch > 0
     core.onConnected(() => {
+      if (core.loop.state.connection.kind !== 'connected') return
       this.#disconnectedAt = null
       this.#isConnected = true
     })

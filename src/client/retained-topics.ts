@@ -9,6 +9,10 @@ const TOPICS_MAX = 10_000
 export class RetainedTopics {
   readonly #topics = new Set<string>()
 
+  has(topic: string): boolean {
+    return this.#topics.has(topic)
+  }
+
   /** @returns whether there was no message of this topic before. */
   isFirst(topic: string): boolean {
     if (this.#topics.has(topic)) return false

@@ -5,6 +5,7 @@
 import { type IncomingPublish, matches } from '../index.ts'
 import { FilterEntry } from './filter-entry.ts'
 import { FilterTrie } from './filter-trie.ts'
+import { RetainedTopics } from './retained-topics.ts'
 import type { ClientSubscription } from './subscription.ts'
 
 /** What one SUBSCRIBE asked for. */
@@ -75,6 +76,7 @@ export class Router {
   }
 
   forget(entry: FilterEntry): void {
+    if (this.#entries.get(entry.filter) !== entry) return
     this.#entries.delete(entry.filter)
     this.#trie?.delete(entry.filter, entry)
     for (const identifier of entry.identifiers) {
@@ -195,6 +197,7 @@ export class Router {
     for (const subscription of entry.subscriptions) {
       if (subscription.stamp === this.#stamp) continue
       if (retain && entry.newcomers !== 'everybody' && !newcomers.includes(subscription)) continue
+      if (retain && byIdentifier && subscription.retainedTopics?.has(topic)) continue
       if (byIdentifier && !isFirst(subscription, entry, topic)) continue
       if (!subscription.takes(topic)) continue
       subscription.stamp = this.#stamp
@@ -222,7 +225,8 @@ function retained(
     const waiting = newcomers === 'everybody' ? all : newcomers
     for (const one of waiting) {
       if (one.hasEnded || !one.takes(packet.topic)) continue
-      if (one.takesRetained(packet.topic)) subscriptions.push(one)
+      one.retainedTopics ??= new RetainedTopics()
+      if (one.retainedTopics.isFirst(packet.topic)) subscriptions.push(one)
     }
     if (subscriptions.length > 0) return
   }

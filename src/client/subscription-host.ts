@@ -24,6 +24,8 @@ export interface SubscriptionHost<Self> {
   handled(receipt: Receipt): void
   /** A subscription has ended, and leaves these messages, handled or not. */
   left(subscription: Self, unhandled: readonly DeliveredMessage[]): void
+  /** It has ended, and had these messages, handled or not. */
+  letGo(subscription: Self, unhandled: readonly DeliveredMessage[]): void
   sync(subscription: Self): Promise<Synced>
   heldBackBy(subscription: Self): number
 }

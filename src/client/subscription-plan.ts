@@ -1,7 +1,7 @@
 /**
  * What does a subscription ask for? The options of `subscribe()`, checked and with their defaults.
  */
-import { type QoS, UsageError, validateFilter } from '../index.ts'
+import { matches, type QoS, UsageError, validateFilter } from '../index.ts'
 import { checkChoice, checkCount, checkOptionFields, checkSignal, shown } from './check-options.ts'
 import { bytes, type Codec } from './codec.ts'
 import type { StandardSchema } from './standard-schema.ts'
@@ -158,4 +158,14 @@ function checkedShare(share: string | undefined, topics: readonly AnyTopic[]): s
   if (written === undefined) return `${SHARE}${share}/`
   const message = `subscribe: the filter "${written.filter}" has a share name already`
   throw new UsageError(`${message}; leave out the option share`)
+}
+
+/** @returns the filter of a subscription to which a message belongs, or null. */
+export function filterMatching({ filters }: SubscriptionPlan, topic: string): string | null {
+  return filters.find((filter) => matches(filter, topic)) ?? null
+}
+
+/** Whether messages wait to be acknowledged by the subscription. */
+export function isAcknowledged({ acks, qos }: SubscriptionRules): boolean {
+  return acks !== 'receipt' && qos > 0
 }

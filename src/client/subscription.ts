@@ -10,12 +10,12 @@ import { decodeMessage } from './decode-message.ts'
 import { ForEach, type ForEachOptions, type MessageHandler } from './for-each.ts'
 import { Grants } from './grants.ts'
 import { IdleWaits } from './idle-waits.ts'
-import { faultOfPayload, reasonToThrow } from './invalid-messages.ts'
+import { type InvalidReason, judge, PASSED_OVER } from './invalid-messages.ts'
 import type { DeliveredMessage, MessageReader } from './message.ts'
 import { MessagesInHand } from './messages-in-hand.ts'
 import { type MessageResult, NO_MORE, Pull, type Taker, TakerLine } from './pull.ts'
 import type { Receipt } from './receipts.ts'
-import { RetainedTopics } from './retained-topics.ts'
+import type { RetainedTopics } from './retained-topics.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
 import type { SubscriptionPlan, SubscriptionRules } from './subscription-plan.ts'
 import type {
@@ -44,7 +44,7 @@ export class ClientSubscription
   /** Whether somebody takes messages, or nobody will. */
   pulled = false
   readonly #host: SubscriptionHost<ClientSubscription>
-  readonly #waiting = new WaitingMessages()
+  readonly waiting = new WaitingMessages()
   readonly plan: SubscriptionPlan
   iterated = false
   running = 0
@@ -52,11 +52,13 @@ export class ClientSubscription
   /** When the oldest waiting message came, if nobody has ever pulled. */
   waitingSince = 0
   status: ClientSubscriptionState['status'] = 'requested'
+  /** The number of the CONNECT of the connection on which it was granted. */
+  grantedOn = 0
   /** How many retained messages have come, and when the last one did. */
   retained = 0
   retainedAt = Number.NEGATIVE_INFINITY
   /** The topics of retained messages that came without an identifier; null if there were none. */
-  #retainedTopics: RetainedTopics | null = null
+  retainedTopics: RetainedTopics | null = null
   /** Given and not acknowledged. */
   readonly #inHand = new MessagesInHand()
   #watchers: Watchers<SubscriptionTransition> | null = null
@@ -91,15 +93,11 @@ export class ClientSubscription
   #attend(): void {
     if (this.pulled) return
     this.pulled = true
-    if (this.#waiting.length > 0) this.#host.unattended(-1)
+    if (this.waiting.length > 0) this.#host.unattended(-1)
   }
 
   get hasEnded(): boolean {
     return this.status === 'ended' || this.status === 'refused'
-  }
-
-  get waitingCount(): number {
-    return this.#waiting.length
   }
 
   /** A handler of `forEach` begins, or has finished. */
@@ -116,7 +114,7 @@ export class ClientSubscription
 
   /** Whether it has the message and has not handled it. */
   has(receipt: Receipt): boolean {
-    return this.#inHand.has(receipt) || this.#waiting.has(receipt)
+    return this.#inHand.has(receipt) || this.waiting.has(receipt)
   }
 
   get inHand(): number {
@@ -126,7 +124,7 @@ export class ClientSubscription
     return Object.freeze({
       filters: this.plan.filters,
       status: this.status,
-      waiting: this.#waiting.length,
+      waiting: this.waiting.length,
       inHand: this.inHand,
       holding: this.#host.heldBackBy(this),
       dropped: this.#dropped,
@@ -157,7 +155,7 @@ export class ClientSubscription
 
   changed(status: SubscriptionTransition['status'], gap: boolean, granted?: readonly QoS[]): void {
     if (this.hasEnded) return
-    if (gap) this.#retainedTopics = null
+    if (gap) this.retainedTopics = null
     this.status = status === 'resumed' ? 'granted' : status
     this.#watchers?.report({ status, gap, ...(granted === undefined ? {} : { granted }) })
     if (status === 'granted' && granted !== undefined) this.#grants.settle({ granted })
@@ -167,7 +165,7 @@ export class ClientSubscription
 
   /** Whether reading may stop: there is a message, or none will come. */
   get isServed(): boolean {
-    return this.#waiting.length > 0 || this.hasEnded
+    return this.waiting.length > 0 || this.hasEnded
   }
 
   /** @returns whether a topic that one of its filters matches is one of its templates too. */
@@ -194,32 +192,32 @@ export class ClientSubscription
     this.#idle?.look()
   }
 
-  /** @returns whether a retained message of a topic is the first one for it. */
-  takesRetained(topic: string): boolean {
-    this.#retainedTopics ??= new RetainedTopics()
-    return this.#retainedTopics.isFirst(topic)
-  }
-
   /** Takes a message that the server sent. */
   offer(message: DeliveredMessage): void {
     if (message.retain) this.retained++
-    const taker = this.firstTaker
-    if (taker !== null) {
-      if (!this.#serve(taker, message)) return
-      this.shiftTaker()
-      return this.#host.pulls(-1)
+    if (this.firstTaker !== null) {
+      const fault = this.#judge(message)
+      if (fault === PASSED_OVER) return
+      // The code of the user that judged it may have ended the wait, or the subscription.
+      const taker = this.shiftTaker()
+      if (this.hasEnded) return this.#host.letGo(this, [message])
+      if (taker !== null) {
+        this.#host.pulls(-1)
+        return this.#serve(taker, message, fault)
+      }
     }
+    const wasEmpty = this.waiting.length === 0
     const { max, then } = this.rules.overflow
-    if (message.receipt === null && this.#waiting.loose >= max) {
+    if (message.receipt === null && this.waiting.loose >= max) {
       if (then === 'wait') this.#setFull(true)
       else {
         this.#dropped++
         if (then === 'dropNewest') return
-        this.#waiting.dropOldest()
+        this.waiting.dropOldest()
       }
     }
-    if (!this.pulled && this.#waiting.length === 0) this.#host.unattended(1)
-    this.#waiting.push(message)
+    if (!this.pulled && wasEmpty) this.#host.unattended(1)
+    this.waiting.push(message)
   }
 
   #setFull(isFull: boolean): void {
@@ -228,9 +226,9 @@ export class ClientSubscription
   }
 
   keepOnly(stays: (message: DeliveredMessage) => boolean): void {
-    const waited = this.#waiting.length > 0
-    this.#waiting.filter(stays)
-    if (waited && !this.pulled && this.#waiting.length === 0) this.#host.unattended(-1)
+    const waited = this.waiting.length > 0
+    this.waiting.filter(stays)
+    if (waited && !this.pulled && this.waiting.length === 0) this.#host.unattended(-1)
   }
 
   next(options?: NextOptions): Promise<MessageResult> {
@@ -261,14 +259,21 @@ export class ClientSubscription
   give(taker: Taker): boolean {
     this.#attend()
     for (;;) {
-      if (this.#waiting.length === 0) {
+      if (this.waiting.length === 0) {
         if (this.hasEnded || this.firstTaker !== null) break
         this.#host.readNow(this)
       }
-      const message = this.#waiting.shift()
+      const message = this.waiting.shift()
       if (message === undefined) break
-      if (this.#isFull && this.#waiting.loose < this.rules.overflow.max) this.#setFull(false)
-      if (this.#serve(taker, message)) return true
+      if (this.#isFull && this.waiting.loose < this.rules.overflow.max) this.#setFull(false)
+      const hadEnded = this.hasEnded
+      const fault = this.#judge(message)
+      if (fault === PASSED_OVER) continue
+      if (this.hasEnded && !hadEnded) this.#host.letGo(this, [message])
+      else {
+        this.#serve(taker, message, fault)
+        return true
+      }
     }
     if (this.hasEnded) {
       this.#finishTaker(taker)
@@ -279,23 +284,17 @@ export class ClientSubscription
     return false
   }
 
-  /** @returns whether it was given the message, or what is wrong with it. */
-  #serve(taker: Taker, message: DeliveredMessage): boolean {
-    const fault = this.rules.decodes ? faultOfPayload(message) : null
-    if (fault === null) {
-      if (message.receipt !== null) this.#inHand.push(message)
-      taker.take(message)
-      return true
-    }
-    this.#invalid++
-    const thrown = reasonToThrow(this.rules, fault.reason, message)
-    if (thrown === null) {
-      message.ack()
-      return false
-    }
+  #judge(message: DeliveredMessage): InvalidReason | null {
+    const fault = judge(this.rules, message)
+    if (fault !== null) this.#invalid++
+    if (fault === PASSED_OVER) message.ack()
+    return fault
+  }
+
+  #serve(taker: Taker, message: DeliveredMessage, fault: InvalidReason | null): void {
     if (message.receipt !== null) this.#inHand.push(message)
-    taker.fail(thrown.reason)
-    return true
+    if (fault === null) taker.take(message)
+    else taker.fail(fault.reason)
   }
 
   #finishTaker(taker: Taker): void {
@@ -336,14 +335,14 @@ export class ClientSubscription
   close(): void {
     if (this.hasEnded) return
     this.#attend()
-    this.#waiting.clear()
+    this.waiting.clear()
     this.#finish('ended', null)
   }
 
   #leave(error: { readonly reason: unknown } | null, releases = false): void {
     if (this.hasEnded) return this.#dropRest()
     this.#attend()
-    const unhandled = [...this.#inHand.clear(), ...this.#waiting.clear()]
+    const unhandled = [...this.#inHand.clear(), ...this.waiting.clear()]
     this.#error = error
     this.#finish('ended', error)
     if (releases) this.plan.keeps = false
@@ -353,7 +352,7 @@ export class ClientSubscription
   /** What it had when it was ended: only a session sends it again, and none after a refusal. */
   #dropRest(): void {
     if (this.plan.keeps && this.status !== 'refused') return
-    for (const message of [...this.#inHand.clear(), ...this.#waiting.clear()]) {
+    for (const message of [...this.#inHand.clear(), ...this.waiting.clear()]) {
       if (message.receipt === null) continue
       this.released++
       message.ack()
@@ -362,7 +361,8 @@ export class ClientSubscription
 
   /** @returns what waits, which it does not give any more. */
   takeWaiting(): readonly DeliveredMessage[] {
-    return this.#waiting.clear()
+    this.#attend()
+    return this.waiting.clear()
   }
 
   #finish(status: 'ended' | 'refused', error: { readonly reason: unknown } | null): void {

@@ -26,6 +26,8 @@ interface WatchmanHost {
 export class Watchman {
   readonly #host: WatchmanHost
   #timer: unknown = null
+  /** When to look next, also while nobody waits for a moment. */
+  #dueAt: number | null = null
   /** The timer that began when the first responder was registered. */
   #registered: unknown = null
   /** The subscriptions that did not move at the last look, each of which was named. */
@@ -42,7 +44,10 @@ export class Watchman {
   begin(): void {
     if (this.#timer !== null || !this.#isNeeded()) return
     const { clock, plan } = this.#host
-    this.#timer = clock.setTimer(() => this.#look(), plan.warnAfterMs)
+    const now = clock.now()
+    const isPast = this.#dueAt !== null && this.#dueAt < now - plan.warnAfterMs
+    if (this.#dueAt === null || isPast) this.#dueAt = now + plan.warnAfterMs
+    this.#timer = clock.setTimer(() => this.#look(), Math.max(0, this.#dueAt - now))
   }
 
   #isNeeded(): boolean {
@@ -78,6 +83,7 @@ export class Watchman {
 
   #look(): void {
     this.#timer = null
+    this.#dueAt = null
     const { plan, reception, clock } = this.#host
     const now = clock.now()
     const since = now - plan.warnAfterMs
@@ -85,8 +91,8 @@ export class Watchman {
     const named = this.#lookedAt < since - plan.warnAfterMs ? NONE : this.#named
     const still = new Set<ClientSubscription>()
     for (const subscription of reception.subscriptions) {
-      const { pulled, waitingCount, waitingSince } = subscription
-      if (!pulled && waitingCount > 0 && waitingSince <= since) still.add(subscription)
+      const { pulled, waiting, waitingSince } = subscription
+      if (!pulled && waiting.length > 0 && waitingSince <= since) still.add(subscription)
     }
     for (const subscription of still) {
       if (!named.has(subscription)) this.#tellUnpulled(subscription)
@@ -121,7 +127,7 @@ export class Watchman {
     const filters = subscription.plan.filters.join(', ')
     this.#host.warn(
       'NOT_ITERATED',
-      `The subscription of "${filters}" was never iterated, and ${subscription.waitingCount}` +
+      `The subscription of "${filters}" was never iterated, and ${subscription.waiting.length}` +
         ' messages wait in it; iterate it, or dispose of it.',
     )
   }

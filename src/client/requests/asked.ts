@@ -121,3 +121,16 @@ export function mayAnswer(topic: string, allowed: readonly string[] | undefined)
 export function hasReplyTopic(asked: Asked): asked is Asked & { readonly replyTo: string } {
   return asked.replyTo !== null
 }
+
+/** @returns the properties with which a codec reads a request. */
+export function propertiesRead(
+  properties: IncomingPublish['properties'],
+  { contentType }: Asked,
+): IncomingPublish['properties'] {
+  return properties ?? (contentType === undefined ? undefined : { contentType })
+}
+
+/** Whether two requests are the same attempt of one operation. */
+export function isSameAttempt(a: Asked, b: Asked): boolean {
+  return a.replyTo === b.replyTo && a.correlation === b.correlation
+}

@@ -10,7 +10,7 @@ import type { Core } from '../core.ts'
 import type { AnswerOptions, DeclaredFailure } from '../respond-types.ts'
 import { Roster } from '../roster.ts'
 import type { Message } from '../subscription-types.ts'
-import { type Asked, hasReplyTopic, mayAnswer, readAsked } from './asked.ts'
+import { hasReplyTopic, isSameAttempt, mayAnswer, propertiesRead, readAsked } from './asked.ts'
 import type { CallPlan } from './call-plan.ts'
 import type { Deadlines } from './deadlines.ts'
 import { DedupeCache, fingerprintOf } from './dedupe-cache.ts'
@@ -29,6 +29,7 @@ import { isAsyncIterable, ReplyStream, type StreamHost } from './reply-stream.ts
 import { whyOf } from './request-errors.ts'
 import { decodedValue, encodeValue } from './response.ts'
 import { cut, STATUS } from './statuses.ts'
+import { StoreClaims } from './store-claims.ts'
 import type { StreamControls } from './stream-controls.ts'
 
 /** How long a request may take that does not say how long it is waited for, in ms. */
@@ -66,6 +67,7 @@ export class CallDesk implements CallHost, StreamHost {
   readonly #controls: StreamControls
   readonly #sink: CallSink
   readonly #cache: DedupeCache<Kept, IncomingCall> | null
+  readonly #store: StoreClaims | null
   /** The response topic that was allowed last. */
   #allowed: string | null = null
   /** Requests that their handlers have not answered at once, or that wait for one. */
@@ -89,6 +91,7 @@ export class CallDesk implements CallHost, StreamHost {
     this.plan = plan
     this.#sink = sink
     const { dedupe } = plan
+    this.#store = dedupe?.store === undefined ? null : new StoreClaims(core, dedupe.store)
     this.#cache = dedupe === null ? null : new DedupeCache(dedupe.maxBytes, dedupe.maxEntries)
   }
 
@@ -115,7 +118,12 @@ export class CallDesk implements CallHost, StreamHost {
     const deadline = Math.min(expiresAt, now + (timeout ?? Number.POSITIVE_INFINITY))
     let value: unknown
     try {
-      value = decodedValue(this.plan.reading, message.topic, payload, readWith(message, asked))
+      value = decodedValue(
+        this.plan.reading,
+        message.topic,
+        payload,
+        propertiesRead(message.properties, asked),
+      )
     } catch (error) {
       const call = new IncomingCall(this, message, asked, undefined, expiresAt, deadline)
       return this.#send(call, failure(STATUS.badRequest, cut(whyOf(error))))
@@ -131,9 +139,8 @@ export class CallDesk implements CallHost, StreamHost {
     const fingerprint = fingerprintOf(call.topic, payload)
     const claim = this.#cache.claim(key, fingerprint, call.expiresAt, now, call)
     if (claim.kind === 'new') {
-      const store = this.plan.dedupe?.store
-      if (store === undefined) return this.#execute(call)
-      return this.#claimInStore(call, call.expiresAt - now)
+      if (this.#store === null) return this.#execute(call)
+      return this.#claimInStore(this.#store, call, call.expiresAt - now)
     }
     if (claim.kind === 'full') return this.busy(call)
     if (claim.kind === 'reused') return this.#send(call, KEY_REUSED)
@@ -141,20 +148,18 @@ export class CallDesk implements CallHost, StreamHost {
     if (claim.kind === 'done') this.#repeat(call, claim.answer)
   }
 
-  async #claimInStore(call: IncomingCall, expiresMs: number): Promise<void> {
-    const key = call.asked.key!
-    const fingerprint = storedFingerprint(call)
-    try {
-      const claimed = await this.plan.dedupe!.store!.claim(key, fingerprint, expiresMs)
-      if (claimed === 'new') return this.#execute(call)
-      if (claimed === 'running') return this.busy(call)
+  async #claimInStore(store: StoreClaims, call: IncomingCall, expiresMs: number): Promise<void> {
+    this.#beginning++
+    const claimed = await store.claim(call, expiresMs)
+    this.#beginning--
+    if (claimed === 'new') this.#execute(call)
+    else if (claimed === 'running' || claimed === null) this.busy(call)
+    else {
       this.stats.repeated++
-      const isSame = claimed.fingerprint === fingerprint
+      const isSame = store.isOf(call, claimed)
       this.#settle(call, isSame ? claimed : KEY_REUSED, isSame)
-    } catch (error) {
-      this.core.warn('HANDLER_FAILED', `respond: the dedupe store failed: ${whyOf(error)}`)
-      this.busy(call)
     }
+    this.#reportIdle()
   }
 
   /** Most handlers answer at once, so that a deadline is set only for those that do not. */
@@ -176,13 +181,8 @@ export class CallDesk implements CallHost, StreamHost {
 
   /** Answers a request that is not executed after all, because too many wait. */
   refuse(call: IncomingCall): void {
-    this.#releaseInStore(call)
+    this.#store?.release(call)
     this.busy(call)
-  }
-
-  #releaseInStore({ asked: { key } }: IncomingCall): void {
-    // What cannot be released is released by its deadline.
-    if (key !== null) this.plan.dedupe?.store?.release(key).catch(() => {})
   }
 
   /** @returns whether the request is still wanted; if it is not, it is dropped. */
@@ -210,7 +210,7 @@ export class CallDesk implements CallHost, StreamHost {
    * executed) A repetition that is waited for longer takes its place.
    */
   #drop(call: IncomingCall): void {
-    this.#releaseInStore(call)
+    this.#store?.release(call)
     const repeats = this.#release(call)
     this.#over(call)
     this.#expired(call)
@@ -281,7 +281,7 @@ export class CallDesk implements CallHost, StreamHost {
     const repeats = key === null ? [] : (this.#cache?.finish(key, STREAMED, 0) ?? [])
     this.#over(call)
     for (const repeat of repeats) {
-      if (isSameAttempt(repeat, call)) call.deliversFor(repeat)
+      if (isSameAttempt(repeat.asked, call.asked)) call.deliversFor(repeat)
       else this.#repeat(repeat, STREAMED)
     }
   }
@@ -292,7 +292,7 @@ export class CallDesk implements CallHost, StreamHost {
     this.#send(call, reply)
     for (const repeat of repeats) {
       // A repetition of the same attempt waits for the same answer.
-      if (isSameAttempt(repeat, call)) call.deliversFor(repeat)
+      if (isSameAttempt(repeat.asked, call.asked)) call.deliversFor(repeat)
       else this.#send(repeat, reply)
     }
     // The next request is executed after this one was answered.
@@ -301,14 +301,7 @@ export class CallDesk implements CallHost, StreamHost {
 
   #keep(call: IncomingCall, key: string | null, reply: Reply): readonly IncomingCall[] {
     if (key === null || this.#cache === null) return []
-    const store = this.plan.dedupe?.store
-    if (store !== undefined) {
-      const fingerprint = storedFingerprint(call)
-      const expiresMs = Math.max(0, call.expiresAt - this.core.clock.now())
-      store.finish(key, { ...reply, fingerprint }, expiresMs).catch((error: unknown) => {
-        this.core.warn('HANDLER_FAILED', `respond: the dedupe store failed: ${whyOf(error)}`)
-      })
-    }
+    this.#store?.finish(call, reply)
     return this.#cache.finish(key, reply, bytesOfReply(reply))
   }
 
@@ -364,13 +357,21 @@ export class CallDesk implements CallHost, StreamHost {
     this.#idle = []
   }
 
-  /** Gives requests up that were not executed: the server may send them to somebody else. */
-  giveUp(calls: Iterable<IncomingCall>): void {
+  /**
+   * Gives requests up that were not executed: the server may send them to somebody else.
+   *
+   * @returns their messages and those of their repetitions.
+   */
+  giveUp(calls: Iterable<IncomingCall>): readonly Message[] {
+    const messages: Message[] = []
     for (const call of calls) {
-      this.#release(call)
-      this.#releaseInStore(call)
+      const repeats = this.#release(call)
+      for (const repeat of repeats) repeat.stage = 'answered'
+      for (const { message } of [call, ...repeats]) messages.push(message)
+      this.#store?.release(call)
       this.#over(call)
     }
+    return messages
   }
 
   abortAll(reason: unknown): void {
@@ -383,16 +384,4 @@ export class CallDesk implements CallHost, StreamHost {
     if (this.#isIdle) return Promise.resolve()
     return new Promise((resolve) => this.#idle.push(resolve))
   }
-}
-
-function readWith({ properties }: Message, { contentType }: Asked): Message['properties'] {
-  return properties ?? (contentType === undefined ? undefined : { contentType })
-}
-
-function storedFingerprint({ topic, payload }: IncomingCall): string {
-  return fingerprintOf(topic, payload).toString(36)
-}
-
-function isSameAttempt({ asked: a }: IncomingCall, { asked: b }: IncomingCall): boolean {
-  return a.replyTo === b.replyTo && a.correlation === b.correlation
 }

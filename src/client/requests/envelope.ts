@@ -46,6 +46,8 @@ const ID_MAX = 1024
 const OPENING_BRACE = 0x7b
 /** JSON that is nested deeper than this is not parsed. */
 const NESTING_MAX = 512
+/** How deep the fields of an envelope are. */
+const ENVELOPE_DEPTH = 2
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -124,20 +126,22 @@ export function writeEnvelope(
 }
 
 function fieldOf(payload: string | Uint8Array): EnvelopeFields {
-  if (typeof payload === 'string') return payload === '' ? {} : { payload }
   if (payload.length === 0) return {}
   try {
-    return { payload: decoder.decode(payload) }
+    const text = typeof payload === 'string' ? payload : decoder.decode(payload)
+    // Text with so many brackets would make an envelope that nobody reads.
+    if (!isTooDeep(text, NESTING_MAX - ENVELOPE_DEPTH)) return { payload: text }
   } catch {
-    return { base64: base64Of(payload) }
+    // It is no text.
   }
+  return { base64: base64Of(typeof payload === 'string' ? encoder.encode(payload) : payload) }
 }
 
 function readFields(payload: Uint8Array, known: ReadonlySet<string>): EnvelopeData | null {
   if (payload[0] !== OPENING_BRACE) return null
   try {
     const text = decoder.decode(payload)
-    if (isTooDeep(text)) return null
+    if (isTooDeep(text, NESTING_MAX)) return null
     const fields: unknown = JSON.parse(text)
     if (typeof fields !== 'object' || fields === null) return null
     return Object.keys(fields).every((name) => known.has(name)) ? (fields as EnvelopeData) : null
@@ -147,12 +151,12 @@ function readFields(payload: Uint8Array, known: ReadonlySet<string>): EnvelopeDa
 }
 
 /** Counts brackets, also those in strings: a text that is refused therefore is no envelope. */
-function isTooDeep(text: string): boolean {
+function isTooDeep(text: string, max: number): boolean {
   let depth = 0
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i)
     if (unit === 0x7b || unit === 0x5b) {
-      if (++depth > NESTING_MAX) return true
+      if (++depth > max) return true
     } else if (unit === 0x7d || unit === 0x5d) depth--
   }
   return false

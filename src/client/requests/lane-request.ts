@@ -13,7 +13,7 @@ import {
   type Turn,
   type TurnBounds,
 } from './lane-order.ts'
-import { tooLate } from './request-errors.ts'
+import { endedBefore, tooLate } from './request-errors.ts'
 import type { Ask, AskedPayload } from './request-plan.ts'
 import { responseOf } from './response.ts'
 import { type SettleRequest, SingleRequest } from './single-request.ts'
@@ -29,6 +29,7 @@ export class LaneRequest extends SingleRequest {
   #startedAt: number
   #turn: Turn | null = null
   #fallback: AbortController | null = null
+  #unlisten: (() => void) | null = null
 
   constructor(desk: RequestHost, ask: Ask, payload: AskedPayload, resolve: SettleRequest) {
     super(desk, ask, payload, resolve)
@@ -59,7 +60,8 @@ export class LaneRequest extends SingleRequest {
 
   takeTurn(): void {
     if (this.isSettled) return
-    const { clock } = this.desk.core
+    const { clock, closing } = this.desk.core
+    if (closing) return this.reject(endedBefore(this.ask.topic, null))
     const now = clock.now()
     const { unansweredPings, disconnectedAt } = this.desk.core.health()
     const { afterMs = AFTER_MS } = this.ask.rare!
@@ -75,7 +77,12 @@ export class LaneRequest extends SingleRequest {
   #enter(turn: Turn): void {
     this.#turn = turn
     this.desk.deadlines.move(this, turn.dueAt)
-    if (turn.phase === 'fallback') void this.#fallBack()
+    if (turn.phase !== 'fallback') return
+    // No part of the client settles it but this.
+    this.#unlisten = this.desk.core.onEnd((error) =>
+      this.reject(endedBefore(this.ask.topic, error)),
+    )
+    if (!this.isSettled) void this.#fallBack()
   }
 
   override published(published: Published): void {
@@ -128,6 +135,7 @@ export class LaneRequest extends SingleRequest {
 
   protected override ended(): void {
     this.#fallback?.abort()
+    this.#unlisten?.()
     this.desk.leaveLane(this.#lane, this)
   }
 }

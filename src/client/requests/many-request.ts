@@ -3,6 +3,7 @@
  * of a stream? (Q9, a streamed response is complete or says so)
  */
 import type { Published } from '../client-types.ts'
+import { Fifo } from '../fifo.ts'
 import type { Response } from '../request-types.ts'
 import type { GivenAnswer } from './answers.ts'
 import { hexOfLatin1 } from './correlation.ts'
@@ -44,8 +45,7 @@ export class ManyRequest implements AnswerWaiter, AsyncIterableIterator<Item, un
   #endsAt = 0
   #count = 0
   #parts: PartOrder | null = null
-  #queue: Item[] = []
-  #head = 0
+  readonly #queue = new Fifo<Item>()
   #pulls: ManyPull[] = []
   /** With what it ended, until a pull was told. */
   #error: { readonly reason: unknown } | null = null
@@ -85,7 +85,7 @@ export class ManyRequest implements AnswerWaiter, AsyncIterableIterator<Item, un
 
   next(): Promise<ManyResult> {
     if (this.#state === 'idle') this.#begin()
-    if (this.#head < this.#queue.length) return Promise.resolve(this.#give())
+    if (this.#queue.length > 0) return Promise.resolve(this.#give())
     if (this.isSettled) return this.#resultAfterEnd()
     this.#desk.wants(1)
     return new Promise((resolve) => this.#pulls.push({ resolve }))
@@ -102,11 +102,7 @@ export class ManyRequest implements AnswerWaiter, AsyncIterableIterator<Item, un
   }
 
   #give(): ManyResult {
-    const value = this.#queue[this.#head++]!
-    if (this.#head === this.#queue.length) {
-      this.#queue = []
-      this.#head = 0
-    }
+    const value = this.#queue.shift()!
     const credit = this.#parts?.consumed() ?? 0
     if (credit > 0) this.#credit(credit)
     return { done: false, value }
@@ -120,8 +116,7 @@ export class ManyRequest implements AnswerWaiter, AsyncIterableIterator<Item, un
   }
 
   async return(): Promise<ManyResult> {
-    this.#queue = []
-    this.#head = 0
+    this.#queue.clear()
     if (this.#state === 'idle') this.#state = 'ended'
     this.#cancel()
     this.#end(null)

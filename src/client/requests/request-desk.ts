@@ -8,6 +8,7 @@
  */
 import {
   type IncomingPublish,
+  type ProtocolVersion,
   type PublishProperties,
   type PublishRequest,
   type UserProperties,
@@ -46,7 +47,7 @@ export class RequestDesk implements RequestHost {
   readonly #topics: AnswerTopics
   readonly #random: () => number
   /** Those whose request leaves when the response topic is granted. */
-  #waiting: AnswerWaiter[] = []
+  readonly #waiting = new Set<AnswerWaiter>()
   #listener: Listener | null = null
   #granted = false
   #wanting = 0
@@ -92,6 +93,7 @@ export class RequestDesk implements RequestHost {
     this.deadlines.remove(waiter)
     waiter.ask.signal?.removeEventListener('abort', waiter)
     if (waiter.ask.rare?.responses !== undefined) this.#topics.remove(waiter)
+    this.#waiting.delete(waiter)
     this.forget(waiter)
   }
 
@@ -141,11 +143,13 @@ export class RequestDesk implements RequestHost {
     }
     const responses = waiter.ask.rare?.responses
     if (responses !== undefined) {
-      this.#topics.add(waiter, responses, () => this.#post(waiter, foreignRequest(waiter)))
+      this.#topics.add(waiter, responses, () =>
+        this.#post(waiter, foreignRequest(waiter, this.core.protocolVersion)),
+      )
       return
     }
     if (this.#granted) return this.#attempt(waiter)
-    this.#waiting.push(waiter)
+    this.#waiting.add(waiter)
     this.#listen()
   }
 
@@ -168,8 +172,8 @@ export class RequestDesk implements RequestHost {
   }
 
   #takeWaiting(): readonly AnswerWaiter[] {
-    const waiting = this.#waiting
-    this.#waiting = []
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
     return waiting
   }
 
@@ -284,7 +288,7 @@ export class RequestDesk implements RequestHost {
   // ----------------------------------------------------------------------- the connection, the end
 
   #connected(): void {
-    if (this.#waiting.length > 0) this.#listen()
+    if (this.#waiting.size > 0) this.#listen()
     for (const waiter of this.#waiters.values()) waiter.reconnected()
     this.#topics.reconnected()
   }
@@ -300,14 +304,17 @@ export class RequestDesk implements RequestHost {
   }
 }
 
-function foreignRequest({ ask, payload, controller }: AnswerWaiter): PublishRequest {
+function foreignRequest(waiter: AnswerWaiter, version: ProtocolVersion): PublishRequest {
+  const { ask, payload } = waiter
+  // It does not expire by itself: what was given up is taken back.
+  waiter.controller ??= new AbortController()
   return {
     cmd: 'publish',
     topic: ask.topic,
     payload,
     qos: ask.qos,
-    signal: controller?.signal ?? ask.signal,
-    ...(ask.properties === undefined ? {} : { properties: ask.properties }),
+    signal: waiter.controller.signal,
+    ...(ask.properties === undefined || version < 5 ? {} : { properties: ask.properties }),
   }
 }
 

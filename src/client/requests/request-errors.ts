@@ -35,5 +35,9 @@ export function streamGap(topic: string, why: string): ConnectionError {
 
 /** @returns the message of an error, or the text of anything else that was thrown. */
 export function whyOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
+  try {
+    return cause instanceof Error ? cause.message : String(cause)
+  } catch {
+    return 'something that has no text was thrown'
+  }
 }

@@ -8,7 +8,14 @@ import {
   validateFilter,
   validateTopic,
 } from '../../index.ts'
-import { checkChoice, checkCount, checkOptionFields, shown, TIME_MS_MAX } from '../check-options.ts'
+import {
+  checkChoice,
+  checkCount,
+  checkOptionFields,
+  checkSignal,
+  shown,
+  TIME_MS_MAX,
+} from '../check-options.ts'
 import type { Codec } from '../codec.ts'
 import { encodePayload } from '../payload.ts'
 import type { ManyOptions, RequestOptions } from '../request-types.ts'
@@ -120,7 +127,7 @@ function newAsk(
     reading,
     timeout:
       timeout === undefined ? defaultMs : checkCount(`${what}: timeout`, timeout, 1, TIME_MS_MAX),
-    signal,
+    signal: checkSignal(`${what}: signal`, signal),
     codec,
     schema: own?.schema,
     properties: askedProperties(options.properties, value === undefined ? undefined : codec),
