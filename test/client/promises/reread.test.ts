@@ -1,0 +1,201 @@
+/** What was found by reading: ends that left something, and code of users that is called meanwhile. */
+import { describe, expect, test } from 'vitest'
+import { json } from '../../../src/client/index.ts'
+import { collect, text, VERSIONS, World } from '../world.ts'
+
+describe.each(VERSIONS)('MQTT %d', (version) => {
+  test('[M10] a filter that is left and asked for again, twice in a round trip, stays one', async () => {
+    const world = new World(version)
+    const client = world.running(world.client())
+    await world.value(client.ready())
+    for (let i = 0; i < 2; i++) await client.subscribe('f', { onLeave: 'release' }).return?.()
+    // The answers to both UNSUBSCRIBEs come after this one was made.
+    const last = collect(client.subscribe('f', { onLeave: 'release' }))
+    await world.clock.advance(100)
+    world.broker.publish('f', '1', { qos: 1 })
+    await world.clock.advance(10)
+    expect(last.texts).toEqual(['1'])
+    expect(client.state.unmatched).toBe(0)
+  })
+
+  test('[M6] a handler that pulls another subscription meanwhile loses nobody a message', async () => {
+    const world = new World(version)
+    const client = world.client()
+    const pulled: string[] = []
+    const other = client.subscribe('a/+', { qos: 0 })
+    // The code of a schema is called while a message is being distributed.
+    const decoding = {
+      ...json,
+      decode: (bytes: Uint8Array) => {
+        void other.next().then(({ value }) => pulled.push(text(value)))
+        return bytes
+      },
+    }
+    const first = collect(client.subscribe('a/1', { qos: 0, codec: decoding as never }))
+    const third = collect(client.subscribe('a/#', { qos: 0 }))
+    await world.clock.advance(1000)
+    for (const payload of ['1', '2', '3']) world.broker.publish('a/1', payload)
+    world.broker.publish('a/2', '4')
+    await world.clock.advance(10)
+    expect(first.texts).toEqual(['1', '2', '3'])
+    expect(third.texts).toEqual(['1', '2', '3', '4'])
+    expect(pulled).toEqual(['1', '2', '3'])
+  })
+
+  test('[M14] a message that comes while the client closes is not given', async () => {
+    const world = new World(version)
+    const client = world.client()
+    const seen: string[] = []
+    const errors: unknown[] = []
+    world.broker.faults.delay({ cmd: 'publish', topic: 'slow', direction: 'toBroker' }, 500)
+    const reading = (async () => {
+      try {
+        for await (const message of client.subscribe('a')) {
+          seen.push(text(message))
+          await client.publish('slow', '')
+        }
+      } catch (error) {
+        errors.push(error)
+      }
+    })()
+    await world.clock.advance(10)
+    world.broker.publish('a', '1', { qos: 1 })
+    await world.clock.advance(10)
+    const closed = client.close()
+    await world.clock.advance(10)
+    world.broker.publish('a', '2', { qos: 1 })
+    await world.value(Promise.all([closed, reading]), 2000)
+    expect([seen, errors]).toEqual([['1'], []])
+  })
+
+  test('[M2] code of the user that ends the wait in which it is called ends nothing else', async () => {
+    const world = new World(version)
+    const client = world.client()
+    const ending = new AbortController()
+    const subscription = client.subscribe('a', {
+      codec: json,
+      signal: ending.signal,
+      onInvalid: (error) => {
+        ending.abort('enough')
+        throw error
+      },
+    })
+    await world.value(subscription.granted)
+    const pull = world.error(subscription.next(), 10)
+    world.broker.publish('a', '{', { qos: 1 })
+    expect(await pull).toBe('enough')
+    const others = collect(client.subscribe('b'))
+    await world.clock.advance(10)
+    for (const payload of ['1', '2']) {
+      world.broker.publish('b', payload, { qos: 1 })
+      await world.clock.advance(10)
+    }
+    expect(others.texts).toEqual(['1', '2'])
+  })
+
+  test('[M8] who never pulls is told of beside one that is busy', async () => {
+    const world = new World(version)
+    const client = world.client()
+    client.subscribe('never')
+    const busy = collect(client.subscribe('busy'))
+    await world.clock.advance(10)
+    world.broker.publish('never', '', { qos: 1 })
+    for (let i = 0; i < 70; i++) {
+      world.broker.publish('busy', '', { qos: 1 })
+      await world.clock.advance(1000)
+    }
+    expect(busy.texts).toHaveLength(70)
+    expect(world.codes()).toContain('NOT_ITERATED')
+  })
+
+  test('[M2] publishAll() of a source that says nothing ends with the client', async () => {
+    const world = new World(version)
+    const client = world.client()
+    const silent = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) }
+    const next = client.publishAll(silent).next()
+    await world.value(client.close())
+    expect(await world.value(next)).toEqual({ done: true, value: undefined })
+  })
+
+  test('[M2] publishAll() that is left publishes nothing that comes later', async () => {
+    const world = new World(version)
+    const client = world.client()
+    let give = (_: IteratorResult<{ topic: string; payload: string }>) => {}
+    const source = {
+      [Symbol.asyncIterator]: () => ({
+        next: () =>
+          new Promise<IteratorResult<{ topic: string; payload: string }>>((r) => (give = r)),
+      }),
+    }
+    const all = client.publishAll(source)
+    const first = all.next()
+    await world.clock.advance(10)
+    give({ done: false, value: { topic: 'x', payload: '1' } })
+    await world.value(first, 10)
+    await world.value(all.return!(), 10)
+    give({ done: false, value: { topic: 'x', payload: '2' } })
+    await world.clock.advance(10)
+    const sent = world.broker.log.filter(({ packet }) => packet.cmd === 'publish')
+    expect(sent).toHaveLength(1)
+  })
+
+  test('[M7] a refused subscription leaves no connection of its own', async () => {
+    const world = new World(version)
+    world.broker.faults.refuse({ cmd: 'subscribe', topic: 'a' })
+    const client = world.running(world.client())
+    const refused = client.subscribe('a', { connection: 'own' })
+    expect(await world.error(refused.next(), 100)).toMatchObject({ code: 'SUBSCRIBE_REFUSED' })
+    await world.clock.advance(100)
+    expect([...world.broker.clients.keys()]).toEqual(['c0'])
+  })
+
+  test('[M9] synced rejects if the client ends in its quiet time', async () => {
+    const world = new World(version)
+    const client = world.client()
+    const { synced } = client.subscribe('a')
+    const seen = synced.catch((error: unknown) => error)
+    await world.clock.advance(100)
+    await world.value(client.close(), 1000)
+    expect(await world.value(seen)).toMatchObject({ code: 'ENDED' })
+  })
+})
+
+test('[M12] what was granted before an older CONNACK is read has no gap', async () => {
+  const world = new World()
+  const client = world.client()
+  await world.value(client.ready())
+  world.broker.kill()
+  await world.clock.advance(500)
+  const subscription = client.subscribe('x')
+  await world.clock.advance(100)
+  const seen = collect(subscription)
+  await world.clock.advance(100)
+  expect(subscription.state.status).toBe('granted')
+  world.broker.publish('x', '1', { qos: 1 })
+  await world.clock.advance(10)
+  expect(seen.texts).toEqual(['1'])
+})
+
+test('[M10] ten subscriptions of one filter get each retained message once', async () => {
+  const world = new World()
+  for (const i of [1, 2, 3]) world.broker.publish(`a/${i}`, `${i}`, { retain: true, qos: 1 })
+  const client = world.client()
+  const all = Array.from({ length: 10 }, () => collect(client.subscribe('a/#')))
+  await world.clock.advance(1000)
+  for (const { texts } of all) expect(texts.toSorted()).toEqual(['1', '2', '3'])
+})
+
+test('[M8] a subscription whose only message was dropped needs no watching', async () => {
+  const world = new World()
+  const client = world.running(world.client())
+  const subscription = client.subscribe('a', { qos: 0, overflow: { max: 1 } })
+  await world.clock.advance(10)
+  for (const payload of ['1', '2', '3']) world.broker.publish('a', payload)
+  await world.clock.advance(10)
+  expect(text((await world.value(subscription.next())).value)).toBe('3')
+  await world.clock.advance(100)
+  const timers = world.clock.pendingTimers
+  await world.clock.advance(200_000)
+  expect(world.codes()).toEqual([])
+  expect(world.clock.pendingTimers).toBeLessThan(Math.max(1, timers))
+})
