@@ -40,8 +40,9 @@ export class RequestCore implements Core {
     this.clock = core.clock
     this.plan = core.plan
     this.loop = core.loop
-    const isConnected = core.loop.state.connection.kind === 'connected'
-    this.#disconnectedAt = isConnected ? null : core.clock.now()
+    const { kind, downSince } = core.loop.state.connection
+    const isConnected = kind === 'connected'
+    this.#disconnectedAt = isConnected ? null : (downSince ?? core.clock.now())
     this.#isConnected = isConnected && core.epoch > 0
     core.onConnected(() => {
       if (core.loop.state.connection.kind !== 'connected') return
