@@ -60,19 +60,15 @@ export class Reception {
   release(): void {
     const held = this.#held ?? []
     this.#held = null
-    this.#distribute(...held)
-  }
-
-  receive(packet: IncomingPublish): void {
-    this.#distribute(packet)
+    for (const packet of held) this.receive(packet)
   }
 
   /** Meanwhile no others are read: code of the user that is called may pull one. */
-  #distribute(...packets: readonly IncomingPublish[]): void {
+  receive(packet: IncomingPublish): void {
     const isInner = this.isDistributing
     this.isDistributing = true
     try {
-      for (const packet of packets) this.#take(packet)
+      this.#take(packet)
     } finally {
       this.isDistributing = isInner
     }
