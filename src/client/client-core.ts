@@ -66,6 +66,8 @@ export class ClientCore
   #ended: { readonly error: unknown } | null = null
   #terms = { isMqtt5: true, hasIdentifiers: true }
   #responseTopic: string | null = null
+  /** How the topics of answers and measurements begin, also those of an earlier process. */
+  #ownTopics: string | null = null
   /** The CONNACK of a connection that was taken over, which may come once more. */
   #taken: ConnackPacket | null = null
   #scratches = 0
@@ -176,11 +178,17 @@ export class ClientCore
 
   #chooseResponseTopic({ properties }: ConnackPacket, clientId: string): string {
     const { responseTopic } = this.plan
-    if (responseTopic !== undefined) return responseTopic
-    const random = Math.floor(this.clock.random() * 2 ** 32).toString(36)
     const given = properties?.responseInformation
     const id = encodeLevel(properties?.assignedClientIdentifier ?? clientId)
-    return given === undefined ? `clients/${id}/r/${random}` : `${given}/${random}`
+    const area = given ?? `clients/${id}/r`
+    this.#ownTopics = `${responseTopic ?? area}/`
+    if (responseTopic !== undefined) return responseTopic
+    const random = Math.floor(this.clock.random() * 2 ** 32).toString(36)
+    return `${area}/${random}`
+  }
+
+  isOwn(topic: string): boolean {
+    return `${topic}/`.startsWith(this.#ownTopics!)
   }
 
   /** @returns a topic of its own, for one measurement. */

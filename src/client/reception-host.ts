@@ -26,6 +26,11 @@ export interface ReceptionHost {
   checkShared(): Promise<void>
   /** Two filters of this client may match the same topic; `isMixed`: at QoS 0 and at another. */
   overlaps(a: string, b: string, isMixed: boolean): void
+  /**
+   * Whether a topic is for answers and measurements of clients with this identifier: what an
+   * earlier process asked for is for nobody.
+   */
+  isOwn(topic: string): boolean
   /** The number of the CONNECT of the present connection. */
   attempt(): number
   /** The server refused a subscription. */

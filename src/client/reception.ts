@@ -133,7 +133,8 @@ export class Reception {
     const kept = entries.find((entry) => entry.kept && !entry.isRead)
     const isRead = entries.some((entry) => entry.isRead)
     const isKnown = isLate || entries.length > 0 || this.#former?.match(packet.topic) === true
-    if (packet.qos > 0 && (kept !== undefined || (this.#keeps && !isKnown))) {
+    const isForLater = this.#keeps && !isKnown && !this.#host.isOwn(packet.topic)
+    if (packet.qos > 0 && (kept !== undefined || isForLater)) {
       return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null, null)
     }
     // A retained message that is not for the subscriptions that had it already is no surprise.

@@ -42,6 +42,24 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(pulled).toEqual(['1', '2', '3'])
   })
 
+  test('[M5] what an earlier process asked for itself holds nobody back', async () => {
+    const world = new World(version)
+    const options = { clientId: 'c0' }
+    const earlier = world.keeping(options)
+    // As its measurements and its answers do.
+    await world.value(earlier.subscribe(['clients/c0/r/dead/s1/+', 'kept']).granted)
+    await world.value(earlier.close())
+    for (const topic of ['clients/c0/r/dead/s1/both', 'kept']) {
+      world.broker.publish(topic, topic, { qos: 1 })
+    }
+    const client = world.running(world.keeping(options))
+    await world.clock.advance(100)
+    expect(client.state.unmatched).toBe(1)
+    expect(world.broker.sessions.get('c0')!.inflight).toBe(1)
+    const { value } = await world.value(client.subscribe('kept').next())
+    expect(text(value)).toBe('kept')
+  })
+
   test('[M14] a message that comes while the client closes is not given', async () => {
     const world = new World(version)
     const client = world.client()
