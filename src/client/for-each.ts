@@ -28,8 +28,8 @@ const NOW = Promise.resolve()
 interface Worked {
   /** Says that a handler begins, or has finished. */
   runs(by: 1 | -1): void
-  /** Gives one message now, or when it is there. @returns whether it was given now. */
-  give(taker: Taker): boolean
+  /** Gives one message now, or when it is there. */
+  give(taker: Taker): void
   return(): Promise<unknown>
 }
 

@@ -4,6 +4,7 @@
  * its own subscription)
  */
 import type { QoS } from '../index.ts'
+import { neverUnhandled } from './thenable.ts'
 
 type GrantAnswer = { readonly granted: readonly QoS[] } | { readonly reason: unknown }
 
@@ -28,11 +29,8 @@ export class Grants {
   }
 
   get promise(): Promise<readonly QoS[]> {
-    if (this.#promise === null) {
-      this.#promise = this.#ask()
-      // `next()` throws the same error, so that it is not lost.
-      this.#promise.catch(() => {})
-    }
+    // `next()` throws the same error, so that it is not lost.
+    this.#promise ??= neverUnhandled(this.#ask())
     return this.#promise
   }
 

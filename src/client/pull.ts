@@ -20,6 +20,33 @@ export interface Taker {
   finish(): void
 }
 
+/** Is given what is there at once, so that the promise of a `next()` needs nothing else. */
+class Immediate implements Taker {
+  #result: Promise<MessageResult> | null = null
+
+  take(message: DeliveredMessage): void {
+    this.#result = Promise.resolve({ done: false, value: message })
+  }
+
+  fail(reason: unknown): void {
+    this.#result = Promise.reject(reason)
+  }
+
+  finish(): void {
+    this.#result = Promise.resolve(NO_MORE)
+  }
+
+  /** @returns what it was given. */
+  taken(): Promise<MessageResult> {
+    const result = this.#result!
+    this.#result = null
+    return result
+  }
+}
+
+/** No code of the user runs between what it is given and `taken()`. */
+export const IMMEDIATE = new Immediate()
+
 /** The promise of one `next()`. */
 export class Pull implements Taker {
   readonly #resolve: (result: MessageResult) => void

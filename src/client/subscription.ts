@@ -6,14 +6,14 @@
 import type { QoS } from '../index.ts'
 import { checkWait } from './check-options.ts'
 import { subscriptionEnded } from './client-errors.ts'
-import { decodeMessage } from './decode-message.ts'
+import { decodeMessage, paramsIn } from './decode-message.ts'
 import { ForEach, type ForEachOptions, type MessageHandler } from './for-each.ts'
 import { Grants } from './grants.ts'
 import { IdleWaits } from './idle-waits.ts'
 import { type InvalidReason, judge, PASSED_OVER } from './invalid-messages.ts'
 import type { DeliveredMessage, MessageReader } from './message.ts'
 import { MessagesInHand } from './messages-in-hand.ts'
-import { type MessageResult, NO_MORE, Pull, type Taker, TakerLine } from './pull.ts'
+import { IMMEDIATE, type MessageResult, NO_MORE, Pull, type Taker, TakerLine } from './pull.ts'
 import type { Receipt } from './receipts.ts'
 import type { RetainedTopics } from './retained-topics.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
@@ -26,6 +26,7 @@ import type {
   SubscriptionTransition,
   Synced,
 } from './subscription-types.ts'
+import { neverUnhandled } from './thenable.ts'
 import type { TopicParams } from './topic-types.ts'
 import { tracedHandler } from './tracing.ts'
 import { WaitingMessages } from './waiting-messages.ts'
@@ -138,11 +139,8 @@ export class ClientSubscription
   }
 
   get synced(): Promise<Synced> {
-    if (this.#synced === null) {
-      this.#synced = this.#host.sync(this)
-      // Who does not await it is told by `next()`.
-      this.#synced.catch(() => {})
-    }
+    // Who does not await it is told by `next()`.
+    this.#synced ??= neverUnhandled(this.#host.sync(this))
     return this.#synced
   }
 
@@ -174,11 +172,7 @@ export class ClientSubscription
   }
 
   paramsOf(topic: string): TopicParams {
-    for (const template of this.plan.topics) {
-      const params = template.match(topic)
-      if (params !== null) return params
-    }
-    return Object.create(null)
+    return paramsIn(this.plan, topic)
   }
 
   decode(message: DeliveredMessage): unknown {
@@ -246,17 +240,27 @@ export class ClientSubscription
   /** As `next()`, and acknowledges nothing. */
   #pull(options: NextOptions | undefined): Promise<MessageResult> {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason)
+    if (this.#giveNow(IMMEDIATE)) return IMMEDIATE.taken()
     return new Promise((resolve, reject) => {
       const pull = new Pull(resolve, reject)
-      if (this.give(pull) || options === undefined) return
+      this.addTaker(pull)
+      this.#host.pulls(1)
+      if (options === undefined) return
       pull.limit(this.#host.clock, options, () => {
         if (this.removeTaker(pull)) this.#host.pulls(-1)
       })
     })
   }
 
-  /** Gives one message, or what comes in its place, now or when it is there. @returns if now. */
-  give(taker: Taker): boolean {
+  /** Gives one message, or what comes in its place, now or when it is there. */
+  give(taker: Taker): void {
+    if (this.#giveNow(taker)) return
+    this.addTaker(taker)
+    this.#host.pulls(1)
+  }
+
+  /** @returns whether there was something to give. */
+  #giveNow(taker: Taker): boolean {
     this.#attend()
     for (;;) {
       if (this.waiting.length === 0) {
@@ -275,13 +279,8 @@ export class ClientSubscription
         return true
       }
     }
-    if (this.hasEnded) {
-      this.#finishTaker(taker)
-      return true
-    }
-    this.addTaker(taker)
-    this.#host.pulls(1)
-    return false
+    if (this.hasEnded) this.#finishTaker(taker)
+    return this.hasEnded
   }
 
   #judge(message: DeliveredMessage): InvalidReason | null {
