@@ -8,7 +8,10 @@ import { reportRequests } from './request-report.ts'
 const [port, count, atOnce] = process.argv.slice(2)
 const url = `mqtt://127.0.0.1:${port}`
 const server = createClient({ url })
-const responder = server.respond('bench/ask', ({ payload }) => payload, { concurrency: 1000 })
+// Each request is remembered for its 5 s, and the default is room for 65,536.
+const dedupe = { maxEntries: 1_000_000, maxBytes: 1_000_000_000 }
+const options = { concurrency: 1000, dedupe }
+const responder = server.respond('bench/ask', ({ payload }) => payload, options)
 void server.run()
 await server.ready()
 const client = createClient({ url })

@@ -1,6 +1,6 @@
 /**
- * What do the topics of a subscription make of a message? Its payload is decoded as the options say,
- * or else as its own topic does.
+ * What do the topics of a subscription make of a message? Its payload is decoded as the options
+ * say, or else as its own topic does.
  */
 import { bytes, type PayloadContext } from './codec.ts'
 import type { DeliveredMessage } from './message.ts'
