@@ -98,7 +98,7 @@ export class Reception {
 
   #receipt(packet: IncomingPublish, open: number): Receipt {
     this.#host.unhandled(1)
-    return this.receipts.add(packet, this.#host.now(), open)
+    return this.receipts.add(packet, open)
   }
 
   #give(
