@@ -1,4 +1,6 @@
 /** What was found by reading the requests: ends that left something, and input that nobody expects. */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { type Surroundings, surround, text } from './surroundings.ts'
 
@@ -146,4 +148,100 @@ test('[Q11] close() waits for a claim that is under way at the store', async () 
   expect(await s.within(10, closed)).toBe('pending')
   expect(text((await s.value(100, asked)).payload)).toBe('1')
   await s.value(10, closed)
+})
+
+test.each([
+  ['acknowledged', {}],
+  ['kept for the next responder', { cleanStart: false, sessionExpiryInterval: 60 }],
+])('[Q5] [Q11] a responder that closes gives repetitions up, too: they are %s', async (_, kept) => {
+  const { s, server, client } = await pair({ ...kept, requestTimeout: 60_000 })
+  const ran: string[] = []
+  let release = () => {}
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const handler = async ({ payload }: { readonly payload: Uint8Array }) => {
+    ran.push(text(payload))
+    await held
+    return payload
+  }
+  const responder = server.respond('a', handler, { concurrency: 1 })
+  await s.clock.advance(100)
+  // Each request comes three times.
+  s.broker.copies = (_, to) => (to === 'server' ? 3 : 1)
+  const asked = ['1', '2'].map((payload) => client.request('a', payload))
+  for (const one of asked) one.catch(() => {})
+  await s.clock.advance(100)
+  const { unacknowledged } = s.broker.sessions.get('server')!
+  expect([ran, unacknowledged.size]).toEqual([['1'], 6])
+  const closed = responder.close()
+  release()
+  await s.value(100, closed)
+  const isKept = 'cleanStart' in kept
+  expect([ran, unacknowledged.size]).toEqual([['1'], isKept ? 3 : 0])
+  server.respond('a', handler)
+  await s.clock.advance(100)
+  expect([ran, unacknowledged.size]).toEqual([isKept ? ['1', '2'] : ['1'], 0])
+})
+
+test('[Q9] a stream keeps no part that was consumed, however slow its consumer is', async () => {
+  const { s, server, client } = await pair()
+  server.respond('a', async function* () {
+    for (let i = 0; i < 2500; i++) yield `${i}`
+  })
+  await s.clock.advance(100)
+  const parts = client.requestMany('a', '', { timeout: 60_000 })
+  const consumed = [new WeakRef((await s.value(100, parts.next())).value!)]
+  // More parts come before all of those that wait are consumed.
+  while (consumed.length < 2000) {
+    consumed.push(new WeakRef((await parts.next()).value!))
+    if (consumed.length % 16 === 0) await s.clock.advance(1)
+  }
+  await collectGarbage()
+  expect(consumed.filter((part) => part.deref() !== undefined).length).toBeLessThan(700)
+  expect(text((await parts.next()).value!.payload)).toBe('2000')
+})
+
+/** Collects all that is not reachable. What a task has looked at stays until its end. */
+async function collectGarbage(): Promise<void> {
+  setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  await new Promise((resolve) => setImmediate(resolve))
+  collect()
+}
+
+describe.each([5, 4] as const)('MQTT %d', (protocolVersion) => {
+  test('[Q7] a request to a service with its own wire that timed out is not sent any more', async () => {
+    const { s, client } = await pair({ protocolVersion })
+    const shadow = { responses: [{ topic: 'shadow/accepted', ok: true }], timeout: 1000 }
+    const first = client.request('shadow', 'first', shadow)
+    await s.clock.advance(10)
+    await client.publish('shadow/accepted', 'yes')
+    expect(text((await s.value(10, first)).payload)).toBe('yes')
+    s.broker.refusesDials = true
+    s.broker.cut('client')
+    const late = client.request('shadow', 'late', shadow)
+    expect(await s.error(1000, late)).toMatchObject({ code: 'TIMEOUT' })
+    s.broker.refusesDials = false
+    await s.clock.advance(2000)
+    await s.value(10, client.ready())
+    const sent = s.broker.published.filter(({ topic }) => topic === 'shadow')
+    expect(sent.map(({ payload }) => text(payload as Uint8Array))).toEqual(['first'])
+  })
+
+  test('[Q1] requests that time out before there is a connection ask for nothing', async () => {
+    const s = surround()
+    s.broker.refusesDials = true
+    const client = s.running('client', { protocolVersion, requestTimeout: 1000 })
+    const asked = [client.request('a'), client.request('a', '', { lane: 'l', ackTimeout: 500 })]
+    asked.push(client.requestMany('a').next() as never)
+    const outcomes = await s.value(2000, Promise.allSettled(asked))
+    const codes = outcomes.map((one) => one.status === 'rejected' && one.reason.code)
+    expect(codes).toEqual(['TIMEOUT', 'TIMEOUT', 'TIMEOUT'])
+    s.broker.refusesDials = false
+    await s.value(5000, client.ready())
+    await s.clock.advance(1000)
+    expect([...s.broker.sessions.get('client')!.filters.keys()]).toEqual([])
+    expect(client.state.requests).toMatchObject({ sent: 0, open: 0 })
+  })
 })
