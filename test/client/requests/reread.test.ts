@@ -220,6 +220,7 @@ describe.each([5, 4] as const)('MQTT %d', (protocolVersion) => {
     expect(text((await s.value(10, first)).payload)).toBe('yes')
     s.broker.refusesDials = true
     s.broker.cut('client')
+    await s.clock.advance(10)
     const late = client.request('shadow', 'late', shadow)
     expect(await s.error(1000, late)).toMatchObject({ code: 'TIMEOUT' })
     s.broker.refusesDials = false
