@@ -219,7 +219,9 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     await world.clock.advance(2000)
     for (const { texts } of [one, two]) expect(texts.toSorted()).toEqual(['0', '1', '2'])
     expect(world.broker.sessions.get('c0')!.inflight).toBe(0)
-    expect(client.state.subscriptions.map(({ inHand, waiting }) => inHand + waiting)).toEqual([0, 0])
+    expect(client.state.subscriptions.map(({ inHand, waiting }) => inHand + waiting)).toEqual([
+      0, 0,
+    ])
   })
 })
 

@@ -214,7 +214,8 @@ describe.each([5, 4] as const)('MQTT %d', (protocolVersion) => {
   test('[Q7] a request to a service with its own wire that timed out is not sent any more', async () => {
     const { s, client } = await pair({ protocolVersion })
     const shadow = { responses: [{ topic: 'shadow/accepted', ok: true }], timeout: 1000 }
-    const first = client.request('shadow', 'first', shadow)
+    const properties = { userProperties: { only: 'in MQTT 5' } }
+    const first = client.request('shadow', 'first', { ...shadow, properties })
     await s.clock.advance(10)
     await client.publish('shadow/accepted', 'yes')
     expect(text((await s.value(10, first)).payload)).toBe('yes')
@@ -244,5 +245,58 @@ describe.each([5, 4] as const)('MQTT %d', (protocolVersion) => {
     await s.clock.advance(1000)
     expect([...s.broker.sessions.get('client')!.filters.keys()]).toEqual([])
     expect(client.state.requests).toMatchObject({ sent: 0, open: 0 })
+  })
+})
+
+test('[Q12] the CONNACK of a lost connection that is read late makes no connection healthy', async () => {
+  const { s } = await pair()
+  const client = s.client('late')
+  await s.error(100, client.request('nobody'))
+  // The first CONNACK is read by the next() that is outstanding, the second one waits.
+  for (let i = 0; i < 2; i++) {
+    s.broker.cut('late')
+    await s.clock.advance(500)
+  }
+  s.broker.refusesDials = true
+  s.broker.cut('late')
+  await s.clock.advance(10_000)
+  expect(await s.within(10, client.ready())).toBe('pending')
+  const asked = client.request('a', '', { fallback: () => 'fallback', afterMs: 1000 })
+  expect((await s.value(10, asked)).via).toBe('fallback')
+})
+
+describe('[Q12] a request that its fallback answers asks the server no more', () => {
+  test.each([
+    ['the response topic', {}],
+    ['a topic of the service', { responses: [{ topic: 'accepted', ok: true }] }],
+  ])('[Q12] not when %s is granted, or refused', async (_, wire) => {
+    for (const isRefused of [false, true]) {
+      const s = surround()
+      s.broker.refusesDials = true
+      const client = s.running('client', { responseTopic: 'answers' })
+      // The fallback begins before there is a connection, and takes its time.
+      const options = { ackTimeout: 1000, responseTimeout: 30_000, ...wire }
+      const fallback = () => sleep(s, 20_000).then(() => 'fallback')
+      const asked = client.request('a', '', { ...options, fallback })
+      await s.clock.advance(2000)
+      s.broker.refusesDials = false
+      if (isRefused) for (const filter of ['answers', 'accepted']) s.broker.refused.add(filter)
+      await s.value(5000, client.ready())
+      await s.clock.advance(100)
+      expect(client.state.requests.sent).toBe(0)
+      expect((await s.value(20_000, asked)).via).toBe('fallback')
+    }
+  })
+
+  test('[Q12] not when a service with its own wire answers late', async () => {
+    const { s, client } = await pair()
+    const shadow = { responses: [{ topic: 'accepted', ok: true }], ackTimeout: 1000 }
+    s.broker.acknowledges = ({ topic }) => topic !== 'a'
+    const fallback = () => sleep(s, 2000).then(() => 'fallback')
+    const asked = client.request('a', '', { ...shadow, fallback })
+    await s.clock.advance(1500)
+    await s.value(10, client.publish('accepted', 'late'))
+    const response = await s.value(2000, asked)
+    expect([response.via, text(response.payload)]).toEqual(['fallback', 'fallback'])
   })
 })
