@@ -2,6 +2,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
+import { World } from '../world.ts'
 import { type Surroundings, surround, text } from './surroundings.ts'
 
 async function pair(options = {}) {
@@ -299,4 +300,26 @@ describe('[Q12] a request that its fallback answers asks the server no more', ()
     const response = await s.value(2000, asked)
     expect([response.via, text(response.payload)]).toEqual(['fallback', 'fallback'])
   })
+})
+
+test('[M7] [M11] requests that wait for a responder that is refused hold nobody back', async () => {
+  const world = new World()
+  const client = world.running(world.client())
+  await world.value(client.subscribe('a', { acks: 'receipt' }).granted)
+  world.broker.faults.refuse({ cmd: 'subscribe', topic: 'a' })
+  world.broker.faults.delay('suback', 100)
+  let release = () => {}
+  const held = new Promise<string>((resolve) => {
+    release = () => resolve('done')
+  })
+  const responder = client.respond('a', () => held, { concurrency: 1 })
+  const done = responder.done.catch((error: unknown) => error)
+  await world.clock.advance(10)
+  for (const payload of ['1', '2', '3']) world.broker.publish('a', payload, { qos: 1 })
+  await world.clock.advance(10)
+  expect(responder.stats).toMatchObject({ running: 1, pending: 2 })
+  expect(await world.value(done, 100)).toMatchObject({ code: 'SUBSCRIBE_REFUSED' })
+  release()
+  await world.clock.advance(10)
+  expect(world.broker.sessions.get('c0')!.inflight).toBe(0)
 })
