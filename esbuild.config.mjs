@@ -3,7 +3,7 @@
  * FOLDER`. A program that imports a hundred files needs twice as long to start.
  *
  * The shared files import `#bytes` and its like by these names, and package.json (`imports`) says
- * which file of FOLDER/node they are.
+ * which of the two flavours, FOLDER/node or FOLDER/web, a runtime gets.
  */
 import { readFile } from 'node:fs/promises'
 import { build } from 'esbuild'
@@ -75,9 +75,12 @@ const FLAVOURS = {
   'node/bytes': 'platform/node/bytes',
   'node/runtime': 'platform/node/runtime',
   'node/transport': 'platform/node/transport',
+  'web/bytes': 'platform/web/bytes',
+  'web/runtime': 'platform/web/runtime',
+  'web/transport': 'platform/web/transport',
 }
 
-// Everything is built together, so that they and all entries have the same classes.
+// Everything is built together, so that both flavours and all entries have the same classes.
 await build({
   absWorkingDir: import.meta.dirname,
   entryPoints: [...ENTRIES.map((path) => [path, path]), ...Object.entries(FLAVOURS)]

@@ -3,7 +3,8 @@
  *
  * Programs test `error.code`. Codes are stable: they are added, and neither renamed nor removed. If
  * a transport fails with a code of Node (`ECONNREFUSED`, `ENOTFOUND`, `CERT_HAS_EXPIRED` …), the
- * error keeps that code.
+ * error keeps that code. In a browser the code is `WS_` and the close code of the WebSocket, such
+ * as `WS_1006`.
  */
 
 /** The codes of errors. The type of each is the class, or the classes, of the error that has it. */
@@ -16,9 +17,17 @@ export interface ErrorCodes {
   /** When `reauthenticate` is called on a loop without an authenticator [MQTT-4.12.0-7].
    *  What to do: give the option `authenticator`. */
   NO_AUTHENTICATOR: 'UsageError'
-  /** When the URL is `ws:` or `wss:` and the package `ws` is not installed.
-   *  What to do: `npm install ws@8`. */
+  /** When the URL is `ws:` or `wss:` and the package `ws` is not installed, or a runtime without
+   *  Node's modules has no `WebSocket`.
+   *  What to do: `npm install ws@8`, or open the connection with the option `transport`. */
   NO_WEBSOCKET: 'UsageError'
+  /** When the URL or an option needs sockets (`mqtt:`, `mqtts:`, `unix:`, `tls`, `family`,
+   *  `localAddress`, `lookup`) and the runtime has none, as in a page.
+   *  What to do: give the URL of the server's WebSocket listener, or the option `transport`. */
+  NO_SOCKETS: 'UsageError'
+  /** When `headers` are given and the runtime's WebSocket takes none, as in a page.
+   *  What to do: use `username` and `password`, or the query of the URL. */
+  NO_HEADERS: 'UsageError'
   /** When something is to be kept on disk and the package `classic-level` is not installed.
    *  What to do: `npm install classic-level@3`. */
   NO_STORAGE_ENGINE: 'UsageError'
@@ -92,6 +101,10 @@ export interface ErrorCodes {
   /** When the server closed the transport without a DISCONNECT, or cut it before the CONNACK.
    *  What to do: the loop retries; if it repeats, see the server's log. */
   CONNECTION_CLOSED: 'ConnectionError'
+  /** When more bytes came over a WebSocket that cannot be paused, as in a page, than twice
+   *  `maxBufferedBytes`, and were not taken. It is retryable.
+   *  What to do: take packets faster, raise `maxBufferedBytes`, or subscribe with QoS 1. */
+  WS_OVERFLOW: 'ConnectionError'
   /** When the server did not answer a PINGREQ in time (ConnectionError), or says that it received
    *  nothing from this client in time (RefusedError, reason code 0x8D).
    *  What to do: the loop reconnects; check the network, or choose another `keepAlive`. */

@@ -4,7 +4,7 @@
  */
 
 export { requestChannel } from '#runtime'
-export { memoryPair } from './connection/transport/memory-pair.ts'
+export { memoryPair } from '#transport'
 export {
   BugError,
   ConnectionError,
@@ -53,6 +53,7 @@ export type {
 } from './platform/byte-stream.ts'
 export type { EventChannel } from './platform/event-channel.ts'
 export { machine as systemPlatform, type Platform } from './platform/machine.ts'
+export { textOfBytes as text } from './platform/text-of-bytes.ts'
 export type { Tolerance } from './protocol/deviations.ts'
 export type { ProtocolVersion } from './protocol/facts.ts'
 export type { ConnectionKind, Limits } from './protocol/state.ts'

@@ -8,8 +8,9 @@
  * is longer than necessary, which matters if the server's Maximum Packet Size is very small.
  */
 
-import { allocatePooled, isBytes } from '#bytes'
+import { allocatePooled } from '#bytes'
 import { assert, UsageError, unreachable } from '../errors.ts'
+import { isBytes } from '../platform/is-bytes.ts'
 import type {
   AuthPacketOf,
   ClientPacket,

@@ -11,11 +11,11 @@ import {
   base64Bytes,
   byteLength,
   copyBytes,
-  isBytes,
   utf8Bytes,
   writeUtf8,
 } from '#bytes'
 import { describe, UsageError } from '../errors.ts'
+import { isBytes } from '../platform/is-bytes.ts'
 import { hasWildcard, stringProblem, topicNameProblem } from '../protocol/topics.ts'
 import { IN, PROPERTY_NAMES, type PropertyPlace, type PropertyRule } from './properties.ts'
 import { copyOf } from './slabs.ts'

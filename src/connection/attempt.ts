@@ -12,6 +12,7 @@ import { credentials, redirected, urlOf, urlsOf } from '../options/endpoint.ts'
 import { noOption } from '../options/foreign-names.ts'
 import type { AttemptOptions, EventloopOptions } from '../options/options.ts'
 import { type Resolved, resolveOptions } from '../options/resolve.ts'
+import { throwIfAborted } from '../platform/abort-listeners.ts'
 import type { AttemptFacts, ProtocolVersion } from '../protocol/facts.ts'
 import { isPlainObject, withoutUndefined } from '../requests/check.ts'
 import type { ConnectionFailure } from '../requests/vocabulary.ts'
@@ -75,7 +76,7 @@ async function askUser(
   signal: AbortSignal,
 ): Promise<Attempt> {
   const given = await givenOptions(base, target, signal)
-  signal.throwIfAborted()
+  throwIfAborted(signal)
   if (given === undefined) checkApplicability(base, 'attempt')
   const facts = given === undefined ? null : factsOf(base, given, target)
   const options = given === undefined ? base : { ...base, ...given }

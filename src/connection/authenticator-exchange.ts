@@ -9,7 +9,7 @@
  *   }
  */
 
-import { asBytes, type Bytes, isBytes, utf8Bytes } from '#bytes'
+import { asBytes, type Bytes, utf8Bytes } from '#bytes'
 import { ConnectionError, UsageError } from '../errors.ts'
 import type {
   AuthenticationData,
@@ -17,6 +17,7 @@ import type {
   ExchangeContext,
   ExchangeSteps,
 } from '../options/authenticator-options.ts'
+import { isBytes } from '../platform/is-bytes.ts'
 import { STRING_BYTES_MAX } from '../protocol/sizes.ts'
 
 /** One exchange: the steps of the user's generator, one after the other. */

@@ -5,12 +5,14 @@
  * one is due is decided by the reducers, so p-retry's own waits are 0, and each failed attempt
  * waits for the next call of `dial()`.
  */
+
 import pRetry from 'p-retry'
 import { openEndpoint } from '#transport'
 import { UsageError } from '../errors.ts'
 import { endpointOf } from '../options/endpoint.ts'
 import type { EventloopOptions } from '../options/options.ts'
 import type { Resolved } from '../options/resolve.ts'
+import { abortReason, throwIfAborted } from '../platform/abort-listeners.ts'
 import type {
   ByteStream,
   OpeningListener,
@@ -147,7 +149,7 @@ export class Dialer implements OpeningListener {
         if (this.#attempt === attempt) this.#attempt = null
         reject(error)
       }
-      signal.addEventListener('abort', () => fail(signal.reason), { once: true })
+      signal.addEventListener('abort', () => fail(abortReason(signal)), { once: true })
       this.#open(signal).then((opened) => {
         if (signal.aborted) return discard(opened[0])
         this.#attempt = null
@@ -163,7 +165,7 @@ export class Dialer implements OpeningListener {
     const attempt = prepared instanceof Promise ? await prepared : prepared
     const { transport } = attempt.options
     try {
-      signal.throwIfAborted()
+      throwIfAborted(signal)
       this.options = attempt.options
       this.stage = 'transport'
       const endpoint = endpointOf(attempt.options, this.#target!.protocolVersion)

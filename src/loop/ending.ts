@@ -3,7 +3,7 @@
  * defect is found. In each case no timer, socket, listener or promise is left (N4, nothing is left
  * after the end).
  */
-import { ignoreAbort } from '../platform/abort-listeners.ts'
+import { abortReason, ignoreAbort } from '../platform/abort-listeners.ts'
 import type { Input } from '../protocol/contract.ts'
 import type { Failure } from '../protocol/facts.ts'
 import type { Unheard } from '../requests/unheard.ts'
@@ -59,7 +59,8 @@ function closeUnbegun(loop: Parts): void {
 
 export function abort(loop: Parts): void {
   leave(loop)
-  loop.fail(loop.resolved.options.signal?.reason)
+  const { signal } = loop.resolved.options
+  loop.fail(signal && abortReason(signal))
 }
 
 /** Stops everything. */

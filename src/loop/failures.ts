@@ -6,7 +6,7 @@
  * `cause`.
  */
 
-import { isCertificateAlert, isOwnTlsFault, tlsWords } from '#transport'
+import { meaningOf } from '#transport'
 import {
   BugError,
   ConnectionError,
@@ -19,24 +19,6 @@ import {
 } from '../errors.ts'
 import type { AttemptStage } from '../protocol/contract.ts'
 import type { Failure } from '../protocol/facts.ts'
-
-/** OpenSSL's codes for a certificate that cannot be accepted. */
-const CERTIFICATE =
-  /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH)/
-/**
- * Node's codes for an address that cannot be reached by trying again: an unknown name, a port or
- * option that is invalid.
- */
-const HOPELESS: ReadonlySet<string> = new Set([
-  'ENOTFOUND',
-  'EACCES',
-  'ERR_SOCKET_BAD_PORT',
-  'ERR_INVALID_ARG_VALUE',
-  'ERR_INVALID_ARG_TYPE',
-])
-
-/** Codes of OpenSSL and Node for TLS settings that cannot work, whatever the server is. */
-const TLS_SETTINGS = /^ERR_(?:OSSL_|TLS_INVALID_|TLS_PROTOCOL_VERSION_CONFLICT)/
 
 /** Where a transport led to, or was to lead to. */
 export interface Destination {
@@ -52,8 +34,9 @@ export interface Destination {
 export function dialFailure(error: unknown, to: Destination): Omit<Failure, 'cause'> {
   const { where } = to
   const code = codeOf(error) ?? 'CONNECT_FAILED'
-  const words = wordsOf(error, code, to)
-  const message = CERTIFICATE.test(code)
+  const meaning = meaningOf(code, messageOf(error), situationOf(to))
+  const words = meaning.words ?? shortText(error)
+  const message = meaning.isBadCertificate
     ? `The certificate of ${where} was refused: ${words}.`
     : `No connection to ${where}: ${words}.`
   const base = { phase: 'dial', code, message } as const
@@ -67,12 +50,8 @@ export function dialFailure(error: unknown, to: Destination): Omit<Failure, 'cau
     }
   }
   if (error instanceof UsageError) return { ...base, source: 'usage', retryable: false }
-  if (TLS_SETTINGS.test(code) || isOwnTlsFault(code)) {
-    return { ...base, source: 'usage', code: 'USAGE', retryable: false }
-  }
-  const hopeless =
-    CERTIFICATE.test(code) || HOPELESS.has(code) || isCertificateAlert(messageOf(error))
-  const retryable = error instanceof MqttError ? error.retryable : !hopeless
+  if (meaning.isBadSetting) return { ...base, source: 'usage', code: 'USAGE', retryable: false }
+  const retryable = error instanceof MqttError ? error.retryable : !meaning.isHopeless
   return { ...base, source: 'connection', retryable }
 }
 
@@ -85,13 +64,14 @@ export function lossFailure(
   const { where, own } = to
   const before = phase === 'handshake' ? ' before the CONNACK' : ''
   const code = codeOf(error) ?? 'CONNECTION_CLOSED'
+  const meaning = meaningOf(code, messageOf(error), situationOf(to))
   const hint = own && phase === 'handshake' && WITHOUT_TLS.test(where) ? MAYBE_TLS : ''
   const message =
     error === null
       ? `${where} closed the connection${before}${hint}.`
-      : `The connection to ${where} was lost${before}: ${wordsOf(error, code, to)}${hint}.`
+      : `The connection to ${where} was lost${before}: ${meaning.words ?? shortText(error)}${hint}.`
   // In TLS 1.3 the server refuses the certificate of the client only after the transport is open.
-  const retryable = phase === 'connected' || !isCertificateAlert(messageOf(error))
+  const retryable = phase === 'connected' || !meaning.isRefusedCertificate
   return { phase, source: 'connection', code, retryable, message }
 }
 
@@ -99,31 +79,14 @@ export function lossFailure(
 const WITHOUT_TLS = /^(?:mqtt|tcp):/
 const MAYBE_TLS = '; the port may be one with TLS (mqtts:), or not be one of MQTT'
 
-/** What some errors of Node mean in our own transports, by scheme, stage, code and text. */
-const WORDS: readonly (readonly [RegExp, string])[] = [
-  [
-    /before secure TLS connection was established|^\S+ tls (?:ECONNRESET|EPIPE)/,
-    'the server closed during the TLS handshake; the port may be one without TLS (mqtt: or ws:)',
-  ],
-  [
-    /^wss: upgrade (?:ECONNRESET|EPIPE)/,
-    'the server closed during the WebSocket upgrade; the port may be one without WebSocket' +
-      ' (mqtts:)',
-  ],
-  [
-    /socket hang up|^\S+ upgrade (?:ECONNRESET|EPIPE)/,
-    'the server closed during the WebSocket upgrade; the port may be one with TLS (wss:), or' +
-      ' without WebSocket (mqtt:)',
-  ],
-  [/ HPE_/, 'what answered is not HTTP; without WebSocket use mqtt: (with TLS mqtts:)'],
-]
+/** @returns what our own transport was doing; null if the transport is the user's. */
+function situationOf({ where, own, stage }: Destination): string | null {
+  return own ? `${where.replace(/:.*$/s, ':')} ${stage}` : null
+}
 
-/** @returns the text of an error in plain words, without the full stop. */
-function wordsOf(error: unknown, code: string, { where, own, stage }: Destination): string {
-  const text = messageOf(error)
-  const seen = `${where.replace(/:.*$/s, ':')} ${stage} ${code} ${text}`
-  const known = own ? WORDS.find(([means]) => means.test(seen)) : undefined
-  return known?.[1] ?? tlsWords(code, text) ?? text.trim().replace(/\.$/, '')
+/** @returns the text of an error without its full stop. */
+function shortText(error: unknown): string {
+  return messageOf(error).trim().replace(/\.$/, '')
 }
 
 /** @returns the failure for an authenticator that threw, or did not trust the server. */

@@ -4,7 +4,7 @@
 
 import { describe, UsageError } from '../errors.ts'
 import type { EventloopOptions } from '../options/options.ts'
-import { ignoreAbort, listenForAbort } from '../platform/abort-listeners.ts'
+import { ignoreAbort, listenForAbort, throwIfAborted } from '../platform/abort-listeners.ts'
 import { machine } from '../platform/machine.ts'
 import type { Session } from '../requests/session.ts'
 import type { Requests } from '../requests/source.ts'
@@ -88,7 +88,7 @@ export async function run(
   { timeout, signal, onPacket }: RunOptions = {},
 ): Promise<RunResult> {
   validate(timeout, signal, onPacket)
-  signal?.throwIfAborted()
+  throwIfAborted(signal)
   let settled = 0
   const reasonCodes: Record<number, number> = {}
   const failed: { request: Request; error: unknown }[] = []
@@ -126,7 +126,7 @@ export async function run(
       for (const code of codesOf(packet)) reasonCodes[code] = (reasonCodes[code] ?? 0) + 1
       if (onPacket !== undefined) await Promise.race([onPacket(packet), stopped])
     }
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     return result()
   } catch (error) {
     if (!signal?.aborted && error instanceof Error && Object.isExtensible(error)) {

@@ -71,5 +71,14 @@ export function ipVersionOf(host: string): 0 | 4 | 6 {
   if (/^(?:\d{1,3}\.){3}\d{1,3}$/.test(host)) {
     return host.split('.').every((part) => Number(part) <= 255) ? 4 : 0
   }
-  return host.includes(':') && URL.canParse(`http://[${host.replace(/%.*$/, '')}]`) ? 6 : 0
+  return host.includes(':') && isUrl(`http://[${host.replace(/%.*$/, '')}]`) ? 6 : 0
+}
+
+/** As `URL.canParse`, which not every runtime has. */
+function isUrl(text: string): boolean {
+  try {
+    return new URL(text).href !== ''
+  } catch {
+    return false
+  }
 }

@@ -3,10 +3,10 @@
  */
 
 import type { TlsOptions } from '#runtime'
-import { tlsProblem } from '#transport'
+import { lackOf, tlsProblem } from '#transport'
 import { UsageError } from '../errors.ts'
 import { checkFunction, list, wrong } from '../requests/check.ts'
-import { type Address, addressOf, ipVersionOf } from './address.ts'
+import { type Address, addressOf, ipVersionOf, schemeOf } from './address.ts'
 import { redact, SCHEMES, type Scheme, urlsOf } from './endpoint.ts'
 import { hintFor, tlsFieldProblem } from './foreign-names.ts'
 import type { EventloopOptions } from './options.ts'
@@ -28,7 +28,28 @@ export function checkEndpoint(options: EventloopOptions): void {
   urls.forEach((url: unknown, i) => {
     checkUrl(Array.isArray(given) ? `url[${i}]` : 'url', url, transport !== undefined)
   })
-  if (transport === undefined) checkFamily(options)
+  if (transport !== undefined) return
+  checkFamily(options)
+  checkRuntime(options)
+}
+
+const SOCKET_OPTIONS = ['tls', 'family', 'localAddress', 'lookup'] as const
+
+/** Whether a value is there, and no empty object. */
+function isGiven(value: unknown): boolean {
+  return (
+    value !== undefined && !(typeof value === 'object' && Object.keys(value ?? {}).length === 0)
+  )
+}
+
+/** Refuses what our own transports cannot do on this runtime. */
+function checkRuntime(options: EventloopOptions): void {
+  const lack = lackOf({
+    schemes: urlsOf(options).map(schemeOf),
+    headers: Object.keys(options.headers ?? {}).length > 0,
+    socketOptions: SOCKET_OPTIONS.filter((name) => isGiven(options[name])),
+  })
+  if (lack !== null) throw new UsageError(lack.message, { code: lack.code })
 }
 
 function checkTls(tls: unknown, custom: boolean): void {

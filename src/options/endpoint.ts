@@ -29,6 +29,9 @@ export type Scheme = keyof typeof SCHEMES
 /** The default of `connectTimeout`, in ms. */
 export const CONNECT_TIMEOUT_MS = 30_000
 
+/** The default of `maxBufferedBytes`. */
+export const BUFFERED_BYTES_MAX = 16 << 20
+
 const NO_TLS: TlsOptions = {}
 const NO_HEADERS: HandshakeHeaders = {}
 
@@ -44,6 +47,7 @@ export function endpointOf(options: EventloopOptions, version: ProtocolVersion):
     connectTimeout: options.connectTimeout ?? CONNECT_TIMEOUT_MS,
     subprotocol: version === 3 ? 'mqttv3.1' : 'mqtt',
     lenient: options.tolerance !== 'strict',
+    unreadBytesMax: 2 * (options.maxBufferedBytes ?? BUFFERED_BYTES_MAX),
   }
 }
 

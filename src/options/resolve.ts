@@ -28,7 +28,13 @@ import { checkApplicability, OPTION_NAMES } from './applicability.ts'
 import { checkConnect } from './check-connect.ts'
 import { checkEndpoint } from './check-endpoint.ts'
 import { connectPacket } from './connect-packet.ts'
-import { CONNECT_TIMEOUT_MS, credentials, isWebSocket, urlsOf } from './endpoint.ts'
+import {
+  BUFFERED_BYTES_MAX,
+  CONNECT_TIMEOUT_MS,
+  credentials,
+  isWebSocket,
+  urlsOf,
+} from './endpoint.ts'
 import { noOption } from './foreign-names.ts'
 import type { EventloopOptions } from './options.ts'
 import type { RecorderOptions } from './recorder-options.ts'
@@ -250,13 +256,12 @@ function receivingConfig(o: EventloopOptions): Receiving {
   const { maxBufferedPackets, maxBufferedBytes, maximumPacketSize } = o
   const receiveMaximum = whole('receiveMaximum', o.receiveMaximum, 1024, 1, 65_535)
   const packets = receiveMaximum + 1024
-  const bytes = 16 * 1024 * 1024
   const bytesMax = Number.MAX_SAFE_INTEGER
   const size = REMAINING_LENGTH_MAX
   return {
     receiveMaximum,
     maxBufferedPackets: whole('maxBufferedPackets', maxBufferedPackets, packets, 1, 1_000_000),
-    maxBufferedBytes: whole('maxBufferedBytes', maxBufferedBytes, bytes, 1, bytesMax),
+    maxBufferedBytes: whole('maxBufferedBytes', maxBufferedBytes, BUFFERED_BYTES_MAX, 1, bytesMax),
     maximumPacketSize: whole('maximumPacketSize', maximumPacketSize, size, 1, size),
     topicAliasMaximum: whole('topicAliasMaximum', o.topicAliasMaximum, 0, 0, 65_535),
     tolerance: choice('tolerance', o.tolerance, 'field', ['field', 'strict']),

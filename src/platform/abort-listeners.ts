@@ -26,6 +26,24 @@ export function listenForAbort(signal: AbortSignal, callback: Callback): void {
   waiting.callbacks.add(callback)
 }
 
+/** What was made for aborted signals that have no reason, so that it stays the same. */
+const made = new WeakMap<AbortSignal, Error>()
+
+/** @returns the reason of an aborted signal, which a few runtimes do not give. */
+export function abortReason(signal: AbortSignal): unknown {
+  if (signal.reason !== undefined) return signal.reason
+  const known = made.get(signal)
+  if (known !== undefined) return known
+  const error = Object.assign(new Error('This operation was aborted'), { name: 'AbortError' })
+  made.set(signal, error)
+  return error
+}
+
+/** @throws the reason of the signal if it is aborted. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw abortReason(signal)
+}
+
 /** Takes a callback back. It is no error if the signal was aborted before. */
 export function ignoreAbort(signal: AbortSignal, callback: Callback): void {
   const waiting = waitingFor.get(signal)

@@ -101,6 +101,11 @@ export interface Endpoint {
   readonly maximumPacketSize: number
   /** Headers for the request that opens the transport. */
   readonly headers: HandshakeHeaders
+  /**
+   * How many bytes a transport that cannot be paused may hold, in bytes: twice `maxBufferedBytes`.
+   * Beyond it the connection is given up.
+   */
+  readonly unreadBytesMax: number
 }
 
 /** The options of a socket. */
@@ -122,6 +127,38 @@ export interface OpeningListener {
   reached(stage: TransportStage): void
   /** The server broke a rule of the transport, and the opening goes on. */
   deviated(what: string): void
+}
+
+/** What an error of a transport means. */
+export interface ErrorMeaning {
+  /** The error in plain words, without the full stop; null if its own text is plain enough. */
+  readonly words: string | null
+  /** The certificate of the server cannot be accepted. */
+  readonly isBadCertificate: boolean
+  /** The server did not accept the certificate of this client. */
+  readonly isRefusedCertificate: boolean
+  /** A setting of this side cannot work, whatever the server is. */
+  readonly isBadSetting: boolean
+  /** Trying again cannot help. */
+  readonly isHopeless: boolean
+}
+
+/** What the options ask of our own transports. */
+export interface Wishes {
+  /** The schemes of the URLs, each with its colon. */
+  readonly schemes: readonly string[]
+  /** Whether there are headers. */
+  readonly headers: boolean
+  /** The names of the options for sockets and TLS that are given. */
+  readonly socketOptions: readonly string[]
+}
+
+/** What a runtime cannot do. */
+export interface Lack {
+  /** The code of the error. */
+  readonly code: 'NO_SOCKETS' | 'NO_HEADERS' | 'NO_WEBSOCKET'
+  /** What is missing, and what to do. */
+  readonly message: string
 }
 
 /** HTTP headers by name. */

@@ -5,7 +5,7 @@
  * The reducers know requests by handles. The ledger has the objects behind them, the streams that
  * they came from, their keys and their signals.
  */
-import { ignoreAbort, listenForAbort } from '../platform/abort-listeners.ts'
+import { abortReason, ignoreAbort, listenForAbort } from '../platform/abort-listeners.ts'
 import type { Effect, SettleEffect } from '../protocol/contract.ts'
 import type {
   Failure,
@@ -103,7 +103,7 @@ export class Ledger {
       return null
     }
     if (request.signal?.aborted) {
-      this.#refuse(request, settling, request.signal.reason)
+      this.#refuse(request, settling, abortReason(request.signal))
       return null
     }
     return this.#enter(prepared, settling, clock)
@@ -139,7 +139,7 @@ export class Ledger {
   }
 
   #listen(signal: AbortSignal, handle: number): () => void {
-    const abort = () => this.#listener.cancelled(handle, signal.reason)
+    const abort = () => this.#listener.cancelled(handle, abortReason(signal))
     listenForAbort(signal, abort)
     return () => ignoreAbort(signal, abort)
   }

@@ -8,6 +8,7 @@
 
 import { outcomeChannel } from '#runtime'
 import { ConnectionError, UsageError } from '../errors.ts'
+import { abortReason } from '../platform/abort-listeners.ts'
 import { NO_ITEMS } from '../protocol/facts.ts'
 import type { Keys } from './keys.ts'
 import type { Slots } from './slots.ts'
@@ -154,7 +155,7 @@ export class Outcomes {
  */
 function isExpected(request: SentRequest, outcome: Outcome & { ok: false }): boolean {
   const signal = request?.signal
-  if (signal?.aborted && outcome.error === signal.reason) return true
+  if (signal?.aborted && outcome.error === abortReason(signal)) return true
   return (
     request?.cmd === 'publish' &&
     (request.qos ?? 0) === 0 &&

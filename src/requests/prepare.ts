@@ -6,9 +6,10 @@
  * rules are those of the protocol version of the connection.
  */
 
-import { byteLength, isBytes } from '#bytes'
+import { byteLength } from '#bytes'
 import { bytesOfBase64, encodeProperties } from '../codec/writer.ts'
 import { describe, UsageError } from '../errors.ts'
+import { isBytes } from '../platform/is-bytes.ts'
 import type {
   Properties,
   ProtocolVersion,
@@ -347,8 +348,17 @@ function copiedProperties(
   const { subscriptionIdentifier, userProperties } = properties as Fields
   const copy: { [name: string]: unknown } = {}
   if (subscriptionIdentifier !== undefined) copy.subscriptionIdentifier = subscriptionIdentifier
-  if (userProperties !== undefined) copy.userProperties = structuredClone(userProperties)
+  if (userProperties !== undefined) copy.userProperties = copyOfPairs(userProperties as object)
   return copy
+}
+
+/** @returns a copy of user properties, which were checked. */
+function copyOfPairs(pairs: object): object {
+  const copies = Object.entries(pairs).map(([name, value]: [string, unknown]) => [
+    name,
+    Array.isArray(value) ? [...value] : value,
+  ])
+  return Object.fromEntries(copies)
 }
 
 function encodedBytes(

@@ -5,9 +5,11 @@
  * files named after it.
  */
 
-import { isBytes, utf8Bytes } from '#bytes'
+import { utf8Bytes } from '#bytes'
 import { UsageError } from '../errors.ts'
+import { bytePipe, resetError } from '../platform/byte-pipe.ts'
 import type { ByteStream, OpenTransport } from '../platform/byte-stream.ts'
+import { isBytes } from '../platform/is-bytes.ts'
 import type { ProtocolVersion, QoS } from '../protocol/facts.ts'
 import type { ConnectPacket, PublishPacket } from '../protocol/packets.ts'
 import { topicNameProblem } from '../protocol/topics.ts'
@@ -20,7 +22,6 @@ import type {
   ClientViolation,
 } from './broker-state.ts'
 import { BrokerTimers } from './broker-timers.ts'
-import { bytePipe, resetError } from './byte-pipe.ts'
 import { FaultList, type Faults } from './fault-list.ts'
 import { PacketLog, type PacketMatch, type PacketRecord, packetTest } from './packet-log.ts'
 import type { PacketFromBroker } from './packet-types.ts'

@@ -6,9 +6,9 @@
  */
 import { allocateOwn } from '#bytes'
 import { soon } from '#runtime'
+import { resetError } from '../platform/byte-pipe.ts'
 import { PACKET_BYTES_MAX } from '../protocol/sizes.ts'
 import type { BrokerConnection, BrokerCore } from './broker-state.ts'
-import { resetError } from './byte-pipe.ts'
 import { encodeFromBroker } from './encode-server.ts'
 import type { PacketRecord } from './packet-log.ts'
 import type { PacketFromBroker } from './packet-types.ts'

@@ -3,6 +3,7 @@
  * `@ts-expect-error`, which `npm run check` compiles, on values that a client really gave.
  */
 import { describe, expect, expectTypeOf, test } from 'vitest'
+import { utf8Bytes } from '#bytes'
 import {
   type Client,
   type ClientOptions,
@@ -137,7 +138,7 @@ describe('several filters', () => {
       { celsius: 21 },
       new Date(5),
       'new',
-      Buffer.from('bytes'),
+      utf8Bytes('bytes'),
     ])
     expect(seen.map(({ params }) => ({ ...params }))).toEqual([
       { line: '1' },

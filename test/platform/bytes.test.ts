@@ -1,6 +1,7 @@
 /** Goal: every function of bytes.ts does what its docstring says, in ways that another runtime's version must keep to. */
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
+import { isBytes } from '../../src/platform/is-bytes.ts'
 import * as bytes from '../../src/platform/node/bytes.ts'
 
 const umlauts = 'Größe 🙂'
@@ -44,7 +45,7 @@ describe('what is bytes', () => {
     [null, false],
     [undefined, false],
   ])('%o: %s', (value, expected) => {
-    expect(bytes.isBytes(value)).toBe(expected)
+    expect(isBytes(value)).toBe(expected)
   })
 })
 

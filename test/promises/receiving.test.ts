@@ -8,6 +8,7 @@
 import fc from 'fast-check'
 import { pushable } from 'it-pushable'
 import { describe, expect, test } from 'vitest'
+import { utf8Bytes } from '#bytes'
 import {
   connect,
   decodeSession,
@@ -1251,7 +1252,7 @@ describe('[C38] messages that come with the CONNACK', () => {
     expect((await loop.next()).value).toMatchObject({ cmd: 'connack' })
     expect((await loop.next()).value).toMatchObject({
       cmd: 'publish',
-      payload: Buffer.from('queued'),
+      payload: utf8Bytes('queued'),
     })
     expect(acks(server.current)).toEqual([])
     await loop.return()

@@ -8,8 +8,8 @@
  */
 import type { Duplex } from 'node:stream'
 import mqtt, { type IConnackPacket, type Packet } from 'mqtt-packet'
-import { memoryPair } from '../../src/connection/transport/memory-pair.ts'
 import type { Endpoint, OpenTransport } from '../../src/platform/byte-stream.ts'
+import { memoryPair } from '../../src/platform/node/memory-pair.ts'
 import type { VirtualClock } from './clock.ts'
 
 export type Command = Packet['cmd']

@@ -6,52 +6,28 @@
  * which keeps the order, and is done when the sink has taken it. An error of either side ends both.
  */
 
-import { isBytes } from '#bytes'
 import { describe, messageOf } from '../../errors.ts'
 import type { ByteStream, WebStreams } from '../../platform/byte-stream.ts'
+import { isBytes } from '../../platform/is-bytes.ts'
+import { OwnStream } from '../../platform/own-stream.ts'
 
-type Event = 'data' | 'error' | 'end' | 'close' | 'finish'
-type AnyListener = (value: never) => void
-
-export class WebByteStream implements ByteStream {
+export class WebByteStream extends OwnStream implements ByteStream {
   readonly #reader: ReturnType<WebStreams['readable']['getReader']>
   readonly #writer: ReturnType<WebStreams['writable']['getWriter']>
-  readonly #listeners: Record<Event, AnyListener[]> = {
-    data: [],
-    error: [],
-    end: [],
-    close: [],
-    finish: [],
-  }
-  /** Whether chunks may come; null as long as nobody has said so. */
-  #flowing: boolean | null = null
   #reading = false
   /** What was read when `pause()` was called meanwhile. */
   #waiting: { readonly done: boolean; readonly value?: unknown } | null = null
   #ending = false
   #ended = false
   #finished = false
-  destroyed = false
 
   constructor({ readable, writable }: WebStreams) {
+    super()
     this.#reader = readable.getReader()
     this.#writer = writable.getWriter()
     const failed = (cause: unknown): void => this.destroy(asError(cause))
     this.#reader.closed.catch(failed)
     this.#writer.closed.catch(failed)
-  }
-
-  on(event: 'data', listener: (chunk: Uint8Array) => void): void
-  on(event: 'error', listener: (error: Error) => void): void
-  on(event: 'end' | 'close' | 'finish', listener: () => void): void
-  on(event: Event, listener: AnyListener): void {
-    this.#listeners[event].push(listener)
-    if (event === 'data' && this.#flowing === null) this.resume()
-  }
-
-  /** A stream finishes once, so the listener need not be removed. */
-  once(event: 'finish', listener: () => void): void {
-    this.on(event, listener)
   }
 
   write(bytes: Uint8Array, done: (error?: Error | null) => void): void {
@@ -72,19 +48,15 @@ export class WebByteStream implements ByteStream {
       () => {
         if (this.destroyed) return
         this.#finished = true
-        this.#emit('finish')
+        this.emit('finish')
         this.#closeIfDone()
       },
       (cause: unknown) => this.destroy(asError(cause)),
     )
   }
 
-  pause(): void {
-    this.#flowing = false
-  }
-
   resume(): void {
-    this.#flowing = true
+    this.flowing = true
     if (!this.#reading && !this.#ended && !this.destroyed) void this.#read()
   }
 
@@ -96,8 +68,8 @@ export class WebByteStream implements ByteStream {
     // Nobody waits for these two: a writer aborts only after the write under way, which may never
     // end.
     queueMicrotask(() => {
-      if (error !== undefined) this.#emit('error', error)
-      this.#emit('close')
+      if (error !== undefined) this.emit('error', error)
+      this.emit('close')
     })
   }
 
@@ -105,19 +77,19 @@ export class WebByteStream implements ByteStream {
     this.#reading = true
     // As in Node, no chunk comes before the caller of on() or resume() has gone on.
     await null
-    while (this.#flowing && !this.destroyed) {
+    while (this.flowing && !this.destroyed) {
       const result = this.#waiting ?? (await this.#next())
       this.#waiting = null
       if (result === null || this.destroyed) break
-      if (!this.#flowing) {
+      if (!this.flowing) {
         this.#waiting = result
       } else if (result.done) {
         this.#ended = true
-        this.#emit('end')
+        this.emit('end')
         this.#closeIfDone()
         break
       } else if (isBytes(result.value)) {
-        this.#emit('data', result.value)
+        this.emit('data', result.value)
       } else {
         const message = `transport: readable must give a Uint8Array, not ${describe(result.value)}`
         this.destroy(new Error(message))
@@ -138,10 +110,6 @@ export class WebByteStream implements ByteStream {
 
   #closeIfDone(): void {
     if (this.#ended && this.#finished) this.destroy()
-  }
-
-  #emit(event: Event, value?: unknown): void {
-    for (const listener of this.#listeners[event]) listener.call(this, value as never)
   }
 }
 

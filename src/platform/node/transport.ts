@@ -7,12 +7,13 @@
  * it is waiting for (T2, the connect timeout covers the way to the CONNACK). (T1, transports)
  * `options/check-endpoint.ts` validates the URL before.
  */
-import type { ByteStream, Endpoint, OpeningListener } from '../byte-stream.ts'
+import type { ByteStream, Endpoint, Lack, OpeningListener, Wishes } from '../byte-stream.ts'
 import { openTcp, openTls, openUnix } from './socket.ts'
 
+export { meaningOf } from './error-meaning.ts'
+export { memoryPair } from './memory-pair.ts'
 export { restsWell } from './socket-reading.ts'
 export { tlsProblem } from './tls-settings.ts'
-export { isCertificateAlert, isOwnTlsFault, tlsWords } from './tls-words.ts'
 
 /** Opens the transport that the scheme of the URL names. */
 export function openEndpoint(
@@ -32,6 +33,11 @@ export function openEndpoint(
     default:
       return openTcp(endpoint, signal, opening)
   }
+}
+
+/** @returns null: this runtime can do all that the options may ask for. */
+export function lackOf(_wishes: Wishes): Lack | null {
+  return null
 }
 
 /** Few connections are WebSockets, so their code is loaded when it is needed. */

@@ -4,8 +4,8 @@
  */
 import type { Duplex } from 'node:stream'
 import mqtt, { type IPublishPacket, type Packet } from 'mqtt-packet'
-import { memoryPair } from '../../../src/connection/transport/memory-pair.ts'
 import { matches, type OpenTransport } from '../../../src/index.ts'
+import { memoryPair } from '../../../src/platform/node/memory-pair.ts'
 import type { VirtualClock } from '../../support/clock.ts'
 
 interface Stored {

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { memoryPair } from '../../../src/connection/transport/memory-pair.ts'
+import { memoryPair } from '../../../src/platform/node/memory-pair.ts'
 import { surround } from './surroundings.ts'
 
 const page = readFileSync(new URL('../../../docs/WIRE.md', import.meta.url), 'utf8')

@@ -27,10 +27,11 @@ function unreadBy(sources: readonly Source[], readers: readonly Source[]): reado
   return sources
     .filter(({ path }) => !PUBLIC_ENTRIES.test(path))
     .flatMap(({ path, exports }) => {
-      const names = read.get(path)
-      if (names?.has('*')) return []
+      // Who imports one of `#bytes` and its like reads both flavours.
+      const readers = [read.get(path), read.get(twinOf(path))]
+      if (readers.some((names) => names?.has('*'))) return []
       return exports
-        .filter(({ name }) => !names?.has(name))
+        .filter(({ name }) => !readers.some((names) => names?.has(name)))
         .map(({ name, line }) => ({
           key: `${path} ${name}`,
           path,
@@ -74,8 +75,31 @@ function groupBy<T>(items: readonly T[], nameOf: (item: T) => string): Map<strin
   return groups
 }
 
-/** Rule: no base name twice, `index.ts` aside. */
+/**
+ * Applies a rule to what each flavour consists of: a file of node/ and its twin in web/ have the
+ * same name and export the same names.
+ */
+function inEachFlavour(
+  rule: (sources: readonly Source[]) => readonly Violation[],
+  sources: readonly Source[],
+): readonly Violation[] {
+  const found = ['web', 'node'].flatMap((other) =>
+    rule(sources.filter(({ path }) => !path.includes(`/${other}/`))),
+  )
+  return [...new Map(found.map((violation) => [violation.key, violation])).values()]
+}
+
+/** @returns the path of the file of node/ that a file of web/ stands for, or the path itself. */
+function twinOf(path: string): string {
+  return path.replace(/^(src\/.*)\/web\//, '$1/node/')
+}
+
+/** Rule: no base name twice, `index.ts` and the other flavour aside. */
 export function repeatedFileNames(sources: readonly Source[]): readonly Violation[] {
+  return inEachFlavour(filesWithOneName, sources)
+}
+
+function filesWithOneName(sources: readonly Source[]): readonly Violation[] {
   const paths = groupBy(sources, ({ path }) => posix.basename(path))
   paths.delete('index.ts')
   return [...paths].flatMap(([name, files]) =>
@@ -96,6 +120,10 @@ export function repeatedFileNames(sources: readonly Source[]): readonly Violatio
  * is declared, may stand in two.
  */
 export function repeatedNames(sources: readonly Source[]): readonly Violation[] {
+  return inEachFlavour(namesDeclaredTwice, sources)
+}
+
+function namesDeclaredTwice(sources: readonly Source[]): readonly Violation[] {
   const declarations = sources.flatMap(({ path, tree }) =>
     tree.statements.flatMap((statement) =>
       declaredNames(statement).map((node) => ({

@@ -49,8 +49,7 @@ export const RULES = {
   'a file has at most 400 lines': (r) => longFiles(r.sources),
   'a function has at most 70 lines': (r) => longFunctions(r.sources),
   'a line has at most 100 columns': (r) => wideLines(r.sources),
-  "Node's modules and globals stand in platform, transports, disk and cli": (r) =>
-    nodeWords(r.sources),
+  "Node's modules and globals stand in its flavour, disk and cli": (r) => nodeWords(r.sources),
   'a reducer has no clock, chance or promise': (r) => impureWords(r.sources),
   'no module awaits while it loads': (r) => topLevelAwaits(r.sources),
   'no default exports, no marks, no escapes from the types': (r) => escapes(r.sources),

@@ -7,7 +7,15 @@ import ts from 'typescript'
 import { boundNames, lineOf, type Source, walk } from './sources.ts'
 import type { Violation } from './violation.ts'
 
-const NODE_ROOMS = /^src\/(?:platform|connection\/transport|disk|cli)\//
+const NODE_ROOMS = /^src\/(?:platform\/node|disk|cli)\//
+
+/** Here stand the words that every runtime has. */
+const PLATFORM = /^src\/(?:platform|connection\/transport)\//
+
+/** What Node shares with every other runtime. The loop asks its platform for them. */
+const COMMON_GLOBALS: ReadonlySet<string> = new Set([
+  ...['performance', 'queueMicrotask', 'setTimeout', 'clearTimeout'],
+])
 
 const NODE_GLOBALS: ReadonlySet<string> = new Set([
   'Buffer',
@@ -88,7 +96,7 @@ function namesDeclaredIn(tree: ts.SourceFile): ReadonlySet<string> {
   return names
 }
 
-/** Rule: `node:` modules and Node's globals stand in four rooms only. */
+/** Rule: `node:` modules and Node's globals stand in Node's flavour, on disk and in the command line only. */
 export function nodeWords(sources: readonly Source[]): readonly Violation[] {
   return sources
     .filter(({ path }) => !NODE_ROOMS.test(path))
@@ -96,7 +104,10 @@ export function nodeWords(sources: readonly Source[]): readonly Violation[] {
       const modules = imports
         .filter(({ target }) => target.startsWith('node:'))
         .map(({ target, line }) => ({ word: target, line }))
-      return [...modules, ...globalUses(tree, NODE_GLOBALS)].map(({ word, line }) => ({
+      const uses = globalUses(tree, NODE_GLOBALS).filter(
+        ({ word }) => !(PLATFORM.test(path) && COMMON_GLOBALS.has(word)),
+      )
+      return [...modules, ...uses].map(({ word, line }) => ({
         key: `${path} ${word}`,
         path,
         line,

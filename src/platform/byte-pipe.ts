@@ -1,5 +1,5 @@
 /**
- * How do a client and the broker exchange bytes in memory?
+ * How do two ends exchange bytes in memory?
  *
  * A pipe has two ends, each a `ByteStream`. What is written to one end comes out of the other once
  * the writer's code has gone on, as over a wire, and never later: no timer is involved, so a
@@ -8,7 +8,8 @@
  */
 
 import { soon } from '#runtime'
-import type { ByteStream } from '../platform/byte-stream.ts'
+import type { ByteStream } from './byte-stream.ts'
+import { OwnStream } from './own-stream.ts'
 
 /** How many bytes may wait for a reader before the writer has to wait, in bytes. */
 const WAITING_BYTES_MAX = 65_536
@@ -19,23 +20,12 @@ interface WaitingChunk {
   done: ((error?: Error | null) => void) | null
 }
 
-interface PipeListeners {
-  readonly data: ((chunk: Uint8Array) => void)[]
-  readonly error: ((error: Error) => void)[]
-  readonly end: (() => void)[]
-  readonly close: (() => void)[]
-  readonly finish: (() => void)[]
-}
-
 /** One end of a pipe in memory. */
-class PipeEnd implements ByteStream {
-  destroyed = false
+class PipeEnd extends OwnStream implements ByteStream {
   #peer: PipeEnd | null = null
   /** What the other end wrote and this one has not given to its listeners. */
   #waiting: WaitingChunk[] = []
   #waitingBytes = 0
-  /** Whether chunks may be given; null as long as nobody has said so. */
-  #flowing: boolean | null = null
   #scheduled = false
   /** Whether `end()` was called on this end, and whether its bytes were handed over. */
   #ending = false
@@ -43,7 +33,6 @@ class PipeEnd implements ByteStream {
   /** Whether the other end has ended, and whether the listeners were told. */
   #peerEnded = false
   #readEnded = false
-  readonly #listeners: PipeListeners = { data: [], error: [], end: [], close: [], finish: [] }
 
   /** Connects two ends. */
   static connect(one: PipeEnd, other: PipeEnd): void {
@@ -51,21 +40,7 @@ class PipeEnd implements ByteStream {
     other.#peer = one
   }
 
-  on(event: 'data', listener: (chunk: Uint8Array) => void): void
-  on(event: 'error', listener: (error: Error) => void): void
-  on(event: 'end' | 'close' | 'finish', listener: () => void): void
-  on(event: keyof PipeListeners, listener: (value: never) => void): void {
-    const listeners = this.#listeners[event] as ((value: never) => void)[]
-    listeners.push(listener)
-    if (event === 'data' && this.#flowing === null) this.resume()
-  }
-
-  /** A stream finishes once, so the listener need not be removed. */
-  once(event: 'finish', listener: () => void): void {
-    this.on(event, listener)
-  }
-
-  write(bytes: Uint8Array, done: (error?: Error | null) => void): void {
+  write(bytes: Uint8Array, done: (error?: Error | null) => void = ignoreOutcome): void {
     const peer = this.#peer
     if (this.destroyed || peer === null || peer.destroyed) {
       const error = resetError('EPIPE', 'the other end of the transport is gone')
@@ -87,12 +62,8 @@ class PipeEnd implements ByteStream {
     peer.#schedule()
   }
 
-  pause(): void {
-    this.#flowing = false
-  }
-
   resume(): void {
-    this.#flowing = true
+    this.flowing = true
     this.#schedule()
   }
 
@@ -103,9 +74,8 @@ class PipeEnd implements ByteStream {
     this.#waiting = []
     for (const { done } of unread) done?.(resetError('EPIPE', 'the other end destroyed its stream'))
     soon(() => {
-      if (error !== undefined)
-        for (const listener of this.#listeners.error) listener.call(this, error)
-      for (const listener of this.#listeners.close) listener.call(this)
+      if (error !== undefined) this.emit('error', error)
+      this.emit('close')
       // As over a wire, the other end sees the end later.
       const peer = this.#peer
       if (peer === null || peer.destroyed) return
@@ -126,12 +96,12 @@ class PipeEnd implements ByteStream {
   }
 
   #give(): void {
-    while (this.#flowing === true && !this.destroyed) {
+    while (this.flowing === true && !this.destroyed) {
       const chunk = this.#waiting.shift()
       if (chunk === undefined) break
       this.#waitingBytes -= chunk.bytes.length
       handOver(chunk)
-      for (const listener of this.#listeners.data) listener.call(this, chunk.bytes)
+      this.emit('data', chunk.bytes)
     }
     if (this.destroyed) return
     // As in a socket, some bytes count as handed over before they are read.
@@ -144,16 +114,16 @@ class PipeEnd implements ByteStream {
     if (!this.#peerEnded || this.#waitingBytes > WAITING_BYTES_MAX) return
     const writer = this.#peer
     if (writer !== null) writer.#finish()
-    if (this.#waiting.length > 0 || this.#flowing !== true || this.#readEnded) return
+    if (this.#waiting.length > 0 || this.flowing !== true || this.#readEnded) return
     this.#readEnded = true
-    for (const listener of this.#listeners.end) listener.call(this)
+    this.emit('end')
     this.#closeIfDone()
   }
 
   #finish(): void {
     if (!this.#ending || this.#finished || this.destroyed) return
     this.#finished = true
-    for (const listener of this.#listeners.finish) listener.call(this)
+    this.emit('finish')
     this.#closeIfDone()
   }
 
@@ -162,6 +132,8 @@ class PipeEnd implements ByteStream {
   }
 }
 
+function ignoreOutcome(): void {}
+
 function handOver(chunk: WaitingChunk): void {
   const { done } = chunk
   chunk.done = null
@@ -169,7 +141,7 @@ function handOver(chunk: WaitingChunk): void {
 }
 
 /** Makes the two ends of a pipe. */
-export function bytePipe(): [client: PipeEnd, broker: PipeEnd] {
+export function bytePipe(): [client: PipeEnd, server: PipeEnd] {
   const ends: [PipeEnd, PipeEnd] = [new PipeEnd(), new PipeEnd()]
   PipeEnd.connect(...ends)
   return ends

@@ -1,0 +1,43 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+import config, { aliasesOf } from './vitest.config.ts'
+
+/**
+ * The tests that need no Node below them, with the files of browsers instead of Node's: `npm run
+ * test:web`. They run on Node, which is the cheapest way to see that both flavours do the same.
+ */
+export default defineConfig({
+  ...config,
+  resolve: {
+    alias: {
+      ...aliasesOf('web'),
+      '#transport': fileURLToPath(new URL('test/support/web-transport.ts', import.meta.url)),
+    },
+  },
+  test: {
+    ...config.test,
+    setupFiles: ['test/support/seed.ts', 'test/support/bytes-as-text.ts', 'test/support/not-on-web.ts'],
+    include: [
+      'test/protocol/**/*.test.ts',
+      'test/promises/**/*.test.ts',
+      'test/codec/**/*.test.ts',
+      'test/requests/**/*.test.ts',
+      'test/loop/**/*.test.ts',
+      'test/options/**/*.test.ts',
+      'test/connection/**/*.test.ts',
+      'test/testing/**/*.test.ts',
+      'test/client/**/*.test.ts',
+      'test/simulation/**/*.test.ts',
+      'test/platform/**/*.test.ts',
+    ],
+    exclude: [
+      // TLS settings, TCP and TLS sockets are Node's.
+      'test/options/tls.test.ts',
+      'test/connection/transport/first-contact.test.ts',
+      // A rest needs a stream that stops reading immediately, as only Node's sockets do.
+      'test/connection/rest.test.ts',
+      // What a bundle of Node's flavour holds.
+      'test/client/tree-shaking.test.ts',
+    ],
+  },
+})
