@@ -1,6 +1,9 @@
 /**
  * Bundles src/ into one file for each entry and one for what they share: `node esbuild.config.mjs
  * FOLDER`. A program that imports a hundred files needs twice as long to start.
+ *
+ * The shared files import `#bytes` and its like by these names, and package.json (`imports`) says
+ * which file of FOLDER/node they are.
  */
 import { readFile } from 'node:fs/promises'
 import { build } from 'esbuild'
@@ -25,7 +28,7 @@ const withoutIndex = {
             .map(([name, local]) => {
               const from = exported.get(name)
               if (from === undefined) throw new Error(`${path}: ${INDEX} does not export ${name}`)
-              return `${keyword} { ${from.name} as ${local} } from '${up}${from.file}'`
+              return `${keyword} { ${from.name} as ${local} } from '${from.isFlavour ? '' : up}${from.file}'`
             })
             .join(';'),
       )
@@ -37,11 +40,13 @@ const withoutIndex = {
 /** Reads which file defines each name that src/index.ts exports, and under which name. */
 async function exportedNames() {
   const text = await readFile(INDEX, 'utf8')
-  const exports = [...text.matchAll(/^export (?:type )?\{([^}]*)\} from '\.\/(.*)'/gm)]
+  const exports = [...text.matchAll(/^export (?:type )?\{([^}]*)\} from '(?:\.\/|(#))(.*)'/gm)]
   return new Map(
-    exports.flatMap(([, list, file]) =>
-      namesIn(list).map(([name, exported]) => [exported, { name, file }]),
-    ),
+    exports.flatMap(([, list, mark, rest]) => {
+      const file = mark === undefined ? rest : `#${rest}`
+      const isFlavour = mark !== undefined
+      return namesIn(list).map(([name, exported]) => [exported, { name, file, isFlavour }])
+    }),
   )
 }
 
@@ -54,18 +59,30 @@ function namesIn(list) {
   })
 }
 
+const ENTRIES = [
+  'index',
+  'client/index',
+  // Entries of their own, so that one who imports `topic` does not get the client with it.
+  'client/client',
+  'client/topic',
+  'disk/index',
+  'testing/index',
+  'cli/main',
+]
+
+/** What the names in `imports` of package.json stand for. */
+const FLAVOURS = {
+  'node/bytes': 'platform/node/bytes',
+  'node/runtime': 'platform/node/runtime',
+  'node/transport': 'platform/node/transport',
+}
+
+// Everything is built together, so that they and all entries have the same classes.
 await build({
   absWorkingDir: import.meta.dirname,
-  entryPoints: [
-    INDEX,
-    'src/client/index.ts',
-    // Entries of their own, so that one who imports `topic` does not get the client with it.
-    'src/client/client.ts',
-    'src/client/topic.ts',
-    'src/disk/index.ts',
-    'src/testing/index.ts',
-    'src/cli/main.ts',
-  ],
+  entryPoints: [...ENTRIES.map((path) => [path, path]), ...Object.entries(FLAVOURS)]
+    .map(([out, path]) => ({ in: `src/${path}.ts`, out })),
+  external: ['#*'],
   outdir: process.argv[2],
   bundle: true,
   splitting: true,

@@ -29,15 +29,23 @@ export const LONG = [
   'test/simulation/faults.test.ts',
 ]
 
+/**
+ * The files behind the names that package.json gives to its entries (`exports`) and to what differs
+ * between runtimes (`imports`), as in the `paths` of the tsconfig files.
+ */
+export function aliasesOf(flavour: 'node' | 'web'): Readonly<Record<string, string>> {
+  const paths = {
+    ...{ '#bytes': `platform/${flavour}/bytes`, '#runtime': `platform/${flavour}/runtime` },
+    '#transport': `platform/${flavour}/transport`,
+    ...{ 'it-mqtt/client': 'client/index', 'it-mqtt/testing': 'testing/index' },
+    ...{ 'it-mqtt/disk': 'disk/index', 'it-mqtt': 'index' },
+  }
+  const file = (path: string) => fileURLToPath(new URL(`src/${path}.ts`, import.meta.url))
+  return Object.fromEntries(Object.entries(paths).map(([name, path]) => [name, file(path)]))
+}
+
 export default defineConfig({
-  resolve: {
-    alias: {
-      'it-mqtt/client': fileURLToPath(new URL('src/client/index.ts', import.meta.url)),
-      'it-mqtt/testing': fileURLToPath(new URL('src/testing/index.ts', import.meta.url)),
-      'it-mqtt/disk': fileURLToPath(new URL('src/disk/index.ts', import.meta.url)),
-      'it-mqtt': fileURLToPath(new URL('src/index.ts', import.meta.url)),
-    },
-  },
+  resolve: { alias: aliasesOf('node') },
   test: {
     // The tests among the examples are examples of tests.
     include: ['test/**/*.test.ts', 'docs/examples/**/*.test.ts'],

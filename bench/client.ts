@@ -65,18 +65,28 @@ function echo(context: Context): Row {
   }
 }
 
-/** The floor is the same client with one subscription. */
+/**
+ * The floor is the same client with one subscription and one topic; the second program has one
+ * subscription to the same 10,000 topics.
+ */
 function filters(context: Context, dispatch: 'identifier' | 'filter'): Row {
   const messages = Math.round(1_000_000 * context.scale)
   const server = (): Promise<Server> =>
     serve(process.execPath, (port) => [context.scripts.get('filters-server')!, String(port)])
-  const args = (count: number) => (port: number) => [port, count, messages, dispatch]
+  const args = (count: number, topics: number) => (port: number) => [
+    port,
+    count,
+    topics,
+    messages,
+    dispatch,
+  ]
   return {
     name: `10,000 subscriptions (floor: one), by ${dispatch}`,
     server,
     programs: [
-      program(context, 'it-mqtt', 'client-filters', args(10_000)),
-      program(context, 'floor', 'client-filters', args(1)),
+      program(context, 'it-mqtt', 'client-filters', args(10_000, 10_000)),
+      program(context, 'it-mqtt, one to all', 'client-filters', args(1, 10_000)),
+      program(context, 'floor', 'client-filters', args(1, 1)),
     ],
     metrics: [less('cpuMicros', 'CPU µs per message')],
   }

@@ -2,6 +2,8 @@
  * The public names of `it-mqtt`; `it-mqtt/disk` has its own (disk/index.ts). Nothing is defined
  * here.
  */
+
+export { requestChannel } from '#runtime'
 export { memoryPair } from './connection/transport/memory-pair.ts'
 export {
   BugError,
@@ -49,12 +51,8 @@ export type {
   SocketOptions,
   WebStreams,
 } from './platform/byte-stream.ts'
-export {
-  type EventChannel,
-  machine as systemPlatform,
-  type Platform,
-  requestChannel,
-} from './platform/runtime.ts'
+export type { EventChannel } from './platform/event-channel.ts'
+export { machine as systemPlatform, type Platform } from './platform/machine.ts'
 export type { Tolerance } from './protocol/deviations.ts'
 export type { ProtocolVersion } from './protocol/facts.ts'
 export type { ConnectionKind, Limits } from './protocol/state.ts'

@@ -198,7 +198,7 @@ describe('the rules about words bite', () => {
     ['a.process()'],
     ['interface A { setTimeout(): void }'],
     ['function f(process: number) { return process }'],
-    ["import { Buffer } from '../platform/bytes.ts'\nBuffer.from(a)"],
+    ["import { Buffer } from '#bytes'\nBuffer.from(a)"],
     ['new AbortController()'],
     ['new URL(a)'],
     ['Promise.resolve()'],

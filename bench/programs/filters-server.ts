@@ -15,7 +15,7 @@ function spread(socket: Socket, ids: ReadonlyMap<string, number>, filters: numbe
   let sent = 0
   const packets = Array.from({ length: filters }, (_, i) => {
     const topic = `plant/${i}/temp`
-    const properties = { subscriptionIdentifier: ids.get(topic)! }
+    const properties = { subscriptionIdentifier: ids.get(topic) ?? ids.get('plant/+/temp')! }
     const message = { cmd: 'publish', topic, payload: Buffer.alloc(64, 65), qos: 0 } as const
     return encode({ ...message, dup: false, retain: false, properties })
   })

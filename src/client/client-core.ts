@@ -145,7 +145,7 @@ export class ClientCore
   }
 
   unhandled(by: number): void {
-    if (by !== 0) this.reading.change('unhandled', by)
+    this.reading.unhandled(by)
   }
 
   now(): number {

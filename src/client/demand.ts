@@ -12,8 +12,8 @@ export interface Demand {
   readonly lasting: number
   /** Subscriptions that are full and may hold back `run()` (`overflow: { then: 'wait' }`). */
   readonly full: number
-  /** Messages that are not acknowledged, whatever subscription they belong to. */
-  readonly unhandled: number
+  /** Whether so many messages are not acknowledged that no more are to be read. */
+  readonly crowded: boolean
   /** Whether a `next()` of the loop is outstanding. */
   readonly asked: boolean
   /** Whether the loop has ended. */
@@ -25,46 +25,46 @@ export type DemandChange =
   | 'calls'
   | 'lasting'
   | 'full'
-  | 'unhandled'
+  | 'crowded'
+  | 'roomy'
   | 'asked'
   | 'answered'
   | 'over'
 
-export const NO_DEMAND: Demand = demandOf(0, 0, 0, 0, false, false)
+export const NO_DEMAND: Demand = demandOf(0, 0, 0, false, false, false)
 
-/**
- * Each message causes four changes, so that they are plain arguments, and the object is written
- * out: to spread one costs more than all the rest of a message.
- */
+/** Written out: to spread a demand costs more than all the rest of a message. */
 function demandOf(
   calls: number,
   lasting: number,
   full: number,
-  unhandled: number,
+  crowded: boolean,
   asked: boolean,
   over: boolean,
 ): Demand {
-  return { calls, lasting, full, unhandled, asked, over }
+  return { calls, lasting, full, crowded, asked, over }
 }
 
 /** @param by how much a number changes. @returns the demand after a change. */
 export function demandAfter(demand: Demand, change: DemandChange, by: number): Demand {
-  const { calls, lasting, full, unhandled, asked, over } = demand
+  const { calls, lasting, full, crowded, asked, over } = demand
   switch (change) {
     case 'calls':
-      return demandOf(calls + by, lasting, full, unhandled, asked, over)
+      return demandOf(calls + by, lasting, full, crowded, asked, over)
     case 'lasting':
-      return demandOf(calls, lasting + by, full, unhandled, asked, over)
+      return demandOf(calls, lasting + by, full, crowded, asked, over)
     case 'full':
-      return demandOf(calls, lasting, full + by, unhandled, asked, over)
-    case 'unhandled':
-      return demandOf(calls, lasting, full, unhandled + by, asked, over)
+      return demandOf(calls, lasting, full + by, crowded, asked, over)
+    case 'crowded':
+      return demandOf(calls, lasting, full, true, asked, over)
+    case 'roomy':
+      return demandOf(calls, lasting, full, false, asked, over)
     case 'asked':
-      return demandOf(calls, lasting, full, unhandled, true, over)
+      return demandOf(calls, lasting, full, crowded, true, over)
     case 'answered':
-      return demandOf(calls, lasting, full, unhandled, false, over)
+      return demandOf(calls, lasting, full, crowded, false, over)
     case 'over':
-      return demandOf(calls, lasting, full, unhandled, false, true)
+      return demandOf(calls, lasting, full, crowded, false, true)
   }
 }
 
@@ -73,11 +73,7 @@ export function isWanted({ calls, lasting, full, over }: Demand): boolean {
   return !over && (calls > 0 || (lasting > 0 && full === 0))
 }
 
-/**
- * @param unhandledMax how many messages may be unacknowledged: a bound of memory for servers that
- *   know no Receive Maximum.
- * @returns whether the next packet is to be asked for now.
- */
-export function mayAsk(demand: Demand, unhandledMax: number): boolean {
-  return isWanted(demand) && !demand.asked && demand.unhandled < unhandledMax
+/** @returns whether the next packet is to be asked for now. */
+export function mayAsk(demand: Demand): boolean {
+  return isWanted(demand) && !demand.asked && !demand.crowded
 }

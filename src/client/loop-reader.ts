@@ -21,7 +21,12 @@ export interface LoopReaderListener {
 
 export class LoopReader {
   readonly #loop: Eventloop
+  /**
+   * How many messages may be unacknowledged: a bound of memory for servers that know no Receive
+   * Maximum.
+   */
   readonly #unhandledMax: number
+  #unhandled = 0
   readonly #listener: LoopReaderListener
   #demand: Demand = NO_DEMAND
   #begun = false
@@ -51,6 +56,13 @@ export class LoopReader {
     this.#read()
   }
 
+  /** How many messages are not acknowledged, whatever subscription they belong to, has changed. */
+  unhandled(by: number): void {
+    this.#unhandled += by
+    const isCrowded = this.#unhandled >= this.#unhandledMax
+    if (isCrowded !== this.#demand.crowded) this.change(isCrowded ? 'crowded' : 'roomy')
+  }
+
   /** @returns a function that ends the demand; to call it twice is to call it once. */
   demanding(type: 'calls' | 'lasting'): () => void {
     let isOver = false
@@ -68,7 +80,7 @@ export class LoopReader {
    */
   readNow(reader: { readonly isServed: boolean }): void {
     const loop = this.#loop
-    while (!reader.isServed && !this.#demand.asked && this.#demand.unhandled < this.#unhandledMax) {
+    while (!reader.isServed && !this.#demand.asked && !this.#demand.crowded) {
       const packet = loop.tryNext()
       if (packet === undefined) return
       this.#listener.received(packet)
@@ -76,7 +88,7 @@ export class LoopReader {
   }
 
   #read(): void {
-    if (!mayAsk(this.#demand, this.#unhandledMax)) return
+    if (!mayAsk(this.#demand)) return
     this.#begun = true
     this.#demand = demandAfter(this.#demand, 'asked', 0)
     this.#loop.next().then(this.#answered, this.#failed)

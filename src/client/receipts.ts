@@ -11,17 +11,14 @@ export class Receipt {
   readonly packet: IncomingPublish
   /** Its number in the order of arrival. */
   readonly order: number
-  /** When it arrived, in ms on the clock of the client. */
-  readonly at: number
   /** How many subscriptions have not handled it. */
   open: number
   /** Whether it belongs to a connection that was lost, and cannot be acknowledged any more. */
   isGone = false
 
-  constructor(packet: IncomingPublish, order: number, at: number, open: number) {
+  constructor(packet: IncomingPublish, order: number, open: number) {
     this.packet = packet
     this.order = order
-    this.at = at
     this.open = open
   }
 }
@@ -46,9 +43,14 @@ export class Receipts {
     return this.#received.first
   }
 
+  /** How many messages have arrived. */
+  get arrived(): number {
+    return this.#order
+  }
+
   /** @param open how many subscriptions get the message. */
-  add(packet: IncomingPublish, at: number, open: number): Receipt {
-    const receipt = new Receipt(packet, this.#order++, at, open)
+  add(packet: IncomingPublish, open: number): Receipt {
+    const receipt = new Receipt(packet, this.#order++, open)
     this.#received.push(receipt)
     return receipt
   }

@@ -83,14 +83,12 @@ export class Reception {
       return
     }
     if (subscriptions.length === 0) return this.#unread(packet, entries, isLate)
-    if (packet.qos === 0) {
-      for (const one of subscriptions) this.#give(one, packet, null, false)
-      return
-    }
     let open = 0
-    for (const one of subscriptions) if (isAcknowledged(one.rules)) open++
+    if (packet.qos > 0) for (const one of subscriptions) if (isAcknowledged(one.rules)) open++
     const receipt = open === 0 ? null : this.#receipt(packet, open)
-    if (receipt === null) this.#host.acknowledge(packet)
+    if (receipt === null && packet.qos > 0) this.#host.acknowledge(packet)
+    // Nearly always it is one, for which no array is made.
+    if (subscriptions.length === 1) return this.#give(subscriptions[0]!, packet, receipt, false)
     for (const one of [...subscriptions]) {
       this.#give(one, packet, isAcknowledged(one.rules) ? receipt : null, false)
     }
@@ -98,7 +96,7 @@ export class Reception {
 
   #receipt(packet: IncomingPublish, open: number): Receipt {
     this.#host.unhandled(1)
-    return this.receipts.add(packet, this.#host.now(), open)
+    return this.receipts.add(packet, open)
   }
 
   #give(

@@ -4,7 +4,7 @@
  */
 import { type IncomingPublish, matches } from '../index.ts'
 import { FilterEntry } from './filter-entry.ts'
-import { FilterTrie } from './filter-trie.ts'
+import { empty, FilterTrie } from './filter-trie.ts'
 import { RetainedTopics } from './retained-topics.ts'
 import type { ClientSubscription } from './subscription.ts'
 
@@ -132,8 +132,8 @@ export class Router {
   route(packet: IncomingPublish, byIdentifier: boolean): Route {
     this.#route ??= { subscriptions: [], entries: [], matched: [], isLate: false }
     const route = this.#route
-    route.subscriptions.length = 0
-    route.entries.length = 0
+    empty(route.subscriptions)
+    empty(route.entries)
     route.isLate = false
     this.#stamp++
     const identifiers = packet.properties?.subscriptionIdentifier
@@ -152,7 +152,7 @@ export class Router {
 
   #match(topic: string, into: FilterEntry[]): FilterEntry[] {
     if (this.#trie !== null) return this.#trie.match(topic, into)
-    into.length = 0
+    empty(into)
     const entry = this.#entries.get(topic)
     if (entry !== undefined) into.push(entry)
     return into

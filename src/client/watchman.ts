@@ -5,7 +5,6 @@
  */
 import type { IncomingPublish, Platform, WarningCode } from '../index.ts'
 import type { ClientPlan } from './client-options.ts'
-import type { Receipt } from './receipts.ts'
 import type { Reception } from './reception.ts'
 import type { ClientSubscription } from './subscription.ts'
 
@@ -33,6 +32,9 @@ export class Watchman {
   /** The subscriptions that did not move at the last look, each of which was named. */
   #named: ReadonlySet<ClientSubscription> = NONE
   #lookedAt = Number.NEGATIVE_INFINITY
+  /** When the present wait began, and how many messages had arrived by then. */
+  #since = 0
+  #arrived = 0
   /** The message that was named last. */
   #told: IncomingPublish | null = null
 
@@ -46,7 +48,11 @@ export class Watchman {
     const { clock, plan } = this.#host
     const now = clock.now()
     const isPast = this.#dueAt !== null && this.#dueAt < now - plan.warnAfterMs
-    if (this.#dueAt === null || isPast) this.#dueAt = now + plan.warnAfterMs
+    if (this.#dueAt === null || isPast) {
+      this.#dueAt = now + plan.warnAfterMs
+      this.#since = now
+      this.#arrived = this.#host.reception.receipts.arrived
+    }
     this.#timer = clock.setTimer(() => this.#look(), Math.max(0, this.#dueAt - now))
   }
 
@@ -98,10 +104,10 @@ export class Watchman {
       if (!named.has(subscription)) this.#tellUnpulled(subscription)
     }
     const { oldest } = reception.receipts
-    if (oldest !== undefined && oldest.at <= since && this.#holdsBack()) {
+    if (oldest !== undefined && oldest.order < this.#arrived && this.#holdsBack()) {
       const holder = [...reception.subscriptions].find((one) => one.has(oldest)) ?? null
       const isNamed = holder !== null && named.has(holder)
-      if (!isNamed && this.#told !== oldest.packet) this.#tellHolding(holder, oldest, now)
+      if (!isNamed && this.#told !== oldest.packet) this.#tellHolding(holder, oldest.packet, now)
       this.#told = oldest.packet
       if (holder !== null) still.add(holder)
     }
@@ -132,7 +138,7 @@ export class Watchman {
     )
   }
 
-  #tellHolding(holder: ClientSubscription | null, { packet, at }: Receipt, now: number): void {
+  #tellHolding(holder: ClientSubscription | null, { topic }: IncomingPublish, now: number): void {
     const { reception, warn } = this.#host
     const { receipts } = reception
     const who =
@@ -148,8 +154,8 @@ export class Watchman {
       this.#host,
       'HOLDS_BACK',
       `${who} holds back ${receipts.heldBack} acknowledgements of others: its oldest message, of` +
-        ` topic "${packet.topic}", came ${Math.round(now - at)} ms ago and is not acknowledged;` +
-        ` ${ways}.`,
+        ` topic "${topic}", came ${Math.round(now - this.#since)} ms ago or earlier and is not` +
+        ` acknowledged; ${ways}.`,
     )
   }
 }

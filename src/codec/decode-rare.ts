@@ -7,7 +7,7 @@
  * A packet that answers a request has `request: undefined`. The loop sets the field later. It
  * exists from the start, so that V8 does not have to change the shape of the object.
  */
-import { type Bytes, NO_BYTES } from '../platform/bytes.ts'
+import { type Bytes, NO_BYTES } from '#bytes'
 import type {
   AckPacket,
   Properties,

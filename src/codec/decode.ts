@@ -14,8 +14,9 @@
  * not copied one by one. Instead 2 KiB of the chunk, from the first payload on, are copied into a
  * slab together, and all payloads in these 2 KiB are views of that copy.
  */
+
+import { type Bytes, BytesView, copyBytes, NO_BYTES } from '#bytes'
 import { BugError, ProtocolError } from '../errors.ts'
-import { type Bytes, BytesView, copyBytes, NO_BYTES } from '../platform/bytes.ts'
 import {
   DEVIATIONS,
   type DeviationKind,

@@ -8,8 +8,8 @@
  * is longer than necessary, which matters if the server's Maximum Packet Size is very small.
  */
 
+import { allocatePooled, isBytes } from '#bytes'
 import { assert, UsageError, unreachable } from '../errors.ts'
-import { allocatePooled, isBytes } from '../platform/bytes.ts'
 import type {
   AuthPacketOf,
   ClientPacket,

@@ -7,7 +7,7 @@
  * buffer and a busy one writes large pieces. Once the transport has taken a batch, the encoder
  * never changes it. A payload of 16 KiB and more is passed by reference.
  */
-import { allocatePooled, type Bytes, utf8Bytes, writeLatin1, writeUtf8 } from '../platform/bytes.ts'
+import { allocatePooled, type Bytes, utf8Bytes, writeLatin1, writeUtf8 } from '#bytes'
 import type { ClientPacket } from '../protocol/packets.ts'
 import { varintBytes } from '../protocol/sizes.ts'
 import { encodeRare } from './encode-rare.ts'

@@ -2,7 +2,7 @@
  * What can be said of a packet that cannot be decoded? Its type, and its topic and packet
  * identifier as far as they came and make sense.
  */
-import type { Bytes } from '../platform/bytes.ts'
+import type { Bytes } from '#bytes'
 import type { PacketName } from '../protocol/facts.ts'
 
 /** The packets of a server by the upper four bits of their first byte. */

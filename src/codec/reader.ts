@@ -4,7 +4,7 @@
  * The reader is used for rare packets; for frequent ones the decoder reads the bytes itself. A
  * field that would continue after `end` is malformed, so nothing is read from the next packet.
  */
-import type { Bytes } from '../platform/bytes.ts'
+import type { Bytes } from '#bytes'
 import type { DeviationKind } from '../protocol/deviations.ts'
 import type { Properties } from '../protocol/facts.ts'
 import type { UserProperties } from '../protocol/packets.ts'

@@ -7,7 +7,7 @@
  * incomplete packet are gathered in one buffer, so that a peer that sends single bytes costs one
  * byte of memory for each of them, not one object.
  */
-import { allocateOwn, asBytes, type Bytes, copyBytes, NO_BYTES } from '../platform/bytes.ts'
+import { allocateOwn, asBytes, type Bytes, copyBytes, NO_BYTES } from '#bytes'
 
 /** Bytes. A chunk up to this size is gathered with others. */
 const SMALL_CHUNK_BYTES = 512

@@ -6,7 +6,7 @@
  * memory. So small payloads are copied into slabs of 8 KiB that all decoders of the process share,
  * and a large one into a buffer of its own.
  */
-import { allocateOwn, type Bytes, BytesView, copyBytes, NO_BYTES } from '../platform/bytes.ts'
+import { allocateOwn, type Bytes, BytesView, copyBytes, NO_BYTES } from '#bytes'
 
 /** Size of a slab in bytes: as much as R5 allows beyond the payload itself. */
 const SLAB_BYTES = 8192

@@ -9,14 +9,7 @@
  * so a text replaces another one with the same hash. That costs a decoding, and never gives a wrong
  * text, because the bytes are compared.
  */
-import {
-  allocateOwn,
-  type Bytes,
-  copyBytes,
-  isUtf8,
-  latin1Text,
-  utf8Text,
-} from '../platform/bytes.ts'
+import { allocateOwn, type Bytes, copyBytes, isUtf8, latin1Text, utf8Text } from '#bytes'
 import type { DeviationKind } from '../protocol/deviations.ts'
 import { hasWildcard } from '../protocol/topics.ts'
 import type { Tolerant } from './refuse.ts'

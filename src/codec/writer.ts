@@ -4,7 +4,7 @@
  * The writer is used for rare packets; its buffer grows. The values come from the user, so a wrong
  * value is a `UsageError` that names the field, the value and the values that are allowed.
  */
-import { describe, UsageError } from '../errors.ts'
+
 import {
   allocatePooled,
   type Bytes,
@@ -14,7 +14,8 @@ import {
   isBytes,
   utf8Bytes,
   writeUtf8,
-} from '../platform/bytes.ts'
+} from '#bytes'
+import { describe, UsageError } from '../errors.ts'
 import { hasWildcard, stringProblem, topicNameProblem } from '../protocol/topics.ts'
 import { IN, PROPERTY_NAMES, type PropertyPlace, type PropertyRule } from './properties.ts'
 import { copyOf } from './slabs.ts'

@@ -5,13 +5,13 @@
  * `connectOptions` returns this time. If there is an authenticator, its first data.
  */
 
+import type { Bytes } from '#bytes'
 import { ConnectionError, messageOf, UsageError } from '../errors.ts'
 import { checkApplicability } from '../options/applicability.ts'
 import { credentials, redirected, urlOf, urlsOf } from '../options/endpoint.ts'
 import { noOption } from '../options/foreign-names.ts'
 import type { AttemptOptions, EventloopOptions } from '../options/options.ts'
 import { type Resolved, resolveOptions } from '../options/resolve.ts'
-import type { Bytes } from '../platform/bytes.ts'
 import type { AttemptFacts, ProtocolVersion } from '../protocol/facts.ts'
 import { isPlainObject, withoutUndefined } from '../requests/check.ts'
 import type { ConnectionFailure } from '../requests/vocabulary.ts'

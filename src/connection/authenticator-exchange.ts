@@ -8,6 +8,8 @@
  *     verify(last)                           // came in CONNACK or AUTH 0x00; throws to refuse it
  *   }
  */
+
+import { asBytes, type Bytes, isBytes, utf8Bytes } from '#bytes'
 import { ConnectionError, UsageError } from '../errors.ts'
 import type {
   AuthenticationData,
@@ -15,7 +17,6 @@ import type {
   ExchangeContext,
   ExchangeSteps,
 } from '../options/authenticator-options.ts'
-import { asBytes, type Bytes, isBytes, utf8Bytes } from '../platform/bytes.ts'
 import { STRING_BYTES_MAX } from '../protocol/sizes.ts'
 
 /** One exchange: the steps of the user's generator, one after the other. */

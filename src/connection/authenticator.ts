@@ -2,8 +2,8 @@
  * Which authentication exchange is under way on a connection, and who waits for its end? (4.12)
  */
 
+import type { Bytes } from '#bytes'
 import type { Authenticator } from '../options/authenticator-options.ts'
-import type { Bytes } from '../platform/bytes.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
 import { AuthenticatorExchange } from './authenticator-exchange.ts'
 

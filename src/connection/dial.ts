@@ -6,15 +6,19 @@
  * waits for the next call of `dial()`.
  */
 import pRetry from 'p-retry'
+import { openEndpoint } from '#transport'
 import { UsageError } from '../errors.ts'
 import { endpointOf } from '../options/endpoint.ts'
 import type { EventloopOptions } from '../options/options.ts'
 import type { Resolved } from '../options/resolve.ts'
-import type { ByteStream, TransportStage, WebStreams } from '../platform/byte-stream.ts'
+import type {
+  ByteStream,
+  OpeningListener,
+  TransportStage,
+  WebStreams,
+} from '../platform/byte-stream.ts'
 import type { AttemptStage } from '../protocol/contract.ts'
 import { type Attempt, optionsAt, prepareAttempt, type Target } from './attempt.ts'
-import type { OpeningListener } from './transport/socket.ts'
-import { openEndpoint } from './transport/transport.ts'
 import { WebByteStream } from './transport/web-streams.ts'
 
 export interface DialListener {

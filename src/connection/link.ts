@@ -2,11 +2,14 @@
  * What does one connection consist of? A transport with the decoder and the outbox at its ends,
  * from the moment when it is open until it has closed.
  */
+
+import { NO_BYTES } from '#bytes'
+import { soon } from '#runtime'
+import { restsWell } from '#transport'
 import { Decoder } from '../codec/decode.ts'
 import type { ByteStream } from '../platform/byte-stream.ts'
-import { NO_BYTES } from '../platform/bytes.ts'
 import { endGuard } from '../platform/error-guard.ts'
-import { type Platform, soon } from '../platform/runtime.ts'
+import type { Platform } from '../platform/machine.ts'
 import type { Config } from '../protocol/config.ts'
 import type { DeviationNote } from '../protocol/deviations.ts'
 import type { PacketName, ProtocolVersion, ServerPacket } from '../protocol/facts.ts'
@@ -14,7 +17,6 @@ import type { Limits } from '../protocol/state.ts'
 import { joinFirst, mayBeMqtt, whoAnswers } from './first-bytes.ts'
 import { Outbox, type OutboxListener } from './outbox.ts'
 import { mayRest, Rests } from './rest.ts'
-import { restsWell } from './transport/socket-reading.ts'
 
 export interface LinkListener {
   /** Bytes came that can be decoded. */

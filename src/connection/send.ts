@@ -2,10 +2,11 @@
  * How do effects that are packets reach the encoder of a connection? And which packets does the
  * diagnostics channel get?
  */
+
+import { packetChannel } from '#runtime'
 import { BugError, unreachable } from '../errors.ts'
 import { connectPacket } from '../options/connect-packet.ts'
 import type { Resolved } from '../options/resolve.ts'
-import { packetChannel } from '../platform/runtime.ts'
 import type { PublishEffect } from '../protocol/contract.ts'
 import type { PacketEffect } from '../protocol/effects.ts'
 import type { ServerPacket } from '../protocol/facts.ts'

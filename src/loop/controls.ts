@@ -2,9 +2,9 @@
  * How are controls, pings, acknowledgements, re-authentications and warnings of the user performed?
  */
 
+import { later } from '#runtime'
 import { ConnectionError, describe, UsageError } from '../errors.ts'
 import type { Warning } from '../options/options.ts'
-import { later } from '../platform/runtime.ts'
 import { isPending } from '../protocol/incoming.ts'
 import { lookup } from '../protocol/packet-table.ts'
 import { hex } from '../protocol/reason-codes.ts'

@@ -6,7 +6,7 @@
 import { UsageError } from '../errors.ts'
 import type { EventloopOptions, Warning } from '../options/options.ts'
 import { hasSession, resolveOptions } from '../options/resolve.ts'
-import { INSPECT } from '../platform/runtime.ts'
+import { INSPECT } from '../platform/machine.ts'
 import { prepareControl } from '../requests/prepare-control.ts'
 import type { Session } from '../requests/session.ts'
 import { type Requests, Source } from '../requests/source.ts'

@@ -5,6 +5,8 @@
  * number. When a failure that holds this number becomes an error itself, the kept error is its
  * `cause`.
  */
+
+import { isCertificateAlert, isOwnTlsFault, tlsWords } from '#transport'
 import {
   BugError,
   ConnectionError,
@@ -15,7 +17,6 @@ import {
   StorageError,
   UsageError,
 } from '../errors.ts'
-import { isCertificateAlert, isOwnTlsFault, tlsWords } from '../platform/tls-words.ts'
 import type { AttemptStage } from '../protocol/contract.ts'
 import type { Failure } from '../protocol/facts.ts'
 

@@ -3,6 +3,7 @@
  * bytes to the kernel, and is lost.
  */
 
+import { packetChannel } from '#runtime'
 import type { Attempt } from '../connection/attempt.ts'
 import { discard } from '../connection/dial.ts'
 import { Link } from '../connection/link.ts'
@@ -10,7 +11,6 @@ import { CONGESTED_BYTES } from '../connection/outbox.ts'
 import { reportReceived } from '../connection/send.ts'
 import { ProtocolError } from '../errors.ts'
 import type { ByteStream } from '../platform/byte-stream.ts'
-import { packetChannel } from '../platform/runtime.ts'
 import type { Input } from '../protocol/contract.ts'
 import { DEVIATIONS } from '../protocol/deviations.ts'
 import type { Failure, ServerPacket } from '../protocol/facts.ts'

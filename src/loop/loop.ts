@@ -17,6 +17,7 @@
  * code never runs inside one.
  */
 
+import { soon } from '#runtime'
 import type { Attempt } from '../connection/attempt.ts'
 import type { ConnectionAuthenticator } from '../connection/authenticator.ts'
 import type { Dialer, DialListener } from '../connection/dial.ts'
@@ -25,7 +26,7 @@ import type { Network } from '../connection/network.ts'
 import { BugError, messageOf, type WarningCode } from '../errors.ts'
 import type { Resolved } from '../options/resolve.ts'
 import type { ByteStream } from '../platform/byte-stream.ts'
-import { machine, type Platform, soon } from '../platform/runtime.ts'
+import { machine, type Platform } from '../platform/machine.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
 import type { Failure, ProtocolVersion } from '../protocol/facts.ts'
 import { initialSession, initialState } from '../protocol/initial.ts'

@@ -4,12 +4,12 @@
  * performed.
  */
 
+import { stallChannel, transitionChannel } from '#runtime'
 import { ConnectionAuthenticator } from '../connection/authenticator.ts'
 import { Dialer } from '../connection/dial.ts'
 import type { Link } from '../connection/link.ts'
 import { sendPacket, sendPublish } from '../connection/send.ts'
 import { unreachable, type WarningCode } from '../errors.ts'
-import { stallChannel, transitionChannel } from '../platform/runtime.ts'
 import { emitWarning } from '../platform/warnings.ts'
 import type { Effect, PublishEffect, TransitionEffect, YieldEffect } from '../protocol/contract.ts'
 import { isAfterEnd, needsConnection, type PacketEffect } from '../protocol/effects.ts'

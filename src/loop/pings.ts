@@ -1,6 +1,6 @@
 /** The calls of `ping` and controls that wait for the answer to their PINGREQ. */
 import { ConnectionError } from '../errors.ts'
-import type { Platform } from '../platform/runtime.ts'
+import type { Platform } from '../platform/machine.ts'
 
 /** @param error null if the server answered. */
 type Settle = (error: unknown, roundTripMs: number) => void

@@ -8,10 +8,10 @@
  * than the length. Passwords and tokens of CONNECT never reach the reducers.
  */
 
+import { allocate, base64Bytes, base64Text } from '#bytes'
 import { UsageError } from '../errors.ts'
 import type { RecorderOptions } from '../options/recorder-options.ts'
-import { allocate, base64Bytes, base64Text } from '../platform/bytes.ts'
-import { equal } from '../platform/runtime.ts'
+import { equal } from '../platform/equal.ts'
 import type { Effect, Input } from '../protocol/contract.ts'
 import { step } from '../protocol/engine.ts'
 import type { State } from '../protocol/state.ts'

@@ -5,7 +5,7 @@
 import { describe, UsageError } from '../errors.ts'
 import type { EventloopOptions } from '../options/options.ts'
 import { ignoreAbort, listenForAbort } from '../platform/abort-listeners.ts'
-import { machine } from '../platform/runtime.ts'
+import { machine } from '../platform/machine.ts'
 import type { Session } from '../requests/session.ts'
 import type { Requests } from '../requests/source.ts'
 import type { Incoming, Request } from '../requests/vocabulary.ts'

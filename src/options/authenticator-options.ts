@@ -1,7 +1,7 @@
 /**
  * Which options does enhanced authentication have? (4.12)
  */
-import type { Bytes } from '../platform/bytes.ts'
+import type { Bytes } from '#bytes'
 
 /** Authentication Data to send. Text is sent as UTF-8; undefined or null sends none. */
 export type AuthenticationData = Uint8Array | string | undefined | null

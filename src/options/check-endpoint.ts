@@ -1,9 +1,10 @@
 /**
  * Can the server be reached with these options: URL, headers, TLS, socket and transport?
  */
+
+import type { TlsOptions } from '#runtime'
+import { tlsProblem } from '#transport'
 import { UsageError } from '../errors.ts'
-import type { TlsOptions } from '../platform/runtime.ts'
-import { tlsProblem } from '../platform/tls-settings.ts'
 import { checkFunction, list, wrong } from '../requests/check.ts'
 import { type Address, addressOf, ipVersionOf } from './address.ts'
 import { redact, SCHEMES, type Scheme, urlsOf } from './endpoint.ts'

@@ -2,7 +2,7 @@
  * What does the CONNECT packet say? It is built from the options and the numbers of the session.
  */
 
-import { base64Bytes, utf8Bytes } from '../platform/bytes.ts'
+import { base64Bytes, utf8Bytes } from '#bytes'
 import type { Config } from '../protocol/config.ts'
 import type { ProtocolVersion } from '../protocol/facts.ts'
 import type { ConnectPacket } from '../protocol/packets.ts'

@@ -4,9 +4,9 @@
  * connections.
  */
 
+import type { TlsOptions } from '#runtime'
 import { ConnectionError, describe, UsageError } from '../errors.ts'
 import type { Endpoint, HandshakeHeaders, SocketOptions } from '../platform/byte-stream.ts'
-import type { TlsOptions } from '../platform/runtime.ts'
 import type { ProtocolVersion } from '../protocol/facts.ts'
 import { PACKET_BYTES_MAX, utf8Length } from '../protocol/sizes.ts'
 import { wrong } from '../requests/check.ts'

@@ -3,9 +3,10 @@
  * validates them. An option that is undefined counts as left out.
  */
 
+import type { Lookup, TlsOptions } from '#runtime'
 import type { WarningCode } from '../errors.ts'
 import type { HandshakeHeaders, OpenTransport } from '../platform/byte-stream.ts'
-import type { Lookup, Platform, TlsOptions } from '../platform/runtime.ts'
+import type { Platform } from '../platform/machine.ts'
 import type { Tolerance } from '../protocol/deviations.ts'
 import type { QoS } from '../protocol/facts.ts'
 import type { Session, SessionStore } from '../requests/session.ts'

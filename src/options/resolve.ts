@@ -3,9 +3,10 @@
  * that no other code has to ask again. There is one small function for each group of options.
  */
 
+import { randomHex } from '#runtime'
 import { encodeRare } from '../codec/encode-rare.ts'
 import { UsageError } from '../errors.ts'
-import { equal, randomHex } from '../platform/runtime.ts'
+import { equal } from '../platform/equal.ts'
 import type { Config } from '../protocol/config.ts'
 import type { ProtocolVersion } from '../protocol/facts.ts'
 import { REMAINING_LENGTH_MAX, utf8Length } from '../protocol/sizes.ts'

@@ -12,7 +12,7 @@
  * - `error` says why the stream failed. `close` follows it, as it follows `destroy()`, and is the
  *   last event.
  */
-import type { Lookup, TlsOptions } from './runtime.ts'
+import type { Lookup, TlsOptions } from '#runtime'
 
 /** A stream of bytes in both directions; every socket of Node is one. */
 export interface ByteStream {
@@ -115,6 +115,14 @@ export interface SocketOptions {
 
 /** What the opening of a transport is waiting for. */
 export type TransportStage = 'lookup' | 'tcp' | 'unix' | 'tls' | 'upgrade'
+
+/** Is told how the opening of a transport goes. */
+export interface OpeningListener {
+  /** What the opening is waiting for now. */
+  reached(stage: TransportStage): void
+  /** The server broke a rule of the transport, and the opening goes on. */
+  deviated(what: string): void
+}
 
 /** HTTP headers by name. */
 export type HandshakeHeaders = Readonly<Record<string, string>>

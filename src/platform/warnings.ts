@@ -1,7 +1,8 @@
 /**
- * Where does a warning go that no callback takes? To the warnings of the process, which Node writes
- * to standard error: `process.on('warning')` hears them, `--no-warnings` silences them.
+ * Where does a warning go that no callback takes? To the warnings of the process, or to the console
+ * where there is no process.
  */
+import { warnOfProcess } from '#runtime'
 
 /** The warnings that were reported, for each loop or spool that reported some. */
 const reported = new WeakMap<object, Set<string>>()
@@ -14,5 +15,5 @@ export function emitWarning(owner: object, code: string, message: string, kind =
   const warnings = reported.get(owner) ?? new Set()
   if (warnings.has(code + kind)) return
   reported.set(owner, warnings.add(code + kind))
-  process.emitWarning(message, { type: 'MqttWarning', code })
+  warnOfProcess(message, code)
 }

@@ -4,7 +4,7 @@
  * immediately (E3, controls lose and reorder nothing).
  */
 
-import { later } from '../platform/runtime.ts'
+import { later } from '#runtime'
 import type { ProtocolVersion, RequestFacts } from '../protocol/facts.ts'
 import { offlineWeight } from '../protocol/flow.ts'
 import { isControl, JOINED, type Ledger } from './ledger.ts'

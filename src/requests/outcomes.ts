@@ -5,8 +5,9 @@
  * Outcomes are collected while effects are performed and reported afterwards, so that a callback
  * may push requests, control the loop or abort it.
  */
+
+import { outcomeChannel } from '#runtime'
 import { ConnectionError, UsageError } from '../errors.ts'
-import { outcomeChannel } from '../platform/runtime.ts'
 import { NO_ITEMS } from '../protocol/facts.ts'
 import type { Keys } from './keys.ts'
 import type { Slots } from './slots.ts'

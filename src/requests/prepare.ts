@@ -5,9 +5,10 @@
  * A request is never changed; it may be frozen, without a prototype, or an instance of a class. The
  * rules are those of the protocol version of the connection.
  */
+
+import { byteLength, isBytes } from '#bytes'
 import { bytesOfBase64, encodeProperties } from '../codec/writer.ts'
 import { describe, UsageError } from '../errors.ts'
-import { byteLength, isBytes } from '../platform/bytes.ts'
 import type {
   Properties,
   ProtocolVersion,

@@ -3,9 +3,9 @@
  * other is JSON.
  */
 
+import { base64Text } from '#bytes'
+import { sha256Hex } from '#runtime'
 import { UsageError } from '../errors.ts'
-import { base64Text } from '../platform/bytes.ts'
-import { sha256Hex } from '../platform/runtime.ts'
 import { Session } from './session.ts'
 import type { SessionRecord } from './session-records.ts'
 import type { Base64, SentRequest } from './vocabulary.ts'

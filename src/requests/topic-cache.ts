@@ -3,8 +3,8 @@
  * within bounds.
  */
 
+import { allocateOwn, byteLength, writeUtf8 } from '#bytes'
 import { describe, UsageError } from '../errors.ts'
-import { allocateOwn, byteLength, writeUtf8 } from '../platform/bytes.ts'
 import { topicNameProblem } from '../protocol/topics.ts'
 import { wrong } from './check.ts'
 

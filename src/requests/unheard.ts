@@ -6,7 +6,7 @@
  *
  * Only such packets are watched, so all others cost nothing.
  */
-import { INSPECT } from '../platform/runtime.ts'
+import { INSPECT } from '../platform/machine.ts'
 import type { Incoming } from './vocabulary.ts'
 
 type Watched = { [name: PropertyKey]: unknown }

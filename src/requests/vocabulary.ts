@@ -5,7 +5,7 @@
  * The words are those of the package mqtt-packet, so that a packet read there means the same here.
  * A request is plain data: a line of NDJSON is one. A field that is undefined counts as left out.
  */
-import type { Bytes } from '../platform/bytes.ts'
+import type { Bytes } from '#bytes'
 import type { QoS } from '../protocol/facts.ts'
 import type * as packets from '../protocol/packets.ts'
 

@@ -3,7 +3,7 @@
  * in which real brokers differ?
  */
 import { describe, UsageError } from '../errors.ts'
-import { machine, type Platform } from '../platform/runtime.ts'
+import { machine, type Platform } from '../platform/machine.ts'
 import type { ProtocolVersion } from '../protocol/facts.ts'
 import { PACKET_BYTES_MAX } from '../protocol/sizes.ts'
 

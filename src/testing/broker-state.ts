@@ -4,7 +4,7 @@
  * The functions of this room work on these records. Fields are grouped by how long they are kept.
  */
 import type { ByteStream } from '../platform/byte-stream.ts'
-import type { Platform } from '../platform/runtime.ts'
+import type { Platform } from '../platform/machine.ts'
 import type { ProtocolVersion, QoS } from '../protocol/facts.ts'
 import type { ConnectPacket, PublishPacket } from '../protocol/packets.ts'
 import type { BrokerSettings } from './broker-options.ts'

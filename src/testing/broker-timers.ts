@@ -2,7 +2,7 @@
  * How does the broker wait? With timers of its clock that all end with it, and that keep no process
  * alive.
  */
-import type { Platform } from '../platform/runtime.ts'
+import type { Platform } from '../platform/machine.ts'
 
 /** A timer of Node can be told not to keep the process alive. */
 interface Unrefable {

@@ -4,9 +4,10 @@
  * This file has the public object alone. Its state is in broker-state.ts, and what happens in the
  * files named after it.
  */
+
+import { isBytes, utf8Bytes } from '#bytes'
 import { UsageError } from '../errors.ts'
 import type { ByteStream, OpenTransport } from '../platform/byte-stream.ts'
-import { isBytes, utf8Bytes } from '../platform/bytes.ts'
 import type { ProtocolVersion, QoS } from '../protocol/facts.ts'
 import type { ConnectPacket, PublishPacket } from '../protocol/packets.ts'
 import { topicNameProblem } from '../protocol/topics.ts'

@@ -6,8 +6,9 @@
  * virtual clock sees bytes arrive without time passing. Chunks keep their limits and are passed by
  * reference.
  */
+
+import { soon } from '#runtime'
 import type { ByteStream } from '../platform/byte-stream.ts'
-import { soon } from '../platform/runtime.ts'
 
 /** How many bytes may wait for a reader before the writer has to wait, in bytes. */
 const WAITING_BYTES_MAX = 65_536

@@ -4,12 +4,13 @@
  * Each function gets a reader of one packet without its fixed header, which was checked before. It
  * returns the packet or throws a `ProtocolError` with the reason code and the clause.
  */
+
+import type { Bytes } from '#bytes'
 import { PUBLISHED_CODES, RELEASED_CODES } from '../codec/allowed-reasons.ts'
 import type { Reader } from '../codec/reader.ts'
 import { refuse } from '../codec/refuse.ts'
 import { copyOf } from '../codec/slabs.ts'
 import { ProtocolError } from '../errors.ts'
-import type { Bytes } from '../platform/bytes.ts'
 import type { ProtocolVersion, QoS } from '../protocol/facts.ts'
 import type {
   AuthPacketOf,

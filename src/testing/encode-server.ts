@@ -6,10 +6,10 @@
  * a request are; bytes that no encoder writes are sent as bytes.
  */
 
+import { allocatePooled } from '#bytes'
 import type { PropertyPlace } from '../codec/properties.ts'
 import { encodeProperties, Writer, writeVarint } from '../codec/writer.ts'
 import { unreachable } from '../errors.ts'
-import { allocatePooled } from '../platform/bytes.ts'
 import type { ProtocolVersion } from '../protocol/facts.ts'
 import type { PublishPacket } from '../protocol/packets.ts'
 import { packetBytes } from '../protocol/sizes.ts'

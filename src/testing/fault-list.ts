@@ -5,7 +5,7 @@
  * transport is what a broker does that forgets: the client never learns of it.
  */
 import { describe, UsageError } from '../errors.ts'
-import type { Platform } from '../platform/runtime.ts'
+import type { Platform } from '../platform/machine.ts'
 import { type FaultKind, type PacketMatch, type PacketRecord, packetTest } from './packet-log.ts'
 import type { PacketFromBroker } from './packet-types.ts'
 

@@ -6,8 +6,10 @@
  * set a timer or called `touch()` for a few turns of the runtime's event loop. So a slow machine
  * makes a test slower and never makes it fail.
  */
+
+import { later } from '#runtime'
 import { UsageError } from '../errors.ts'
-import { later, type Platform } from '../platform/runtime.ts'
+import type { Platform } from '../platform/machine.ts'
 
 /** Turns of the runtime's event loop without activity after which nothing more is expected. */
 const QUIET_TURNS = 4

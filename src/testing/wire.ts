@@ -4,8 +4,8 @@
  * Every packet goes through `transmit`, where faults and the log see it. Packets of one moment are
  * written together.
  */
-import { allocateOwn } from '../platform/bytes.ts'
-import { soon } from '../platform/runtime.ts'
+import { allocateOwn } from '#bytes'
+import { soon } from '#runtime'
 import { PACKET_BYTES_MAX } from '../protocol/sizes.ts'
 import type { BrokerConnection, BrokerCore } from './broker-state.ts'
 import { resetError } from './byte-pipe.ts'

@@ -23,15 +23,15 @@ const ROWS: readonly [Partial<Demand>, wanted: boolean, asks: boolean][] = [
   [{ calls: 1, lasting: 1, full: 2 }, true, true],
   [{ full: 1 }, false, false],
   [{ calls: 1, asked: true }, true, false],
-  [{ calls: 1, unhandled: 9 }, true, true],
-  [{ calls: 1, unhandled: 10 }, true, false],
+  [{ calls: 1, crowded: false }, true, true],
+  [{ calls: 1, crowded: true }, true, false],
   [{ calls: 1, lasting: 1, over: true }, false, false],
 ]
 
 test.each(ROWS)('[M1] %j is wanted: %j, and asks: %j', (fields, wanted, asks) => {
   const demand: Demand = Object.freeze({ ...NO_DEMAND, ...fields })
   expect(isWanted(demand)).toBe(wanted)
-  expect(mayAsk(demand, 10)).toBe(asks)
+  expect(mayAsk(demand)).toBe(asks)
 })
 
 test('[M1] what begins and ends leaves nothing, and no two packets are asked for at once', () => {
@@ -45,10 +45,10 @@ test('[M1] what begins and ends leaves nothing, and no two packets are asked for
         const after = demandAfter(Object.freeze(demand), change, by)
         expect(demand).toEqual(before)
         demand = after
-        if (!mayAsk(demand, 10)) return
+        if (!mayAsk(demand)) return
         expect(demand.asked).toBe(false)
         demand = demandAfter(demand, 'asked', 0)
-        expect(mayAsk(demand, 10)).toBe(false)
+        expect(mayAsk(demand)).toBe(false)
       }
       for (const [type, answers] of changes) {
         apply(type, 1)

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, expect, test } from 'vitest'
+import { aliasesOf } from '../../vitest.config.ts'
 import { recipesOf } from '../support/examples.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -41,7 +42,7 @@ test.each([
 ])('the recipe for %s passes', async (runner, count) => {
   const path = recipeFor(runner)
   const config = join(folder, `${count}.config.ts`)
-  const alias = `{ alias: { 'it-mqtt/testing': '${root}src/testing/index.ts', 'it-mqtt': '${root}src/index.ts' } }`
+  const alias = JSON.stringify({ alias: aliasesOf('node') })
   const include = JSON.stringify([path])
   writeFileSync(config, `export default { resolve: ${alias}, test: { include: ${include} } }`)
   const printed = await node([

@@ -1,7 +1,7 @@
 /** Goal: every function of bytes.ts does what its docstring says, in ways that another runtime's version must keep to. */
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
-import * as bytes from '../../src/platform/bytes.ts'
+import * as bytes from '../../src/platform/node/bytes.ts'
 
 const umlauts = 'Größe 🙂'
 

@@ -4,7 +4,7 @@
  * when nobody has asked it for the time or moved bytes for a few turns of Node's event loop, so
  * that a slow machine makes a test slower and never makes it fail.
  */
-import type { Platform } from '../../src/platform/runtime.ts'
+import type { Platform } from '../../src/platform/machine.ts'
 
 /** Turns of Node's event loop without any activity after which nothing more is expected. */
 const QUIET_TURNS = 4

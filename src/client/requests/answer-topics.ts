@@ -29,7 +29,7 @@ export class AnswerTopics {
     this.#core = core
   }
 
-  /** Calls `granted` when all topics are. */
+  /** Calls `granted` when all topics are, or rejects the waiter; neither after `remove`. */
   add(waiter: AnswerWaiter, topics: readonly AnswerTopic[], granted: () => void): void {
     this.#waiters.add(waiter)
     const grants = topics.map(({ topic, ok }) => {
@@ -40,7 +40,14 @@ export class AnswerTopics {
       entry.waiters.set(waiter, ok)
       return entry.listener.granted
     })
-    Promise.all(grants).then(granted, (error: unknown) => waiter.reject(error))
+    Promise.all(grants).then(
+      () => {
+        if (this.#waiters.has(waiter)) granted()
+      },
+      (error: unknown) => {
+        if (this.#waiters.has(waiter)) waiter.reject(error)
+      },
+    )
   }
 
   remove(waiter: AnswerWaiter): void {

@@ -226,7 +226,9 @@ export class HandlerResponder implements Responder, CallSink {
     if (this.#end !== null) return
     this.#end = { error }
     this.#closing ??= Promise.resolve()
-    this.#desk.giveUp(this.#line.clear())
+    const messages = this.#desk.giveUp(this.#line.clear())
+    // Those of a responder that was refused are acknowledged by nobody else.
+    if (!this.#desk.hasEnded) for (const message of messages) message.ack()
     // The client may have ended already, while this is made.
     for (const forget of this.#forget ?? []) forget()
     for (const end of this.#ends) end(this.#end)

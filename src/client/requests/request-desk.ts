@@ -92,13 +92,14 @@ export class RequestDesk implements RequestHost {
     this.counts.open--
     this.deadlines.remove(waiter)
     waiter.ask.signal?.removeEventListener('abort', waiter)
-    if (waiter.ask.rare?.responses !== undefined) this.#topics.remove(waiter)
-    this.#waiting.delete(waiter)
     this.forget(waiter)
   }
 
-  /** Nobody waits for the answer of the last attempt any more. */
-  forget({ correlation }: AnswerWaiter): void {
+  /** Nobody waits for the answer of the last attempt any more, or for the grant before it. */
+  forget(waiter: AnswerWaiter): void {
+    const { ask, correlation } = waiter
+    if (ask.rare?.responses !== undefined) this.#topics.remove(waiter)
+    this.#waiting.delete(waiter)
     if (this.#waiters.delete(correlation)) this.counts.giveUp(correlation)
   }
 

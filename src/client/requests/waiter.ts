@@ -57,7 +57,7 @@ export interface RequestHost {
   /** A request begins to wait. @returns whether it may be sent. */
   opened(waiter: AnswerWaiter): boolean
   closed(waiter: AnswerWaiter): void
-  /** Nobody waits for the answer of the last attempt any more. */
+  /** Nobody waits for the answer of the last attempt any more, or for the grant before it. */
   forget(waiter: AnswerWaiter): void
   /** Counts and reports how a request ended. */
   report(waiter: AnswerWaiter, code: string | null, via: 'mqtt' | 'fallback'): void

@@ -5,9 +5,10 @@
  * for `resume()`: so back-pressure reaches the other side. Each write is handed to the writer,
  * which keeps the order, and is done when the sink has taken it. An error of either side ends both.
  */
+
+import { isBytes } from '#bytes'
 import { describe, messageOf } from '../../errors.ts'
 import type { ByteStream, WebStreams } from '../../platform/byte-stream.ts'
-import { isBytes } from '../../platform/bytes.ts'
 
 type Event = 'data' | 'error' | 'end' | 'close' | 'finish'
 type AnyListener = (value: never) => void

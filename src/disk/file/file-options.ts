@@ -2,7 +2,7 @@
  * Which options does a file of requests have? They are checked once, here.
  */
 import { describe, UsageError } from '../../errors.ts'
-import type { Platform } from '../../platform/runtime.ts'
+import type { Platform } from '../../platform/machine.ts'
 import { wrong } from '../../requests/check.ts'
 import type { Request } from '../../requests/vocabulary.ts'
 import type { LineParser } from './parse-line.ts'

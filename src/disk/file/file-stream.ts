@@ -6,7 +6,7 @@
  * skips those behind it that are. Memory stays flat at any size of the file.
  */
 import { UsageError } from '../../errors.ts'
-import { machine, wallNow } from '../../platform/runtime.ts'
+import { machine, wallNow } from '../../platform/machine.ts'
 import { emitWarning } from '../../platform/warnings.ts'
 import { prepare } from '../../requests/prepare.ts'
 import type { Outcome, Request, SentRequest, Settling } from '../../requests/vocabulary.ts'

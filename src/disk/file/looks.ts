@@ -6,7 +6,7 @@
  * only makes a look earlier.
  */
 import { type FSWatcher, watch } from 'node:fs'
-import type { Platform } from '../../platform/runtime.ts'
+import type { Platform } from '../../platform/machine.ts'
 
 export class Looks {
   readonly #platform: Platform

@@ -1,7 +1,7 @@
 /**
  * What do the reader of one file and the chain of all files that had the name share?
  */
-import type { Platform } from '../../platform/runtime.ts'
+import type { Platform } from '../../platform/machine.ts'
 import type { FileWarning } from './file-options.ts'
 import type { OpenFile } from './open-file.ts'
 import type { Proof } from './position.ts'

@@ -12,7 +12,7 @@
  * is not sent again).
  */
 import { ConnectionError, type StorageError, UsageError } from '../../errors.ts'
-import { INSPECT } from '../../platform/runtime.ts'
+import { INSPECT } from '../../platform/machine.ts'
 import { emitWarning } from '../../platform/warnings.ts'
 import type { Outcome, Request, SentRequest, Settling } from '../../requests/vocabulary.ts'
 import { deferred } from '../deferred.ts'

@@ -3,8 +3,9 @@
  *
  * A payload that is given as bytes is stored as bytes and never converted to text.
  */
+
+import { isBytes } from '#bytes'
 import { copyOf } from '../../codec/slabs.ts'
-import { isBytes } from '../../platform/bytes.ts'
 import { textual } from '../../requests/session-text.ts'
 import type { PublishRequest, SentRequest } from '../../requests/vocabulary.ts'
 import { bytesAtMost, CHECKSUM_BYTES, CheckedRecord, intact } from './checked-record.ts'

@@ -2,7 +2,7 @@
  * How large is a request, and when does it expire? A queue asks this for every message, so it must
  * be cheap.
  */
-import { isBytes } from '../../platform/bytes.ts'
+import { isBytes } from '#bytes'
 import type { PublishRequest, SentRequest } from '../../requests/vocabulary.ts'
 
 /** @returns the bytes of topic, payload, filters and properties: what a bound in bytes counts. */

@@ -185,6 +185,44 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     await world.value(client.close(), 1000)
     expect(await world.value(seen)).toMatchObject({ code: 'ENDED' })
   })
+
+  test('[M2] ready() that reads the CONNACK of a lost connection waits for the next one', async () => {
+    const world = new World(version)
+    const client = world.client()
+    const limits = await world.value(client.ready())
+    // The first CONNACK is read by the next() that is outstanding, the second one waits.
+    for (let i = 0; i < 2; i++) {
+      world.broker.kill()
+      await world.clock.advance(500)
+    }
+    world.broker.refuseConnections()
+    world.broker.kill()
+    await world.clock.advance(10)
+    const ready = client.ready()
+    expect(await world.after(1000, ready)).toBe('pending')
+    world.broker.acceptConnections()
+    expect(await world.value(ready, 1000)).toEqual(limits)
+  })
+
+  test('[M6] [M12] what is held while overlaps are measured is given once over a lost connection', async () => {
+    const world = new World(version)
+    const client = world.running(world.keeping())
+    // The measurement waits for its messages, until it is made again on the next connection.
+    world.broker.faults.drop({ cmd: 'publish', direction: 'toBroker' }, { times: 2 })
+    const one = collect(client.subscribe('a/+', { qos: 2 }))
+    const two = collect(client.subscribe('a/b', { qos: 2 }))
+    await world.clock.advance(100)
+    for (const qos of [0, 1, 2] as const) world.broker.publish('a/b', `${qos}`, { qos })
+    await world.clock.advance(100)
+    expect([one.texts, two.texts]).toEqual([[], []])
+    world.broker.kill()
+    await world.clock.advance(2000)
+    for (const { texts } of [one, two]) expect(texts.toSorted()).toEqual(['0', '1', '2'])
+    expect(world.broker.sessions.get('c0')!.inflight).toBe(0)
+    expect(client.state.subscriptions.map(({ inHand, waiting }) => inHand + waiting)).toEqual([
+      0, 0,
+    ])
+  })
 })
 
 test('[M12] what was granted before the CONNACK is read has no gap', async () => {

@@ -10,7 +10,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { createServer as createTlsServer } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocketServer } from 'ws'
-import { tcpSocket } from '../../../src/connection/transport/socket.ts'
+import type { Lookup } from '#runtime'
 import {
   connect,
   type EventloopOptions,
@@ -19,7 +19,7 @@ import {
   type Warning,
 } from '../../../src/index.ts'
 import { endpointOf } from '../../../src/options/endpoint.ts'
-import type { Lookup } from '../../../src/platform/runtime.ts'
+import { tcpSocket } from '../../../src/platform/node/socket.ts'
 import { Authority, type Certificate } from '../../support/certificates.ts'
 import { temporaryFolder } from '../../support/process.ts'
 
@@ -37,7 +37,7 @@ vi.mock('node:net', async (original) => {
 
 beforeAll(async () => {
   // It is loaded when it is needed, which takes longer than some of the time limits here.
-  await import('../../../src/connection/transport/websocket.ts')
+  await import('../../../src/platform/node/websocket.ts')
 })
 
 const GOOD = { 5: '2003000000', 4: '20020000', 3: '20020000' } as const

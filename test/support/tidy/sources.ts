@@ -58,9 +58,19 @@ export function walk(node: ts.Node, visit: (node: ts.Node) => void): void {
   ts.forEachChild(node, (child) => walk(child, visit))
 }
 
-/** The file names that a relative import means; a package keeps its name. */
+/** What `#bytes` and its like mean on Node. */
+const { compilerOptions } = JSON.parse(readFileSync(`${root}/tsconfig.json`, 'utf8')) as {
+  readonly compilerOptions: { readonly paths: Readonly<Record<string, readonly string[]>> }
+}
+
+/**
+ * @returns the path of the file that a relative import or one of `#bytes` and its like means. A
+ *   package keeps its name.
+ */
 function resolve(importer: string, specifier: string): string {
-  return specifier.startsWith('.') ? posix.join(posix.dirname(importer), specifier) : specifier
+  if (specifier.startsWith('.')) return posix.join(posix.dirname(importer), specifier)
+  const flavoured = specifier.startsWith('#') ? compilerOptions.paths[specifier] : undefined
+  return flavoured === undefined ? specifier : posix.normalize(flavoured[0]!)
 }
 
 function importsOf(tree: ts.SourceFile): readonly Import[] {

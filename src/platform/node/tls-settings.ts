@@ -9,7 +9,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { createSecureContext, DEFAULT_MAX_VERSION, DEFAULT_MIN_VERSION } from 'node:tls'
 import { domainToASCII } from 'node:url'
-import type { TlsOptions } from './runtime.ts'
+import type { TlsOptions } from '#runtime'
 import { tlsWords } from './tls-words.ts'
 
 type Field = keyof TlsOptions

@@ -13,18 +13,10 @@ import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, checkServerIdentity, connect as connectTls } from 'node:tls'
 import { domainToASCII } from 'node:url'
 import { execute } from 'abort-controller-x'
-import type { Endpoint, TransportStage } from '../../platform/byte-stream.ts'
-import { guardErrors } from '../../platform/error-guard.ts'
-import type { Lookup } from '../../platform/runtime.ts'
+import type { Lookup } from '#runtime'
+import type { Endpoint, OpeningListener } from '../byte-stream.ts'
+import { guardErrors } from '../error-guard.ts'
 import { markReading, READING } from './socket-reading.ts'
-
-/** Is told how the opening of a transport goes. */
-export interface OpeningListener {
-  /** What the opening is waiting for now. */
-  reached(stage: TransportStage): void
-  /** The server broke a rule of the transport, and the opening goes on. */
-  deviated(what: string): void
-}
 
 /** Opens TCP. */
 export function openTcp(

@@ -1,5 +1,6 @@
 /**
- * How does the engine hold, read and write bytes on this runtime?
+ * How does the engine hold, read and write bytes on this runtime? This is `#bytes` on Node, Bun and
+ * Deno; ../web/bytes.ts is its twin.
  *
  * Everything that is made here is a `Bytes`: a Buffer on Node, so that users get the class that
  * they know. The rooms below the transports use only the methods of a `Bytes` that every Uint8Array

@@ -8,10 +8,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { execute } from 'abort-controller-x'
-import type { Endpoint } from '../../platform/byte-stream.ts'
-import { guardErrors } from '../../platform/error-guard.ts'
-import { importFailure } from '../../platform/import-failure.ts'
-import { type OpeningListener, tcpSocket, tlsSocket } from './socket.ts'
+import type { Endpoint, OpeningListener } from '../byte-stream.ts'
+import { guardErrors } from '../error-guard.ts'
+import { importFailure } from '../import-failure.ts'
+import { tcpSocket, tlsSocket } from './socket.ts'
 import { upgradeRefusal } from './upgrade-refusal.ts'
 
 /**
