@@ -6,8 +6,10 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { connect as openSocket } from 'node:net'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer, connect as openSocket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Duplex } from 'node:stream'
 import {
   connect,
@@ -24,6 +26,8 @@ const RESTART_REQUESTS = 2000
 /** Acknowledgements after which the broker is restarted. */
 const RESTART_AFTER = 500
 const LARGE_BYTES = 20_000
+/** The CONNACK of MQTT 5, without properties. */
+const CONNACK = Buffer.from([0x20, 3, 0, 0, 0])
 
 const [name = '', given = '{}'] = process.argv.slice(2)
 const { urls, ca, versions } = JSON.parse(given) as Given
@@ -103,17 +107,23 @@ async function restart(): Promise<string> {
   return `${delivered.toLocaleString('en')} of ${RESTART_REQUESTS.toLocaleString('en')}, session kept`
 }
 
+/** The text of a session goes on with what a server that never acknowledges had received. */
 async function savedSession(): Promise<string> {
-  const options = { url: urls.mqtt, clientId: unique(), cleanStart: false } as const
-  const loop = eventloop(options, [publish(unique(), 'kept', { qos: 2, key: 'reading-1' })])
+  const server = createServer((socket) => void socket.write(CONNACK)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const clientId = unique()
+  const silent = { url: `mqtt://127.0.0.1:${port}`, clientId, cleanStart: false } as const
+  const loop = eventloop(silent, [publish(unique(), 'kept', { qos: 2, key: 'reading-1' })])
   await loop.next()
   loop.shutdown()
   await loop.return()
+  server.close()
   const text = encodeSession(loop.session)
   assert.equal(loop.session.held.length, 1)
   let delivered = 0
   const again = eventloop({
-    ...options,
+    ...{ url: urls.mqtt, clientId, cleanStart: false },
     session: decodeSession(text),
     onSettled: (_, { ok }) => {
       if (ok) delivered++
@@ -122,6 +132,31 @@ async function savedSession(): Promise<string> {
   for await (const _packet of again);
   assert.equal(delivered, 1)
   return 'yes'
+}
+
+/** A spool and a session on disk, opened again after their loop has ended. */
+async function onDisk(): Promise<string> {
+  const { openSession, spool } = await import('it-mqtt/disk')
+  const folder = mkdtempSync(join(tmpdir(), 'it-mqtt-runtimes-'))
+  try {
+    const open = () => spool(join(folder, 'queue'))
+    const pushing = await open()
+    await pushing.push([publish(unique(), 'one', { qos: 1 }), publish(unique(), 'two', { qos: 1 })])
+    await pushing.close()
+    const queue = await open()
+    queue.end()
+    const session = await openSession(join(folder, 'session'))
+    let delivered = 0
+    for await (const packet of eventloop({ url: urls.mqtt, clientId: unique(), session }, queue)) {
+      if (packet.cmd === 'puback') delivered++
+    }
+    assert.equal(queue.size, 0)
+    await queue.close()
+    assert.equal(delivered, 2)
+    return 'yes'
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 const checks: Readonly<Record<string, () => Promise<string>>> = {
@@ -140,6 +175,7 @@ const checks: Readonly<Record<string, () => Promise<string>>> = {
     }),
   restart,
   session: savedSession,
+  disk: onDisk,
 }
 
 console.log(await checks[name]!())

@@ -39,9 +39,7 @@ export async function installPackage(home: string): Promise<void> {
     mkdirSync(join(home, path), { recursive: true })
     cpSync(join(ROOT, path), join(home, path), { recursive: true })
   }
-  for (const name of ['disk.js', 'required.cjs']) {
-    cpSync(join(ROOT, 'test/package/consumer', name), join(home, name))
-  }
+  cpSync(join(ROOT, 'test/package/consumer/required.cjs'), join(home, 'required.cjs'))
   await bundlePrograms(home)
 }
 

@@ -122,7 +122,7 @@ export const ROWS: Readonly<Record<string, (place: Place) => Promise<string>>> =
   '`transport` of web streams': check('streams'),
   'restart of the broker': restart,
   'session as text': check('session'),
-  '`it-mqtt/disk`': (place) => expected(place, 'disk.js', 'delivered 2, 0 left'),
+  '`it-mqtt/disk`': check('disk'),
   "`require('it-mqtt')`": (place) => expected(place, 'required.cjs', 'delivered'),
   'exits by itself': exits,
   'command line': commandLine,
