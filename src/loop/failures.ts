@@ -30,6 +30,7 @@ const CERTIFICATE =
 const HOPELESS: ReadonlySet<string> = new Set([
   'ENOTFOUND',
   'EACCES',
+  'ERR_ACCESS_DENIED',
   'ERR_SOCKET_BAD_PORT',
   'ERR_INVALID_ARG_VALUE',
   'ERR_INVALID_ARG_TYPE',
@@ -71,7 +72,11 @@ export function dialFailure(error: unknown, to: Destination): Omit<Failure, 'cau
     return { ...base, source: 'usage', code: 'USAGE', retryable: false }
   }
   const hopeless =
-    CERTIFICATE.test(code) || HOPELESS.has(code) || isCertificateAlert(messageOf(error))
+    CERTIFICATE.test(code) ||
+    HOPELESS.has(code) ||
+    // Deno was started without the permission; the message names the flag.
+    (error instanceof Error && error.name === 'NotCapable') ||
+    isCertificateAlert(messageOf(error))
   const retryable = error instanceof MqttError ? error.retryable : !hopeless
   return { ...base, source: 'connection', retryable }
 }

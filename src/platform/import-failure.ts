@@ -54,15 +54,15 @@ export function importFailure(
     const message = `${need}, and the permissions of this process forbid loading it: ${denial}`
     return new UsageError(message, { code: 'PACKAGE_FORBIDDEN', cause })
   }
-  const message = `${need}, which is installed and cannot be loaded: ${messageOf(cause)}`
+  const message = `${need}, which is installed and cannot be loaded: ${textIn(cause)}`
   return new UsageError(message, { code: 'PACKAGE_FAILED', cause })
 }
 
-/** Node and Bun say `Cannot find package 'ws'`, Deno `Import "ws"`, `require` "Cannot find module". */
+/** Node and Bun say `Cannot find package 'ws'`, `require` says "module", and Deno `Import "ws"`. */
 function isMissing(cause: unknown, name: string): boolean {
   if (!/^(ERR_)?MODULE_NOT_FOUND$/.test(String(fieldsOf(cause).code))) return false
   const [, missing] =
-    /^(?:Cannot find (?:package|module)|Import) ['"]([^'"]*)['"]/.exec(messageOf(cause)) ?? []
+    /^(?:Cannot find (?:package|module)|Import) ['"]([^'"]*)['"]/.exec(textIn(cause)) ?? []
   return missing === name
 }
 
@@ -70,16 +70,16 @@ function isMissing(cause: unknown, name: string): boolean {
 function denialOf(cause: unknown): string | null {
   const { code, name, permission, resource } = fieldsOf(cause)
   // Deno's message has the flag.
-  if (name === 'NotCapable') return messageOf(cause)
+  if (name === 'NotCapable') return textIn(cause)
   if (code === 'ERR_DLOPEN_DISABLED') return `start Node with ${NODE_FLAGS['Addon']}`
   if (code !== 'ERR_ACCESS_DENIED') return null
   const what = [permission, resource].filter((one) => typeof one === 'string' && one !== '')
   const flag = NODE_FLAGS[String(permission)]
-  const remedy = flag === undefined ? messageOf(cause) : `start Node with ${flag}`
+  const remedy = flag === undefined ? textIn(cause) : `start Node with ${flag}`
   return [what.join(' of '), remedy].filter(Boolean).join('; ')
 }
 
-function messageOf(cause: unknown): string {
+function textIn(cause: unknown): string {
   const { message } = fieldsOf(cause)
   return typeof message === 'string' ? message : String(cause)
 }

@@ -180,6 +180,9 @@ test('what Deno forbids is told with its flag', async (context) => {
     const settings = ['--node-modules-dir=manual', '--no-prompt', '--quiet']
     return (await finish(deno, ['run', ...settings, ...flags, path])).stdout
   }
+  const dialling = "await connect({ url: 'mqtt://127.0.0.1:1', reconnect: 'always' })"
+  // A permission does not come by itself, so the dial is not tried again.
+  expect(await run(dialling)).toMatch(/^CONNECT_FAILED .*net access.*--allow-net flag\.$/m)
   const some = ['--allow-net', '--allow-read', '--allow-write']
   expect(await run(WEBSOCKET, ...some)).toMatch(
     /^PACKAGE_FORBIDDEN .*env access.*--allow-env flag\.?$/m,
