@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { delimiter, dirname, join, relative } from 'node:path'
 import type { Runtime } from '../support/runtimes.ts'
@@ -19,6 +19,8 @@ export const CORE: readonly string[] = [
 ]
 /** A suite that takes longer hangs. */
 const HANG_MS = 20 * 60_000
+/** How much of what vitest says is shown if it writes no report. */
+const STDERR_LENGTH = 4000
 /** More workers do not fit into the memory of a small machine. */
 const WORKERS_MAX = 4
 
@@ -57,7 +59,8 @@ export async function runSuite(runtime: Runtime, binary: string): Promise<Tested
   ]
   const startedAt = performance.now()
   try {
-    await runVitest(binary, words, runtime.name)
+    const stderr = await runVitest(binary, words, runtime.name)
+    if (!existsSync(output)) throw new Error(`vitest wrote no report\n${stderr}`)
     const seconds = Math.round((performance.now() - startedAt) / 1000)
     const report = JSON.parse(readFileSync(output, 'utf8')) as Report
     return { ...judge(report, EXCEPTIONS[runtime.name]), seconds }
@@ -66,10 +69,11 @@ export async function runSuite(runtime: Runtime, binary: string): Promise<Tested
   }
 }
 
-async function runVitest(binary: string, words: readonly string[], name: string): Promise<void> {
+/** @returns the end of what it wrote to standard error. */
+async function runVitest(binary: string, words: readonly string[], name: string): Promise<string> {
   const child = spawn(binary, words, {
     cwd: ROOT,
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'ignore', 'pipe'],
     env: {
       ...process.env,
       // A test that starts `node` starts this one.
@@ -77,9 +81,14 @@ async function runVitest(binary: string, words: readonly string[], name: string)
       IT_MQTT_RUNTIME: name,
     },
   })
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-STDERR_LENGTH)
+  })
   const guard = setTimeout(() => child.kill('SIGKILL'), HANG_MS)
   await once(child, 'close')
   clearTimeout(guard)
+  return stderr
 }
 
 /** Compares what failed with what is known to fail. */
