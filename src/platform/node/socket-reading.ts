@@ -28,8 +28,8 @@ export const READING: { readonly onread?: OnReadOpts } = SHARES
 const RESTS_WELL = Symbol('reading stops at once')
 
 /** Marks a socket that reads so: after `pause()` it reads nothing more, and not one more chunk. */
-export function markReading(socket: Socket): Socket {
-  return SHARES ? Object.assign(socket, { [RESTS_WELL]: true }) : socket
+export function markReading(socket: Socket, readsSo = SHARES): Socket {
+  return readsSo ? Object.assign(socket, { [RESTS_WELL]: true }) : socket
 }
 
 export function restsWell(stream: object): boolean {
