@@ -147,6 +147,8 @@ const disk =
 const NODES = ['this', 'node-22', 'node-24'] as const
 
 function nodeOf(name: 'this' | RuntimeName, context: TestContext): { node: string; flag: string } {
+  const isNode = !('bun' in process.versions || 'deno' in process.versions)
+  if (name === 'this' && !isNode) context.skip('this is not Node: not run')
   const node = name === 'this' ? process.execPath : requireRuntime(name, context)
   const isOld = name === 'this' && Number(process.versions.node.split('.')[0]) < 22
   return { node, flag: isOld ? '--experimental-permission' : '--permission' }
