@@ -146,9 +146,14 @@ const disk =
 /** The runtime that runs the tests, and those that npm installs. */
 const NODES = ['this', 'node-22', 'node-24'] as const
 
-function nodeOf(name: 'this' | RuntimeName, context: TestContext): { node: string; flag: string } {
+/** Bun and Deno give the processes that they start permissions of their own. */
+function requireNode(context: TestContext): void {
   const isNode = !('bun' in process.versions || 'deno' in process.versions)
-  if (name === 'this' && !isNode) context.skip('this is not Node: not run')
+  if (!isNode) context.skip('the tests do not run in Node: not run')
+}
+
+function nodeOf(name: 'this' | RuntimeName, context: TestContext): { node: string; flag: string } {
+  requireNode(context)
   const node = name === 'this' ? process.execPath : requireRuntime(name, context)
   const isOld = name === 'this' && Number(process.versions.node.split('.')[0]) < 22
   return { node, flag: isOld ? '--experimental-permission' : '--permission' }
@@ -176,6 +181,7 @@ test.for(NODES)('what %s Node forbids is told with its flag', async (name, conte
 })
 
 test('what Deno forbids is told with its flag', async (context) => {
+  requireNode(context)
   const deno = requireRuntime('deno', context)
   const run = async (body: string, ...flags: readonly string[]) => {
     const { path } = programOf(body)

@@ -2,7 +2,8 @@
  * docs/RUNTIMES.md, from the results of the last run of each runtime.
  */
 import { wrapped } from '../docs/markdown.ts'
-import { EXCEPTIONS } from './exceptions.ts'
+import { RUNTIMES } from '../support/runtimes.ts'
+import { EXCEPTIONS, type Exception } from './exceptions.ts'
 
 /** What a run found in one runtime. */
 export interface Result {
@@ -38,6 +39,17 @@ const DIFFERENCES = [
   'refuses a password in its arguments; [SECURITY.md](SECURITY.md) has the other ways.',
 ].join(' ')
 
+/** @returns a line for each reason, with the tests that fail for it. */
+function byReason(name: string, list: readonly Exception[]): string[] {
+  const { title: runtime } = RUNTIMES.find((one) => one.name === name)!
+  return [...new Set(list.map(({ reason }) => reason))].map((reason) => {
+    const tests = list
+      .filter((one) => one.reason === reason)
+      .map(({ file, title }) => `"${title}" (${file})`)
+    return wrapped(`- **${runtime}**: ${reason} ${tests.join(', ')}`, '  ')
+  })
+}
+
 /** @param results one for each column, in the order of the columns. */
 export function pageOf(results: readonly Result[]): string {
   const rows = [...new Set(results.flatMap(({ cells }) => Object.keys(cells)))]
@@ -51,16 +63,11 @@ export function pageOf(results: readonly Result[]): string {
     `| | ${results.map(({ title }) => title).join(' | ')} |`,
     `| --- |${' --- |'.repeat(results.length)}`,
     ...rows.map(
-      (row) => `| ${row} | ${results.map(({ cells }) => cells[row] ?? '').join(' | ')} |`,
+      (row) => `| ${row} | ${results.map(({ cells }) => cells[row] ?? 'not run').join(' | ')} |`,
     ),
     '',
     ...(known.length === 0 ? [] : ['## Tests that fail, and why', '']),
-    ...known.flatMap(([name, list]) => [
-      ...list.map(({ file, title, reason }) =>
-        wrapped(`- **${name}**, ${file}, "${title}": ${reason}`, '  '),
-      ),
-      '',
-    ]),
+    ...known.flatMap(([name, list]) => [...byReason(name, list), '']),
     PERMISSIONS,
     '## Differences',
     '',
