@@ -31,6 +31,13 @@ export interface ErrorCodes {
   /** When something is to be kept on disk and the package `classic-level` is not installed.
    *  What to do: `npm install classic-level@3`. */
   NO_STORAGE_ENGINE: 'UsageError'
+  /** When the permissions of the process (`node --permission`, `deno run`) forbid loading the
+   *  package `ws` or `classic-level`.
+   *  What to do: give the runtime the flag that the message names. */
+  PACKAGE_FORBIDDEN: 'UsageError'
+  /** When the package `ws` or `classic-level` is installed and cannot be loaded.
+   *  What to do: see `cause`; install the package again, for this system. */
+  PACKAGE_FAILED: 'UsageError'
   /** When an iterator of `transitions()` has 1,024 transitions that were not taken.
    *  What to do: take them faster, or call `transitions()` again and read `state`. */
   WATCHER_FELL_BEHIND: 'UsageError'

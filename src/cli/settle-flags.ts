@@ -6,6 +6,7 @@ import { openSync } from 'node:fs'
 import { ReadStream } from 'node:tty'
 import type { Command } from 'commander'
 import { UsageError } from '../index.ts'
+import { refuseListedSecrets } from './listed-secrets.ts'
 import { applyProfile, type ProgramFlags } from './profile.ts'
 import { withPort } from './server-url.ts'
 import { secretOf } from './tls-flags.ts'
@@ -13,8 +14,12 @@ import { secretOf } from './tls-flags.ts'
 /** The options that name another server than the URL of the environment. */
 const NAMES_SERVER = ['L', 'host', 'unix']
 
-/** @throws UsageError if the flags contradict each other, or there is no terminal to ask at. */
+/**
+ * @throws UsageError if the flags contradict each other, if there is no terminal to ask at, or if
+ *   other users could read a password in the list of processes.
+ */
 export async function settleFlags(program: Command, command: Command): Promise<void> {
+  refuseListedSecrets(command)
   await applyProfile(program.opts<ProgramFlags>(), command)
   settleServer(command)
   await settlePassword(command)

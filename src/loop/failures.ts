@@ -51,7 +51,10 @@ export function dialFailure(error: unknown, to: Destination): Omit<Failure, 'cau
   }
   if (error instanceof UsageError) return { ...base, source: 'usage', retryable: false }
   if (meaning.isBadSetting) return { ...base, source: 'usage', code: 'USAGE', retryable: false }
-  const retryable = error instanceof MqttError ? error.retryable : !meaning.isHopeless
+  // Deno was started without the permission; the message names the flag.
+  const isForbidden = error instanceof Error && error.name === 'NotCapable'
+  const isHopeless = meaning.isHopeless || isForbidden
+  const retryable = error instanceof MqttError ? error.retryable : !isHopeless
   return { ...base, source: 'connection', retryable }
 }
 

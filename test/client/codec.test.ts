@@ -155,7 +155,9 @@ describe('json', () => {
     [']]]]', 'is not JSON'],
   ])('%j is refused, and not shown', (payload, problem) => {
     const { message, cause } = incoming(() => decode(json, payload))
-    expect(message).toContain(problem)
+    // The parser of Bun does not say where.
+    const expected = 'bun' in process.versions ? problem.replace(/, at .*/, '') : problem
+    expect(message).toContain(expected)
     expect(message).not.toContain('hunter')
     expect(cause).toBeUndefined()
   })

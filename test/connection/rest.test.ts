@@ -100,7 +100,7 @@ async function loopWith(inFlight: number, options: EventloopOptions = {}) {
     {
       ...{ until: 'closed', keepAlive: 0, ...options },
       transport: async (endpoint, signal) =>
-        markReading((await transport(endpoint, signal)) as Duplex as never),
+        markReading((await transport(endpoint, signal)) as Duplex as never, true),
     },
     requests,
     undefined,

@@ -44,7 +44,8 @@ const PASSWORDS =
   'A password comes from `-P`, `--password-file`, `--ask-password` (which asks at the terminal and' +
   ' shows nothing), the URL, the variable `IT_MQTT_PASSWORD`, or a profile. It is in no output and' +
   ' no error, and the title of the process is `it-mqtt` alone; but between the start of the process' +
-  ' and that moment, other users may read `-P` in the list of processes.'
+  ' and that moment, other users may read `-P` in the list of processes. Bun cannot change the' +
+  ' title: there a password in the arguments ends the command with status 2 before it begins.'
 
 const OUTPUT = [
   'A message is acknowledged once the system has taken all of its bytes. If standard output is a' +

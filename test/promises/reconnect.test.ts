@@ -223,6 +223,7 @@ const TABLE: readonly Judgement[] = [
     'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
     'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
     'ERR_TLS_CERT_ALTNAME_INVALID',
+    'ERR_ACCESS_DENIED',
   ].map((code): Judgement => ({ ending: { dial: code }, verdict: 'fatal', code })),
   ...['ENOTFOUND', 'CERT_NOT_YET_VALID'].map(
     (code): Judgement => ({ ending: { dial: code }, verdict: 'early', code }),

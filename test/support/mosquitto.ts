@@ -76,7 +76,7 @@ export class Mosquitto {
       .join('\n')
       .replaceAll('{folder}', folder)
       .replaceAll('{port}', String(broker.port))
-    broker.#ports = [...text.matchAll(/^listener (\d+)/gm)].map(([, port]) => Number(port))
+    broker.#ports = [...text.matchAll(/^listener ([1-9]\d*)/gm)].map(([, port]) => Number(port))
     await writeFile(join(folder, 'mosquitto.conf'), `${text}\n`)
     await broker.up()
     return broker

@@ -5,7 +5,8 @@
 import { readdir, readFile, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ClassicLevel } from 'classic-level'
-import { StorageError, UsageError } from '../../errors.ts'
+import { StorageError } from '../../errors.ts'
+import { importFailure } from '../../platform/import-failure.ts'
 import { ownerWords } from './owner.ts'
 import { removeReserveFile, writeReserveFile } from './reserve-file.ts'
 
@@ -52,11 +53,12 @@ export async function engineOf(kind: string): Promise<typeof ClassicLevel> {
   try {
     return (await import('classic-level')).ClassicLevel
   } catch (cause) {
-    throw new UsageError(
-      `${kind}: the package classic-level is needed to store anything on disk: npm install ` +
-        'classic-level@3',
-      { code: 'NO_STORAGE_ENGINE', cause },
-    )
+    throw importFailure(cause, {
+      name: 'classic-level',
+      need: `${kind}: the package classic-level is needed to store anything on disk`,
+      install: 'classic-level@3',
+      code: 'NO_STORAGE_ENGINE',
+    })
   }
 }
 

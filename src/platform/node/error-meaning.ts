@@ -14,6 +14,7 @@ const CERTIFICATE =
 const HOPELESS: ReadonlySet<string> = new Set([
   'ENOTFOUND',
   'EACCES',
+  'ERR_ACCESS_DENIED',
   'ERR_SOCKET_BAD_PORT',
   'ERR_INVALID_ARG_VALUE',
   'ERR_INVALID_ARG_TYPE',

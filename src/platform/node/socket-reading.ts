@@ -1,6 +1,6 @@
 /**
  * How are the bytes of a TCP socket read? Into one buffer that all sockets share, from which each
- * chunk is copied: what is small costs no buffer of its own.
+ * chunk is copied: what is small costs no buffer of its own. Bun reads each socket in its own way.
  */
 import type { OnReadOpts, Socket } from 'node:net'
 
@@ -17,13 +17,19 @@ function onRead(this: Socket, length: number): boolean {
   return true
 }
 
-export const READING: OnReadOpts = { buffer: shared, callback: onRead as OnReadOpts['callback'] }
+/** Bun calls the callback without the socket, so nothing says whose bytes they are. */
+const SHARES = !('bun' in process.versions)
+
+/** The options of a socket that is read so. */
+export const READING: { readonly onread?: OnReadOpts } = SHARES
+  ? { onread: { buffer: shared, callback: onRead as OnReadOpts['callback'] } }
+  : {}
 
 const RESTS_WELL = Symbol('reading stops at once')
 
 /** Marks a socket that reads so: after `pause()` it reads nothing more, and not one more chunk. */
-export function markReading(socket: Socket): Socket {
-  return Object.assign(socket, { [RESTS_WELL]: true })
+export function markReading(socket: Socket, readsSo = SHARES): Socket {
+  return readsSo ? Object.assign(socket, { [RESTS_WELL]: true }) : socket
 }
 
 export function restsWell(stream: object): boolean {

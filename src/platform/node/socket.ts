@@ -36,7 +36,7 @@ export function openUnix(
   opening.reached('unix')
   const path = decodeURIComponent(url.pathname)
   // Unlike its types say, Node takes `onread` for a path, too.
-  const options = { path, onread: READING } as IpcNetConnectOpts
+  const options = { path, ...READING } as IpcNetConnectOpts
   return openSocket(signal, 'connect', () => markReading(connect(options)))
 }
 
@@ -51,7 +51,7 @@ export function openTls(
 
 /** @returns a socket that connects to the endpoint by TCP. */
 export function tcpSocket(endpoint: Endpoint, opening: OpeningListener): Socket {
-  const socket = markReading(connect({ ...netOptionsOf(endpoint), onread: READING }))
+  const socket = markReading(connect({ ...netOptionsOf(endpoint), ...READING }))
   reportLookup(socket, endpoint, opening)
   return socket
 }

@@ -217,15 +217,17 @@ function contextProblem(tls: TlsOptions): string | null {
   }
 }
 
-/** What OpenSSL says of a passphrase that is wrong or missing. */
-const UNDECRYPTED = /bad decrypt|mac verify failure|bad password|interrupted or cancelled/i
+/** What OpenSSL, or BoringSSL in Bun, says of a passphrase that is wrong or missing. */
+const UNDECRYPTED = /bad[ _]decrypt|mac verify failure|bad password|interrupted or cancelled/i
+/** What they say of a list of signature algorithms. */
+const UNKNOWN_SIGNATURE = /reason\(0\)|INVALID_SIGNATURE_ALGORITHM/
 
 function contextWords(
   { passphrase, key, pfx, minVersion, maxVersion, sigalgs }: TlsOptions,
   { code, message }: Error & { code?: string },
 ): string {
   // One wrong passphrase in some two hundred yields bytes that look decrypted.
-  const looksDecrypted = isEncrypted(key) && /decoder.*unsupported/i.test(message)
+  const looksDecrypted = isEncrypted(key) && /decoder.*unsupported|decode_error/i.test(message)
   if (looksDecrypted || UNDECRYPTED.test(message)) {
     const [what, given] = key === undefined ? ['tls.pfx', pfx] : ['tls.key', key]
     const isNone = [given].flat().every((one) => passphraseOf(one, passphrase) === undefined)
@@ -241,7 +243,7 @@ function contextWords(
     const given = name === 'minVersion' ? minVersion : maxVersion
     return `tls.${name} must be one of ${VERSIONS.join(', ')}, not ${JSON.stringify(given)}`
   }
-  if (sigalgs !== undefined && /reason\(0\)/.test(message)) {
+  if (sigalgs !== undefined && UNKNOWN_SIGNATURE.test(message)) {
     return 'tls.sigalgs names no signature algorithm that OpenSSL knows'
   }
   // Node shows the value of the wrong type, which may be a secret.

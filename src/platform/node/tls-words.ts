@@ -67,6 +67,7 @@ const CODES: Readonly<Record<string, string>> = {
   ERR_OSSL_X509_KEY_VALUES_MISMATCH: 'tls.key is not the private key of tls.cert',
   ERR_OSSL_X509_KEY_TYPE_MISMATCH: 'tls.key is not the private key of tls.cert',
   ERR_OSSL_EVP_UNSUPPORTED: 'tls.key has a form that OpenSSL does not support',
+  ERR_OSSL_ASN1_DECODE_ERROR: 'tls.key has a form that is not supported, or is damaged',
   ERR_OSSL_UNSUPPORTED: 'tls.key has a form that OpenSSL does not support, or is damaged',
   ERR_OSSL_PEM_NO_START_LINE: 'tls.cert or tls.key is damaged: its PEM cannot be read',
   ERR_OSSL_PEM_BAD_BASE64_DECODE: 'tls.cert or tls.key is damaged: its PEM cannot be read',

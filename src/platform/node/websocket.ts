@@ -8,9 +8,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { execute } from 'abort-controller-x'
-import { UsageError } from '../../errors.ts'
 import type { Endpoint, OpeningListener } from '../byte-stream.ts'
 import { guardErrors } from '../error-guard.ts'
+import { importFailure } from '../import-failure.ts'
 import { tcpSocket, tlsSocket } from './socket.ts'
 import { upgradeRefusal } from './upgrade-refusal.ts'
 
@@ -88,7 +88,7 @@ async function packageOf() {
   try {
     return await import('ws')
   } catch (cause) {
-    const message = 'url: ws: and wss: need the package ws: npm install ws@8'
-    throw new UsageError(message, { code: 'NO_WEBSOCKET', cause })
+    const need = 'url: ws: and wss: need the package ws'
+    throw importFailure(cause, { name: 'ws', need, install: 'ws@8', code: 'NO_WEBSOCKET' })
   }
 }

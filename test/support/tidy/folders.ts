@@ -16,6 +16,7 @@ const OTHER_FOLDERS: readonly string[] = [
   'package',
   'processes',
   'promises',
+  'runtimes',
   'security',
   'types',
   'simulation',
