@@ -2,16 +2,29 @@
  * `npm run test:browser`: the tests that need no Node, in a real browser, with the flavour of the
  * engine that browsers get.
  */
+import { fileURLToPath } from 'node:url'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
 import { aliasesOf } from './vitest.config.ts'
 
+const shim = (name: string) => fileURLToPath(new URL(`test/browser/shims/${name}.ts`, import.meta.url))
+
 export default defineConfig({
-  resolve: { alias: aliasesOf('web') },
+  define: { 'process.env': '{}' },
+  resolve: {
+    alias: {
+      ...aliasesOf('web'),
+      'node:stream': 'readable-stream',
+      stream: 'readable-stream',
+      'node:buffer': 'buffer',
+      'node:events': shim('events'),
+    },
+  },
+  optimizeDeps: { include: ['mqtt-packet', 'buffer', 'readable-stream', 'fast-check', 'it-pushable'] },
   test: {
-    include: ['test/protocol/**/*.test.ts'],
+    include: ['test/protocol/**/*.test.ts', 'test/promises/**/*.test.ts', 'test/codec/**/*.test.ts'],
     exclude: ['test/protocol/coupling.test.ts', 'test/protocol/purity.test.ts'],
-    setupFiles: ['test/support/seed.ts'],
+    setupFiles: ['test/browser/shims/globals.ts', 'test/support/seed.ts'],
     browser: {
       enabled: true,
       headless: true,

@@ -10,10 +10,8 @@ import { type Subject, simulate } from './world.ts'
 /** More events than any scenario has. */
 const ALL_INPUTS = 10_000_000
 
-/**
- * @returns a hash of the effects of every step, in each run of the client in this seed's scenario.
- */
-export async function digestOf(seed: number, subject: Subject): Promise<string> {
+/** @returns the recording of each run of the client in this seed's scenario. */
+export async function recordingsOf(seed: number, subject: Subject): Promise<string[]> {
   const loops: ReturnType<Subject['eventloop']>[] = []
   const recording: Subject = {
     ...subject,
@@ -28,9 +26,16 @@ export async function digestOf(seed: number, subject: Subject): Promise<string> 
     },
   }
   await simulate(scenarioOf(seed), recording)
+  return loops.map((loop) => loop.recording() ?? '')
+}
+
+/**
+ * @returns a hash of the effects of every step, in each run of the client in this seed's scenario.
+ */
+export async function digestOf(seed: number, subject: Subject): Promise<string> {
   const hash = createHash('sha256')
-  for (const loop of loops) {
-    for (const line of loop.recording()?.split('\n') ?? []) {
+  for (const recording of await recordingsOf(seed, subject)) {
+    for (const line of recording.split('\n')) {
       if (!line.startsWith('{"inputs"')) continue
       const { effects } = JSON.parse(line) as { effects: object[] }
       const comparable = effects.map(comparableOf)
