@@ -7,7 +7,8 @@ import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
 import { aliasesOf } from './vitest.config.ts'
 
-const shim = (name: string) => fileURLToPath(new URL(`test/browser/shims/${name}.ts`, import.meta.url))
+const shim = (name: string) =>
+  fileURLToPath(new URL(`test/browser/shims/${name}.ts`, import.meta.url))
 
 export default defineConfig({
   define: { 'process.env': '{}' },
@@ -20,16 +21,24 @@ export default defineConfig({
       'node:events': shim('events'),
     },
   },
-  optimizeDeps: { include: ['mqtt-packet', 'buffer', 'readable-stream', 'fast-check', 'it-pushable'] },
+  optimizeDeps: {
+    include: ['mqtt-packet', 'buffer', 'readable-stream', 'fast-check', 'it-pushable'],
+  },
   test: {
-    include: ['test/protocol/**/*.test.ts', 'test/promises/**/*.test.ts', 'test/codec/**/*.test.ts'],
+    include: [
+      'test/protocol/**/*.test.ts',
+      'test/promises/**/*.test.ts',
+      'test/codec/**/*.test.ts',
+    ],
     exclude: ['test/protocol/coupling.test.ts', 'test/protocol/purity.test.ts'],
     setupFiles: ['test/browser/shims/globals.ts', 'test/support/seed.ts'],
     browser: {
       enabled: true,
       headless: true,
       screenshotFailures: false,
-      provider: playwright({ launchOptions: { executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] } }),
+      provider: playwright({
+        launchOptions: { executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] },
+      }),
       instances: [{ browser: 'chromium' }],
     },
     testTimeout: 120_000,

@@ -118,7 +118,7 @@ export async function compile(
     bundle: true,
     platform: 'node',
     format: 'esm',
-    external: ['classic-level'],
+    external: ['classic-level', 'esbuild', 'playwright'],
     // Some of what is bundled was written for `require`.
     banner: {
       js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)",

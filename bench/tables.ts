@@ -2,6 +2,7 @@
  * The tables that are measured, in the order in which they are shown: what users meet (met.ts),
  * then raw rows, in which the other end does as little as it can.
  */
+import { browser } from './browser.ts'
 import { client } from './client.ts'
 import { rawServer } from './measure.ts'
 import { met } from './met.ts'
@@ -117,4 +118,5 @@ export const TABLES: Readonly<Record<string, (context: Context) => Table>> = {
   payloads,
   roundTrip,
   connections,
+  browser,
 }

@@ -169,7 +169,10 @@ describe.skipIf(!isHere)('in Chromium', () => {
   test('[E4] a trace that was changed does not replay', async () => {
     const [recording] = await recordingsOf(1, engine)
     const changed = recording!.replace('"type":"send"', '"type":"sent"')
-    const other = recording!.replace(/"handle":(\d+)/, (_, handle) => `"handle":${Number(handle) + 1}`)
+    const other = recording!.replace(
+      /"handle":(\d+)/,
+      (_, handle) => `"handle":${Number(handle) + 1}`,
+    )
     const results = await run('replayed', [[changed === recording ? other : changed]])
     expect(results.differs).not.toBeNull()
   })
