@@ -15,9 +15,12 @@ export default defineConfig({
   resolve: {
     alias: {
       ...aliasesOf('web'),
+      '#transport': fileURLToPath(new URL('test/support/web-transport.ts', import.meta.url)),
       'node:stream': 'readable-stream',
       stream: 'readable-stream',
       'node:buffer': 'buffer',
+      // Else readable-stream brings one whose nextTick() is a timer.
+      'process/': shim('process'),
       'node:events': shim('events'),
     },
   },
@@ -31,7 +34,10 @@ export default defineConfig({
       'test/codec/**/*.test.ts',
     ],
     exclude: ['test/protocol/coupling.test.ts', 'test/protocol/purity.test.ts'],
-    setupFiles: ['test/browser/shims/globals.ts', 'test/support/seed.ts'],
+    setupFiles: [
+      'test/browser/shims/globals.ts',
+      ...['test/support/seed.ts', 'test/support/bytes-as-text.ts', 'test/support/not-on-web.ts'],
+    ],
     browser: {
       enabled: true,
       headless: true,

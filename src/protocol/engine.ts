@@ -55,9 +55,9 @@ function isList(input: Input | readonly Input[]): input is readonly Input[] {
 function handle(d: Draft, input: Input): void {
   if (isOver(d)) {
     // After the end the session still notes what the consumer handled, and the requests that were
-    // taken before.
-    const counts = input.type === 'pulled' || input.type === 'diverted'
-    if (counts || (input.type === 'requests' && input.hold)) route(d, input)
+    // taken: a stream may have given one after the loss that ended the loop.
+    const { type } = input
+    if (type === 'pulled' || type === 'diverted' || type === 'requests') route(d, input)
     return
   }
   d.input = input.type
@@ -125,7 +125,7 @@ function route(d: Draft, input: Input): void {
     // requests
     case 'requests':
       d.flow.unreadAsked = false
-      for (const facts of input.requests) requestTaken(d, facts, at, input.hold)
+      for (const facts of input.requests) requestTaken(d, facts, at, input.hold || isOver(d))
       return
     case 'refused':
       d.counters.taken += input.count

@@ -187,9 +187,11 @@ describe('each kind of connection × each type of input', () => {
     })
   }
 
-  test('what is over stays over: no input changes anything', () => {
+  test('what is over stays over: no input changes anything, but requests are held', () => {
     for (const place of ['closed', 'failed'] as const) {
-      for (const input of Object.values(INPUTS)) {
+      for (const { type, ...fields } of Object.values(INPUTS)) {
+        if (type === 'requests') continue
+        const input = { type, ...fields } as Untimed
         const driver = PLACES[place]()
         const { state } = driver
         expect(driver.feed(input)).toEqual([])

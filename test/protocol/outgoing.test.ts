@@ -883,3 +883,15 @@ test('[D2] what is held for a later loop is taken and not sent', () => {
   expect(driver.state.session.waiting.map(({ facts: one }) => one.handle)).toEqual([1, 2, 3])
   expect(driver.state.counters).toMatchObject({ taken: 3, settled: 0 })
 })
+
+test('[N5] [D2] what the stream gives in the turn in which the loss ended the loop is held', () => {
+  const driver = connected({
+    reconnect: { when: 'never', minMs: 100, maxMs: 30_000, stableMs: 30_000 },
+  })
+  driver.lose()
+  expect(driver.state.connection.kind).toBe('failed')
+  const facts = [publishOf(1, 0), publishOf(2), subscribeOf(3)]
+  expect(driver.feed({ type: 'requests', requests: facts, hold: false })).toEqual([])
+  expect(driver.state.session.waiting.map(({ facts: one }) => one.handle)).toEqual([1, 2, 3])
+  expect(driver.state.counters).toMatchObject({ taken: 3, settled: 0 })
+})

@@ -98,7 +98,7 @@ export class Witness {
   #note(before: State, input: Input): void {
     const { kind } = before.connection
     const over = kind === 'closed' || kind === 'failed'
-    if (over && !(input.type === 'requests' && input.hold)) return
+    if (over && input.type !== 'requests') return
     if (input.type === 'requests' || input.type === 'births') {
       for (const facts of input.requests) {
         const { handle } = facts
