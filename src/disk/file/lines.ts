@@ -12,7 +12,10 @@ export interface Line {
   readonly offset: number
   /** The place where the next line begins. */
   readonly end: number
-  /** The line without its line end, the first one without its byte order mark too. */
+  /**
+   * The line without its line end, the first one without its byte order mark too. It shares up to
+   * 64 KiB of memory with its neighbours: copy what is kept for long.
+   */
   readonly bytes: Buffer
 }
 

@@ -71,9 +71,11 @@ export function byteLength(text: string): number {
   return Buffer.byteLength(text)
 }
 
-/** @returns the UTF-8 of `text`. */
+/** @returns the UTF-8 of `text`, in memory of its own. */
 export function utf8Bytes(text: string): Bytes {
-  return Buffer.from(text)
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text))
+  bytes.write(text)
+  return bytes
 }
 
 /** Writes the UTF-8 of `text`, which has `length` bytes, to `into` from the offset `at` on. */
