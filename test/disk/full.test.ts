@@ -17,7 +17,7 @@ import {
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { fileRequests, openSession, type Spool, spool } from '../../src/disk/index.ts'
-import { Database } from '../../src/disk/store/database.ts'
+import { Database } from '../../src/disk/node/database.ts'
 import { StorageError } from '../../src/errors.ts'
 import { publish } from '../../src/requests/build.ts'
 import type { SentRequest } from '../../src/requests/vocabulary.ts'

@@ -5,7 +5,7 @@
  * Usually the comparison costs nothing: it is made while requests are read for delivery. Everything
  * is read when the spool is opened only if the totals themselves may be out of date.
  */
-import type { Database } from '../store/database.ts'
+import type { Database } from '../node/database.ts'
 import type { Chunk } from './chunks.ts'
 import type { SpoolWarning } from './spool-options.ts'
 import { countAll, readTotals, type StoredRecord, setAside } from './spool-records.ts'

@@ -5,8 +5,8 @@
  * A record and its bits have the number of its first request in their keys.
  */
 import type { SentRequest } from '../../requests/vocabulary.ts'
+import type { Database, Operation } from '../node/database.ts'
 import { checkedJson, checkedValueOf } from '../store/checked-record.ts'
-import type { Database, Operation } from '../store/database.ts'
 import { keyOf, numberOf } from '../store/numbered-keys.ts'
 import { RecordWriter, readRecord } from '../store/request-records.ts'
 import { expiryOf, requestBytes } from '../store/request-size.ts'

@@ -8,7 +8,7 @@
 import { StorageError } from '../../errors.ts'
 import type { SentRequest } from '../../requests/vocabulary.ts'
 import { type Deferred, deferred } from '../deferred.ts'
-import { Database, type Operation } from '../store/database.ts'
+import { Database, type Operation } from '../node/database.ts'
 import { RecordWriter } from '../store/request-records.ts'
 import {
   Audit,

@@ -10,7 +10,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { checkedJson, checkedValueOf } from './checked-record.ts'
+import { checkedJson, checkedValueOf } from '../store/checked-record.ts'
 
 /** The name is a part of the format on disk. */
 const NAME = 'head'
