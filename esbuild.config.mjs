@@ -72,6 +72,7 @@ const ENTRIES = [
 
 /** What the names in `imports` of package.json stand for. */
 const FLAVOURS = {
+  'node/database': 'disk/node/database',
   'node/bytes': 'platform/node/bytes',
   'node/runtime': 'platform/node/runtime',
   'node/transport': 'platform/node/transport',

@@ -36,7 +36,7 @@ export const LONG = [
 export function aliasesOf(flavour: 'node' | 'web'): Readonly<Record<string, string>> {
   const paths = {
     ...{ '#bytes': `platform/${flavour}/bytes`, '#runtime': `platform/${flavour}/runtime` },
-    '#transport': `platform/${flavour}/transport`,
+    ...{ '#transport': `platform/${flavour}/transport`, '#database': `disk/${flavour}/database` },
     ...{ 'it-mqtt/client': 'client/index', 'it-mqtt/testing': 'testing/index' },
     ...{ 'it-mqtt/disk': 'disk/index', 'it-mqtt': 'index' },
   }

@@ -39,6 +39,18 @@ export const machine: Platform = {
   random: () => Math.random(),
 }
 
+/**
+ * Calls `callback` after `ms` milliseconds, unless the process ends before: the timer does not keep
+ * it running.
+ * @returns what `machine.clearTimer` takes.
+ */
+export function setIdleTimer(callback: () => void, ms: number): unknown {
+  const timer: unknown = machine.setTimer(callback, ms)
+  // In a browser a timer is a number, and nothing waits for it.
+  ;(timer as { readonly unref?: () => void }).unref?.()
+  return timer
+}
+
 /** @returns milliseconds since 1970 on the wall clock of the machine. */
 export function wallNow(): number {
   return Date.now()

@@ -17,7 +17,7 @@ import {
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { fileRequests, openSession, type Spool, spool } from '../../src/disk/index.ts'
-import { Database } from '../../src/disk/node/database.ts'
+import { openDatabase } from '../../src/disk/node/database.ts'
 import { StorageError } from '../../src/errors.ts'
 import { publish } from '../../src/requests/build.ts'
 import type { SentRequest } from '../../src/requests/vocabulary.ts'
@@ -151,7 +151,7 @@ describe.skipIf(!canMount)('[S2] a full disk', () => {
   )
 
   test('what is read while a commit opens the folder anew is read then', async () => {
-    const database = await Database.open(join(disk, 'database'), 'spool')
+    const database = await openDatabase(join(disk, 'database'), 'spool')
     onTestFinished(() => database.close())
     const value = randomBytes(20_000)
     const keys = Array.from({ length: 40 }, (_, i) => `r${i + 10}`)

@@ -5,10 +5,10 @@
  */
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { allocatePooled, utf8Bytes } from '#bytes'
 import { openSession, spool } from '../../src/disk/index.ts'
 import { connectPacket } from '../../src/options/connect-packet.ts'
 import { resolveOptions } from '../../src/options/resolve.ts'
-import { allocatePooled, utf8Bytes } from '../../src/platform/bytes.ts'
 import { publish } from '../../src/requests/build.ts'
 import { prepare } from '../../src/requests/prepare.ts'
 import { longLife } from '../disk/story.ts'

@@ -12,6 +12,15 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ClassicLevel } from 'classic-level'
 import { StorageError, UsageError } from '../../errors.ts'
+import {
+  claim,
+  closedError,
+  type DatabaseKind,
+  type KeyRange,
+  type Operation,
+  type RecordDatabase,
+  type StoredRecord,
+} from '../store/record-database.ts'
 import { HeadFile } from './head-file.ts'
 import {
   diskOf,
@@ -27,27 +36,12 @@ import {
 import { ownerNow } from './owner.ts'
 import { writeReserveFile } from './reserve-file.ts'
 
-export type Operation =
-  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
-  | { readonly type: 'del'; readonly key: string }
-
-interface Range {
-  readonly gte?: string
-  readonly gt?: string
-  readonly lt: string
-}
-
 /** The most bytes that one compaction writes: twelve times the write buffer, and its overlap. */
 const COMPACTION_BYTES_MAX = 256 << 20
 /** A new record takes room twice: in the log and in a table. */
 const COPIES = 2
-const DATABASE_FORMAT = 1
-/** What a directory may hold. */
-const KINDS: readonly unknown[] = ['spool', 'session']
-/** The key of the record that names the kind and the format of the directory. */
-const ABOUT = '!about'
 
-export class Database {
+class LevelDatabase implements RecordDatabase {
   readonly directory: string
   readonly #engine: typeof ClassicLevel
   readonly #head: HeadFile
@@ -87,13 +81,7 @@ export class Database {
     return this.#head.found
   }
 
-  /**
-   * @param kind What the directory holds; a directory of another kind is refused.
-   * @throws UsageError without the package `classic-level`, or for a directory of another kind.
-   * @throws StorageError if the directory is in use (`IN_USE`, naming the process), or cannot be
-   *   made or read.
-   */
-  static async open(directory: string, kind: string): Promise<Database> {
+  static async open(directory: string, kind: DatabaseKind): Promise<LevelDatabase> {
     if (typeof directory !== 'string' || directory === '') {
       throw new UsageError(`${kind}: the path of a directory is expected`)
     }
@@ -104,7 +92,7 @@ export class Database {
       throw failed(`${directory} cannot be made`, 'OPEN_FAILED', cause)
     }
     const opened = await openOrRepair(engine, directory)
-    const database = new Database(directory, engine, opened, await HeadFile.open(directory))
+    const database = new LevelDatabase(directory, engine, opened, await HeadFile.open(directory))
     try {
       database.#identity = await levelIdentityOf(directory)
       await database.#claim(kind)
@@ -115,17 +103,8 @@ export class Database {
     return database
   }
 
-  async #claim(kind: string): Promise<void> {
-    const found = aboutOf(await this.get(ABOUT))
-    if (found === null) {
-      const value = Buffer.from(JSON.stringify({ 'it-mqtt': kind, format: DATABASE_FORMAT }))
-      await this.commit([{ type: 'put', key: ABOUT, value }])
-    } else if (found.kind !== kind || found.format !== DATABASE_FORMAT) {
-      throw new UsageError(
-        `${this.directory} holds a ${found.kind} of format ${found.format}, not a ` +
-          `${kind} of format ${DATABASE_FORMAT}`,
-      )
-    }
+  async #claim(kind: DatabaseKind): Promise<void> {
+    await claim(this, kind)
     // The file only serves the error message of a second process. The lock itself is the kernel's
     // and ends with the process.
     const path = join(this.directory, OWNER)
@@ -142,7 +121,7 @@ export class Database {
    *   was performed.
    */
   async commit(operations: readonly Operation[], addedBytes = 0, summary?: unknown): Promise<void> {
-    if (this.#closed) throw folderClosedError(this.directory)
+    if (this.#closed) throw closedError(this.directory)
     if (this.#writeFailed) await this.#reopen()
     if (addedBytes > 0) await this.#requireRoom(addedBytes)
     try {
@@ -225,9 +204,9 @@ export class Database {
    *   there is any.
    * @throws StorageError if the disk fails.
    */
-  async range(range: Range, maxBytes = Infinity): Promise<[key: string, value: Uint8Array][]> {
+  async range(range: KeyRange, maxBytes = Infinity): Promise<StoredRecord[]> {
     return this.#read(async () => {
-      const found: [string, Uint8Array][] = []
+      const found: StoredRecord[] = []
       let bytes = 0
       for await (const entry of this.#level.iterator(range)) {
         found.push(entry)
@@ -240,7 +219,7 @@ export class Database {
 
   async #read<T>(read: () => Promise<T>): Promise<T> {
     for (;;) {
-      if (this.#closed) throw folderClosedError(this.directory)
+      if (this.#closed) throw closedError(this.directory)
       const level = this.#level
       try {
         if (level.status !== 'open') await this.#reopen()
@@ -267,17 +246,6 @@ export class Database {
   }
 }
 
-/** @returns what the directory says that it is; null if it says nothing, or is damaged there. */
-function aboutOf(value: Uint8Array | undefined): { kind: unknown; format: unknown } | null {
-  try {
-    const found = JSON.parse(Buffer.from(value!).toString())
-    const { 'it-mqtt': kind, format } = found
-    return KINDS.includes(kind) && Number.isInteger(format) ? { kind, format } : null
-  } catch {
-    return null
-  }
-}
-
 function goneError(directory: string): StorageError {
   const message =
     `${directory} was removed or replaced while it was in use: what is not delivered yet is ` +
@@ -285,6 +253,13 @@ function goneError(directory: string): StorageError {
   return new StorageError(message, { code: 'DIRECTORY_GONE' })
 }
 
-function folderClosedError(directory: string): UsageError {
-  return new UsageError(`${directory} is closed`, { code: 'CLOSED' })
+/**
+ * Opens the database in a directory, which is made if it is not there.
+ * @param kind What the directory holds; a directory of another kind is refused.
+ * @throws UsageError without the package `classic-level`, or for a directory of another kind.
+ * @throws StorageError if the directory is in use (`IN_USE`, naming the process), or cannot be made
+ *   or read.
+ */
+export function openDatabase(directory: string, kind: DatabaseKind): Promise<RecordDatabase> {
+  return LevelDatabase.open(directory, kind)
 }

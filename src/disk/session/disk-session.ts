@@ -5,13 +5,16 @@
  * A commit appends a journal of the records that changed (`session-changes.ts`). Once the journals
  * are larger than the session itself, the session is written whole and the journals are removed.
  */
+
+import type { Bytes } from '#bytes'
+import { openDatabase } from '#database'
 import { StorageError } from '../../errors.ts'
 import { emitWarning } from '../../platform/warnings.ts'
 import { Session, type SessionStore } from '../../requests/session.ts'
 import type { SessionParts } from '../../requests/session-records.ts'
-import { Database, type Operation } from '../node/database.ts'
 import { type Change, JournalWriter, replayJournal } from '../store/journal.ts'
 import { keyOf, numberOf } from '../store/numbered-keys.ts'
+import type { Operation, RecordDatabase } from '../store/record-database.ts'
 import { RecordWriter } from '../store/request-records.ts'
 import { changesBetween } from './session-changes.ts'
 import { put, sessionRecordOf, WHOLE } from './stored-session.ts'
@@ -40,7 +43,7 @@ interface Summary {
 class DiskSession implements SessionStore {
   readonly #directory: string
   /** Null after `close`; a later `load` opens the directory again. */
-  #database: Database | null
+  #database: RecordDatabase | null
   /** The state that is on disk, or null if that was not compared yet. */
   #stored: SessionParts | null = null
   /** The number of the first journal on disk. */
@@ -54,13 +57,13 @@ class DiskSession implements SessionStore {
   readonly #requests = new RecordWriter()
   readonly #writer = new JournalWriter()
 
-  constructor(directory: string, database: Database) {
+  constructor(directory: string, database: RecordDatabase) {
     this.#directory = directory
     this.#database = database
   }
 
   async load(): Promise<Session | null> {
-    this.#database ??= await Database.open(this.#directory, KIND)
+    this.#database ??= await openDatabase(this.#directory, KIND)
     this.#stored = null
     const { records, isTorn, isShort } = await this.#replay(this.#database)
     if (isShort) emitWarning(this, 'RECORD_DAMAGED', lossText(this.#directory))
@@ -75,9 +78,9 @@ class DiskSession implements SessionStore {
    * @throws StorageError if the session itself is damaged, and not only later changes.
    */
   async #replay(
-    database: Database,
-  ): Promise<{ records: Map<string, Buffer>; isTorn: boolean; isShort: boolean }> {
-    const records = new Map<string, Buffer>()
+    database: RecordDatabase,
+  ): Promise<{ records: Map<string, Bytes>; isTorn: boolean; isShort: boolean }> {
+    const records = new Map<string, Bytes>()
     let isIntact = true
     let after: string = JOURNAL
     this.#first = 0
@@ -133,8 +136,8 @@ class DiskSession implements SessionStore {
     this.#stored = parts
   }
 
-  #journalsOf(changes: readonly Change[]): Buffer[] {
-    const journals: Buffer[] = []
+  #journalsOf(changes: readonly Change[]): Bytes[] {
+    const journals: Bytes[] = []
     for (const change of changes) {
       this.#writer.add(change)
       if (this.#writer.bytes > JOURNAL_BYTES) journals.push(this.#writer.finish())
@@ -168,5 +171,5 @@ function lossText(directory: string): string {
  *   or made.
  */
 export async function openSession(directory: string): Promise<SessionStore> {
-  return new DiskSession(directory, await Database.open(directory, KIND))
+  return new DiskSession(directory, await openDatabase(directory, KIND))
 }

@@ -5,6 +5,7 @@
  * A request is written once, under its order. Its progress, which changes, is a record of its own:
  * the packet identifier, the stage, and whether the request is settled.
  */
+import { type Bytes, utf8Text } from '#bytes'
 import type {
   HeldRecord,
   numbersOf,
@@ -58,7 +59,7 @@ export function remove(kind: string, id: number | string): Change {
  * @returns the session, or null if none was stored.
  */
 export function sessionRecordOf(
-  records: ReadonlyMap<string, Buffer>,
+  records: ReadonlyMap<string, Bytes>,
   final: boolean,
 ): SessionRecord | null {
   const head = records.get(HEAD)
@@ -80,7 +81,7 @@ export function sessionRecordOf(
 /**
  * @returns the held requests in the order of a session: first those in flight, then the waiting.
  */
-function heldOf(records: ReadonlyMap<string, Buffer>): HeldRecord[] {
+function heldOf(records: ReadonlyMap<string, Bytes>): HeldRecord[] {
   const [open, waiting] = [OPEN, WAITING].map((kind) =>
     listOf<StoredProgress>(records, kind).sort((a, b) => a.order - b.order),
   )
@@ -103,7 +104,7 @@ function heldOf(records: ReadonlyMap<string, Buffer>): HeldRecord[] {
   })
 }
 
-function listOf<T>(records: ReadonlyMap<string, Buffer>, kind: string): T[] {
+function listOf<T>(records: ReadonlyMap<string, Bytes>, kind: string): T[] {
   const found: T[] = []
   for (const [key, value] of records) {
     if (key.startsWith(kind) && key[kind.length] === ' ') found.push(parseRecord(value) as T)
@@ -111,6 +112,6 @@ function listOf<T>(records: ReadonlyMap<string, Buffer>, kind: string): T[] {
   return found
 }
 
-function parseRecord(value: Buffer): unknown {
-  return JSON.parse(value.toString())
+function parseRecord(value: Bytes): unknown {
+  return JSON.parse(utf8Text(value, 0, value.length))
 }

@@ -5,10 +5,10 @@
  * Usually the comparison costs nothing: it is made while requests are read for delivery. Everything
  * is read when the spool is opened only if the totals themselves may be out of date.
  */
-import type { Database } from '../node/database.ts'
+import type { RecordDatabase, StoredRecord } from '../store/record-database.ts'
 import type { Chunk } from './chunks.ts'
 import type { SpoolWarning } from './spool-options.ts'
-import { countAll, readTotals, type StoredRecord, setAside } from './spool-records.ts'
+import { countAll, readTotals, setAside } from './spool-records.ts'
 import { type Amount, amountOf, EMPTY_AMOUNT, sum, type Totals } from './totals.ts'
 
 interface Opened {
@@ -24,7 +24,7 @@ interface Opened {
  * written outside of the database.
  */
 export async function openTotals(
-  database: Database,
+  database: RecordDatabase,
   setAside: (record: StoredRecord) => Promise<void>,
 ): Promise<Opened> {
   const stored = await readTotals(database)
@@ -52,7 +52,7 @@ export async function openTotals(
 
 /** Moves a damaged record away and reports it. */
 export async function setRecordAside(
-  database: Database,
+  database: RecordDatabase,
   record: StoredRecord,
   { warn }: { warn(warning: SpoolWarning): void },
 ): Promise<void> {

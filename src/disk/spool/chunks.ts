@@ -5,6 +5,7 @@
  * on disk. Chunks follow one another by number, and numbers may be missing between two of them.
  * This file has no access to the disk and uses no promises.
  */
+import { allocate, type Bytes } from '#bytes'
 import type { SentRequest } from '../../requests/vocabulary.ts'
 import { withExpiryLeft, withKey } from '../store/request-copies.ts'
 
@@ -66,8 +67,8 @@ export class Chunk {
   }
 
   /** @returns one bit for each request, set if it is settled. */
-  settledBits(): Buffer {
-    const bits = Buffer.alloc(Math.ceil(this.requests.length / 8))
+  settledBits(): Bytes {
+    const bits = allocate(Math.ceil(this.requests.length / 8))
     this.requests.forEach((request, i) => {
       if (request === null) bits[i >>> 3]! |= 1 << (i & 7)
     })

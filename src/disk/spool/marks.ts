@@ -3,7 +3,7 @@
  * stored in the same commit as these requests, so that after a kill neither is without the other.
  */
 import type { StorageError } from '../../errors.ts'
-import type { Operation } from '../node/database.ts'
+import type { Operation } from '../store/record-database.ts'
 import { putPosition } from './spool-records.ts'
 
 /** Waits until something is on disk. It may be in several records. */

@@ -7,6 +7,7 @@
  * image, until it has asked the network. So the time between them counts only if both processes
  * had a plausible date, and never backwards.
  */
+import { machine, wallNow } from '../../platform/machine.ts'
 
 /** What a later process needs to go on. */
 export interface ClockRecord {
@@ -23,7 +24,7 @@ interface Clocks {
   wallNow(): number
 }
 
-const MACHINE: Clocks = { now: () => performance.now(), wallNow: () => Date.now() }
+const MACHINE: Clocks = { now: machine.now, wallNow }
 
 /** This program is not older than this: a clock that says so was not set. */
 const PLAUSIBLE_SINCE = Date.UTC(2025, 0, 1)

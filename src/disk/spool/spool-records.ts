@@ -5,16 +5,13 @@
  * A record and its bits have the number of its first request in their keys.
  */
 import type { SentRequest } from '../../requests/vocabulary.ts'
-import type { Database, Operation } from '../node/database.ts'
 import { checkedJson, checkedValueOf } from '../store/checked-record.ts'
 import { keyOf, numberOf } from '../store/numbered-keys.ts'
+import type { Operation, RecordDatabase, StoredRecord } from '../store/record-database.ts'
 import { RecordWriter, readRecord } from '../store/request-records.ts'
 import { expiryOf, requestBytes } from '../store/request-size.ts'
 import { Chunk } from './chunks.ts'
 import { type Amount, amountOf, EMPTY_AMOUNT, sum, type Totals } from './totals.ts'
-
-/** A record as the database gives it. */
-export type StoredRecord = readonly [key: string, value: Uint8Array]
 
 /** How much is read in one go. */
 const RECORDS_READ_BYTES = 512 << 10
@@ -35,7 +32,7 @@ export function putTotals(totals: Totals): Operation {
 }
 
 /** @returns the totals that were stored last; null if there are none, or they are damaged. */
-export async function readTotals(database: Database): Promise<Totals | null> {
+export async function readTotals(database: RecordDatabase): Promise<Totals | null> {
   return checkedValueOf<Totals>(await database.get(TOTALS))
 }
 
@@ -46,7 +43,7 @@ export async function readTotals(database: Database): Promise<Totals | null> {
  *   was pushed.
  */
 export async function countAll(
-  database: Database,
+  database: RecordDatabase,
   setAside: (record: StoredRecord) => Promise<void>,
 ): Promise<Amount & { readonly last: number; readonly pushedAt: number }> {
   let amount: Amount = EMPTY_AMOUNT
@@ -81,7 +78,7 @@ interface FoundRecords {
 
 /** @returns the next records behind the number `after`, of those that have numbers up to `last`. */
 export async function readChunks(
-  database: Database,
+  database: RecordDatabase,
   after: number,
   last: number = Number.MAX_SAFE_INTEGER,
 ): Promise<FoundRecords> {
@@ -89,11 +86,12 @@ export async function readChunks(
   const chunks: Chunk[] = []
   const damaged: StoredRecord[] = []
   let through = after
+  const bits = await readSettledBits(database, found)
   for (const record of found) {
     const first = numberOf(record[0])
     // The key has no checksum. It may be damaged too.
     const isPlausible = keyOf(RECORD, first) === record[0] && first > through && first <= last
-    const chunk = isPlausible ? await readChunk(database, record) : null
+    const chunk = isPlausible ? chunkOf(record, bits.get(first)) : null
     if (chunk === null) damaged.push(record)
     else chunks.push(chunk)
     if (isPlausible) through = chunk?.last ?? first
@@ -102,19 +100,31 @@ export async function readChunks(
 }
 
 /** @returns the next records whose first number is above `after`; none if there are none. */
-function readRecords(database: Database, after: number): Promise<readonly StoredRecord[]> {
+function readRecords(database: RecordDatabase, after: number): Promise<readonly StoredRecord[]> {
   return database.range({ gt: keyOf(RECORD, after), lt: `${RECORD}~` }, RECORDS_READ_BYTES)
 }
 
+/** @returns the bits of these records that have some, under the first number of each. */
+async function readSettledBits(
+  database: RecordDatabase,
+  records: readonly StoredRecord[],
+): Promise<ReadonlyMap<number, Uint8Array>> {
+  if (records.length === 0) return new Map()
+  const [first, last] = [records[0]!, records.at(-1)!].map(([key]) => numberOf(key))
+  // A key that is damaged may be no number.
+  const keys = [first, last].map((number) => keyOf(SETTLED_BITS, number || 0))
+  const found = await database.range({ gte: keys[0]!, lt: `${keys[1]}~` })
+  return new Map(found.map(([key, value]) => [numberOf(key), value]))
+}
+
 /** @returns the requests of a record, or null if it is damaged. */
-async function readChunk(database: Database, [key, value]: StoredRecord): Promise<Chunk | null> {
+function chunkOf([key, value]: StoredRecord, bits: Uint8Array | undefined): Chunk | null {
   const first = numberOf(key)
   const chunk = new Chunk(first, true)
   const isIntact = readRecord(value, (request, expiresAt) => {
     chunk.add(request, requestBytes(request), expiresAt)
   })
   if (!isIntact) return null
-  const bits = await database.get(keyOf(SETTLED_BITS, first))
   if (bits !== undefined) chunk.applySettledBits(bits)
   return chunk
 }
@@ -128,7 +138,7 @@ export function putPosition(producer: string, position: unknown): Operation {
 }
 
 /** @returns how far each producer got; null for one whose record is damaged. */
-export async function readPositions(database: Database): Promise<Map<string, unknown>> {
+export async function readPositions(database: RecordDatabase): Promise<Map<string, unknown>> {
   const found = await database.range({ gt: POSITION, lt: AFTER_POSITIONS })
   return new Map(
     found.map(([key, value]) => [
@@ -139,14 +149,14 @@ export async function readPositions(database: Database): Promise<Map<string, unk
 }
 
 /** @returns the damaged records that were set aside. */
-export function readDamaged(database: Database): Promise<readonly StoredRecord[]> {
+export function readDamaged(database: RecordDatabase): Promise<readonly StoredRecord[]> {
   return database.range({ gt: DAMAGED, lt: `${DAMAGED}~` })
 }
 
 /** Moves a damaged record to another key, so that it can still be examined. */
 export function setAside([key, value]: StoredRecord): Operation[] {
   return [
-    { type: 'put', key: DAMAGED + key, value: Buffer.from(value) },
+    { type: 'put', key: DAMAGED + key, value: new Uint8Array(value) },
     { type: 'del', key },
   ]
 }

@@ -5,10 +5,13 @@
  * fails stores nothing; its removals are repeated by a later one. A number that may have been in a
  * torn end of the log is never given to another request.
  */
+
+import { openDatabase } from '#database'
 import { StorageError } from '../../errors.ts'
+import { machine, setIdleTimer } from '../../platform/machine.ts'
 import type { SentRequest } from '../../requests/vocabulary.ts'
 import { type Deferred, deferred } from '../deferred.ts'
-import { Database, type Operation } from '../node/database.ts'
+import type { Operation, RecordDatabase, StoredRecord } from '../store/record-database.ts'
 import { RecordWriter } from '../store/request-records.ts'
 import {
   Audit,
@@ -31,7 +34,6 @@ import {
   readChunks,
   readDamaged,
   readPositions,
-  type StoredRecord,
   settledChanges,
 } from './spool-records.ts'
 import { type Amount, amountOf, one, sum, type Totals } from './totals.ts'
@@ -71,7 +73,7 @@ const NUMBER_GAP = 2 ** 20
 const NUMBERS_PER_MS = 1024
 
 export class SpoolStore {
-  readonly #database: Database
+  readonly #database: RecordDatabase
   readonly #listener: SpoolStoreListener
   readonly clock: SpoolClock
   #audit: Audit
@@ -89,7 +91,7 @@ export class SpoolStore {
   /** Resolved by the commit that stores what was settled. */
   #settling: Deferred<void> | null = null
   #committing: Promise<unknown> | null = null
-  #retry: NodeJS.Timeout | null = null
+  #retry: unknown = null
   #closed = false
   /** True if the totals on disk are to be written, although nothing else is. */
   #isDirty = false
@@ -97,7 +99,7 @@ export class SpoolStore {
   #isGone = false
 
   private constructor(
-    database: Database,
+    database: RecordDatabase,
     totals: Totals,
     positions: Map<string, unknown>,
     listener: SpoolStoreListener,
@@ -115,7 +117,7 @@ export class SpoolStore {
   }
 
   static async open(directory: string, listener: SpoolStoreListener): Promise<SpoolStore> {
-    const database = await Database.open(directory, 'spool')
+    const database = await openDatabase(directory, 'spool')
     try {
       const putAside = (record: StoredRecord) => setRecordAside(database, record, listener)
       const { totals, missing, isUnknown } = await openTotals(database, putAside)
@@ -364,10 +366,10 @@ export class SpoolStore {
     if (wasAdding || changed.size === 0) return
     this.#listener.warn(failure)
     if (this.#closed) return
-    this.#retry = setTimeout(() => {
+    this.#retry = setIdleTimer(() => {
       this.#retry = null
       this.commit()
-    }, RETRY_MS).unref()
+    }, RETRY_MS)
   }
 
   /**
@@ -376,7 +378,7 @@ export class SpoolStore {
    */
   async close(onlyInMemory: readonly Chunk[]): Promise<void> {
     this.#closed = true
-    if (this.#retry !== null) clearTimeout(this.#retry)
+    if (this.#retry !== null) machine.clearTimer(this.#retry)
     try {
       await this.#committing
       const isAdding = onlyInMemory.length > 0 || this.#gathered.length > 0

@@ -12,7 +12,7 @@
  * is not sent again).
  */
 import { ConnectionError, type StorageError, UsageError } from '../../errors.ts'
-import { INSPECT } from '../../platform/machine.ts'
+import { INSPECT, machine, setIdleTimer } from '../../platform/machine.ts'
 import { emitWarning } from '../../platform/warnings.ts'
 import type { Outcome, Request, SentRequest, Settling } from '../../requests/vocabulary.ts'
 import { deferred } from '../deferred.ts'
@@ -50,7 +50,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
   readonly #settledUnloaded = new Map<number, () => void>()
   #iteration: Iteration | null = null
   #reading = false
-  #retry: NodeJS.Timeout | null = null
+  #retry: unknown = null
   #ended = false
   #closing: Promise<void> | null = null
 
@@ -290,10 +290,10 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
         if (this.#closing !== null) return
         if (!error.retryable) return this.#iteration?.fail(error)
         this.#warn(error)
-        this.#retry = setTimeout(() => {
+        this.#retry = setIdleTimer(() => {
           this.#retry = null
           this.#load()
-        }, RETRY_MS).unref()
+        }, RETRY_MS)
       },
     )
   }
@@ -324,7 +324,7 @@ export class Spool implements AsyncIterable<readonly Request[]>, Settling, Async
   async #close(): Promise<void> {
     this.#ended = true
     this.#admission.close()
-    if (this.#retry !== null) clearTimeout(this.#retry)
+    if (this.#retry !== null) machine.clearTimer(this.#retry)
     // `#closing`, which ends the iteration, is set once this function has returned to `close`.
     await Promise.resolve()
     this.#iteration?.provide()

@@ -2,7 +2,8 @@
  * How are many changes of small records written? Together, in one record of the database, which is
  * faster than writing them one by one.
  */
-import { bytesAtMost, CHECKSUM_BYTES, CheckedRecord, intact } from './checked-record.ts'
+import { type Bytes, utf8Text } from '#bytes'
+import { bytesAtMost, CHECKSUM_BYTES, CheckedRecord, intact, numbersOf } from './checked-record.ts'
 
 export interface Change {
   readonly key: string
@@ -26,17 +27,17 @@ export class JournalWriter {
   add({ key, value }: Change): void {
     const record = this.#record
     record.reserve(HEAD_BYTES + bytesAtMost(key) + (value === null ? 0 : bytesAtMost(value)))
-    const { buffer, at } = record
+    const { numbers, at } = record
     const keyBytes = record.write(key, at + HEAD_BYTES)
     const valueAt = at + HEAD_BYTES + keyBytes
     const valueBytes = value === null ? 0 : record.write(value, valueAt)
-    buffer.writeUInt16LE(keyBytes, at)
-    buffer.writeUInt32LE(value === null ? REMOVED : valueBytes, at + 2)
+    numbers.setUint16(at, keyBytes, true)
+    numbers.setUint32(at + 2, value === null ? REMOVED : valueBytes, true)
     record.at = valueAt + valueBytes
   }
 
   /** @returns the record. The writer is empty again. */
-  finish(): Buffer {
+  finish(): Bytes {
     return this.#record.seal()
   }
 }
@@ -45,15 +46,16 @@ export class JournalWriter {
  * Applies the changes of a journal to these records.
  * @returns false if the journal is damaged; then nothing was applied.
  */
-export function replayJournal(view: Uint8Array, records: Map<string, Buffer>): boolean {
+export function replayJournal(view: Uint8Array, records: Map<string, Bytes>): boolean {
   const journal = intact(view)
   if (journal === null) return false
+  const numbers = numbersOf(journal)
   let at = CHECKSUM_BYTES
   while (at < journal.length) {
-    const keyBytes = journal.readUInt16LE(at)
-    const valueBytes = journal.readUInt32LE(at + 2)
+    const keyBytes = numbers.getUint16(at, true)
+    const valueBytes = numbers.getUint32(at + 2, true)
     const valueAt = at + HEAD_BYTES + keyBytes
-    const key = journal.toString('utf8', at + HEAD_BYTES, valueAt)
+    const key = utf8Text(journal, at + HEAD_BYTES, valueAt)
     at = valueAt + (valueBytes === REMOVED ? 0 : valueBytes)
     if (valueBytes === REMOVED) records.delete(key)
     else records.set(key, journal.subarray(valueAt, at))

@@ -4,11 +4,12 @@
  * A payload that is given as bytes is stored as bytes and never converted to text.
  */
 
+import { type Bytes, utf8Text } from '#bytes'
 import { copyOf } from '../../codec/slabs.ts'
 import { isBytes } from '../../platform/is-bytes.ts'
 import { textual } from '../../requests/session-text.ts'
 import type { PublishRequest, SentRequest } from '../../requests/vocabulary.ts'
-import { bytesAtMost, CHECKSUM_BYTES, CheckedRecord, intact } from './checked-record.ts'
+import { bytesAtMost, CHECKSUM_BYTES, CheckedRecord, intact, numbersOf } from './checked-record.ts'
 
 /**
  * Each request is preceded by its kind, the lengths of its head and payload, and the time at which
@@ -47,19 +48,19 @@ export class RecordWriter {
     const { head, payload } = kind === IS_JSON ? jsonParts(request) : plainParts(request as Plain)
     const payloadRoom = payload === undefined ? 0 : bytesAtMost(payload)
     record.reserve(FRAME_BYTES + bytesAtMost(head) + payloadRoom)
-    const { buffer, at } = record
+    const { buffer, numbers, at } = record
     const headBytes = record.write(head, at + FRAME_BYTES)
     const payloadAt = at + FRAME_BYTES + headBytes
     const payloadBytes = payload === undefined ? 0 : record.write(payload, payloadAt)
     buffer[at] = kind === IS_JSON && payload !== undefined ? IS_JSON | HAS_PAYLOAD : kind
-    buffer.writeUInt32LE(headBytes, at + 1)
-    buffer.writeUInt32LE(payloadBytes, at + 5)
-    buffer.writeDoubleLE(expiresAt, at + 9)
+    numbers.setUint32(at + 1, headBytes, true)
+    numbers.setUint32(at + 5, payloadBytes, true)
+    numbers.setFloat64(at + 9, expiresAt, true)
     record.at = payloadAt + payloadBytes
   }
 
   /** @returns the record. The writer is empty again. */
-  finish(): Buffer {
+  finish(): Bytes {
     return this.#record.seal()
   }
 }
@@ -74,19 +75,20 @@ export function readRecord(
 ): boolean {
   const record = intact(view)
   if (record === null) return false
+  const numbers = numbersOf(record)
   const topics = new Topics(record)
   let at = CHECKSUM_BYTES
   while (at < record.length) {
     const kind = record[at]!
     const headAt = at + FRAME_BYTES
-    const payloadAt = headAt + record.readUInt32LE(at + 1)
-    const end = payloadAt + record.readUInt32LE(at + 5)
-    const expiresAt = record.readDoubleLE(at + 9)
+    const payloadAt = headAt + numbers.getUint32(at + 1, true)
+    const end = payloadAt + numbers.getUint32(at + 5, true)
+    const expiresAt = numbers.getFloat64(at + 9, true)
     const payload = payloadOf(kind, record, payloadAt, end)
     if ((kind & IS_JSON) === 0) {
       take(plainRequest(kind, topics.at(headAt, payloadAt), payload), expiresAt)
     } else {
-      const request = JSON.parse(record.toString('utf8', headAt, payloadAt))
+      const request = JSON.parse(utf8Text(record, headAt, payloadAt))
       if (payload !== undefined) request.payload = payload
       take(request, expiresAt)
     }
@@ -101,12 +103,12 @@ export function readRecord(
  */
 function payloadOf(
   kind: number,
-  record: Buffer,
+  record: Bytes,
   start: number,
   end: number,
-): string | Buffer | undefined {
+): string | Bytes | undefined {
   if ((kind & HAS_PAYLOAD) === 0) return undefined
-  return (kind & IS_TEXT) === 0 ? copyOf(record, start, end) : record.toString('utf8', start, end)
+  return (kind & IS_TEXT) === 0 ? copyOf(record, start, end) : utf8Text(record, start, end)
 }
 
 type Plain = PublishRequest & { readonly payload?: string | Uint8Array }
@@ -133,7 +135,7 @@ function kindOf(request: SentRequest): number {
 function plainRequest(
   kind: number,
   topic: string,
-  payload: string | Buffer | undefined,
+  payload: string | Bytes | undefined,
 ): SentRequest {
   const qos = (kind & HAS_QOS) === 0 ? undefined : kind & QOS
   const retain = (kind & HAS_RETAIN) === 0 ? undefined : (kind & IS_RETAINED) !== 0
@@ -153,23 +155,28 @@ function plainParts({ topic, payload }: Plain): RecordParts {
 
 /** Decodes topics. Most requests of a record have the topic of the request before. */
 class Topics {
-  readonly #record: Buffer
+  readonly #record: Bytes
   #start = 0
   #end = 0
   #topic = ''
 
-  constructor(record: Buffer) {
+  constructor(record: Bytes) {
     this.#record = record
   }
 
   at(start: number, end: number): string {
-    const record = this.#record
-    if (end - start === this.#end - this.#start && end > start) {
-      if (record.compare(record, this.#start, this.#end, start, end) === 0) return this.#topic
-    }
-    this.#topic = record.toString('utf8', start, end)
+    if (end > start && this.#isSame(start, end)) return this.#topic
+    this.#topic = utf8Text(this.#record, start, end)
     this.#start = start
     this.#end = end
     return this.#topic
+  }
+
+  #isSame(start: number, end: number): boolean {
+    if (end - start !== this.#end - this.#start) return false
+    const record = this.#record
+    const behind = start - this.#start
+    for (let at = start; at < end; at++) if (record[at] !== record[at - behind]) return false
+    return true
   }
 }

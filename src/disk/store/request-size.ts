@@ -2,6 +2,7 @@
  * How large is a request, and when does it expire? A queue asks this for every message, so it must
  * be cheap.
  */
+import { byteLength } from '#bytes'
 import { isBytes } from '../../platform/is-bytes.ts'
 import type { PublishRequest, SentRequest } from '../../requests/vocabulary.ts'
 
@@ -15,7 +16,7 @@ export function requestBytes(request: SentRequest): number {
 
 function payloadBytes(payload: PublishRequest['payload']): number {
   if (payload === undefined) return 0
-  if (typeof payload === 'string') return Buffer.byteLength(payload)
+  if (typeof payload === 'string') return byteLength(payload)
   return isBytes(payload) ? payload.length : jsonLength(payload)
 }
 

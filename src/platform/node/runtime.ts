@@ -32,6 +32,11 @@ export function randomHex(bytes: number): string {
   return randomBytes(bytes).toString('hex')
 }
 
+/** @returns the SHA-256 of `bytes`. */
+export function sha256(bytes: Uint8Array): Uint8Array {
+  return createHash('sha256').update(bytes).digest()
+}
+
 /** @returns the SHA-256 of the UTF-8 of `text`, as hexadecimal digits. */
 export function sha256Hex(text: string): string {
   return createHash('sha256').update(text).digest('hex')
