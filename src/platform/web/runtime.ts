@@ -6,7 +6,8 @@
  * somewhere is looked for when it is used.
  */
 import type { EventChannel } from '../event-channel.ts'
-import { sha256Digits } from './sha256.ts'
+import { utf8Bytes } from './bytes.ts'
+import { sha256Of } from './sha256.ts'
 
 /** Options for TLS. The runtime has none; a transport of the user may have some. */
 export interface TlsOptions {
@@ -83,9 +84,16 @@ export function randomHex(bytes: number): string {
   return Array.from(random, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
+/** @returns the SHA-256 of `bytes`. */
+export function sha256(bytes: Uint8Array): Uint8Array {
+  return sha256Of(bytes)
+}
+
 /** @returns the SHA-256 of the UTF-8 of `text`, as hexadecimal digits. */
 export function sha256Hex(text: string): string {
-  return sha256Digits(text)
+  return Array.from(sha256Of(utf8Bytes(text)), (byte) => byte.toString(16).padStart(2, '0')).join(
+    '',
+  )
 }
 
 /** Reports a warning on the console. */
