@@ -73,6 +73,9 @@ const ENTRIES = [
 /** What the names in `imports` of package.json stand for. */
 const FLAVOURS = {
   'node/database': 'disk/node/database',
+  'node/files': 'disk/node/files',
+  'web/database': 'disk/web/database',
+  'web/files': 'disk/web/files',
   'node/bytes': 'platform/node/bytes',
   'node/runtime': 'platform/node/runtime',
   'node/transport': 'platform/node/transport',

@@ -28,8 +28,9 @@ export interface ErrorCodes {
   /** When `headers` are given and the runtime's WebSocket takes none, as in a page.
    *  What to do: use `username` and `password`, or the query of the URL. */
   NO_HEADERS: 'UsageError'
-  /** When something is to be kept on disk and the package `classic-level` is not installed.
-   *  What to do: `npm install classic-level@3`. */
+  /** When something is to be kept on disk and the package `classic-level` is not installed; in a
+   *  browser, when there is no IndexedDB or there are no Web Locks.
+   *  What to do: `npm install classic-level@3`; load the page over `https:` or from `localhost`. */
   NO_STORAGE_ENGINE: 'UsageError'
   /** When the permissions of the process (`node --permission`, `deno run`) forbid loading the
    *  package `ws` or `classic-level`.
@@ -38,6 +39,9 @@ export interface ErrorCodes {
   /** When the package `ws` or `classic-level` is installed and cannot be loaded.
    *  What to do: see `cause`; install the package again, for this system. */
   PACKAGE_FAILED: 'UsageError'
+  /** When something reads or writes a file in a runtime without files, such as a browser.
+   *  What to do: push to a `spool`, or run this part on Node. */
+  NO_FILES: 'UsageError'
   /** When an iterator of `transitions()` has 1,024 transitions that were not taken.
    *  What to do: take them faster, or call `transitions()` again and read `state`. */
   WATCHER_FELL_BEHIND: 'UsageError'

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Line, linesOf } from '../../src/disk/file/lines.ts'
+import { linesOf } from '../../src/disk/file/lines.ts'
+import type { Line } from '../../src/disk/file/parse-line.ts'
 
 async function* cut(bytes: Buffer, at: readonly number[]) {
   const places = [...new Set(at.map((place) => place % (bytes.length + 1)))].sort((a, b) => a - b)

@@ -1,6 +1,7 @@
 /**
  * Which options does a file of requests have? They are checked once, here.
  */
+import type { Bytes } from '#bytes'
 import { describe, UsageError } from '../../errors.ts'
 import type { Platform } from '../../platform/machine.ts'
 import { wrong } from '../../requests/check.ts'
@@ -77,7 +78,7 @@ export interface ReadableBytes {
   /** Names the stream in error messages. */
   readonly name: string
   /** The bytes, in chunks of any size. */
-  readonly bytes: AsyncIterable<Buffer> & {
+  readonly bytes: AsyncIterable<Bytes> & {
     /** Ends reading. */
     destroy(): void
   }

@@ -21,9 +21,9 @@ import type {
 } from './file-options.ts'
 import { fileGone, linesLost, lineUnfinished } from './file-warnings.ts'
 import { type Name, nameOf } from './line-name.ts'
-import { type Line, linesOf } from './lines.ts'
+import { linesOf } from './lines.ts'
 import { contentOf } from './open-file.ts'
-import type { LineParser } from './parse-line.ts'
+import type { Line, LineParser } from './parse-line.ts'
 import type { Position } from './position.ts'
 
 /**

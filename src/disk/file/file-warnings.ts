@@ -1,7 +1,7 @@
 /** What is reported to the user about a file? Warnings, after which it is read on; one error. */
 import { UsageError } from '../../errors.ts'
 import type { FileWarning } from './file-options.ts'
-import type { Line } from './lines.ts'
+import type { Line } from './parse-line.ts'
 import type { Position } from './position.ts'
 
 /** @param offset Where in the file that was read lines may be missing. */

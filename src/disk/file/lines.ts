@@ -3,21 +3,7 @@
  * stays flat at any size.
  */
 import { UsageError } from '../../errors.ts'
-
-/** A line of a file. Its places are bytes since the beginning of the file. */
-export interface Line {
-  /** Lines count from 1. */
-  readonly number: number
-  /** The place of the first byte. */
-  readonly offset: number
-  /** The place where the next line begins. */
-  readonly end: number
-  /**
-   * The line without its line end, the first one without its byte order mark too. It shares up to
-   * 64 KiB of memory with its neighbours: copy what is kept for long.
-   */
-  readonly bytes: Buffer
-}
+import type { Line } from './parse-line.ts'
 
 /** The place and the line number at which reading begins. */
 interface LineStart {

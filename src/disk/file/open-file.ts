@@ -1,9 +1,8 @@
 /**
  * Which bytes does one file give, packed or not? What gzip packed is known by its first bytes.
  */
-import { constants, createReadStream, openSync, statSync } from 'node:fs'
+import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { StorageError, UsageError } from '../../errors.ts'
@@ -148,21 +147,6 @@ export async function holds(file: OpenFile, proof: Proof | null): Promise<boolea
     return false
   }
   return sha256Of(Buffer.concat(parts)) === proof.sha256
-}
-
-/**
- * Opens what can be read only once: a FIFO, a device, `/dev/stdin`. A writer of a FIFO is waited
- * for without a thread, so that `bytes.destroy()` ends the wait.
- * @throws UsageError if it cannot be opened.
- */
-export function readOnce(path: string): ReadableBytes {
-  try {
-    if (!statSync(path).isFIFO()) return { name: path, bytes: createReadStream(path) }
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    return { name: path, bytes: new Socket({ fd, readable: true, writable: false }) }
-  } catch (cause) {
-    throw new UsageError(`${path} cannot be read: ${(cause as Error).message}`, { cause })
-  }
 }
 
 /**

@@ -1,9 +1,24 @@
 /**
  * How does a line become a request? By default each line is one, in JSON (NDJSON).
  */
+import type { Bytes } from '#bytes'
 import { UsageError } from '../../errors.ts'
 import type { Request } from '../../requests/vocabulary.ts'
-import type { Line } from './lines.ts'
+
+/** A line of a file. Its places are bytes since the beginning of the file. */
+export interface Line {
+  /** Lines count from 1. */
+  readonly number: number
+  /** The place of the first byte. */
+  readonly offset: number
+  /** The place where the next line begins. */
+  readonly end: number
+  /**
+   * The line without its line end, the first one without its byte order mark too. It shares up to
+   * 64 KiB of memory with its neighbours: copy what is kept for long.
+   */
+  readonly bytes: Bytes
+}
 
 /**
  * Makes a request from a line. It must not depend on the lines before: an iteration may begin in

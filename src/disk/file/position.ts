@@ -5,8 +5,7 @@
  * replaced by another one, the count continues in the new file. So a place identifies one line and
  * never another, and is the key of that line.
  */
-import { createHash } from 'node:crypto'
-import type { FileHandle } from 'node:fs/promises'
+import { sha256 } from '#runtime'
 
 /** A part of one of the files that followed one another under the same name. */
 export interface Generation {
@@ -73,6 +72,16 @@ export interface Proof {
   readonly sha256: string
 }
 
+/** What is used of a file that is open. */
+interface FileAtHand {
+  read(
+    into: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ readonly bytesRead: number }>
+}
+
 /** So many bytes are hashed that two files do not have the same ones by chance. */
 export const PROOF_BYTES = 1024
 
@@ -86,23 +95,24 @@ export function proofIn(bytes: Uint8Array, end: number): Proof {
 }
 
 /** Hashes the bytes before `offset`. */
-export async function proofOf(file: FileHandle, offset: number): Promise<Proof> {
+export async function proofOf(file: FileAtHand, offset: number): Promise<Proof> {
   const bytes = Math.min(PROOF_BYTES, offset)
   const start = offset - bytes
   return { offset: start, bytes, sha256: sha256Of(await bytesAt(file, start, bytes)) }
 }
 
 /** @returns whether the file has the bytes of the proof. It is true if there is no proof. */
-export async function proves(proof: Proof | null, file: FileHandle): Promise<boolean> {
+export async function proves(proof: Proof | null, file: FileAtHand): Promise<boolean> {
   if (proof === null) return true
   return sha256Of(await bytesAt(file, proof.offset, proof.bytes)) === proof.sha256
 }
 
-async function bytesAt(file: FileHandle, offset: number, bytes: number): Promise<Buffer> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, offset)
-  return buffer.subarray(0, bytesRead)
+async function bytesAt(file: FileAtHand, offset: number, bytes: number): Promise<Uint8Array> {
+  const found = new Uint8Array(bytes)
+  const { bytesRead } = await file.read(found, 0, bytes, offset)
+  return found.subarray(0, bytesRead)
 }
 
 export function sha256Of(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
+  return Array.from(sha256(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
