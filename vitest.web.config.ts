@@ -16,7 +16,10 @@ export default defineConfig({
   },
   test: {
     ...config.test,
-    setupFiles: ['test/support/seed.ts', 'test/support/bytes-as-text.ts', 'test/support/not-on-web.ts'],
+    setupFiles: [
+      ...['test/support/seed.ts', 'test/support/bytes-as-text.ts', 'test/support/not-on-web.ts'],
+      'test/support/indexed-db.ts',
+    ],
     include: [
       'test/protocol/**/*.test.ts',
       'test/promises/**/*.test.ts',
@@ -29,6 +32,9 @@ export default defineConfig({
       'test/client/**/*.test.ts',
       'test/simulation/**/*.test.ts',
       'test/platform/**/*.test.ts',
+      'test/disk/spool*.test.ts',
+      'test/disk/session.test.ts',
+      'test/disk/web/**/*.test.ts',
     ],
     exclude: [
       // TLS settings, TCP and TLS sockets are Node's.

@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { asBytes } from '#bytes'
 import { type Spool, type SpoolOptions, spool } from '../../src/disk/index.ts'
 import { StorageError, UsageError } from '../../src/errors.ts'
 import { publish, subscribe, unsubscribe } from '../../src/requests/build.ts'
@@ -15,7 +16,10 @@ import type {
   Request,
   SentRequest,
 } from '../../src/requests/vocabulary.ts'
+import { hasNodeFlavour } from '../support/flavour.ts'
 import { temporaryFolder, until } from '../support/process.ts'
+
+const onNode = test.runIf(hasNodeFlavour)
 
 const OK: Outcome = { ok: true }
 const q1 = (payload: string | number) => publish('t', String(payload), { qos: 1 })
@@ -75,7 +79,7 @@ describe('[S1] what was pushed', () => {
       topic: fc.stringMatching(/^[a-zäß/]{1,20}$/),
       payload: fc.oneof(
         fc.string({ unit: 'binary' }),
-        fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+        fc.uint8Array().map((bytes) => asBytes(bytes)),
         fc.base64String().map((base64) => ({ base64 })),
       ),
       qos: fc.constantFrom(0 as const, 1 as const, 2 as const),
@@ -509,7 +513,7 @@ describe('[D7] outcomes of requests that an earlier life handed out', () => {
 })
 
 describe('spill', () => {
-  test('writes nothing while the network keeps up', async () => {
+  onNode('writes nothing while the network keeps up', async () => {
     const queue = await open({ mode: 'spill' })
     const size = () => {
       const data = join(path, 'data')
@@ -604,7 +608,7 @@ describe('bad input', () => {
     await expect(spool(path, options as never)).rejects.toThrow(message)
   })
 
-  test('a directory of something else is left alone', async () => {
+  onNode('a directory of something else is left alone', async () => {
     writeFileSync(path, '')
     await expect(spool(path)).rejects.toThrow(StorageError)
     await expect(spool('')).rejects.toThrow(UsageError)
@@ -616,7 +620,7 @@ describe('bad input', () => {
     await expect(spool(other)).rejects.toThrow(/holds a session .* not a spool/)
   })
 
-  test('[S2] a directory in use says by whom', async () => {
+  onNode('[S2] a directory in use says by whom', async () => {
     await open()
     const second = spool(path)
     await expect(second).rejects.toMatchObject({ code: 'IN_USE', retryable: true })
