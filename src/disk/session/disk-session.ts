@@ -165,8 +165,10 @@ function lossText(directory: string): string {
  * a time: `eventloop({ session })`.
  *
  * The loop closes the session when it ends. If another loop is given the same object, that loop
- * opens it again. Needs the package `classic-level`.
- * @throws UsageError without `classic-level`, or if the directory holds something else.
+ * opens it again. Needs the package `classic-level`; in a browser `directory` is the name of a
+ * database of IndexedDB, and no package is needed.
+ * @throws UsageError without `classic-level` (in a browser without IndexedDB or Web Locks), or if
+ *   the directory holds something else.
  * @throws StorageError if the directory is in use (`IN_USE`, naming the process), or cannot be read
  *   or made.
  */

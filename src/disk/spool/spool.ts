@@ -339,11 +339,14 @@ function expiredError(): ConnectionError {
 
 /**
  * Opens a spool: a queue of requests in a directory, which is made if it is not there, for one
- * process at a time.
+ * process at a time. Needs the package `classic-level`.
  *
- * Give it to a loop as its request stream. Needs the package `classic-level`.
- * @throws UsageError if an option cannot be used, without `classic-level`, or if the directory
- *   holds something else.
+ * In a browser it is a database of IndexedDB, for one tab or worker at a time, and `directory` is
+ * its name. There it needs no package.
+ *
+ * Give it to a loop as its request stream.
+ * @throws UsageError if an option cannot be used, without `classic-level` (in a browser without
+ *   IndexedDB or Web Locks), or if the directory holds something else.
  * @throws StorageError if the directory is in use (`IN_USE`, naming the process), or cannot be read
  *   or made.
  */
