@@ -75,7 +75,7 @@ interface StorageGlobals {
   }
 }
 
-/** The globals, which are read when they are used: reading them may throw, and tests replace them. */
+/** The globals. They are read when they are used, because reading them may throw. */
 export const storageGlobals = globalThis as unknown as StorageGlobals
 
 /** Resolves with the result of a request. */

@@ -22,8 +22,8 @@ export async function takeLock(lockName: string, directory: string): Promise<() 
   const locks = storageGlobals.navigator?.locks
   if (locks === undefined) {
     throw new UsageError(
-      `${directory}: Web Locks are needed to store anything, so that two tabs do not write to one ` +
-        'database, and this page has none: load it over https: or from localhost',
+      `${directory}: Web Locks are needed to store anything, so that two tabs do not write to ` +
+        'one database, and this page has none: load it over https: or from localhost',
       { code: 'NO_STORAGE_ENGINE' },
     )
   }
