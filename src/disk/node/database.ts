@@ -13,9 +13,9 @@ import { join } from 'node:path'
 import type { ClassicLevel } from 'classic-level'
 import { StorageError, UsageError } from '../../errors.ts'
 import {
-  claim,
-  closedError,
+  claimDatabase,
   type DatabaseKind,
+  databaseClosed,
   type KeyRange,
   type Operation,
   type RecordDatabase,
@@ -95,7 +95,7 @@ class LevelDatabase implements RecordDatabase {
     const database = new LevelDatabase(directory, engine, opened, await HeadFile.open(directory))
     try {
       database.#identity = await levelIdentityOf(directory)
-      await database.#claim(kind)
+      await database.#claimDatabase(kind)
     } catch (error) {
       await database.close()
       throw error
@@ -103,8 +103,8 @@ class LevelDatabase implements RecordDatabase {
     return database
   }
 
-  async #claim(kind: DatabaseKind): Promise<void> {
-    await claim(this, kind)
+  async #claimDatabase(kind: DatabaseKind): Promise<void> {
+    await claimDatabase(this, kind)
     // The file only serves the error message of a second process. The lock itself is the kernel's
     // and ends with the process.
     const path = join(this.directory, OWNER)
@@ -121,7 +121,7 @@ class LevelDatabase implements RecordDatabase {
    *   was performed.
    */
   async commit(operations: readonly Operation[], addedBytes = 0, summary?: unknown): Promise<void> {
-    if (this.#closed) throw closedError(this.directory)
+    if (this.#closed) throw databaseClosed(this.directory)
     if (this.#writeFailed) await this.#reopen()
     if (addedBytes > 0) await this.#requireRoom(addedBytes)
     try {
@@ -219,7 +219,7 @@ class LevelDatabase implements RecordDatabase {
 
   async #read<T>(read: () => Promise<T>): Promise<T> {
     for (;;) {
-      if (this.#closed) throw closedError(this.directory)
+      if (this.#closed) throw databaseClosed(this.directory)
       const level = this.#level
       try {
         if (level.status !== 'open') await this.#reopen()

@@ -31,7 +31,7 @@ const LOOP_UNITS_MAX = 64
 export class CheckedRecord {
   buffer = allocateOwn(FIRST_BYTES)
   /** For the numbers in `buffer`. */
-  numbers = numbersOf(this.buffer)
+  numbers = dataViewOf(this.buffer)
   /** The end of what was written. */
   at = CHECKSUM_BYTES
 
@@ -66,7 +66,7 @@ export class CheckedRecord {
 
   #use(buffer: Bytes): void {
     this.buffer = buffer
-    this.numbers = numbersOf(buffer)
+    this.numbers = dataViewOf(buffer)
   }
 }
 
@@ -83,7 +83,7 @@ export function intact(view: Uint8Array): Bytes | null {
 }
 
 /** For the numbers in `bytes`, which are little-endian. */
-export function numbersOf({ buffer, byteOffset, length }: Bytes): DataView {
+export function dataViewOf({ buffer, byteOffset, length }: Bytes): DataView {
   return new DataView(buffer, byteOffset, length)
 }
 

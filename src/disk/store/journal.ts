@@ -3,7 +3,7 @@
  * faster than writing them one by one.
  */
 import { type Bytes, utf8Text } from '#bytes'
-import { bytesAtMost, CHECKSUM_BYTES, CheckedRecord, intact, numbersOf } from './checked-record.ts'
+import { bytesAtMost, CHECKSUM_BYTES, CheckedRecord, dataViewOf, intact } from './checked-record.ts'
 
 export interface Change {
   readonly key: string
@@ -49,7 +49,7 @@ export class JournalWriter {
 export function replayJournal(view: Uint8Array, records: Map<string, Bytes>): boolean {
   const journal = intact(view)
   if (journal === null) return false
-  const numbers = numbersOf(journal)
+  const numbers = dataViewOf(journal)
   let at = CHECKSUM_BYTES
   while (at < journal.length) {
     const keyBytes = numbers.getUint16(at, true)

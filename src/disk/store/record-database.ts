@@ -71,7 +71,7 @@ const ABOUT = '!about'
  * Labels a database that is empty, and compares the label of one that is not.
  * @throws UsageError if the database holds something else, or is of another format.
  */
-export async function claim(database: RecordDatabase, kind: DatabaseKind): Promise<void> {
+export async function claimDatabase(database: RecordDatabase, kind: DatabaseKind): Promise<void> {
   const found = aboutOf(await database.get(ABOUT))
   if (found === null) {
     const value = utf8Bytes(JSON.stringify({ 'it-mqtt': kind, format: DATABASE_FORMAT }))
@@ -96,6 +96,6 @@ function aboutOf(value: Uint8Array | undefined): { kind: DatabaseKind; format: n
   }
 }
 
-export function closedError(directory: string): UsageError {
+export function databaseClosed(directory: string): UsageError {
   return new UsageError(`${directory} is closed`, { code: 'CLOSED' })
 }

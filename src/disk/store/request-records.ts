@@ -9,7 +9,7 @@ import { copyOf } from '../../codec/slabs.ts'
 import { isBytes } from '../../platform/is-bytes.ts'
 import { textual } from '../../requests/session-text.ts'
 import type { PublishRequest, SentRequest } from '../../requests/vocabulary.ts'
-import { bytesAtMost, CHECKSUM_BYTES, CheckedRecord, intact, numbersOf } from './checked-record.ts'
+import { bytesAtMost, CHECKSUM_BYTES, CheckedRecord, dataViewOf, intact } from './checked-record.ts'
 
 /**
  * Each request is preceded by its kind, the lengths of its head and payload, and the time at which
@@ -75,7 +75,7 @@ export function readRecord(
 ): boolean {
   const record = intact(view)
   if (record === null) return false
-  const numbers = numbersOf(record)
+  const numbers = dataViewOf(record)
   const topics = new Topics(record)
   let at = CHECKSUM_BYTES
   while (at < record.length) {

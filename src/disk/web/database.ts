@@ -13,9 +13,9 @@
  */
 import { type StorageError, UsageError } from '../../errors.ts'
 import {
-  claim,
-  closedError,
+  claimDatabase,
   type DatabaseKind,
+  databaseClosed,
   type KeyRange,
   type Operation,
   type RecordDatabase,
@@ -74,7 +74,7 @@ class IndexedDatabase implements RecordDatabase {
     try {
       const database = new IndexedDatabase(directory, await openNamed(directory), release)
       try {
-        await claim(database, kind)
+        await claimDatabase(database, kind)
         return database
       } catch (error) {
         database.#opened.close()
@@ -166,7 +166,7 @@ class IndexedDatabase implements RecordDatabase {
    * written.
    */
   async #prepare(code: string): Promise<void> {
-    if (this.#closed) throw closedError(this.directory)
+    if (this.#closed) throw databaseClosed(this.directory)
     if (!this.#isBroken) return
     this.#reopening ??= this.#reopen(code).finally(() => {
       this.#reopening = null

@@ -12,20 +12,27 @@ function noFiles(name: string): UsageError {
   return new UsageError(message, { code: 'NO_FILES' })
 }
 
-export function fileRequests(): never {
+function refuseFile(): never {
   throw noFiles('fileRequests')
 }
 
-export class FileRequests {
+class NoFileStream {
   constructor() {
     throw noFiles('FileRequests')
   }
 }
 
-export function readOnce(): never {
+function refusePipe(): never {
   throw noFiles('readOnce')
 }
 
-export async function replaceFile(): Promise<never> {
+async function refuseReplacing(): Promise<never> {
   throw noFiles('replaceFile')
+}
+
+export {
+  NoFileStream as FileRequests,
+  refuseFile as fileRequests,
+  refusePipe as readOnce,
+  refuseReplacing as replaceFile,
 }

@@ -13,7 +13,7 @@ interface DomRequest<T> {
   onerror: (() => void) | null
 }
 
-interface OpenRequest extends DomRequest<OpenedDatabase> {
+interface OpeningRequest extends DomRequest<OpenedDatabase> {
   readonly transaction: DomTransaction | null
   onupgradeneeded: ((event: UpgradeEvent) => void) | null
 }
@@ -38,7 +38,7 @@ export interface OpenedDatabase {
   onclose: (() => void) | null
 }
 
-export interface DomTransaction {
+interface DomTransaction {
   readonly error: Error | null
   objectStore(name: string): ObjectStore
   commit?(): void
@@ -65,7 +65,7 @@ interface LockManager {
 
 /** The part of the globals of a page or a worker that is used here. */
 interface StorageGlobals {
-  readonly indexedDB?: { open(name: string, version: number): OpenRequest }
+  readonly indexedDB?: { open(name: string, version: number): OpeningRequest }
   readonly IDBKeyRange?: {
     bound(lower: string, upper: string, lowerOpen: boolean, upperOpen: boolean): unknown
   }

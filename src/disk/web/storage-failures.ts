@@ -6,7 +6,7 @@ import { MqttError, messageOf, StorageError, UsageError } from '../../errors.ts'
 /** @returns what a failed operation rejects with. */
 export function databaseFailure(what: string, code: string, cause: unknown): StorageError {
   if (cause instanceof StorageError) return cause
-  if (nameOf(cause) === 'QuotaExceededError') return fullFailure(`${what}: `, cause)
+  if (errorNameOf(cause) === 'QuotaExceededError') return fullFailure(`${what}: `, cause)
   return new StorageError(`${what}: ${messageOf(cause)}.`, { code, cause })
 }
 
@@ -29,7 +29,7 @@ export function goneFailure(directory: string): StorageError {
 /** @returns what is said if the browser does not open a database. */
 export function openFailure(directory: string, cause: unknown): MqttError {
   if (cause instanceof MqttError) return cause
-  switch (nameOf(cause)) {
+  switch (errorNameOf(cause)) {
     case 'ReferenceError':
       return new UsageError(`${directory}: this runtime has no IndexedDB, so nothing is stored`, {
         code: 'NO_STORAGE_ENGINE',
@@ -57,6 +57,6 @@ export function openFailure(directory: string, cause: unknown): MqttError {
   }
 }
 
-function nameOf(cause: unknown): unknown {
+function errorNameOf(cause: unknown): unknown {
   return (cause as { readonly name?: unknown } | null)?.name
 }

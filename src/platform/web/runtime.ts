@@ -7,7 +7,7 @@
  */
 import type { EventChannel } from '../event-channel.ts'
 import { utf8Bytes } from './bytes.ts'
-import { sha256Of } from './sha256.ts'
+import { digestOf } from './sha256.ts'
 
 /** Options for TLS. The runtime has none; a transport of the user may have some. */
 export interface TlsOptions {
@@ -86,12 +86,12 @@ export function randomHex(bytes: number): string {
 
 /** @returns the SHA-256 of `bytes`. */
 export function sha256(bytes: Uint8Array): Uint8Array {
-  return sha256Of(bytes)
+  return digestOf(bytes)
 }
 
 /** @returns the SHA-256 of the UTF-8 of `text`, as hexadecimal digits. */
 export function sha256Hex(text: string): string {
-  return Array.from(sha256Of(utf8Bytes(text)), (byte) => byte.toString(16).padStart(2, '0')).join(
+  return Array.from(digestOf(utf8Bytes(text)), (byte) => byte.toString(16).padStart(2, '0')).join(
     '',
   )
 }

@@ -36,7 +36,7 @@ interface Tables {
 let tables: Tables | null = null
 
 /** @returns the SHA-256 of `bytes`. */
-export function sha256Of(bytes: Uint8Array): Uint8Array {
+export function digestOf(bytes: Uint8Array): Uint8Array {
   tables ??= {
     begin: rootsOfPrimes(8, 1 / 2),
     constants: rootsOfPrimes(64, 1 / 3),
