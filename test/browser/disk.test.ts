@@ -44,7 +44,7 @@ describe.skipIf(!isHere)('[S1] a page with a disk in Chromium', () => {
   async function received(qos: 1 | 2): Promise<Map<string, number>> {
     const counts = new Map<string, number>()
     const client = createClient({ url: broker.url, clientId: `counter ${qos}` })
-    onTestFinished(() => client.close())
+    onTestFinished(async () => void (await client.close()))
     const numbers = client.subscribe(`numbers/${qos}`, { qos })
     await numbers.granted
     ;(async () => {
@@ -99,12 +99,8 @@ describe.skipIf(!isHere)('[S1] a page with a disk in Chromium', () => {
     for (const qos of [1, 2]) {
       await page.evaluate(`disk.push(${qos}, ${COUNT})`)
       const at = performance.now()
-      await page.evaluate(`disk.send('${broker.url}', ${qos})`)
-      console.log(
-        `QoS ${qos}`,
-        Math.round(COUNT / ((performance.now() - at) / 1000)),
-        'per second',
-      )
+      await page.evaluate(`disk.send('${broker.url}', ${qos}, 'figures ${qos}')`)
+      console.log(`QoS ${qos}`, Math.round(COUNT / ((performance.now() - at) / 1000)), 'per second')
     }
   })
 })

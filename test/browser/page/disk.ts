@@ -17,12 +17,16 @@ async function push(qos: QoS, count: number): Promise<number> {
 }
 
 /** Sends what is in the spool, until it is empty. @returns how much there was at the beginning. */
-async function send(url: string, qos: QoS): Promise<{ size: number; lost: number }> {
+async function send(
+  url: string,
+  qos: QoS,
+  clientId = `disk ${qos}`,
+): Promise<{ size: number; lost: number }> {
   const queue = await spool(nameOf(qos))
   const { size, lost } = queue
   queue.end()
   const session = await openSession(`session ${qos}`)
-  const options = { url, clientId: `disk ${qos}`, session, sessionExpiryInterval: 300 }
+  const options = { url, clientId, session, sessionExpiryInterval: 300 }
   const loop = eventloop({ ...options, reconnect: { minMs: 20, maxMs: 100 } }, queue)
   for await (const _ of loop) Object.assign(globalThis, { left: queue.size })
   await queue.close()

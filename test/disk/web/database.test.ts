@@ -351,7 +351,9 @@ test('a record is stored without the memory that it is a part of, and a range en
   const queue = await open()
   await queue.push(Array.from({ length: 3000 }, (_, i) => publish('t', `${i} ${'x'.repeat(500)}`)))
   await queue.close()
-  const opened = await answered(indexedDB.open(`it-mqtt:${name}`))
+  const opened = (await answered(indexedDB.open(`it-mqtt:${name}`))) as ReturnType<
+    typeof indexedDB.open
+  >['result']
   const store = opened.transaction('records').objectStore('records')
   const all = (await answered(store.getAll())) as Uint8Array[]
   opened.close()
