@@ -52,7 +52,13 @@ export default defineConfig({
     include: ['test/**/*.test.ts', 'docs/examples/**/*.test.ts'],
     globalSetup: ['test/support/built.ts'],
     setupFiles: ['test/support/seed.ts'],
-    exclude: ['test/brokers/**', 'test/package/**', ...LONG],
+    exclude: [
+      'test/brokers/**',
+      // In a real browser, or with what a browser has.
+      ...['test/browser/**', 'test/disk/web/**'],
+      'test/package/**',
+      ...LONG,
+    ],
     // A process for each file: tests look at heaps, handles and unhandled rejections.
     pool: 'forks',
     maxWorkers: 2,

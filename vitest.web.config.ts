@@ -42,7 +42,8 @@ export default defineConfig({
       'test/connection/transport/first-contact.test.ts',
       // A rest needs a stream that stops reading immediately, as only Node's sockets do.
       'test/connection/rest.test.ts',
-      // What a bundle of Node's flavour holds.
+      // What a bundle of Node's flavour holds, and the pool of Node's Buffers.
+      'test/platform/pool.test.ts',
       'test/client/tree-shaking.test.ts',
     ],
   },

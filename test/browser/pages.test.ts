@@ -155,7 +155,7 @@ describe.skipIf(!isHere)('in Chromium', () => {
     expect(failure?.message).toMatch(/does not say why/)
   })
 
-  test('[E4] recorded traces of the simulation replay to the same effects', async () => {
+  test('recorded traces of the simulation replay to the same effects', async () => {
     const seeds = Array.from({ length: 60 }, (_, i) => i + 1)
     let steps = 0
     for (const seed of seeds) {
@@ -166,7 +166,7 @@ describe.skipIf(!isHere)('in Chromium', () => {
     expect(steps).toBeGreaterThan(10_000)
   })
 
-  test('[E4] a trace that was changed does not replay', async () => {
+  test('a trace that was changed does not replay', async () => {
     const [recording] = await recordingsOf(1, engine)
     const changed = recording!.replace('"type":"send"', '"type":"sent"')
     const other = recording!.replace(

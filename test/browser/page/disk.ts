@@ -45,7 +45,7 @@ async function codeOfSecond(qos: QoS): Promise<string> {
 
 function codeOfFile(): string {
   try {
-    fileRequests('a file')
+    ;(fileRequests as (path: string) => void)('a file')
     return 'none'
   } catch (error) {
     return (error as { readonly code: string }).code

@@ -6,6 +6,7 @@ import type { Violation } from './violation.ts'
 /** The folders of test/ that hold something else than the tests of one room. */
 const OTHER_FOLDERS: readonly string[] = [
   'brokers',
+  'browser',
   'conformance',
   'data',
   'docs',
