@@ -22,6 +22,13 @@ export default defineConfig({
       // Else readable-stream brings one whose nextTick() is a timer.
       'process/': shim('process'),
       'node:events': shim('events'),
+      'node:util': shim('util'),
+      ...Object.fromEntries(
+        ['child_process', 'diagnostics_channel', 'fs', 'net', 'url'].map((name) => [
+          `node:${name}`,
+          shim('absent'),
+        ]),
+      ),
     },
   },
   optimizeDeps: {
@@ -33,9 +40,14 @@ export default defineConfig({
       'test/promises/**/*.test.ts',
       'test/codec/**/*.test.ts',
     ],
-    exclude: ['test/protocol/coupling.test.ts', 'test/protocol/purity.test.ts'],
+    exclude: [
+      // They read sources.
+      ...['test/protocol/coupling.test.ts', 'test/protocol/purity.test.ts'],
+      // They read files of packets.
+      ...['test/codec/conformance.test.ts', 'test/codec/vectors.test.ts'],
+    ],
     setupFiles: [
-      'test/browser/shims/globals.ts',
+      ...['test/browser/shims/globals.ts', 'test/browser/not-in-browser.ts'],
       ...['test/support/seed.ts', 'test/support/bytes-as-text.ts', 'test/support/not-on-web.ts'],
     ],
     browser: {

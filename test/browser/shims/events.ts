@@ -14,7 +14,13 @@ function of(target: EventTarget, type: string): Set<Listener> {
 const { addEventListener, removeEventListener } = EventTarget.prototype
 
 EventTarget.prototype.addEventListener = function (type, listener, options) {
-  if (listener !== null) of(this, type).add(listener)
+  if (listener !== null) {
+    of(this, type).add(listener)
+    const isOnce = typeof options === 'object' && options.once === true
+    if (isOnce) {
+      addEventListener.call(this, type, () => of(this, type).delete(listener), { once: true })
+    }
+  }
   addEventListener.call(this, type, listener, options)
 }
 
@@ -23,7 +29,7 @@ EventTarget.prototype.removeEventListener = function (type, listener, options) {
   removeEventListener.call(this, type, listener, options)
 }
 
-/** @returns who listens. Those of `once` stay until they are removed. */
+/** @returns who listens. */
 export function getEventListeners(target: EventTarget, type: string): readonly Listener[] {
   return [...of(target, type)]
 }
