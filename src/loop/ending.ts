@@ -170,8 +170,9 @@ function finished(loop: Parts, error: Thrown | null): void {
 export function endIfUnheard(loop: Parts, unheard: Unheard): void {
   const error = unheard.ask()
   if (error === null) return
-  if (hasStopped(loop.life)) endsOf(loop).error ??= error
-  else loop.fail(error.reason)
+  // The connection may be lost already, so that the loop ends in order before it can fail.
+  endsOf(loop).error ??= error
+  if (!hasStopped(loop.life)) loop.fail(error.reason)
 }
 
 /** @returns what `next()` gives after the end: once the error of the loop, if there is one. */

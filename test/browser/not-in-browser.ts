@@ -8,7 +8,8 @@ const NOT_IN_A_BROWSER: readonly (readonly [RegExp, string])[] = [
     /a payload holds at most 8 KiB|byte by byte is copied twice|taken is never written again/,
     'they watch the memory of Buffers of Node',
   ],
-  [/Node exits by itself|is printed|inspect/, 'they are about Node'],
+  [/Node exits by itself|the process is not warned/, 'they are about Node'],
+  [/a promise of settled that rejects/, 'each answer comes in a turn of its own here'],
   [
     /\[T6\] each attempt may have another will/,
     'the streams that stand for those of Node report an error of a dial before anybody listens',
