@@ -43,6 +43,7 @@ export type {
   WillOptions,
 } from './options/options.ts'
 export type { RecorderOptions } from './options/recorder-options.ts'
+export { browserHints } from './platform/browser-hints.ts'
 export type {
   ByteStream,
   Endpoint,

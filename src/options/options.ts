@@ -85,7 +85,7 @@ export interface EventloopOptions {
   /**
    * Hints about the network: `online` connects immediately, `offline` drops the connection
    * immediately (T5, network hints). The loop goes on when the iterable ends; if the iterable
-   * throws, the loop ends with that error.
+   * throws, the loop ends with that error. `browserHints()` makes those of a page.
    */
   readonly networkHints?: AsyncIterable<'online' | 'offline'> | undefined
 

@@ -7,6 +7,7 @@ import type { Violation } from './violation.ts'
 const OTHER_FOLDERS: readonly string[] = [
   'brokers',
   'browser',
+  'bundlers',
   'conformance',
   'data',
   'docs',
