@@ -677,7 +677,7 @@ export class World {
     if (offered?.qos !== qos || topic !== `down/${qos}`) {
       return this.#problem('R1', `${topic} ${number} was never offered`)
     }
-    if (payload.subarray(payload.indexOf(';') + 1).some((byte) => byte !== 0x2e)) {
+    if (payload.subarray(payload.indexOf(0x3b) + 1).some((byte) => byte !== 0x2e)) {
       this.#problem('I1', `message ${number} is damaged`)
     }
     life.inHand.push(number)

@@ -9,8 +9,12 @@ const NODE_ONLY: readonly (readonly [RegExp, string])[] = [
     'an answer is written in a task of its own, so it is lost with the packet before it, and the' +
       ' refusal, which the broker gives once, never comes',
   ],
+  [/diagnostics channels \[T8\](?!.*where nobody)/, 'the web has no diagnostics channels'],
   [/\[T8\].*without onWarning/, 'the web has a console, and no warnings of the process'],
-  [/(?:CERT_|_CERT|_SIGNATURE|ENOTFOUND|certificate)/, "the web knows no codes of Node's sockets"],
+  [
+    /(?:CERT_|_CERT|_SIGNATURE|ENOTFOUND|ERR_ACCESS_DENIED|certificate)/,
+    "the web knows no codes of Node's sockets",
+  ],
   [/each failure is told as phase, source, code/, "some of the codes are those of Node's sockets"],
 ]
 
