@@ -5,6 +5,7 @@ type Answer = (message: unknown) => void
 
 async function run([name, args]: [keyof typeof work, unknown[]], answer: Answer): Promise<void> {
   try {
+    // biome-ignore lint/performance/noDynamicNamespaceImportAccess: the test names the program.
     answer({ value: await (work[name] as (...args: unknown[]) => unknown)(...args) })
   } catch (error) {
     answer({ error: String(error) })
