@@ -39,9 +39,11 @@ for (const { code, printed } of examples) {
       await demo.close()
     })
     const page = await browser.newPage()
+    // A page that came from nowhere has neither IndexedDB nor Web Locks.
+    await page.goto(`${demo.pageUrl}empty`)
     let lines = ''
     page.on('console', (message) => {
-      lines += `${message.text()}\n`
+      if (message.type() === 'log') lines += `${message.text()}\n`
     })
     page.on('pageerror', (error) => {
       lines += `${error}\n`

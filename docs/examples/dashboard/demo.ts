@@ -23,7 +23,7 @@ export async function openDemo(port: number): Promise<Demo> {
   const server = createServer(({ url = '/' }, response) => {
     const { pathname } = new URL(url, 'http://localhost')
     const file = files.get(pathname === '/' ? 'index.html' : pathname.slice(1))
-    if (file === undefined) response.writeHead(404).end()
+    if (file === undefined) response.writeHead(404).end('There is no such file.')
     else response.setHeader('content-type', `${file.type}; charset=utf-8`).end(file.contents)
   })
   server.on('upgrade', (request, socket, head) => {
