@@ -50,7 +50,8 @@ export interface ClientOptions
   readonly requestTimeout?: number | undefined
   /**
    * A text for the user property `agent` of the CONNECT, which names the program to the operator of
-   * the server. MQTT 5. Default: none.
+   * the server. It needs MQTT 5, so that a server of 3.1.1 alone refuses the client. Default:
+   * none.
    */
   readonly agent?: string | undefined
   /**

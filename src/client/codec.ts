@@ -55,7 +55,8 @@ export const bytes: Codec<Uint8Array, Uint8Array | string> = Object.freeze({
   decode: (payload: Uint8Array): Uint8Array => payload,
 })
 
-const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+/** Made when it is first needed: some runtimes have none that is `fatal`. */
+let utf8Decoder: TextDecoder | null = null
 
 /**
  * Text in UTF-8. A payload that is not UTF-8 is refused, and so is a text with a lone surrogate,
@@ -73,6 +74,7 @@ export const text: Codec<string> = Object.freeze({
 /** @returns the text of a payload. */
 export function decodeUtf8(payload: Uint8Array, topic: string): string {
   try {
+    utf8Decoder ??= new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
     return utf8Decoder.decode(payload)
   } catch {
     throw invalidIncoming(topic, payloadFault('is not UTF-8'))

@@ -5,8 +5,12 @@
  * what each makes. The same for Cloudflare Workers (with and without `nodejs_compat`) and for React
  * Native (Metro, then the compiler of Hermes). All tools are installed into a temporary folder. A
  * step that cannot run says so, and fails if IT_MQTT_REQUIRE_BROKERS is 1. `--only NAME` runs one.
+ * `npm run runtimes -- --page` writes what was found into docs/RUNTIMES.md.
  */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { RESULTS } from '../runtimes/packed.ts'
 import { NotRun } from './packed.ts'
 import type { BundleResult } from './place.ts'
 import { COLUMNS, measureBundles } from './rows.ts'
@@ -17,11 +21,14 @@ if (unknown.length > 0) throw new Error(`--only ${unknown}: known are ${Object.k
 
 const required = process.env['IT_MQTT_REQUIRE_BROKERS'] === '1'
 
-for (const { name, title, cells, problem } of await measureBundles(values.only)) {
+mkdirSync(RESULTS, { recursive: true })
+for (const { problem, ...result } of await measureBundles(values.only)) {
+  const { name, title, cells } = result
   if (problem !== null) {
     fail(name, problem)
     continue
   }
+  writeFileSync(join(RESULTS, `${name}.json`), JSON.stringify(result))
   console.log(title)
   for (const [row, cell] of Object.entries(cells)) console.log(`  ${row}: ${cell}`)
 }

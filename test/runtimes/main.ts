@@ -4,7 +4,8 @@
  *   npm run runtimes -- --install         installs the binaries, and ends
  *   npm run runtimes                      runs everything in every runtime
  *   npm run runtimes -- --only bun        in one; --no-tests leaves its tests out
- *   npm run runtimes -- --write           then writes docs/RUNTIMES.md from the last run of each
+ *   npm run runtimes -- --write           then writes docs/RUNTIMES.md from the last run of each, and
+ *                                         from that of `npm run bundlers`
  *   npm run runtimes -- --page            only writes the page
  *
  * The exit status is 1 if a row or a test failed that is not in exceptions.ts. `this` is the Node
@@ -13,16 +14,16 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { COLUMNS as BUNDLES } from '../bundlers/rows.ts'
 import { temporaryFolder } from '../support/process.ts'
 import { installRuntime, RUNTIMES, type Runtime } from '../support/runtimes.ts'
-import { installPackage, output, ROOT } from './packed.ts'
+import { installPackage, output, RESULTS, ROOT } from './packed.ts'
 import { pageOf, type Result } from './page.ts'
 import { ROWS } from './rows.ts'
 import { openServers, type Servers } from './servers.ts'
 import { runSuite } from './suites.ts'
 
 const THIS = 'this'
-const RESULTS = join(ROOT, 'node_modules/.cache/it-mqtt-runtimes-results')
 /** The row of the tests. */
 const TESTS = 'tests'
 
@@ -108,11 +109,14 @@ async function measure(columns: readonly Column[]): Promise<void> {
   }
 }
 
+function lastResultOf(name: string): Result {
+  return JSON.parse(readFileSync(join(RESULTS, `${name}.json`), 'utf8'))
+}
+
 function writePage(): void {
-  const results = COLUMNS.map(
-    ({ name }) => JSON.parse(readFileSync(join(RESULTS, `${name}.json`), 'utf8')) as Result,
-  )
-  writeFileSync(join(ROOT, 'docs/RUNTIMES.md'), pageOf(results))
+  const results = COLUMNS.map(({ name }) => lastResultOf(name))
+  const bundles = Object.keys(BUNDLES).map(lastResultOf)
+  writeFileSync(join(ROOT, 'docs/RUNTIMES.md'), pageOf(results, bundles))
 }
 
 const chosen = COLUMNS.filter(({ name }) => values.only.includes(name))

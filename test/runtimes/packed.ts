@@ -9,6 +9,8 @@ import { build } from 'esbuild'
 import { finish } from '../support/process.ts'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+/** The results of the last run of each column of docs/RUNTIMES.md, as JSON. */
+export const RESULTS = join(ROOT, 'node_modules/.cache/it-mqtt-runtimes-results')
 const HANG_MS = 300_000
 
 /** @returns what a command printed. It throws if the command fails or does not end. */

@@ -39,6 +39,19 @@ const DIFFERENCES = [
   'refuses a password in its arguments; [SECURITY.md](SECURITY.md) has the other ways.',
 ].join(' ')
 
+/** @returns a section for what bundlers made for one place. */
+function bundled({ title, broker, cells }: Result): string[] {
+  return [
+    `## Bundled: ${title}`,
+    '',
+    wrapped(`Written by \`npm run bundlers\`, with the packed package. The broker is ${broker}.`),
+    '',
+    ...['| | |', '| --- | --- |'],
+    ...Object.entries(cells).map(([row, cell]) => `| ${row} | ${cell} |`),
+    '',
+  ]
+}
+
 /** @returns a line for each reason, with the tests that fail for it. */
 function byReason(name: string, list: readonly Exception[]): string[] {
   const { title: runtime } = RUNTIMES.find((one) => one.name === name)!
@@ -50,8 +63,11 @@ function byReason(name: string, list: readonly Exception[]): string[] {
   })
 }
 
-/** @param results one for each column, in the order of the columns. */
-export function pageOf(results: readonly Result[]): string {
+/**
+ * @param results one for each column, in the order of the columns.
+ * @param bundles what `npm run bundlers` found.
+ */
+export function pageOf(results: readonly Result[], bundles: readonly Result[]): string {
   const rows = [...new Set(results.flatMap(({ cells }) => Object.keys(cells)))]
   const brokers = [...new Set(results.map(({ broker }) => broker))].join(', ')
   const known = Object.entries(EXCEPTIONS).filter(([, list]) => list.length > 0)
@@ -68,6 +84,7 @@ export function pageOf(results: readonly Result[]): string {
     '',
     ...(known.length === 0 ? [] : ['## Tests that fail, and why', '']),
     ...known.flatMap(([name, list]) => [...byReason(name, list), '']),
+    ...bundles.flatMap(bundled),
     PERMISSIONS,
     '## Differences',
     '',
