@@ -56,7 +56,7 @@ export const bytes: Codec<Uint8Array, Uint8Array | string> = Object.freeze({
 })
 
 /** Made when it is first needed: some runtimes have none that is `fatal`. */
-let utf8Decoder: TextDecoder | null = null
+let utf8Decoder: InstanceType<typeof TextDecoder> | null = null
 
 /**
  * Text in UTF-8. A payload that is not UTF-8 is refused, and so is a text with a lone surrogate,
