@@ -358,6 +358,19 @@ export interface ErrorCodes {
    *  What to do: ask again; use `responseQos: 1` at the responder if connections are often lost. */
   STREAM_GAP: 'ConnectionError'
 
+  // Event streams (`it-mqtt/event-stream`).
+
+  /** When bytes are no message of an event stream: a checksum, a length or a header is wrong, or a
+   *  limit is exceeded. `offset` says where, and `clause` names the rule.
+   *  What to do: check what sends and carries the stream; raise the limit if `clause` names one. */
+  MALFORMED_MESSAGE: 'ProtocolError'
+  /** When an event stream ended within a message.
+   *  What to do: find out what cut it; ask again. */
+  TRUNCATED: 'ConnectionError'
+  /** When nothing came of an event stream for `idleTimeout` ms.
+   *  What to do: find out what the other side waits for, or allow more time. */
+  STALLED: 'ConnectionError'
+
   /** When an invariant of the engine does not hold.
    *  What to do: report it, with the stack and a recording (option `recorder`). */
   BUG: 'BugError'

@@ -81,7 +81,11 @@ describe('the rules about rooms bite', () => {
     const arrows = { ...PLANNED, ...ARROWS }
     // `testing` is the other end of the wire, and uses the codec.
     for (const layer of LAYERS.filter((name) => name !== 'testing')) {
-      for (const target of arrows[layer]!) expect(target).toMatch(/(?:^|\/)index\.ts$/)
+      // The codec of event streams imports nothing else, so that it stands alone.
+      const own = layer === 'event-stream' ? ['errors.ts'] : []
+      for (const target of arrows[layer]!.filter((name) => !own.includes(name))) {
+        expect(target).toMatch(/(?:^|\/)index\.ts$/)
+      }
     }
   })
 

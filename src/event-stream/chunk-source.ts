@@ -1,0 +1,89 @@
+/**
+ * What is read, and for how long may nothing come? A source is any iterable, or a web stream, which
+ * not every runtime can iterate.
+ */
+import { ConnectionError, type Platform, systemPlatform, UsageError } from '../index.ts'
+
+/** What can be read: an iterable, synchronous or not, or a `ReadableStream` of the web. */
+export type StreamSource<T> = Iterable<T> | AsyncIterable<T> | WebReadable<T>
+
+/** What is used of a `ReadableStream` of the web. */
+export interface WebReadable<T> {
+  /** Begins to read. */
+  getReader(): {
+    /** The next value. */
+    read(): Promise<{ done: boolean; value?: T | undefined }>
+    /** Ends the stream. */
+    cancel(reason?: unknown): Promise<void>
+  }
+}
+
+/** Something that gives the next value, at once or later. */
+export interface Puller<T> {
+  next(): IteratorResult<T, unknown> | PromiseLike<IteratorResult<T, unknown>>
+  return?(): unknown
+}
+
+/** @throws UsageError if the source cannot be iterated. */
+export function pullerOf<T>(source: StreamSource<T>): Puller<T> {
+  if ((typeof source === 'object' || typeof source === 'function') && source !== null) {
+    if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]() as Puller<T>
+    if (Symbol.iterator in source) return source[Symbol.iterator]() as Puller<T>
+    if ('getReader' in source) return webPuller(source)
+  }
+  throw new UsageError(`a source must be an iterable or a ReadableStream, not ${kindOf(source)}`)
+}
+
+/** @returns what a value is, without the value, which may be a secret. */
+export function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value)
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
+
+function webPuller<T>(stream: WebReadable<T>): Puller<T> {
+  const reader = stream.getReader()
+  return {
+    next: async () => (await reader.read()) as IteratorResult<T, unknown>,
+    return: () => reader.cancel(),
+  }
+}
+
+/**
+ * Ends a source. Nobody waits for it, since a generator that is waiting ends later or never; and
+ * what it throws then is no news any more.
+ */
+export function leave(source: { return?(): unknown }): void {
+  try {
+    Promise.resolve(source.return?.()).catch(() => {})
+  } catch {}
+}
+
+/** How long nothing may come. */
+export interface IdleOptions {
+  /**
+   * After how many ms without anything from the source, while something is awaited of it, the
+   * stream ends with ConnectionError `STALLED`. 1 to 2,147,483,647. Default: never.
+   */
+  readonly idleTimeout?: number | undefined
+  /** The timers. Default: those of the machine. */
+  readonly platform?: Pick<Platform, 'setTimer' | 'clearTimer'> | undefined
+}
+
+/** @throws UsageError if the time-out is no such number. */
+export function checkMs(name: string, ms: number | undefined): void {
+  if (ms === undefined || (Number.isInteger(ms) && ms >= 1 && ms < 2 ** 31)) return
+  throw new UsageError(`the option ${name} must be a whole number of ms, 1 to 2147483647`)
+}
+
+/** @returns what `waited` gives, or a rejection with `STALLED` if it takes too long. */
+export function withinIdle<T>(waited: Promise<T>, options: IdleOptions): Promise<T> {
+  const { idleTimeout, platform = systemPlatform } = options
+  if (idleTimeout === undefined) return waited
+  return new Promise((resolve, reject) => {
+    const timer = platform.setTimer(() => {
+      const text = `nothing came for ${idleTimeout} ms (idleTimeout), and the stream has not ended`
+      reject(new ConnectionError(text, { code: 'STALLED' }))
+    }, idleTimeout)
+    waited.then(resolve, reject).finally(() => platform.clearTimer(timer))
+  })
+}
