@@ -24,9 +24,7 @@ export function joined(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 export function uint32(value: number): Uint8Array {
-  const out = new Uint8Array(4)
-  new DataView(out.buffer).setUint32(0, value)
-  return out
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value)
 }
 
 /** What a frame may say wrongly. Everything that is left out is right. */
