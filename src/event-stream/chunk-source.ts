@@ -18,18 +18,19 @@ export interface WebReadable<T> {
   }
 }
 
-/** Something that gives the next value, at once or later. */
-export interface Puller<T> {
-  next(): IteratorResult<T, unknown> | PromiseLike<IteratorResult<T, unknown>>
-  return?(): unknown
-}
+/** A source that was begun: it answers immediately, or with promises. */
+export type Puller<T> =
+  | { readonly isSync: true; readonly iterator: Iterator<T, unknown> }
+  | { readonly isSync: false; readonly iterator: AsyncIterator<T, unknown> }
 
 /** @throws UsageError if the source cannot be iterated. */
 export function pullerOf<T>(source: StreamSource<T>): Puller<T> {
   if ((typeof source === 'object' || typeof source === 'function') && source !== null) {
-    if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]() as Puller<T>
-    if (Symbol.iterator in source) return source[Symbol.iterator]() as Puller<T>
-    if ('getReader' in source) return webPuller(source)
+    if (Symbol.asyncIterator in source) {
+      return { isSync: false, iterator: source[Symbol.asyncIterator]() }
+    }
+    if (Symbol.iterator in source) return { isSync: true, iterator: source[Symbol.iterator]() }
+    if ('getReader' in source) return { isSync: false, iterator: webIterator(source) }
   }
   throw new UsageError(`a source must be an iterable or a ReadableStream, not ${kindOf(source)}`)
 }
@@ -40,11 +41,14 @@ export function kindOf(value: unknown): string {
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }
 
-function webPuller<T>(stream: WebReadable<T>): Puller<T> {
+function webIterator<T>(stream: WebReadable<T>): AsyncIterator<T, unknown> {
   const reader = stream.getReader()
   return {
     next: async () => (await reader.read()) as IteratorResult<T, unknown>,
-    return: () => reader.cancel(),
+    return: async () => {
+      await reader.cancel()
+      return { done: true, value: undefined }
+    },
   }
 }
 

@@ -109,21 +109,19 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
     const message = this.#decoder.next()
     if (message !== null) return { done: false, value: message }
     this.#source ??= pullerOf(this.#given)
+    const { isSync, iterator } = this.#source
+    if (!isSync) return this.#pullLater(iterator)
     for (;;) {
-      const chunk = this.#source.next()
-      if ('then' in chunk) return this.#pullLater(Promise.resolve(chunk))
-      const result = this.#taken(chunk)
+      const result = this.#taken(iterator.next())
       if (result !== null) return result
     }
   }
 
-  async #pullLater(first: Promise<IteratorResult<Uint8Array, unknown>>): Promise<MessageResult> {
+  async #pullLater(source: AsyncIterator<Uint8Array, unknown>): Promise<MessageResult> {
     try {
-      let waited = first
       for (;;) {
-        const result = this.#taken(await this.#arrived(waited))
+        const result = this.#taken(await this.#arrived(source.next()))
         if (result !== null) return result
-        waited = Promise.resolve(this.#source!.next())
       }
     } catch (error) {
       throw this.#failed(error)
@@ -177,7 +175,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   #end(): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
-    if (this.#source !== null) leave(this.#source)
+    if (this.#source !== null) leave(this.#source.iterator)
     this.#interrupt?.()
   }
 }

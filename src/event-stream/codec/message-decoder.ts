@@ -3,8 +3,8 @@
  *
  * - The first 12 bytes of a message are judged as soon as they are there: their checksum, both
  *   lengths and the limits. Nothing is allocated before (V2).
- * - A message that lies in one chunk shares its memory. Another one is gathered in an array that
- *   grows with what has come, and never by more than `GROWTH_BYTES` ahead of it.
+ * - A message that lies in one chunk shares its memory. Another one is gathered in an array of its
+ *   own length, or of at most 1 MiB or twice what has come, if that is less.
  * - Each byte is copied a bounded number of times, so the cost is linear, whatever the cuts (V3).
  */
 import { ProtocolError, UsageError } from '../../errors.ts'
@@ -47,7 +47,8 @@ const DEFAULT_LIMITS: ResolvedLimits = {
 }
 
 /** @throws UsageError if a limit is no whole number from 0 on. */
-export function resolveLimits(given: DecodeLimits = {}): ResolvedLimits {
+export function resolveLimits(given?: DecodeLimits): ResolvedLimits {
+  if (given === undefined) return DEFAULT_LIMITS
   const limits: Record<string, number> = { ...DEFAULT_LIMITS }
   for (const name of Object.keys(limits)) {
     const value = given[name as keyof DecodeLimits]

@@ -20,18 +20,20 @@ const cache: (string | undefined)[] = []
 /** @returns the text in `bytes[start, end)`, or null if it is not UTF-8. */
 export function textIn(bytes: Uint8Array, start: number, end: number): string | null {
   const length = end - start
+  if (length === 0) return ''
   if (length > CACHED_BYTES_MAX) return decoded(bytes, start, end)
-  let hash = length
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at]!
-    if (byte >= 0x80) return decoded(bytes, start, end)
-    hash = (Math.imul(hash, 31) + byte) | 0
-  }
-  const slot = (hash ^ (hash >>> 8)) & (CACHE_SIZE - 1)
+  // Three bytes and the length tell most names apart.
+  const middle = bytes[start + (length >> 1)]!
+  const hash = length * 7 + bytes[start]! * 5 + middle * 3 + bytes[end - 1]!
+  const slot = hash & (CACHE_SIZE - 1)
   const known = cache[slot]
   if (known !== undefined && isTextOf(known, bytes, start, length)) return known
   let text = ''
-  for (let at = start; at < end; at++) text += String.fromCharCode(bytes[at]!)
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at]!
+    if (byte >= 0x80) return decoded(bytes, start, end)
+    text += String.fromCharCode(byte)
+  }
   cache[slot] = text
   return text
 }
