@@ -193,7 +193,10 @@ class OpenStream {
   /** Takes what comes and drops it, until the end or until somebody iterates. */
   async #drain(): Promise<void> {
     try {
-      while (!this.#isIterated && this.#received === 'open') await this.#inTurn(() => this.#take())
+      while (!this.#isIterated) {
+        const { done } = await this.#inTurn(() => this.#take())
+        if (done === true) return
+      }
     } catch {
       // The join reports it.
     }
@@ -237,7 +240,7 @@ class OpenStream {
     try {
       this.#begin()
       for (;;) {
-        if (this.#failure !== null) return this.#given(this.#failure)
+        if (this.#failure !== null) throw this.#failure.error
         if (this.#received !== 'open') return DONE
         this.#source ??= this.#carrier.receive[Symbol.asyncIterator]()
         const { done, value } = await this.#interruptible(this.#source.next())
@@ -252,14 +255,15 @@ class OpenStream {
       // It was left while this waited.
       if (this.#received === 'left') return DONE
       this.#fail(error)
-      return this.#given({ error })
+      // The next pull is told of it, too.
+      return untilInitial ? null : this.#given(error)
     }
   }
 
   #hasGiven = false
 
   /** An iterator rejects once. */
-  #given({ error }: { readonly error: unknown }): Result {
+  #given(error: unknown): Result {
     if (this.#hasGiven) return DONE
     this.#hasGiven = true
     throw error
