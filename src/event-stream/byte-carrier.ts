@@ -2,7 +2,7 @@
  * How does an event stream go over bytes: streams of Node, such as those of `node:http2` and
  * sockets, streams of the web, or any iterable and function?
  */
-import { UsageError } from '../index.ts'
+import { ConnectionError, UsageError } from '../index.ts'
 import { kindOf, type StreamSource } from './chunk-source.ts'
 import { encodeStreamMessage } from './codec/message-encoder.ts'
 import { type DecodeOptions, decodeStream } from './decode-stream.ts'
@@ -118,28 +118,45 @@ const nowhere: ByteSink = {
 
 function nodeSink(writable: NodeWritable): ByteSink {
   let isWatched = false
-  // Each write is told of the error; without a listener it would end the process as well.
-  const ignore = () => {}
+  let failure: Error = new ConnectionError('the stream that is written to was closed', {
+    code: 'CONNECTION_CLOSED',
+  })
+  /** What rejects the writes that wait: a stream that is destroyed forgets the one under way. */
+  const waiting = new Set<(error: Error) => void>()
+  const failed = (error: Error) => {
+    failure = error
+  }
+  const closed = () => {
+    writable.removeListener('error', failed)
+    for (const reject of waiting) reject(failure)
+  }
   const watch = () => {
     if (isWatched) return
     isWatched = true
-    writable.on('error', ignore)
-    writable.once('close', () => writable.removeListener('error', ignore))
+    // Without a listener the error would end the process as well.
+    writable.on('error', failed)
+    writable.once('close', closed)
+  }
+  /** @param begin begins something, and says whether it need not be waited for */
+  const done = (begin: (done: (error?: Error | null) => void) => boolean) => {
+    watch()
+    return new Promise<void>((resolve, reject) => {
+      waiting.add(reject)
+      const settle = (error?: Error | null) => {
+        waiting.delete(reject)
+        if (error) reject(error)
+        else resolve()
+      }
+      if (begin(settle)) settle()
+    })
   }
   return {
-    write(bytes) {
-      watch()
-      return new Promise((resolve, reject) => {
-        const hasRoom = writable.write(bytes, (error) => (error ? reject(error) : resolve()))
-        if (hasRoom) resolve()
-      })
-    },
-    end() {
-      watch()
-      return new Promise((resolve, reject) => {
-        writable.end((error) => (error ? reject(error) : resolve()))
-      })
-    },
+    write: (bytes) => done((written) => writable.write(bytes, written)),
+    end: () =>
+      done((ended) => {
+        writable.end(ended)
+        return false
+      }),
     abort: () => writable.destroy?.(),
   }
 }

@@ -88,17 +88,19 @@ describe('over node:http2', () => {
 
 describe('over streams in memory', () => {
   test('[V9] a full stream of Node makes send wait', async () => {
-    const writable = new PassThrough({ highWaterMark: 50 })
+    // One message is on its way through, one waits, and the third one is too many.
+    const writable = new PassThrough({ highWaterMark: 100 })
     const stream = openEventStream(overBytes({ writable }), { events, role: 'client' })
     await stream.send.done()
+    await stream.send.done()
     let isSent = false
-    const second = stream.send.done().then(() => {
+    const third = stream.send.done().then(() => {
       isSent = true
     })
     await new Promise((resolve) => setImmediate(resolve))
     expect(isSent).toBe(false)
     writable.resume()
-    await second
+    await third
     await stream.end()
     expect(await stream.join()).toBe(true)
   })

@@ -19,7 +19,7 @@ const numbered = (n: number) => encodeMessage(event('measured', 'x'.repeat(n)))
 
 /** What a stream of these publishes gives: lengths of texts, and how it ended. */
 async function readOf(
-  publishes: readonly (readonly [payload: Uint8Array, properties?: object])[],
+  publishes: readonly (readonly [payload: Uint8Array, properties?: object | undefined])[],
   options: object = {},
 ) {
   const world = new World()
