@@ -186,4 +186,36 @@ describe('connections that break', () => {
       Array.from({ length: COUNT }, (_, n) => n),
     )
   })
+
+  test('[V10] a message that the broker forgets is a gap, and the reader is told', async () => {
+    const { world, reading, all } = await through(true)
+    world.broker.faults.drop({ cmd: 'publish', clientId: 'c1' }, { after: 7 })
+    world.after(0, all)
+    const { events: got, error } = await world.value(reading, 20_000)
+    expect(error).toMatchObject({ code: 'STREAM_GAP' })
+    expect(got.length).toBeGreaterThan(0)
+    expect(got.length).toBeLessThan(COUNT)
+  })
+
+  test('[V10] if sessions are lost, all messages come, or the stream says that one is missing', async () => {
+    const ends: string[] = []
+    for (let pause = 0; pause < 8; pause++) {
+      const { world, reading, all } = await through(pause % 2 === 0)
+      await world.clock.advance(pause)
+      world.broker.restart({ keepSessions: false })
+      await world.after(60_000, all)
+      const seen = await world.after(1000, reading)
+      // Even the end may be missing: then only an idle time can tell.
+      if (seen === 'pending') ends.push('open')
+      if (seen === 'pending' || 'error' in seen) continue
+      const { events: got, error } = seen.value
+      const numbers = got.map((one) => (one as { value: number }).value)
+      expect(numbers).toEqual(Array.from({ length: numbers.length }, (_, n) => n))
+      if (error === null) expect(numbers.length).toBe(COUNT)
+      else expect(error).toMatchObject({ code: 'STREAM_GAP' })
+      ends.push(error === null ? 'whole' : 'gap')
+    }
+    expect(ends.length).toBe(8)
+    expect(new Set(ends)).not.toEqual(new Set(['open']))
+  })
 })
