@@ -26,6 +26,7 @@ const SOURCES = [
   ...['paced-mqttjs', 'connect', 'connect-raw', 'connect-mqttjs', 'client-work'],
   ...['client-work-mqttjs', 'client-echo', 'client-idle', 'client-filters', 'filters-server'],
   ...['client-request', 'request-mqttjs', 'request-loop', 'client-open', 'idle-subscribed'],
+  ...['event-stream', 'event-stream-smithy'],
 ].map((name) => `programs/${name}.ts`)
 const INSTALLED = 'Installed'
 const PAGE = join(folder, '../docs/BENCHMARKS.md')

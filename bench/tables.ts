@@ -3,6 +3,7 @@
  * then raw rows, in which the other end does as little as it can.
  */
 import { client } from './client.ts'
+import { eventStream } from './event-stream.ts'
 import { rawServer } from './measure.ts'
 import { met } from './met.ts'
 import {
@@ -113,6 +114,7 @@ function connections(context: Context): Table {
 export const TABLES: Readonly<Record<string, (context: Context) => Table>> = {
   met,
   client,
+  'event-stream': eventStream,
   throughput,
   payloads,
   roundTrip,
