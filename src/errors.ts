@@ -78,9 +78,9 @@ export class ProtocolError extends MqttError {
   override readonly name = 'ProtocolError'
   /** The reason code of the DISCONNECT that answers the violation, 0x80 to 0xFF. */
   readonly reasonCode: number
-  /** The clause of the standard that was broken, such as `MQTT-3.2.2-4`, or the rule of a format. */
+  /** The clause of the standard that was broken, such as `MQTT-3.2.2-4`, or a rule's name. */
   readonly clause: string
-  /** With `MALFORMED_MESSAGE`: where in the event stream a rule is broken, in bytes from its start. */
+  /** With `MALFORMED_MESSAGE`: where a rule is broken, in bytes from the start of the stream. */
   declare readonly offset?: number
   /** What is wrong with the payload, if the code is `INVALID_PAYLOAD`. It is not enumerable. */
   declare readonly issues?: readonly PayloadIssue[]

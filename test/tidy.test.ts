@@ -116,7 +116,9 @@ describe('the rules about rooms bite', () => {
     expect(wrong('src/cli/x.ts', '../disk/spool/a.ts')).toHaveLength(1)
     expect(wrong('src/client/x.ts', '../index.ts')).toEqual([])
     expect(wrong('src/client/x.ts', '../loop/a.ts')).toHaveLength(1)
-    expect(wrong('src/event-stream/x.ts', '../index.ts')).toHaveLength(1)
+    expect(wrong('src/event-stream/x.ts', '../client/index.ts')).toEqual([])
+    expect(wrong('src/event-stream/x.ts', '../client/topic.ts')).toHaveLength(1)
+    expect(wrong('src/bus/x.ts', '../loop/a.ts')).toHaveLength(1)
     expect(wrong('src/attic/x.ts', '../errors.ts')).toHaveLength(1)
   })
 

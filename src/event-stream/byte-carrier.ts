@@ -3,7 +3,7 @@
  * sockets, streams of the web, or any iterable and function?
  */
 import { ConnectionError, UsageError } from '../index.ts'
-import { kindOf, type StreamSource } from './chunk-source.ts'
+import { type StreamSource, typeNameOf } from './chunk-source.ts'
 import { encodeStreamMessage } from './codec/message-encoder.ts'
 import { type DecodeOptions, decodeStream } from './decode-stream.ts'
 import type { Carrier } from './event-stream-types.ts'
@@ -107,7 +107,7 @@ function sinkOf(writable: BytePair['writable']): ByteSink {
     if ('getWriter' in writable) return webSink(writable)
     if ('write' in writable && 'end' in writable) return nodeSink(writable)
   }
-  throw new UsageError(`writable must be a stream or a function, not ${kindOf(writable)}`)
+  throw new UsageError(`writable must be a stream or a function, not ${typeNameOf(writable)}`)
 }
 
 const nowhere: ByteSink = {

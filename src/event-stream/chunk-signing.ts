@@ -45,17 +45,17 @@ export function chunkSigning({ sign, seed }: ChunkSigningOptions): Signer & Veri
       const at = headers.get(':date')?.value
       const signature = headers.get(':chunk-signature')?.value
       if (!(at instanceof Date) || !(signature instanceof Uint8Array)) {
-        throw wrong('has no :date and :chunk-signature')
+        throw badSignature('has no :date and :chunk-signature')
       }
       const expected = await signatureOf(prior, at, payload)
-      if (!isEqual(signature, expected)) throw wrong('has a wrong signature')
+      if (!isEqual(signature, expected)) throw badSignature('has a wrong signature')
       const message = payload.length === 0 ? null : decodeStreamMessage(payload)
       return { message, signature: expected }
     },
   }
 }
 
-const wrong = (problem: string) => protocolFault('signature', problem, 'BAD_SIGNATURE')
+const badSignature = (problem: string) => protocolFault('signature', problem, 'BAD_SIGNATURE')
 
 /** Compares without telling, by the time that it takes, how much of a signature is right. */
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {

@@ -32,11 +32,13 @@ export function pullerOf<T>(source: StreamSource<T>): Puller<T> {
     if (Symbol.iterator in source) return { isSync: true, iterator: source[Symbol.iterator]() }
     if ('getReader' in source) return { isSync: false, iterator: webIterator(source) }
   }
-  throw new UsageError(`a source must be an iterable or a ReadableStream, not ${kindOf(source)}`)
+  throw new UsageError(
+    `a source must be an iterable or a ReadableStream, not ${typeNameOf(source)}`,
+  )
 }
 
 /** @returns what a value is, without the value, which may be a secret. */
-export function kindOf(value: unknown): string {
+export function typeNameOf(value: unknown): string {
   if (value === null || value === undefined) return String(value)
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }
@@ -56,7 +58,7 @@ function webIterator<T>(stream: WebReadable<T>): AsyncIterator<T, unknown> {
  * Ends a source. Nobody waits for it, since a generator that is waiting ends later or never; and
  * what it throws then is no news any more.
  */
-export function leave(source: { return?(): unknown }): void {
+export function leaveSource(source: { return?(): unknown }): void {
   try {
     Promise.resolve(source.return?.()).catch(() => {})
   } catch {}
@@ -74,7 +76,7 @@ export interface IdleOptions {
 }
 
 /** @throws UsageError if the time-out is no such number. */
-export function checkMs(name: string, ms: number | undefined): void {
+export function checkTimeout(name: string, ms: number | undefined): void {
   if (ms === undefined || (Number.isInteger(ms) && ms >= 1 && ms < 2 ** 31)) return
   throw new UsageError(`the option ${name} must be a whole number of ms, 1 to 2147483647`)
 }

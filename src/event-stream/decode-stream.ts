@@ -4,17 +4,18 @@
  */
 import { ConnectionError, UsageError } from '../index.ts'
 import {
-  checkMs,
+  checkTimeout,
   type IdleOptions,
-  kindOf,
-  leave,
+  leaveSource,
   type Puller,
   pullerOf,
   type StreamSource,
+  typeNameOf,
   withinIdle,
 } from './chunk-source.ts'
+import { type DecodeLimits, resolveLimits } from './codec/frame-rules.ts'
 import type { MessageInput, StreamMessage } from './codec/header-values.ts'
-import { type DecodeLimits, MessageDecoder, resolveLimits } from './codec/message-decoder.ts'
+import { MessageDecoder } from './codec/message-decoder.ts'
 import { encodeStreamMessage } from './codec/message-encoder.ts'
 
 /** The options of `decodeStream()`. */
@@ -31,8 +32,8 @@ export interface DecodeOptions extends DecodeLimits, IdleOptions {
  *
  * The iterator ends if the source ends between two messages. It rejects once, with ProtocolError
  * `MALFORMED_MESSAGE` (see `offset`, and the rule in `clause`), ConnectionError `TRUNCATED` if the
- * source ends within a message, `STALLED`, UsageError for a chunk that is no Uint8Array, or what the
- * source threw. All whole messages before were given. Then, and after `break`, it calls `return()`
+ * source ends within a message, `STALLED`, UsageError for a chunk that is no Uint8Array, or what
+ * the source threw. All whole messages before were given. Then, and after `break`, it calls `return()`
  * of the source and reads nothing more.
  *
  * @param source an iterable of Uint8Array, synchronous or not, or a `ReadableStream`
@@ -42,7 +43,7 @@ export function decodeStream(
   source: StreamSource<Uint8Array>,
   options: DecodeOptions = {},
 ): AsyncIterableIterator<StreamMessage, undefined> {
-  checkMs('idleTimeout', options.idleTimeout)
+  checkTimeout('idleTimeout', options.idleTimeout)
   return new DecodedMessages(source, options)
 }
 
@@ -70,7 +71,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
     return this
   }
 
-  next(): Promise<MessageResult> {
+  next(): Promise<PulledMessage> {
     if (this.#latest !== null) return this.#awaited(this.#pullAfter(this.#latest))
     try {
       const result = this.#pull()
@@ -80,12 +81,12 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
     }
   }
 
-  return(): Promise<MessageResult> {
+  return(): Promise<PulledMessage> {
     this.#end()
     return Promise.resolve(END)
   }
 
-  async #pullAfter(earlier: Promise<unknown>): Promise<MessageResult> {
+  async #pullAfter(earlier: Promise<unknown>): Promise<PulledMessage> {
     await earlier.catch(() => {})
     try {
       return await this.#pull()
@@ -104,7 +105,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   }
 
   /** @returns the next message, or a promise of it if a chunk must be waited for. */
-  #pull(): MessageResult | Promise<MessageResult> {
+  #pull(): PulledMessage | Promise<PulledMessage> {
     if (this.#hasEnded) return END
     const message = this.#decoder.next()
     if (message !== null) return { done: false, value: message }
@@ -117,7 +118,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
     }
   }
 
-  async #pullLater(source: AsyncIterator<Uint8Array, unknown>): Promise<MessageResult> {
+  async #pullLater(source: AsyncIterator<Uint8Array, unknown>): Promise<PulledMessage> {
     try {
       for (;;) {
         const result = this.#taken(await this.#arrived(source.next()))
@@ -139,7 +140,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   }
 
   /** Takes what the source gave. @returns null if more is needed. */
-  #taken(chunk: IteratorResult<Uint8Array, unknown>): MessageResult | null {
+  #taken(chunk: IteratorResult<Uint8Array, unknown>): PulledMessage | null {
     // `return()` was called meanwhile.
     if (this.#hasEnded) return END
     if (chunk.done === true) {
@@ -149,7 +150,9 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
     }
     const bytes: unknown = chunk.value
     if (!(bytes instanceof Uint8Array)) {
-      throw new UsageError(`a chunk of an event stream must be a Uint8Array, not ${kindOf(bytes)}`)
+      throw new UsageError(
+        `a chunk of an event stream must be a Uint8Array, not ${typeNameOf(bytes)}`,
+      )
     }
     this.#decoder.push(bytes)
     const message = this.#decoder.next()
@@ -175,12 +178,12 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   #end(): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
-    if (this.#source !== null) leave(this.#source.iterator)
+    if (this.#source !== null) leaveSource(this.#source.iterator)
     this.#interrupt?.()
   }
 }
 
-type MessageResult = IteratorResult<StreamMessage, undefined>
+type PulledMessage = IteratorResult<StreamMessage, undefined>
 
 /**
  * Encodes messages, each into one chunk.

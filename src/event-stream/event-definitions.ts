@@ -4,7 +4,7 @@
  */
 import type { Codec, SchemaInput, SchemaOutput, StandardSchema } from '../client/index.ts'
 import { type PayloadIssue, ProtocolError, UsageError } from '../index.ts'
-import { kindOf } from './chunk-source.ts'
+import { typeNameOf } from './chunk-source.ts'
 import type {
   HeaderInput,
   HeadersInput,
@@ -223,9 +223,9 @@ export function encodeEvent(
   }
   if (headersSchema !== undefined) {
     const plain = Object.fromEntries(own.map(([key, given]) => [key, plainValue(given)]))
-    refuse(name, 'headers', validated(headersSchema, plain).issues)
+    refuseUnfit(name, 'headers', validated(headersSchema, plain).issues)
   }
-  if (schema !== undefined) refuse(name, 'value', validated(schema, value).issues)
+  if (schema !== undefined) refuseUnfit(name, 'value', validated(schema, value).issues)
   const hasPayload = schema !== undefined || codec !== undefined
   const contentType =
     definition.contentType ?? (codec === undefined ? 'application/json' : codec.contentType)
@@ -235,7 +235,7 @@ export function encodeEvent(
   ])
   if (hasPayload && contentType !== undefined) all.set(':content-type', contentType)
   for (const [key, given] of own) all.set(key, given)
-  return { headers: all, payload: hasPayload ? payloadOf(name, codec, value) : undefined }
+  return { headers: all, payload: hasPayload ? eventPayload(name, codec, value) : undefined }
 }
 
 function plainValue(given: HeaderInput): unknown {
@@ -243,18 +243,24 @@ function plainValue(given: HeaderInput): unknown {
   return isTyped ? given.value : given
 }
 
-function refuse(name: string, part: string, issues: readonly PayloadIssue[] | undefined): void {
+function refuseUnfit(
+  name: string,
+  part: string,
+  issues: readonly PayloadIssue[] | undefined,
+): void {
   if (issues === undefined) return
   const text = `the ${part} of the event "${name}" does not fit the schema at ${where(issues)}`
   throw new UsageError(text, { code: 'INVALID_PAYLOAD', issues })
 }
 
-function payloadOf(name: string, codec: Codec<unknown, never> | undefined, value: unknown) {
+function eventPayload(name: string, codec: Codec<unknown, never> | undefined, value: unknown) {
   if (codec !== undefined) {
     const payload = codec.encode(value as never)
     return typeof payload === 'string' ? jsonEncoder.encode(payload) : payload
   }
   const text: string | undefined = JSON.stringify(value)
   if (text !== undefined) return jsonEncoder.encode(text)
-  throw new UsageError(`the value of the event "${name}" is ${kindOf(value)}, which JSON has not`)
+  throw new UsageError(
+    `the value of the event "${name}" is ${typeNameOf(value)}, which JSON has not`,
+  )
 }

@@ -23,7 +23,7 @@ export interface Carrier {
   send(message: MessageInput): Promise<void> | void
   /** Says that nothing more is sent, after everything that was. Receiving goes on. */
   end?(): Promise<void> | void
-  /** Ends both ways immediately. It is called once, also after a clean end; then without a reason. */
+  /** Ends both ways immediately. It is called once; after a clean end without a reason. */
   close?(reason?: unknown): void
 }
 

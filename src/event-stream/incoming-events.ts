@@ -7,7 +7,7 @@ import type { StreamMessage } from './codec/header-values.ts'
 import { decodeEvent, type EventSet } from './event-definitions.ts'
 
 /** What a message says. */
-export type Said =
+type Said =
   | {
       readonly kind: 'event'
       readonly type: string

@@ -7,6 +7,7 @@ export {
 } from './byte-carrier.ts'
 export { type ChunkSigningOptions, type ChunkToSign, chunkSigning } from './chunk-signing.ts'
 export type { IdleOptions, StreamSource, WebReadable } from './chunk-source.ts'
+export type { DecodeLimits } from './codec/frame-rules.ts'
 export {
   type HeaderInput,
   type HeadersInput,
@@ -15,10 +16,7 @@ export {
   type MessageInput,
   type StreamMessage as Message,
 } from './codec/header-values.ts'
-export {
-  type DecodeLimits,
-  decodeStreamMessage as decodeMessage,
-} from './codec/message-decoder.ts'
+export { decodeStreamMessage as decodeMessage } from './codec/message-decoder.ts'
 export {
   encodeMessageParts,
   encodeStreamMessage as encodeMessage,

@@ -5,9 +5,10 @@
  */
 import type { Client, Message as ReceivedMessage, Subscription } from '../client/index.ts'
 import { ConnectionError, type QoS, UsageError } from '../index.ts'
-import { checkMs, type IdleOptions, withinIdle } from './chunk-source.ts'
+import { checkTimeout, type IdleOptions, withinIdle } from './chunk-source.ts'
+import { type DecodeLimits, resolveLimits } from './codec/frame-rules.ts'
 import type { MessageInput, StreamMessage } from './codec/header-values.ts'
-import { type DecodeLimits, decodeStreamMessage, resolveLimits } from './codec/message-decoder.ts'
+import { decodeStreamMessage } from './codec/message-decoder.ts'
 import { encodeStreamMessage } from './codec/message-encoder.ts'
 import type { Carrier } from './event-stream-types.ts'
 import { protocolFault } from './incoming-events.ts'
@@ -16,7 +17,7 @@ import { protocolFault } from './incoming-events.ts'
 export interface MqttCarrierOptions extends DecodeLimits, IdleOptions {
   /** The Topic Name to publish to. Default: nothing can be sent. */
   readonly sendTopic?: string | undefined
-  /** The Topic Filter to receive from. Default: nothing is received, and the other side has ended. */
+  /** The Topic Filter to receive from. Default: nothing comes, and the other side has ended. */
   readonly receiveFilter?: string | undefined
   /** The QoS, both ways. Default 1. */
   readonly qos?: QoS | undefined
@@ -58,7 +59,7 @@ export function overMqtt(
   if (sendTopic === undefined && receiveFilter === undefined) {
     throw new UsageError('overMqtt() needs sendTopic, receiveFilter or both')
   }
-  checkMs('idleTimeout', options.idleTimeout)
+  checkTimeout('idleTimeout', options.idleTimeout)
   const streamId = options.streamId ?? crypto.randomUUID()
   const isNumbered = order === 'sequence'
   const received = new ReceivedMessages(client, options)
@@ -119,7 +120,7 @@ class ReceivedMessages implements AsyncIterator<StreamMessage, undefined> {
       const { done, value } = await withinIdle(this.#subscription.next(), this.#options)
       if (done === true) return OVER
       if (!this.#isNext(value)) continue
-      if (numbersOf(value)[LAST] === undefined) {
+      if (markedBy(value)[LAST] === undefined) {
         return { done: false, value: decodeStreamMessage(value.payload, this.#limits) }
       }
       await this.return()
@@ -137,7 +138,7 @@ class ReceivedMessages implements AsyncIterator<StreamMessage, undefined> {
   /** @returns whether a message is the next one of the stream, and not one that came before */
   #isNext(message: ReceivedMessage): boolean {
     if (this.#options.order === 'none') return true
-    const { [STREAM]: id, [NUMBER]: number } = numbersOf(message)
+    const { [STREAM]: id, [NUMBER]: number } = markedBy(message)
     if (typeof id !== 'string' || typeof number !== 'string' || !/^\d{1,15}$/.test(number)) {
       throw protocolFault(NUMBER, `came over MQTT without the user properties ${STREAM}, ${NUMBER}`)
     }
@@ -154,7 +155,7 @@ class ReceivedMessages implements AsyncIterator<StreamMessage, undefined> {
   }
 }
 
-function numbersOf(message: ReceivedMessage): Readonly<Record<string, unknown>> {
+function markedBy(message: ReceivedMessage): Readonly<Record<string, unknown>> {
   return message.properties?.userProperties ?? {}
 }
 

@@ -3,12 +3,14 @@
  * themselves; a failure ends both. Nothing runs before something of the stream is awaited.
  */
 import { ConnectionError, MqttError, systemPlatform, UsageError } from '../index.ts'
-import { checkMs, leave } from './chunk-source.ts'
+import { checkTimeout, leaveSource } from './chunk-source.ts'
 import type { MessageInput, StreamMessage } from './codec/header-values.ts'
-import { type EventDefinition, type EventSet, encodeEvent } from './event-definitions.ts'
+import { type EventSet, encodeEvent } from './event-definitions.ts'
 import type { Carrier, EventStream, EventStreamOptions } from './event-stream-types.ts'
 import { INITIAL_TYPES, incomplete, interpret, protocolFault } from './incoming-events.ts'
 import { OutgoingEvents } from './outgoing-events.ts'
+import { type AnyFailure, failureMessage, initialOf, warnSomebody } from './own-messages.ts'
+import { quiet, type Settleable, settleable } from './settleable.ts'
 
 /**
  * Opens a stream of typed events over a carrier.
@@ -31,25 +33,8 @@ export function openEventStream<
   ) as unknown as EventStream<Events, Role>
 }
 
-type Result = IteratorResult<unknown, undefined>
-const DONE: Result = { done: true, value: undefined }
-
-/** A promise, and what settles it. */
-interface Deferred<T> {
-  readonly promise: Promise<T>
-  resolve(value: T): void
-  reject(error: unknown): void
-}
-
-function deferred<T>(): Deferred<T> {
-  let settle!: Pick<Deferred<T>, 'resolve' | 'reject'>
-  const promise = new Promise<T>((resolve, reject) => {
-    settle = { resolve, reject }
-  })
-  // Whoever does not ask must not end the process.
-  promise.catch(() => {})
-  return { promise, ...settle }
-}
+type PulledEvent = IteratorResult<unknown, undefined>
+const STREAM_END: PulledEvent = { done: true, value: undefined }
 
 class OpenStream {
   readonly send: Readonly<Record<string, (value: unknown, headers?: never) => Promise<void>>>
@@ -60,7 +45,7 @@ class OpenStream {
   #initial: MessageInput | null
   #source: AsyncIterator<StreamMessage, unknown> | null = null
   /** What was read while the first message of the other side was awaited. */
-  #held: Result | null = null
+  #held: PulledEvent | null = null
   /** The reads one after the other. */
   #latest: Promise<unknown> = Promise.resolve()
   /** What is rejected when the stream is killed. */
@@ -68,14 +53,16 @@ class OpenStream {
   #received: 'open' | 'ended' | 'left' = 'open'
   #failure: { readonly error: unknown } | null = null
   #isIterated = false
+  /** Whether the iterator has rejected. */
+  #hasGiven = false
   #isClosed = false
   #prior: Uint8Array
   #hasSignedEnd = false
   #lastType: string | null = null
-  readonly #otherInitial: Deferred<unknown> | null
+  readonly #otherInitial: Settleable<unknown> | null
   #expectsInitial: boolean
   readonly #warned = new Set<string>()
-  readonly #joins = new Set<Deferred<boolean>>()
+  readonly #joins = new Set<Settleable<boolean>>()
 
   constructor(carrier: Carrier, options: EventStreamOptions) {
     this.#carrier = carrier
@@ -89,7 +76,7 @@ class OpenStream {
     const others = events.others
     const awaited = role === 'client' ? others.initialResponse : others.initialRequest
     this.#expectsInitial = awaited !== undefined
-    this.#otherInitial = this.#expectsInitial ? deferred() : null
+    this.#otherInitial = this.#expectsInitial ? settleable() : null
     this.#outgoing = new OutgoingEvents({
       ...{ carrier, signer },
       now: () => new Date(platform.wallNow?.() ?? Date.now()),
@@ -132,15 +119,15 @@ class OpenStream {
     return this
   }
 
-  next(): Promise<Result> {
+  next(): Promise<PulledEvent> {
     this.#isIterated = true
     return this.#inTurn(() => this.#take())
   }
 
-  return(): Promise<Result> {
+  return(): Promise<PulledEvent> {
     this.#isIterated = true
     if (this.#received === 'open') this.#stopReceiving('left')
-    return Promise.resolve(DONE)
+    return Promise.resolve(STREAM_END)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -168,9 +155,9 @@ class OpenStream {
   }
 
   async join({ timeout }: { readonly timeout?: number } = {}): Promise<boolean> {
-    checkMs('timeout', timeout)
+    checkTimeout('timeout', timeout)
     this.#begin()
-    const waiting = deferred<boolean>()
+    const waiting = settleable<boolean>()
     this.#joins.add(waiting)
     const { platform = systemPlatform } = this.#options
     const timer =
@@ -224,7 +211,7 @@ class OpenStream {
     return turn
   }
 
-  async #take(): Promise<Result> {
+  async #take(): Promise<PulledEvent> {
     const held = this.#held
     this.#held = null
     return held ?? this.#read(false)
@@ -234,18 +221,18 @@ class OpenStream {
    * Reads the next event.
    * @param untilInitial whether to stop behind the first message of the other side, with null
    */
-  async #read(untilInitial: true): Promise<Result | null>
-  async #read(untilInitial: false): Promise<Result>
-  async #read(untilInitial: boolean): Promise<Result | null> {
+  async #read(untilInitial: true): Promise<PulledEvent | null>
+  async #read(untilInitial: false): Promise<PulledEvent>
+  async #read(untilInitial: boolean): Promise<PulledEvent | null> {
     try {
       this.#begin()
       for (;;) {
         if (this.#failure !== null) throw this.#failure.error
-        if (this.#received !== 'open') return DONE
+        if (this.#received !== 'open') return STREAM_END
         this.#source ??= this.#carrier.receive[Symbol.asyncIterator]()
         const { done, value } = await this.#interruptible(this.#source.next())
         // It was left while this waited.
-        if (this.#received !== 'open') return DONE
+        if (this.#received !== 'open') return STREAM_END
         if (done === true) return this.#ended()
         const event = await this.#understood(value)
         if (event !== null) return { done: false, value: event }
@@ -253,18 +240,16 @@ class OpenStream {
       }
     } catch (error) {
       // It was left while this waited.
-      if (this.#received === 'left') return DONE
+      if (this.#received === 'left') return STREAM_END
       this.#fail(error)
       // The next pull is told of it, too.
       return untilInitial ? null : this.#given(error)
     }
   }
 
-  #hasGiven = false
-
   /** An iterator rejects once. */
-  #given(error: unknown): Result {
-    if (this.#hasGiven) return DONE
+  #given(error: unknown): PulledEvent {
+    if (this.#hasGiven) return STREAM_END
     this.#hasGiven = true
     throw error
   }
@@ -328,7 +313,7 @@ class OpenStream {
   }
 
   /** The source has ended: was everything there that must be? */
-  #ended(): Result {
+  #ended(): PulledEvent {
     const { verifier, endsWith } = this.#options
     if (verifier !== undefined && !this.#hasSignedEnd) throw incomplete('without a signed end')
     if (endsWith !== undefined && !endsWith.includes(this.#lastType ?? '')) {
@@ -336,7 +321,7 @@ class OpenStream {
       throw incomplete(`${last}, and must end with ${endsWith.join(' or ')} (endsWith)`)
     }
     this.#stopReceiving('ended')
-    return DONE
+    return STREAM_END
   }
 
   /** @returns what `promise` gives, or a rejection as soon as the stream is killed */
@@ -351,7 +336,7 @@ class OpenStream {
 
   #stopReceiving(how: 'ended' | 'left'): void {
     this.#received = how
-    if (how === 'left' && this.#source !== null) leave(this.#source)
+    if (how === 'left' && this.#source !== null) leaveSource(this.#source)
     const gone = incomplete('before its first message came')
     this.#otherInitial?.reject(gone)
     for (const reject of this.#waiting) reject(gone)
@@ -363,7 +348,7 @@ class OpenStream {
     if (this.#failure !== null || (this.#isClosed && this.#received !== 'open')) return
     this.#failure = { error }
     this.#outgoing.abandon(error)
-    if (this.#source !== null && this.#received === 'open') leave(this.#source)
+    if (this.#source !== null && this.#received === 'open') leaveSource(this.#source)
     this.#otherInitial?.reject(error)
     for (const reject of this.#waiting) reject(error)
     this.#waiting.clear()
@@ -392,62 +377,3 @@ class OpenStream {
 
 /** Warnings are given once for each type, and for so many types. */
 const WARNED_TYPES_MAX = 1000
-
-/** Whoever does not await a send must not end the process by it; whoever does gets the error. */
-function quiet(promise: Promise<void>): Promise<void> {
-  promise.catch(() => {})
-  return promise
-}
-
-function initialOf({ events, role, initial }: EventStreamOptions): MessageInput | null {
-  const { initialRequest, initialResponse } = events.others
-  const definition: EventDefinition | undefined =
-    role === 'client' ? initialRequest : initialResponse
-  if ((definition === undefined) !== (initial === undefined)) {
-    const text = `a ${role} must have the option initial if and only if its events define it`
-    throw new UsageError(text)
-  }
-  if (definition === undefined) return null
-  const name = INITIAL_TYPES[role === 'client' ? 'server' : 'client']
-  return encodeEvent('event', name, definition, initial, {})
-}
-
-interface AnyFailure {
-  readonly code?: string
-  readonly message?: string
-  readonly type?: string
-  readonly value?: unknown
-}
-
-function failureMessage(
-  { others }: EventSet,
-  { code, message, type, value }: AnyFailure,
-): MessageInput {
-  if (type !== undefined) {
-    const definition = others.exceptions?.[type]
-    if (definition !== undefined) return encodeEvent('exception', type, definition, value, {})
-    throw new UsageError(`the exception "${type}" is not defined`)
-  }
-  if (typeof code !== 'string' || code === '' || typeof message !== 'string') {
-    throw new UsageError('fail() takes { type, value } of an exception, or { code, message }')
-  }
-  const headers = { ':message-type': 'error', ':error-code': code, ':error-message': message }
-  return { headers }
-}
-
-/** Where a warning goes that no callback takes. */
-function warnSomebody({
-  code,
-  message,
-}: {
-  readonly code: string
-  readonly message: string
-}): void {
-  const runtime = (globalThis as { process?: Pick<NodeProcess, 'emitWarning'> })['process']
-  if (runtime?.emitWarning === undefined) console.warn(message)
-  else runtime.emitWarning(message, { type: 'MqttWarning', code })
-}
-
-interface NodeProcess {
-  emitWarning?(message: string, details: { readonly type: string; readonly code: string }): void
-}

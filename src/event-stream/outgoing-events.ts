@@ -12,7 +12,7 @@ const SENDS_MAX = 10_000
 const NO_BYTES_YET = /* @__PURE__ */ new Uint8Array(0)
 const NO_HEADERS_YET: HeadersInput = /* @__PURE__ */ new Map()
 
-export interface OutgoingHost {
+interface OutgoingHost {
   readonly carrier: Carrier
   readonly signer: Signer | undefined
   /** The wall clock. */

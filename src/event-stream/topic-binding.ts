@@ -4,7 +4,7 @@
  */
 import type { Topic } from '../client/index.ts'
 import { UsageError } from '../index.ts'
-import { kindOf } from './chunk-source.ts'
+import { typeNameOf } from './chunk-source.ts'
 
 /** The value of a label: of a string, a number, a boolean or a timestamp of the model. */
 export type LabelValue = string | number | bigint | boolean | Date
@@ -14,10 +14,10 @@ export interface TopicBinding<Params> {
   /** The Topic Filter to subscribe to for all values of the labels. */
   readonly filter: string
   /**
-   * Makes the Topic Name: a `/` in text becomes `%2F`, numbers and booleans are written as they are,
-   * and instants as RFC 3339 says.
-   * @throws UsageError with `TOPIC_PARAMS`, as `fill()` of a topic: `+`, `#` and U+0000 cannot stand
-   *   in a topic, and an empty text is no label
+   * Makes the Topic Name: a `/` in text becomes `%2F`, numbers and booleans are written as they
+   * are, and instants as RFC 3339 says.
+   * @throws UsageError with `TOPIC_PARAMS`, as `fill()` of a topic: `+`, `#` and U+0000 cannot
+   *   stand in a topic, and an empty text is no label
    */
   fill(labels: { readonly [Name in keyof Params]: LabelValue }): string
   /**
@@ -64,7 +64,8 @@ function labelText(name: string, value: LabelValue): string {
   }
   const isNumber = typeof value === 'bigint' || Number.isFinite(value)
   if (isNumber || typeof value === 'boolean') return String(value)
-  const text = `the label "${name}" must be text, a number, a boolean or a Date, not ${kindOf(value)}`
+  const taken = 'text, a finite number, a boolean or a valid Date'
+  const text = `the label "${name}" must be ${taken}, not ${typeNameOf(value)}`
   throw new UsageError(text, { code: 'TOPIC_PARAMS' })
 }
 

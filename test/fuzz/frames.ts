@@ -6,10 +6,8 @@
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
 import { ProtocolError } from '../../src/errors.ts'
-import {
-  MessageDecoder,
-  type ResolvedLimits,
-} from '../../src/event-stream/codec/message-decoder.ts'
+import type { ResolvedLimits } from '../../src/event-stream/codec/frame-rules.ts'
+import { MessageDecoder } from '../../src/event-stream/codec/message-decoder.ts'
 import { decodeStream, encodeMessage, type Message } from '../../src/event-stream/index.ts'
 import {
   Chunks,

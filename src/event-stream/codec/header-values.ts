@@ -1,6 +1,6 @@
 /**
- * What can the value of a header be? Nine types of the format, of which the boolean has two codes on
- * the wire.
+ * What can the value of a header be? The format has nine types; the boolean has two codes on the
+ * wire.
  */
 
 /** The value of a header with its type. A `long` is a bigint: it has 64 bits. */
@@ -44,13 +44,13 @@ export type HeaderValue =
   | {
       /** 16 bytes: code 9. */
       readonly type: 'uuid'
-      /** Such as `0191d4a1-7c1e-7c4a-9a63-0d2f5a8f5c11`. Received ones are in lower case. */
+      /** Such as `0191d4a1-7c1e-7c4a-9a63-0d2f5a8f5c11`; in lower case if it was received. */
       readonly value: string
     }
 
 /**
- * What a header may be given as. A boolean, a text, bytes and a `Date` say their type. A number does
- * not, since the format has four types of them: `header.int(5)`.
+ * What a header may be given as. A boolean, a text, bytes and a `Date` say their type. A number
+ * does not, since the format has four types of them: `header.int(5)`.
  */
 export type HeaderInput = HeaderValue | boolean | string | Uint8Array | Date
 
@@ -67,7 +67,7 @@ export interface StreamMessage {
 
 /** A message to be encoded. */
 export interface MessageInput {
-  /** Each name has 1 to 255 bytes of UTF-8; all together have at most 131,072 bytes. Default: none. */
+  /** Names have 1 to 255 bytes of UTF-8; all together have at most 131,072. Default: none. */
   readonly headers?: HeadersInput | undefined
   /** At most 25,165,824 bytes. Default: none. */
   readonly payload?: Uint8Array | undefined
@@ -75,23 +75,23 @@ export interface MessageInput {
 
 type NumberHeader = Extract<HeaderValue, { value: number }>
 
-const number =
+const numberHeader =
   (type: NumberHeader['type']) =>
   (value: number): NumberHeader => ({ type, value })
 
 /**
- * Makers of header values, for types that a value of JavaScript does not say. What they are given is
- * checked when the message is encoded.
+ * Makers of header values, for types that a value of JavaScript does not say. What they are given
+ * is checked when the message is encoded.
  */
 export const header = /* @__PURE__ */ Object.freeze({
   /** A boolean. */
   bool: (value: boolean): HeaderValue => ({ type: 'bool', value }),
   /** −128 to 127. */
-  byte: /* @__PURE__ */ number('byte'),
+  byte: /* @__PURE__ */ numberHeader('byte'),
   /** −32,768 to 32,767. */
-  short: /* @__PURE__ */ number('short'),
+  short: /* @__PURE__ */ numberHeader('short'),
   /** −2,147,483,648 to 2,147,483,647. */
-  int: /* @__PURE__ */ number('int'),
+  int: /* @__PURE__ */ numberHeader('int'),
   /** −2⁶³ to 2⁶³ − 1. */
   long: (value: bigint): HeaderValue => ({ type: 'long', value }),
   /** At most 32,767 bytes. */
@@ -120,13 +120,13 @@ export const TYPE_CODES = {
 /** The bytes of the two lengths and the checksum of both, with which a message begins. */
 export const PRELUDE_BYTES = 12
 /** The bytes of the checksum with which a message ends. */
-export const CHECKSUM_BYTES = 4
+export const MESSAGE_CHECKSUM_BYTES = 4
 /** The bytes of a message without headers and payload. */
-export const MESSAGE_BYTES_MIN = PRELUDE_BYTES + CHECKSUM_BYTES
+export const MESSAGE_BYTES_MIN = PRELUDE_BYTES + MESSAGE_CHECKSUM_BYTES
 /** The longest name of a header. */
 export const NAME_BYTES_MAX = 255
 /** The longest text, and the most bytes, that a header can have. */
-export const VALUE_BYTES_MAX = 32_767
+export const HEADER_VALUE_BYTES_MAX = 32_767
 /** The most bytes that the headers of a message may have. */
 export const HEADERS_BYTES_MAX = 131_072
 /** The most bytes that a payload may have. */

@@ -7,88 +7,16 @@
  *   own length, or of at most 1 MiB or twice what has come, if that is less.
  * - Each byte is copied a bounded number of times, so the cost is linear, whatever the cuts (V3).
  */
-import { ProtocolError, UsageError } from '../../errors.ts'
+import { UsageError } from '../../errors.ts'
 import { crc32 } from './crc32.ts'
+import { type DecodeLimits, malformed, type ResolvedLimits, resolveLimits } from './frame-rules.ts'
+import { readHeaders, readUint32, viewOf } from './header-reader.ts'
 import {
-  CHECKSUM_BYTES,
-  HEADERS_BYTES_MAX,
-  type HeaderValue,
   MESSAGE_BYTES_MIN,
-  PAYLOAD_BYTES_MAX,
+  MESSAGE_CHECKSUM_BYTES,
   PRELUDE_BYTES,
   type StreamMessage,
-  VALUE_BYTES_MAX,
 } from './header-values.ts'
-import { textIn } from './utf8.ts'
-
-/** What a decoder accepts. */
-export interface DecodeLimits {
-  /**
-   * The most bytes that the headers of a message may have, at least 0. Default 131,072, as in the
-   * specification.
-   */
-  readonly maxHeadersBytes?: number | undefined
-  /**
-   * The most bytes that a payload may have, at least 0. Default 25,165,824, as in the
-   * specification.
-   */
-  readonly maxPayloadBytes?: number | undefined
-  /** The most headers that a message may have, at least 0. Default 1,024. */
-  readonly maxHeaders?: number | undefined
-}
-
-/** Limits with their defaults. */
-export type ResolvedLimits = { readonly [Name in keyof DecodeLimits]-?: number }
-
-const DEFAULT_LIMITS: ResolvedLimits = {
-  maxHeadersBytes: HEADERS_BYTES_MAX,
-  maxPayloadBytes: PAYLOAD_BYTES_MAX,
-  maxHeaders: 1024,
-}
-
-/** @throws UsageError if a limit is no whole number from 0 on. */
-export function resolveLimits(given?: DecodeLimits): ResolvedLimits {
-  if (given === undefined) return DEFAULT_LIMITS
-  const limits: Record<string, number> = { ...DEFAULT_LIMITS }
-  for (const name of Object.keys(limits)) {
-    const value = given[name as keyof DecodeLimits]
-    if (value === undefined) continue
-    if (!Number.isSafeInteger(value) || value < 0) {
-      throw new UsageError(`the option ${name} must be a whole number, at least 0`)
-    }
-    limits[name] = value
-  }
-  return limits as ResolvedLimits
-}
-
-/** The rules of the format, as `clause` of an error names them. */
-export type FrameRule =
-  | 'total length'
-  | 'headers length'
-  | 'prelude checksum'
-  | 'message checksum'
-  | 'maxHeadersBytes'
-  | 'maxPayloadBytes'
-  | 'maxHeaders'
-  | 'header name'
-  | 'header twice'
-  | 'header type'
-  | 'header value'
-
-/** Malformed packet (2.4): there is no DISCONNECT for it, but the error needs a reason code. */
-const MALFORMED = 0x81
-
-/** @returns the error of bytes that break a rule of the format. */
-export function malformed(rule: FrameRule, offset: number, problem: string): ProtocolError {
-  const text = `an event-stream message is malformed at byte ${offset}: ${problem}`
-  return new ProtocolError(text, {
-    code: 'MALFORMED_MESSAGE',
-    clause: rule,
-    reasonCode: MALFORMED,
-    retryable: false,
-    offset,
-  })
-}
 
 /**
  * Decodes bytes that are exactly one message. The payload shares their memory.
@@ -110,12 +38,6 @@ export function decodeStreamMessage(bytes: Uint8Array, limits?: DecodeLimits): S
     throw malformed('total length', 0, problem)
   }
   return readMessage(bytes, 0, 0, resolved, false)
-}
-
-function readUint32(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
-  )
 }
 
 /**
@@ -154,17 +76,6 @@ function judgePrelude(
   return total
 }
 
-/** R5: how much foreign memory a message may keep alive. */
-const FOREIGN_BYTES_MAX = 8192
-
-/** A part of the chunk as bytes, whatever class the chunk has. */
-function view(bytes: Uint8Array, start: number, end: number, detach: boolean): Uint8Array {
-  const { buffer, byteOffset } = bytes
-  const length = end - start
-  const part = new Uint8Array(buffer, byteOffset + start, length)
-  return detach && buffer.byteLength - length > FOREIGN_BYTES_MAX ? part.slice() : part
-}
-
 /** Reads the message at `at`, which is there as a whole and whose prelude was judged. */
 function readMessage(
   bytes: Uint8Array,
@@ -173,151 +84,31 @@ function readMessage(
   limits: ResolvedLimits,
   detach: boolean,
 ): StreamMessage {
-  const end = at + readUint32(bytes, at) - CHECKSUM_BYTES
+  const end = at + readUint32(bytes, at) - MESSAGE_CHECKSUM_BYTES
   if (crc32(bytes, at + 8, end, readUint32(bytes, at + 8)) !== readUint32(bytes, end)) {
     throw malformed('message checksum', offset + end - at, 'the checksum of the message is wrong')
   }
   const headersEnd = at + PRELUDE_BYTES + readUint32(bytes, at + 4)
   const reader = { bytes, at: at + PRELUDE_BYTES, end: headersEnd, base: offset - at, detach }
   const headers = readHeaders(reader, limits.maxHeaders)
-  return { headers, payload: view(bytes, headersEnd, end, detach) }
-}
-
-/** Reads headers, and nothing behind their end. */
-interface HeaderReader {
-  readonly bytes: Uint8Array
-  at: number
-  readonly end: number
-  /** What is added to a position to make it one of the stream. */
-  readonly base: number
-  readonly detach: boolean
-}
-
-function readHeaders(reader: HeaderReader, maxHeaders: number): Map<string, HeaderValue> {
-  const { bytes, end, base } = reader
-  const headers = new Map<string, HeaderValue>()
-  for (let count = 1; reader.at < end; count++) {
-    const start = reader.at
-    if (count > maxHeaders) {
-      throw malformed('maxHeaders', base + start, `it has more than ${maxHeaders} headers`)
-    }
-    const length = bytes[start]!
-    if (length === 0) throw malformed('header name', base + start, 'the name of a header is empty')
-    // The type stands behind the name.
-    const typeAt = start + 1 + length
-    if (typeAt >= end) {
-      throw malformed('header name', base + start, 'a header does not end before the headers end')
-    }
-    const name = textIn(bytes, start + 1, typeAt)
-    if (name === null) {
-      throw malformed('header name', base + start + 1, 'the name of a header is not UTF-8')
-    }
-    reader.at = typeAt + 1
-    headers.set(name, readValue(reader, bytes[typeAt]!))
-    if (headers.size !== count) {
-      throw malformed('header twice', base + start, 'a header is there twice')
-    }
-  }
-  return headers
-}
-
-/** @returns where the next `length` bytes begin, which are then behind. */
-function taken(reader: HeaderReader, length: number): number {
-  const start = reader.at
-  if (start + length > reader.end) {
-    const problem = 'the value of a header does not end before the headers end'
-    throw malformed('header value', reader.base + start, problem)
-  }
-  reader.at = start + length
-  return start
-}
-
-function readValue(reader: HeaderReader, type: number): HeaderValue {
-  const { bytes } = reader
-  switch (type) {
-    case 0:
-    case 1:
-      return { type: 'bool', value: type === 0 }
-    case 2:
-      return { type: 'byte', value: (bytes[taken(reader, 1)]! << 24) >> 24 }
-    case 3: {
-      const at = taken(reader, 2)
-      return { type: 'short', value: ((bytes[at]! << 24) >> 16) | bytes[at + 1]! }
-    }
-    case 4:
-      return { type: 'int', value: readUint32(bytes, taken(reader, 4)) | 0 }
-    case 5:
-      return { type: 'long', value: readInt64(bytes, taken(reader, 8)) }
-    case 6: {
-      const at = takenRun(reader)
-      return { type: 'bytes', value: view(bytes, at, reader.at, reader.detach) }
-    }
-    case 7: {
-      const at = takenRun(reader)
-      const value = textIn(bytes, at, reader.at)
-      if (value !== null) return { type: 'string', value }
-      throw malformed('header value', reader.base + at, 'the text of a header is not UTF-8')
-    }
-    case 8:
-      return { type: 'timestamp', value: readInstant(bytes, taken(reader, 8)) }
-    case 9:
-      return { type: 'uuid', value: readUuid(bytes, taken(reader, 16)) }
-    default: {
-      const problem = `a header has type ${type}, and types are 0 to 9`
-      throw malformed('header type', reader.base + reader.at - 1, problem)
-    }
-  }
-}
-
-/** Takes a length of two bytes and as many bytes behind it. */
-function takenRun(reader: HeaderReader): number {
-  const at = taken(reader, 2)
-  const length = (reader.bytes[at]! << 8) | reader.bytes[at + 1]!
-  if (length > VALUE_BYTES_MAX) {
-    const problem = `the value of a header has ${length} bytes, and ${VALUE_BYTES_MAX} are allowed`
-    throw malformed('header value', reader.base + at, problem)
-  }
-  return taken(reader, length)
-}
-
-function readInt64(bytes: Uint8Array, at: number): bigint {
-  const high = BigInt(readUint32(bytes, at) | 0)
-  return (high << 32n) | BigInt(readUint32(bytes, at + 4))
-}
-
-/** The first and the last millisecond of a Date are so far from 1970. */
-const DATE_MS_MAX = 8.64e15
-
-function readInstant(bytes: Uint8Array, at: number): Date | bigint {
-  // Exact up to 2 ** 53, which is more than the range of a Date.
-  const ms = (readUint32(bytes, at) | 0) * 2 ** 32 + readUint32(bytes, at + 4)
-  return Math.abs(ms) <= DATE_MS_MAX ? new Date(ms) : readInt64(bytes, at)
-}
-
-function readUuid(bytes: Uint8Array, at: number): string {
-  let text = ''
-  for (let i = 0; i < 16; i++) {
-    if (i === 4 || i === 6 || i === 8 || i === 10) text += '-'
-    text += (0x100 + bytes[at + i]!).toString(16).slice(1)
-  }
-  return text
+  return { headers, payload: viewOf(bytes, headersEnd, end, detach) }
 }
 
 /** Up to so many bytes are allocated for a message of which only the length is known. */
 const GROWTH_BYTES = 1 << 20
 /** Fewer bytes than this are copied faster one by one. */
 const COPIED_BYTES_MIN = 24
-const NOTHING = /* @__PURE__ */ new Uint8Array(0)
+const NO_CHUNK = /* @__PURE__ */ new Uint8Array(0)
 
 /** Makes messages of chunks. After an error it must not be used. */
 export class MessageDecoder {
   readonly #limits: ResolvedLimits
   readonly #detach: boolean
-  #chunk: Uint8Array = NOTHING
+  #chunk: Uint8Array = NO_CHUNK
   /** Where the next byte stands in the chunk. */
   #at = 0
   /** The message of which a part has come, if it did not come with the chunk. */
-  #part: Uint8Array = NOTHING
+  #part: Uint8Array = NO_CHUNK
   #partBytes = 0
   /** The length of the message in `#part`, or 0 while its first 12 bytes have not all come. */
   #total = 0
@@ -396,7 +187,7 @@ export class MessageDecoder {
     if (this.#partBytes < this.#total) return null
     const message = readMessage(this.#part, 0, this.#offset, this.#limits, this.#detach)
     this.#offset += this.#total
-    this.#part = NOTHING
+    this.#part = NO_CHUNK
     this.#partBytes = 0
     this.#total = 0
     return message

@@ -5,20 +5,20 @@
 import { describe, UsageError } from '../../errors.ts'
 import { crc32 } from './crc32.ts'
 import {
-  CHECKSUM_BYTES,
+  HEADER_VALUE_BYTES_MAX,
   HEADERS_BYTES_MAX,
   type HeaderInput,
   type HeadersInput,
   type HeaderValue,
   MESSAGE_BYTES_MIN,
+  MESSAGE_CHECKSUM_BYTES,
   type MessageInput,
   NAME_BYTES_MAX,
   PAYLOAD_BYTES_MAX,
   PRELUDE_BYTES,
   TYPE_CODES,
-  VALUE_BYTES_MAX,
 } from './header-values.ts'
-import { bytesOfText, writeText } from './utf8.ts'
+import { bytesOfText, putUtf8 } from './utf8.ts'
 
 const NO_PAYLOAD = /* @__PURE__ */ new Uint8Array(0)
 const NO_HEADERS: HeadersInput = /* @__PURE__ */ new Map()
@@ -32,9 +32,9 @@ export function encodeStreamMessage(message: MessageInput): Uint8Array {
   const out = new Uint8Array(MESSAGE_BYTES_MIN + headersBytes + payload.length)
   const payloadAt = writeHead(out, headers, headersBytes, payload)
   out.set(payload, payloadAt)
-  const end = out.length - CHECKSUM_BYTES
+  const end = out.length - MESSAGE_CHECKSUM_BYTES
   // The checksum of the prelude is itself covered by that of the message.
-  writeUint32(out, end, crc32(out, 8, end, readUint32(out, 8)))
+  putUint32(out, end, crc32(out, 8, end, readUint32(out, 8)))
   return out
 }
 
@@ -47,9 +47,9 @@ export function encodeMessageParts(message: MessageInput): [Uint8Array, Uint8Arr
   const { headers, payload, headersBytes } = measured(message)
   const head = new Uint8Array(PRELUDE_BYTES + headersBytes)
   writeHead(head, headers, headersBytes, payload)
-  const tail = new Uint8Array(CHECKSUM_BYTES)
+  const tail = new Uint8Array(MESSAGE_CHECKSUM_BYTES)
   const before = crc32(head, 8, head.length, readUint32(head, 8))
-  writeUint32(tail, 0, crc32(payload, 0, payload.length, before))
+  putUint32(tail, 0, crc32(payload, 0, payload.length, before))
   return [head, payload, tail]
 }
 
@@ -62,13 +62,13 @@ export function encodeHeaders(headers: HeadersInput): Uint8Array {
 }
 
 /** The names of headers and, at the same places, their values. Pairs cost more. */
-interface Listed {
+interface HeaderLists {
   readonly names: readonly string[]
   readonly values: readonly HeaderInput[]
 }
 
 /** @returns the headers as lists. The own properties of an object count, whatever their names. */
-function listed(headers: HeadersInput): Listed {
+function listed(headers: HeadersInput): HeaderLists {
   const values: HeaderInput[] = []
   if (headers instanceof Map) {
     const names: string[] = []
@@ -104,7 +104,7 @@ function measured(message: MessageInput) {
   return { headers, payload, headersBytes }
 }
 
-function measuredHeaders(headers: Listed): number {
+function measuredHeaders(headers: HeaderLists): number {
   let bytes = 0
   const { names, values } = headers
   for (let i = 0; i < names.length; i++) {
@@ -169,11 +169,12 @@ function measuredValue(name: string, given: HeaderInput): number {
       if (isInt64(value)) return 8
       break
     case 'bytes':
-      if (value instanceof Uint8Array && value.length <= VALUE_BYTES_MAX) return 2 + value.length
+      if (value instanceof Uint8Array && value.length <= HEADER_VALUE_BYTES_MAX)
+        return 2 + value.length
       break
     case 'string': {
       const bytes = typeof value === 'string' ? bytesOfText(value) : -1
-      if (bytes >= 0 && bytes <= VALUE_BYTES_MAX) return 2 + bytes
+      if (bytes >= 0 && bytes <= HEADER_VALUE_BYTES_MAX) return 2 + bytes
       break
     }
     case 'timestamp':
@@ -221,22 +222,22 @@ function isInt64(value: unknown): value is bigint {
 /** @returns where the payload begins */
 function writeHead(
   out: Uint8Array,
-  headers: Listed,
+  headers: HeaderLists,
   headersBytes: number,
   payload: Uint8Array,
 ): number {
-  writeUint32(out, 0, MESSAGE_BYTES_MIN + headersBytes + payload.length)
-  writeUint32(out, 4, headersBytes)
-  writeUint32(out, 8, crc32(out, 0, 8))
+  putUint32(out, 0, MESSAGE_BYTES_MIN + headersBytes + payload.length)
+  putUint32(out, 4, headersBytes)
+  putUint32(out, 8, crc32(out, 0, 8))
   return writeHeaders(out, PRELUDE_BYTES, headers)
 }
 
-function writeHeaders(out: Uint8Array, start: number, headers: Listed): number {
+function writeHeaders(out: Uint8Array, start: number, headers: HeaderLists): number {
   let at = start
   const { names, values } = headers
   for (let i = 0; i < names.length; i++) {
     const given = values[i]!
-    const end = writeText(out, at + 1, names[i]!)
+    const end = putUtf8(out, at + 1, names[i]!)
     out[at] = end - at - 1
     at = writeValue(out, end, typeOfInput(given)!, valueOfInput(given))
   }
@@ -258,25 +259,25 @@ function writeValue(
       out[at] = value as number
       return at + 1
     case 'short':
-      return writeUint16(out, at, value as number)
+      return putUint16(out, at, value as number)
     case 'int':
-      return writeUint32(out, at, value as number)
+      return putUint32(out, at, value as number)
     case 'long':
-      return writeInt64(out, at, value as bigint)
+      return putInt64(out, at, value as bigint)
     case 'bytes': {
-      const begins = writeUint16(out, at, (value as Uint8Array).length)
+      const begins = putUint16(out, at, (value as Uint8Array).length)
       out.set(value as Uint8Array, begins)
       return begins + (value as Uint8Array).length
     }
     case 'string': {
-      const end = writeText(out, at + 2, value as string)
-      writeUint16(out, at, end - at - 2)
+      const end = putUtf8(out, at + 2, value as string)
+      putUint16(out, at, end - at - 2)
       return end
     }
     case 'timestamp': {
-      if (typeof value === 'bigint') return writeInt64(out, at, value)
+      if (typeof value === 'bigint') return putInt64(out, at, value)
       const ms = (value as Date).getTime()
-      return writeUint32(out, writeUint32(out, at, Math.floor(ms / 2 ** 32)), ms)
+      return putUint32(out, putUint32(out, at, Math.floor(ms / 2 ** 32)), ms)
     }
     case 'uuid': {
       const digits = (value as string).replaceAll('-', '')
@@ -286,14 +287,14 @@ function writeValue(
   }
 }
 
-function writeUint16(out: Uint8Array, at: number, value: number): number {
+function putUint16(out: Uint8Array, at: number, value: number): number {
   out[at] = value >> 8
   out[at + 1] = value
   return at + 2
 }
 
 /** Writes the last 32 bits of a whole number, with or without a sign. */
-function writeUint32(out: Uint8Array, at: number, value: number): number {
+function putUint32(out: Uint8Array, at: number, value: number): number {
   out[at] = value >>> 24
   out[at + 1] = value >>> 16
   out[at + 2] = value >>> 8
@@ -301,8 +302,8 @@ function writeUint32(out: Uint8Array, at: number, value: number): number {
   return at + 4
 }
 
-function writeInt64(out: Uint8Array, at: number, value: bigint): number {
-  return writeUint32(out, writeUint32(out, at, Number(value >> 32n)), Number(value & 0xffffffffn))
+function putInt64(out: Uint8Array, at: number, value: bigint): number {
+  return putUint32(out, putUint32(out, at, Number(value >> 32n)), Number(value & 0xffffffffn))
 }
 
 function readUint32(bytes: Uint8Array, at: number): number {

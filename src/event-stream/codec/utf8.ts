@@ -1,6 +1,6 @@
 /**
- * Which text do these bytes hold, and which bytes does a text become? UTF-8 is checked strictly both
- * ways: bytes that are no UTF-8 and texts with half a surrogate pair are refused.
+ * Which text do these bytes hold, and which bytes does a text become? UTF-8 is checked strictly
+ * both ways: bytes that are no UTF-8 and texts with half a surrogate pair are refused.
  *
  * The names of headers, and many of their values, are the same in each message. So a short text
  * that was decoded before is found again by its bytes. The cache has one entry for each hash; a
@@ -76,7 +76,7 @@ const WRITTEN_UNITS_MAX = 48
  * Writes a text without half pairs, for which there is room.
  * @returns where it ends
  */
-export function writeText(out: Uint8Array, at: number, text: string): number {
+export function putUtf8(out: Uint8Array, at: number, text: string): number {
   if (text.length <= WRITTEN_UNITS_MAX) {
     let i = 0
     for (; i < text.length; i++) {
