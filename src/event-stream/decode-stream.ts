@@ -30,11 +30,11 @@ export interface DecodeOptions extends DecodeLimits, IdleOptions {
 /**
  * Decodes messages from chunks that are cut anywhere.
  *
- * The iterator ends if the source ends between two messages. It rejects once, with ProtocolError
- * `MALFORMED_MESSAGE` (see `offset`, and the rule in `clause`), ConnectionError `TRUNCATED` if the
- * source ends within a message, `STALLED`, UsageError for a chunk that is no Uint8Array, or what
- * the source threw. All whole messages before were given. Then, and after `break`, it calls `return()`
- * of the source and reads nothing more.
+ * The iterator ends if the source ends between two messages. It rejects once, after all whole
+ * messages before: with ProtocolError `MALFORMED_MESSAGE` (where is in `offset`, the rule in
+ * `clause`); ConnectionError `TRUNCATED` if the source ends within a message, or `STALLED`;
+ * UsageError for a chunk that is no Uint8Array; or what the source threw. Then, and after `break`,
+ * it calls `return()` of the source and reads nothing more.
  *
  * @param source an iterable of Uint8Array, synchronous or not, or a `ReadableStream`
  * @throws UsageError if the source or an option cannot be used

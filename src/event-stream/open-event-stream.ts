@@ -10,7 +10,7 @@ import type { Carrier, EventStream, EventStreamOptions } from './event-stream-ty
 import { INITIAL_TYPES, incomplete, interpret, protocolFault } from './incoming-events.ts'
 import { OutgoingEvents } from './outgoing-events.ts'
 import { type AnyFailure, failureMessage, initialOf, warnSomebody } from './own-messages.ts'
-import { quiet, type Settleable, settleable } from './settleable.ts'
+import { type Settleable, settleable, settledQuietly } from './settleable.ts'
 
 /**
  * Opens a stream of typed events over a carrier.
@@ -140,7 +140,7 @@ class OpenStream {
 
   end(): Promise<void> {
     this.#begin()
-    return quiet(this.#outgoing.end())
+    return settledQuietly(this.#outgoing.end())
   }
 
   fail(failure: AnyFailure): Promise<void> {
@@ -148,9 +148,9 @@ class OpenStream {
       const message = failureMessage(this.#options.events, failure)
       const sent = this.#submit(() => message)
       const ended = this.end()
-      return quiet(sent.then(() => ended))
+      return settledQuietly(sent.then(() => ended))
     } catch (error) {
-      return quiet(Promise.reject(error))
+      return settledQuietly(Promise.reject(error))
     }
   }
 
@@ -193,15 +193,15 @@ class OpenStream {
   #begin(): void {
     const message = this.#initial
     this.#initial = null
-    if (message !== null) quiet(this.#outgoing.submit('initial', message))
+    if (message !== null) settledQuietly(this.#outgoing.submit('initial', message))
   }
 
   #submit(make: () => MessageInput): Promise<void> {
     this.#begin()
     try {
-      return quiet(this.#outgoing.submit('event', make()))
+      return settledQuietly(this.#outgoing.submit('event', make()))
     } catch (error) {
-      return quiet(Promise.reject(error))
+      return settledQuietly(Promise.reject(error))
     }
   }
 

@@ -18,7 +18,7 @@ export function settleable<T>(): Settleable<T> {
 }
 
 /** Whoever does not await a send must not end the process by it; whoever does gets the error. */
-export function quiet(promise: Promise<void>): Promise<void> {
+export function settledQuietly(promise: Promise<void>): Promise<void> {
   promise.catch(() => {})
   return promise
 }

@@ -76,7 +76,7 @@ function readValue(reader: HeaderReader, type: number): HeaderValue {
       return { type: 'long', value: readInt64(bytes, takeBytes(reader, 8)) }
     case 6: {
       const at = takeRun(reader)
-      return { type: 'bytes', value: viewOf(bytes, at, reader.at, reader.detach) }
+      return { type: 'bytes', value: partOf(bytes, at, reader.at, reader.detach) }
     }
     case 7: {
       const at = takeRun(reader)
@@ -141,7 +141,7 @@ export function readUint32(bytes: Uint8Array, at: number): number {
 const FOREIGN_BYTES_MAX = 8192
 
 /** A part of the chunk as bytes, whatever class the chunk has. */
-export function viewOf(bytes: Uint8Array, start: number, end: number, detach: boolean): Uint8Array {
+export function partOf(bytes: Uint8Array, start: number, end: number, detach: boolean): Uint8Array {
   const { buffer, byteOffset } = bytes
   const length = end - start
   const part = new Uint8Array(buffer, byteOffset + start, length)

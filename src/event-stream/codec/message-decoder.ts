@@ -10,7 +10,7 @@
 import { UsageError } from '../../errors.ts'
 import { crc32 } from './crc32.ts'
 import { type DecodeLimits, malformed, type ResolvedLimits, resolveLimits } from './frame-rules.ts'
-import { readHeaders, readUint32, viewOf } from './header-reader.ts'
+import { partOf, readHeaders, readUint32 } from './header-reader.ts'
 import {
   MESSAGE_BYTES_MIN,
   MESSAGE_CHECKSUM_BYTES,
@@ -91,7 +91,7 @@ function readMessage(
   const headersEnd = at + PRELUDE_BYTES + readUint32(bytes, at + 4)
   const reader = { bytes, at: at + PRELUDE_BYTES, end: headersEnd, base: offset - at, detach }
   const headers = readHeaders(reader, limits.maxHeaders)
-  return { headers, payload: viewOf(bytes, headersEnd, end, detach) }
+  return { headers, payload: partOf(bytes, headersEnd, end, detach) }
 }
 
 /** Up to so many bytes are allocated for a message of which only the length is known. */

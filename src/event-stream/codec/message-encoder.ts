@@ -4,6 +4,7 @@
  */
 import { describe, UsageError } from '../../errors.ts'
 import { crc32 } from './crc32.ts'
+import { readUint32 } from './header-reader.ts'
 import {
   HEADER_VALUE_BYTES_MAX,
   HEADERS_BYTES_MAX,
@@ -304,10 +305,4 @@ function putUint32(out: Uint8Array, at: number, value: number): number {
 
 function putInt64(out: Uint8Array, at: number, value: bigint): number {
   return putUint32(out, putUint32(out, at, Number(value >> 32n)), Number(value & 0xffffffffn))
-}
-
-function readUint32(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
-  )
 }
