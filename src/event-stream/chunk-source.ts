@@ -7,12 +7,17 @@ import { ConnectionError, type Platform, systemPlatform, UsageError } from '../i
 /** What can be read: an iterable, synchronous or not, or a `ReadableStream` of the web. */
 export type StreamSource<T> = Iterable<T> | AsyncIterable<T> | WebReadable<T>
 
+interface WebChunk<T> {
+  done: boolean
+  value?: T | undefined
+}
+
 /** What is used of a `ReadableStream` of the web. */
 export interface WebReadable<T> {
   /** Begins to read. */
   getReader(): {
     /** The next value. */
-    read(): Promise<{ done: boolean; value?: T | undefined }>
+    read(): Promise<WebChunk<T>>
     /** Ends the stream. */
     cancel(reason?: unknown): Promise<void>
   }

@@ -34,24 +34,37 @@ export interface EventDefinition {
 /** Definitions by name. */
 export type EventDefinitions = Readonly<Record<string, EventDefinition>>
 
+interface HasPayload<S extends StandardSchema> {
+  readonly payload: S
+}
+
+interface HasHeaders<S extends StandardSchema> {
+  readonly headers: S
+}
+
+interface Decodes<Value> {
+  readonly codec: Codec<Value, never>
+}
+
+interface Encodes<Sent> {
+  readonly codec: { encode(value: Sent): Uint8Array | string }
+}
+
 /** The value that is received of an event. */
-export type EventValue<D> = D extends { readonly payload: infer S extends StandardSchema }
-  ? SchemaOutput<S>
-  : D extends { readonly codec: Codec<infer Value, never> }
-    ? Value
-    : undefined
+export type EventValue<D> =
+  D extends HasPayload<infer S>
+    ? SchemaOutput<S>
+    : D extends Decodes<infer Value>
+      ? Value
+      : undefined
 
 /** The value that is sent of an event. */
-export type SentValue<D> = D extends { readonly payload: infer S extends StandardSchema }
-  ? SchemaInput<S>
-  : D extends { readonly codec: { encode(value: infer Sent): Uint8Array | string } }
-    ? Sent
-    : undefined
+export type SentValue<D> =
+  D extends HasPayload<infer S> ? SchemaInput<S> : D extends Encodes<infer Sent> ? Sent : undefined
 
 /** The headers that are received of an event. */
-export type EventHeaders<D> = D extends { readonly headers: infer S extends StandardSchema }
-  ? SchemaOutput<S>
-  : ReadonlyMap<string, HeaderValue>
+export type EventHeaders<D> =
+  D extends HasHeaders<infer S> ? SchemaOutput<S> : ReadonlyMap<string, HeaderValue>
 
 /** One event of a stream; the union tells them apart by `type`. */
 export type EventOf<Events extends EventDefinitions> = {

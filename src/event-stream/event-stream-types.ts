@@ -145,6 +145,10 @@ export type Senders<Set extends EventSet> = {
     : (value: SentValue<Set['events'][Name]>, headers?: HeadersInput) => Promise<void>
 }
 
+interface HasExceptions<Exceptions extends Record<string, EventDefinition>> {
+  readonly exceptions: Exceptions
+}
+
 /** What `fail()` sends: an exception that is defined, or an error with a code and a text. */
 export type StreamFailure<Others> =
   | {
@@ -153,9 +157,7 @@ export type StreamFailure<Others> =
       /** The `:error-message`. */
       readonly message: string
     }
-  | (Others extends {
-      readonly exceptions: infer Exceptions extends Record<string, EventDefinition>
-    }
+  | (Others extends HasExceptions<infer Exceptions>
       ? {
           [Name in keyof Exceptions & string]: {
             /** The `:exception-type`. */

@@ -72,7 +72,7 @@ function labelText(name: string, value: LabelValue): string {
 /** A topic of a model, and the shape that its payload has. */
 export interface ModeledTopic {
   /** The template, such as `device/{id}/state`, or a `Topic` with it. */
-  readonly topic: string | { readonly template: string }
+  readonly topic: string | Pick<Topic, 'template'>
   /** What the payload is: any value that is the same for the same shape, such as its name. */
   readonly shape: unknown
 }
