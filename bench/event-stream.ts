@@ -42,6 +42,7 @@ export function eventStream(context: Context): Table {
         work(context, 'encode', size, 500_000),
         work(context, 'decode', size, 500_000),
       ]),
+      work(context, 'decode', 1_048_576, 2000),
       work(context, 'stream', 64, 500_000),
       work(context, 'stream', 1_048_576, 1000),
       work(context, 'bytes', 1024, 20_000),

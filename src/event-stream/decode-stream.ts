@@ -113,7 +113,11 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
     const { isSync, iterator } = this.#source
     if (!isSync) return this.#pullLater(iterator)
     for (;;) {
-      const result = this.#taken(iterator.next())
+      const chunk = iterator.next()
+      if (chunk.value instanceof Uint8Array && !chunk.done && this.#decoder.absorb(chunk.value)) {
+        continue
+      }
+      const result = this.#taken(chunk)
       if (result !== null) return result
     }
   }

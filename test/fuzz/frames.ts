@@ -23,7 +23,7 @@ import { type Random, randomOf } from './inputs.ts'
 /** Small, so that limits are met often. */
 const LIMITS: ResolvedLimits = { maxHeadersBytes: 90, maxPayloadBytes: 300, maxHeaders: 3 }
 /** The memory that is held ahead of what has come. */
-const AHEAD_BYTES_MAX = 1 << 20
+const AHEAD_BYTES_MAX = 1_310_720
 
 export interface FrameInput {
   readonly bytes: Uint8Array
@@ -191,11 +191,12 @@ function brokenHeader(headers: Uint8Array): string | null {
 }
 
 /** Decodes chunks as `decodeStream` does, without waiting. */
-function decoded(chunks: readonly Uint8Array[], detach: boolean) {
+function decoded(chunks: readonly Uint8Array[], detach: boolean, absorbs: boolean) {
   const decoder = new MessageDecoder(LIMITS, detach)
   const messages: Message[] = []
   try {
     for (const chunk of chunks) {
+      if (absorbs && decoder.absorb(chunk)) continue
       decoder.push(chunk)
       for (let message = decoder.next(); message !== null; message = decoder.next()) {
         messages.push(message)
@@ -214,8 +215,8 @@ function decoded(chunks: readonly Uint8Array[], detach: boolean) {
 /** @throws an error that names the defect, if there is one. */
 export function checkFrames({ bytes, chunks }: FrameInput, number: number): FrameVerdict {
   const expected = expectedOf(bytes)
-  const whole = decoded([bytes], false)
-  const again = decoded(chunks, number % 2 === 0)
+  const whole = decoded([bytes], false, false)
+  const again = decoded(chunks, number % 2 === 0, number % 3 > 0)
   assert.equal(whole.messages.length, expected.ends.length, 'another number of messages')
   assert.equal(whole.error?.clause ?? null, expected.rule, 'another rule')
   assert.equal(whole.pending, expected.pending, 'another end')

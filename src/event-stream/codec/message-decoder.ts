@@ -4,7 +4,7 @@
  * - The first 12 bytes of a message are judged as soon as they are there: their checksum, both
  *   lengths and the limits. Nothing is allocated before (V2).
  * - A message that lies in one chunk shares its memory. Another one is gathered in an array of its
- *   own length, or of at most 1 MiB or twice what has come, if that is less.
+ *   own length, or of at most 1.25 MiB or twice what has come, if that is less.
  * - Each byte is copied a bounded number of times, so the cost is linear, whatever the cuts (V3).
  */
 import { UsageError } from '../../errors.ts'
@@ -94,10 +94,13 @@ function readMessage(
   return { headers, payload: partOf(bytes, headersEnd, end, detach) }
 }
 
-/** Up to so many bytes are allocated for a message of which only the length is known. */
-const GROWTH_BYTES = 1 << 20
-/** Fewer bytes than this are copied faster one by one. */
-const COPIED_BYTES_MIN = 24
+/**
+ * Up to so many bytes are allocated for a message of which only the length is known: 1.25 MiB, so
+ * that a payload of 1 MiB with its headers is gathered without growing.
+ */
+const GROWTH_BYTES = 1_310_720
+/** Longer chunks are rare, and their bytes are cheap. */
+const ABSORBED_BYTES_MAX = 16
 const NO_CHUNK = /* @__PURE__ */ new Uint8Array(0)
 
 /** Makes messages of chunks. After an error it must not be used. */
@@ -144,6 +147,20 @@ export class MessageDecoder {
   push(chunk: Uint8Array): void {
     this.#chunk = chunk
     this.#at = 0
+  }
+
+  /**
+   * Takes a short chunk that lies within a message, in place of `push` and `next`.
+   * @returns whether it did
+   */
+  absorb(chunk: Uint8Array): boolean {
+    const begin = this.#partBytes
+    const end = begin + chunk.length
+    if (begin === 0 || chunk.length > ABSORBED_BYTES_MAX || end > this.#part.length) return false
+    if (end >= (this.#total || PRELUDE_BYTES)) return false
+    for (let i = 0; i < chunk.length; i++) this.#part[begin + i] = chunk[i]!
+    this.#partBytes = end
+    return true
   }
 
   /**
@@ -201,11 +218,7 @@ export class MessageDecoder {
     if (begin + count > this.#part.length) {
       this.#grow(Math.min(this.#total, Math.max(begin + count, 2 * this.#part.length)))
     }
-    if (count < COPIED_BYTES_MIN) {
-      for (let i = 0; i < count; i++) this.#part[begin + i] = this.#chunk[start + i]!
-    } else {
-      this.#part.set(this.#chunk.subarray(start, start + count), begin)
-    }
+    this.#part.set(this.#chunk.subarray(start, start + count), begin)
     this.#partBytes = begin + count
     this.#at = start + count
   }
