@@ -26,7 +26,7 @@ const SOURCES = [
   ...['paced-mqttjs', 'connect', 'connect-raw', 'connect-mqttjs', 'client-work'],
   ...['client-work-mqttjs', 'client-echo', 'client-idle', 'client-filters', 'filters-server'],
   ...['client-request', 'request-mqttjs', 'request-loop', 'client-open', 'idle-subscribed'],
-  'chromium',
+  ...['event-stream', 'event-stream-smithy', 'chromium'],
 ].map((name) => `programs/${name}.ts`)
 const INSTALLED = 'Installed'
 const PAGE = join(folder, '../docs/BENCHMARKS.md')

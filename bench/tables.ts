@@ -4,6 +4,7 @@
  */
 import { browser } from './browser.ts'
 import { client } from './client.ts'
+import { eventStream } from './event-stream.ts'
 import { rawServer } from './measure.ts'
 import { met } from './met.ts'
 import {
@@ -114,6 +115,7 @@ function connections(context: Context): Table {
 export const TABLES: Readonly<Record<string, (context: Context) => Table>> = {
   met,
   client,
+  'event-stream': eventStream,
   throughput,
   payloads,
   roundTrip,

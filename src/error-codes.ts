@@ -83,12 +83,12 @@ export interface ErrorCodes {
   /** When a promise of a client took longer than its time-out.
    *  What to do: see whether there is a connection; allow more time, or call again. */
   TIMEOUT: 'ConnectionError'
-  /** When a client was called after its end (UsageError), or ended while a promise was open
-   *  (ConnectionError); `held` says whether the session still has the request.
-   *  What to do: create another client; go on with `client.session` to have sent what it holds. */
+  /** When a client or an event stream was called after its end (UsageError), or ended while a
+   *  promise was open (ConnectionError); `held` says whether a session still has the request.
+   *  What to do: create another one; go on with `client.session` to have sent what it holds. */
   ENDED: 'UsageError' | 'ConnectionError'
   /** When more publishes have no outcome than `maxQueued` or `maxQueuedBytes` allow, with
-   *  `whenFull: 'reject'`. It is retryable.
+   *  `whenFull: 'reject'`; or 10,000 sends of an event stream wait.
    *  What to do: await publishes, or raise the bounds. */
   QUEUE_FULL: 'UsageError'
   /** When the server refuses a filter of a subscription, at first or at a renewal. `refused` lists
@@ -378,9 +378,39 @@ export interface ErrorCodes {
    *  did not ask for.
    *  What to do: compare codec and schema of both sides; read streams with `requestMany()`. */
   INVALID_RESPONSE: 'ProtocolError'
-  /** When a part of a streamed response is missing, or the parts of two responders are mixed.
+  /** When a part of a streamed response or a message of an event stream is missing, or those of two
+   *  are mixed.
    *  What to do: ask again; use `responseQos: 1` at the responder if connections are often lost. */
   STREAM_GAP: 'ConnectionError'
+
+  // Event streams (`it-mqtt/event-stream`).
+
+  /** When bytes are no message of an event stream: a checksum, a length or a header is wrong, or a
+   *  limit is exceeded. `offset` says where, and `clause` names the rule.
+   *  What to do: check what sends and carries the stream; raise the limit if `clause` names one. */
+  MALFORMED_MESSAGE: 'ProtocolError'
+  /** When an event stream ended within a message.
+   *  What to do: find out what cut it; ask again. */
+  TRUNCATED: 'ConnectionError'
+  /** When nothing came of an event stream for `idleTimeout` ms.
+   *  What to do: find out what the other side waits for, or allow more time. */
+  STALLED: 'ConnectionError'
+  /** When an event stream ended before what must be its end (`endsWith`, a signed end), or before
+   *  its first message.
+   *  What to do: find out why the other side ended; what came may not be all. */
+  INCOMPLETE: 'ConnectionError'
+  /** When an event is not defined, with `onUnknownEvent: 'throw'`.
+   *  What to do: define the event, or leave out the option. */
+  UNKNOWN_EVENT: 'ProtocolError'
+  /** When a signer threw: nothing was sent unsigned, and the stream has ended.
+   *  What to do: see `cause`. */
+  SIGNING_FAILED: 'UsageError'
+  /** When the signature of a received message is wrong or missing.
+   *  What to do: compare keys, seed and order of both sides; do not trust what came. */
+  BAD_SIGNATURE: 'ProtocolError'
+  /** When two topics of a Smithy model can be the same and their payloads have different shapes.
+   *  What to do: change one of the topics that the message names. */
+  TOPIC_CONFLICT: 'UsageError'
 
   /** When an invariant of the engine does not hold.
    *  What to do: report it, with the stack and a recording (option `recorder`). */
@@ -429,6 +459,9 @@ export interface WarningCodes {
    *  them cannot be told apart.
    *  What to do: use filters that do not overlap. */
   OVERLAP: 'Warning'
+  /** When an event of an event stream is not defined, once for each type; such events are skipped.
+   *  What to do: define it, or set `onUnknownEvent`. */
+  UNKNOWN_EVENT: 'Warning'
   /** When a file that is to be followed is not there yet.
    *  What to do: nothing: it is read as soon as it is there. */
   FILE_MISSING: 'Warning'

@@ -78,8 +78,10 @@ export class ProtocolError extends MqttError {
   override readonly name = 'ProtocolError'
   /** The reason code of the DISCONNECT that answers the violation, 0x80 to 0xFF. */
   readonly reasonCode: number
-  /** The clause of the standard that was broken, such as `MQTT-3.2.2-4`. */
+  /** The clause of the standard that was broken, such as `MQTT-3.2.2-4`, or a rule's name. */
   readonly clause: string
+  /** With `MALFORMED_MESSAGE`: where a rule is broken, in bytes from the start of the stream. */
+  declare readonly offset?: number
   /** What is wrong with the payload, if the code is `INVALID_PAYLOAD`. It is not enumerable. */
   declare readonly issues?: readonly PayloadIssue[]
 
@@ -92,6 +94,7 @@ export class ProtocolError extends MqttError {
       readonly retryable?: boolean
       readonly cause?: unknown
       readonly issues?: readonly PayloadIssue[]
+      readonly offset?: number
     },
   ) {
     super(message, {
@@ -101,6 +104,7 @@ export class ProtocolError extends MqttError {
     })
     this.reasonCode = details.reasonCode
     this.clause = details.clause
+    if (details.offset !== undefined) this.offset = details.offset
     keepIssues(this, details.issues)
   }
 }

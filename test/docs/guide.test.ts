@@ -67,14 +67,18 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
+/** The entries of the package, and the folder of each. */
+const ENTRIES = {
+  ...{ index: '', client: 'client/', disk: 'disk/', 'event-stream': 'event-stream/' },
+  testing: 'testing/',
+}
+
 /** Installs the package into the folder, as the examples import it. */
 async function install(): Promise<void> {
   const home = join(folder, 'node_modules/it-mqtt')
   await build({
     entryPoints: Object.fromEntries(
-      Object.entries({ index: '', client: 'client/', disk: 'disk/', testing: 'testing/' }).map(
-        ([name, folder]) => [name, join(root, `src/${folder}index.ts`)],
-      ),
+      Object.entries(ENTRIES).map(([name, folder]) => [name, join(root, `src/${folder}index.ts`)]),
     ),
     outdir: home,
     bundle: true,
@@ -91,6 +95,7 @@ async function install(): Promise<void> {
     '.': './index.js',
     './client': './client.js',
     './disk': './disk.js',
+    './event-stream': './event-stream.js',
     './testing': './testing.js',
   }
   writeFileSync(join(home, 'package.json'), JSON.stringify({ type: 'module', exports }))
