@@ -4,7 +4,7 @@
  */
 import { malformed } from './frame-rules.ts'
 import { HEADER_VALUE_BYTES_MAX, type HeaderValue } from './header-values.ts'
-import { textIn } from './utf8.ts'
+import { utf8In } from './utf8.ts'
 
 /** Reads headers, and nothing behind their end. */
 interface HeaderReader {
@@ -34,7 +34,7 @@ export function readHeaders(reader: HeaderReader, maxHeaders: number): Map<strin
     if (typeAt >= end) {
       throw malformed('header name', base + start, 'a header does not end before the headers end')
     }
-    const name = textIn(bytes, start + 1, typeAt)
+    const name = utf8In(bytes, start + 1, typeAt)
     if (name === null) {
       throw malformed('header name', base + start + 1, 'the name of a header is not UTF-8')
     }
@@ -80,7 +80,7 @@ function readValue(reader: HeaderReader, type: number): HeaderValue {
     }
     case 7: {
       const at = takeRun(reader)
-      const value = textIn(bytes, at, reader.at)
+      const value = utf8In(bytes, at, reader.at)
       if (value !== null) return { type: 'string', value }
       throw malformed('header value', reader.base + at, 'the text of a header is not UTF-8')
     }

@@ -18,7 +18,7 @@ const CACHED_BYTES_MAX = 32
 const cache: (string | undefined)[] = []
 
 /** @returns the text in `bytes[start, end)`, or null if it is not UTF-8. */
-export function textIn(bytes: Uint8Array, start: number, end: number): string | null {
+export function utf8In(bytes: Uint8Array, start: number, end: number): string | null {
   const length = end - start
   if (length === 0) return ''
   if (length > CACHED_BYTES_MAX) return decoded(bytes, start, end)
