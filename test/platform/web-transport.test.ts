@@ -4,7 +4,8 @@
  */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { runInNewContext } from 'node:vm'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { Endpoint } from '../../src/platform/byte-stream.ts'
 import { FrameStream, type PageSocket } from '../../src/platform/web/frame-stream.ts'
@@ -20,6 +21,8 @@ class FakeSocket implements PageSocket {
   onerror: PageSocket['onerror'] = null
   onclose: PageSocket['onclose'] = null
   readonly sent: number[] = []
+  /** The memory of what was sent last. */
+  memory: ArrayBufferLike | null = null
   closes: (number | undefined)[] = []
 
   readonly url: string
@@ -33,6 +36,7 @@ class FakeSocket implements PageSocket {
 
   send(bytes: Uint8Array): void {
     this.sent.push(...bytes)
+    this.memory = bytes.buffer
     this.bufferedAmount += bytes.length
   }
 
@@ -257,7 +261,63 @@ describe('reading', () => {
     stream.resume()
     await turn()
     expect([data, events]).toEqual([[[1]], expected])
-    expect(socket.closes).toEqual([])
+    // Workers answer the close of a server only then.
+    expect(socket.closes).toEqual([undefined])
+  })
+})
+
+describe('what a runtime may do otherwise', () => {
+  test('empty frames are not held, however many come', async () => {
+    const socket = new FakeSocket()
+    const stream = new FrameStream(socket, 4)
+    const { data, events } = listen(stream)
+    stream.pause()
+    for (let i = 0; i < 1000; i++) socket.receive()
+    socket.receive(1)
+    stream.resume()
+    await turn()
+    expect([data, events]).toEqual([[[1]], []])
+  })
+
+  test('bytes of another realm are bytes', async () => {
+    const socket = new FakeSocket()
+    const { data, events } = listen(new FrameStream(socket, 4))
+    socket.onmessage!({ data: runInNewContext('new Uint8Array([1, 2]).buffer') })
+    await turn()
+    expect([data, events]).toEqual([[[1, 2]], []])
+  })
+
+  test('bytes in shared memory are copied, which a WebSocket does not take', () => {
+    const socket = new FakeSocket()
+    const stream = new FrameStream(socket, 4)
+    stream.write(new Uint8Array(new SharedArrayBuffer(3)), () => {})
+    expect(socket.sent).toEqual([0, 0, 0])
+    expect(socket.memory).toBeInstanceOf(ArrayBuffer)
+  })
+
+  test('a send() that throws breaks the stream, and the write is told', async () => {
+    const socket = new FakeSocket()
+    socket.send = () => {
+      throw new TypeError('not now')
+    }
+    const stream = new FrameStream(socket, 4)
+    const { events } = listen(stream)
+    const done: unknown[] = []
+    stream.write(Uint8Array.of(1), (error) => void done.push(error?.message))
+    await turn()
+    expect([done, events.at(-1)]).toEqual([['not now'], 'close'])
+  })
+
+  test('an error without a close is a lost connection, a second later', async () => {
+    vi.useFakeTimers()
+    onTestFinished(() => void vi.useRealTimers())
+    const socket = new FakeSocket()
+    const { events } = listen(new FrameStream(socket, 4))
+    socket.onerror!({})
+    await vi.advanceTimersByTimeAsync(999)
+    expect(events).toEqual([])
+    await vi.advanceTimersByTimeAsync(2)
+    expect(events).toEqual(['error WS_1006', 'close'])
   })
 })
 

@@ -23,6 +23,7 @@ import {
 } from '../store/record-database.ts'
 import {
   completionOf,
+  type DomTransaction,
   type ObjectStore,
   type OpenedDatabase,
   resultOf,
@@ -88,17 +89,25 @@ class IndexedDatabase implements RecordDatabase {
 
   #watch(): void {
     const opened = this.#opened
-    opened.onclose = () => {
+    const broken = () => {
       if (opened === this.#opened) this.#isBroken = true
+    }
+    opened.onclose = broken
+    // The page removes the database: that waits for as long as it is open.
+    opened.onversionchange = () => {
+      opened.close()
+      broken()
     }
   }
 
   async commit(operations: readonly Operation[], addedBytes = 0): Promise<void> {
     await this.#prepare('WRITE_FAILED')
     if (addedBytes > 0) await this.#room.require(addedBytes, this.directory)
+    let transaction: DomTransaction | null = null
+    let completion: Promise<void> | null = null
     try {
-      const transaction = this.#opened.transaction(RECORDS, 'readwrite', { durability: 'strict' })
-      const completion = completionOf(transaction)
+      transaction = this.#opened.transaction(RECORDS, 'readwrite', { durability: 'strict' })
+      completion = completionOf(transaction)
       const store = transaction.objectStore(RECORDS)
       for (const operation of operations) {
         if (operation.type === 'del') store.delete(operation.key)
@@ -108,6 +117,9 @@ class IndexedDatabase implements RecordDatabase {
       transaction.commit?.()
       await completion
     } catch (cause) {
+      // What was given to the transaction before would be stored otherwise.
+      completion?.catch(() => {})
+      abortQuietly(transaction)
       throw this.#failed('could not be written', 'WRITE_FAILED', cause)
     }
   }
@@ -229,6 +241,14 @@ async function openNamed(directory: string, mayBeNew = true): Promise<Opened> {
   if (database.objectStoreNames.contains(RECORDS)) return { database, isLost }
   database.close()
   throw new UsageError(`The database ${PREFIX}${directory} was not made by it-mqtt`)
+}
+
+function abortQuietly(transaction: DomTransaction | null): void {
+  try {
+    transaction?.abort()
+  } catch {
+    // It has ended.
+  }
 }
 
 /** A view is stored with all of the memory that it is a part of, so it is copied first. */

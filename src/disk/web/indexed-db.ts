@@ -36,9 +36,11 @@ export interface OpenedDatabase {
   close(): void
   /** Called if the browser closes the database, because its data was cleared, say. */
   onclose: (() => void) | null
+  /** Called if somebody wants to remove the database, or to open a later version of it. */
+  onversionchange: (() => void) | null
 }
 
-interface DomTransaction {
+export interface DomTransaction {
   readonly error: Error | null
   objectStore(name: string): ObjectStore
   commit?(): void

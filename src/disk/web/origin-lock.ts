@@ -5,6 +5,7 @@
 import { StorageError, UsageError } from '../../errors.ts'
 import { machine } from '../../platform/machine.ts'
 import { storageGlobals } from './indexed-db.ts'
+import { openFailure } from './storage-failures.ts'
 
 /**
  * In ms. When a page is loaded again, the locks of the page before may end a moment after the new
@@ -35,7 +36,8 @@ export async function takeLock(lockName: string, directory: string): Promise<() 
       locks.request(lockName, { signal: waiting.signal }, held).catch(reject)
     })
   } catch (cause) {
-    if (!waiting.signal.aborted) throw cause
+    // A sandboxed frame may have neither locks nor a database.
+    if (!waiting.signal.aborted) throw openFailure(directory, cause)
     const message =
       `${directory} is in use by another tab or worker, or by another part of this one; end that ` +
       'first (or close what has it open), or use another name'

@@ -38,6 +38,9 @@ export interface CloseReport {
 const LOOK_MS_MIN = 4
 const LOOK_MS_MAX = 64
 
+/** How long after an error its close may come, in ms. */
+const ERROR_MS = 1000
+
 /** How many characters of the server's text are shown. */
 const REASON_CHARACTERS_MAX = 120
 
@@ -87,6 +90,7 @@ export class FrameStream extends OwnStream implements ByteStream {
   #unwritten: Unwritten[] = []
   #lookMs = LOOK_MS_MIN
   #timer: ReturnType<typeof setTimeout> | null = null
+  #errorTimer: ReturnType<typeof setTimeout> | null = null
   #ending = false
   #finished = false
 
@@ -96,9 +100,13 @@ export class FrameStream extends OwnStream implements ByteStream {
     this.#socket = socket
     this.#heldBytesMax = heldBytesMax
     socket.onmessage = ({ data }) => this.#receive(data)
-    socket.onerror = null
+    // An error comes before its close. Where it comes alone, the connection is lost all the same.
+    socket.onerror = () => {
+      this.#errorTimer ??= setTimeout(() => this.destroy(closeError({ code: 1006 })), ERROR_MS)
+    }
     socket.onclose = (report) => {
       this.#closed = report
+      this.#forgetError()
       this.#look()
       this.#give()
     }
@@ -116,7 +124,14 @@ export class FrameStream extends OwnStream implements ByteStream {
       queueMicrotask(() => done(new Error('the WebSocket is closed')))
       return
     }
-    this.#socket.send(bytes)
+    try {
+      this.#socket.send(own(bytes))
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+      queueMicrotask(() => done(error))
+      this.destroy(error)
+      return
+    }
     this.#sentBytes += bytes.length
     this.#unwritten.push({ until: this.#sentBytes, done })
     this.#lookLater()
@@ -134,8 +149,16 @@ export class FrameStream extends OwnStream implements ByteStream {
     const socket = this.#socket
     socket.onmessage = null
     socket.onclose = null
+    // Without a listener some runtimes report the error as one that nobody handles.
+    socket.onerror = () => {}
+    this.#forgetError()
     if (this.#timer !== null) clearTimeout(this.#timer)
-    if (this.#closed === null) this.#socket.close()
+    // Some runtimes answer the close of a server only then; elsewhere it changes nothing.
+    try {
+      socket.close()
+    } catch {
+      // It is closed.
+    }
     this.#held = []
     const unwritten = this.#unwritten
     this.#unwritten = []
@@ -146,13 +169,19 @@ export class FrameStream extends OwnStream implements ByteStream {
     })
   }
 
+  #forgetError(): void {
+    if (this.#errorTimer !== null) clearTimeout(this.#errorTimer)
+    this.#errorTimer = null
+  }
+
   #receive(data: unknown): void {
-    if (!(data instanceof ArrayBuffer)) {
+    if (!isArrayBuffer(data)) {
       const kind = typeof data === 'string' ? 'a text frame' : 'a frame of an unknown kind'
       this.destroy(new Error(`${kind} came; MQTT is binary`))
       return
     }
     if (this.#unwritten.length > 0) this.#look()
+    if (data.byteLength === 0 || this.destroyed) return
     const chunk = new Uint8Array(data)
     if (this.flowing === true && this.#held.length === 0) {
       this.emit('data', chunk)
@@ -201,7 +230,8 @@ export class FrameStream extends OwnStream implements ByteStream {
       this.#lookMs = LOOK_MS_MIN
       this.#unwritten.shift()!.done()
     }
-    if (this.#unwritten.length > 0 && !this.destroyed) this.#lookLater()
+    const waits = this.#unwritten.length > 0 && !this.destroyed && this.#closed === null
+    if (waits) this.#lookLater()
     this.#finishIfWritten()
   }
 
@@ -211,6 +241,19 @@ export class FrameStream extends OwnStream implements ByteStream {
     this.#socket.close(1000)
     queueMicrotask(() => this.emit('finish'))
   }
+}
+
+/** Whether it is one of this realm or of another. */
+function isArrayBuffer(data: unknown): data is ArrayBuffer {
+  return Object.prototype.toString.call(data) === '[object ArrayBuffer]'
+}
+
+/** @returns the bytes, in memory that a WebSocket takes: it is neither shared nor resizable. */
+function own(bytes: Uint8Array): Uint8Array {
+  const { buffer } = bytes as {
+    readonly buffer: ArrayBufferLike & { readonly resizable?: boolean }
+  }
+  return isArrayBuffer(buffer) && !buffer.resizable ? bytes : bytes.slice()
 }
 
 function overflowError(bytes: number): Error {
