@@ -159,6 +159,33 @@ async function onDisk(): Promise<string> {
   }
 }
 
+/** Events over the broker, in order and to their end. */
+async function eventStream(): Promise<string> {
+  if (!versions.includes(5)) return 'not run, the broker has no MQTT 5'
+  const { defineEvents, openEventStream, overMqtt } = await import('it-mqtt/event-stream')
+  const { createClient, text } = await import('it-mqtt/client')
+  const topic = unique()
+  const events = defineEvents({ said: { codec: text } })
+  const [from, to] = [createClient(urls.mqtt), createClient(urls.mqtt)]
+  const reading = openEventStream(overMqtt(to, { receiveFilter: topic }), {
+    events,
+    role: 'server',
+  })
+  const said: unknown[] = []
+  const read = (async () => {
+    for await (const { value } of reading) said.push(value)
+  })()
+  await to.ping()
+  const writing = openEventStream(overMqtt(from, { sendTopic: topic }), { events, role: 'client' })
+  await writing.send.said('ünï')
+  await writing.send.said('two')
+  await writing.end()
+  await read
+  assert.deepEqual(said, ['ünï', 'two'])
+  await Promise.all([from.close(), to.close()])
+  return 'yes'
+}
+
 const checks: Readonly<Record<string, () => Promise<string>>> = {
   mqtt: () => exchange({ url: urls.mqtt }),
   mqtts: overTls,
@@ -176,6 +203,7 @@ const checks: Readonly<Record<string, () => Promise<string>>> = {
   restart,
   session: savedSession,
   disk: onDisk,
+  events: eventStream,
 }
 
 console.log(await checks[name]!())

@@ -123,6 +123,7 @@ export const ROWS: Readonly<Record<string, (place: Place) => Promise<string>>> =
   'restart of the broker': restart,
   'session as text': check('session'),
   '`it-mqtt/disk`': check('disk'),
+  '`it-mqtt/event-stream` over MQTT': check('events'),
   "`require('it-mqtt')`": (place) => expected(place, 'required.cjs', 'delivered'),
   'exits by itself': exits,
   'command line': commandLine,
