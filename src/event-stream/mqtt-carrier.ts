@@ -109,7 +109,11 @@ class ReceivedMessages implements AsyncIterator<StreamMessage, undefined> {
   begin(): void {
     const { receiveFilter, qos = 1 } = this.#options
     if (this.#hasEnded || this.#subscription !== null) return
-    const subscription = this.#client.subscribe(receiveFilter as string, { qos, retained: 'none' })
+    const subscription = this.#client.subscribe(receiveFilter as string, {
+      ...{ qos, retained: 'none' },
+      // No other stream can go on with the messages of this one, so a session must not keep them.
+      onLeave: 'release',
+    })
     this.#subscription = subscription as unknown as Subscription
   }
 
