@@ -11,7 +11,7 @@ import type { MessageInput, StreamMessage } from './codec/header-values.ts'
 import { decodeStreamMessage } from './codec/message-decoder.ts'
 import { encodeStreamMessage } from './codec/message-encoder.ts'
 import type { Carrier } from './event-stream-types.ts'
-import { protocolFault } from './incoming-events.ts'
+import { incomplete, protocolFault } from './incoming-events.ts'
 
 /** The options of `overMqtt()`. */
 export interface MqttCarrierOptions extends DecodeLimits, IdleOptions {
@@ -122,7 +122,12 @@ class ReceivedMessages implements AsyncIterator<StreamMessage, undefined> {
     for (;;) {
       if (this.#hasEnded || this.#subscription === null) return OVER
       const { done, value } = await withinIdle(this.#subscription.next(), this.#options)
-      if (done === true) return OVER
+      if (done === true) {
+        // Unless this side has left it, the client was closed before the mark of the end.
+        if (this.#hasEnded) return OVER
+        this.#hasEnded = true
+        throw incomplete('with its subscription')
+      }
       if (!this.#isNext(value)) continue
       if (markedBy(value)[LAST] === undefined) {
         return { done: false, value: decodeStreamMessage(value.payload, this.#limits) }

@@ -34,3 +34,25 @@ test('[V10] on a session that is kept, one stream follows another', async () => 
     expect(reader.state.subscriptions).toEqual([])
   }
 })
+
+test('[V4] [V10] a client that is closed before the mark of the end is no end', async () => {
+  const world = new World()
+  const { reader, receiving, reading, sending } = await opened(world)
+  await world.value(sending.send.measured('x'), 10)
+  await world.value(reader.close(), 2000)
+  const { events: got, error } = await world.value(reading, 10)
+  expect(got).toMatchObject([{ value: 1 }])
+  expect(error).toBeInstanceOf(ConnectionError)
+  expect(error.code).toBe('INCOMPLETE')
+  expect(await world.error(receiving.join())).toBe(error)
+})
+
+test('[V10] a pull that waits when the iteration is left is no failure', async () => {
+  const world = new World()
+  const carrier = overMqtt(world.client(), { receiveFilter: 'down' })
+  const iterator = carrier.receive[Symbol.asyncIterator]()
+  const next = iterator.next()
+  await world.clock.advance(10)
+  await iterator.return?.()
+  expect(await world.value(next, 10)).toEqual({ done: true, value: undefined })
+})
