@@ -193,7 +193,9 @@ class OpenStream {
   #begin(): void {
     const message = this.#initial
     this.#initial = null
-    if (message !== null) settledQuietly(this.#outgoing.submit('initial', message))
+    if (message === null) return
+    // The other side would wait for it, and so would whoever waits for the answer.
+    this.#outgoing.submit('initial', message).catch((error) => this.#fail(error))
   }
 
   #submit(make: () => MessageInput): Promise<void> {
