@@ -177,15 +177,16 @@ class OpenStream {
     this.#fail(reason ?? new ConnectionError(text, { code: 'ENDED', retryable: false }))
   }
 
-  /** Takes what comes and drops it, until the end or until somebody iterates. */
+  /**
+   * Takes what comes and drops it, until the end or until somebody iterates. An iteration that
+   * begins meanwhile is given what this has pulled; the join reports an error, and so does a pull.
+   */
   async #drain(): Promise<void> {
-    try {
-      while (!this.#isIterated) {
-        const { done } = await this.#inTurn(() => this.#take())
-        if (done === true) return
-      }
-    } catch {
-      // The join reports it.
+    while (!this.#isIterated && this.#received === 'open' && this.#failure === null) {
+      await this.#inTurn(async () => {
+        const event = this.#held ?? (await this.#read(true))
+        this.#held = this.#isIterated ? event : null
+      })
     }
   }
 

@@ -38,3 +38,35 @@ describe('initial messages', () => {
     expect([end.closed, end.receive.returns]).toEqual([[error], 1])
   })
 })
+
+describe('join before the iteration', () => {
+  test('[V9] takes nothing from an iteration that begins later', async () => {
+    const end = new End()
+    const stream = openEventStream(end, { events, role: 'client' })
+    const join = stream.join()
+    await settle()
+    expect(end.receive.pulls).toBe(1)
+    const reading = taken(stream)
+    for (const value of ['a', 'bb']) push(end, event('measured', value))
+    end.receive.end()
+    expect((await reading).events).toMatchObject([{ value: 1 }, { value: 2 }])
+    await stream.end()
+    expect(await join).toBe(true)
+  })
+
+  test('[V5] [V9] takes no error from the iteration', async () => {
+    for (const isLate of [true, false]) {
+      const end = new End()
+      const stream = openEventStream(end, { events, role: 'client' })
+      const join = Promise.allSettled([stream.join()])
+      await settle()
+      const early = isLate ? null : taken(stream)
+      push(end, event('said'))
+      await settle()
+      const { error } = await (early ?? taken(stream))
+      expect(error).toMatchObject({ code: 'INVALID_PAYLOAD' })
+      expect(await join).toMatchObject([{ reason: error }])
+      expect(await stream.next()).toEqual({ done: true, value: undefined })
+    }
+  })
+})
