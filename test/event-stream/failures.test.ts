@@ -70,3 +70,35 @@ describe('join before the iteration', () => {
     }
   })
 })
+
+describe('messages that cannot be encoded', () => {
+  const wrong: readonly [string, MessageInput][] = [
+    ['no message', 5 as never],
+    ['a header that is a number', { headers: { n: 5 as never } }],
+    ['headers that are too long', { headers: { a: 'x'.repeat(32_768) } }],
+    ['a payload that is text', { payload: 'x' as never }],
+    ['a payload that is too long', { payload: new Uint8Array(25_165_825) }],
+  ]
+
+  test.each(wrong)('[V8] [V9] %s harms nothing else, signed or not', async (_, message) => {
+    for (const signer of [undefined, signing()]) {
+      const end = new End()
+      const stream = openEventStream(end, { events, role: 'client', signer })
+      const bad = stream.sendRaw(message)
+      const good = stream.send.done()
+      await expect(bad).rejects.toBeInstanceOf(UsageError)
+      await good
+      await stream.end()
+      expect(end.sent.length).toBe(signer === undefined ? 1 : 2)
+    }
+  })
+
+  test('[V9] neither does a header of an event that cannot be written', async () => {
+    const end = new End()
+    const stream = openEventStream(end, { events, role: 'client' })
+    await expect(stream.send.done(undefined, { n: 5 } as never)).rejects.toThrow(UsageError)
+    await stream.send.done()
+    await stream.end()
+    expect(end.sent.length).toBe(1)
+  })
+})

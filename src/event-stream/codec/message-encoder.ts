@@ -29,7 +29,7 @@ const NO_HEADERS: HeadersInput = /* @__PURE__ */ new Map()
  * @throws UsageError if a header or the payload cannot be written; the message names it.
  */
 export function encodeStreamMessage(message: MessageInput): Uint8Array {
-  const { headers, payload, headersBytes } = measured(message)
+  const { headers, payload, headersBytes } = measuredMessage(message)
   const out = new Uint8Array(MESSAGE_BYTES_MIN + headersBytes + payload.length)
   const payloadAt = writeHead(out, headers, headersBytes, payload)
   out.set(payload, payloadAt)
@@ -45,7 +45,7 @@ export function encodeStreamMessage(message: MessageInput): Uint8Array {
  * @throws UsageError as `encodeMessage`.
  */
 export function encodeMessageParts(message: MessageInput): [Uint8Array, Uint8Array, Uint8Array] {
-  const { headers, payload, headersBytes } = measured(message)
+  const { headers, payload, headersBytes } = measuredMessage(message)
   const head = new Uint8Array(PRELUDE_BYTES + headersBytes)
   writeHead(head, headers, headersBytes, payload)
   const tail = new Uint8Array(MESSAGE_CHECKSUM_BYTES)
@@ -87,7 +87,11 @@ function listed(headers: HeadersInput): HeaderLists {
   return { names, values }
 }
 
-function measured(message: MessageInput) {
+/**
+ * Measures and checks a message, which says whether it can be written.
+ * @throws UsageError if it cannot
+ */
+export function measuredMessage(message: MessageInput) {
   if (typeof message !== 'object' || message === null) {
     throw new UsageError(`a message must have headers and a payload; it is ${describe(message)}`)
   }
