@@ -72,8 +72,9 @@ export function leaveSource(source: { return?(): unknown }): void {
 /** How long nothing may come. */
 export interface IdleOptions {
   /**
-   * After how many ms without anything from the source, while something is awaited of it, the
-   * stream ends with ConnectionError `STALLED`. 1 to 2,147,483,647. Default: never.
+   * After how many ms without anything of the stream, while something is awaited of it, the
+   * stream ends with ConnectionError `STALLED`. Chunks without bytes, repeats and messages of other
+   * streams are nothing of it. 1 to 2,147,483,647. Default: never.
    */
   readonly idleTimeout?: number | undefined
   /** The timers. Default: those of the machine. */

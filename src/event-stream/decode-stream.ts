@@ -125,7 +125,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   async #pullLater(source: AsyncIterator<Uint8Array, unknown>): Promise<PulledMessage> {
     try {
       for (;;) {
-        const result = this.#taken(await this.#arrived(source.next()))
+        const result = this.#taken(await this.#arrived(source))
         if (result !== null) return result
       }
     } catch (error) {
@@ -133,14 +133,22 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
     }
   }
 
-  /** Waits for a chunk, at most for the idle time, and no longer than until the end. */
-  #arrived(chunk: Promise<IteratorResult<Uint8Array, unknown>>) {
+  /** Waits for bytes, at most for the idle time, and no longer than until the end. */
+  #arrived(source: AsyncIterator<Uint8Array, unknown>) {
     const left = new Promise<typeof END>((resolve) => {
       this.#interrupt = () => resolve(END)
     })
-    return withinIdle(Promise.race([chunk, left]), this.#options).finally(() => {
+    return withinIdle(Promise.race([this.#bytesOf(source), left]), this.#options).finally(() => {
       this.#interrupt = null
     })
+  }
+
+  /** @returns the next chunk that has bytes: others are no sign of life. */
+  async #bytesOf(source: AsyncIterator<Uint8Array, unknown>) {
+    for (;;) {
+      const chunk = await source.next()
+      if (this.#hasEnded || chunk.done === true || chunk.value?.length !== 0) return chunk
+    }
   }
 
   /** Takes what the source gave. @returns null if more is needed. */

@@ -117,11 +117,16 @@ class ReceivedMessages implements AsyncIterator<StreamMessage, undefined> {
     this.#subscription = subscription as unknown as Subscription
   }
 
-  async next(): Promise<IteratorResult<StreamMessage, undefined>> {
+  next(): Promise<IteratorResult<StreamMessage, undefined>> {
     this.begin()
+    // Repeats and messages of other streams are no sign of life.
+    return withinIdle(this.#nextOfStream(), this.#options)
+  }
+
+  async #nextOfStream(): Promise<IteratorResult<StreamMessage, undefined>> {
     for (;;) {
       if (this.#hasEnded || this.#subscription === null) return OVER
-      const { done, value } = await withinIdle(this.#subscription.next(), this.#options)
+      const { done, value } = await this.#subscription.next()
       if (done === true) {
         // Unless this side has left it, the client was closed before the mark of the end.
         if (this.#hasEnded) return OVER

@@ -102,3 +102,27 @@ describe('messages that cannot be encoded', () => {
     expect(end.sent.length).toBe(1)
   })
 })
+
+describe('sources', () => {
+  test('[V4] chunks without bytes are no sign of life', async () => {
+    const clock = virtualClock()
+    const end = new End()
+    const chunks = end.receive as unknown as { push(chunk: Uint8Array): void }
+    const source = end.receive as unknown as AsyncIterable<Uint8Array>
+    const stream = decodeStream(source, { idleTimeout: 1000, platform: clock })
+    const next = Promise.allSettled([stream.next()])
+    const half = frame()
+    chunks.push(half.subarray(0, 5))
+    await clock.advance(600)
+    // Some bytes are a sign.
+    chunks.push(half.subarray(5, 10))
+    for (let turn = 0; turn < 9; turn++) {
+      await clock.advance(100)
+      chunks.push(new Uint8Array(0))
+    }
+    expect(end.receive.returns).toBe(0)
+    await clock.advance(100)
+    expect(await next).toMatchObject([{ reason: { code: 'STALLED' } }])
+    expect([end.receive.returns, clock.pendingTimers]).toEqual([1, 0])
+  })
+})

@@ -56,3 +56,28 @@ test('[V10] a pull that waits when the iteration is left is no failure', async (
   await iterator.return?.()
   expect(await world.value(next, 10)).toEqual({ done: true, value: undefined })
 })
+
+test.each([
+  ['repeats', { 'itm-stream': 's', 'itm-seq': '0' }],
+  ['messages of other streams', { 'itm-stream': 'other', 'itm-seq': '1' }],
+])('[V4] [V10] %s are no sign of life', async (_, userProperties) => {
+  const world = new World()
+  const options = { idleTimeout: 1000, platform: world.clock, receiveId: 's' }
+  const { reader, reading } = await opened(world, world.client(), options)
+  const sender = world.client()
+  const publish = (given: Record<string, string>) =>
+    world.value(
+      sender.publish('down', encodeMessage(event('done')), {
+        properties: { userProperties: given },
+      }),
+      10,
+    )
+  await publish({ 'itm-stream': 's', 'itm-seq': '0' })
+  for (let turn = 0; turn < 12; turn++) {
+    await publish(userProperties)
+    await world.clock.advance(90)
+  }
+  const { events: got, error } = await world.value(reading, 10)
+  expect([got.length, error]).toMatchObject([1, { code: 'STALLED' }])
+  expect(reader.state.subscriptions).toEqual([])
+})
