@@ -31,11 +31,12 @@ export type Puller<T> =
 /** @throws UsageError if the source cannot be iterated. */
 export function pullerOf<T>(source: StreamSource<T>): Puller<T> {
   if ((typeof source === 'object' || typeof source === 'function') && source !== null) {
+    // First, since the iterator of a web stream cannot end it while a read is under way.
+    if ('getReader' in source) return { isSync: false, iterator: webIterator(source) }
     if (Symbol.asyncIterator in source) {
       return { isSync: false, iterator: source[Symbol.asyncIterator]() }
     }
     if (Symbol.iterator in source) return { isSync: true, iterator: source[Symbol.iterator]() }
-    if ('getReader' in source) return { isSync: false, iterator: webIterator(source) }
   }
   throw new UsageError(
     `a source must be an iterable or a ReadableStream, not ${typeNameOf(source)}`,

@@ -58,6 +58,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   #hasEnded = false
   /** The pull that is under way; later ones wait for it. */
   #latest: Promise<unknown> | null = null
+  #isReading = false
   /** Ends the wait for a chunk, if there is one. */
   #interrupt: (() => void) | null = null
 
@@ -146,7 +147,9 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   /** @returns the next chunk that has bytes: others are no sign of life. */
   async #bytesOf(source: AsyncIterator<Uint8Array, unknown>) {
     for (;;) {
+      this.#isReading = true
       const chunk = await source.next()
+      this.#isReading = false
       if (this.#hasEnded || chunk.done === true || chunk.value?.length !== 0) return chunk
     }
   }
@@ -191,8 +194,15 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
     if (this.#hasEnded) return
     this.#hasEnded = true
     if (this.#source !== null) leaveSource(this.#source.iterator)
+    // The iterator of a stream of Node ends it only after the read that is under way.
+    if (this.#isReading) leaveSource({ return: () => (this.#given as Destroyable).destroy?.() })
     this.#interrupt?.()
   }
+}
+
+/** What is used of a `Readable` of Node beside its iterator. */
+interface Destroyable {
+  destroy?(): unknown
 }
 
 type PulledMessage = IteratorResult<StreamMessage, undefined>

@@ -125,4 +125,52 @@ describe('sources', () => {
     expect(await next).toMatchObject([{ reason: { code: 'STALLED' } }])
     expect([end.receive.returns, clock.pendingTimers]).toEqual([1, 0])
   })
+
+  test.each(['stalls', 'is left', 'is killed'])(
+    '[V9] a stream of the web that %s while it is read is cancelled',
+    async (how) => {
+      const clock = virtualClock()
+      let cancels = 0
+      const readable = new ReadableStream<Uint8Array>({ cancel: () => void cancels++ })
+      const carrier = overBytes({ readable }, { idleTimeout: 1000, platform: clock })
+      const stream = openEventStream(carrier, { events, role: 'client' })
+      const next = Promise.allSettled([stream.next()])
+      await settle()
+      if (how === 'stalls') await clock.advance(1000)
+      else if (how === 'is left') await stream.return?.()
+      else stream.kill()
+      await next
+      await settle()
+      expect([cancels, clock.pendingTimers]).toEqual([1, 0])
+    },
+  )
+
+  test.each(['stalls', 'is left'])(
+    '[V9] a stream of Node that %s while it is read is destroyed',
+    async (how) => {
+      const clock = virtualClock()
+      const readable = new Readable({ read() {} })
+      const stream = decodeStream(readable, { idleTimeout: 1000, platform: clock })
+      const next = Promise.allSettled([stream.next()])
+      await settle()
+      if (how === 'stalls') await clock.advance(1000)
+      else await stream.return?.()
+      await next
+      await new Promise((resolve) => setImmediate(resolve))
+      expect([readable.destroyed, clock.pendingTimers]).toEqual([true, 0])
+    },
+  )
+
+  test('[V9] the way back of a stream of both ways stays open when its reading is left', async () => {
+    const both = new PassThrough()
+    const carrier = overBytes({ readable: both, writable: both })
+    const stream = openEventStream(carrier, { events, role: 'client' })
+    const next = stream.next()
+    await settle()
+    await stream.return?.()
+    await next
+    await stream.send.done()
+    expect(both.destroyed).toBe(false)
+    stream.kill()
+  })
 })
