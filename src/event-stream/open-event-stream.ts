@@ -339,7 +339,11 @@ class OpenStream {
 
   #stopReceiving(how: 'ended' | 'left'): void {
     this.#received = how
-    if (how === 'left' && this.#source !== null) leaveSource(this.#source)
+    if (how === 'left') {
+      // A carrier may have begun to receive with the first send.
+      this.#source ??= this.#carrier.receive[Symbol.asyncIterator]()
+      leaveSource(this.#source)
+    }
     const gone = incomplete('before its first message came')
     this.#otherInitial?.reject(gone)
     for (const reject of this.#waiting) reject(gone)

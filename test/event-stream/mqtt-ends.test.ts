@@ -81,3 +81,19 @@ test.each([
   expect([got.length, error]).toMatchObject([1, { code: 'STALLED' }])
   expect(reader.state.subscriptions).toEqual([])
 })
+
+test('[V9] [V10] return before the first pull ends the subscription', async () => {
+  const world = new World()
+  const reader = world.client()
+  const stream = openEventStream(overMqtt(reader, { sendTopic: 'up', receiveFilter: 'down' }), {
+    ...{ events, role: 'client' },
+  })
+  await world.value(stream.send.done(), 10)
+  expect(reader.state.subscriptions.length).toBe(1)
+  await stream.return?.()
+  await world.clock.advance(10)
+  expect(reader.state.subscriptions).toEqual([])
+  await world.value(stream.send.done(), 10)
+  await world.value(stream.end(), 10)
+  expect(reader.state.subscriptions).toEqual([])
+})
