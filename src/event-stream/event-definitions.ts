@@ -140,7 +140,7 @@ const FORMAT_INVALID = 0x99
 function unusable(
   name: string,
   problem: string,
-  details: { readonly issues?: readonly PayloadIssue[]; readonly cause?: unknown } = {},
+  details: { readonly issues?: readonly PayloadIssue[] } = {},
 ): ProtocolError {
   return new ProtocolError(`the event "${name}" was received and ${problem}`, {
     code: 'INVALID_PAYLOAD',
@@ -189,9 +189,9 @@ function payloadValue(name: string, definition: EventDefinition, payload: Uint8A
     // What the codecs of the client are told of a message.
     if (codec !== undefined) value = codec.decode(payload, { topic: name })
     else value = JSON.parse(jsonDecoder.decode(payload))
-  } catch (cause) {
-    // The text of a parser repeats parts of the payload.
-    throw unusable(name, `its payload of ${payload.length} bytes cannot be decoded`, { cause })
+  } catch {
+    // Without the cause: the text of a parser repeats parts of the payload.
+    throw unusable(name, `its payload of ${payload.length} bytes cannot be decoded`)
   }
   if (schema === undefined) return value
   const { value: made, issues } = validated(schema, value)

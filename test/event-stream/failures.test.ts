@@ -17,7 +17,7 @@ import {
 import { ConnectionError, UsageError } from '../../src/index.ts'
 import { virtualClock } from '../../src/testing/index.ts'
 import { frame } from './support.ts'
-import { End, event, events, settle, signing, taken } from './world.ts'
+import { End, event, events, schema, settle, signing, taken } from './world.ts'
 
 const push = (end: End, message: MessageInput) =>
   end.receive.push(decodeMessage(encodeMessage(message)))
@@ -172,5 +172,39 @@ describe('sources', () => {
     await stream.send.done()
     expect(both.destroyed).toBe(false)
     stream.kill()
+  })
+})
+
+describe('errors quote no values', () => {
+  const SECRET = 'hunter2'
+
+  test.each<[string, unknown]>([
+    ['a header of an unknown type', { headers: { a: { type: 'text', value: SECRET } } }],
+    ['a header of another type', { headers: { a: { type: 'int', value: SECRET } } }],
+    ['a header that is a number', { headers: { a: 424_242 } }],
+    ['headers that are text', { headers: SECRET }],
+    ['a payload that is text', { payload: SECRET }],
+    ['a message that is text', SECRET],
+  ])('[V1] [V9] %s', (_, message) => {
+    const encode = () => encodeMessage(message as MessageInput)
+    expect(encode).toThrow(UsageError)
+    expect(encode).not.toThrow(new RegExp(`${SECRET}|424242`))
+  })
+
+  test.each(['json', 'codec'])('[V6] a payload that cannot be decoded: %s', async (how) => {
+    const codec = {
+      encode: () => '',
+      decode: (payload: Uint8Array): never => {
+        throw new Error(new TextDecoder().decode(payload))
+      },
+    }
+    const own = defineEvents({ said: how === 'json' ? { payload: schema(() => true) } : { codec } })
+    const end = new End()
+    push(end, { ...event('said'), payload: new TextEncoder().encode(SECRET) })
+    const { error } = await taken(openEventStream(end, { events: own, role: 'client' }))
+    expect(error).toMatchObject({ code: 'INVALID_PAYLOAD' })
+    expect(error.message).toContain('7 bytes')
+    expect(error.cause).toBeUndefined()
+    expect(String(error)).not.toContain(SECRET)
   })
 })
