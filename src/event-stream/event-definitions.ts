@@ -176,7 +176,8 @@ function validated(
 }
 
 const where = (issues: readonly PayloadIssue[]) =>
-  issues.map(({ path }) => (path.length === 0 ? '(top)' : path.join('.'))).join(', ')
+  // Keys may be texts of others.
+  issues.map(({ path }) => path.join('.').slice(0, 80) || '(top)').join(', ')
 
 const jsonDecoder = new TextDecoder('utf-8', { fatal: true })
 const jsonEncoder = new TextEncoder()

@@ -58,6 +58,7 @@ class OpenStream {
   #isClosed = false
   #prior: Uint8Array
   #hasSignedEnd = false
+  /** The latest event that is defined: one that a service has added must not fail a client. */
   #lastType: string | null = null
   readonly #otherInitial: Settleable<unknown> | null
   #expectsInitial: boolean
@@ -304,7 +305,6 @@ class OpenStream {
   }
 
   #meet(type: string, message: StreamMessage): void {
-    this.#lastType = type
     const { onUnknownEvent = 'skip', onWarning = warnSomebody } = this.#options
     const text = `is an event of type "${type.slice(0, 80)}", which is not defined`
     if (onUnknownEvent === 'throw') throw protocolFault(':event-type', text, 'UNKNOWN_EVENT')
@@ -320,7 +320,7 @@ class OpenStream {
     const { verifier, endsWith } = this.#options
     if (verifier !== undefined && !this.#hasSignedEnd) throw incomplete('without a signed end')
     if (endsWith !== undefined && !endsWith.includes(this.#lastType ?? '')) {
-      const last = this.#lastType === null ? 'without an event' : `with "${this.#lastType}"`
+      const last = this.#lastType === null ? 'without an event that is defined' : `with "${this.#lastType}"`
       throw incomplete(`${last}, and must end with ${endsWith.join(' or ')} (endsWith)`)
     }
     this.#stopReceiving('ended')

@@ -208,3 +208,42 @@ describe('errors quote no values', () => {
     expect(String(error)).not.toContain(SECRET)
   })
 })
+
+test.each(['constructor', '__proto__', 'toString'])(
+  '[V6] the exception %s is not defined, unless it is',
+  async (type) => {
+    const end = new End()
+    const stream = openEventStream(end, { events, role: 'server' })
+    const failed = stream.fail({ type, value: {} } as never)
+    await expect(failed).rejects.toBeInstanceOf(UsageError)
+    await expect(failed).rejects.toThrow('is not defined')
+    await stream.send.done()
+    expect(end.sent.length).toBe(1)
+  },
+)
+
+test('[V4] an unknown event behind the last one fails no client', async () => {
+  for (const known of ['done', 'said']) {
+    const end = new End()
+    const options = { events, role: 'client', endsWith: ['done'], onWarning() {} } as const
+    push(end, event(known, known === 'said' ? { text: 'x' } : undefined))
+    push(end, event('added later'.repeat(100)))
+    end.receive.end()
+    const { error } = await taken(openEventStream(end, options))
+    if (known === 'done') expect(error).toBeNull()
+    else expect(error).toMatchObject({ code: 'INCOMPLETE' })
+    expect(String(error)).not.toContain('added')
+  }
+})
+
+test('[V6] the keys of a payload that does not fit are cut in messages', async () => {
+  const key = 'k'.repeat(5000)
+  const issues = [{ message: 'no', path: [key] }, { message: 'no' }]
+  const payload = { '~standard': { version: 1, vendor: 'test', validate: () => ({ issues }) } }
+  const end = new End()
+  push(end, event('said', {}))
+  const own = defineEvents({ said: { payload: payload as never } })
+  const { error } = await taken(openEventStream(end, { events: own, role: 'client' }))
+  expect(error.code).toBe('INVALID_PAYLOAD')
+  expect(error.message).toContain(`${'k'.repeat(80)}, (top)`)
+})
