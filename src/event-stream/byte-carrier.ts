@@ -22,6 +22,8 @@ export interface NodeWritable {
   removeListener(event: 'error', listener: (error: Error) => void): unknown
   /** Ends the stream immediately. */
   destroy?(): unknown
+  /** Whether it was ended so. */
+  readonly destroyed?: boolean | undefined
 }
 
 /** What is used of a `WritableStream` of the web. */
@@ -139,6 +141,8 @@ function nodeSink(writable: NodeWritable): ByteSink {
   }
   /** @param begin begins something, and says whether it need not be waited for */
   const done = (begin: (done: (error?: Error | null) => void) => boolean) => {
+    // One that was destroyed says nothing more, so listeners would stay.
+    if (writable.destroyed === true) return Promise.reject(failure)
     watch()
     return new Promise<void>((resolve, reject) => {
       waiting.add(reject)

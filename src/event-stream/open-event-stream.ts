@@ -378,7 +378,8 @@ class OpenStream {
   #close(reason: unknown): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#carrier.close?.(reason)
+    // What a carrier that is over throws is no news any more.
+    leaveSource({ return: () => this.#carrier.close?.(reason) })
   }
 }
 

@@ -247,3 +247,33 @@ test('[V6] the keys of a payload that does not fit are cut in messages', async (
   expect(error.code).toBe('INVALID_PAYLOAD')
   expect(error.message).toContain(`${'k'.repeat(80)}, (top)`)
 })
+
+test('[V9] a stream of Node that was destroyed before keeps no listeners', async () => {
+  const writable = new PassThrough()
+  writable.destroy()
+  await new Promise((resolve) => setImmediate(resolve))
+  const stream = openEventStream(overBytes({ writable }), { events, role: 'client' })
+  const error = await stream.send.done().catch((reason) => reason)
+  expect(error).toBeInstanceOf(ConnectionError)
+  expect(error.code).toBe('CONNECTION_CLOSED')
+  expect(['error', 'close'].map((name) => writable.listenerCount(name))).toEqual([0, 0])
+})
+
+test.each(['throws', 'rejects'])('[V9] a carrier whose close %s harms nobody', async (how) => {
+  const close = () => {
+    if (how === 'throws') throw new Error('closed badly')
+    return Promise.reject(new Error('closed badly'))
+  }
+  const killed = Object.assign(new End(), { close })
+  const stream = openEventStream(killed, { events, role: 'client' })
+  const join = Promise.allSettled([stream.join()])
+  await settle()
+  const reason = new Error('enough')
+  expect(() => stream.kill(reason)).not.toThrow()
+  expect(await join).toMatchObject([{ reason }])
+  const ended = Object.assign(new End(), { close })
+  ended.receive.end()
+  const clean = openEventStream(ended, { events, role: 'client' })
+  await clean.end()
+  expect(await clean.join()).toBe(true)
+})
