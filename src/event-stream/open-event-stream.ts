@@ -320,7 +320,8 @@ class OpenStream {
     const { verifier, endsWith } = this.#options
     if (verifier !== undefined && !this.#hasSignedEnd) throw incomplete('without a signed end')
     if (endsWith !== undefined && !endsWith.includes(this.#lastType ?? '')) {
-      const last = this.#lastType === null ? 'without an event that is defined' : `with "${this.#lastType}"`
+      const last =
+        this.#lastType === null ? 'without an event that is defined' : `with "${this.#lastType}"`
       throw incomplete(`${last}, and must end with ${endsWith.join(' or ')} (endsWith)`)
     }
     this.#stopReceiving('ended')

@@ -215,7 +215,9 @@ function wrongValue(name: string, type: string | undefined, value: unknown): Usa
     )
   }
   const taken = TAKEN[type as HeaderValue['type']]
-  return new UsageError(`the header ${shown} has type ${type}, which takes ${taken}, not ${kindOf(value)}`)
+  return new UsageError(
+    `the header ${shown} has type ${type}, which takes ${taken}, not ${kindOf(value)}`,
+  )
 }
 
 /** @returns what a value is, without the value, which may be a secret. */
