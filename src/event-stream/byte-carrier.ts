@@ -3,8 +3,8 @@
  * sockets, streams of the web, or any iterable and function?
  */
 import { ConnectionError, UsageError } from '../index.ts'
-import { type StreamSource, typeNameOf } from './chunk-source.ts'
-import { encodeStreamMessage } from './codec/message-encoder.ts'
+import type { StreamSource } from './chunk-source.ts'
+import { encodeStreamMessage, typeNameOf } from './codec/message-encoder.ts'
 import { type DecodeOptions, decodeStream } from './decode-stream.ts'
 import type { Carrier } from './event-stream-types.ts'
 

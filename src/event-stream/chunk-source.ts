@@ -3,6 +3,7 @@
  * not every runtime can iterate.
  */
 import { ConnectionError, type Platform, systemPlatform, UsageError } from '../index.ts'
+import { typeNameOf } from './codec/message-encoder.ts'
 
 /** What can be read: an iterable, synchronous or not, or a `ReadableStream` of the web. */
 export type StreamSource<T> = Iterable<T> | AsyncIterable<T> | WebReadable<T>
@@ -41,12 +42,6 @@ export function pullerOf<T>(source: StreamSource<T>): Puller<T> {
   throw new UsageError(
     `a source must be an iterable or a ReadableStream, not ${typeNameOf(source)}`,
   )
-}
-
-/** @returns what a value is, without the value, which may be a secret. */
-export function typeNameOf(value: unknown): string {
-  if (value === null || value === undefined) return String(value)
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }
 
 function webIterator<T>(stream: WebReadable<T>): AsyncIterator<T, unknown> {

@@ -10,13 +10,12 @@ import {
   type Puller,
   pullerOf,
   type StreamSource,
-  typeNameOf,
   withinIdle,
 } from './chunk-source.ts'
 import { type DecodeLimits, resolveLimits } from './codec/frame-rules.ts'
 import type { MessageInput, StreamMessage } from './codec/header-values.ts'
 import { MessageDecoder } from './codec/message-decoder.ts'
-import { encodeStreamMessage } from './codec/message-encoder.ts'
+import { encodeStreamMessage, typeNameOf } from './codec/message-encoder.ts'
 
 /** The options of `decodeStream()`. */
 export interface DecodeOptions extends DecodeLimits, IdleOptions {
@@ -58,7 +57,6 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   #hasEnded = false
   /** The pull that is under way; later ones wait for it. */
   #latest: Promise<unknown> | null = null
-  #isReading = false
   /** Ends the wait for a chunk, if there is one. */
   #interrupt: (() => void) | null = null
 
@@ -147,9 +145,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   /** @returns the next chunk that has bytes: others are no sign of life. */
   async #bytesOf(source: AsyncIterator<Uint8Array, unknown>) {
     for (;;) {
-      this.#isReading = true
       const chunk = await source.next()
-      this.#isReading = false
       if (this.#hasEnded || chunk.done === true || chunk.value?.length !== 0) return chunk
     }
   }
@@ -193,9 +189,11 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   #end(): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
-    if (this.#source !== null) leaveSource(this.#source.iterator)
-    // The iterator of a stream of Node ends it only after the read that is under way.
-    if (this.#isReading) leaveSource({ return: () => (this.#given as Destroyable).destroy?.() })
+    if (this.#source !== null) {
+      leaveSource(this.#source.iterator)
+      // The iterator of a stream of Node ends it only after the read that is under way.
+      leaveSource({ return: () => (this.#given as Destroyable).destroy?.() })
+    }
     this.#interrupt?.()
   }
 }

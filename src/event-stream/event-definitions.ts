@@ -4,7 +4,6 @@
  */
 import type { Codec, SchemaInput, SchemaOutput, StandardSchema } from '../client/index.ts'
 import { type PayloadIssue, ProtocolError, UsageError } from '../index.ts'
-import { typeNameOf } from './chunk-source.ts'
 import type {
   HeaderInput,
   HeadersInput,
@@ -12,6 +11,7 @@ import type {
   MessageInput,
   StreamMessage,
 } from './codec/header-values.ts'
+import { typeNameOf } from './codec/message-encoder.ts'
 
 /** How one event is carried. One without `payload` and `codec` has no payload. */
 export interface EventDefinition {

@@ -80,7 +80,7 @@ function listed(headers: HeadersInput): HeaderLists {
     return { names, values }
   }
   if (typeof headers !== 'object' || headers === null) {
-    throw new UsageError(`headers must be a Map or an object, not ${kindOf(headers)}`)
+    throw new UsageError(`headers must be a Map or an object, not ${typeNameOf(headers)}`)
   }
   const names = Object.keys(headers)
   for (const name of names) values.push((headers as Record<string, HeaderInput>)[name]!)
@@ -93,11 +93,11 @@ function listed(headers: HeadersInput): HeaderLists {
  */
 export function measuredMessage(message: MessageInput) {
   if (typeof message !== 'object' || message === null) {
-    throw new UsageError(`a message must have headers and a payload; it is ${kindOf(message)}`)
+    throw new UsageError(`a message must have headers and a payload; it is ${typeNameOf(message)}`)
   }
   const payload = message.payload ?? NO_PAYLOAD
   if (!(payload instanceof Uint8Array)) {
-    throw new UsageError(`a payload must be a Uint8Array, not ${kindOf(payload)}`)
+    throw new UsageError(`a payload must be a Uint8Array, not ${typeNameOf(payload)}`)
   }
   if (payload.length > PAYLOAD_BYTES_MAX) {
     throw new UsageError(
@@ -211,18 +211,19 @@ function wrongValue(name: string, type: string | undefined, value: unknown): Usa
   if (type === undefined || !Object.hasOwn(TAKEN, type)) {
     return new UsageError(
       `the header ${shown} must be a boolean, text, bytes, a Date, or made by header.byte, short,` +
-        ` int, long or uuid; it is ${kindOf(value)}`,
+        ` int, long or uuid; it is ${typeNameOf(value)}`,
     )
   }
   const taken = TAKEN[type as HeaderValue['type']]
   return new UsageError(
-    `the header ${shown} has type ${type}, which takes ${taken}, not ${kindOf(value)}`,
+    `the header ${shown} has type ${type}, which takes ${taken}, not ${typeNameOf(value)}`,
   )
 }
 
 /** @returns what a value is, without the value, which may be a secret. */
-function kindOf(value: unknown): string {
-  return typeof value === 'object' || value === undefined ? describe(value) : `a ${typeof value}`
+export function typeNameOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value)
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }
 
 function isInt64(value: unknown): value is bigint {
