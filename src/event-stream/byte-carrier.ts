@@ -3,8 +3,8 @@
  * sockets, streams of the web, or any iterable and function?
  */
 import { ConnectionError, UsageError } from '../index.ts'
-import { type StreamSource, typeNameOf } from './chunk-source.ts'
-import { encodeStreamMessage } from './codec/message-encoder.ts'
+import type { StreamSource } from './chunk-source.ts'
+import { encodeStreamMessage, typeNameOf } from './codec/message-encoder.ts'
 import { type DecodeOptions, decodeStream } from './decode-stream.ts'
 import type { Carrier } from './event-stream-types.ts'
 
@@ -22,6 +22,8 @@ export interface NodeWritable {
   removeListener(event: 'error', listener: (error: Error) => void): unknown
   /** Ends the stream immediately. */
   destroy?(): unknown
+  /** Whether it was ended so. */
+  readonly destroyed?: boolean | undefined
 }
 
 /** What is used of a `WritableStream` of the web. */
@@ -139,6 +141,8 @@ function nodeSink(writable: NodeWritable): ByteSink {
   }
   /** @param begin begins something, and says whether it need not be waited for */
   const done = (begin: (done: (error?: Error | null) => void) => boolean) => {
+    // One that was destroyed says nothing more, so listeners would stay.
+    if (writable.destroyed === true) return Promise.reject(failure)
     watch()
     return new Promise<void>((resolve, reject) => {
       waiting.add(reject)

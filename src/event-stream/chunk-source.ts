@@ -3,6 +3,7 @@
  * not every runtime can iterate.
  */
 import { ConnectionError, type Platform, systemPlatform, UsageError } from '../index.ts'
+import { typeNameOf } from './codec/message-encoder.ts'
 
 /** What can be read: an iterable, synchronous or not, or a `ReadableStream` of the web. */
 export type StreamSource<T> = Iterable<T> | AsyncIterable<T> | WebReadable<T>
@@ -31,21 +32,16 @@ export type Puller<T> =
 /** @throws UsageError if the source cannot be iterated. */
 export function pullerOf<T>(source: StreamSource<T>): Puller<T> {
   if ((typeof source === 'object' || typeof source === 'function') && source !== null) {
+    // First, since the iterator of a web stream cannot end it while a read is under way.
+    if ('getReader' in source) return { isSync: false, iterator: webIterator(source) }
     if (Symbol.asyncIterator in source) {
       return { isSync: false, iterator: source[Symbol.asyncIterator]() }
     }
     if (Symbol.iterator in source) return { isSync: true, iterator: source[Symbol.iterator]() }
-    if ('getReader' in source) return { isSync: false, iterator: webIterator(source) }
   }
   throw new UsageError(
     `a source must be an iterable or a ReadableStream, not ${typeNameOf(source)}`,
   )
-}
-
-/** @returns what a value is, without the value, which may be a secret. */
-export function typeNameOf(value: unknown): string {
-  if (value === null || value === undefined) return String(value)
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }
 
 function webIterator<T>(stream: WebReadable<T>): AsyncIterator<T, unknown> {
@@ -72,8 +68,9 @@ export function leaveSource(source: { return?(): unknown }): void {
 /** How long nothing may come. */
 export interface IdleOptions {
   /**
-   * After how many ms without anything from the source, while something is awaited of it, the
-   * stream ends with ConnectionError `STALLED`. 1 to 2,147,483,647. Default: never.
+   * After how many ms without anything of the stream, while something is awaited of it, the
+   * stream ends with ConnectionError `STALLED`. Chunks without bytes, repeats and messages of other
+   * streams are nothing of it. 1 to 2,147,483,647. Default: never.
    */
   readonly idleTimeout?: number | undefined
   /** The timers. Default: those of the machine. */

@@ -10,13 +10,12 @@ import {
   type Puller,
   pullerOf,
   type StreamSource,
-  typeNameOf,
   withinIdle,
 } from './chunk-source.ts'
 import { type DecodeLimits, resolveLimits } from './codec/frame-rules.ts'
 import type { MessageInput, StreamMessage } from './codec/header-values.ts'
 import { MessageDecoder } from './codec/message-decoder.ts'
-import { encodeStreamMessage } from './codec/message-encoder.ts'
+import { encodeStreamMessage, typeNameOf } from './codec/message-encoder.ts'
 
 /** The options of `decodeStream()`. */
 export interface DecodeOptions extends DecodeLimits, IdleOptions {
@@ -125,7 +124,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   async #pullLater(source: AsyncIterator<Uint8Array, unknown>): Promise<PulledMessage> {
     try {
       for (;;) {
-        const result = this.#taken(await this.#arrived(source.next()))
+        const result = this.#taken(await this.#arrived(source))
         if (result !== null) return result
       }
     } catch (error) {
@@ -133,14 +132,22 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
     }
   }
 
-  /** Waits for a chunk, at most for the idle time, and no longer than until the end. */
-  #arrived(chunk: Promise<IteratorResult<Uint8Array, unknown>>) {
+  /** Waits for bytes, at most for the idle time, and no longer than until the end. */
+  #arrived(source: AsyncIterator<Uint8Array, unknown>) {
     const left = new Promise<typeof END>((resolve) => {
       this.#interrupt = () => resolve(END)
     })
-    return withinIdle(Promise.race([chunk, left]), this.#options).finally(() => {
+    return withinIdle(Promise.race([this.#bytesOf(source), left]), this.#options).finally(() => {
       this.#interrupt = null
     })
+  }
+
+  /** @returns the next chunk that has bytes: others are no sign of life. */
+  async #bytesOf(source: AsyncIterator<Uint8Array, unknown>) {
+    for (;;) {
+      const chunk = await source.next()
+      if (this.#hasEnded || chunk.done === true || chunk.value?.length !== 0) return chunk
+    }
   }
 
   /** Takes what the source gave. @returns null if more is needed. */
@@ -182,9 +189,18 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   #end(): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
-    if (this.#source !== null) leaveSource(this.#source.iterator)
+    if (this.#source !== null) {
+      leaveSource(this.#source.iterator)
+      // The iterator of a stream of Node ends it only after the read that is under way.
+      leaveSource({ return: () => (this.#given as Destroyable).destroy?.() })
+    }
     this.#interrupt?.()
   }
+}
+
+/** What is used of a `Readable` of Node beside its iterator. */
+interface Destroyable {
+  destroy?(): unknown
 }
 
 type PulledMessage = IteratorResult<StreamMessage, undefined>

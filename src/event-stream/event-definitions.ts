@@ -4,7 +4,6 @@
  */
 import type { Codec, SchemaInput, SchemaOutput, StandardSchema } from '../client/index.ts'
 import { type PayloadIssue, ProtocolError, UsageError } from '../index.ts'
-import { typeNameOf } from './chunk-source.ts'
 import type {
   HeaderInput,
   HeadersInput,
@@ -12,6 +11,7 @@ import type {
   MessageInput,
   StreamMessage,
 } from './codec/header-values.ts'
+import { typeNameOf } from './codec/message-encoder.ts'
 
 /** How one event is carried. One without `payload` and `codec` has no payload. */
 export interface EventDefinition {
@@ -140,7 +140,7 @@ const FORMAT_INVALID = 0x99
 function unusable(
   name: string,
   problem: string,
-  details: { readonly issues?: readonly PayloadIssue[]; readonly cause?: unknown } = {},
+  details: { readonly issues?: readonly PayloadIssue[] } = {},
 ): ProtocolError {
   return new ProtocolError(`the event "${name}" was received and ${problem}`, {
     code: 'INVALID_PAYLOAD',
@@ -176,7 +176,8 @@ function validated(
 }
 
 const where = (issues: readonly PayloadIssue[]) =>
-  issues.map(({ path }) => (path.length === 0 ? '(top)' : path.join('.'))).join(', ')
+  // Keys may be texts of others.
+  issues.map(({ path }) => path.join('.').slice(0, 80) || '(top)').join(', ')
 
 const jsonDecoder = new TextDecoder('utf-8', { fatal: true })
 const jsonEncoder = new TextEncoder()
@@ -189,9 +190,9 @@ function payloadValue(name: string, definition: EventDefinition, payload: Uint8A
     // What the codecs of the client are told of a message.
     if (codec !== undefined) value = codec.decode(payload, { topic: name })
     else value = JSON.parse(jsonDecoder.decode(payload))
-  } catch (cause) {
-    // The text of a parser repeats parts of the payload.
-    throw unusable(name, `its payload of ${payload.length} bytes cannot be decoded`, { cause })
+  } catch {
+    // Without the cause: the text of a parser repeats parts of the payload.
+    throw unusable(name, `its payload of ${payload.length} bytes cannot be decoded`)
   }
   if (schema === undefined) return value
   const { value: made, issues } = validated(schema, value)

@@ -11,7 +11,7 @@ import type { MessageInput, StreamMessage } from './codec/header-values.ts'
 import { decodeStreamMessage } from './codec/message-decoder.ts'
 import { encodeStreamMessage } from './codec/message-encoder.ts'
 import type { Carrier } from './event-stream-types.ts'
-import { protocolFault } from './incoming-events.ts'
+import { incomplete, protocolFault } from './incoming-events.ts'
 
 /** The options of `overMqtt()`. */
 export interface MqttCarrierOptions extends DecodeLimits, IdleOptions {
@@ -109,16 +109,30 @@ class ReceivedMessages implements AsyncIterator<StreamMessage, undefined> {
   begin(): void {
     const { receiveFilter, qos = 1 } = this.#options
     if (this.#hasEnded || this.#subscription !== null) return
-    const subscription = this.#client.subscribe(receiveFilter as string, { qos, retained: 'none' })
+    const subscription = this.#client.subscribe(receiveFilter as string, {
+      ...{ qos, retained: 'none' },
+      // No other stream can go on with the messages of this one, so a session must not keep them.
+      onLeave: 'release',
+    })
     this.#subscription = subscription as unknown as Subscription
   }
 
-  async next(): Promise<IteratorResult<StreamMessage, undefined>> {
+  next(): Promise<IteratorResult<StreamMessage, undefined>> {
     this.begin()
+    // Repeats and messages of other streams are no sign of life.
+    return withinIdle(this.#nextOfStream(), this.#options)
+  }
+
+  async #nextOfStream(): Promise<IteratorResult<StreamMessage, undefined>> {
     for (;;) {
       if (this.#hasEnded || this.#subscription === null) return OVER
-      const { done, value } = await withinIdle(this.#subscription.next(), this.#options)
-      if (done === true) return OVER
+      const { done, value } = await this.#subscription.next()
+      if (done === true) {
+        // Unless this side has left it, the client was closed before the mark of the end.
+        if (this.#hasEnded) return OVER
+        this.#hasEnded = true
+        throw incomplete('with its subscription')
+      }
       if (!this.#isNext(value)) continue
       if (markedBy(value)[LAST] === undefined) {
         return { done: false, value: decodeStreamMessage(value.payload, this.#limits) }

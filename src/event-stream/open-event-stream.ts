@@ -58,6 +58,7 @@ class OpenStream {
   #isClosed = false
   #prior: Uint8Array
   #hasSignedEnd = false
+  /** The latest event that is defined: one that a service has added must not fail a client. */
   #lastType: string | null = null
   readonly #otherInitial: Settleable<unknown> | null
   #expectsInitial: boolean
@@ -177,15 +178,16 @@ class OpenStream {
     this.#fail(reason ?? new ConnectionError(text, { code: 'ENDED', retryable: false }))
   }
 
-  /** Takes what comes and drops it, until the end or until somebody iterates. */
+  /**
+   * Takes what comes and drops it, until the end or until somebody iterates. An iteration that
+   * begins meanwhile is given what this has pulled; the join reports an error, and so does a pull.
+   */
   async #drain(): Promise<void> {
-    try {
-      while (!this.#isIterated) {
-        const { done } = await this.#inTurn(() => this.#take())
-        if (done === true) return
-      }
-    } catch {
-      // The join reports it.
+    while (!this.#isIterated && this.#received === 'open' && this.#failure === null) {
+      await this.#inTurn(async () => {
+        const event = this.#held ?? (await this.#read(true))
+        this.#held = this.#isIterated ? event : null
+      })
     }
   }
 
@@ -193,7 +195,9 @@ class OpenStream {
   #begin(): void {
     const message = this.#initial
     this.#initial = null
-    if (message !== null) settledQuietly(this.#outgoing.submit('initial', message))
+    if (message === null) return
+    // The other side would wait for it, and so would whoever waits for the answer.
+    this.#outgoing.submit('initial', message).catch((error) => this.#fail(error))
   }
 
   #submit(make: () => MessageInput): Promise<void> {
@@ -301,7 +305,6 @@ class OpenStream {
   }
 
   #meet(type: string, message: StreamMessage): void {
-    this.#lastType = type
     const { onUnknownEvent = 'skip', onWarning = warnSomebody } = this.#options
     const text = `is an event of type "${type.slice(0, 80)}", which is not defined`
     if (onUnknownEvent === 'throw') throw protocolFault(':event-type', text, 'UNKNOWN_EVENT')
@@ -317,7 +320,8 @@ class OpenStream {
     const { verifier, endsWith } = this.#options
     if (verifier !== undefined && !this.#hasSignedEnd) throw incomplete('without a signed end')
     if (endsWith !== undefined && !endsWith.includes(this.#lastType ?? '')) {
-      const last = this.#lastType === null ? 'without an event' : `with "${this.#lastType}"`
+      const last =
+        this.#lastType === null ? 'without an event that is defined' : `with "${this.#lastType}"`
       throw incomplete(`${last}, and must end with ${endsWith.join(' or ')} (endsWith)`)
     }
     this.#stopReceiving('ended')
@@ -336,7 +340,11 @@ class OpenStream {
 
   #stopReceiving(how: 'ended' | 'left'): void {
     this.#received = how
-    if (how === 'left' && this.#source !== null) leaveSource(this.#source)
+    if (how === 'left') {
+      // A carrier may have begun to receive with the first send.
+      this.#source ??= this.#carrier.receive[Symbol.asyncIterator]()
+      leaveSource(this.#source)
+    }
     const gone = incomplete('before its first message came')
     this.#otherInitial?.reject(gone)
     for (const reject of this.#waiting) reject(gone)
@@ -371,7 +379,8 @@ class OpenStream {
   #close(reason: unknown): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#carrier.close?.(reason)
+    // What a carrier that is over throws is no news any more.
+    leaveSource({ return: () => this.#carrier.close?.(reason) })
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { MqttError, UsageError } from '../index.ts'
 import type { HeadersInput, MessageInput } from './codec/header-values.ts'
+import { measuredMessage } from './codec/message-encoder.ts'
 import type { Carrier, Signer, SignRequest } from './event-stream-types.ts'
 
 /** Sends that wait for those before them. Beyond it the program does not await its sends. */
@@ -64,6 +65,12 @@ export class OutgoingEvents {
     if (this.#open.size >= SENDS_MAX && kind === 'event') {
       const text = `${SENDS_MAX} sends of an event stream wait; await them`
       return Promise.reject(new UsageError(text, { code: 'QUEUE_FULL' }))
+    }
+    try {
+      // A carrier that meets it later could not go on.
+      measuredMessage(message)
+    } catch (error) {
+      return Promise.reject(error)
     }
     const given = this.#given(this.#latest, kind, message)
     this.#latest = given.catch(() => {})

@@ -39,7 +39,8 @@ export function failureMessage(
   { code, message, type, value }: AnyFailure,
 ): MessageInput {
   if (type !== undefined) {
-    const definition = others.exceptions?.[type]
+    const { exceptions = {} } = others
+    const definition = Object.hasOwn(exceptions, type) ? exceptions[type] : undefined
     if (definition !== undefined) return encodeEvent('exception', type, definition, value, {})
     throw new UsageError(`the exception "${type}" is not defined`)
   }

@@ -4,7 +4,7 @@
  */
 import type { Topic } from '../client/index.ts'
 import { UsageError } from '../index.ts'
-import { typeNameOf } from './chunk-source.ts'
+import { typeNameOf } from './codec/message-encoder.ts'
 
 /** The value of a label: of a string, a number, a boolean or a timestamp of the model. */
 export type LabelValue = string | number | bigint | boolean | Date

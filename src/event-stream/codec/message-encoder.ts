@@ -29,7 +29,7 @@ const NO_HEADERS: HeadersInput = /* @__PURE__ */ new Map()
  * @throws UsageError if a header or the payload cannot be written; the message names it.
  */
 export function encodeStreamMessage(message: MessageInput): Uint8Array {
-  const { headers, payload, headersBytes } = measured(message)
+  const { headers, payload, headersBytes } = measuredMessage(message)
   const out = new Uint8Array(MESSAGE_BYTES_MIN + headersBytes + payload.length)
   const payloadAt = writeHead(out, headers, headersBytes, payload)
   out.set(payload, payloadAt)
@@ -45,7 +45,7 @@ export function encodeStreamMessage(message: MessageInput): Uint8Array {
  * @throws UsageError as `encodeMessage`.
  */
 export function encodeMessageParts(message: MessageInput): [Uint8Array, Uint8Array, Uint8Array] {
-  const { headers, payload, headersBytes } = measured(message)
+  const { headers, payload, headersBytes } = measuredMessage(message)
   const head = new Uint8Array(PRELUDE_BYTES + headersBytes)
   writeHead(head, headers, headersBytes, payload)
   const tail = new Uint8Array(MESSAGE_CHECKSUM_BYTES)
@@ -80,20 +80,24 @@ function listed(headers: HeadersInput): HeaderLists {
     return { names, values }
   }
   if (typeof headers !== 'object' || headers === null) {
-    throw new UsageError(`headers must be a Map or an object, not ${describe(headers)}`)
+    throw new UsageError(`headers must be a Map or an object, not ${typeNameOf(headers)}`)
   }
   const names = Object.keys(headers)
   for (const name of names) values.push((headers as Record<string, HeaderInput>)[name]!)
   return { names, values }
 }
 
-function measured(message: MessageInput) {
+/**
+ * Measures and checks a message, which says whether it can be written.
+ * @throws UsageError if it cannot
+ */
+export function measuredMessage(message: MessageInput) {
   if (typeof message !== 'object' || message === null) {
-    throw new UsageError(`a message must have headers and a payload; it is ${describe(message)}`)
+    throw new UsageError(`a message must have headers and a payload; it is ${typeNameOf(message)}`)
   }
   const payload = message.payload ?? NO_PAYLOAD
   if (!(payload instanceof Uint8Array)) {
-    throw new UsageError(`a payload must be a Uint8Array, not ${describe(payload)}`)
+    throw new UsageError(`a payload must be a Uint8Array, not ${typeNameOf(payload)}`)
   }
   if (payload.length > PAYLOAD_BYTES_MAX) {
     throw new UsageError(
@@ -207,13 +211,19 @@ function wrongValue(name: string, type: string | undefined, value: unknown): Usa
   if (type === undefined || !Object.hasOwn(TAKEN, type)) {
     return new UsageError(
       `the header ${shown} must be a boolean, text, bytes, a Date, or made by header.byte, short,` +
-        ` int, long or uuid; it is ${describe(value)}`,
+        ` int, long or uuid; it is ${typeNameOf(value)}`,
     )
   }
   const taken = TAKEN[type as HeaderValue['type']]
-  // The text of a value may be a secret; its type is none.
-  const given = typeof value === 'object' ? describe(value) : `a ${typeof value}`
-  return new UsageError(`the header ${shown} has type ${type}, which takes ${taken}, not ${given}`)
+  return new UsageError(
+    `the header ${shown} has type ${type}, which takes ${taken}, not ${typeNameOf(value)}`,
+  )
+}
+
+/** @returns what a value is, without the value, which may be a secret. */
+export function typeNameOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value)
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }
 
 function isInt64(value: unknown): value is bigint {
