@@ -146,7 +146,8 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   async #bytesOf(source: AsyncIterator<Uint8Array, unknown>) {
     for (;;) {
       const chunk = await source.next()
-      if (this.#hasEnded || chunk.done === true || chunk.value?.length !== 0) return chunk
+      if (this.#hasEnded || chunk.done || (chunk.value as Uint8Array | null)?.length !== 0)
+        return chunk
     }
   }
 

@@ -93,7 +93,7 @@ function listed(headers: HeadersInput): HeaderLists {
  */
 export function measuredMessage(message: MessageInput) {
   if (typeof message !== 'object' || message === null) {
-    throw new UsageError(`a message must have headers and a payload; it is ${typeNameOf(message)}`)
+    throw new UsageError(`a message must be an object, not ${typeNameOf(message)}`)
   }
   const payload = message.payload ?? NO_PAYLOAD
   if (!(payload instanceof Uint8Array)) {
@@ -211,7 +211,7 @@ function wrongValue(name: string, type: string | undefined, value: unknown): Usa
   if (type === undefined || !Object.hasOwn(TAKEN, type)) {
     return new UsageError(
       `the header ${shown} must be a boolean, text, bytes, a Date, or made by header.byte, short,` +
-        ` int, long or uuid; it is ${typeNameOf(value)}`,
+        ` int, long or uuid, not ${typeNameOf(value)}`,
     )
   }
   const taken = TAKEN[type as HeaderValue['type']]
