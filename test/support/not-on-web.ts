@@ -10,6 +10,7 @@ const NODE_ONLY: readonly (readonly [RegExp, string])[] = [
       ' refusal, which the broker gives once, never comes',
   ],
   [/diagnostics channels \[T8\](?!.*where nobody)/, 'the web has no diagnostics channels'],
+  [/reported on the channel/, 'the web has no diagnostics channels'],
   [/\[T8\].*without onWarning/, 'the web has a console, and no warnings of the process'],
   [
     /(?:CERT_|_CERT|_SIGNATURE|ENOTFOUND|ERR_ACCESS_DENIED|certificate)/,
