@@ -13,6 +13,8 @@ export type Files = ReadonlyMap<string, string>
 export class Gateway {
   /** How many WebSockets were opened. */
   opened = 0
+  /** How many connections have ended, whoever ended them. */
+  ended = 0
   readonly port: number
   readonly #upstream: number
   readonly #files: Files
@@ -48,7 +50,9 @@ export class Gateway {
       this.opened++
       const stream = createWebSocketStream(socket)
       const upstream = connect({ port: this.#upstream, host: '127.0.0.1', noDelay: true })
-      pipeline(stream, upstream, stream, () => {})
+      pipeline(stream, upstream, stream, () => {
+        this.ended++
+      })
     })
     await new Promise<void>((resolve) => server.listen(this.port, '127.0.0.1', resolve))
     this.#server = server

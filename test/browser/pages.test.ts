@@ -99,7 +99,7 @@ describe.skipIf(!isHere)('in Chromium', () => {
     async (place) => {
       const before = broker.opened
       const result = run('numbersAcross', [broker.url, 300, 3], place)
-      await expect.poll(() => broker.opened).toBe(before + 1)
+      await expect.poll(() => broker.opened, { timeout: 30_000 }).toBe(before + 1)
       await broker.vanish()
       await broker.comeBack()
       const { came, connections } = await result
@@ -115,8 +115,9 @@ describe.skipIf(!isHere)('in Chromium', () => {
     await other.waitForFunction('globalThis.progress > 20')
     await session.send('Debugger.enable')
     await session.send('Debugger.pause')
-    // Longer than one and a half times the Keep Alive of 4 s, so that the broker gives it up.
-    await new Promise((resolve) => setTimeout(resolve, 8000))
+    // The broker gives it up after one and a half times the Keep Alive of 4 s.
+    const before = broker.ended
+    await expect.poll(() => broker.ended, { timeout: 60_000 }).toBeGreaterThan(before)
     await session.send('Debugger.disable')
     const { came, connections } = await result
     expect(came).toBe(400)
