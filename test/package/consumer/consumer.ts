@@ -22,6 +22,7 @@ import {
   run,
   type Session,
   subscribe,
+  text as textOf,
   UsageError,
   unsubscribe,
   type WarningCode,
@@ -69,9 +70,9 @@ export async function consume(): Promise<Session> {
 function handle(loop: Eventloop, packet: Incoming): void {
   if (packet.cmd === 'publish') {
     const message: IncomingPublish = packet
-    const text: string = message.payload.toString('utf8')
+    const said: string = textOf(message.payload)
     const answer: 'queued' | 'stale' = loop.ack(message)
-    console.log(text, answer)
+    console.log(said, answer)
   }
   if (packet.cmd === 'puback') {
     const { request } = packet
