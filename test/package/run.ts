@@ -26,6 +26,22 @@ const BUNDLE_BYTES_MAX = { topic: 12_500, text: 4_800, createClient: 375_000 }
 /** What is installed beside the package to lint a program that uses it. */
 const LINTER = ['eslint@10', 'typescript-eslint@8', 'typescript@5.9']
 
+/**
+ * How TypeScript resolves modules for those whom the package does not serve: for CommonJS, and
+ * before it knew `exports` and `imports`.
+ */
+const IGNORED_RESOLUTIONS: ReadonlySet<string> = new Set(['node10', 'node16-cjs'])
+
+/** What is used of the JSON that attw prints. */
+interface Analysis {
+  readonly entrypoints: Readonly<Record<string, unknown>>
+  readonly problems: readonly {
+    readonly kind: string
+    readonly resolutionKind?: string
+    readonly resolutionOption?: string
+  }[]
+}
+
 const execute = promisify(execFile)
 
 async function run(cwd: string, file: string, ...args: string[]): Promise<string> {
@@ -177,7 +193,20 @@ try {
   })
 
   await step('publint', () => run(ROOT, bin('publint'), tarball, '--strict'))
-  await step('attw', () => run(ROOT, bin('attw'), tarball, '--profile', 'esm-only'))
+  await step('attw', async () => {
+    const flags = ['--format', 'json', '--profile', 'esm-only']
+    // It ends with status 1 if it found anything, also what does not count.
+    const output = await execute(bin('attw'), [tarball, ...flags], { maxBuffer: 1 << 26 }).catch(
+      (error: { readonly stdout: string }) => error,
+    )
+    const { analysis } = JSON.parse(output.stdout) as { readonly analysis: Analysis }
+    assert.ok(analysis.entrypoints['./client'], 'attw found no entries')
+    const found = analysis.problems.filter(
+      ({ resolutionKind, resolutionOption }) =>
+        !IGNORED_RESOLUTIONS.has(resolutionKind ?? resolutionOption ?? ''),
+    )
+    assert.deepEqual(found, [])
+  })
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
   process.exitCode = 1
