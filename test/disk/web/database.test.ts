@@ -3,7 +3,7 @@
  * nothing that was accepted, and each problem has the code that it has on Node. Method: fake-indexeddb, whose transactions fail
  * as the test says: at every commit of a life, before and after it is on the disk.
  */
-import { IDBDatabase, indexedDB } from 'fake-indexeddb'
+import { IDBDatabase, IDBObjectStore, indexedDB } from 'fake-indexeddb'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import * as disk from '../../../src/disk/index.ts'
 import { StorageError, UsageError } from '../../../src/errors.ts'
@@ -229,6 +229,30 @@ describe('[S2] a spool in a browser', () => {
     const names = (await indexedDB.databases()).map((one: { name: string }) => one.name)
     expect(names).not.toContain(`it-mqtt:${name}`)
   })
+
+  test('a page may remove the data while a spool has it open: the spool lets go', async () => {
+    const queue = await open()
+    await queue.push(publish('t', 'a'))
+    await answered(indexedDB.deleteDatabase(`it-mqtt:${name}`))
+    await expect(queue.push(publish('t', 'b'))).rejects.toMatchObject({ code: 'DIRECTORY_GONE' })
+  })
+
+  test('a push of which a part cannot be copied stores nothing of it', async () => {
+    const queue = await open()
+    await queue.push(publish('t', 'a'))
+    const { put } = IDBObjectStore.prototype
+    let puts = 0
+    const spy = vi.spyOn(IDBObjectStore.prototype, 'put')
+    spy.mockImplementation(function (this: unknown, ...args: unknown[]) {
+      if (++puts > 1) throw new DOMException('out of memory', 'DataCloneError')
+      return put.apply(this, args)
+    })
+    await expect(queue.push(publish('t', 'b'))).rejects.toMatchObject({ code: 'WRITE_FAILED' })
+    expect(puts).toBeGreaterThan(1)
+    spy.mockRestore()
+    await queue.close()
+    expect((await handedOut(await open())).map(textOf)).toEqual(['a'])
+  })
 })
 
 describe('[S2] a session in a browser', () => {
@@ -317,6 +341,13 @@ describe('what a browser refuses', () => {
     without('indexedDB', { open: refuse })
     await expect(spool(name)).rejects.toMatchObject({ name: 'StorageError', code })
     await expect(spool(name)).rejects.toThrow(message)
+  })
+
+  test('a sandboxed frame, which has neither locks nor a database', async () => {
+    const request = () => Promise.reject(new DOMException('sandboxed', 'SecurityError'))
+    without('navigator', { locks: { request } })
+    const code = 'OPEN_FAILED'
+    await expect(spool(name)).rejects.toMatchObject({ name: 'StorageError', code })
   })
 
   const made = (version: number, store: string) =>
