@@ -1,7 +1,7 @@
 /** Goal: both flavours give the same results. Method: each function of the web beside Node's. */
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import * as node from '../../src/platform/node/bytes.ts'
 import * as nodeRuntime from '../../src/platform/node/runtime.ts'
 import * as nodeTransport from '../../src/platform/node/transport.ts'
@@ -185,5 +185,26 @@ describe('turns by messages, where there is no setImmediate', () => {
     } finally {
       Object.assign(globals, { setImmediate })
     }
+  })
+
+  test('in Cloudflare Workers each is a timer, so that no stream starves the others', async () => {
+    vi.stubGlobal('setImmediate', undefined)
+    vi.stubGlobal('navigator', { userAgent: 'Cloudflare-Workers' })
+    // There a message of a channel is a promise callback.
+    vi.stubGlobal('MessageChannel', class {})
+    onTestFinished(() => void vi.unstubAllGlobals())
+    // The others have opened a channel, which a fresh module has not.
+    vi.resetModules()
+    const { later } = await import('../../src/platform/web/runtime.ts')
+    let turns = 0
+    let isOver = false
+    const again = () => {
+      turns++
+      if (!isOver) later(again)
+    }
+    later(again)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    isOver = true
+    expect(turns).toBeGreaterThan(0)
   })
 })

@@ -29,6 +29,7 @@ interface Globals {
   readonly MessageChannel?: new () => { readonly port1: Port; readonly port2: Port }
   readonly crypto?: { getRandomValues?(bytes: Uint8Array): unknown }
   readonly console?: { warn(message: string): void }
+  readonly navigator?: { readonly userAgent?: string }
 }
 
 const globals: Globals = globalThis as unknown as Globals
@@ -48,7 +49,9 @@ function inOwnTask(callback: () => void): void {
     setImmediate(callback)
     return
   }
-  if (port === null && MessageChannel === undefined) {
+  // In Cloudflare Workers a message of a channel is a promise callback, which starves timers.
+  const isWorkerd = globals.navigator?.userAgent === 'Cloudflare-Workers'
+  if (isWorkerd || (port === null && MessageChannel === undefined)) {
     setTimeout(callback, 0)
     return
   }
