@@ -8,7 +8,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -150,7 +150,7 @@ async function compiled(folder: string): Promise<string> {
   const out = join(folder, 'package', 'dist')
   const { code, stderr } = await finish(process.execPath, [join(ROOT, 'esbuild.config.mjs'), out])
   if (code !== 0) throw new Error(`it cannot be bundled: ${stderr}`)
-  writeFileSync(join(folder, 'package', 'package.json'), '{ "type": "module", "version": "0.0.0" }')
+  copyFileSync(join(ROOT, 'package.json'), join(folder, 'package', 'package.json'))
   return join(out, 'cli', 'main.js')
 }
 
