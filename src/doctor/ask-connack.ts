@@ -41,7 +41,8 @@ export const RESPONSE_INFORMATION: Question = {
   question: 'Does it give Response Information to those who ask?',
   needs5: true,
   async run(visit) {
-    const given = visit.first.connack?.properties?.responseInformation
+    const peer = await visit.open({ properties: { requestResponseInformation: true } })
+    const given = peer.connack?.properties?.responseInformation
     const isGiven = given !== undefined && given !== ''
     if (isGiven) visit.note(`CONNACK: Response Information "${given}"`)
     return {

@@ -7,6 +7,12 @@ const MESSAGES = ['0', '1', '2', '3']
 
 const shareOf = (visit: Visit) => `$share/doctor/${visit.topic('job')}`
 
+/** Makes a member. @throws NotKnown if there are no shared subscriptions. */
+async function joins(visit: Visit, member: Peer): Promise<void> {
+  const { kind } = await member.subscribe(shareOf(visit), { qos: 1 })
+  if (kind !== 'accepted') throw new NotKnown('there are no shared subscriptions')
+}
+
 async function publishJobs(visit: Visit, jobs: readonly string[]): Promise<Peer> {
   const sender = await visit.open()
   const topic = visit.topic('job')
@@ -51,10 +57,17 @@ export const SHARED: Question = {
   },
 }
 
-function withoutShared({ kind, says }: Answer) {
+const WITHOUT = {
+  accepted: 'no',
+  refused: 'no: a reason code refuses them',
+  closed: 'no: they end the connection',
+  unsent: 'no',
+} as const
+
+function withoutShared({ kind }: Answer) {
   if (kind === 'silence') throw new NotKnown('a subscription got no answer')
   return {
-    answer: `no: ${says}`,
+    answer: WITHOUT[kind],
     ...(kind === 'unsent' ? { certainty: 'said' as const } : {}),
     reliable: false,
     meaning: 'Run one process for each kind of work.',
@@ -67,11 +80,11 @@ export const SHARED_LOST: Question = {
   question: 'Does another member get what a lost member has not acknowledged?',
   async run(visit) {
     const dying = await visit.open({ holds: true })
-    await visit.grant(dying, shareOf(visit), 1)
+    await joins(visit, dying)
     await publishJobs(visit, ['0'])
     await visit.comes(dying, 'a message of a shared subscription', () => has(dying.messages, '0'))
     const other = await visit.open()
-    await visit.grant(other, shareOf(visit), 1)
+    await joins(visit, other)
     await dying.cut()
     const came = await visit.mayCome(other, () => has(other.messages, '0'), 2000)
     return {
@@ -90,10 +103,10 @@ export const SHARED_AWAY: Question = {
   question: 'Does a member that is away get nothing while another one is there?',
   async run(visit) {
     const away = await visit.open({ keeps: true })
-    await visit.grant(away, shareOf(visit), 1)
+    await joins(visit, away)
     await away.close()
     const other = await visit.open()
-    await visit.grant(other, shareOf(visit), 1)
+    await joins(visit, other)
     await publishJobs(visit, MESSAGES)
     const { messages } = other
     const isWhole = await visit.mayCome(other, () => messages.length >= MESSAGES.length, 2000)
@@ -115,9 +128,11 @@ export const SHARED_NOBODY: Question = {
   async run(visit) {
     const who = { id: visit.newId(), keeps: true }
     const before = await visit.open(who)
-    await visit.grant(before, shareOf(visit), 1)
+    await joins(visit, before)
     await publishJobs(visit, ['there'])
-    await visit.comes(before, 'a message of a shared one', () => has(before.messages, 'there'))
+    await visit.comes(before, 'a message of a shared subscription', () =>
+      has(before.messages, 'there'),
+    )
     await before.close()
     await publishJobs(visit, ['kept'])
     const after = await visit.open(who)

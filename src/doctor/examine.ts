@@ -171,11 +171,9 @@ class RunningExamination implements Examination {
     const newId = () => `${clientIdPrefix}${random}${(count++).toString(36).padStart(4, '0')}`
     const host = hostOf(clock, signal, pacer)
     await pacer.turn(1, signal).catch(() => {})
-    const asksInformation = target.protocolVersion === undefined || target.protocolVersion === 5
     const first = new Peer(host, 'first', {
       ...target,
       clientId: newId(),
-      ...(asksInformation ? { properties: { requestResponseInformation: true } } : {}),
     })
     try {
       const isThere = await first.connected().catch(() => false)
@@ -289,7 +287,7 @@ function hostOf(clock: Platform, signal: AbortSignal, pacer: Pacer): PeerHost {
   return {
     ...{ clock, signal, patienceMs: CONNECT_MS },
     turn: (requests) => pacer.turn(requests, signal),
-    note: () => {},
+    note: () => () => {},
     retains: () => {},
     shown: (topic) => topic,
   }

@@ -42,8 +42,11 @@ export interface PeerHost {
   readonly patienceMs: number
   /** Resolves when so many requests may leave. */
   turn(requests: number): Promise<void>
-  /** Takes note of something that was sent or that came. */
-  note(line: string): void
+  /**
+   * Takes note of something that was sent or that came.
+   * @returns a function that adds the answer to the line.
+   */
+  note(line: string): (answer: string) => void
   /** Takes note of a retained message that is to be removed. */
   retains(topic: string): void
   /** @returns a topic as evidence shows it. */
@@ -54,6 +57,8 @@ interface PublishChoice {
   readonly qos?: QoS
   readonly retain?: boolean
   readonly properties?: PublishProperties
+  /** Whether its turn was taken before, so that it leaves immediately. Default false. */
+  readonly hasTurn?: boolean
 }
 
 /** How many messages of one connection are written into the evidence. */
@@ -74,6 +79,7 @@ export class Peer {
   readonly #pubrecs = new Map<Request, number>()
   readonly #watchers = new Set<() => void>()
   readonly #reading: Promise<void>
+  #isCut = false
 
   /** @param options those of its loop. */
   constructor(host: PeerHost, name: string, options: EventloopOptions) {
@@ -100,10 +106,10 @@ export class Peer {
 
   /** @returns whether there is a good CONNACK. */
   async connected(): Promise<boolean> {
+    const add = this.#note('CONNECT')
     await this.until(() => this.connack !== null)
-    const present = this.connack?.sessionPresent ? ', Session Present 1' : ''
-    if (this.connack !== null) this.#note(`CONNECT → accepted${present}`)
-    else this.#note(`CONNECT → ${this.ended === null ? 'no answer' : wordsOf(this.ended)}`)
+    if (this.connack !== null) add(this.connack.sessionPresent ? 'Session Present 1' : 'accepted')
+    else add(this.ended === null ? 'no answer' : wordsOf(this.ended))
     return this.connack !== null
   }
 
@@ -129,17 +135,18 @@ export class Peer {
   async publishTogether(
     given: readonly (readonly [topic: string, payload: string, choice?: PublishChoice])[],
   ): Promise<readonly Answer[]> {
-    const requests = given.map(([topic, payload, choice]) => {
-      if (choice?.retain) this.#host.retains(topic)
-      return publish(topic, payload, choice)
+    const requests = given.map(([topic, payload, choice = {}]) => {
+      if (choice.retain) this.#host.retains(topic)
+      const { hasTurn: _, ...options } = choice
+      return publish(topic, payload, options)
     })
+    const due = given.filter(([, , choice]) => !choice?.hasTurn)
+    if (due.length > 0) await this.#host.turn(due.length)
+    const notes = given.map(([topic, payload, choice]) =>
+      this.#note(publishText(this.#host.shown(topic), payload, choice)),
+    )
     const answers = await this.#send(requests)
-    for (const [i, [topic, payload, choice = {}]] of given.entries()) {
-      const kind = choice.retain ? 'retained PUBLISH' : 'PUBLISH'
-      const what = payload.length > 20 ? `${payload.length} bytes` : `"${payload}"`
-      const to = `${this.#host.shown(topic)} at QoS ${choice.qos ?? 0}`
-      this.#note(`${kind} ${what} to ${to} → ${answers[i]!.says}`)
-    }
+    for (const [i, { says }] of answers.entries()) notes[i]!(says)
     return answers
   }
 
@@ -147,10 +154,12 @@ export class Peer {
     filters: string | readonly (string | Subscription)[],
     options: SubscribeOptions = {},
   ): Promise<Answer> {
-    const [answer] = await this.#send([subscribe(filters, options)])
+    await this.#host.turn(1)
     const { length } = [filters].flat()
     const what = typeof filters === 'string' ? this.#host.shown(filters) : `${length} filters`
-    this.#note(`SUBSCRIBE ${what} at QoS ${options.qos ?? 0} → ${answer!.says}`)
+    const add = this.#note(`SUBSCRIBE ${what} at QoS ${options.qos ?? 0}`)
+    const [answer] = await this.#send([subscribe(filters, options)])
+    add(answer!.says)
     return answer!
   }
 
@@ -188,6 +197,7 @@ export class Peer {
   /** Ends the connection without DISCONNECT, as a network that fails does. */
   async cut(): Promise<void> {
     this.#note('the connection is cut without DISCONNECT')
+    this.#isCut = true
     this.#hints.push('offline')
     await this.#reading
   }
@@ -201,7 +211,6 @@ export class Peer {
   }
 
   async #send(requests: readonly Request[]): Promise<readonly Answer[]> {
-    await this.#host.turn(requests.length)
     const outcomes = new Map<Request, Outcome>()
     for (const request of requests) {
       this.#outcomes.set(request, (outcome) => {
@@ -233,6 +242,7 @@ export class Peer {
       this.ended ??= 'the connection was closed'
     } catch (error) {
       this.ended = error
+      if (this.connack !== null && !this.#isCut) this.#note(`the end: ${wordsOf(error)}`)
     }
     this.#look()
   }
@@ -258,9 +268,15 @@ export class Peer {
     for (const watch of this.#watchers) watch()
   }
 
-  #note(what: string): void {
-    this.#host.note(`${this.name}: ${what}`)
+  #note(what: string): (answer: string) => void {
+    return this.#host.note(`${this.name}: ${what}`)
   }
+}
+
+function publishText(topic: string, payload: string, choice: PublishChoice = {}): string {
+  const kind = choice.retain ? 'retained PUBLISH' : 'PUBLISH'
+  const what = payload.length > 20 ? `${payload.length} bytes` : `"${payload}"`
+  return `${kind} ${what} to ${topic} at QoS ${choice.qos ?? 0}`
 }
 
 const NOTHING = { codes: [], packet: null } as const

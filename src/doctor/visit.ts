@@ -4,6 +4,7 @@
  */
 import type {
   BrokerProfile,
+  ConnectProperties,
   EventloopOptions,
   IncomingPublish,
   Platform,
@@ -37,6 +38,7 @@ export interface PeerChoice {
   /** The Session Expiry Interval of a session that is kept, in seconds. */
   readonly expiry?: number
   readonly will?: WillOptions
+  readonly properties?: ConnectProperties
   readonly receiveMaximum?: number
   readonly maximumPacketSize?: number
   /** Whether messages are acknowledged by `ack` alone. Default false. */
@@ -63,6 +65,8 @@ export interface Rounds {
 const KEPT_S = 60
 /** How many lines of evidence one question keeps. */
 const LINES_MAX = 80
+/** How many characters of a topic evidence shows. */
+const TOPIC_MAX = 60
 /** How long an answer is waited for, in ms, at a broker whose round trip is short. */
 const PATIENCE_MS = 4000
 /** How long a message is waited for that should not come, in ms, at such a broker. */
@@ -130,8 +134,13 @@ export class Visit implements PeerHost {
     await this.#rounds.turn(requests, this.signal)
   }
 
-  note(line: string): void {
-    if (this.evidence.length < LINES_MAX) this.evidence.push(line)
+  note(line: string): (answer: string) => void {
+    const at = this.evidence.length
+    if (at >= LINES_MAX) return () => {}
+    this.evidence.push(line)
+    return (answer) => {
+      this.evidence[at] = `${line} → ${answer}`
+    }
   }
 
   retains(topic: string): void {
@@ -139,7 +148,8 @@ export class Visit implements PeerHost {
   }
 
   shown(topic: string): string {
-    return topic.replace(this.#base, '…')
+    const short = topic.replace(this.#base, '…')
+    return short.length <= TOPIC_MAX ? short : `${short.slice(0, TOPIC_MAX)}…`
   }
 
   /** Subscribes. @throws NotKnown if the broker does not grant it. */

@@ -101,7 +101,8 @@ function attachSession(
   connection.will = acceptedWill(core, packet)
   connection.connectedAt = clock.now()
   connection.inFlight = 0
-  connection.receiveMaximum = Math.min(settings.maxInflight, properties.receiveMaximum ?? 65_535)
+  const { receiveMaximum = 65_535 } = settings.receiveMaximumObeyed ? properties : {}
+  connection.receiveMaximum = Math.min(settings.maxInflight, receiveMaximum)
   connection.maximumPacketSize = properties.maximumPacketSize ?? PACKET_BYTES_MAX
   const { serverKeepAlive } = settings
   const prescribed = version === 5 && serverKeepAlive >= 0

@@ -63,6 +63,11 @@ export interface BrokerHabits {
   readonly sharedRedistribution?: boolean | undefined
   /** Whether `$share/…` is a shared subscription before MQTT 5, too. Default true. */
   readonly sharedInMqtt3?: boolean | undefined
+  /**
+   * Whether the client's Receive Maximum bounds what it is sent. Default true; false breaks
+   * [MQTT-3.3.4-9].
+   */
+  readonly receiveMaximumObeyed?: boolean | undefined
   /** Whether messages at QoS 0 are kept for a session that is away. Default false. */
   readonly queueQos0?: boolean | undefined
 }
@@ -125,6 +130,7 @@ const DEFAULTS = {
   willOnTakeover: true,
   sharedRedistribution: true,
   sharedInMqtt3: true,
+  receiveMaximumObeyed: true,
   queueQos0: false,
   receiveMaximum: 65_535,
   maximumQoS: 2,
