@@ -1,7 +1,17 @@
 /** At which QoS, in which order and how often do messages come? */
 import type { BrokerProfile, IncomingPublish, QoS } from '../index.ts'
+import { sureAnswer } from './controls.ts'
+import type { Answer } from './peer.ts'
 import type { Question } from './question.ts'
 import { has, NotKnown, payloadOf, type Visit } from './visit.ts'
+
+/** The reason code that says: not at this QoS. */
+const QOS_CODE = 0x9b
+
+async function sendAt(visit: Visit, topic: string, qos: QoS): Promise<Answer> {
+  const sender = await visit.open()
+  return sender.publish(topic, `q${qos}`, { qos })
+}
 
 export const QOS_GRANTED: Question = {
   id: 'qos',
@@ -11,18 +21,30 @@ export const QOS_GRANTED: Question = {
     const topic = visit.topic('best')
     const { codes } = await visit.grant(reader, topic, 2)
     const granted = Math.min(codes[0] ?? 0, 2)
-    let most = 0
+    let most: number | null = null
     let differs = ''
-    for (const qos of [2, 1] as const) {
-      const sender = await visit.open()
-      const answer = await sender.publish(topic, `q${qos}`, { qos })
-      if (answer.packet === 'puback' && qos === 2) differs = ', and PUBACK answers QoS 2'
+    for (const qos of [2, 1, 0] as const) {
+      const isNext = () => has(reader.messages, `q${qos}`)
+      const ask = () => sendAt(visit, topic, qos)
+      const control = async () => {
+        const answer = await sendAt(visit, topic, qos === 2 ? 1 : 0)
+        await visit.comes(reader, 'a message at a lower QoS', () => reader.messages.length > 0)
+        return answer
+      }
+      const answer = await sureAnswer({ ask, control })
+      const isPuback = answer.packet === 'puback' && qos === 2
+      if (isPuback) differs = ', and PUBACK answers QoS 2'
       if (answer.kind === 'closed' && qos === 2) differs = ', and QoS 2 ends the connection'
-      if (answer.kind !== 'accepted' || (qos === 2 && answer.packet === 'puback')) continue
-      await visit.comes(reader, `the message at QoS ${qos}`, () => has(reader.messages, `q${qos}`))
-      most = reader.messages.find((one) => payloadOf(one) === `q${qos}`)!.qos
-      break
+      if (answer.kind === 'accepted' && !isPuback) {
+        await visit.comes(reader, `the message at QoS ${qos}`, isNext)
+        most = reader.messages.find((one) => payloadOf(one) === `q${qos}`)!.qos
+        break
+      }
+      const isLimit = answer.kind === 'unsent' || answer.codes.includes(QOS_CODE)
+      if (isLimit || isPuback || answer.kind === 'closed') continue
+      throw new NotKnown(`a publish at QoS ${qos} got: ${answer.says}`)
     }
+    if (most === null) throw new NotKnown('it took no message at any QoS')
     const maximumQoS = Math.min(granted, most) as QoS
     return {
       answer: `QoS ${maximumQoS}${differs}`,
@@ -83,13 +105,14 @@ export const ORDER_OVER_TOPICS: Question = {
   },
 }
 
-type Copies = 'separate' | 'merged' | 'one-id' | 'untold'
+type Copies = 'separate' | 'merged' | 'one-id' | 'untold' | 'unsteady'
 
 const COPIES_WORDS: Readonly<Record<Copies, string>> = {
   separate: 'a copy for each filter, with its identifier',
   merged: 'one copy with all identifiers',
   'one-id': 'one copy',
-  untold: 'a copy for each filter',
+  untold: 'copies that identifiers do not tell apart',
+  unsteady: 'now this, now that',
 }
 
 const PAIRS: readonly (readonly [QoS, QoS])[] = [
@@ -110,21 +133,41 @@ export const OVERLAP: Question = {
       await visit.grant(reader, visit.topic(`${i}/+`), a, identified(2 * i + 1))
       await visit.grant(reader, visit.topic(`${i}/both`), b, identified(2 * i + 2))
     }
-    for (const i of PAIRS.keys()) await visit.send(sender, visit.topic(`${i}/both`), `both${i}`)
-    const copies = (i: number) => reader.messages.filter((one) => payloadOf(one) === `both${i}`)
-    for (const i of PAIRS.keys()) {
-      await visit.comes(reader, 'a message', () => copies(i).length > 0)
+    // The second message of each pair is a fence behind the copies of the first one.
+    for (const name of ['both', 'behind']) {
+      for (const i of PAIRS.keys()) {
+        await visit.send(sender, visit.topic(`${i}/both`), `${name}${i}`)
+      }
     }
-    await visit.mayCome(reader, () => PAIRS.every((_, i) => copies(i).length > 1))
-    const found = PAIRS.map((_, i) => copiesOf(copies(i)))
+    const copies = (name: string, i: number) =>
+      reader.messages.filter((one) => !one.dup && payloadOf(one) === `${name}${i}`)
+    for (const i of PAIRS.keys()) {
+      await visit.comes(reader, 'a message', () => copies('both', i).length > 0)
+      await visit.comes(reader, 'a message', () => copies('behind', i).length > 0)
+    }
+    await reader.until(
+      () => PAIRS.every((_, i) => copies('behind', i).length > 1 && copies('both', i).length > 1),
+      visit.absenceMs,
+    )
+    const found = PAIRS.map((_, i) => {
+      const ids = hasIds ? [2 * i + 1, 2 * i + 2] : []
+      const both = copiesOf(copies('both', i), ids)
+      return both === copiesOf(copies('behind', i), ids) ? both : 'unsteady'
+    })
+    if (reader.ended !== null) throw new NotKnown('the connection has ended')
     return overlapReply(found)
   },
 }
 
-function copiesOf(copies: readonly IncomingPublish[]): Copies {
-  const counts = copies.map(({ properties }) => [properties?.subscriptionIdentifier ?? []].flat())
-  if (copies.length === 1) return counts[0]!.length > 1 ? 'merged' : 'one-id'
-  return copies.length === 2 && counts.every(({ length }) => length === 1) ? 'separate' : 'untold'
+/** @param expected the identifiers of the two filters, if the broker has them. */
+function copiesOf(copies: readonly IncomingPublish[], expected: readonly number[]): Copies {
+  const found = copies.map(({ properties }) => [properties?.subscriptionIdentifier ?? []].flat())
+  const all = found.flat().sort((a, b) => a - b)
+  const areBoth = expected.length === 2 && all.join() === expected.join()
+  if (copies.length === 1) return areBoth ? 'merged' : all.length > 1 ? 'untold' : 'one-id'
+  return copies.length === 2 && areBoth && found.every(({ length }) => length === 1)
+    ? 'separate'
+    : 'untold'
 }
 
 function overlapReply(found: readonly Copies[]) {
@@ -132,7 +175,8 @@ function overlapReply(found: readonly Copies[]) {
   const isOne = found.every((one) => one === first)
   const [one, two, mixed] = found.map((kind) => COPIES_WORDS[kind])
   const answer = isOne ? one! : `${one} at QoS 0, ${two} at QoS 1, ${mixed} if they differ`
-  const overlap: BrokerProfile['overlap'] = isOne && first !== 'untold' ? first : 'unknown'
+  const overlap: BrokerProfile['overlap'] =
+    isOne && first !== 'untold' && first !== 'unsteady' ? first : 'unknown'
   const isSure = overlap === 'separate' || overlap === 'merged'
   return {
     answer,
@@ -157,7 +201,13 @@ export const SENDS_AHEAD: Question = {
     await visit.send(sender, topic, '0')
     await visit.send(sender, topic, '1')
     await visit.comes(reader, 'the first message', () => has(reader.messages, '0'))
-    const came = await visit.mayCome(reader, () => has(reader.messages, '1'))
+    const isNext = () => has(reader.messages, '1')
+    const came = await reader.until(isNext, visit.absenceMs)
+    if (!came) {
+      // It was withheld, and not lost or late, if an acknowledgement brings it.
+      reader.ack(reader.messages[0]!)
+      await visit.comes(reader, 'the message behind an acknowledgement', isNext)
+    }
     return {
       answer: came ? 'yes' : 'no',
       reliable: came,

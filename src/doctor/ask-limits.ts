@@ -1,43 +1,88 @@
 /** How much may one packet carry, to the broker and from it? */
 import { ProtocolError } from '../index.ts'
+import { ifKnown, isTaken } from './controls.ts'
+import type { Answer } from './peer.ts'
 import type { Question } from './question.ts'
 import { has, NotKnown, type Visit } from './visit.ts'
 
 /** How many filters a SUBSCRIBE is tried with. */
 const FILTER_COUNTS = [8, 64, 256]
 /** How often the limit between two of them is looked for. */
-const HALVINGS = 6
-/** The sizes that are tried where none is announced, in bytes: limits of known brokers, and more. */
+const HALVINGS = 5
+/**
+ * The sizes that are tried, in bytes: limits of known brokers, and more. The profile never gets less
+ * than the smallest one.
+ */
 const PACKET_BYTES = [16_384, 131_072, 262_144, 1_048_576]
-/** Nothing larger is sent, in bytes. */
-const SENT_BYTES_MAX = 1_048_576
+/** The Maximum Packet Size of a server that announces none, in bytes. */
+const UNBOUNDED = 268_435_460
+const QUOTA_OR_CLOSED = 'A larger one was not taken, which may have other causes.'
+const PACKET_TOO_LARGE = 0x95
+/** No reason code says that a SUBSCRIBE has too many filters: quotas and rights have others. */
+const NO_CODE = -1
+
+/** @returns the most that is taken, and what is too much; null if nothing was shown to be. */
+interface Bounds {
+  most: number
+  tooMuch: number | null
+  /** Whether something larger was not taken without proof that it is too large. */
+  isDoubtful: boolean
+}
+
+/** Tries sizes in their order. @throws NotKnown if the first one is not taken. */
+async function boundsOf(
+  sizes: readonly number[],
+  send: (size: number) => Promise<Answer>,
+  code: number,
+): Promise<Bounds> {
+  const [first, ...others] = sizes
+  const { kind, says } = await send(first!)
+  if (kind !== 'accepted') throw new NotKnown(`the smallest one got: ${says}`)
+  const bounds: Bounds = { most: first!, tooMuch: null, isDoubtful: false }
+  for (const size of others) {
+    const taken = await takes(bounds, size, send, code)
+    if (taken) bounds.most = size
+    else {
+      bounds.tooMuch = taken === null ? null : size
+      bounds.isDoubtful = taken === null
+      break
+    }
+  }
+  return bounds
+}
+
+function takes(
+  { most }: Bounds,
+  size: number,
+  send: (size: number) => Promise<Answer>,
+  code: number,
+): Promise<boolean | null> {
+  return ifKnown(isTaken({ ask: () => send(size), control: () => send(most) }, code))
+}
 
 export const FILTERS_PER_SUBSCRIBE: Question = {
   id: 'filters-per-subscribe',
   question: 'How many filters may one SUBSCRIBE have?',
   async run(visit) {
-    if (!(await takesFilters(visit, 1))) throw new NotKnown('it did not take a single filter')
-    let most = 1
-    let tooMany: number | null = null
-    for (const count of FILTER_COUNTS) {
-      // A second try tells a limit from a connection that was lost by chance.
-      if ((await takesFilters(visit, count)) || (await takesFilters(visit, count))) most = count
-      else {
-        tooMany = count
-        break
-      }
+    const send = (count: number) => sendFilters(visit, count)
+    const bounds = await boundsOf([1, ...FILTER_COUNTS], send, NO_CODE)
+    for (let i = 0; bounds.tooMuch !== null && i < HALVINGS; i++) {
+      if (bounds.tooMuch - bounds.most < 2) break
+      const middle = Math.floor((bounds.most + bounds.tooMuch) / 2)
+      const taken = await takes(bounds, middle, send, NO_CODE)
+      if (taken === null) break
+      if (taken) bounds.most = middle
+      else bounds.tooMuch = middle
     }
-    for (let i = 0; tooMany !== null && i < HALVINGS && tooMany - most > 1; i++) {
-      const middle = Math.floor((most + tooMany) / 2)
-      if (await takesFilters(visit, middle)) most = middle
-      else tooMany = middle
-    }
-    if (tooMany === null) {
-      const meaning = 'Subscriptions may be joined, and are renewed in few packets.'
+    const { most, tooMuch, isDoubtful } = bounds
+    if (tooMuch === null) {
+      const meaning = isDoubtful
+        ? QUOTA_OR_CLOSED
+        : 'Subscriptions may be joined, and are renewed in few packets.'
       return { answer: `${most} and more`, reliable: true, meaning }
     }
     return {
-      answer: `${most}, and not ${tooMany}`,
+      answer: `${most}, and not ${tooMuch}`,
       reliable: false,
       meaning: `Give the profile to the client or the loop, which then sends ${most} at most.`,
       profile: { filtersPerSubscribe: most },
@@ -45,67 +90,74 @@ export const FILTERS_PER_SUBSCRIBE: Question = {
   },
 }
 
-async function takesFilters(visit: Visit, count: number): Promise<boolean> {
+async function sendFilters(visit: Visit, count: number): Promise<Answer> {
   const peer = await visit.open()
   const filters = Array.from({ length: count }, (_, i) => visit.topic(String(i)))
-  const { kind } = await peer.subscribe(filters)
+  const answer = await peer.subscribe(filters)
   await peer.close()
-  return kind === 'accepted'
+  return answer
 }
 
 export const PACKET_SIZE: Question = {
   id: 'packet-size',
   question: 'How large may a packet be?',
+  // What it uploads delays everything else that goes the same way.
+  alone: true,
   async run(visit) {
-    const announced = visit.first.limits?.maximumPacketSize ?? Number.POSITIVE_INFINITY
-    const isAnnounced = announced < 268_435_460
-    const sizes = isAnnounced && announced <= SENT_BYTES_MAX ? [announced] : PACKET_BYTES
-    let most = 0
-    let tooLarge: number | null = null
-    for (const size of sizes) {
-      if (await takesPacket(visit, size)) most = size
-      else {
-        tooLarge = size
-        break
-      }
-    }
-    if (most === 0 && !isAnnounced) throw new NotKnown('it did not take a packet of 16 KiB')
+    const announced = visit.first.limits?.maximumPacketSize ?? UNBOUNDED
+    const largest = PACKET_BYTES.at(-1)!
+    const sizes = PACKET_BYTES.filter((size) => size < announced)
+    if (announced <= largest) sizes.push(announced)
+    const { most, tooMuch, isDoubtful } = await boundsOf(
+      sizes,
+      sizedSender(visit),
+      PACKET_TOO_LARGE,
+    )
     const shown = (bytes: number) => `${bytes.toLocaleString('en')} bytes`
-    if (isAnnounced) {
-      const isTaken = tooLarge === null
-      const limit = `${shown(announced)} announced`
+    const said = announced < UNBOUNDED ? `${shown(announced)} announced` : null
+    if (tooMuch !== null) {
       return {
-        answer: isTaken ? limit : `${limit}, and ${shown(tooLarge!)} not taken`,
-        ...(most === announced ? {} : { certainty: 'said' as const }),
-        reliable: isTaken,
-        meaning: 'A request that is larger than the announced size is refused before it is sent.',
-        profile: { maximumPacketSize: isTaken ? announced : Math.max(most, 16) },
+        answer: `${said === null ? '' : `${said}, but `}${shown(most)}, and not ${shown(tooMuch)}`,
+        reliable: false,
+        meaning: 'With the profile, larger requests are refused here and cost no connection.',
+        profile: { maximumPacketSize: most },
       }
     }
-    if (tooLarge === null) {
-      const meaning = 'No limit was found up to this size; larger packets were not tried.'
-      return { answer: `${shown(most)} and more`, reliable: true, meaning }
+    if (said !== null && !isDoubtful) {
+      const meaning = 'A request that is larger than announced is refused before it is sent.'
+      const isShown = most === announced
+      const certainty = isShown ? 'shown' : 'said'
+      return { answer: said, certainty, reliable: true, meaning }
     }
-    return {
-      answer: `${shown(most)}, and not ${shown(tooLarge)}`,
-      reliable: false,
-      meaning: 'With the profile, larger requests are refused here and cost no connection.',
-      profile: { maximumPacketSize: most },
-    }
+    const meaning = isDoubtful
+      ? QUOTA_OR_CLOSED
+      : 'No limit was found up to this size; larger packets were not tried.'
+    return { answer: `${shown(most)} and more`, reliable: true, meaning }
   },
 }
 
-async function takesPacket(visit: Visit, bytes: number): Promise<boolean> {
-  const peer = await visit.open()
-  const topic = visit.topic('large')
-  const lengthBytes = bytes > 2_097_155 ? 4 : bytes > 16_387 ? 3 : bytes > 130 ? 2 : 1
-  const identifier = 2
-  const properties = visit.version === 5 ? 1 : 0
-  const overhead = 1 + lengthBytes + 2 + topic.length + identifier + properties
-  const payload = 'x'.repeat(Math.max(0, bytes - overhead))
-  const { kind } = await peer.publish(topic, payload, { qos: 1 })
-  await peer.close()
-  return kind === 'accepted'
+/**
+ * @returns a function that publishes a packet of so many bytes, and waits the longer for the answer
+ *   the longer the last one took: a slow uplink is no limit.
+ */
+function sizedSender(visit: Visit): (bytes: number) => Promise<Answer> {
+  let msPerByte = 0
+  return async (bytes) => {
+    const peer = await visit.open()
+    const topic = visit.topic('large')
+    const lengthBytes = bytes > 2_097_155 ? 4 : bytes > 16_386 ? 3 : bytes > 129 ? 2 : 1
+    const identifier = 2
+    const properties = visit.version === 5 ? 1 : 0
+    const topicBytes = new TextEncoder().encode(topic).length
+    const room = bytes - (1 + lengthBytes + 2 + topicBytes + identifier + properties)
+    if (room < 0) throw new NotKnown('a packet of this size has no room for the topic')
+    const patienceMs = visit.patienceMs + 2 * msPerByte * bytes
+    const from = visit.clock.now()
+    const answer = await peer.publish(topic, 'x'.repeat(room), { qos: 1, patienceMs })
+    if (answer.kind === 'accepted') msPerByte = (visit.clock.now() - from) / bytes
+    await peer.close()
+    return answer
+  }
 }
 
 /** The Maximum Packet Size of the client that is sent too much, in bytes. */

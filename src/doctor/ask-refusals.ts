@@ -1,56 +1,87 @@
 /** How does the broker answer what it does not allow? */
 import type { RefusalForm } from '../index.ts'
-import type { Answer } from './peer.ts'
+import { ifKnown, sureAnswer } from './controls.ts'
+import type { Answer, Peer } from './peer.ts'
 import type { Question } from './question.ts'
 import { has, NotKnown, type Reply, type Visit } from './visit.ts'
 
 /** More levels than brokers with a limit take. */
 const LEVELS = 300
 
+interface Doubtful {
+  readonly what: string
+  readonly topic: string
+  /** Whether it is refused for want of rights, as a topic of an application would be. */
+  readonly isForbidden: boolean
+}
+
+/** What was refused, and how. */
+interface Refused extends Doubtful {
+  readonly form: RefusalForm
+}
+
 /** Topics that brokers refuse: those of the broker itself, and those with very many levels. */
-function doubtfulTopics(visit: Visit): readonly (readonly [what: string, topic: string])[] {
+function doubtfulTopics(visit: Visit): readonly Doubtful[] {
   return [
-    ['below $SYS/', `$SYS/${visit.topic('x')}`],
-    [`with ${LEVELS} levels`, visit.topic(`${'a/'.repeat(LEVELS)}a`)],
+    { what: 'below $SYS/', topic: `$SYS/${visit.topic('x')}`, isForbidden: true },
+    {
+      ...{ what: `with ${LEVELS} levels`, isForbidden: false },
+      topic: visit.topic(`${'a/'.repeat(LEVELS)}a`),
+    },
   ]
+}
+
+async function formsOf(
+  visit: Visit,
+  formAt: (topic: string) => Promise<RefusalForm | null>,
+): Promise<readonly Refused[]> {
+  const found: Refused[] = []
+  for (const one of doubtfulTopics(visit)) {
+    const form = await ifKnown(formAt(one.topic))
+    if (form !== null) found.push({ ...one, form })
+  }
+  return found
 }
 
 export const REFUSED_PUBLISH: Question = {
   id: 'refused-publish',
   question: 'How does it answer a publish that it refuses?',
   async run(visit) {
-    const forms: [string, RefusalForm][] = []
-    for (const [what, topic] of doubtfulTopics(visit)) {
-      const form = await publishForm(visit, topic)
-      if (form !== null) forms.push([what, form])
-    }
-    return replyOf(forms, 'publish', (found) => ({ refusedPublish: found }))
+    const found = await formsOf(visit, (topic) => publishForm(visit, topic))
+    return replyOf(found, 'publish', (forms) => ({ refusedPublish: forms }))
   },
 }
 
 async function publishForm(visit: Visit, topic: string): Promise<RefusalForm | null> {
   const watcher = await visit.open()
   const isWatching = (await watcher.subscribe(topic, { qos: 1 })).kind === 'accepted'
-  const sender = await visit.open()
-  const answer = await sender.publish(topic, 'x', { qos: 1 })
+  const plain = visit.topic('plain')
+  const senders: Peer[] = []
+  const sent = async (to: string) => {
+    const sender = await visit.open()
+    senders.push(sender)
+    return sender.publish(to, 'x', { qos: 1 })
+  }
+  const answer = await sureAnswer({ ask: () => sent(topic), control: () => sent(plain) })
   if (answer.kind !== 'accepted') return formOf(answer)
   // Without a subscription nobody can say what became of the message.
   if (!isWatching) return null
-  return (await visit.mayCome(watcher, () => has(watcher.messages, 'x'))) ? null : 'dropped'
+  await visit.grant(watcher, plain, 1)
+  const way = { sender: senders.at(-1)!, topic: plain }
+  return (await visit.mayCome(watcher, () => has(watcher.messages, 'x'), way)) ? null : 'dropped'
 }
 
 export const REFUSED_SUBSCRIBE: Question = {
   id: 'refused-subscribe',
   question: 'How does it answer a subscription that it refuses?',
   async run(visit) {
-    const forms: [string, RefusalForm][] = []
-    for (const [what, topic] of doubtfulTopics(visit)) {
-      const peer = await visit.open()
-      const answer = await peer.subscribe(topic, { qos: 1 })
-      const form = answer.kind === 'accepted' ? null : formOf(answer)
-      if (form !== null) forms.push([what, form])
-    }
-    return replyOf(forms, 'subscription', (found) => ({ refusedSubscribe: found }))
+    const asked = async (filter: string) => (await visit.open()).subscribe(filter, { qos: 1 })
+    const found = await formsOf(visit, async (topic) => {
+      const control = () => asked(visit.topic('plain'))
+      const answer = await sureAnswer({ ask: () => asked(topic), control })
+      return answer.kind === 'accepted' ? null : formOf(answer)
+    })
+    return replyOf(found, 'subscription', (forms) => ({ refusedSubscribe: forms }))
   },
 }
 
@@ -67,21 +98,22 @@ const FORM_WORDS: Readonly<Record<RefusalForm, string>> = {
 }
 
 function replyOf(
-  found: readonly (readonly [what: string, form: RefusalForm])[],
+  found: readonly Refused[],
   what: string,
   profileOf: (forms: readonly RefusalForm[]) => Reply['profile'] & object,
 ): Reply {
-  if (found.length === 0) throw new NotKnown('it refused nothing that was asked for')
-  const forms = [...new Set(found.map(([, form]) => form))]
-  const isCode = forms.every((form) => form === 'code')
+  if (found.length === 0) throw new NotKnown('it was not seen to refuse anything')
+  const isCode = found.every(({ form }) => form === 'code')
+  // A limit of levels is no matter of rights, so that the profile does not have it.
+  const forms = found.flatMap(({ isForbidden, form }) => (isForbidden ? [form] : []))
   return {
-    answer: found.map(([where, form]) => `${where}: ${FORM_WORDS[form]}`).join('; '),
+    answer: found.map((one) => `${one.what}: ${FORM_WORDS[one.form]}`).join('; '),
     reliable: isCode,
     meaning: isCode
       ? `A ${what} that is refused has an error, and everything else goes on.`
-      : forms.includes('closed')
+      : found.some(({ form }) => form === 'closed')
         ? 'A refusal costs the connection; it-mqtt gives up what is refused again and again.'
         : `A ${what} that is refused looks as if it had been taken.`,
-    profile: profileOf(forms),
+    profile: forms.length === 0 ? {} : profileOf(forms),
   }
 }

@@ -1,6 +1,6 @@
 /** What of a client is left while it is away, and what does PUBACK say of it? */
 import type { Question } from './question.ts'
-import { has } from './visit.ts'
+import { has, NotKnown } from './visit.ts'
 
 /** The reason code that means: nobody has subscribed. */
 const NOBODY_CODE = 0x10
@@ -14,12 +14,18 @@ export const SESSION_KEPT: Question = {
     const before = await visit.open(who)
     const isLying = before.connack?.sessionPresent === true
     await visit.grant(before, topic, 1)
-    await before.cut()
     const sender = await visit.open()
+    await visit.send(sender, topic, 'there')
+    await visit.comes(before, 'a message to a client that is there', () =>
+      has(before.messages, 'there'),
+    )
+    await before.cut()
     await visit.send(sender, topic, 'away')
     const after = await visit.open(who)
     const isPresent = after.connack?.sessionPresent === true
-    const came = await visit.mayCome(after, () => has(after.messages, 'away'))
+    // If the session is lost, so is the way on which the message would have come.
+    if (!isPresent) await visit.grant(after, topic, 1)
+    const came = await visit.mayCome(after, () => has(after.messages, 'away'), { sender, topic })
     const isKept = isPresent && came && !isLying
     const said = isPresent ? 'Session Present 1' : 'Session Present 0'
     const lie = isLying ? '; a session that cannot exist is said to be present' : ''
@@ -50,12 +56,13 @@ export const NOBODY: Question = {
     }
     const isSaid = said.includes(1)
     return {
-      answer: said.length === 0 ? 'no' : `at QoS ${said.join(' and ')}`,
+      answer: said.length === 0 ? 'not seen' : `at QoS ${said.join(' and ')}`,
       reliable: isSaid,
       meaning: isSaid
         ? 'A request that nobody answers fails at once instead of timing out.'
         : 'A request that nobody answers can only time out.',
-      profile: { noMatchingSubscribers: isSaid },
+      // If somebody has subscribed to everything, it is never said: that is no property of it.
+      profile: isSaid ? { noMatchingSubscribers: true } : {},
     }
   },
 }
@@ -70,6 +77,10 @@ export const NOBODY_AWAY: Question = {
     await visit.grant(subscriber, topic, 1)
     await subscriber.close()
     const sender = await visit.open()
+    const nobody = await visit.send(sender, visit.topic('nobody'), 'x')
+    if (!nobody.codes.includes(NOBODY_CODE)) {
+      throw new NotKnown('it was not seen to say 0x10 for a topic without any subscriber')
+    }
     const { codes } = await visit.send(sender, topic, 'x')
     const isSaid = codes.includes(NOBODY_CODE)
     return {

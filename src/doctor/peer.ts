@@ -59,6 +59,8 @@ interface PublishChoice {
   readonly properties?: PublishProperties
   /** Whether its turn was taken before, so that it leaves immediately. Default false. */
   readonly hasTurn?: boolean
+  /** How long the answer is waited for, in ms. Default: as for every answer. */
+  readonly patienceMs?: number
 }
 
 /** How many messages of one connection are written into the evidence. */
@@ -137,7 +139,7 @@ export class Peer {
   ): Promise<readonly Answer[]> {
     const requests = given.map(([topic, payload, choice = {}]) => {
       if (choice.retain) this.#host.retains(topic)
-      const { hasTurn: _, ...options } = choice
+      const { hasTurn: _, patienceMs: __, ...options } = choice
       return publish(topic, payload, options)
     })
     const due = given.filter(([, , choice]) => !choice?.hasTurn)
@@ -145,7 +147,7 @@ export class Peer {
     const notes = given.map(([topic, payload, choice]) =>
       this.#note(publishText(this.#host.shown(topic), payload, choice)),
     )
-    const answers = await this.#send(requests)
+    const answers = await this.#send(requests, given[0]?.[2]?.patienceMs)
     for (const [i, { says }] of answers.entries()) notes[i]!(says)
     return answers
   }
@@ -210,7 +212,7 @@ export class Peer {
     await this.#reading
   }
 
-  async #send(requests: readonly Request[]): Promise<readonly Answer[]> {
+  async #send(requests: readonly Request[], ms?: number): Promise<readonly Answer[]> {
     const outcomes = new Map<Request, Outcome>()
     for (const request of requests) {
       this.#outcomes.set(request, (outcome) => {
@@ -219,7 +221,7 @@ export class Peer {
       })
       this.#requests.push(request)
     }
-    await this.until(() => outcomes.size === requests.length)
+    await this.until(() => outcomes.size === requests.length, ms)
     for (const [request, { packet }] of outcomes) {
       if (packet?.cmd === 'pubcomp') await this.until(() => this.#pubrecs.has(request))
     }

@@ -8,6 +8,8 @@ export interface Question {
   readonly needs5?: true
   /** Whether it waits for seconds, so that it is asked first. */
   readonly waits?: true
+  /** Whether it is asked after all others, and while nothing else is. */
+  readonly alone?: true
   /** @throws anything: the reason why there is no answer. */
   run(visit: Visit): Promise<Reply>
 }

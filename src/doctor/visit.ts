@@ -61,6 +61,12 @@ export interface Rounds {
   readonly base: string
 }
 
+/** On which way a message comes. */
+export interface Way {
+  readonly sender: Peer
+  readonly topic: string
+}
+
 /** How long a session is kept, in seconds: longer than an examination, and not for ever. */
 const KEPT_S = 60
 /** How many lines of evidence one question keeps. */
@@ -69,7 +75,7 @@ const LINES_MAX = 80
 const TOPIC_MAX = 60
 /** How long an answer is waited for, in ms, at a broker whose round trip is short. */
 const PATIENCE_MS = 4000
-/** How long a message is waited for that should not come, in ms, at such a broker. */
+/** How long a message is waited for that need not come, in ms, at such a broker. */
 const ABSENCE_MS = 1000
 
 export class Visit implements PeerHost {
@@ -78,10 +84,13 @@ export class Visit implements PeerHost {
   readonly signal: AbortSignal
   readonly first: Peer
   readonly patienceMs: number
+  /** How long a message is waited for that need not come, in ms. */
+  readonly absenceMs: number
   readonly evidence: string[] = []
   readonly #rounds: Rounds
   readonly #base: string
   readonly #peers: Peer[] = []
+  #fences = 0
 
   constructor(rounds: Rounds, id: string, signal: AbortSignal) {
     this.version = rounds.version
@@ -89,6 +98,7 @@ export class Visit implements PeerHost {
     this.first = rounds.first
     this.signal = signal
     this.patienceMs = PATIENCE_MS + 8 * rounds.roundTripMs
+    this.absenceMs = ABSENCE_MS + 4 * rounds.roundTripMs
     this.#rounds = rounds
     this.#base = `${rounds.base}/${id}`
   }
@@ -152,7 +162,7 @@ export class Visit implements PeerHost {
     return short.length <= TOPIC_MAX ? short : `${short.slice(0, TOPIC_MAX)}…`
   }
 
-  /** Subscribes. @throws NotKnown if the broker does not grant it. */
+  /** Subscribes. @throws NotKnown if the broker does not grant it, at a QoS above 0 if asked. */
   async grant(
     peer: Peer,
     filter: string,
@@ -161,6 +171,8 @@ export class Visit implements PeerHost {
   ): Promise<Answer> {
     const answer = await peer.subscribe(filter, { qos, ...options })
     if (answer.kind !== 'accepted') throw new NotKnown(`a subscription got: ${answer.says}`)
+    // What comes at QoS 0 may be lost on the way, and says nothing about acknowledgements.
+    if (qos > 0 && answer.codes[0] === 0) throw new NotKnown('it granted QoS 0 only')
     return answer
   }
 
@@ -184,22 +196,24 @@ export class Visit implements PeerHost {
   }
 
   /**
-   * Waits for a message that may or may not come.
+   * Waits for a message that may or may not come. That it does not come counts only if a message
+   * that was sent behind it, on the same way, comes.
    *
-   * @param ms how long, in ms, at a broker whose round trip is short.
-   * @throws NotKnown if nothing says that the connection still works after the wait.
+   * @param way on which it would come: who sent it, and a topic that the reader has subscribed to.
+   * @param ms how long it is waited for first, in ms.
+   * @throws NotKnown if the message behind it does not come either.
    */
-  async mayCome(peer: Peer, isThere: () => boolean, ms = ABSENCE_MS): Promise<boolean> {
-    if (await peer.until(isThere, ms + 8 * this.#rounds.roundTripMs)) return true
-    // A broker that is slow, or a connection that hangs, must not look like one that sends nothing.
-    if (peer.ended !== null) throw new NotKnown('the connection ended while a message was awaited')
-    const isAlive = await peer.ping().then(
-      () => true,
-      () => false,
-    )
-    if (isThere()) return true
-    if (!isAlive) throw new NotKnown('the broker did not answer a PINGREQ')
-    return false
+  async mayCome(
+    reader: Peer,
+    isThere: () => boolean,
+    { sender, topic }: Way,
+    ms = this.absenceMs,
+  ): Promise<boolean> {
+    if (await reader.until(isThere, ms)) return true
+    const behind = `behind${this.#fences++}`
+    await this.send(sender, topic, behind)
+    await this.comes(reader, 'a message behind it', () => has(reader.messages, behind))
+    return isThere()
   }
 
   async pause(ms: number): Promise<void> {
@@ -215,6 +229,11 @@ export class Visit implements PeerHost {
 /** @returns whether a message with this payload is among those that came. */
 export function has(messages: readonly IncomingPublish[], payload: string): boolean {
   return messages.some((one) => payloadOf(one) === payload)
+}
+
+/** @returns the payloads, each once: a copy with DUP is no further message. */
+export function distinct(messages: readonly IncomingPublish[]): readonly string[] {
+  return [...new Set(messages.map(payloadOf))]
 }
 
 export function payloadOf({ payload }: IncomingPublish): string {
