@@ -21,8 +21,6 @@ interface Holder {
 export class Overlaps {
   readonly #core: ProbeHost
   readonly #holder: Holder
-  /** Whether the profile says what is measured otherwise. */
-  readonly #isGiven: boolean
   #overlap: Overlap
   /** What is measured, or was. Filters of one QoS say nothing about filters of two. */
   #found: 'nothing' | 'one QoS' | 'two QoS' = 'nothing'
@@ -34,7 +32,13 @@ export class Overlaps {
     this.#core = core
     this.#holder = holder
     this.#overlap = core.plan.profile.overlap ?? 'unknown'
-    this.#isGiven = this.#overlap !== 'unknown'
+  }
+
+  /** Whether the profile says what is measured otherwise: here, and not for another version. */
+  get #isGiven(): boolean {
+    const { overlap = 'unknown', protocolVersion: version = 'unknown' } = this.#core.plan.profile
+    if (overlap === 'unknown') return false
+    return version === 'unknown' || (version === 5) === this.#core.terms().isMqtt5
   }
 
   /** Whether identifiers do not name all subscriptions of a message. */

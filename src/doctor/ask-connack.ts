@@ -44,7 +44,7 @@ export const RESPONSE_INFORMATION: Question = {
     const peer = await visit.open({ properties: { requestResponseInformation: true } })
     const given = peer.connack?.properties?.responseInformation
     const isGiven = given !== undefined && given !== ''
-    if (isGiven) visit.note(`CONNACK: Response Information "${given}"`)
+    if (isGiven) visit.note(`CONNACK: Response Information of ${given.length} characters`)
     return {
       answer: isGiven ? 'yes' : 'no',
       certainty: 'said',

@@ -1,7 +1,7 @@
 /** At which QoS, in which order and how often do messages come? */
 import type { BrokerProfile, IncomingPublish, QoS } from '../index.ts'
-import { sureAnswer } from './controls.ts'
 import type { Answer } from './peer.ts'
+import { sureAnswer } from './proofs.ts'
 import type { Question } from './question.ts'
 import { has, NotKnown, payloadOf, type Visit } from './visit.ts'
 

@@ -1,7 +1,7 @@
 /** How much may one packet carry, to the broker and from it? */
 import { ProtocolError } from '../index.ts'
-import { ifKnown, isTaken } from './controls.ts'
 import type { Answer } from './peer.ts'
+import { ifKnown, isTaken } from './proofs.ts'
 import type { Question } from './question.ts'
 import { has, NotKnown, type Visit } from './visit.ts'
 
@@ -10,7 +10,7 @@ const FILTER_COUNTS = [8, 64, 256]
 /** How often the limit between two of them is looked for. */
 const HALVINGS = 5
 /**
- * The sizes that are tried, in bytes: limits of known brokers, and more. The profile never gets less
+ * The sizes that are tried, in bytes: limits of known brokers, and more. The profile never has less
  * than the smallest one.
  */
 const PACKET_BYTES = [16_384, 131_072, 262_144, 1_048_576]

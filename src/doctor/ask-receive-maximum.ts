@@ -1,7 +1,7 @@
 /** Does the broker send more than a client has room for? */
 import type { Peer } from './peer.ts'
 import type { Question } from './question.ts'
-import { NotKnown, type Visit } from './visit.ts'
+import { NotKnown, payloadOf, type Visit } from './visit.ts'
 
 /** The Receive Maximum of the client. */
 const ROOM = 4
@@ -44,17 +44,18 @@ export const RECEIVE_MAXIMUM_OBEYED: Question = {
 /** @returns how many messages were unacknowledged at the same time, at most. */
 async function mostOpen(visit: Visit, peer: Peer): Promise<number> {
   const { messages } = peer
-  // QoS 0 needs no acknowledgement, and a copy has the identifier of the message it repeats.
+  // QoS 0 needs no acknowledgement, and a copy repeats identifier and payload.
   const ids = () => {
     const counted = messages.filter(({ qos }) => qos > 0)
-    return new Set(counted.map(({ messageId }) => messageId)).size
+    return new Set(counted.map((one) => `${one.messageId} ${payloadOf(one)}`)).size
   }
   await visit.comes(peer, 'the first message', () => ids() > 0)
   await peer.until(() => ids() > ROOM, visit.absenceMs)
   const before = ids()
   if (before > ROOM) return before
   // Some brokers obey it until the first acknowledgement, which also shows that it goes on.
-  peer.ack(messages.find(({ qos }) => qos > 0)!)
+  const acked = messages.find(({ qos }) => qos > 0)!.messageId
+  for (const one of messages) if (one.messageId === acked) peer.ack(one)
   await visit.comes(peer, 'a further message behind an acknowledgement', () => ids() > before)
   await peer.until(() => ids() - 1 > ROOM, visit.absenceMs)
   return Math.max(before, ids() - 1)

@@ -1,7 +1,7 @@
 /** How does the broker answer what it does not allow? */
 import type { RefusalForm } from '../index.ts'
-import { ifKnown, sureAnswer } from './controls.ts'
 import type { Answer, Peer } from './peer.ts'
+import { ifKnown, sureAnswer } from './proofs.ts'
 import type { Question } from './question.ts'
 import { has, NotKnown, type Reply, type Visit } from './visit.ts'
 

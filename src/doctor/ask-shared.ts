@@ -1,6 +1,7 @@
 /** Are there shared subscriptions, and what becomes of messages if members come and go? */
-import { sureAnswer } from './controls.ts'
+
 import type { Answer, Peer } from './peer.ts'
+import { sureAnswer } from './proofs.ts'
 import type { Question } from './question.ts'
 import { distinct, has, NotKnown, type Reply, type Visit } from './visit.ts'
 

@@ -2,15 +2,8 @@
  * How does an examination go? One connection first, which says whether and how the broker speaks;
  * then all questions, a few at the same time; then everything that was made is removed.
  */
-import {
-  type BrokerProfile,
-  type EventloopOptions,
-  MqttError,
-  type Platform,
-  systemPlatform,
-  UsageError,
-  validateTopic,
-} from '../index.ts'
+import { type BrokerProfile, MqttError, type Platform } from '../index.ts'
+import { CONNECT_MS, type DoctorPlan, planOf } from './doctor-plan.ts'
 import type {
   DoctorFailure,
   DoctorOptions,
@@ -22,26 +15,13 @@ import { Removal } from './leavings.ts'
 import { Pacer } from './pacer.ts'
 import { Peer, type PeerHost, wordsOf } from './peer.ts'
 import type { Question } from './question.ts'
-import { QUESTIONS } from './question-list.ts'
 import { NotKnown, type Reply, type Rounds, Visit } from './visit.ts'
 import { orNullAfter } from './wait.ts'
 
 /** How many questions are asked at the same time. */
 const TOGETHER = 6
-const TIMEOUT_MS = 25_000
-const CONNECT_MS = 10_000
 /** How long removing may take, in ms. */
 const REMOVAL_MS = 5000
-
-interface DoctorPlan {
-  readonly clock: Platform
-  readonly prefix: string
-  readonly clientIdPrefix: string
-  readonly questions: readonly Question[]
-  readonly timeoutMs: number
-  readonly signal: AbortSignal | undefined
-  readonly target: EventloopOptions
-}
 
 /**
  * Asks a broker what an application may rely on there. It sends at most ten requests a second on
@@ -53,51 +33,12 @@ export function examine(options: DoctorOptions): Examination {
   return new RunningExamination(planOf(options))
 }
 
-function planOf(options: DoctorOptions): DoctorPlan {
-  if (typeof options !== 'object' || options === null) {
-    throw new UsageError('examine: options must be an object with a url or a transport')
-  }
-  const { prefix = 'it-mqtt/doctor', clientIdPrefix = 'doctor-', only, signal, ...rest } = options
-  const { timeout = TIMEOUT_MS, platform = systemPlatform, connectOptions, ...target } = rest
-  const problem = validateTopic(prefix)
-  if (problem !== null) throw new UsageError(`prefix: ${problem}`)
-  if (typeof clientIdPrefix !== 'string') throw new UsageError('clientIdPrefix must be a text')
-  if (!(timeout >= 1000 && timeout <= 3_600_000)) {
-    throw new UsageError('timeout must be a number of ms from 1,000 to 3,600,000')
-  }
-  return {
-    ...{ clock: platform, prefix, clientIdPrefix, timeoutMs: timeout, signal },
-    questions: chosen(only),
-    target: {
-      connectTimeout: CONNECT_MS,
-      ...target,
-      platform,
-      // The identifiers and wills of an examination are its own.
-      ...(connectOptions === undefined
-        ? {}
-        : {
-            connectOptions: async (...args) => {
-              const { clientId: _, will: __, ...own } = (await connectOptions(...args)) ?? {}
-              return own
-            },
-          }),
-    },
-  }
-}
-
-function chosen(only: readonly string[] | undefined): readonly Question[] {
-  if (only === undefined) return QUESTIONS
-  const unknown = only.find((id) => QUESTIONS.every((one) => one.id !== id))
-  if (unknown === undefined) return QUESTIONS.filter(({ id }) => only.includes(id))
-  const names = QUESTIONS.map(({ id }) => id).join(', ')
-  throw new UsageError(`only: there is no question ${unknown}; there are ${names}`)
-}
-
 class RunningExamination implements Examination {
   readonly #plan: DoctorPlan
   readonly #ending = new AbortController()
   readonly #found: Finding[] = []
-  #wake: () => void = () => {}
+  /** Those who wait for the next finding: there may be several iterations. */
+  readonly #wakers = new Set<() => void>()
   #report: Promise<DoctorReport> | null = null
   #isOver = false
 
@@ -121,7 +62,7 @@ class RunningExamination implements Examination {
       for (let next = 0; ; next++) {
         while (next >= this.#found.length && !this.#isOver) {
           await new Promise<void>((resolve) => {
-            this.#wake = resolve
+            this.#wakers.add(resolve)
           })
         }
         if (next >= this.#found.length) break
@@ -136,6 +77,11 @@ class RunningExamination implements Examination {
         await report.catch(() => {})
       }
     }
+  }
+
+  #wake(): void {
+    for (const wake of this.#wakers) wake()
+    this.#wakers.clear()
   }
 
   #note(finding: Finding): void {
@@ -193,8 +139,12 @@ class RunningExamination implements Examination {
         base: `${prefix}/${random}`,
         turn: (requests, own) => pacer.turn(requests, own),
       }
-      const profile = await this.#ask(rounds, signal)
-      const left = await removed(rounds)
+      const found = await this.#ask(rounds, signal)
+      const isEmpty = Object.keys(found).length === 0
+      const profile = isEmpty ? found : { protocolVersion: version, ...found }
+      const left = await removed(rounds, (more) => {
+        pacer.count += more
+      })
       const findings = questions.map(({ id }) => this.#found.find((one) => one.id === id)!)
       return { ...said, failure: null, findings, profile, requests: pacer.count, left }
     } finally {
@@ -202,11 +152,12 @@ class RunningExamination implements Examination {
     }
   }
 
-  /** Asks all questions, those that wait longest first. */
+  /** Asks all questions, those that wait longest first, and those that want to be alone last. */
   async #ask(rounds: Rounds, signal: AbortSignal): Promise<BrokerProfile> {
-    const waiting = [...this.#plan.questions].sort(
-      (a, b) => Number(b.waits ?? false) - Number(a.waits ?? false),
-    )
+    const { questions } = this.#plan
+    const waiting = questions
+      .filter(({ alone }) => !alone)
+      .sort((a, b) => Number(b.waits ?? false) - Number(a.waits ?? false))
     const profile: BrokerProfile = {}
     const worker = async () => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
@@ -216,19 +167,30 @@ class RunningExamination implements Examination {
       }
     }
     await Promise.all(Array.from({ length: TOGETHER }, worker))
+    waiting.push(...questions.filter(({ alone }) => alone))
+    await worker()
     return profile
   }
 }
 
 /**
- * Removes what was made, also when the time is up or the examination is ended.
+ * Removes what was made, also when the time is up or the examination is ended. It has a pace of its
+ * own: questions that were ended have turns that they did not use.
  * @returns what could not be removed.
  */
-async function removed(rounds: Rounds): Promise<readonly string[]> {
-  const { clock, removal } = rounds
+async function removed(
+  rounds: Rounds,
+  count: (requests: number) => void,
+): Promise<readonly string[]> {
+  const { clock, removal, roundTripMs } = rounds
   const time = new AbortController()
-  const timer = clock.setTimer(() => time.abort(new NotKnown('the time was up')), REMOVAL_MS)
-  const visit = new Visit(rounds, 'removal', time.signal)
+  const ms = REMOVAL_MS + removal.size * 2 * roundTripMs
+  const timer = clock.setTimer(() => time.abort(new NotKnown('the time was up')), ms)
+  const pacer = new Pacer(clock)
+  const visit = new Visit(
+    { ...rounds, turn: (requests, own) => pacer.turn(requests, own) },
+    ...(['removal', time.signal] as const),
+  )
   let sweeper: Promise<Peer> | null = null
   try {
     return await removal.run({
@@ -246,6 +208,7 @@ async function removed(rounds: Rounds): Promise<readonly string[]> {
   } finally {
     clock.clearTimer(timer)
     await visit.end()
+    count(pacer.count)
   }
 }
 
@@ -289,6 +252,7 @@ function hostOf(clock: Platform, signal: AbortSignal, pacer: Pacer): PeerHost {
     turn: (requests) => pacer.turn(requests, signal),
     note: () => () => {},
     retains: () => {},
+    spares: () => {},
     shown: (topic) => topic,
   }
 }

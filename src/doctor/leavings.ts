@@ -11,6 +11,9 @@ interface Remover {
   forget(clientId: string): Promise<boolean>
 }
 
+/** How many are removed at the same time. */
+const REMOVED_TOGETHER = 4
+
 export class Removal {
   readonly #topics = new Set<string>()
   readonly #ids = new Set<string>()
@@ -23,15 +26,30 @@ export class Removal {
     this.#ids.add(clientId)
   }
 
-  /** @returns what could not be removed. */
+  /** A retained message was refused, so that there is none. */
+  spare(topic: string): void {
+    this.#topics.delete(topic)
+  }
+
+  get size(): number {
+    return this.#topics.size + this.#ids.size
+  }
+
+  /** Removes a few at the same time. @returns what could not be removed. */
   async run({ clear, forget }: Remover): Promise<readonly string[]> {
     const left: string[] = []
-    for (const topic of this.#topics) {
-      if (!(await clear(topic).catch(() => false))) left.push(`the retained message of ${topic}`)
+    const work = [
+      ...[...this.#topics].map((topic) => async () => {
+        if (!(await clear(topic).catch(() => false))) left.push(`the retained message of ${topic}`)
+      }),
+      ...[...this.#ids].map((id) => async () => {
+        if (!(await forget(id).catch(() => false))) left.push(`the session of ${id}`)
+      }),
+    ]
+    const worker = async () => {
+      for (let next = work.shift(); next !== undefined; next = work.shift()) await next()
     }
-    for (const id of this.#ids) {
-      if (!(await forget(id).catch(() => false))) left.push(`the session of ${id}`)
-    }
+    await Promise.all(Array.from({ length: REMOVED_TOGETHER }, worker))
     return left
   }
 }

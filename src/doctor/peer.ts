@@ -49,6 +49,8 @@ export interface PeerHost {
   note(line: string): (answer: string) => void
   /** Takes note of a retained message that is to be removed. */
   retains(topic: string): void
+  /** A retained message was refused, so that there is none to remove. */
+  spares(topic: string): void
   /** @returns a topic as evidence shows it. */
   shown(topic: string): string
 }
@@ -63,6 +65,8 @@ interface PublishChoice {
   readonly patienceMs?: number
 }
 
+/** How long a retained message of the doctor lives at most, in seconds. */
+const RETAINED_S = 120
 /** How many messages of one connection are written into the evidence. */
 const NOTED_MAX = 20
 
@@ -140,7 +144,7 @@ export class Peer {
     const requests = given.map(([topic, payload, choice = {}]) => {
       if (choice.retain) this.#host.retains(topic)
       const { hasTurn: _, patienceMs: __, ...options } = choice
-      return publish(topic, payload, options)
+      return publish(topic, payload, this.#mortal(options, payload))
     })
     const due = given.filter(([, , choice]) => !choice?.hasTurn)
     if (due.length > 0) await this.#host.turn(due.length)
@@ -148,7 +152,12 @@ export class Peer {
       this.#note(publishText(this.#host.shown(topic), payload, choice)),
     )
     const answers = await this.#send(requests, given[0]?.[2]?.patienceMs)
-    for (const [i, { says }] of answers.entries()) notes[i]!(says)
+    for (const [i, { says, kind }] of answers.entries()) {
+      notes[i]!(says)
+      const [topic, payload, choice] = given[i]!
+      const isNone = kind === 'refused' || kind === 'unsent'
+      if (isNone && choice?.retain && payload !== '') this.#host.spares(topic)
+    }
     return answers
   }
 
@@ -210,6 +219,12 @@ export class Peer {
     await this.#loop.return().catch(() => {})
     this.#hints.end()
     await this.#reading
+  }
+
+  /** What a program that is killed cannot remove ends by itself, where MQTT 5 can do it. */
+  #mortal(options: PublishChoice, payload: string): PublishChoice {
+    if (!options.retain || payload === '' || this.version !== 5) return options
+    return { ...options, properties: { messageExpiryInterval: RETAINED_S, ...options.properties } }
   }
 
   async #send(requests: readonly Request[], ms?: number): Promise<readonly Answer[]> {
@@ -307,5 +322,15 @@ const REFUSED_HERE = /_NOT_SUPPORTED$|^PACKET_TOO_LARGE$/
 /** @returns an error or a reason in words, without what stands in the message behind a line break. */
 export function wordsOf(reason: unknown): string {
   const words = reason instanceof Error ? reason.message : String(reason)
-  return words.split('\n')[0]!.slice(0, 300)
+  return withoutControls(words.split('\n')[0]!.slice(0, 300))
 }
+
+/**
+ * What a broker sends may go to a terminal.
+ * @returns the text with every control character as `\u001b`.
+ */
+export function withoutControls(words: string): string {
+  return words.replace(CONTROLS, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/g

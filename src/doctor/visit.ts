@@ -13,7 +13,7 @@ import type {
   WillOptions,
 } from '../index.ts'
 import type { Removal } from './leavings.ts'
-import { type Answer, Peer, type PeerHost } from './peer.ts'
+import { type Answer, Peer, type PeerHost, withoutControls } from './peer.ts'
 import { delayed } from './wait.ts'
 
 /** What a question has found out. */
@@ -62,7 +62,7 @@ export interface Rounds {
 }
 
 /** On which way a message comes. */
-export interface Way {
+interface Way {
   readonly sender: Peer
   readonly topic: string
 }
@@ -147,14 +147,19 @@ export class Visit implements PeerHost {
   note(line: string): (answer: string) => void {
     const at = this.evidence.length
     if (at >= LINES_MAX) return () => {}
-    this.evidence.push(line)
+    const shown = withoutControls(line)
+    this.evidence.push(shown)
     return (answer) => {
-      this.evidence[at] = `${line} → ${answer}`
+      this.evidence[at] = `${shown} → ${withoutControls(answer)}`
     }
   }
 
   retains(topic: string): void {
     this.#rounds.removal.retained(topic)
+  }
+
+  spares(topic: string): void {
+    this.#rounds.removal.spare(topic)
   }
 
   shown(topic: string): string {

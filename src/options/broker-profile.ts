@@ -19,6 +19,12 @@ export type RefusalForm =
  * nothing; everything that this package promises holds under it.
  */
 export interface BrokerProfile {
+  /**
+   * The version of MQTT with which it was measured. On a connection with another one (5, or an older
+   * one) the loop and the client act on `filtersPerSubscribe` only. If it is left out or unknown, the profile counts for each version.
+   */
+  readonly protocolVersion?: 5 | 4 | 3 | 'unknown' | undefined
+
   // What the loop acts on.
 
   /**
@@ -33,7 +39,7 @@ export interface BrokerProfile {
   readonly maximumPacketSize?: number | 'unknown' | undefined
   /**
    * Whether there are Shared Subscriptions. If false, one is refused without being sent, as if the
-   * CONNACK had said so.
+   * CONNACK had said so. A CONNACK that says that there are some wins.
    */
   readonly sharedSubscriptions?: boolean | 'unknown' | undefined
 

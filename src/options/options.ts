@@ -168,8 +168,8 @@ export interface EventloopOptions {
   /**
    * What is known about the server by measurement (`it-mqtt/doctor`). The loop acts on three fields:
    * `filtersPerSubscribe` is the default of the option of that name, for renewals as well;
-   * `maximumPacketSize` and `sharedSubscriptions: false` count like limits of the CONNACK, which an
-   * announced limit can only tighten. Default: nothing.
+   * `maximumPacketSize` and `sharedSubscriptions: false` count with the version of MQTT that the
+   * profile names, where the CONNACK says nothing or allows more. Default: nothing.
    */
   readonly profile?: BrokerProfile | undefined
 

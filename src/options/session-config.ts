@@ -7,6 +7,7 @@ import type { Config } from '../protocol/config.ts'
 import { DEFAULT_LIMITS } from '../protocol/handshake.ts'
 import { choice, whole, wrong } from '../requests/check.ts'
 import { Session, type SessionStore } from '../requests/session.ts'
+import { checkProfile } from './check-profile.ts'
 import type { EventloopOptions } from './options.ts'
 
 type SessionConfig = Pick<
@@ -57,9 +58,8 @@ function measuredConfig({
   filtersPerSubscribe,
   profile,
 }: EventloopOptions): Pick<Config, 'filtersPerSubscribe' | 'knownLimits'> {
-  if (profile !== undefined && (typeof profile !== 'object' || profile === null)) {
-    throw wrong('profile', 'an object, as it-mqtt/doctor measures it', profile)
-  }
+  if (profile !== undefined) checkProfile(profile)
+  const version = known(profile?.protocolVersion)
   const filters = known(profile?.filtersPerSubscribe)
   const size = known(profile?.maximumPacketSize)
   const { maximumPacketSize } = DEFAULT_LIMITS
@@ -75,6 +75,7 @@ function measuredConfig({
         ...(['profile.maximumPacketSize', size, maximumPacketSize] as const),
         ...([PACKET_BYTES_MIN, maximumPacketSize] as const),
       ),
+      isMqtt5: version === undefined ? null : version === 5,
       sharedSubscriptionAvailable: profile?.sharedSubscriptions !== false,
     },
   }

@@ -19,6 +19,8 @@ export interface ReconnectPolicy {
 }
 
 interface KnownLimits {
+  /** Whether they were measured with MQTT 5, and count there only; null if they always count. */
+  readonly isMqtt5: boolean | null
   /** The largest packet that the server takes, in bytes. */
   readonly maximumPacketSize: number
   readonly sharedSubscriptionAvailable: boolean

@@ -27,7 +27,10 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
 
 export function limitsOf(connack: ReceivedConnack, config: Config): Limits {
   const p = connack.properties ?? {}
-  const { knownLimits } = config
+  // Only a CONNACK of MQTT 5 has a reason code.
+  const isMqtt5 = connack.reasonCode !== undefined
+  const { isMqtt5: measured } = config.knownLimits
+  const knownLimits = measured === !isMqtt5 ? DEFAULT_LIMITS : config.knownLimits
   return {
     receiveMaximum: (p['receiveMaximum'] as number | undefined) ?? DEFAULT_LIMITS.receiveMaximum,
     maximumPacketSize: Math.min(
@@ -39,7 +42,8 @@ export function limitsOf(connack: ReceivedConnack, config: Config): Limits {
     wildcardSubscriptionAvailable: p['wildcardSubscriptionAvailable'] !== false,
     subscriptionIdentifiersAvailable: p['subscriptionIdentifiersAvailable'] !== false,
     sharedSubscriptionAvailable:
-      p['sharedSubscriptionAvailable'] !== false && knownLimits.sharedSubscriptionAvailable,
+      (p['sharedSubscriptionAvailable'] as boolean | undefined) ??
+      knownLimits.sharedSubscriptionAvailable,
     sessionExpiryInterval:
       (p['sessionExpiryInterval'] as number | undefined) ?? config.sessionExpiryInterval,
     topicAliasMaximum: (p['topicAliasMaximum'] as number | undefined) ?? 0,
