@@ -51,11 +51,12 @@ export function planOf(options: DoctorOptions): DoctorPlan {
   if (!(timeout >= 1000 && timeout <= 3_600_000)) {
     throw new UsageError('timeout must be a number of ms from 1,000 to 3,600,000')
   }
+  const questions = chosen(only)
   // What leads to the server is checked as the loop checks it; nothing runs unless it is iterated.
   eventloop({ ...target, platform })
   return {
     ...{ clock: platform, prefix, clientIdPrefix, timeoutMs: timeout, signal },
-    questions: chosen(only),
+    questions,
     target: {
       connectTimeout: CONNECT_MS,
       ...target,

@@ -136,11 +136,6 @@ const WITHIN: readonly (Doubt & { readonly answer: string; readonly profile?: ob
       faults.duplicate((one) => toClient(one) && payloadOfRecord(one) === 'fence', ALWAYS),
     profile: { retainedBeforeFence: true },
   },
-  {
-    ...{ id: 'receive-maximum', is: 'copies come', answer: 'yes' },
-    prepare: ({ faults }) => faults.duplicate(ofQuestion('receive-maximum'), ALWAYS),
-    profile: { receiveMaximumObeyed: true },
-  },
 ]
 
 test.each(WITHIN)('$id is $answer if $is', async ({ id, options, prepare, answer, profile }) => {
