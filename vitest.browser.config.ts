@@ -5,6 +5,7 @@
 import { fileURLToPath } from 'node:url'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
+import { CHROMIUM } from './test/support/chromium-path.ts'
 import { aliasesOf } from './vitest.config.ts'
 
 const shim = (name: string) =>
@@ -55,7 +56,7 @@ export default defineConfig({
       headless: true,
       screenshotFailures: false,
       provider: playwright({
-        launchOptions: { executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] },
+        launchOptions: { executablePath: CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] },
       }),
       instances: [{ browser: 'chromium' }],
     },

@@ -1,7 +1,8 @@
 /** Chromium runs what each bundler makes of a page with the loop, and of one with the client. */
 import { basename } from 'node:path'
 import type { Browser } from 'playwright'
-import { CHROMIUM, launchChromium } from '../support/chromium.ts'
+import { launchChromium } from '../support/chromium.ts'
+import { CHROMIUM } from '../support/chromium-path.ts'
 import { BUNDLERS, bundlePage, sizeOf } from './bundlers.ts'
 import { install, NotRun } from './packed.ts'
 import { exchangeBoth, type Found, type Place } from './place.ts'
