@@ -97,9 +97,9 @@ describe.skipIf(!isHere)('in Chromium', () => {
   test.each(PLACES)(
     '[D1] nothing is lost while the broker is away and comes back: %s',
     async (place) => {
-      const before = broker.opened
+      const before = broker.working
       const result = run('numbersAcross', [broker.url, 300, 3], place)
-      await expect.poll(() => broker.opened, { timeout: 30_000 }).toBe(before + 1)
+      await expect.poll(() => broker.working, { timeout: 30_000 }).toBe(before + 1)
       await broker.vanish()
       await broker.comeBack()
       const { came, connections } = await result
