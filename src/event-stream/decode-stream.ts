@@ -49,7 +49,7 @@ export function decodeStream(
 const END = { done: true, value: undefined } as const
 
 /** Settles a pull that waits. */
-interface Pull {
+interface WaitingPull {
   resolve(result: PulledMessage): void
   reject(error: unknown): void
 }
@@ -62,7 +62,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   #source: Puller<Uint8Array> | null = null
   #hasEnded = false
   /** Pulls that have no message yet, in their order. */
-  readonly #pulls: Pull[] = []
+  readonly #pulls: WaitingPull[] = []
   /** Whether the source was asked and has not answered. */
   #isReading = false
   /** Fires if nothing comes for too long. */
@@ -145,7 +145,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
     return this.#decoder.push(bytes)
   }
 
-  #truncation(): Failure | undefined {
+  #truncation(): StreamFault | undefined {
     const { pendingBytes, expectedBytes, offset } = this.#decoder
     if (pendingBytes === 0) return undefined
     const all = expectedBytes === 0 ? 'an unknown number' : String(expectedBytes)
@@ -170,7 +170,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   }
 
   /** Leaves a source that has not ended. */
-  #leave(failure?: Failure): void {
+  #leave(failure?: StreamFault): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
     if (this.#source !== null) {
@@ -182,7 +182,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   }
 
   /** Settles the pulls that wait; the first one is given the failure. */
-  #end(failure?: Failure): void {
+  #end(failure?: StreamFault): void {
     this.#hasEnded = true
     this.#unwatch()
     const pulls = this.#pulls.splice(0)
@@ -192,7 +192,7 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
 }
 
 /** An error in an object, since anything can be thrown. */
-interface Failure {
+interface StreamFault {
   readonly error: unknown
 }
 

@@ -7,9 +7,36 @@
 import { Readable, Writable } from 'node:stream'
 import { afterAll, describe, expect, test } from 'vitest'
 import { type Carrier, openEventStream, overBytes, overMqtt } from '../../src/event-stream/index.ts'
+import type { Platform } from '../../src/index.ts'
 import type { VirtualClock } from '../../src/testing/index.ts'
 import { World } from '../client/world.ts'
 import { events } from './world.ts'
+
+/** The timers of one side, on the clock of both. */
+class SideTimers implements Pick<Platform, 'setTimer' | 'clearTimer'> {
+  readonly #clock: VirtualClock
+  readonly pending = new Set<unknown>()
+
+  constructor(clock: VirtualClock) {
+    this.#clock = clock
+  }
+
+  setTimer(callback: () => void, ms: number): unknown {
+    const timer = this.#clock.setTimer(() => {
+      this.pending.delete(timer)
+      callback()
+    }, ms)
+    this.pending.add(timer)
+    return timer
+  }
+
+  clearTimer(timer: unknown): void {
+    this.pending.delete(timer)
+    this.#clock.clearTimer(timer)
+  }
+}
+
+type BothTimers = readonly [SideTimers, SideTimers]
 
 /** Two carriers that are joined. */
 interface Line {
@@ -93,13 +120,13 @@ function webWay(): Way {
   }
 }
 
-function byteLine(way: () => Way, { clock }: World): Line {
+function byteLine(way: () => Way, timers: BothTimers): Line {
   const [there, back] = [way(), way()]
-  const options = { idleTimeout: IDLE_MS, platform: clock }
+  const options = timers.map((platform) => ({ idleTimeout: IDLE_MS, platform }))
   return {
     carriers: [
-      overBytes({ readable: back.readable, writable: there.writable } as never, options),
-      overBytes({ readable: there.readable, writable: back.writable } as never, options),
+      overBytes({ readable: back.readable, writable: there.writable } as never, options[0]),
+      overBytes({ readable: there.readable, writable: back.writable } as never, options[1]),
     ],
     lose() {
       there.lose()
@@ -114,7 +141,7 @@ function prefixed(prefix: string, counts: Readonly<Record<string, number>>) {
   return Object.fromEntries(Object.entries(counts).map(([key, n]) => [`${prefix} ${key}`, n]))
 }
 
-async function mqttLine(world: World): Promise<Line> {
+async function mqttLine(platforms: BothTimers, world: World): Promise<Line> {
   const { broker, clock } = world
   const clients = [world.client(), world.client()] as const
   await clock.until(Promise.all(clients.map((client) => client.ping())))
@@ -122,7 +149,7 @@ async function mqttLine(world: World): Promise<Line> {
   let timers = clock.pendingTimers
   const carrier = (which: 0 | 1, sendTopic: string, receiveFilter: string) =>
     overMqtt(clients[which], {
-      ...{ sendTopic, receiveFilter, idleTimeout: IDLE_MS, platform: clock },
+      ...{ sendTopic, receiveFilter, idleTimeout: IDLE_MS, platform: platforms[which] },
     })
   return {
     carriers: [carrier(0, 'up', 'down'), carrier(1, 'down', 'up')],
@@ -139,11 +166,12 @@ async function mqttLine(world: World): Promise<Line> {
   }
 }
 
-const LINES: Readonly<Record<string, (world: World) => Line | Promise<Line>>> = {
-  'streams of Node': (world) => byteLine(nodeWay, world),
-  'streams of the web': (world) => byteLine(webWay, world),
-  MQTT: mqttLine,
-}
+const LINES: Readonly<Record<string, (timers: BothTimers, world: World) => Line | Promise<Line>>> =
+  {
+    'streams of Node': (timers) => byteLine(nodeWay, timers),
+    'streams of the web': (timers) => byteLine(webWay, timers),
+    MQTT: mqttLine,
+  }
 
 /** What became of a promise. */
 type Seen = 'pending' | { readonly value: unknown } | { readonly error: unknown }
@@ -153,7 +181,10 @@ class Side {
   readonly stream
   readonly promises = new Map<string, Seen>()
 
-  constructor(carrier: Carrier, role: 'client' | 'server', platform: VirtualClock) {
+  readonly timers: SideTimers
+
+  constructor(carrier: Carrier, role: 'client' | 'server', platform: SideTimers) {
+    this.timers = platform
     this.stream = openEventStream(carrier, { ...{ events, role, platform } })
   }
 
@@ -183,6 +214,8 @@ class Side {
 interface Kind {
   /** What `own` does; what it throws is expected. */
   act(own: Side, other: Side, line: Line): unknown
+  /** Where this side goes on waiting, until the idle time has passed. */
+  readonly waits?: 'everywhere' | 'MQTT'
   /** Whether it was this end. */
   check(own: Side, other: Side): void
 }
@@ -197,10 +230,13 @@ const KINDS: Readonly<Record<string, Kind>> = {
     },
   },
   'an error is sent': {
+    // The other side does not say that it has failed.
+    waits: 'MQTT',
     act: (own) => own.stream.fail({ code: 'Broken', message: 'no' }),
     check: (_, other) => expect(other.of('iteration').error.code).toBe('Broken'),
   },
   'an exception is sent': {
+    waits: 'MQTT',
     act: (own) => own.stream.fail({ type: 'Busy', value: { message: 'no', after: 1 } }),
     check: (_, other) => expect(other.of('join').error.code).toBe('Busy'),
   },
@@ -232,6 +268,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
     },
   },
   'nothing comes any more': {
+    waits: 'everywhere',
     act() {},
     // The side that notices it first resets the other one.
     check(own, other) {
@@ -252,10 +289,11 @@ describe.each(Object.keys(LINES))('over %s', (lineName) => {
   )('[V9] nothing is left if %s, by the %s', async (kindName, by) => {
     const world = new World()
     const { clock } = world
-    const line = await LINES[lineName]!(world)
-    const { act, check } = KINDS[kindName]!
-    const client = new Side(line.carriers[0], 'client', clock)
-    const server = new Side(line.carriers[1], 'server', clock)
+    const timers: BothTimers = [new SideTimers(clock), new SideTimers(clock)]
+    const line = await LINES[lineName]!(timers, world)
+    const { act, check, waits } = KINDS[kindName]!
+    const client = new Side(line.carriers[0], 'client', timers[0])
+    const server = new Side(line.carriers[1], 'server', timers[1])
     const [own, other] = by === 'client' ? [client, server] : [server, client]
     for (const side of [own, other]) side.begin(side === own && kindName === 'the consumer breaks')
     await clock.advance(100)
@@ -265,6 +303,10 @@ describe.each(Object.keys(LINES))('over %s', (lineName) => {
     expect(clock.pendingTimers, 'time-outs run').toBeGreaterThan(line.ownTimers())
 
     const acted = Promise.allSettled([(async () => act(own, other, line))()])
+    await clock.advance(100)
+    if (waits !== 'everywhere' && waits !== lineName) {
+      expect(own.timers.pending.size, 'timers of this side, immediately').toBe(0)
+    }
     // Longer than the idle time of both sides, and shorter than the time-out of the joins.
     await clock.advance(5 * IDLE_MS)
     await acted
