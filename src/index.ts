@@ -34,6 +34,7 @@ export type {
   ExchangeContext,
   ExchangeSteps,
 } from './options/authenticator-options.ts'
+export type { BrokerProfile, RefusalForm } from './options/broker-profile.ts'
 export type { DivertOptions } from './options/divert-options.ts'
 export type {
   AttemptOptions,

@@ -100,14 +100,13 @@ function resolveClient(given: ClientOptions): [plan: ClientPlan, loop: Eventloop
     whenFull = 'wait',
     publishTimeout,
     dispatch = 'auto',
-    profile = {},
     responseTopic,
     requestTimeout = 5000,
     agent,
     trace,
     ...rest
   } = given
-  const { receiveMaximum = RECEIVE_MAXIMUM, warnAfterMs = WARN_AFTER_MS } = rest
+  const { receiveMaximum = RECEIVE_MAXIMUM, warnAfterMs = WARN_AFTER_MS, profile = {} } = rest
   const plan: ClientPlan = {
     qos: checkChoice('qos', qos, [0, 1, 2]),
     maxQueued: checkCount('maxQueued', maxQueued, 1, 10_000_000),

@@ -2,7 +2,6 @@
  * What do users of `it-mqtt/client` write, and what are they given? Types only.
  */
 import type { Connected, EventloopOptions, PublishProperties, QoS } from '../index.ts'
-import type { BrokerProfile } from './broker-profile.ts'
 import type { Codec } from './codec.ts'
 import type { Trace } from './request-types.ts'
 import type { FillParams } from './topic-types.ts'
@@ -38,8 +37,6 @@ export interface ClientOptions
    * server has them.
    */
   readonly dispatch?: 'auto' | 'identifier' | 'filter' | undefined
-  /** What is known about the server by measurement. Default: nothing. */
-  readonly profile?: BrokerProfile | undefined
   /**
    * The topic at which this client is answered; scratch topics for measurements are one level
    * below it. Default: `{responseInformation}/{random}` if the server gives Response Information,

@@ -1,5 +1,5 @@
 /** The public names of `it-mqtt/client`. Nothing is defined here. */
-export type { BrokerProfile } from './broker-profile.ts'
+export type { BrokerProfile, RefusalForm } from '../index.ts'
 export { createClient } from './client.ts'
 export type { Client, ClientState, Closed } from './client-interface.ts'
 export type {

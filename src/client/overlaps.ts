@@ -3,8 +3,7 @@
  * on a scratch topic, when there are two such filters; messages that come meanwhile are held. (M6,
  * a message is given once to each subscription)
  */
-import type { IncomingPublish } from '../index.ts'
-import type { BrokerProfile } from './broker-profile.ts'
+import type { BrokerProfile, IncomingPublish } from '../index.ts'
 import type { ProbeHost } from './probe-host.ts'
 import { PROBE_MS, whileRead } from './probes.ts'
 

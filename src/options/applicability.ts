@@ -68,6 +68,7 @@ const RULES: Readonly<Record<keyof EventloopOptions, Rule>> = {
   maximumPacketSize: ALWAYS,
   topicAliasMaximum: MQTT5,
   tolerance: ALWAYS,
+  profile: ALWAYS,
   // connecting and retrying
   connectTimeout: ALWAYS,
   reconnect: ALWAYS,

@@ -22,6 +22,7 @@ import type {
   WillProperties,
 } from '../requests/vocabulary.ts'
 import type { Authenticator } from './authenticator-options.ts'
+import type { BrokerProfile } from './broker-profile.ts'
 import type { DivertOptions } from './divert-options.ts'
 import type { RecorderOptions } from './recorder-options.ts'
 
@@ -164,6 +165,14 @@ export interface EventloopOptions {
    */
   readonly tolerance?: Tolerance | undefined
 
+  /**
+   * What is known about the server by measurement (`it-mqtt/doctor`). The loop acts on three fields:
+   * `filtersPerSubscribe` is the default of the option of that name, for renewals as well;
+   * `maximumPacketSize` and `sharedSubscriptions: false` count like limits of the CONNACK, which an
+   * announced limit can only tighten. Default: nothing.
+   */
+  readonly profile?: BrokerProfile | undefined
+
   // ----------------------------------------------------------------------- connecting and retrying
 
   /**
@@ -236,9 +245,9 @@ export interface EventloopOptions {
   readonly renewSubscriptions?: 'lost' | 'unsure' | 'always' | undefined
   /**
    * The most filters in a SUBSCRIBE, 1 to 65,535. A SUBSCRIBE with more is sent in parts, which
-   * have one outcome and one SUBACK. Default: as many as the requests have; a renewal has at most
-   * as many as the largest of them that was answered. If the server closes the connection while a
-   * SUBSCRIBE is open, later ones carry half as many. (3.8)
+   * have one outcome and one SUBACK. Default: that of `profile`, else as many as the requests have,
+   * and a renewal has at most as many as the largest of them that was answered. If the server
+   * closes the connection while a SUBSCRIBE is open, later ones carry half as many. (3.8)
    */
   readonly filtersPerSubscribe?: number | undefined
   /**

@@ -4,6 +4,7 @@
  */
 import { UsageError } from '../errors.ts'
 import type { Config } from '../protocol/config.ts'
+import { DEFAULT_LIMITS } from '../protocol/handshake.ts'
 import { choice, whole, wrong } from '../requests/check.ts'
 import { Session, type SessionStore } from '../requests/session.ts'
 import type { EventloopOptions } from './options.ts'
@@ -18,6 +19,7 @@ type SessionConfig = Pick<
   | 'sessionExpiryInterval'
   | 'renewSubscriptions'
   | 'filtersPerSubscribe'
+  | 'knownLimits'
 >
 
 /** How many seconds the server keeps a session by default, by `cleanStart`. */
@@ -29,7 +31,7 @@ export function sessionConfig(o: EventloopOptions, session: Session | null): Ses
   const resumes = session !== null && session.protocolVersion > 0
   const store = isStore(o.session)
   const cleanStart = cleanStartOf(o, resumes || store || o.session === 'adopt')
-  const { sessionExpiryInterval: expiry, renewSubscriptions, filtersPerSubscribe } = o
+  const { sessionExpiryInterval: expiry, renewSubscriptions } = o
   const seconds = EXPIRY_SECONDS[`${cleanStart}`]
   const isNew = o.session === undefined && session === null
   const mayBeShared = o.clientId !== undefined && o.clientId !== ''
@@ -43,11 +45,43 @@ export function sessionConfig(o: EventloopOptions, session: Session | null): Ses
     renewSubscriptions: choice('renewSubscriptions', renewSubscriptions, 'unsure', [
       ...(['lost', 'unsure', 'always'] as const),
     ]),
-    filtersPerSubscribe:
-      filtersPerSubscribe === undefined
-        ? null
-        : whole('filtersPerSubscribe', filtersPerSubscribe, Number.NaN, 1, 65_535),
+    ...measuredConfig(o),
   }
+}
+
+/** The smallest limit of a packet that leaves room for every acknowledgement, in bytes. */
+const PACKET_BYTES_MIN = 16
+
+/** What `profile` says of the server, where an option says nothing. */
+function measuredConfig({
+  filtersPerSubscribe,
+  profile,
+}: EventloopOptions): Pick<Config, 'filtersPerSubscribe' | 'knownLimits'> {
+  if (profile !== undefined && (typeof profile !== 'object' || profile === null)) {
+    throw wrong('profile', 'an object, as it-mqtt/doctor measures it', profile)
+  }
+  const filters = known(profile?.filtersPerSubscribe)
+  const size = known(profile?.maximumPacketSize)
+  const { maximumPacketSize } = DEFAULT_LIMITS
+  return {
+    filtersPerSubscribe:
+      filtersPerSubscribe !== undefined
+        ? whole('filtersPerSubscribe', filtersPerSubscribe, Number.NaN, 1, 65_535)
+        : filters === undefined
+          ? null
+          : whole('profile.filtersPerSubscribe', filters, Number.NaN, 1, 65_535),
+    knownLimits: {
+      maximumPacketSize: whole(
+        ...(['profile.maximumPacketSize', size, maximumPacketSize] as const),
+        ...([PACKET_BYTES_MIN, maximumPacketSize] as const),
+      ),
+      sharedSubscriptionAvailable: profile?.sharedSubscriptions !== false,
+    },
+  }
+}
+
+function known<T>(value: T | 'unknown' | undefined): T | undefined {
+  return value === 'unknown' ? undefined : value
 }
 
 /** A session that is given is resumed, unless a new one is wanted at every connection. */

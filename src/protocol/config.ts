@@ -18,6 +18,12 @@ export interface ReconnectPolicy {
   readonly stableMs: number
 }
 
+interface KnownLimits {
+  /** The largest packet that the server takes, in bytes. */
+  readonly maximumPacketSize: number
+  readonly sharedSubscriptionAvailable: boolean
+}
+
 /** The user's options, resolved to plain data. */
 export interface Config {
   readonly protocolVersion: ProtocolVersion
@@ -43,6 +49,8 @@ export interface Config {
   readonly renewSubscriptions: 'lost' | 'unsure' | 'always'
   /** The most filters in a SUBSCRIBE, or null: as many as the user sends. */
   readonly filtersPerSubscribe: number | null
+  /** Limits that were measured, which a server of MQTT 3 cannot announce. */
+  readonly knownLimits: KnownLimits
   /** Session Expiry Interval in seconds. */
   readonly sessionExpiryInterval: number
   /** Keep Alive in seconds; 0 turns it off. */

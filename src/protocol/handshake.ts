@@ -27,15 +27,19 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
 
 export function limitsOf(connack: ReceivedConnack, config: Config): Limits {
   const p = connack.properties ?? {}
+  const { knownLimits } = config
   return {
     receiveMaximum: (p['receiveMaximum'] as number | undefined) ?? DEFAULT_LIMITS.receiveMaximum,
-    maximumPacketSize:
+    maximumPacketSize: Math.min(
       (p['maximumPacketSize'] as number | undefined) ?? DEFAULT_LIMITS.maximumPacketSize,
+      knownLimits.maximumPacketSize,
+    ),
     maximumQoS: (p['maximumQoS'] as QoS | undefined) ?? 2,
     retainAvailable: p['retainAvailable'] !== false,
     wildcardSubscriptionAvailable: p['wildcardSubscriptionAvailable'] !== false,
     subscriptionIdentifiersAvailable: p['subscriptionIdentifiersAvailable'] !== false,
-    sharedSubscriptionAvailable: p['sharedSubscriptionAvailable'] !== false,
+    sharedSubscriptionAvailable:
+      p['sharedSubscriptionAvailable'] !== false && knownLimits.sharedSubscriptionAvailable,
     sessionExpiryInterval:
       (p['sessionExpiryInterval'] as number | undefined) ?? config.sessionExpiryInterval,
     topicAliasMaximum: (p['topicAliasMaximum'] as number | undefined) ?? 0,

@@ -70,7 +70,7 @@ afterAll(async () => {
 /** The entries of the package, and the folder of each. */
 const ENTRIES = {
   ...{ index: '', client: 'client/', disk: 'disk/', 'event-stream': 'event-stream/' },
-  testing: 'testing/',
+  ...{ doctor: 'doctor/', testing: 'testing/' },
 }
 
 /** Installs the package into the folder, as the examples import it. */
@@ -95,6 +95,7 @@ async function install(): Promise<void> {
     '.': './index.js',
     './client': './client.js',
     './disk': './disk.js',
+    './doctor': './doctor.js',
     './event-stream': './event-stream.js',
     './testing': './testing.js',
   }

@@ -71,6 +71,7 @@ export function configOf(over: Partial<Config> = {}): Config {
     generatedClientId: false,
     renewSubscriptions: 'unsure',
     filtersPerSubscribe: null,
+    knownLimits: { maximumPacketSize: 268_435_460, sharedSubscriptionAvailable: true },
     sessionExpiryInterval: 86_400,
     keepAlive: 60,
     connectTimeoutMs: 10_000,

@@ -9,13 +9,15 @@ import type { Violation } from './violation.ts'
 const ROOMS_MAX = 12
 
 /** How many layers above the engine there may be; each is learned by itself. */
-const LAYERS_MAX = 5
+const LAYERS_MAX = 6
 
 /**
  * The rooms above the engine. They import public entries only, so that whoever reads the engine
  * need not open them; therefore they are counted apart.
  */
-export const LAYERS: readonly string[] = ['client', 'testing', 'bus', 'presence', 'event-stream']
+export const LAYERS: readonly string[] = [
+  ...['client', 'testing', 'bus', 'presence', 'event-stream', 'doctor'],
+]
 
 const GROUND = ['errors.ts', 'error-codes.ts', 'platform', 'protocol', 'codec', 'requests'] as const
 
@@ -37,8 +39,9 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'index.ts': [...GROUND, 'options', 'connection', 'loop'],
   client: ['index.ts'],
   'event-stream': ['errors.ts', 'index.ts', 'client/index.ts'],
+  doctor: ['index.ts'],
   testing: ['errors.ts', 'platform', 'protocol', 'codec', 'index.ts'],
-  cli: ['index.ts', 'disk/index.ts'],
+  cli: ['index.ts', 'disk/index.ts', 'doctor/index.ts'],
 }
 
 /**

@@ -1,0 +1,119 @@
+/** What becomes of a will, above all when another connection takes the session over? */
+import type { WillOptions } from '../index.ts'
+import type { Peer } from './peer.ts'
+import type { Question } from './question.ts'
+import { has, NotKnown, type PeerChoice, type Visit } from './visit.ts'
+
+/** How long a will may take, in ms, that is due immediately. */
+const WILL_MS = 2000
+/** The Will Delay Interval in seconds. */
+const DELAY_S = 2
+
+function willTo(visit: Visit, payload: string, delay?: number): WillOptions {
+  const properties = delay === undefined ? {} : { properties: { willDelayInterval: delay } }
+  return { topic: visit.topic(payload), payload, qos: 1, ...properties }
+}
+
+async function watcherOf(visit: Visit): Promise<Peer> {
+  const watcher = await visit.open()
+  await visit.grant(watcher, visit.topic('+'), 1)
+  return watcher
+}
+
+/** Opens a connection, and a second one that takes its session over. */
+async function takenOver(visit: Visit, before: PeerChoice, after: PeerChoice): Promise<void> {
+  const id = visit.newId()
+  const older = await visit.open({ ...before, id })
+  await visit.open({ ...after, id })
+  const isClosed = () => older.ended !== null
+  if (!(await older.until(isClosed))) throw new NotKnown('the older connection was not closed')
+}
+
+export const WILL: Question = {
+  id: 'will',
+  question: 'Is the will of a lost connection published?',
+  async run(visit) {
+    const watcher = await watcherOf(visit)
+    const dying = await visit.open({ will: willTo(visit, 'will') })
+    await dying.cut()
+    const came = await visit.mayCome(watcher, () => has(watcher.messages, 'will'), WILL_MS)
+    return {
+      answer: came ? 'yes' : `not within ${WILL_MS / 1000} s`,
+      reliable: came,
+      meaning: came
+        ? 'Others learn that a client is gone.'
+        : 'Nobody learns in time that a client is gone; let clients say that they are there.',
+      profile: { willPublished: came },
+    }
+  },
+}
+
+export const WILL_TAKEOVER: Question = {
+  id: 'will-takeover',
+  question: 'Which will is published when another connection takes the session over?',
+  async run(visit) {
+    const watcher = await watcherOf(visit)
+    const { messages } = watcher
+    const old = { keeps: true, will: willTo(visit, 'old') }
+    await takenOver(visit, old, { keeps: true, will: willTo(visit, 'new') })
+    await visit.mayCome(watcher, () => has(messages, 'new'), WILL_MS)
+    const [isOld, isNew] = [has(messages, 'old'), has(messages, 'new')]
+    return {
+      answer: isNew ? 'that of the new connection' : isOld ? 'that of the older one' : 'none',
+      reliable: isOld && !isNew,
+      meaning: isNew
+        ? 'A client is reported lost although it lives; it has to say again that it is there.'
+        : isOld
+          ? 'A client that reconnects is reported lost first; a will delay avoids that.'
+          : 'A takeover is not reported; only a connection that ends without one is.',
+      profile: { willOnTakeover: isNew ? 'new' : isOld },
+    }
+  },
+}
+
+export const WILL_DELAYED: Question = {
+  id: 'will-takeover-delay',
+  question: 'Is a will with a delay withheld if the session goes on in time?',
+  needs5: true,
+  waits: true,
+  async run(visit) {
+    const watcher = await watcherOf(visit)
+    const { messages } = watcher
+    await takenOver(
+      visit,
+      { keeps: true, will: willTo(visit, 'delayed', DELAY_S) },
+      { keeps: true },
+    )
+    const isSoon = await visit.mayCome(watcher, () => has(messages, 'delayed'), DELAY_S * 500)
+    const came = await visit.mayCome(watcher, () => has(messages, 'delayed'), DELAY_S * 1000)
+    return {
+      answer: !came ? 'yes' : isSoon ? 'no: it comes immediately' : 'no: it comes after the delay',
+      reliable: !came,
+      meaning: came
+        ? 'A client that reconnects is reported lost, whatever its will delay.'
+        : 'With a will delay, a short interruption is not reported.',
+      profile: { willDelayObeyed: !came },
+    }
+  },
+}
+
+export const WILL_AT_END: Question = {
+  id: 'will-session-end',
+  question: 'Is a will with a delay published as soon as its session ends?',
+  needs5: true,
+  async run(visit) {
+    const watcher = await watcherOf(visit)
+    const { messages } = watcher
+    // Its Session Expiry Interval is 0, so the session ends when the next one begins.
+    await takenOver(visit, { will: willTo(visit, 'ended', 60) }, {})
+    const came = await visit.mayCome(watcher, () => has(messages, 'ended'), WILL_MS)
+    return {
+      answer: came ? 'yes' : `not within ${WILL_MS / 1000} s`,
+      reliable: came,
+      meaning: came
+        ? 'A will delay never outlasts the session.'
+        : 'The end of a session is reported late or never; do not wait for the will alone.',
+      profile: { willAtSessionEnd: came },
+    }
+  },
+}

@@ -1,0 +1,13 @@
+/** What is an entry of the table of questions? */
+import type { Reply, Visit } from './visit.ts'
+
+export interface Question {
+  readonly id: string
+  readonly question: string
+  /** Whether MQTT 3.1.1 has nothing of the kind. */
+  readonly needs5?: true
+  /** Whether it waits for seconds, so that it is asked first. */
+  readonly waits?: true
+  /** @throws anything: the reason why there is no answer. */
+  run(visit: Visit): Promise<Reply>
+}

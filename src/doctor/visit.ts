@@ -1,0 +1,222 @@
+/**
+ * What does one question have at hand? Connections of its own, topics of its own, and a place for
+ * its evidence. What it finds out is one `Reply`; what it cannot find out is a `NotKnown`.
+ */
+import type {
+  BrokerProfile,
+  ConnectProperties,
+  EventloopOptions,
+  IncomingPublish,
+  Platform,
+  QoS,
+  SubscribeOptions,
+  WillOptions,
+} from '../index.ts'
+import type { Removal } from './leavings.ts'
+import { type Answer, Peer, type PeerHost } from './peer.ts'
+import { delayed } from './wait.ts'
+
+/** What a question has found out. */
+export interface Reply {
+  readonly answer: string
+  readonly reliable: boolean
+  readonly meaning: string
+  /** Default `shown`. */
+  readonly certainty?: 'shown' | 'said'
+  readonly profile?: BrokerProfile
+}
+
+/** The reason why a question has no answer. */
+export class NotKnown extends Error {}
+
+/** How a connection of a question differs from a plain one. */
+export interface PeerChoice {
+  /** The client identifier. Default: one of its own. */
+  readonly id?: string
+  /** Whether its session outlives it, for 60 s in MQTT 5. Default false. */
+  readonly keeps?: boolean
+  /** The Session Expiry Interval of a session that is kept, in seconds. */
+  readonly expiry?: number
+  readonly will?: WillOptions
+  readonly properties?: ConnectProperties
+  readonly receiveMaximum?: number
+  readonly maximumPacketSize?: number
+  /** Whether messages are acknowledged by `ack` alone. Default false. */
+  readonly holds?: boolean
+}
+
+/** What all questions of one examination share. */
+export interface Rounds {
+  readonly clock: Platform
+  readonly version: 5 | 4 | 3
+  /** The options of a loop that lead to the broker. */
+  readonly target: EventloopOptions
+  /** The first CONNACK and the limits that it announces. */
+  readonly first: Peer
+  /** The round trip to the broker, in ms. */
+  readonly roundTripMs: number
+  readonly removal: Removal
+  turn(requests: number, signal: AbortSignal): Promise<void>
+  newId(): string
+  readonly base: string
+}
+
+/** How long a session is kept, in seconds: longer than an examination, and not for ever. */
+const KEPT_S = 60
+/** How many lines of evidence one question keeps. */
+const LINES_MAX = 80
+/** How many characters of a topic evidence shows. */
+const TOPIC_MAX = 60
+/** How long an answer is waited for, in ms, at a broker whose round trip is short. */
+const PATIENCE_MS = 4000
+/** How long a message is waited for that should not come, in ms, at such a broker. */
+const ABSENCE_MS = 1000
+
+export class Visit implements PeerHost {
+  readonly version: 5 | 4 | 3
+  readonly clock: Platform
+  readonly signal: AbortSignal
+  readonly first: Peer
+  readonly patienceMs: number
+  readonly evidence: string[] = []
+  readonly #rounds: Rounds
+  readonly #base: string
+  readonly #peers: Peer[] = []
+
+  constructor(rounds: Rounds, id: string, signal: AbortSignal) {
+    this.version = rounds.version
+    this.clock = rounds.clock
+    this.first = rounds.first
+    this.signal = signal
+    this.patienceMs = PATIENCE_MS + 8 * rounds.roundTripMs
+    this.#rounds = rounds
+    this.#base = `${rounds.base}/${id}`
+  }
+
+  /** @returns a topic of this question. */
+  topic(name: string): string {
+    return `${this.#base}/${name}`
+  }
+
+  newId(): string {
+    return this.#rounds.newId()
+  }
+
+  /** Opens a connection. @throws NotKnown if the broker does not accept it. */
+  async open(choice: PeerChoice = {}): Promise<Peer> {
+    const peer = await this.tryOpen(choice)
+    if (peer.connack === null) throw new NotKnown('a connection was not accepted')
+    return peer
+  }
+
+  /** Opens a connection, which the broker may refuse. */
+  async tryOpen(choice: PeerChoice = {}): Promise<Peer> {
+    const { id = this.newId(), keeps = false, expiry = KEPT_S, holds = false, ...rest } = choice
+    if (keeps) this.#rounds.removal.session(id)
+    await this.turn(1)
+    const isNew = this.version === 5
+    const session: EventloopOptions = keeps
+      ? { cleanStart: false, ...(isNew ? { sessionExpiryInterval: expiry } : {}) }
+      : { cleanStart: true, ...(isNew ? { sessionExpiryInterval: 0 } : {}) }
+    const peer = new Peer(this, `client ${this.#peers.length + 1}`, {
+      ...this.#rounds.target,
+      ...session,
+      ...rest,
+      clientId: id,
+      acks: holds ? 'manual' : 'receipt',
+    })
+    this.#peers.push(peer)
+    await peer.connected()
+    return peer
+  }
+
+  async turn(requests: number): Promise<void> {
+    await this.#rounds.turn(requests, this.signal)
+  }
+
+  note(line: string): (answer: string) => void {
+    const at = this.evidence.length
+    if (at >= LINES_MAX) return () => {}
+    this.evidence.push(line)
+    return (answer) => {
+      this.evidence[at] = `${line} → ${answer}`
+    }
+  }
+
+  retains(topic: string): void {
+    this.#rounds.removal.retained(topic)
+  }
+
+  shown(topic: string): string {
+    const short = topic.replace(this.#base, '…')
+    return short.length <= TOPIC_MAX ? short : `${short.slice(0, TOPIC_MAX)}…`
+  }
+
+  /** Subscribes. @throws NotKnown if the broker does not grant it. */
+  async grant(
+    peer: Peer,
+    filter: string,
+    qos: QoS,
+    options: SubscribeOptions = {},
+  ): Promise<Answer> {
+    const answer = await peer.subscribe(filter, { qos, ...options })
+    if (answer.kind !== 'accepted') throw new NotKnown(`a subscription got: ${answer.says}`)
+    return answer
+  }
+
+  /** Publishes at QoS 1 unless `choice` says otherwise. @throws NotKnown if it is not accepted. */
+  async send(
+    peer: Peer,
+    topic: string,
+    payload: string,
+    choice: Parameters<Peer['publish']>[2] = {},
+  ): Promise<Answer> {
+    const answer = await peer.publish(topic, payload, { qos: 1, ...choice })
+    if (answer.kind !== 'accepted') throw new NotKnown(`a publish got: ${answer.says}`)
+    return answer
+  }
+
+  /** Waits for messages that have to come. @throws NotKnown if they do not. */
+  async comes(peer: Peer, what: string, isThere: () => boolean): Promise<void> {
+    if (await peer.until(isThere)) return
+    const why = peer.ended === null ? 'did not come' : 'did not come before the connection ended'
+    throw new NotKnown(`${what} ${why}`)
+  }
+
+  /**
+   * Waits for a message that may or may not come.
+   *
+   * @param ms how long, in ms, at a broker whose round trip is short.
+   * @throws NotKnown if nothing says that the connection still works after the wait.
+   */
+  async mayCome(peer: Peer, isThere: () => boolean, ms = ABSENCE_MS): Promise<boolean> {
+    if (await peer.until(isThere, ms + 8 * this.#rounds.roundTripMs)) return true
+    // A broker that is slow, or a connection that hangs, must not look like one that sends nothing.
+    if (peer.ended !== null) throw new NotKnown('the connection ended while a message was awaited')
+    const isAlive = await peer.ping().then(
+      () => true,
+      () => false,
+    )
+    if (isThere()) return true
+    if (!isAlive) throw new NotKnown('the broker did not answer a PINGREQ')
+    return false
+  }
+
+  async pause(ms: number): Promise<void> {
+    await delayed(this.clock, ms, this.signal)
+  }
+
+  /** Ends the connections of this question. */
+  async end(): Promise<void> {
+    await Promise.all(this.#peers.map((peer) => peer.close()))
+  }
+}
+
+/** @returns whether a message with this payload is among those that came. */
+export function has(messages: readonly IncomingPublish[], payload: string): boolean {
+  return messages.some((one) => payloadOf(one) === payload)
+}
+
+export function payloadOf({ payload }: IncomingPublish): string {
+  return new TextDecoder().decode(payload)
+}
