@@ -70,7 +70,7 @@ afterAll(async () => {
 /** The entries of the package, and the folder of each. */
 const ENTRIES = {
   ...{ index: '', client: 'client/', disk: 'disk/', 'event-stream': 'event-stream/' },
-  testing: 'testing/',
+  ...{ presence: 'presence/', testing: 'testing/' },
 }
 
 /** Installs the package into the folder, as the examples import it. */
@@ -96,6 +96,7 @@ async function install(): Promise<void> {
     './client': './client.js',
     './disk': './disk.js',
     './event-stream': './event-stream.js',
+    './presence': './presence.js',
     './testing': './testing.js',
   }
   writeFileSync(join(home, 'package.json'), JSON.stringify({ type: 'module', exports }))
