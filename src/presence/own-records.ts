@@ -72,6 +72,8 @@ export class OwnRecords {
   #isOnline = false
   /** Whether `up` was the last that was written of the connection. */
   #isUp = false
+  /** Whether the server may still keep an `up`, of an earlier connection perhaps. */
+  #wasUp = false
   #upSeq = 0
   #upAt = 0
   /** When to look for records that grow old. */
@@ -173,9 +175,9 @@ export class OwnRecords {
     return [member, this.#isOnline ? this.#member(member, now) : []]
   }
 
-  /** @returns what ends the connection, if nobody is there any more and it was up. */
+  /** @returns what ends the connection, if nobody is there any more and the server has it as up. */
   down(now: number): Write[] {
-    if (!this.#isOnline || !this.#isUp || this.hasMembers) return []
+    if (!this.#isOnline || !this.#wasUp || this.hasMembers) return []
     return [this.#connection('down', now)]
   }
 
@@ -289,6 +291,7 @@ export class OwnRecords {
     const epoch = this.#epoch
     const seq = ++this.#seq
     this.#isUp = state === 'up'
+    this.#wasUp = this.#isUp
     this.#upSeq = seq
     this.#upAt = now
     const payload = writeConnection({ state, epoch, seq, client: this.#clientId, ttl })
