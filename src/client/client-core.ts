@@ -193,8 +193,7 @@ export class ClientCore
 
   /** @returns a topic of its own, for one measurement. */
   scratchTopic(): string {
-    this.#scratches++
-    return `${this.responseTopic()}/s${this.#scratches}`
+    return `${this.responseTopic()}/s${++this.#scratches}`
   }
 
   /** Calls `action` at the first CONNACK, or now if that has come. */

@@ -26,11 +26,9 @@ export interface PublishListener {
 export interface ClientListener {
   /** Resolves when the server has granted the filters; rejects if it refuses one. No demand. */
   readonly granted: Promise<void>
-  /**
-   * Resolves when the retained messages have come, as far as this can be known. It keeps the client
-   * reading.
-   */
-  synced(): Promise<Synced>
+  /** How many retained messages have come, and when the last one did, in ms. */
+  readonly retained: number
+  readonly retainedAt: number
   /** Ends it, or some of its filters; at the server too, if nobody else needs them. */
   close(filters?: readonly string[]): void
 }
@@ -79,8 +77,8 @@ export interface ClientHost {
   /** Keeps the client reading until the function that it returns is called. */
   demand(): () => void
   /**
-   * Subscribes with one SUBSCRIBE, which leaves in order with publishes. Filters that are subscribed
-   * already are asked for again, so that their retained messages come again.
+   * Subscribes with one SUBSCRIBE, which leaves in order with publishes. Filters that were
+   * subscribed already are asked for again, so that their retained messages come again.
    * @param options `qos`, and whether retained messages are wanted.
    */
   listen(
@@ -88,6 +86,11 @@ export interface ClientHost {
     options: { readonly qos: QoS; readonly retained: boolean },
     handler: (packet: IncomingPublish) => void,
   ): ClientListener
+  /**
+   * Resolves when the retained messages of listeners have come, as far as this can be known: as
+   * `Subscription.synced`, for all of them at once. It keeps the client reading.
+   */
+  synced(listeners: readonly ClientListener[]): Promise<Synced>
   /**
    * Publishes, also while the client closes. Until it has its outcome, the client reads. The
    * listener is not called before `post` returns.

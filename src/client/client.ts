@@ -51,8 +51,8 @@ export function createClient(options: ClientTarget): Client {
 }
 
 /**
- * What a layer above a client uses of it, such as `it-mqtt/presence`. The same client gives the same
- * host. Programs do not need it.
+ * What a layer above a client uses of it, such as `it-mqtt/presence`. The same client gives the
+ * same host. Programs do not need it.
  * @throws UsageError for what `createClient()` did not make.
  */
 export function hostOf(client: Client): ClientHost {

@@ -1,5 +1,5 @@
 /**
- * How do layers above a client reach it? By the names of `ClientHost`, over the parts of the client.
+ * How do layers above a client reach it? By the names of `ClientHost`.
  */
 import type {
   IncomingPublish,
@@ -97,22 +97,30 @@ export class LayerHost implements ClientHost {
     { qos, retained }: { readonly qos: QoS; readonly retained: boolean },
     handler: (packet: IncomingPublish) => void,
   ): ClientListener {
-    const core = this.#core
-    const synchronised = { retained: 0, retainedAt: Number.NEGATIVE_INFINITY, rules: { qos } }
+    const { clock } = this.#core
+    const listener = { retained: 0, retainedAt: Number.NEGATIVE_INFINITY }
     const take = (packet: IncomingPublish) => {
       if (packet.retain) {
-        synchronised.retained++
-        synchronised.retainedAt = core.clock.now()
+        listener.retained++
+        listener.retainedAt = clock.now()
       }
       handler(packet)
     }
-    const listener = core.listenTo(filters, { qos, rh: retained ? 0 : 2 }, take)
-    const { granted } = listener
-    return {
-      granted,
-      synced: (): Promise<Synced> => sync(core, Object.assign(synchronised, { granted })),
-      close: (some) => listener.close(some),
-    }
+    const { granted, close } = this.#core.listenTo(filters, { qos, rh: retained ? 0 : 2 }, take)
+    return Object.assign(listener, { granted, close })
+  }
+
+  synced(listeners: readonly ClientListener[]): Promise<Synced> {
+    return sync(this.#core, {
+      granted: Promise.all(listeners.map(({ granted }) => granted)),
+      rules: { qos: 1 },
+      get retained() {
+        return listeners.reduce((sum, { retained }) => sum + retained, 0)
+      },
+      get retainedAt() {
+        return Math.max(...listeners.map(({ retainedAt }) => retainedAt))
+      },
+    })
   }
 
   post(request: PublishRequest, listener: PublishListener): void {

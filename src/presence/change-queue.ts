@@ -5,14 +5,14 @@
 import type { PresenceChange } from './presence-types.ts'
 
 /** How many changes wait before they are joined. */
-const QUEUED_MAX = 1024
+const CHANGES_MAX = 1024
 
 export class ChangeQueue {
   #changes: PresenceChange[] = []
   /** How many of them were taken. */
   #taken = 0
   /** Beyond so many they are joined. */
-  #limit = QUEUED_MAX
+  #limit = CHANGES_MAX
 
   get length(): number {
     return this.#changes.length - this.#taken
@@ -24,7 +24,7 @@ export class ChangeQueue {
     this.#changes = netChanges(this.#changes.slice(this.#taken))
     this.#taken = 0
     // Each joining is paid for by as many changes as it has left.
-    this.#limit = Math.max(QUEUED_MAX, 2 * this.length)
+    this.#limit = Math.max(CHANGES_MAX, 2 * this.length)
   }
 
   shift(): PresenceChange | undefined {
@@ -34,8 +34,8 @@ export class ChangeQueue {
     if (this.#taken === this.#changes.length) {
       this.#changes = []
       this.#taken = 0
-      this.#limit = QUEUED_MAX
-    } else if (this.#taken >= QUEUED_MAX && this.#taken * 2 > this.#changes.length) {
+      this.#limit = CHANGES_MAX
+    } else if (this.#taken >= CHANGES_MAX && this.#taken * 2 > this.#changes.length) {
       this.#changes = this.#changes.slice(this.#taken)
       this.#taken = 0
     }
@@ -52,7 +52,7 @@ export class ChangeQueue {
  * @returns one change for each member at most, in the order of the last ones. A reader who applies
  *   them knows the same as after all of `changes`.
  */
-export function netChanges(changes: readonly PresenceChange[]): PresenceChange[] {
+function netChanges(changes: readonly PresenceChange[]): PresenceChange[] {
   const byMember = new Map<string, { readonly first: PresenceChange; last: PresenceChange }>()
   for (const change of changes) {
     const { client, connection } = change.member

@@ -1,13 +1,13 @@
 /**
- * Who iterates the changes of a space? Each reader has a queue of its own, begins with those who are
- * there, and makes the client read while it waits.
+ * Who iterates the changes of a space? Each reader has a queue of its own, begins with those who
+ * are there, and makes the client read while it waits.
  */
 import { ChangeQueue } from './change-queue.ts'
 import type { Member, PresenceChange } from './presence-types.ts'
 
 type ChangeResult = IteratorResult<PresenceChange, undefined>
 
-const DONE: ChangeResult = { done: true, value: undefined }
+const NO_MORE_CHANGES: ChangeResult = { done: true, value: undefined }
 
 /** What a reader uses of the watch of its space. */
 interface ChangeSource {
@@ -17,7 +17,7 @@ interface ChangeSource {
   demand(): () => void
 }
 
-interface Taker {
+interface ChangeTaker {
   resolve(result: ChangeResult): void
   reject(error: unknown): void
   release(): void
@@ -26,7 +26,7 @@ interface Taker {
 export class ChangeReader implements AsyncIterableIterator<PresenceChange, undefined> {
   readonly #source: ChangeSource
   readonly #queue = new ChangeQueue()
-  #takers: Taker[] = []
+  #takers: ChangeTaker[] = []
   #hasBegun = false
   #end: { error: unknown } | null = null
 
@@ -48,7 +48,7 @@ export class ChangeReader implements AsyncIterableIterator<PresenceChange, undef
     this.#end = { error }
     for (const taker of this.#takers.splice(0)) {
       taker.release()
-      if (this.#end.error === null) taker.resolve(DONE)
+      if (this.#end.error === null) taker.resolve(NO_MORE_CHANGES)
       else taker.reject(this.#takeError())
     }
   }
@@ -59,7 +59,7 @@ export class ChangeReader implements AsyncIterableIterator<PresenceChange, undef
     if (change !== undefined) return Promise.resolve({ done: false, value: change })
     if (this.#end !== null) {
       const error = this.#takeError()
-      return error === null ? Promise.resolve(DONE) : Promise.reject(error)
+      return error === null ? Promise.resolve(NO_MORE_CHANGES) : Promise.reject(error)
     }
     return new Promise((resolve, reject) => {
       this.#takers.push({ resolve, reject, release: this.#source.demand() })
@@ -70,7 +70,7 @@ export class ChangeReader implements AsyncIterableIterator<PresenceChange, undef
     this.#queue.clear()
     this.#source.leave(this)
     this.end(null)
-    return DONE
+    return NO_MORE_CHANGES
   }
 
   [Symbol.asyncIterator](): this {

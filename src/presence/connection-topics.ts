@@ -19,7 +19,7 @@ export class ConnectionTopics {
   /** The listener of each topic that is read; null: it is to be subscribed next. */
   readonly #topics = new Map<string, ClientListener | null>()
   #all: ClientListener | null = null
-  /** Those whose retained messages are still awaited. */
+  /** What was subscribed and not asked for by `takeFresh`. */
   #fresh: ClientListener[] = []
   #timer: unknown = null
 
@@ -62,16 +62,10 @@ export class ConnectionTopics {
     for (const listener of before) listener?.close()
   }
 
-  /** Resolves when the records of all connections have come that are known. */
-  async synced(): Promise<void> {
+  /** Subscribes to what waits for it. @returns what was subscribed since the last call. */
+  takeFresh(): ClientListener[] {
     this.#flush()
-    while (this.#fresh.length > 0) {
-      const fresh = this.#fresh.splice(0)
-      await Promise.all(fresh.map((listener) => listener.granted))
-      // What the last one has asked for comes after what the others have.
-      await fresh.at(-1)!.synced()
-      this.#flush()
-    }
+    return this.#fresh.splice(0)
   }
 
   close(): void {

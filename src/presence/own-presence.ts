@@ -20,14 +20,14 @@ import { endedMeanwhile, keepsNothing } from './presence-errors.ts'
 import { connectionTopic, readConnection } from './records.ts'
 
 /** Whose promise waits for a record. */
-interface Waiting {
+interface OwnCall {
   readonly version: number
   resolve(): void
   reject(error: unknown): void
 }
 
 /** A presence, as the owner of those whom it entered. */
-export type Owner = object
+type EnteringPresence = object
 
 export class OwnPresence {
   readonly terms: ConnectionTerms
@@ -36,8 +36,8 @@ export class OwnPresence {
   hasOtherWill = false
   readonly #records: OwnRecords
   #host: ClientHost | null = null
-  readonly #waiting = new Map<OwnMember, Waiting[]>()
-  readonly #owners = new Map<OwnMember, Set<Owner>>()
+  readonly #waiting = new Map<OwnMember, OwnCall[]>()
+  readonly #owners = new Map<OwnMember, Set<EnteringPresence>>()
   /** The data of members as the server has acknowledged it. */
   readonly #accepted = new WeakMap<OwnMember, { readonly dataText: string | undefined }>()
   #listener: ClientListener | null = null
@@ -103,7 +103,12 @@ export class OwnPresence {
     return this.#records.countIn(space)
   }
 
-  enter(owner: Owner, space: string, client: string | null, dataText: string | undefined) {
+  enter(
+    owner: EnteringPresence,
+    space: string,
+    client: string | null,
+    dataText: string | undefined,
+  ) {
     const host = this.#host!
     if (host.limits?.retainAvailable === false) return Promise.reject(keepsNothing())
     const [member, writes] = this.#records.enter(space, client, dataText, host.platform.now())
@@ -127,7 +132,7 @@ export class OwnPresence {
    * Leaves with all whom the owner has entered, or all (null), and says so of the connection if
    * nobody is left. Resolves when the server knows, or when there is no connection.
    */
-  async leaveAll(owner: Owner | null): Promise<void> {
+  async leaveAll(owner: EnteringPresence | null): Promise<void> {
     const host = this.#host
     if (host === null || this.#end !== null) return
     for (const [member, owners] of this.#owners) {
@@ -209,7 +214,7 @@ export class OwnPresence {
     for (const { reject } of waiting) reject(error)
   }
 
-  #takeWaiting(member: OwnMember, version: number): Waiting[] {
+  #takeWaiting(member: OwnMember, version: number): OwnCall[] {
     const all = this.#waiting.get(member) ?? []
     const later = all.filter((one) => one.version > version)
     if (later.length === 0) this.#waiting.delete(member)

@@ -1,7 +1,7 @@
 /**
  * What does this client have to write, and when? Its connection and those whom it has entered, in
- * whatever spaces. No clock and no waiting: connections, calls, outcomes and what is read of the own
- * record go in; what is to be written comes out, in order.
+ * whatever spaces. No clock and no waiting: connections, calls, outcomes and what is read of the
+ * own record go in; what is to be written comes out, in order.
  *
  * Within a connection the members are written first and `up` last: then whatever has an older epoch
  * is over. A record that was under way when a connection was lost may arrive after newer ones, so
@@ -103,7 +103,7 @@ export class OwnRecords {
   }
 
   find(space: string, client: string | null): OwnMember | undefined {
-    return this.#members.get(keyOf(space, client))
+    return this.#members.get(memberKey(space, client))
   }
 
   /** @returns the payload of the will of an attempt. */
@@ -143,7 +143,7 @@ export class OwnRecords {
     dataText: string | undefined,
     now: number,
   ): [OwnMember, Write[]] {
-    const key = keyOf(space, client)
+    const key = memberKey(space, client)
     let member = this.#members.get(key)
     if (member === undefined) {
       const rest = { isIn: false, version: 0, lastSeq: 0, writtenAt: 0, topic: '', open: 0 }
@@ -210,7 +210,7 @@ export class OwnRecords {
     return old.flatMap((member) => this.#member(member, now))
   }
 
-  // ----------------------------------------------------------------- what the server says of it all
+  // ------------------------------------------------------------------------ what the server says
 
   /**
    * A record has an outcome.
@@ -300,10 +300,10 @@ export class OwnRecords {
   }
 
   #drop(member: OwnMember): void {
-    this.#members.delete(keyOf(member.space, member.client))
+    this.#members.delete(memberKey(member.space, member.client))
   }
 }
 
-function keyOf(space: string, client: string | null): string {
+function memberKey(space: string, client: string | null): string {
   return client === null ? JSON.stringify([space]) : JSON.stringify([space, client])
 }

@@ -27,7 +27,7 @@ export interface SpaceTerms {
 
 export function connectionTerms(options: ConnectionPresenceOptions): ConnectionTerms {
   const names = ['prefix', 'ttl', 'grace', 'recordTtl']
-  checkFields('withPresence', options, names)
+  checkPresenceFields('withPresence', options, names)
   const { prefix = DEFAULT_PREFIX, ttl = 300, grace = 15, recordTtl = 86_400 } = options
   return {
     prefix: checkPrefix('withPresence', prefix),
@@ -39,10 +39,10 @@ export function connectionTerms(options: ConnectionPresenceOptions): ConnectionT
 
 export function spaceTerms(options: PresenceOptions): SpaceTerms {
   const names = ['prefix', 'maxMembers', 'maxData', 'janitor']
-  checkFields('presence', options, names)
+  checkPresenceFields('presence', options, names)
   const { prefix, maxMembers = 10_000, maxData = 16_384, janitor = false } = options
   if (typeof janitor !== 'boolean') {
-    throw new UsageError(`presence: janitor must be true or false, not ${named(janitor)}`)
+    throw new UsageError(`presence: janitor must be true or false, not ${givenAs(janitor)}`)
   }
   return {
     prefix: prefix === undefined ? undefined : checkPrefix('presence', prefix),
@@ -53,9 +53,13 @@ export function spaceTerms(options: PresenceOptions): SpaceTerms {
 }
 
 /** Checks that options are an object with these fields at most. */
-export function checkFields(what: string, given: unknown, allowed: readonly string[]): void {
+export function checkPresenceFields(
+  what: string,
+  given: unknown,
+  allowed: readonly string[],
+): void {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw new UsageError(`${what}: the options must be an object, not ${named(given)}`)
+    throw new UsageError(`${what}: the options must be an object, not ${givenAs(given)}`)
   }
   for (const field of Object.keys(given)) {
     if (allowed.includes(field)) continue
@@ -67,11 +71,11 @@ export function checkFields(what: string, given: unknown, allowed: readonly stri
 /** @returns the name of a space, a member or a connection. */
 export function checkName(what: string, name: unknown): string {
   if (typeof name !== 'string' || name === '') {
-    throw new UsageError(`${what} must be a text that is not empty, not ${named(name)}`)
+    throw new UsageError(`${what} must be a text that is not empty, not ${givenAs(name)}`)
   }
   const problem = validateTopic(levelOf(name))
   if (problem === null) return name
-  throw new UsageError(`${what} cannot be a level of a topic: ${problem}: ${named(name)}`)
+  throw new UsageError(`${what} cannot be a level of a topic: ${problem}: ${givenAs(name)}`)
 }
 
 /** @returns the data of a member as JSON; undefined if it has none. */
@@ -94,13 +98,13 @@ export function dataTextOf(what: string, data: unknown, maxData: number): string
 
 function checkPrefix(what: string, prefix: unknown): string {
   if (typeof prefix !== 'string') {
-    throw new UsageError(`${what}: prefix must be a text, not ${named(prefix)}`)
+    throw new UsageError(`${what}: prefix must be a text, not ${givenAs(prefix)}`)
   }
   const problem = validateTopic(prefix)
-  if (problem !== null) throw new UsageError(`${what}: prefix: ${problem}: ${named(prefix)}`)
+  if (problem !== null) throw new UsageError(`${what}: prefix: ${problem}: ${givenAs(prefix)}`)
   if (prefix.startsWith('$') || prefix.startsWith('/') || prefix.endsWith('/')) {
     const rule = 'must not begin with $ or /, or end with /'
-    throw new UsageError(`${what}: prefix ${rule}: ${named(prefix)}`)
+    throw new UsageError(`${what}: prefix ${rule}: ${givenAs(prefix)}`)
   }
   return prefix
 }
@@ -117,12 +121,12 @@ function checkWhole(
   if (isWithin || (allowsZero && given === 0)) return given as number
   const zero = allowsZero ? '0, or ' : ''
   throw new UsageError(
-    `${what} must be ${zero}a whole number from ${least} to ${most}, not ${named(given)}`,
+    `${what} must be ${zero}a whole number from ${least} to ${most}, not ${givenAs(given)}`,
   )
 }
 
 /** @returns how a message names a value. */
-function named(value: unknown): string {
+function givenAs(value: unknown): string {
   if (value === undefined) return 'nothing'
   if (typeof value === 'string') return `"${value.slice(0, 40)}${value.length > 40 ? '…' : ''}"`
   if (typeof value === 'object' && value !== null) return 'an object'

@@ -32,8 +32,8 @@ export function endedMeanwhile(what: string, cause: unknown): ConnectionError {
 /** @returns the error of who enters by a client that cannot say when it is lost. */
 export function notPrepared(): UsageError {
   const message =
-    'presence: this client cannot enter, since its server is told with CONNECT what to say when it' +
-    ' is lost; create it with createClient(withPresence(options))'
+    'presence: this client cannot enter, since a server is told with CONNECT what to say of a' +
+    ' lost client; make it with createClient(withPresence(options))'
   return new UsageError(message)
 }
 

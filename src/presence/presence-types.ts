@@ -155,7 +155,7 @@ export interface Presence extends AsyncDisposable {
    * of iterators may run; each sees all.
    */
   changes(): AsyncIterableIterator<PresenceChange, undefined>
-  /** Resolves when the members are known, as far as this can be known; again after a reconnection. */
+  /** Resolves when the members are known, as far as this can be; again after a reconnection. */
   readonly synced: Promise<PresenceSynced>
   /** What is known now. */
   readonly state: PresenceState

@@ -6,8 +6,8 @@ import { type Client, type ClientHost, hostOf } from '../client/index.ts'
 import { UsageError } from '../index.ts'
 import type { OwnPresence } from './own-presence.ts'
 import {
-  checkFields,
   checkName,
+  checkPresenceFields,
   DEFAULT_PREFIX,
   dataTextOf,
   spaceTerms,
@@ -79,7 +79,7 @@ class SpacePresence implements Presence {
   }
 
   async get(options: GetOptions = {}): Promise<readonly Member[]> {
-    checkFields('get', options, ['waitForSync', 'client', 'connection'])
+    checkPresenceFields('get', options, ['waitForSync', 'client', 'connection'])
     const { waitForSync = true, client, connection } = options
     this.#mustBeOpen('get')
     if (waitForSync) await this.#watch.synced()
@@ -127,7 +127,7 @@ class SpacePresence implements Presence {
   /** @returns who enters, and under which name; null: that of the client. */
   #owner(what: string, options: MemberOptions) {
     this.#mustBeOpen(what)
-    checkFields(what, options, ['client'])
+    checkPresenceFields(what, options, ['client'])
     const own = this.#own
     if (own === null) throw notPrepared()
     const { client } = options

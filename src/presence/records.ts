@@ -55,7 +55,7 @@ export function levelOf(name: string): string {
 }
 
 /** @returns the name that a level has, or null: each name has one level only. */
-export function nameOf(level: string): string | null {
+function memberNameOf(level: string): string | null {
   const name = level.replace(/%([0-9A-F]{2})/g, (_, code: string) =>
     String.fromCharCode(Number.parseInt(code, 16)),
   )
@@ -69,7 +69,7 @@ export function newConnection(random: () => number): string {
 }
 
 /** @returns whether a text can be the name of a connection. */
-export function isConnection(text: string): boolean {
+function isConnection(text: string): boolean {
   return CONNECTION_PATTERN.test(text)
 }
 
@@ -91,7 +91,7 @@ export function readMemberTopic(begin: string, topic: string): MemberTopic | nul
   if (!topic.startsWith(begin)) return null
   const [level, connection, ...rest] = topic.slice(begin.length).split('/')
   if (connection === undefined || rest.length > 0 || !isConnection(connection)) return null
-  const client = nameOf(level!)
+  const client = memberNameOf(level!)
   return client === null ? null : { client, connection }
 }
 

@@ -4,10 +4,10 @@
 import type { PresenceChange } from './presence-types.ts'
 import type { ConnectionRecord, MemberRecord, MemberTopic } from './records.ts'
 
-export type Action = PresenceChange['action']
+export type ChangeAction = PresenceChange['action']
 
 /** How a message came. */
-export interface Arrival {
+export interface RecordArrival {
   /** When, in ms on this client's own clock. */
   readonly at: number
   /** Whether the server had kept it, and sends it because of a subscription. */
@@ -22,13 +22,13 @@ export type ViewInput =
       readonly type: 'member'
       readonly topic: MemberTopic
       readonly record: MemberRecord | null
-      readonly arrival: Arrival
+      readonly arrival: RecordArrival
     }
   | {
       readonly type: 'connection'
       readonly connection: string
       readonly record: ConnectionRecord | null
-      readonly arrival: Arrival
+      readonly arrival: RecordArrival
     }
   | { readonly type: 'syncBegins' }
   | { readonly type: 'syncEnds'; readonly certainty: 'ordered' | 'quiet'; readonly at: number }

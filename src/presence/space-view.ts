@@ -3,10 +3,10 @@
  * passing of time go in; changes, and what is to be read, removed or told, come out. It has no
  * clock and waits for nothing: time is an argument. The same inputs give the same outputs.
  *
- * A member is there if its last record is no farewell, its connection is up, and the record is not
+ * A member is there if its last record is no farewell, its connection is up, and the record is no
  * older than what the connection has said last (connection-sign.ts). All that may change this ends
- * in `#judge`. (H1, the changes of a member come in its order; H2, a lost connection is noticed; H5,
- * the end of a sync)
+ * in `#judge`. (H1, the changes of a member come in its order; H2, a lost connection is noticed;
+ * H5, the end of a sync)
  */
 import { endLease, isAbove, type SignOutcome, takeConnection, takeSign } from './connection-sign.ts'
 import { LeaseHeap } from './lease-heap.ts'
@@ -18,7 +18,13 @@ import {
   type SpaceConnection,
   type SpaceMember,
 } from './space-entries.ts'
-import type { Action, Arrival, ViewEffect, ViewInput, ViewLimits } from './space-steps.ts'
+import type {
+  ChangeAction,
+  RecordArrival,
+  ViewEffect,
+  ViewInput,
+  ViewLimits,
+} from './space-steps.ts'
 
 /** The lease of a connection whose own record has not come, in seconds. */
 const TTL_ASSUMED = 300
@@ -106,7 +112,7 @@ export class SpaceView {
 
   // --------------------------------------------------------------------------------------- records
 
-  #member(topic: MemberTopic, record: MemberRecord | null, arrival: Arrival): void {
+  #member(topic: MemberTopic, record: MemberRecord | null, arrival: RecordArrival): void {
     const known = this.#connections.get(topic.connection)?.members.get(topic.client)
     if (record === null) return this.#emptied(known)
     if (known !== undefined && !isNewer(record, known)) return this.#again(known, record, arrival)
@@ -124,7 +130,7 @@ export class SpaceView {
     this.#signed(connection, outcome, arrival)
     const appears = arrival.retained || (known !== undefined && isBack) ? 'present' : 'enter'
     this.#judge(member, appears, 'leave', 'seen')
-    if (wasVisible && member.visible && !isSame(before, member.data)) {
+    if (wasVisible && member.visible && !isSameData(before, member.data)) {
       this.#tell('update', member, 'seen')
     }
     if (outcome === 'up') this.#judgeAll(connection, 'seen')
@@ -143,7 +149,7 @@ export class SpaceView {
   }
 
   /** A record that is known came again. */
-  #again(member: SpaceMember, record: MemberRecord, { retained }: Arrival): void {
+  #again(member: SpaceMember, record: MemberRecord, { retained }: RecordArrival): void {
     this.repeated++
     const isLast = record.epoch === member.epoch && record.seq === member.seq
     if (!isLast || !this.#isSyncing || !retained) return
@@ -213,7 +219,7 @@ export class SpaceView {
     return connection
   }
 
-  #connection(name: string, record: ConnectionRecord | null, arrival: Arrival): void {
+  #connection(name: string, record: ConnectionRecord | null, arrival: RecordArrival): void {
     // An empty one is the work of a janitor; a connection that is there writes it again.
     if (record === null) return
     if (!this.#connections.has(name) && !this.#keepsBare(record)) return
@@ -236,7 +242,7 @@ export class SpaceView {
   }
 
   /** A record of a connection says how it is now. */
-  #signed(connection: SpaceConnection, outcome: SignOutcome, { at, ageMs }: Arrival): void {
+  #signed(connection: SpaceConnection, outcome: SignOutcome, { at, ageMs }: RecordArrival): void {
     const { sign, ttl } = connection
     const isKnown = connection.dueAt < Number.POSITIVE_INFINITY
     if (outcome === 'repeated' && (isKnown || sign.standing === 'up')) return
@@ -262,7 +268,7 @@ export class SpaceView {
     this.#leases.put(connection)
   }
 
-  // -------------------------------------------------------------------------------------- judgement
+  // ------------------------------------------------------------------------------------- judgement
 
   /** What is known of a connection has changed. */
   #judgeAll(connection: SpaceConnection, certainty: Certainty): void {
@@ -273,7 +279,12 @@ export class SpaceView {
   }
 
   /** Reports a member that is there now and was not, or the reverse. */
-  #judge(member: SpaceMember, appears: Action, vanishes: Action, certainty: Certainty): void {
+  #judge(
+    member: SpaceMember,
+    appears: ChangeAction,
+    vanishes: ChangeAction,
+    certainty: Certainty,
+  ): void {
     const { sign } = member.connection
     const isThere =
       !member.gone && sign.standing === 'up' && isAbove(sign, member.epoch, member.seq)
@@ -283,7 +294,7 @@ export class SpaceView {
     this.#tell(isThere ? appears : vanishes, member, isThere ? 'seen' : certainty)
   }
 
-  #tell(action: Action, member: SpaceMember, certainty: Certainty): void {
+  #tell(action: ChangeAction, member: SpaceMember, certainty: Certainty): void {
     const change = Object.freeze({ action, member: memberOf(member, certainty) })
     this.#effects.push({ type: 'change', change })
   }
@@ -354,6 +365,6 @@ function isSeenLive({ members }: SpaceConnection, round: number): boolean {
 }
 
 /** Whether two values of JSON are the same. */
-function isSame(a: unknown, b: unknown): boolean {
+function isSameData(a: unknown, b: unknown): boolean {
   return a === b || JSON.stringify(a) === JSON.stringify(b)
 }

@@ -22,7 +22,7 @@ import {
   readMemberTopic,
   spaceTopic,
 } from './records.ts'
-import type { Arrival, ViewEffect, ViewInput } from './space-steps.ts'
+import type { RecordArrival, ViewEffect, ViewInput } from './space-steps.ts'
 import { SpaceView } from './space-view.ts'
 
 /** After so long without reading the server may have dropped something, in ms. */
@@ -167,8 +167,7 @@ export class SpaceWatch {
     this.#step({ type: 'syncBegins' })
     this.#topics.renew()
     try {
-      const { certainty } = await members.synced()
-      await this.#topics.synced()
+      const certainty = await this.#allHaveCome(members)
       if (run !== this.#run || this.#end !== null) return
       this.#status = 'synced'
       this.#certainty = certainty
@@ -180,6 +179,21 @@ export class SpaceWatch {
       // Whoever asks next tries again.
       this.#status = 'idle'
       for (const { reject } of this.#waiters.splice(0)) reject(error)
+    }
+  }
+
+  /**
+   * When all members have come, their connections are known and subscribed; when the records of
+   * these have come too, that is all.
+   */
+  async #allHaveCome(members: ClientListener): Promise<PresenceSynced['certainty']> {
+    await members.granted
+    await this.#host.roundTrip()
+    let listeners = [members, ...this.#topics.takeFresh()]
+    for (;;) {
+      const { certainty } = await this.#host.synced(listeners)
+      listeners = this.#topics.takeFresh()
+      if (listeners.length === 0) return certainty
     }
   }
 
@@ -236,7 +250,7 @@ export class SpaceWatch {
   }
 
   /** A server that counts says how much of the record's life is left, and so how old it is. */
-  #arrivalOf({ retain, properties }: IncomingPublish, ttl: number): Arrival {
+  #arrivalOf({ retain, properties }: IncomingPublish, ttl: number): RecordArrival {
     const at = this.#host.platform.now()
     const retained = retain === true
     const leftS = properties?.messageExpiryInterval

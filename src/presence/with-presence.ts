@@ -23,8 +23,8 @@ const prepared = new WeakMap<object, OwnPresence>()
 /**
  * Prepares the options of a client that is to enter spaces: `createClient(withPresence(options))`.
  * They get a will, renewed for each attempt, and requests that are sent after each CONNACK. What
- * `connectOptions` and `onConnected` of the user do stays. A will of the user's own stays, too; then
- * others see the loss of this client only when its `ttl` has passed, and a warning says so.
+ * `connectOptions` and `onConnected` of the user do stays. A will of the user's own stays, too;
+ * then others see the loss of this client only when its `ttl` has passed, and a warning says so.
  * @param options the options of the client, or a URL.
  * @returns options for one client.
  * @throws UsageError for an option that cannot be used.
