@@ -39,6 +39,8 @@ export class MemberProcess extends ClientProcess {
   calmSince = Number.POSITIVE_INFINITY
   mood: Mood = 'steady'
   moodSince = 0
+  /** The state of its connection. */
+  kind = 'idle'
   readonly #program: ProgramHost
 
   constructor(party: Party, setup: MemberSetup, life: number, host: ProgramHost) {
@@ -48,7 +50,17 @@ export class MemberProcess extends ClientProcess {
     this.startedAt = host.now()
     this.#program = host
     this.client.run().catch(() => {})
+    void this.#follow()
     for (const space of setup.watches) this.watch(space)
+  }
+
+  override get hasFailed(): boolean {
+    return this.kind === 'closed' || this.kind === 'failed'
+  }
+
+  /** To ask for the whole state again and again would cost more than everything else. */
+  async #follow(): Promise<void> {
+    for await (const { to } of this.client.transitions()) this.kind = to
   }
 
   room(space: number): Presence {

@@ -35,7 +35,7 @@ const SLACK_MS = 3000
 /** How long everything may take to become right once all faults are over: 2 x ttl, and late wills. */
 const RECOVERY_MS = 70_000
 /** From then on for so long nothing happens, so nobody may be told of anything. */
-const QUIET_MS = 45_000
+const QUIET_MS = 25_000
 const LATE_WILL_MS_MAX = 16_000
 const TTL_MS_MAX = 20_000
 const PARTY = {
@@ -166,8 +166,9 @@ export class PresenceWorld implements ProgramHost {
   // --------------------------------------------------------------------------------------- passing
 
   async #pass(ms: number): Promise<void> {
-    for (let left = ms; left > 0 && this.problems.length === 0; left -= STEP_MS) {
-      await this.clock.advance(Math.min(left, STEP_MS))
+    const step = this.#phase === '' ? STEP_MS : 2 * STEP_MS
+    for (let left = ms; left > 0 && this.problems.length === 0; left -= step) {
+      await this.clock.advance(Math.min(left, step))
       this.#check()
       this.#revive()
     }
@@ -421,7 +422,7 @@ export class PresenceWorld implements ProgramHost {
     const now = this.now()
     for (const { process } of this.#seats) {
       if (process === null || process.isOver || process.isEnding) continue
-      if (process.client.state.connection.kind !== 'connected' || process.isSuspended) {
+      if (process.kind !== 'connected' || process.isSuspended) {
         process.calmSince = Number.POSITIVE_INFINITY
       }
       const since = Math.max(process.calmSince, process.moodSince)
@@ -505,7 +506,7 @@ export class PresenceWorld implements ProgramHost {
   /** @returns what is not as it should be, or null. */
   #wrong(): readonly [id: string, what: string] | null {
     for (const process of this.#running) {
-      const { kind } = process.client.state.connection
+      const { kind } = process
       if (kind !== 'connected') return ['H4', `${process.name} is ${kind}`]
     }
     for (const { process, what } of this.#pending.values()) {
@@ -620,7 +621,7 @@ export class PresenceWorld implements ProgramHost {
     const ending = this.#seats.filter(({ process }) => process !== null && !process.isOver)
     const connections = new Set(ending.map(({ process }) => process!.connection))
     for (const seat of ending) void this.#close(seat, Number.POSITIVE_INFINITY)
-    await this.clock.advance(30_000)
+    await this.clock.advance(12_000)
     for (const [topic, { payload }] of this.#broker.retained) {
       const text = Buffer.from(payload).toString()
       const isTheirs = connections.has(connectionOf(topic) ?? memberOf(topic))
