@@ -22,9 +22,11 @@ const SPACE = 'kill/1'
 const TTL_S = 8
 const GRACE_S = 1
 const KEEP_ALIVE_S = 2
+/** How often mosquitto looks for clients that are silent, in ms. */
+const SERVER_LOOKS_MS = 5000
 /** The bound of H2 where the server publishes wills as the standard says, in ms. */
-const BOUND_MS = Math.min(KEEP_ALIVE_S * 1500 + GRACE_S * 1000, TTL_S * 1000)
-/** What a busy machine, and a server that looks at its clients now and then, may add, in ms. */
+const BOUND_MS = Math.min(KEEP_ALIVE_S * 1500 + GRACE_S * 1000 + SERVER_LOOKS_MS, TTL_S * 1000)
+/** What a busy machine may add, in ms. */
 const SLACK_MS = 3000
 /** How long a member that has come back may take to be seen by all. */
 const BACK_MS = TTL_S * 1000 + SLACK_MS
