@@ -93,6 +93,16 @@ describe('own records', () => {
     expect(written.get(`p/s/room/ada/${TERMS.connection}`)).toBe(400_000)
   })
 
+  test('[H6] `down` is written also if the last `up` was that of an earlier connection', () => {
+    const { records } = entered()
+    records.leave('room', null, undefined, 0)
+    records.lost()
+    // Nobody is there, so that no `up` follows; but the server keeps that of before.
+    expect(records.connected(2, 'ada', 0)).toEqual([])
+    expect(shown(records.down(0))).toEqual(['p/c/* 2.4 down'])
+    expect(records.down(0)).toEqual([])
+  })
+
   test('[H6] `down` is written when nobody is there any more', () => {
     const { records } = entered()
     expect(records.down(0)).toEqual([])
