@@ -118,6 +118,8 @@ describe('the rules about rooms bite', () => {
     expect(wrong('src/client/x.ts', '../loop/a.ts')).toHaveLength(1)
     expect(wrong('src/event-stream/x.ts', '../client/index.ts')).toEqual([])
     expect(wrong('src/event-stream/x.ts', '../client/topic.ts')).toHaveLength(1)
+    expect(wrong('src/presence/x.ts', '../client/index.ts')).toEqual([])
+    expect(wrong('src/presence/x.ts', '../client/topic.ts')).toHaveLength(1)
     expect(wrong('src/bus/x.ts', '../loop/a.ts')).toHaveLength(1)
     expect(wrong('src/attic/x.ts', '../errors.ts')).toHaveLength(1)
   })

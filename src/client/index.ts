@@ -1,6 +1,7 @@
 /** The public names of `it-mqtt/client`. Nothing is defined here. */
 export type { BrokerProfile, RefusalForm } from '../index.ts'
-export { createClient } from './client.ts'
+export { createClient, hostOf } from './client.ts'
+export type { ClientHost, ClientListener, PublishListener } from './client-host.ts'
 export type { Client, ClientState, Closed } from './client-interface.ts'
 export type {
   ClientOptions,

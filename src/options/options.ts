@@ -8,7 +8,7 @@ import type { WarningCode } from '../errors.ts'
 import type { HandshakeHeaders, OpenTransport } from '../platform/byte-stream.ts'
 import type { Platform } from '../platform/machine.ts'
 import type { Tolerance } from '../protocol/deviations.ts'
-import type { QoS } from '../protocol/facts.ts'
+import type { ProtocolVersion, QoS } from '../protocol/facts.ts'
 import type { Session, SessionStore } from '../requests/session.ts'
 import type {
   Base64,
@@ -382,12 +382,14 @@ export type AttemptOptions = Pick<
  * @param number counts all attempts of this loop, from 1: no two have the same number. It is the
  *   `attempt` of `state.connection` and of `onConnected`, so that a will can name the connection
  *   whose end it reports.
+ * @param protocolVersion is the version of this attempt: a will has properties in MQTT 5 only.
  */
 export type ConnectOptions = (
   attempt: number,
   lastClose: ConnectionFailure | null,
   signal: AbortSignal,
   number: number,
+  protocolVersion: ProtocolVersion,
 ) => AttemptOptions | undefined | Promise<AttemptOptions | undefined>
 
 /** A problem after which the loop goes on. */

@@ -40,6 +40,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   client: ['index.ts'],
   'event-stream': ['errors.ts', 'index.ts', 'client/index.ts'],
   doctor: ['index.ts'],
+  presence: ['index.ts', 'client/index.ts'],
   testing: ['errors.ts', 'platform', 'protocol', 'codec', 'index.ts'],
   cli: ['index.ts', 'disk/index.ts', 'doctor/index.ts'],
 }
@@ -50,7 +51,6 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
  */
 export const PLANNED: Readonly<Record<string, readonly string[]>> = {
   bus: ['index.ts'],
-  presence: ['index.ts'],
 }
 
 /** @returns the entry at the top of src/ that a path belongs to. */
