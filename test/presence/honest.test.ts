@@ -27,7 +27,11 @@ test('[H2] a partition of clustered brokers shows members as lost on one side, u
   // The cluster: what one broker is given, the other one has too, as long as they reach each other.
   let isWhole = true
   here.broker.watch({ cmd: 'publish', direction: 'toBroker' }, ({ packet }) => {
-    const { topic, payload, retain } = packet as { topic: string; payload: Buffer; retain: boolean }
+    const { topic, payload, retain } = packet as unknown as {
+      topic: string
+      payload: Buffer
+      retain: boolean
+    }
     if (isWhole) there.publish(topic, payload, { qos: 1, retain })
   })
   const near = presence(here.running(here.client({ clientId: 'near' })), 'room')

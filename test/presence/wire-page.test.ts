@@ -1,7 +1,7 @@
 /** Goal: the bytes of presence in docs/WIRE.md are those that are sent. Method: they are recorded. */
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import type { OpenTransport } from '../../src/index.ts'
+import type { ByteStream, OpenTransport } from '../../src/index.ts'
 import { presence } from '../../src/presence/index.ts'
 import { PresenceWorld } from './presence-world.ts'
 
@@ -20,7 +20,7 @@ test('[H1] docs/WIRE.md has the bytes of a member, of its connection and of its 
   const world = new PresenceWorld()
   const written: string[] = []
   const transport: OpenTransport = async (endpoint, signal) => {
-    const stream = await world.broker.transport(endpoint, signal)
+    const stream = (await world.broker.transport(endpoint, signal)) as ByteStream
     const write = stream.write.bind(stream)
     stream.write = (bytes, done) => {
       written.push(Buffer.from(bytes).toString('hex'))
