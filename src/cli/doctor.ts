@@ -1,6 +1,6 @@
 /**
- * `it-mqtt doctor`: what may an application rely on at this server? It writes a table for people, or
- * the whole report as JSON. A server that deviates is no failure of the command.
+ * `it-mqtt doctor`: what may an application rely on at this server? It writes a table for people,
+ * or the whole report as JSON. A server that deviates is no failure of the command.
  */
 import type { Command } from 'commander'
 import type { DoctorOptions, DoctorReport } from '../doctor/index.ts'
@@ -59,7 +59,7 @@ async function diagnose(flags: DoctorFlags): Promise<number> {
   const interrupt = new Interrupt(() => ending.abort(new Error('it was ended')))
   try {
     const report = await examined(flags, ending.signal)
-    await write(flags.json ? `${JSON.stringify(report)}\n` : await textOf(report, flags))
+    await write(flags.json ? `${JSON.stringify(report)}\n` : await tableText(report, flags))
     for (const what of report.left) say(`not removed: ${what}`)
     if (report.failure === null) return 0
     if (!flags.json) say(oneLine(inWords(report.failure.message)))
@@ -84,7 +84,7 @@ async function examined(flags: DoctorFlags, signal: AbortSignal): Promise<Doctor
   return examination.report()
 }
 
-async function textOf(report: DoctorReport, { evidence }: DoctorFlags): Promise<string> {
+async function tableText(report: DoctorReport, { evidence }: DoctorFlags): Promise<string> {
   const { doctorText } = await import('./doctor-text.ts')
   return doctorText(report, evidence === true, process.stdout.columns ?? 100)
 }

@@ -1,9 +1,9 @@
 /** At which QoS, in which order and how often do messages come? */
 import type { BrokerProfile, IncomingPublish, QoS } from '../index.ts'
-import type { Question } from './question.ts'
-import { has, NotKnown, payloadOf, type Visit } from './visit.ts'
+import type { DoctorQuestion } from './question.ts'
+import { hasPayload, NotKnown, payloadString, type Visit } from './visit.ts'
 
-export const QOS_GRANTED: Question = {
+export const QOS_GRANTED: DoctorQuestion = {
   id: 'qos',
   question: 'Up to which QoS are messages delivered?',
   async run(visit) {
@@ -19,8 +19,10 @@ export const QOS_GRANTED: Question = {
       if (answer.packet === 'puback' && qos === 2) differs = ', and PUBACK answers QoS 2'
       if (answer.kind === 'closed' && qos === 2) differs = ', and QoS 2 ends the connection'
       if (answer.kind !== 'accepted' || (qos === 2 && answer.packet === 'puback')) continue
-      await visit.comes(reader, `the message at QoS ${qos}`, () => has(reader.messages, `q${qos}`))
-      most = reader.messages.find((one) => payloadOf(one) === `q${qos}`)!.qos
+      await visit.comes(reader, `the message at QoS ${qos}`, () =>
+        hasPayload(reader.messages, `q${qos}`),
+      )
+      most = reader.messages.find((one) => payloadString(one) === `q${qos}`)!.qos
       break
     }
     const maximumQoS = Math.min(granted, most) as QoS
@@ -48,12 +50,12 @@ async function inOrder(visit: Visit, topics: readonly string[]): Promise<boolean
     numbers.map((n, i) => [topics[i % topics.length]!, n, { qos: 1 }] as const),
   )
   if (answers.some(({ kind }) => kind !== 'accepted')) throw new NotKnown('a publish failed')
-  const came = () => [...new Set(reader.messages.map(payloadOf))]
+  const came = () => [...new Set(reader.messages.map(payloadString))]
   await visit.comes(reader, 'all messages', () => came().length === ORDERED)
   return came().join() === numbers.join()
 }
 
-export const ORDER: Question = {
+export const ORDER: DoctorQuestion = {
   id: 'order',
   question: 'Do messages to one topic come in their order?',
   async run(visit) {
@@ -67,7 +69,7 @@ export const ORDER: Question = {
   },
 }
 
-export const ORDER_OVER_TOPICS: Question = {
+export const ORDER_OVER_TOPICS: DoctorQuestion = {
   id: 'order-over-topics',
   question: 'Do messages to several topics come in their order?',
   async run(visit) {
@@ -98,7 +100,7 @@ const PAIRS: readonly (readonly [QoS, QoS])[] = [
   [0, 1],
 ]
 
-export const OVERLAP: Question = {
+export const OVERLAP: DoctorQuestion = {
   id: 'overlap',
   question: 'What comes for a message that two filters of one client match?',
   async run(visit) {
@@ -111,7 +113,7 @@ export const OVERLAP: Question = {
       await visit.grant(reader, visit.topic(`${i}/both`), b, identified(2 * i + 2))
     }
     for (const i of PAIRS.keys()) await visit.send(sender, visit.topic(`${i}/both`), `both${i}`)
-    const copies = (i: number) => reader.messages.filter((one) => payloadOf(one) === `both${i}`)
+    const copies = (i: number) => reader.messages.filter((one) => payloadString(one) === `both${i}`)
     for (const i of PAIRS.keys()) {
       await visit.comes(reader, 'a message', () => copies(i).length > 0)
     }
@@ -146,7 +148,7 @@ function overlapReply(found: readonly Copies[]) {
   }
 }
 
-export const SENDS_AHEAD: Question = {
+export const SENDS_AHEAD: DoctorQuestion = {
   id: 'sends-ahead',
   question: 'Does it send further messages while one is not acknowledged?',
   async run(visit) {
@@ -156,8 +158,8 @@ export const SENDS_AHEAD: Question = {
     await visit.grant(reader, topic, 1)
     await visit.send(sender, topic, '0')
     await visit.send(sender, topic, '1')
-    await visit.comes(reader, 'the first message', () => has(reader.messages, '0'))
-    const came = await visit.mayCome(reader, () => has(reader.messages, '1'))
+    await visit.comes(reader, 'the first message', () => hasPayload(reader.messages, '0'))
+    const came = await visit.mayCome(reader, () => hasPayload(reader.messages, '1'))
     return {
       answer: came ? 'yes' : 'no',
       reliable: came,

@@ -1,18 +1,18 @@
 /** How much may one packet carry, to the broker and from it? */
 import { ProtocolError } from '../index.ts'
-import type { Question } from './question.ts'
-import { has, NotKnown, type Visit } from './visit.ts'
+import type { DoctorQuestion } from './question.ts'
+import { hasPayload, NotKnown, type Visit } from './visit.ts'
 
 /** How many filters a SUBSCRIBE is tried with. */
 const FILTER_COUNTS = [8, 64, 256]
 /** How often the limit between two of them is looked for. */
 const HALVINGS = 6
-/** The sizes that are tried where none is announced, in bytes: limits of known brokers, and more. */
+/** The sizes that are tried where none is announced, in bytes: limits of known brokers. */
 const PACKET_BYTES = [16_384, 131_072, 262_144, 1_048_576]
 /** Nothing larger is sent, in bytes. */
 const SENT_BYTES_MAX = 1_048_576
 
-export const FILTERS_PER_SUBSCRIBE: Question = {
+export const FILTERS_PER_SUBSCRIBE: DoctorQuestion = {
   id: 'filters-per-subscribe',
   question: 'How many filters may one SUBSCRIBE have?',
   async run(visit) {
@@ -53,7 +53,7 @@ async function takesFilters(visit: Visit, count: number): Promise<boolean> {
   return kind === 'accepted'
 }
 
-export const PACKET_SIZE: Question = {
+export const PACKET_SIZE: DoctorQuestion = {
   id: 'packet-size',
   question: 'How large may a packet be?',
   async run(visit) {
@@ -111,7 +111,7 @@ async function takesPacket(visit: Visit, bytes: number): Promise<boolean> {
 /** The Maximum Packet Size of the client that is sent too much, in bytes. */
 const OWN_BYTES = 256
 
-export const PACKET_SIZE_OBEYED: Question = {
+export const PACKET_SIZE_OBEYED: DoctorQuestion = {
   id: 'packet-size-obeyed',
   question: "Does it obey the client's Maximum Packet Size?",
   needs5: true,
@@ -121,9 +121,9 @@ export const PACKET_SIZE_OBEYED: Question = {
     await visit.grant(reader, visit.topic('small'), 1)
     await visit.send(sender, visit.topic('small'), 'y'.repeat(2 * OWN_BYTES))
     await visit.send(sender, visit.topic('small'), 'small')
-    await reader.until(() => has(reader.messages, 'small') || reader.messages.length > 0)
+    await reader.until(() => hasPayload(reader.messages, 'small') || reader.messages.length > 0)
     const { ended } = reader
-    const isObeyed = reader.messages.length === 1 && has(reader.messages, 'small')
+    const isObeyed = reader.messages.length === 1 && hasPayload(reader.messages, 'small')
     if (!isObeyed && reader.messages.length === 0 && !(ended instanceof ProtocolError)) {
       throw new NotKnown('neither the large message came nor the small one behind it')
     }

@@ -1,6 +1,6 @@
 /** Does the broker send more than a client has room for? */
 import type { Peer } from './peer.ts'
-import type { Question } from './question.ts'
+import type { DoctorQuestion } from './question.ts'
 import { NotKnown, type Visit } from './visit.ts'
 
 /** The Receive Maximum of the client. */
@@ -8,7 +8,7 @@ const ROOM = 4
 /** How many messages wait for it. */
 const MESSAGES = 10
 
-export const RECEIVE_MAXIMUM_OBEYED: Question = {
+export const RECEIVE_MAXIMUM_OBEYED: DoctorQuestion = {
   id: 'receive-maximum',
   question: "Does it obey the client's Receive Maximum, also when a session is resumed?",
   needs5: true,

@@ -1,8 +1,8 @@
 /** How does the broker answer what it does not allow? */
 import type { RefusalForm } from '../index.ts'
-import type { Answer } from './peer.ts'
-import type { Question } from './question.ts'
-import { has, NotKnown, type Reply, type Visit } from './visit.ts'
+import type { PeerAnswer } from './peer.ts'
+import type { DoctorQuestion } from './question.ts'
+import { type FoundOut, hasPayload, NotKnown, type Visit } from './visit.ts'
 
 /** More levels than brokers with a limit take. */
 const LEVELS = 300
@@ -15,7 +15,7 @@ function doubtfulTopics(visit: Visit): readonly (readonly [what: string, topic: 
   ]
 }
 
-export const REFUSED_PUBLISH: Question = {
+export const REFUSED_PUBLISH: DoctorQuestion = {
   id: 'refused-publish',
   question: 'How does it answer a publish that it refuses?',
   async run(visit) {
@@ -36,10 +36,10 @@ async function publishForm(visit: Visit, topic: string): Promise<RefusalForm | n
   if (answer.kind !== 'accepted') return formOf(answer)
   // Without a subscription nobody can say what became of the message.
   if (!isWatching) return null
-  return (await visit.mayCome(watcher, () => has(watcher.messages, 'x'))) ? null : 'dropped'
+  return (await visit.mayCome(watcher, () => hasPayload(watcher.messages, 'x'))) ? null : 'dropped'
 }
 
-export const REFUSED_SUBSCRIBE: Question = {
+export const REFUSED_SUBSCRIBE: DoctorQuestion = {
   id: 'refused-subscribe',
   question: 'How does it answer a subscription that it refuses?',
   async run(visit) {
@@ -54,7 +54,7 @@ export const REFUSED_SUBSCRIBE: Question = {
   },
 }
 
-function formOf({ kind }: Answer): RefusalForm | null {
+function formOf({ kind }: PeerAnswer): RefusalForm | null {
   if (kind === 'refused') return 'code'
   return kind === 'closed' || kind === 'silence' ? kind : null
 }
@@ -69,8 +69,8 @@ const FORM_WORDS: Readonly<Record<RefusalForm, string>> = {
 function replyOf(
   found: readonly (readonly [what: string, form: RefusalForm])[],
   what: string,
-  profileOf: (forms: readonly RefusalForm[]) => Reply['profile'] & object,
-): Reply {
+  profileOf: (forms: readonly RefusalForm[]) => FoundOut['profile'] & object,
+): FoundOut {
   if (found.length === 0) throw new NotKnown('it refused nothing that was asked for')
   const forms = [...new Set(found.map(([, form]) => form))]
   const isCode = forms.every((form) => form === 'code')

@@ -1,20 +1,20 @@
 /** When do retained messages come, and when do they end? */
 import type { QoS } from '../index.ts'
-import type { Question } from './question.ts'
-import { has, NotKnown, payloadOf, type Visit } from './visit.ts'
+import type { DoctorQuestion } from './question.ts'
+import { hasPayload, NotKnown, payloadString, type Visit } from './visit.ts'
 
-export const BY_WILDCARD: Question = {
+export const BY_WILDCARD: DoctorQuestion = {
   id: 'retained-wildcard',
   question: 'Do filters with wildcards bring retained messages?',
   async run(visit) {
     const peer = await visit.open()
     await visit.send(peer, visit.topic('kept'), 'kept', { retain: true })
     await visit.grant(peer, visit.topic('+'), 1)
-    const came = await visit.mayCome(peer, () => has(peer.messages, 'kept'))
+    const came = await visit.mayCome(peer, () => hasPayload(peer.messages, 'kept'))
     if (!came) {
       const exact = await visit.open()
       await visit.grant(exact, visit.topic('kept'), 1)
-      await visit.comes(exact, 'the retained message', () => has(exact.messages, 'kept'))
+      await visit.comes(exact, 'the retained message', () => hasPayload(exact.messages, 'kept'))
     }
     return {
       answer: came ? 'yes' : 'no, only the exact topic does',
@@ -30,7 +30,7 @@ export const BY_WILDCARD: Question = {
 /** How many retained messages there are, and how often they are asked for. */
 const FENCED = { messages: 8, rounds: 4 }
 
-export const FENCE: Question = {
+export const FENCE: DoctorQuestion = {
   id: 'retained-fence',
   question: 'Do retained messages come before a message that is published after the SUBACK?',
   async run(visit) {
@@ -67,14 +67,14 @@ async function lateOf(visit: Visit, topics: readonly string[], qos: QoS): Promis
   const answer = await peer.subscribe([...topics, fence], { qos })
   if (answer.kind !== 'accepted') throw new NotKnown(`a subscription got: ${answer.says}`)
   await peer.publish(fence, 'fence', { qos, hasTurn: true })
-  const isWhole = () => has(peer.messages, 'fence') && peer.messages.length > topics.length
+  const isWhole = () => hasPayload(peer.messages, 'fence') && peer.messages.length > topics.length
   await visit.comes(peer, 'the retained messages and the fence', isWhole)
-  const payloads = peer.messages.map(payloadOf)
+  const payloads = peer.messages.map(payloadString)
   await peer.close()
   return payloads.slice(payloads.indexOf('fence') + 1).length
 }
 
-export const RETAIN_HANDLING: Question = {
+export const RETAIN_ONCE: DoctorQuestion = {
   id: 'retain-handling',
   question: 'Does Retain Handling 1 bring retained messages for a new subscription only?',
   needs5: true,
@@ -103,7 +103,7 @@ export const RETAIN_HANDLING: Question = {
 const LIFE_S = 6
 const LOOKED_MS = { during: 2200, after: 7500 }
 
-export const RETAINED_EXPIRY: Question = {
+export const RETAINED_EXPIRY: DoctorQuestion = {
   id: 'retained-expiry',
   question: 'Do retained messages expire, and do they come with the time that is left?',
   needs5: true,

@@ -1,11 +1,11 @@
 /** What of a client is left while it is away, and what does PUBACK say of it? */
-import type { Question } from './question.ts'
-import { has } from './visit.ts'
+import type { DoctorQuestion } from './question.ts'
+import { hasPayload } from './visit.ts'
 
 /** The reason code that means: nobody has subscribed. */
 const NOBODY_CODE = 0x10
 
-export const SESSION_KEPT: Question = {
+export const SESSION_KEPT: DoctorQuestion = {
   id: 'session',
   question: 'Is a session kept while its client is away, and does the CONNACK say so?',
   async run(visit) {
@@ -19,7 +19,7 @@ export const SESSION_KEPT: Question = {
     await visit.send(sender, topic, 'away')
     const after = await visit.open(who)
     const isPresent = after.connack?.sessionPresent === true
-    const came = await visit.mayCome(after, () => has(after.messages, 'away'))
+    const came = await visit.mayCome(after, () => hasPayload(after.messages, 'away'))
     const isKept = isPresent && came && !isLying
     const said = isPresent ? 'Session Present 1' : 'Session Present 0'
     const lie = isLying ? '; a session that cannot exist is said to be present' : ''
@@ -34,7 +34,7 @@ export const SESSION_KEPT: Question = {
   },
 }
 
-export const NOBODY: Question = {
+export const NOBODY_SUBSCRIBED: DoctorQuestion = {
   id: 'no-subscribers',
   question: 'Does it say that nobody has subscribed (0x10)?',
   needs5: true,
@@ -60,7 +60,7 @@ export const NOBODY: Question = {
   },
 }
 
-export const NOBODY_AWAY: Question = {
+export const NOBODY_AWAY: DoctorQuestion = {
   id: 'no-subscribers-away',
   question: 'Does it also say that nobody has subscribed if all subscribers are away?',
   needs5: true,

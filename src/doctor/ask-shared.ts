@@ -1,15 +1,15 @@
 /** Are there shared subscriptions, and what becomes of messages if members come and go? */
-import type { Answer, Peer } from './peer.ts'
-import type { Question } from './question.ts'
-import { has, NotKnown, payloadOf, type Visit } from './visit.ts'
+import type { Peer, PeerAnswer } from './peer.ts'
+import type { DoctorQuestion } from './question.ts'
+import { hasPayload, NotKnown, payloadString, type Visit } from './visit.ts'
 
 const MESSAGES = ['0', '1', '2', '3']
 
-const shareOf = (visit: Visit) => `$share/doctor/${visit.topic('job')}`
+const sharedFilter = (visit: Visit) => `$share/doctor/${visit.topic('job')}`
 
 /** Makes a member. @throws NotKnown if there are no shared subscriptions. */
 async function joins(visit: Visit, member: Peer): Promise<void> {
-  const { kind } = await member.subscribe(shareOf(visit), { qos: 1 })
+  const { kind } = await member.subscribe(sharedFilter(visit), { qos: 1 })
   if (kind !== 'accepted') throw new NotKnown('there are no shared subscriptions')
 }
 
@@ -23,21 +23,21 @@ async function publishJobs(visit: Visit, jobs: readonly string[]): Promise<Peer>
   return sender
 }
 
-export const SHARED: Question = {
+export const SHARED: DoctorQuestion = {
   id: 'shared',
   question: 'Are there shared subscriptions?',
   async run(visit) {
     const members = [await visit.open(), await visit.open()]
     for (const member of members) {
-      const answer = await member.subscribe(shareOf(visit), { qos: 1 })
+      const answer = await member.subscribe(sharedFilter(visit), { qos: 1 })
       if (answer.kind !== 'accepted') return withoutShared(answer)
     }
     const [one] = members
     await visit.grant(one!, visit.topic('behind'), 1)
     const sender = await publishJobs(visit, MESSAGES)
     await visit.send(sender, visit.topic('behind'), 'behind')
-    await visit.comes(one!, 'a message behind them', () => has(one!.messages, 'behind'))
-    const jobs = () => members.flatMap(({ messages }) => messages.map(payloadOf))
+    await visit.comes(one!, 'a message behind them', () => hasPayload(one!.messages, 'behind'))
+    const jobs = () => members.flatMap(({ messages }) => messages.map(payloadString))
     const count = () => jobs().filter((payload) => payload !== 'behind').length
     for (const member of members) await visit.mayCome(member, () => count() > MESSAGES.length)
     if (count() === 0) {
@@ -64,7 +64,7 @@ const WITHOUT = {
   unsent: 'no',
 } as const
 
-function withoutShared({ kind }: Answer) {
+function withoutShared({ kind }: PeerAnswer) {
   if (kind === 'silence') throw new NotKnown('a subscription got no answer')
   return {
     answer: WITHOUT[kind],
@@ -75,18 +75,20 @@ function withoutShared({ kind }: Answer) {
   }
 }
 
-export const SHARED_LOST: Question = {
+export const SHARED_LOST: DoctorQuestion = {
   id: 'shared-lost',
   question: 'Does another member get what a lost member has not acknowledged?',
   async run(visit) {
     const dying = await visit.open({ holds: true })
     await joins(visit, dying)
     await publishJobs(visit, ['0'])
-    await visit.comes(dying, 'a message of a shared subscription', () => has(dying.messages, '0'))
+    await visit.comes(dying, 'a message of a shared subscription', () =>
+      hasPayload(dying.messages, '0'),
+    )
     const other = await visit.open()
     await joins(visit, other)
     await dying.cut()
-    const came = await visit.mayCome(other, () => has(other.messages, '0'), 2000)
+    const came = await visit.mayCome(other, () => hasPayload(other.messages, '0'), 2000)
     return {
       answer: came ? 'yes' : 'no, it is lost',
       reliable: came,
@@ -98,7 +100,7 @@ export const SHARED_LOST: Question = {
   },
 }
 
-export const SHARED_AWAY: Question = {
+export const SHARED_AWAY: DoctorQuestion = {
   id: 'shared-away',
   question: 'Does a member that is away get nothing while another one is there?',
   async run(visit) {
@@ -122,7 +124,7 @@ export const SHARED_AWAY: Question = {
   },
 }
 
-export const SHARED_NOBODY: Question = {
+export const SHARED_NOBODY: DoctorQuestion = {
   id: 'shared-nobody',
   question: 'Are messages kept while all members of a shared subscription are away?',
   async run(visit) {
@@ -131,12 +133,12 @@ export const SHARED_NOBODY: Question = {
     await joins(visit, before)
     await publishJobs(visit, ['there'])
     await visit.comes(before, 'a message of a shared subscription', () =>
-      has(before.messages, 'there'),
+      hasPayload(before.messages, 'there'),
     )
     await before.close()
     await publishJobs(visit, ['kept'])
     const after = await visit.open(who)
-    const came = await visit.mayCome(after, () => has(after.messages, 'kept'))
+    const came = await visit.mayCome(after, () => hasPayload(after.messages, 'kept'))
     return {
       answer: came ? 'yes' : 'no',
       reliable: came,

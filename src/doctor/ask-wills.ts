@@ -1,8 +1,8 @@
 /** What becomes of a will, above all when another connection takes the session over? */
 import type { WillOptions } from '../index.ts'
 import type { Peer } from './peer.ts'
-import type { Question } from './question.ts'
-import { has, NotKnown, type PeerChoice, type Visit } from './visit.ts'
+import type { DoctorQuestion } from './question.ts'
+import { hasPayload, NotKnown, type PeerChoice, type Visit } from './visit.ts'
 
 /** How long a will may take, in ms, that is due immediately. */
 const WILL_MS = 2000
@@ -29,14 +29,14 @@ async function takenOver(visit: Visit, before: PeerChoice, after: PeerChoice): P
   if (!(await older.until(isClosed))) throw new NotKnown('the older connection was not closed')
 }
 
-export const WILL: Question = {
+export const WILL: DoctorQuestion = {
   id: 'will',
   question: 'Is the will of a lost connection published?',
   async run(visit) {
     const watcher = await watcherOf(visit)
     const dying = await visit.open({ will: willTo(visit, 'will') })
     await dying.cut()
-    const came = await visit.mayCome(watcher, () => has(watcher.messages, 'will'), WILL_MS)
+    const came = await visit.mayCome(watcher, () => hasPayload(watcher.messages, 'will'), WILL_MS)
     return {
       answer: came ? 'yes' : `not within ${WILL_MS / 1000} s`,
       reliable: came,
@@ -48,7 +48,7 @@ export const WILL: Question = {
   },
 }
 
-export const WILL_TAKEOVER: Question = {
+export const WILL_TAKEOVER: DoctorQuestion = {
   id: 'will-takeover',
   question: 'Which will is published when another connection takes the session over?',
   async run(visit) {
@@ -56,8 +56,8 @@ export const WILL_TAKEOVER: Question = {
     const { messages } = watcher
     const old = { keeps: true, will: willTo(visit, 'old') }
     await takenOver(visit, old, { keeps: true, will: willTo(visit, 'new') })
-    await visit.mayCome(watcher, () => has(messages, 'new'), WILL_MS)
-    const [isOld, isNew] = [has(messages, 'old'), has(messages, 'new')]
+    await visit.mayCome(watcher, () => hasPayload(messages, 'new'), WILL_MS)
+    const [isOld, isNew] = [hasPayload(messages, 'old'), hasPayload(messages, 'new')]
     return {
       answer: isNew ? 'that of the new connection' : isOld ? 'that of the older one' : 'none',
       reliable: isOld && !isNew,
@@ -71,7 +71,7 @@ export const WILL_TAKEOVER: Question = {
   },
 }
 
-export const WILL_DELAYED: Question = {
+export const WILL_DELAYED: DoctorQuestion = {
   id: 'will-takeover-delay',
   question: 'Is a will with a delay withheld if the session goes on in time?',
   needs5: true,
@@ -84,8 +84,12 @@ export const WILL_DELAYED: Question = {
       { keeps: true, will: willTo(visit, 'delayed', DELAY_S) },
       { keeps: true },
     )
-    const isSoon = await visit.mayCome(watcher, () => has(messages, 'delayed'), DELAY_S * 500)
-    const came = await visit.mayCome(watcher, () => has(messages, 'delayed'), DELAY_S * 1000)
+    const isSoon = await visit.mayCome(
+      watcher,
+      () => hasPayload(messages, 'delayed'),
+      DELAY_S * 500,
+    )
+    const came = await visit.mayCome(watcher, () => hasPayload(messages, 'delayed'), DELAY_S * 1000)
     return {
       answer: !came ? 'yes' : isSoon ? 'no: it comes immediately' : 'no: it comes after the delay',
       reliable: !came,
@@ -97,7 +101,7 @@ export const WILL_DELAYED: Question = {
   },
 }
 
-export const WILL_AT_END: Question = {
+export const WILL_AT_END: DoctorQuestion = {
   id: 'will-session-end',
   question: 'Is a will with a delay published as soon as its session ends?',
   needs5: true,
@@ -106,7 +110,7 @@ export const WILL_AT_END: Question = {
     const { messages } = watcher
     // Its Session Expiry Interval is 0, so the session ends when the next one begins.
     await takenOver(visit, { will: willTo(visit, 'ended', 60) }, {})
-    const came = await visit.mayCome(watcher, () => has(messages, 'ended'), WILL_MS)
+    const came = await visit.mayCome(watcher, () => hasPayload(messages, 'ended'), WILL_MS)
     return {
       answer: came ? 'yes' : `not within ${WILL_MS / 1000} s`,
       reliable: came,

@@ -20,10 +20,10 @@ import type {
 } from './doctor-types.ts'
 import { Removal } from './leavings.ts'
 import { Pacer } from './pacer.ts'
-import { Peer, type PeerHost, wordsOf } from './peer.ts'
-import type { Question } from './question.ts'
+import { Peer, type PeerHost, reasonWords } from './peer.ts'
+import type { DoctorQuestion } from './question.ts'
 import { QUESTIONS } from './question-list.ts'
-import { NotKnown, type Reply, type Rounds, Visit } from './visit.ts'
+import { type FoundOut, NotKnown, type Rounds, Visit } from './visit.ts'
 import { orNullAfter } from './wait.ts'
 
 /** How many questions are asked at the same time. */
@@ -37,7 +37,7 @@ interface DoctorPlan {
   readonly clock: Platform
   readonly prefix: string
   readonly clientIdPrefix: string
-  readonly questions: readonly Question[]
+  readonly questions: readonly DoctorQuestion[]
   readonly timeoutMs: number
   readonly signal: AbortSignal | undefined
   readonly target: EventloopOptions
@@ -50,10 +50,10 @@ interface DoctorPlan {
  * @throws UsageError for an option that cannot be used.
  */
 export function examine(options: DoctorOptions): Examination {
-  return new RunningExamination(planOf(options))
+  return new RunningExamination(examinationPlan(options))
 }
 
-function planOf(options: DoctorOptions): DoctorPlan {
+function examinationPlan(options: DoctorOptions): DoctorPlan {
   if (typeof options !== 'object' || options === null) {
     throw new UsageError('examine: options must be an object with a url or a transport')
   }
@@ -85,7 +85,7 @@ function planOf(options: DoctorOptions): DoctorPlan {
   }
 }
 
-function chosen(only: readonly string[] | undefined): readonly Question[] {
+function chosen(only: readonly string[] | undefined): readonly DoctorQuestion[] {
   if (only === undefined) return QUESTIONS
   const unknown = only.find((id) => QUESTIONS.every((one) => one.id !== id))
   if (unknown === undefined) return QUESTIONS.filter(({ id }) => only.includes(id))
@@ -182,7 +182,8 @@ class RunningExamination implements Examination {
       const said = { format: 1, server: first.server, protocolVersion: version } as const
       if (version === null || roundTripMs === null) {
         const why = first.ended ?? new Error('the broker did not answer')
-        for (const one of questions) this.#note(unknown(one, `no connection: ${wordsOf(why)}`, []))
+        for (const one of questions)
+          this.#note(unknown(one, `no connection: ${reasonWords(why)}`, []))
         const findings = [...this.#found]
         const failure = failureOf(why)
         return { ...said, failure, findings, profile: {}, requests: pacer.count, left: [] }
@@ -250,7 +251,7 @@ async function removed(rounds: Rounds): Promise<readonly string[]> {
 }
 
 async function answered(
-  question: Question,
+  question: DoctorQuestion,
   rounds: Rounds,
   signal: AbortSignal,
 ): Promise<readonly [Finding, BrokerProfile]> {
@@ -265,19 +266,23 @@ async function answered(
       meaning,
       certainty = 'shown',
       profile = {},
-    }: Reply = await question.run(visit)
+    }: FoundOut = await question.run(visit)
     const { evidence } = visit
     const finding = { id, question: asked, answer, certainty, why: null, reliable, meaning }
     return [{ ...finding, evidence }, profile]
   } catch (error) {
     // Whatever a broker does, one question without an answer is no reason to have none at all.
-    return [unknown(question, wordsOf(error), visit.evidence), {}]
+    return [unknown(question, reasonWords(error), visit.evidence), {}]
   } finally {
     await visit.end()
   }
 }
 
-function unknown({ id, question }: Question, why: string, evidence: readonly string[]): Finding {
+function unknown(
+  { id, question }: DoctorQuestion,
+  why: string,
+  evidence: readonly string[],
+): Finding {
   const answer = 'not known'
   const meaning = 'Do not rely on it.'
   return { id, question, answer, certainty: 'unknown', why, reliable: null, meaning, evidence }
@@ -303,7 +308,7 @@ async function roundTrip(
 }
 
 function failureOf(why: unknown): DoctorFailure {
-  const message = wordsOf(why)
+  const message = reasonWords(why)
   if (why instanceof MqttError) return { code: why.code, message, retryable: why.retryable }
   return { code: 'TIMEOUT', message, retryable: true }
 }

@@ -166,10 +166,9 @@ export interface EventloopOptions {
   readonly tolerance?: Tolerance | undefined
 
   /**
-   * What is known about the server by measurement (`it-mqtt/doctor`). The loop acts on three fields:
-   * `filtersPerSubscribe` is the default of the option of that name, for renewals as well;
-   * `maximumPacketSize` and `sharedSubscriptions: false` count like limits of the CONNACK, which an
-   * announced limit can only tighten. Default: nothing.
+   * What is known about the server by measurement (`it-mqtt/doctor`). `filtersPerSubscribe` is the
+   * default of that option; `maximumPacketSize` and `sharedSubscriptions: false` count like limits
+   * of the CONNACK, beside those that it announces. Default: nothing.
    */
   readonly profile?: BrokerProfile | undefined
 

@@ -41,7 +41,9 @@ describe('[CLI] doctor', { timeout: 60_000 }, () => {
     expect(status).toBe(0)
     expect(report).toMatchObject({ format: 1, protocolVersion: 4, profile: { sessionKept: true } })
     expect(report.findings).toHaveLength(1)
-    expect(report.findings[0]!.evidence).toContain('client 1: CONNECT → accepted')
+    expect(report.findings[0]!.evidence).toContainEqual(
+      expect.stringMatching(/^client 1: CONNECT as me-\w{12} → accepted$/),
+    )
   })
 
   test('[CLI] doctor: --evidence shows what was sent; a question of MQTT 5 is not known', async () => {
