@@ -55,6 +55,7 @@ export class SpaceWatch {
   /** The number of the sync under way. */
   #run = 0
   #timer: unknown = null
+  #timerAt = 0
   /** Since when nobody has read; null: somebody reads. */
   #idleSince: number | null = null
   #leasesHeldUntil = 0
@@ -298,9 +299,13 @@ export class SpaceWatch {
   // ------------------------------------------------------------------------------------------ time
 
   #arm(): void {
-    if (this.#timer !== null || this.#status !== 'synced' || !this.#host.isRead) return
+    if (this.#status !== 'synced' || !this.#host.isRead) return
     const dueAt = Math.max(this.#view.dueAt, this.#leasesHeldUntil)
-    if (dueAt === Number.POSITIVE_INFINITY) return
+    // A later instant is looked at when the earlier one has come.
+    if (dueAt === Number.POSITIVE_INFINITY || (this.#timer !== null && dueAt >= this.#timerAt))
+      return
+    this.#stopTimer()
+    this.#timerAt = dueAt
     const { platform } = this.#host
     const look = () => {
       this.#timer = null
