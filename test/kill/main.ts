@@ -1,7 +1,7 @@
 /**
  * `npm run kill -- [--times 1000] [--seed 1]`: kills the real program with SIGKILL many times;
- * mosquitto is needed. `npm run kill -- --presence [--processes 200] [--seconds 60]` kills, stops
- * and cuts off members of presence, with mosquitto and with ejabberd.
+ * mosquitto is needed. `npm run kill -- --presence [--processes 200] [--seconds 60] [--only mosquitto]`
+ * kills, stops and cuts off members of presence, with mosquitto and with ejabberd.
  */
 import { parseArgs } from 'node:util'
 import { isInstalled, KINDS } from '../support/brokers.ts'
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     presence: { type: 'boolean', default: false },
     processes: { type: 'string', default: '200' },
     seconds: { type: 'string', default: '60' },
+    only: { type: 'string', default: 'mosquitto,ejabberd' },
   },
 })
 const seed = Number(values.seed)
@@ -39,7 +40,7 @@ async function killPrograms(): Promise<void> {
 
 async function killPresence(): Promise<void> {
   for (const kind of KINDS) {
-    if (!['mosquitto', 'ejabberd'].includes(kind.name)) continue
+    if (!values.only.split(',').includes(kind.name)) continue
     if (!isInstalled(kind)) {
       console.log(`not run: ${kind.name} is not installed`)
       continue

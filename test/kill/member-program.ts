@@ -22,6 +22,12 @@ const client = createClient(
   ),
 )
 const running = client.run()
+// Who cannot enter says why.
+const complaint = setInterval(() => {
+  const { connection, publishes } = client.state
+  process.stderr.write(`${JSON.stringify({ connection, publishes })}\n`)
+}, 20_000)
 await presence(client, space).enter({ pid: process.pid })
+clearInterval(complaint)
 writeSync(1, 'entered\n')
 await running

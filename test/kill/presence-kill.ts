@@ -6,14 +6,14 @@
  * One watcher has a good link; the link of another one is cut now and then; a third one comes
  * again and again, and each time knows nothing.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Client, createClient } from '../../src/client/index.ts'
 import { type Presence, presence, withPresence } from '../../src/presence/index.ts'
-import { bundle, until } from '../support/process.ts'
+import { bundle, start, until } from '../support/process.ts'
 import { randomOf } from '../support/random.ts'
 import { Relay } from '../support/relay.ts'
 
@@ -127,6 +127,8 @@ interface Place {
   life: number
   child: ChildProcess | null
   truth: Truth
+  /** What its process says of itself if it cannot enter. */
+  errors: string
   /** A fault is under way. */
   isBusy: boolean
 }
@@ -232,7 +234,7 @@ class Drill {
     for (let number = 0; number < count; number++) {
       const [relay] = await this.#relayed()
       const truth: Truth = { there: null, gone: null, seenBy: new Set() }
-      this.#places.push({ number, relay, life: 0, child: null, truth, isBusy: false })
+      this.#places.push({ number, relay, life: 0, child: null, truth, errors: '', isBusy: false })
     }
     this.#endings.push(() => {
       for (const { child } of this.#places) child?.kill('SIGKILL')
@@ -242,7 +244,8 @@ class Drill {
       for (let place = waiting.shift(); place !== undefined; place = waiting.shift()) {
         this.#begin(place)
         const { truth, number } = place
-        await until(() => truth.there !== null, `process ${number} has entered`, START_MS)
+        const what = () => `process ${number} has entered: ${place.errors}`
+        await until(() => truth.there !== null, what, START_MS)
       }
     }
     await Promise.all(Array.from({ length: STARTING_MAX }, starter))
@@ -257,15 +260,15 @@ class Drill {
     url.port = String(place.relay.port)
     const numbers = [TTL_S, GRACE_S, KEEP_ALIVE_S].map(String)
     const args = [this.#program, url.href, String(this.#plan.version), name, SPACE, ...numbers]
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = start(process.execPath, args)
     place.child = child
     child.stdout!.on('data', () => {
       truth.there ??= performance.now()
     })
-    let errors = ''
-    child.stderr!.on('data', (chunk) => (errors += chunk))
+    place.errors = ''
+    child.stderr!.on('data', (chunk) => (place.errors += chunk))
     child.once('close', (code) => {
-      if (code !== null) this.problem(`${name} ended with ${code}: ${errors}`)
+      if (code !== null) this.problem(`${name} ended with ${code}: ${place.errors}`)
     })
   }
 
