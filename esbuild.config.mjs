@@ -62,6 +62,7 @@ function namesIn(list) {
 
 const ENTRIES = [
   'index',
+  'bus/index',
   'client/index',
   // Entries of their own, so that one who imports `topic` does not get the client with it.
   'client/client',

@@ -91,7 +91,7 @@ try {
     // The build prints before the JSON.
     const [packed] = JSON.parse(output.slice(output.indexOf('[\n')))
     const files = packed.files.map(({ path }: { path: string }) => path) as string[]
-    const layers = ['client', 'event-stream', 'testing'].flatMap((name) => [
+    const layers = ['bus', 'client', 'event-stream', 'testing'].flatMap((name) => [
       `dist/${name}/index.js`,
       `dist/${name}/index.d.ts`,
     ])

@@ -37,6 +37,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'index.ts': [...GROUND, 'options', 'connection', 'loop'],
   client: ['index.ts'],
   'event-stream': ['errors.ts', 'index.ts', 'client/index.ts'],
+  bus: ['index.ts', 'client/index.ts'],
   testing: ['errors.ts', 'platform', 'protocol', 'codec', 'index.ts'],
   cli: ['index.ts', 'disk/index.ts'],
 }
@@ -46,7 +47,6 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
  * is built.
  */
 export const PLANNED: Readonly<Record<string, readonly string[]>> = {
-  bus: ['index.ts'],
   presence: ['index.ts'],
 }
 
