@@ -11,9 +11,14 @@ const API_FIELDS = ['name', 'version', 'rpcs', 'events', 'description']
 const RPC_FIELDS = ['input', 'output', 'errors', 'idempotent', 'description']
 const EVENT_FIELDS = ['payload', 'description']
 
+/** Codes that a call can be rejected with although its handler declared no error. */
+const RESERVED_CODES: ReadonlySet<string> = new Set([
+  ...['BAD_REQUEST', 'UNKNOWN', 'KEY_REUSED', 'RESPONDER_FAILED', 'BUSY', 'RESPONDER_TIMEOUT'],
+  ...['REFUSED_BY_RESPONDER', 'NO_RESPONDERS'],
+])
+
 /** Names that an object of functions cannot have: it would be awaited, or lose its prototype. */
 const UNUSABLE: Readonly<Record<string, string>> = {
-  // biome-ignore lint/suspicious/noThenProperty: this is about the name
   then: 'an object with a function of this name is taken for a promise',
   ['__proto__']: 'JavaScript has another meaning for it',
 }
@@ -88,6 +93,9 @@ function checkRpc(where: string, rpc: ApiRpc): ApiRpc {
   const copy: Record<string, unknown> = Object.create(null)
   for (const [code, schema] of Object.entries(errors)) {
     checkBusName(`${where}: the code of an error`, code)
+    if (RESERVED_CODES.has(code)) {
+      throw new UsageError(`${where}: the error ${code} needs another code; this one is taken`)
+    }
     if (schema === undefined) throw new UsageError(`${where}: the error ${code} has no schema`)
     checkSchema(`${where}: the error ${code}`, schema)
     copy[code] = schema

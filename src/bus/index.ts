@@ -20,4 +20,43 @@ export type {
   HeardPayload,
   JsonSchema,
 } from './api-types.ts'
+export { createBus } from './bus.ts'
+export type {
+  ApiCaller,
+  Bus,
+  BusOptions,
+  BusValidation,
+  CallOptions,
+  EventPort,
+  FireArguments,
+  Fired,
+  FireOptions,
+  Implementation,
+  Outbox,
+  Served,
+  ServedCall,
+  ServeOptions,
+  ValueOfPort,
+} from './bus-types.ts'
+export { declaredError } from './declared-error.ts'
 export { defineApi } from './define-api.ts'
+export type {
+  BusHooks,
+  CallContext,
+  ExecuteContext,
+  FireContext,
+  HandleContext,
+  Hook,
+  LifeContext,
+} from './hook-types.ts'
+export type {
+  BusEvent,
+  EventAction,
+  EventDedupe,
+  EventIterator,
+  Listener,
+  ListenerOptions,
+  ListenerStats,
+  RetryOptions,
+} from './listener-types.ts'
+export type { JsonSchemaCompiler, JsonSchemaValidator } from './schema-check.ts'

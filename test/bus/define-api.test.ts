@@ -65,6 +65,7 @@ describe('defineApi', () => {
     ['a schema that is none', { ...valid, rpcs: { a: { input: 'string' } } }, 'Standard Schema'],
     ['an array as schema', { ...valid, events: { a: { payload: [] } } }, 'Standard Schema'],
     ['an error without a schema', { ...valid, rpcs: { a: { errors: { X: undefined } } } }, 'X has'],
+    ['a code of the bus', { ...valid, rpcs: { a: { errors: { BUSY: {} } } } }, 'is taken'],
     ['a code with a space', { ...valid, rpcs: { a: { errors: { 'A B': {} } } } }, '"A B"'],
     ['a field that no rpc has', { ...valid, rpcs: { a: { in: {} } } }, 'no field "in"'],
     ['idempotent in words', { ...valid, rpcs: { a: { idempotent: 'yes' } } }, 'true or false'],
