@@ -5,12 +5,13 @@
 import { UsageError } from '../index.ts'
 
 /** One level of a topic that is a name: of an API, an rpc, an event, a service, a listener. */
-const NAME = /^[A-Za-z0-9_-]{1,100}$/
+const LEVEL_NAME = /^[A-Za-z0-9_-]{1,100}$/
 /** A level `v1` stands between the name of an API and what belongs to it. */
 const MAJOR_LEVEL = /^v\d+$/
 const API_NAME_LENGTH_MAX = 200
-const VERSION =
-  /^(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(?:-[0-9A-Za-z.-]{1,64})?(?:\+[0-9A-Za-z.-]{1,64})?$/
+const NUMBER = '(0|[1-9][0-9]{0,8})'
+const LABELS = '[0-9A-Za-z.-]{1,64}'
+const VERSION = new RegExp(`^${NUMBER}[.]${NUMBER}[.]${NUMBER}(?:-${LABELS})?(?:[+]${LABELS})?$`)
 /** More than this of a text does not stand in a message of an error. */
 const SHOWN_LENGTH_MAX = 60
 
@@ -26,7 +27,7 @@ export const BUS_PROPERTIES = {
 } as const
 
 /** @returns a text as messages of errors show it. */
-export function quoted(text: unknown): string {
+export function inQuotes(text: unknown): string {
   if (typeof text !== 'string') return text === null ? 'null' : `a value of type ${typeof text}`
   return JSON.stringify(
     text.length > SHOWN_LENGTH_MAX ? `${text.slice(0, SHOWN_LENGTH_MAX)}…` : text,
@@ -35,20 +36,20 @@ export function quoted(text: unknown): string {
 
 /** @returns the name. @throws UsageError if it cannot be one level of a topic. */
 export function checkBusName(what: string, name: unknown): string {
-  if (typeof name === 'string' && NAME.test(name)) return name
+  if (typeof name === 'string' && LEVEL_NAME.test(name)) return name
   const allowed = '1 to 100 of A-Z, a-z, 0-9, "_" and "-"'
-  throw new UsageError(`${what} must be ${allowed}, not ${quoted(name)}`)
+  throw new UsageError(`${what} must be ${allowed}, not ${inQuotes(name)}`)
 }
 
 /** @returns the name of an API, levels joined by `/`. @throws UsageError */
 export function checkApiName(name: unknown): string {
   const wrong = (why: string) =>
-    new UsageError(`defineApi: the name ${quoted(name)} cannot be used: ${why}`)
+    new UsageError(`defineApi: the name ${inQuotes(name)} cannot be used: ${why}`)
   if (typeof name !== 'string' || name.length > API_NAME_LENGTH_MAX) {
     throw wrong(`it must be a text of at most ${API_NAME_LENGTH_MAX} characters`)
   }
   for (const level of name.split('/')) {
-    if (!NAME.test(level)) {
+    if (!LEVEL_NAME.test(level)) {
       throw wrong('each level between "/" must be 1 to 100 of A-Z, a-z, 0-9, "_" and "-"')
     }
     if (MAJOR_LEVEL.test(level)) throw wrong('levels such as "v1" stand for versions')
@@ -62,10 +63,10 @@ export function checkPrefix(prefix: unknown): string {
   const isUsable =
     typeof prefix === 'string' &&
     prefix.length <= API_NAME_LENGTH_MAX &&
-    prefix.split('/').every((level) => NAME.test(level))
+    prefix.split('/').every((level) => LEVEL_NAME.test(level))
   if (isUsable) return prefix
   const allowed = 'levels of A-Z, a-z, 0-9, "_" and "-", joined by "/"'
-  throw new UsageError(`createBus: prefix must be ${allowed}, not ${quoted(prefix)}`)
+  throw new UsageError(`createBus: prefix must be ${allowed}, not ${inQuotes(prefix)}`)
 }
 
 /** @returns the number before the first dot, or null if the text is no semantic version. */

@@ -16,7 +16,7 @@ import {
   type WarningCode,
 } from '../index.ts'
 import { BUS_PROPERTIES, busClientId, checkBusName, checkPrefix, levelOf } from './bus-names.ts'
-import type { BusOptions, BusValidation, Outbox } from './bus-types.ts'
+import type { BusOptions, BusValidation, EventOutbox } from './bus-types.ts'
 import { checkFieldNames } from './define-api.ts'
 import { HookTable } from './hook-table.ts'
 import { SchemaChecks } from './schema-check.ts'
@@ -44,7 +44,7 @@ export interface BusParts {
   readonly codec: Codec<unknown>
   readonly checks: SchemaChecks
   readonly hooks: HookTable
-  readonly outbox: Outbox | undefined
+  readonly outbox: EventOutbox | undefined
   /** This process, as it says in what it sends. */
   readonly by: string
   /** The APIs that this process serves, by the topic of each. */

@@ -3,7 +3,7 @@
  * listener-types.ts.
  */
 import type { ClientOptions, Codec, ResponderStats } from '../client/index.ts'
-import type { Outcome, Request, UserProperties } from '../index.ts'
+import type { Outcome, Request, SentRequest, UserProperties } from '../index.ts'
 import type {
   Api,
   ApiEvent,
@@ -20,7 +20,7 @@ import type {
   HeardPayload,
 } from './api-types.ts'
 import type { BusHooks } from './hook-types.ts'
-import type { BusEvent, EventIterator, Listener, ListenerOptions } from './listener-types.ts'
+import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
 import type { JsonSchemaCompiler } from './schema-check.ts'
 
 /** Which values a bus compares with their schemas. */
@@ -35,9 +35,9 @@ export interface BusValidation {
 }
 
 /** Where events wait on disk until the server has them: a `spool()` of `it-mqtt/disk`. */
-export interface Outbox extends AsyncIterable<readonly Request[]> {
+export interface EventOutbox extends AsyncIterable<readonly Request[]> {
   /** Resolves when the request is safe. */
-  push(request: { readonly cmd: 'publish' } & Record<string, unknown>): Promise<unknown>
+  push(request: SentRequest): Promise<unknown>
   /** Is told what became of a request. */
   settled(request: Request, outcome: Outcome): void | Promise<void>
 }
@@ -70,7 +70,7 @@ export interface BusOptions {
    */
   readonly ajv?: JsonSchemaCompiler | undefined
   /** Where events with `durable: true` wait until they are sent. Default: there is none. */
-  readonly outbox?: Outbox | undefined
+  readonly outbox?: EventOutbox | undefined
 }
 
 /** The options of a call. */
@@ -194,7 +194,7 @@ export interface EventPort<Event = ApiEvent> {
     listener: string,
     options: ListenerOptions<HeardPayload<Event>>,
     handler: (event: BusEvent<HeardPayload<Event>>) => unknown,
-  ): Listener
+  ): BusListener
 }
 
 /** What an event of an API gives to listeners. */
@@ -252,7 +252,7 @@ export interface Bus extends AsyncDisposable {
     events: Ports,
     options: ListenerOptions<ValueOfPort<Ports[number]>>,
     handler: (event: BusEvent<ValueOfPort<Ports[number]>>) => unknown,
-  ): Listener
+  ): BusListener
   /** Adds hooks, inside of those that are there. */
   hook(hooks: BusHooks): void
   /**

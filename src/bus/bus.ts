@@ -4,7 +4,7 @@
  */
 import { UsageError } from '../index.ts'
 import type { Api, ApiEvent, ApiRpc, ApiSchema } from './api-types.ts'
-import { quoted } from './bus-names.ts'
+import { inQuotes } from './bus-names.ts'
 import { type BusParts, busParts, checkTimeMs } from './bus-parts.ts'
 import type {
   Bus,
@@ -23,13 +23,13 @@ import { runHooks } from './hook-table.ts'
 import type { BusHooks, LifeContext } from './hook-types.ts'
 import { IteratedListener } from './iterated-listener.ts'
 import { listenerPlan } from './listener-plan.ts'
-import type { BusEvent, EventIterator, Listener, ListenerOptions } from './listener-types.ts'
+import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
 import { pumpOutbox } from './outbox-pump.ts'
 import type { EventSource } from './received-event.ts'
 import { RunScope } from './run-scope.ts'
 import { serveApi } from './serving.ts'
 
-const CLOSE_MS = 10_000
+const BUS_CLOSE_MS = 10_000
 
 type EventHandler = (event: BusEvent<never>) => unknown
 type CallerFunction = (input?: unknown, options?: CallOptions) => Promise<unknown>
@@ -41,7 +41,7 @@ interface Port {
     listener: string,
     options?: ListenerOptions<never>,
     handler?: EventHandler,
-  ): Listener | EventIterator
+  ): BusListener | EventIterator
 }
 
 /**
@@ -122,7 +122,7 @@ class ServiceBus {
     ports: readonly object[],
     options?: ListenerOptions<never>,
     handler?: EventHandler,
-  ): Listener | EventIterator {
+  ): BusListener | EventIterator {
     this.#checkOpen('listen')
     const plan = listenerPlan(name, options)
     if (handler !== undefined && typeof handler !== 'function') {
@@ -132,7 +132,7 @@ class ServiceBus {
     if (sources.length === 0) throw new UsageError(`listen: ${name}: there are no events`)
     if (this.#listeners.has(name)) {
       const why = 'its events are one queue; give the other one another name, or close the first'
-      throw new UsageError(`listen: this bus has a listener ${quoted(name)} already: ${why}`)
+      throw new UsageError(`listen: this bus has a listener ${inQuotes(name)} already: ${why}`)
     }
     if (!this.#parts.hasName) this.#tellUnnamed(name)
     const left = () => this.#listeners.delete(name)
@@ -206,7 +206,7 @@ class ServiceBus {
   }
 
   async close({ timeout }: { readonly timeout?: number | undefined } = {}): Promise<void> {
-    const ms = checkTimeMs('close: timeout', timeout) ?? CLOSE_MS
+    const ms = checkTimeMs('close: timeout', timeout) ?? BUS_CLOSE_MS
     this.#closed ??= this.#close(ms)
     return this.#closed
   }

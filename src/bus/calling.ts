@@ -23,12 +23,12 @@ import type { CallContext } from './hook-types.ts'
 
 const CALL_FIELDS = ['timeout', 'signal', 'key', 'headers']
 /** Payload format invalid. (2.4) */
-const FORMAT_INVALID = 0x99
+const UNFIT_REASON = 0x99
 
 type Rpc = (input?: unknown, options?: CallOptions) => Promise<unknown>
 
 /** What is known of a call before its input. */
-interface CallPlan {
+interface RpcPlan {
   readonly api: Api
   readonly name: string
   readonly rpc: ApiRpc
@@ -62,7 +62,7 @@ export function callerOf(bus: BusParts, api: Api, name: string): Rpc {
 
 async function send(
   bus: BusParts,
-  plan: CallPlan,
+  plan: RpcPlan,
   input: unknown,
   headers: UserProperties | undefined,
   options: CallOptions,
@@ -114,7 +114,7 @@ function unfitAnswer(
 ): ProtocolError {
   return new ProtocolError(`${what}: the ${part} ${placeText(issues)}`, {
     code: 'INVALID_RESPONSE',
-    reasonCode: FORMAT_INVALID,
+    reasonCode: UNFIT_REASON,
     clause: 'schema of the API',
     retryable: false,
     issues,
@@ -123,7 +123,7 @@ function unfitAnswer(
 }
 
 /** Rejects with the error of a call; the data of a declared one are validated before. */
-async function refusal(bus: BusParts, { rpc, what }: CallPlan, error: unknown): Promise<never> {
+async function refusal(bus: BusParts, { rpc, what }: RpcPlan, error: unknown): Promise<never> {
   const remote = declaredIn(rpc, error)
   if (remote === null || !bus.validate.incoming) throw error
   const { code, message } = remote

@@ -4,7 +4,7 @@
  */
 import { UsageError } from '../index.ts'
 import type { Api, ApiDefinition, ApiEvent, ApiEvents, ApiRpc, ApiRpcs } from './api-types.ts'
-import { checkApiName, checkBusName, majorOf, quoted } from './bus-names.ts'
+import { checkApiName, checkBusName, inQuotes, majorOf } from './bus-names.ts'
 import { isApiSchema } from './schema-check.ts'
 
 const API_FIELDS = ['name', 'version', 'rpcs', 'events', 'description']
@@ -38,7 +38,7 @@ export function defineApi<
   const major = majorOf(version)
   if (major === null) {
     const what = `defineApi: the version of ${name} must be a semantic version such as "1.2.0"`
-    throw new UsageError(`${what}, not ${quoted(version)}`)
+    throw new UsageError(`${what}, not ${inQuotes(version)}`)
   }
   checkDescription(name, description)
   const rpcs = frozenTable(name, 'rpc', definition.rpcs ?? {}, checkRpc)
@@ -64,16 +64,16 @@ function frozenTable<D>(
   given: Readonly<Record<string, D>>,
   check: (where: string, definition: D) => D,
 ): Readonly<Record<string, D>> {
-  if (!isPlain(given)) throw new UsageError(`defineApi: ${kind}s of ${api} must be an object`)
+  if (!isTable(given)) throw new UsageError(`defineApi: ${kind}s of ${api} must be an object`)
   // Without a prototype, so that `constructor` is a name like others.
   const table: Record<string, D> = Object.create(null)
   for (const [name, definition] of Object.entries(given)) {
-    const where = `defineApi: the ${kind} ${quoted(name)} of ${api}`
+    const where = `defineApi: the ${kind} ${inQuotes(name)} of ${api}`
     checkBusName(`${where}: its name`, name)
     if (Object.hasOwn(UNUSABLE, name)) {
       throw new UsageError(`${where} needs another name: ${UNUSABLE[name]}`)
     }
-    if (!isPlain(definition)) throw new UsageError(`${where} must be an object`)
+    if (!isTable(definition)) throw new UsageError(`${where} must be an object`)
     table[name] = Object.freeze(check(where, definition))
   }
   return Object.freeze(table)
@@ -89,7 +89,7 @@ function checkRpc(where: string, rpc: ApiRpc): ApiRpc {
     throw new UsageError(`${where}: idempotent must be true or false`)
   }
   if (errors === undefined) return { ...rpc }
-  if (!isPlain(errors)) throw new UsageError(`${where}: errors must be an object`)
+  if (!isTable(errors)) throw new UsageError(`${where}: errors must be an object`)
   const copy: Record<string, unknown> = Object.create(null)
   for (const [code, schema] of Object.entries(errors)) {
     checkBusName(`${where}: the code of an error`, code)
@@ -123,13 +123,13 @@ function checkDescription(where: string, description: unknown): void {
 /** @throws UsageError for a value that is no object, or has fields of other names. */
 export function checkFieldNames(what: string, given: unknown, allowed: readonly string[]): void {
   if (typeof given !== 'object' || given === null) {
-    throw new UsageError(`${what}: an object is needed, not ${quoted(given)}`)
+    throw new UsageError(`${what}: an object is needed, not ${inQuotes(given)}`)
   }
   const unknown = Object.keys(given).find((field) => !allowed.includes(field))
   if (unknown === undefined) return
-  throw new UsageError(`${what} has no field ${quoted(unknown)}; allowed: ${allowed.join(', ')}`)
+  throw new UsageError(`${what} has no field ${inQuotes(unknown)}; allowed: ${allowed.join(', ')}`)
 }
 
-function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
+function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -107,7 +107,7 @@ async function publishEvent(
   // What is sent is the payload as it was given: listeners make its transformations.
   const payload = bus.codec.encode(value)
   if (durable === true) {
-    await bus.outbox!.push({ cmd: 'publish', topic, payload, qos: 1, properties, key: id })
+    await bus.outbox!.push({ cmd: 'publish', topic, payload, qos: 1, properties })
     return false
   }
   const options: ClientPublishOptions = { qos: 1, properties, signal }

@@ -8,16 +8,16 @@ import type { BusParts } from './bus-parts.ts'
 import { runHooks } from './hook-table.ts'
 import type { HandleContext } from './hook-types.ts'
 import { ListenerCore } from './listener-core.ts'
-import { decide, type ListenerPlan } from './listener-plan.ts'
-import type { BusEvent, Listener, ListenerStats } from './listener-types.ts'
+import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
+import type { BusEvent, BusListener, ListenerStats } from './listener-types.ts'
 import type { EventSource, ReceivedEvent } from './received-event.ts'
 
-const CLOSE_MS = 10_000
+const LISTENER_CLOSE_MS = 10_000
 
 /** Why an event was left: the listener closes, and the event stays unacknowledged. */
 const LEFT = Symbol('left')
 
-export class HandlerListener implements Listener {
+export class HandlerListener implements BusListener {
   readonly #core: ListenerCore
   readonly #handler: (event: BusEvent<never>) => unknown
   /** Events whose handlers run, by the name under which they are recognized. */
@@ -159,7 +159,7 @@ export class HandlerListener implements Listener {
       const { error, isFinal } = outcome
       // It was acknowledged before it failed: nothing can be done.
       if (event.isSettled) return this.#core.warn(event, error, 'it was acknowledged before')
-      const decision = decide(plan, bus.clock, event, error, event.attempt, isFinal)
+      const decision = decideOnEvent(plan, bus.clock, event, error, event.attempt, isFinal)
       if (decision.action === 'stop') throw error
       if (decision.action !== 'retry') return this.#core.giveUp(event, error, decision.action)
       if (event.attempt === 1) this.#core.warn(event, error, 'is handled again')
@@ -242,7 +242,11 @@ export class HandlerListener implements Listener {
     void this.close()
   }
 
-  close({ timeout = CLOSE_MS }: { readonly timeout?: number | undefined } = {}): Promise<void> {
+  close({
+    timeout = LISTENER_CLOSE_MS,
+  }: {
+    readonly timeout?: number | undefined
+  } = {}): Promise<void> {
     this.#closed ??= this.#close(timeout)
     return this.#closed
   }

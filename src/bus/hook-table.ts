@@ -22,8 +22,8 @@ interface ContextByKind {
 }
 type HookKind = keyof ContextByKind
 
-const KINDS: readonly HookKind[] = ['start', 'stop', 'call', 'execute', 'fire', 'handle']
-const NONE: readonly never[] = []
+const HOOK_KINDS: readonly HookKind[] = ['start', 'stop', 'call', 'execute', 'fire', 'handle']
+const NO_HOOKS: readonly never[] = []
 
 export class HookTable {
   readonly #hooks: BusHooks[] = []
@@ -31,7 +31,7 @@ export class HookTable {
 
   /** @throws UsageError for what is no hook. */
   add(hooks: BusHooks): void {
-    checkFieldNames('hook', hooks, ['api', ...KINDS])
+    checkFieldNames('hook', hooks, ['api', ...HOOK_KINDS])
     const { api, start, stop } = hooks
     if (api !== undefined) {
       for (const level of String(api).split('/')) checkBusName('hook: api', level)
@@ -39,7 +39,7 @@ export class HookTable {
         throw new UsageError('hook: start and stop are of the whole bus; leave out `api`')
       }
     }
-    for (const kind of KINDS) {
+    for (const kind of HOOK_KINDS) {
       const hook: unknown = hooks[kind]
       if (hook === undefined || typeof hook === 'function') continue
       throw new UsageError(`hook: ${kind} must be a function (context, next)`)
@@ -50,7 +50,7 @@ export class HookTable {
 
   /** @returns the hooks of a kind, those for all APIs first. */
   of<Kind extends HookKind>(kind: Kind, api = ''): readonly Hook<ContextByKind[Kind]>[] {
-    if (this.#hooks.length === 0) return NONE
+    if (this.#hooks.length === 0) return NO_HOOKS
     const name = `${kind} ${api}`
     const known = this.#found.get(name)
     if (known !== undefined) return known as readonly Hook<ContextByKind[Kind]>[]

@@ -4,14 +4,14 @@
  */
 import type { BusParts } from './bus-parts.ts'
 import { ListenerCore } from './listener-core.ts'
-import { decide, type ListenerPlan } from './listener-plan.ts'
+import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
 import type { BusEvent, EventIterator, ListenerStats } from './listener-types.ts'
 import type { EventSource, ReceivedEvent } from './received-event.ts'
 
 type NextResult = IteratorResult<BusEvent<unknown>, undefined>
-type Waiting = Parameters<EventIterator['next']>[0]
+type NextEventOptions = Parameters<EventIterator['next']>[0]
 
-const END: NextResult = Object.freeze({ done: true, value: undefined })
+const NO_EVENT: NextResult = Object.freeze({ done: true, value: undefined })
 
 export class IteratedListener implements EventIterator {
   readonly #core: ListenerCore
@@ -43,18 +43,18 @@ export class IteratedListener implements EventIterator {
     return Object.freeze({ ...this.#core.stats, running })
   }
 
-  next(options?: Waiting): Promise<NextResult> {
+  next(options?: NextEventOptions): Promise<NextResult> {
     const result = this.#last.then(() => this.#next(options))
     this.#last = result.catch(() => {})
     return result
   }
 
-  async #next(options: Waiting): Promise<NextResult> {
-    if (this.#isOver) return END
+  async #next(options: NextEventOptions): Promise<NextResult> {
+    if (this.#isOver) return NO_EVENT
     await this.#handled()
     for (;;) {
       const { done, value: message } = await this.#core.subscription.next(options)
-      if (done) return END
+      if (done) return NO_EVENT
       const event = await this.#core.take(message)
       if (event !== null && (await this.#isValid(event))) {
         this.#given = event
@@ -79,7 +79,7 @@ export class IteratedListener implements EventIterator {
       event.value = await reader.validated(event, reader.decode(event))
       return true
     } catch (error) {
-      const { action } = decide(plan, bus.clock, event, error, 1, true)
+      const { action } = decideOnEvent(plan, bus.clock, event, error, 1, true)
       if (action === 'skip' || action === 'deadLetter') {
         await this.#core.giveUp(event, error, action)
         return false
@@ -91,7 +91,7 @@ export class IteratedListener implements EventIterator {
 
   async return(): Promise<NextResult> {
     await this.close()
-    return END
+    return NO_EVENT
   }
 
   /** The event that was given last is not acknowledged. */

@@ -111,8 +111,8 @@ export class ListenerCore {
     const userProperties: UserProperties = {
       ...properties?.userProperties,
       [BUS_PROPERTIES.topic]: message.topic,
-      [BUS_PROPERTIES.code]: error instanceof MqttError ? error.code : nameOf(error),
-      [BUS_PROPERTIES.message]: textOf(error).slice(0, REASON_LENGTH_MAX),
+      [BUS_PROPERTIES.code]: error instanceof MqttError ? error.code : errorName(error),
+      [BUS_PROPERTIES.message]: errorText(error).slice(0, REASON_LENGTH_MAX),
     }
     await this.client.publish(
       deadTopic(prefix, service, this.plan.name, api, event),
@@ -132,7 +132,7 @@ export class ListenerCore {
 
   warn(event: ReceivedEvent, error: unknown, outcome: string): void {
     const what = `listen: ${this.#owner}: the event ${event.api} ${event.event} (${event.id})`
-    this.bus.warn('EVENT_FAILED', `${what} failed, and ${outcome}: ${textOf(error)}`)
+    this.bus.warn('EVENT_FAILED', `${what} failed, and ${outcome}: ${errorText(error)}`)
   }
 }
 
@@ -154,11 +154,11 @@ function listenerOptions(bus: BusParts, plan: ListenerPlan): Parameters<typeof c
   }
 }
 
-function nameOf(error: unknown): string {
+function errorName(error: unknown): string {
   return error instanceof Error ? error.name : 'Error'
 }
 
-function textOf(error: unknown): string {
+function errorText(error: unknown): string {
   try {
     return error instanceof Error ? error.message : String(error)
   } catch {

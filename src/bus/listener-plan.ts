@@ -19,7 +19,7 @@ const LISTENER_FIELDS = [
 const ACTIONS: readonly unknown[] = ['stop', 'skip', 'retry', 'deadLetter']
 const LAST_ACTIONS: readonly unknown[] = ['stop', 'skip', 'deadLetter']
 const HANDLERS_MAX = 65_535
-const ATTEMPTS_MAX = 1_000_000
+const EVENT_ATTEMPTS_MAX = 1_000_000
 const EXPIRY_MAX_S = 4_294_967_295
 const EXPIRY_S = 7 * 24 * 3600
 const RECENT_IDS = 10_000
@@ -70,7 +70,7 @@ export function listenerPlan(name: string, options: ListenerOptions<never> = {})
   checkWhole(`${what}: sessionExpiryInterval`, sessionExpiryInterval, 1, EXPIRY_MAX_S)
   const dedupe = dedupeOf(what, options.dedupe)
   if (maxRedeliveries !== undefined) {
-    checkWhole(`${what}: maxRedeliveries`, maxRedeliveries, 1, ATTEMPTS_MAX)
+    checkWhole(`${what}: maxRedeliveries`, maxRedeliveries, 1, EVENT_ATTEMPTS_MAX)
     if (dedupe?.begin === undefined) {
       throw new UsageError(`${what}: maxRedeliveries needs a dedupe store that has \`begin\``)
     }
@@ -88,7 +88,7 @@ function retryPlan(what: string, given: RetryOptions = {}): ListenerPlan['retry'
   checkFieldNames(`${what}: retry`, given, ['max', 'minMs', 'maxMs', 'then'])
   const { max = 5, minMs = 100, maxMs = 30_000 } = given
   const last = given.then ?? 'stop'
-  checkWhole(`${what}: retry.max`, max, 1, ATTEMPTS_MAX)
+  checkWhole(`${what}: retry.max`, max, 1, EVENT_ATTEMPTS_MAX)
   checkTimeMs(`${what}: retry.minMs`, minMs)
   checkTimeMs(`${what}: retry.maxMs`, maxMs)
   if (!LAST_ACTIONS.includes(last)) {
@@ -110,7 +110,7 @@ function dedupeOf(what: string, given: ListenerOptions['dedupe']): EventDedupe |
 }
 
 /** What becomes of an event now. */
-export type Decision =
+type Decision =
   | { readonly action: 'stop' | 'skip' | 'deadLetter' }
   | { readonly action: 'retry'; readonly delayMs: number }
 
@@ -119,7 +119,7 @@ export type Decision =
  * @param isFinal whether another attempt cannot help: the payload is not valid.
  * @throws what the user's function throws.
  */
-export function decide(
+export function decideOnEvent(
   { onError, retry }: ListenerPlan,
   clock: Platform,
   event: BusEvent,

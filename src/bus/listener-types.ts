@@ -142,7 +142,7 @@ export interface ListenerStats {
 }
 
 /** A listener with a handler. It runs while `bus.run()` is awaited. */
-export interface Listener extends AsyncDisposable {
+export interface BusListener extends AsyncDisposable {
   /** Its name. */
   readonly name: string
   /** Resolves when the server has granted its filters. Reading it makes it connect. */

@@ -4,7 +4,7 @@
  */
 import type { PublishRequest, Request } from '../index.ts'
 import type { BusParts } from './bus-parts.ts'
-import type { Outbox } from './bus-types.ts'
+import type { EventOutbox } from './bus-types.ts'
 
 /** How many events may be without an outcome. */
 const OPEN_MAX = 1000
@@ -12,7 +12,7 @@ const OPEN_MAX = 1000
 /** Sends what is in the outbox until the signal is aborted. @throws what the outbox throws. */
 export async function pumpOutbox(
   { client, warn }: BusParts,
-  outbox: Outbox,
+  outbox: EventOutbox,
   signal: AbortSignal,
 ): Promise<void> {
   const iterator = outbox[Symbol.asyncIterator]()

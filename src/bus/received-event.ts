@@ -2,7 +2,7 @@
 import type { Message } from '../client/index.ts'
 import { ProtocolError, type UserProperties } from '../index.ts'
 import type { Api } from './api-types.ts'
-import { apiTopic, BUS_PROPERTIES, listenerShare, quoted, textOfLevel } from './bus-names.ts'
+import { apiTopic, BUS_PROPERTIES, inQuotes, listenerShare, textOfLevel } from './bus-names.ts'
 import { type BusParts, headerOf } from './bus-parts.ts'
 import { placeText } from './calling.ts'
 import type { ListenerPlan } from './listener-plan.ts'
@@ -12,8 +12,8 @@ import { versionIn } from './serving.ts'
 /** The longest text of another process that is kept of what it says about an event. */
 const CLAIM_LENGTH_MAX = 400
 /** Payload format invalid. (2.4) */
-const FORMAT_INVALID = 0x99
-const NO_HEADERS: UserProperties = Object.freeze({})
+const UNFIT_REASON_CODE = 0x99
+const NO_EVENT_HEADERS: UserProperties = Object.freeze({})
 
 /** An event that somebody listens to. */
 export interface EventSource {
@@ -58,7 +58,7 @@ export class ReceivedEvent implements BusEvent {
   }
 
   get headers(): UserProperties {
-    return this.message.properties?.userProperties ?? NO_HEADERS
+    return this.message.properties?.userProperties ?? NO_EVENT_HEADERS
   }
 
   get version(): string | null {
@@ -144,10 +144,10 @@ export class EventReader {
     const checked = await this.#bus.checks.check(payload, value)
     if (checked.issues === undefined) return checked.value
     throw new ProtocolError(
-      `the payload of an event on ${quoted(message.topic)} ${placeText(checked.issues)}`,
+      `the payload of an event on ${inQuotes(message.topic)} ${placeText(checked.issues)}`,
       {
         code: 'INVALID_PAYLOAD',
-        reasonCode: FORMAT_INVALID,
+        reasonCode: UNFIT_REASON_CODE,
         clause: 'schema of the API',
         retryable: false,
         issues: checked.issues,

@@ -1,6 +1,6 @@
 /** What runs while `bus.run()` is awaited? All of it ends together; the first error ends it. */
 
-export type Driver = (signal: AbortSignal) => Promise<void>
+type RunDriver = (signal: AbortSignal) => Promise<void>
 
 export class RunScope {
   readonly #stop = new AbortController()
@@ -8,7 +8,7 @@ export class RunScope {
   #failure: { readonly error: unknown } | null = null
 
   /** Begins something. */
-  start(drive: Driver): void {
+  start(drive: RunDriver): void {
     const running = drive(this.#stop.signal).then(
       () => {},
       (error: unknown) => {
@@ -24,7 +24,7 @@ export class RunScope {
     this.#stop.abort()
   }
 
-  /** Resolves when all have ended, also those that were begun meanwhile. @throws the first error. */
+  /** Resolves when all have ended, also those begun meanwhile. @throws the first error. */
   async ended(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running)
     if (this.#failure !== null) throw this.#failure.error

@@ -10,7 +10,7 @@ import { type PayloadIssue, UsageError } from '../index.ts'
 import type { ApiSchema, JsonSchema } from './api-types.ts'
 
 /** The outcome of a check: what the schema made of the value, or what is wrong. */
-export type Checked =
+type Checked =
   | { readonly value: unknown; readonly issues?: undefined }
   | { readonly issues: readonly PayloadIssue[] }
 
@@ -79,7 +79,7 @@ export class SchemaChecks {
 
   /**
    * Compiles a schema, if it needs that.
-   * @throws UsageError `NO_VALIDATOR` if ajv is not installed; UsageError if ajv refuses the schema.
+   * @throws UsageError `NO_VALIDATOR` if ajv is not installed; UsageError if it refuses the schema.
    */
   async prepare(schema: ApiSchema): Promise<void> {
     if (isStandard(schema) || this.#compiled.has(schema)) return
@@ -146,14 +146,14 @@ function jsonCheck(validate: JsonSchemaValidator, value: unknown): Checked {
   if (validate(value) === true) return { value }
   const errors = (validate.errors ?? []).slice(0, ISSUES_SHOWN_MAX)
   const issues = errors.map(({ instancePath, message = 'does not fit' }) => ({
-    path: pathOf(instancePath, value),
+    path: pointerPath(instancePath, value),
     message,
   }))
   return { issues: payloadIssues(issues, value) }
 }
 
 /** @returns the way of a JSON Pointer into a value: names, and positions in arrays. */
-function pathOf(pointer: string, value: unknown): (string | number)[] {
+function pointerPath(pointer: string, value: unknown): (string | number)[] {
   let part = value
   return pointer
     .split('/')

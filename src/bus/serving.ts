@@ -6,7 +6,7 @@
 import type { DeclaredFailure, IncomingRequest, ResponderStats } from '../client/index.ts'
 import { RefusedError, UsageError, type UserProperties } from '../index.ts'
 import type { Api, ApiRpc } from './api-types.ts'
-import { apiTopic, BUS_PROPERTIES, majorOf, quoted } from './bus-names.ts'
+import { apiTopic, BUS_PROPERTIES, inQuotes, majorOf } from './bus-names.ts'
 import { type BusParts, BusValue, checkWhole, headerOf } from './bus-parts.ts'
 import type { Served, ServedCall, ServeOptions } from './bus-types.ts'
 import { issuesIn, placeText } from './calling.ts'
@@ -15,7 +15,7 @@ import { runHooks } from './hook-table.ts'
 import type { ExecuteContext } from './hook-types.ts'
 
 type AnyRequest = IncomingRequest<unknown, unknown>
-type Handler = (input: unknown, call: ServedCall<never>) => unknown
+type RpcHandler = (input: unknown, call: ServedCall<never>) => unknown
 
 const SERVE_FIELDS = ['concurrency', 'maxPending', 'answerUnknown']
 const HANDLERS_MAX = 65_535
@@ -62,7 +62,7 @@ export function serveApi(
   bus.served.add(base)
   const names = Object.keys(api.rpcs)
   const filters = answerUnknown && names.length > 0 ? ['+'] : names
-  const handlers = { ...implementation } as Readonly<Record<string, Handler>>
+  const handlers = { ...implementation } as Readonly<Record<string, RpcHandler>>
   const responders = filters.map((name) =>
     bus.client.respond(
       `${base}/rpc/${name}`,
@@ -73,7 +73,7 @@ export function serveApi(
           const failure = failures.get(Object(error))
           if (failure !== undefined) return failure
           const why = error instanceof Error ? error.message : String(error)
-          const what = `${api.name}: the handler of ${quoted(request.topic)} failed (${id})`
+          const what = `${api.name}: the handler of ${inQuotes(request.topic)} failed (${id})`
           bus.warn('HANDLER_FAILED', `${what}: ${why}`)
           return undefined
         },
@@ -101,18 +101,18 @@ function checkImplementation(api: Api, given: unknown): void {
     (name) => !Object.hasOwn(table, name) || typeof table[name] !== 'function',
   )
   if (missing !== undefined) {
-    const what = `serve: the implementation of ${api.name} needs a function ${quoted(missing)}`
+    const what = `serve: the implementation of ${api.name} needs a function ${inQuotes(missing)}`
     throw new UsageError(`${what} of its own; a method of a class has to be named here`)
   }
   const surplus = Object.keys(table).find((name) => !Object.hasOwn(api.rpcs, name))
   if (surplus === undefined) return
-  throw new UsageError(`serve: ${api.name} has no rpc ${quoted(surplus)}`)
+  throw new UsageError(`serve: ${api.name} has no rpc ${inQuotes(surplus)}`)
 }
 
 async function execute(
   bus: BusParts,
   api: Api,
-  handlers: Readonly<Record<string, Handler>>,
+  handlers: Readonly<Record<string, RpcHandler>>,
   name: string,
   request: AnyRequest,
 ): Promise<unknown> {
@@ -139,7 +139,7 @@ async function handle(
   bus: BusParts,
   api: Api,
   rpc: ApiRpc,
-  handler: Handler,
+  handler: RpcHandler,
   given: unknown,
   call: CallOfHandler,
 ): Promise<BusValue | undefined> {
@@ -148,7 +148,7 @@ async function handle(
   try {
     output = await handler(input, call as ServedCall<never>)
   } catch (error) {
-    return rethrown(bus, rpc, error)
+    return thrownByHandler(bus, rpc, error)
   }
   if (rpc.output === undefined) return undefined
   if (bus.validate.outgoing) {
@@ -219,7 +219,7 @@ class CallOfHandler implements ServedCall<ApiRpc> {
   fail(code: string, data?: unknown, message?: string): never {
     const { errors } = this.#definition
     if (errors === undefined || !Object.hasOwn(errors, code)) {
-      const what = `fail: ${this.api} ${this.rpc} declares no error ${quoted(code)}`
+      const what = `fail: ${this.api} ${this.rpc} declares no error ${inQuotes(code)}`
       throw new UsageError(`${what}; see its \`errors\``)
     }
     const error = refusing({ status: 422, code, message, data })
@@ -233,7 +233,7 @@ class CallOfHandler implements ServedCall<ApiRpc> {
 const declared = new WeakSet<object>()
 
 /** @throws what the handler threw, or a UsageError if it declared an error with other data. */
-async function rethrown(bus: BusParts, rpc: ApiRpc, error: unknown): Promise<never> {
+async function thrownByHandler(bus: BusParts, rpc: ApiRpc, error: unknown): Promise<never> {
   if (!(error instanceof RefusedError) || !declared.has(error)) throw error
   const { code, message, data } = error.remote!
   if (bus.validate.outgoing) {
