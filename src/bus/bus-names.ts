@@ -9,9 +9,11 @@ const LEVEL_NAME = /^[A-Za-z0-9_-]{1,100}$/
 /** A level `v1` stands between the name of an API and what belongs to it. */
 const MAJOR_LEVEL = /^v\d+$/
 const API_NAME_LENGTH_MAX = 200
-const NUMBER = '(0|[1-9][0-9]{0,8})'
-const LABELS = '[0-9A-Za-z.-]{1,64}'
-const VERSION = new RegExp(`^${NUMBER}[.]${NUMBER}[.]${NUMBER}(?:-${LABELS})?(?:[+]${LABELS})?$`)
+const VERSION_PART = '(0|[1-9][0-9]{0,8})'
+const VERSION_LABELS = '[0-9A-Za-z.-]{1,64}'
+const VERSION = new RegExp(
+  `^${VERSION_PART}[.]${VERSION_PART}[.]${VERSION_PART}(?:-${VERSION_LABELS})?(?:[+]${VERSION_LABELS})?$`,
+)
 /** More than this of a text does not stand in a message of an error. */
 const SHOWN_LENGTH_MAX = 60
 

@@ -172,3 +172,21 @@ export function headersOf(
 ): UserProperties {
   return { ...headers, [BUS_PROPERTIES.version]: version, [BUS_PROPERTIES.by]: bus.by }
 }
+
+const knownVersions = new WeakMap<Client, Promise<boolean>>()
+
+/**
+ * Waits for the first connection of a client.
+ * @returns whether messages may have properties. The version does not change afterwards.
+ */
+export async function hasProperties(
+  client: Client,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<boolean> {
+  if (!knownVersions.has(client)) {
+    await client.ready(options)
+    const isKnown = Promise.resolve(client.state.connection.protocolVersion === 5)
+    if (!knownVersions.has(client)) knownVersions.set(client, isKnown)
+  }
+  return knownVersions.get(client)!
+}

@@ -7,7 +7,7 @@ import type { ClientPublishOptions } from '../client/index.ts'
 import { type PublishProperties, UsageError } from '../index.ts'
 import type { Api, ApiEvent } from './api-types.ts'
 import { apiTopic, BUS_PROPERTIES, eventTopic } from './bus-names.ts'
-import { type BusParts, headersOf, uuid } from './bus-parts.ts'
+import { type BusParts, hasProperties, headersOf, uuid } from './bus-parts.ts'
 import type { Fired, FireOptions } from './bus-types.ts'
 import { issuesIn, placeText } from './calling.ts'
 import { checkFieldNames } from './define-api.ts'
@@ -110,7 +110,10 @@ async function publishEvent(
     await bus.outbox!.push({ cmd: 'publish', topic, payload, qos: 1, properties })
     return false
   }
-  const options: ClientPublishOptions = { qos: 1, properties, signal }
+  const options: ClientPublishOptions = {
+    ...{ qos: 1, signal },
+    ...((await hasProperties(bus.client, { signal })) ? { properties } : {}),
+  }
   const { noMatchingSubscribers } = await bus.client.publish(topic, payload, options)
   return noMatchingSubscribers
 }

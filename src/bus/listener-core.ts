@@ -7,7 +7,7 @@
 import { type Client, createClient, type Message, type Subscription } from '../client/index.ts'
 import { MqttError, type UserProperties } from '../index.ts'
 import { BUS_PROPERTIES, busClientId, deadTopic, listenerShare } from './bus-names.ts'
-import type { BusParts } from './bus-parts.ts'
+import { type BusParts, hasProperties } from './bus-parts.ts'
 import type { ListenerPlan } from './listener-plan.ts'
 import type { ListenerStats } from './listener-types.ts'
 import { EventReader, type EventSource, type ReceivedEvent } from './received-event.ts'
@@ -120,11 +120,15 @@ export class ListenerCore {
       {
         qos: 1,
         retain: this.plan.retainDead,
-        properties: {
-          contentType: properties?.contentType,
-          payloadFormatIndicator: properties?.payloadFormatIndicator,
-          userProperties,
-        },
+        ...((await hasProperties(this.client))
+          ? {
+              properties: {
+                contentType: properties?.contentType,
+                payloadFormatIndicator: properties?.payloadFormatIndicator,
+                userProperties,
+              },
+            }
+          : {}),
       },
     )
     this.stats.dead++

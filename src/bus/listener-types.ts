@@ -62,8 +62,14 @@ export interface ListenerOptions<Value = unknown> {
    */
   readonly dedupe?:
     | false
-    | { readonly memory: number }
-    | { readonly store: EventDedupe }
+    | {
+        /** How many of the latest events are known, 1 to 10,000,000. */
+        readonly memory: number
+      }
+    | {
+        /** Where handled events are remembered beyond the process. */
+        readonly store: EventDedupe
+      }
     | undefined
   /**
    * After how many attempts in all lives an event becomes a dead letter, at least 1. It needs a

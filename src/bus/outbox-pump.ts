@@ -3,7 +3,7 @@
  * or refuses it for good. (B9, only who serves an API fires its events)
  */
 import type { PublishRequest, Request } from '../index.ts'
-import type { BusParts } from './bus-parts.ts'
+import { type BusParts, hasProperties } from './bus-parts.ts'
 import type { EventOutbox } from './bus-types.ts'
 
 /** How many events may be without an outcome. */
@@ -24,7 +24,8 @@ export async function pumpOutbox(
   const send = async (request: Request) => {
     try {
       const { topic, payload = '', qos, properties } = request as PublishRequest
-      const options = { qos: qos ?? 1, properties, signal }
+      const isKept = await hasProperties(client, { signal })
+      const options = { qos: qos ?? 1, signal, ...(isKept ? { properties } : {}) }
       await client.publish(topic, payload as Uint8Array, options)
     } catch (error) {
       // Without an outcome it stays in the outbox, and the next life sends it.

@@ -111,11 +111,11 @@ export class DiskDedupe implements AsyncDisposable {
     const known = await this.#known(id)
     const isNew = known === undefined
     const changed = change(known ?? { number: this.#next++, begun: 0, done: false })
-    const operations: Operation[] = [put(recordKey(id), textOfKnown(changed))]
+    const operations: Operation[] = [putText(recordKey(id), textOfKnown(changed))]
     if (isNew) {
       operations.push(
-        put(keyOf(NUMBERED, changed.number), recordKey(id)),
-        put(NEXT, String(this.#next)),
+        putText(keyOf(NUMBERED, changed.number), recordKey(id)),
+        putText(NEXT, String(this.#next)),
         ...(await this.#forgetOldest()),
       )
     }
@@ -190,7 +190,7 @@ function textOfKnown({ number, begun, done }: Known): string {
   return `${number} ${begun} ${done ? 1 : 0}`
 }
 
-function put(key: string, text: string): Operation {
+function putText(key: string, text: string): Operation {
   return { type: 'put', key, value: utf8Bytes(text) }
 }
 

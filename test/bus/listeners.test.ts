@@ -526,3 +526,34 @@ describe('an event that comes again', () => {
     expect(kept.ids.has('mail.welcome/a')).toBe(true)
   })
 })
+
+test('with MQTT 3.1.1 events and dead letters have their payload and nothing else', async () => {
+  const w = new BusWorld(4)
+  const { server, mail } = await pair(w)
+  const dead = w.running(w.client()).subscribe('bus/_dead/#')
+  await w.value(dead.granted as Promise<unknown>, 100)
+  const { events } = hear(mail, { onError: 'deadLetter' }, failing(1))
+  await w.run(mail)
+  for (const name of ['a', 'b']) await w.value(fire(server, name, { key: 'k' }), 50)
+  const { value, key, id, by, version, firedAt } = events[1]!
+  expect(value).toEqual({ name: 'b', age: 36 })
+  expect({ key, id, by, version, firedAt }).toEqual({
+    ...{ key: 'k', id: null, by: null, version: null, firedAt: null },
+  })
+  const { value: letter } = await w.value(dead.next(), 50)
+  expect(JSON.parse(new TextDecoder().decode(letter!.payload))).toEqual({ ...ada, name: 'a' })
+})
+
+test('events keep the order of the calls, also those from before the first connection', async () => {
+  const w = new BusWorld()
+  const mail = w.bus('mail')
+  const { names } = hear(mail)
+  await w.run(mail)
+  const server = w.bus('server')
+  server.serve(auth, answers)
+  const all = Promise.all(
+    ['a', 'b', 'c'].map((name) => fire(server, name).then(() => fire(server, `${name}2`))),
+  )
+  await w.value(all, 200)
+  expect(names()).toEqual(['a', 'b', 'c', 'a2', 'b2', 'c2'])
+})
