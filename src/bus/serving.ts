@@ -243,7 +243,7 @@ async function thrownByHandler(bus: BusParts, rpc: ApiRpc, error: unknown): Prom
       throw new UsageError(text, { code: 'INVALID_PAYLOAD', issues })
     }
   }
-  failures.set(error, { status: 422, code, message, data: new BusValue(data) })
+  failures.set(error, { status: 422, code, message, data })
   throw error
 }
 
