@@ -20,7 +20,7 @@ const withoutIndex = {
   name: 'without-index',
   async setup({ onLoad }) {
     const exported = await exportedNames()
-    onLoad({ filter: /\/src\/(?:client|doctor|event-stream|presence)\/.*\.ts$/ }, async ({ path }) => {
+    onLoad({ filter: /\/src\/(?:bus|client|doctor|event-stream|presence)\/.*\.ts$/ }, async ({ path }) => {
       const text = await readFile(path, 'utf8')
       const contents = text.replace(
         /^(import(?: type)?) \{([^}]*)\} from '((?:\.\.\/)+)index\.ts'/gm,
@@ -62,6 +62,7 @@ function namesIn(list) {
 
 const ENTRIES = [
   'index',
+  'bus/index',
   'client/index',
   // Entries of their own, so that one who imports `topic` does not get the client with it.
   'client/client',

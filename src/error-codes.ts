@@ -103,6 +103,15 @@ export interface ErrorCodes {
    *  What to do: leave out `share`. */
   SHARED_UNAVAILABLE: 'ConnectionError'
 
+  // The bus (`it-mqtt/bus`).
+
+  /** When what is given to an rpc does not fit its schema; nothing was sent. `issues` says where.
+   *  What to do: correct the value. */
+  INVALID_INPUT: 'UsageError'
+  /** When an API has a JSON Schema and the package `ajv` is not installed, or cannot be loaded.
+   *  What to do: `npm install ajv@8`, or use schemas of a library such as zod. */
+  NO_VALIDATOR: 'UsageError'
+
   // The transport and its time limits.
 
   /** When no transport could be opened and the cause has no code of its own. Most causes have one
@@ -490,6 +499,14 @@ export interface WarningCodes {
    *  and the error.
    *  What to do: correct the handler, or answer with `request.fail()`. */
   HANDLER_FAILED: 'Warning'
+  /** When a handler of events threw, or an event did not fit its schema; the message has what
+   *  becomes of the event (`onError`), and the error.
+   *  What to do: correct the handler, or who fires the event. */
+  EVENT_FAILED: 'Warning'
+  /** When a process with listeners has no name that it has again after a restart: the sessions of
+   *  its listeners, and the events in them, are then left at the server.
+   *  What to do: give the option `process` of `createBus()`. */
+  PROCESS_UNNAMED: 'Warning'
   /** When a file that may grow ends without a line end, so that its last line is left for a later
    *  run.
    *  What to do: nothing, or set `growing: false` (`--complete`) if the file will not grow. */

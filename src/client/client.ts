@@ -11,6 +11,7 @@ import {
   type Transition,
   UsageError,
   validateTopic,
+  type Warning,
 } from '../index.ts'
 import {
   checkChoice,
@@ -188,6 +189,10 @@ class MqttClient {
 
   reconnect(policy?: ReconnectWhen | ReconnectOptions): void {
     this.#core.loop.reconnect(policy)
+  }
+
+  warn(warning: Warning): void {
+    this.#core.loop.warn(warning)
   }
 
   reauthenticate(): ReturnType<Eventloop['reauthenticate']> {

@@ -12,6 +12,7 @@ export type {
   TopicPublishOptions,
 } from './client-types.ts'
 export { bytes, type Codec, type PayloadContext, text } from './codec.ts'
+export { issuePlaces } from './invalid-payload.ts'
 export { json } from './json-codec.ts'
 export type {
   AnswerTopic,
@@ -49,6 +50,7 @@ export type {
   StandardResult,
   StandardSchema,
 } from './standard-schema.ts'
+export { payloadIssues } from './standard-schema.ts'
 export type {
   ClientSubscribeOptions,
   ClientSubscriptionState,
