@@ -17,6 +17,7 @@ import {
 import { type OwnMember, OwnRecords, type OwnTerms, type Write } from './own-records.ts'
 import type { ConnectionTerms } from './presence-checks.ts'
 import { endedMeanwhile, keepsNothing } from './presence-errors.ts'
+import { PresenceTimer } from './presence-timer.ts'
 import { connectionTopic, readConnection } from './records.ts'
 
 /** Whose promise waits for a record. */
@@ -41,8 +42,7 @@ export class OwnPresence {
   /** The data of members as the server has acknowledged it. */
   readonly #accepted = new WeakMap<OwnMember, { readonly dataText: string | undefined }>()
   #listener: ClientListener | null = null
-  #timer: unknown = null
-  #timerAt = Number.POSITIVE_INFINITY
+  #timer: PresenceTimer | null = null
   #openWrites = 0
   #whenWritten: (() => void)[] = []
   #hasTold = false
@@ -66,6 +66,7 @@ export class OwnPresence {
       throw new UsageError(`${message}; call it for each client`)
     }
     this.#host = host
+    this.#timer = new PresenceTimer(host.platform, () => this.#refresh(host))
     if (host.isConnected) this.#records.connected(host.attempt, host.clientId, host.platform.now())
     host.onLost(() => this.#lost())
     host.onClose(() => this.leaveAll(null))
@@ -259,21 +260,12 @@ export class OwnPresence {
   }
 
   #arm(): void {
-    const { platform } = this.#host!
-    const { dueAt } = this.#records
-    // A later instant is looked at when the earlier one has come.
-    if (this.#timer !== null && dueAt >= this.#timerAt && dueAt < Number.POSITIVE_INFINITY) return
-    if (this.#timer !== null) platform.clearTimer(this.#timer)
-    this.#timer = null
-    if (dueAt === Number.POSITIVE_INFINITY || this.#end !== null) return
-    this.#timerAt = dueAt
-    const refresh = () => {
-      this.#timer = null
-      this.#post(this.#records.refresh(platform.now()))
-      this.#arm()
-    }
-    this.#timer = platform.setTimer(refresh, Math.max(0, dueAt - platform.now()))
-    ;(this.#timer as { unref?(): void } | null)?.unref?.()
+    this.#timer?.set(this.#end === null ? this.#records.dueAt : Number.POSITIVE_INFINITY)
+  }
+
+  #refresh(host: ClientHost): void {
+    this.#post(this.#records.refresh(host.platform.now()))
+    this.#arm()
   }
 
   #lost(): void {

@@ -12,6 +12,7 @@ import { ChangeReader } from './change-readers.ts'
 import { ConnectionTopics } from './connection-topics.ts'
 import type { SpaceTerms } from './presence-checks.ts'
 import { endedMeanwhile, keepsNothing, notSynced } from './presence-errors.ts'
+import { PresenceTimer } from './presence-timer.ts'
 import type { Member, PresenceState, PresenceSynced } from './presence-types.ts'
 import {
   connectionTopic,
@@ -29,8 +30,6 @@ import { SpaceView } from './space-view.ts'
 const IDLE_MS = 30_000
 /** After a shorter time signs may still wait to be read: no lease ends for so long, in ms. */
 const CATCH_UP_MS = 2000
-/** The longest that its timer waits, in ms. */
-const TIMER_MS_MAX = 86_400_000
 
 interface SyncWaiter {
   resolve(synced: PresenceSynced): void
@@ -54,7 +53,7 @@ export class SpaceWatch {
   #wasConnected = false
   /** The number of the sync under way. */
   #run = 0
-  #timer: unknown = null
+  readonly #timer: PresenceTimer
   /** Since when nobody has read; null: somebody reads. */
   #idleSince: number | null = null
   #leasesHeldUntil = 0
@@ -67,6 +66,7 @@ export class SpaceWatch {
     this.#space = space
     this.#maxData = terms.maxData
     this.#view = new SpaceView(terms)
+    this.#timer = new PresenceTimer(host.platform, (lateMs) => this.#look(lateMs))
     this.#topics = new ConnectionTopics(
       host,
       prefix,
@@ -156,7 +156,7 @@ export class SpaceWatch {
   async #sync(): Promise<void> {
     const run = ++this.#run
     this.#status = 'syncing'
-    this.#stopTimer()
+    this.#timer.stop()
     const filter = `${spaceTopic(this.#prefix, this.#space)}+/+`
     const before = this.#members
     const options = { qos: 1, retained: true } as const
@@ -201,7 +201,7 @@ export class SpaceWatch {
     if (!this.#wasConnected || this.#end !== null) return
     this.#run++
     this.#status = 'lost'
-    this.#stopTimer()
+    this.#timer.stop()
     this.#step({ type: 'syncBegins' })
     const waiters = this.#waiters.splice(0)
     if (waiters.length === 0) return
@@ -213,7 +213,7 @@ export class SpaceWatch {
     const now = this.#host.platform.now()
     if (!this.#host.isRead) {
       this.#idleSince ??= now
-      return this.#stopTimer()
+      return this.#timer.stop()
     }
     const idleMs = this.#idleSince === null ? 0 : now - this.#idleSince
     this.#idleSince = null
@@ -298,24 +298,16 @@ export class SpaceWatch {
   // ------------------------------------------------------------------------------------------ time
 
   #arm(): void {
-    if (this.#timer !== null || this.#status !== 'synced' || !this.#host.isRead) return
-    const dueAt = Math.max(this.#view.dueAt, this.#leasesHeldUntil)
-    if (dueAt === Number.POSITIVE_INFINITY) return
-    const { platform } = this.#host
-    const look = () => {
-      this.#timer = null
-      const at = platform.now()
-      if (at >= this.#leasesHeldUntil) this.#step({ type: 'time', at })
-      this.#arm()
-    }
-    const ms = Math.min(TIMER_MS_MAX, Math.max(0, dueAt - platform.now()))
-    this.#timer = platform.setTimer(look, ms)
-    ;(this.#timer as { unref?(): void } | null)?.unref?.()
+    if (this.#status !== 'synced' || !this.#host.isRead) return
+    this.#timer.set(Math.max(this.#view.dueAt, this.#leasesHeldUntil))
   }
 
-  #stopTimer(): void {
-    if (this.#timer !== null) this.#host.platform.clearTimer(this.#timer)
-    this.#timer = null
+  /** After a time in which this process stood still, signs wait in its sockets: they come first. */
+  #look(lateMs: number): void {
+    const at = this.#host.platform.now()
+    if (lateMs >= CATCH_UP_MS) this.#leasesHeldUntil = at + CATCH_UP_MS
+    if (at >= this.#leasesHeldUntil) this.#step({ type: 'time', at })
+    this.#arm()
   }
 
   // --------------------------------------------------------------------------------------- the end
@@ -337,7 +329,7 @@ export class SpaceWatch {
     if (this.#end !== null) return
     this.#end = { error }
     this.#status = 'idle'
-    this.#stopTimer()
+    this.#timer.stop()
     this.#members?.close()
     this.#topics.close()
     for (const unlisten of this.#unlisten.splice(0)) unlisten()
