@@ -62,6 +62,9 @@ export interface OwnTerms {
 /** Half a second, in ms: half of a `ttl` is so many of these. */
 const HALF_MS = 500
 
+/** How long the last `up` may take to come back, in ms, where the server had kept another one. */
+const DOUBT_MS = 1000
+
 export class OwnRecords {
   readonly terms: OwnTerms
   readonly #members = new Map<string, OwnMember>()
@@ -76,6 +79,8 @@ export class OwnRecords {
   #upAt = 0
   /** When to look for records that grow old. */
   #lookAt = Number.POSITIVE_INFINITY
+  /** When to write everything once more, if the last `up` was not read by then. */
+  #doubtAt = Number.POSITIVE_INFINITY
   /** The last own `up` that was read. */
   #readSeq = 0
 
@@ -186,12 +191,13 @@ export class OwnRecords {
     if (!this.#isOnline || !this.#isUp) return Number.POSITIVE_INFINITY
     const { ttl } = this.terms
     const upDueAt = ttl === 0 ? Number.POSITIVE_INFINITY : this.#upAt + ttl * HALF_MS
-    return Math.min(upDueAt, this.#lookAt)
+    return Math.min(upDueAt, this.#lookAt, this.#doubtAt)
   }
 
   /** @returns the signs that are due: one for the connection, and records that would expire. */
   refresh(now: number): Write[] {
     if (!this.#isOnline || !this.#isUp) return []
+    if (this.#doubtAt <= now) return this.#all(now)
     const { ttl } = this.terms
     const writes = this.#lookAt <= now ? this.#look(now) : []
     if (ttl > 0 && this.#upAt + ttl * HALF_MS <= now) writes.push(this.#connection('up', now))
@@ -238,18 +244,20 @@ export class OwnRecords {
   /**
    * The record of this connection was read.
    * @param record null: it was taken away.
-   * @param retained whether the server had kept it: then it is what is there.
+   * @param retained whether the server had kept it.
    * @returns everything once more, if it is wrong.
    */
   read(record: ConnectionRecord | null, retained: boolean, now: number): Write[] {
     if (!this.#isOnline || !this.#isUp) return []
     if (record?.state === 'up' && record.epoch === this.#epoch) {
       this.#readSeq = Math.max(this.#readSeq, record.seq)
+      this.#doubtAt = Number.POSITIVE_INFINITY
       return []
     }
-    // What was on its way before the last `up` is no news: that one comes behind it.
-    if (!retained && this.#readSeq < this.#upSeq) return []
-    return this.#all(now)
+    if (this.#readSeq === this.#upSeq) return this.#all(now)
+    // What was on its way before the last `up` is no news: that one should come behind it.
+    if (retained) this.#doubtAt = now + DOUBT_MS
+    return []
   }
 
   // --------------------------------------------------------------------------------------- records
@@ -289,6 +297,7 @@ export class OwnRecords {
     const epoch = this.#epoch
     const seq = ++this.#seq
     this.#isUp = state === 'up'
+    this.#doubtAt = Number.POSITIVE_INFINITY
     this.#upSeq = seq
     this.#upAt = now
     const payload = writeConnection({ state, epoch, seq, client: this.#clientId, ttl })

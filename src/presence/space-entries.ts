@@ -14,7 +14,7 @@ export interface SpaceConnection extends Leased {
   ttl: number
   /** How many of them have not left: its topic is read for their sake. */
   present: number
-  /** The sync in which a record of its own was last seen. */
+  /** The sync in which it was last seen to be known to the server. */
   round: number
 }
 

@@ -124,6 +124,8 @@ export class SpaceView {
     member.seq = record.seq
     if (!record.left || record.data !== undefined) member.data = record.data
     member.round = this.#round
+    // What has just been published needs no record of the connection beside it.
+    if (!arrival.retained) connection.round = this.#round
     if (!wasVisible) member.since = arrival.retained ? 'sync' : 'live'
     this.#setGone(member, record.left)
     const outcome = takeSign(connection.sign, record.epoch, record.seq, !arrival.retained)
@@ -308,7 +310,7 @@ export class SpaceView {
   #syncEnds(certainty: 'ordered' | 'quiet', at: number): void {
     this.#isSyncing = false
     for (const connection of this.#connections.values()) {
-      const isSeen = connection.round === this.#round || isSeenLive(connection, this.#round)
+      const isSeen = connection.round === this.#round
       // A connection whose record the server has not kept is no more than its members are.
       if (!isSeen) connection.sign.standing = 'unknown'
       for (const member of connection.members.values()) {
@@ -354,14 +356,6 @@ export class SpaceView {
 
 function isNewer(record: MemberRecord, { epoch, seq }: SpaceMember): boolean {
   return record.epoch > epoch || (record.epoch === epoch && record.seq > seq)
-}
-
-/** Whether a member of it was published, not only kept, in this sync. */
-function isSeenLive({ members }: SpaceConnection, round: number): boolean {
-  for (const member of members.values()) {
-    if (member.since === 'live' && member.round === round && !member.gone) return true
-  }
-  return false
 }
 
 /** Whether two values of JSON are the same. */
