@@ -75,7 +75,7 @@ class SpacePresence implements Presence {
 
   async leave(data?: unknown, options: MemberOptions = {}): Promise<void> {
     const { own, client } = this.#owner('leave', options)
-    return own.leave(this.space, client, dataTextOf('leave', data, this.#maxData))
+    return own.leave(this, this.space, client, dataTextOf('leave', data, this.#maxData))
   }
 
   async get(options: GetOptions = {}): Promise<readonly Member[]> {
