@@ -49,7 +49,7 @@ export function acceptClient(
   const clean = packet.clean !== false
   for (const other of [...core.connections]) {
     if (other === connection || other.session?.clientId !== clientId) continue
-    replaceConnection(core, other, clean)
+    replaceConnection(core, other, packet)
     other.open = true // The DISCONNECT still leaves.
     disconnectClient(core, other, 0x8e)
   }
@@ -98,7 +98,7 @@ function attachSession(
   session.expiryMs = expiryMsOf(core, packet, version)
   session.connection = connection
   connection.session = session
-  connection.will = acceptedWill(packet)
+  connection.will = acceptedWill(core, packet)
   connection.connectedAt = clock.now()
   connection.inFlight = 0
   connection.receiveMaximum = Math.min(settings.maxInflight, properties.receiveMaximum ?? 65_535)

@@ -24,15 +24,37 @@ export interface BrokerHabits {
   /** Whether retained messages expire. Default true; false breaks [MQTT-3.3.2-5]. */
   readonly retainedExpires?: boolean | undefined
   /**
+   * Whether a message that waited at the broker, a retained one included, goes out with what is
+   * left of its Message Expiry Interval. Default true; false breaks [MQTT-3.3.2-6]: it goes out
+   * with the interval with which it was published.
+   */
+  readonly expiryCountsDown?: boolean | undefined
+  /**
    * Whether PUBACK and PUBREC have reason code 0x10 if no subscription matched. MQTT 5. Default
    * true.
    */
   readonly noMatchingSubscribers?: boolean | undefined
   /**
-   * Whether the will of a connection is published if another one takes the session over and the
-   * standard asks for it. Default true.
+   * Whether wills are published. Default true; false breaks [MQTT-3.1.2-8]: every will is lost.
    */
-  readonly willOnTakeover?: boolean | undefined
+  readonly willPublished?: boolean | undefined
+  /**
+   * Whether a will waits for its Will Delay Interval. Default true; false publishes each will as if
+   * it had none.
+   */
+  readonly willDelayed?: boolean | undefined
+  /**
+   * How much later than the standard says wills are published, in ms. Neither a new connection of
+   * the client nor `broker.restart()` stops a will that is late. Default 0; at most 86,400,000.
+   */
+  readonly willLateMs?: number | undefined
+  /**
+   * What is published if another connection takes the session over: `true`, the will of the
+   * connection that is replaced, if the standard asks for it; `false`, nothing; `'new'`, the will
+   * of the connection that takes the session over, whatever its delay, which some brokers do by
+   * mistake. Default true.
+   */
+  readonly willOnTakeover?: boolean | 'new' | undefined
   /**
    * Whether what a member of a shared subscription has not acknowledged when its connection ends
    * goes to another member that is connected: messages that wait, and those in flight at QoS 1.
@@ -95,7 +117,11 @@ const DEFAULTS = {
   overlap: 'merged',
   retainedTiming: 'afterSuback',
   retainedExpires: true,
+  expiryCountsDown: true,
   noMatchingSubscribers: true,
+  willPublished: true,
+  willDelayed: true,
+  willLateMs: 0,
   willOnTakeover: true,
   sharedRedistribution: true,
   sharedInMqtt3: true,
@@ -127,6 +153,7 @@ export type BrokerSettings = {
 const RANGES: Readonly<Record<string, readonly [min: number, max: number]>> = {
   receiveMaximum: [1, 65_535],
   maximumQoS: [0, 2],
+  willLateMs: [0, 86_400_000],
   topicAliasMaximum: [0, 65_535],
   maximumPacketSize: [1, PACKET_BYTES_MAX],
   serverKeepAlive: [-1, 65_535],

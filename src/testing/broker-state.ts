@@ -21,6 +21,8 @@ export interface BrokerMessage {
   readonly retain: boolean
   /** What is forwarded as it came: everything but expiry, alias and identifiers. */
   readonly properties: NonNullable<PublishPacket['properties']>
+  /** Its Message Expiry Interval as it was published, in ms, or Infinity. */
+  readonly lifeMs: number
   /** The instant at which it expires, or Infinity. */
   readonly expiresAt: number
   /** The client that published it; null for the broker itself. */
@@ -61,8 +63,6 @@ export interface BrokerSubscription {
 export interface BrokerWill {
   /** The message; its expiry begins when it is published. */
   readonly message: BrokerMessage
-  /** The Message Expiry Interval in ms, or Infinity. */
-  readonly expiryMs: number
   readonly delayMs: number
 }
 

@@ -232,7 +232,7 @@ export class TestBroker implements AsyncDisposable {
     const lifeMs = (messageExpiryInterval ?? Number.POSITIVE_INFINITY) * 1000
     const expiresAt = this.#core.clock.now() + lifeMs
     const message: BrokerMessage = {
-      ...{ topic, payload: bytes, qos, retain, properties, expiresAt, publisher: null },
+      ...{ topic, payload: bytes, qos, retain, properties, lifeMs, expiresAt, publisher: null },
     }
     return routeMessage(this.#core, message)
   }

@@ -99,8 +99,9 @@ function publishPacket(
   if (qos > 0) packet.messageId = messageId
   if (connection.version === 5) {
     const properties = { ...message.properties }
-    if (leftMs !== Number.POSITIVE_INFINITY) {
-      properties.messageExpiryInterval = Math.max(0, Math.ceil(leftMs / 1000))
+    const shownMs = core.settings.expiryCountsDown ? leftMs : message.lifeMs
+    if (shownMs !== Number.POSITIVE_INFINITY) {
+      properties.messageExpiryInterval = Math.max(0, Math.ceil(shownMs / 1000))
     }
     const [first] = identifiers
     if (first !== undefined) {

@@ -199,11 +199,9 @@ function acceptedMessage(
 ): BrokerMessage {
   const { payload, qos, retain } = packet
   const { topicAlias: _, messageExpiryInterval, ...properties } = packet.properties ?? {}
-  const expiresAt =
-    messageExpiryInterval === undefined
-      ? Number.POSITIVE_INFINITY
-      : core.clock.now() + messageExpiryInterval * 1000
-  return { topic, payload, qos, retain, properties, expiresAt, publisher: clientId }
+  const lifeMs = (messageExpiryInterval ?? Number.POSITIVE_INFINITY) * 1000
+  const expiresAt = core.clock.now() + lifeMs
+  return { topic, payload, qos, retain, properties, lifeMs, expiresAt, publisher: clientId }
 }
 
 function handlePubrel(

@@ -9,7 +9,10 @@ import type { BrokerConnection, BrokerCore, BrokerSession, BrokerWill } from './
 import { redistribute, routeMessage } from './routing.ts'
 
 /** @returns the will of a CONNECT, or null. */
-export function acceptedWill({ will, clientId }: ConnectPacket): BrokerWill | null {
+export function acceptedWill(
+  core: BrokerCore,
+  { will, clientId }: ConnectPacket,
+): BrokerWill | null {
   if (will === undefined) return null
   const { willDelayInterval = 0, messageExpiryInterval, ...properties } = will.properties ?? {}
   return {
@@ -19,17 +22,22 @@ export function acceptedWill({ will, clientId }: ConnectPacket): BrokerWill | nu
       qos: will.qos ?? 0,
       retain: will.retain ?? false,
       properties,
+      lifeMs: (messageExpiryInterval ?? Number.POSITIVE_INFINITY) * 1000,
       expiresAt: Number.POSITIVE_INFINITY,
       publisher: clientId,
     },
-    expiryMs:
-      messageExpiryInterval === undefined ? Number.POSITIVE_INFINITY : messageExpiryInterval * 1000,
-    delayMs: willDelayInterval * 1000,
+    delayMs: core.settings.willDelayed ? willDelayInterval * 1000 : 0,
   }
 }
 
-function publishWill(core: BrokerCore, { message, expiryMs }: BrokerWill): void {
-  routeMessage(core, { ...message, expiresAt: core.clock.now() + expiryMs })
+function publishWill(core: BrokerCore, { message }: BrokerWill): void {
+  const { willPublished, willLateMs } = core.settings
+  if (!willPublished) return
+  const publish = (): void => {
+    routeMessage(core, { ...message, expiresAt: core.clock.now() + message.lifeMs })
+  }
+  if (willLateMs === 0) publish()
+  else core.timers.after(willLateMs, publish)
 }
 
 /** Makes a session without a connection. */
@@ -105,18 +113,21 @@ function awaitExpiry(core: BrokerCore, session: BrokerSession): void {
 
 /**
  * Takes the session from a connection that another one of the same client replaces.
- * @param ends whether the session ends, because the new connection asks for a clean start.
+ * @param successor the CONNECT of the new connection. If it asks for a clean start the session
+ * ends.
  */
 export function replaceConnection(
   core: BrokerCore,
   connection: BrokerConnection,
-  ends: boolean,
+  successor: ConnectPacket,
 ): void {
-  const { will } = connection
+  const { willOnTakeover } = core.settings
+  const will = willOnTakeover === 'new' ? acceptedWill(core, successor) : connection.will
   const session = leaveSession(core, connection)
-  if (session === null || will === null || !core.settings.willOnTakeover) return
+  if (session === null || will === null || willOnTakeover === false) return
   // A will with a delay is not sent if the session goes on. (3.1.3.2.2)
-  if (ends || will.delayMs === 0) publishWill(core, will)
+  const isDue = successor.clean !== false || will.delayMs === 0
+  if (willOnTakeover === 'new' || isDue) publishWill(core, will)
 }
 
 /** Stops the broker as a crash does: no will is published. */
