@@ -159,6 +159,7 @@ export class OwnRecords {
     const count = this.countIn(member.space) + (isIn ? 1 : -1)
     if (count === 0) this.#counts.delete(member.space)
     else this.#counts.set(member.space, count)
+  }
 
   // ------------------------------------------------------------------------------------------ time
 
@@ -214,15 +215,16 @@ export class OwnRecords {
   }
 
   /** The server has acknowledged a record; `settled` is called after it. */
-  acknowledged({ member, gives, version }: Write): void 
+  acknowledged({ member, gives, version }: Write): void {
     if (member !== null && version > 0) member.accepted = gives
+  }
 
   /**
    * A record will not reach the server: its member is what was acknowledged before. `settled` is
    * called after it.
    * @returns what is to be written if nobody is left by it.
    */
-  refused({ member, version }: Write, now: number): Write[] 
+  refused({ member, version }: Write, now: number): Write[] {
     if (member === null || version !== member.version || !member.isIn) return []
     if (member.accepted !== null) {
       member.dataText = member.accepted.dataText
@@ -232,6 +234,7 @@ export class OwnRecords {
     // The server may still take what was sent about it before.
     if (member.open > 1) member.farewell = undefined
     return this.#isOnline ? [...this.#member(member, now), ...this.#down(now)] : []
+  }
 
   /**
    * The record of this connection was read.
