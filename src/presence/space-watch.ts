@@ -28,6 +28,9 @@ import { SpaceView } from './space-view.ts'
 
 /** After so long without reading the server may have dropped something, in ms. */
 const IDLE_MS = 30_000
+/** A sync that failed is tried again after so long, then after twice as long each time, in ms. */
+const RETRY_MS = 1000
+const RETRY_MS_MAX = 30_000
 /** After a shorter time signs may still wait to be read: no lease ends for so long, in ms. */
 const CATCH_UP_MS = 2000
 
@@ -54,6 +57,10 @@ export class SpaceWatch {
   /** The number of the sync under way. */
   #run = 0
   readonly #timer: PresenceTimer
+  /** Begins a sync again that failed, while somebody reads. */
+  readonly #retry: PresenceTimer
+  /** How many syncs have failed since the last good one. */
+  #failures = 0
   /** Since when nobody has read; null: somebody reads. */
   #idleSince: number | null = null
   #leasesHeldUntil = 0
@@ -67,6 +74,9 @@ export class SpaceWatch {
     this.#maxData = terms.maxData
     this.#view = new SpaceView(terms)
     this.#timer = new PresenceTimer(host.platform, (lateMs) => this.#look(lateMs))
+    this.#retry = new PresenceTimer(host.platform, () => {
+      if (this.#status === 'idle' && host.isConnected) void this.#sync()
+    })
     this.#topics = new ConnectionTopics(
       host,
       prefix,
@@ -91,22 +101,24 @@ export class SpaceWatch {
   async synced(): Promise<PresenceSynced> {
     this.begin()
     if (this.#end !== null) throw this.#end.error ?? endedMeanwhile('presence', null)
+    // To demand it ends the time in which nobody read.
+    const isIdle = this.#idleSince !== null
     const release = this.#host.demand()
     try {
-      return await this.#whenSynced()
+      return await this.#whenSynced(isIdle)
     } finally {
       release()
     }
   }
 
-  async #whenSynced(): Promise<PresenceSynced> {
-    const isIdle = this.#idleSince !== null
+  async #whenSynced(isIdle: boolean): Promise<PresenceSynced> {
+    if (this.#status === 'idle' && this.#failures > 0 && this.#host.isConnected) void this.#sync()
     if (this.#status === 'idle' || this.#status === 'syncing') return this.#wait()
     if (!this.#host.isConnected) throw notSynced(this.#space, this.list())
     if (this.#status === 'lost') return this.#wait()
     // It was read up to now, or the messages come before this one's own.
     if (isIdle) await this.#host.roundTrip()
-    return this.#status === 'synced' ? { certainty: this.#certainty } : this.#whenSynced()
+    return this.#status === 'synced' ? { certainty: this.#certainty } : this.#whenSynced(false)
   }
 
   #wait(): Promise<PresenceSynced> {
@@ -119,9 +131,12 @@ export class SpaceWatch {
 
   join(reader: ChangeReader): readonly Member[] {
     this.begin()
-    if (this.#end === null) this.#readers.add(reader)
-    else reader.end(this.#end.error)
-    return this.list()
+    if (this.#end === null) {
+      this.#readers.add(reader)
+      return this.list()
+    }
+    reader.end(this.#end.error)
+    return []
   }
 
   leave(reader: ChangeReader): void {
@@ -157,6 +172,7 @@ export class SpaceWatch {
     const run = ++this.#run
     this.#status = 'syncing'
     this.#timer.stop()
+    this.#retry.stop()
     const filter = `${spaceTopic(this.#prefix, this.#space)}+/+`
     const before = this.#members
     const options = { qos: 1, retained: true } as const
@@ -170,14 +186,17 @@ export class SpaceWatch {
       const certainty = await this.#allHaveCome(members)
       if (run !== this.#run || this.#end !== null) return
       this.#status = 'synced'
+      this.#failures = 0
       this.#certainty = certainty
       this.#step({ type: 'syncEnds', certainty, at: this.#host.platform.now() })
       this.#arm()
       for (const { resolve } of this.#waiters.splice(0)) resolve({ certainty })
     } catch (error) {
       if (run !== this.#run || this.#end !== null) return
-      // Whoever asks next tries again.
+      // Whoever asks next tries again, and else it is tried later: who reads changes asks nothing.
       this.#status = 'idle'
+      this.#failures++
+      this.#retryLater()
       for (const { reject } of this.#waiters.splice(0)) reject(error)
     }
   }
@@ -193,8 +212,16 @@ export class SpaceWatch {
     for (;;) {
       const { certainty } = await this.#host.synced(listeners)
       listeners = this.#topics.takeFresh()
-      if (listeners.length === 0) return certainty
+      if (listeners.length > 0) continue
+      this.#topics.allHaveCome()
+      return certainty
     }
+  }
+
+  #retryLater(): void {
+    if (this.#failures === 0 || !this.#host.isRead) return
+    const ms = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** (this.#failures - 1))
+    this.#retry.set(this.#host.platform.now() + ms)
   }
 
   #lost(): void {
@@ -202,6 +229,7 @@ export class SpaceWatch {
     this.#run++
     this.#status = 'lost'
     this.#timer.stop()
+    this.#retry.stop()
     this.#step({ type: 'syncBegins' })
     const waiters = this.#waiters.splice(0)
     if (waiters.length === 0) return
@@ -213,10 +241,12 @@ export class SpaceWatch {
     const now = this.#host.platform.now()
     if (!this.#host.isRead) {
       this.#idleSince ??= now
+      this.#retry.stop()
       return this.#timer.stop()
     }
     const idleMs = this.#idleSince === null ? 0 : now - this.#idleSince
     this.#idleSince = null
+    if (this.#status === 'idle') return this.#retryLater()
     if (this.#status !== 'synced') return
     if (idleMs >= IDLE_MS && this.#host.isConnected) return void this.#sync()
     if (idleMs > 0) this.#leasesHeldUntil = now + CATCH_UP_MS
@@ -249,14 +279,18 @@ export class SpaceWatch {
     this.#step({ type: 'connection', connection, record, arrival })
   }
 
-  /** A server that counts says how much of the record's life is left, and so how old it is. */
+  /**
+   * A server that counts says how much of the record's life is left, and so how old it is. With any
+   * other a lease ends with the record at the latest.
+   */
   #arrivalOf({ retain, properties }: IncomingPublish, ttl: number): RecordArrival {
     const at = this.#host.platform.now()
     const retained = retain === true
     const leftS = properties?.messageExpiryInterval
-    const isCounted = retained && ttl > 0 && this.#host.profile.retainedExpires === true
-    const ageS = isCounted && leftS !== undefined ? Math.max(0, 2 * ttl - leftS) : 0
-    return { at, retained, ageMs: ageS * 1000 }
+    if (ttl === 0 || leftS === undefined) return { at, retained, ageMs: 0 }
+    const isCounted = retained && this.#host.profile.retainedExpires === true
+    const ageS = isCounted ? 2 * ttl - leftS : ttl - leftS
+    return { at, retained, ageMs: Math.max(0, ageS) * 1000 }
   }
 
   #step(input: ViewInput): void {
@@ -330,6 +364,7 @@ export class SpaceWatch {
     this.#end = { error }
     this.#status = 'idle'
     this.#timer.stop()
+    this.#retry.stop()
     this.#members?.close()
     this.#topics.close()
     for (const unlisten of this.#unlisten.splice(0)) unlisten()
