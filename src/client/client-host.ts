@@ -26,8 +26,9 @@ export interface PublishListener {
 export interface ClientListener {
   /** Resolves when the server has granted the filters; rejects if it refuses one. No demand. */
   readonly granted: Promise<void>
-  /** How many retained messages have come, and when the last one did, in ms. */
+  /** How many retained messages have come. */
   readonly retained: number
+  /** When the last one came, in ms on the clock of the client. */
   readonly retainedAt: number
   /** Ends it, or some of its filters; at the server too, if nobody else needs them. */
   close(filters?: readonly string[]): void

@@ -1,7 +1,7 @@
 /**
  * Whose lease ends next? A heap of instants. One that moves to later stays where it is, and is put
- * right when its turn comes, so that a sign costs nothing here. (H8, an update costs the same with
- * any number of members)
+ * right when its turn comes, so that a sign costs nothing here. (H8, the costs of presence are
+ * bounded)
  */
 
 /** Something that is due at an instant, which may have moved since it was put here. */

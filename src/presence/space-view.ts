@@ -6,7 +6,7 @@
  * A member is there if its last record is no farewell, its connection is up, and the record is no
  * older than what the connection has said last (connection-sign.ts). All that may change this ends
  * in `#judge`. (H1, the changes of a member come in its order; H2, a lost connection is noticed;
- * H5, the end of a sync)
+ * H5, a sync ends)
  */
 import { endLease, isAbove, type SignOutcome, takeConnection, takeSign } from './connection-sign.ts'
 import { LeaseHeap } from './lease-heap.ts'

@@ -4,7 +4,7 @@
  *
  * At each connection, and after a time in which nobody read, everything is asked for again, since
  * a server may drop what waits for too long: then the end of the sync tells who is not there any
- * more. (H5, the end of a sync; H8, the costs of presence are bounded)
+ * more. (H5, a sync ends; H8, the costs of presence are bounded)
  */
 import type { ClientHost, ClientListener } from '../client/index.ts'
 import type { IncomingPublish, PublishRequest } from '../index.ts'

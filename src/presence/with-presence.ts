@@ -1,7 +1,8 @@
 /**
  * How is a client prepared to be there? Its server is told with each CONNECT what to say when the
  * connection is lost, and that will has the number of the attempt: so a late one is known for what
- * it is. (H1, late wills change nothing; H4, everybody is entered again before other requests)
+ * it is. (H1, the changes of a member come in its order; H4, after a reconnection everybody is
+ * entered again)
  */
 import type { ClientOptions, ClientTarget } from '../client/index.ts'
 import {
