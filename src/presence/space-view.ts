@@ -26,8 +26,14 @@ import type {
   ViewLimits,
 } from './space-steps.ts'
 
-/** The lease of a connection whose own record has not come, in seconds. */
-const TTL_ASSUMED = 300
+/**
+ * The lease of a connection whose own record has not come, in seconds. It is written directly after
+ * those of the first members, so that it comes within moments, unless the connection is lost
+ * between them; and then perhaps no will comes either. (H2)
+ */
+const TTL_ASSUMED = 10
+/** After how long what a connection without a lease has left behind is removed, in seconds. */
+const TIDIED_S = 600
 /** What a lost connection has left behind is removed after so many times its `ttl`. */
 const TIDIED_TTLS = 2
 /** How long a lost connection is remembered, in seconds, since it may come back: as its records. */
@@ -278,8 +284,12 @@ export class SpaceView {
   /** A connection is over, or nothing is known of it. */
   #forgetLater(connection: SpaceConnection, at: number): void {
     const { sign, ttl } = connection
-    const isTidied = this.#limits.janitor || sign.standing === 'down' || connection.present === 0
-    const seconds = isTidied ? TIDIED_TTLS * (ttl || TTL_ASSUMED) : FORGOTTEN_S
+    // Nobody tidies up after a connection whose own record has never come.
+    const hasSpoken = sign.floorEpoch > 0 || sign.willOf > 0
+    const isEmpty = sign.standing === 'down' || connection.present === 0
+    const isTidied = (this.#limits.janitor && hasSpoken) || isEmpty
+    const tidiedS = ttl === 0 ? TIDIED_S : TIDIED_TTLS * ttl
+    const seconds = isTidied ? tidiedS : FORGOTTEN_S
     connection.dueAt = at + seconds * 1000
     this.#over.delete(connection)
     // In a sync it may come only now.

@@ -63,6 +63,23 @@ class Seen {
   types = () => this.effects.splice(0).map(({ type }) => type)
 }
 
+describe('a connection that is lost between its first member and its own record', () => {
+  test('[H2] is over 10 s after its last sign, though it has not said its ttl', () => {
+    const seen = new Seen()
+    expect(seen.member(A, 'ada', 1, 1)).toEqual(['enter ada seen'])
+    expect(seen.time(9_999)).toEqual([])
+    expect(seen.time(10_000)).toEqual(['lost ada lease'])
+  })
+
+  test('[H2] its own record, if it comes, says how long', () => {
+    const seen = new Seen()
+    seen.member(A, 'ada', 1, 1)
+    seen.sign(A, 'up', 1, 2, { ttl: 300 })
+    expect(seen.time(299_999)).toEqual([])
+    expect(seen.time(300_000)).toEqual(['lost ada lease'])
+  })
+})
+
 describe('reconnections', () => {
   test('[H4] who is not entered again by the `up` of a new connection has left', () => {
     const seen = new Seen()

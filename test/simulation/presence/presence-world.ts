@@ -21,7 +21,7 @@ import {
   SPACES,
   type Tampering,
 } from './presence-scenario.ts'
-import { connectionOf, type Known, memberOf, PREFIX, Wire } from './presence-wire.ts'
+import { connectionOf, type Known, memberOf, PREFIX, parsed, Wire } from './presence-wire.ts'
 
 /** The code under test. */
 export interface PresenceSubject extends Omit<ClientSubject, 'createClient'> {
@@ -625,9 +625,9 @@ export class PresenceWorld implements ProgramHost {
     for (const [topic, { payload }] of this.#broker.retained) {
       const text = Buffer.from(payload).toString()
       const isTheirs = connections.has(connectionOf(topic) ?? memberOf(topic))
-      // The will of an earlier connection may be left: it says that nobody is there, too.
-      const { state } = textOf(payload) ?? {}
-      if (!isTheirs || state === 'down' || state === 'lost') continue
+      // A will, or what a stranger has written, may be left: neither says that it is there.
+      const isUp = memberOf(topic) !== null || parsed(payload)?.state === 'up'
+      if (!isTheirs || !isUp) continue
       this.problem('H6', `after the end of its process ${topic} says ${text}`)
     }
     for (const { process, what } of this.#pending.values()) {
