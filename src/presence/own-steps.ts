@@ -3,7 +3,7 @@
  */
 
 /** What a member has by a record. */
-export interface Accepted {
+interface Accepted {
   readonly dataText: string | undefined
 }
 

@@ -42,7 +42,7 @@ const FORGOTTEN_S = 86_400
 const ROOM_AGAIN = 0.9
 /** How many members who have left are remembered. */
 const GONE_MAX = 10_000
-/** Connections without a member here that are remembered, for each member that may be kept. */
+/** Connections without a member here that are remembered, for each that may be kept. */
 const BARE_PER_MEMBER = 10
 
 export class SpaceView {
@@ -289,8 +289,7 @@ export class SpaceView {
     const isEmpty = sign.standing === 'down' || connection.present === 0
     const isTidied = (this.#limits.janitor && hasSpoken) || isEmpty
     const tidiedS = ttl === 0 ? TIDIED_S : TIDIED_TTLS * ttl
-    const seconds = isTidied ? tidiedS : FORGOTTEN_S
-    connection.dueAt = at + seconds * 1000
+    connection.dueAt = at + (isTidied ? tidiedS : FORGOTTEN_S) * 1000
     this.#over.delete(connection)
     // In a sync it may come only now.
     if (sign.standing !== 'unknown' || !this.#isSyncing) this.#over.add(connection)

@@ -29,8 +29,8 @@ import { SpaceView } from './space-view.ts'
 /** After so long without reading the server may have dropped something, in ms. */
 const IDLE_MS = 30_000
 /** A sync that failed is tried again after so long, then after twice as long each time, in ms. */
-const RETRY_MS = 1000
-const RETRY_MS_MAX = 30_000
+const SYNC_AGAIN_MS = 1000
+const SYNC_AGAIN_MS_MAX = 30_000
 /** After a shorter time signs may still wait to be read: no lease ends for so long, in ms. */
 const CATCH_UP_MS = 2000
 
@@ -220,7 +220,7 @@ export class SpaceWatch {
 
   #retryLater(): void {
     if (this.#failures === 0 || !this.#host.isRead) return
-    const ms = Math.min(RETRY_MS_MAX, RETRY_MS * 2 ** (this.#failures - 1))
+    const ms = Math.min(SYNC_AGAIN_MS_MAX, SYNC_AGAIN_MS * 2 ** (this.#failures - 1))
     this.#retry.set(this.#host.platform.now() + ms)
   }
 
