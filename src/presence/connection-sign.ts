@@ -15,7 +15,7 @@ export interface ConnectionSign {
   /** The largest seq of that epoch. */
   seq: number
   standing: Standing
-  /** The last epoch of which the will was counted, once. */
+  /** The last epoch of which a will was counted. */
   willOf: number
   /** A loss is taken back by a larger seq of the same epoch. */
   lostSeq: number
@@ -56,10 +56,13 @@ export function takeConnection(sign: ConnectionSign, record: ConnectionRecord): 
 }
 
 function takeWill(sign: ConnectionSign, epoch: number): SignOutcome {
-  if (sign.willOf === epoch) return 'repeated'
+  const isAgain = sign.willOf === epoch
+  if (isAgain && sign.standing === 'lost' && sign.lostBy === 'will') return 'repeated'
   advance(sign, epoch, 0)
   sign.willOf = epoch
-  sign.lostSeq = sign.seq
+  // A will has no seq. If one came before it may be a repeat, with the `up` that healed it behind
+  // it once more: then that counts, and the order in which the server sends is what holds.
+  if (!isAgain) sign.lostSeq = sign.seq
   sign.lostBy = 'will'
   if (sign.standing === 'down') return 'repeated'
   sign.standing = 'lost'

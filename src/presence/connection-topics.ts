@@ -19,8 +19,9 @@ export class ConnectionTopics {
   /** The listener of each topic that is read; null: it is to be subscribed next. */
   readonly #topics = new Map<string, ClientListener | null>()
   #all: ClientListener | null = null
-  /** What was subscribed and not asked for by `takeFresh`. */
+  /** In a sync: what was subscribed and not asked for by `takeFresh`. */
   #fresh: ClientListener[] = []
+  #isSyncing = false
   #timer: unknown = null
 
   constructor(
@@ -52,6 +53,8 @@ export class ConnectionTopics {
 
   /** Asks again for everything, so that the server repeats what it has kept. */
   renew(): void {
+    this.#isSyncing = true
+    this.#fresh = []
     const before = new Set(this.#topics.values()).add(this.#all)
     if (this.#topics.size > SINGLE_MAX) this.#readAll()
     else {
@@ -66,6 +69,11 @@ export class ConnectionTopics {
   takeFresh(): ClientListener[] {
     this.#flush()
     return this.#fresh.splice(0)
+  }
+
+  /** The sync has ended: who comes later is not waited for, and not remembered. */
+  allHaveCome(): void {
+    this.#isSyncing = false
   }
 
   close(): void {
@@ -97,7 +105,7 @@ export class ConnectionTopics {
   #listen(filters: readonly string[]): ClientListener {
     const listener = this.#host.listen(filters, OPTIONS, this.#take)
     listener.granted.catch((error: unknown) => this.#failed(error))
-    this.#fresh.push(listener)
+    if (this.#isSyncing) this.#fresh.push(listener)
     return listener
   }
 

@@ -13,14 +13,18 @@ import {
   type PublishRequest,
   RefusedError,
   UsageError,
+  validateTopic,
 } from '../index.ts'
-import { type OwnMember, OwnRecords, type OwnTerms, type Write } from './own-records.ts'
+import { OwnRecords } from './own-records.ts'
+import type { OwnMember, OwnTerms, Write } from './own-steps.ts'
 import type { ConnectionTerms } from './presence-checks.ts'
 import { endedMeanwhile, keepsNothing } from './presence-errors.ts'
-import { connectionTopic, readConnection } from './records.ts'
+import { PresenceTimer } from './presence-timer.ts'
+import { connectionTopic, memberTopic, readConnection } from './records.ts'
 
 /** Whose promise waits for a record. */
 interface OwnCall {
+  readonly owner: EnteringPresence
   readonly version: number
   resolve(): void
   reject(error: unknown): void
@@ -38,13 +42,12 @@ export class OwnPresence {
   #host: ClientHost | null = null
   readonly #waiting = new Map<OwnMember, OwnCall[]>()
   readonly #owners = new Map<OwnMember, Set<EnteringPresence>>()
-  /** The data of members as the server has acknowledged it. */
-  readonly #accepted = new WeakMap<OwnMember, { readonly dataText: string | undefined }>()
   #listener: ClientListener | null = null
-  #timer: unknown = null
-  #timerAt = Number.POSITIVE_INFINITY
-  #openWrites = 0
-  #whenWritten: (() => void)[] = []
+  #timer: PresenceTimer | null = null
+  /** Records without an outcome. */
+  readonly #open = new Set<Write>()
+  /** Who waits for the outcome of which record. */
+  readonly #whenWritten = new Map<Write, () => void>()
   #hasTold = false
   #end: { readonly error: unknown } | null = null
 
@@ -66,6 +69,7 @@ export class OwnPresence {
       throw new UsageError(`${message}; call it for each client`)
     }
     this.#host = host
+    this.#timer = new PresenceTimer(host.platform, () => this.#refresh(host))
     if (host.isConnected) this.#records.connected(host.attempt, host.clientId, host.platform.now())
     host.onLost(() => this.#lost())
     host.onClose(() => this.leaveAll(null))
@@ -111,52 +115,92 @@ export class OwnPresence {
   ) {
     const host = this.#host!
     if (host.limits?.retainAvailable === false) return Promise.reject(keepsNothing())
+    this.#checkTopic(host, space, client)
     const [member, writes] = this.#records.enter(space, client, dataText, host.platform.now())
     const owners = this.#owners.get(member) ?? new Set()
     this.#owners.set(member, owners.add(owner))
     this.#read(host)
     if (writes.length > 0) this.#tellLeasesOnly(host)
-    return this.#called(member, writes)
+    return this.#called(owner, member, writes)
   }
 
-  leave(space: string, client: string | null, farewell: string | undefined): Promise<void> {
+  /** @throws UsageError if the names are too long together. */
+  #checkTopic({ clientId }: ClientHost, space: string, client: string | null): void {
+    const { connection, terms } = this
+    const member = { client: client ?? clientId, connection }
+    const problem = validateTopic(memberTopic(terms.prefix, space, member))
+    if (problem === null) return
+    throw new UsageError(`enter: the space and the client make no topic together: ${problem}`)
+  }
+
+  leave(
+    owner: EnteringPresence,
+    space: string,
+    client: string | null,
+    farewell: string | undefined,
+  ): Promise<void> {
     const now = this.#host!.platform.now()
     const left = this.#records.leave(space, client, farewell, now)
     if (left === null) return Promise.resolve()
     const [member, writes] = left
     this.#owners.delete(member)
-    return this.#called(member, writes)
+    this.#readNoMore()
+    return this.#called(owner, member, writes)
   }
 
   /**
-   * Leaves with all whom the owner has entered, or all (null), and says so of the connection if
-   * nobody is left. Resolves when the server knows, or when there is no connection.
+   * Leaves with all whom the owner has entered, or all (null). Resolves when the server knows; when
+   * there is no connection at once: then it is written after the next CONNACK, if there is one, and
+   * calls of the owner that wait are rejected.
    */
   async leaveAll(owner: EnteringPresence | null): Promise<void> {
     const host = this.#host
     if (host === null || this.#end !== null) return
+    if (!this.#records.isOnline) this.#rejectAll(() => endedMeanwhile('presence', null), owner)
+    const now = host.platform.now()
+    const written: Write[] = []
     for (const [member, owners] of this.#owners) {
       if (owner !== null) owners.delete(owner)
       if (owner !== null && owners.size > 0) continue
-      this.leave(member.space, member.client, undefined).catch(() => {})
+      this.#owners.delete(member)
+      const left = this.#records.leave(member.space, member.client, undefined, now)
+      written.push(...(left?.[1] ?? []))
     }
-    this.#post(this.#records.down(host.platform.now()))
-    if (!this.#records.hasMembers) {
-      this.#listener?.close()
-      this.#listener = null
-    }
+    this.#post(written)
+    this.#readNoMore()
     this.#arm()
-    if (this.#openWrites === 0 || !this.#records.isOnline) return
-    await new Promise<void>((resolve) => this.#whenWritten.push(resolve))
+    if (owner !== null) return this.#outcomesOf(written)
+    while (this.#open.size > 0 && this.#records.isOnline) await this.#outcomesOf([...this.#open])
+  }
+
+  /** Resolves when records have their outcomes, or the connection is lost. */
+  async #outcomesOf(writes: readonly Write[]): Promise<void> {
+    if (!this.#records.isOnline) return
+    const open = writes.filter((write) => this.#open.has(write))
+    const outcome = (write: Write) =>
+      new Promise<void>((resolve) => {
+        const before = this.#whenWritten.get(write)
+        this.#whenWritten.set(write, () => {
+          before?.()
+          resolve()
+        })
+      })
+    await Promise.all(open.map(outcome))
+  }
+
+  #readNoMore(): void {
+    if (this.#records.hasMembers) return
+    this.#listener?.close()
+    this.#listener = null
   }
 
   /** @returns a promise that is settled with the record that this call has caused. */
-  #called(member: OwnMember, writes: readonly Write[]): Promise<void> {
+  #called(owner: EnteringPresence, member: OwnMember, writes: readonly Write[]): Promise<void> {
     const { version } = member
     const release = this.#host!.demand()
     const done = new Promise<void>((resolve, reject) => {
       const waiting = this.#waiting.get(member) ?? []
-      waiting.push({ version, resolve, reject })
+      waiting.push({ owner, version, resolve, reject })
       this.#waiting.set(member, waiting)
     }).finally(release)
     this.#post(writes)
@@ -177,7 +221,7 @@ export class OwnPresence {
   }
 
   #listenerOf(write: Write) {
-    this.#openWrites++
+    this.#open.add(write)
     return {
       published: (_: Published) => this.#settled(write, null),
       failed: (error: unknown) => this.#settled(write, { error }),
@@ -186,30 +230,32 @@ export class OwnPresence {
 
   #settled(write: Write, failure: { readonly error: unknown } | null): void {
     const { member, version } = write
-    this.#openWrites--
+    this.#open.delete(write)
     if (member !== null && version > 0) {
       if (failure === null) this.#acknowledged(member, write)
-      else this.#failed(member, version, failure.error)
+      else this.#failed(member, write, failure.error)
     } else if (failure !== null) this.#tellRefused(failure.error)
     if (this.#end === null) {
       this.#post(this.#records.settled(write, this.#host!.platform.now()))
       this.#arm()
     }
-    if (this.#openWrites === 0) this.#written()
+    this.#whenWritten.get(write)?.()
+    this.#whenWritten.delete(write)
   }
 
-  #acknowledged(member: OwnMember, { version }: Write): void {
-    if (version === member.version) this.#accepted.set(member, { dataText: member.dataText })
-    for (const { resolve } of this.#takeWaiting(member, version)) resolve()
+  #acknowledged(member: OwnMember, write: Write): void {
+    this.#records.acknowledged(write)
+    for (const { resolve } of this.#takeWaiting(member, write.version)) resolve()
   }
 
-  /** The server refused a record: that of a call, or one that renews another. */
-  #failed(member: OwnMember, version: number, error: unknown): void {
-    const waiting = this.#takeWaiting(member, version)
+  /** A record will not be there: that of a call, or one that renews another. */
+  #failed(member: OwnMember, write: Write, error: unknown): void {
+    const waiting = this.#takeWaiting(member, write.version)
     if (waiting.length === 0) return this.#tellRefused(error)
-    if (error instanceof RefusedError && version === member.version && member.isIn) {
-      this.#records.refused(member, this.#accepted.get(member) ?? null)
+    if (this.#end === null) {
+      this.#post(this.#records.refused(write, this.#host!.platform.now()))
       if (!member.isIn) this.#owners.delete(member)
+      this.#readNoMore()
     }
     for (const { reject } of waiting) reject(error)
   }
@@ -223,7 +269,9 @@ export class OwnPresence {
   }
 
   #written(): void {
-    for (const resolve of this.#whenWritten.splice(0)) resolve()
+    const all = [...this.#whenWritten.values()]
+    this.#whenWritten.clear()
+    for (const resolve of all) resolve()
   }
 
   #tellRefused(error: unknown): void {
@@ -259,21 +307,12 @@ export class OwnPresence {
   }
 
   #arm(): void {
-    const { platform } = this.#host!
-    const { dueAt } = this.#records
-    // A later instant is looked at when the earlier one has come.
-    if (this.#timer !== null && dueAt >= this.#timerAt && dueAt < Number.POSITIVE_INFINITY) return
-    if (this.#timer !== null) platform.clearTimer(this.#timer)
-    this.#timer = null
-    if (dueAt === Number.POSITIVE_INFINITY || this.#end !== null) return
-    this.#timerAt = dueAt
-    const refresh = () => {
-      this.#timer = null
-      this.#post(this.#records.refresh(platform.now()))
-      this.#arm()
-    }
-    this.#timer = platform.setTimer(refresh, Math.max(0, dueAt - platform.now()))
-    ;(this.#timer as { unref?(): void } | null)?.unref?.()
+    this.#timer?.set(this.#end === null ? this.#records.dueAt : Number.POSITIVE_INFINITY)
+  }
+
+  #refresh(host: ClientHost): void {
+    this.#post(this.#records.refresh(host.platform.now()))
+    this.#arm()
   }
 
   #lost(): void {
@@ -290,9 +329,13 @@ export class OwnPresence {
     this.#rejectAll(() => endedMeanwhile('presence', error))
   }
 
-  #rejectAll(errorOf: () => unknown): void {
-    const all = [...this.#waiting.values()].flat()
-    this.#waiting.clear()
-    for (const { reject } of all) reject(errorOf())
+  /** Rejects the calls that wait: those of an owner, or all (null). */
+  #rejectAll(errorOf: () => unknown, owner: EnteringPresence | null = null): void {
+    for (const [member, calls] of [...this.#waiting]) {
+      const others = calls.filter((call) => owner !== null && call.owner !== owner)
+      if (others.length > 0) this.#waiting.set(member, others)
+      else this.#waiting.delete(member)
+      for (const call of calls) if (!others.includes(call)) call.reject(errorOf())
+    }
   }
 }

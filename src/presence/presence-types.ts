@@ -31,7 +31,10 @@ export interface PresenceOptions {
    * The beginning of all topics of presence. Default: that of `withPresence()`, else `presence`.
    */
   readonly prefix?: string | undefined
-  /** How many members are kept, 1 to 1,000,000. Beyond that a warning says so. Default 10,000. */
+  /**
+   * How many members are kept, 1 to 1,000,000. Beyond that a warning says so, and members that were
+   * not kept are found by the next sync at the earliest. Default 10,000.
+   */
   readonly maxMembers?: number | undefined
   /**
    * How many bytes the data of a member may have as JSON, 1 to 262,144, both ways. Larger data of
@@ -129,7 +132,8 @@ export interface Presence extends AsyncDisposable {
   readonly space: string
   /**
    * Enters, or replaces the data of a member that has entered. It stays entered over reconnections
-   * until it leaves.
+   * until it leaves. A false loss is noticed only while something of the client is awaited, or a
+   * sign is sent: call `client.run()` to have it taken back at once.
    * @param data any JSON value of at most `maxData` bytes; left out: no data.
    * @returns a promise of the server's acknowledgement; without a connection it waits for one.
    * @throws UsageError for data that cannot be sent, or a client without `withPresence()`;
@@ -139,7 +143,8 @@ export interface Presence extends AsyncDisposable {
   /** As `enter()`. */
   update(data: unknown, options?: MemberOptions): Promise<void>
   /**
-   * Leaves. Who has not entered leaves without an error.
+   * Leaves, also if another presence of this client has entered the same member. Who has not
+   * entered leaves without an error.
    * @param data what is seen with the farewell. Default: the data that the member had.
    */
   leave(data?: unknown, options?: MemberOptions): Promise<void>
@@ -159,6 +164,9 @@ export interface Presence extends AsyncDisposable {
   readonly synced: Promise<PresenceSynced>
   /** What is known now. */
   readonly state: PresenceState
-  /** Leaves with everybody who entered here, and watches no more. To call it twice is once. */
+  /**
+   * Leaves with everybody who entered by this presence and by no other, and watches no more. Calls
+   * that wait for a connection are rejected with `ENDED`. To call it twice is once.
+   */
   close(): Promise<void>
 }

@@ -30,7 +30,7 @@ import { preparedFor } from './with-presence.ts'
  * The presence of clients in a space. Nothing happens before something of it is awaited.
  * @param client a client of `createClient()`. To enter, its options have to be those of
  *   `withPresence()`; any client can watch.
- * @param space a name, of any characters but U+0000.
+ * @param space a name, of any characters.
  * @throws UsageError for a name or an option that cannot be used.
  */
 export function presence(client: Client, space: string, options: PresenceOptions = {}): Presence {
@@ -75,7 +75,7 @@ class SpacePresence implements Presence {
 
   async leave(data?: unknown, options: MemberOptions = {}): Promise<void> {
     const { own, client } = this.#owner('leave', options)
-    return own.leave(this.space, client, dataTextOf('leave', data, this.#maxData))
+    return own.leave(this, this.space, client, dataTextOf('leave', data, this.#maxData))
   }
 
   async get(options: GetOptions = {}): Promise<readonly Member[]> {

@@ -38,9 +38,11 @@ const TIDIED_S = 600
 const TIDIED_TTLS = 2
 /** How long a lost connection is remembered, in seconds, since it may come back: as its records. */
 const FORGOTTEN_S = 86_400
+/** It is told that there are too many members once, until so large a part of them is left. */
+const ROOM_AGAIN = 0.9
 /** How many members who have left are remembered. */
 const GONE_MAX = 10_000
-/** Connections without a member here that are remembered, for each member that is kept. */
+/** Connections without a member here that are remembered, for each that may be kept. */
 const BARE_PER_MEMBER = 10
 
 export class SpaceView {
@@ -51,6 +53,8 @@ export class SpaceView {
   readonly #over = new Set<SpaceConnection>()
   /** Members who have left, the oldest first. */
   readonly #gone = new Set<SpaceMember>()
+  /** Connections without a member here, those that have had none for longest first. */
+  readonly #bare = new Set<SpaceConnection>()
   #effects: ViewEffect[] = []
   /** The number of the sync, from 1. */
   #round = 0
@@ -120,7 +124,7 @@ export class SpaceView {
 
   #member(topic: MemberTopic, record: MemberRecord | null, arrival: RecordArrival): void {
     const known = this.#connections.get(topic.connection)?.members.get(topic.client)
-    if (record === null) return this.#emptied(known)
+    if (record === null) return this.#emptied(known, arrival.at)
     if (known !== undefined && !isNewer(record, known)) return this.#again(known, record, arrival)
     const member = known ?? this.#add(topic, record)
     if (member === null) return
@@ -142,10 +146,11 @@ export class SpaceView {
       this.#tell('update', member, 'seen')
     }
     if (outcome === 'up') this.#judgeAll(connection, 'seen')
+    if (record.left) this.#leftAlone(connection, arrival.at)
   }
 
   /** The record of a member was taken away: it has left, or somebody has tidied. */
-  #emptied(member: SpaceMember | undefined): void {
+  #emptied(member: SpaceMember | undefined, at: number): void {
     if (member === undefined || member.gone) return
     // While the server repeats what it has, an old message may come first: the end of it tells.
     if (this.#isSyncing) {
@@ -154,6 +159,13 @@ export class SpaceView {
     }
     this.#setGone(member, true)
     this.#judge(member, 'present', 'leave', 'seen')
+    this.#leftAlone(member.connection, at)
+  }
+
+  /** Without a lease nothing would tell that a connection is over whose last member has left. */
+  #leftAlone(connection: SpaceConnection, at: number): void {
+    const isEndless = connection.dueAt === Number.POSITIVE_INFINITY
+    if (connection.present === 0 && isEndless) this.#forgetLater(connection, at)
   }
 
   /** A record that is known came again. */
@@ -169,6 +181,11 @@ export class SpaceView {
   }
 
   #add({ client, connection: name }: MemberTopic, record: MemberRecord): SpaceMember | null {
+    // The farewell of somebody who was not known says nothing, and anybody may write it.
+    if (record.left) {
+      this.repeated++
+      return null
+    }
     if (!this.#hasRoom()) {
       this.overflowed++
       if (!this.#isFull) this.#effects.push({ type: 'full' })
@@ -201,7 +218,10 @@ export class SpaceView {
     const { connection } = member
     connection.present += isGone ? -1 : 1
     this.#records += isGone ? -1 : 1
+    if (this.#records < this.#limits.maxMembers * ROOM_AGAIN) this.#isFull = false
     if (connection.present === (isGone ? 0 : 1)) {
+      if (isGone) this.#bare.add(connection)
+      else this.#bare.delete(connection)
       const type = isGone ? 'unwatch' : 'watch'
       this.#effects.push({ type, connection: connection.name })
     }
@@ -220,17 +240,20 @@ export class SpaceView {
 
   #connectionOf(name: string): SpaceConnection {
     let connection = this.#connections.get(name)
-    if (connection === undefined) {
-      connection = newSpaceConnection(name, TTL_ASSUMED)
-      this.#connections.set(name, connection)
-    }
+    if (connection !== undefined) return connection
+    // Those with members are bounded by these.
+    const [oldest] = this.#bare
+    const most = this.#limits.maxMembers * BARE_PER_MEMBER
+    if (oldest !== undefined && this.#bare.size >= most) this.#forget(oldest)
+    connection = newSpaceConnection(name, TTL_ASSUMED)
+    this.#connections.set(name, connection)
+    this.#bare.add(connection)
     return connection
   }
 
   #connection(name: string, record: ConnectionRecord | null, arrival: RecordArrival): void {
     // An empty one is the work of a janitor; a connection that is there writes it again.
     if (record === null) return
-    if (!this.#connections.has(name) && !this.#keepsBare(record)) return
     const connection = this.#connectionOf(name)
     const { standing, floorEpoch } = connection.sign
     connection.round = this.#round
@@ -241,12 +264,6 @@ export class SpaceView {
     const { sign } = connection
     const hasChanged = standing !== sign.standing || floorEpoch !== sign.floorEpoch
     if (hasChanged) this.#judgeAll(connection, sign.lostBy === 'lease' ? 'lease' : 'seen')
-  }
-
-  /** Whether to remember a connection that has no member here: one may come. */
-  #keepsBare({ state }: ConnectionRecord): boolean {
-    const most = this.#limits.maxMembers * BARE_PER_MEMBER
-    return state === 'up' && this.#connections.size < most
   }
 
   /** A record of a connection says how it is now. */
@@ -269,10 +286,10 @@ export class SpaceView {
     const { sign, ttl } = connection
     // Nobody tidies up after a connection whose own record has never come.
     const hasSpoken = sign.floorEpoch > 0 || sign.willOf > 0
-    const isTidied = (this.#limits.janitor && hasSpoken) || sign.standing === 'down'
+    const isEmpty = sign.standing === 'down' || connection.present === 0
+    const isTidied = (this.#limits.janitor && hasSpoken) || isEmpty
     const tidiedS = ttl === 0 ? TIDIED_S : TIDIED_TTLS * ttl
-    const seconds = isTidied ? tidiedS : FORGOTTEN_S
-    connection.dueAt = at + seconds * 1000
+    connection.dueAt = at + (isTidied ? tidiedS : FORGOTTEN_S) * 1000
     this.#over.delete(connection)
     // In a sync it may come only now.
     if (sign.standing !== 'unknown' || !this.#isSyncing) this.#over.add(connection)
@@ -334,19 +351,29 @@ export class SpaceView {
 
   #time(at: number): void {
     for (let due = this.#leases.take(at); due !== null; due = this.#leases.take(at)) {
-      if (endLease(due.sign)) {
+      // Without a member and a lease it is no news that nothing was heard of it.
+      if ((due.present > 0 || due.ttl > 0) && endLease(due.sign)) {
         this.#judgeAll(due, 'lease')
         this.#forgetLater(due, at)
       } else {
-        if (this.#limits.janitor) this.#clear(due)
-        this.#forget(due)
+        this.#isOver(due)
       }
     }
   }
 
+  /** A connection has been over for long. */
+  #isOver(connection: SpaceConnection): void {
+    if (this.#limits.janitor) this.#clear(connection)
+    // As long as its members' records are kept by the server, they must not count as new.
+    else if (connection.present > 0 && connection.sign.standing !== 'unknown') return
+    this.#forget(connection)
+  }
+
   #clear({ name, members, sign }: SpaceConnection): void {
     const kept = [...members.values()].filter(({ gone }) => !gone)
-    if (kept.length === 0 || sign.standing === 'down') return
+    // Of a connection without a member here only what it said itself is known to be of no use.
+    const isSaid = sign.standing === 'down' || (sign.standing === 'lost' && sign.lostBy === 'will')
+    if (kept.length === 0 && !isSaid) return
     const topics = kept.map(({ client }) => ({ client, connection: name }))
     this.#effects.push({ type: 'clear', members: topics, connection: name })
   }
@@ -358,8 +385,8 @@ export class SpaceView {
     }
     this.#connections.delete(connection.name)
     this.#over.delete(connection)
+    this.#bare.delete(connection)
     connection.dueAt = Number.POSITIVE_INFINITY
-    this.#isFull = false
   }
 }
 

@@ -12,6 +12,7 @@ import { ChangeReader } from './change-readers.ts'
 import { ConnectionTopics } from './connection-topics.ts'
 import type { SpaceTerms } from './presence-checks.ts'
 import { endedMeanwhile, keepsNothing, notSynced } from './presence-errors.ts'
+import { PresenceTimer } from './presence-timer.ts'
 import type { Member, PresenceState, PresenceSynced } from './presence-types.ts'
 import {
   connectionTopic,
@@ -27,10 +28,11 @@ import { SpaceView } from './space-view.ts'
 
 /** After so long without reading the server may have dropped something, in ms. */
 const IDLE_MS = 30_000
+/** A sync that failed is tried again after so long, then after twice as long each time, in ms. */
+const SYNC_AGAIN_MS = 1000
+const SYNC_AGAIN_MS_MAX = 30_000
 /** After a shorter time signs may still wait to be read: no lease ends for so long, in ms. */
 const CATCH_UP_MS = 2000
-/** The longest that its timer waits, in ms. */
-const TIMER_MS_MAX = 86_400_000
 
 interface SyncWaiter {
   resolve(synced: PresenceSynced): void
@@ -54,8 +56,11 @@ export class SpaceWatch {
   #wasConnected = false
   /** The number of the sync under way. */
   #run = 0
-  #timer: unknown = null
-  #timerAt = 0
+  readonly #timer: PresenceTimer
+  /** Begins a sync again that failed, while somebody reads. */
+  readonly #retry: PresenceTimer
+  /** How many syncs have failed since the last good one. */
+  #failures = 0
   /** Since when nobody has read; null: somebody reads. */
   #idleSince: number | null = null
   #leasesHeldUntil = 0
@@ -68,6 +73,10 @@ export class SpaceWatch {
     this.#space = space
     this.#maxData = terms.maxData
     this.#view = new SpaceView(terms)
+    this.#timer = new PresenceTimer(host.platform, (lateMs) => this.#look(lateMs))
+    this.#retry = new PresenceTimer(host.platform, () => {
+      if (this.#status === 'idle' && host.isConnected) void this.#sync()
+    })
     this.#topics = new ConnectionTopics(
       host,
       prefix,
@@ -92,22 +101,24 @@ export class SpaceWatch {
   async synced(): Promise<PresenceSynced> {
     this.begin()
     if (this.#end !== null) throw this.#end.error ?? endedMeanwhile('presence', null)
+    // To demand it ends the time in which nobody read.
+    const isIdle = this.#idleSince !== null
     const release = this.#host.demand()
     try {
-      return await this.#whenSynced()
+      return await this.#whenSynced(isIdle)
     } finally {
       release()
     }
   }
 
-  async #whenSynced(): Promise<PresenceSynced> {
-    const isIdle = this.#idleSince !== null
+  async #whenSynced(isIdle: boolean): Promise<PresenceSynced> {
+    if (this.#status === 'idle' && this.#failures > 0 && this.#host.isConnected) void this.#sync()
     if (this.#status === 'idle' || this.#status === 'syncing') return this.#wait()
     if (!this.#host.isConnected) throw notSynced(this.#space, this.list())
     if (this.#status === 'lost') return this.#wait()
     // It was read up to now, or the messages come before this one's own.
     if (isIdle) await this.#host.roundTrip()
-    return this.#status === 'synced' ? { certainty: this.#certainty } : this.#whenSynced()
+    return this.#status === 'synced' ? { certainty: this.#certainty } : this.#whenSynced(false)
   }
 
   #wait(): Promise<PresenceSynced> {
@@ -120,9 +131,12 @@ export class SpaceWatch {
 
   join(reader: ChangeReader): readonly Member[] {
     this.begin()
-    if (this.#end === null) this.#readers.add(reader)
-    else reader.end(this.#end.error)
-    return this.list()
+    if (this.#end === null) {
+      this.#readers.add(reader)
+      return this.list()
+    }
+    reader.end(this.#end.error)
+    return []
   }
 
   leave(reader: ChangeReader): void {
@@ -157,7 +171,8 @@ export class SpaceWatch {
   async #sync(): Promise<void> {
     const run = ++this.#run
     this.#status = 'syncing'
-    this.#stopTimer()
+    this.#timer.stop()
+    this.#retry.stop()
     const filter = `${spaceTopic(this.#prefix, this.#space)}+/+`
     const before = this.#members
     const options = { qos: 1, retained: true } as const
@@ -171,14 +186,17 @@ export class SpaceWatch {
       const certainty = await this.#allHaveCome(members)
       if (run !== this.#run || this.#end !== null) return
       this.#status = 'synced'
+      this.#failures = 0
       this.#certainty = certainty
       this.#step({ type: 'syncEnds', certainty, at: this.#host.platform.now() })
       this.#arm()
       for (const { resolve } of this.#waiters.splice(0)) resolve({ certainty })
     } catch (error) {
       if (run !== this.#run || this.#end !== null) return
-      // Whoever asks next tries again.
+      // Whoever asks next tries again, and else it is tried later: who reads changes asks nothing.
       this.#status = 'idle'
+      this.#failures++
+      this.#retryLater()
       for (const { reject } of this.#waiters.splice(0)) reject(error)
     }
   }
@@ -194,15 +212,24 @@ export class SpaceWatch {
     for (;;) {
       const { certainty } = await this.#host.synced(listeners)
       listeners = this.#topics.takeFresh()
-      if (listeners.length === 0) return certainty
+      if (listeners.length > 0) continue
+      this.#topics.allHaveCome()
+      return certainty
     }
+  }
+
+  #retryLater(): void {
+    if (this.#failures === 0 || !this.#host.isRead) return
+    const ms = Math.min(SYNC_AGAIN_MS_MAX, SYNC_AGAIN_MS * 2 ** (this.#failures - 1))
+    this.#retry.set(this.#host.platform.now() + ms)
   }
 
   #lost(): void {
     if (!this.#wasConnected || this.#end !== null) return
     this.#run++
     this.#status = 'lost'
-    this.#stopTimer()
+    this.#timer.stop()
+    this.#retry.stop()
     this.#step({ type: 'syncBegins' })
     const waiters = this.#waiters.splice(0)
     if (waiters.length === 0) return
@@ -214,10 +241,12 @@ export class SpaceWatch {
     const now = this.#host.platform.now()
     if (!this.#host.isRead) {
       this.#idleSince ??= now
-      return this.#stopTimer()
+      this.#retry.stop()
+      return this.#timer.stop()
     }
     const idleMs = this.#idleSince === null ? 0 : now - this.#idleSince
     this.#idleSince = null
+    if (this.#status === 'idle') return this.#retryLater()
     if (this.#status !== 'synced') return
     if (idleMs >= IDLE_MS && this.#host.isConnected) return void this.#sync()
     if (idleMs > 0) this.#leasesHeldUntil = now + CATCH_UP_MS
@@ -250,14 +279,18 @@ export class SpaceWatch {
     this.#step({ type: 'connection', connection, record, arrival })
   }
 
-  /** A server that counts says how much of the record's life is left, and so how old it is. */
+  /**
+   * A server that counts says how much of the record's life is left, and so how old it is. With any
+   * other a lease ends with the record at the latest.
+   */
   #arrivalOf({ retain, properties }: IncomingPublish, ttl: number): RecordArrival {
     const at = this.#host.platform.now()
     const retained = retain === true
     const leftS = properties?.messageExpiryInterval
-    const isCounted = retained && ttl > 0 && this.#host.profile.retainedExpires === true
-    const ageS = isCounted && leftS !== undefined ? Math.max(0, 2 * ttl - leftS) : 0
-    return { at, retained, ageMs: ageS * 1000 }
+    if (ttl === 0 || leftS === undefined) return { at, retained, ageMs: 0 }
+    const isCounted = retained && this.#host.profile.retainedExpires === true
+    const ageS = isCounted ? 2 * ttl - leftS : ttl - leftS
+    return { at, retained, ageMs: Math.max(0, ageS) * 1000 }
   }
 
   #step(input: ViewInput): void {
@@ -300,27 +333,15 @@ export class SpaceWatch {
 
   #arm(): void {
     if (this.#status !== 'synced' || !this.#host.isRead) return
-    const dueAt = Math.max(this.#view.dueAt, this.#leasesHeldUntil)
-    // A later instant is looked at when the earlier one has come.
-    if (dueAt === Number.POSITIVE_INFINITY || (this.#timer !== null && dueAt >= this.#timerAt))
-      return
-    this.#stopTimer()
-    this.#timerAt = dueAt
-    const { platform } = this.#host
-    const look = () => {
-      this.#timer = null
-      const at = platform.now()
-      if (at >= this.#leasesHeldUntil) this.#step({ type: 'time', at })
-      this.#arm()
-    }
-    const ms = Math.min(TIMER_MS_MAX, Math.max(0, dueAt - platform.now()))
-    this.#timer = platform.setTimer(look, ms)
-    ;(this.#timer as { unref?(): void } | null)?.unref?.()
+    this.#timer.set(Math.max(this.#view.dueAt, this.#leasesHeldUntil))
   }
 
-  #stopTimer(): void {
-    if (this.#timer !== null) this.#host.platform.clearTimer(this.#timer)
-    this.#timer = null
+  /** After a time in which this process stood still, signs wait in its sockets: they come first. */
+  #look(lateMs: number): void {
+    const at = this.#host.platform.now()
+    if (lateMs >= CATCH_UP_MS) this.#leasesHeldUntil = at + CATCH_UP_MS
+    if (at >= this.#leasesHeldUntil) this.#step({ type: 'time', at })
+    this.#arm()
   }
 
   // --------------------------------------------------------------------------------------- the end
@@ -342,7 +363,8 @@ export class SpaceWatch {
     if (this.#end !== null) return
     this.#end = { error }
     this.#status = 'idle'
-    this.#stopTimer()
+    this.#timer.stop()
+    this.#retry.stop()
     this.#members?.close()
     this.#topics.close()
     for (const unlisten of this.#unlisten.splice(0)) unlisten()

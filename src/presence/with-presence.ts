@@ -26,6 +26,9 @@ const prepared = new WeakMap<object, OwnPresence>()
  * They get a will, renewed for each attempt, and requests that are sent after each CONNACK. What
  * `connectOptions` and `onConnected` of the user do stays. A will of the user's own stays, too;
  * then others see the loss of this client only when its `ttl` has passed, and a warning says so.
+ * A new process that resumes the session of another one discards the will of that one: others see
+ * the loss of the old process when its `ttl` has passed. Change `will` and `onConnected` before the
+ * call, and not in what it returns.
  * @param options the options of the client, or a URL.
  * @returns options for one client.
  * @throws UsageError for an option that cannot be used.

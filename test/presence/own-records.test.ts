@@ -1,6 +1,7 @@
 /** What a client writes of itself, where the outcomes come late. */
 import { describe, expect, test } from 'vitest'
-import { OwnRecords, type Write } from '../../src/presence/own-records.ts'
+import { OwnRecords } from '../../src/presence/own-records.ts'
+import type { Write } from '../../src/presence/own-steps.ts'
 
 const TERMS = { connection: 'a'.repeat(24), prefix: 'p', ttl: 10, recordTtl: 400 }
 
@@ -49,7 +50,7 @@ describe('own records', () => {
     records.lost()
     records.connected(2, 'ada', 0)
     const [, left] = records.leave('room', null, undefined, 0)!
-    expect(shown(left)).toEqual(['p/s/room/ada/* empty'])
+    expect(shown(left)).toEqual(['p/s/room/ada/* empty', 'p/c/* 2.6 down', 'p/c/* empty'])
     expect(shown(records.settled(writes[0]!, 0))).toEqual(['p/s/room/ada/* empty'])
   })
 
@@ -60,10 +61,7 @@ describe('own records', () => {
     records.connected(2, 'ada', 0)
     expect(records.read(old, false, 0)).toEqual([])
     records.read({ ...old, state: 'up', epoch: 2, seq: 4 }, false, 0)
-    expect(shown(records.read(old, false, 0))).toEqual([
-      'p/s/room/ada/* 2.5 member',
-      'p/c/* 2.6 up',
-    ])
+    expect(shown(records.read(old, false, 0))).toEqual(['p/c/* 2.5 up'])
   })
 
   test('[H3] what the server had kept is doubted until the last `up` comes back', () => {
@@ -73,9 +71,9 @@ describe('own records', () => {
     records.connected(2, 'ada', 0)
     expect(records.read(old, true, 0)).toEqual([])
     expect(records.dueAt).toBe(1000)
-    expect(records.refresh(1000)).toHaveLength(2)
+    expect(shown(records.refresh(1000))).toEqual(['p/c/* 2.5 up'])
     records.read(old, true, 1000)
-    records.read({ ...old, state: 'up', epoch: 2, seq: 6 }, false, 1001)
+    records.read({ ...old, state: 'up', epoch: 2, seq: 5 }, false, 1001)
     expect(records.dueAt).toBe(6000)
   })
 
@@ -93,22 +91,111 @@ describe('own records', () => {
     expect(written.get(`p/s/room/ada/${TERMS.connection}`)).toBe(400_000)
   })
 
-  test('[H6] `down` is written also if the last `up` was that of an earlier connection', () => {
+  test('[H6] `down` comes with the last who leaves, and nothing is left behind or renewed', () => {
     const { records } = entered()
-    records.leave('room', null, undefined, 0)
-    records.lost()
-    // Nobody is there, so that no `up` follows; but the server keeps that of before.
-    expect(records.connected(2, 'ada', 0)).toEqual([])
-    expect(shown(records.down(0))).toEqual(['p/c/* 2.4 down'])
-    expect(records.down(0)).toEqual([])
+    records.enter('room', 'bob', '1', 0)
+    expect(shown(records.leave('room', 'bob', undefined, 0)![1])).toEqual(['p/s/room/bob/* empty'])
+    expect(shown(records.leave('room', null, '"bye"', 0)![1])).toEqual([
+      'p/s/room/ada/* 1.5 left',
+      'p/s/room/ada/* empty',
+      'p/c/* 1.7 down',
+      'p/c/* empty',
+    ])
+    expect(records.dueAt).toBe(Number.POSITIVE_INFINITY)
   })
 
-  test('[H6] `down` is written when nobody is there any more', () => {
+  test('[H6] what an earlier connection said is removed when all left without a connection', () => {
     const { records } = entered()
-    expect(records.down(0)).toEqual([])
-    records.leave('room', null, '"bye"', 0)
-    expect(shown(records.down(0))).toEqual(['p/c/* 1.5 down'])
-    expect(records.down(0)).toEqual([])
-    expect(records.dueAt).toBe(Number.POSITIVE_INFINITY)
+    records.lost()
+    expect(records.leave('room', null, undefined, 0)![1]).toEqual([])
+    const writes = records.connected(2, 'ada', 0)
+    expect(shown(writes)).toEqual(['p/s/room/ada/* empty', 'p/c/* empty'])
+    for (const write of writes) expect(records.settled(write, 0)).toEqual([])
+    records.lost()
+    expect(records.connected(3, 'ada', 0)).toEqual([])
+  })
+
+  test('[H2] the first who enters a space has the connection say its ttl there', () => {
+    const { records } = entered()
+    const [, writes] = records.enter('hall', 'bob', '1', 0)
+    expect(shown(writes)).toEqual(['p/s/hall/bob/* 1.3 member', 'p/c/* 1.4 up'])
+    expect(shown(records.enter('hall', 'eve', '1', 0)[1])).toEqual(['p/s/hall/eve/* 1.5 member'])
+  })
+
+  test('[H4] with another client identifier the record with the old one is removed', () => {
+    const { records } = entered()
+    records.lost()
+    expect(shown(records.connected(2, 'bea', 0))).toEqual([
+      'p/s/room/ada/* empty',
+      'p/s/room/bea/* 2.4 member',
+      'p/c/* 2.5 up',
+    ])
+  })
+})
+
+describe('[H3] wrong records', () => {
+  const wrong = { epoch: 1, seq: 2, client: '', ttl: 10 }
+  const online = () => {
+    const { records } = entered()
+    records.read({ ...wrong, state: 'up' }, false, 0)
+    return records
+  }
+
+  test('are answered once in a second, however many there are', () => {
+    const records = online()
+    expect(shown(records.read({ ...wrong, state: 'lost' }, false, 0))).toEqual(['p/c/* 1.3 up'])
+    for (let ms = 1; ms < 1000; ms++) {
+      records.read({ ...wrong, state: 'up', seq: 3 }, false, ms)
+      expect(records.read({ ...wrong, state: 'lost' }, false, ms)).toEqual([])
+    }
+    expect(records.dueAt).toBe(1000)
+    expect(shown(records.refresh(1000))).toEqual(['p/c/* 1.4 up'])
+  })
+
+  test.each([
+    ['removed', null],
+    ['of a newer epoch', { ...wrong, state: 'up', epoch: 2 } as const],
+    ['`down`', { ...wrong, state: 'down' } as const],
+  ])('that are %s have the members written once more, too', (_, record) => {
+    expect(shown(online().read(record, false, 0))).toEqual([
+      'p/s/room/ada/* 1.3 member',
+      'p/c/* 1.4 up',
+    ])
+  })
+})
+
+describe('[H4] what the server refuses', () => {
+  test('leaves the data that it has accepted, whatever was called since', () => {
+    const { records, writes } = entered()
+    const [member, [second]] = records.enter('room', null, '2', 0)
+    records.acknowledged(writes[0]!)
+    records.settled(writes[0]!, 0)
+    expect(records.refused(second!, 0)).toEqual([])
+    records.settled(second!, 0)
+    expect(member).toMatchObject({ isIn: true, dataText: '1' })
+    expect(records.countIn('room')).toBe(1)
+  })
+
+  test('leaves nothing behind where something was sent before without an outcome', () => {
+    const { records } = entered()
+    const [, [second]] = records.enter('room', null, '2', 0)
+    expect(shown(records.refused(second!, 0))).toEqual([
+      'p/s/room/ada/* empty',
+      'p/c/* 1.5 down',
+      'p/c/* empty',
+    ])
+    expect(records.countIn('room')).toBe(0)
+  })
+
+  test('takes nobody away who has entered since under the same name', () => {
+    const { records, writes } = entered()
+    const [first] = writes as [Write]
+    records.read(null, true, 0)
+    const [again] = records.refresh(1000)
+    for (const write of [first, again!]) records.settled(write, 0)
+    records.leave('room', null, undefined, 0)
+    const [newer] = records.enter('room', null, '3', 0)
+    records.settled({ ...first, member: { ...newer, isIn: false, open: 1, farewell: null } }, 0)
+    expect(records.find('room', null)).toBe(newer)
   })
 })
