@@ -11,7 +11,7 @@ const MAJOR_LEVEL = /^v\d+$/
 const API_NAME_LENGTH_MAX = 200
 const VERSION_PART = '(0|[1-9][0-9]{0,8})'
 const VERSION_LABELS = '[0-9A-Za-z.-]{1,64}'
-const VERSION = new RegExp(
+const SEMANTIC_VERSION = new RegExp(
   `^${VERSION_PART}[.]${VERSION_PART}[.]${VERSION_PART}(?:-${VERSION_LABELS})?(?:[+]${VERSION_LABELS})?$`,
 )
 /** More than this of a text does not stand in a message of an error. */
@@ -61,7 +61,7 @@ export function checkApiName(name: unknown): string {
 }
 
 /** @returns the levels before all topics of a bus. @throws UsageError */
-export function checkPrefix(prefix: unknown): string {
+export function checkBusPrefix(prefix: unknown): string {
   const isUsable =
     typeof prefix === 'string' &&
     prefix.length <= API_NAME_LENGTH_MAX &&
@@ -74,12 +74,12 @@ export function checkPrefix(prefix: unknown): string {
 /** @returns the number before the first dot, or null if the text is no semantic version. */
 export function majorOf(version: unknown): number | null {
   if (typeof version !== 'string') return null
-  const [, major] = VERSION.exec(version) ?? []
+  const [, major] = SEMANTIC_VERSION.exec(version) ?? []
   return major === undefined ? null : Number(major)
 }
 
 /** @returns any text as one level of a topic: what it may not have is percent-encoded. */
-export function levelOf(text: string): string {
+export function busLevelOf(text: string): string {
   return text.replace(/[%/+#\u0000-\u001f\u007f]/g, (unit) => encodeURIComponent(unit))
 }
 
@@ -101,7 +101,7 @@ export function apiTopic(prefix: string, api: { readonly name: string; readonly 
 /** @returns the topic to which events are published. */
 export function eventTopic(base: string, event: string, key: string | undefined): string {
   const topic = `${base}/event/${event}`
-  return key === undefined ? topic : `${topic}/${levelOf(key)}`
+  return key === undefined ? topic : `${topic}/${busLevelOf(key)}`
 }
 
 /** @returns the topic of the dead letters of one event at one listener. */

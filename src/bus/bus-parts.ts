@@ -15,7 +15,13 @@ import {
   type UserProperties,
   type WarningCode,
 } from '../index.ts'
-import { BUS_PROPERTIES, busClientId, checkBusName, checkPrefix, levelOf } from './bus-names.ts'
+import {
+  BUS_PROPERTIES,
+  busClientId,
+  busLevelOf,
+  checkBusName,
+  checkBusPrefix,
+} from './bus-names.ts'
 import type { BusOptions, BusValidation, EventOutbox } from './bus-types.ts'
 import { checkFieldNames } from './define-api.ts'
 import { HookTable } from './hook-table.ts'
@@ -56,7 +62,7 @@ export interface BusParts {
 export function busParts(options: BusOptions): BusParts {
   checkFieldNames('createBus', options, OPTION_FIELDS)
   const service = checkBusName('createBus: service', options.service)
-  const prefix = checkPrefix(options.prefix ?? 'bus')
+  const prefix = checkBusPrefix(options.prefix ?? 'bus')
   const clientOptions = clientOptionsOf(options.client)
   const clock = clientOptions.platform ?? systemPlatform
   const named = options.process ?? machineName()
@@ -78,7 +84,7 @@ export function busParts(options: BusOptions): BusParts {
     ...{ timeoutMs, hooks, outbox, validate },
     codec: orNothing(codec),
     checks: new SchemaChecks(ajv),
-    by: `${service}/${levelOf(process)}`,
+    by: `${service}/${busLevelOf(process)}`,
     served: new Set(),
     warn: (code, message) => client.warn({ code, message }),
   }
@@ -108,7 +114,7 @@ export function checkTimeMs(what: string, ms: number | undefined): number | unde
 }
 
 /** @returns the value. @throws UsageError if it is no whole number between two bounds. */
-export function checkWhole(what: string, given: number, least: number, most: number): number {
+export function checkWholeNumber(what: string, given: number, least: number, most: number): number {
   if (Number.isInteger(given) && given >= least && given <= most) return given
   throw new UsageError(`${what} must be a whole number from ${least} to ${most}, not ${given}`)
 }

@@ -1,7 +1,7 @@
 /** Can the options of a listener be used, and what becomes of an event that fails? */
 import { type Platform, UsageError } from '../index.ts'
 import { checkBusName } from './bus-names.ts'
-import { checkTimeMs, checkWhole } from './bus-parts.ts'
+import { checkTimeMs, checkWholeNumber } from './bus-parts.ts'
 import { checkFieldNames } from './define-api.ts'
 import type {
   BusEvent,
@@ -66,11 +66,11 @@ export function listenerPlan(name: string, options: ListenerOptions<never> = {})
   if (stream !== 'event' && stream !== 'api') {
     throw new UsageError(`${what}: stream must be one of event, api`)
   }
-  checkWhole(`${what}: concurrency`, concurrency, 1, HANDLERS_MAX)
-  checkWhole(`${what}: sessionExpiryInterval`, sessionExpiryInterval, 1, EXPIRY_MAX_S)
+  checkWholeNumber(`${what}: concurrency`, concurrency, 1, HANDLERS_MAX)
+  checkWholeNumber(`${what}: sessionExpiryInterval`, sessionExpiryInterval, 1, EXPIRY_MAX_S)
   const dedupe = dedupeOf(what, options.dedupe)
   if (maxRedeliveries !== undefined) {
-    checkWhole(`${what}: maxRedeliveries`, maxRedeliveries, 1, EVENT_ATTEMPTS_MAX)
+    checkWholeNumber(`${what}: maxRedeliveries`, maxRedeliveries, 1, EVENT_ATTEMPTS_MAX)
     if (dedupe?.begin === undefined) {
       throw new UsageError(`${what}: maxRedeliveries needs a dedupe store that has \`begin\``)
     }
@@ -88,7 +88,7 @@ function retryPlan(what: string, given: RetryOptions = {}): ListenerPlan['retry'
   checkFieldNames(`${what}: retry`, given, ['max', 'minMs', 'maxMs', 'then'])
   const { max = 5, minMs = 100, maxMs = 30_000 } = given
   const last = given.then ?? 'stop'
-  checkWhole(`${what}: retry.max`, max, 1, EVENT_ATTEMPTS_MAX)
+  checkWholeNumber(`${what}: retry.max`, max, 1, EVENT_ATTEMPTS_MAX)
   checkTimeMs(`${what}: retry.minMs`, minMs)
   checkTimeMs(`${what}: retry.maxMs`, maxMs)
   if (!LAST_ACTIONS.includes(last)) {
@@ -102,7 +102,9 @@ function dedupeOf(what: string, given: ListenerOptions['dedupe']): EventDedupe |
   if (given === undefined) return new RecentIds(RECENT_IDS)
   checkFieldNames(`${what}: dedupe`, given, ['memory', 'store'])
   if ('memory' in given) {
-    return new RecentIds(checkWhole(`${what}: dedupe.memory`, given.memory, 1, RECENT_IDS_MAX))
+    return new RecentIds(
+      checkWholeNumber(`${what}: dedupe.memory`, given.memory, 1, RECENT_IDS_MAX),
+    )
   }
   const { store } = given
   if (typeof store?.seen === 'function' && typeof store.done === 'function') return store

@@ -7,7 +7,7 @@ import type { DeclaredFailure, IncomingRequest, ResponderStats } from '../client
 import { RefusedError, UsageError, type UserProperties } from '../index.ts'
 import type { Api, ApiRpc } from './api-types.ts'
 import { apiTopic, BUS_PROPERTIES, inQuotes, majorOf } from './bus-names.ts'
-import { type BusParts, BusValue, checkWhole, headerOf } from './bus-parts.ts'
+import { type BusParts, BusValue, checkWholeNumber, headerOf } from './bus-parts.ts'
 import type { Served, ServedCall, ServeOptions } from './bus-types.ts'
 import { issuesIn, placeText } from './calling.ts'
 import { checkApi, checkFieldNames } from './define-api.ts'
@@ -53,8 +53,8 @@ export function serveApi(
   checkImplementation(api, implementation)
   checkFieldNames('serve: options', options, SERVE_FIELDS)
   const { concurrency = 16, maxPending = 1024, answerUnknown = true } = options
-  checkWhole('serve: concurrency', concurrency, 1, HANDLERS_MAX)
-  checkWhole('serve: maxPending', maxPending, 0, HANDLERS_MAX)
+  checkWholeNumber('serve: concurrency', concurrency, 1, HANDLERS_MAX)
+  checkWholeNumber('serve: maxPending', maxPending, 0, HANDLERS_MAX)
   const base = apiTopic(bus.prefix, api)
   if (bus.served.has(base)) {
     throw new UsageError(`serve: ${api.name} ${api.major} is served by this bus already`)

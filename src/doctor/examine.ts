@@ -169,7 +169,7 @@ class RunningExamination implements Examination {
     const random = hexOf(clock, 8)
     let count = 0
     const newId = () => `${clientIdPrefix}${random}${(count++).toString(36).padStart(4, '0')}`
-    const host = hostOf(clock, signal, pacer)
+    const host = peerHostOf(clock, signal, pacer)
     await pacer.turn(1, signal).catch(() => {})
     const first = new Peer(host, 'first', {
       ...target,
@@ -288,7 +288,7 @@ function unknown(
   return { id, question, answer, certainty: 'unknown', why, reliable: null, meaning, evidence }
 }
 
-function hostOf(clock: Platform, signal: AbortSignal, pacer: Pacer): PeerHost {
+function peerHostOf(clock: Platform, signal: AbortSignal, pacer: Pacer): PeerHost {
   return {
     ...{ clock, signal, patienceMs: CONNECT_MS },
     turn: (requests) => pacer.turn(requests, signal),

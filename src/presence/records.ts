@@ -33,7 +33,7 @@ export interface MemberTopic {
   readonly connection: string
 }
 
-const VERSION = 1
+const RECORD_VERSION = 1
 /** The names of connections: 12 bytes. */
 const CONNECTION_PATTERN = /^[0-9a-f]{24}$/
 const CONNECTION_BYTES = 12
@@ -107,7 +107,7 @@ export function writeConnection(record: ConnectionRecord): string {
   const { state, epoch, seq, client, ttl } = record
   const name = client === '' ? undefined : client.slice(0, SHOWN_MAX)
   const count = state === 'lost' ? undefined : seq
-  return JSON.stringify({ v: VERSION, epoch, seq: count, state, client: name, ttl })
+  return JSON.stringify({ v: RECORD_VERSION, epoch, seq: count, state, client: name, ttl })
 }
 
 /** @param dataText the data as JSON; undefined: none. @returns the payload of a member's record. */
@@ -115,7 +115,7 @@ export function writeMember(
   { epoch, seq, left }: Omit<MemberRecord, 'data'>,
   dataText: string | undefined,
 ): string {
-  const head = `{"v":${VERSION},"epoch":${epoch},"seq":${seq}`
+  const head = `{"v":${RECORD_VERSION},"epoch":${epoch},"seq":${seq}`
   const farewell = left ? ',"left":true' : ''
   return dataText === undefined ? `${head}${farewell}}` : `${head}${farewell},"data":${dataText}}`
 }
@@ -155,7 +155,7 @@ function readFields(payload: Uint8Array, bytesMax: number): Record<string, unkno
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
   const fields = value as Record<string, unknown>
-  return fields['v'] === VERSION ? fields : null
+  return fields['v'] === RECORD_VERSION ? fields : null
 }
 
 /** Whether it counts something, from 1; beyond 2^53 - 1 numbers are not exact. */
