@@ -11,7 +11,7 @@ import { build } from 'esbuild'
 const INDEX = 'src/index.ts'
 
 /**
- * Files of the client, the doctor and event streams import from src/index.ts, which imports the whole engine.
+ * Files of the layers import from src/index.ts, which imports the whole engine.
  * esbuild puts what an entry reaches into the same file, and another bundler leaves out whole files
  * more surely than single statements. So their imports are read as imports from the files that
  * define the names.
@@ -20,7 +20,7 @@ const withoutIndex = {
   name: 'without-index',
   async setup({ onLoad }) {
     const exported = await exportedNames()
-    onLoad({ filter: /\/src\/(?:client|doctor|event-stream)\/.*\.ts$/ }, async ({ path }) => {
+    onLoad({ filter: /\/src\/(?:bus|client|doctor|event-stream|presence)\/.*\.ts$/ }, async ({ path }) => {
       const text = await readFile(path, 'utf8')
       const contents = text.replace(
         /^(import(?: type)?) \{([^}]*)\} from '((?:\.\.\/)+)index\.ts'/gm,
@@ -62,6 +62,7 @@ function namesIn(list) {
 
 const ENTRIES = [
   'index',
+  'bus/index',
   'client/index',
   // Entries of their own, so that one who imports `topic` does not get the client with it.
   'client/client',
@@ -69,6 +70,7 @@ const ENTRIES = [
   'disk/index',
   'doctor/index',
   'event-stream/index',
+  'presence/index',
   'testing/index',
   'cli/main',
 ]

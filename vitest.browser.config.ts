@@ -5,6 +5,7 @@
 import { fileURLToPath } from 'node:url'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
+import { CHROMIUM } from './test/support/chromium-path.ts'
 import { aliasesOf } from './vitest.config.ts'
 
 const shim = (name: string) =>
@@ -23,6 +24,8 @@ export default defineConfig({
       'process/': shim('process'),
       'node:events': shim('events'),
       'node:util': shim('util'),
+      'node:crypto': shim('crypto'),
+      'node:zlib': shim('zlib'),
       ...Object.fromEntries(
         ['child_process', 'diagnostics_channel', 'fs', 'net', 'url'].map((name) => [
           `node:${name}`,
@@ -32,19 +35,31 @@ export default defineConfig({
     },
   },
   optimizeDeps: {
-    include: ['mqtt-packet', 'buffer', 'readable-stream', 'fast-check', 'it-pushable'],
+    include: [
+      'mqtt-packet',
+      'buffer',
+      'readable-stream',
+      'fast-check',
+      'it-pushable',
+      '@smithy/core/event-streams',
+    ],
   },
   test: {
     include: [
       'test/protocol/**/*.test.ts',
       'test/promises/**/*.test.ts',
       'test/codec/**/*.test.ts',
+      'test/event-stream/**/*.test.ts',
     ],
     exclude: [
       // They read sources.
       ...['test/protocol/coupling.test.ts', 'test/protocol/purity.test.ts'],
       // They read files of packets.
       ...['test/codec/conformance.test.ts', 'test/codec/vectors.test.ts'],
+      'test/event-stream/published.test.ts',
+      // They bundle the package, open HTTP/2 servers of Node, and compare with its zlib.
+      ...['test/event-stream/size.test.ts', 'test/event-stream/carriers.test.ts'],
+      'test/event-stream/crc32.test.ts',
     ],
     setupFiles: [
       ...['test/browser/shims/globals.ts', 'test/browser/not-in-browser.ts'],
@@ -55,7 +70,7 @@ export default defineConfig({
       headless: true,
       screenshotFailures: false,
       provider: playwright({
-        launchOptions: { executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] },
+        launchOptions: { executablePath: CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] },
       }),
       instances: [{ browser: 'chromium' }],
     },

@@ -26,7 +26,8 @@ const SOURCES = [
   ...['paced-mqttjs', 'connect', 'connect-raw', 'connect-mqttjs', 'client-work'],
   ...['client-work-mqttjs', 'client-echo', 'client-idle', 'client-filters', 'filters-server'],
   ...['client-request', 'request-mqttjs', 'request-loop', 'client-open', 'idle-subscribed'],
-  ...['event-stream', 'event-stream-smithy', 'chromium'],
+  ...['event-stream', 'event-stream-smithy', 'chromium', 'presence-sync', 'presence-retained'],
+  ...['presence-update', 'presence-echo', 'presence-signs'],
 ].map((name) => `programs/${name}.ts`)
 const INSTALLED = 'Installed'
 const PAGE = join(folder, '../docs/BENCHMARKS.md')

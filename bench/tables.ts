@@ -7,6 +7,7 @@ import { client } from './client.ts'
 import { eventStream } from './event-stream.ts'
 import { rawServer } from './measure.ts'
 import { met } from './met.ts'
+import { presence } from './presence.ts'
 import {
   type Context,
   less,
@@ -116,6 +117,7 @@ export const TABLES: Readonly<Record<string, (context: Context) => Table>> = {
   met,
   client,
   'event-stream': eventStream,
+  presence,
   throughput,
   payloads,
   roundTrip,

@@ -95,9 +95,22 @@ export interface ErrorCodes {
    *  the filters.
    *  What to do: see `reasonCode` and the permissions of the client at the server. */
   SUBSCRIBE_REFUSED: 'RefusedError'
+  /** When the members of a space are asked for and the connection is lost; `members` has those that
+   *  were known before.
+   *  What to do: use these, or ask again once the client is connected. */
+  NOT_SYNCED: 'ConnectionError'
   /** When a server of MQTT 3.1.1 grants a Shared Subscription and delivers nothing through it.
    *  What to do: leave out `share`. */
   SHARED_UNAVAILABLE: 'ConnectionError'
+
+  // The bus (`it-mqtt/bus`).
+
+  /** When what is given to an rpc does not fit its schema; nothing was sent. `issues` says where.
+   *  What to do: correct the value. */
+  INVALID_INPUT: 'UsageError'
+  /** When an API has a JSON Schema and the package `ajv` is not installed, or cannot be loaded.
+   *  What to do: `npm install ajv@8`, or use schemas of a library such as zod. */
+  NO_VALIDATOR: 'UsageError'
 
   // The transport and its time limits.
 
@@ -185,9 +198,10 @@ export interface ErrorCodes {
   /** When the server does not take this QoS (reason code 0x9B).
    *  What to do: publish with the QoS of `state.connection.limits` or less. */
   QOS_NOT_SUPPORTED: 'RefusedError'
-  /** When the server does not take retained messages (reason code 0x9A).
-   *  What to do: publish without `retain`. */
-  RETAIN_NOT_SUPPORTED: 'RefusedError'
+  /** When the server does not take retained messages (reason code 0x9A). Presence is made of them
+   *  (UsageError).
+   *  What to do: publish without `retain`; use presence with another server. */
+  RETAIN_NOT_SUPPORTED: 'RefusedError' | 'UsageError'
   /** When the server has no shared subscriptions (reason code 0x9E).
    *  What to do: subscribe without `$share`. */
   SHARED_SUBSCRIPTIONS_NOT_SUPPORTED: 'RefusedError'
@@ -459,6 +473,17 @@ export interface WarningCodes {
    *  them cannot be told apart.
    *  What to do: use filters that do not overlap. */
   OVERLAP: 'Warning'
+  /** When a space has more members than `maxMembers` of `presence()`; those beyond are not kept.
+   *  What to do: raise `maxMembers`, or divide the space. */
+  PRESENCE_FULL: 'Warning'
+  /** When a client that enters a space has a will of its own, so that others see its loss only
+   *  when its `ttl` has passed.
+   *  What to do: leave out `will`, or accept it; a smaller `ttl` tells sooner. */
+  PRESENCE_LEASES_ONLY: 'Warning'
+  /** When the server refuses a record of presence that no call waits for: one that is renewed, or
+   *  one that a janitor removes.
+   *  What to do: see the permissions of the client at the server. */
+  PRESENCE_REFUSED: 'Warning'
   /** When an event of an event stream is not defined, once for each type; such events are skipped.
    *  What to do: define it, or set `onUnknownEvent`. */
   UNKNOWN_EVENT: 'Warning'
@@ -474,6 +499,14 @@ export interface WarningCodes {
    *  and the error.
    *  What to do: correct the handler, or answer with `request.fail()`. */
   HANDLER_FAILED: 'Warning'
+  /** When a handler of events threw, or an event did not fit its schema; the message has what
+   *  becomes of the event (`onError`), and the error.
+   *  What to do: correct the handler, or who fires the event. */
+  EVENT_FAILED: 'Warning'
+  /** When a process with listeners has no name that it has again after a restart: the sessions of
+   *  its listeners, and the events in them, are then left at the server.
+   *  What to do: give the option `process` of `createBus()`. */
+  PROCESS_UNNAMED: 'Warning'
   /** When a file that may grow ends without a line end, so that its last line is left for a later
    *  run.
    *  What to do: nothing, or set `growing: false` (`--complete`) if the file will not grow. */

@@ -3,7 +3,7 @@
  * here.
  */
 
-export { requestChannel } from '#runtime'
+export { machineName, requestChannel } from '#runtime'
 export { memoryPair } from '#transport'
 export {
   BugError,

@@ -59,6 +59,7 @@ const runs = {
     }
     return bytes
   },
+  checksum: () => fail('it has no row of this kind'),
   stream: (count: number) => streamed(count, 65_536),
   bytes: (count: number) => streamed(count, 1),
 }

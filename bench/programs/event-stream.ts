@@ -1,4 +1,5 @@
 /** it-mqtt/event-stream at the work of event-stream-smithy.ts: MODE SIZE COUNT */
+import { crc32 } from 'node:zlib'
 import {
   decodeMessage,
   decodeStream,
@@ -41,6 +42,12 @@ const runs = {
       if (headers.get('sequence')?.value !== SEQUENCE) fail(headers)
       bytes += payload.length
     }
+    return bytes
+  },
+  /** The floor of decoding: no decoder can do less than this. */
+  checksum(count: number) {
+    let bytes = 0
+    for (let i = 0; i < count; i++) if (crc32(encoded) !== 0) bytes += size
     return bytes
   },
   stream: (count: number) => streamed(count, 65_536),

@@ -102,6 +102,17 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { line: 'it-mqtt bench pub-sub -h localhost -q 1 --rate 1000 --duration 60s', about: '' },
     { line: 'it-mqtt bench pub-sub -h localhost --rate 100 --subscribers 50', about: 'to many' },
   ],
+  doctor: [
+    { line: 'it-mqtt doctor -h localhost', about: 'what you may rely on, and what not' },
+    {
+      line: 'it-mqtt doctor mqtts://plant.example -u anna --ask-password --prefix anna/doctor',
+      about: 'where an ACL allows some topics alone',
+    },
+    {
+      line: 'it-mqtt doctor -h localhost --only session,will-takeover --evidence',
+      about: 'two questions, with what was sent and what came',
+    },
+  ],
   spool: [
     { line: 'it-mqtt spool spool/', about: 'how much waits' },
     { line: 'it-mqtt spool spool/ --json', about: 'what waits' },

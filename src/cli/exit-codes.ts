@@ -77,7 +77,12 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
 /** @returns the exit status for an error that ended a command. */
 export function statusOf(error: unknown): number {
   if (error instanceof UsageError) return MISUSED
-  return error instanceof MqttError ? (STATUS_OF_CODE[error.code] ?? FAILED) : FAILED
+  return error instanceof MqttError ? statusOfCode(error.code) : FAILED
+}
+
+/** @returns the exit status for the code of a failure. */
+export function statusOfCode(code: string): number {
+  return STATUS_OF_CODE[code] ?? FAILED
 }
 
 /** @returns the table as text for a terminal. */

@@ -7,6 +7,7 @@ import { Command, Option } from 'commander'
 import { addPipe } from './add-pipe.ts'
 import { addBench } from './bench/bench.ts'
 import { addCompletion } from './completion.ts'
+import { addDoctor } from './doctor.ts'
 import { addExamples } from './examples.ts'
 import { oneLine } from './fail.ts'
 import { addHelp } from './help.ts'
@@ -66,7 +67,7 @@ export function buildProgram(): Command {
     })
   for (const add of [
     ...[addPub, addSub, addRr, addTop, addRetained, addPipe],
-    ...[addBench, addSpool, addReplay, addCompletion, addHelp],
+    ...[addBench, addDoctor, addSpool, addReplay, addCompletion, addHelp],
   ]) {
     add(program)
   }

@@ -16,7 +16,7 @@ import {
   type QoS,
   type WarningCode,
 } from '../index.ts'
-import { calledAfterEnd, endedUnder } from './client-errors.ts'
+import { calledAfterEnd, endedUnder, subscribeRefused } from './client-errors.ts'
 import { blueprintOf, type ClientPlan } from './client-options.ts'
 import type { ClientTarget, Published } from './client-types.ts'
 import type { Listener, OutcomeListener } from './core.ts'
@@ -78,7 +78,7 @@ export class ClientCore
     this.target = target
     this.clock = platform
     this.publishing = new Publishing(plan, platform, this)
-    this.loop = loop(this.publishing.requests)
+    this.loop = loop(this.publishing.requests, this.publishing)
     this.reading = new LoopReader(this.loop, plan.unhandledMax, this)
     const first = plan.keeps ? Math.floor(platform.random() * IDENTIFIER_SPACE) : 0
     this.reception = new Reception(this, plan.keeps, first)
@@ -193,11 +193,10 @@ export class ClientCore
 
   /** @returns a topic of its own, for one measurement. */
   scratchTopic(): string {
-    this.#scratches++
-    return `${this.responseTopic()}/s${this.#scratches}`
+    return `${this.responseTopic()}/s${++this.#scratches}`
   }
 
-  /** Calls `action` now if there was a connection, else after the first CONNACK. */
+  /** Calls `action` at the first CONNACK, or now if that has come. */
   whenConnected(action: () => void): void {
     if (this.epoch > 0) return action()
     const unlisten = this.onConnected(() => {
@@ -279,13 +278,22 @@ export class ClientCore
   }
 
   listen(filter: string, qos: QoS, handler: (packet: IncomingPublish) => void): Listener {
-    let close = () => {}
+    return this.listenTo([filter], { qos, rh: 2 }, handler)
+  }
+
+  /** As `listen`, for several filters in one SUBSCRIBE; with `rh` 0 retained messages come. */
+  listenTo(
+    filters: readonly string[],
+    options: { readonly qos: QoS; readonly rh: 0 | 2 },
+    handler: (packet: IncomingPublish) => void,
+  ): Listener {
+    let close: Listener['close'] = () => {}
     const granted = new Promise<void>((resolve, reject) => {
       const unlisten = this.onEnd((error) => reject(error ?? endedUnder('subscribe', false, null)))
-      close = this.reception.listen(filter, qos, handler, (outcome) => {
+      close = this.reception.listen(filters, options, handler, (outcome) => {
         unlisten()
         if (outcome.ok) resolve()
-        else reject(outcome.error)
+        else reject(subscribeRefused(outcome.error, filters))
       })
     })
     granted.catch(() => {})

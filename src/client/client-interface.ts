@@ -163,6 +163,8 @@ export interface Client extends Requester, AsyncDisposable {
   resume(): void
   /** As `loop.reconnect()`. */
   reconnect(policy?: ReconnectWhen | ReconnectOptions): void
+  /** As `loop.warn()`: reports a warning of a layer above the client as the client's own. */
+  warn: Eventloop['warn']
   /** As `loop.reauthenticate()`. */
   reauthenticate: Eventloop['reauthenticate']
 }

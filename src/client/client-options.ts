@@ -3,11 +3,14 @@
  */
 import {
   Connected,
+  type Control,
   type Eventloop,
   type EventloopOptions,
   eventloop,
+  type Outcome,
   type Platform,
   type QoS,
+  type Request,
   type Requests,
   systemPlatform,
   UsageError,
@@ -44,12 +47,18 @@ const WARN_AFTER_MS = 30_000
 /** The longest time that a loop may wait before it warns: the client warns in its place. */
 const NEVER_WARN_MS = 86_400_000
 
+/** Is told what `onConnected` sends, and the outcome of every request. */
+interface BirthsListener {
+  sends(births: readonly Request[]): void
+  birthSettled(request: Request | Control, outcome: Outcome): void
+}
+
 /** What a client is, and how its loop is made. */
 interface ClientBlueprint {
   readonly plan: ClientPlan
   readonly platform: Platform
-  /** Makes the loop. */
-  loop(requests: Requests): Eventloop
+  /** Makes the loop. @param births is told of what `onConnected` sends. */
+  loop(requests: Requests, births: BirthsListener): Eventloop
 }
 
 /**
@@ -67,7 +76,22 @@ export function blueprintOf(target: ClientTarget): ClientBlueprint {
   return {
     plan,
     platform: options.platform ?? systemPlatform,
-    loop: (requests) => eventloop(options, requests),
+    loop: (requests, births) => eventloop(withBirths(options, births), requests),
+  }
+}
+
+/** Outcomes of what `onConnected` sends come to `onSettled` only. */
+function withBirths(options: EventloopOptions, births: BirthsListener): EventloopOptions {
+  const { onConnected } = options
+  if (typeof onConnected !== 'function') return options
+  return {
+    ...options,
+    onConnected: (connack, attempt) => {
+      const requests = onConnected(connack, attempt)
+      births.sends(requests)
+      return requests
+    },
+    onSettled: (request, outcome) => births.birthSettled(request, outcome),
   }
 }
 

@@ -11,6 +11,7 @@ import {
   type Transition,
   UsageError,
   validateTopic,
+  type Warning,
 } from '../index.ts'
 import {
   checkChoice,
@@ -22,9 +23,11 @@ import {
 } from './check-options.ts'
 import { ClientCore } from './client-core.ts'
 import { calledAfterEnd } from './client-errors.ts'
+import type { ClientHost } from './client-host.ts'
 import type { Client, ClientState, Closed } from './client-interface.ts'
 import type { ClientPublishOptions, ClientTarget, Published, PublishedOne } from './client-types.ts'
 import { closeClient } from './close.ts'
+import { LayerHost } from './layer-host.ts'
 import { ownConnection } from './own-connection.ts'
 import { encodePayload } from './payload.ts'
 import { publishAll } from './publish-all.ts'
@@ -48,6 +51,15 @@ export function createClient(options: ClientTarget): Client {
   return new MqttClient(options) as Client
 }
 
+/**
+ * What a layer above a client uses of it, such as `it-mqtt/presence`. The same client gives the
+ * same host. Programs do not need it.
+ * @throws UsageError for what `createClient()` did not make.
+ */
+export function hostOf(client: Client): ClientHost {
+  return MqttClient.hostOf(client)
+}
+
 const PUBLISH_FIELDS = new Set([
   'qos',
   'retain',
@@ -63,9 +75,18 @@ class MqttClient {
   readonly #core: ClientCore
   #closed: Promise<Closed> | null = null
   #requests: ClientRequests | null = null
+  #host: LayerHost | null = null
 
   constructor(target: ClientTarget) {
     this.#core = new ClientCore(target)
+  }
+
+  static hostOf(client: unknown): ClientHost {
+    if (typeof client !== 'object' || client === null || !(#core in client)) {
+      throw new UsageError(`The client must be one of createClient(), not ${shown(client)}`)
+    }
+    client.#host ??= new LayerHost(client.#core)
+    return client.#host
   }
 
   async ready(options: NextOptions = {}) {
@@ -168,6 +189,10 @@ class MqttClient {
 
   reconnect(policy?: ReconnectWhen | ReconnectOptions): void {
     this.#core.loop.reconnect(policy)
+  }
+
+  warn(warning: Warning): void {
+    this.#core.loop.warn(warning)
   }
 
   reauthenticate(): ReturnType<Eventloop['reauthenticate']> {

@@ -20,8 +20,8 @@ import type { Topic, TopicParams } from './topic-types.ts'
 export interface Listener {
   /** Resolves when the server has granted the filter; rejects if it refuses. It is no demand. */
   readonly granted: Promise<void>
-  /** Ends it, and the filter at the server. */
-  close(): void
+  /** Ends it, or some of its filters, also at the server. */
+  close(filters?: readonly string[]): void
 }
 
 /** A reader inside the client that acknowledges messages itself. */

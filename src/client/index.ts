@@ -1,6 +1,7 @@
 /** The public names of `it-mqtt/client`. Nothing is defined here. */
 export type { BrokerProfile, RefusalForm } from '../index.ts'
-export { createClient } from './client.ts'
+export { createClient, hostOf } from './client.ts'
+export type { ClientHost, ClientListener, PublishListener } from './client-host.ts'
 export type { Client, ClientState, Closed } from './client-interface.ts'
 export type {
   ClientOptions,
@@ -11,6 +12,7 @@ export type {
   TopicPublishOptions,
 } from './client-types.ts'
 export { bytes, type Codec, type PayloadContext, text } from './codec.ts'
+export { issuePlaces } from './invalid-payload.ts'
 export { json } from './json-codec.ts'
 export type {
   AnswerTopic,
@@ -48,6 +50,7 @@ export type {
   StandardResult,
   StandardSchema,
 } from './standard-schema.ts'
+export { payloadIssues } from './standard-schema.ts'
 export type {
   ClientSubscribeOptions,
   ClientSubscriptionState,

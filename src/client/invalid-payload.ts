@@ -37,10 +37,17 @@ export function payloadFault(
 
 /** @returns the fault of a value that a schema refuses. */
 export function schemaFault(issues: readonly PayloadIssue[]): PayloadFault {
+  const problem = `does not fit its schema at ${issuePlaces(issues)}; see \`issues\``
+  return { problem, issues }
+}
+
+/** @returns where the issues are, for the message of an error: `.a.b, [0] and 3 more`. */
+export function issuePlaces(issues: readonly PayloadIssue[]): string {
   const paths = [...new Set(issues.map(({ path }) => pathText(path)))]
   const shown = paths.slice(0, SHOWN_PATHS_MAX).join(', ')
-  const more = paths.length > SHOWN_PATHS_MAX ? ` and ${paths.length - SHOWN_PATHS_MAX} more` : ''
-  return { problem: `does not fit its schema at ${shown}${more}; see \`issues\``, issues }
+  return paths.length > SHOWN_PATHS_MAX
+    ? `${shown} and ${paths.length - SHOWN_PATHS_MAX} more`
+    : shown
 }
 
 /** @returns the error of a value that cannot be published. */

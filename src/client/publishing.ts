@@ -3,6 +3,8 @@
  * settles; M3, the order of the calls is kept)
  */
 import {
+  ConnectionError,
+  type Control,
   type Outcome,
   type Platform,
   type PublishRequest,
@@ -41,6 +43,8 @@ export class Publishing {
   readonly #calls = new Roster<PublishCall>()
   /** Publishes that have a key: the session may settle an earlier request in their place. */
   #keyed: Map<string | number, PublishCall[]> | null = null
+  /** Requests that the user's `onConnected` has returned. */
+  readonly #usersBirths = new WeakSet<object>()
   #open = 0
   #settled = 0
   #whenSettled: (() => void)[] = []
@@ -100,6 +104,32 @@ export class Publishing {
     const call = new PublishCall(request, countedBytes(request), listener, this)
     this.#begin(call)
     this.#line.add(call)
+  }
+
+  /**
+   * Notes a request that `onConnected` is about to return, so that the listener is given its
+   * outcome. It does not wait in the line.
+   */
+  birth(request: PublishRequest, listener: OutcomeListener): void {
+    this.#begin(new PublishCall(request, 0, listener, this))
+  }
+
+  /** Whose births are these? Those without a listener are the user's. */
+  sends(births: readonly Request[]): void {
+    for (const request of births) {
+      if ((request as Called)[CALL] === undefined) this.#usersBirths.add(request)
+    }
+  }
+
+  /**
+   * Takes the outcomes of births; those of the line were taken already. A failure of the user's own
+   * ends the loop, as it does without a client, since nobody else is given it.
+   */
+  birthSettled(request: Request | Control, outcome: Outcome): void {
+    const call = (request as Called)[CALL]
+    if (call instanceof PublishCall && !call.left) return this.#settleCall(call, outcome)
+    if (outcome.ok || !this.#usersBirths.delete(request)) return
+    if (!isExpected(request, outcome.error)) throw outcome.error
   }
 
   #begin(call: PublishCall): void {
@@ -184,6 +214,13 @@ export class Publishing {
       call.fail(endedUnder('publish', kept.has(call.request), error))
     }
   }
+}
+
+/** Whether a failure of a request needs no report: it was cancelled, or sent at most once. */
+function isExpected(request: Request | Control, error: unknown): boolean {
+  if (request.cmd !== 'publish') return error instanceof ConnectionError
+  const { qos = 0, signal } = request
+  return signal?.aborted === true || (qos === 0 && error instanceof ConnectionError)
 }
 
 function queueFull(open: number): UsageError {

@@ -196,7 +196,7 @@ export class Reception {
   }
 
   /** @returns other subscriptions for which retained messages of a filter may still come. */
-  #expecting({ newcomers, subscriptions }: FilterEntry, asking: ClientSubscription) {
+  #expecting({ newcomers, subscriptions }: FilterEntry, asking: ClientSubscription | null) {
     const since = this.#host.now() - EXPECTED_MS
     const others = newcomers === 'everybody' ? subscriptions : newcomers
     return others.filter((one) => {
@@ -304,29 +304,41 @@ export class Reception {
   }
 
   /**
-   * Reads a filter for the client itself: messages are acknowledged as they arrive.
-   * @returns a function that ends it.
+   * Reads filters for the client itself, asked for by one SUBSCRIBE: messages are acknowledged as
+   * they arrive.
+   * @param rh Retain Handling: 0 for all retained messages, 2 for none.
+   * @returns a function that ends it, or some of its filters.
    */
   listen(
-    filter: string,
-    qos: QoS,
+    filters: readonly string[],
+    { qos, rh }: { readonly qos: QoS; readonly rh: 0 | 2 },
     handler: (packet: IncomingPublish) => void,
     settled: (outcome: Outcome) => void,
-  ): () => void {
-    const entry = this.router.entryOf(filter)
-    entry.handlers ??= new ListenerList()
-    const remove = entry.handlers.add(handler)
-    let isOver = false
+  ): (filters?: readonly string[]) => void {
+    const open = new Map<FilterEntry, () => void>()
+    for (const filter of filters) {
+      const entry = this.router.entryOf(filter)
+      entry.handlers ??= new ListenerList()
+      open.set(entry, entry.handlers.add(handler))
+    }
     this.#host.request(() => {
-      if (isOver) return null
-      entry.wants(qos, false)
-      return this.#requestFor([entry], [], 2)
+      const entries = [...open.keys()]
+      if (entries.length === 0) return null
+      for (const entry of entries) {
+        if (rh === 0) entry.newcomers = this.#expecting(entry, null)
+        entry.wants(qos, false)
+      }
+      return this.#requestFor(entries, [], rh)
     }, settled)
-    return () => {
-      if (isOver) return
-      isOver = true
-      remove()
-      this.#unsubscribe(entry)
+    return (some = filters) => {
+      for (const filter of some) {
+        const entry = this.router.find(filter)
+        const remove = entry && open.get(entry)
+        if (remove === undefined) continue
+        open.delete(entry!)
+        remove()
+        this.#unsubscribe(entry!)
+      }
     }
   }
 

@@ -127,11 +127,25 @@ export function validateWith<Output>(
   }
   // Whatever is truthy means refusal.
   if (!result.issues) return { value: result.value }
-  return { issues: result.issues.slice(0, ISSUES_MAX).map((issue) => withoutValues(issue, value)) }
+  return { issues: payloadIssues(result.issues, value) }
+}
+
+/**
+ * Makes the issues of a schema fit for an error that others see.
+ * @param issues what a schema says of `value`.
+ * @returns at most 100 of them, as paths and texts; what a text repeats of the value is replaced by
+ *   `…`.
+ */
+export function payloadIssues(
+  issues: readonly StandardIssue[],
+  value: unknown,
+): readonly PayloadIssue[] {
+  return issues.slice(0, ISSUES_MAX).map((issue) => withoutValues(issue, value))
 }
 
 function withoutValues(issue: StandardIssue, value: unknown): PayloadIssue {
-  const path = (issue.path ?? []).map((part) => {
+  // Some libraries have arrays of their own as paths, with more fields.
+  const path = Array.from(issue.path ?? [], (part) => {
     const key = typeof part === 'object' ? part.key : part
     return typeof key === 'number' ? key : String(key).slice(0, ISSUE_TEXT_MAX)
   })

@@ -116,13 +116,13 @@ export function optionsAt(
 
 async function givenOptions(
   { connectOptions }: EventloopOptions,
-  { attempt, number, lastClose, redirect }: Target,
+  { attempt, number, lastClose, redirect, protocolVersion }: Target,
   signal: AbortSignal,
 ): Promise<AttemptOptions | undefined> {
   if (connectOptions === undefined) return undefined
   let given: unknown
   try {
-    given = await connectOptions(attempt, lastClose, signal, number)
+    given = await connectOptions(attempt, lastClose, signal, number, protocolVersion)
   } catch (cause) {
     const message = `connectOptions failed: ${messageOf(cause)}`
     throw new ConnectionError(message, { code: 'CONNECT_OPTIONS_FAILED', retryable: true, cause })

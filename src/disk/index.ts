@@ -1,6 +1,7 @@
-/** `it-mqtt/disk`: request streams and sessions that outlive their process. */
+/** `it-mqtt/disk`: request streams, sessions and memories of events that outlive their process. */
 
 export { FileRequests, fileRequests, readOnce, replaceFile } from '#files'
+export { type DiskDedupe, openDedupe } from './dedupe.ts'
 export type {
   FileRequestsOptions,
   FileRequestsSetup,

@@ -1,10 +1,10 @@
 /** What does the CONNACK say? */
-import type { Question } from './question.ts'
+import type { DoctorQuestion } from './question.ts'
 
 /** A packet of this size is the largest that MQTT knows: nothing was announced. */
-const PACKET_BYTES_MAX = 268_435_460
+const NOT_ANNOUNCED_BYTES = 268_435_460
 
-export const ANNOUNCED: Question = {
+export const ANNOUNCED_LIMITS: DoctorQuestion = {
   id: 'announced',
   question: 'Which limits does it announce?',
   needs5: true,
@@ -14,7 +14,7 @@ export const ANNOUNCED: Question = {
     if (limits === null) throw new Error('the first connection has ended')
     const told = [
       ...(limits.receiveMaximum === 65_535 ? [] : [`Receive Maximum ${limits.receiveMaximum}`]),
-      ...(limits.maximumPacketSize === PACKET_BYTES_MAX
+      ...(limits.maximumPacketSize === NOT_ANNOUNCED_BYTES
         ? []
         : [`Maximum Packet Size ${limits.maximumPacketSize}`]),
       ...(limits.maximumQoS === 2 ? [] : [`Maximum QoS ${limits.maximumQoS}`]),
@@ -36,7 +36,7 @@ export const ANNOUNCED: Question = {
   },
 }
 
-export const RESPONSE_INFORMATION: Question = {
+export const RESPONSE_INFORMATION: DoctorQuestion = {
   id: 'response-information',
   question: 'Does it give Response Information to those who ask?',
   needs5: true,

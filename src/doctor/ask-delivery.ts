@@ -1,19 +1,19 @@
 /** At which QoS, in which order and how often do messages come? */
 import type { BrokerProfile, IncomingPublish, QoS } from '../index.ts'
-import type { Answer } from './peer.ts'
+import type { PeerAnswer } from './peer.ts'
 import { sureAnswer } from './proofs.ts'
-import type { Question } from './question.ts'
-import { has, NotKnown, payloadOf, type Visit } from './visit.ts'
+import type { DoctorQuestion } from './question.ts'
+import { hasPayload, NotKnown, payloadString, type Visit } from './visit.ts'
 
 /** The reason code that says: not at this QoS. */
 const QOS_CODE = 0x9b
 
-async function sendAt(visit: Visit, topic: string, qos: QoS): Promise<Answer> {
+async function sendAt(visit: Visit, topic: string, qos: QoS): Promise<PeerAnswer> {
   const sender = await visit.open()
   return sender.publish(topic, `q${qos}`, { qos })
 }
 
-export const QOS_GRANTED: Question = {
+export const QOS_GRANTED: DoctorQuestion = {
   id: 'qos',
   question: 'Up to which QoS are messages delivered?',
   async run(visit) {
@@ -24,7 +24,7 @@ export const QOS_GRANTED: Question = {
     let most: number | null = null
     let differs = ''
     for (const qos of [2, 1, 0] as const) {
-      const isNext = () => has(reader.messages, `q${qos}`)
+      const isNext = () => hasPayload(reader.messages, `q${qos}`)
       const ask = () => sendAt(visit, topic, qos)
       const control = async () => {
         const answer = await sendAt(visit, topic, qos === 2 ? 1 : 0)
@@ -37,7 +37,7 @@ export const QOS_GRANTED: Question = {
       if (answer.kind === 'closed' && qos === 2) differs = ', and QoS 2 ends the connection'
       if (answer.kind === 'accepted' && !isPuback) {
         await visit.comes(reader, `the message at QoS ${qos}`, isNext)
-        most = reader.messages.find((one) => payloadOf(one) === `q${qos}`)!.qos
+        most = reader.messages.find((one) => payloadString(one) === `q${qos}`)!.qos
         break
       }
       const isLimit = answer.kind === 'unsent' || answer.codes.includes(QOS_CODE)
@@ -70,12 +70,12 @@ async function inOrder(visit: Visit, topics: readonly string[]): Promise<boolean
     numbers.map((n, i) => [topics[i % topics.length]!, n, { qos: 1 }] as const),
   )
   if (answers.some(({ kind }) => kind !== 'accepted')) throw new NotKnown('a publish failed')
-  const came = () => [...new Set(reader.messages.map(payloadOf))]
+  const came = () => [...new Set(reader.messages.map(payloadString))]
   await visit.comes(reader, 'all messages', () => came().length === ORDERED)
   return came().join() === numbers.join()
 }
 
-export const ORDER: Question = {
+export const ORDER: DoctorQuestion = {
   id: 'order',
   question: 'Do messages to one topic come in their order?',
   async run(visit) {
@@ -89,7 +89,7 @@ export const ORDER: Question = {
   },
 }
 
-export const ORDER_OVER_TOPICS: Question = {
+export const ORDER_OVER_TOPICS: DoctorQuestion = {
   id: 'order-over-topics',
   question: 'Do messages to several topics come in their order?',
   async run(visit) {
@@ -121,7 +121,7 @@ const PAIRS: readonly (readonly [QoS, QoS])[] = [
   [0, 1],
 ]
 
-export const OVERLAP: Question = {
+export const OVERLAP: DoctorQuestion = {
   id: 'overlap',
   question: 'What comes for a message that two filters of one client match?',
   async run(visit) {
@@ -140,7 +140,7 @@ export const OVERLAP: Question = {
       }
     }
     const copies = (name: string, i: number) =>
-      reader.messages.filter((one) => !one.dup && payloadOf(one) === `${name}${i}`)
+      reader.messages.filter((one) => !one.dup && payloadString(one) === `${name}${i}`)
     for (const i of PAIRS.keys()) {
       await visit.comes(reader, 'a message', () => copies('both', i).length > 0)
       await visit.comes(reader, 'a message', () => copies('behind', i).length > 0)
@@ -190,7 +190,7 @@ function overlapReply(found: readonly Copies[]) {
   }
 }
 
-export const SENDS_AHEAD: Question = {
+export const SENDS_AHEAD: DoctorQuestion = {
   id: 'sends-ahead',
   question: 'Does it send further messages while one is not acknowledged?',
   async run(visit) {
@@ -200,8 +200,8 @@ export const SENDS_AHEAD: Question = {
     await visit.grant(reader, topic, 1)
     await visit.send(sender, topic, '0')
     await visit.send(sender, topic, '1')
-    await visit.comes(reader, 'the first message', () => has(reader.messages, '0'))
-    const isNext = () => has(reader.messages, '1')
+    await visit.comes(reader, 'the first message', () => hasPayload(reader.messages, '0'))
+    const isNext = () => hasPayload(reader.messages, '1')
     const came = await reader.until(isNext, visit.absenceMs)
     if (!came) {
       // It was withheld, and not lost or late, if an acknowledgement brings it.

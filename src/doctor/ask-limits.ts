@@ -1,9 +1,9 @@
 /** How much may one packet carry, to the broker and from it? */
 import { ProtocolError } from '../index.ts'
-import type { Answer } from './peer.ts'
+import type { PeerAnswer } from './peer.ts'
 import { ifKnown, isTaken } from './proofs.ts'
-import type { Question } from './question.ts'
-import { has, NotKnown, type Visit } from './visit.ts'
+import type { DoctorQuestion } from './question.ts'
+import { hasPayload, NotKnown, type Visit } from './visit.ts'
 
 /** How many filters a SUBSCRIBE is tried with. */
 const FILTER_COUNTS = [8, 64, 256]
@@ -32,7 +32,7 @@ interface Bounds {
 /** Tries sizes in their order. @throws NotKnown if the first one is not taken. */
 async function boundsOf(
   sizes: readonly number[],
-  send: (size: number) => Promise<Answer>,
+  send: (size: number) => Promise<PeerAnswer>,
   code: number,
 ): Promise<Bounds> {
   const [first, ...others] = sizes
@@ -54,13 +54,13 @@ async function boundsOf(
 function takes(
   { most }: Bounds,
   size: number,
-  send: (size: number) => Promise<Answer>,
+  send: (size: number) => Promise<PeerAnswer>,
   code: number,
 ): Promise<boolean | null> {
   return ifKnown(isTaken({ ask: () => send(size), control: () => send(most) }, code))
 }
 
-export const FILTERS_PER_SUBSCRIBE: Question = {
+export const FILTERS_PER_SUBSCRIBE: DoctorQuestion = {
   id: 'filters-per-subscribe',
   question: 'How many filters may one SUBSCRIBE have?',
   async run(visit) {
@@ -90,7 +90,7 @@ export const FILTERS_PER_SUBSCRIBE: Question = {
   },
 }
 
-async function sendFilters(visit: Visit, count: number): Promise<Answer> {
+async function sendFilters(visit: Visit, count: number): Promise<PeerAnswer> {
   const peer = await visit.open()
   const filters = Array.from({ length: count }, (_, i) => visit.topic(String(i)))
   const answer = await peer.subscribe(filters)
@@ -98,7 +98,7 @@ async function sendFilters(visit: Visit, count: number): Promise<Answer> {
   return answer
 }
 
-export const PACKET_SIZE: Question = {
+export const PACKET_SIZE: DoctorQuestion = {
   id: 'packet-size',
   question: 'How large may a packet be?',
   // What it uploads delays everything else that goes the same way.
@@ -140,7 +140,7 @@ export const PACKET_SIZE: Question = {
  * @returns a function that publishes a packet of so many bytes, and waits the longer for the answer
  *   the longer the last one took: a slow uplink is no limit.
  */
-function sizedSender(visit: Visit): (bytes: number) => Promise<Answer> {
+function sizedSender(visit: Visit): (bytes: number) => Promise<PeerAnswer> {
   let msPerByte = 0
   return async (bytes) => {
     const peer = await visit.open()
@@ -163,7 +163,7 @@ function sizedSender(visit: Visit): (bytes: number) => Promise<Answer> {
 /** The Maximum Packet Size of the client that is sent too much, in bytes. */
 const OWN_BYTES = 256
 
-export const PACKET_SIZE_OBEYED: Question = {
+export const PACKET_SIZE_OBEYED: DoctorQuestion = {
   id: 'packet-size-obeyed',
   question: "Does it obey the client's Maximum Packet Size?",
   needs5: true,
@@ -173,9 +173,9 @@ export const PACKET_SIZE_OBEYED: Question = {
     await visit.grant(reader, visit.topic('small'), 1)
     await visit.send(sender, visit.topic('small'), 'y'.repeat(2 * OWN_BYTES))
     await visit.send(sender, visit.topic('small'), 'small')
-    await reader.until(() => has(reader.messages, 'small') || reader.messages.length > 0)
+    await reader.until(() => hasPayload(reader.messages, 'small') || reader.messages.length > 0)
     const { ended } = reader
-    const isObeyed = reader.messages.length === 1 && has(reader.messages, 'small')
+    const isObeyed = reader.messages.length === 1 && hasPayload(reader.messages, 'small')
     if (!isObeyed && reader.messages.length === 0 && !(ended instanceof ProtocolError)) {
       throw new NotKnown('neither the large message came nor the small one behind it')
     }

@@ -1,14 +1,14 @@
 /** Does the broker send more than a client has room for? */
 import type { Peer } from './peer.ts'
-import type { Question } from './question.ts'
-import { NotKnown, payloadOf, type Visit } from './visit.ts'
+import type { DoctorQuestion } from './question.ts'
+import { NotKnown, payloadString, type Visit } from './visit.ts'
 
 /** The Receive Maximum of the client. */
 const ROOM = 4
 /** How many messages wait for it. */
 const MESSAGES = 10
 
-export const RECEIVE_MAXIMUM_OBEYED: Question = {
+export const RECEIVE_MAXIMUM_OBEYED: DoctorQuestion = {
   id: 'receive-maximum',
   question: "Does it obey the client's Receive Maximum, also when a session is resumed?",
   needs5: true,
@@ -47,7 +47,7 @@ async function mostOpen(visit: Visit, peer: Peer): Promise<number> {
   // QoS 0 needs no acknowledgement, and a copy repeats identifier and payload.
   const ids = () => {
     const counted = messages.filter(({ qos }) => qos > 0)
-    return new Set(counted.map((one) => `${one.messageId} ${payloadOf(one)}`)).size
+    return new Set(counted.map((one) => `${one.messageId} ${payloadString(one)}`)).size
   }
   await visit.comes(peer, 'the first message', () => ids() > 0)
   await peer.until(() => ids() > ROOM, visit.absenceMs)

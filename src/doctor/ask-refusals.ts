@@ -1,9 +1,9 @@
 /** How does the broker answer what it does not allow? */
 import type { RefusalForm } from '../index.ts'
-import type { Answer, Peer } from './peer.ts'
+import type { Peer, PeerAnswer } from './peer.ts'
 import { ifKnown, sureAnswer } from './proofs.ts'
-import type { Question } from './question.ts'
-import { has, NotKnown, type Reply, type Visit } from './visit.ts'
+import type { DoctorQuestion } from './question.ts'
+import { type FoundOut, hasPayload, NotKnown, type Visit } from './visit.ts'
 
 /** More levels than brokers with a limit take. */
 const LEVELS = 300
@@ -43,7 +43,7 @@ async function formsOf(
   return found
 }
 
-export const REFUSED_PUBLISH: Question = {
+export const REFUSED_PUBLISH: DoctorQuestion = {
   id: 'refused-publish',
   question: 'How does it answer a publish that it refuses?',
   async run(visit) {
@@ -68,10 +68,12 @@ async function publishForm(visit: Visit, topic: string): Promise<RefusalForm | n
   if (!isWatching) return null
   await visit.grant(watcher, plain, 1)
   const way = { sender: senders.at(-1)!, topic: plain }
-  return (await visit.mayCome(watcher, () => has(watcher.messages, 'x'), way)) ? null : 'dropped'
+  return (await visit.mayCome(watcher, () => hasPayload(watcher.messages, 'x'), way))
+    ? null
+    : 'dropped'
 }
 
-export const REFUSED_SUBSCRIBE: Question = {
+export const REFUSED_SUBSCRIBE: DoctorQuestion = {
   id: 'refused-subscribe',
   question: 'How does it answer a subscription that it refuses?',
   async run(visit) {
@@ -85,7 +87,7 @@ export const REFUSED_SUBSCRIBE: Question = {
   },
 }
 
-function formOf({ kind }: Answer): RefusalForm | null {
+function formOf({ kind }: PeerAnswer): RefusalForm | null {
   if (kind === 'refused') return 'code'
   return kind === 'closed' || kind === 'silence' ? kind : null
 }
@@ -100,8 +102,8 @@ const FORM_WORDS: Readonly<Record<RefusalForm, string>> = {
 function replyOf(
   found: readonly Refused[],
   what: string,
-  profileOf: (forms: readonly RefusalForm[]) => Reply['profile'] & object,
-): Reply {
+  profileOf: (forms: readonly RefusalForm[]) => FoundOut['profile'] & object,
+): FoundOut {
   if (found.length === 0) throw new NotKnown('it was not seen to refuse anything')
   const isCode = found.every(({ form }) => form === 'code')
   // A limit of levels is no matter of rights, so that the profile does not have it.

@@ -1,9 +1,9 @@
 /** When do retained messages come, and when do they end? */
 import type { IncomingPublish, QoS } from '../index.ts'
-import type { Question } from './question.ts'
-import { has, NotKnown, payloadOf, type Visit } from './visit.ts'
+import type { DoctorQuestion } from './question.ts'
+import { hasPayload, NotKnown, payloadString, type Visit } from './visit.ts'
 
-export const BY_WILDCARD: Question = {
+export const BY_WILDCARD: DoctorQuestion = {
   id: 'retained-wildcard',
   question: 'Do filters with wildcards bring retained messages?',
   async run(visit) {
@@ -11,11 +11,11 @@ export const BY_WILDCARD: Question = {
     await visit.send(peer, visit.topic('kept'), 'kept', { retain: true })
     await visit.grant(peer, visit.topic('+'), 1)
     const way = { sender: peer, topic: visit.topic('kept') }
-    const came = await visit.mayCome(peer, () => has(peer.messages, 'kept'), way)
+    const came = await visit.mayCome(peer, () => hasPayload(peer.messages, 'kept'), way)
     if (!came) {
       const exact = await visit.open()
       await visit.grant(exact, visit.topic('kept'), 1)
-      await visit.comes(exact, 'the retained message', () => has(exact.messages, 'kept'))
+      await visit.comes(exact, 'the retained message', () => hasPayload(exact.messages, 'kept'))
     }
     return {
       answer: came ? 'yes' : 'no, only the exact topic does',
@@ -34,7 +34,7 @@ export const BY_WILDCARD: Question = {
  */
 const FENCED = { messages: 7, rounds: 3 }
 
-export const FENCE: Question = {
+export const FENCE: DoctorQuestion = {
   id: 'retained-fence',
   question: 'Do retained messages come before a message that is published after the SUBACK?',
   async run(visit) {
@@ -73,15 +73,15 @@ async function lateOf(visit: Visit, topics: readonly string[], qos: QoS): Promis
   await peer.publish(fence, 'fence', { qos, hasTurn: true })
   // Copies of a message, or of the fence, are neither missing messages nor late ones.
   const kept = (messages: readonly IncomingPublish[]) =>
-    new Set(messages.filter((one) => payloadOf(one) === 'kept').map(({ topic }) => topic)).size
-  const isWhole = () => has(peer.messages, 'fence') && kept(peer.messages) === topics.length
+    new Set(messages.filter((one) => payloadString(one) === 'kept').map(({ topic }) => topic)).size
+  const isWhole = () => hasPayload(peer.messages, 'fence') && kept(peer.messages) === topics.length
   await visit.comes(peer, 'the retained messages and the fence', isWhole)
-  const before = peer.messages.slice(0, peer.messages.map(payloadOf).indexOf('fence'))
+  const before = peer.messages.slice(0, peer.messages.map(payloadString).indexOf('fence'))
   await peer.close()
   return topics.length - kept(before)
 }
 
-export const RETAIN_HANDLING: Question = {
+export const RETAIN_ONCE: DoctorQuestion = {
   id: 'retain-handling',
   question: 'Does Retain Handling 1 bring retained messages for a new subscription only?',
   needs5: true,
@@ -90,13 +90,14 @@ export const RETAIN_HANDLING: Question = {
     const peer = await visit.open()
     await visit.send(peer, topic, 'once', { retain: true })
     await visit.grant(peer, topic, 1, { rh: 1 })
-    const copies = () => peer.messages.filter((one) => payloadOf(one) === 'once' && !one.dup).length
+    const copies = () =>
+      peer.messages.filter((one) => payloadString(one) === 'once' && !one.dup).length
     const way = { sender: peer, topic }
     const first = await visit.mayCome(peer, () => copies() > 0, way)
     if (!first) {
       const ordinary = await visit.open()
       await visit.grant(ordinary, topic, 1)
-      const isThere = () => has(ordinary.messages, 'once')
+      const isThere = () => hasPayload(ordinary.messages, 'once')
       await visit.comes(ordinary, 'the retained message of an ordinary subscription', isThere)
     }
     const count = copies()
@@ -118,7 +119,7 @@ export const RETAIN_HANDLING: Question = {
 const LIFE_S = 6
 const LOOKED_MS = { during: 2200, after: 7500 }
 
-export const RETAINED_EXPIRY: Question = {
+export const RETAINED_EXPIRY: DoctorQuestion = {
   id: 'retained-expiry',
   question: 'Do retained messages expire, and do they come with the time that is left?',
   needs5: true,
@@ -139,7 +140,7 @@ export const RETAINED_EXPIRY: Question = {
     await visit.pause(LOOKED_MS.after - (visit.clock.now() - published))
     const after = await visit.open()
     await visit.grant(after, topic, 1)
-    const isThere = () => has(after.messages, 'mortal')
+    const isThere = () => hasPayload(after.messages, 'mortal')
     const expires = !(await visit.mayCome(after, isThere, { sender, topic }))
     const time = counts ? 'counted down' : left === undefined ? 'not said' : 'not counted down'
     return {

@@ -1,11 +1,11 @@
 /** What of a client is left while it is away, and what does PUBACK say of it? */
-import type { Question } from './question.ts'
-import { has, NotKnown } from './visit.ts'
+import type { DoctorQuestion } from './question.ts'
+import { hasPayload, NotKnown } from './visit.ts'
 
 /** The reason code that means: nobody has subscribed. */
 const NOBODY_CODE = 0x10
 
-export const SESSION_KEPT: Question = {
+export const SESSION_KEPT: DoctorQuestion = {
   id: 'session',
   question: 'Is a session kept while its client is away, and does the CONNACK say so?',
   async run(visit) {
@@ -17,7 +17,7 @@ export const SESSION_KEPT: Question = {
     const sender = await visit.open()
     await visit.send(sender, topic, 'there')
     await visit.comes(before, 'a message to a client that is there', () =>
-      has(before.messages, 'there'),
+      hasPayload(before.messages, 'there'),
     )
     await before.cut()
     await visit.send(sender, topic, 'away')
@@ -25,7 +25,10 @@ export const SESSION_KEPT: Question = {
     const isPresent = after.connack?.sessionPresent === true
     // If the session is lost, so is the way on which the message would have come.
     if (!isPresent) await visit.grant(after, topic, 1)
-    const came = await visit.mayCome(after, () => has(after.messages, 'away'), { sender, topic })
+    const came = await visit.mayCome(after, () => hasPayload(after.messages, 'away'), {
+      sender,
+      topic,
+    })
     const isKept = isPresent && came && !isLying
     const said = isPresent ? 'Session Present 1' : 'Session Present 0'
     const lie = isLying ? '; a session that cannot exist is said to be present' : ''
@@ -40,7 +43,7 @@ export const SESSION_KEPT: Question = {
   },
 }
 
-export const NOBODY: Question = {
+export const NOBODY_SUBSCRIBED: DoctorQuestion = {
   id: 'no-subscribers',
   question: 'Does it say that nobody has subscribed (0x10)?',
   needs5: true,
@@ -51,7 +54,7 @@ export const NOBODY: Question = {
     for (const qos of [1, 2] as const) {
       if (qos > most) continue
       const { codes } = await visit.send(sender, visit.topic('nobody'), 'x', { qos })
-      // At QoS 2 the PUBREC has the code, and the PUBCOMP, which ends the exchange, has none.
+      // At QoS 2 the PUBREC has the code, and the PUBCOMP, which ends the exchange, hasPayload none.
       if (codes.includes(NOBODY_CODE)) said.push(qos)
     }
     const isSaid = said.includes(1)
@@ -67,7 +70,7 @@ export const NOBODY: Question = {
   },
 }
 
-export const NOBODY_AWAY: Question = {
+export const NOBODY_AWAY: DoctorQuestion = {
   id: 'no-subscribers-away',
   question: 'Does it also say that nobody has subscribed if all subscribers are away?',
   needs5: true,

@@ -1,19 +1,19 @@
 /** Are there shared subscriptions, and what becomes of messages if members come and go? */
 
-import type { Answer, Peer } from './peer.ts'
+import type { Peer, PeerAnswer } from './peer.ts'
 import { sureAnswer } from './proofs.ts'
-import type { Question } from './question.ts'
-import { distinct, has, NotKnown, type Reply, type Visit } from './visit.ts'
+import type { DoctorQuestion } from './question.ts'
+import { distinct, type FoundOut, hasPayload, NotKnown, type Visit } from './visit.ts'
 
 /** The reason code that says: there are none. */
 const WITHOUT_CODE = 0x9e
 
 const jobOf = (visit: Visit, name = 'job') => visit.topic(name)
-const shareOf = (visit: Visit, filter = jobOf(visit)) => `$share/doctor/${filter}`
+const sharedFilter = (visit: Visit, filter = jobOf(visit)) => `$share/doctor/${filter}`
 
 /** Makes a member. @throws NotKnown if it is not granted. */
 async function joins(visit: Visit, member: Peer, filter?: string): Promise<void> {
-  await visit.grant(member, shareOf(visit, filter), 1)
+  await visit.grant(member, sharedFilter(visit, filter), 1)
 }
 
 async function publishJobs(
@@ -32,7 +32,7 @@ async function publishJobs(
 const jobsFrom = (first: number, count: number) =>
   Array.from({ length: count }, (_, i) => String(first + i))
 
-export const SHARED: Question = {
+export const SHARED: DoctorQuestion = {
   id: 'shared',
   question: 'Are there shared subscriptions?',
   async run(visit) {
@@ -43,7 +43,7 @@ export const SHARED: Question = {
       if (answer.kind === 'accepted' && filter.startsWith('$share/')) members.push(peer)
       return answer
     }
-    const ask = () => subscribed(shareOf(visit))
+    const ask = () => subscribed(sharedFilter(visit))
     const control = () => subscribed(visit.topic('plain'))
     for (let i = 0; i < 2; i++) {
       const answer = await sureAnswer({ ask, control })
@@ -56,18 +56,23 @@ export const SHARED: Question = {
 /** Two rounds: the routes to a group that is new may be made later than those to one client. */
 const ROUND = 4
 
-async function sharedReply(visit: Visit, members: readonly Peer[]): Promise<Reply> {
+async function sharedReply(visit: Visit, members: readonly Peer[]): Promise<FoundOut> {
   // It sends, and it has an ordinary subscription to the same topic: what comes to it was routed.
   const watcher = await visit.open()
   await visit.grant(watcher, jobOf(visit), 1)
   for (const jobs of [jobsFrom(0, ROUND), jobsFrom(ROUND, ROUND)]) {
     await publishJobs(visit, watcher, jobs)
-    const isRouted = () => jobs.every((job) => has(watcher.messages, job))
+    const isRouted = () => jobs.every((job) => hasPayload(watcher.messages, job))
     await visit.comes(watcher, 'a message of an ordinary subscription', isRouted)
     for (const member of members) {
-      await member.until(() => jobs.every((job) => has(member.messages, job)), visit.absenceMs)
+      await member.until(
+        () => jobs.every((job) => hasPayload(member.messages, job)),
+        visit.absenceMs,
+      )
     }
-    const takers = jobs.map((job) => members.filter(({ messages }) => has(messages, job)).length)
+    const takers = jobs.map(
+      (job) => members.filter(({ messages }) => hasPayload(messages, job)).length,
+    )
     if (members.some(({ ended }) => ended !== null)) throw new NotKnown('a connection has ended')
     if (takers.every((count) => count === 1)) return WITH_SHARED
     if (takers.every((count) => count === members.length)) {
@@ -82,7 +87,7 @@ async function sharedReply(visit: Visit, members: readonly Peer[]): Promise<Repl
 
 const WITHOUT = { profile: { sharedSubscriptions: false } } as const
 
-const WITH_SHARED: Reply = {
+const WITH_SHARED: FoundOut = {
   answer: 'yes',
   reliable: true,
   meaning: 'Work may be shared among several processes.',
@@ -90,7 +95,7 @@ const WITH_SHARED: Reply = {
 }
 
 /** @throws NotKnown if rights, quotas or a connection that was lost may be the cause. */
-function withoutShared({ kind, codes, says }: Answer): Reply {
+function withoutShared({ kind, codes, says }: PeerAnswer): FoundOut {
   const meaning = 'Run one process for each kind of work.'
   if (kind === 'unsent') {
     return { answer: 'no', certainty: 'said', reliable: false, meaning, ...WITHOUT }
@@ -102,7 +107,7 @@ function withoutShared({ kind, codes, says }: Answer): Reply {
   return { answer: 'no: a reason code refuses them', reliable: false, meaning, ...WITHOUT }
 }
 
-export const SHARED_LOST: Question = {
+export const SHARED_LOST: DoctorQuestion = {
   id: 'shared-lost',
   question: 'Does another member get what a lost member has not acknowledged?',
   async run(visit) {
@@ -110,12 +115,14 @@ export const SHARED_LOST: Question = {
     const dying = await visit.open({ holds: true })
     await joins(visit, dying)
     await publishJobs(visit, sender, ['0'])
-    await visit.comes(dying, 'a message of a shared subscription', () => has(dying.messages, '0'))
+    await visit.comes(dying, 'a message of a shared subscription', () =>
+      hasPayload(dying.messages, '0'),
+    )
     const other = await visit.open()
     await joins(visit, other)
     await dying.cut()
     const way = { sender, topic: jobOf(visit) }
-    const came = await visit.mayCome(other, () => has(other.messages, '0'), way, 2000)
+    const came = await visit.mayCome(other, () => hasPayload(other.messages, '0'), way, 2000)
     return {
       answer: came ? 'yes' : 'no, it is lost',
       reliable: came,
@@ -131,7 +138,7 @@ export const SHARED_LOST: Question = {
 const SENDERS = 3
 const JOBS_EACH = 3
 
-export const SHARED_AWAY: Question = {
+export const SHARED_AWAY: DoctorQuestion = {
   id: 'shared-away',
   question: 'Does a member that is away get nothing while another one is there?',
   async run(visit) {
@@ -142,7 +149,9 @@ export const SHARED_AWAY: Question = {
     await joins(visit, away, filter)
     // A broker that stays with one member stays with this one.
     await publishJobs(visit, senders[0]!, ['first'])
-    await visit.comes(away, 'a message of a shared subscription', () => has(away.messages, 'first'))
+    await visit.comes(away, 'a message of a shared subscription', () =>
+      hasPayload(away.messages, 'first'),
+    )
     const other = await visit.open()
     await joins(visit, other, filter)
     await away.close()
@@ -151,7 +160,7 @@ export const SHARED_AWAY: Question = {
       const jobs = all.slice(i * JOBS_EACH, (i + 1) * JOBS_EACH)
       await publishJobs(visit, sender, jobs, (job) => visit.topic(job))
     }
-    const got = () => all.filter((job) => has(other.messages, job)).length
+    const got = () => all.filter((job) => hasPayload(other.messages, job)).length
     await other.until(() => got() === all.length, 2 * visit.absenceMs)
     if (other.ended !== null) throw new NotKnown('the connection ended while messages were awaited')
     if (distinct(other.messages).length === 0) {
@@ -169,7 +178,7 @@ export const SHARED_AWAY: Question = {
   },
 }
 
-export const SHARED_NOBODY: Question = {
+export const SHARED_NOBODY: DoctorQuestion = {
   id: 'shared-nobody',
   question: 'Are messages kept while all members of a shared subscription are away?',
   async run(visit) {
@@ -179,14 +188,14 @@ export const SHARED_NOBODY: Question = {
     await joins(visit, before)
     await publishJobs(visit, sender, ['there'])
     await visit.comes(before, 'a message of a shared subscription', () =>
-      has(before.messages, 'there'),
+      hasPayload(before.messages, 'there'),
     )
     await before.close()
     await publishJobs(visit, sender, ['kept'])
     const after = await visit.open(who)
     if (after.connack?.sessionPresent !== true) throw new NotKnown('the session was not kept')
     const way = { sender, topic: jobOf(visit) }
-    const came = await visit.mayCome(after, () => has(after.messages, 'kept'), way)
+    const came = await visit.mayCome(after, () => hasPayload(after.messages, 'kept'), way)
     return {
       answer: came ? 'yes' : 'no',
       reliable: came,

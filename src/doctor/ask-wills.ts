@@ -1,8 +1,8 @@
 /** What becomes of a will, above all when another connection takes the session over? */
 import type { WillOptions } from '../index.ts'
 import type { Peer } from './peer.ts'
-import type { Question } from './question.ts'
-import { has, NotKnown, type PeerChoice, type Visit } from './visit.ts'
+import type { DoctorQuestion } from './question.ts'
+import { hasPayload, NotKnown, type PeerChoice, type Visit } from './visit.ts'
 
 /** How long a will may take, in ms, that is due immediately. */
 const WILL_MS = 2000
@@ -41,10 +41,10 @@ async function takenOver(visit: Visit, before: PeerChoice, after: PeerChoice): P
  */
 async function expectWill(visit: Visit, watcher: Peer, peer: Peer, payload: string): Promise<void> {
   await peer.cut()
-  await visit.comes(watcher, 'a will without delay', () => has(watcher.messages, payload))
+  await visit.comes(watcher, 'a will without delay', () => hasPayload(watcher.messages, payload))
 }
 
-export const WILL: Question = {
+export const WILL: DoctorQuestion = {
   id: 'will',
   question: 'Is the will of a lost connection published?',
   waits: true,
@@ -52,7 +52,7 @@ export const WILL: Question = {
     const watcher = await watcherOf(visit)
     const dying = await visit.open({ will: willTo(visit, 'will') })
     await dying.cut()
-    const isThere = () => has(watcher.messages, 'will')
+    const isThere = () => hasPayload(watcher.messages, 'will')
     const inTime = await watcher.until(isThere, WILL_MS + visit.absenceMs)
     const way = { sender: watcher, topic: visit.topic('will') }
     const came = inTime || (await visit.mayCome(watcher, isThere, way, LATE_MS))
@@ -68,7 +68,7 @@ export const WILL: Question = {
   },
 }
 
-export const WILL_TAKEOVER: Question = {
+export const WILL_TAKEOVER: DoctorQuestion = {
   id: 'will-takeover',
   question: 'Which will is published when another connection takes the session over?',
   async run(visit) {
@@ -76,10 +76,10 @@ export const WILL_TAKEOVER: Question = {
     const { messages } = watcher
     const old = { keeps: true, will: willTo(visit, 'old') }
     const newer = await takenOver(visit, old, { keeps: true, will: willTo(visit, 'new') })
-    await watcher.until(() => has(messages, 'new'), WILL_MS)
-    const isNew = has(messages, 'new')
+    await watcher.until(() => hasPayload(messages, 'new'), WILL_MS)
+    const isNew = hasPayload(messages, 'new')
     if (!isNew) await expectWill(visit, watcher, newer, 'new')
-    const isOld = has(messages, 'old')
+    const isOld = hasPayload(messages, 'old')
     return {
       answer: isNew ? 'that of the new connection' : isOld ? 'that of the older one' : 'none',
       reliable: isOld && !isNew,
@@ -93,7 +93,7 @@ export const WILL_TAKEOVER: Question = {
   },
 }
 
-export const WILL_DELAYED: Question = {
+export const WILL_DELAYED: DoctorQuestion = {
   id: 'will-takeover-delay',
   question: 'Is a will with a delay withheld if the session goes on in time?',
   needs5: true,
@@ -106,7 +106,7 @@ export const WILL_DELAYED: Question = {
       { keeps: true, will: willTo(visit, 'delayed', DELAY_S) },
       { keeps: true, will: willTo(visit, 'plain') },
     )
-    const isThere = () => has(messages, 'delayed')
+    const isThere = () => hasPayload(messages, 'delayed')
     const isSoon = await watcher.until(isThere, DELAY_S * 500)
     await watcher.until(isThere, DELAY_S * 1000)
     if (!isThere()) await expectWill(visit, watcher, newer, 'plain')
@@ -122,7 +122,7 @@ export const WILL_DELAYED: Question = {
   },
 }
 
-export const WILL_AT_END: Question = {
+export const WILL_AT_END: DoctorQuestion = {
   id: 'will-session-end',
   question: 'Is a will with a delay published as soon as its session ends?',
   needs5: true,
@@ -132,7 +132,7 @@ export const WILL_AT_END: Question = {
     // Its Session Expiry Interval is 0, so the session ends when the next one begins.
     const after = { will: willTo(visit, 'plain') }
     const newer = await takenOver(visit, { will: willTo(visit, 'ended', 60) }, after)
-    const came = await watcher.until(() => has(messages, 'ended'), WILL_MS + visit.absenceMs)
+    const came = await watcher.until(() => hasPayload(messages, 'ended'), WILL_MS + visit.absenceMs)
     if (!came) await expectWill(visit, watcher, newer, 'plain')
     return {
       answer: came ? 'yes' : `not within ${WILL_MS / 1000} s`,

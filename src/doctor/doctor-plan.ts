@@ -8,7 +8,7 @@ import {
   validateTopic,
 } from '../index.ts'
 import type { DoctorOptions } from './doctor-types.ts'
-import type { Question } from './question.ts'
+import type { DoctorQuestion } from './question.ts'
 import { QUESTIONS } from './question-list.ts'
 
 const TIMEOUT_MS = 25_000
@@ -26,14 +26,14 @@ export interface DoctorPlan {
   readonly clock: Platform
   readonly prefix: string
   readonly clientIdPrefix: string
-  readonly questions: readonly Question[]
+  readonly questions: readonly DoctorQuestion[]
   readonly timeoutMs: number
   readonly signal: AbortSignal | undefined
   readonly target: EventloopOptions
 }
 
 /** @throws UsageError for an option that cannot be used, or that is none of the doctor. */
-export function planOf(options: DoctorOptions): DoctorPlan {
+export function examinationPlan(options: DoctorOptions): DoctorPlan {
   if (typeof options !== 'object' || options === null) {
     throw new UsageError('examine: options must be an object with a url or a transport')
   }
@@ -74,7 +74,7 @@ export function planOf(options: DoctorOptions): DoctorPlan {
   }
 }
 
-function chosen(only: readonly string[] | undefined): readonly Question[] {
+function chosen(only: readonly string[] | undefined): readonly DoctorQuestion[] {
   if (only === undefined) return QUESTIONS
   const unknown = only.find((id) => QUESTIONS.every((one) => one.id !== id))
   if (unknown === undefined) return QUESTIONS.filter(({ id }) => only.includes(id))

@@ -48,7 +48,7 @@ export interface DoctorOptions
  * How an answer is known. `shown`: the broker was seen to do it. `said`: the broker announces it.
  * `unknown`: neither; `why` says why.
  */
-export type Certainty = 'shown' | 'said' | 'unknown'
+export type FindingCertainty = 'shown' | 'said' | 'unknown'
 
 /** What was found out about one question. */
 export interface Finding {
@@ -59,7 +59,7 @@ export interface Finding {
   /** The answer in a few words, or `not known`. */
   readonly answer: string
   /** How it is known. */
-  readonly certainty: Certainty
+  readonly certainty: FindingCertainty
   /** Why it is not known; null if it is. */
   readonly why: string | null
   /** Whether an application may rely on what the question asks for; null if it is not known. */

@@ -3,7 +3,7 @@
  * then all questions, a few at the same time; then everything that was made is removed.
  */
 import { type BrokerProfile, MqttError, type Platform } from '../index.ts'
-import { CONNECT_MS, type DoctorPlan, planOf } from './doctor-plan.ts'
+import { CONNECT_MS, type DoctorPlan, examinationPlan } from './doctor-plan.ts'
 import type {
   DoctorFailure,
   DoctorOptions,
@@ -13,9 +13,9 @@ import type {
 } from './doctor-types.ts'
 import { Removal } from './leavings.ts'
 import { Pacer } from './pacer.ts'
-import { Peer, type PeerHost, wordsOf } from './peer.ts'
-import type { Question } from './question.ts'
-import { NotKnown, type Reply, type Rounds, Visit } from './visit.ts'
+import { Peer, type PeerHost, reasonWords } from './peer.ts'
+import type { DoctorQuestion } from './question.ts'
+import { type FoundOut, NotKnown, type Rounds, Visit } from './visit.ts'
 import { orNullAfter } from './wait.ts'
 
 /** How many questions are asked at the same time. */
@@ -30,7 +30,7 @@ const REMOVAL_MS = 5000
  * @throws UsageError for an option that cannot be used.
  */
 export function examine(options: DoctorOptions): Examination {
-  return new RunningExamination(planOf(options))
+  return new RunningExamination(examinationPlan(options))
 }
 
 class RunningExamination implements Examination {
@@ -115,7 +115,7 @@ class RunningExamination implements Examination {
     const random = hexOf(clock, 8)
     let count = 0
     const newId = () => `${clientIdPrefix}${random}${(count++).toString(36).padStart(4, '0')}`
-    const host = hostOf(clock, signal, pacer)
+    const host = peerHostOf(clock, signal, pacer)
     await pacer.turn(1, signal).catch(() => {})
     const first = new Peer(host, 'first', {
       ...target,
@@ -128,7 +128,8 @@ class RunningExamination implements Examination {
       const said = { format: 1, server: first.server, protocolVersion: version } as const
       if (version === null || roundTripMs === null) {
         const why = first.ended ?? new Error('the broker did not answer')
-        for (const one of questions) this.#note(unknown(one, `no connection: ${wordsOf(why)}`, []))
+        for (const one of questions)
+          this.#note(unknown(one, `no connection: ${reasonWords(why)}`, []))
         const findings = [...this.#found]
         const failure = failureOf(why)
         return { ...said, failure, findings, profile: {}, requests: pacer.count, left: [] }
@@ -213,7 +214,7 @@ async function removed(
 }
 
 async function answered(
-  question: Question,
+  question: DoctorQuestion,
   rounds: Rounds,
   signal: AbortSignal,
 ): Promise<readonly [Finding, BrokerProfile]> {
@@ -228,25 +229,29 @@ async function answered(
       meaning,
       certainty = 'shown',
       profile = {},
-    }: Reply = await question.run(visit)
+    }: FoundOut = await question.run(visit)
     const { evidence } = visit
     const finding = { id, question: asked, answer, certainty, why: null, reliable, meaning }
     return [{ ...finding, evidence }, profile]
   } catch (error) {
     // Whatever a broker does, one question without an answer is no reason to have none at all.
-    return [unknown(question, wordsOf(error), visit.evidence), {}]
+    return [unknown(question, reasonWords(error), visit.evidence), {}]
   } finally {
     await visit.end()
   }
 }
 
-function unknown({ id, question }: Question, why: string, evidence: readonly string[]): Finding {
+function unknown(
+  { id, question }: DoctorQuestion,
+  why: string,
+  evidence: readonly string[],
+): Finding {
   const answer = 'not known'
   const meaning = 'Do not rely on it.'
   return { id, question, answer, certainty: 'unknown', why, reliable: null, meaning, evidence }
 }
 
-function hostOf(clock: Platform, signal: AbortSignal, pacer: Pacer): PeerHost {
+function peerHostOf(clock: Platform, signal: AbortSignal, pacer: Pacer): PeerHost {
   return {
     ...{ clock, signal, patienceMs: CONNECT_MS },
     turn: (requests) => pacer.turn(requests, signal),
@@ -267,7 +272,7 @@ async function roundTrip(
 }
 
 function failureOf(why: unknown): DoctorFailure {
-  const message = wordsOf(why)
+  const message = reasonWords(why)
   if (why instanceof MqttError) return { code: why.code, message, retryable: why.retryable }
   return { code: 'TIMEOUT', message, retryable: true }
 }

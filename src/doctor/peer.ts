@@ -23,7 +23,7 @@ import {
 import { orNullAfter } from './wait.ts'
 
 /** What became of a request. */
-export interface Answer {
+export interface PeerAnswer {
   /** `unsent`: the loop sent nothing, because the broker has said before that it refuses this. */
   readonly kind: 'accepted' | 'refused' | 'closed' | 'silence' | 'unsent'
   /** The reason codes of the answer: one for each filter of a SUBSCRIBE. */
@@ -112,10 +112,10 @@ export class Peer {
 
   /** @returns whether there is a good CONNACK. */
   async connected(): Promise<boolean> {
-    const add = this.#note('CONNECT')
+    const add = this.#note(`CONNECT as ${this.#loop.state.clientId}`)
     await this.until(() => this.connack !== null)
     if (this.connack !== null) add(this.connack.sessionPresent ? 'Session Present 1' : 'accepted')
-    else add(this.ended === null ? 'no answer' : wordsOf(this.ended))
+    else add(this.ended === null ? 'no answer' : reasonWords(this.ended))
     return this.connack !== null
   }
 
@@ -132,7 +132,7 @@ export class Peer {
   }
 
   /** The bounds of the evidence hold for large payloads, too. */
-  async publish(topic: string, payload: string, choice: PublishChoice = {}): Promise<Answer> {
+  async publish(topic: string, payload: string, choice: PublishChoice = {}): Promise<PeerAnswer> {
     const [answer] = await this.publishTogether([[topic, payload, choice]])
     return answer!
   }
@@ -140,7 +140,7 @@ export class Peer {
   /** Publishes several messages in one write. */
   async publishTogether(
     given: readonly (readonly [topic: string, payload: string, choice?: PublishChoice])[],
-  ): Promise<readonly Answer[]> {
+  ): Promise<readonly PeerAnswer[]> {
     const requests = given.map(([topic, payload, choice = {}]) => {
       if (choice.retain) this.#host.retains(topic)
       const { hasTurn: _, patienceMs: __, ...options } = choice
@@ -164,7 +164,7 @@ export class Peer {
   async subscribe(
     filters: string | readonly (string | Subscription)[],
     options: SubscribeOptions = {},
-  ): Promise<Answer> {
+  ): Promise<PeerAnswer> {
     await this.#host.turn(1)
     const { length } = [filters].flat()
     const what = typeof filters === 'string' ? this.#host.shown(filters) : `${length} filters`
@@ -227,7 +227,7 @@ export class Peer {
     return { ...options, properties: { messageExpiryInterval: RETAINED_S, ...options.properties } }
   }
 
-  async #send(requests: readonly Request[], ms?: number): Promise<readonly Answer[]> {
+  async #send(requests: readonly Request[], ms?: number): Promise<readonly PeerAnswer[]> {
     const outcomes = new Map<Request, Outcome>()
     for (const request of requests) {
       this.#outcomes.set(request, (outcome) => {
@@ -243,8 +243,8 @@ export class Peer {
     return requests.map((request) => {
       const outcome = outcomes.get(request)
       if (outcome !== undefined) return answerOf(outcome, this.#pubrecs.get(request))
-      if (this.ended === null) return { ...NOTHING, kind: 'silence', says: 'no answer' }
-      return { ...NOTHING, kind: 'closed', says: wordsOf(this.ended) }
+      if (this.ended === null) return { ...UNANSWERED, kind: 'silence', says: 'no answer' }
+      return { ...UNANSWERED, kind: 'closed', says: reasonWords(this.ended) }
     })
   }
 
@@ -259,7 +259,7 @@ export class Peer {
       this.ended ??= 'the connection was closed'
     } catch (error) {
       this.ended = error
-      if (this.connack !== null && !this.#isCut) this.#note(`the end: ${wordsOf(error)}`)
+      if (this.connack !== null && !this.#isCut) this.#note(`the end: ${reasonWords(error)}`)
     }
     this.#look()
   }
@@ -273,7 +273,7 @@ export class Peer {
     const details = [
       `QoS ${qos}`,
       ...(retain ? ['retained'] : []),
-      ...(dup ? ['DUP'] : []),
+      ...(dup ? ['with DUP'] : []),
       ...(identifiers.length === 0 ? [] : [`subscription identifier ${identifiers.join(' and ')}`]),
       ...(expiry === undefined ? [] : [`${expiry} s to live`]),
     ]
@@ -291,14 +291,14 @@ export class Peer {
 }
 
 function publishText(topic: string, payload: string, choice: PublishChoice = {}): string {
-  const kind = choice.retain ? 'retained PUBLISH' : 'PUBLISH'
+  const kind = `${choice.retain ? 'retained ' : ''}PUBLISH`
   const what = payload.length > 20 ? `${payload.length} bytes` : `"${payload}"`
   return `${kind} ${what} to ${topic} at QoS ${choice.qos ?? 0}`
 }
 
-const NOTHING = { codes: [], packet: null } as const
+const UNANSWERED = { codes: [], packet: null } as const
 
-function answerOf(outcome: Outcome, pubrec: number | undefined): Answer {
+function answerOf(outcome: Outcome, pubrec: number | undefined): PeerAnswer {
   const packet = outcome.packet as
     | { readonly cmd: string; readonly granted?: readonly number[]; readonly reasonCode?: number }
     | undefined
@@ -310,7 +310,7 @@ function answerOf(outcome: Outcome, pubrec: number | undefined): Answer {
     const says = packet === undefined ? 'sent' : `${packet.cmd.toUpperCase()}${shown}`
     return { ...answered, kind: 'accepted', says }
   }
-  const says = wordsOf(outcome.error)
+  const says = reasonWords(outcome.error)
   if (packet !== undefined) return { ...answered, kind: 'refused', says }
   const { code } = outcome.error as { readonly code?: string }
   return { ...answered, kind: REFUSED_HERE.test(code ?? '') ? 'unsent' : 'closed', says }
@@ -320,7 +320,7 @@ function answerOf(outcome: Outcome, pubrec: number | undefined): Answer {
 const REFUSED_HERE = /_NOT_SUPPORTED$|^PACKET_TOO_LARGE$/
 
 /** @returns an error or a reason in words, without what stands in the message behind a line break. */
-export function wordsOf(reason: unknown): string {
+export function reasonWords(reason: unknown): string {
   const words = reason instanceof Error ? reason.message : String(reason)
   return withoutControls(words.split('\n')[0]!.slice(0, 300))
 }

@@ -2,14 +2,14 @@
  * When is what a broker did a proof? A connection ends, and an answer stays away, for many reasons.
  * It counts only if it happens again while something that should be taken is taken in between.
  */
-import type { Answer } from './peer.ts'
+import type { PeerAnswer } from './peer.ts'
 import { NotKnown } from './visit.ts'
 
 interface Trial {
   /** What may be refused, on a connection of its own each time. */
-  ask(): Promise<Answer>
+  ask(): Promise<PeerAnswer>
   /** What differs from it in nothing but the cause in question, on a connection of its own. */
-  control(): Promise<Answer>
+  control(): Promise<PeerAnswer>
 }
 
 /**
@@ -17,7 +17,7 @@ interface Trial {
  *   control is taken after each of them.
  * @throws NotKnown if something else may be the cause.
  */
-export async function sureAnswer({ ask, control }: Trial): Promise<Answer> {
+export async function sureAnswer({ ask, control }: Trial): Promise<PeerAnswer> {
   const first = await ask()
   if (isWord(first)) return first
   await expectControl(control)
@@ -56,6 +56,6 @@ async function expectControl(control: Trial['control']): Promise<void> {
 }
 
 /** Whether it is an answer in words, and not the absence of one. */
-function isWord({ kind }: Answer): boolean {
+function isWord({ kind }: PeerAnswer): boolean {
   return kind !== 'closed' && kind !== 'silence'
 }

@@ -1,7 +1,7 @@
 /** What is an entry of the table of questions? */
-import type { Reply, Visit } from './visit.ts'
+import type { FoundOut, Visit } from './visit.ts'
 
-export interface Question {
+export interface DoctorQuestion {
   readonly id: string
   readonly question: string
   /** Whether MQTT 3.1.1 has nothing of the kind. */
@@ -11,5 +11,5 @@ export interface Question {
   /** Whether it is asked after all others, and while nothing else is. */
   readonly alone?: true
   /** @throws anything: the reason why there is no answer. */
-  run(visit: Visit): Promise<Reply>
+  run(visit: Visit): Promise<FoundOut>
 }

@@ -1,6 +1,6 @@
 /**
  * What does one question have at hand? Connections of its own, topics of its own, and a place for
- * its evidence. What it finds out is one `Reply`; what it cannot find out is a `NotKnown`.
+ * its evidence. What it finds out is one `FoundOut`; what it cannot find out is a `NotKnown`.
  */
 import type {
   BrokerProfile,
@@ -13,11 +13,11 @@ import type {
   WillOptions,
 } from '../index.ts'
 import type { Removal } from './leavings.ts'
-import { type Answer, Peer, type PeerHost, withoutControls } from './peer.ts'
+import { Peer, type PeerAnswer, type PeerHost, withoutControls } from './peer.ts'
 import { delayed } from './wait.ts'
 
 /** What a question has found out. */
-export interface Reply {
+export interface FoundOut {
   readonly answer: string
   readonly reliable: boolean
   readonly meaning: string
@@ -74,7 +74,7 @@ const LINES_MAX = 80
 /** How many characters of a topic evidence shows. */
 const TOPIC_MAX = 60
 /** How long an answer is waited for, in ms, at a broker whose round trip is short. */
-const PATIENCE_MS = 4000
+const ANSWER_MS = 4000
 /** How long a message is waited for that need not come, in ms, at such a broker. */
 const ABSENCE_MS = 1000
 
@@ -97,7 +97,7 @@ export class Visit implements PeerHost {
     this.clock = rounds.clock
     this.first = rounds.first
     this.signal = signal
-    this.patienceMs = PATIENCE_MS + 8 * rounds.roundTripMs
+    this.patienceMs = ANSWER_MS + 8 * rounds.roundTripMs
     this.absenceMs = ABSENCE_MS + 4 * rounds.roundTripMs
     this.#rounds = rounds
     this.#base = `${rounds.base}/${id}`
@@ -173,7 +173,7 @@ export class Visit implements PeerHost {
     filter: string,
     qos: QoS,
     options: SubscribeOptions = {},
-  ): Promise<Answer> {
+  ): Promise<PeerAnswer> {
     const answer = await peer.subscribe(filter, { qos, ...options })
     if (answer.kind !== 'accepted') throw new NotKnown(`a subscription got: ${answer.says}`)
     // What comes at QoS 0 may be lost on the way, and says nothing about acknowledgements.
@@ -187,7 +187,7 @@ export class Visit implements PeerHost {
     topic: string,
     payload: string,
     choice: Parameters<Peer['publish']>[2] = {},
-  ): Promise<Answer> {
+  ): Promise<PeerAnswer> {
     const answer = await peer.publish(topic, payload, { qos: 1, ...choice })
     if (answer.kind !== 'accepted') throw new NotKnown(`a publish got: ${answer.says}`)
     return answer
@@ -217,7 +217,7 @@ export class Visit implements PeerHost {
     if (await reader.until(isThere, ms)) return true
     const behind = `behind${this.#fences++}`
     await this.send(sender, topic, behind)
-    await this.comes(reader, 'a message behind it', () => has(reader.messages, behind))
+    await this.comes(reader, 'a message behind it', () => hasPayload(reader.messages, behind))
     return isThere()
   }
 
@@ -232,15 +232,15 @@ export class Visit implements PeerHost {
 }
 
 /** @returns whether a message with this payload is among those that came. */
-export function has(messages: readonly IncomingPublish[], payload: string): boolean {
-  return messages.some((one) => payloadOf(one) === payload)
+export function hasPayload(messages: readonly IncomingPublish[], payload: string): boolean {
+  return messages.some((one) => payloadString(one) === payload)
 }
 
 /** @returns the payloads, each once: a copy with DUP is no further message. */
 export function distinct(messages: readonly IncomingPublish[]): readonly string[] {
-  return [...new Set(messages.map(payloadOf))]
+  return [...new Set(messages.map(payloadString))]
 }
 
-export function payloadOf({ payload }: IncomingPublish): string {
+export function payloadString({ payload }: IncomingPublish): string {
   return new TextDecoder().decode(payload)
 }

@@ -83,15 +83,18 @@ export function checkTimeout(name: string, ms: number | undefined): void {
   throw new UsageError(`the option ${name} must be a whole number of ms, 1 to 2147483647`)
 }
 
+/** @returns the error of a stream of which nothing came for so long. */
+export function stalled(idleTimeout: number): ConnectionError {
+  const text = `nothing came for ${idleTimeout} ms (idleTimeout), and the stream has not ended`
+  return new ConnectionError(text, { code: 'STALLED' })
+}
+
 /** @returns what `waited` gives, or a rejection with `STALLED` if it takes too long. */
 export function withinIdle<T>(waited: Promise<T>, options: IdleOptions): Promise<T> {
   const { idleTimeout, platform = systemPlatform } = options
   if (idleTimeout === undefined) return waited
   return new Promise((resolve, reject) => {
-    const timer = platform.setTimer(() => {
-      const text = `nothing came for ${idleTimeout} ms (idleTimeout), and the stream has not ended`
-      reject(new ConnectionError(text, { code: 'STALLED' }))
-    }, idleTimeout)
+    const timer = platform.setTimer(() => reject(stalled(idleTimeout)), idleTimeout)
     waited.then(resolve, reject).finally(() => platform.clearTimer(timer))
   })
 }

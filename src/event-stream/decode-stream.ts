@@ -2,7 +2,7 @@
  * How do chunks of bytes become messages, and messages chunks? Whoever pulls messages pulls chunks;
  * nothing is read ahead.
  */
-import { ConnectionError, UsageError } from '../index.ts'
+import { ConnectionError, systemPlatform, UsageError } from '../index.ts'
 import {
   checkTimeout,
   type IdleOptions,
@@ -10,7 +10,7 @@ import {
   type Puller,
   pullerOf,
   type StreamSource,
-  withinIdle,
+  stalled,
 } from './chunk-source.ts'
 import { type DecodeLimits, resolveLimits } from './codec/frame-rules.ts'
 import type { MessageInput, StreamMessage } from './codec/header-values.ts'
@@ -48,6 +48,12 @@ export function decodeStream(
 
 const END = { done: true, value: undefined } as const
 
+/** Settles a pull that waits. */
+interface WaitingPull {
+  resolve(result: PulledMessage): void
+  reject(error: unknown): void
+}
+
 class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined> {
   readonly #given: StreamSource<Uint8Array>
   readonly #options: DecodeOptions
@@ -55,10 +61,12 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   /** The source, from the first pull on. */
   #source: Puller<Uint8Array> | null = null
   #hasEnded = false
-  /** The pull that is under way; later ones wait for it. */
-  #latest: Promise<unknown> | null = null
-  /** Ends the wait for a chunk, if there is one. */
-  #interrupt: (() => void) | null = null
+  /** Pulls that have no message yet, in their order. */
+  readonly #pulls: WaitingPull[] = []
+  /** Whether the source was asked and has not answered. */
+  #isReading = false
+  /** Fires if nothing comes for too long. */
+  #timer: unknown = null
 
   constructor(source: StreamSource<Uint8Array>, options: DecodeOptions) {
     this.#given = source
@@ -71,94 +79,60 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
   }
 
   next(): Promise<PulledMessage> {
-    if (this.#latest !== null) return this.#awaited(this.#pullAfter(this.#latest))
-    try {
-      const result = this.#pull()
-      return 'then' in result ? this.#awaited(result) : Promise.resolve(result)
-    } catch (error) {
-      return Promise.reject(this.#failed(error))
-    }
+    return new Promise((resolve, reject) => {
+      if (this.#hasEnded) return resolve(END)
+      this.#pulls.push({ resolve, reject })
+      if (!this.#isReading) this.#read()
+    })
   }
 
   return(): Promise<PulledMessage> {
-    this.#end()
+    this.#leave()
     return Promise.resolve(END)
   }
 
-  async #pullAfter(earlier: Promise<unknown>): Promise<PulledMessage> {
-    await earlier.catch(() => {})
+  /** Reads as long as a pull has no message. */
+  #read(): void {
+    this.#isReading = true
     try {
-      return await this.#pull()
-    } catch (error) {
-      throw this.#failed(error)
-    }
-  }
-
-  #awaited<T>(pull: Promise<T>): Promise<T> {
-    this.#latest = pull
-    const settled = () => {
-      if (this.#latest === pull) this.#latest = null
-    }
-    pull.then(settled, settled)
-    return pull
-  }
-
-  /** @returns the next message, or a promise of it if a chunk must be waited for. */
-  #pull(): PulledMessage | Promise<PulledMessage> {
-    if (this.#hasEnded) return END
-    const message = this.#decoder.next()
-    if (message !== null) return { done: false, value: message }
-    this.#source ??= pullerOf(this.#given)
-    const { isSync, iterator } = this.#source
-    if (!isSync) return this.#pullLater(iterator)
-    for (;;) {
-      const chunk = iterator.next()
-      if (chunk.value instanceof Uint8Array && !chunk.done && this.#decoder.absorb(chunk.value)) {
-        continue
-      }
-      const result = this.#taken(chunk)
-      if (result !== null) return result
-    }
-  }
-
-  async #pullLater(source: AsyncIterator<Uint8Array, unknown>): Promise<PulledMessage> {
-    try {
-      for (;;) {
-        const result = this.#taken(await this.#arrived(source))
-        if (result !== null) return result
+      while (this.#pulls.length > 0) {
+        const message = this.#decoder.next()
+        if (message !== null) {
+          this.#pulls.shift()!.resolve({ done: false, value: message })
+          continue
+        }
+        const { isSync, iterator } = (this.#source ??= pullerOf(this.#given))
+        if (!isSync) {
+          this.#watch()
+          Promise.resolve(iterator.next()).then(this.#arrived, this.#failed)
+          return
+        }
+        while (this.#take(iterator.next()));
       }
     } catch (error) {
-      throw this.#failed(error)
+      this.#failed(error)
+    }
+    this.#isReading = false
+  }
+
+  readonly #arrived = (chunk: IteratorResult<Uint8Array, unknown>): void => {
+    try {
+      this.#take(chunk)
+      this.#read()
+    } catch (error) {
+      this.#failed(error)
     }
   }
 
-  /** Waits for bytes, at most for the idle time, and no longer than until the end. */
-  #arrived(source: AsyncIterator<Uint8Array, unknown>) {
-    const left = new Promise<typeof END>((resolve) => {
-      this.#interrupt = () => resolve(END)
-    })
-    return withinIdle(Promise.race([this.#bytesOf(source), left]), this.#options).finally(() => {
-      this.#interrupt = null
-    })
-  }
+  readonly #failed = (error: unknown): void => this.#leave({ error })
 
-  /** @returns the next chunk that has bytes: others are no sign of life. */
-  async #bytesOf(source: AsyncIterator<Uint8Array, unknown>) {
-    for (;;) {
-      const chunk = await source.next()
-      if (this.#hasEnded || chunk.done || (chunk.value as Uint8Array | null)?.length !== 0)
-        return chunk
-    }
-  }
-
-  /** Takes what the source gave. @returns null if more is needed. */
-  #taken(chunk: IteratorResult<Uint8Array, unknown>): PulledMessage | null {
+  /** Takes what the source gave. @returns whether that cannot end a message */
+  #take(chunk: IteratorResult<Uint8Array, unknown>): boolean {
     // `return()` was called meanwhile.
-    if (this.#hasEnded) return END
+    if (this.#hasEnded) return false
     if (chunk.done === true) {
-      this.#hasEnded = true
-      this.#checkEnd()
-      return END
+      this.#end(this.#truncation())
+      return false
     }
     const bytes: unknown = chunk.value
     if (!(bytes instanceof Uint8Array)) {
@@ -166,28 +140,37 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
         `a chunk of an event stream must be a Uint8Array, not ${typeNameOf(bytes)}`,
       )
     }
-    this.#decoder.push(bytes)
-    const message = this.#decoder.next()
-    return message === null ? null : { done: false, value: message }
+    // Chunks without bytes are no sign of life.
+    if (bytes.length > 0) this.#unwatch()
+    return this.#decoder.push(bytes)
   }
 
-  #checkEnd(): void {
+  #truncation(): StreamFault | undefined {
     const { pendingBytes, expectedBytes, offset } = this.#decoder
-    if (pendingBytes === 0) return
+    if (pendingBytes === 0) return undefined
     const all = expectedBytes === 0 ? 'an unknown number' : String(expectedBytes)
-    throw new ConnectionError(
+    const text =
       `the event stream ended within the message that began at byte ${offset}:` +
-        ` ${pendingBytes} bytes of ${all} came`,
-      { code: 'TRUNCATED' },
-    )
+      ` ${pendingBytes} bytes of ${all} came`
+    return { error: new ConnectionError(text, { code: 'TRUNCATED' }) }
   }
 
-  #failed(error: unknown): unknown {
-    this.#end()
-    return error
+  /** Begins to measure how long nothing comes, unless it has begun. */
+  #watch(): void {
+    const { idleTimeout, platform = systemPlatform } = this.#options
+    if (idleTimeout === undefined) return
+    this.#timer ??= platform.setTimer(() => this.#failed(stalled(idleTimeout)), idleTimeout)
   }
 
-  #end(): void {
+  #unwatch(): void {
+    if (this.#timer === null) return
+    const { platform = systemPlatform } = this.#options
+    platform.clearTimer(this.#timer)
+    this.#timer = null
+  }
+
+  /** Leaves a source that has not ended. */
+  #leave(failure?: StreamFault): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
     if (this.#source !== null) {
@@ -195,8 +178,22 @@ class DecodedMessages implements AsyncIterableIterator<StreamMessage, undefined>
       // The iterator of a stream of Node ends it only after the read that is under way.
       leaveSource({ return: () => (this.#given as Destroyable).destroy?.() })
     }
-    this.#interrupt?.()
+    this.#end(failure)
   }
+
+  /** Settles the pulls that wait; the first one is given the failure. */
+  #end(failure?: StreamFault): void {
+    this.#hasEnded = true
+    this.#unwatch()
+    const pulls = this.#pulls.splice(0)
+    if (failure !== undefined) pulls.shift()?.reject(failure.error)
+    for (const { resolve } of pulls) resolve(END)
+  }
+}
+
+/** An error in an object, since anything can be thrown. */
+interface StreamFault {
+  readonly error: unknown
 }
 
 /** What is used of a `Readable` of Node beside its iterator. */

@@ -1,6 +1,6 @@
 /**
- * What is known about a broker by measurement, and not by what it says? Types only. `it-mqtt/doctor`
- * measures it.
+ * What is known about a broker by measurement, and not by what it says? Types only.
+ * `it-mqtt/doctor` measures it.
  */
 
 /** How a broker answers what it refuses. */
@@ -86,13 +86,15 @@ export interface BrokerProfile {
    * Whether a Shared Subscription gives the messages of a lost member to another one.
    */
   readonly sharedRedistribution?: boolean | 'unknown' | undefined
-  /** Whether a Shared Subscription gives nothing to a member that is away if another one is there. */
+  /**
+   * Whether a Shared Subscription gives nothing to a member that is away if another one is there.
+   */
   readonly sharedSkipsAway?: boolean | 'unknown' | undefined
   /** Whether a Shared Subscription keeps messages while all of its members are away. */
   readonly sharedKept?: boolean | 'unknown' | undefined
   /** Whether the broker never sends more unacknowledged messages than the Receive Maximum. */
   readonly receiveMaximumObeyed?: boolean | 'unknown' | undefined
-  /** Whether the broker never sends a packet that is larger than the client's Maximum Packet Size. */
+  /** Whether the broker never sends a packet larger than the client's Maximum Packet Size. */
   readonly packetSizeObeyed?: boolean | 'unknown' | undefined
   /** Whether the broker sends further messages while one is not acknowledged. */
   readonly sendsAhead?: boolean | 'unknown' | undefined

@@ -8,7 +8,7 @@ import type { WarningCode } from '../errors.ts'
 import type { HandshakeHeaders, OpenTransport } from '../platform/byte-stream.ts'
 import type { Platform } from '../platform/machine.ts'
 import type { Tolerance } from '../protocol/deviations.ts'
-import type { QoS } from '../protocol/facts.ts'
+import type { ProtocolVersion, QoS } from '../protocol/facts.ts'
 import type { Session, SessionStore } from '../requests/session.ts'
 import type {
   Base64,
@@ -166,10 +166,8 @@ export interface EventloopOptions {
   readonly tolerance?: Tolerance | undefined
 
   /**
-   * What is known about the server by measurement (`it-mqtt/doctor`). The loop acts on three fields:
-   * `filtersPerSubscribe` is the default of the option of that name, for renewals as well;
-   * `maximumPacketSize` and `sharedSubscriptions: false` count with the version of MQTT that the
-   * profile names, where the CONNACK says nothing or allows more. Default: nothing.
+   * What is known about the server by measurement (`it-mqtt/doctor`): the default of
+   * `filtersPerSubscribe`, and limits beside those of the CONNACK. Default: nothing.
    */
   readonly profile?: BrokerProfile | undefined
 
@@ -245,9 +243,9 @@ export interface EventloopOptions {
   readonly renewSubscriptions?: 'lost' | 'unsure' | 'always' | undefined
   /**
    * The most filters in a SUBSCRIBE, 1 to 65,535. A SUBSCRIBE with more is sent in parts, which
-   * have one outcome and one SUBACK. Default: that of `profile`, else as many as the requests have,
-   * and a renewal has at most as many as the largest of them that was answered. If the server
-   * closes the connection while a SUBSCRIBE is open, later ones carry half as many. (3.8)
+   * have one outcome and one SUBACK. Default: that of `profile`, else as many as the requests have;
+   * a renewal has at most as many as the largest that was answered. If the server closes the
+   * connection while a SUBSCRIBE is open, later ones carry half as many. (3.8)
    */
   readonly filtersPerSubscribe?: number | undefined
   /**
@@ -379,15 +377,16 @@ export type AttemptOptions = Pick<
  * @param attempt counts the attempts since the last good connection, from 1.
  * @param lastClose says why there is no connection, or is null before the first one.
  * @param signal is aborted when the attempt is given up, for example after `connectTimeout`.
- * @param number counts all attempts of this loop, from 1: no two have the same number. It is the
- *   `attempt` of `state.connection` and of `onConnected`, so that a will can name the connection
- *   whose end it reports.
+ * @param number counts all attempts of this loop, from 1; it is the `attempt` of
+ *   `state.connection` and of `onConnected`, so that a will can name its connection.
+ * @param protocolVersion is the version of this attempt: a will has properties in MQTT 5 only.
  */
 export type ConnectOptions = (
   attempt: number,
   lastClose: ConnectionFailure | null,
   signal: AbortSignal,
   number: number,
+  protocolVersion: ProtocolVersion,
 ) => AttemptOptions | undefined | Promise<AttemptOptions | undefined>
 
 /** A problem after which the loop goes on. */

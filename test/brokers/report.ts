@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { DoctorReport, Finding } from '../../src/doctor/index.ts'
 import { wrapped } from '../docs/markdown.ts'
 import { KINDS, type Kind } from '../support/brokers.ts'
 
@@ -16,13 +17,15 @@ interface Report {
       readonly ancestorTitles: readonly string[]
       readonly title: string
       readonly status: string
+      /** What test/brokers/doctor.test.ts found. */
+      readonly meta?: { readonly doctor?: DoctorReport }
     }[]
   }[]
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const output = join(mkdtempSync(join(tmpdir(), 'it-mqtt-brokers-')), 'report.json')
-const tests = ['kinds', 'client'].map((name) => `test/brokers/${name}.test.ts`)
+const tests = ['kinds', 'client', 'doctor'].map((name) => `test/brokers/${name}.test.ts`)
 const config = ['--config', 'vitest.brokers.config.ts', ...tests]
 const { status } = spawnSync(
   'npx',
@@ -79,6 +82,35 @@ function cell({ name }: Kind, spoken: string, begins: RegExp): string {
   return detail[2] ? `session ${detail[2]}` : detail[1]!
 }
 
+/** @returns what the doctor found at one broker, or null if it did not run or did not agree. */
+function examinationOf({ name }: Kind, spoken: string): DoctorReport | null {
+  const found = results.find(
+    ({ ancestorTitles: [broker, version], meta }) =>
+      broker === name && version === spoken && meta?.doctor !== undefined,
+  )
+  return found?.status === 'passed' ? found.meta!.doctor! : null
+}
+
+/** @returns the answer of the doctor as a cell. */
+function answerOf({ answer, why, certainty }: Finding): string {
+  if (why === 'it is a question of MQTT 5') return '–'
+  if (why !== null) return 'not known'
+  return certainty === 'said' && answer !== 'none' ? `${answer} (announced)` : answer
+}
+
+/** @returns a row for each question: what the doctor found out at each broker. */
+function doctorRows(): readonly string[] {
+  const examinations = columns.map(({ kind, spoken }) => examinationOf(kind, spoken))
+  const asked = examinations.find((one) => one !== null)?.findings ?? []
+  return asked.map(({ id, question }) => {
+    const cells = examinations.map((one) => {
+      const finding = one?.findings.find((other) => other.id === id)
+      return finding === undefined ? 'not run' : answerOf(finding)
+    })
+    return `| ${question} | ${cells.join(' | ')} |`
+  })
+}
+
 /** @returns the lines that were proved; one that was not proved says so in front. */
 function differencesOf({ name }: Kind): string[] {
   const found = results.filter(
@@ -97,13 +129,13 @@ const columns = KINDS.flatMap((kind) =>
 const lines = [
   '# Brokers',
   '',
-  'Written by `npm run brokers` from the results of `test/brokers/kinds.test.ts` and',
-  '`test/brokers/client.test.ts`. Each broker runs on loopback with a configuration and a directory',
-  'of its own; the test starts and stops it (`test/support/brokers.ts`). mosquitto is also tested',
-  'with wills, limits, expiry, lost and frozen connections, certificates of every kind and hours of',
-  'faults (`test/brokers/`).',
+  'Written by `npm run brokers` from the results of `test/brokers/kinds.test.ts`,',
+  '`test/brokers/client.test.ts` and `test/brokers/doctor.test.ts`. Each broker runs on loopback with',
+  'a configuration and a directory of its own; the test starts and stops it',
+  '(`test/support/brokers.ts`). mosquitto is also tested with wills, limits, expiry, lost and frozen',
+  'connections, certificates of every kind and hours of faults (`test/brokers/`).',
   '',
-  'The last rows are what the option `profile` of `it-mqtt/client` may say. *Overlapping filters*: what',
+  'The last rows are what the option `profile` may say. *Overlapping filters*: what',
   'comes for a message that two filters of one client match. `copies`: one for each filter, in MQTT 5',
   'with its identifier (`separate`); `one copy` (`one-id`); `one copy for each QoS`: two if one of the',
   'filters has QoS 0 and the other one has not. *Retained messages before a later message*: whether',
@@ -111,7 +143,7 @@ const lines = [
   '(`retainedBeforeFence`). *That nobody has subscribed*: whether PUBACK and PUBREC say it with 0x10',
   '(`noMatchingSubscribers`).',
   '',
-  'A line below the table is the title of a test that passed: a broker that stops doing what its line',
+  'A line of *Differences* is the title of a test that passed: a broker that stops doing what its line',
   'says fails that test (`test/support/differences.ts`).',
   '',
   `| | ${columns.map(({ kind, spoken }) => `${kind.name}, ${spoken}`).join(' | ')} |`,
@@ -120,6 +152,16 @@ const lines = [
     ([row, begins]) =>
       `| ${row} | ${columns.map(({ kind, spoken }) => cell(kind, spoken, begins)).join(' | ')} |`,
   ),
+  '',
+  '## What the doctor says',
+  '',
+  'What `it-mqtt doctor` found out at the same brokers (`test/brokers/doctor.test.ts`, which compares',
+  'it with the table above). `–` is a question of MQTT 5. *Not known* is an honest answer: nothing',
+  'that was asked for was refused, say, or there are no shared subscriptions.',
+  '',
+  `| | ${columns.map(({ kind, spoken }) => `${kind.name}, ${spoken}`).join(' | ')} |`,
+  `| --- |${' --- |'.repeat(columns.length)}`,
+  ...doctorRows(),
   '',
   '## Differences',
   '',

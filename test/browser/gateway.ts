@@ -11,8 +11,8 @@ import { createWebSocketStream, WebSocketServer } from 'ws'
 export type Files = ReadonlyMap<string, string>
 
 export class Gateway {
-  /** How many WebSockets were opened. */
-  opened = 0
+  /** On how many connections the client sent something after the first answer of the server. */
+  working = 0
   /** How many connections have ended, whoever ended them. */
   ended = 0
   readonly port: number
@@ -47,9 +47,9 @@ export class Gateway {
     })
     const sockets = new WebSocketServer({ server, path: '/mqtt' })
     sockets.on('connection', (socket) => {
-      this.opened++
       const stream = createWebSocketStream(socket)
       const upstream = connect({ port: this.#upstream, host: '127.0.0.1', noDelay: true })
+      upstream.once('data', () => stream.once('data', () => this.working++))
       pipeline(stream, upstream, stream, () => {
         this.ended++
       })

@@ -5,7 +5,9 @@
 import { existsSync } from 'node:fs'
 import { type Browser, chromium, type Page } from 'playwright'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createClient } from '../../src/client/index.ts'
 import * as engine from '../../src/index.ts'
+import { presence, withPresence } from '../../src/presence/index.ts'
 import { recordingsOf } from '../simulation/digest.ts'
 import type * as work from './page/work.ts'
 import { WebBroker } from './web-broker.ts'
@@ -97,9 +99,9 @@ describe.skipIf(!isHere)('in Chromium', () => {
   test.each(PLACES)(
     '[D1] nothing is lost while the broker is away and comes back: %s',
     async (place) => {
-      const before = broker.opened
+      const before = broker.working
       const result = run('numbersAcross', [broker.url, 300, 3], place)
-      await expect.poll(() => broker.opened, { timeout: 30_000 }).toBe(before + 1)
+      await expect.poll(() => broker.working, { timeout: 30_000 }).toBe(before + 1)
       await broker.vanish()
       await broker.comeBack()
       const { came, connections } = await result
@@ -132,6 +134,34 @@ describe.skipIf(!isHere)('in Chromium', () => {
     const result = run('numbersAcross', [broker.url, 4, 2000], 'page', other)
     expect(await result).toEqual({ came: 4, doubled: 0, connections: 1 })
     await other.close()
+  })
+
+  test.each([
+    ['closed', 'lost'],
+    ['crashed', 'lost'],
+  ])('[H2] a member in a page that is %s is lost within the bound', async (how, action) => {
+    const times = { keepAlive: 2, ttl: 20, grace: 1 }
+    const boundMs = times.keepAlive * 1500 + times.grace * 1000
+    const [space, name] = [`room/${how}`, `page-${how}`]
+    const client = createClient(withPresence({ url: broker.url }))
+    const room = presence(client, space)
+    const changes = room.changes()
+    const entered = changes.next()
+    await room.get()
+    const other = await opened()
+    await run('entersAndStays', [broker.url, space, name, times], 'page', other)
+    expect((await entered).value).toMatchObject({
+      ...{ action: 'enter', member: { client: name, data: { from: 'a page' } } },
+    })
+    const next = changes.next()
+    const goneAt = performance.now()
+    if (how === 'closed') await other.close()
+    else void other.goto('chrome://crash').catch(() => {})
+    expect((await next).value).toMatchObject({ action, member: { client: name } })
+    // The machine may be busy: half of the bound is added for it.
+    expect(performance.now() - goneAt).toBeLessThan(boundMs * 1.5)
+    await client.close()
+    if (how === 'crashed') await other.close()
   })
 
   test('what a page cannot have is refused at the door', async () => {

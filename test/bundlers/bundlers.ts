@@ -9,7 +9,7 @@ import { transform } from 'esbuild'
 import { commandOf, output, outputIn } from './packed.ts'
 
 export interface Bundler {
-  /** What is installed for it. */
+  /** What is installed for it. Each is pinned: a new version is no failure of this package. */
   readonly packages: readonly string[]
   /** Bundles `program` (such as `loop.js`) of the folder `home` into the folder `page`. */
   bundle(home: string, program: string, page: string): Promise<string>
@@ -21,7 +21,7 @@ const HTML = (program: string) =>
 /** Each leaves no warning: what it prints on the way is returned for that. */
 export const BUNDLERS: Readonly<Record<string, Bundler>> = {
   esbuild: {
-    packages: ['esbuild@0.28'],
+    packages: ['esbuild@0.28.2'],
     bundle: (home, program, page) => {
       const flags = ['--bundle', '--minify', '--format=esm', `--outfile=${join(page, 'main.js')}`]
       return output(commandOf(home, 'esbuild'), join(home, program), ...flags)
@@ -29,7 +29,7 @@ export const BUNDLERS: Readonly<Record<string, Bundler>> = {
   },
   rollup: {
     // By itself it resolves no package at all, and does not minify.
-    packages: ['rollup@4', '@rollup/plugin-node-resolve@16'],
+    packages: ['rollup@4.68.8', '@rollup/plugin-node-resolve@16.0.3'],
     bundle: async (home, program, page) => {
       const flags = [
         '--plugin',
@@ -47,7 +47,7 @@ export const BUNDLERS: Readonly<Record<string, Bundler>> = {
     },
   },
   vite: {
-    packages: ['vite@8'],
+    packages: ['vite@8.4.0'],
     bundle: async (home, program, page) => {
       // It takes a folder with a page, as a project has it.
       const project = join(home, `vite-${program}`)
@@ -59,7 +59,7 @@ export const BUNDLERS: Readonly<Record<string, Bundler>> = {
     },
   },
   webpack: {
-    packages: ['webpack@5', 'webpack-cli@6'],
+    packages: ['webpack@5.113.0', 'webpack-cli@6.0.1'],
     bundle: (home, program, page) => {
       const flags = ['--mode', 'production', '--output-path', page]
       const limits = ['--no-performance', '--stats', 'errors-warnings']

@@ -1,12 +1,13 @@
-/** Chromium runs what each bundler makes of a page with the loop, and of one with the client. */
+/** Chromium runs what each bundler makes of pages with the loop, the client, and event streams. */
 import { basename } from 'node:path'
 import type { Browser } from 'playwright'
-import { CHROMIUM, launchChromium } from '../support/chromium.ts'
+import { launchChromium } from '../support/chromium.ts'
+import { CHROMIUM } from '../support/chromium-path.ts'
 import { BUNDLERS, bundlePage, sizeOf } from './bundlers.ts'
 import { install, NotRun } from './packed.ts'
 import { exchangeBoth, type Found, type Place } from './place.ts'
 
-const PROGRAMS = { loop: 'loop.js', client: 'client.js' }
+const PROGRAMS = { loop: 'loop.js', client: 'client.js', 'event streams': 'events.js' }
 const RUN_MS = 30_000
 
 export async function chromiumColumn({ home, servers }: Place): Promise<Found> {

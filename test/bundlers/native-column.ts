@@ -11,13 +11,14 @@ import { WebSocket } from 'ws'
 import { commandOf, install, output } from './packed.ts'
 import { EVERYTHING, exchangeBoth, type Found, type Place } from './place.ts'
 
+/** Each is pinned: a new version is no failure of this package. */
 const PACKAGES = [
   ...[
-    'metro@0.87',
-    '@react-native/metro-babel-transformer@0.88',
-    '@react-native/babel-preset@0.88',
+    'metro@0.87.1',
+    '@react-native/metro-babel-transformer@0.88.1',
+    '@react-native/babel-preset@0.88.1',
   ],
-  ...['@babel/core@7', 'hermes-compiler'],
+  ...['@babel/core@7.29.13', 'hermes-compiler@260318099.0.8'],
 ]
 /** As React Native sets it for an app; the conditions of packages are those of Metro. */
 const CONFIG = `

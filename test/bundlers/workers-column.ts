@@ -9,7 +9,8 @@ import { build } from 'esbuild'
 import { install } from './packed.ts'
 import { EVERYTHING, exchangeBoth, type Found, type Place } from './place.ts'
 
-const MINIFLARE = 'miniflare@4'
+/** It is pinned: a new version is no failure of this package. */
+const MINIFLARE = 'miniflare@4.20260730.0'
 const COMPATIBILITY_DATE = '2026-01-01'
 const FLAGS = { 'without compatibility flags': [], 'with nodejs_compat': ['nodejs_compat'] }
 

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import type { ConnectPacket, PublishPacket } from '../../src/protocol/packets.ts'
-import { createBroker, type TestBroker } from '../../src/testing/index.ts'
+import { type BrokerOptions, createBroker, type TestBroker } from '../../src/testing/index.ts'
 import { program } from '../support/built.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -74,8 +74,9 @@ const PUBLISHED = { cmd: 'publish', direction: 'toBroker' } as const
 /** A broker of MQTT 3.1.1, so that the command line has to fall back from MQTT 5. */
 export async function broker(
   prepare: (broker: TestBroker) => void = () => {},
+  options: BrokerOptions = {},
 ): Promise<ListeningBroker> {
-  const broker = createBroker({ protocolVersions: [4] })
+  const broker = createBroker({ protocolVersions: [4], ...options })
   prepare(broker)
   const messages: PublishPacket[] = []
   broker.watch(PUBLISHED, ({ packet }) => messages.push(packet as PublishPacket))

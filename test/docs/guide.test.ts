@@ -70,7 +70,7 @@ afterAll(async () => {
 /** The entries of the package, and the folder of each. */
 const ENTRIES = {
   ...{ index: '', client: 'client/', disk: 'disk/', 'event-stream': 'event-stream/' },
-  ...{ doctor: 'doctor/', testing: 'testing/' },
+  ...{ doctor: 'doctor/', presence: 'presence/', bus: 'bus/', testing: 'testing/' },
 }
 
 /** Installs the package into the folder, as the examples import it. */
@@ -93,10 +93,12 @@ async function install(): Promise<void> {
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
   const exports = {
     '.': './index.js',
+    './bus': './bus.js',
     './client': './client.js',
     './disk': './disk.js',
     './doctor': './doctor.js',
     './event-stream': './event-stream.js',
+    './presence': './presence.js',
     './testing': './testing.js',
   }
   writeFileSync(join(home, 'package.json'), JSON.stringify({ type: 'module', exports }))

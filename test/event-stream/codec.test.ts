@@ -1,10 +1,8 @@
 /**
- * Goal: the codec reads and writes the format, as published vectors and @smithy/core do, whatever
- * the cuts. Method: the vectors; messages at random, beside @smithy/core; and the faults of it that
- * are avoided here, each with a test that shows both.
+ * Goal: the codec reads and writes the format as @smithy/core does, whatever the cuts. Method:
+ * messages at random, beside @smithy/core; and the faults of it that are avoided here, each with a
+ * test that shows both.
  */
-import { readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
@@ -20,9 +18,7 @@ import {
 import { UsageError } from '../../src/index.ts'
 import {
   anyMessage,
-  bytesOf,
   cutAt,
-  DATA,
   frame,
   joined,
   outcomeOf,
@@ -33,66 +29,6 @@ import {
   utf8,
   wireHeader,
 } from './support.ts'
-
-const files = (folder: string) => readdirSync(new URL(folder, DATA)).sort()
-const good = files('encoded/positive')
-const bad = files('encoded/negative')
-
-/** What the decoded vectors say of a message. */
-interface Described {
-  readonly headers: readonly { name: string; type: number; value: unknown }[]
-  readonly payload: string
-}
-
-const base64 = (text: unknown) => new Uint8Array(Buffer.from(text as string, 'base64'))
-const VALUES: readonly ((value: unknown) => HeaderValue)[] = [
-  () => header.bool(true),
-  () => header.bool(false),
-  (value) => header.byte(value as number),
-  (value) => header.short(value as number),
-  (value) => header.int(value as number),
-  (value) => header.long(BigInt(value as number)),
-  (value) => header.bytes(base64(value)),
-  (value) => header.string(new TextDecoder().decode(base64(value))),
-  (value) => header.timestamp(new Date(value as number)),
-  (value) =>
-    header.uuid(
-      Buffer.from(base64(value))
-        .toString('hex')
-        .replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, '$1-$2-$3-$4-$5'),
-    ),
-]
-
-describe('the published vectors', () => {
-  test('[V1] are five good and four bad ones', () => {
-    expect([good.length, bad.length]).toEqual([5, 4])
-    expect(files('decoded/positive')).toEqual(good)
-    expect(files('decoded/negative')).toEqual(bad)
-  })
-
-  test.each(good)('[V1] %s is read as its description says, and written as it was', (name) => {
-    const bytes = bytesOf(`encoded/positive/${name}`)
-    const described = JSON.parse(readFileSync(new URL(`decoded/positive/${name}`, DATA), 'utf8'))
-    const { headers, payload } = described as Described
-    const expected = headers.map(({ name, type, value }) => [name, VALUES[type]!(value)])
-    const message = decodeMessage(bytes)
-    expect([...message.headers]).toEqual(expected)
-    expect(message.payload).toEqual(base64(payload))
-    expect(encodeMessage(message)).toEqual(bytes)
-    expect(
-      encodeMessage({ headers: new Map(expected as never), payload: base64(payload) }),
-    ).toEqual(bytes)
-    expect(joined(encodeMessageParts(message))).toEqual(bytes)
-  })
-
-  test.each(bad)('[V1] %s is refused for the reason that it names', (name) => {
-    const reason = readFileSync(fileURLToPath(new URL(`decoded/negative/${name}`, DATA)), 'utf8')
-    const clause = reason.replace(' mismatch', '').toLowerCase()
-    expect(clause).toMatch(/^(prelude|message) checksum$/)
-    const bytes = bytesOf(`encoded/negative/${name}`)
-    expect(() => decodeMessage(bytes)).toThrow(expect.objectContaining({ clause }))
-  })
-})
 
 describe('messages at random', () => {
   test('[V1] are read as they were written', () => {

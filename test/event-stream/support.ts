@@ -2,7 +2,6 @@
  * What the tests of event streams share: frames that may break any rule, messages at random, what
  * @smithy/core makes of the same bytes, and sources of chunks that say how they were left.
  */
-import { readFileSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import { EventStreamCodec } from '@smithy/core/event-streams'
 import fc from 'fast-check'
@@ -12,10 +11,6 @@ import {
   type HeaderValue,
   type Message,
 } from '../../src/event-stream/index.ts'
-
-export const DATA = new URL('../data/vectors/event-stream/', import.meta.url)
-
-export const bytesOf = (path: string) => new Uint8Array(readFileSync(new URL(path, DATA)))
 
 export const utf8 = (text: string) => new TextEncoder().encode(text)
 

@@ -8,7 +8,8 @@ import type { Page } from 'playwright'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Demo, openDemo } from '../../docs/examples/dashboard/demo.ts'
 import { runPlant } from '../../docs/examples/dashboard/plant.ts'
-import { CHROMIUM, launchChromium, outputPath, requireChromium } from '../support/chromium.ts'
+import { launchChromium, outputPath, requireChromium } from '../support/chromium.ts'
+import { CHROMIUM } from '../support/chromium-path.ts'
 
 const WIDE = { width: 1360, height: 900 }
 const NARROW = { width: 390, height: 844 }

@@ -769,6 +769,7 @@ describe('a signed URL', () => {
       null,
       new AbortController().signal,
       1,
+      5,
     )
     const { pathname, search } = new URL(String(made?.url))
     const target = `${pathname}${search}`

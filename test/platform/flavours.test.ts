@@ -140,6 +140,11 @@ describe('runtime', () => {
     }, text)
   })
 
+  test('the name of the machine, where there is one', () => {
+    expect(nodeRuntime.machineName()).toMatch(/./)
+    expect(webRuntime.machineName()).toBeNull()
+  })
+
   test('random digits: as many as asked for, and others each time', () => {
     for (const { randomHex } of [webRuntime, nodeRuntime]) {
       const all = Array.from({ length: 20 }, () => randomHex(7))

@@ -1,13 +1,15 @@
 /**
  * `npm run simulate -- [--seeds 2000] [--from 1]`, or one scenario again: `--seed n [--only 3,7]
  * [--trace]`. Exits with 1 at the first failure, which is printed with its events shrunk.
- * `--client` takes the scenarios of `it-mqtt/client` in place of those of the engine. `--digest`
- * prints what each seed made the reducers decide, as a hash.
+ * `--client` takes the scenarios of `it-mqtt/client` in place of those of the engine, and
+ * `--presence` those of `it-mqtt/presence`. `--digest` prints what each seed made the reducers
+ * decide, as a hash.
  */
 import { parseArgs } from 'node:util'
 import * as engine from '../../src/index.ts'
 import { CLIENT_SIMULATION } from './client/client-simulation.ts'
 import { digestOf } from './digest.ts'
+import { PRESENCE_SIMULATION } from './presence/presence-simulation.ts'
 import {
   type Drawn,
   examine,
@@ -25,6 +27,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     only: { type: 'string' },
     client: { type: 'boolean', default: false },
+    presence: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     digest: { type: 'boolean', default: false },
   },
@@ -76,5 +79,10 @@ async function run<S extends Drawn>(simulation: Simulation<S>): Promise<boolean>
   return values.digest ? digests(...range) : many(simulation, ...range)
 }
 
-const kept = await (values.client ? run(CLIENT_SIMULATION) : run(simulationOf(engine)))
+async function chosen(): Promise<boolean> {
+  if (values.presence) return run(PRESENCE_SIMULATION)
+  return values.client ? run(CLIENT_SIMULATION) : run(simulationOf(engine))
+}
+
+const kept = await chosen()
 process.exit(kept ? 0 : 1)

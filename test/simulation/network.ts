@@ -37,6 +37,8 @@ interface Parcel {
 /** One direction of a connection. */
 class Pipe {
   swallows = false
+  /** Nothing arrives for now, and nothing is lost. */
+  #holds = false
   /** Bytes that still pass before the connection breaks. */
   bytesLeft = Number.POSITIVE_INFINITY
   readonly #clock: VirtualClock
@@ -73,6 +75,14 @@ class Pipe {
     this.#arm()
   }
 
+  /** The reader is suspended, or runs again. */
+  hold(holds: boolean): void {
+    this.#holds = holds
+    if (!holds) return this.#arm()
+    this.#clock.clearTimer(this.#timer)
+    this.#timer = null
+  }
+
   /** The reader has room again. */
   unblock(): void {
     this.#blocked = false
@@ -86,7 +96,8 @@ class Pipe {
 
   #arm(): void {
     const next = this.#parcels[0]
-    if (this.#timer !== null || this.#blocked || this.swallows || next === undefined) return
+    if (this.#timer !== null || this.#blocked || this.#holds || this.swallows) return
+    if (next === undefined) return
     const { latencyMs, bytesPerMs } = this.#quality()
     const now = this.#clock.now()
     this.#freeAt = Math.max(now, this.#freeAt) + next.bytes.length / bytesPerMs
@@ -203,6 +214,11 @@ export class Connection {
   /** Sends bytes from the broker to the client. */
   send(bytes: Buffer): void {
     if (!this.over) this.#down.send(bytes, () => {})
+  }
+
+  /** The process of the client is suspended, or runs again: it reads nothing meanwhile. */
+  hold(holds: boolean): void {
+    if (!this.over) this.#down.hold(holds)
   }
 
   swallow(direction: Direction | 'both'): void {

@@ -1,20 +1,12 @@
 /**
  * The Chromium of this machine, without a window. It is closed when the test is over.
  */
-import { existsSync, mkdirSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Browser, chromium } from 'playwright'
 import type { TestContext } from 'vitest'
-
-const PLACES = [
-  ...[process.env['IT_MQTT_CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/chromium-browser'],
-  ...['/usr/bin/google-chrome', '/usr/bin/google-chrome-stable'],
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-]
-
-/** The path of the program, or undefined if there is none. */
-export const CHROMIUM = PLACES.find((path) => path !== '' && existsSync(path))
+import { CHROMIUM } from './chromium-path.ts'
 
 /** Skips the test if Chromium is missing; fails it if brokers are required, which it is then too. */
 export function requireChromium(context: TestContext): void {

@@ -22,7 +22,7 @@ export interface KeyRange {
 export type StoredRecord = readonly [key: string, value: Uint8Array]
 
 /** What a database may hold. */
-const KINDS = ['spool', 'session'] as const
+const KINDS = ['spool', 'session', 'dedupe'] as const
 
 export type DatabaseKind = (typeof KINDS)[number]
 

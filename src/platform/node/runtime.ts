@@ -8,6 +8,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { channel } from 'node:diagnostics_channel'
 import type { LookupFunction } from 'node:net'
+import { hostname } from 'node:os'
 import type { ConnectionOptions } from 'node:tls'
 import type { EventChannel } from '../event-channel.ts'
 
@@ -40,6 +41,19 @@ export function sha256(bytes: Uint8Array): Uint8Array {
 /** @returns the SHA-256 of the UTF-8 of `text`, as hexadecimal digits. */
 export function sha256Hex(text: string): string {
   return createHash('sha256').update(text).digest('hex')
+}
+
+/**
+ * Names the machine on which the program runs, for programs that need a name that stays the same.
+ * @returns the host name; null if the runtime does not give it, as in a page.
+ */
+export function machineName(): string | null {
+  try {
+    return hostname() || null
+  } catch {
+    // Deno asks for a permission.
+    return null
+  }
 }
 
 /**

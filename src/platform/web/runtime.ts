@@ -99,6 +99,11 @@ export function sha256Hex(text: string): string {
   )
 }
 
+/** @returns null: a page does not know the name of its machine. */
+export function machineName(): string | null {
+  return null
+}
+
 /** Reports a warning on the console. */
 export function warnOfProcess(message: string, code: string): void {
   globals.console?.warn(`MqttWarning [${code}]: ${message}`)

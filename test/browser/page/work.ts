@@ -4,6 +4,7 @@
  */
 import { type EventloopOptions, eventloop, publish, type QoS, replay, subscribe } from 'it-mqtt'
 import { createClient } from 'it-mqtt/client'
+import { presence, withPresence } from 'it-mqtt/presence'
 
 /** The first program of README.md. @returns what it prints. */
 export async function firstProgram(url: string): Promise<string> {
@@ -85,6 +86,19 @@ export async function numbersAcross(url: string, count: number, slowMs: number) 
   await sending
   await client.close()
   return { came: seen.size, doubled, connections }
+}
+
+/** Enters a space, and stays there as long as its page lives. */
+export async function entersAndStays(
+  url: string,
+  space: string,
+  clientId: string,
+  { keepAlive, ttl, grace }: { keepAlive: number; ttl: number; grace: number },
+): Promise<void> {
+  const options = { url, clientId, keepAlive, sessionExpiryInterval: 300 }
+  const client = createClient(withPresence(options, { ttl, grace }))
+  void client.run()
+  await presence(client, space).enter({ from: 'a page' })
 }
 
 /** @returns what an attempt says that cannot succeed. */

@@ -7,7 +7,7 @@ import type { Platform, Session, SessionStore } from '../../../src/index.ts'
 import type { VirtualClock } from '../../support/clock.ts'
 import type { Network } from '../network.ts'
 import { NO_TAP } from './client-link.ts'
-import type { Memory, PartySetup, Who } from './client-scenario.ts'
+import type { Memory, PartySetup } from './client-scenario.ts'
 
 /** The code under test. */
 export interface ClientSubject {
@@ -28,11 +28,11 @@ export class Party {
   /** When the next process begins, if none runs. */
   restartAt = 0
   process: ClientProcess | null = null
-  readonly who: Who
+  readonly who: string
   readonly setup: PartySetup
   readonly network: Network
 
-  constructor(who: Who, setup: PartySetup, network: Network) {
+  constructor(who: string, setup: PartySetup, network: Network) {
     this.who = who
     this.setup = setup
     this.network = network
@@ -66,6 +66,8 @@ export class ClientProcess {
   readonly #timers = new Set<unknown>()
   readonly #others = new Set<unknown>()
   readonly #host: ProcessHost
+  /** What fell due while the process was suspended; null while it runs. */
+  #overdue: { readonly timers: Set<unknown>; readonly timer: unknown; run(): void }[] | null = null
 
   constructor(party: Party, host: ProcessHost) {
     this.party = party
@@ -88,6 +90,27 @@ export class ClientProcess {
   get hasFailed(): boolean {
     const { kind } = this.client.state.connection
     return kind === 'closed' || kind === 'failed'
+  }
+
+  get isSuspended(): boolean {
+    return this.#overdue !== null
+  }
+
+  /** Nothing of the process runs until `resume()`, and it reads nothing. */
+  suspend(): void {
+    if (this.isOver || this.isSuspended) return
+    this.#overdue = []
+    this.party.network.latest?.hold(true)
+  }
+
+  /** Goes on: everything that fell due meanwhile happens now. */
+  resume(): void {
+    const overdue = this.#overdue ?? []
+    this.#overdue = null
+    for (const { timers, timer, run } of overdue) {
+      if (timers.delete(timer)) run()
+    }
+    this.party.network.latest?.hold(false)
   }
 
   kill(): void {
@@ -122,6 +145,10 @@ export class ClientProcess {
   #setTimer(timers: Set<unknown>, callback: () => void, ms: number): unknown {
     if (this.isDead) return null
     const timer = this.#host.clock.setTimer(() => {
+      if (this.#overdue !== null) {
+        this.#overdue.push({ timers, timer, run: callback })
+        return
+      }
       timers.delete(timer)
       callback()
     }, ms)
@@ -208,6 +235,7 @@ export class ClientProcess {
   async #dial(signal: AbortSignal) {
     if (this.isDead) return new Promise<never>(() => {})
     const stream = await this.party.network.dial(NO_TAP, signal)
+    if (this.isSuspended) this.party.network.latest?.hold(true)
     if (!this.isDead) return stream
     stream.destroy()
     return new Promise<never>(() => {})

@@ -40,17 +40,10 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   client: ['index.ts'],
   'event-stream': ['errors.ts', 'index.ts', 'client/index.ts'],
   doctor: ['index.ts'],
+  presence: ['index.ts', 'client/index.ts'],
+  bus: ['index.ts', 'client/index.ts'],
   testing: ['errors.ts', 'platform', 'protocol', 'codec', 'index.ts'],
   cli: ['index.ts', 'disk/index.ts', 'doctor/index.ts'],
-}
-
-/**
- * Rooms that are planned and may use the public entry only. A room moves to the table above when it
- * is built.
- */
-export const PLANNED: Readonly<Record<string, readonly string[]>> = {
-  bus: ['index.ts'],
-  presence: ['index.ts'],
 }
 
 /** @returns the entry at the top of src/ that a path belongs to. */
@@ -66,7 +59,7 @@ function isWithin(path: string, entry: string): boolean {
 export function wrongArrows(sources: readonly Source[]): readonly Violation[] {
   return sources.flatMap(({ path, imports }) => {
     const room = roomOf(path)
-    const allowed = ARROWS[room] ?? PLANNED[room] ?? []
+    const allowed = ARROWS[room] ?? []
     return imports
       .filter(({ target }) => target.startsWith('src/'))
       .filter(({ target }) => ![room, ...allowed].some((entry) => isWithin(target, entry)))

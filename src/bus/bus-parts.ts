@@ -1,0 +1,198 @@
+/** What do the parts of a bus share? The client, and what was chosen when the bus was made. */
+import {
+  type Client,
+  type ClientOptions,
+  type Codec,
+  createClient,
+  json,
+  type PayloadContext,
+} from '../client/index.ts'
+import {
+  machineName,
+  type Platform,
+  systemPlatform,
+  UsageError,
+  type UserProperties,
+  type WarningCode,
+} from '../index.ts'
+import {
+  BUS_PROPERTIES,
+  busClientId,
+  busLevelOf,
+  checkBusName,
+  checkBusPrefix,
+} from './bus-names.ts'
+import type { BusOptions, BusValidation, EventOutbox } from './bus-types.ts'
+import { checkFieldNames } from './define-api.ts'
+import { HookTable } from './hook-table.ts'
+import { SchemaChecks } from './schema-check.ts'
+
+const OPTION_FIELDS = [
+  ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
+  'outbox',
+]
+const PROCESS = /^[^\u0000-\u001f\u007f]{1,200}$/
+const TIME_MAX_MS = 86_400_000
+const CALL_TIMEOUT_MS = 5000
+
+export interface BusParts {
+  readonly service: string
+  readonly process: string
+  /** Whether the process has a name that it has again after a restart. */
+  readonly hasName: boolean
+  readonly prefix: string
+  readonly client: Client
+  /** The options from which listeners make clients of their own. */
+  readonly clientOptions: ClientOptions
+  readonly clock: Platform
+  readonly timeoutMs: number
+  readonly validate: Required<BusValidation>
+  readonly codec: Codec<unknown>
+  readonly checks: SchemaChecks
+  readonly hooks: HookTable
+  readonly outbox: EventOutbox | undefined
+  /** This process, as it says in what it sends. */
+  readonly by: string
+  /** The APIs that this process serves, by the topic of each. */
+  readonly served: Set<string>
+  warn(code: WarningCode, message: string): void
+}
+
+/** @throws UsageError for an option that cannot be used. */
+export function busParts(options: BusOptions): BusParts {
+  checkFieldNames('createBus', options, OPTION_FIELDS)
+  const service = checkBusName('createBus: service', options.service)
+  const prefix = checkBusPrefix(options.prefix ?? 'bus')
+  const clientOptions = clientOptionsOf(options.client)
+  const clock = clientOptions.platform ?? systemPlatform
+  const named = options.process ?? machineName()
+  if (named !== null && (typeof named !== 'string' || !PROCESS.test(named))) {
+    throw new UsageError('createBus: process must be a text of 1 to 200 characters')
+  }
+  const process = named ?? uuid(clock)
+  const hooks = new HookTable()
+  for (const one of options.hooks ?? []) hooks.add(one)
+  const { codec = json, ajv, outbox } = options
+  const timeoutMs = checkTimeMs('createBus: timeout', options.timeout) ?? CALL_TIMEOUT_MS
+  const validate = validationOf(options.validate)
+  const client = createClient({
+    clientId: busClientId(prefix, service, process),
+    ...clientOptions,
+  })
+  return {
+    ...{ service, process, hasName: named !== null, prefix, client, clientOptions, clock },
+    ...{ timeoutMs, hooks, outbox, validate },
+    codec: orNothing(codec),
+    checks: new SchemaChecks(ajv),
+    by: `${service}/${busLevelOf(process)}`,
+    served: new Set(),
+    warn: (code, message) => client.warn({ code, message }),
+  }
+}
+
+function clientOptionsOf(given: BusOptions['client']): ClientOptions {
+  if (typeof given === 'string' || given instanceof URL) return { url: given }
+  if (typeof given === 'object' && given !== null && !('limits' in given)) return given
+  const what = 'createBus: client must be a URL or the options of createClient()'
+  throw new UsageError(`${what}; listeners have connections of their own`)
+}
+
+function validationOf(given: BusValidation = {}): Required<BusValidation> {
+  checkFieldNames('createBus: validate', given, ['outgoing', 'incoming'])
+  const { outgoing = true, incoming = true } = given
+  for (const [name, value] of Object.entries({ outgoing, incoming })) {
+    if (typeof value === 'boolean') continue
+    throw new UsageError(`createBus: validate.${name} must be true or false`)
+  }
+  return { outgoing, incoming }
+}
+
+/** @returns the value. @throws UsageError if it is no time in ms. */
+export function checkTimeMs(what: string, ms: number | undefined): number | undefined {
+  if (ms === undefined || (typeof ms === 'number' && ms > 0 && ms <= TIME_MAX_MS)) return ms
+  throw new UsageError(`${what} must be more than 0 and at most ${TIME_MAX_MS} ms, not ${ms}`)
+}
+
+/** @returns the value. @throws UsageError if it is no whole number between two bounds. */
+export function checkWholeNumber(what: string, given: number, least: number, most: number): number {
+  if (Number.isInteger(given) && given >= least && given <= most) return given
+  throw new UsageError(`${what} must be a whole number from ${least} to ${most}, not ${given}`)
+}
+
+/**
+ * A value for the codec. The client sends text and bytes as they are, and takes `null` for nothing;
+ * for the bus they are values like others.
+ */
+export class BusValue {
+  readonly value: unknown
+
+  constructor(value: unknown) {
+    this.value = value
+  }
+}
+
+/** @returns a codec for which an empty payload is no value, and no value an empty payload. */
+function orNothing(codec: Codec<unknown>): Codec<unknown> {
+  return {
+    contentType: codec.contentType,
+    payloadFormatIndicator: codec.payloadFormatIndicator,
+    encode(given: unknown) {
+      const value = given instanceof BusValue ? given.value : given
+      return value === undefined ? '' : codec.encode(value)
+    },
+    decode: (payload: Uint8Array, message: PayloadContext) =>
+      payload.length === 0 ? undefined : codec.decode(payload, message),
+  }
+}
+
+/** @returns 128 random bits in the form of a UUID of version 4. */
+export function uuid(clock: Platform): string {
+  const digits = Array.from({ length: 4 }, () =>
+    Math.floor(clock.random() * 2 ** 32)
+      .toString(16)
+      .padStart(8, '0'),
+  ).join('')
+  const variant = '89ab'.charAt(Number.parseInt(digits.charAt(16), 16) & 3)
+  const parts = [
+    digits.slice(0, 8),
+    digits.slice(8, 12),
+    `4${digits.slice(13, 16)}`,
+    variant + digits.slice(17, 20),
+    digits.slice(20),
+  ]
+  return parts.join('-')
+}
+
+/** @returns the first value of a User Property, or null. */
+export function headerOf(headers: UserProperties | undefined, name: string): string | null {
+  if (headers === undefined || !Object.hasOwn(headers, name)) return null
+  const value = headers[name]
+  return (Array.isArray(value) ? value[0] : (value as string | undefined)) ?? null
+}
+
+/** @returns the User Properties of what this process sends. */
+export function headersOf(
+  bus: BusParts,
+  version: string,
+  headers: UserProperties | undefined,
+): UserProperties {
+  return { ...headers, [BUS_PROPERTIES.version]: version, [BUS_PROPERTIES.by]: bus.by }
+}
+
+const knownVersions = new WeakMap<Client, Promise<boolean>>()
+
+/**
+ * Waits for the first connection of a client.
+ * @returns whether messages may have properties. The version does not change afterwards.
+ */
+export async function hasProperties(
+  client: Client,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<boolean> {
+  if (!knownVersions.has(client)) {
+    await client.ready(options)
+    const isKnown = Promise.resolve(client.state.connection.protocolVersion === 5)
+    if (!knownVersions.has(client)) knownVersions.set(client, isKnown)
+  }
+  return knownVersions.get(client)!
+}

@@ -1,0 +1,269 @@
+/**
+ * What do users of a bus write, and what are they given? Types only; those of listeners are in
+ * listener-types.ts.
+ */
+import type { ClientOptions, Codec, ResponderStats } from '../client/index.ts'
+import type { Outcome, Request, SentRequest, UserProperties } from '../index.ts'
+import type {
+  Api,
+  ApiEvent,
+  ApiEvents,
+  ApiRpc,
+  ApiRpcs,
+  CallArguments,
+  CallResult,
+  ErrorCodesOf,
+  ErrorInput,
+  FiredPayload,
+  HandlerInput,
+  HandlerResult,
+  HeardPayload,
+} from './api-types.ts'
+import type { BusHooks } from './hook-types.ts'
+import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
+import type { JsonSchemaCompiler } from './schema-check.ts'
+
+/** Which values a bus compares with their schemas. */
+export interface BusValidation {
+  /** What this process sends: input of calls, output of handlers, events. Default true. */
+  readonly outgoing?: boolean | undefined
+  /**
+   * What this process receives: input for handlers, answers, events. Default true. With false,
+   * values are given as they came: the schemas transform nothing.
+   */
+  readonly incoming?: boolean | undefined
+}
+
+/** Where events wait on disk until the server has them: a `spool()` of `it-mqtt/disk`. */
+export interface EventOutbox extends AsyncIterable<readonly Request[]> {
+  /** Resolves when the request is safe. */
+  push(request: SentRequest): Promise<unknown>
+  /** Is told what became of a request. */
+  settled(request: Request, outcome: Outcome): void | Promise<void>
+}
+
+/** The options of `createBus()`. */
+export interface BusOptions {
+  /** The name of the service: `A-Z`, `a-z`, `0-9`, `_` and `-`. All of its processes share it. */
+  readonly service: string
+  /**
+   * The name of this process, the same after a restart, different for each process of a service, 1
+   * to 200 characters without control characters. Default: the name of the machine, where it has
+   * one, else random.
+   */
+  readonly process?: string | undefined
+  /** The levels before all topics. Default `bus`. */
+  readonly prefix?: string | undefined
+  /** The server: a URL, or the options of `createClient()`. */
+  readonly client: string | URL | ClientOptions
+  /** After how many ms a call is rejected with `TIMEOUT`, 1 to 86,400,000. Default 5,000. */
+  readonly timeout?: number | undefined
+  /** Which values are validated. Default: all. */
+  readonly validate?: BusValidation | undefined
+  /** How values become payloads. Default: JSON. */
+  readonly codec?: Codec<unknown> | undefined
+  /** What surrounds calls, handlers and events. Hooks that come first are outermost. */
+  readonly hooks?: readonly BusHooks[] | undefined
+  /**
+   * An instance of Ajv 8 that compiles JSON Schemas. Default: one of the package `ajv`, without
+   * formats, which is loaded when it is first needed.
+   */
+  readonly ajv?: JsonSchemaCompiler | undefined
+  /** Where events with `durable: true` wait until they are sent. Default: there is none. */
+  readonly outbox?: EventOutbox | undefined
+}
+
+/** The options of a call. */
+export interface CallOptions {
+  /** Replaces the `timeout` of the bus. In ms, 1 to 86,400,000. */
+  readonly timeout?: number | undefined
+  /** Gives the call up. */
+  readonly signal?: AbortSignal | undefined
+  /** The name of the operation, 1 to 1,024 characters: within the time-out it is executed once. */
+  readonly key?: string | undefined
+  /** User Properties of the request, which the handler finds in `call.headers`. */
+  readonly headers?: UserProperties | undefined
+}
+
+/** What a handler is given beside its input. */
+export interface ServedCall<Rpc = ApiRpc> {
+  /** The name of the API. */
+  readonly api: string
+  /** The name of the rpc. */
+  readonly rpc: string
+  /** The version of the caller's API, as it says, or null. */
+  readonly version: string | null
+  /** Who calls, as `service/process`: a claim. Null if the caller does not say. */
+  readonly by: string | null
+  /** The name of the operation. */
+  readonly key: string
+  /** Which attempt of the caller it is, from 1. */
+  readonly attempt: number
+  /** When it is too late for an answer, in ms on the clock of the client (`platform.now()`). */
+  readonly deadline: number
+  /** Aborted at the deadline, and when the bus closes. */
+  readonly signal: AbortSignal
+  /** The User Properties of the request. */
+  readonly headers: UserProperties
+  /**
+   * Ends the handler with an error that the API declares.
+   * @param message for people; what is longer than 4 KiB is cut.
+   * @throws always: the caller is rejected with this code and these data.
+   */
+  fail<Code extends ErrorCodesOf<Rpc>>(
+    code: Code,
+    data: ErrorInput<Rpc, Code>,
+    message?: string,
+  ): never
+}
+
+/** A function for each rpc of an API. */
+export type Implementation<Rpcs extends ApiRpcs> = {
+  readonly [Name in keyof Rpcs]: (
+    input: HandlerInput<Rpcs[Name]>,
+    call: ServedCall<Rpcs[Name]>,
+  ) => HandlerResult<Rpcs[Name]> | PromiseLike<HandlerResult<Rpcs[Name]>>
+}
+
+/** The options of `bus.serve()`. */
+export interface ServeOptions {
+  /** How many handlers may run, 1 to 65,535. Default 16. */
+  readonly concurrency?: number | undefined
+  /** How many calls may wait for a handler, 0 to 65,535; others get 503. Default 1,024. */
+  readonly maxPending?: number | undefined
+  /**
+   * Whether calls of rpcs that this version of the API has not are answered with 404 (`UNKNOWN`).
+   * False subscribes to each rpc alone; `concurrency` then counts for each. Default true.
+   */
+  readonly answerUnknown?: boolean | undefined
+}
+
+/** An API that this process serves. */
+export interface Served {
+  /** Resolves when the server has granted its filters. Reading it makes the bus connect. */
+  readonly granted: Promise<void>
+  /** What became of the calls. */
+  readonly stats: ResponderStats
+}
+
+/** The options of `fire()`. */
+export interface FireOptions {
+  /** The last level of the topic, which listeners may subscribe to alone. Default: none. */
+  readonly key?: string | undefined
+  /** The name of the event, 1 to 200 characters: listeners drop what they had. Default: a UUID. */
+  readonly id?: string | undefined
+  /** User Properties of the event. */
+  readonly headers?: UserProperties | undefined
+  /**
+   * Whether it resolves when the event is in the outbox, from which `run()` sends it in order.
+   * Default false: it resolves when the server has the event.
+   */
+  readonly durable?: boolean | undefined
+  /** Gives the event up, if it has not left. Not with `durable`. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What `fire()` resolves with. */
+export interface Fired {
+  /** The name of the event. */
+  readonly id: string
+  /**
+   * Whether the server says that nobody has subscribed to the event; false if it says nothing, and
+   * for an event in the outbox.
+   */
+  readonly unheard: boolean
+}
+
+/** The arguments of `fire()` behind the event. */
+export type FireArguments<Event> =
+  FiredPayload<Event> extends undefined
+    ? [payload?: undefined, options?: FireOptions]
+    : [payload: FiredPayload<Event>, options?: FireOptions]
+
+/** An event of an API at a bus. */
+export interface EventPort<Event = ApiEvent> {
+  /** Announces the event. `bus.fire()` says more. */
+  fire(...args: FireArguments<Event>): Promise<Fired>
+  /** Listens, to be iterated. `bus.listen()` says more. */
+  listen(
+    listener: string,
+    options?: ListenerOptions<HeardPayload<Event>>,
+  ): EventIterator<HeardPayload<Event>>
+  /** Listens with a handler, which runs while `bus.run()` is awaited. */
+  listen(
+    listener: string,
+    options: ListenerOptions<HeardPayload<Event>>,
+    handler: (event: BusEvent<HeardPayload<Event>>) => unknown,
+  ): BusListener
+}
+
+/** What an event of an API gives to listeners. */
+export type ValueOfPort<Port> = Port extends EventPort<infer Event> ? HeardPayload<Event> : never
+
+/** The other side of an API: a function for each rpc, and what can be done with each event. */
+export type ApiCaller<Rpcs extends ApiRpcs, Events extends ApiEvents> = {
+  readonly [Name in keyof Rpcs]: (
+    ...args: [...CallArguments<Rpcs[Name]>, options?: CallOptions]
+  ) => Promise<CallResult<Rpcs[Name]>>
+} & { readonly [Name in keyof Events]: EventPort<Events[Name]> }
+
+/** Services that call each other, and events with named listeners. */
+export interface Bus extends AsyncDisposable {
+  /** The name of the service. */
+  readonly service: string
+  /** The name of this process. */
+  readonly process: string
+  /**
+   * Makes this process answer the calls of an API, and lets it fire its events. Other processes of
+   * the service may do so too: each call comes to one of them.
+   * @throws UsageError if a function is missing or surplus, or the API is served already.
+   */
+  serve<Rpcs extends ApiRpcs, Events extends ApiEvents>(
+    api: Api<Rpcs, Events>,
+    implementation: Implementation<Rpcs>,
+    options?: ServeOptions,
+  ): Served
+  /** The other side of an API. The same object for the same API. */
+  api<Rpcs extends ApiRpcs, Events extends ApiEvents>(
+    api: Api<Rpcs, Events>,
+  ): ApiCaller<Rpcs, Events>
+  /**
+   * Announces an event of an API that this process serves.
+   * @throws UsageError if it does not, or `INVALID_PAYLOAD`; what `client.publish()` rejects with.
+   */
+  fire<Events extends ApiEvents, Name extends keyof Events & string>(
+    api: Api<ApiRpcs, Events>,
+    event: Name,
+    ...args: FireArguments<Events[Name]>
+  ): Promise<Fired>
+  /**
+   * Listens to events under a name, which all processes of the service share: each event comes to
+   * one of them, and waits for them while they are away. The connection is the listener's own.
+   * @throws UsageError if the process has a listener of this name already.
+   */
+  listen<Ports extends readonly EventPort<never>[]>(
+    listener: string,
+    events: Ports,
+    options?: ListenerOptions<ValueOfPort<Ports[number]>>,
+  ): EventIterator<ValueOfPort<Ports[number]>>
+  /** Listens with a handler, which runs while `run()` is awaited. */
+  listen<Ports extends readonly EventPort<never>[]>(
+    listener: string,
+    events: Ports,
+    options: ListenerOptions<ValueOfPort<Ports[number]>>,
+    handler: (event: BusEvent<ValueOfPort<Ports[number]>>) => unknown,
+  ): BusListener
+  /** Adds hooks, inside of those that are there. */
+  hook(hooks: BusHooks): void
+  /**
+   * Does everything that is registered: answers calls, handles events, sends the outbox. It
+   * resolves when the signal is aborted or the bus was closed.
+   * @throws what ended a listener (`onError: 'stop'`), or the connection for good.
+   */
+  run(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
+  /**
+   * Ends the bus: it takes nothing more, and waits at most `timeout` ms (default 10,000) for
+   * handlers. To call it twice is to call it once.
+   */
+  close(options?: { readonly timeout?: number | undefined }): Promise<void>
+}

@@ -1,0 +1,253 @@
+/**
+ * `createBus()`: the object that users get. It has what is registered, and runs it. (B18, a bus
+ * ends in order)
+ */
+import { UsageError } from '../index.ts'
+import type { Api, ApiEvent, ApiRpc, ApiSchema } from './api-types.ts'
+import { inQuotes } from './bus-names.ts'
+import { type BusParts, busParts, checkTimeMs } from './bus-parts.ts'
+import type {
+  Bus,
+  BusOptions,
+  CallOptions,
+  Fired,
+  FireOptions,
+  Served,
+  ServeOptions,
+} from './bus-types.ts'
+import { callerOf } from './calling.ts'
+import { checkApi } from './define-api.ts'
+import { fireEvent } from './firing.ts'
+import { HandlerListener } from './handler-listener.ts'
+import { runHooks } from './hook-table.ts'
+import type { BusHooks, LifeContext } from './hook-types.ts'
+import { IteratedListener } from './iterated-listener.ts'
+import { listenerPlan } from './listener-plan.ts'
+import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
+import { pumpOutbox } from './outbox-pump.ts'
+import type { EventSource } from './received-event.ts'
+import { RunScope } from './run-scope.ts'
+import { serveApi } from './serving.ts'
+
+const BUS_CLOSE_MS = 10_000
+
+type EventHandler = (event: BusEvent<never>) => unknown
+type CallerFunction = (input?: unknown, options?: CallOptions) => Promise<unknown>
+
+/** What is known of an event of an API at a bus. */
+interface Port {
+  fire(payload?: unknown, options?: FireOptions): Promise<Fired>
+  listen(
+    listener: string,
+    options?: ListenerOptions<never>,
+    handler?: EventHandler,
+  ): BusListener | EventIterator
+}
+
+/**
+ * Makes a bus. It connects when somebody awaits something of it: a call, an event, `run()`.
+ * @throws UsageError for an option that cannot be used, naming it.
+ */
+export function createBus(options: BusOptions): Bus {
+  return new ServiceBus(options) as unknown as Bus
+}
+
+class ServiceBus {
+  readonly #parts: BusParts
+  readonly #callers = new Map<Api, Readonly<Record<string, CallerFunction | Port>>>()
+  readonly #sources = new WeakMap<object, EventSource>()
+  readonly #listeners = new Map<string, HandlerListener | IteratedListener>()
+  /** The schemas of what this process serves or calls. */
+  readonly #schemas = new Set<ApiSchema>()
+  #scope: RunScope | null = null
+  #hasStarted = false
+  #closed: Promise<void> | null = null
+
+  constructor(options: BusOptions) {
+    this.#parts = busParts(options)
+  }
+
+  get service(): string {
+    return this.#parts.service
+  }
+
+  get process(): string {
+    return this.#parts.process
+  }
+
+  serve(
+    api: Api,
+    implementation: Readonly<Record<string, unknown>>,
+    options?: ServeOptions,
+  ): Served {
+    this.#checkOpen('serve')
+    const served = serveApi(this.#parts, api, implementation, options)
+    this.#know(api)
+    return served
+  }
+
+  api(given: Api): Readonly<Record<string, CallerFunction | Port>> {
+    const known = this.#callers.get(given)
+    if (known !== undefined) return known
+    const api = checkApi('api', given)
+    this.#know(api)
+    // Without a prototype, so that there are the names of the API and no others.
+    const caller: Record<string, CallerFunction | Port> = Object.create(null)
+    for (const name of Object.keys(api.rpcs)) {
+      const call = callerOf(this.#parts, api, name)
+      caller[name] = async (input, options) => {
+        this.#checkOpen(name)
+        return call(input, options)
+      }
+    }
+    for (const event of Object.keys(api.events)) {
+      const port: Port = {
+        fire: (payload, options) => this.fire(api, event, payload, options),
+        listen: (listener, options, handler) => this.listen(listener, [port], options, handler),
+      }
+      this.#sources.set(port, { api, event })
+      caller[event] = Object.freeze(port)
+    }
+    this.#callers.set(api, Object.freeze(caller))
+    return caller
+  }
+
+  async fire(api: Api, event: string, payload?: unknown, options?: FireOptions): Promise<Fired> {
+    this.#checkOpen('fire')
+    return fireEvent(this.#parts, checkApi('fire', api), event, payload, options)
+  }
+
+  listen(
+    name: string,
+    ports: readonly object[],
+    options?: ListenerOptions<never>,
+    handler?: EventHandler,
+  ): BusListener | EventIterator {
+    this.#checkOpen('listen')
+    const plan = listenerPlan(name, options)
+    if (handler !== undefined && typeof handler !== 'function') {
+      throw new UsageError(`listen: ${name}: the handler must be a function of an event`)
+    }
+    const sources = ports.map((port) => this.#sourceOf(name, port))
+    if (sources.length === 0) throw new UsageError(`listen: ${name}: there are no events`)
+    if (this.#listeners.has(name)) {
+      const why = 'its events are one queue; give the other one another name, or close the first'
+      throw new UsageError(`listen: this bus has a listener ${inQuotes(name)} already: ${why}`)
+    }
+    if (!this.#parts.hasName) this.#tellUnnamed(name)
+    const left = () => this.#listeners.delete(name)
+    if (handler === undefined) {
+      const iterated = new IteratedListener(this.#parts, plan, sources, left)
+      this.#listeners.set(name, iterated)
+      return iterated
+    }
+    const listener = new HandlerListener(this.#parts, plan, sources, handler, left)
+    this.#listeners.set(name, listener)
+    this.#scope?.start((signal) => listener.drive(signal))
+    return listener
+  }
+
+  #sourceOf(name: string, port: object): EventSource {
+    const source = this.#sources.get(Object(port))
+    if (source !== undefined) return source
+    const what = `listen: ${name}: the events must be those of bus.api()`
+    throw new UsageError(`${what}, such as bus.api(auth).userRegistered`)
+  }
+
+  #tellUnnamed(name: string): void {
+    const message =
+      `The listener "${name}" has a session at the server, and this process has no name that it` +
+      ' has again after a restart, so that nobody finds the session again; give createBus() the' +
+      ' option `process`.'
+    this.#parts.warn('PROCESS_UNNAMED', message)
+  }
+
+  hook(hooks: BusHooks): void {
+    this.#parts.hooks.add(hooks)
+  }
+
+  async run({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    this.#checkOpen('run')
+    if (this.#scope !== null) throw new UsageError('run: the bus runs already; await it once')
+    if (signal?.aborted) return
+    const scope = new RunScope()
+    this.#scope = scope
+    const stop = () => scope.stop()
+    signal?.addEventListener('abort', stop)
+    try {
+      scope.start((until) => this.#start(scope, until))
+      await scope.ended()
+    } finally {
+      signal?.removeEventListener('abort', stop)
+      this.#scope = null
+    }
+  }
+
+  async #start(scope: RunScope, signal: AbortSignal): Promise<void> {
+    const { checks, hooks, client, outbox } = this.#parts
+    // A schema that cannot be used is an error before anything is answered.
+    await Promise.all([...this.#schemas].map((schema) => checks.prepare(schema)))
+    const begin = async () => {
+      this.#hasStarted = true
+      if (signal.aborted) return
+      scope.start((until) => client.run({ signal: until }))
+      if (outbox !== undefined) scope.start((until) => pumpOutbox(this.#parts, outbox, until))
+      for (const listener of this.#listeners.values()) {
+        if (listener instanceof HandlerListener) scope.start((until) => listener.drive(until))
+      }
+    }
+    if (this.#hasStarted) return begin()
+    await runHooks(hooks.of('start'), this.#life('start'), begin)
+  }
+
+  #life(kind: LifeContext['kind']): LifeContext {
+    const { service, process } = this.#parts
+    return { kind, service, process }
+  }
+
+  async close({ timeout }: { readonly timeout?: number | undefined } = {}): Promise<void> {
+    const ms = checkTimeMs('close: timeout', timeout) ?? BUS_CLOSE_MS
+    this.#closed ??= this.#close(ms)
+    return this.#closed
+  }
+
+  async #close(timeout: number): Promise<void> {
+    const end = async () => {
+      this.#scope?.stop()
+      const listeners = [...this.#listeners.values()].map((one) => one.close({ timeout }))
+      await Promise.all([...listeners, this.#parts.client.close({ timeout })])
+    }
+    if (!this.#hasStarted) return end()
+    let isEnded = false
+    try {
+      await runHooks(this.#parts.hooks.of('stop'), this.#life('stop'), () => {
+        isEnded = true
+        return end()
+      })
+    } finally {
+      // A hook that does not go on leaves nothing open.
+      if (!isEnded) await end()
+    }
+  }
+
+  /** Remembers the schemas of an API. */
+  #know({ rpcs, events }: Api): void {
+    const ofRpc = ({ input, output, errors = {} }: ApiRpc) => [
+      ...[input, output],
+      ...Object.values(errors),
+    ]
+    const ofEvent = ({ payload }: ApiEvent) => [payload]
+    const all = [...Object.values(rpcs).flatMap(ofRpc), ...Object.values(events).flatMap(ofEvent)]
+    for (const schema of all) if (schema !== undefined) this.#schemas.add(schema)
+  }
+
+  #checkOpen(what: string): void {
+    if (this.#closed === null) return
+    const message = `${what}: the bus was closed; create another one`
+    throw new UsageError(message, { code: 'ENDED' })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}

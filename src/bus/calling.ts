@@ -1,0 +1,160 @@
+/**
+ * How is an rpc called? The input is validated, the request sent, the answer validated. (B1, a call
+ * is one value in and one value out; B2, values are validated at both ends; B3, a declared error
+ * arrives as itself)
+ */
+import { issuePlaces } from '../client/index.ts'
+import {
+  ConnectionError,
+  type PayloadIssue,
+  ProtocolError,
+  RefusedError,
+  type RemoteFailure,
+  UsageError,
+  type UserProperties,
+} from '../index.ts'
+import type { Api, ApiRpc, ApiSchema } from './api-types.ts'
+import { apiTopic } from './bus-names.ts'
+import { type BusParts, BusValue, checkTimeMs, headersOf } from './bus-parts.ts'
+import type { CallOptions } from './bus-types.ts'
+import { checkFieldNames } from './define-api.ts'
+import { runHooks } from './hook-table.ts'
+import type { CallContext } from './hook-types.ts'
+
+const CALL_FIELDS = ['timeout', 'signal', 'key', 'headers']
+/** Payload format invalid. (2.4) */
+const UNFIT_REASON = 0x99
+
+type Rpc = (input?: unknown, options?: CallOptions) => Promise<unknown>
+
+/** What is known of a call before its input. */
+interface RpcPlan {
+  readonly api: Api
+  readonly name: string
+  readonly rpc: ApiRpc
+  readonly topic: string
+  /** Names the call in errors. */
+  readonly what: string
+}
+
+/** @returns the function that calls an rpc. */
+export function callerOf(bus: BusParts, api: Api, name: string): Rpc {
+  const topic = `${apiTopic(bus.prefix, api)}/rpc/${name}`
+  const plan = { api, name, rpc: api.rpcs[name]!, topic, what: `${api.name} ${name}()` }
+  return async (input, options = {}) => {
+    checkFieldNames(`${plan.what}: options`, options, CALL_FIELDS)
+    checkTimeMs(`${plan.what}: timeout`, options.timeout)
+    const hooks = bus.hooks.of('call', api.name)
+    if (hooks.length === 0) return send(bus, plan, input, options.headers, options)
+    const context: CallContext = {
+      ...{ kind: 'call', api: api.name, name, input },
+      headers: { ...options.headers },
+    }
+    const startedAt = bus.clock.now()
+    const timeout = options.timeout ?? bus.timeoutMs
+    const whole = runHooks(hooks, context, () => {
+      const left = Math.max(1, timeout - (bus.clock.now() - startedAt))
+      return send(bus, plan, context.input, context.headers, { ...options, timeout: left })
+    })
+    return withinTime(bus, plan.what, whole, timeout)
+  }
+}
+
+async function send(
+  bus: BusParts,
+  plan: RpcPlan,
+  input: unknown,
+  headers: UserProperties | undefined,
+  options: CallOptions,
+): Promise<unknown> {
+  const { api, rpc, topic, what } = plan
+  if (bus.validate.outgoing) {
+    const issues = await issuesIn(bus, rpc.input, input)
+    if (issues !== undefined) {
+      const where = rpc.input === undefined ? 'is not taken' : placeText(issues)
+      throw new UsageError(`${what}: the input ${where}`, { code: 'INVALID_INPUT', issues })
+    }
+  }
+  const { codec } = bus
+  // What is sent is the input as it was given: its transformations are made by the other side.
+  const response = await bus.client
+    .request(topic, input === undefined ? undefined : new BusValue(input), {
+      ...{ codec, timeout: options.timeout ?? bus.timeoutMs, signal: options.signal },
+      ...{ key: options.key, retry: rpc.idempotent === true ? 'lost' : 'never' },
+      properties: { userProperties: headersOf(bus, api.version, headers) },
+    })
+    .catch((error: unknown) => refusal(bus, plan, error))
+  if (rpc.output === undefined) return undefined
+  if (!bus.validate.incoming) return response.value
+  const checked = await bus.checks.check(rpc.output, response.value)
+  if (checked.issues === undefined) return checked.value
+  throw unfitAnswer(what, 'answer', checked.issues)
+}
+
+/** @returns what is wrong with a value, or undefined. Without a schema there must be none. */
+export async function issuesIn(
+  bus: BusParts,
+  schema: ApiSchema | undefined,
+  value: unknown,
+): Promise<readonly PayloadIssue[] | undefined> {
+  if (schema !== undefined) return (await bus.checks.check(schema, value)).issues
+  return value === undefined ? undefined : [{ path: [], message: 'there must be no value' }]
+}
+
+/** @returns the end of a sentence that says where a value is wrong. */
+export function placeText(issues: readonly PayloadIssue[]): string {
+  return `does not fit its schema at ${issuePlaces(issues)}; see \`issues\``
+}
+
+function unfitAnswer(
+  what: string,
+  part: string,
+  issues: readonly PayloadIssue[],
+  cause?: unknown,
+): ProtocolError {
+  return new ProtocolError(`${what}: the ${part} ${placeText(issues)}`, {
+    code: 'INVALID_RESPONSE',
+    reasonCode: UNFIT_REASON,
+    clause: 'schema of the API',
+    retryable: false,
+    issues,
+    ...(cause === undefined ? {} : { cause }),
+  })
+}
+
+/** Rejects with the error of a call; the data of a declared one are validated before. */
+async function refusal(bus: BusParts, { rpc, what }: RpcPlan, error: unknown): Promise<never> {
+  const remote = declaredIn(rpc, error)
+  if (remote === null || !bus.validate.incoming) throw error
+  const { code, message } = remote
+  const checked = await bus.checks.check(rpc.errors![code]!, remote.data)
+  if (checked.issues !== undefined) {
+    throw unfitAnswer(what, `data of the error ${code}`, checked.issues, error)
+  }
+  const said = message === '' ? '' : `: ${message}`
+  throw new RefusedError(`${what}: refused with ${code}${said}`, {
+    code,
+    reasonCode: 0,
+    remote: { code, message, data: checked.value },
+  })
+}
+
+/** @returns what a responder said, if it is an error that the rpc declares. */
+export function declaredIn(rpc: ApiRpc, error: unknown): RemoteFailure | null {
+  if (!(error instanceof RefusedError) || error.remote === undefined) return null
+  const { code } = error.remote
+  const isDeclared = rpc.errors !== undefined && Object.hasOwn(rpc.errors, code)
+  // An answer with another status has the code of its status, whatever it says.
+  return isDeclared && error.code === code ? error.remote : null
+}
+
+/** @returns a promise that is rejected after the time-out, also if a hook never ends. */
+function withinTime<T>(bus: BusParts, what: string, whole: Promise<T>, ms: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = bus.clock.setTimer(() => {
+      const message = `${what}: there was no result within ${ms} ms`
+      reject(new ConnectionError(message, { code: 'TIMEOUT' }))
+    }, ms)
+    whole.then(resolve, reject).finally(() => bus.clock.clearTimer(timer))
+  })
+}

@@ -1,0 +1,119 @@
+/**
+ * How is an event announced? Its payload is validated and published at QoS 1, by a process that
+ * serves the API. (B2, values are validated at both ends; B9, only who serves an API fires its
+ * events)
+ */
+import type { ClientPublishOptions } from '../client/index.ts'
+import { type PublishProperties, UsageError } from '../index.ts'
+import type { Api, ApiEvent } from './api-types.ts'
+import { apiTopic, BUS_PROPERTIES, eventTopic } from './bus-names.ts'
+import { type BusParts, hasProperties, headersOf, uuid } from './bus-parts.ts'
+import type { Fired, FireOptions } from './bus-types.ts'
+import { issuesIn, placeText } from './calling.ts'
+import { checkFieldNames } from './define-api.ts'
+import { runHooks } from './hook-table.ts'
+import type { FireContext } from './hook-types.ts'
+
+const FIRE_FIELDS = ['key', 'id', 'headers', 'durable', 'signal']
+const TEXT_LENGTH_MAX = 200
+
+/** What is known of an event before its payload. */
+interface FirePlan {
+  readonly api: Api
+  readonly name: string
+  readonly event: ApiEvent
+  /** Names the event in errors. */
+  readonly what: string
+}
+
+/** Announces an event. @throws as `bus.fire()` */
+export async function fireEvent(
+  bus: BusParts,
+  api: Api,
+  name: string,
+  payload: unknown,
+  options: FireOptions = {},
+): Promise<Fired> {
+  const what = `fire: ${api.name} ${name}`
+  if (!Object.hasOwn(api.events, name)) throw new UsageError(`${what}: there is no such event`)
+  checkFireOptions(bus, what, options)
+  if (!bus.served.has(apiTopic(bus.prefix, api))) {
+    const remedy = 'an API is fired by who serves it; call bus.serve() first'
+    throw new UsageError(`${what}: this bus does not serve ${api.name}: ${remedy}`)
+  }
+  const plan = { api, name, event: api.events[name]!, what }
+  const { id = uuid(bus.clock) } = options
+  const hooks = bus.hooks.of('fire', api.name)
+  if (hooks.length === 0) {
+    return { id, unheard: await publishEvent(bus, plan, payload, id, options) }
+  }
+  const context: FireContext = {
+    ...{ kind: 'fire', api: api.name, name, value: payload, id },
+    headers: { ...options.headers },
+  }
+  const isUnheard = await runHooks(hooks, context, () =>
+    publishEvent(bus, plan, context.value, id, { ...options, headers: context.headers }),
+  )
+  return { id, unheard: isUnheard === true }
+}
+
+function checkFireOptions(bus: BusParts, what: string, options: FireOptions): void {
+  checkFieldNames(`${what}: options`, options, FIRE_FIELDS)
+  const { key, id, durable = false, signal } = options
+  for (const [field, text] of Object.entries({ key, id })) {
+    if (text === undefined) continue
+    if (typeof text === 'string' && text !== '' && text.length <= TEXT_LENGTH_MAX) continue
+    throw new UsageError(`${what}: ${field} must be a text of 1 to ${TEXT_LENGTH_MAX} characters`)
+  }
+  if (typeof durable !== 'boolean') throw new UsageError(`${what}: durable must be true or false`)
+  if (!durable) return
+  if (bus.outbox === undefined) {
+    const remedy = 'give createBus() the option `outbox`, such as a spool() of it-mqtt/disk'
+    throw new UsageError(`${what}: durable needs an outbox: ${remedy}`)
+  }
+  if (signal !== undefined) {
+    throw new UsageError(`${what}: an event in the outbox cannot be given up; leave out the signal`)
+  }
+}
+
+/** @returns whether the server says that nobody has subscribed. */
+async function publishEvent(
+  bus: BusParts,
+  { api, name, event, what }: FirePlan,
+  value: unknown,
+  id: string,
+  { key, headers, durable, signal }: FireOptions,
+): Promise<boolean> {
+  if (bus.validate.outgoing) {
+    const issues = await issuesIn(bus, event.payload, value)
+    if (issues !== undefined) {
+      const where = event.payload === undefined ? 'is not taken' : placeText(issues)
+      throw new UsageError(`${what}: the payload ${where}`, { code: 'INVALID_PAYLOAD', issues })
+    }
+  }
+  const topic = eventTopic(apiTopic(bus.prefix, api), name, key)
+  const { contentType, payloadFormatIndicator } = bus.codec
+  const hasPayload = value !== undefined
+  const at = bus.clock.wallNow?.() ?? Date.now()
+  const properties: PublishProperties = {
+    ...(hasPayload && contentType !== undefined ? { contentType } : {}),
+    ...(hasPayload && payloadFormatIndicator !== undefined ? { payloadFormatIndicator } : {}),
+    userProperties: {
+      ...headersOf(bus, api.version, headers),
+      [BUS_PROPERTIES.key]: id,
+      [BUS_PROPERTIES.at]: new Date(at).toISOString(),
+    },
+  }
+  // What is sent is the payload as it was given: listeners make its transformations.
+  const payload = bus.codec.encode(value)
+  if (durable === true) {
+    await bus.outbox!.push({ cmd: 'publish', topic, payload, qos: 1, properties })
+    return false
+  }
+  const options: ClientPublishOptions = {
+    ...{ qos: 1, signal },
+    ...((await hasProperties(bus.client, { signal })) ? { properties } : {}),
+  }
+  const { noMatchingSubscribers } = await bus.client.publish(topic, payload, options)
+  return noMatchingSubscribers
+}

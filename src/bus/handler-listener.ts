@@ -1,0 +1,281 @@
+/**
+ * How are events handled, a few at a time, and again if that fails? (B7, an event is acknowledged
+ * when it was handled; B8, no event is refused by its acknowledgement; B11, a poison event is not
+ * in the way for ever)
+ */
+import type { Message } from '../client/index.ts'
+import type { BusParts } from './bus-parts.ts'
+import { runHooks } from './hook-table.ts'
+import type { HandleContext } from './hook-types.ts'
+import { ListenerCore } from './listener-core.ts'
+import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
+import type { BusEvent, BusListener, ListenerStats } from './listener-types.ts'
+import type { EventSource, ReceivedEvent } from './received-event.ts'
+
+const LISTENER_CLOSE_MS = 10_000
+
+/** Why an event was left: the listener closes, and the event stays unacknowledged. */
+const LEFT = Symbol('left')
+
+export class HandlerListener implements BusListener {
+  readonly #core: ListenerCore
+  readonly #handler: (event: BusEvent<never>) => unknown
+  /** Events whose handlers run, by the name under which they are recognized. */
+  readonly #running = new Map<string, Promise<void>>()
+  /** The end of the last event of each text of `orderBy`. */
+  readonly #chains = new Map<string, Promise<void>>()
+  readonly #closing = new AbortController()
+  #waiting: (() => void)[] = []
+  #interrupt: (() => void) | null = null
+  #failure: { readonly error: unknown } | null = null
+  #closed: Promise<void> | null = null
+  readonly #done: Promise<void>
+  #end: { resolve(): void; reject(error: unknown): void } | null = null
+  readonly #left: () => void
+
+  /** @param left is called when the name of the listener is free again. */
+  constructor(
+    bus: BusParts,
+    plan: ListenerPlan,
+    sources: readonly EventSource[],
+    handler: (event: BusEvent<never>) => unknown,
+    left: () => void,
+  ) {
+    this.#core = new ListenerCore(bus, plan, sources)
+    this.#handler = handler
+    this.#left = left
+    this.#done = new Promise((resolve, reject) => {
+      this.#end = { resolve, reject }
+    })
+    // Whoever awaits `run()` is told as well.
+    this.#done.catch(() => {})
+  }
+
+  get name(): string {
+    return this.#core.plan.name
+  }
+
+  get granted(): Promise<void> {
+    return this.#core.granted
+  }
+
+  get done(): Promise<void> {
+    return this.#done
+  }
+
+  get stats(): ListenerStats {
+    return Object.freeze({ ...this.#core.stats })
+  }
+
+  /** Handles events until the signal is aborted. @throws what ended the listener. */
+  async drive(signal: AbortSignal): Promise<void> {
+    if (this.#closed !== null) return
+    const { subscription, client, plan, stats } = this.#core
+    const stop = new AbortController()
+    const interrupt = () => stop.abort()
+    this.#interrupt = interrupt
+    signal.addEventListener('abort', interrupt)
+    if (signal.aborted) stop.abort()
+    // It reads, and so hears of lost connections, while all handlers are busy.
+    const reading = client.run({ signal: stop.signal })
+    reading.catch(() => {})
+    try {
+      while (!stop.signal.aborted) {
+        if (stats.running >= plan.concurrency) {
+          await new Promise<void>((resolve) => this.#waiting.push(resolve))
+          continue
+        }
+        const { done, value } = await subscription.next({ signal: stop.signal })
+        if (done) break
+        this.#begin(value)
+      }
+      await reading
+    } catch (error) {
+      if (!stop.signal.aborted) this.#fail(error)
+    } finally {
+      signal.removeEventListener('abort', interrupt)
+      stop.abort()
+    }
+    if (this.#failure !== null) throw this.#failure.error
+  }
+
+  #begin(message: Message): void {
+    this.#core.stats.running++
+    this.#work(message)
+      .catch((error: unknown) => {
+        if (error !== LEFT) this.#fail(error)
+      })
+      .finally(() => {
+        this.#core.stats.running--
+        for (const resolve of this.#waiting.splice(0)) resolve()
+      })
+  }
+
+  async #work(message: Message): Promise<void> {
+    const event = await this.#core.take(message)
+    if (event === null) return
+    const { dedupeId } = event
+    const same = dedupeId === null ? undefined : this.#running.get(dedupeId)
+    if (same !== undefined) {
+      // It came again while its handler runs: it is handled when that is.
+      await same
+      this.#core.stats.repeated++
+      return message.ack()
+    }
+    const work = this.#inOrder(event)
+    if (dedupeId === null) return work
+    this.#running.set(dedupeId, work)
+    try {
+      await work
+    } finally {
+      this.#running.delete(dedupeId)
+    }
+  }
+
+  async #inOrder(event: ReceivedEvent): Promise<void> {
+    const { orderBy } = this.#core.plan
+    if (orderBy === undefined) return this.#handle(event)
+    const text = String(orderBy(event))
+    const before = this.#chains.get(text)
+    const work = (before ?? Promise.resolve()).then(() => this.#handle(event))
+    // One that failed has ended the listener, so that nothing follows it.
+    this.#chains.set(text, work)
+    try {
+      await work
+    } finally {
+      if (this.#chains.get(text) === work) this.#chains.delete(text)
+    }
+  }
+
+  async #handle(event: ReceivedEvent): Promise<void> {
+    const { bus, plan, stats } = this.#core
+    for (;;) {
+      if (this.#failure !== null || this.#closing.signal.aborted) throw LEFT
+      const outcome = await this.#attempt(event)
+      if (outcome === null) {
+        stats.handled++
+        return this.#core.settle(event)
+      }
+      const { error, isFinal } = outcome
+      // It was acknowledged before it failed: nothing can be done.
+      if (event.isSettled) return this.#core.warn(event, error, 'it was acknowledged before')
+      const decision = decideOnEvent(plan, bus.clock, event, error, event.attempt, isFinal)
+      if (decision.action === 'stop') throw error
+      if (decision.action !== 'retry') return this.#core.giveUp(event, error, decision.action)
+      if (event.attempt === 1) this.#core.warn(event, error, 'is handled again')
+      await this.#delay(decision.delayMs)
+      stats.retried++
+      event.attempt++
+    }
+  }
+
+  /** @returns null if the handler ended well, else why not, and whether that is final. */
+  async #attempt(
+    event: ReceivedEvent,
+  ): Promise<{ readonly error: unknown; readonly isFinal: boolean } | null> {
+    const { bus, reader } = this.#core
+    let isValid = false
+    const run = async (given: unknown) => {
+      event.value = await reader.validated(event, given)
+      isValid = true
+      return this.#traced(event)
+    }
+    try {
+      const given = reader.decode(event)
+      const hooks = bus.hooks.of('handle', event.api)
+      if (hooks.length === 0) await run(given)
+      else {
+        const { api, id, headers, attempt } = event
+        const context: HandleContext = {
+          ...{ kind: 'handle', api, name: event.event, value: given, headers, attempt },
+          ...{ id: id ?? '', listener: this.name },
+        }
+        await runHooks(hooks, context, () => run(context.value))
+      }
+      return null
+    } catch (error) {
+      return { error, isFinal: !isValid }
+    }
+  }
+
+  async #traced(event: ReceivedEvent): Promise<unknown> {
+    const { bus, client } = this.#core
+    const { trace } = bus.clientOptions
+    const handle = async () => this.#handler(event as unknown as BusEvent<never>)
+    if (trace === undefined) return handle()
+    const { topic, payload } = event.message
+    const operation = {
+      kind: 'process',
+      clientId: client.state.clientId,
+      topic,
+      template: this.#core.reader.filters[0],
+      userProperties: event.headers,
+      key: undefined,
+      payloadBytes: payload.length,
+    } as const
+    return trace(operation, handle)
+  }
+
+  /** @throws LEFT if the listener closes meanwhile. */
+  #delay(ms: number): Promise<void> {
+    const { clock } = this.#core.bus
+    const { signal } = this.#closing
+    return new Promise((resolve, reject) => {
+      const left = () => {
+        clock.clearTimer(timer)
+        reject(LEFT)
+      }
+      const timer = clock.setTimer(() => {
+        signal.removeEventListener('abort', left)
+        resolve()
+      }, ms)
+      if (signal.aborted) left()
+      else signal.addEventListener('abort', left)
+    })
+  }
+
+  /** The listener ends with an error; what it has not acknowledged comes again. */
+  #fail(error: unknown): void {
+    if (this.#failure !== null || this.#closed !== null) return
+    this.#failure = { error }
+    this.#end?.reject(error)
+    void this.close()
+  }
+
+  close({
+    timeout = LISTENER_CLOSE_MS,
+  }: {
+    readonly timeout?: number | undefined
+  } = {}): Promise<void> {
+    this.#closed ??= this.#close(timeout)
+    return this.#closed
+  }
+
+  async #close(timeout: number): Promise<void> {
+    this.#interrupt?.()
+    this.#closing.abort()
+    for (const resolve of this.#waiting.splice(0)) resolve()
+    await this.#idle(timeout)
+    await this.#core.client.close({ timeout })
+    this.#left()
+    this.#end?.resolve()
+  }
+
+  /** Resolves when no handler runs, or after `timeout` ms. */
+  async #idle(timeout: number): Promise<void> {
+    const { bus, stats } = this.#core
+    let isLate = false
+    const timer = bus.clock.setTimer(() => {
+      isLate = true
+      for (const resolve of this.#waiting.splice(0)) resolve()
+    }, timeout)
+    while (stats.running > 0 && !isLate) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    }
+    bus.clock.clearTimer(timer)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}

@@ -1,0 +1,62 @@
+/** The public names of `it-mqtt/bus`. Nothing is defined here. */
+export type {
+  Api,
+  ApiDefinition,
+  ApiEvent,
+  ApiEvents,
+  ApiInput,
+  ApiOutput,
+  ApiRpc,
+  ApiRpcs,
+  ApiSchema,
+  CallArguments,
+  CallResult,
+  DeclaredOf,
+  ErrorCodesOf,
+  ErrorInput,
+  FiredPayload,
+  HandlerInput,
+  HandlerResult,
+  HeardPayload,
+  JsonSchema,
+} from './api-types.ts'
+export { createBus } from './bus.ts'
+export type {
+  ApiCaller,
+  Bus,
+  BusOptions,
+  BusValidation,
+  CallOptions,
+  EventOutbox,
+  EventPort,
+  FireArguments,
+  Fired,
+  FireOptions,
+  Implementation,
+  Served,
+  ServedCall,
+  ServeOptions,
+  ValueOfPort,
+} from './bus-types.ts'
+export { declaredError } from './declared-error.ts'
+export { defineApi } from './define-api.ts'
+export type {
+  BusHooks,
+  CallContext,
+  ExecuteContext,
+  FireContext,
+  HandleContext,
+  Hook,
+  LifeContext,
+} from './hook-types.ts'
+export type {
+  BusEvent,
+  BusListener,
+  EventAction,
+  EventDedupe,
+  EventIterator,
+  ListenerOptions,
+  ListenerStats,
+  RetryOptions,
+} from './listener-types.ts'
+export type { JsonSchemaCompiler, JsonSchemaValidator } from './schema-check.ts'

@@ -1,0 +1,116 @@
+/**
+ * How are events given to one who iterates them? An event is handled when the next one is asked
+ * for. (B7, an event is acknowledged when it was handled)
+ */
+import type { BusParts } from './bus-parts.ts'
+import { ListenerCore } from './listener-core.ts'
+import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
+import type { BusEvent, EventIterator, ListenerStats } from './listener-types.ts'
+import type { EventSource, ReceivedEvent } from './received-event.ts'
+
+type NextResult = IteratorResult<BusEvent<unknown>, undefined>
+type NextEventOptions = Parameters<EventIterator['next']>[0]
+
+const NO_EVENT: NextResult = Object.freeze({ done: true, value: undefined })
+
+export class IteratedListener implements EventIterator {
+  readonly #core: ListenerCore
+  readonly #left: () => void
+  /** The event that was given last. */
+  #given: ReceivedEvent | null = null
+  #isOver = false
+  /** Calls are answered one after the other. */
+  #last: Promise<unknown> = Promise.resolve()
+  #closed: Promise<void> | null = null
+
+  /** @param left is called when the name of the listener is free again. */
+  constructor(
+    bus: BusParts,
+    plan: ListenerPlan,
+    sources: readonly EventSource[],
+    left: () => void,
+  ) {
+    this.#core = new ListenerCore(bus, plan, sources)
+    this.#left = left
+  }
+
+  get granted(): Promise<void> {
+    return this.#core.granted
+  }
+
+  get stats(): ListenerStats {
+    const running = this.#given === null ? 0 : 1
+    return Object.freeze({ ...this.#core.stats, running })
+  }
+
+  next(options?: NextEventOptions): Promise<NextResult> {
+    const result = this.#last.then(() => this.#next(options))
+    this.#last = result.catch(() => {})
+    return result
+  }
+
+  async #next(options: NextEventOptions): Promise<NextResult> {
+    if (this.#isOver) return NO_EVENT
+    await this.#handled()
+    for (;;) {
+      const { done, value: message } = await this.#core.subscription.next(options)
+      if (done) return NO_EVENT
+      const event = await this.#core.take(message)
+      if (event !== null && (await this.#isValid(event))) {
+        this.#given = event
+        return { done: false, value: event }
+      }
+    }
+  }
+
+  /** The event that was given last is handled. */
+  async #handled(): Promise<void> {
+    const event = this.#given
+    this.#given = null
+    if (event === null) return
+    this.#core.stats.handled++
+    await this.#core.settle(event)
+  }
+
+  /** @throws the error of an event that is not valid, if that ends the listener. */
+  async #isValid(event: ReceivedEvent): Promise<boolean> {
+    const { reader, plan, bus } = this.#core
+    try {
+      event.value = await reader.validated(event, reader.decode(event))
+      return true
+    } catch (error) {
+      const { action } = decideOnEvent(plan, bus.clock, event, error, 1, true)
+      if (action === 'skip' || action === 'deadLetter') {
+        await this.#core.giveUp(event, error, action)
+        return false
+      }
+      void this.close()
+      throw error
+    }
+  }
+
+  async return(): Promise<NextResult> {
+    await this.close()
+    return NO_EVENT
+  }
+
+  /** The event that was given last is not acknowledged. */
+  close({ timeout }: { readonly timeout?: number | undefined } = {}): Promise<void> {
+    this.#closed ??= this.#close(timeout)
+    return this.#closed
+  }
+
+  async #close(timeout: number | undefined): Promise<void> {
+    this.#isOver = true
+    await this.#core.client.close({ timeout })
+    this.#left()
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * What have a listener with a handler and one that is iterated in common? A connection of its own,
+ * what recognizes events that come again, and what becomes of those that fail. (B6, an event
+ * reaches each listener name at least once; B7, an event is acknowledged when it was handled; B8,
+ * no event is refused by its acknowledgement)
+ */
+import { type Client, createClient, type Message, type Subscription } from '../client/index.ts'
+import { MqttError, type UserProperties } from '../index.ts'
+import { BUS_PROPERTIES, busClientId, deadTopic, listenerShare } from './bus-names.ts'
+import { type BusParts, hasProperties } from './bus-parts.ts'
+import type { ListenerPlan } from './listener-plan.ts'
+import type { ListenerStats } from './listener-types.ts'
+import { EventReader, type EventSource, type ReceivedEvent } from './received-event.ts'
+
+/** The longest text of an error that a dead letter has. */
+const REASON_LENGTH_MAX = 4096
+/** How many events the server may send ahead, at least: as many as most servers send at most. */
+const AHEAD = 20
+
+export class ListenerCore {
+  readonly bus: BusParts
+  readonly plan: ListenerPlan
+  readonly client: Client
+  readonly subscription: Subscription
+  readonly reader: EventReader
+  readonly stats: { -readonly [Name in keyof ListenerStats]: ListenerStats[Name] } = {
+    ...{ received: 0, handled: 0, running: 0, retried: 0 },
+    ...{ repeated: 0, skipped: 0, dead: 0, passed: 0 },
+  }
+  readonly #owner: string
+
+  constructor(bus: BusParts, plan: ListenerPlan, sources: readonly EventSource[]) {
+    this.bus = bus
+    this.plan = plan
+    this.#owner = listenerShare(bus.service, plan.name)
+    this.reader = new EventReader(bus, plan, sources, (event) => this.#acknowledge(event))
+    this.client = createClient(listenerOptions(bus, plan))
+    this.subscription = this.client.subscribe(this.reader.filters, {
+      ...{ qos: 1, acks: 'manual', retained: 'none', onLeave: 'keep' },
+    }) as Subscription
+  }
+
+  get granted(): Promise<void> {
+    return this.subscription.granted.then(() => {})
+  }
+
+  /**
+   * Takes a message.
+   * @returns an event that is to be handled; null if there is nothing to do.
+   * @throws what the dedupe store throws.
+   */
+  async take(message: Message): Promise<ReceivedEvent | null> {
+    this.stats.received++
+    const event = this.reader.read(message)
+    if (event === null) {
+      this.stats.passed++
+      message.ack()
+      return null
+    }
+    const { dedupe, maxRedeliveries } = this.plan
+    if (dedupe === null || event.dedupeId === null) return event
+    if (await dedupe.seen(event.dedupeId)) {
+      this.stats.repeated++
+      message.ack()
+      return null
+    }
+    if (maxRedeliveries === undefined) return event
+    const begun = await dedupe.begin!(event.dedupeId)
+    if (begun <= maxRedeliveries) return event
+    const reason = new Error(`handlers began with it ${begun - 1} times, and it was not handled`)
+    this.warn(event, reason, 'it becomes a dead letter')
+    await this.#bury(event, reason)
+    await this.settle(event)
+    return null
+  }
+
+  /** Gives an event up. @throws what the server or the store answers. */
+  async giveUp(event: ReceivedEvent, error: unknown, action: 'skip' | 'deadLetter'): Promise<void> {
+    if (action === 'skip') {
+      this.stats.skipped++
+      this.warn(event, error, 'it is skipped')
+    } else {
+      this.warn(event, error, 'it becomes a dead letter')
+      await this.#bury(event, error)
+    }
+    await this.settle(event)
+  }
+
+  /**
+   * The event was handled: first it is remembered, then acknowledged. (B7, an event is acknowledged
+   * when it was handled)
+   */
+  async settle(event: ReceivedEvent): Promise<void> {
+    if (event.isSettled) return
+    event.isSettled = true
+    const { dedupe } = this.plan
+    if (dedupe !== null && event.dedupeId !== null) await dedupe.done(event.dedupeId)
+    event.message.ack()
+  }
+
+  #acknowledge(event: ReceivedEvent): void {
+    this.settle(event).catch((error: unknown) => {
+      this.warn(event, error, 'it was handled, and may come again')
+    })
+  }
+
+  /** Publishes an event to the dead letters: as it came, and with the reason. */
+  async #bury({ message, api, event }: ReceivedEvent, error: unknown): Promise<void> {
+    const { service, prefix } = this.bus
+    const { properties } = message
+    const userProperties: UserProperties = {
+      ...properties?.userProperties,
+      [BUS_PROPERTIES.topic]: message.topic,
+      [BUS_PROPERTIES.code]: error instanceof MqttError ? error.code : errorName(error),
+      [BUS_PROPERTIES.message]: errorText(error).slice(0, REASON_LENGTH_MAX),
+    }
+    await this.client.publish(
+      deadTopic(prefix, service, this.plan.name, api, event),
+      message.payload,
+      {
+        qos: 1,
+        retain: this.plan.retainDead,
+        ...((await hasProperties(this.client))
+          ? {
+              properties: {
+                contentType: properties?.contentType,
+                payloadFormatIndicator: properties?.payloadFormatIndicator,
+                userProperties,
+              },
+            }
+          : {}),
+      },
+    )
+    this.stats.dead++
+  }
+
+  warn(event: ReceivedEvent, error: unknown, outcome: string): void {
+    const what = `listen: ${this.#owner}: the event ${event.api} ${event.event} (${event.id})`
+    this.bus.warn('EVENT_FAILED', `${what} failed, and ${outcome}: ${errorText(error)}`)
+  }
+}
+
+/** A connection of its own, with a session that is the queue of the listener. */
+function listenerOptions(bus: BusParts, plan: ListenerPlan): Parameters<typeof createClient>[0] {
+  const { session, will, responseTopic, clientId, ...rest } = bus.clientOptions
+  const hasExpiry = rest.protocolVersion === undefined || rest.protocolVersion === 5
+  return {
+    ...rest,
+    clientId: busClientId(bus.prefix, bus.service, bus.process, plan.name),
+    cleanStart: false,
+    ...(hasExpiry
+      ? {
+          sessionExpiryInterval: plan.expirySeconds,
+          // Events that wait here can be given to no other process.
+          receiveMaximum: Math.min(65_535, Math.max(AHEAD, 2 * plan.concurrency)),
+        }
+      : {}),
+  }
+}
+
+function errorName(error: unknown): string {
+  return error instanceof Error ? error.name : 'Error'
+}
+
+function errorText(error: unknown): string {
+  try {
+    return error instanceof Error ? error.message : String(error)
+  } catch {
+    return 'something that has no text was thrown'
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * How are the calls of an API answered? One subscription for all rpcs, shared by the processes of
+ * the service. (B2, values are validated at both ends; B3, a declared error arrives as itself; B4,
+ * an unknown rpc is answered; B5, major versions are apart)
+ */
+import type { DeclaredFailure, IncomingRequest, ResponderStats } from '../client/index.ts'
+import { RefusedError, UsageError, type UserProperties } from '../index.ts'
+import type { Api, ApiRpc } from './api-types.ts'
+import { apiTopic, BUS_PROPERTIES, inQuotes, majorOf } from './bus-names.ts'
+import { type BusParts, BusValue, checkWholeNumber, headerOf } from './bus-parts.ts'
+import type { Served, ServedCall, ServeOptions } from './bus-types.ts'
+import { issuesIn, placeText } from './calling.ts'
+import { checkApi, checkFieldNames } from './define-api.ts'
+import { runHooks } from './hook-table.ts'
+import type { ExecuteContext } from './hook-types.ts'
+
+type AnyRequest = IncomingRequest<unknown, unknown>
+type RpcHandler = (input: unknown, call: ServedCall<never>) => unknown
+
+const SERVE_FIELDS = ['concurrency', 'maxPending', 'answerUnknown']
+const HANDLERS_MAX = 65_535
+/** The longest text of another process that is kept of what it says about itself. */
+const CLAIM_LENGTH_MAX = 400
+
+const STAT_NAMES = [
+  ...(['received', 'running', 'pending', 'answered', 'failed', 'busy', 'repeated'] as const),
+  ...(['expired', 'unanswerable', 'abandoned'] as const),
+]
+
+/** What the answers are that are no values. */
+const failures = new WeakMap<object, DeclaredFailure>()
+
+/** @returns an error that is answered with a status. */
+function refusing(failure: DeclaredFailure): RefusedError {
+  const { code, message = '', data } = failure
+  const error = new RefusedError(`the call is refused with ${code}`, {
+    code,
+    reasonCode: 0,
+    remote: { code, message, data },
+  })
+  failures.set(error, failure)
+  return error
+}
+
+/** @throws UsageError if the implementation or an option cannot be used. */
+export function serveApi(
+  bus: BusParts,
+  given: Api,
+  implementation: Readonly<Record<string, unknown>>,
+  options: ServeOptions = {},
+): Served {
+  const api = checkApi('serve', given)
+  checkImplementation(api, implementation)
+  checkFieldNames('serve: options', options, SERVE_FIELDS)
+  const { concurrency = 16, maxPending = 1024, answerUnknown = true } = options
+  checkWholeNumber('serve: concurrency', concurrency, 1, HANDLERS_MAX)
+  checkWholeNumber('serve: maxPending', maxPending, 0, HANDLERS_MAX)
+  const base = apiTopic(bus.prefix, api)
+  if (bus.served.has(base)) {
+    throw new UsageError(`serve: ${api.name} ${api.major} is served by this bus already`)
+  }
+  bus.served.add(base)
+  const names = Object.keys(api.rpcs)
+  const filters = answerUnknown && names.length > 0 ? ['+'] : names
+  const handlers = { ...implementation } as Readonly<Record<string, RpcHandler>>
+  const responders = filters.map((name) =>
+    bus.client.respond(
+      `${base}/rpc/${name}`,
+      (request) => execute(bus, api, handlers, request.topic.slice(base.length + 5), request),
+      {
+        ...{ share: bus.service, qos: 1, codec: bus.codec, concurrency, maxPending },
+        onError: (error, request, id) => {
+          const failure = failures.get(Object(error))
+          if (failure !== undefined) return failure
+          const why = error instanceof Error ? error.message : String(error)
+          const what = `${api.name}: the handler of ${inQuotes(request.topic)} failed (${id})`
+          bus.warn('HANDLER_FAILED', `${what}: ${why}`)
+          return undefined
+        },
+      },
+    ),
+  )
+  return {
+    get granted() {
+      return Promise.all(responders.map((one) => one.granted)).then(() => {})
+    },
+    get stats() {
+      const all = responders.map((one) => one.stats)
+      const sums = STAT_NAMES.map((name) => [name, all.reduce((sum, one) => sum + one[name], 0)])
+      return Object.freeze(Object.fromEntries(sums)) as ResponderStats
+    },
+  }
+}
+
+function checkImplementation(api: Api, given: unknown): void {
+  if (typeof given !== 'object' || given === null) {
+    throw new UsageError(`serve: the implementation of ${api.name} must be an object of functions`)
+  }
+  const table = given as Readonly<Record<string, unknown>>
+  const missing = Object.keys(api.rpcs).find(
+    (name) => !Object.hasOwn(table, name) || typeof table[name] !== 'function',
+  )
+  if (missing !== undefined) {
+    const what = `serve: the implementation of ${api.name} needs a function ${inQuotes(missing)}`
+    throw new UsageError(`${what} of its own; a method of a class has to be named here`)
+  }
+  const surplus = Object.keys(table).find((name) => !Object.hasOwn(api.rpcs, name))
+  if (surplus === undefined) return
+  throw new UsageError(`serve: ${api.name} has no rpc ${inQuotes(surplus)}`)
+}
+
+async function execute(
+  bus: BusParts,
+  api: Api,
+  handlers: Readonly<Record<string, RpcHandler>>,
+  name: string,
+  request: AnyRequest,
+): Promise<unknown> {
+  if (!Object.hasOwn(api.rpcs, name)) {
+    const message = `${api.name} ${api.version} has no such rpc`
+    throw refusing({ status: 404, code: 'UNKNOWN', message })
+  }
+  const rpc = api.rpcs[name]!
+  const call = new CallOfHandler(api, name, rpc, request)
+  const run = (input: unknown) => handle(bus, api, rpc, handlers[name]!, input, call)
+  const hooks = bus.hooks.of('execute', api.name)
+  if (hooks.length === 0) return run(request.value)
+  const { headers, by, key } = call
+  const context: ExecuteContext = {
+    ...{ kind: 'execute', api: api.name, name, input: request.value, headers, by, key },
+  }
+  const value = await runHooks(hooks, context, () =>
+    run(context.input).then((result) => result?.value),
+  )
+  return rpc.output === undefined ? undefined : new BusValue(value)
+}
+
+async function handle(
+  bus: BusParts,
+  api: Api,
+  rpc: ApiRpc,
+  handler: RpcHandler,
+  given: unknown,
+  call: CallOfHandler,
+): Promise<BusValue | undefined> {
+  const input = bus.validate.incoming ? await validInput(bus, api, rpc, given) : given
+  let output: unknown
+  try {
+    output = await handler(input, call as ServedCall<never>)
+  } catch (error) {
+    return thrownByHandler(bus, rpc, error)
+  }
+  if (rpc.output === undefined) return undefined
+  if (bus.validate.outgoing) {
+    const { issues } = await bus.checks.check(rpc.output, output)
+    if (issues !== undefined) {
+      const text = `the output ${placeText(issues)}`
+      throw new UsageError(text, { code: 'INVALID_PAYLOAD', issues })
+    }
+  }
+  // What is sent is the output as it was returned: the caller makes the transformations.
+  return new BusValue(output)
+}
+
+async function validInput(bus: BusParts, api: Api, rpc: ApiRpc, given: unknown): Promise<unknown> {
+  if (rpc.input !== undefined) {
+    const checked = await bus.checks.check(rpc.input, given)
+    if (checked.issues === undefined) return checked.value
+    const [first] = checked.issues
+    const message = `the input ${placeText(checked.issues)} (${first?.message ?? ''})`
+    throw refusing({ status: 400, code: 'BAD_REQUEST', message })
+  }
+  if ((await issuesIn(bus, undefined, given)) === undefined) return undefined
+  const message = `${api.name} ${api.version} takes no input here`
+  throw refusing({ status: 400, code: 'BAD_REQUEST', message })
+}
+
+class CallOfHandler implements ServedCall<ApiRpc> {
+  readonly api: string
+  readonly rpc: string
+  readonly #definition: ApiRpc
+  readonly #request: AnyRequest
+
+  constructor(api: Api, name: string, definition: ApiRpc, request: AnyRequest) {
+    this.api = api.name
+    this.rpc = name
+    this.#definition = definition
+    this.#request = request
+  }
+
+  get headers(): UserProperties {
+    return this.#request.userProperties
+  }
+
+  get version(): string | null {
+    return versionIn(this.headers)
+  }
+
+  get by(): string | null {
+    return headerOf(this.headers, BUS_PROPERTIES.by)?.slice(0, CLAIM_LENGTH_MAX) ?? null
+  }
+
+  get key(): string {
+    return this.#request.key
+  }
+
+  get attempt(): number {
+    return this.#request.attempt
+  }
+
+  get deadline(): number {
+    return this.#request.deadline
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal
+  }
+
+  fail(code: string, data?: unknown, message?: string): never {
+    const { errors } = this.#definition
+    if (errors === undefined || !Object.hasOwn(errors, code)) {
+      const what = `fail: ${this.api} ${this.rpc} declares no error ${inQuotes(code)}`
+      throw new UsageError(`${what}; see its \`errors\``)
+    }
+    const error = refusing({ status: 422, code, message, data })
+    failures.delete(error)
+    declared.add(error)
+    throw error
+  }
+}
+
+/** Errors that handlers have declared, and whose data nobody has validated yet. */
+const declared = new WeakSet<object>()
+
+/** @throws what the handler threw, or a UsageError if it declared an error with other data. */
+async function thrownByHandler(bus: BusParts, rpc: ApiRpc, error: unknown): Promise<never> {
+  if (!(error instanceof RefusedError) || !declared.has(error)) throw error
+  const { code, message, data } = error.remote!
+  if (bus.validate.outgoing) {
+    const { issues } = await bus.checks.check(rpc.errors![code]!, data)
+    if (issues !== undefined) {
+      const text = `the data of the error ${code} ${placeText(issues)}`
+      throw new UsageError(text, { code: 'INVALID_PAYLOAD', issues })
+    }
+  }
+  failures.set(error, { status: 422, code, message, data })
+  throw error
+}
+
+/** @returns the version that another process claims, or null if it is none. */
+export function versionIn(headers: UserProperties): string | null {
+  const version = headerOf(headers, BUS_PROPERTIES.version)
+  return majorOf(version) === null ? null : version
+}

@@ -1,0 +1,44 @@
+/**
+ * Which errors does presence make of its own?
+ */
+import { ConnectionError, UsageError } from '../index.ts'
+import type { Member } from './presence-types.ts'
+
+/** @returns the error of `get()` without a connection; it has the members as last known. */
+export function notSynced(space: string, members: readonly Member[]): ConnectionError {
+  const what = `presence of ${space}: there is no connection, so that nobody knows who is there`
+  const error = new ConnectionError(`${what}; error.members has who was there before`, {
+    code: 'NOT_SYNCED',
+    retryable: true,
+  })
+  return Object.assign(error, { members })
+}
+
+/** @returns the error of a call after the end of a presence. */
+export function presenceEnded(what: string): UsageError {
+  return new UsageError(`${what}: this presence was closed; make another one`, { code: 'ENDED' })
+}
+
+/** @returns the error of a promise that was not settled when the presence was closed. */
+export function endedMeanwhile(what: string, cause: unknown): ConnectionError {
+  const why = cause === null ? 'it was closed' : `the client ended: ${(cause as Error).message}`
+  return new ConnectionError(`${what}: ${why}`, {
+    code: 'ENDED',
+    retryable: false,
+    ...(cause === null ? {} : { cause }),
+  })
+}
+
+/** @returns the error of who enters by a client that cannot say when it is lost. */
+export function notPrepared(): UsageError {
+  const message =
+    'presence: this client cannot enter, since a server is told with CONNECT what to say of a' +
+    ' lost client; make it with createClient(withPresence(options))'
+  return new UsageError(message)
+}
+
+/** @returns the error of a server that keeps no messages. */
+export function keepsNothing(): UsageError {
+  const message = 'presence: the server keeps no retained messages, which presence is made of'
+  return new UsageError(message, { code: 'RETAIN_NOT_SUPPORTED' })
+}

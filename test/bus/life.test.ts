@@ -1,0 +1,213 @@
+/**
+ * Goal: a bus runs while somebody awaits `run()`, and ends in order (B18); events leave the outbox
+ * (B9). Method: a broker in memory; handlers that take time; a spool in a folder.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { EventOutbox } from '../../src/bus/index.ts'
+import { spool } from '../../src/disk/index.ts'
+import { machineName, type Outcome, type Request } from '../../src/index.ts'
+import { answers, auth, BusWorld } from './bus-world.ts'
+
+const ada = { name: 'Ada', age: '36' }
+
+describe('a bus', () => {
+  test('connects when somebody awaits something', async () => {
+    const w = new BusWorld()
+    const server = w.bus('server')
+    server.serve(auth, answers)
+    server.api(auth).cleared.listen('self', {}, () => {})
+    await w.clock.advance(1000)
+    expect(w.broker.clients.size).toBe(0)
+    await w.run(server)
+    expect([...w.broker.clients.keys()]).toEqual(['bus.server@p0', 'bus.server.self@p0'])
+  })
+
+  test('[B18] lets handlers end, acknowledges what was handled, and leaves nothing', async () => {
+    const w = new BusWorld()
+    const ends: (() => void)[] = []
+    const wait = () => new Promise<void>((resolve) => ends.push(resolve))
+    const server = w.bus('server')
+    server.serve(auth, { ...answers, length: (text) => wait().then(() => text.length) })
+    server.api(auth).cleared.listen('self', {}, wait)
+    const running = server.run()
+    await w.clock.advance(100)
+    const call = w.bus('client').api(auth).length('abc')
+    await w.value(server.fire(auth, 'cleared'), 50)
+    await w.value(server.fire(auth, 'cleared'), 50)
+    expect(ends).toHaveLength(2)
+    const closing = server.close({ timeout: 3000 })
+    expect(await w.after(500, closing)).toBe('pending')
+    expect(await w.error(server.fire(auth, 'cleared'))).toMatchObject({ code: 'ENDED' })
+    for (const end of ends) end()
+    expect(await w.after(1500, closing)).toEqual({ value: undefined })
+    expect(await w.value(call)).toBe(3)
+    expect(await w.after(0, running)).toEqual({ value: undefined })
+    expect(server.close()).toBeInstanceOf(Promise)
+    // The event that had not begun is still at the server.
+    const { connected, inflight, queued } = w.broker.sessions.get('bus.server.self@p0')!
+    expect({ connected, waiting: inflight + queued }).toEqual({ connected: false, waiting: 1 })
+    expect(w.broker.packets({ cmd: 'disconnect' })).toHaveLength(2)
+  })
+
+  test('[B18] waits no longer than the time-out', async () => {
+    const w = new BusWorld()
+    const server = w.bus('server')
+    server.api(auth).cleared.listen('self', { onError: 'retry' }, () => new Promise(() => {}))
+    server.serve(auth, answers)
+    await w.run(server)
+    await w.value(server.fire(auth, 'cleared'), 50)
+    const closing = server.close({ timeout: 2000 })
+    expect(await w.after(1900, closing)).toBe('pending')
+    expect(await w.after(2200, closing)).toEqual({ value: undefined })
+  })
+
+  test('[B18] does not wait for a next attempt', async () => {
+    const w = new BusWorld()
+    const server = w.bus('server')
+    const retry = { minMs: 60_000, maxMs: 60_000 }
+    server.api(auth).cleared.listen('self', { onError: 'retry', retry }, () => {
+      throw new Error('not now')
+    })
+    server.serve(auth, answers)
+    await w.run(server)
+    await w.value(server.fire(auth, 'cleared'), 50)
+    expect(await w.after(1500, server.close())).toEqual({ value: undefined })
+    expect(w.broker.sessions.get('bus.server.self@p0')!.inflight).toBe(1)
+  })
+
+  test('run() ends with its signal, and another run() goes on', async () => {
+    const w = new BusWorld()
+    const names: string[] = []
+    const server = w.bus('server')
+    server.serve(auth, answers)
+    server.api(auth).registered.listen('self', {}, ({ value }) => names.push(value.name))
+    const controller = new AbortController()
+    const running = server.run({ signal: controller.signal })
+    await w.clock.advance(100)
+    expect(await w.error(server.run())).toMatchObject({ name: 'UsageError' })
+    await w.value(server.fire(auth, 'registered', { ...ada, name: 'a' }), 50)
+    controller.abort()
+    expect(await w.after(50, running)).toEqual({ value: undefined })
+    await w.value(server.fire(auth, 'registered', { ...ada, name: 'b' }), 50)
+    expect(names).toEqual(['a'])
+    await w.run(server)
+    expect(names).toEqual(['a', 'b'])
+  })
+
+  test('a listener that is added while it runs, runs', async () => {
+    const w = new BusWorld()
+    const server = await w.run(w.bus('server'))
+    server.serve(auth, answers)
+    let calls = 0
+    const listener = server.api(auth).cleared.listen('self', {}, () => calls++)
+    await w.value(listener.granted, 100)
+    await w.value(server.fire(auth, 'cleared'), 100)
+    expect(calls).toBe(1)
+    await w.value(listener.close(), 3000)
+    // Its name is free again.
+    server.api(auth).cleared.listen('self', {}, () => calls++)
+    await w.clock.advance(100)
+    await w.value(server.fire(auth, 'cleared'), 100)
+    expect(calls).toBe(2)
+  })
+
+  test('a process without a name is told that nobody finds its sessions', async () => {
+    const w = new BusWorld()
+    const bus = w.bus('server', { process: undefined })
+    expect(bus.process).toMatch(/./)
+    bus.api(auth).cleared.listen('self', {}, () => {})
+    expect(w.codes()).toEqual(machineName() === null ? ['PROCESS_UNNAMED'] : [])
+  })
+})
+
+describe('the outbox', () => {
+  test('[B9] has an event when fire() resolves, and sends all in order', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'it-mqtt-bus-'))
+    const outbox = await spool(folder)
+    onTestFinished(async () => {
+      await outbox.close()
+      rmSync(folder, { recursive: true })
+    })
+    const w = new BusWorld()
+    const server = w.bus('server', { outbox })
+    server.serve(auth, answers)
+    for (const name of ['a', 'b', 'c']) {
+      const fired = await server.fire(
+        auth,
+        'registered',
+        { ...ada, name },
+        { durable: true, id: name },
+      )
+      expect(fired).toEqual({ id: name, unheard: false })
+    }
+    expect(outbox.size).toBe(3)
+    expect(w.broker.clients.size).toBe(0)
+    const mail = w.bus('mail')
+    const names: string[] = []
+    mail.api(auth).registered.listen('welcome', {}, ({ value, by }) => names.push(value.name + by))
+    await w.run(mail)
+    void server.run()
+    // The disk takes time that is not virtual.
+    for (let i = 0; i < 100 && outbox.size > 0; i++) {
+      await w.clock.advance(10)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    expect(names).toEqual(['aserver/p0', 'bserver/p0', 'cserver/p0'])
+    expect(outbox.size).toBe(0)
+    await w.value(server.close(), 3000)
+  })
+
+  /** An outbox in memory. */
+  function memory() {
+    const requests: Request[] = []
+    const outcomes: Outcome[] = []
+    let wake = () => {}
+    const outbox: EventOutbox = {
+      push: async (request) => {
+        requests.push(request)
+        wake()
+      },
+      settled: (_, outcome) => {
+        outcomes.push(outcome)
+      },
+      async *[Symbol.asyncIterator]() {
+        for (;;) {
+          if (requests.length > 0) yield requests.splice(0)
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
+        }
+      },
+    }
+    return { outbox, outcomes, requests }
+  }
+
+  test('[B9] gives up what the server refuses, and keeps what it could not send', async () => {
+    const w = new BusWorld()
+    const { outbox, outcomes } = memory()
+    const server = w.bus('server', { outbox })
+    server.serve(auth, answers)
+    await w.run(server)
+    w.broker.faults.refuse({ cmd: 'publish', direction: 'toBroker' })
+    const durable = { durable: true }
+    await w.value(server.fire(auth, 'cleared', undefined, durable), 100)
+    expect(outcomes).toMatchObject([{ ok: false, error: { name: 'RefusedError' } }])
+    expect(w.codes()).toEqual(['EVENT_FAILED'])
+    w.broker.refuseConnections?.()
+    w.broker.kill('bus.server@p0')
+    await w.value(server.fire(auth, 'cleared', undefined, durable), 100)
+    await w.value(server.close({ timeout: 500 }), 3000)
+    expect(outcomes).toHaveLength(1)
+  })
+
+  test('[B9] is needed for durable events', async () => {
+    const w = new BusWorld()
+    const server = w.bus('server')
+    server.serve(auth, answers)
+    const error = await w.error(server.fire(auth, 'cleared', undefined, { durable: true }))
+    expect(error).toMatchObject({ name: 'UsageError', message: expect.stringContaining('outbox') })
+  })
+})

@@ -1,0 +1,60 @@
+/** A sync that fails, servers that say how long records live, and rooms that were closed. */
+import { expect, test } from 'vitest'
+import { presence } from '../../src/presence/index.ts'
+import { PresenceWorld, SYNC_MS } from './presence-world.ts'
+
+test('[H5] a sync that failed is tried again, for who reads and for who asks', async () => {
+  const world = new PresenceWorld()
+  const toWatcher = { cmd: 'publish', direction: 'toClient', clientId: 'watcher' } as const
+  world.broker.faults.drop(toWatcher)
+  const watching = world.watching(world.client({ clientId: 'watcher' }))
+  await world.clock.advance(9000)
+  const { room } = await world.entered('ada', 1)
+  await world.value(room.leave())
+  await world.clock.advance(100)
+  expect(watching.news()).toEqual(['enter ada 1', 'leave ada 1'])
+  const asker = world.client({ clientId: 'asker' })
+  world.broker.faults.drop({ ...toWatcher, clientId: 'asker' })
+  const space = presence(asker, 'room')
+  expect((await world.error(space.get(), 8000)).code).toBe('TIMEOUT')
+  await world.clock.advance(60_000)
+  expect(await world.value(space.get(), SYNC_MS)).toEqual([])
+})
+
+test('[H2] a latecomer sees a loss within twice the ttl of the last sign', async () => {
+  const world = new PresenceWorld()
+  const will = { topic: 'other', payload: '' }
+  await world.entered('ada', 1, { ttl: 100 }, { will, reconnect: { when: 'never' } })
+  world.broker.kill('ada')
+  await world.clock.advance(150_000)
+  const watching = world.watching(world.client())
+  await world.clock.advance(SYNC_MS)
+  expect(watching.news()).toEqual(['present ada 1'])
+  await world.clock.advance(50_000)
+  expect(watching.news()).toEqual(['lost ada 1'])
+})
+
+test('[H5] after a pause get() waits for what the server had sent before', async () => {
+  const world = new PresenceWorld()
+  const room = presence(world.client({ clientId: 'watcher' }), 'room')
+  await world.value(room.get(), SYNC_MS)
+  await world.clock.advance(5000)
+  const sent = () =>
+    world.broker.log.filter(
+      ({ clientId, direction, packet }) =>
+        clientId === 'watcher' && direction === 'toBroker' && packet.cmd === 'publish',
+    ).length
+  const before = sent()
+  await world.value(room.get(), 100)
+  expect(sent()).toBe(before + 1)
+})
+
+test('[H6] changes() that are first asked for after close() end at once', async () => {
+  const world = new PresenceWorld()
+  const { client } = await world.entered('ada', 1)
+  const room = presence(client, 'room')
+  await world.value(room.get(), SYNC_MS)
+  const changes = room.changes()
+  await world.value(room.close())
+  expect(await world.value(changes.next())).toEqual({ done: true, value: undefined })
+})
