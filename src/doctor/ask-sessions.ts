@@ -54,7 +54,7 @@ export const NOBODY_SUBSCRIBED: DoctorQuestion = {
     for (const qos of [1, 2] as const) {
       if (qos > most) continue
       const { codes } = await visit.send(sender, visit.topic('nobody'), 'x', { qos })
-      // At QoS 2 the PUBREC has the code, and the PUBCOMP, which ends the exchange, hasPayload none.
+      // At QoS 2 the PUBREC has the code, and the PUBCOMP, which ends the exchange, has none.
       if (codes.includes(NOBODY_CODE)) said.push(qos)
     }
     const isSaid = said.includes(1)

@@ -1,6 +1,6 @@
 /**
- * How is the broker spared? Requests of all questions together leave at a bounded rate: a few may go
- * at the same moment, and are paid for by a pause afterwards.
+ * How is the broker spared? Requests of all questions together leave at a bounded rate: a few may
+ * go at the same moment, and are paid for by a pause afterwards.
  */
 import type { Platform } from '../index.ts'
 import { delayed } from './wait.ts'

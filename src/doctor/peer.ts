@@ -319,7 +319,7 @@ function answerOf(outcome: Outcome, pubrec: number | undefined): PeerAnswer {
 /** The codes of requests that the loop does not send because the CONNACK excludes them. */
 const REFUSED_HERE = /_NOT_SUPPORTED$|^PACKET_TOO_LARGE$/
 
-/** @returns an error or a reason in words, without what stands in the message behind a line break. */
+/** @returns an error or a reason in words: the first line of its message. */
 export function reasonWords(reason: unknown): string {
   const words = reason instanceof Error ? reason.message : String(reason)
   return withoutControls(words.split('\n')[0]!.slice(0, 300))

@@ -1,6 +1,6 @@
 /**
- * What is a broker asked? One entry for each question, in the order of the report. A new question is
- * one entry, in the file of its subject.
+ * What is a broker asked? One entry for each question, in the order of the report. A new question
+ * is one entry, in the file of its subject.
  */
 import { ANNOUNCED_LIMITS, RESPONSE_INFORMATION } from './ask-connack.ts'
 import { ORDER, ORDER_OVER_TOPICS, OVERLAP, QOS_GRANTED, SENDS_AHEAD } from './ask-delivery.ts'

@@ -20,8 +20,9 @@ export type RefusalForm =
  */
 export interface BrokerProfile {
   /**
-   * The version of MQTT with which it was measured. On a connection with another one (5, or an older
-   * one) the loop and the client act on `filtersPerSubscribe` only. If it is left out or unknown, the profile counts for each version.
+   * The version of MQTT with which it was measured. On a connection with another one (5, or
+   * an older one) the loop and the client act on `filtersPerSubscribe` only. If it is left out or
+   * unknown, the profile counts for each version.
    */
   readonly protocolVersion?: 5 | 4 | 3 | 'unknown' | undefined
 

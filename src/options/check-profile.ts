@@ -7,7 +7,9 @@ const YES_NO = [true, false] as const
 const FORMS: ReadonlySet<unknown> = new Set(['code', 'closed', 'dropped', 'silence'])
 
 /** The values of each field; `number` and `forms` are checked otherwise. */
-const FIELDS: Readonly<Record<keyof BrokerProfile, readonly unknown[] | 'number' | 'forms'>> = {
+const PROFILE_FIELDS: Readonly<
+  Record<keyof BrokerProfile, readonly unknown[] | 'number' | 'forms'>
+> = {
   protocolVersion: [5, 4, 3],
   filtersPerSubscribe: 'number',
   maximumPacketSize: 'number',
@@ -48,11 +50,11 @@ export function checkProfile(profile: unknown): void {
     throw new UsageError('profile: this is a whole report of it-mqtt/doctor; give report.profile')
   }
   for (const [name, value] of Object.entries(profile)) {
-    if (!Object.hasOwn(FIELDS, name)) {
-      const allowed = Object.keys(FIELDS).join(', ')
+    if (!Object.hasOwn(PROFILE_FIELDS, name)) {
+      const allowed = Object.keys(PROFILE_FIELDS).join(', ')
       throw new UsageError(`profile has no field ${name}; it has ${allowed}`)
     }
-    checkField(`profile.${name}`, value, FIELDS[name as keyof BrokerProfile])
+    checkField(`profile.${name}`, value, PROFILE_FIELDS[name as keyof BrokerProfile])
   }
 }
 
