@@ -42,7 +42,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   doctor: ['index.ts'],
   presence: ['index.ts', 'client/index.ts'],
   testing: ['errors.ts', 'platform', 'protocol', 'codec', 'index.ts'],
-  cli: ['index.ts', 'disk/index.ts', 'doctor/index.ts'],
+  cli: ['index.ts', 'disk/index.ts', 'doctor/index.ts', 'client/index.ts', 'presence/index.ts'],
 }
 
 /**
