@@ -5,18 +5,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { UsageError } from '../../index.ts'
 import { reportFailure } from '../fail.ts'
-import { addConnectionFlags, type ConnectionFlags, number } from '../flags.ts'
+import { addConnectionFlags, number } from '../flags.ts'
 import { isClosedPipe } from '../output.ts'
-
-export interface PresenceFlags extends ConnectionFlags {
-  readonly plain?: boolean
-  readonly json?: boolean
-  readonly once?: boolean
-  /** In an object of its own, since commander makes an empty text of null. */
-  readonly enter?: { readonly data: unknown }
-  readonly prefix?: string
-  readonly ttl?: number
-}
+import type { PresenceFlags } from './space-visit.ts'
 
 /** Presence makes the will itself, and asks for everything again at each connection. */
 const NOT_TAKEN = [

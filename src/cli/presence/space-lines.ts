@@ -6,8 +6,7 @@ import { MqttError } from '../../index.ts'
 import type { Member, PresenceChange, PresenceSynced } from '../../presence/index.ts'
 import { ConnectionFollower } from '../follow-connection.ts'
 import { abandonOutput, write } from '../output.ts'
-import type { PresenceFlags } from './add-presence.ts'
-import { SpaceVisit } from './space-visit.ts'
+import { type PresenceFlags, SpaceVisit } from './space-visit.ts'
 
 /** The end of a sync: all who are there have been written. */
 interface SyncEnd extends PresenceSynced {

@@ -8,9 +8,8 @@ import { connectionText } from '../top/connection-text.ts'
 import { fitted } from '../top/safe-text.ts'
 import type { KeyPress } from '../top/screen-state.ts'
 import { Terminal } from '../top/terminal.ts'
-import type { PresenceFlags } from './add-presence.ts'
 import { changeText, dataText } from './space-lines.ts'
-import { SpaceVisit } from './space-visit.ts'
+import { type PresenceFlags, SpaceVisit } from './space-visit.ts'
 
 /** The time between two looks at whether something has changed, in ms. */
 const DRAW_MS = 200

@@ -5,9 +5,18 @@
 import { type Client, createClient } from '../../client/index.ts'
 import { MqttError, type Warning } from '../../index.ts'
 import { type Presence, presence, withPresence } from '../../presence/index.ts'
-import { connectionOptions } from '../flags.ts'
+import { type ConnectionFlags, connectionOptions } from '../flags.ts'
 import { Interrupt } from '../interrupt.ts'
-import type { PresenceFlags } from './add-presence.ts'
+
+export interface PresenceFlags extends ConnectionFlags {
+  readonly plain?: boolean
+  readonly json?: boolean
+  readonly once?: boolean
+  /** In an object of its own, since commander makes an empty text of null. */
+  readonly enter?: { readonly data: unknown }
+  readonly prefix?: string
+  readonly ttl?: number
+}
 
 export class SpaceVisit {
   readonly client: Client
