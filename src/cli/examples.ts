@@ -113,6 +113,14 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       about: 'two questions, with what was sent and what came',
     },
   ],
+  presence: [
+    { line: 'it-mqtt presence -h localhost room/42', about: 'who is there, live' },
+    { line: 'it-mqtt presence -h localhost room/42 --once', about: 'who is there now' },
+    {
+      line: `it-mqtt presence -h localhost room/42 -i ada --enter '{"name":"Ada"}' --json`,
+      about: 'be there, and write what happens as JSON',
+    },
+  ],
   spool: [
     { line: 'it-mqtt spool spool/', about: 'how much waits' },
     { line: 'it-mqtt spool spool/ --json', about: 'what waits' },

@@ -2,7 +2,7 @@
  * How does a person learn what becomes of the connection? Each change of the loop goes to
  * `reportOf` (connection-news.ts), and what that decides is written to standard error.
  */
-import type { ConnackPacket, Eventloop, LoopState, Warning } from '../index.ts'
+import type { ConnackPacket, LoopState, Transition, Warning } from '../index.ts'
 import { type Happening, NO_NEWS, reportOf, type Status, withRetry } from './connection-news.ts'
 import { isTerminal, say, showStatus } from './screen.ts'
 import { onStatusAsked } from './signals.ts'
@@ -12,6 +12,12 @@ interface Sink {
   readonly say: (line: string) => void
   /** Shows a status on a terminal until the next call; null removes it. */
   readonly status: (text: string | null) => void
+}
+
+/** A loop, or a client that has one. */
+interface Followed {
+  readonly state: Pick<LoopState, 'connection' | 'counters' | 'clientId'>
+  transitions(): AsyncIterable<Transition>
 }
 
 /** What commands write to that show nothing else. */
@@ -26,7 +32,7 @@ type Bare<T> = T extends unknown ? Omit<T, 'server' | 'clientId'> : never
 export class ConnectionFollower {
   readonly #isQuiet: boolean
   readonly #sink: Sink
-  #loop: Eventloop | null = null
+  #loop: Followed | null = null
   #news = NO_NEWS
   #status: Status | null = null
   #timer: NodeJS.Timeout | undefined
@@ -37,7 +43,7 @@ export class ConnectionFollower {
   }
 
   /** Follows this loop until it ends. SIGUSR1 is answered, even with `--quiet`. */
-  follow(loop: Eventloop): void {
+  follow(loop: Followed): void {
     this.#loop = loop
     onStatusAsked(() => this.#sink.say(stateText(loop.state)))
     // A queue of transitions that overflows ends the messages, and not the command.
@@ -50,12 +56,12 @@ export class ConnectionFollower {
   }
 
   /** Takes note of a good CONNACK. */
-  accepted({ sessionPresent }: ConnackPacket): void {
+  accepted({ sessionPresent }: Pick<ConnackPacket, 'sessionPresent'>): void {
     if (this.#loop?.state.connection.kind !== 'connected') return
     this.#happened({ type: 'accepted', at: performance.now(), sessionPresent })
   }
 
-  async #watch(loop: Eventloop): Promise<void> {
+  async #watch(loop: Followed): Promise<void> {
     for await (const { to, reason, at, retryAt } of loop.transitions()) {
       this.#happened({ type: 'changed', to, reason, at, retryAt })
     }
@@ -90,7 +96,7 @@ export class ConnectionFollower {
 }
 
 /** @returns where a loop stands, in one line. */
-function stateText({ connection, counters }: LoopState): string {
+function stateText({ connection, counters }: Followed['state']): string {
   const { kind, endpoint, reason } = connection
   const { sent, acknowledged, received, held } = counters
   const where =

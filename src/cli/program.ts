@@ -14,6 +14,7 @@ import { addHelp } from './help.ts'
 import { withHint } from './hints.ts'
 import { addSpool } from './list-spool.ts'
 import { print } from './output.ts'
+import { addPresence } from './presence/add-presence.ts'
 import { addPub } from './pub.ts'
 import { refuseRepeated } from './repeated.ts'
 import { addReplay } from './replay.ts'
@@ -66,7 +67,7 @@ export function buildProgram(): Command {
       if (command.getOptionValue('debug') === true) showPackets()
     })
   for (const add of [
-    ...[addPub, addSub, addRr, addTop, addRetained, addPipe],
+    ...[addPub, addSub, addRr, addTop, addRetained, addPipe, addPresence],
     ...[addBench, addDoctor, addSpool, addReplay, addCompletion, addHelp],
   ]) {
     add(program)

@@ -92,6 +92,9 @@ const FIRST_WORDS: readonly (readonly [RegExp, string])[] = [
   [/^username\b/, '-u'],
   [/^password\b/, '-P'],
   [/^transport\b/, '--proxy'],
+  [/^(?:withPresence|presence): (prefix|ttl)\b/, '--$1'],
+  [/^presence: the space\b/, 'the space'],
+  [/^enter: the data\b/, 'the data of --enter'],
 ]
 
 /** @returns the text of an error, with what is raw in it in words. */

@@ -51,7 +51,7 @@ describe('[CLI] completion', { timeout: 60_000 }, () => {
       await writeFile(join(folder, 'it-mqtt', 'config.toml'), config)
       await writeFile(script, stdout)
       const table: [words: string[], offers: string[]][] = [
-        [['p'], ['pipe', 'pub']],
+        [['p'], ['pipe', 'presence', 'pub']],
         [
           ['sub', '--reta'],
           ['--retain-as-published', '--retain-handling', '--retained-only'],

@@ -7,7 +7,10 @@ import { oneLine } from '../fail.ts'
 const VERSION_NAMES = { 5: 'MQTT 5', 4: 'MQTT 3.1.1', 3: 'MQTT 3.1' } as const
 
 /** @param now on the clock of the loop, in ms. */
-export function connectionText({ connection, counters }: LoopState, now: number): string {
+export function connectionText(
+  { connection, counters }: Pick<LoopState, 'connection' | 'counters'>,
+  now: number,
+): string {
   const { kind, reason, retryAt, protocolVersion } = connection
   const why = reason === null ? '' : `: ${oneLine(reason.message)}`
   switch (kind) {
