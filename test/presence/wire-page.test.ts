@@ -6,7 +6,7 @@ import { presence } from '../../src/presence/index.ts'
 import { PresenceWorld } from './presence-world.ts'
 
 const page = readFileSync(new URL('../../docs/WIRE.md', import.meta.url), 'utf8')
-const chapter = page.slice(page.indexOf('\n## Presence\n'))
+const [, chapter = ''] = page.split(/\n## (?=Presence\n)|\n## The bus\n/)
 
 /** The bytes of the blocks `hex`, whose lines have bytes, two spaces or more, and an explanation. */
 const shown = [...chapter.matchAll(/```hex\n(.*?)```/gs)].map(([, block]) =>

@@ -57,7 +57,7 @@ describe('[Q1] the response filter is granted before the first request leaves', 
   test('[Q1] a refused response filter rejects the request, which does not leave', async () => {
     const { s, client, requests } = await asker('a', { responseTopic: 'mine' })
     s.broker.refused.add('mine')
-    expect((await s.error(100, client.request('a'))).code).toBe('NEGATIVE_ACKNOWLEDGEMENT')
+    expect((await s.error(100, client.request('a'))).code).toBe('SUBSCRIBE_REFUSED')
     expect(requests()).toEqual([])
     s.broker.refused.clear()
     const asked = client.request('a')
