@@ -5,7 +5,9 @@
  * The shared files import `#bytes` and its like by these names, and package.json (`imports`) says
  * which of the two flavours, FOLDER/node or FOLDER/web, a runtime gets.
  */
-import { readFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readdir, readFile, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { build } from 'esbuild'
 
 const INDEX = 'src/index.ts'
@@ -105,3 +107,28 @@ await build({
   plugins: [withoutIndex],
   logLevel: 'warning',
 })
+
+/**
+ * Removes the declarations that no public entry reaches: half of them, which no compiler reads.
+ * @param {string} outdir where tsc has written them; without declarations nothing happens.
+ */
+async function removeUnreachedDeclarations(outdir) {
+  const pack = await readFile(join(import.meta.dirname, 'package.json'), 'utf8')
+  const { exports, imports } = JSON.parse(pack)
+  const named = JSON.stringify([exports, imports]).matchAll(/"\.\/dist\/([^"]+\.d\.ts)"/g)
+  const waiting = [...named].map(([, path]) => path)
+  const reached = new Set()
+  for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
+    if (reached.has(path) || !existsSync(join(outdir, path))) continue
+    reached.add(path)
+    const text = await readFile(join(outdir, path), 'utf8')
+    for (const [, target] of text.matchAll(/(?:from |import\()['"](\.[^'"]+)\.[jt]s['"]/g)) {
+      waiting.push(join(dirname(path), `${target}.d.ts`))
+    }
+  }
+  for (const path of await readdir(outdir, { recursive: true })) {
+    if (path.endsWith('.d.ts') && !reached.has(path)) await rm(join(outdir, path))
+  }
+}
+
+await removeUnreachedDeclarations(process.argv[2])
