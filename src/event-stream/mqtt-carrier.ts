@@ -4,7 +4,7 @@
  * found (V10).
  */
 import type { Client, Message as ReceivedMessage, Subscription } from '../client/index.ts'
-import { ConnectionError, type QoS, UsageError } from '../index.ts'
+import { ConnectionError, type QoS, systemPlatform, UsageError } from '../index.ts'
 import { checkTimeout, type IdleOptions, withinIdle } from './chunk-source.ts'
 import { type DecodeLimits, resolveLimits } from './codec/frame-rules.ts'
 import type { MessageInput, StreamMessage } from './codec/header-values.ts'
@@ -27,7 +27,7 @@ export interface MqttCarrierOptions extends DecodeLimits, IdleOptions {
    * such a stream has no end. Default `sequence`.
    */
   readonly order?: 'sequence' | 'none' | undefined
-  /** The name of what is sent. Default: a random UUID. */
+  /** The name of what is sent. Default: 32 random hexadecimal digits. */
   readonly streamId?: string | undefined
   /**
    * The name of what is received; messages of other streams are passed over. Default: that of the
@@ -60,7 +60,7 @@ export function overMqtt(
     throw new UsageError('overMqtt() needs sendTopic, receiveFilter or both')
   }
   checkTimeout('idleTimeout', options.idleTimeout)
-  const streamId = options.streamId ?? crypto.randomUUID()
+  const streamId = options.streamId ?? randomName()
   const isNumbered = order === 'sequence'
   const received = new ReceivedMessages(client, options)
   let count = 0
@@ -175,4 +175,10 @@ function markedBy(message: ReceivedMessage): Readonly<Record<string, unknown>> {
 
 function gap(problem: string): ConnectionError {
   return new ConnectionError(`an event stream has a gap: ${problem}`, { code: 'STREAM_GAP' })
+}
+
+/** A page without TLS has no `crypto.randomUUID()`, and nobody has to be unable to guess it. */
+function randomName(): string {
+  const part = () => Math.floor(systemPlatform.random() * 2 ** 32).toString(16)
+  return Array.from({ length: 4 }, () => part().padStart(8, '0')).join('')
 }

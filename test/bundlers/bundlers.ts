@@ -52,7 +52,8 @@ export const BUNDLERS: Readonly<Record<string, Bundler>> = {
       // It takes a folder with a page, as a project has it.
       const project = join(home, `vite-${program}`)
       mkdirSync(project, { recursive: true })
-      for (const name of [program, 'exchange.js']) cpSync(join(home, name), join(project, name))
+      for (const name of [program, 'exchange.js', 'exchange-events.js'])
+        cpSync(join(home, name), join(project, name))
       writeFileSync(join(project, 'index.html'), HTML(program))
       const flags = ['--base', './', '--outDir', page, '--emptyOutDir', '--logLevel', 'warn']
       return output(commandOf(home, 'vite'), 'build', project, ...flags)

@@ -33,11 +33,14 @@ const PRESET = "module.exports = { presets: ['module:@react-native/babel-preset'
 
 export async function nativeColumn({ home, servers }: Place): Promise<Found> {
   await install(home, ...PACKAGES)
-  const bundle = await bundleByMetro(home)
+  const bundle = await bundleByMetro(home, 'native')
   const bytecode = join(home, 'native.hbc')
   await output(hermesCompiler(home), '-emit-binary', '-O', '-out', bytecode, bundle)
   const code = readFileSync(bundle, 'utf8')
   await exchangeBoth('bundle of Metro', servers, loadLikeReactNative(code))
+  const events = readFileSync(await bundleByMetro(home, 'native-events'), 'utf8')
+  const withTexts = loadLikeReactNative(events, { TextEncoder, TextDecoder })
+  await exchangeBoth('event streams in a bundle of Metro', servers, withTexts)
   const require = createRequire(join(home, 'package.json'))
   const [metro, hermes] = ['metro', 'hermes-compiler'].map(
     (name) => (require(`${name}/package.json`) as { readonly version: string }).version,
@@ -49,17 +52,18 @@ export async function nativeColumn({ home, servers }: Place): Promise<Found> {
       [`Metro ${metro}`]: `${size(bundle)} B`,
       [`Hermes compiler ${hermes}`]: `${size(bytecode)} B of bytecode`,
       'run in an empty context': EVERYTHING,
+      'event streams, with a TextDecoder': EVERYTHING,
     },
   }
 }
 
-async function bundleByMetro(home: string): Promise<string> {
+async function bundleByMetro(home: string, program: string): Promise<string> {
   writeFileSync(join(home, 'metro.config.cjs'), CONFIG)
   writeFileSync(join(home, 'babel.config.cjs'), PRESET)
-  const out = join(home, 'native.bundle.js')
+  const out = join(home, `${program}.bundle.js`)
   const flags = ['--config', join(home, 'metro.config.cjs'), '--out', out, '--platform', 'android']
   const options = ['--dev', 'false', '--minify', 'false', '--max-workers', '1', '--reset-cache']
-  await output(commandOf(home, 'metro'), 'build', join(home, 'native.js'), ...flags, ...options)
+  await output(commandOf(home, 'metro'), 'build', join(home, `${program}.js`), ...flags, ...options)
   return out
 }
 
@@ -86,8 +90,9 @@ function globalsOfReactNative(): object {
 
 type Exchange = (url: string, version: 4 | 5) => Promise<string>
 
-function loadLikeReactNative(code: string): Exchange {
-  const context = createContext(globalsOfReactNative())
+/** @param more what the app brings itself: React Native has no TextDecoder. */
+function loadLikeReactNative(code: string, more: object = {}): Exchange {
+  const context = createContext({ ...globalsOfReactNative(), ...more })
   runInContext('var window = globalThis, global = globalThis, self = globalThis', context)
   runInContext(code, context, { filename: 'native.bundle.js' })
   return (context as { readonly exchange: Exchange }).exchange

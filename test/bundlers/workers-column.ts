@@ -39,11 +39,13 @@ export async function workersColumn({ home, servers }: Place): Promise<Found> {
       ...{ compatibilityDate: COMPATIBILITY_DATE, compatibilityFlags },
     })
     try {
-      await exchangeBoth(name, servers, async (url, version) => {
-        const query = new URLSearchParams({ url, version: String(version) })
-        return (await worker.dispatchFetch(`http://worker/?${query}`)).text()
-      })
-      cells[name] = EVERYTHING
+      for (const [program, path] of Object.entries({ loop: 'loop', 'event streams': 'events' })) {
+        await exchangeBoth(`${name}, ${program}`, servers, async (url, version) => {
+          const query = new URLSearchParams({ url, version: String(version) })
+          return (await worker.dispatchFetch(`http://worker/${path}?${query}`)).text()
+        })
+        cells[`${program}, ${name}`] = EVERYTHING
+      }
     } finally {
       await worker.dispose()
     }

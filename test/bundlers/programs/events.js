@@ -1,28 +1,6 @@
-/** A page with event streams over MQTT, each of which reads what it sends: its title is that. */
-import { createClient, text } from 'it-mqtt/client'
-import { defineEvents, openEventStream, overMqtt } from 'it-mqtt/event-stream'
-
-const TEXTS = ['at most once', 'at least once', 'exactly once']
-const events = defineEvents({ said: { codec: text } })
-
-async function exchange(url, protocolVersion) {
-  const client = createClient({ url, protocolVersion, reconnect: 'never' })
-  // MQTT 3.1.1 has no user properties that could number the messages.
-  const order = protocolVersion === 5 ? 'sequence' : 'none'
-  const received = []
-  for (const [qos, value] of TEXTS.entries()) {
-    const topic = `bundles/${Math.random()}`
-    const carrier = overMqtt(client, { sendTopic: topic, receiveFilter: topic, qos, order })
-    const stream = openEventStream(carrier, { events, role: 'client' })
-    const first = stream.next()
-    await stream.send.said(value)
-    const { value: event } = await first
-    received.push(`${qos} ${event.value}`)
-    stream.kill()
-  }
-  await client.close()
-  return received.join(', ')
-}
+/** A page with event streams: its title is what came back. */
+import { exchangeEvents } from './exchange-events.js'
 
 const [url, version] = location.hash.slice(1).split(',')
-document.title = await exchange(url, Number(version)).catch((error) => `failed: ${error.stack}`)
+const failed = (error) => `failed: ${error.stack}`
+document.title = await exchangeEvents(url, Number(version)).catch(failed)

@@ -1,11 +1,17 @@
-/** A function of Cloudflare Workers: `?url=…&version=…` is answered with what came back. */
+/** A function of Cloudflare Workers: `/NAME?url=…&version=…` is answered with what came back. */
 import { exchange } from './exchange.js'
+import { exchangeEvents } from './exchange-events.js'
+
+const PROGRAMS = { '/loop': exchange, '/events': exchangeEvents }
 
 export default {
   async fetch(request) {
-    const asked = new URL(request.url).searchParams
+    const { pathname, searchParams } = new URL(request.url)
     try {
-      return new Response(await exchange(asked.get('url'), Number(asked.get('version'))))
+      const program = PROGRAMS[pathname]
+      return new Response(
+        await program(searchParams.get('url'), Number(searchParams.get('version'))),
+      )
     } catch (error) {
       return new Response(`failed: ${error.stack}`, { status: 500 })
     }
