@@ -119,6 +119,8 @@ export class Watch {
   /** The members that it has been told of, by `client/connection`. */
   readonly list = new Map<string, number>()
   readonly space: number
+  /** When it began: before, it knew nothing, whatever the client had been told. */
+  readonly beganAt: number
   isEnding = false
   isOver = false
   readonly #process: MemberProcess
@@ -131,6 +133,7 @@ export class Watch {
   constructor(process: MemberProcess, space: number, room: Presence, program: ProgramHost) {
     this.#process = process
     this.space = space
+    this.beganAt = program.now()
     this.#program = program
     this.#changes = room.changes()
     void this.#read()

@@ -445,7 +445,8 @@ export class PresenceWorld implements ProgramHost {
       if (told.state !== 'up' && now > told.at + SLACK_MS) {
         this.problem('H2', `${what}, of which it was told "${told.state}" at ${this.#at(told.at)}`)
       }
-      if (now > told.signAt + told.ttl * 1000 + SLACK_MS) {
+      const heldFrom = Math.max(told.signAt, watch.beganAt)
+      if (now > heldFrom + told.ttl * 1000 + SLACK_MS) {
         this.problem('H2', `${what}, the last sign of which came at ${this.#at(told.signAt)}`)
       }
     }
