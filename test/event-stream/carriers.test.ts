@@ -41,7 +41,10 @@ async function http2(serve: (stream: ServerHttp2Stream) => unknown) {
 
 describe('over node:http2', () => {
   test('[V9] events go both ways at the same time, mirrored, and both sides end', async () => {
-    const ends: Promise<boolean>[] = []
+    let served!: (end: Promise<boolean>) => void
+    const serverEnd = new Promise<boolean>((resolve) => {
+      served = resolve
+    })
     const { session, close } = await http2(async (readable) => {
       const carrier = overBytes({ readable, writable: readable })
       const server = openEventStream(carrier, { events, role: 'server' })
@@ -49,7 +52,7 @@ describe('over node:http2', () => {
         if (one.type === 'said') await server.send.said({ text: one.value.text.toUpperCase() })
       }
       await server.end()
-      ends.push(server.join())
+      served(server.join())
     })
     const stream = session.request({ ':method': 'POST', ':path': '/' })
     const carrier = overBytes({ readable: stream, writable: stream })
@@ -62,7 +65,7 @@ describe('over node:http2', () => {
     const { events: got, error } = await reading
     expect([error, got.length]).toEqual([null, 20])
     expect(got.at(-1)).toMatchObject({ value: { text: long.toUpperCase() } })
-    expect([await client.join(), await ends[0]]).toEqual([true, true])
+    expect([await client.join(), await serverEnd]).toEqual([true, true])
     expect(stream.listenerCount('drain')).toBe(0)
     await close()
   })
