@@ -24,6 +24,8 @@ export interface NodeWritable {
   destroy?(): unknown
   /** Whether it was ended so. */
   readonly destroyed?: boolean | undefined
+  /** How a stream of HTTP/2 was closed: 0 means that both sides have ended. */
+  readonly rstCode?: number | undefined
 }
 
 /** What is used of a `WritableStream` of the web. */
@@ -158,11 +160,19 @@ function nodeSink(writable: NodeWritable): ByteSink {
     write: (bytes) => done((written) => writable.write(bytes, written)),
     end: () =>
       done((ended) => {
-        writable.end(ended)
+        writable.end((error) => ended(isClosedInOrder(writable, error) ? null : error))
         return false
       }),
     abort: () => writable.destroy?.(),
   }
+}
+
+/**
+ * A stream of HTTP/2 that both sides have ended may be destroyed before it reports its own end
+ * (Node 24). Its code 0 says that nothing was cut off.
+ */
+function isClosedInOrder({ rstCode }: NodeWritable, error: Error | null | undefined): boolean {
+  return rstCode === 0 && (error as { code?: string } | null)?.code === 'ERR_STREAM_DESTROYED'
 }
 
 function webSink(stream: WebWritable): ByteSink {
