@@ -43,7 +43,7 @@ export interface ClientHost {
   readonly target: ClientTarget
   /** The clock, the timers and the random numbers of the client. */
   readonly platform: Platform
-  /** What is known about the server by measurement. */
+  /** What is known about the server by measurement, with the version of MQTT in use. */
   readonly profile: BrokerProfile
   /** The client identifier; the one that the server assigned, if it did. */
   readonly clientId: string

@@ -17,12 +17,12 @@ import type { ClientTarget } from './client-types.ts'
 import { sync } from './fence.ts'
 import { ListenerList } from './listener-list.ts'
 import { comesBack } from './probes.ts'
+import { profileHere } from './profile-here.ts'
 import type { Synced } from './subscription-types.ts'
 
 export class LayerHost implements ClientHost {
   readonly target: ClientTarget
   readonly platform: Platform
-  readonly profile: BrokerProfile
   readonly #core: ClientCore
   readonly #lost = new ListenerList<[]>()
 
@@ -30,7 +30,6 @@ export class LayerHost implements ClientHost {
     this.#core = core
     this.target = core.target
     this.platform = core.clock
-    this.profile = core.plan.profile
     void this.#watch()
   }
 
@@ -38,6 +37,10 @@ export class LayerHost implements ClientHost {
     for await (const { from, to } of this.#core.loop.transitions()) {
       if (from === 'connected' && to !== 'connected') this.#lost.tell()
     }
+  }
+
+  get profile(): BrokerProfile {
+    return profileHere(this.#core)
   }
 
   get clientId(): string {

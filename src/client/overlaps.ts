@@ -6,6 +6,7 @@
 import type { BrokerProfile, IncomingPublish } from '../index.ts'
 import type { ProbeHost } from './probe-host.ts'
 import { PROBE_MS, whileRead } from './probes.ts'
+import { profileHere } from './profile-here.ts'
 
 type Overlap = NonNullable<BrokerProfile['overlap']>
 
@@ -36,9 +37,8 @@ export class Overlaps {
 
   /** Whether the profile says what is measured otherwise: here, and not for another version. */
   get #isGiven(): boolean {
-    const { overlap = 'unknown', protocolVersion: version = 'unknown' } = this.#core.plan.profile
-    if (overlap === 'unknown') return false
-    return version === 'unknown' || (version === 5) === this.#core.terms().isMqtt5
+    const { overlap = 'unknown' } = profileHere(this.#core)
+    return overlap !== 'unknown'
   }
 
   /** Whether identifiers do not name all subscriptions of a message. */

@@ -1,7 +1,7 @@
 /**
  * Goal: what a broker did once, or did for another reason, restricts no client and promises nothing.
- * Method: rights, quotas, lost connections and copies as faults of the broker in memory; each of
- * them made the doctor say something wrong before.
+ * Method: rights, quotas, lost connections and copies as faults of the broker in memory; most of
+ * them made the doctor say something wrong once.
  */
 import { expect, test } from 'vitest'
 import type { BrokerOptions, PacketRecord, TestBroker } from '../../src/testing/index.ts'

@@ -170,6 +170,34 @@ test('findings come one by one, and the report has all of them', async () => {
   expect(new Set(found)).toEqual(new Set(findings))
 })
 
+test('two iterations at the same time have all findings, and both end', async () => {
+  const one = patient()
+  const examination = examine({ ...one.target, only: ['qos', 'will', 'order'] })
+  const read = async () => {
+    const ids: string[] = []
+    for await (const { id } of examination) ids.push(id)
+    return ids.sort()
+  }
+  const both = await one.clock.until(Promise.all([read(), read()]))
+  expect(both).toEqual([
+    ['order', 'qos', 'will'],
+    ['order', 'qos', 'will'],
+  ])
+})
+
+test('what a broker says brings no control characters to a terminal', async () => {
+  const one = patient()
+  const properties = { reasonString: 'no\u001b[2J\u009b31m' }
+  const refusal = { cmd: 'puback', reasonCode: 0x87, properties } as const
+  one.broker.faults.answer('publish', [refusal], ALWAYS)
+  const report = await reported(one, { only: ['order'] })
+  const text = JSON.stringify(report.findings[0]!.evidence)
+  expect(text).toContain('u001b[2J')
+  expect(report.findings.flatMap(({ evidence }) => evidence).join('')).not.toMatch(
+    /[\u0000-\u001f\u007f-\u009f]/,
+  )
+})
+
 test('leaving the iteration ends the examination, and removes what was made', async () => {
   const one = patient()
   const reading = (async () => {
@@ -259,6 +287,10 @@ test.each<[string, DoctorOptions]>([
   ['timeout', { timeout: 3 }],
   ['clientIdPrefix', { clientIdPrefix: 3 as unknown as string }],
   ['examine', null as unknown as DoctorOptions],
+  ['url', { url: 'bogus' }],
+  ['no option will', { will: { topic: 'device/status', payload: 'gone' } } as DoctorOptions],
+  ['no option cleanStart', { cleanStart: false } as DoctorOptions],
+  ['no option profile', { profile: { maximumPacketSize: 100 } } as DoctorOptions],
 ])('an option that cannot be used is named: %s', (name, options) => {
   expect(() => examine(options)).toThrow(UsageError)
   expect(() => examine(options)).toThrow(name)

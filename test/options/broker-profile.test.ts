@@ -114,3 +114,38 @@ test('a profile that cannot be is named', () => {
     expect(() => eventloop(options)).toThrow(named)
   }
 })
+
+test.each([5, 4] as const)(
+  '[T7] limits that were measured with another version than %d do not count',
+  async (version) => {
+    const measured = version === 5 ? 4 : 5
+    const profile = { protocolVersion: measured, maximumPacketSize: 40 } as const
+    const all = world(profile, { protocolVersion: version })
+    await settled(all, [publish('a', 'x'.repeat(40), { qos: 1 })])
+    expect(all.outcomes).toMatchObject([{ ok: true }])
+  },
+)
+
+test('[T7] a CONNACK that grants Shared Subscriptions counts more than the profile', async () => {
+  const all = world({ sharedSubscriptions: false })
+  const properties = { sharedSubscriptionAvailable: true }
+  all.broker.faults.answer('connect', [
+    { cmd: 'connack', sessionPresent: false, reasonCode: 0, properties },
+  ])
+  all.broker.faults.answer('subscribe', [{ cmd: 'suback', granted: [0] }])
+  await settled(all, [subscribe('$share/g/a')])
+  expect(all.outcomes).toMatchObject([{ ok: true }])
+})
+
+test.each<[string, unknown]>([
+  ['no field nonsense', { nonsense: true }],
+  ['profile.sharedSubscriptions', { sharedSubscriptions: 'false' }],
+  ['profile.overlap', { overlap: 'x' }],
+  ['profile.refusedPublish', { refusedPublish: ['shrug'] }],
+  ['report.profile', { profile: {}, findings: [] }],
+  ['profile must be', [{ overlap: 'merged' }]],
+])('a profile with a mistake is refused: %s', (named, profile) => {
+  const options = { url: 'mqtt://localhost', profile: profile as BrokerProfile }
+  expect(() => eventloop(options)).toThrow(UsageError)
+  expect(() => eventloop(options)).toThrow(named)
+})

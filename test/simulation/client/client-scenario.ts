@@ -2,8 +2,8 @@
  * What happens in a simulated run of two clients, drawn from a seed: how both are set up, and a
  * list of events with the time between them.
  */
-import { randomOf } from '../../support/random.ts'
 import type { Dialling, Direction, Ending } from '../network.ts'
+import { ScenarioDraw } from '../scenario-draw.ts'
 
 export type Who = 'asker' | 'answerer'
 /** What outlives a process: nothing; a text, if it ends in order; or a store, if it is killed. */
@@ -125,30 +125,7 @@ const OVERLAPPING = [['a/#'], ['a/+', 'b/1'], ['+/1'], ['a/1']] as const
 export const TOPICS = ['a/1', 'a/2/3', 'b/1', 'c/1', 'c/2', 'd', 'nobody/1'] as const
 
 /** Draws from a seed. */
-class Draw {
-  readonly random: () => number
-
-  constructor(seed: number) {
-    this.random = randomOf(seed)
-  }
-
-  below(n: number): number {
-    return Math.floor(this.random() * n)
-  }
-
-  chance(p: number): boolean {
-    return this.random() < p
-  }
-
-  oneOf<T>(...all: readonly T[]): T {
-    return all[this.below(all.length)]!
-  }
-
-  /** Draws evenly over the orders of magnitude. */
-  upTo(max: number): number {
-    return Math.floor(Math.exp(this.random() * Math.log(max + 1)))
-  }
-
+class Draw extends ScenarioDraw {
   party(): PartySetup {
     return {
       memory: this.oneOf('store', 'store', 'text', 'none'),

@@ -4,9 +4,9 @@
  * time between them.
  */
 import type { BrokerHabits } from '../../../src/testing/index.ts'
-import { randomOf } from '../../support/random.ts'
 import type { Memory } from '../client/client-scenario.ts'
 import type { Dialling, Direction, Ending } from '../network.ts'
+import { ScenarioDraw } from '../scenario-draw.ts'
 
 export const SPACES = ['room/1', 'b'] as const
 export type Mood = 'steady' | 'slow' | 'stopped'
@@ -81,30 +81,7 @@ export interface PresenceScenario {
 /** Longer than any scenario, in ms: who is away so long does not come back. */
 export const FOR_GOOD_MS = 100_000_000
 
-class Draw {
-  readonly random: () => number
-
-  constructor(seed: number) {
-    this.random = randomOf(seed)
-  }
-
-  below(n: number): number {
-    return Math.floor(this.random() * n)
-  }
-
-  chance(p: number): boolean {
-    return this.random() < p
-  }
-
-  oneOf<T>(...all: readonly T[]): T {
-    return all[this.below(all.length)]!
-  }
-
-  /** Draws evenly over the orders of magnitude. */
-  upTo(max: number): number {
-    return Math.floor(Math.exp(this.random() * Math.log(max + 1)))
-  }
-
+class Draw extends ScenarioDraw {
   habits(): BrokerHabits {
     // A third of the brokers do everything right.
     const isRight = this.chance(0.33)
