@@ -4,8 +4,9 @@
  * each step, and ends with status 1 at the first that fails.
  */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cp, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -193,11 +194,16 @@ try {
   await step('publint', () => run(ROOT, bin('publint'), tarball, '--strict'))
   await step('attw', async () => {
     const flags = ['--format', 'json', '--profile', 'esm-only']
-    // It ends with status 1 if it found anything, also what does not count.
-    const output = await execute(bin('attw'), [tarball, ...flags], { maxBuffer: 1 << 26 }).catch(
-      (error: { readonly stdout: string }) => error,
-    )
-    const { analysis } = JSON.parse(output.stdout) as { readonly analysis: Analysis }
+    // It ends with status 1 if it found anything, also what does not count; and it ends at once,
+    // so what a pipe has not taken by then is lost, where a file takes all of it.
+    const report = join(temporary, 'attw.json')
+    const file = await open(report, 'w')
+    const attw = spawn(bin('attw'), [tarball, ...flags], { stdio: ['ignore', file.fd, 'inherit'] })
+    await once(attw, 'close')
+    await file.close()
+    const { analysis } = JSON.parse(await readFile(report, 'utf8')) as {
+      readonly analysis: Analysis
+    }
     assert.ok(analysis.entrypoints['./client'], 'attw found no entries')
     const found = analysis.problems.filter(
       ({ resolutionKind, resolutionOption }) =>
