@@ -7,7 +7,8 @@ const [port, members, count] = process.argv.slice(2)
 const url = `mqtt://127.0.0.1:${port}`
 const watcher = createClient(withPresence({ url }))
 const member = createClient(withPresence({ url }))
-const watched = presence(watcher, 'bench')
+// One more than those whom the broker knows enters.
+const watched = presence(watcher, 'bench', { maxMembers: 20_000 })
 const room = presence(member, 'bench')
 void member.run()
 const known = await watched.get()
