@@ -6,7 +6,7 @@
 import type { QoS } from '../index.ts'
 import { endedUnder } from './client-errors.ts'
 import type { ProbeHost } from './probe-host.ts'
-import { comesBack } from './probes.ts'
+import { BEHIND_OTHERS, comesBack } from './probes.ts'
 import { profileHere } from './profile-here.ts'
 import type { Synced } from './subscription-types.ts'
 import { sleep } from './waits.ts'
@@ -28,7 +28,7 @@ export async function sync(core: ProbeHost, subscription: Synchronised): Promise
   try {
     await subscription.granted
     const scratch = core.scratchTopic()
-    await comesBack(core, scratch, scratch, subscription.rules.qos)
+    await comesBack(core, scratch, scratch, subscription.rules.qos, BEHIND_OTHERS)
     const ordered = profileHere(core).retainedBeforeFence === true
     if (!ordered) await quiet(core, subscription)
     return { certainty: ordered ? 'ordered' : 'quiet', count: subscription.retained }

@@ -16,7 +16,7 @@ import type { ClientHost, ClientListener, PublishListener } from './client-host.
 import type { ClientTarget } from './client-types.ts'
 import { sync } from './fence.ts'
 import { ListenerList } from './listener-list.ts'
-import { comesBack } from './probes.ts'
+import { BEHIND_OTHERS, comesBack } from './probes.ts'
 import { profileHere } from './profile-here.ts'
 import type { Synced } from './subscription-types.ts'
 
@@ -137,7 +137,7 @@ export class LayerHost implements ClientHost {
 
   async roundTrip(): Promise<void> {
     const scratch = this.#core.scratchTopic()
-    await comesBack(this.#core, scratch, scratch, 1)
+    await comesBack(this.#core, scratch, scratch, 1, BEHIND_OTHERS)
   }
 
   warn(code: WarningCode, message: string): void {

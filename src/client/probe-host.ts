@@ -31,6 +31,10 @@ export interface ProbeHost {
   onConnected(listener: (resumed: boolean) => void): () => void
   /** Whether somebody needs the connection, so that packets are read. */
   readonly isWanted: boolean
+  readonly reception: {
+    /** How many messages have been received. */
+    readonly arrivals: number
+  }
   /** Calls `listener` when `isWanted` changes. */
   onWanted(listener: () => void): () => void
   /** Calls `listener` once when the client has ended, with the error that ended it or null. */

@@ -37,6 +37,8 @@ export class Reception {
   /** Whether messages that nobody asked for are kept: the session may outlive the client. */
   readonly #keeps: boolean
   isDistributing = false
+  /** How many messages have been received. */
+  arrivals = 0
   /** Messages that belonged to no subscription. */
   unmatched = 0
   /** How many subscriptions have messages that wait, and were never pulled. */
@@ -65,6 +67,7 @@ export class Reception {
 
   /** Meanwhile no others are read: code of the user that is called may pull one. */
   receive(packet: IncomingPublish): void {
+    this.arrivals++
     const isInner = this.isDistributing
     this.isDistributing = true
     try {

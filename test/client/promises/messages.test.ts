@@ -259,6 +259,32 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     }
   })
 
+  test('[M9] synced waits longer while others come before, but not for ever', async () => {
+    for (const [others, delayMs, settledMs, outcome] of [
+      [0, 4000, 4500, { certainty: 'quiet', count: 0 }],
+      [0, 12_000, 5000, { code: 'TIMEOUT' }],
+      [11, 12_000, 13_000, { certainty: 'quiet', count: 0 }],
+      [70, 90_000, 60_000, { code: 'TIMEOUT' }],
+    ] as const) {
+      const world = new World(version)
+      // The message of the client's own is the only one that comes from a client.
+      world.broker.faults.delay({ cmd: 'publish', direction: 'toBroker' }, delayMs)
+      const subscription = world.running(world.client()).subscribe('a/+')
+      const settled = subscription.synced.catch((error: unknown) => error)
+      void collect(subscription)
+      let over: unknown = 'pending'
+      void settled.then((value) => {
+        over = value
+      })
+      for (let ms = 0; ms < settledMs; ms += 1000) {
+        expect(over, `after ${ms} ms`).toBe('pending')
+        if (ms / 1000 < others) world.broker.publish('a/x', '')
+        await world.clock.advance(Math.min(1000, settledMs - ms))
+      }
+      expect(over).toMatchObject(outcome)
+    }
+  })
+
   test('[M10] retained messages go to the newcomer only, and the last one unsubscribes', async () => {
     const world = new World(version)
     world.broker.publish('a', 'kept', { retain: true, qos: 1 })
