@@ -203,19 +203,17 @@ export class SpaceWatch {
 
   /**
    * When all members have come, their connections are known and subscribed; when the records of
-   * these have come too, that is all.
+   * these have come too, that is all. Who enters meanwhile is there by what it publishes: to wait
+   * for its connection too would never end where somebody always enters.
    */
   async #allHaveCome(members: ClientListener): Promise<PresenceSynced['certainty']> {
     await members.granted
     await this.#host.roundTrip()
-    let listeners = [members, ...this.#topics.takeFresh()]
-    for (;;) {
-      const { certainty } = await this.#host.synced(listeners)
-      listeners = this.#topics.takeFresh()
-      if (listeners.length > 0) continue
-      this.#topics.allHaveCome()
-      return certainty
-    }
+    const { certainty } = await this.#host.synced([members, ...this.#topics.takeFresh()])
+    const found = this.#topics.takeFresh()
+    if (found.length > 0) await this.#host.synced(found)
+    this.#topics.allHaveCome()
+    return certainty
   }
 
   #retryLater(): void {

@@ -371,16 +371,16 @@ class Drill {
   /** @returns what is wrong with lists. */
   #wrong(...watchers: readonly Watcher[]): string {
     return watchers
-      .flatMap(({ name: who, list }) => {
+      .flatMap(({ name: who, list, room }) => {
         const there = [...this.#truths].flatMap(([name, one]) => (one.there === null ? [] : name))
         const ghosts = [...list].filter((name) => !there.includes(name))
         const missing = there.filter((name) => !list.has(name))
         return [
           ...(ghosts.length > 0
-            ? [`${who} sees ${ghosts.length} ghosts, ${ghosts.slice(0, 5)}`]
+            ? [`${who} (${room.state.status}) sees ${ghosts.length} ghosts, ${ghosts.slice(0, 5)}`]
             : []),
           ...(missing.length > 0
-            ? [`${who} misses ${missing.length}, ${missing.slice(0, 5)}`]
+            ? [`${who} (${room.state.status}) misses ${missing.length}, ${missing.slice(0, 5)}`]
             : []),
         ]
       })

@@ -34,6 +34,32 @@ test('[H2] a latecomer sees a loss within twice the ttl of the last sign', async
   expect(watching.news()).toEqual(['lost ada 1'])
 })
 
+test('[H5] a sync ends although somebody enters all the time', async () => {
+  const world = new PresenceWorld()
+  let entered = 0
+  const enter = () => {
+    const connection = (++entered).toString(16).padStart(24, '0')
+    const record = (topic: string, fields: object) =>
+      world.broker.publish(`presence/${topic}`, JSON.stringify({ v: 1, epoch: 1, ...fields }), {
+        ...{ qos: 1, retain: true },
+      })
+    record(`c/${connection}`, { seq: 1, state: 'up', client: `m${entered}`, ttl: 300 })
+    record(`s/room/m${entered}/${connection}`, { seq: 2, data: entered })
+  }
+  for (let i = 0; i < 20; i++) enter()
+  let found = 0
+  void presence(world.client({ clientId: 'watcher' }), 'room')
+    .get()
+    .then((members) => {
+      found = members.length
+    })
+  for (let ms = 0; ms < 2 * SYNC_MS; ms += 50) {
+    enter()
+    await world.clock.advance(50)
+  }
+  expect(found).toBeGreaterThan(20)
+})
+
 test('[H5] after a pause get() waits for what the server had sent before', async () => {
   const world = new PresenceWorld()
   const room = presence(world.client({ clientId: 'watcher' }), 'room')
