@@ -119,7 +119,8 @@ export class Wire {
     const connection = connectionOf(topic) ?? memberOf(topic)
     const known = this.known.get(connection ?? '')
     if (known === undefined) return
-    known.records++
+    // A janitor clears the records of others, once for each space that it watches.
+    if (payload.length > 0) known.records++
     // What a process left in its session leaves with the next one. Janitors remove records.
     if (known.process !== process || payload.length === 0) return
     const says = parsed(payload)
