@@ -8,12 +8,13 @@
  */
 import type { ClientHost, ClientListener } from '../client/index.ts'
 import type { IncomingPublish, PublishRequest } from '../index.ts'
+import { withinBounds } from './call-bounds.ts'
 import { ChangeReader } from './change-readers.ts'
 import { ConnectionTopics } from './connection-topics.ts'
 import type { SpaceTerms } from './presence-checks.ts'
 import { endedMeanwhile, keepsNothing, notSynced } from './presence-errors.ts'
 import { PresenceTimer } from './presence-timer.ts'
-import type { Member, PresenceState, PresenceSynced } from './presence-types.ts'
+import type { CallBounds, Member, PresenceState, PresenceSynced } from './presence-types.ts'
 import {
   connectionTopic,
   memberTopic,
@@ -98,31 +99,43 @@ export class SpaceWatch {
   // ------------------------------------------------------------------------------- those who wait
 
   /** Resolves when the members are known, and what the server had sent before was read. */
-  async synced(): Promise<PresenceSynced> {
+  async synced(bounds: CallBounds = {}): Promise<PresenceSynced> {
     this.begin()
     if (this.#end !== null) throw this.#end.error ?? endedMeanwhile('presence', null)
     // To demand it ends the time in which nobody read.
     const isIdle = this.#idleSince !== null
     const release = this.#host.demand()
     try {
-      return await this.#whenSynced(isIdle)
+      const { platform } = this.#host
+      return await withinBounds(platform, 'get', bounds, (signal) =>
+        this.#whenSynced(isIdle, signal),
+      )
     } finally {
       release()
     }
   }
 
-  async #whenSynced(isIdle: boolean): Promise<PresenceSynced> {
+  async #whenSynced(isIdle: boolean, signal: AbortSignal): Promise<PresenceSynced> {
     if (this.#status === 'idle' && this.#failures > 0 && this.#host.isConnected) void this.#sync()
-    if (this.#status === 'idle' || this.#status === 'syncing') return this.#wait()
+    if (this.#status === 'idle' || this.#status === 'syncing') return this.#wait(signal)
     if (!this.#host.isConnected) throw notSynced(this.#space, this.list())
-    if (this.#status === 'lost') return this.#wait()
+    if (this.#status === 'lost') return this.#wait(signal)
     // It was read up to now, or the messages come before this one's own.
     if (isIdle) await this.#host.roundTrip()
-    return this.#status === 'synced' ? { certainty: this.#certainty } : this.#whenSynced(false)
+    signal.throwIfAborted()
+    if (this.#status === 'synced') return { certainty: this.#certainty }
+    return this.#whenSynced(false, signal)
   }
 
-  #wait(): Promise<PresenceSynced> {
-    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }))
+  #wait(signal: AbortSignal): Promise<PresenceSynced> {
+    return new Promise((resolve, reject) => {
+      const waiter = { resolve, reject }
+      this.#waiters.push(waiter)
+      signal.addEventListener('abort', () => {
+        this.#waiters = this.#waiters.filter((one) => one !== waiter)
+        reject(signal.reason)
+      })
+    })
   }
 
   changes(): ChangeReader {
