@@ -164,7 +164,7 @@ export class OwnRecords {
     const isNowhere = !isIn && wish === null && member.topic === ''
     member.farewell = isIn || isNowhere ? null : wish?.farewell
     if (isNowhere && member.open === 0) this.#drop(member)
-    if (!this.#isOnline || isNowhere) return []
+    if (!this.#isOnline) return []
     return [...this.#member(member, now), ...this.#down(now)]
   }
 

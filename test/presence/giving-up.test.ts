@@ -6,6 +6,7 @@
 import { describe, expect, test } from 'vitest'
 import { type Client, hostOf } from '../../src/client/index.ts'
 import { type CallBounds, type MemberOptions, presence } from '../../src/presence/index.ts'
+import { SyncWaiters } from '../../src/presence/sync-waiters.ts'
 import { VERSIONS } from '../client/world.ts'
 import { PresenceWorld, SYNC_MS, shown } from './presence-world.ts'
 
@@ -217,8 +218,84 @@ test('[H6] an update that is given up does not belong to its presence', async ()
   hold.remove()
   client.reconnect()
   await world.clock.advance(1000)
-  await world.value(other.close(), 100)
   expect(names(world)).toContain('s/room/ada')
+  // The other one is open still, and does not hold it.
   await world.value(room.close(), 100)
   expect(names(world)).toEqual([])
+})
+
+test('[H4] an earlier call that is given up changes nothing of a later one', async () => {
+  const world = slowWorld()
+  const client = world.running(world.present({ clientId: 'ada' }))
+  const room = presence(client, 'room')
+  await world.clock.advance(1000)
+  const later = async () => {
+    await world.clock.advance(1)
+    return room.update('later')
+  }
+  const calling = later()
+  expect(await givenUp(world, 5, 'signal', (bounds) => room.enter('x', bounds))).toBe(REASON)
+  await world.value(calling, 1000)
+  const kept = [...world.broker.retained.values()].find(({ topic }) => topic.includes('/s/room/'))
+  expect(JSON.parse(new TextDecoder().decode(kept!.payload)).data).toBe('later')
+})
+
+test('[H4] that the server refuses what was given up is nothing to the calls before it', async () => {
+  const world = slowWorld()
+  const client = world.present({ clientId: 'ada' })
+  const room = presence(client, 'room')
+  const first = room.enter('first')
+  world.broker.faults.refuse({ cmd: 'publish', topic: 'presence/s/#' })
+  const settled = first.then(() => room.state.entered)
+  // The CONNACK has come, and the record of the second call has left.
+  const ms = 1.5 * ANSWER_MS
+  expect(await givenUp(world, ms, 'signal', (bounds) => room.update('x', bounds))).toBe(REASON)
+  expect(await world.value(settled, 1000)).toBe(1)
+})
+
+test('[H6] an entry that is given up after another presence has left enters nobody', async () => {
+  const world = new PresenceWorld()
+  const { client, room } = await world.entered('ada', 1)
+  world.broker.refuseConnections()
+  world.broker.kill()
+  await world.clock.advance(10)
+  await room.close()
+  const other = presence(client, 'room')
+  expect(await givenUp(world, 10, 'signal', (bounds) => other.enter(2, bounds))).toBe(REASON)
+  world.broker.acceptConnections()
+  await world.clock.advance(1000)
+  expect(names(world)).toEqual([])
+})
+
+test('[H8] calls that have their result leave no timer, and no listener at their signal', async () => {
+  const world = new PresenceWorld()
+  const room = presence(world.present(), 'room')
+  const { signal } = new AbortController()
+  const heard = new Set<unknown>()
+  const add = signal.addEventListener.bind(signal)
+  const remove = signal.removeEventListener.bind(signal)
+  signal.addEventListener = (type: string, listener: never) => {
+    heard.add(listener)
+    add(type, listener)
+  }
+  signal.removeEventListener = (type: string, listener: never) => {
+    heard.delete(listener)
+    remove(type, listener)
+  }
+  const bounds = { signal, timeout: 86_400_000 }
+  const calls = [room.enter(1, bounds), room.update(2, bounds), room.get(bounds)]
+  expect(heard.size).toBe(calls.length)
+  await world.value(Promise.all(calls), SYNC_MS)
+  await world.value(room.leave(1, bounds))
+  expect(heard.size).toBe(0)
+  await world.end()
+})
+
+test('[H5] who has given up waits for no sync', async () => {
+  const waiters = new SyncWaiters()
+  const ending = new AbortController()
+  const waiting = waiters.wait(ending.signal)
+  ending.abort(REASON)
+  await expect(waiting).rejects.toBe(REASON)
+  expect(waiters.length).toBe(0)
 })
