@@ -92,8 +92,8 @@ export interface DoctorReport {
   /** The version of MQTT that was spoken, or null if there was no connection. */
   readonly protocolVersion: 5 | 4 | 3 | null
   /**
-   * Why the questions could not be asked: there was no connection, or no answer to a PINGREQ. Null
-   * if they could.
+   * Why the questions could not be asked: there was no connection, no answer to a PINGREQ, or no
+   * second connection beside the first. Null if they could.
    */
   readonly failure: DoctorFailure | null
   /** One for each question, in the order of the table. */

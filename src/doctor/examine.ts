@@ -13,6 +13,7 @@ import type {
   Finding,
 } from './doctor-types.ts'
 import { Removal } from './leavings.ts'
+import { type OnlyOne, onlyOneConnection } from './one-connection.ts'
 import { Pacer } from './pacer.ts'
 import { Peer, type PeerHost, reasonWords } from './peer.ts'
 import type { DoctorQuestion } from './question.ts'
@@ -148,16 +149,31 @@ class RunningExamination implements Examination {
         base: `${prefix}/${random}`,
         turn: (requests, own) => pacer.turn(requests, own),
       }
-      const found = await this.#ask(rounds, questions, signal)
+      const onlyOne = await onlyOneConnection(rounds, signal)
+      const asked = onlyOne === null ? questions : this.#askable(onlyOne)
+      const found = await this.#ask(rounds, asked, signal)
       const isEmpty = Object.keys(found).length === 0
       const profile = isEmpty ? found : { protocolVersion: version, ...found }
       const requests = pacer.count + (await removeAll(rounds))
       const { left } = this
+      const failure = onlyOne && {
+        ...failureOf(onlyOne.cause),
+        message: onlyOne.message,
+        retryable: false,
+      }
       const findings = questions.map(({ id }) => this.#found.find((one) => one.id === id)!)
-      return { ...said, failure: null, findings, profile, requests, left }
+      return { ...said, failure, findings, profile, requests, left }
     } finally {
       await first.close()
     }
+  }
+
+  /** @returns the questions that one connection can answer; the others are not known. */
+  #askable({ ends, message }: OnlyOne): readonly DoctorQuestion[] {
+    const { questions } = this.#plan
+    const isAskable = ({ single }: DoctorQuestion) => single === true && ends === 'second'
+    for (const one of questions) if (!isAskable(one)) this.#note(unknown(one, message, []))
+    return questions.filter(isAskable)
   }
 
   /** Asks questions, those that wait longest first, and those that want to be alone last. */
