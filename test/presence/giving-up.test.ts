@@ -236,6 +236,10 @@ test('[H4] an earlier call that is given up changes nothing of a later one', asy
   const calling = later()
   expect(await givenUp(world, 5, 'signal', (bounds) => room.enter('x', bounds))).toBe(REASON)
   await world.value(calling, 1000)
+  const written = world.broker
+    .packets({ cmd: 'publish', direction: 'toBroker' })
+    .filter((packet) => packet.cmd === 'publish' && packet.topic.startsWith('presence/s/'))
+  expect(written).toHaveLength(2)
   const kept = [...world.broker.retained.values()].find(({ topic }) => topic.includes('/s/room/'))
   expect(JSON.parse(new TextDecoder().decode(kept!.payload)).data).toBe('later')
 })
