@@ -2,7 +2,7 @@
  * Goal: a server that refuses a subscription for a while, or the filter for all connections, ends no
  * watch and makes nobody lost. Method: refusals of the broker in memory, at a reader of changes.
  */
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { presence } from '../../src/presence/index.ts'
 import type { TestBroker } from '../../src/testing/index.ts'
 import { PresenceWorld, SYNC_MS, shown } from './presence-world.ts'
@@ -32,8 +32,9 @@ const subscribed = (world: PresenceWorld, topic: string) =>
       packet.subscriptions.some((one) => one.topic === topic),
   )
 
-describe.each([QUOTA, 0x87])('the reason code %i', (code) => {
-  test('[H5] the filter for all connections is refused: they are read one by one', async () => {
+test.each([QUOTA, 0x87])(
+  '[H5] the filter for all connections is refused with %i: they are read one by one',
+  async (code) => {
     const world = new PresenceWorld()
     for (const connection of CONNECTIONS) appear(world.broker, connection)
     world.broker.faults.refuse({ cmd: 'subscribe', topic: ALL }, code, ALWAYS)
@@ -52,20 +53,20 @@ describe.each([QUOTA, 0x87])('the reason code %i', (code) => {
     expect(subscribed(world, `presence/c/${late}`)).toHaveLength(1)
     expect(subscribed(world, ALL)).toHaveLength(asked)
     expect(watching.state.ended).toBe(false)
-  })
+  },
+)
 
-  test('[H2] [H5] it is refused when somebody comes: nobody is lost by it', async () => {
-    const world = new PresenceWorld()
-    for (const connection of CONNECTIONS.slice(0, 512)) appear(world.broker, connection)
-    const watching = world.watching(world.running(world.client()))
-    await world.clock.advance(SYNC_MS)
-    expect(watching.news()).toHaveLength(512)
-    world.broker.faults.refuse({ cmd: 'subscribe', topic: ALL }, code, ALWAYS)
-    for (const connection of CONNECTIONS.slice(512)) appear(world.broker, connection)
-    await world.clock.advance(60_000)
-    expect(new Set(watching.news().map((one) => one.split(' ')[0]))).toEqual(new Set(['enter']))
-    expect(shown(await world.value(watching.room.get()))).toHaveLength(MANY)
-  })
+test('[H2] [H5] that filter is refused when somebody comes: nobody is lost by it', async () => {
+  const world = new PresenceWorld()
+  for (const connection of CONNECTIONS.slice(0, 512)) appear(world.broker, connection)
+  const watching = world.watching(world.running(world.client()))
+  await world.clock.advance(SYNC_MS)
+  expect(watching.news()).toHaveLength(512)
+  world.broker.faults.refuse({ cmd: 'subscribe', topic: ALL }, QUOTA, ALWAYS)
+  for (const connection of CONNECTIONS.slice(512)) appear(world.broker, connection)
+  await world.clock.advance(60_000)
+  expect(new Set(watching.news().map((one) => one.split(' ')[0]))).toEqual(new Set(['enter']))
+  expect(shown(await world.value(watching.room.get()))).toHaveLength(MANY)
 })
 
 test('[H5] a quota that refuses the members is told once, and asked again ever later', async () => {
