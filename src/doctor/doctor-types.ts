@@ -36,7 +36,7 @@ export interface DoctorOptions
   readonly only?: readonly string[] | undefined
   /**
    * How long the questions may take together, in ms, 1,000 to 3,600,000; what has no answer by then
-   * is not known. Removing what was made takes at most 5,000 ms more, and two round trips for each
+   * is not known. Removing what was made takes at most 7,500 ms more, and two round trips for each
    * thing. Default 25,000.
    */
   readonly timeout?: number | undefined

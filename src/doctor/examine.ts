@@ -14,7 +14,7 @@ import type {
 } from './doctor-types.ts'
 import { Removal } from './leavings.ts'
 import { type OnlyOne, onlyOneConnection } from './one-connection.ts'
-import { Pacer } from './pacer.ts'
+import { INTERVAL_MS, Pacer } from './pacer.ts'
 import { Peer, type PeerHost, reasonWords } from './peer.ts'
 import type { DoctorQuestion } from './question.ts'
 import { removeAll, Sweeper } from './sweeper.ts'
@@ -22,6 +22,8 @@ import { type FoundOut, NotKnown, type Rounds, Visit } from './visit.ts'
 
 /** How many questions are asked at the same time. */
 const TOGETHER = 6
+/** How long removing between questions may take, in ms; at the end it has time of its own. */
+const SWEEPING_MS = 2500
 const NO_CONNACK = 'the broker did not answer CONNECT'
 const NO_PINGRESP =
   `the broker accepted the connection, but did not answer a PINGREQ within ${CONNECT_MS / 1000} s;` +
@@ -44,6 +46,8 @@ class RunningExamination implements Examination {
   /** Those who wait for the next finding: there may be several iterations. */
   readonly #wakers = new Set<() => void>()
   readonly #removal = new Removal()
+  /** How many requests removed something between questions. */
+  #swept = 0
   #report: Promise<DoctorReport> | null = null
   #isOver = false
 
@@ -105,7 +109,15 @@ class RunningExamination implements Examination {
     signal?.addEventListener('abort', abort, { once: true })
     const startedAt = clock.now()
     const time = new AbortController()
-    const timer = clock.setTimer(() => time.abort(new NotKnown('the time was up')), timeoutMs)
+    // What is removed between questions takes nothing of their time.
+    let givenMs = 0
+    const look = () => {
+      const moreMs = Math.min(SWEEPING_MS, this.#swept * INTERVAL_MS) - givenMs
+      if (moreMs <= 0) return time.abort(new NotKnown('the time was up'))
+      givenMs += moreMs
+      timer = clock.setTimer(look, moreMs)
+    }
+    let timer = clock.setTimer(look, timeoutMs)
     try {
       const inner = AbortSignal.any([this.#ending.signal, time.signal])
       const examined = await this.#examined(inner)
@@ -182,7 +194,11 @@ class RunningExamination implements Examination {
     questions: readonly DoctorQuestion[],
     signal: AbortSignal,
   ): Promise<BrokerProfile> {
-    const sweeper = new Sweeper(rounds, signal, true)
+    const turn: Rounds['turn'] = (requests, own) => {
+      this.#swept += requests
+      return rounds.turn(requests, own)
+    }
+    const sweeper = new Sweeper({ ...rounds, turn }, signal, true)
     const waiting = questions
       .filter(({ alone }) => !alone)
       .sort((a, b) => Number(b.waits ?? false) - Number(a.waits ?? false))

@@ -254,6 +254,20 @@ test.each([5, 4] as const)(
   },
 )
 
+test('what is removed between questions takes nothing of their time', async () => {
+  const unansweredWithin = async (timeout: number) => {
+    const { findings, durationMs } = await reported(patient(), { timeout })
+    return [findings.filter(({ why }) => why === 'the time was up').length, durationMs] as const
+  }
+  const [none, durationMs] = await unansweredWithin(60_000)
+  expect(none).toBe(0)
+  const removedMs = 1500
+  expect(await unansweredWithin(durationMs - removedMs)).toEqual([0, durationMs])
+  const [some, most] = await unansweredWithin(durationMs - 4000)
+  expect(some).toBeGreaterThan(0)
+  expect(most).toBeLessThan(durationMs)
+})
+
 test('what one try does not remove is removed at the end', async () => {
   const one = patient()
   one.broker.faults.refuse(isRemoval, 0x97)
