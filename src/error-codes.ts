@@ -480,8 +480,8 @@ export interface WarningCodes {
    *  when its `ttl` has passed.
    *  What to do: leave out `will`, or accept it; a smaller `ttl` tells sooner. */
   PRESENCE_LEASES_ONLY: 'Warning'
-  /** When the server refuses something of presence that no call waits for: a record that is renewed,
-   *  one that a janitor removes, or a subscription by which a space is watched.
+  /** When the server refuses something of presence that no call waits for: a record that is
+   *  renewed, one that a janitor removes, or a subscription by which a space is watched.
    *  What to do: see the permissions and the quotas of the client at the server. */
   PRESENCE_REFUSED: 'Warning'
   /** When an event of an event stream is not defined, once for each type; such events are skipped.

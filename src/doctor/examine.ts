@@ -22,12 +22,13 @@ import { type FoundOut, NotKnown, type Rounds, Visit } from './visit.ts'
 
 /** How many questions are asked at the same time. */
 const TOGETHER = 6
-/** How long removing between questions may take, in ms; at the end it has time of its own. */
+/** How long removing between questions may take, in ms; at the end it has its own time. */
 const SWEEPING_MS = 2500
 const NO_CONNACK = 'the broker did not answer CONNECT'
 const NO_PINGRESP =
-  `the broker accepted the connection, but did not answer a PINGREQ within ${CONNECT_MS / 1000} s;` +
-  ' try again when it is less busy, and look at what lies between, such as a proxy'
+  'the broker accepted the connection, but did not answer a PINGREQ within' +
+  ` ${CONNECT_MS / 1000} s; try again when it is less busy, and look at what lies between, such as` +
+  ' a proxy'
 
 /**
  * Asks a broker what an application may rely on there. It sends at most ten requests a second on

@@ -40,7 +40,7 @@ export function watchBounds(
 ): () => void {
   const aborted = () => over(signal!.reason)
   const timer =
-    timeout === undefined ? null : platform.setTimer(() => over(timedOut(what, timeout)), timeout)
+    timeout === undefined ? null : platform.setTimer(() => over(unanswered(what, timeout)), timeout)
   const end = () => {
     if (timer !== null) platform.clearTimer(timer)
     signal?.removeEventListener('abort', aborted)
@@ -79,7 +79,7 @@ export async function withinBounds<T>(
   }
 }
 
-function timedOut(what: string, ms: number): ConnectionError {
+function unanswered(what: string, ms: number): ConnectionError {
   const message = `${what}: the server has not answered within ${ms} ms`
   return new ConnectionError(message, { code: 'TIMEOUT', retryable: true })
 }

@@ -39,7 +39,7 @@ interface OwnCall {
 type EnteringPresence = object
 
 /** Who calls, and for how long. */
-export interface OwnCaller {
+interface OwnCaller {
   readonly owner: EnteringPresence
   /** The name of the method, for messages. */
   readonly what: string

@@ -352,7 +352,7 @@ export class SpaceWatch {
 
   /**
    * The server refuses a subscription.
-   * @param isDoubt whether the watch goes on: who is there is not certain then, until it is granted.
+   * @param isDoubt whether the watch goes on: who is there is uncertain then, until it is granted.
    */
   #refused(error: unknown, isDoubt: boolean): void {
     if (!isDoubt) return this.#failed(error)
