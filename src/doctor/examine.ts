@@ -27,8 +27,8 @@ const SWEEPING_MS = 2500
 const NO_CONNACK = 'the broker did not answer CONNECT'
 const NO_PINGRESP =
   'the broker accepted the connection, but did not answer a PINGREQ within' +
-  ` ${CONNECT_MS / 1000} s; try again when it is less busy, and look at what lies between, such as` +
-  ' a proxy'
+  ` ${CONNECT_MS / 1000} s; try again when it is less busy, and look at what lies between,` +
+  ' such as a proxy'
 
 /**
  * Asks a broker what an application may rely on there. It sends at most ten requests a second on
