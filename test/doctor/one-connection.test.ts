@@ -57,6 +57,15 @@ const WAYS: readonly Way[] = [
     ...{ message: /a second one was not accepted \(there was no answer\)/, code: 'TIMEOUT' },
   },
   {
+    ...{ is: 'the second is closed behind its CONNACK', version: 5, answers: true },
+    prepare: (broker) =>
+      broker.watch({ cmd: 'connack', direction: 'toClient' }, ({ clientId }) => {
+        if (clientId.endsWith('0000')) return
+        queueMicrotask(() => broker.disconnect(clientId, 0x97))
+      }),
+    ...{ message: /a second one was closed \(.*quota/i, code: 'QUOTA_EXCEEDED' },
+  },
+  {
     ...{ is: 'the first is taken over with 0x8E', version: 5, answers: false },
     prepare: (broker) => keepsNewest(broker, 0x8e),
     ...{ message: /the first one was closed when a second/, code: 'SESSION_TAKEN_OVER' },
