@@ -480,9 +480,9 @@ export interface WarningCodes {
    *  when its `ttl` has passed.
    *  What to do: leave out `will`, or accept it; a smaller `ttl` tells sooner. */
   PRESENCE_LEASES_ONLY: 'Warning'
-  /** When the server refuses a record of presence that no call waits for: one that is renewed, or
-   *  one that a janitor removes.
-   *  What to do: see the permissions of the client at the server. */
+  /** When the server refuses something of presence that no call waits for: a record that is
+   *  renewed, one that a janitor removes, or a subscription by which a space is watched.
+   *  What to do: see the permissions and the quotas of the client at the server. */
   PRESENCE_REFUSED: 'Warning'
   /** When an event of an event stream is not defined, once for each type; such events are skipped.
    *  What to do: define it, or set `onUnknownEvent`. */
