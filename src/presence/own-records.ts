@@ -220,19 +220,21 @@ export class OwnRecords {
    */
   settled(write: Write, now: number): Write[] {
     const { member, epoch, seq } = write
-    if (member !== null) {
-      member.open--
-      if (!member.isIn && member.open === 0 && member.farewell === null) this.#drop(member)
-    }
+    const isLate = epoch !== this.#epoch && seq < (member?.lastSeq ?? this.#upSeq)
+    if (member === null) return this.#connectionSettled(seq, isLate, now)
+    member.open--
+    // Without a connection it is written after the next CONNACK.
+    if (isLate && !member.isIn) member.farewell = undefined
+    if (!member.isIn && member.open === 0 && member.farewell === null) this.#drop(member)
+    return isLate && this.#isOnline ? this.#member(member, now) : []
+  }
+
+  #connectionSettled(seq: number, isLate: boolean, now: number): Write[] {
+    if (isLate) this.#isKept = true
     if (!this.#isOnline) return []
-    if (member === null) {
-      if (seq === this.#upSeq && !this.#isUp) this.#isKept = false
-      if (epoch === this.#epoch || seq >= this.#upSeq) return []
-      return [this.#isUp ? this.#connection('up', now) : this.#empty(now)]
-    }
-    if (epoch === this.#epoch || seq >= member.lastSeq) return []
-    if (!member.isIn) member.farewell = undefined
-    return this.#member(member, now)
+    if (seq === this.#upSeq && !this.#isUp) this.#isKept = false
+    if (!isLate) return []
+    return [this.#isUp ? this.#connection('up', now) : this.#empty(now)]
   }
 
   /** The server has acknowledged a record; `settled` is called after it. */
