@@ -3,7 +3,8 @@
  * that end with the test.
  */
 import { z } from 'zod'
-import { type Bus, type BusOptions, createBus, defineApi } from '../../src/bus/index.ts'
+import { type Bus, type BusOptions, defineApi } from '../../src/bus/index.ts'
+import { type FakeBus, fakeBus } from '../../src/bus/testing/index.ts'
 import type { ClientOptions } from '../../src/client/index.ts'
 import type { BrokerOptions } from '../../src/testing/index.ts'
 import { World } from '../client/world.ts'
@@ -36,7 +37,7 @@ export const answers = {
 }
 
 export class BusWorld extends World {
-  readonly #buses: Bus[] = []
+  readonly fake: FakeBus
   /** What `run()` of a bus rejected with. */
   readonly failures: unknown[] = []
   readonly #busVersion: 4 | 5
@@ -44,25 +45,18 @@ export class BusWorld extends World {
   constructor(version: 4 | 5 = 5, options: BrokerOptions = {}) {
     super(version, options)
     this.#busVersion = version
+    this.fake = fakeBus({ clock: this.clock, broker: this.broker })
   }
 
   bus(service: string, options: Partial<BusOptions> = {}, client: ClientOptions = {}): Bus {
-    const bus = createBus({
-      service,
-      process: `p${this.#buses.length}`,
+    return this.fake.join(service, {
       client: {
         protocolVersion: this.#busVersion,
-        keepAlive: 0,
-        platform: this.clock,
-        transport: this.broker.transport,
-        reconnect: { when: 'always', minMs: 100, maxMs: 100 },
         onWarning: (warning) => this.warnings.push(warning),
         ...client,
       },
       ...options,
     })
-    this.#buses.push(bus)
-    return bus
   }
 
   /** Runs a bus until the test ends. */
@@ -81,8 +75,7 @@ export class BusWorld extends World {
   }
 
   override async end(): Promise<void> {
-    const closed = Promise.all(this.#buses.map((bus) => bus.close({ timeout: 1000 })))
-    await this.value(closed, 20_000)
+    await this.fake.close()
     await super.end()
   }
 }
