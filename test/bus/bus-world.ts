@@ -1,40 +1,14 @@
 /**
- * Buses at a broker in memory, on a virtual clock, and what tests give them: an API, and programs
- * that end with the test.
+ * Buses at a broker in memory, on a virtual clock, that end with the test.
  */
-import { z } from 'zod'
-import { type Bus, type BusOptions, defineApi } from '../../src/bus/index.ts'
+import type { Bus, BusOptions } from '../../src/bus/index.ts'
 import { type FakeBus, fakeBus } from '../../src/bus/testing/index.ts'
 import type { ClientOptions } from '../../src/client/index.ts'
 import type { BrokerOptions } from '../../src/testing/index.ts'
 import { World } from '../client/world.ts'
+import { answers, auth } from './auth-api.ts'
 
-export const auth = defineApi({
-  name: 'auth',
-  version: '1.2.0',
-  rpcs: {
-    check: {
-      input: z.object({ name: z.string(), at: z.string().transform((at) => new Date(at)) }),
-      output: z.object({ ok: z.boolean(), since: z.string().transform(Number) }),
-      errors: { LOCKED: z.object({ until: z.string().transform(Number) }), GONE: z.null() },
-    },
-    echo: { input: z.unknown(), output: z.unknown() },
-    length: { input: z.string(), output: z.number(), idempotent: true },
-    reset: {},
-  },
-  events: {
-    registered: { payload: z.object({ name: z.string(), age: z.string().transform(Number) }) },
-    cleared: {},
-  },
-})
-
-/** What a service answers if a test says nothing else. */
-export const answers = {
-  check: ({ at }: { readonly at: Date }) => ({ ok: true, since: String(at.getTime()) }),
-  echo: (value: unknown) => value,
-  length: (text: string) => text.length,
-  reset: () => {},
-}
+export { answers, auth }
 
 export class BusWorld extends World {
   readonly fake: FakeBus

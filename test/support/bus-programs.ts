@@ -167,12 +167,12 @@ export const PROGRAMS: Readonly<Record<string, Program>> = {
       note(`handled ${value.to}`)
     })
     await fire('a')
-    await fire('b')
     const { value: letter } = await stage.value(dead.next())
     const { topic, payload, properties } = letter!
     note(`${topic.slice(topic.indexOf('/'))} ${new TextDecoder().decode(payload)}`)
     const { 'itm-code': code, 'itm-message': message } = properties?.userProperties ?? {}
     note(code === undefined ? 'without a reason' : `because of ${code}: ${message}`)
+    await fire('b')
     await stage.when(() => listener.stats.handled === 1, 'the other one is handled')
     const { received, handled, dead: count } = listener.stats
     note(JSON.stringify({ received, handled, count }))

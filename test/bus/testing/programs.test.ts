@@ -45,9 +45,9 @@ const EXPECTED: Readonly<Record<string, (kind: FakeKind) => string[]>> = {
     stats(2, 2, { retried: 2 }),
   ],
   'a dead letter': ({ version }) => [
-    'handled b',
     '/_dead/mailer/log/mails/sent {"to":"a","size":"7"}',
     version === 5 ? 'because of Error: no mail today' : 'without a reason',
+    'handled b',
     '{"received":2,"handled":1,"count":1}',
   ],
   'an event that comes again after a crash': () => [
