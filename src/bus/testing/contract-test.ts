@@ -1,7 +1,7 @@
 /**
- * Does an implementation do what its API says? It is called with values that are made of the schemas
- * at random, over a real bus. What fits must be answered with what fits, or with an error that is
- * declared; what does not fit must be refused, and not be executed.
+ * Does an implementation do what its API says? It is called with values that are made of the
+ * schemas at random, over a real bus. What fits must be answered with what fits, or with an error
+ * that is declared; what does not fit must be refused, and not be executed.
  */
 import type { Arbitrary } from 'fast-check'
 import { UsageError } from '../../index.ts'
@@ -20,10 +20,10 @@ import { jsonSchemaToMake, shapeOfSchema } from './schema-shape.ts'
 import { arbitraryOf, type FastCheck, nearlyOf } from './shape-arbitrary.ts'
 
 const CONTRACT_FIELDS = ['runs', 'only', 'inputs', 'seed', 'path', 'bus']
-const RUNS = 100
-const RUNS_MAX = 1_000_000
+const CONTRACT_RUNS = 100
+const CONTRACT_RUNS_MAX = 1_000_000
 /** No time passes on the clock, so that a handler may take as long as it needs. */
-const CALL_MS = 86_400_000
+const CONTRACT_CALL_MS = 86_400_000
 
 /** The options of `contractTest()`. */
 export interface ContractOptions {
@@ -32,8 +32,8 @@ export interface ContractOptions {
   /** The rpcs that are called. Default: all. */
   readonly only?: readonly string[] | undefined
   /**
-   * Arbitraries of `fast-check` for the inputs of some rpcs, by name: instead of those that are made
-   * from their schemas, or where none can be made.
+   * Arbitraries of `fast-check` for the inputs of some rpcs, by name: instead of those that are
+   * made from their schemas, or where none can be made.
    */
   readonly inputs?: Readonly<Record<string, unknown>> | undefined
   /** What a failure says: the same seed gives the same inputs. Default: another one each time. */
@@ -71,10 +71,10 @@ interface Subject {
 }
 
 /**
- * Calls an implementation with values that are made of the input schemas of its API at random: valid
- * ones, and some that are almost valid. Each valid one has to be answered with a value that fits the
- * output schema, or with an error that the API declares. Each other one has to be refused with
- * `BAD_REQUEST`, and the handler must not run. It needs the package `fast-check`.
+ * Calls an implementation with values that are made of the input schemas of its API at random:
+ * valid ones, and some that are almost valid. Each valid one has to be answered with a value that
+ * fits the output schema, or with an error that the API declares. Each other one has to be refused
+ * with `BAD_REQUEST`, and the handler must not run. It needs the package `fast-check`.
  * @param implementation the handlers. They run in this process, and may take their time.
  * @returns what became of the inputs, by rpc.
  * @throws an error with the rpc, the seed and the smallest input that was found to fail; UsageError
@@ -95,7 +95,7 @@ export async function contractTest<Rpcs extends ApiRpcs, Events extends ApiEvent
     }
     return [name, typeof handler === 'function' ? counted : handler]
   })
-  await using fake = fakeBus({ bus: { ...options.bus, timeout: CALL_MS } })
+  await using fake = fakeBus({ bus: { ...options.bus, timeout: CONTRACT_CALL_MS } })
   const served = fake.bus.serve(api, Object.fromEntries(handlers))
   const running = fake.bus.run()
   // A schema that cannot be used ends `run()`.
@@ -125,9 +125,9 @@ function checkContractOptions(api: Api, options: ContractOptions): void {
     const allowed = CONTRACT_FIELDS.join(', ')
     throw new UsageError(`contractTest has no option "${unknown}"; allowed: ${allowed}`)
   }
-  const { runs = RUNS, only = [], inputs = {}, path } = options
-  if (!(Number.isInteger(runs) && runs >= 1 && runs <= RUNS_MAX)) {
-    throw new UsageError(`contractTest: runs must be a whole number from 1 to ${RUNS_MAX}`)
+  const { runs = CONTRACT_RUNS, only = [], inputs = {}, path } = options
+  if (!(Number.isInteger(runs) && runs >= 1 && runs <= CONTRACT_RUNS_MAX)) {
+    throw new UsageError(`contractTest: runs must be a whole number from 1 to ${CONTRACT_RUNS_MAX}`)
   }
   const stranger = [...only, ...Object.keys(inputs)].find((name) => !Object.hasOwn(api.rpcs, name))
   if (stranger !== undefined) {
@@ -149,7 +149,7 @@ async function loadFastCheck(): Promise<FastCheck> {
 
 async function checkRpc(fc: FastCheck, subject: Subject, options: ContractOptions): Promise<void> {
   const { api, name } = subject
-  const { runs = RUNS, seed, path } = options
+  const { runs = CONTRACT_RUNS, seed, path } = options
   const inputs = inputsOf(fc, subject, options)
   const details = await fc.check(
     fc.asyncProperty(inputs, (input) => checkInput(subject, input)),
@@ -195,7 +195,7 @@ function inputsOf(fc: FastCheck, { api, name, rpc }: Subject, { inputs = {} }: C
 async function checkInput(subject: Subject, input: unknown): Promise<void> {
   const { rpc, strict, counts, fake } = subject
   const before = fake.warnings.length
-  const error = await failureOf(strict(input))
+  const error = await rejectionOf(strict(input))
   if (error === null) {
     counts.answered++
     return
@@ -213,7 +213,7 @@ async function checkInput(subject: Subject, input: unknown): Promise<void> {
 
 async function checkRefusal(subject: Subject, input: unknown): Promise<void> {
   const before = subject.executed()
-  const error = await failureOf(subject.careless(input))
+  const error = await rejectionOf(subject.careless(input))
   if (subject.executed() > before) throw new Error('an input that is not valid was executed')
   const code = error === null ? 'an answer' : codeIn(error)
   if (code !== 'BAD_REQUEST') {
@@ -222,7 +222,7 @@ async function checkRefusal(subject: Subject, input: unknown): Promise<void> {
   subject.counts.refused++
 }
 
-function failureOf(promise: Promise<unknown>): Promise<object | null> {
+function rejectionOf(promise: Promise<unknown>): Promise<object | null> {
   return promise.then(
     () => null,
     (error: unknown) => Object(error) as object,

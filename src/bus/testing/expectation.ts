@@ -1,4 +1,7 @@
-/** Are there as many records as a test expects, with the values that it expects? If not, what differs? */
+/**
+ * Are there as many records as a test expects, with the values that it expects? If not, what
+ * differs?
+ */
 import { UsageError } from '../../index.ts'
 import type { Expectation } from './fake-types.ts'
 
@@ -94,14 +97,14 @@ export function shownValue(value: unknown): string {
 }
 
 /** @returns a text for each part in which two values differ. */
-export function valueDifferences(expected: unknown, actual: unknown, path = ''): string[] {
+function valueDifferences(expected: unknown, actual: unknown, path = ''): string[] {
   if (isMatcher(expected) ? expected.asymmetricMatch(actual) : Object.is(expected, actual))
     return []
   if (isMatcher(expected) || !areAlike(expected, actual)) {
     const where = path === '' ? '' : `${path}: `
     return [`${where}expected ${shownValue(expected)}, there was ${shownValue(actual)}`]
   }
-  const [one, other] = [expected, actual] as [Parts, Parts]
+  const [one, other] = [expected, actual] as [ValueParts, ValueParts]
   const names = new Set([...Object.keys(one), ...Object.keys(other)])
   return [...names].flatMap((name) => {
     const at = path === '' ? name : `${path}.${name}`
@@ -109,9 +112,9 @@ export function valueDifferences(expected: unknown, actual: unknown, path = ''):
   })
 }
 
-type Parts = Readonly<Record<string, unknown>>
+type ValueParts = Readonly<Record<string, unknown>>
 
-function ownPart(value: Parts, name: string): unknown {
+function ownPart(value: ValueParts, name: string): unknown {
   return Object.hasOwn(value, name) ? value[name] : undefined
 }
 

@@ -33,12 +33,12 @@ import type {
   FireRecord,
   MockAnswer,
 } from './fake-types.ts'
-import { MockedServices, OTHERS } from './mocked-services.ts'
+import { MOCK_NAMES, MockedServices } from './mocked-services.ts'
 import { callsSeen, eventsSeen, latestEvent, type SeenBy } from './seen-messages.ts'
 
-const FIELDS = ['apis', 'requireMocks', 'stubs', 'bus', 'broker', 'clock']
+const FAKE_FIELDS = ['apis', 'requireMocks', 'stubs', 'bus', 'broker', 'clock']
 /** How long handlers may still run when a fake bus is closed, in ms of its clock. */
-const CLOSE_MS = 1000
+const FAKE_CLOSE_MS = 1000
 
 /** A bus in a test. `fakeBus()` makes one. */
 export class FakeBus implements AsyncDisposable {
@@ -72,7 +72,7 @@ export class FakeBus implements AsyncDisposable {
     this.#seenBy = { broker: this.broker, prefix, codec }
     const { clock: time, warnings } = this
     const shared = { clock: time, broker: this.broker, warnings }
-    const others = { ...OTHERS, prefix, codec, ajv, client: { protocolVersion: version } }
+    const others = { ...MOCK_NAMES, prefix, codec, ajv, client: { protocolVersion: version } }
     const missing = { isRequired: requireMocks, stubs: stubs !== undefined }
     this.#mocks = new MockedServices(
       { ...shared, ready: async () => {} },
@@ -138,15 +138,15 @@ export class FakeBus implements AsyncDisposable {
   }
 
   /**
-   * @returns the calls of an rpc that have come to the broker, oldest first, each once however often
-   *   it was sent.
+   * @returns the calls of an rpc that have come to the broker, oldest first, each once however
+   *   often it was sent.
    */
   called<Rpcs extends ApiRpcs, Name extends keyof Rpcs & string>(
     api: Api<Rpcs, ApiEvents>,
     rpc: Name,
   ): readonly CallRecord<Rpcs[Name]>[] {
     this.#checkLog('called')
-    checkName('called', api.name, rpc, api.rpcs)
+    checkListed('called', api.name, rpc, api.rpcs)
     return callsSeen(this.#seenBy, api, rpc) as readonly CallRecord<Rpcs[Name]>[]
   }
 
@@ -159,8 +159,8 @@ export class FakeBus implements AsyncDisposable {
     event: Name,
   ): readonly FireRecord<Events[Name]>[] {
     this.#checkLog('fired')
-    checkName('fired', api.name, event, api.events)
-    const { service, process } = OTHERS
+    checkListed('fired', api.name, event, api.events)
+    const { service, process } = MOCK_NAMES
     const others = `${this.#seenBy.prefix}.${service}@${process}`
     return eventsSeen(this.#seenBy, api, event, others) as readonly FireRecord<Events[Name]>[]
   }
@@ -226,8 +226,9 @@ export class FakeBus implements AsyncDisposable {
   }
 
   /**
-   * Kills a process, as a crash does: it acknowledges and answers nothing any more, its `stop` hooks
-   * do not run, and its sessions stay at the broker.
+   * Kills a process, as a crash does: it acknowledges and answers nothing any more, its `stop`
+   * hooks do not run, and its sessions stay at the broker. A handler that runs cannot be stopped,
+   * and whatever it calls with the bus of the old life is rejected.
    * @param bus the bus of the process. Default: the tested bus.
    * @returns the bus of its next life: with the same name and options, and with nothing registered.
    *   For the tested bus it is `bus` from now on.
@@ -249,7 +250,7 @@ export class FakeBus implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const closing = this.#processes.map(({ bus }) => bus.close({ timeout: CLOSE_MS }))
+    const closing = this.#processes.map(({ bus }) => bus.close({ timeout: FAKE_CLOSE_MS }))
     const outcomes = Promise.allSettled([...closing, this.#mocks.close()])
     await letPass(this.clock, outcomes)
     if (this.#ownsBroker) this.broker.close()
@@ -277,9 +278,9 @@ function checkOptions(options: FakeBusOptions): void {
   if (typeof options !== 'object' || options === null) {
     throw new UsageError('fakeBus: the options must be an object')
   }
-  const unknown = Object.keys(options).find((field) => !FIELDS.includes(field))
+  const unknown = Object.keys(options).find((field) => !FAKE_FIELDS.includes(field))
   if (unknown !== undefined) {
-    throw new UsageError(`fakeBus has no option "${unknown}"; allowed: ${FIELDS.join(', ')}`)
+    throw new UsageError(`fakeBus has no option "${unknown}"; allowed: ${FAKE_FIELDS.join(', ')}`)
   }
   const { apis = [], requireMocks = true, stubs } = options
   if (!Array.isArray(apis)) throw new UsageError('fakeBus: apis must be an array of APIs')
@@ -298,7 +299,7 @@ function isBroker(given: FakeBusOptions['broker']): given is TestBroker {
   return given !== undefined && 'transport' in given
 }
 
-function checkName(what: string, api: string, name: string, table: object): void {
+function checkListed(what: string, api: string, name: string, table: object): void {
   if (Object.hasOwn(table, name)) return
   const names = Object.keys(table).join(', ') || 'none'
   throw new UsageError(`${what}: ${api} has no "${name}"; it has: ${names}`)

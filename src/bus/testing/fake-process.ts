@@ -1,6 +1,6 @@
 /**
- * How does a process live at a broker in memory? It has a real bus. Its connections are opened here,
- * so that they can be lost, and so that a process that was killed opens none any more.
+ * How does a process live at a broker in memory? It has a real bus. Its connections are opened
+ * here, so that they can be lost, and so that a process that was killed opens none any more.
  */
 import type { ClientOptions } from '../../client/index.ts'
 import { type ByteStream, type OpenTransport, UsageError, type Warning } from '../../index.ts'
@@ -8,7 +8,7 @@ import type { TestBroker, VirtualClock } from '../../testing/index.ts'
 import { type Bus, type BusHooks, type BusOptions, createBus } from '../index.ts'
 
 const RECONNECT_MS = 100
-/** A process that is killed waits for nothing; this is the shortest time that a bus can be given. */
+/** A process that is killed waits for nothing, and a bus takes no shorter time than this. */
 const KILLED_MS = 1
 
 /** What all processes at one broker share. */

@@ -15,9 +15,9 @@ import type {
 /** The options of `fakeBus()`. */
 export interface FakeBusOptions {
   /**
-   * The APIs of other services. The fake answers their calls, as `mock()` and `stubs` say, and fires
-   * their events with `fireFrom()`. APIs that the tested bus serves by itself do not belong here.
-   * Default none.
+   * The APIs of other services. The fake answers their calls, as `mock()` and `stubs` say, and
+   * fires their events with `fireFrom()`. APIs that the tested bus serves by itself do not belong
+   * here. Default none.
    */
   readonly apis?: readonly Api[] | undefined
   /**
@@ -27,9 +27,9 @@ export interface FakeBusOptions {
    */
   readonly requireMocks?: boolean | undefined
   /**
-   * `fromSchema`: calls without a mock are answered with a value that is made from the output schema
-   * of the rpc: by the package `json-schema-faker` if it is installed, else the smallest one that is
-   * valid. Default: there are no stubs.
+   * `fromSchema`: calls without a mock are answered with a value that is made from the output
+   * schema of the rpc: by the package `json-schema-faker` if it is installed, else the smallest one
+   * that is valid. Default: there are no stubs.
    */
   readonly stubs?: 'fromSchema' | undefined
   /**

@@ -10,11 +10,11 @@ import type { MockAnswer } from './fake-types.ts'
 import { type StubMaker, stubMaker } from './stub-maker.ts'
 
 /** How the service of the mocks is named; `by` of events that `fireFrom()` fires shows it. */
-export const OTHERS = { service: 'others', process: 'fake' } as const
+export const MOCK_NAMES = { service: 'others', process: 'fake' } as const
 
 /** The code with which calls without a mock are rejected. */
 const NOT_MOCKED = 'NOT_MOCKED'
-const CLOSE_MS = 1
+const MOCKS_CLOSE_MS = 1
 
 /** Takes everything: the error has no data. */
 const ANYTHING = {
@@ -133,7 +133,7 @@ export class MockedServices {
 
   /** @throws what ended the service. */
   async close(): Promise<void> {
-    await this.#process.bus.close({ timeout: CLOSE_MS })
+    await this.#process.bus.close({ timeout: MOCKS_CLOSE_MS })
     if (this.#failure !== null) throw this.#failure
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Which values does a schema describe? A JSON Schema is read into a shape, which has a case for each
- * kind of value. A keyword that is not understood is an error, so that nothing is made of a schema
- * that was understood by half.
+ * Which values does a schema describe? A JSON Schema is read into a shape, which has a case for
+ * each kind of value. A keyword that is not understood is an error, so that nothing is made of a
+ * schema that was understood by half.
  */
 import { UsageError } from '../../index.ts'
 import type { ApiSchema, JsonSchema } from '../index.ts'
@@ -121,7 +121,7 @@ function shapeAt(given: unknown, root: JsonSchema, where: string, depth: number)
   if (schema['$ref'] !== undefined) {
     take(['$ref'])
     const { $ref } = schema
-    const target = targetOf($ref, root)
+    const target = referred($ref, root)
     if (target === undefined)
       throw notMade(`${where} refers to ${String($ref)}, which is not there`)
     return finished({ kind: 'reference', target: () => shapeAt(target, root, String($ref), 0) })
@@ -166,7 +166,7 @@ function impliedType(schema: JsonSchema): string | undefined {
   return TYPES.find((type) => KEYWORDS[type]!.some((name) => Object.hasOwn(schema, name)))
 }
 
-function targetOf(reference: unknown, root: JsonSchema): unknown {
+function referred(reference: unknown, root: JsonSchema): unknown {
   if (typeof reference !== 'string' || !reference.startsWith('#')) return undefined
   let part: unknown = root
   for (const token of reference.slice(1).split('/').slice(1)) {

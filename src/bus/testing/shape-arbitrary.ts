@@ -30,13 +30,13 @@ export function arbitraryOf(fc: FastCheck, shape: Shape, level = 0): Anything {
     case 'boolean':
       return fc.boolean()
     case 'number':
-      return numbersOf(fc, shape)
+      return numberValues(fc, shape)
     case 'string':
-      return textsOf(fc, shape)
+      return textValues(fc, shape)
     case 'array':
-      return listsOf(fc, shape, level)
+      return listValues(fc, shape, level)
     case 'object':
-      return objectsOf(fc, shape, level)
+      return objectValues(fc, shape, level)
     case 'choice': {
       const choices = level > LEVELS_MAX ? endingFirst(shape.choices) : shape.choices
       return fc.oneof(...choices.map((choice) => arbitraryOf(fc, choice, level + 1)))
@@ -63,7 +63,7 @@ function plainJson(fc: FastCheck): Anything {
     .map((value): unknown => JSON.parse(JSON.stringify(value)))
 }
 
-function numbersOf(fc: FastCheck, shape: NumberShape): Anything {
+function numberValues(fc: FastCheck, shape: NumberShape): Anything {
   const { isInteger, min, max, isMinExcluded, isMaxExcluded, step } = shape
   if (isInteger || step !== null) {
     const unit = step ?? 1
@@ -104,15 +104,15 @@ function instantsOf(fc: FastCheck): Arbitrary<string> {
   return fc.date({ min, max, noInvalidDate: true }).map((date) => date.toISOString())
 }
 
-function textsOf(fc: FastCheck, shape: StringShape): Anything {
+function textValues(fc: FastCheck, shape: StringShape): Anything {
   const { minLength, maxLength, format, pattern } = shape
   const texts = format === null ? undefined : FORMAT_TEXTS[format]
   // As JSON Schema does, characters are counted, and no halves of them.
   const lengthOf = (text: string) => [...text].length
   const fits = (text: string) =>
     lengthOf(text) >= minLength && lengthOf(text) <= maxLength && (pattern?.test(text) ?? true)
-  if (texts !== undefined) return bounded(texts(fc), fits)
-  if (pattern !== null) return bounded(matchingTexts(fc, pattern), fits)
+  if (texts !== undefined) return fittingTexts(texts(fc), fits)
+  if (pattern !== null) return fittingTexts(matchingTexts(fc, pattern), fits)
   if (format !== null) {
     throw new UsageError(`no values can be made of the schema: "${format}" is no format known here`)
   }
@@ -135,7 +135,7 @@ function matchingTexts(fc: FastCheck, pattern: RegExp): Arbitrary<string> {
 }
 
 /** Only values that fit, and an error instead of a search without an end. */
-function bounded(texts: Arbitrary<string>, fits: (text: string) => boolean): Anything {
+function fittingTexts(texts: Arbitrary<string>, fits: (text: string) => boolean): Anything {
   let left = TRIES
   return texts.filter((text) => {
     const isFit = fits(text)
@@ -145,7 +145,7 @@ function bounded(texts: Arbitrary<string>, fits: (text: string) => boolean): Any
   })
 }
 
-function listsOf(fc: FastCheck, shape: ArrayShape, level: number): Anything {
+function listValues(fc: FastCheck, shape: ArrayShape, level: number): Anything {
   const { first, rest, minItems, maxItems, isUnique } = shape
   const head = fc.tuple(...first.map((item) => arbitraryOf(fc, item, level + 1)))
   const least = Math.max(0, minItems - first.length)
@@ -160,7 +160,7 @@ function listsOf(fc: FastCheck, shape: ArrayShape, level: number): Anything {
   return fc.tuple(head, tail).map(([one, other]) => [...one, ...other])
 }
 
-function objectsOf(fc: FastCheck, shape: ObjectShape, level: number): Anything {
+function objectValues(fc: FastCheck, shape: ObjectShape, level: number): Anything {
   const isDeep = level > LEVELS_MAX
   const used = shape.properties.filter(([, , isRequired]) => isRequired || !isDeep)
   const model = Object.fromEntries(

@@ -1,4 +1,4 @@
-/** What is the smallest value of a shape? It is the same each time, so that tests can rely on it. */
+/** What is the smallest value of a shape? It is the same each time: tests can rely on it. */
 import { UsageError } from '../../index.ts'
 import type { ArrayShape, NumberShape, ObjectShape, Shape, StringShape } from './schema-shape.ts'
 
