@@ -349,7 +349,12 @@ class RealStage implements Stage {
     const { url } = this.#spoken.broker
     const clientId = `${this.#prefix}-watcher`
     const client = createClient({ ...this.#client, clientId, url })
-    this.#scope.onTestFinished(() => client.close({ timeout: 100 }).catch(() => {}))
+    this.#scope.onTestFinished(() =>
+      soon(
+        client.close({ timeout: 100 }).then(() => {}),
+        'it closes',
+      ),
+    )
     return client
   }
 
