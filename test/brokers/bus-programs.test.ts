@@ -13,7 +13,7 @@ withEachBroker(TEST_MS, (spoken) => {
   const { kind, version } = spoken
   const like = {
     ...{ version, shares: kind.shares.includes(version) },
-    saysNobody: kind.saysNobody.includes(1),
+    ...{ saysNobody: kind.saysNobody.includes(1), resendsInOrder: kind.resendsInOrder },
   }
   for (const [name, program] of Object.entries(PROGRAMS)) {
     test(`[B17] ${name}`, async (context) => {
