@@ -87,22 +87,41 @@ export async function contractTest<Rpcs extends ApiRpcs, Events extends ApiEvent
 ): Promise<readonly ContractReport[]> {
   checkContractOptions(api, options)
   const fc = await loadFastCheck()
+  const fake = fakeBus({ bus: { ...options.bus, timeout: CONTRACT_CALL_MS } })
+  try {
+    return await testRpcs(fc, fake, api as Api, implementation as AnyImplementation, options)
+  } finally {
+    await fake.close()
+  }
+}
+
+type AnyHandler = (input: unknown, call: unknown) => unknown
+type AnyImplementation = Readonly<Record<string, AnyHandler>>
+type Callers = Readonly<Record<string, (input?: unknown) => Promise<unknown>>>
+
+async function testRpcs(
+  fc: FastCheck,
+  fake: FakeBus,
+  api: Api,
+  implementation: AnyImplementation,
+  options: ContractOptions,
+): Promise<readonly ContractReport[]> {
   const runs = new Map<string, number>()
   const handlers = Object.entries(implementation).map(([name, handler]) => {
-    const counted = (input: unknown, call: unknown) => {
+    const counted: AnyHandler = (input, call) => {
       runs.set(name, (runs.get(name) ?? 0) + 1)
-      return (handler as (input: unknown, call: unknown) => unknown)(input, call)
+      return handler(input, call)
     }
     return [name, typeof handler === 'function' ? counted : handler]
   })
-  await using fake = fakeBus({ bus: { ...options.bus, timeout: CONTRACT_CALL_MS } })
   const served = fake.bus.serve(api, Object.fromEntries(handlers))
   const running = fake.bus.run()
   // A schema that cannot be used ends `run()`.
   await Promise.race([served.granted, running])
-  const open = { outgoing: false, incoming: true }
-  const strict = fake.join('strict').api(api as Api) as Callers
-  const careless = fake.join('careless', { validate: open }).api(api as Api) as Callers
+  const validate = { outgoing: false, incoming: true }
+  // Hooks are those of the side that answers.
+  const strict = fake.join('strict', { hooks: [] }).api(api) as Callers
+  const careless = fake.join('careless', { hooks: [], validate }).api(api) as Callers
   const reports: ContractReport[] = []
   for (const name of options.only ?? Object.keys(api.rpcs)) {
     const counts = { answered: 0, declared: 0, refused: 0 }
@@ -116,8 +135,6 @@ export async function contractTest<Rpcs extends ApiRpcs, Events extends ApiEvent
   }
   return reports
 }
-
-type Callers = Readonly<Record<string, (input?: unknown) => Promise<unknown>>>
 
 function checkContractOptions(api: Api, options: ContractOptions): void {
   const unknown = Object.keys(options).find((field) => !CONTRACT_FIELDS.includes(field))
