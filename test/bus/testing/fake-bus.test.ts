@@ -96,6 +96,16 @@ describe('a call', () => {
     expect(await errorOf(fake.bus.api(auth).length('a'))).toMatchObject({ code: 'NO_RESPONDERS' })
   })
 
+  test('waits for the mocks, also if their schemas take time', async () => {
+    const output = { type: 'integer' }
+    const api = defineApi({ name: 'slow', version: '1.0.0', rpcs: { count: { output } } })
+    await using fake = fakeBus({ apis: [api] })
+    fake.mock(api, 'count', 3)
+    // It validates nothing, and so is ready before ajv is loaded.
+    const validate = { outgoing: false, incoming: false }
+    expect(await fake.join('hasty', { validate }).api(api).count()).toBe(3)
+  })
+
   test('is recorded once, as it was sent, also if it was sent again', async () => {
     await using fake = fakeBus({ apis: [auth] })
     fake.mock(auth, 'length', (text) => text.length)
@@ -202,6 +212,20 @@ describe('a process that is killed', () => {
     expect(after).toEqual(['a', 'b', 'c'])
     expect(events[0]).toMatchObject({ redelivered: true, attempt: 1 })
     expect(await errorOf(fake.kill(first))).toMatchObject({ name: 'UsageError' })
+  })
+
+  test('does not connect again, however quick it is', async () => {
+    const reconnect = { when: 'always', minMs: 1, maxMs: 1 } as const
+    // The delay before another connection is shorter than the end of a bus.
+    const clock = virtualClock()
+    clock.random = () => 0
+    await using fake = fakeBus({ apis: [auth], clock, bus: { client: { reconnect } } })
+    welcoming(fake.bus, {}, () => new Promise(() => {}))
+    await fake.fireFrom(auth, 'registered', ada)
+    const connects = () => fake.broker.packets('connect').length
+    const before = connects()
+    await fake.kill()
+    expect(connects()).toBe(before)
   })
 
   test('does nothing more: neither retries, nor hooks, nor answers', async () => {
