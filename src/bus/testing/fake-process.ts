@@ -1,6 +1,6 @@
 /**
  * How does a process live at a broker in memory? It has a real bus. Its connections are opened
- * here, so that they can be lost, and so that a process that was killed opens none any more.
+ * here, so that they can be lost.
  */
 import type { ClientOptions } from '../../client/index.ts'
 import { type ByteStream, type OpenTransport, UsageError, type Warning } from '../../index.ts'
@@ -53,7 +53,7 @@ export class FakeProcess {
 
   readonly #open: OpenTransport = async (endpoint, signal) => {
     await this.#place.ready()
-    if (this.#isKilled) return untilAborted(signal)
+    signal.throwIfAborted()
     const stream = (await this.#place.broker.transport(endpoint, signal)) as ByteStream
     this.#streams.add(stream)
     stream.on('close', () => this.#streams.delete(stream))
@@ -67,21 +67,17 @@ export class FakeProcess {
     for (const stream of [...this.#streams]) stream.destroy(error)
   }
 
-  /** Dies without a word. @returns a process with the same name, that has not begun. */
+  /**
+   * Dies without a word. Nothing reaches the broker any more: a bus that closes awaits no other
+   * connection.
+   * @returns a process with the same name, that has not begun.
+   */
   async kill(): Promise<FakeProcess> {
     this.#isKilled = true
     this.drop()
     await letPass(this.#place.clock, this.bus.close({ timeout: KILLED_MS }))
     return new FakeProcess(this.#place, this.#options)
   }
-}
-
-function untilAborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    else signal.addEventListener('abort', abort, { once: true })
-  })
 }
 
 /** Waits for something that needs virtual time, or time of the machine, such as that of a disk. */
