@@ -41,7 +41,8 @@ export function aliasesOf(flavour: 'node' | 'web'): Readonly<Record<string, stri
     ...{ 'it-mqtt/client': 'client/index', 'it-mqtt/testing': 'testing/index' },
     ...{ 'it-mqtt/disk': 'disk/index', 'it-mqtt/event-stream': 'event-stream/index' },
     ...{ 'it-mqtt/doctor': 'doctor/index', 'it-mqtt/presence': 'presence/index' },
-    ...{ 'it-mqtt/bus': 'bus/index', 'it-mqtt': 'index' },
+    ...{ 'it-mqtt/bus/testing': 'bus/testing/index', 'it-mqtt/bus': 'bus/index' },
+    'it-mqtt': 'index',
   }
   const file = (path: string) => fileURLToPath(new URL(`src/${path}.ts`, import.meta.url))
   return Object.fromEntries(Object.entries(paths).map(([name, path]) => [name, file(path)]))

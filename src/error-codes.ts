@@ -379,6 +379,9 @@ export interface ErrorCodes {
   /** When the handler of a responder threw (status 500).
    *  What to do: look for the id of the message in the log of the responder. */
   RESPONDER_FAILED: 'RefusedError'
+  /** When a call came to the fake bus of `it-mqtt/bus/testing`, and the test has no mock for it.
+   *  What to do: write `fake.mock(api, 'name', …)` before it, or see `stubs` and `requireMocks`. */
+  NOT_MOCKED: 'RefusedError'
   /** When a responder has no room for another request (status 503).
    *  What to do: try again later; see `concurrency`, `maxPending` and `dedupe` of the responder. */
   BUSY: 'RefusedError'

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import type { BusHooks } from '../../src/bus/index.ts'
+import { fakeBus } from '../../src/bus/testing/index.ts'
 import { answers, auth, BusWorld } from './bus-world.ts'
 
 /** Hooks that note their begin and their end. */
@@ -89,27 +90,20 @@ describe('hooks', () => {
   })
 
   test('see the error of what they surround, and may answer in its place', async () => {
-    const w = new BusWorld()
-    const server = w.bus('server')
-    server.serve(auth, { ...answers, check: (_, call) => call.fail('LOCKED', { until: '3' }) })
-    await w.run(server)
+    await using fake = fakeBus({ apis: [auth] })
+    fake.mock(auth, 'check', (_, call) => call.fail('LOCKED', { until: '3' }))
     const seen: unknown[] = []
-    const client = w.bus('client', {
-      hooks: [
-        {
-          call: async (_, next) => {
-            try {
-              return await next()
-            } catch (error) {
-              seen.push(error)
-              return 'instead'
-            }
-          },
-        },
-      ],
+    fake.bus.hook({
+      call: async (_, next) => {
+        try {
+          return await next()
+        } catch (error) {
+          seen.push(error)
+          return 'instead'
+        }
+      },
     })
-    const input = { name: 'ada', at: '2026' }
-    expect(await w.value(client.api(auth).check(input), 100)).toBe('instead')
+    expect(await fake.bus.api(auth).check({ name: 'ada', at: '2026' })).toBe('instead')
     expect(seen).toMatchObject([{ code: 'LOCKED', remote: { data: { until: 3 } } }])
   })
 

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import type { Bus, BusEvent, EventDedupe, ListenerOptions } from '../../src/bus/index.ts'
+import { fakeBus } from '../../src/bus/testing/index.ts'
 import { answers, auth, BusWorld } from './bus-world.ts'
 
 const ada = { name: 'Ada', age: '36' }
@@ -162,20 +163,19 @@ describe('a listener', () => {
   })
 
   test('[B6] [B7] whose process is killed gets what it had not handled', async () => {
-    const w = new BusWorld()
-    const { server, mail } = await pair(w)
-    const { events } = hear(mail, {}, () => new Promise(() => {}))
-    await w.run(mail)
-    for (const name of ['a', 'b']) await w.value(fire(server, name), 50)
+    await using fake = fakeBus({ apis: [auth] })
+    const { events } = hear(fake.bus, {}, () => new Promise(() => {}))
+    void fake.bus.run()
+    await fake.fireFrom(auth, 'registered', { ...ada, name: 'a' })
+    await fake.fireFrom(auth, 'registered', { ...ada, name: 'b' })
     expect(events).toHaveLength(1)
     // The session stays, and with it what was not acknowledged and what comes.
-    w.broker.kill('bus.mail.welcome@p1')
-    const reborn = w.bus('mail', { process: 'p1' })
-    const later = hear(reborn)
-    w.run(reborn)
-    await w.value(fire(server, 'c'), 50)
-    await w.clock.advance(500)
-    expect(later.names()).toEqual(['a', 'b', 'c'])
+    await fake.kill()
+    await fake.fireFrom(auth, 'registered', { ...ada, name: 'c' })
+    const { names } = hear(fake.bus)
+    void fake.bus.run()
+    await fake.settle()
+    expect(names()).toEqual(['a', 'b', 'c'])
   })
 
   test('[B8] that waits for its next attempt is named when others wait', async () => {
@@ -309,17 +309,16 @@ describe('what fails', () => {
   })
 
   test('retry: again after delays that double, within bounds', async () => {
-    const w = new BusWorld()
-    const { server, mail } = await pair(w)
+    await using fake = fakeBus({ apis: [auth] })
     const at: number[] = []
     const fail = failing(3)
-    const { events, listener } = hear(mail, { onError: 'retry' }, () => {
-      at.push(w.clock.now())
+    const { events, listener } = hear(fake.bus, { onError: 'retry' }, () => {
+      at.push(fake.clock.now())
       fail()
     })
-    await w.run(mail)
-    await w.value(fire(server, 'a'), 50)
-    await w.clock.advance(5000)
+    void fake.bus.run()
+    await fake.fireFrom(auth, 'registered', ada)
+    await fake.advance(5000)
     expect(events).toHaveLength(4)
     const delays = at.slice(1).map((now, index) => now - at[index]!)
     for (const [index, delay] of delays.entries()) {
