@@ -15,6 +15,7 @@ import {
   type UserProperties,
   type WarningCode,
 } from '../index.ts'
+import { BusLog } from './bus-log.ts'
 import {
   BUS_PROPERTIES,
   busClientId,
@@ -22,6 +23,7 @@ import {
   checkBusName,
   checkBusPrefix,
 } from './bus-names.ts'
+import { BusReports } from './bus-reports.ts'
 import type { BusOptions, BusValidation, EventOutbox } from './bus-types.ts'
 import { checkFieldNames } from './define-api.ts'
 import { HookTable } from './hook-table.ts'
@@ -29,7 +31,7 @@ import { SchemaChecks } from './schema-check.ts'
 
 const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
-  'outbox',
+  ...['outbox', 'logger'],
 ]
 const PROCESS = /^[^\u0000-\u001f\u007f]{1,200}$/
 const TIME_MAX_MS = 86_400_000
@@ -51,6 +53,8 @@ export interface BusParts {
   readonly checks: SchemaChecks
   readonly hooks: HookTable
   readonly outbox: EventOutbox | undefined
+  readonly reports: BusReports
+  readonly log: BusLog | null
   /** This process, as it says in what it sends. */
   readonly by: string
   /** The APIs that this process serves, by the topic of each. */
@@ -63,7 +67,8 @@ export function busParts(options: BusOptions): BusParts {
   checkFieldNames('createBus', options, OPTION_FIELDS)
   const service = checkBusName('createBus: service', options.service)
   const prefix = checkBusPrefix(options.prefix ?? 'bus')
-  const clientOptions = clientOptionsOf(options.client)
+  const log = options.logger === undefined ? null : new BusLog(options.logger)
+  const clientOptions = loggedBy(log, clientOptionsOf(options.client))
   const clock = clientOptions.platform ?? systemPlatform
   const named = options.process ?? machineName()
   if (named !== null && (typeof named !== 'string' || !PROCESS.test(named))) {
@@ -75,13 +80,15 @@ export function busParts(options: BusOptions): BusParts {
   const { codec = json, ajv, outbox } = options
   const timeoutMs = checkTimeMs('createBus: timeout', options.timeout) ?? CALL_TIMEOUT_MS
   const validate = validationOf(options.validate)
+  const reports = new BusReports(service, process, clock)
+  if (log !== null) reports.add(log)
   const client = createClient({
     clientId: busClientId(prefix, service, process),
     ...clientOptions,
   })
   return {
     ...{ service, process, hasName: named !== null, prefix, client, clientOptions, clock },
-    ...{ timeoutMs, hooks, outbox, validate },
+    ...{ timeoutMs, hooks, outbox, validate, reports, log },
     codec: orNothing(codec),
     checks: new SchemaChecks(ajv),
     by: `${service}/${busLevelOf(process)}`,
@@ -95,6 +102,19 @@ function clientOptionsOf(given: BusOptions['client']): ClientOptions {
   if (typeof given === 'object' && given !== null && !('limits' in given)) return given
   const what = 'createBus: client must be a URL or the options of createClient()'
   throw new UsageError(`${what}; listeners have connections of their own`)
+}
+
+/** @returns options with which the warnings of a connection go to the log too. */
+function loggedBy(log: BusLog | null, options: ClientOptions): ClientOptions {
+  if (log === null) return options
+  const { onWarning } = options
+  return {
+    ...options,
+    onWarning: (warning) => {
+      log.warning(warning)
+      onWarning?.(warning)
+    },
+  }
 }
 
 function validationOf(given: BusValidation = {}): Required<BusValidation> {
@@ -125,6 +145,8 @@ export function checkWholeNumber(what: string, given: number, least: number, mos
  */
 export class BusValue {
   readonly value: unknown
+  /** What the codec made of it, once it was asked. */
+  encoded: string | Uint8Array | null = null
 
   constructor(value: unknown) {
     this.value = value
@@ -137,8 +159,9 @@ function orNothing(codec: Codec<unknown>): Codec<unknown> {
     contentType: codec.contentType,
     payloadFormatIndicator: codec.payloadFormatIndicator,
     encode(given: unknown) {
-      const value = given instanceof BusValue ? given.value : given
-      return value === undefined ? '' : codec.encode(value)
+      if (!(given instanceof BusValue)) return given === undefined ? '' : codec.encode(given)
+      given.encoded = given.value === undefined ? '' : codec.encode(given.value)
+      return given.encoded
     },
     decode: (payload: Uint8Array, message: PayloadContext) =>
       payload.length === 0 ? undefined : codec.decode(payload, message),

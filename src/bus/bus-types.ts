@@ -21,6 +21,7 @@ import type {
 } from './api-types.ts'
 import type { BusHooks } from './hook-types.ts'
 import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
+import type { BusLogger } from './report-types.ts'
 import type { JsonSchemaCompiler } from './schema-check.ts'
 
 /** Which values a bus compares with their schemas. */
@@ -71,6 +72,12 @@ export interface BusOptions {
   readonly ajv?: JsonSchemaCompiler | undefined
   /** Where events with `durable: true` wait until they are sent. Default: there is none. */
   readonly outbox?: EventOutbox | undefined
+  /**
+   * Where the bus writes what it does: names, ids, sizes, durations and codes, and no payloads.
+   * With it, warnings of the bus and its connections go there, and to `onWarning` of the client if
+   * there is one. An error that it throws is an unhandled rejection. Default: nowhere.
+   */
+  readonly logger?: BusLogger | undefined
 }
 
 /** The options of a call. */

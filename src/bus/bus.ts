@@ -188,6 +188,7 @@ class ServiceBus {
     // A schema that cannot be used is an error before anything is answered.
     await Promise.all([...this.#schemas].map((schema) => checks.prepare(schema)))
     const begin = async () => {
+      if (!this.#hasStarted) this.#tell('the bus runs')
       this.#hasStarted = true
       if (signal.aborted) return
       scope.start((until) => client.run({ signal: until }))
@@ -198,6 +199,11 @@ class ServiceBus {
     }
     if (this.#hasStarted) return begin()
     await runHooks(hooks.of('start'), this.#life('start'), begin)
+  }
+
+  #tell(message: string): void {
+    const { service, process, log } = this.#parts
+    log?.life({ service, process }, message)
   }
 
   #life(kind: LifeContext['kind']): LifeContext {
@@ -216,6 +222,7 @@ class ServiceBus {
       this.#scope?.stop()
       const listeners = [...this.#listeners.values()].map((one) => one.close({ timeout }))
       await Promise.all([...listeners, this.#parts.client.close({ timeout })])
+      if (this.#hasStarted) this.#tell('the bus has ended')
     }
     if (!this.#hasStarted) return end()
     let isEnded = false

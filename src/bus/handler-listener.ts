@@ -151,15 +151,21 @@ export class HandlerListener implements BusListener {
     const { bus, plan, stats } = this.#core
     for (;;) {
       if (this.#failure !== null || this.#closing.signal.aborted) throw LEFT
+      const report = this.#core.reported(event)
       const outcome = await this.#attempt(event)
       if (outcome === null) {
+        report?.(null)
         stats.handled++
         return this.#core.settle(event)
       }
       const { error, isFinal } = outcome
       // It was acknowledged before it failed: nothing can be done.
-      if (event.isSettled) return this.#core.warn(event, error, 'it was acknowledged before')
+      if (event.isSettled) {
+        report?.({ error, action: null })
+        return this.#core.warn(event, error, 'it was acknowledged before')
+      }
       const decision = decideOnEvent(plan, bus.clock, event, error, event.attempt, isFinal)
+      report?.({ error, action: decision.action })
       if (decision.action === 'stop') throw error
       if (decision.action !== 'retry') return this.#core.giveUp(event, error, decision.action)
       if (event.attempt === 1) this.#core.warn(event, error, 'is handled again')
@@ -185,10 +191,10 @@ export class HandlerListener implements BusListener {
       const hooks = bus.hooks.of('handle', event.api)
       if (hooks.length === 0) await run(given)
       else {
-        const { api, id, headers, attempt } = event
+        const { api, id, headers, attempt, source } = event
         const context: HandleContext = {
-          ...{ kind: 'handle', api, name: event.event, value: given, headers, attempt },
-          ...{ id: id ?? '', listener: this.name },
+          ...{ kind: 'handle', api, version: source.api.version, name: event.event },
+          ...{ value: given, headers, attempt, id: id ?? '', listener: this.name },
         }
         await runHooks(hooks, context, () => run(context.value))
       }

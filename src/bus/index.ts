@@ -59,4 +59,5 @@ export type {
   ListenerStats,
   RetryOptions,
 } from './listener-types.ts'
+export type { BusLogger, EventReport, RpcReport } from './report-types.ts'
 export type { JsonSchemaCompiler, JsonSchemaValidator } from './schema-check.ts'

@@ -18,6 +18,7 @@ export class IteratedListener implements EventIterator {
   readonly #left: () => void
   /** The event that was given last. */
   #given: ReceivedEvent | null = null
+  #report: ReturnType<ListenerCore['reported']> = null
   #isOver = false
   /** Calls are answered one after the other. */
   #last: Promise<unknown> = Promise.resolve()
@@ -58,6 +59,7 @@ export class IteratedListener implements EventIterator {
       const event = await this.#core.take(message)
       if (event !== null && (await this.#isValid(event))) {
         this.#given = event
+        this.#report = this.#core.reported(event)
         return { done: false, value: event }
       }
     }
@@ -68,6 +70,7 @@ export class IteratedListener implements EventIterator {
     const event = this.#given
     this.#given = null
     if (event === null) return
+    this.#report?.(null)
     this.#core.stats.handled++
     await this.#core.settle(event)
   }
@@ -80,6 +83,7 @@ export class IteratedListener implements EventIterator {
       return true
     } catch (error) {
       const { action } = decideOnEvent(plan, bus.clock, event, error, 1, true)
+      this.#core.reported(event)?.({ error, action })
       if (action === 'skip' || action === 'deadLetter') {
         await this.#core.giveUp(event, error, action)
         return false

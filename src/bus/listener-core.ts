@@ -8,6 +8,7 @@ import { type Client, createClient, type Message, type Subscription } from '../c
 import { MqttError, type UserProperties } from '../index.ts'
 import { BUS_PROPERTIES, busClientId, deadTopic, listenerShare } from './bus-names.ts'
 import { type BusParts, hasProperties } from './bus-parts.ts'
+import type { BusReports } from './bus-reports.ts'
 import type { ListenerPlan } from './listener-plan.ts'
 import type { ListenerStats } from './listener-types.ts'
 import { EventReader, type EventSource, type ReceivedEvent } from './received-event.ts'
@@ -132,6 +133,18 @@ export class ListenerCore {
       },
     )
     this.stats.dead++
+  }
+
+  /** An attempt to handle an event begins. @returns what reports its end, if anybody listens. */
+  reported(event: ReceivedEvent): ReturnType<BusReports['handle']> | null {
+    const { reports } = this.bus
+    if (!reports.hasEventListeners) return null
+    const { source, id, by, attempt, payload } = event
+    return reports.handle({
+      ...{ kind: 'handle', api: source.api.name, version: source.api.version },
+      ...{ event: source.event, id, by, listener: this.plan.name, attempt },
+      payloadBytes: payload.length,
+    })
   }
 
   warn(event: ReceivedEvent, error: unknown, outcome: string): void {

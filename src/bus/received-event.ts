@@ -7,7 +7,7 @@ import { type BusParts, headerOf } from './bus-parts.ts'
 import { placeText } from './calling.ts'
 import type { ListenerPlan } from './listener-plan.ts'
 import type { BusEvent } from './listener-types.ts'
-import { versionIn } from './serving.ts'
+import { claimedBy, versionIn } from './serving.ts'
 
 /** The longest text of another process that is kept of what it says about an event. */
 const CLAIM_LENGTH_MAX = 400
@@ -66,7 +66,7 @@ export class ReceivedEvent implements BusEvent {
   }
 
   get by(): string | null {
-    return headerOf(this.headers, BUS_PROPERTIES.by)?.slice(0, CLAIM_LENGTH_MAX) ?? null
+    return claimedBy(this.headers)
   }
 
   get firedAt(): number | null {
