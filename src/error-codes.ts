@@ -111,6 +111,10 @@ export interface ErrorCodes {
   /** When an API has a JSON Schema and the package `ajv` is not installed, or cannot be loaded.
    *  What to do: `npm install ajv@8`, or use schemas of a library such as zod. */
   NO_VALIDATOR: 'UsageError'
+  /** When `prometheus()` is called and the package `prom-client` is not installed, or cannot be
+   *  loaded.
+   *  What to do: `npm install prom-client@15`. */
+  NO_METRICS: 'UsageError'
 
   // The transport and its time limits.
 

@@ -15,6 +15,7 @@ import {
   type UserProperties,
   type WarningCode,
 } from '../index.ts'
+import type { Api } from './api-types.ts'
 import { BusLog } from './bus-log.ts'
 import {
   BUS_PROPERTIES,
@@ -24,7 +25,7 @@ import {
   checkBusPrefix,
 } from './bus-names.ts'
 import { BusReports } from './bus-reports.ts'
-import type { BusOptions, BusValidation, EventOutbox } from './bus-types.ts'
+import type { BusOptions, BusValidation, EventOutbox, Served } from './bus-types.ts'
 import { checkFieldNames } from './define-api.ts'
 import { HookTable } from './hook-table.ts'
 import { SchemaChecks } from './schema-check.ts'
@@ -58,7 +59,7 @@ export interface BusParts {
   /** This process, as it says in what it sends. */
   readonly by: string
   /** The APIs that this process serves, by the topic of each. */
-  readonly served: Set<string>
+  readonly served: Map<string, { readonly api: Api; readonly served: Served }>
   warn(code: WarningCode, message: string): void
 }
 
@@ -92,7 +93,7 @@ export function busParts(options: BusOptions): BusParts {
     codec: orNothing(codec),
     checks: new SchemaChecks(ajv),
     by: `${service}/${busLevelOf(process)}`,
-    served: new Set(),
+    served: new Map(),
     warn: (code, message) => client.warn({ code, message }),
   }
 }

@@ -4,6 +4,7 @@
  */
 import { UsageError } from '../index.ts'
 import type { Api, ApiEvent, ApiRpc, ApiSchema } from './api-types.ts'
+import { keepInsides } from './bus-insides.ts'
 import { inQuotes } from './bus-names.ts'
 import { type BusParts, busParts, checkTimeMs } from './bus-parts.ts'
 import type {
@@ -65,6 +66,11 @@ class ServiceBus {
 
   constructor(options: BusOptions) {
     this.#parts = busParts(options)
+    keepInsides(this, {
+      parts: this.#parts,
+      called: () => this.#callers.keys(),
+      listeners: () => this.#listeners.values(),
+    })
   }
 
   get service(): string {

@@ -2,6 +2,7 @@
  * How are events given to one who iterates them? An event is handled when the next one is asked
  * for. (B7, an event is acknowledged when it was handled)
  */
+import type { ListenerInsides } from './bus-insides.ts'
 import type { BusParts } from './bus-parts.ts'
 import { ListenerCore } from './listener-core.ts'
 import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
@@ -13,7 +14,7 @@ type NextEventOptions = Parameters<EventIterator['next']>[0]
 
 const NO_EVENT: NextResult = Object.freeze({ done: true, value: undefined })
 
-export class IteratedListener implements EventIterator {
+export class IteratedListener implements EventIterator, ListenerInsides {
   readonly #core: ListenerCore
   readonly #left: () => void
   /** The event that was given last. */
@@ -42,6 +43,22 @@ export class IteratedListener implements EventIterator {
   get stats(): ListenerStats {
     const running = this.#given === null ? 0 : 1
     return Object.freeze({ ...this.#core.stats, running })
+  }
+
+  get name(): string {
+    return this.#core.plan.name
+  }
+
+  get sources(): readonly EventSource[] {
+    return this.#core.sources
+  }
+
+  get waiting(): number {
+    return this.#core.subscription.state.waiting
+  }
+
+  get oldestFiredAt(): number | null {
+    return this.#given?.firedAt ?? null
   }
 
   next(options?: NextEventOptions): Promise<NextResult> {

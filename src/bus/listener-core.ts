@@ -28,11 +28,13 @@ export class ListenerCore {
     ...{ received: 0, handled: 0, running: 0, retried: 0 },
     ...{ repeated: 0, skipped: 0, dead: 0, passed: 0 },
   }
+  readonly sources: readonly EventSource[]
   readonly #owner: string
 
   constructor(bus: BusParts, plan: ListenerPlan, sources: readonly EventSource[]) {
     this.bus = bus
     this.plan = plan
+    this.sources = sources
     this.#owner = listenerShare(bus.service, plan.name)
     this.reader = new EventReader(bus, plan, sources, (event) => this.#acknowledge(event))
     this.client = createClient(listenerOptions(bus, plan))

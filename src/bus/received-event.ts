@@ -70,8 +70,7 @@ export class ReceivedEvent implements BusEvent {
   }
 
   get firedAt(): number | null {
-    const at = Date.parse(headerOf(this.headers, BUS_PROPERTIES.at) ?? '')
-    return Number.isNaN(at) ? null : at
+    return firedAtOf(this.message)
   }
 
   get redelivered(): boolean {
@@ -85,6 +84,12 @@ export class ReceivedEvent implements BusEvent {
   ack(): void {
     this.#ack(this)
   }
+}
+
+/** @returns when the sender claims to have fired the event, in ms since 1970, or null. */
+export function firedAtOf({ properties }: Message): number | null {
+  const at = Date.parse(headerOf(properties?.userProperties, BUS_PROPERTIES.at) ?? '')
+  return Number.isNaN(at) ? null : at
 }
 
 /** Reads the messages of one listener. */

@@ -60,7 +60,6 @@ export function serveApi(
   if (bus.served.has(base)) {
     throw new UsageError(`serve: ${api.name} ${api.major} is served by this bus already`)
   }
-  bus.served.add(base)
   const names = Object.keys(api.rpcs)
   const filters = answerUnknown && names.length > 0 ? ['+'] : names
   const handlers = { ...implementation } as Readonly<Record<string, RpcHandler>>
@@ -81,7 +80,7 @@ export function serveApi(
       },
     ),
   )
-  return {
+  const served: Served = {
     get granted() {
       return Promise.all(responders.map((one) => one.granted)).then(() => {})
     },
@@ -91,6 +90,8 @@ export function serveApi(
       return Object.freeze(Object.fromEntries(sums)) as ResponderStats
     },
   }
+  bus.served.set(base, { api, served })
+  return served
 }
 
 function checkImplementation(api: Api, given: unknown): void {
