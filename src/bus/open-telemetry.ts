@@ -157,13 +157,13 @@ class Spans {
     })
   }
 
-  /** Its parent is the span of the sender; what is active here did not cause it, and is linked. */
+  /** Its parent is the span of the sender, to which it is linked too, as to what is active here. */
   #processed(given: ExecuteContext | HandleContext, next: Next): Promise<unknown> {
     const { context, propagation, trace } = this.#used
     const active = context.active()
-    const around = trace.getSpanContext(active)
     const parent = propagation.extract(trace.deleteSpan(active), carrierOf(given.headers))
-    const links = around === undefined ? [] : [{ context: around }]
+    const spans = [parent, active].map((one) => trace.getSpanContext(one))
+    const links = spans.flatMap((one) => (one === undefined ? [] : [{ context: one }]))
     return this.#within(given, parent, links, next)
   }
 
@@ -204,6 +204,8 @@ class Spans {
     const { kind } = given
     const attributes: Attributes = {
       'messaging.system': 'mqtt',
+      // The name since version 1.45 of the conventions; backends know one or the other.
+      'messaging.system.name': 'mqtt',
       'messaging.destination.name': topic,
       'messaging.operation.name': kind,
       'messaging.operation.type': VERBS[kind].type,
