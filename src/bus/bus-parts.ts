@@ -32,7 +32,7 @@ import { SchemaChecks } from './schema-check.ts'
 
 const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
-  ...['outbox', 'logger'],
+  ...['outbox', 'logger', 'control'],
 ]
 const PROCESS = /^[^\u0000-\u001f\u007f]{1,200}$/
 const TIME_MAX_MS = 86_400_000
@@ -56,6 +56,8 @@ export interface BusParts {
   readonly outbox: EventOutbox | undefined
   readonly reports: BusReports
   readonly log: BusLog | null
+  /** Whether it answers who asks what is there. */
+  readonly hasControl: boolean
   /** This process, as it says in what it sends. */
   readonly by: string
   /** The APIs that this process serves, by the topic of each. */
@@ -81,6 +83,10 @@ export function busParts(options: BusOptions): BusParts {
   const { codec = json, ajv, outbox } = options
   const timeoutMs = checkTimeMs('createBus: timeout', options.timeout) ?? CALL_TIMEOUT_MS
   const validate = validationOf(options.validate)
+  const { control: hasControl = true } = options
+  if (typeof hasControl !== 'boolean') {
+    throw new UsageError('createBus: control must be true or false')
+  }
   const reports = new BusReports(service, process, clock)
   if (log !== null) reports.add(log)
   const client = createClient({
@@ -89,7 +95,7 @@ export function busParts(options: BusOptions): BusParts {
   })
   return {
     ...{ service, process, hasName: named !== null, prefix, client, clientOptions, clock },
-    ...{ timeoutMs, hooks, outbox, validate, reports, log },
+    ...{ timeoutMs, hooks, outbox, validate, reports, log, hasControl },
     codec: orNothing(codec),
     checks: new SchemaChecks(ajv),
     by: `${service}/${busLevelOf(process)}`,

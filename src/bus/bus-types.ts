@@ -19,6 +19,7 @@ import type {
   HandlerResult,
   HeardPayload,
 } from './api-types.ts'
+import type { DiscoveredProcess, DiscoverOptions } from './discover-types.ts'
 import type { BusHooks } from './hook-types.ts'
 import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
 import type { BusLogger } from './report-types.ts'
@@ -78,6 +79,11 @@ export interface BusOptions {
    * there is one. An error that it throws is an unhandled rejection. Default: nowhere.
    */
   readonly logger?: BusLogger | undefined
+  /**
+   * Whether this process answers `discover()` while it runs. It subscribes to three control topics
+   * for that. Default true.
+   */
+  readonly control?: boolean | undefined
 }
 
 /** The options of a call. */
@@ -260,6 +266,14 @@ export interface Bus extends AsyncDisposable {
     options: ListenerOptions<ValueOfPort<Ports[number]>>,
     handler: (event: BusEvent<ValueOfPort<Ports[number]>>) => unknown,
   ): BusListener
+  /**
+   * Asks all processes of all services that run now who they are, what they serve and listen to,
+   * and how they fare. It connects, asks when it is iterated, and ends when the time is over. What
+   * answers with something else is passed over, and a warning says so.
+   * @throws UsageError for an option that cannot be used; ConnectionError without a connection; the
+   *   reason of the signal.
+   */
+  discover(options?: DiscoverOptions): AsyncIterableIterator<DiscoveredProcess, undefined>
   /** Adds hooks, inside of those that are there. */
   hook(hooks: BusHooks): void
   /**

@@ -4,7 +4,7 @@
  */
 import { UsageError } from '../index.ts'
 import type { Api, ApiEvent, ApiRpc, ApiSchema } from './api-types.ts'
-import { keepInsides } from './bus-insides.ts'
+import { insidesOf, keepInsides } from './bus-insides.ts'
 import { inQuotes } from './bus-names.ts'
 import { type BusParts, busParts, checkTimeMs } from './bus-parts.ts'
 import type {
@@ -17,7 +17,10 @@ import type {
   ServeOptions,
 } from './bus-types.ts'
 import { callerOf } from './calling.ts'
+import { answerControl } from './control-desk.ts'
 import { checkApi } from './define-api.ts'
+import { discoverProcesses } from './discover.ts'
+import type { DiscoveredProcess, DiscoverOptions } from './discover-types.ts'
 import { fireEvent } from './firing.ts'
 import { HandlerListener } from './handler-listener.ts'
 import { runHooks } from './hook-table.ts'
@@ -168,6 +171,11 @@ class ServiceBus {
     this.#parts.warn('PROCESS_UNNAMED', message)
   }
 
+  discover(options?: DiscoverOptions): AsyncIterableIterator<DiscoveredProcess, undefined> {
+    this.#checkOpen('discover')
+    return discoverProcesses(this.#parts, options)
+  }
+
   hook(hooks: BusHooks): void {
     this.#parts.hooks.add(hooks)
   }
@@ -194,7 +202,10 @@ class ServiceBus {
     // A schema that cannot be used is an error before anything is answered.
     await Promise.all([...this.#schemas].map((schema) => checks.prepare(schema)))
     const begin = async () => {
-      if (!this.#hasStarted) this.#tell('the bus runs')
+      if (!this.#hasStarted) {
+        this.#tell('the bus runs')
+        if (this.#parts.hasControl) answerControl(insidesOf('run', this))
+      }
       this.#hasStarted = true
       if (signal.aborted) return
       scope.start((until) => client.run({ signal: until }))

@@ -41,6 +41,12 @@ export type {
 export { declaredError } from './declared-error.ts'
 export { defineApi } from './define-api.ts'
 export type {
+  DiscoveredApi,
+  DiscoveredListener,
+  DiscoveredProcess,
+  DiscoverOptions,
+} from './discover-types.ts'
+export type {
   BusHooks,
   CallContext,
   ExecuteContext,
