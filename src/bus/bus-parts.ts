@@ -15,6 +15,7 @@ import {
   type UserProperties,
   type WarningCode,
 } from '../index.ts'
+import type { Presence } from '../presence/index.ts'
 import type { Api } from './api-types.ts'
 import { BusLog } from './bus-log.ts'
 import {
@@ -24,6 +25,7 @@ import {
   checkBusName,
   checkBusPrefix,
 } from './bus-names.ts'
+import { presentClient } from './bus-presence.ts'
 import { BusReports } from './bus-reports.ts'
 import type { BusOptions, BusValidation, EventOutbox, Served } from './bus-types.ts'
 import { checkFieldNames } from './define-api.ts'
@@ -32,7 +34,7 @@ import { SchemaChecks } from './schema-check.ts'
 
 const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
-  ...['outbox', 'logger', 'control'],
+  ...['outbox', 'logger', 'control', 'presence'],
 ]
 const PROCESS = /^[^\u0000-\u001f\u007f]{1,200}$/
 const TIME_MAX_MS = 86_400_000
@@ -58,6 +60,8 @@ export interface BusParts {
   readonly log: BusLog | null
   /** Whether it answers who asks what is there. */
   readonly hasControl: boolean
+  /** Who is there of the service; null if this process does not say that it is. */
+  readonly processes: Presence | null
   /** This process, as it says in what it sends. */
   readonly by: string
   /** The APIs that this process serves, by the topic of each. */
@@ -83,19 +87,16 @@ export function busParts(options: BusOptions): BusParts {
   const { codec = json, ajv, outbox } = options
   const timeoutMs = checkTimeMs('createBus: timeout', options.timeout) ?? CALL_TIMEOUT_MS
   const validate = validationOf(options.validate)
-  const { control: hasControl = true } = options
-  if (typeof hasControl !== 'boolean') {
-    throw new UsageError('createBus: control must be true or false')
-  }
+  const hasControl = flagOf('control', options.control ?? true)
   const reports = new BusReports(service, process, clock)
   if (log !== null) reports.add(log)
-  const client = createClient({
-    clientId: busClientId(prefix, service, process),
-    ...clientOptions,
-  })
+  const own = { clientId: busClientId(prefix, service, process), ...clientOptions }
+  const { client, processes } = flagOf('presence', options.presence ?? false)
+    ? presentClient(own, prefix, service)
+    : { client: createClient(own), processes: null }
   return {
     ...{ service, process, hasName: named !== null, prefix, client, clientOptions, clock },
-    ...{ timeoutMs, hooks, outbox, validate, reports, log, hasControl },
+    ...{ timeoutMs, hooks, outbox, validate, reports, log, hasControl, processes },
     codec: orNothing(codec),
     checks: new SchemaChecks(ajv),
     by: `${service}/${busLevelOf(process)}`,
@@ -109,6 +110,11 @@ function clientOptionsOf(given: BusOptions['client']): ClientOptions {
   if (typeof given === 'object' && given !== null && !('limits' in given)) return given
   const what = 'createBus: client must be a URL or the options of createClient()'
   throw new UsageError(`${what}; listeners have connections of their own`)
+}
+
+function flagOf(name: string, given: unknown): boolean {
+  if (typeof given === 'boolean') return given
+  throw new UsageError(`createBus: ${name} must be true or false`)
 }
 
 /** @returns options with which the warnings of a connection go to the log too. */

@@ -4,6 +4,7 @@
  */
 import type { ClientOptions, Codec, ResponderStats } from '../client/index.ts'
 import type { Outcome, Request, SentRequest, UserProperties } from '../index.ts'
+import type { Presence } from '../presence/index.ts'
 import type {
   Api,
   ApiEvent,
@@ -84,6 +85,12 @@ export interface BusOptions {
    * for that. Default true.
    */
   readonly control?: boolean | undefined
+  /**
+   * Whether others see by `it-mqtt/presence` that this process is there, from its first `run()`
+   * until `close()`, and hear of its loss. It costs a will, two retained messages that are renewed,
+   * and a subscription, and the server must keep retained messages. Default false.
+   */
+  readonly presence?: boolean | undefined
 }
 
 /** The options of a call. */
@@ -226,6 +233,12 @@ export interface Bus extends AsyncDisposable {
   readonly service: string
   /** The name of this process. */
   readonly process: string
+  /**
+   * Who is there of the processes of this service that have `presence: true`: each is a member with
+   * the name of the process, and has `since` in its data, a time in ISO 8601. Null without
+   * `presence: true`.
+   */
+  readonly processes: Presence | null
   /**
    * Makes this process answer the calls of an API, and lets it fire its events. Other processes of
    * the service may do so too: each call comes to one of them.

@@ -3,10 +3,12 @@
  * ends in order)
  */
 import { UsageError } from '../index.ts'
+import type { Presence } from '../presence/index.ts'
 import type { Api, ApiEvent, ApiRpc, ApiSchema } from './api-types.ts'
 import { insidesOf, keepInsides } from './bus-insides.ts'
 import { inQuotes } from './bus-names.ts'
 import { type BusParts, busParts, checkTimeMs } from './bus-parts.ts'
+import { enterService } from './bus-presence.ts'
 import type {
   Bus,
   BusOptions,
@@ -82,6 +84,10 @@ class ServiceBus {
 
   get process(): string {
     return this.#parts.process
+  }
+
+  get processes(): Presence | null {
+    return this.#parts.processes
   }
 
   serve(
@@ -209,6 +215,7 @@ class ServiceBus {
       this.#hasStarted = true
       if (signal.aborted) return
       scope.start((until) => client.run({ signal: until }))
+      scope.start((until) => enterService(this.#parts, until))
       if (outbox !== undefined) scope.start((until) => pumpOutbox(this.#parts, outbox, until))
       for (const listener of this.#listeners.values()) {
         if (listener instanceof HandlerListener) scope.start((until) => listener.drive(until))
