@@ -73,7 +73,8 @@ function call(
   const startedAt = bus.clock.now()
   const timeout = options.timeout ?? bus.timeoutMs
   const whole = runHooks(hooks, context, () => {
-    const left = Math.max(1, timeout - (bus.clock.now() - startedAt))
+    // Clocks have fractions of a millisecond, and a request takes whole ones.
+    const left = Math.max(1, Math.ceil(timeout - (bus.clock.now() - startedAt)))
     const { headers } = context
     return send(bus, plan, context.input, { ...options, headers, timeout: left }, facts)
   })
