@@ -4,13 +4,14 @@
  */
 import { ConnectionError, ProtocolError, RefusedError, UsageError } from '../index.ts'
 import { checkApiName, checkBusName } from './bus-names.ts'
-import { type BusParts, checkTimeMs, checkWholeNumber } from './bus-parts.ts'
+import { type BusParts, checkWholeNumber } from './bus-parts.ts'
 import { controlTopic, readControlAnswer } from './control-wire.ts'
 import { checkFieldNames } from './define-api.ts'
 import type { DiscoveredProcess, DiscoverOptions } from './discover-types.ts'
 
 const DISCOVER_FIELDS = ['api', 'service', 'process', 'timeoutMs', 'max', 'signal']
 const DISCOVER_MS = 1000
+const DISCOVER_MAX_MS = 86_400_000
 const PROCESSES = 10_000
 const PROCESSES_MAX = 100_000
 /** An answer that refuses ends a request for all: then it is sent again, so often in all. */
@@ -31,7 +32,8 @@ export function discoverProcesses(
   if (process !== undefined && (typeof process !== 'string' || process === '')) {
     throw new UsageError('discover: process must be a text')
   }
-  const timeoutMs = checkTimeMs('discover: timeoutMs', options.timeoutMs) ?? DISCOVER_MS
+  const { timeoutMs = DISCOVER_MS } = options
+  checkWholeNumber('discover: timeoutMs', timeoutMs, 1, DISCOVER_MAX_MS)
   checkWholeNumber('discover: max', max, 1, PROCESSES_MAX)
   return new Discovery(bus, { ...options, timeoutMs, max }).run()
 }
@@ -62,7 +64,8 @@ class Discovery {
     const endsAt = clock.now() + timeoutMs
     try {
       for (let asks = 0; asks < ASKS_MAX; asks++) {
-        const left = endsAt - clock.now()
+        // The clock has fractions of a millisecond.
+        const left = Math.ceil(endsAt - clock.now())
         if (left <= 0) return
         try {
           for await (const one of this.#ask(left)) {
