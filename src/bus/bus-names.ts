@@ -9,6 +9,7 @@ const LEVEL_NAME = /^[A-Za-z0-9_-]{1,100}$/
 /** A level `v1` stands between the name of an API and what belongs to it. */
 const MAJOR_LEVEL = /^v\d+$/
 const API_NAME_LENGTH_MAX = 200
+const PROCESS_NAME = /^[^\u0000-\u001f\u007f]{1,200}$/
 const VERSION_PART = '(0|[1-9][0-9]{0,8})'
 const VERSION_LABELS = '[0-9A-Za-z.-]{1,64}'
 const SEMANTIC_VERSION = new RegExp(
@@ -46,6 +47,11 @@ export function checkBusName(what: string, name: unknown): string {
 /** @returns whether a value is a name that can be one level of a topic. */
 export function isBusName(name: unknown): name is string {
   return typeof name === 'string' && LEVEL_NAME.test(name)
+}
+
+/** @returns whether a value is a name that a process can have. */
+export function isProcessName(name: unknown): name is string {
+  return typeof name === 'string' && PROCESS_NAME.test(name)
 }
 
 /** @returns whether a value is a name that an API can have. */

@@ -24,6 +24,7 @@ import {
   busLevelOf,
   checkBusName,
   checkBusPrefix,
+  isProcessName,
 } from './bus-names.ts'
 import { presentClient } from './bus-presence.ts'
 import { BusReports } from './bus-reports.ts'
@@ -36,7 +37,6 @@ const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
   ...['outbox', 'logger', 'control', 'presence'],
 ]
-const PROCESS = /^[^\u0000-\u001f\u007f]{1,200}$/
 const TIME_MAX_MS = 86_400_000
 const CALL_TIMEOUT_MS = 5000
 
@@ -78,7 +78,7 @@ export function busParts(options: BusOptions): BusParts {
   const clientOptions = loggedBy(log, clientOptionsOf(options.client))
   const clock = clientOptions.platform ?? systemPlatform
   const named = options.process ?? machineName()
-  if (named !== null && (typeof named !== 'string' || !PROCESS.test(named))) {
+  if (named !== null && !isProcessName(named)) {
     throw new UsageError('createBus: process must be a text of 1 to 200 characters')
   }
   const process = named ?? uuid(clock)

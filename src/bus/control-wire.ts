@@ -5,7 +5,7 @@
 import type { ResponderStats } from '../client/index.ts'
 import { text } from '../index.ts'
 import type { BusInsides } from './bus-insides.ts'
-import { busLevelOf, isApiName, isBusName, majorOf } from './bus-names.ts'
+import { busLevelOf, isApiName, isBusName, isProcessName, majorOf } from './bus-names.ts'
 import type { DiscoveredApi, DiscoveredListener, DiscoveredProcess } from './discover-types.ts'
 import type { ListenerStats } from './listener-types.ts'
 
@@ -16,7 +16,6 @@ type ControlVerb = 'PING' | 'INFO' | 'STATS'
 const CONTROL_FORM = 1
 /** An answer of another process that has more bytes is not read. */
 const ANSWER_BYTES_MAX = 262_144
-const CLAIMED_PROCESS_MAX = 200
 
 const OF_RESPONDERS: readonly (keyof ResponderStats)[] = [
   ...(['received', 'running', 'pending', 'answered', 'failed', 'busy', 'repeated'] as const),
@@ -84,7 +83,7 @@ function processIn(given: unknown): DiscoveredProcess {
   need('itm', fields['itm'] === CONTROL_FORM)
   const { service, process } = fields
   need('service', isBusName(service))
-  need('process', isShortText(process))
+  need('process', isProcessName(process))
   return {
     ...{ service: service as string, process: process as string },
     uptimeMs: countIn('uptimeMs', fields['uptimeMs']),
@@ -140,10 +139,6 @@ function busNamesIn(what: string, given: unknown): readonly string[] {
   const names = listIn(what, given)
   need(what, names.every(isBusName))
   return names as readonly string[]
-}
-
-function isShortText(given: unknown): boolean {
-  return typeof given === 'string' && given !== '' && given.length <= CLAIMED_PROCESS_MAX
 }
 
 function countIn(what: string, given: unknown): number {

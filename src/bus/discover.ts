@@ -3,7 +3,7 @@
  * (B20, who is there can be found out)
  */
 import { ConnectionError, ProtocolError, RefusedError, UsageError } from '../index.ts'
-import { checkApiName, checkBusName } from './bus-names.ts'
+import { checkApiName, checkBusName, isProcessName } from './bus-names.ts'
 import { type BusParts, checkWholeNumber } from './bus-parts.ts'
 import { controlTopic, readControlAnswer } from './control-wire.ts'
 import { checkFieldNames } from './define-api.ts'
@@ -29,8 +29,8 @@ export function discoverProcesses(
   if (process !== undefined && service === undefined) {
     throw new UsageError('discover: process needs service, as each service names its processes')
   }
-  if (process !== undefined && (typeof process !== 'string' || process === '')) {
-    throw new UsageError('discover: process must be a text')
+  if (process !== undefined && !isProcessName(process)) {
+    throw new UsageError('discover: process must be a text of 1 to 200 characters')
   }
   const { timeoutMs = DISCOVER_MS } = options
   checkWholeNumber('discover: timeoutMs', timeoutMs, 1, DISCOVER_MAX_MS)

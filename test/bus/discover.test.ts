@@ -205,6 +205,7 @@ describe('answers', () => {
     [{ ...good, service: ['s'] }, /service/],
     [{ ...good, process: '' }, /process/],
     [{ ...good, process: 'x'.repeat(201) }, /process/],
+    [{ ...good, process: 'a\u001b[2J' }, /process/],
     [{ ...good, uptimeMs: -1 }, /uptimeMs/],
     [{ ...good, uptimeMs: 1e300 }, /uptimeMs/],
     [{ ...good, uptimeMs: '5' }, /uptimeMs/],
