@@ -67,5 +67,5 @@ export type {
 } from './listener-types.ts'
 export { openTelemetry, type TelemetryApi, type TelemetrySpan } from './open-telemetry.ts'
 export { type MetricsRegistry, prometheus } from './prometheus.ts'
-export type { BusLogger, EventReport, RpcReport } from './report-types.ts'
+export type { BusLogger, BusLogWriter, EventReport, RpcReport } from './report-types.ts'
 export type { JsonSchemaCompiler, JsonSchemaValidator } from './schema-check.ts'

@@ -60,7 +60,7 @@ export interface EventReport extends ReportedOperation {
 }
 
 /** Writes one entry of a log. @param fields what a program reads. @param message for people. */
-type BusLogWriter = (fields: object, message: string) => void
+export type BusLogWriter = (fields: object, message: string) => void
 
 /** Where a bus writes what it does: a logger of pino, or any object with these four functions. */
 export interface BusLogger {
