@@ -111,6 +111,10 @@ export interface ErrorCodes {
   /** When an API has a JSON Schema and the package `ajv` is not installed, or cannot be loaded.
    *  What to do: `npm install ajv@8`, or use schemas of a library such as zod. */
   NO_VALIDATOR: 'UsageError'
+  /** When `prometheus()` is called and the package `prom-client` is not installed, or cannot be
+   *  loaded.
+   *  What to do: `npm install prom-client@15`. */
+  NO_METRICS: 'UsageError'
 
   // The transport and its time limits.
 
@@ -506,6 +510,12 @@ export interface WarningCodes {
    *  becomes of the event (`onError`), and the error.
    *  What to do: correct the handler, or who fires the event. */
   EVENT_FAILED: 'Warning'
+  /** When the server refuses the control topics on which a process of a bus answers `discover()`.
+   *  What to do: allow `{prefix}/_control/#`, or set `control: false`. */
+  CONTROL_REFUSED: 'Warning'
+  /** When an answer to `discover()` was none of a process of a bus: no JSON, or with other fields.
+   *  What to do: find out who may subscribe to `{prefix}/_control/#`. */
+  ANSWER_PASSED_OVER: 'Warning'
   /** When a process with listeners has no name that it has again after a restart: the sessions of
    *  its listeners, and the events in them, are then left at the server.
    *  What to do: give the option `process` of `createBus()`. */

@@ -9,6 +9,7 @@ const LEVEL_NAME = /^[A-Za-z0-9_-]{1,100}$/
 /** A level `v1` stands between the name of an API and what belongs to it. */
 const MAJOR_LEVEL = /^v\d+$/
 const API_NAME_LENGTH_MAX = 200
+const PROCESS_NAME = /^[^\u0000-\u001f\u007f]{1,200}$/
 const VERSION_PART = '(0|[1-9][0-9]{0,8})'
 const VERSION_LABELS = '[0-9A-Za-z.-]{1,64}'
 const SEMANTIC_VERSION = new RegExp(
@@ -38,15 +39,32 @@ export function inQuotes(text: unknown): string {
 
 /** @returns the name. @throws UsageError if it cannot be one level of a topic. */
 export function checkBusName(what: string, name: unknown): string {
-  if (typeof name === 'string' && LEVEL_NAME.test(name)) return name
+  if (isBusName(name)) return name
   const allowed = '1 to 100 of A-Z, a-z, 0-9, "_" and "-"'
   throw new UsageError(`${what} must be ${allowed}, not ${inQuotes(name)}`)
 }
 
+/** @returns whether a value is a name that can be one level of a topic. */
+export function isBusName(name: unknown): name is string {
+  return typeof name === 'string' && LEVEL_NAME.test(name)
+}
+
+/** @returns whether a value is a name that a process can have. */
+export function isProcessName(name: unknown): name is string {
+  return typeof name === 'string' && PROCESS_NAME.test(name)
+}
+
+/** @returns whether a value is a name that an API can have. */
+export function isApiName(name: unknown): name is string {
+  if (typeof name !== 'string' || name.length > API_NAME_LENGTH_MAX) return false
+  const levels = name.split('/')
+  const isUsable = levels.every((level) => LEVEL_NAME.test(level) && !MAJOR_LEVEL.test(level))
+  return isUsable && !name.startsWith('_')
+}
+
 /** @returns the name of an API, levels joined by `/`. @throws UsageError */
-export function checkApiName(name: unknown): string {
-  const wrong = (why: string) =>
-    new UsageError(`defineApi: the name ${inQuotes(name)} cannot be used: ${why}`)
+export function checkApiName(name: unknown, what = 'defineApi: the name'): string {
+  const wrong = (why: string) => new UsageError(`${what} ${inQuotes(name)} cannot be used: ${why}`)
   if (typeof name !== 'string' || name.length > API_NAME_LENGTH_MAX) {
     throw wrong(`it must be a text of at most ${API_NAME_LENGTH_MAX} characters`)
   }

@@ -4,6 +4,7 @@
  */
 import type { ClientOptions, Codec, ResponderStats } from '../client/index.ts'
 import type { Outcome, Request, SentRequest, UserProperties } from '../index.ts'
+import type { Presence } from '../presence/index.ts'
 import type {
   Api,
   ApiEvent,
@@ -19,8 +20,10 @@ import type {
   HandlerResult,
   HeardPayload,
 } from './api-types.ts'
+import type { DiscoveredProcess, DiscoverOptions } from './discover-types.ts'
 import type { BusHooks } from './hook-types.ts'
 import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
+import type { BusLogger } from './report-types.ts'
 import type { JsonSchemaCompiler } from './schema-check.ts'
 
 /** Which values a bus compares with their schemas. */
@@ -71,6 +74,23 @@ export interface BusOptions {
   readonly ajv?: JsonSchemaCompiler | undefined
   /** Where events with `durable: true` wait until they are sent. Default: there is none. */
   readonly outbox?: EventOutbox | undefined
+  /**
+   * Where the bus writes what it does: names, ids, sizes, durations and codes, and no payloads.
+   * With it, warnings of the bus and its connections go there, and to `onWarning` of the client if
+   * there is one. An error that it throws is an unhandled rejection. Default: nowhere.
+   */
+  readonly logger?: BusLogger | undefined
+  /**
+   * Whether this process answers `discover()` while it runs. It subscribes to three control topics
+   * for that. Default true.
+   */
+  readonly control?: boolean | undefined
+  /**
+   * Whether others see by `it-mqtt/presence` that this process is there, from its first `run()`
+   * until `close()`, and hear of its loss. It costs a will, two retained messages that are renewed,
+   * and a subscription, and the server must keep retained messages. Default false.
+   */
+  readonly presence?: boolean | undefined
 }
 
 /** The options of a call. */
@@ -214,6 +234,12 @@ export interface Bus extends AsyncDisposable {
   /** The name of this process. */
   readonly process: string
   /**
+   * Who is there of the processes of this service that have `presence: true`: each is a member with
+   * the name of the process, and has `since` in its data, a time in ISO 8601. Null without
+   * `presence: true`.
+   */
+  readonly processes: Presence | null
+  /**
    * Makes this process answer the calls of an API, and lets it fire its events. Other processes of
    * the service may do so too: each call comes to one of them.
    * @throws UsageError if a function is missing or surplus, or the API is served already.
@@ -253,6 +279,14 @@ export interface Bus extends AsyncDisposable {
     options: ListenerOptions<ValueOfPort<Ports[number]>>,
     handler: (event: BusEvent<ValueOfPort<Ports[number]>>) => unknown,
   ): BusListener
+  /**
+   * Asks all processes of all services that run now who they are, what they serve and listen to,
+   * and how they fare. It connects, asks when it is iterated, and ends when the time is over. What
+   * answers with something else is passed over, and a warning says so.
+   * @throws UsageError for an option that cannot be used; ConnectionError without a connection; the
+   *   reason of the signal.
+   */
+  discover(options?: DiscoverOptions): AsyncIterableIterator<DiscoveredProcess, undefined>
   /** Adds hooks, inside of those that are there. */
   hook(hooks: BusHooks): void
   /**

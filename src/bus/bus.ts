@@ -3,9 +3,12 @@
  * ends in order)
  */
 import { UsageError } from '../index.ts'
+import type { Presence } from '../presence/index.ts'
 import type { Api, ApiEvent, ApiRpc, ApiSchema } from './api-types.ts'
+import { insidesOf, keepInsides } from './bus-insides.ts'
 import { inQuotes } from './bus-names.ts'
 import { type BusParts, busParts, checkTimeMs } from './bus-parts.ts'
+import { enterService } from './bus-presence.ts'
 import type {
   Bus,
   BusOptions,
@@ -16,7 +19,10 @@ import type {
   ServeOptions,
 } from './bus-types.ts'
 import { callerOf } from './calling.ts'
+import { answerControl } from './control-desk.ts'
 import { checkApi } from './define-api.ts'
+import { discoverProcesses } from './discover.ts'
+import type { DiscoveredProcess, DiscoverOptions } from './discover-types.ts'
 import { fireEvent } from './firing.ts'
 import { HandlerListener } from './handler-listener.ts'
 import { runHooks } from './hook-table.ts'
@@ -65,6 +71,11 @@ class ServiceBus {
 
   constructor(options: BusOptions) {
     this.#parts = busParts(options)
+    keepInsides(this, {
+      parts: this.#parts,
+      called: () => this.#callers.keys(),
+      listeners: () => this.#listeners.values(),
+    })
   }
 
   get service(): string {
@@ -73,6 +84,10 @@ class ServiceBus {
 
   get process(): string {
     return this.#parts.process
+  }
+
+  get processes(): Presence | null {
+    return this.#parts.processes
   }
 
   serve(
@@ -162,6 +177,11 @@ class ServiceBus {
     this.#parts.warn('PROCESS_UNNAMED', message)
   }
 
+  discover(options?: DiscoverOptions): AsyncIterableIterator<DiscoveredProcess, undefined> {
+    this.#checkOpen('discover')
+    return discoverProcesses(this.#parts, options)
+  }
+
   hook(hooks: BusHooks): void {
     this.#parts.hooks.add(hooks)
   }
@@ -188,9 +208,14 @@ class ServiceBus {
     // A schema that cannot be used is an error before anything is answered.
     await Promise.all([...this.#schemas].map((schema) => checks.prepare(schema)))
     const begin = async () => {
+      if (!this.#hasStarted) {
+        this.#tell('the bus runs')
+        if (this.#parts.hasControl) answerControl(insidesOf('run', this))
+      }
       this.#hasStarted = true
       if (signal.aborted) return
       scope.start((until) => client.run({ signal: until }))
+      scope.start((until) => enterService(this.#parts, until))
       if (outbox !== undefined) scope.start((until) => pumpOutbox(this.#parts, outbox, until))
       for (const listener of this.#listeners.values()) {
         if (listener instanceof HandlerListener) scope.start((until) => listener.drive(until))
@@ -198,6 +223,11 @@ class ServiceBus {
     }
     if (this.#hasStarted) return begin()
     await runHooks(hooks.of('start'), this.#life('start'), begin)
+  }
+
+  #tell(message: string): void {
+    const { service, process, log } = this.#parts
+    log?.life({ service, process }, message)
   }
 
   #life(kind: LifeContext['kind']): LifeContext {
@@ -216,6 +246,7 @@ class ServiceBus {
       this.#scope?.stop()
       const listeners = [...this.#listeners.values()].map((one) => one.close({ timeout }))
       await Promise.all([...listeners, this.#parts.client.close({ timeout })])
+      if (this.#hasStarted) this.#tell('the bus has ended')
     }
     if (!this.#hasStarted) return end()
     let isEnded = false

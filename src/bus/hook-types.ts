@@ -8,6 +8,8 @@ import type { UserProperties } from '../index.ts'
 interface HookedApi {
   /** The name of the API. */
   readonly api: string
+  /** The version of the API that this process has. */
+  readonly version: string
   /** The name of the rpc or of the event. */
   readonly name: string
 }

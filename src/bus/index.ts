@@ -41,6 +41,12 @@ export type {
 export { declaredError } from './declared-error.ts'
 export { defineApi } from './define-api.ts'
 export type {
+  DiscoveredApi,
+  DiscoveredListener,
+  DiscoveredProcess,
+  DiscoverOptions,
+} from './discover-types.ts'
+export type {
   BusHooks,
   CallContext,
   ExecuteContext,
@@ -59,4 +65,7 @@ export type {
   ListenerStats,
   RetryOptions,
 } from './listener-types.ts'
+export { openTelemetry, type TelemetryApi, type TelemetrySpan } from './open-telemetry.ts'
+export { type MetricsRegistry, prometheus } from './prometheus.ts'
+export type { BusLogger, BusLogWriter, EventReport, RpcReport } from './report-types.ts'
 export type { JsonSchemaCompiler, JsonSchemaValidator } from './schema-check.ts'

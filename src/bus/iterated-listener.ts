@@ -2,6 +2,7 @@
  * How are events given to one who iterates them? An event is handled when the next one is asked
  * for. (B7, an event is acknowledged when it was handled)
  */
+import type { ListenerInsides } from './bus-insides.ts'
 import type { BusParts } from './bus-parts.ts'
 import { ListenerCore } from './listener-core.ts'
 import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
@@ -13,11 +14,12 @@ type NextEventOptions = Parameters<EventIterator['next']>[0]
 
 const NO_EVENT: NextResult = Object.freeze({ done: true, value: undefined })
 
-export class IteratedListener implements EventIterator {
+export class IteratedListener implements EventIterator, ListenerInsides {
   readonly #core: ListenerCore
   readonly #left: () => void
   /** The event that was given last. */
   #given: ReceivedEvent | null = null
+  #report: ReturnType<ListenerCore['reported']> = null
   #isOver = false
   /** Calls are answered one after the other. */
   #last: Promise<unknown> = Promise.resolve()
@@ -43,6 +45,22 @@ export class IteratedListener implements EventIterator {
     return Object.freeze({ ...this.#core.stats, running })
   }
 
+  get name(): string {
+    return this.#core.plan.name
+  }
+
+  get sources(): readonly EventSource[] {
+    return this.#core.sources
+  }
+
+  get waiting(): number {
+    return this.#core.subscription.state.waiting
+  }
+
+  get oldestFiredAt(): number | null {
+    return this.#given?.firedAt ?? null
+  }
+
   next(options?: NextEventOptions): Promise<NextResult> {
     const result = this.#last.then(() => this.#next(options))
     this.#last = result.catch(() => {})
@@ -58,6 +76,7 @@ export class IteratedListener implements EventIterator {
       const event = await this.#core.take(message)
       if (event !== null && (await this.#isValid(event))) {
         this.#given = event
+        this.#report = this.#core.reported(event)
         return { done: false, value: event }
       }
     }
@@ -68,6 +87,7 @@ export class IteratedListener implements EventIterator {
     const event = this.#given
     this.#given = null
     if (event === null) return
+    this.#report?.(null)
     this.#core.stats.handled++
     await this.#core.settle(event)
   }
@@ -80,6 +100,7 @@ export class IteratedListener implements EventIterator {
       return true
     } catch (error) {
       const { action } = decideOnEvent(plan, bus.clock, event, error, 1, true)
+      this.#core.reported(event)?.({ error, action })
       if (action === 'skip' || action === 'deadLetter') {
         await this.#core.giveUp(event, error, action)
         return false

@@ -8,6 +8,7 @@ import { type Client, createClient, type Message, type Subscription } from '../c
 import { MqttError, type UserProperties } from '../index.ts'
 import { BUS_PROPERTIES, busClientId, deadTopic, listenerShare } from './bus-names.ts'
 import { type BusParts, hasProperties } from './bus-parts.ts'
+import type { BusReports } from './bus-reports.ts'
 import type { ListenerPlan } from './listener-plan.ts'
 import type { ListenerStats } from './listener-types.ts'
 import { EventReader, type EventSource, type ReceivedEvent } from './received-event.ts'
@@ -27,11 +28,13 @@ export class ListenerCore {
     ...{ received: 0, handled: 0, running: 0, retried: 0 },
     ...{ repeated: 0, skipped: 0, dead: 0, passed: 0 },
   }
+  readonly sources: readonly EventSource[]
   readonly #owner: string
 
   constructor(bus: BusParts, plan: ListenerPlan, sources: readonly EventSource[]) {
     this.bus = bus
     this.plan = plan
+    this.sources = sources
     this.#owner = listenerShare(bus.service, plan.name)
     this.reader = new EventReader(bus, plan, sources, (event) => this.#acknowledge(event))
     this.client = createClient(listenerOptions(bus, plan))
@@ -132,6 +135,18 @@ export class ListenerCore {
       },
     )
     this.stats.dead++
+  }
+
+  /** An attempt to handle an event begins. @returns what reports its end, if anybody listens. */
+  reported(event: ReceivedEvent): ReturnType<BusReports['handle']> | null {
+    const { reports } = this.bus
+    if (!reports.hasEventListeners) return null
+    const { source, id, by, attempt, payload } = event
+    return reports.handle({
+      ...{ kind: 'handle', api: source.api.name, version: source.api.version },
+      ...{ event: source.event, id, by, listener: this.plan.name, attempt },
+      payloadBytes: payload.length,
+    })
   }
 
   warn(event: ReceivedEvent, error: unknown, outcome: string): void {

@@ -7,7 +7,7 @@ import { type BusParts, headerOf } from './bus-parts.ts'
 import { placeText } from './calling.ts'
 import type { ListenerPlan } from './listener-plan.ts'
 import type { BusEvent } from './listener-types.ts'
-import { versionIn } from './serving.ts'
+import { claimedBy, versionIn } from './serving.ts'
 
 /** The longest text of another process that is kept of what it says about an event. */
 const CLAIM_LENGTH_MAX = 400
@@ -66,12 +66,11 @@ export class ReceivedEvent implements BusEvent {
   }
 
   get by(): string | null {
-    return headerOf(this.headers, BUS_PROPERTIES.by)?.slice(0, CLAIM_LENGTH_MAX) ?? null
+    return claimedBy(this.headers)
   }
 
   get firedAt(): number | null {
-    const at = Date.parse(headerOf(this.headers, BUS_PROPERTIES.at) ?? '')
-    return Number.isNaN(at) ? null : at
+    return firedAtOf(this.message)
   }
 
   get redelivered(): boolean {
@@ -85,6 +84,12 @@ export class ReceivedEvent implements BusEvent {
   ack(): void {
     this.#ack(this)
   }
+}
+
+/** @returns when the sender claims to have fired the event, in ms since 1970, or null. */
+export function firedAtOf({ properties }: Message): number | null {
+  const at = Date.parse(headerOf(properties?.userProperties, BUS_PROPERTIES.at) ?? '')
+  return Number.isNaN(at) ? null : at
 }
 
 /** Reads the messages of one listener. */

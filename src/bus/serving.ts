@@ -8,6 +8,7 @@ import { RefusedError, UsageError, type UserProperties } from '../index.ts'
 import type { Api, ApiRpc } from './api-types.ts'
 import { apiTopic, BUS_PROPERTIES, inQuotes, majorOf } from './bus-names.ts'
 import { type BusParts, BusValue, checkWholeNumber, headerOf } from './bus-parts.ts'
+import type { RpcFacts } from './bus-reports.ts'
 import type { Served, ServedCall, ServeOptions } from './bus-types.ts'
 import { issuesIn, placeText } from './calling.ts'
 import { checkApi, checkFieldNames } from './define-api.ts'
@@ -59,14 +60,13 @@ export function serveApi(
   if (bus.served.has(base)) {
     throw new UsageError(`serve: ${api.name} ${api.major} is served by this bus already`)
   }
-  bus.served.add(base)
   const names = Object.keys(api.rpcs)
   const filters = answerUnknown && names.length > 0 ? ['+'] : names
   const handlers = { ...implementation } as Readonly<Record<string, RpcHandler>>
   const responders = filters.map((name) =>
     bus.client.respond(
       `${base}/rpc/${name}`,
-      (request) => execute(bus, api, handlers, request.topic.slice(base.length + 5), request),
+      (request) => answer(bus, api, handlers, request.topic.slice(base.length + 5), request),
       {
         ...{ share: bus.service, qos: 1, codec: bus.codec, concurrency, maxPending },
         onError: (error, request, id) => {
@@ -80,7 +80,7 @@ export function serveApi(
       },
     ),
   )
-  return {
+  const served: Served = {
     get granted() {
       return Promise.all(responders.map((one) => one.granted)).then(() => {})
     },
@@ -90,6 +90,8 @@ export function serveApi(
       return Object.freeze(Object.fromEntries(sums)) as ResponderStats
     },
   }
+  bus.served.set(base, { api, served })
+  return served
 }
 
 function checkImplementation(api: Api, given: unknown): void {
@@ -107,6 +109,24 @@ function checkImplementation(api: Api, given: unknown): void {
   const surplus = Object.keys(table).find((name) => !Object.hasOwn(api.rpcs, name))
   if (surplus === undefined) return
   throw new UsageError(`serve: ${api.name} has no rpc ${inQuotes(surplus)}`)
+}
+
+function answer(
+  bus: BusParts,
+  api: Api,
+  handlers: Readonly<Record<string, RpcHandler>>,
+  name: string,
+  request: AnyRequest,
+): Promise<unknown> {
+  const { reports } = bus
+  if (!reports.hasRpcListeners) return execute(bus, api, handlers, name, request)
+  const rpc = Object.hasOwn(api.rpcs, name) ? api.rpcs[name]! : null
+  const { userProperties, key, payload } = request
+  const facts: RpcFacts = {
+    ...{ kind: 'execute', api: api.name, version: api.version, rpc: rpc && name, key },
+    ...{ by: claimedBy(userProperties), inputBytes: payload.length, answerBytes: null },
+  }
+  return reports.rpc(rpc, facts, () => execute(bus, api, handlers, name, request))
 }
 
 async function execute(
@@ -127,7 +147,8 @@ async function execute(
   if (hooks.length === 0) return run(request.value)
   const { headers, by, key } = call
   const context: ExecuteContext = {
-    ...{ kind: 'execute', api: api.name, name, input: request.value, headers, by, key },
+    ...{ kind: 'execute', api: api.name, version: api.version, name, input: request.value },
+    ...{ headers, by, key },
   }
   const value = await runHooks(hooks, context, () =>
     run(context.input).then((result) => result?.value),
@@ -197,7 +218,7 @@ class CallOfHandler implements ServedCall<ApiRpc> {
   }
 
   get by(): string | null {
-    return headerOf(this.headers, BUS_PROPERTIES.by)?.slice(0, CLAIM_LENGTH_MAX) ?? null
+    return claimedBy(this.headers)
   }
 
   get key(): string {
@@ -245,6 +266,11 @@ async function thrownByHandler(bus: BusParts, rpc: ApiRpc, error: unknown): Prom
   }
   failures.set(error, { status: 422, code, message, data })
   throw error
+}
+
+/** @returns who another process claims to be, or null. */
+export function claimedBy(headers: UserProperties): string | null {
+  return headerOf(headers, BUS_PROPERTIES.by)?.slice(0, CLAIM_LENGTH_MAX) ?? null
 }
 
 /** @returns the version that another process claims, or null if it is none. */

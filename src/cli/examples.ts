@@ -113,6 +113,21 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       about: 'two questions, with what was sent and what came',
     },
   ],
+  bus: [
+    { line: 'it-mqtt bus list -h localhost', about: 'which services run' },
+    { line: 'it-mqtt bus list -h localhost --api auth', about: 'who serves an API' },
+    { line: 'it-mqtt bus stats -h localhost', about: 'what became of calls and events' },
+  ],
+  'bus list': [
+    { line: 'it-mqtt bus list -h localhost', about: 'all processes of all services' },
+    { line: 'it-mqtt bus list -h localhost --service shop --json', about: 'as lines of JSON' },
+    { line: 'it-mqtt bus list -h localhost --api auth || echo nobody', about: 'is it served?' },
+  ],
+  'bus stats': [
+    { line: 'it-mqtt bus stats -h localhost --service shop', about: '' },
+    { line: 'it-mqtt bus stats -h localhost --follow --interval 10', about: 'every 10 s' },
+    { line: 'it-mqtt bus stats -h localhost --json', about: 'with all numbers, as lines of JSON' },
+  ],
   presence: [
     { line: 'it-mqtt presence -h localhost room/42', about: 'who is there, live' },
     { line: 'it-mqtt presence -h localhost room/42 --once', about: 'who is there now' },

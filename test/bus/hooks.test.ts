@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest'
 import type { BusHooks } from '../../src/bus/index.ts'
 import { fakeBus } from '../../src/bus/testing/index.ts'
+import type { Platform } from '../../src/index.ts'
 import { answers, auth, BusWorld } from './bus-world.ts'
 
 /** Hooks that note their begin and their end. */
@@ -121,6 +122,21 @@ describe('hooks', () => {
     const client = w.bus('client', { hooks: [{ call }] })
     const calling = client.api(auth).length('a', { timeout: 500 })
     expect(await w.error(calling, 1000)).toMatchObject(error)
+  })
+
+  test('[B1] a call has what is left of its time, on a clock with fractions of a ms', async () => {
+    const w = new BusWorld()
+    await w.pair()
+    let fraction = 0
+    const platform: Platform = {
+      now: () => w.clock.now() + (fraction += 0.0001),
+      setTimer: (callback, ms) => w.clock.setTimer(callback, ms),
+      clearTimer: (timer) => w.clock.clearTimer(timer),
+      random: () => w.clock.random(),
+    }
+    const hooks = [{ call: (_: unknown, next: () => Promise<unknown>) => next() }]
+    const client = w.bus('client', { hooks }, { platform })
+    expect(await w.value(client.api(auth).length('abc'), 200)).toBe(3)
   })
 
   test('one that does not go on answers instead; a handler of events is then not called', async () => {

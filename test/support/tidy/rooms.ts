@@ -47,10 +47,13 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'event-stream': ['errors.ts', 'index.ts', 'client/index.ts'],
   doctor: ['index.ts'],
   presence: ['index.ts', 'client/index.ts'],
-  bus: ['index.ts', 'client/index.ts'],
+  bus: ['index.ts', 'client/index.ts', 'presence/index.ts'],
   'bus/testing': ['index.ts', 'client/index.ts', 'bus/index.ts', 'testing/index.ts'],
   testing: ['errors.ts', 'platform', 'protocol', 'codec', 'index.ts'],
-  cli: ['index.ts', 'disk/index.ts', 'doctor/index.ts', 'client/index.ts', 'presence/index.ts'],
+  cli: [
+    ...['index.ts', 'disk/index.ts', 'doctor/index.ts', 'client/index.ts', 'presence/index.ts'],
+    'bus/index.ts',
+  ],
 }
 
 /** @returns the entry at the top of src/ that a path belongs to, or the room inside of a layer. */
