@@ -57,6 +57,8 @@ export class IteratedListener implements EventIterator {
       if (done) return NO_EVENT
       const event = await this.#core.take(message)
       if (event !== null && (await this.#isValid(event))) {
+        // It was closed meanwhile: the event stays at the server.
+        if (this.#isOver) return NO_EVENT
         this.#given = event
         return { done: false, value: event }
       }

@@ -161,6 +161,27 @@ describe('a listener', () => {
     expect(acks()).toBe(3)
   })
 
+  test('[B18] that is iterated gives no event after close(), and leaves it at the server', async () => {
+    const w = new BusWorld()
+    const { server, mail } = await pair(w)
+    let answer = (_: boolean) => {}
+    const seen = () =>
+      new Promise<boolean>((resolve) => {
+        answer = resolve
+      })
+    const store = { seen, done: () => {} }
+    const iterator = mail.api(auth).registered.listen('welcome', { dedupe: { store } })
+    await w.value(iterator.granted, 50)
+    await w.value(fire(server, 'a'), 50)
+    const next = iterator.next()
+    await w.clock.advance(50)
+    const closing = mail.close()
+    answer(false)
+    expect(await w.value(next, 50)).toEqual({ done: true, value: undefined })
+    await w.value(closing, 3000)
+    expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(1)
+  })
+
   test('[B6] [B7] whose process is killed gets what it had not handled', async () => {
     const w = new BusWorld()
     const { server, mail } = await pair(w)
