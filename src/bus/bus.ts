@@ -212,10 +212,14 @@ class ServiceBus {
   }
 
   async #close(timeout: number): Promise<void> {
+    const { clock, client } = this.#parts
     const end = async () => {
-      this.#scope?.stop()
+      const scope = this.#scope
+      scope?.stop()
       const listeners = [...this.#listeners.values()].map((one) => one.close({ timeout }))
-      await Promise.all([...listeners, this.#parts.client.close({ timeout })])
+      await Promise.all([...listeners, client.close({ timeout })])
+      // The outbox is no longer in use then, and can be closed.
+      await scope?.endedWithin(clock, timeout)
     }
     if (!this.#hasStarted) return end()
     let isEnded = false
