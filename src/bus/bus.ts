@@ -28,6 +28,7 @@ import { pumpOutbox } from './outbox-pump.ts'
 import type { EventSource } from './received-event.ts'
 import { RunScope } from './run-scope.ts'
 import { serveApi } from './serving.ts'
+import { settledWithin } from './settled-within.ts'
 
 const BUS_CLOSE_MS = 10_000
 
@@ -219,7 +220,7 @@ class ServiceBus {
       const listeners = [...this.#listeners.values()].map((one) => one.close({ timeout }))
       await Promise.all([...listeners, client.close({ timeout })])
       // The outbox is no longer in use then, and can be closed.
-      await scope?.endedWithin(clock, timeout)
+      if (scope !== null) await settledWithin(clock, scope.ended(), timeout)
     }
     if (!this.#hasStarted) return end()
     let isEnded = false

@@ -7,12 +7,10 @@ import type { Message } from '../client/index.ts'
 import type { BusParts } from './bus-parts.ts'
 import { runHooks } from './hook-table.ts'
 import type { HandleContext } from './hook-types.ts'
-import { ListenerCore } from './listener-core.ts'
+import { LISTENER_CLOSE_MS, ListenerCore } from './listener-core.ts'
 import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
 import type { BusEvent, BusListener, ListenerStats } from './listener-types.ts'
 import type { EventSource, ReceivedEvent } from './received-event.ts'
-
-const LISTENER_CLOSE_MS = 10_000
 
 /** Why an event was left: the listener closes, and the event stays unacknowledged. */
 const LEFT = Symbol('left')

@@ -12,6 +12,8 @@ import type { ListenerPlan } from './listener-plan.ts'
 import type { ListenerStats } from './listener-types.ts'
 import { EventReader, type EventSource, type ReceivedEvent } from './received-event.ts'
 
+/** How long a listener that closes waits for what is under way, unless somebody says otherwise. */
+export const LISTENER_CLOSE_MS = 10_000
 /** The longest text of an error that a dead letter has. */
 const REASON_LENGTH_MAX = 4096
 /** How many events the server may send ahead, at least: as many as most servers send at most. */

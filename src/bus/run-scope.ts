@@ -1,5 +1,4 @@
 /** What runs while `bus.run()` is awaited? All of it ends together; the first error ends it. */
-import type { Platform } from '../index.ts'
 
 type RunDriver = (signal: AbortSignal) => Promise<void>
 
@@ -29,15 +28,5 @@ export class RunScope {
   async ended(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running)
     if (this.#failure !== null) throw this.#failure.error
-  }
-
-  /** Resolves when all have ended, or after `ms` if that takes longer. */
-  async endedWithin(clock: Platform, ms: number): Promise<void> {
-    let timer: unknown
-    const late = new Promise<void>((resolve) => {
-      timer = clock.setTimer(resolve, ms)
-    })
-    await Promise.race([this.ended().catch(() => {}), late])
-    clock.clearTimer(timer)
   }
 }

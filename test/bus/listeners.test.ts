@@ -182,6 +182,22 @@ describe('a listener', () => {
     expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(1)
   })
 
+  test('[B18] that is iterated acknowledges what its store is about to remember', async () => {
+    const w = new BusWorld()
+    const { server, mail } = await pair(w)
+    const done = () => new Promise<void>((resolve) => w.clock.setTimer(resolve, 50))
+    const store = { seen: () => false, done }
+    const iterator = mail.api(auth).registered.listen('welcome', { dedupe: { store } })
+    await w.value(iterator.granted, 50)
+    await w.value(fire(server, 'a'), 50)
+    await w.value(iterator.next(), 50)
+    const next = iterator.next()
+    await w.clock.advance(10)
+    await w.value(mail.close(), 3000)
+    expect(await w.value(next, 50)).toEqual({ done: true, value: undefined })
+    expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(0)
+  })
+
   test('[B6] [B7] whose process is killed gets what it had not handled', async () => {
     const w = new BusWorld()
     const { server, mail } = await pair(w)
@@ -527,6 +543,24 @@ describe('an event that comes again', () => {
     expect(w.failures).toEqual([failure])
     await w.clock.advance(2000)
     expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(1)
+  })
+
+  test('a store that fails ends a listener that is iterated, and its name is free again', async () => {
+    const w = new BusWorld()
+    const { server, mail } = await pair(w)
+    const failure = new Error('the disk is full')
+    const broken = { seen: () => Promise.reject(failure), done: () => {} }
+    const iterator = mail.api(auth).registered.listen('welcome', { dedupe: { store: broken } })
+    await w.value(iterator.granted, 50)
+    await w.value(fire(server, 'a'), 50)
+    expect(await w.error(iterator.next(), 50)).toBe(failure)
+    await w.clock.advance(2000)
+    expect(w.broker.sessions.get('bus.mail.welcome@p1')).toMatchObject({
+      ...{ connected: false, inflight: 1 },
+    })
+    const again = mail.api(auth).registered.listen('welcome')
+    expect((await w.value(again.next(), 200)).value).toMatchObject({ redelivered: true })
+    await w.value(again.return(), 3000)
   })
 
   test('[B11] too often becomes a dead letter', async () => {
