@@ -6,7 +6,7 @@
  */
 import { type Client, createClient, type Message, type Subscription } from '../client/index.ts'
 import { MqttError, type UserProperties } from '../index.ts'
-import { BUS_PROPERTIES, busClientId, deadTopic, listenerShare } from './bus-names.ts'
+import { BUS_PROPERTIES, busClientId, deadTopics, listenerShare } from './bus-names.ts'
 import { type BusParts, hasProperties } from './bus-parts.ts'
 import type { ListenerPlan } from './listener-plan.ts'
 import type { ListenerStats } from './listener-types.ts'
@@ -107,33 +107,32 @@ export class ListenerCore {
   }
 
   /** Publishes an event to the dead letters: as it came, and with the reason. */
-  async #bury({ message, api, event }: ReceivedEvent, error: unknown): Promise<void> {
+  async #bury(given: ReceivedEvent, error: unknown): Promise<void> {
+    const { message, api, event, topic } = given
     const { service, prefix } = this.bus
     const { properties } = message
+    const place = { prefix, service, listener: this.plan.name }
     const userProperties: UserProperties = {
       ...properties?.userProperties,
-      [BUS_PROPERTIES.topic]: message.topic,
+      [BUS_PROPERTIES.topic]: topic,
       [BUS_PROPERTIES.code]: error instanceof MqttError ? error.code : errorName(error),
       [BUS_PROPERTIES.message]: errorText(error).slice(0, REASON_LENGTH_MAX),
     }
-    await this.client.publish(
-      deadTopic(prefix, service, this.plan.name, api, event),
+    const { contentType, payloadFormatIndicator } = properties ?? {}
+    const { noMatchingSubscribers } = await this.client.publish(
+      `${deadTopics(place)}/${api}/${event}`,
       message.payload,
       {
-        qos: 1,
-        retain: this.plan.retainDead,
+        ...{ qos: 1, retain: this.plan.retainDead },
         ...((await hasProperties(this.client))
-          ? {
-              properties: {
-                contentType: properties?.contentType,
-                payloadFormatIndicator: properties?.payloadFormatIndicator,
-                userProperties,
-              },
-            }
+          ? { properties: { contentType, payloadFormatIndicator, userProperties } }
           : {}),
       },
     )
     this.stats.dead++
+    if (!noMatchingSubscribers || this.plan.retainDead) return
+    const remedy = '`it-mqtt bus redrive` makes the server keep those that follow'
+    this.warn(given, error, `nobody has subscribed to its dead letter, which is lost; ${remedy}`)
   }
 
   warn(event: ReceivedEvent, error: unknown, outcome: string): void {

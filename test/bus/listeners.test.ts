@@ -304,7 +304,7 @@ describe('a listener', () => {
     expect(connect.clean).toBe(false)
     expect(connect.properties?.sessionExpiryInterval).toBe(604_800)
     expect(Object.keys(w.broker.sessions.get('bus.mail.welcome@p1')!.subscriptions)).toEqual([
-      FILTER,
+      ...[FILTER, '$share/mail.welcome/bus/_redrive/mail/welcome/#'],
     ])
   })
 })
