@@ -121,6 +121,13 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       about: 'be there, and write what happens as JSON',
     },
   ],
+  bus: [
+    { line: 'it-mqtt bus redrive -h localhost mail.welcome', about: 'put dead letters back' },
+    {
+      line: 'it-mqtt bus forget -h localhost mail.welcome --process web-1',
+      about: 'remove a listener that is no longer needed',
+    },
+  ],
   spool: [
     { line: 'it-mqtt spool spool/', about: 'how much waits' },
     { line: 'it-mqtt spool spool/ --json', about: 'what waits' },
