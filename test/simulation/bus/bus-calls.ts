@@ -16,6 +16,8 @@ export interface Called {
   readonly slowMs: number
   /** How often its request came to the broker. */
   arrivals: number
+  /** What names its attempts. */
+  readonly attempts: Set<string>
   /** Whether nobody had subscribed when it came. */
   isForNobody: boolean
   isSettled: boolean
@@ -45,16 +47,21 @@ export class CallLedger {
   begin(life: Life, rpc: RpcName, slowMs: number, timeout: number): Called {
     const called: Called = {
       ...{ n: this.all.length + 1, rpc, life, startedAt: this.#now(), timeout, slowMs },
-      ...{ arrivals: 0, isForNobody: false, isSettled: false, outcome: '' },
+      ...{ arrivals: 0, attempts: new Set(), isForNobody: false, isSettled: false, outcome: '' },
     }
     this.all.push(called)
     return called
   }
 
-  arrived(n: number, isForNobody: boolean): void {
+  arrived(n: number, correlation: string, isForNobody: boolean): void {
     const called = this.all[n - 1]
     if (called === undefined) return this.#problem('B1', `an unknown call ${n}`)
     called.arrivals++
+    called.attempts.add(correlation)
+    // The same attempt may come twice, if its acknowledgement is lost.
+    if (called.attempts.size > 1 && called.rpc !== 'again') {
+      this.#problem('B1', `call ${n} of ${called.rpc} is sent again`)
+    }
     called.isForNobody ||= isForNobody
   }
 

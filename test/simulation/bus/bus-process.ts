@@ -62,6 +62,10 @@ export class Life {
   storeFails = false
   /** A `done` has failed: an event is handled, and not acknowledged. */
   hasForgotten = false
+  /** Handlers that run. */
+  handlers = 0
+  /** `run()` is pending. */
+  isRunning = true
   /** When one of its connections was last begun or lost. */
   disturbedAt = 0
   readonly connections: Connection[] = []

@@ -81,6 +81,7 @@ export class Program {
     })
     void running.then(() => {
       host.touch()
+      life.isRunning = false
       if (life.isOver || life.isEnding) return
       host.failed(life)
     })
@@ -95,7 +96,9 @@ export class Program {
       const { n, slowMs } = input as { n: number; slowMs: number }
       this.#host.say(`  ${life.name} executes ${n} (${rpc})`)
       this.#host.calls.executes(n, rpc, life, call.deadline)
+      life.handlers++
       if (slowMs > 0) await life.sleep(slowMs)
+      life.handlers--
       if (rpc === 'refuse') (call as unknown as ServedCall<(typeof RPCS)['refuse']>).fail('LOCKED', { n })
       if (rpc === 'fail') throw new Error('secret')
       return n
@@ -201,7 +204,10 @@ export class Program {
       events.handled(name, life, n)
       event.ack()
     }
+    // What is iterated, close() does not know of.
+    if (name.setup.how === 'handler') life.handlers++
     if (slowMs > 0) await life.sleep(slowMs)
+    if (name.setup.how === 'handler') life.handlers--
     if (fails && !early) {
       events.failed(name, life, n)
       throw new Error(`event ${n} fails as ordered`)
