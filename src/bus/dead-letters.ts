@@ -215,7 +215,10 @@ interface Place {
   readonly clientOptions: ClientOptions
 }
 
-function placeOf(what: string, { client, service, listener, prefix = 'bus' }: ListenerPlace): Place {
+function placeOf(
+  what: string,
+  { client, service, listener, prefix = 'bus' }: ListenerPlace,
+): Place {
   return {
     prefix: checkBusPrefix(prefix),
     service: checkBusName(`${what}: service`, service),

@@ -43,9 +43,9 @@ export {
   type Forgotten,
   forgetListener,
   type ListenerPlace,
-  type RedriveOptions,
   type Redriven,
   type RedrivenLetter,
+  type RedriveOptions,
   redriveDeadLetters,
 } from './dead-letters.ts'
 export { declaredError } from './declared-error.ts'

@@ -6,8 +6,8 @@ import { describe, expect, test } from 'vitest'
 import {
   type Bus,
   forgetListener,
-  type RedriveOptions,
   type RedrivenLetter,
+  type RedriveOptions,
   redriveDeadLetters,
 } from '../../src/bus/index.ts'
 import { answers, auth, BusWorld } from './bus-world.ts'
@@ -136,7 +136,11 @@ describe('a dead letter', () => {
     const { server, seen } = await story(w, 1)
     await redrive(w)
     await w.value(fire(server, 'a'), 50)
-    w.broker.faults.kill({ cmd: 'puback', clientId: 'bus._dead.mail.welcome', direction: 'toBroker' })
+    w.broker.faults.kill({
+      cmd: 'puback',
+      clientId: 'bus._dead.mail.welcome',
+      direction: 'toBroker',
+    })
     await redrive(w)
     await redrive(w)
     expect(seen.map(({ name }) => name)).toEqual(['a', 'a'])

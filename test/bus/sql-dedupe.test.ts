@@ -5,7 +5,11 @@
  */
 import { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { HANDLED_EVENTS, handledEvents, handleOnce } from '../../docs/examples/sql/handled-events.ts'
+import {
+  HANDLED_EVENTS,
+  handledEvents,
+  handleOnce,
+} from '../../docs/examples/sql/handled-events.ts'
 import { type BusEvent, createBus, type EventDedupe } from '../../src/bus/index.ts'
 import { createBroker } from '../../src/testing/index.ts'
 import { Postgres } from '../support/postgres.ts'
@@ -91,7 +95,11 @@ async function inSqlite(): Promise<Mails | null> {
       last = result.catch(() => {})
       return result
     },
-    rows: async () => db.prepare('SELECT name FROM mails').all().map(({ name }) => String(name)),
+    rows: async () =>
+      db
+        .prepare('SELECT name FROM mails')
+        .all()
+        .map(({ name }) => String(name)),
     clear: async () => db.exec('DELETE FROM mails; DELETE FROM handled'),
     close: async () => db.close(),
   }

@@ -17,7 +17,9 @@ async function away(url: string): Promise<void> {
   }
 }
 
-test('[CLI] bus: dead letters are put back, and a listener is forgotten', { timeout: 60_000 }, async () => {
+test('[CLI] bus: dead letters are put back, and a listener is forgotten', {
+  timeout: 60_000,
+}, async () => {
   const peer = await broker(() => {}, FIVE)
   const first = await cli(['bus', 'redrive', peer.url, 'mail.welcome', '--idle', '0.2'])
   expect(first).toMatchObject({ status: 0, stdout: '' })

@@ -231,8 +231,11 @@ class Drill {
   }
 }
 
-const SEATS = Object.entries({ shop: ['s0', 's1'], mail: ['m0', 'm1', 'm2'], call: ['c0', 'c1'] })
-  .flatMap(([role, names]) => names.map((name) => [role as Role, name] as const))
+const SEATS = Object.entries({
+  shop: ['s0', 's1'],
+  mail: ['m0', 'm1', 'm2'],
+  call: ['c0', 'c1'],
+}).flatMap(([role, names]) => names.map((name) => [role as Role, name] as const))
 
 /** Runs the drill before a mosquitto. */
 export async function killServices(plan: BusKillPlan): Promise<BusKillFigures> {

@@ -3,12 +3,7 @@ import type { Command } from 'commander'
 import { say } from '../fail.ts'
 import { addConnectionFlags } from '../flags.ts'
 import { write } from '../output.ts'
-import {
-  type BusPlaceFlags,
-  duringSignal,
-  NOT_FOR_LISTENERS,
-  placeFrom,
-} from './bus-place.ts'
+import { type BusPlaceFlags, duringSignal, NOT_FOR_LISTENERS, placeFrom } from './bus-place.ts'
 
 interface ForgetFlags extends BusPlaceFlags {
   readonly process?: string

@@ -6,12 +6,7 @@ import { type Command, Option } from 'commander'
 import { counted, FAILED, say } from '../fail.ts'
 import { addConnectionFlags, number } from '../flags.ts'
 import { write } from '../output.ts'
-import {
-  type BusPlaceFlags,
-  duringSignal,
-  NOT_FOR_LISTENERS,
-  placeFrom,
-} from './bus-place.ts'
+import { type BusPlaceFlags, duringSignal, NOT_FOR_LISTENERS, placeFrom } from './bus-place.ts'
 
 interface RedriveFlags extends BusPlaceFlags {
   readonly max?: number

@@ -1,6 +1,6 @@
 /** Which listener of which bus does a command mean, and how does it come to the server? */
 import type { ListenerPlace } from '../../bus/index.ts'
-import { type Warning, UsageError } from '../../index.ts'
+import { UsageError, type Warning } from '../../index.ts'
 import { reportFailure, say } from '../fail.ts'
 import { type ConnectionFlags, connectionOptions } from '../flags.ts'
 import { Interrupt } from '../interrupt.ts'
@@ -18,11 +18,7 @@ export const NOT_FOR_LISTENERS = [
 ]
 
 /** @throws UsageError for a name that is not `service.listener`. */
-export function placeFrom(
-  name: string,
-  flags: BusPlaceFlags,
-  signal: AbortSignal,
-): ListenerPlace {
+export function placeFrom(name: string, flags: BusPlaceFlags, signal: AbortSignal): ListenerPlace {
   const [service, listener, ...rest] = name.split('.')
   if (!service || !listener || rest.length > 0) {
     throw new UsageError(

@@ -108,7 +108,11 @@ export class CallLedger {
   /** A call was rejected. (B3, B4) */
   rejected(called: Called, error: unknown): void {
     const { n, rpc, life, startedAt, timeout, isForNobody } = called
-    const { code = '', message = '', remote } = Object(error) as {
+    const {
+      code = '',
+      message = '',
+      remote,
+    } = Object(error) as {
       code?: string
       message?: string
       remote?: { code: string; data?: unknown; message: string }
@@ -141,7 +145,7 @@ export class CallLedger {
         if (/secret/.test(`${message} ${JSON.stringify(remote)}`)) {
           this.#problem('B3', `${what}, which has the text of the handler`)
         }
-        const id = /[(]([\da-f]+)[)]/.exec(remote?.message ?? "")?.[1] ?? ""
+        const id = /[(]([\da-f]+)[)]/.exec(remote?.message ?? '')?.[1] ?? ''
         if (!this.#failures.has(id)) {
           this.#problem('B3', `${what}, of which no responder was told "${id}"`)
         }

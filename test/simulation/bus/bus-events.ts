@@ -237,8 +237,7 @@ export class EventLedger {
   /** Without an end to its failures, an event would stop a listener for ever. */
   #failuresOf({ setup }: Name, n: number): number {
     const { fails } = this.of(n)!.order
-    const hasEnd =
-      finalAction(setup) !== 'stop' || (setup.maxRedeliveries > 0 && this.#hasIds)
+    const hasEnd = finalAction(setup) !== 'stop' || (setup.maxRedeliveries > 0 && this.#hasIds)
     return hasEnd ? fails : Math.min(fails, 2)
   }
 

@@ -99,7 +99,8 @@ export class Program {
       life.handlers++
       if (slowMs > 0) await life.sleep(slowMs)
       life.handlers--
-      if (rpc === 'refuse') (call as unknown as ServedCall<(typeof RPCS)['refuse']>).fail('LOCKED', { n })
+      if (rpc === 'refuse')
+        (call as unknown as ServedCall<(typeof RPCS)['refuse']>).fail('LOCKED', { n })
       if (rpc === 'fail') throw new Error('secret')
       return n
     }
@@ -143,7 +144,11 @@ export class Program {
         if (!durable && event.arrivals === 0) {
           host.problem('B6', `event ${event.n} is fired, and did not come to the broker`)
         }
-        if (!durable && unheard && host.events.owed().some((one) => one.startsWith(`${event.n} `))) {
+        if (
+          !durable &&
+          unheard &&
+          host.events.owed().some((one) => one.startsWith(`${event.n} `))
+        ) {
           host.problem('B6', `event ${event.n} is said to be unheard`)
         }
         event.isFired = true
@@ -160,7 +165,8 @@ export class Program {
     const { setup } = name
     const { dedupe, maxRedeliveries, concurrency, isOrdered: inOrder, stream } = setup
     const { life } = this
-    const ids = dedupe === 'own' ? life.seat.idsOf(setup.name) : dedupe === 'shared' ? name.ids : null
+    const ids =
+      dedupe === 'own' ? life.seat.idsOf(setup.name) : dedupe === 'shared' ? name.ids : null
     const api = this.bus.api(SHOP)
     const ports = setup.events.map((event) => api[event])
     const options: ListenerOptions<unknown> = {
@@ -238,4 +244,3 @@ export class Program {
 function isOrdered(error: unknown): boolean {
   return error instanceof Error && error.message.includes('as ordered')
 }
-

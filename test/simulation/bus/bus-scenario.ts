@@ -164,10 +164,7 @@ function kindsOf(draw: Draw, firing: number, count: number): readonly Kind[] {
       }),
     ],
     [5, () => ({ do: 'kill', who: who(), awayMs: awayMs() })],
-    [
-      3,
-      () => ({ do: 'close', who: who(), awayMs: awayMs(), timeout: draw.oneOf(10, 1000, 8000) }),
-    ],
+    [3, () => ({ do: 'close', who: who(), awayMs: awayMs(), timeout: draw.oneOf(10, 1000, 8000) })],
     [3, () => ({ do: 'cut', who: who(), which: which(), how: draw.oneOf('fin', 'reset') })],
     [
       3,

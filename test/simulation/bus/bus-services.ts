@@ -69,7 +69,11 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     this.#broker = createBroker({ clock: this.clock, sharedRedistribution, noMatchingSubscribers })
     this.#seats = setup.services.flatMap((service) =>
       Array.from({ length: service.processes }, (_, i) => {
-        const seat: Seat = new Seat(`p${i}`, service, this.#network(() => seat))
+        const seat: Seat = new Seat(
+          `p${i}`,
+          service,
+          this.#network(() => seat),
+        )
         return seat
       }),
     )
@@ -310,11 +314,14 @@ export class ServicesWorld implements ProgramHost, LifeHost {
   /** What was handled is acknowledged at the end, if the link is whole. (B18) */
   #checkAcknowledged(life: Life, connections: readonly number[]): void {
     const { latencyMs } = life.seat.network.quality
-    this.clock.setTimer(() => {
-      const left = connections.flatMap((number) => this.events.unacknowledged(life, number))
-      if (left.length === 0) return
-      this.problem('B18', `${life.name} has handled ${left}, and not acknowledged it`)
-    }, 2 * latencyMs + 5)
+    this.clock.setTimer(
+      () => {
+        const left = connections.flatMap((number) => this.events.unacknowledged(life, number))
+        if (left.length === 0) return
+        this.problem('B18', `${life.name} has handled ${left}, and not acknowledged it`)
+      },
+      2 * latencyMs + 5,
+    )
   }
 
   // -------------------------------------------------------------------------------------- judging
@@ -342,7 +349,11 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     const n = eventIn(packet)
     if (n !== null) return this.events.arrived(n)
     if (levels[3] !== 'rpc') return
-    this.calls.arrived(numberIn(packet)!, correlationIn(packet), !this.#isServed(levels[1]!, levels[4]!))
+    this.calls.arrived(
+      numberIn(packet)!,
+      correlationIn(packet),
+      !this.#isServed(levels[1]!, levels[4]!),
+    )
   }
 
   #isServed(api: string, rpc: string): boolean {
