@@ -106,7 +106,7 @@ export function eventTopic(base: string, event: string, key: string | undefined)
 }
 
 /** A listener of a service, below a prefix. */
-export interface ListenerName {
+interface ListenerName {
   readonly prefix: string
   readonly service: string
   readonly listener: string

@@ -33,10 +33,10 @@ import { checkFieldNames } from './define-api.ts'
 
 const KEPT_SECONDS = 30 * 24 * 3600
 const KEPT_SECONDS_MAX = 4_294_967_295
-const IDLE_MS = 1000
+const LETTER_IDLE_MS = 1000
 const LETTERS_MAX = 1_000_000_000
 const AHEAD = 20
-const CLOSE_MS = 5000
+const KEEPER_CLOSE_MS = 5000
 const NAME_FIELDS = ['client', 'service', 'listener', 'prefix', 'signal']
 
 /** Whose dead letters, or whose session, is meant. */
@@ -107,8 +107,14 @@ export interface Redriven {
 export async function redriveDeadLetters(options: RedriveOptions): Promise<Redriven> {
   const what = 'redriveDeadLetters'
   checkFieldNames(what, options, [...NAME_FIELDS, 'idle', 'max', 'keep', 'onLetter'])
-  const place = placeOf(what, options)
-  const { idle = IDLE_MS, max = LETTERS_MAX, keep = KEPT_SECONDS, signal, onLetter } = options
+  const place = listenerPlaceOf(what, options)
+  const {
+    idle = LETTER_IDLE_MS,
+    max = LETTERS_MAX,
+    keep = KEPT_SECONDS,
+    signal,
+    onLetter,
+  } = options
   checkTimeMs(`${what}: idle`, idle)
   checkWholeNumber(`${what}: max`, max, 0, LETTERS_MAX)
   checkWholeNumber(`${what}: keep`, keep, 1, KEPT_SECONDS_MAX)
@@ -129,7 +135,7 @@ export async function redriveDeadLetters(options: RedriveOptions): Promise<Redri
       const message = await next()
       if (message === null) break
       const letter = letterOf(place, message)
-      const before = letter === null ? 0 : known.get(nameOf(letter, message))
+      const before = letter === null ? 0 : known.get(letterName(letter, message))
       // It has failed again meanwhile: it stays for the next call, as does all that came behind it.
       if (letter !== null && before !== undefined && before < letter.times) break
       // A retained letter may come twice: from the session, and because it is retained.
@@ -137,7 +143,7 @@ export async function redriveDeadLetters(options: RedriveOptions): Promise<Redri
       if (isNew) {
         isUnheard = !(await putBack(client, place, message, letter))
         if (isUnheard) break
-        known.set(nameOf(letter, message), letter.times)
+        known.set(letterName(letter, message), letter.times)
         count++
       }
       if (message.retain) await client.publish(message.topic, '', { qos: 1, retain: true })
@@ -146,7 +152,7 @@ export async function redriveDeadLetters(options: RedriveOptions): Promise<Redri
     }
     return { count, wasKept, isUnheard }
   } finally {
-    await client.close({ timeout: CLOSE_MS })
+    await client.close({ timeout: KEEPER_CLOSE_MS })
   }
 }
 
@@ -174,13 +180,13 @@ export interface Forgotten {
 export async function forgetListener(options: ForgetOptions): Promise<Forgotten> {
   const what = 'forgetListener'
   checkFieldNames(what, options, [...NAME_FIELDS, 'process', 'dead'])
-  const place = placeOf(what, options)
+  const place = listenerPlaceOf(what, options)
   const { process = machineName(), dead = false, signal } = options
   if (typeof process !== 'string' || process === '') {
     throw new UsageError(`${what}: process must be the name that the process gives createBus()`)
   }
   const { prefix, service, listener } = place
-  const end = (clientId: string) => endSession(place, clientId, signal)
+  const end = (clientId: string) => endKeptSession(place, clientId, signal)
   return {
     session: await end(busClientId(prefix, service, process, listener)),
     dead: dead && (await end(deadKeeperId(place))),
@@ -188,7 +194,7 @@ export async function forgetListener(options: ForgetOptions): Promise<Forgotten>
 }
 
 /** Ends a session at the server. @returns whether there was one. */
-async function endSession(
+async function endKeptSession(
   place: Place,
   clientId: string,
   signal: AbortSignal | undefined,
@@ -198,12 +204,12 @@ async function endSession(
     await look.client.ready({ signal })
     return await look.wasThere
   } finally {
-    await look.client.close({ timeout: CLOSE_MS })
+    await look.client.close({ timeout: KEEPER_CLOSE_MS })
     const { client } = sessionClient(place, clientId, { seconds: 0, isClean: true })
     try {
       await client.ready({ signal })
     } finally {
-      await client.close({ timeout: CLOSE_MS })
+      await client.close({ timeout: KEEPER_CLOSE_MS })
     }
   }
 }
@@ -215,7 +221,7 @@ interface Place {
   readonly clientOptions: ClientOptions
 }
 
-function placeOf(
+function listenerPlaceOf(
   what: string,
   { client, service, listener, prefix = 'bus' }: ListenerPlace,
 ): Place {
@@ -282,7 +288,7 @@ function letterOf(place: Place, message: Message): RedrivenLetter | null {
 }
 
 /** @returns what a letter has in common with itself when it comes again. */
-function nameOf({ id }: RedrivenLetter, { topic, payload }: Message): string {
+function letterName({ id }: RedrivenLetter, { topic, payload }: Message): string {
   return id ?? `${topic} ${payload.join()}`
 }
 

@@ -39,7 +39,7 @@ export async function pumpOutbox(
       const outcome = await outcomeOf(client, request, controller.signal)
       if (outcome === null) return
       if (!outcome.ok) {
-        const { message } = outcome.error
+        const { message } = outcome.error as Error
         warn('EVENT_FAILED', `fire: an event of the outbox was refused: ${message}`)
       }
       await outbox.settled(request, outcome)

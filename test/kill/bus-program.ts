@@ -127,4 +127,6 @@ async function call(): Promise<void> {
   await bus.close()
 }
 
-await { shop: serve, mail: listen, call }[role as 'shop' | 'mail' | 'call']()
+if (role === 'shop') await serve()
+else if (role === 'mail') await listen()
+else await call()

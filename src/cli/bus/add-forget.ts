@@ -25,12 +25,12 @@ export function addForget(bus: Command): void {
     .option('--prefix <topic>', 'the beginning of all topics of the bus (default: bus)')
   addConnectionFlags(command, { without: NOT_FOR_LISTENERS }).action(
     async (listener: string, flags: ForgetFlags) => {
-      process.exitCode = await duringSignal((signal) => forget(listener, flags, signal))
+      process.exitCode = await duringSignal((signal) => forgetOne(listener, flags, signal))
     },
   )
 }
 
-async function forget(name: string, flags: ForgetFlags, signal: AbortSignal): Promise<number> {
+async function forgetOne(name: string, flags: ForgetFlags, signal: AbortSignal): Promise<number> {
   const { forgetListener } = await import('../../bus/index.ts')
   const { process, dead } = flags
   const place = placeFrom(name, flags, signal)

@@ -42,12 +42,12 @@ export function addRedrive(bus: Command): void {
     )
   addConnectionFlags(command, { without: NOT_FOR_LISTENERS }).action(
     async (listener: string, flags: RedriveFlags) => {
-      process.exitCode = await duringSignal((signal) => redrive(listener, flags, signal))
+      process.exitCode = await duringSignal((signal) => redriveOne(listener, flags, signal))
     },
   )
 }
 
-async function redrive(name: string, flags: RedriveFlags, signal: AbortSignal): Promise<number> {
+async function redriveOne(name: string, flags: RedriveFlags, signal: AbortSignal): Promise<number> {
   const { redriveDeadLetters } = await import('../../bus/index.ts')
   const { max, idle, keep } = flags
   const { count, wasKept, isUnheard } = await redriveDeadLetters({
