@@ -19,7 +19,7 @@ const CACHE = fileURLToPath(new URL('../../node_modules/.cache', import.meta.url
 const HANG_MS = 120_000
 /** The most lines that a process writes before it is killed, and how long that may take, in ms. */
 const LINES_MAX = 50
-const WORK_MS_MAX = 2000
+const WORK_MS_MAX = 5000
 /** How late a call may have its result: it has a time-out of 2 s, and the machine may be slow. */
 const RESULT_MS = 12_000
 
