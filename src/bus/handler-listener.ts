@@ -110,7 +110,7 @@ export class HandlerListener implements BusListener {
   }
 
   async #work(message: Message): Promise<void> {
-    const event = await this.#core.take(message)
+    const event = this.#core.read(message)
     if (event === null) return
     const { dedupeId } = event
     const same = dedupeId === null ? undefined : this.#running.get(dedupeId)
@@ -120,7 +120,8 @@ export class HandlerListener implements BusListener {
       this.#core.stats.repeated++
       return message.ack()
     }
-    const work = this.#inOrder(event)
+    // What a slow store answers about a copy may be older than the end of the handler.
+    const work = this.#unlessKnown(event)
     if (dedupeId === null) return work
     this.#running.set(dedupeId, work)
     try {
@@ -128,6 +129,10 @@ export class HandlerListener implements BusListener {
     } finally {
       this.#running.delete(dedupeId)
     }
+  }
+
+  async #unlessKnown(event: ReceivedEvent): Promise<void> {
+    if (await this.#core.isToBeHandled(event)) await this.#inOrder(event)
   }
 
   async #inOrder(event: ReceivedEvent): Promise<void> {

@@ -52,28 +52,40 @@ export class ListenerCore {
    * @throws what the dedupe store throws.
    */
   async take(message: Message): Promise<ReceivedEvent | null> {
+    const event = this.read(message)
+    return event !== null && (await this.isToBeHandled(event)) ? event : null
+  }
+
+  /** @returns the event of a message, or null for one that nobody listens to. */
+  read(message: Message): ReceivedEvent | null {
     this.stats.received++
     const event = this.reader.read(message)
-    if (event === null) {
-      this.stats.passed++
-      message.ack()
-      return null
-    }
+    if (event !== null) return event
+    this.stats.passed++
+    message.ack()
+    return null
+  }
+
+  /**
+   * Looks an event up; one that was handled before is acknowledged.
+   * @throws what the dedupe store throws.
+   */
+  async isToBeHandled(event: ReceivedEvent): Promise<boolean> {
     const { dedupe, maxRedeliveries } = this.plan
-    if (dedupe === null || event.dedupeId === null) return event
+    if (dedupe === null || event.dedupeId === null) return true
     if (await dedupe.seen(event.dedupeId)) {
       this.stats.repeated++
-      message.ack()
-      return null
+      event.message.ack()
+      return false
     }
-    if (maxRedeliveries === undefined) return event
+    if (maxRedeliveries === undefined) return true
     const begun = await dedupe.begin!(event.dedupeId)
-    if (begun <= maxRedeliveries) return event
+    if (begun <= maxRedeliveries) return true
     const reason = new Error(`handlers began with it ${begun - 1} times, and it was not handled`)
     this.warn(event, reason, 'it becomes a dead letter')
     await this.#bury(event, reason)
     await this.settle(event)
-    return null
+    return false
   }
 
   /** Gives an event up. @throws what the server or the store answers. */

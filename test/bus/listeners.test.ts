@@ -495,6 +495,32 @@ describe('an event that comes again', () => {
     expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(0)
   })
 
+  test('[B7] is not handled again when its store answers late', async () => {
+    const w = new BusWorld()
+    const { server, mail } = await pair(w)
+    const answers: ((isSeen: boolean) => void)[] = []
+    const seen = () => new Promise<boolean>((resolve) => answers.push(resolve))
+    let end = () => {}
+    const wait = () =>
+      new Promise<void>((resolve) => {
+        end = resolve
+      })
+    const store = { seen, done: () => {} }
+    const { events } = hear(mail, { concurrency: 2, dedupe: { store } }, wait)
+    await w.run(mail)
+    await w.value(fire(server, 'a', { id: 'a' }), 50)
+    answers[0]!(false)
+    await w.clock.advance(10)
+    await w.value(fire(server, 'a', { id: 'a' }), 50)
+    end()
+    await w.clock.advance(50)
+    // Had the second one been asked for before the end, this were the answer.
+    answers[1]?.(false)
+    await w.clock.advance(50)
+    expect(events).toHaveLength(1)
+    expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(0)
+  })
+
   /** A store that outlives its processes. */
   function store(): EventDedupe & {
     readonly ids: Set<string>
