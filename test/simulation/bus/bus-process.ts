@@ -56,6 +56,8 @@ export class Life {
   isDead = false
   /** It was asked to end. */
   isEnding = false
+  /** How long `close()` may take; a disk that is slower than that is not waited for. */
+  closeMs = 0
   /** It has ended, or was killed. */
   isOver = false
   /** The next `done` of a store fails. */

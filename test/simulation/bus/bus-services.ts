@@ -275,6 +275,7 @@ export class ServicesWorld implements ProgramHost, LifeHost {
   /** The program of a process ends in order. (B18) */
   async #close(life: Life, awayMs: number, timeout: number): Promise<void> {
     life.isEnding = true
+    life.closeMs = timeout
     const { seat } = life
     const startedAt = this.now()
     const isCalm = startedAt > life.disturbedAt + SLACK_MS
