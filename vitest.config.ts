@@ -26,6 +26,7 @@ export const LONG = [
   'test/disk/session.test.ts',
   'test/disk/torn.test.ts',
   'test/docs/guide.test.ts',
+  'test/simulation/bus-faults.test.ts',
   'test/simulation/faults.test.ts',
 ]
 

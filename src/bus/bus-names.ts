@@ -2,7 +2,7 @@
  * Which topics, client identifiers and names does a bus use? docs/WIRE.md has them for those who
  * write another side. Every text that stands in a topic is checked or percent-encoded here.
  */
-import { UsageError } from '../index.ts'
+import { UsageError, type UserProperties } from '../index.ts'
 
 /** One level of a topic that is a name: of an API, an rpc, an event, a service, a listener. */
 const LEVEL_NAME = /^[A-Za-z0-9_-]{1,100}$/
@@ -27,6 +27,7 @@ export const BUS_PROPERTIES = {
   topic: 'itm-topic',
   code: 'itm-code',
   message: 'itm-message',
+  redrive: 'itm-redrive',
 } as const
 
 /** @returns a text as messages of errors show it. */
@@ -122,15 +123,32 @@ export function eventTopic(base: string, event: string, key: string | undefined)
   return key === undefined ? topic : `${topic}/${busLevelOf(key)}`
 }
 
-/** @returns the topic of the dead letters of one event at one listener. */
-export function deadTopic(
-  prefix: string,
-  service: string,
-  listener: string,
-  api: string,
-  event: string,
-): string {
-  return `${prefix}/_dead/${service}/${listener}/${api}/${event}`
+/** A listener of a service, below a prefix. */
+interface ListenerName {
+  readonly prefix: string
+  readonly service: string
+  readonly listener: string
+}
+
+/** @returns the topic below which the dead letters of a listener lie: `{api}/{event}`. */
+export function deadTopics({ prefix, service, listener }: ListenerName): string {
+  return `${prefix}/_dead/${service}/${listener}`
+}
+
+/** @returns the topic below which dead letters come back to their listener: `{api}/{event}`. */
+export function redriveTopics({ prefix, service, listener }: ListenerName): string {
+  return `${prefix}/_redrive/${service}/${listener}`
+}
+
+/** @returns the client identifier of the session that keeps dead letters. No process has it. */
+export function deadKeeperId({ prefix, service, listener }: ListenerName): string {
+  return `${prefix}._dead.${service}.${listener}`
+}
+
+/** @returns how often an event was put back, as it says. */
+export function redriveCountIn(headers: UserProperties | undefined): number {
+  const text = headers?.[BUS_PROPERTIES.redrive]
+  return typeof text === 'string' && /^\d{1,9}$/.test(text) ? Number(text) : 0
 }
 
 /**

@@ -105,7 +105,8 @@ export function busParts(options: BusOptions): BusParts {
   }
 }
 
-function clientOptionsOf(given: BusOptions['client']): ClientOptions {
+/** @returns the options of a client. @throws UsageError if they are none. */
+export function clientOptionsOf(given: BusOptions['client']): ClientOptions {
   if (typeof given === 'string' || given instanceof URL) return { url: given }
   if (typeof given === 'object' && given !== null && !('limits' in given)) return given
   const what = 'createBus: client must be a URL or the options of createClient()'

@@ -34,6 +34,7 @@ import { pumpOutbox } from './outbox-pump.ts'
 import type { EventSource } from './received-event.ts'
 import { RunScope } from './run-scope.ts'
 import { serveApi } from './serving.ts'
+import { settledWithin } from './settled-within.ts'
 
 const BUS_CLOSE_MS = 10_000
 
@@ -242,10 +243,14 @@ class ServiceBus {
   }
 
   async #close(timeout: number): Promise<void> {
+    const { clock, client } = this.#parts
     const end = async () => {
-      this.#scope?.stop()
+      const scope = this.#scope
+      scope?.stop()
       const listeners = [...this.#listeners.values()].map((one) => one.close({ timeout }))
-      await Promise.all([...listeners, this.#parts.client.close({ timeout })])
+      await Promise.all([...listeners, client.close({ timeout })])
+      // The outbox is no longer in use then, and can be closed.
+      if (scope !== null) await settledWithin(clock, scope.ended(), timeout)
       if (this.#hasStarted) this.#tell('the bus has ended')
     }
     if (!this.#hasStarted) return end()

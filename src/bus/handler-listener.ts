@@ -8,12 +8,10 @@ import type { ListenerInsides } from './bus-insides.ts'
 import type { BusParts } from './bus-parts.ts'
 import { runHooks } from './hook-table.ts'
 import type { HandleContext } from './hook-types.ts'
-import { ListenerCore } from './listener-core.ts'
+import { LISTENER_CLOSE_MS, ListenerCore } from './listener-core.ts'
 import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
 import type { BusEvent, BusListener, ListenerStats } from './listener-types.ts'
 import { type EventSource, firedAtOf, type ReceivedEvent } from './received-event.ts'
-
-const LISTENER_CLOSE_MS = 10_000
 
 /** Why an event was left: the listener closes, and the event stays unacknowledged. */
 const LEFT = Symbol('left')
@@ -130,7 +128,7 @@ export class HandlerListener implements BusListener, ListenerInsides {
   }
 
   async #work(message: Message): Promise<void> {
-    const event = await this.#core.take(message)
+    const event = this.#core.read(message)
     if (event === null) return
     const { dedupeId } = event
     const same = dedupeId === null ? undefined : this.#running.get(dedupeId)
@@ -140,7 +138,8 @@ export class HandlerListener implements BusListener, ListenerInsides {
       this.#core.stats.repeated++
       return message.ack()
     }
-    const work = this.#inOrder(event)
+    // What a slow store answers about a copy may be older than the end of the handler.
+    const work = this.#unlessKnown(event)
     if (dedupeId === null) return work
     this.#running.set(dedupeId, work)
     try {
@@ -148,6 +147,10 @@ export class HandlerListener implements BusListener, ListenerInsides {
     } finally {
       this.#running.delete(dedupeId)
     }
+  }
+
+  async #unlessKnown(event: ReceivedEvent): Promise<void> {
+    if (await this.#core.isToBeHandled(event)) await this.#inOrder(event)
   }
 
   async #inOrder(event: ReceivedEvent): Promise<void> {

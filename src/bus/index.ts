@@ -38,6 +38,16 @@ export type {
   ServeOptions,
   ValueOfPort,
 } from './bus-types.ts'
+export {
+  type ForgetOptions,
+  type Forgotten,
+  forgetListener,
+  type ListenerPlace,
+  type Redriven,
+  type RedrivenLetter,
+  type RedriveOptions,
+  redriveDeadLetters,
+} from './dead-letters.ts'
 export { declaredError } from './declared-error.ts'
 export { defineApi } from './define-api.ts'
 export type {

@@ -117,6 +117,11 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { line: 'it-mqtt bus list -h localhost', about: 'which services run' },
     { line: 'it-mqtt bus list -h localhost --api auth', about: 'who serves an API' },
     { line: 'it-mqtt bus stats -h localhost', about: 'what became of calls and events' },
+    { line: 'it-mqtt bus redrive -h localhost mail.welcome', about: 'put dead letters back' },
+    {
+      line: 'it-mqtt bus forget -h localhost mail.welcome --process web-1',
+      about: 'remove a listener that is no longer needed',
+    },
   ],
   'bus list': [
     { line: 'it-mqtt bus list -h localhost', about: 'all processes of all services' },

@@ -134,7 +134,8 @@ describe.each([5, 4] as const)('discover(), MQTT %i', (version) => {
 
 test('[B20] without a connection it rejects, and does not say that nobody is there', async () => {
   const w = new BusWorld()
-  const bus = w.bus('asks', {}, { transport: () => Promise.reject(new Error('no route')) } as never)
+  w.broker.faults.drop({ cmd: 'connect' })
+  const bus = w.bus('asks')
   expect(await w.error(bus.discover()[Symbol.asyncIterator]().next(), 2000)).toMatchObject({
     code: 'TIMEOUT',
   })

@@ -2,10 +2,12 @@
  * `it-mqtt bus`: which commands work with the services of a bus? Each has a file of its own.
  */
 import type { Command } from 'commander'
+import { addForget } from './add-forget.ts'
 import { addBusList } from './add-list.ts'
+import { addRedrive } from './add-redrive.ts'
 import { addBusStats } from './add-stats.ts'
 
 export function addBus(program: Command): void {
   const bus = program.command('bus').summary('work with the services of a bus')
-  for (const add of [addBusList, addBusStats]) add(bus)
+  for (const add of [addBusList, addBusStats, addRedrive, addForget]) add(bus)
 }
