@@ -111,6 +111,10 @@ export interface ErrorCodes {
   /** When an API has a JSON Schema and the package `ajv` is not installed, or cannot be loaded.
    *  What to do: `npm install ajv@8`, or use schemas of a library such as zod. */
   NO_VALIDATOR: 'UsageError'
+  /** When a task has an expression of cron and the package `croner` is not installed, or cannot be
+   *  loaded.
+   *  What to do: `npm install croner@11`, or use `every()`. */
+  NO_SCHEDULER: 'UsageError'
 
   // The transport and its time limits.
 
@@ -503,6 +507,10 @@ export interface WarningCodes {
    *  becomes of the event (`onError`), and the error.
    *  What to do: correct the handler, or who fires the event. */
   EVENT_FAILED: 'Warning'
+  /** When the function of a task threw, and the task goes on (`onError: 'skip'`); the message has
+   *  the error.
+   *  What to do: correct the function. */
+  TASK_FAILED: 'Warning'
   /** When a process with listeners has no name that it has again after a restart: the sessions of
    *  its listeners, and the events in them, are then left at the server.
    *  What to do: give the option `process` of `createBus()`. */

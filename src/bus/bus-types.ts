@@ -22,6 +22,7 @@ import type {
 import type { BusHooks } from './hook-types.ts'
 import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
 import type { JsonSchemaCompiler } from './schema-check.ts'
+import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
 
 /** Which values a bus compares with their schemas. */
 export interface BusValidation {
@@ -253,17 +254,38 @@ export interface Bus extends AsyncDisposable {
     options: ListenerOptions<ValueOfPort<Ports[number]>>,
     handler: (event: BusEvent<ValueOfPort<Ports[number]>>) => unknown,
   ): BusListener
+  /**
+   * Runs a function again and again while `run()` is awaited, the first time after the interval.
+   * Times that pass without a run, because the one before goes on or the machine slept, make one
+   * run together.
+   * @throws UsageError for an interval or an option that cannot be used.
+   */
+  every(interval: Interval, task: (run: TaskRun) => unknown, options?: TaskOptions): BusTask
+  /**
+   * Runs a function at the times of an expression of cron, as `every()` does. The package `croner`
+   * finds them. A time that the clocks skip in spring comes when they have skipped it, and one that
+   * comes twice in autumn counts once, unless the field of hours is `*`.
+   * @throws UsageError for options that cannot be used. For an expression that is not understood,
+   *   or never due, `run()` rejects before it takes anything.
+   */
+  cron(expression: string, task: (run: TaskRun) => unknown, options?: CronOptions): BusTask
+  /**
+   * Runs a function at the times that an iterable yields, as `every()` does. It is asked for the
+   * next one when the one before has come.
+   * @throws UsageError for what cannot be iterated. `run()` rejects with what the iterable throws.
+   */
+  schedule(times: Times, task: (run: TaskRun) => unknown, options?: TaskOptions): BusTask
   /** Adds hooks, inside of those that are there. */
   hook(hooks: BusHooks): void
   /**
-   * Does everything that is registered: answers calls, handles events, sends the outbox. It
-   * resolves when the signal is aborted or the bus was closed.
-   * @throws what ended a listener (`onError: 'stop'`), or the connection for good.
+   * Does everything that is registered: answers calls, handles events, runs tasks, sends the
+   * outbox. It resolves when the signal is aborted or the bus was closed.
+   * @throws what ended a listener or a task (`onError: 'stop'`), or the connection for good.
    */
   run(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   /**
    * Ends the bus: it takes nothing more, and waits at most `timeout` ms (default 10,000) for
-   * handlers. To call it twice is to call it once.
+   * handlers and tasks. To call it twice is to call it once.
    */
   close(options?: { readonly timeout?: number | undefined }): Promise<void>
 }

@@ -28,10 +28,13 @@ import { pumpOutbox } from './outbox-pump.ts'
 import type { EventSource } from './received-event.ts'
 import { RunScope } from './run-scope.ts'
 import { serveApi } from './serving.ts'
+import { TaskTable } from './task-table.ts'
+import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
 
 const BUS_CLOSE_MS = 10_000
 
 type EventHandler = (event: BusEvent<never>) => unknown
+type TaskFunction = (run: TaskRun) => unknown
 type CallerFunction = (input?: unknown, options?: CallOptions) => Promise<unknown>
 
 /** What is known of an event of an API at a bus. */
@@ -59,12 +62,14 @@ class ServiceBus {
   readonly #listeners = new Map<string, HandlerListener | IteratedListener>()
   /** The schemas of what this process serves or calls. */
   readonly #schemas = new Set<ApiSchema>()
+  readonly #tasks: TaskTable
   #scope: RunScope | null = null
   #hasStarted = false
   #closed: Promise<void> | null = null
 
   constructor(options: BusOptions) {
     this.#parts = busParts(options)
+    this.#tasks = new TaskTable(this.#parts)
   }
 
   get service(): string {
@@ -162,6 +167,21 @@ class ServiceBus {
     this.#parts.warn('PROCESS_UNNAMED', message)
   }
 
+  every(interval: Interval, task: TaskFunction, options?: TaskOptions): BusTask {
+    this.#checkOpen('every')
+    return this.#tasks.every(interval, task, options)
+  }
+
+  cron(expression: string, task: TaskFunction, options?: CronOptions): BusTask {
+    this.#checkOpen('cron')
+    return this.#tasks.cron(expression, task, options)
+  }
+
+  schedule(times: Times, task: TaskFunction, options?: TaskOptions): BusTask {
+    this.#checkOpen('schedule')
+    return this.#tasks.schedule(times, task, options)
+  }
+
   hook(hooks: BusHooks): void {
     this.#parts.hooks.add(hooks)
   }
@@ -187,6 +207,7 @@ class ServiceBus {
     const { checks, hooks, client, outbox } = this.#parts
     // A schema that cannot be used is an error before anything is answered.
     await Promise.all([...this.#schemas].map((schema) => checks.prepare(schema)))
+    await this.#tasks.prepare()
     const begin = async () => {
       this.#hasStarted = true
       if (signal.aborted) return
@@ -195,6 +216,7 @@ class ServiceBus {
       for (const listener of this.#listeners.values()) {
         if (listener instanceof HandlerListener) scope.start((until) => listener.drive(until))
       }
+      this.#tasks.start(scope)
     }
     if (this.#hasStarted) return begin()
     await runHooks(hooks.of('start'), this.#life('start'), begin)
@@ -215,7 +237,8 @@ class ServiceBus {
     const end = async () => {
       this.#scope?.stop()
       const listeners = [...this.#listeners.values()].map((one) => one.close({ timeout }))
-      await Promise.all([...listeners, this.#parts.client.close({ timeout })])
+      const tasks = this.#tasks.close(timeout)
+      await Promise.all([...listeners, tasks, this.#parts.client.close({ timeout })])
     }
     if (!this.#hasStarted) return end()
     let isEnded = false

@@ -48,6 +48,7 @@ export type {
   HandleContext,
   Hook,
   LifeContext,
+  TaskContext,
 } from './hook-types.ts'
 export type {
   BusEvent,
@@ -60,3 +61,13 @@ export type {
   RetryOptions,
 } from './listener-types.ts'
 export type { JsonSchemaCompiler, JsonSchemaValidator } from './schema-check.ts'
+export type {
+  BusTask,
+  CronOptions,
+  Interval,
+  TaskAction,
+  TaskOptions,
+  TaskRun,
+  TaskStats,
+  Times,
+} from './task-types.ts'

@@ -41,7 +41,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'event-stream': ['errors.ts', 'index.ts', 'client/index.ts'],
   doctor: ['index.ts'],
   presence: ['index.ts', 'client/index.ts'],
-  bus: ['index.ts', 'client/index.ts'],
+  bus: ['index.ts', 'client/index.ts', 'presence/index.ts'],
   testing: ['errors.ts', 'platform', 'protocol', 'codec', 'index.ts'],
   cli: ['index.ts', 'disk/index.ts', 'doctor/index.ts', 'client/index.ts', 'presence/index.ts'],
 }
