@@ -19,6 +19,7 @@ import {
   BUS_PROPERTIES,
   busClientId,
   busLevelOf,
+  checkApiName,
   checkBusName,
   checkBusPrefix,
 } from './bus-names.ts'
@@ -29,11 +30,17 @@ import { SchemaChecks } from './schema-check.ts'
 
 const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
-  'outbox',
+  ...['outbox', 'apis', 'listeners', 'features'],
 ]
 const PROCESS = /^[^\u0000-\u001f\u007f]{1,200}$/
 const TIME_MAX_MS = 86_400_000
 const CALL_TIMEOUT_MS = 5000
+
+/** What holds for an API. */
+export interface ApiTerms {
+  readonly timeoutMs: number
+  readonly validate: Required<BusValidation>
+}
 
 export interface BusParts {
   readonly service: string
@@ -45,8 +52,8 @@ export interface BusParts {
   /** The options from which listeners make clients of their own. */
   readonly clientOptions: ClientOptions
   readonly clock: Platform
-  readonly timeoutMs: number
-  readonly validate: Required<BusValidation>
+  /** What holds for an API, by its name. */
+  readonly termsOf: (api: string) => ApiTerms
   readonly codec: Codec<unknown>
   readonly checks: SchemaChecks
   readonly hooks: HookTable
@@ -74,14 +81,14 @@ export function busParts(options: BusOptions): BusParts {
   for (const one of options.hooks ?? []) hooks.add(one)
   const { codec = json, ajv, outbox } = options
   const timeoutMs = checkTimeMs('createBus: timeout', options.timeout) ?? CALL_TIMEOUT_MS
-  const validate = validationOf(options.validate)
+  const validate = validationOf('createBus: validate', options.validate)
   const client = createClient({
     clientId: busClientId(prefix, service, process),
     ...clientOptions,
   })
   return {
     ...{ service, process, hasName: named !== null, prefix, client, clientOptions, clock },
-    ...{ timeoutMs, hooks, outbox, validate },
+    ...{ hooks, outbox, termsOf: apiTermsOf(options.apis, { timeoutMs, validate }) },
     codec: orNothing(codec),
     checks: new SchemaChecks(ajv),
     by: `${service}/${busLevelOf(process)}`,
@@ -97,12 +104,32 @@ function clientOptionsOf(given: BusOptions['client']): ClientOptions {
   throw new UsageError(`${what}; listeners have connections of their own`)
 }
 
-function validationOf(given: BusValidation = {}): Required<BusValidation> {
-  checkFieldNames('createBus: validate', given, ['outgoing', 'incoming'])
+/** @returns what holds for an API by its name. @throws UsageError for a setting that is none. */
+function apiTermsOf(apis: BusOptions['apis'], common: ApiTerms): BusParts['termsOf'] {
+  if (apis === undefined) return () => common
+  if (typeof apis !== 'object' || apis === null) {
+    throw new UsageError('createBus: apis must be an object of settings by the names of APIs')
+  }
+  const terms = new Map<string, ApiTerms>()
+  for (const [api, settings] of Object.entries(apis)) {
+    const what = `createBus: apis: ${checkApiName(api)}`
+    checkFieldNames(what, settings, ['timeout', 'validate'])
+    const { timeout, validate } = settings
+    terms.set(api, {
+      timeoutMs: checkTimeMs(`${what}: timeout`, timeout) ?? common.timeoutMs,
+      validate:
+        validate === undefined ? common.validate : validationOf(`${what}: validate`, validate),
+    })
+  }
+  return (api) => terms.get(api) ?? common
+}
+
+function validationOf(what: string, given: BusValidation = {}): Required<BusValidation> {
+  checkFieldNames(what, given, ['outgoing', 'incoming'])
   const { outgoing = true, incoming = true } = given
   for (const [name, value] of Object.entries({ outgoing, incoming })) {
     if (typeof value === 'boolean') continue
-    throw new UsageError(`createBus: validate.${name} must be true or false`)
+    throw new UsageError(`${what}.${name} must be true or false`)
   }
   return { outgoing, incoming }
 }

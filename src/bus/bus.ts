@@ -6,9 +6,12 @@ import { UsageError } from '../index.ts'
 import type { Api, ApiEvent, ApiRpc, ApiSchema } from './api-types.ts'
 import { inQuotes } from './bus-names.ts'
 import { type BusParts, busParts, checkTimeMs } from './bus-parts.ts'
+import { BusSettings } from './bus-settings.ts'
 import type {
   Bus,
+  BusFeature,
   BusOptions,
+  BusRunOptions,
   CallOptions,
   Fired,
   FireOptions,
@@ -22,12 +25,11 @@ import { HandlerListener } from './handler-listener.ts'
 import { runHooks } from './hook-table.ts'
 import type { BusHooks, LifeContext } from './hook-types.ts'
 import { IteratedListener } from './iterated-listener.ts'
-import { listenerPlan } from './listener-plan.ts'
 import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
 import { pumpOutbox } from './outbox-pump.ts'
 import type { EventSource } from './received-event.ts'
 import { RunScope } from './run-scope.ts'
-import { serveApi } from './serving.ts'
+import { type ServedApi, serveApi } from './serving.ts'
 import { TaskTable } from './task-table.ts'
 import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
 
@@ -63,6 +65,10 @@ class ServiceBus {
   /** The schemas of what this process serves or calls. */
   readonly #schemas = new Set<ApiSchema>()
   readonly #tasks: TaskTable
+  readonly #settings: BusSettings
+  readonly #served: ServedApi[] = []
+  /** What the run does that goes on, or the last one did; null if there was none. */
+  #features: ReadonlySet<BusFeature> | null = null
   #scope: RunScope | null = null
   #hasStarted = false
   #closed: Promise<void> | null = null
@@ -70,6 +76,7 @@ class ServiceBus {
   constructor(options: BusOptions) {
     this.#parts = busParts(options)
     this.#tasks = new TaskTable(this.#parts)
+    this.#settings = new BusSettings(options)
   }
 
   get service(): string {
@@ -87,6 +94,8 @@ class ServiceBus {
   ): Served {
     this.#checkOpen('serve')
     const served = serveApi(this.#parts, api, implementation, options)
+    this.#served.push(served)
+    if (this.#features?.has('rpcs') === false) served.rest()
     this.#know(api)
     return served
   }
@@ -129,7 +138,7 @@ class ServiceBus {
     handler?: EventHandler,
   ): BusListener | EventIterator {
     this.#checkOpen('listen')
-    const plan = listenerPlan(name, options)
+    const plan = this.#settings.planOf(name, options)
     if (handler !== undefined && typeof handler !== 'function') {
       throw new UsageError(`listen: ${name}: the handler must be a function of an event`)
     }
@@ -148,7 +157,7 @@ class ServiceBus {
     }
     const listener = new HandlerListener(this.#parts, plan, sources, handler, left)
     this.#listeners.set(name, listener)
-    this.#scope?.start((signal) => listener.drive(signal))
+    if (this.#features?.has('events')) this.#scope?.start((signal) => listener.drive(signal))
     return listener
   }
 
@@ -186,16 +195,18 @@ class ServiceBus {
     this.#parts.hooks.add(hooks)
   }
 
-  async run({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+  async run({ signal, ...features }: BusRunOptions = {}): Promise<void> {
     this.#checkOpen('run')
+    const wanted = this.#settings.featuresOf(features)
     if (this.#scope !== null) throw new UsageError('run: the bus runs already; await it once')
     if (signal?.aborted) return
     const scope = new RunScope()
     this.#scope = scope
+    this.#features = wanted
     const stop = () => scope.stop()
     signal?.addEventListener('abort', stop)
     try {
-      scope.start((until) => this.#start(scope, until))
+      scope.start((until) => this.#start(scope, wanted, until))
       await scope.ended()
     } finally {
       signal?.removeEventListener('abort', stop)
@@ -203,20 +214,29 @@ class ServiceBus {
     }
   }
 
-  async #start(scope: RunScope, signal: AbortSignal): Promise<void> {
+  async #start(
+    scope: RunScope,
+    features: ReadonlySet<BusFeature>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { checks, hooks, client, outbox } = this.#parts
     // A schema that cannot be used is an error before anything is answered.
     await Promise.all([...this.#schemas].map((schema) => checks.prepare(schema)))
-    await this.#tasks.prepare()
+    if (features.has('tasks')) await this.#tasks.prepare()
     const begin = async () => {
       this.#hasStarted = true
       if (signal.aborted) return
+      for (const one of this.#served) {
+        if (features.has('rpcs')) one.answer()
+        else one.rest()
+      }
       scope.start((until) => client.run({ signal: until }))
       if (outbox !== undefined) scope.start((until) => pumpOutbox(this.#parts, outbox, until))
       for (const listener of this.#listeners.values()) {
-        if (listener instanceof HandlerListener) scope.start((until) => listener.drive(until))
+        if (!features.has('events') || !(listener instanceof HandlerListener)) continue
+        scope.start((until) => listener.drive(until))
       }
-      this.#tasks.start(scope)
+      if (features.has('tasks')) this.#tasks.start(scope)
     }
     if (this.#hasStarted) return begin()
     await runHooks(hooks.of('start'), this.#life('start'), begin)

@@ -51,7 +51,7 @@ export function callerOf(bus: BusParts, api: Api, name: string): Rpc {
       headers: { ...options.headers },
     }
     const startedAt = bus.clock.now()
-    const timeout = options.timeout ?? bus.timeoutMs
+    const timeout = options.timeout ?? bus.termsOf(api.name).timeoutMs
     const whole = runHooks(hooks, context, () => {
       const left = Math.max(1, timeout - (bus.clock.now() - startedAt))
       return send(bus, plan, context.input, context.headers, { ...options, timeout: left })
@@ -68,7 +68,8 @@ async function send(
   options: CallOptions,
 ): Promise<unknown> {
   const { api, rpc, topic, what } = plan
-  if (bus.validate.outgoing) {
+  const { validate, timeoutMs } = bus.termsOf(api.name)
+  if (validate.outgoing) {
     const issues = await issuesIn(bus, rpc.input, input)
     if (issues !== undefined) {
       const where = rpc.input === undefined ? 'is not taken' : placeText(issues)
@@ -79,13 +80,13 @@ async function send(
   // What is sent is the input as it was given: its transformations are made by the other side.
   const response = await bus.client
     .request(topic, input === undefined ? undefined : new BusValue(input), {
-      ...{ codec, timeout: options.timeout ?? bus.timeoutMs, signal: options.signal },
+      ...{ codec, timeout: options.timeout ?? timeoutMs, signal: options.signal },
       ...{ key: options.key, retry: rpc.idempotent === true ? 'lost' : 'never' },
       properties: { userProperties: headersOf(bus, api.version, headers) },
     })
     .catch((error: unknown) => refusal(bus, plan, error))
   if (rpc.output === undefined) return undefined
-  if (!bus.validate.incoming) return response.value
+  if (!validate.incoming) return response.value
   const checked = await bus.checks.check(rpc.output, response.value)
   if (checked.issues === undefined) return checked.value
   throw unfitAnswer(what, 'answer', checked.issues)
@@ -123,9 +124,9 @@ function unfitAnswer(
 }
 
 /** Rejects with the error of a call; the data of a declared one are validated before. */
-async function refusal(bus: BusParts, { rpc, what }: RpcPlan, error: unknown): Promise<never> {
+async function refusal(bus: BusParts, { api, rpc, what }: RpcPlan, error: unknown): Promise<never> {
   const remote = declaredIn(rpc, error)
-  if (remote === null || !bus.validate.incoming) throw error
+  if (remote === null || !bus.termsOf(api.name).validate.incoming) throw error
   const { code, message } = remote
   const checked = await bus.checks.check(rpc.errors![code]!, remote.data)
   if (checked.issues !== undefined) {

@@ -23,8 +23,12 @@ export type {
 export { createBus } from './bus.ts'
 export type {
   ApiCaller,
+  ApiSettings,
   Bus,
+  BusFeature,
+  BusFeatures,
   BusOptions,
+  BusRunOptions,
   BusValidation,
   CallOptions,
   EventOutbox,
@@ -57,6 +61,7 @@ export type {
   EventDedupe,
   EventIterator,
   ListenerOptions,
+  ListenerSettings,
   ListenerStats,
   RetryOptions,
 } from './listener-types.ts'
