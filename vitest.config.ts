@@ -37,7 +37,7 @@ export function aliasesOf(flavour: 'node' | 'web'): Readonly<Record<string, stri
   const paths = {
     ...{ '#bytes': `platform/${flavour}/bytes`, '#runtime': `platform/${flavour}/runtime` },
     ...{ '#transport': `platform/${flavour}/transport`, '#database': `disk/${flavour}/database` },
-    '#files': `disk/${flavour}/files`,
+    ...{ '#files': `disk/${flavour}/files`, '#host': `bus/${flavour}/host` },
     ...{ 'it-mqtt/client': 'client/index', 'it-mqtt/testing': 'testing/index' },
     ...{ 'it-mqtt/disk': 'disk/index', 'it-mqtt/event-stream': 'event-stream/index' },
     ...{ 'it-mqtt/doctor': 'doctor/index', 'it-mqtt/presence': 'presence/index' },

@@ -37,7 +37,7 @@ const TIME_MAX_MS = 86_400_000
 const CALL_TIMEOUT_MS = 5000
 
 /** What holds for an API. */
-export interface ApiTerms {
+interface ApiTerms {
   readonly timeoutMs: number
   readonly validate: Required<BusValidation>
 }

@@ -42,6 +42,14 @@ export type {
   ServeOptions,
   ValueOfPort,
 } from './bus-types.ts'
+export { configSchema } from './config/config-schema.ts'
+export type {
+  ConfigSource,
+  ConfigText,
+  ConfigValue,
+  LoadConfigOptions,
+} from './config/config-types.ts'
+export { loadConfig } from './config/load-config.ts'
 export { declaredError } from './declared-error.ts'
 export { defineApi } from './define-api.ts'
 export type {
