@@ -57,7 +57,7 @@ export default defineConfig({
     exclude: [
       'test/brokers/**',
       // In a real browser, or with what a browser has.
-      ...['test/browser/**', 'test/disk/web/**'],
+      ...['test/browser/**', 'test/disk/web/**', 'test/bus/web/**'],
       'test/package/**',
       ...LONG,
     ],

@@ -48,8 +48,8 @@ function featuresOf(
   preset: BusFeatures,
 ): ReadonlySet<BusFeature> {
   checkFieldNames(what, given, ['only', 'skip'])
-  const only = given.only ?? preset.only ?? ALL_FEATURES
-  const skip = given.skip ?? preset.skip ?? []
+  const isGiven = given.only !== undefined || given.skip !== undefined
+  const { only = ALL_FEATURES, skip = [] } = isGiven ? given : preset
   for (const [field, list] of Object.entries({ only, skip })) {
     const wrong = Array.isArray(list) ? list.find((one) => !ALL_FEATURES.includes(one)) : list
     if (wrong === undefined) continue

@@ -96,7 +96,7 @@ export interface BusOptions {
   readonly apis?: Readonly<Record<string, ApiSettings>> | undefined
   /** Options of listeners, by their names; those that `listen()` is given come first. */
   readonly listeners?: Readonly<Record<string, ListenerSettings>> | undefined
-  /** What `run()` does if it is not told. Default: everything. */
+  /** What `run()` does if it is given neither `only` nor `skip`. Default: everything. */
   readonly features?: BusFeatures | undefined
   /** How values become payloads. Default: JSON. */
   readonly codec?: Codec<unknown> | undefined

@@ -45,6 +45,21 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { line: "it-mqtt top -h localhost 'plant/#' -T 'plant/+/debug'", about: 'without some' },
     { line: 'it-mqtt top -h localhost --json --interval 10', about: 'lines of JSON, every 10 s' },
   ],
+  bus: [
+    { line: 'it-mqtt bus run', about: 'the service of this folder' },
+    { line: 'it-mqtt bus run --module shop.js --config shop.yaml', about: '' },
+    { line: 'it-mqtt bus dumpconfigschema > bus.schema.json', about: 'for an editor' },
+  ],
+  'bus run': [
+    { line: 'it-mqtt bus run', about: 'with bus.ts or bus.js, and bus.yaml, of this folder' },
+    { line: 'it-mqtt bus run --module shop.js --config shop.yaml --skip tasks', about: '' },
+    { line: 'it-mqtt bus run --only tasks', about: 'a process for the tasks alone' },
+  ],
+  'bus dumpconfigschema': [
+    { line: 'it-mqtt bus dumpconfigschema > bus.schema.json', about: 'for an editor' },
+    { line: 'it-mqtt bus dumpconfigschema | jq .properties.client', about: 'of one setting' },
+    { line: 'it-mqtt bus dumpconfigschema | less', about: '' },
+  ],
   'retained list': [
     { line: "it-mqtt retained list -h localhost 'plant/#'", about: '' },
     { line: "it-mqtt retained list -h localhost '#' '$SYS/#'", about: 'those of the server too' },

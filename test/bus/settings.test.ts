@@ -132,6 +132,7 @@ describe('run()', () => {
     [{ only: ['rpcs'] }, {}, ['rpcs']],
     [{ only: ['rpcs'] }, { only: ['tasks'] }, ['tasks']],
     [{ skip: ['rpcs'] }, { skip: [] }, ['events', 'rpcs', 'tasks']],
+    [{ skip: ['rpcs'] }, { only: ['rpcs'] }, ['rpcs']],
   ])('of a bus with %o, with %o: %o', async (features, given, done) => {
     expect(await doneIn((w) => w.bus('server', { features }), given)).toEqual(done)
   })
