@@ -100,8 +100,14 @@ export interface ListenerSettings
   extends Omit<ListenerOptions<never>, 'onError' | 'orderBy' | 'dedupe'> {
   /** What happens if a handler throws. Default `stop`. */
   readonly onError?: EventAction | undefined
-  /** How many of the latest events are known, or false: they are handled again. */
-  readonly dedupe?: false | { readonly memory: number } | undefined
+  /** How events that come again are recognized, or false: they are handled again. */
+  readonly dedupe?:
+    | false
+    | {
+        /** How many of the latest events are known, 1 to 10,000,000. */
+        readonly memory: number
+      }
+    | undefined
 }
 
 /** An event, as a listener gets it. */

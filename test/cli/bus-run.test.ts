@@ -127,7 +127,7 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
     await until(() => peer.broker.sessions.has('bus.shop.count@p1'))
     await until(() => peer.broker.packets('subscribe').length > 0)
     await using bus = await client(peer)
-    bus.serve(shop, { echo: (value) => value, slow: () => 1 } as never)
+    bus.serve(shop, { echo: (value: unknown) => value, slow: () => 1 } as never)
     await bus.fire(shop, 'sold', 'poison' as never)
     // The event comes again in the second life.
     await shows(running, 'life 2 sold poison')

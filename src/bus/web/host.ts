@@ -5,23 +5,23 @@
 import { UsageError } from '../../index.ts'
 
 /** @throws always. */
-export async function readFileText(): Promise<never> {
+export async function readFileText(_path: string, _bytesMax: number): Promise<string | null> {
   const remedy = 'give loadConfig() an https: URL, an object or a function'
   throw noFile(`loadConfig: this runtime gives no access to files; ${remedy}`)
 }
 
 /** @throws always. */
-export function pathOfUrl(): never {
+export function pathOfUrl(_url: URL): string {
   throw noFile('loadConfig: this runtime gives no access to files; give an https: URL')
 }
 
 /** @throws always. */
-export function pathBeside(): never {
+export function pathBeside(_file: string | null, _path: string): string | null {
   throw noFile('loadConfig: this runtime gives no access to files; leave out what names one')
 }
 
 /** @throws always. */
-export async function importFile(): Promise<never> {
+export async function importFile(_path: string): Promise<Readonly<Record<string, unknown>>> {
   const remedy = 'give createBus() the option `hooks`'
   throw noFile(`loadConfig: this runtime loads no modules of a configuration; ${remedy}`)
 }
@@ -32,7 +32,7 @@ export function environment(): Readonly<Record<string, string | undefined>> {
 }
 
 /** @returns null: a page is no process. */
-export function processId(): null {
+export function processId(): number | null {
   return null
 }
 
