@@ -44,6 +44,8 @@ export type {
 } from './bus-types.ts'
 export { configSchema } from './config/config-schema.ts'
 export type {
+  ConfigFetch,
+  ConfigResponse,
   ConfigSource,
   ConfigText,
   ConfigValue,

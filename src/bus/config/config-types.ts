@@ -25,6 +25,43 @@ export type ConfigSource =
   /** A function that returns a text or settings, or a promise of them. */
   | (() => string | ConfigText | ConfigValue | PromiseLike<string | ConfigText | ConfigValue>)
 
+/** What is used of a response of `fetch`. */
+export interface ConfigResponse {
+  /** The status of HTTP. */
+  readonly status: number
+  /** `opaqueredirect` for a redirection whose goal a page cannot see. */
+  readonly type: string
+  /** Its header. */
+  readonly headers: {
+    /** Gives the value of a field, or null. */
+    get(name: string): string | null
+  }
+  /** Its bytes, or null. */
+  readonly body: {
+    /** Begins to read. */
+    getReader(): {
+      /** Gives the next bytes. */
+      read(): Promise<{
+        /** Whether there are no more. */
+        readonly done: boolean
+        /** The bytes. */
+        readonly value?: Uint8Array | undefined
+      }>
+    }
+  } | null
+}
+
+/** Gets a URL, as `fetch` does. */
+export type ConfigFetch = (
+  url: URL,
+  init: {
+    /** Redirections are followed one by one. */
+    readonly redirect: 'manual'
+    /** Gives the request up. */
+    readonly signal: AbortSignal
+  },
+) => Promise<ConfigResponse>
+
 /** The options of `loadConfig()`. */
 export interface LoadConfigOptions {
   /** Settings that come before all others, as the configuration has them. Default: none. */
@@ -32,7 +69,7 @@ export interface LoadConfigOptions {
   /** The environment, or false for none. Default: that of the process; none in a browser. */
   readonly env?: Readonly<Record<string, string | undefined>> | false | undefined
   /** Gets `https:` URLs. Default: `fetch` of the runtime. */
-  readonly fetch?: typeof globalThis.fetch | undefined
+  readonly fetch?: ConfigFetch | undefined
   /** The clock of the time limit for `https:`. Default: that of the machine. */
   readonly platform?: Platform | undefined
 }

@@ -3,17 +3,16 @@
  * bounded time, and no more than a bounded number of bytes.
  */
 import { type Platform, UsageError } from '../../index.ts'
+import type { ConfigFetch, ConfigResponse } from './config-types.ts'
 
 export const CONFIG_BYTES_MAX = 1_048_576
 const FETCH_MS_MAX = 5000
 const REDIRECTIONS_MAX = 5
 
-type Fetch = typeof globalThis.fetch
-
 /** @throws UsageError that says why there is no text; it does not quote the query of the URL. */
 export async function fetchConfig(
   url: URL,
-  fetch: Fetch,
+  fetch: ConfigFetch,
   clock: Platform,
 ): Promise<{ readonly text: string; readonly isJson: boolean }> {
   const what = `loadConfig: ${shownUrl(url)}`
@@ -38,7 +37,7 @@ export async function fetchConfig(
   }
 }
 
-async function followed(what: string, first: URL, fetch: Fetch, signal: AbortSignal) {
+async function followed(what: string, first: URL, fetch: ConfigFetch, signal: AbortSignal) {
   let url = first
   for (let count = 0; count <= REDIRECTIONS_MAX; count++) {
     const response = await fetch(url, { redirect: 'manual', signal })
@@ -61,7 +60,7 @@ async function followed(what: string, first: URL, fetch: Fetch, signal: AbortSig
   throw new UsageError(`${what} redirects more than ${REDIRECTIONS_MAX} times`)
 }
 
-async function boundedText(what: string, response: Response): Promise<string> {
+async function boundedText(what: string, response: ConfigResponse): Promise<string> {
   const reader = response.body?.getReader()
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let text = ''
