@@ -81,6 +81,8 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
     const { words } = await service(peer)
     const running = start(['bus', 'run', ...words])
     await shows(running, 'tick')
+    // Its calls and its listener.
+    await until(() => peer.broker.packets('subscribe').length >= 2)
     await using bus = await client(peer)
     const api = bus.api(shop)
     expect(await api.echo({ a: 1 })).toEqual({ a: 1 })
@@ -167,6 +169,7 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
     const env = { IT_MQTT_BUS_CLIENT_URL: peer.url, IT_MQTT_BUS_PROCESS: 'other' }
     const running = start(['bus', 'run', ...words, '--skip', 'rpcs,events'], env)
     await shows(running, 'tick')
+    await until(() => peer.broker.clients.size > 0)
     expect([...peer.broker.clients.keys()]).toEqual(['bus.shop@other'])
     expect(peer.broker.packets('subscribe')).toEqual([])
     running.process.kill('SIGTERM')

@@ -1,6 +1,5 @@
 /** `it-mqtt bus dumpconfigschema`: which settings can a configuration have? For editors. */
 import type { Command } from 'commander'
-import { configSchema } from '../../bus/index.ts'
 import { write } from '../output.ts'
 
 export function addDumpConfigSchema(bus: Command): void {
@@ -12,6 +11,8 @@ export function addDumpConfigSchema(bus: Command): void {
         'and check it.',
     )
     .action(async () => {
+      // Other commands start without the bus.
+      const { configSchema } = await import('../../bus/index.ts')
       await write(`${JSON.stringify(configSchema, null, 2)}\n`)
     })
 }
