@@ -186,7 +186,7 @@ features: { only: [rpcs] }
     expect(faults).toEqual([
       'IT_MQTT_BUS_CLIENT_ULR names no setting; did you mean IT_MQTT_BUS_CLIENT_URL?',
       'IT_MQTT_BUS_CLIENT_KEEP_ALIVE must be a whole number of seconds from 0 to 65535, not a text; write 5',
-      'overrides: prefix must be a text, not 7',
+      'overrides: prefix must be a text, not a number',
     ])
   })
 })
@@ -213,14 +213,14 @@ describe('faults', () => {
       'F:1:1: servise is no setting; did you mean service?',
       'F:3:3: client.ulr is no setting; did you mean url?',
       'F:4:14: client.keepAlive must be a whole number of seconds from 0 to 65535, not a text; write 300',
-      'F:5:8: client.url must be a text or a list, not 7',
+      'F:5:8: client.url must be a text or a list, not a number',
       'F:7:20: apis.auth.timeout must be a number of ms from 1 to 86400000, not a text; write 5000',
       'F:7:24: apis.auth.qos is no setting; there are timeout, validate',
       'F:8:3: apis["a.b"] cannot be a name here: it must be levels of A-Z, a-z, 0-9, "_" and "-", joined by "/"',
       'F:9:28: listeners.x.onError must be one of stop, skip, retry, deadLetter; did you mean retry?',
       'F:9:48: listeners.x.concurrency must be a whole number from 1 to 65535',
       'F:10:12: hooks[0].modul is no setting; did you mean module?',
-      'F:10:29: hooks[1] must be a table, not 7',
+      'F:10:29: hooks[1] must be a table, not a number',
       'F:11:11: features must be a table, not a list',
     ])
   })
@@ -244,6 +244,7 @@ describe('faults', () => {
   test('hold no values: one may be a password', async () => {
     const texts = [
       'client: { password: [s3cret] }',
+      'client: { password: 73313 }',
       'client: { password: "s3cret }',
       'client:\n\tpassword: s3cret',
       'client: s3cret',
@@ -253,7 +254,7 @@ describe('faults', () => {
       'client: { tls: s3cret, reconnect: s3cret }',
     ]
     for (const text of texts) {
-      expect((await faultsOf({ text })).join()).not.toContain('s3cret')
+      expect((await faultsOf({ text })).join()).not.toMatch(/s3cret|73313/)
     }
   })
 

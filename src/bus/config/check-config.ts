@@ -192,7 +192,7 @@ function foundKind(value: unknown): string {
   if (value === null) return 'nothing'
   if (typeof value === 'string') return 'a text'
   if (typeof value === 'boolean') return String(value)
-  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'no finite number'
+  if (typeof value === 'number') return Number.isFinite(value) ? 'a number' : 'no finite number'
   return Array.isArray(value) ? 'a list' : 'a table'
 }
 
