@@ -85,8 +85,10 @@ const ENTRIES = [
 const FLAVOURS = {
   'node/database': 'disk/node/database',
   'node/files': 'disk/node/files',
+  'node/host': 'bus/node/host',
   'web/database': 'disk/web/database',
   'web/files': 'disk/web/files',
+  'web/host': 'bus/web/host',
   'node/bytes': 'platform/node/bytes',
   'node/runtime': 'platform/node/runtime',
   'node/transport': 'platform/node/transport',

@@ -38,7 +38,7 @@ export function aliasesOf(flavour: 'node' | 'web'): Readonly<Record<string, stri
   const paths = {
     ...{ '#bytes': `platform/${flavour}/bytes`, '#runtime': `platform/${flavour}/runtime` },
     ...{ '#transport': `platform/${flavour}/transport`, '#database': `disk/${flavour}/database` },
-    '#files': `disk/${flavour}/files`,
+    ...{ '#files': `disk/${flavour}/files`, '#host': `bus/${flavour}/host` },
     ...{ 'it-mqtt/client': 'client/index', 'it-mqtt/testing': 'testing/index' },
     ...{ 'it-mqtt/disk': 'disk/index', 'it-mqtt/event-stream': 'event-stream/index' },
     ...{ 'it-mqtt/doctor': 'doctor/index', 'it-mqtt/presence': 'presence/index' },
@@ -59,7 +59,7 @@ export default defineConfig({
     exclude: [
       'test/brokers/**',
       // In a real browser, or with what a browser has.
-      ...['test/browser/**', 'test/disk/web/**'],
+      ...['test/browser/**', 'test/disk/web/**', 'test/bus/web/**'],
       'test/package/**',
       ...LONG,
     ],

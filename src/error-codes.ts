@@ -39,8 +39,9 @@ export interface ErrorCodes {
   /** When the package `ws` or `classic-level` is installed and cannot be loaded.
    *  What to do: see `cause`; install the package again, for this system. */
   PACKAGE_FAILED: 'UsageError'
-  /** When something reads or writes a file in a runtime without files, such as a browser.
-   *  What to do: push to a `spool`, or run this part on Node. */
+  /** When something reads or writes a file, or a configuration names one, in a runtime without
+   *  files, such as a browser.
+   *  What to do: push to a `spool`, give settings as an object, or run this part on Node. */
   NO_FILES: 'UsageError'
   /** When an iterator of `transitions()` has 1,024 transitions that were not taken.
    *  What to do: take them faster, or call `transitions()` again and read `state`. */
@@ -115,6 +116,16 @@ export interface ErrorCodes {
    *  loaded.
    *  What to do: `npm install prom-client@15`. */
   NO_METRICS: 'UsageError'
+  /** When a configuration is YAML and the package `yaml` is not installed, or cannot be loaded.
+   *  What to do: `npm install yaml@2`, or write JSON. */
+  NO_YAML: 'UsageError'
+  /** When a configuration has faults; the message and `issues` have all of them with their places.
+   *  What to do: correct them; `it-mqtt bus dumpconfigschema` writes a schema for editors. */
+  INVALID_CONFIG: 'UsageError'
+  /** When a task has an expression of cron and the package `croner` is not installed, or cannot be
+   *  loaded.
+   *  What to do: `npm install croner@11`, or use `every()`. */
+  NO_SCHEDULER: 'UsageError'
 
   // The transport and its time limits.
 
@@ -516,6 +527,10 @@ export interface WarningCodes {
   /** When an answer to `discover()` was none of a process of a bus: no JSON, or with other fields.
    *  What to do: find out who may subscribe to `{prefix}/_control/#`. */
   ANSWER_PASSED_OVER: 'Warning'
+  /** When the function of a task threw, and the task goes on (`onError: 'skip'`); the message has
+   *  the error.
+   *  What to do: correct the function. */
+  TASK_FAILED: 'Warning'
   /** When a process with listeners has no name that it has again after a restart: the sessions of
    *  its listeners, and the events in them, are then left at the server.
    *  What to do: give the option `process` of `createBus()`. */

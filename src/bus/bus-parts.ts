@@ -22,6 +22,7 @@ import {
   BUS_PROPERTIES,
   busClientId,
   busLevelOf,
+  checkApiName,
   checkBusName,
   checkBusPrefix,
   isProcessName,
@@ -35,10 +36,16 @@ import { SchemaChecks } from './schema-check.ts'
 
 const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
-  ...['outbox', 'logger', 'control', 'presence'],
+  ...['outbox', 'logger', 'control', 'presence', 'apis', 'listeners', 'features'],
 ]
 const TIME_MAX_MS = 86_400_000
 const CALL_TIMEOUT_MS = 5000
+
+/** What holds for an API. */
+interface ApiTerms {
+  readonly timeoutMs: number
+  readonly validate: Required<BusValidation>
+}
 
 export interface BusParts {
   readonly service: string
@@ -50,8 +57,8 @@ export interface BusParts {
   /** The options from which listeners make clients of their own. */
   readonly clientOptions: ClientOptions
   readonly clock: Platform
-  readonly timeoutMs: number
-  readonly validate: Required<BusValidation>
+  /** What holds for an API, by its name. */
+  readonly termsOf: (api: string) => ApiTerms
   readonly codec: Codec<unknown>
   readonly checks: SchemaChecks
   readonly hooks: HookTable
@@ -86,7 +93,7 @@ export function busParts(options: BusOptions): BusParts {
   for (const one of options.hooks ?? []) hooks.add(one)
   const { codec = json, ajv, outbox } = options
   const timeoutMs = checkTimeMs('createBus: timeout', options.timeout) ?? CALL_TIMEOUT_MS
-  const validate = validationOf(options.validate)
+  const validate = validationOf('createBus: validate', options.validate)
   const hasControl = flagOf('control', options.control ?? true)
   const reports = new BusReports(service, process, clock)
   if (log !== null) reports.add(log)
@@ -96,7 +103,8 @@ export function busParts(options: BusOptions): BusParts {
     : { client: createClient(own), processes: null }
   return {
     ...{ service, process, hasName: named !== null, prefix, client, clientOptions, clock },
-    ...{ timeoutMs, hooks, outbox, validate, reports, log, hasControl, processes },
+    ...{ hooks, outbox, reports, log, hasControl, processes },
+    termsOf: apiTermsOf(options.apis, { timeoutMs, validate }),
     codec: orNothing(codec),
     checks: new SchemaChecks(ajv),
     by: `${service}/${busLevelOf(process)}`,
@@ -131,12 +139,32 @@ function loggedBy(log: BusLog | null, options: ClientOptions): ClientOptions {
   }
 }
 
-function validationOf(given: BusValidation = {}): Required<BusValidation> {
-  checkFieldNames('createBus: validate', given, ['outgoing', 'incoming'])
+/** @returns what holds for an API by its name. @throws UsageError for a setting that is none. */
+function apiTermsOf(apis: BusOptions['apis'], common: ApiTerms): BusParts['termsOf'] {
+  if (apis === undefined) return () => common
+  if (typeof apis !== 'object' || apis === null) {
+    throw new UsageError('createBus: apis must be an object of settings by the names of APIs')
+  }
+  const terms = new Map<string, ApiTerms>()
+  for (const [api, settings] of Object.entries(apis)) {
+    const what = `createBus: apis: ${checkApiName(api)}`
+    checkFieldNames(what, settings, ['timeout', 'validate'])
+    const { timeout, validate } = settings
+    terms.set(api, {
+      timeoutMs: checkTimeMs(`${what}: timeout`, timeout) ?? common.timeoutMs,
+      validate:
+        validate === undefined ? common.validate : validationOf(`${what}: validate`, validate),
+    })
+  }
+  return (api) => terms.get(api) ?? common
+}
+
+function validationOf(what: string, given: BusValidation = {}): Required<BusValidation> {
+  checkFieldNames(what, given, ['outgoing', 'incoming'])
   const { outgoing = true, incoming = true } = given
   for (const [name, value] of Object.entries({ outgoing, incoming })) {
     if (typeof value === 'boolean') continue
-    throw new UsageError(`createBus: validate.${name} must be true or false`)
+    throw new UsageError(`${what}.${name} must be true or false`)
   }
   return { outgoing, incoming }
 }

@@ -22,9 +22,16 @@ import type {
 } from './api-types.ts'
 import type { DiscoveredProcess, DiscoverOptions } from './discover-types.ts'
 import type { BusHooks } from './hook-types.ts'
-import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
+import type {
+  BusEvent,
+  BusListener,
+  EventIterator,
+  ListenerOptions,
+  ListenerSettings,
+} from './listener-types.ts'
 import type { BusLogger } from './report-types.ts'
 import type { JsonSchemaCompiler } from './schema-check.ts'
+import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
 
 /** Which values a bus compares with their schemas. */
 export interface BusValidation {
@@ -35,6 +42,31 @@ export interface BusValidation {
    * values are given as they came: the schemas transform nothing.
    */
   readonly incoming?: boolean | undefined
+}
+
+/** Settings of one API. What is left out is as for the others. */
+export interface ApiSettings {
+  /** Replaces the `timeout` of the bus for calls of the API, in ms. */
+  readonly timeout?: number | undefined
+  /** Replaces `validate` of the bus as a whole. */
+  readonly validate?: BusValidation | undefined
+}
+
+/** What `run()` does: answer calls, handle events, run tasks. The outbox is always sent. */
+export type BusFeature = 'rpcs' | 'events' | 'tasks'
+
+/** Which of the features run. */
+export interface BusFeatures {
+  /** These and no others. Default: all. */
+  readonly only?: readonly BusFeature[] | undefined
+  /** All but these. With `only`: those of `only` that are not here. */
+  readonly skip?: readonly BusFeature[] | undefined
+}
+
+/** The options of `bus.run()`. */
+export interface BusRunOptions extends BusFeatures {
+  /** Ends the run. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Where events wait on disk until the server has them: a `spool()` of `it-mqtt/disk`. */
@@ -63,6 +95,12 @@ export interface BusOptions {
   readonly timeout?: number | undefined
   /** Which values are validated. Default: all. */
   readonly validate?: BusValidation | undefined
+  /** Settings of single APIs, by their names. Default: none. */
+  readonly apis?: Readonly<Record<string, ApiSettings>> | undefined
+  /** Options of listeners, by their names; those that `listen()` is given come first. */
+  readonly listeners?: Readonly<Record<string, ListenerSettings>> | undefined
+  /** What `run()` does if it is given neither `only` nor `skip`. Default: everything. */
+  readonly features?: BusFeatures | undefined
   /** How values become payloads. Default: JSON. */
   readonly codec?: Codec<unknown> | undefined
   /** What surrounds calls, handlers and events. Hooks that come first are outermost. */
@@ -287,17 +325,39 @@ export interface Bus extends AsyncDisposable {
    *   reason of the signal.
    */
   discover(options?: DiscoverOptions): AsyncIterableIterator<DiscoveredProcess, undefined>
+  /**
+   * Runs a function again and again while `run()` is awaited, the first time after the interval.
+   * Times that pass without a run, because the one before goes on or the machine slept, make one
+   * run together.
+   * @throws UsageError for an interval or an option that cannot be used.
+   */
+  every(interval: Interval, task: (run: TaskRun) => unknown, options?: TaskOptions): BusTask
+  /**
+   * Runs a function at the times of an expression of cron, as `every()` does. The package `croner`
+   * finds them. A time that the clocks skip in spring comes when they have skipped it, and one that
+   * comes twice in autumn counts once, unless the field of hours is `*`.
+   * @throws UsageError for options that cannot be used. For an expression that is not understood,
+   *   or never due, `run()` rejects before it takes anything.
+   */
+  cron(expression: string, task: (run: TaskRun) => unknown, options?: CronOptions): BusTask
+  /**
+   * Runs a function at the times that an iterable yields, as `every()` does. It is asked for the
+   * next one when the one before has come.
+   * @throws UsageError for what cannot be iterated. `run()` rejects with what the iterable throws.
+   */
+  schedule(times: Times, task: (run: TaskRun) => unknown, options?: TaskOptions): BusTask
   /** Adds hooks, inside of those that are there. */
   hook(hooks: BusHooks): void
   /**
-   * Does everything that is registered: answers calls, handles events, sends the outbox. It
-   * resolves when the signal is aborted or the bus was closed.
-   * @throws what ended a listener (`onError: 'stop'`), or the connection for good.
+   * Does everything that is registered: answers calls, handles events, runs tasks, sends the
+   * outbox. It resolves when the signal is aborted or the bus was closed. With `only` and `skip` it
+   * does a part of this, so that some processes of a service answer calls and others run tasks.
+   * @throws what ended a listener or a task (`onError: 'stop'`), or the connection for good.
    */
-  run(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
+  run(options?: BusRunOptions): Promise<void>
   /**
    * Ends the bus: it takes nothing more, and waits at most `timeout` ms (default 10,000) for
-   * handlers. To call it twice is to call it once.
+   * handlers and tasks. To call it twice is to call it once.
    */
   close(options?: { readonly timeout?: number | undefined }): Promise<void>
 }

@@ -9,9 +9,12 @@ import { insidesOf, keepInsides } from './bus-insides.ts'
 import { inQuotes } from './bus-names.ts'
 import { type BusParts, busParts, checkTimeMs } from './bus-parts.ts'
 import { enterService } from './bus-presence.ts'
+import { BusSettings } from './bus-settings.ts'
 import type {
   Bus,
+  BusFeature,
   BusOptions,
+  BusRunOptions,
   CallOptions,
   Fired,
   FireOptions,
@@ -28,17 +31,19 @@ import { HandlerListener } from './handler-listener.ts'
 import { runHooks } from './hook-table.ts'
 import type { BusHooks, LifeContext } from './hook-types.ts'
 import { IteratedListener } from './iterated-listener.ts'
-import { listenerPlan } from './listener-plan.ts'
 import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
 import { pumpOutbox } from './outbox-pump.ts'
 import type { EventSource } from './received-event.ts'
 import { RunScope } from './run-scope.ts'
-import { serveApi } from './serving.ts'
+import { type ServedApi, serveApi } from './serving.ts'
 import { settledWithin } from './settled-within.ts'
+import { TaskTable } from './task-table.ts'
+import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
 
 const BUS_CLOSE_MS = 10_000
 
 type EventHandler = (event: BusEvent<never>) => unknown
+type TaskFunction = (run: TaskRun) => unknown
 type CallerFunction = (input?: unknown, options?: CallOptions) => Promise<unknown>
 
 /** What is known of an event of an API at a bus. */
@@ -66,6 +71,11 @@ class ServiceBus {
   readonly #listeners = new Map<string, HandlerListener | IteratedListener>()
   /** The schemas of what this process serves or calls. */
   readonly #schemas = new Set<ApiSchema>()
+  readonly #tasks: TaskTable
+  readonly #settings: BusSettings
+  readonly #served: ServedApi[] = []
+  /** What the run does that goes on, or the last one did; null if there was none. */
+  #features: ReadonlySet<BusFeature> | null = null
   #scope: RunScope | null = null
   #hasStarted = false
   #closed: Promise<void> | null = null
@@ -77,6 +87,8 @@ class ServiceBus {
       called: () => this.#callers.keys(),
       listeners: () => this.#listeners.values(),
     })
+    this.#tasks = new TaskTable(this.#parts)
+    this.#settings = new BusSettings(options)
   }
 
   get service(): string {
@@ -98,6 +110,8 @@ class ServiceBus {
   ): Served {
     this.#checkOpen('serve')
     const served = serveApi(this.#parts, api, implementation, options)
+    this.#served.push(served)
+    if (this.#features?.has('rpcs') === false) served.rest()
     this.#know(api)
     return served
   }
@@ -140,7 +154,7 @@ class ServiceBus {
     handler?: EventHandler,
   ): BusListener | EventIterator {
     this.#checkOpen('listen')
-    const plan = listenerPlan(name, options)
+    const plan = this.#settings.planOf(name, options)
     if (handler !== undefined && typeof handler !== 'function') {
       throw new UsageError(`listen: ${name}: the handler must be a function of an event`)
     }
@@ -159,7 +173,7 @@ class ServiceBus {
     }
     const listener = new HandlerListener(this.#parts, plan, sources, handler, left)
     this.#listeners.set(name, listener)
-    this.#scope?.start((signal) => listener.drive(signal))
+    if (this.#features?.has('events')) this.#scope?.start((signal) => listener.drive(signal))
     return listener
   }
 
@@ -183,20 +197,37 @@ class ServiceBus {
     return discoverProcesses(this.#parts, options)
   }
 
+  every(interval: Interval, task: TaskFunction, options?: TaskOptions): BusTask {
+    this.#checkOpen('every')
+    return this.#tasks.every(interval, task, options)
+  }
+
+  cron(expression: string, task: TaskFunction, options?: CronOptions): BusTask {
+    this.#checkOpen('cron')
+    return this.#tasks.cron(expression, task, options)
+  }
+
+  schedule(times: Times, task: TaskFunction, options?: TaskOptions): BusTask {
+    this.#checkOpen('schedule')
+    return this.#tasks.schedule(times, task, options)
+  }
+
   hook(hooks: BusHooks): void {
     this.#parts.hooks.add(hooks)
   }
 
-  async run({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+  async run({ signal, ...features }: BusRunOptions = {}): Promise<void> {
     this.#checkOpen('run')
+    const wanted = this.#settings.featuresOf(features)
     if (this.#scope !== null) throw new UsageError('run: the bus runs already; await it once')
     if (signal?.aborted) return
     const scope = new RunScope()
     this.#scope = scope
+    this.#features = wanted
     const stop = () => scope.stop()
     signal?.addEventListener('abort', stop)
     try {
-      scope.start((until) => this.#start(scope, until))
+      scope.start((until) => this.#start(scope, wanted, until))
       await scope.ended()
     } finally {
       signal?.removeEventListener('abort', stop)
@@ -204,10 +235,15 @@ class ServiceBus {
     }
   }
 
-  async #start(scope: RunScope, signal: AbortSignal): Promise<void> {
+  async #start(
+    scope: RunScope,
+    features: ReadonlySet<BusFeature>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { checks, hooks, client, outbox } = this.#parts
     // A schema that cannot be used is an error before anything is answered.
     await Promise.all([...this.#schemas].map((schema) => checks.prepare(schema)))
+    if (features.has('tasks')) await this.#tasks.prepare()
     const begin = async () => {
       if (!this.#hasStarted) {
         this.#tell('the bus runs')
@@ -215,12 +251,18 @@ class ServiceBus {
       }
       this.#hasStarted = true
       if (signal.aborted) return
+      for (const one of this.#served) {
+        if (features.has('rpcs')) one.answer()
+        else one.rest()
+      }
       scope.start((until) => client.run({ signal: until }))
       scope.start((until) => enterService(this.#parts, until))
       if (outbox !== undefined) scope.start((until) => pumpOutbox(this.#parts, outbox, until))
       for (const listener of this.#listeners.values()) {
-        if (listener instanceof HandlerListener) scope.start((until) => listener.drive(until))
+        if (!features.has('events') || !(listener instanceof HandlerListener)) continue
+        scope.start((until) => listener.drive(until))
       }
+      if (features.has('tasks')) this.#tasks.start(scope)
     }
     if (this.#hasStarted) return begin()
     await runHooks(hooks.of('start'), this.#life('start'), begin)
@@ -248,7 +290,8 @@ class ServiceBus {
       const scope = this.#scope
       scope?.stop()
       const listeners = [...this.#listeners.values()].map((one) => one.close({ timeout }))
-      await Promise.all([...listeners, client.close({ timeout })])
+      const tasks = this.#tasks.close(timeout)
+      await Promise.all([...listeners, tasks, client.close({ timeout })])
       // The outbox is no longer in use then, and can be closed.
       if (scope !== null) await settledWithin(clock, scope.ended(), timeout)
       if (this.#hasStarted) this.#tell('the bus has ended')

@@ -71,7 +71,7 @@ function call(
     headers: { ...options.headers },
   }
   const startedAt = bus.clock.now()
-  const timeout = options.timeout ?? bus.timeoutMs
+  const timeout = options.timeout ?? bus.termsOf(api.name).timeoutMs
   const whole = runHooks(hooks, context, () => {
     // Clocks have fractions of a millisecond, and a request takes whole ones.
     const left = Math.max(1, Math.ceil(timeout - (bus.clock.now() - startedAt)))
@@ -89,7 +89,8 @@ async function send(
   facts: RpcFacts | null,
 ): Promise<unknown> {
   const { api, rpc, topic, what } = plan
-  if (bus.validate.outgoing) {
+  const { validate, timeoutMs } = bus.termsOf(api.name)
+  if (validate.outgoing) {
     const issues = await issuesIn(bus, rpc.input, input)
     if (issues !== undefined) {
       const where = rpc.input === undefined ? 'is not taken' : placeText(issues)
@@ -101,7 +102,7 @@ async function send(
   const sent = input === undefined ? undefined : new BusValue(input)
   const response = await bus.client
     .request(topic, sent, {
-      ...{ codec, timeout: options.timeout ?? bus.timeoutMs, signal: options.signal },
+      ...{ codec, timeout: options.timeout ?? timeoutMs, signal: options.signal },
       ...{ key: options.key, retry: rpc.idempotent === true ? 'lost' : 'never' },
       properties: { userProperties: headersOf(bus, api.version, options.headers) },
     })
@@ -114,7 +115,7 @@ async function send(
     facts.answerBytes = response.payload.length
   }
   if (rpc.output === undefined) return undefined
-  if (!bus.validate.incoming) return response.value
+  if (!validate.incoming) return response.value
   const checked = await bus.checks.check(rpc.output, response.value)
   if (checked.issues === undefined) return checked.value
   throw unfitAnswer(what, 'answer', checked.issues)
@@ -152,9 +153,9 @@ function unfitAnswer(
 }
 
 /** Rejects with the error of a call; the data of a declared one are validated before. */
-async function refusal(bus: BusParts, { rpc, what }: RpcPlan, error: unknown): Promise<never> {
+async function refusal(bus: BusParts, { api, rpc, what }: RpcPlan, error: unknown): Promise<never> {
   const remote = declaredIn(rpc, error)
-  if (remote === null || !bus.validate.incoming) throw error
+  if (remote === null || !bus.termsOf(api.name).validate.incoming) throw error
   const { code, message } = remote
   const checked = await bus.checks.check(rpc.errors![code]!, remote.data)
   if (checked.issues !== undefined) {

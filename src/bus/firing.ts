@@ -103,7 +103,7 @@ async function publishEvent(
   value: unknown,
   { key, headers, durable, signal }: FireOptions,
 ): Promise<boolean> {
-  if (bus.validate.outgoing) {
+  if (bus.termsOf(api.name).validate.outgoing) {
     const issues = await issuesIn(bus, event.payload, value)
     if (issues !== undefined) {
       const where = event.payload === undefined ? 'is not taken' : placeText(issues)

@@ -23,8 +23,12 @@ export type {
 export { createBus } from './bus.ts'
 export type {
   ApiCaller,
+  ApiSettings,
   Bus,
+  BusFeature,
+  BusFeatures,
   BusOptions,
+  BusRunOptions,
   BusValidation,
   CallOptions,
   EventOutbox,
@@ -38,6 +42,16 @@ export type {
   ServeOptions,
   ValueOfPort,
 } from './bus-types.ts'
+export { configSchema } from './config/config-schema.ts'
+export type {
+  ConfigFetch,
+  ConfigResponse,
+  ConfigSource,
+  ConfigText,
+  ConfigValue,
+  LoadConfigOptions,
+} from './config/config-types.ts'
+export { loadConfig } from './config/load-config.ts'
 export {
   type ForgetOptions,
   type Forgotten,
@@ -64,6 +78,7 @@ export type {
   HandleContext,
   Hook,
   LifeContext,
+  TaskContext,
 } from './hook-types.ts'
 export type {
   BusEvent,
@@ -72,6 +87,7 @@ export type {
   EventDedupe,
   EventIterator,
   ListenerOptions,
+  ListenerSettings,
   ListenerStats,
   RetryOptions,
 } from './listener-types.ts'
@@ -79,3 +95,13 @@ export { openTelemetry, type TelemetryApi, type TelemetrySpan } from './open-tel
 export { type MetricsRegistry, prometheus } from './prometheus.ts'
 export type { BusLogger, BusLogWriter, EventReport, RpcReport } from './report-types.ts'
 export type { JsonSchemaCompiler, JsonSchemaValidator } from './schema-check.ts'
+export type {
+  BusTask,
+  CronOptions,
+  Interval,
+  TaskAction,
+  TaskOptions,
+  TaskRun,
+  TaskStats,
+  Times,
+} from './task-types.ts'

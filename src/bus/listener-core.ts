@@ -190,7 +190,8 @@ function errorName(error: unknown): string {
   return error instanceof Error ? error.name : 'Error'
 }
 
-function errorText(error: unknown): string {
+/** @returns the message of what was thrown, which may be anything. */
+export function errorText(error: unknown): string {
   try {
     return error instanceof Error ? error.message : String(error)
   } catch {

@@ -182,10 +182,11 @@ export class EventReader {
 
   /** @returns what the schema makes of a value. @throws ProtocolError `INVALID_PAYLOAD` */
   async validated({ source, message }: ReceivedEvent, value: unknown): Promise<unknown> {
-    const { payload } = source.api.events[source.event]!
+    const { name, events } = source.api
+    const { payload } = events[source.event]!
     // A later minor version may say more.
     if (payload === undefined) return undefined
-    if (!this.#bus.validate.incoming) return value
+    if (!this.#bus.termsOf(name).validate.incoming) return value
     const checked = await this.#bus.checks.check(payload, value)
     if (checked.issues === undefined) return checked.value
     throw new ProtocolError(

@@ -43,13 +43,21 @@ function refusing(failure: DeclaredFailure): RefusedError {
   return error
 }
 
+/** What is served, and whether it is. */
+export interface ServedApi extends Served {
+  /** Answers calls again, if that was stopped. */
+  answer(): void
+  /** Takes no more calls. */
+  rest(): void
+}
+
 /** @throws UsageError if the implementation or an option cannot be used. */
 export function serveApi(
   bus: BusParts,
   given: Api,
   implementation: Readonly<Record<string, unknown>>,
   options: ServeOptions = {},
-): Served {
+): ServedApi {
   const api = checkApi('serve', given)
   checkImplementation(api, implementation)
   checkFieldNames('serve: options', options, SERVE_FIELDS)
@@ -63,7 +71,7 @@ export function serveApi(
   const names = Object.keys(api.rpcs)
   const filters = answerUnknown && names.length > 0 ? ['+'] : names
   const handlers = { ...implementation } as Readonly<Record<string, RpcHandler>>
-  const responders = filters.map((name) =>
+  const respond = (name: string) =>
     bus.client.respond(
       `${base}/rpc/${name}`,
       (request) => answer(bus, api, handlers, request.topic.slice(base.length + 5), request),
@@ -78,9 +86,19 @@ export function serveApi(
           return undefined
         },
       },
-    ),
-  )
-  const served: Served = {
+    )
+  let responders = filters.map(respond)
+  let isResting = false
+  const served: ServedApi = {
+    answer() {
+      if (isResting) responders = filters.map(respond)
+      isResting = false
+    },
+    rest() {
+      isResting = true
+      // What ends the client is reported to those who await it.
+      for (const one of responders) one.close().catch(() => {})
+    },
     get granted() {
       return Promise.all(responders.map((one) => one.granted)).then(() => {})
     },
@@ -164,15 +182,16 @@ async function handle(
   given: unknown,
   call: CallOfHandler,
 ): Promise<BusValue | undefined> {
-  const input = bus.validate.incoming ? await validInput(bus, api, rpc, given) : given
+  const { validate } = bus.termsOf(api.name)
+  const input = validate.incoming ? await validInput(bus, api, rpc, given) : given
   let output: unknown
   try {
     output = await handler(input, call as ServedCall<never>)
   } catch (error) {
-    return thrownByHandler(bus, rpc, error)
+    return thrownByHandler(bus, api, rpc, error)
   }
   if (rpc.output === undefined) return undefined
-  if (bus.validate.outgoing) {
+  if (validate.outgoing) {
     const { issues } = await bus.checks.check(rpc.output, output)
     if (issues !== undefined) {
       const text = `the output ${placeText(issues)}`
@@ -254,10 +273,15 @@ class CallOfHandler implements ServedCall<ApiRpc> {
 const declared = new WeakSet<object>()
 
 /** @throws what the handler threw, or a UsageError if it declared an error with other data. */
-async function thrownByHandler(bus: BusParts, rpc: ApiRpc, error: unknown): Promise<never> {
+async function thrownByHandler(
+  bus: BusParts,
+  api: Api,
+  rpc: ApiRpc,
+  error: unknown,
+): Promise<never> {
   if (!(error instanceof RefusedError) || !declared.has(error)) throw error
   const { code, message, data } = error.remote!
-  if (bus.validate.outgoing) {
+  if (bus.termsOf(api.name).validate.outgoing) {
     const { issues } = await bus.checks.check(rpc.errors![code]!, data)
     if (issues !== undefined) {
       const text = `the data of the error ${code} ${placeText(issues)}`
