@@ -3,7 +3,7 @@
  * here.
  */
 
-export { machineName, requestChannel } from '#runtime'
+export { machineName, requestChannel, sha256Hex } from '#runtime'
 export { memoryPair } from '#transport'
 export {
   BugError,

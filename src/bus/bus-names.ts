@@ -38,26 +38,35 @@ export function inQuotes(text: unknown): string {
 
 /** @returns the name. @throws UsageError if it cannot be one level of a topic. */
 export function checkBusName(what: string, name: unknown): string {
-  if (typeof name === 'string' && LEVEL_NAME.test(name)) return name
+  if (isBusName(name)) return name
   const allowed = '1 to 100 of A-Z, a-z, 0-9, "_" and "-"'
   throw new UsageError(`${what} must be ${allowed}, not ${inQuotes(name)}`)
 }
 
 /** @returns the name of an API, levels joined by `/`. @throws UsageError */
 export function checkApiName(name: unknown): string {
-  const wrong = (why: string) =>
-    new UsageError(`defineApi: the name ${inQuotes(name)} cannot be used: ${why}`)
+  const fault = apiNameFault(name)
+  if (fault === null) return name as string
+  throw new UsageError(`defineApi: the name ${inQuotes(name)} cannot be used: ${fault}`)
+}
+
+/** @returns why a value cannot be the name of an API, or null. */
+export function apiNameFault(name: unknown): string | null {
   if (typeof name !== 'string' || name.length > API_NAME_LENGTH_MAX) {
-    throw wrong(`it must be a text of at most ${API_NAME_LENGTH_MAX} characters`)
+    return `it must be a text of at most ${API_NAME_LENGTH_MAX} characters`
   }
   for (const level of name.split('/')) {
     if (!LEVEL_NAME.test(level)) {
-      throw wrong('each level between "/" must be 1 to 100 of A-Z, a-z, 0-9, "_" and "-"')
+      return 'each level between "/" must be 1 to 100 of A-Z, a-z, 0-9, "_" and "-"'
     }
-    if (MAJOR_LEVEL.test(level)) throw wrong('levels such as "v1" stand for versions')
+    if (MAJOR_LEVEL.test(level)) return 'levels such as "v1" stand for versions'
   }
-  if (name.startsWith('_')) throw wrong('names that begin with "_" are for the bus itself')
-  return name
+  return name.startsWith('_') ? 'names that begin with "_" are for the bus itself' : null
+}
+
+/** @returns whether a value can be one level of a topic that is a name. */
+export function isBusName(name: unknown): name is string {
+  return typeof name === 'string' && LEVEL_NAME.test(name)
 }
 
 /** @returns the levels before all topics of a bus. @throws UsageError */
@@ -102,6 +111,11 @@ export function apiTopic(prefix: string, api: { readonly name: string; readonly 
 export function eventTopic(base: string, event: string, key: string | undefined): string {
   const topic = `${base}/event/${event}`
   return key === undefined ? topic : `${topic}/${busLevelOf(key)}`
+}
+
+/** @returns the topic of the schema document of a service. */
+export function schemaTopic(base: string, service: string): string {
+  return `${base}/schema/${service}`
 }
 
 /** @returns the topic of the dead letters of one event at one listener. */

@@ -59,4 +59,20 @@ export type {
   ListenerStats,
   RetryOptions,
 } from './listener-types.ts'
+export {
+  type CompareSchemasOptions,
+  compareSchemas,
+  type SchemaChange,
+  type SchemaComparison,
+  type SchemaVerdict,
+} from './schema/compare-schemas.ts'
+export { type DumpSchemaOptions, dumpSchema, schemaText } from './schema/dump-schema.ts'
+export { loadSchema } from './schema/load-schema.ts'
+export type {
+  DocumentedEvent,
+  DocumentedRpc,
+  DocumentedSchema,
+  SchemaDocument,
+} from './schema/schema-types.ts'
+export type { UndeclaredProperties } from './schema/subset-types.ts'
 export type { JsonSchemaCompiler, JsonSchemaValidator } from './schema-check.ts'
