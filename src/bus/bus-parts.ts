@@ -25,15 +25,17 @@ import {
 import type { BusOptions, BusValidation, EventOutbox } from './bus-types.ts'
 import { checkFieldNames } from './define-api.ts'
 import { HookTable } from './hook-table.ts'
+import { type SchemaPlan, schemaPlan } from './schema/schema-options.ts'
 import { SchemaChecks } from './schema-check.ts'
 
 const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
-  'outbox',
+  ...['outbox', 'schema'],
 ]
 const PROCESS = /^[^\u0000-\u001f\u007f]{1,200}$/
 const TIME_MAX_MS = 86_400_000
 const CALL_TIMEOUT_MS = 5000
+const PUBLISHED: SchemaPlan = { lifetime: 'retained', onBreaking: 'warn' }
 
 export interface BusParts {
   readonly service: string
@@ -51,6 +53,8 @@ export interface BusParts {
   readonly checks: SchemaChecks
   readonly hooks: HookTable
   readonly outbox: EventOutbox | undefined
+  /** How schemas are published if `serve()` does not say; null: not at all. */
+  readonly schemaPlan: SchemaPlan | null
   /** This process, as it says in what it sends. */
   readonly by: string
   /** The APIs that this process serves, by the topic of each. */
@@ -75,13 +79,14 @@ export function busParts(options: BusOptions): BusParts {
   const { codec = json, ajv, outbox } = options
   const timeoutMs = checkTimeMs('createBus: timeout', options.timeout) ?? CALL_TIMEOUT_MS
   const validate = validationOf(options.validate)
+  const plan = schemaPlan('createBus', options.schema, PUBLISHED)
   const client = createClient({
     clientId: busClientId(prefix, service, process),
     ...clientOptions,
   })
   return {
     ...{ service, process, hasName: named !== null, prefix, client, clientOptions, clock },
-    ...{ timeoutMs, hooks, outbox, validate },
+    ...{ timeoutMs, hooks, outbox, validate, schemaPlan: plan },
     codec: orNothing(codec),
     checks: new SchemaChecks(ajv),
     by: `${service}/${busLevelOf(process)}`,

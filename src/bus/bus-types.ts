@@ -21,6 +21,8 @@ import type {
 } from './api-types.ts'
 import type { BusHooks } from './hook-types.ts'
 import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
+import type { AskSchemaOptions, SchemaPublishing } from './schema/schema-options.ts'
+import type { SchemaDocument } from './schema/schema-types.ts'
 import type { JsonSchemaCompiler } from './schema-check.ts'
 
 /** Which values a bus compares with their schemas. */
@@ -71,6 +73,11 @@ export interface BusOptions {
   readonly ajv?: JsonSchemaCompiler | undefined
   /** Where events with `durable: true` wait until they are sent. Default: there is none. */
   readonly outbox?: EventOutbox | undefined
+  /**
+   * How the schemas of what is served are published while `run()` is awaited; false: not at all.
+   * Default: retained, with a warning if one breaks what lay there.
+   */
+  readonly schema?: SchemaPublishing | false | undefined
 }
 
 /** The options of a call. */
@@ -136,6 +143,8 @@ export interface ServeOptions {
    * False subscribes to each rpc alone; `concurrency` then counts for each. Default true.
    */
   readonly answerUnknown?: boolean | undefined
+  /** How the schema of the API is published; false: not at all. Default: as the bus says. */
+  readonly schema?: SchemaPublishing | false | undefined
 }
 
 /** An API that this process serves. */
@@ -253,6 +262,14 @@ export interface Bus extends AsyncDisposable {
     options: ListenerOptions<ValueOfPort<Ports[number]>>,
     handler: (event: BusEvent<ValueOfPort<Ports[number]>>) => unknown,
   ): BusListener
+  /**
+   * Reads the schemas of an API that services have published: a document for each service and major
+   * version, sorted by topic. They are data of others, and never compiled; what is no schema
+   * document is left out, with the warning `SCHEMA_UNREADABLE`. At most 256 are read.
+   * @throws UsageError for what is no name of an API; `TIMEOUT`; what `client.subscribe()` rejects
+   *   with.
+   */
+  schema(api: string, options?: AskSchemaOptions): Promise<readonly SchemaDocument[]>
   /** Adds hooks, inside of those that are there. */
   hook(hooks: BusHooks): void
   /**

@@ -27,6 +27,10 @@ import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './li
 import { pumpOutbox } from './outbox-pump.ts'
 import type { EventSource } from './received-event.ts'
 import { RunScope } from './run-scope.ts'
+import { askSchemas } from './schema/ask-schemas.ts'
+import { type AskSchemaOptions, schemaPlan } from './schema/schema-options.ts'
+import { SchemaPublisher } from './schema/schema-publisher.ts'
+import type { SchemaDocument } from './schema/schema-types.ts'
 import { serveApi } from './serving.ts'
 
 const BUS_CLOSE_MS = 10_000
@@ -59,12 +63,14 @@ class ServiceBus {
   readonly #listeners = new Map<string, HandlerListener | IteratedListener>()
   /** The schemas of what this process serves or calls. */
   readonly #schemas = new Set<ApiSchema>()
+  readonly #publisher: SchemaPublisher
   #scope: RunScope | null = null
   #hasStarted = false
   #closed: Promise<void> | null = null
 
   constructor(options: BusOptions) {
     this.#parts = busParts(options)
+    this.#publisher = new SchemaPublisher(this.#parts)
   }
 
   get service(): string {
@@ -81,7 +87,10 @@ class ServiceBus {
     options?: ServeOptions,
   ): Served {
     this.#checkOpen('serve')
-    const served = serveApi(this.#parts, api, implementation, options)
+    const parts = this.#parts
+    const plan = schemaPlan('serve', options?.schema, parts.schemaPlan)
+    const admit = () => this.#publisher.add(api, plan)
+    const served = serveApi(parts, api, implementation, admit, options)
     this.#know(api)
     return served
   }
@@ -162,6 +171,11 @@ class ServiceBus {
     this.#parts.warn('PROCESS_UNNAMED', message)
   }
 
+  async schema(api: string, options?: AskSchemaOptions): Promise<readonly SchemaDocument[]> {
+    this.#checkOpen('schema')
+    return askSchemas(this.#parts, api, options)
+  }
+
   hook(hooks: BusHooks): void {
     this.#parts.hooks.add(hooks)
   }
@@ -187,10 +201,12 @@ class ServiceBus {
     const { checks, hooks, client, outbox } = this.#parts
     // A schema that cannot be used is an error before anything is answered.
     await Promise.all([...this.#schemas].map((schema) => checks.prepare(schema)))
+    await this.#publisher.approve(signal)
     const begin = async () => {
       this.#hasStarted = true
       if (signal.aborted) return
       scope.start((until) => client.run({ signal: until }))
+      scope.start((until) => this.#publisher.drive(until))
       if (outbox !== undefined) scope.start((until) => pumpOutbox(this.#parts, outbox, until))
       for (const listener of this.#listeners.values()) {
         if (listener instanceof HandlerListener) scope.start((until) => listener.drive(until))

@@ -10,6 +10,7 @@ import type {
   HandleContext,
   Hook,
   LifeContext,
+  PublishSchemaContext,
 } from './hook-types.ts'
 
 interface ContextByKind {
@@ -19,10 +20,13 @@ interface ContextByKind {
   readonly execute: ExecuteContext
   readonly fire: FireContext
   readonly handle: HandleContext
+  readonly publishSchema: PublishSchemaContext
 }
 type HookKind = keyof ContextByKind
 
-const HOOK_KINDS: readonly HookKind[] = ['start', 'stop', 'call', 'execute', 'fire', 'handle']
+const HOOK_KINDS: readonly HookKind[] = [
+  ...(['start', 'stop', 'call', 'execute', 'fire', 'handle', 'publishSchema'] as const),
+]
 const NO_HOOKS: readonly never[] = []
 
 export class HookTable {

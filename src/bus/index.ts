@@ -48,6 +48,7 @@ export type {
   HandleContext,
   Hook,
   LifeContext,
+  PublishSchemaContext,
 } from './hook-types.ts'
 export type {
   BusEvent,
@@ -68,6 +69,7 @@ export {
 } from './schema/compare-schemas.ts'
 export { type DumpSchemaOptions, dumpSchema, schemaText } from './schema/dump-schema.ts'
 export { loadSchema } from './schema/load-schema.ts'
+export type { AskSchemaOptions, SchemaPublishing } from './schema/schema-options.ts'
 export type {
   DocumentedEvent,
   DocumentedRpc,

@@ -17,7 +17,7 @@ import type { ExecuteContext } from './hook-types.ts'
 type AnyRequest = IncomingRequest<unknown, unknown>
 type RpcHandler = (input: unknown, call: ServedCall<never>) => unknown
 
-const SERVE_FIELDS = ['concurrency', 'maxPending', 'answerUnknown']
+const SERVE_FIELDS = ['concurrency', 'maxPending', 'answerUnknown', 'schema']
 const HANDLERS_MAX = 65_535
 /** The longest text of another process that is kept of what it says about itself. */
 const CLAIM_LENGTH_MAX = 400
@@ -42,11 +42,16 @@ function refusing(failure: DeclaredFailure): RefusedError {
   return error
 }
 
-/** @throws UsageError if the implementation or an option cannot be used. */
+/**
+ * @param admit is called when the options are checked; if it returns a promise, calls are taken
+ *   when that resolves.
+ * @throws UsageError if the implementation or an option cannot be used.
+ */
 export function serveApi(
   bus: BusParts,
   given: Api,
   implementation: Readonly<Record<string, unknown>>,
+  admit: () => Promise<void> | null,
   options: ServeOptions = {},
 ): Served {
   const api = checkApi('serve', given)
@@ -59,11 +64,12 @@ export function serveApi(
   if (bus.served.has(base)) {
     throw new UsageError(`serve: ${api.name} ${api.major} is served by this bus already`)
   }
+  const admitted = admit()
   bus.served.add(base)
   const names = Object.keys(api.rpcs)
   const filters = answerUnknown && names.length > 0 ? ['+'] : names
   const handlers = { ...implementation } as Readonly<Record<string, RpcHandler>>
-  const responders = filters.map((name) =>
+  const respond = (name: string) =>
     bus.client.respond(
       `${base}/rpc/${name}`,
       (request) => execute(bus, api, handlers, request.topic.slice(base.length + 5), request),
@@ -78,11 +84,29 @@ export function serveApi(
           return undefined
         },
       },
-    ),
-  )
+    )
+  return servedBy(filters, respond, admitted)
+}
+
+type ApiResponder = ReturnType<BusParts['client']['respond']>
+
+/** @returns what is served, from when it is admitted. */
+function servedBy(
+  filters: readonly string[],
+  respond: (name: string) => ApiResponder,
+  admitted: Promise<void> | null,
+): Served {
+  let responders: readonly ApiResponder[] = []
+  const begin = () => {
+    responders = filters.map(respond)
+  }
+  const begun = admitted === null ? begin() : admitted.then(begin)
+  // Whoever awaits `granted` is told as well.
+  begun?.catch(() => {})
   return {
     get granted() {
-      return Promise.all(responders.map((one) => one.granted)).then(() => {})
+      const granted = () => Promise.all(responders.map((one) => one.granted)).then(() => {})
+      return begun === undefined ? granted() : begun.then(granted)
     },
     get stats() {
       const all = responders.map((one) => one.stats)
