@@ -68,6 +68,7 @@ export {
   type SchemaVerdict,
 } from './schema/compare-schemas.ts'
 export { type DumpSchemaOptions, dumpSchema, schemaText } from './schema/dump-schema.ts'
+export { fromAsyncApi } from './schema/from-asyncapi.ts'
 export { loadSchema } from './schema/load-schema.ts'
 export type { AskSchemaOptions, SchemaPublishing } from './schema/schema-options.ts'
 export type {
@@ -77,4 +78,5 @@ export type {
   SchemaDocument,
 } from './schema/schema-types.ts'
 export type { UndeclaredProperties } from './schema/subset-types.ts'
+export { type AsyncApiDocument, type AsyncApiOptions, toAsyncApi } from './schema/to-asyncapi.ts'
 export type { JsonSchemaCompiler, JsonSchemaValidator } from './schema-check.ts'

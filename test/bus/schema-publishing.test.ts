@@ -5,6 +5,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import {
+  type Api,
   type Bus,
   type BusOptions,
   defineApi,
@@ -329,8 +330,7 @@ describe('the hook publishSchema', () => {
 describe('[B14] bus.schema()', () => {
   const put = (topic: string, payload: string) =>
     w.broker.publish(topic, payload, { retain: true, qos: 1 })
-  const textOf = (api: Parameters<typeof dumpSchema>[0], service: string) =>
-    schemaText(dumpSchema(api as never, { service }) as never)
+  const textOf = (api: Api, service: string) => schemaText(dumpSchema(api, { service }))
 
   test('gives the documents of all services and major versions, as data', async () => {
     put('bus/shop/v1/schema/b', textOf(first, 'b'))
