@@ -266,10 +266,11 @@ export interface Bus extends AsyncDisposable {
    * Reads the schemas of an API that services have published: a document for each service and major
    * version, sorted by topic. They are data of others, and never compiled; what is no schema
    * document is left out, with the warning `SCHEMA_UNREADABLE`. At most 256 are read.
+   * @param api default: all APIs whose names have at most 8 levels; at most 1,024 documents.
    * @throws UsageError for what is no name of an API; `TIMEOUT`; what `client.subscribe()` rejects
    *   with.
    */
-  schema(api: string, options?: AskSchemaOptions): Promise<readonly SchemaDocument[]>
+  schema(api?: string, options?: AskSchemaOptions): Promise<readonly SchemaDocument[]>
   /** Adds hooks, inside of those that are there. */
   hook(hooks: BusHooks): void
   /**

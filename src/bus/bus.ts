@@ -171,7 +171,7 @@ class ServiceBus {
     this.#parts.warn('PROCESS_UNNAMED', message)
   }
 
-  async schema(api: string, options?: AskSchemaOptions): Promise<readonly SchemaDocument[]> {
+  async schema(api?: string, options?: AskSchemaOptions): Promise<readonly SchemaDocument[]> {
     this.#checkOpen('schema')
     return askSchemas(this.#parts, api, options)
   }

@@ -94,6 +94,12 @@ const FIRST_WORDS: readonly (readonly [RegExp, string])[] = [
   [/^transport\b/, '--proxy'],
   [/^(?:withPresence|presence): (prefix|ttl)\b/, '--$1'],
   [/^presence: the space\b/, 'the space'],
+  [/^schema: (?=")/, '--api '],
+  [/^schema: timeout\b/, '--timeout'],
+  [/^createBus: prefix\b/, '--prefix'],
+  [/^toAsyncApi: the server main\b/, '--server'],
+  [/^toAsyncApi: the address of the server main\b/, '--server'],
+  [/^dumpSchema: service\b/, '--service'],
   [/^enter: the data\b/, 'the data of --enter'],
 ]
 

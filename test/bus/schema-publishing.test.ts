@@ -348,17 +348,28 @@ describe('[B14] bus.schema()', () => {
     expect(await w.value(w.bus('me').schema('nobody'), 2000)).toEqual([])
   })
 
+  test('gives those of all APIs without a name, and nothing else that is retained', async () => {
+    put('bus/shop/v1/schema/b', textOf(first, 'b'))
+    const deep = defineApi({ name: 'a/b/c/d/e/f/g/h', version: '3.0.0' })
+    put('bus/a/b/c/d/e/f/g/h/v3/schema/a', textOf(deep, 'a'))
+    put('bus/shop/v1/event/schema/b', 'an event that somebody has retained')
+    put('bus/_dead/web/schema/x', 'a dead letter')
+    const found = await w.value(w.bus('me').schema(), 2000)
+    expect(found.map(({ api }) => api)).toEqual(['a/b/c/d/e/f/g/h', 'shop'])
+    expect(w.codes()).toEqual([])
+  })
+
   test('leaves out what is no document, or lies in the place of another', async () => {
     put('bus/shop/v1/schema/b', textOf(first, 'b'))
     put('bus/shop/v1/schema/c', textOf(first, 'b'))
     put('bus/shop/v2/schema/b', textOf(first, 'b'))
     put('bus/shop/v1/schema/d', '{"itm":1}')
     put('bus/shop/v1/schema/e', 'x'.repeat(1_000_000))
-    // An API may be named like the topic of a schema.
+    // What is below no major version is no schema.
     put('bus/shop/x/schema/y', textOf(first, 'y'))
     const found = await w.value(w.bus('me').schema('shop'), 2000)
     expect(found.map(({ service }) => service)).toEqual(['b'])
-    expect(w.codes()).toEqual(Array(5).fill('SCHEMA_UNREADABLE'))
+    expect(w.codes()).toEqual(Array(4).fill('SCHEMA_UNREADABLE'))
   })
 
   test('an API named like a schema topic has a schema of its own', async () => {

@@ -13,24 +13,30 @@ import { lookAt } from './look-at.ts'
 import type { AskSchemaOptions } from './schema-options.ts'
 import type { SchemaDocument } from './schema-types.ts'
 
-/** How many documents of one API are read. */
+/** How many documents of one API are read, and of all. */
 const DOCUMENTS_MAX = 256
+const DOCUMENTS_OF_ALL_MAX = 1024
+/** How many levels the names of APIs have that are found without their names. */
+const API_LEVELS_MAX = 8
 
 /** @throws as `bus.schema()` */
 export async function askSchemas(
   bus: BusParts,
-  name: string,
+  name: string | undefined,
   options: AskSchemaOptions = {},
 ): Promise<readonly SchemaDocument[]> {
-  const fault = apiNameFault(name)
+  const fault = name === undefined ? null : apiNameFault(name)
   if (fault !== null) {
     throw new UsageError(`schema: ${inQuotes(name)} is no name of an API: ${fault}`)
   }
   checkFieldNames('schema: options', options, ['timeout'])
   const ms = checkTimeMs('schema: timeout', options.timeout) ?? bus.timeoutMs
-  const filter = `${bus.prefix}/${name}/+/schema/+`
-  const looking = lookAt(hostOf(bus.client), filter, DOCUMENTS_MAX)
-  const found = await withinTime(bus, `the schemas of ${name}`, looking, ms)
+  const levels = Array.from({ length: API_LEVELS_MAX }, (_, i) => '+/'.repeat(i).concat('+'))
+  const names = name === undefined ? levels : [name]
+  const filters = names.map((one) => `${bus.prefix}/${one}/+/schema/+`)
+  const max = name === undefined ? DOCUMENTS_OF_ALL_MAX : DOCUMENTS_MAX
+  const looking = lookAt(hostOf(bus.client), filters, max)
+  const found = await withinTime(bus, `schema: ${name ?? 'of all APIs'}`, looking, ms)
   const documents: SchemaDocument[] = []
   for (const topic of [...found.keys()].sort()) {
     const payload = found.get(topic)!

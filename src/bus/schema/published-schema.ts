@@ -131,7 +131,7 @@ export class PublishedSchema {
     const host = hostOf(client)
     const { attempt } = host
     try {
-      const [found] = (await lookAt(host, this.#topic, 1)).values()
+      const [found] = (await lookAt(host, [this.#topic], 1)).values()
       if (found === undefined || found.length === 0) return null
       return new TextDecoder().decode(found)
     } catch (error) {

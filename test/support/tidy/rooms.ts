@@ -43,7 +43,10 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   presence: ['index.ts', 'client/index.ts'],
   bus: ['index.ts', 'client/index.ts'],
   testing: ['errors.ts', 'platform', 'protocol', 'codec', 'index.ts'],
-  cli: ['index.ts', 'disk/index.ts', 'doctor/index.ts', 'client/index.ts', 'presence/index.ts'],
+  cli: [
+    ...['index.ts', 'disk/index.ts', 'doctor/index.ts', 'client/index.ts', 'presence/index.ts'],
+    'bus/index.ts',
+  ],
 }
 
 /** @returns the entry at the top of src/ that a path belongs to. */
