@@ -25,11 +25,11 @@ export function addDiffSchema(bus: Command): void {
     .command('diffschema')
     .summary('compare schemas of APIs')
     .description(
-      'Compare schema documents, as dumpschema writes them: may the new ones replace the old ones ' +
-        'without breaking who has those? For each API and major version it writes a line of JSON, ' +
-        'with the result (same, compatible, breaking or unknown) and the changes, and says on ' +
-        'standard error what is not the same. The status is 1 if one is breaking, 2 if a file ' +
-        'cannot be used, else 0. unknown is what cannot be proved either way.',
+      'Compare schema documents, as dumpschema writes them: may the new ones replace the old ' +
+        'ones without breaking who has those? For each API and major version it writes a line ' +
+        'of JSON, with the result (same, compatible, breaking or unknown) and the changes, and ' +
+        'says on standard error what is not the same. The status is 1 if one is breaking, 2 if a ' +
+        'file cannot be used, else 0. unknown is what cannot be proved either way.',
     )
     .argument('<old>', 'a file of schema documents; - is standard input')
     .argument('<new>', 'a file of schema documents; - is standard input')
@@ -58,7 +58,7 @@ async function diff(before: string, after: string, flags: DiffSchemaFlags): Prom
       const other = recent.get(id)
       const comparison =
         one === undefined || other === undefined
-          ? presence(one === undefined)
+          ? inOneFile(one === undefined)
           : compareSchemas(one, other, { undeclared: flags.undeclared })
       const { api, version } = (other ?? one)!
       const compared = { api, major: Number.parseInt(version, 10), ...comparison }
@@ -73,7 +73,7 @@ async function diff(before: string, after: string, flags: DiffSchemaFlags): Prom
 }
 
 /** @returns the comparison of an API that is in one of the files only. */
-function presence(isNew: boolean): SchemaComparison {
+function inOneFile(isNew: boolean): SchemaComparison {
   const result = isNew ? 'compatible' : 'breaking'
   const text = isNew ? 'it is new' : 'it is gone'
   return { result, changes: [{ path: '', kind: result, text }] }
