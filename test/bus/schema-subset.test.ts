@@ -164,12 +164,13 @@ describe('[B13] what is not understood is unknown, and never compatible', () => 
       ...{ type: 'array', maxItems: i + 2, items: { $ref: '#' } },
     }))
     const wide = { anyOf: [...branches, { const: 1 }] }
-    const startedAt = performance.now()
+    const before = process.cpuUsage()
     expect(verdictOf({ anyOf: branches }, wide).result).not.toBe('breaking')
     expect(verdictOf({ enum: Array.from({ length: 900 }, (_, i) => i) }, wide).result).toBe(
       'breaking',
     )
-    expect(performance.now() - startedAt).toBeLessThan(3000)
+    // 0.3 s on an idle machine; without the bounds it does not end.
+    expect(process.cpuUsage(before).user / 1000).toBeLessThan(2000)
   })
 })
 

@@ -36,7 +36,7 @@ const ATOMS: readonly Atom[] = [
   ...(['null', 'boolean', 'integer', 'fraction', 'string', 'array', 'object'] as const),
 ]
 const EXPANDED_MAX = 200
-const LOOKS_MAX = 100_000
+const LOOKS_MAX = 30_000
 const LISTED_VALUES_MAX = 10_000
 
 /** Keywords that say nothing about which values fit. */

@@ -36,7 +36,7 @@ import {
 } from './subset-types.ts'
 
 /** How many pairs of schemas are looked at before the answer is `unknown`. */
-const STEPS_MAX = 5000
+const STEPS_MAX = 2000
 const VALUE_LEVELS_MAX = 64
 const ENUM_MAX = 1000
 const BRANCHES_MAX = 64
