@@ -126,6 +126,9 @@ export interface ErrorCodes {
    *  loaded.
    *  What to do: `npm install croner@11`, or use `every()`. */
   NO_SCHEDULER: 'UsageError'
+  /** When an API breaks the schema that its service has at the server, with `onBreaking: 'refuse'`.
+   *  What to do: give the API another major version, or set `onBreaking` to `warn`. */
+  SCHEMA_BREAKING: 'UsageError'
 
   // The transport and its time limits.
 
@@ -535,6 +538,20 @@ export interface WarningCodes {
    *  its listeners, and the events in them, are then left at the server.
    *  What to do: give the option `process` of `createBus()`. */
   PROCESS_UNNAMED: 'Warning'
+  /** When the schema of an API was not published: the server keeps no retained messages or does not
+   *  permit it, a lease was asked for without MQTT 5, or the schema is too long. The API is served.
+   *  What to do: permit the service to publish below its API, or set `schema: false`. */
+  SCHEMA_UNPUBLISHED: 'Warning'
+  /** When a schema at the server cannot be read: the server does not permit it, or what lies there
+   *  is no schema document of the API.
+   *  What to do: permit the service to subscribe to it; look who may publish there. */
+  SCHEMA_UNREADABLE: 'Warning'
+  /** When the schema of an API replaced one that others may rely on, and breaks it (`onBreaking`).
+   *  What to do: give such an API another major version, and serve both for a while. */
+  SCHEMA_REPLACED: 'Warning'
+  /** When a schema of an API has no JSON Schema form, so that it is missing from what is published.
+   *  What to do: nothing, or use schemas that have a JSON Schema form. */
+  SCHEMA_INCOMPLETE: 'Warning'
   /** When a file that may grow ends without a line end, so that its last line is left for a later
    *  run.
    *  What to do: nothing, or set `growing: false` (`--complete`) if the file will not grow. */

@@ -3,7 +3,7 @@
  * here.
  */
 
-export { diagnosticsChannel, machineName, requestChannel } from '#runtime'
+export { diagnosticsChannel, machineName, requestChannel, sha256Hex } from '#runtime'
 export { memoryPair } from '#transport'
 export {
   BugError,

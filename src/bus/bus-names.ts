@@ -57,26 +57,28 @@ export function isProcessName(name: unknown): name is string {
 
 /** @returns whether a value is a name that an API can have. */
 export function isApiName(name: unknown): name is string {
-  if (typeof name !== 'string' || name.length > API_NAME_LENGTH_MAX) return false
-  const levels = name.split('/')
-  const isUsable = levels.every((level) => LEVEL_NAME.test(level) && !MAJOR_LEVEL.test(level))
-  return isUsable && !name.startsWith('_')
+  return apiNameFault(name) === null
 }
 
 /** @returns the name of an API, levels joined by `/`. @throws UsageError */
 export function checkApiName(name: unknown, what = 'defineApi: the name'): string {
-  const wrong = (why: string) => new UsageError(`${what} ${inQuotes(name)} cannot be used: ${why}`)
+  const fault = apiNameFault(name)
+  if (fault === null) return name as string
+  throw new UsageError(`${what} ${inQuotes(name)} cannot be used: ${fault}`)
+}
+
+/** @returns why a value cannot be the name of an API, or null. */
+export function apiNameFault(name: unknown): string | null {
   if (typeof name !== 'string' || name.length > API_NAME_LENGTH_MAX) {
-    throw wrong(`it must be a text of at most ${API_NAME_LENGTH_MAX} characters`)
+    return `it must be a text of at most ${API_NAME_LENGTH_MAX} characters`
   }
   for (const level of name.split('/')) {
     if (!LEVEL_NAME.test(level)) {
-      throw wrong('each level between "/" must be 1 to 100 of A-Z, a-z, 0-9, "_" and "-"')
+      return 'each level between "/" must be 1 to 100 of A-Z, a-z, 0-9, "_" and "-"'
     }
-    if (MAJOR_LEVEL.test(level)) throw wrong('levels such as "v1" stand for versions')
+    if (MAJOR_LEVEL.test(level)) return 'levels such as "v1" stand for versions'
   }
-  if (name.startsWith('_')) throw wrong('names that begin with "_" are for the bus itself')
-  return name
+  return name.startsWith('_') ? 'names that begin with "_" are for the bus itself' : null
 }
 
 /** @returns the levels before all topics of a bus. @throws UsageError */
@@ -149,6 +151,11 @@ export function deadKeeperId({ prefix, service, listener }: ListenerName): strin
 export function redriveCountIn(headers: UserProperties | undefined): number {
   const text = headers?.[BUS_PROPERTIES.redrive]
   return typeof text === 'string' && /^\d{1,9}$/.test(text) ? Number(text) : 0
+}
+
+/** @returns the topic of the schema document of a service. */
+export function schemaTopic(base: string, service: string): string {
+  return `${base}/schema/${service}`
 }
 
 /**

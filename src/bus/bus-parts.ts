@@ -32,14 +32,16 @@ import { BusReports } from './bus-reports.ts'
 import type { BusOptions, BusValidation, EventOutbox, Served } from './bus-types.ts'
 import { checkFieldNames } from './define-api.ts'
 import { HookTable } from './hook-table.ts'
+import { type SchemaPlan, schemaPlan } from './schema/schema-options.ts'
 import { SchemaChecks } from './schema-check.ts'
 
 const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
-  ...['outbox', 'logger', 'control', 'presence', 'apis', 'listeners', 'features'],
+  ...['outbox', 'logger', 'control', 'presence', 'apis', 'listeners', 'features', 'schema'],
 ]
 const TIME_MAX_MS = 86_400_000
 const CALL_TIMEOUT_MS = 5000
+const PUBLISHED: SchemaPlan = { lifetime: 'retained', onBreaking: 'warn' }
 
 /** What holds for an API. */
 interface ApiTerms {
@@ -69,6 +71,8 @@ export interface BusParts {
   readonly hasControl: boolean
   /** Who is there of the service; null if this process does not say that it is. */
   readonly processes: Presence | null
+  /** How schemas are published if `serve()` does not say; null: not at all. */
+  readonly schemaPlan: SchemaPlan | null
   /** This process, as it says in what it sends. */
   readonly by: string
   /** The APIs that this process serves, by the topic of each. */
@@ -104,6 +108,7 @@ export function busParts(options: BusOptions): BusParts {
   return {
     ...{ service, process, hasName: named !== null, prefix, client, clientOptions, clock },
     ...{ hooks, outbox, reports, log, hasControl, processes },
+    schemaPlan: schemaPlan('createBus', options.schema, PUBLISHED),
     termsOf: apiTermsOf(options.apis, { timeoutMs, validate }),
     codec: orNothing(codec),
     checks: new SchemaChecks(ajv),

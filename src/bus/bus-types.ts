@@ -30,6 +30,8 @@ import type {
   ListenerSettings,
 } from './listener-types.ts'
 import type { BusLogger } from './report-types.ts'
+import type { AskSchemaOptions, SchemaPublishing } from './schema/schema-options.ts'
+import type { SchemaDocument } from './schema/schema-types.ts'
 import type { JsonSchemaCompiler } from './schema-check.ts'
 import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
 
@@ -129,6 +131,11 @@ export interface BusOptions {
    * and a subscription, and the server must keep retained messages. Default false.
    */
   readonly presence?: boolean | undefined
+  /**
+   * How the schemas of what is served are published while `run()` is awaited; false: not at all.
+   * Default: retained, with a warning if one breaks what lay there.
+   */
+  readonly schema?: SchemaPublishing | false | undefined
 }
 
 /** The options of a call. */
@@ -194,6 +201,8 @@ export interface ServeOptions {
    * False subscribes to each rpc alone; `concurrency` then counts for each. Default true.
    */
   readonly answerUnknown?: boolean | undefined
+  /** How the schema of the API is published; false: not at all. Default: as the bus says. */
+  readonly schema?: SchemaPublishing | false | undefined
 }
 
 /** An API that this process serves. */
@@ -346,6 +355,15 @@ export interface Bus extends AsyncDisposable {
    * @throws UsageError for what cannot be iterated. `run()` rejects with what the iterable throws.
    */
   schedule(times: Times, task: (run: TaskRun) => unknown, options?: TaskOptions): BusTask
+  /**
+   * Reads the schemas of an API that services have published: a document for each service and major
+   * version, sorted by topic. They are data of others, and never compiled; what is no schema
+   * document is left out, with the warning `SCHEMA_UNREADABLE`. At most 256 are read.
+   * @param api default: all APIs whose names have at most 8 levels; at most 1,024 documents.
+   * @throws UsageError for what is no name of an API; `TIMEOUT`; what `client.subscribe()` rejects
+   *   with.
+   */
+  schema(api?: string, options?: AskSchemaOptions): Promise<readonly SchemaDocument[]>
   /** Adds hooks, inside of those that are there. */
   hook(hooks: BusHooks): void
   /**

@@ -35,6 +35,10 @@ import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './li
 import { pumpOutbox } from './outbox-pump.ts'
 import type { EventSource } from './received-event.ts'
 import { RunScope } from './run-scope.ts'
+import { askSchemas } from './schema/ask-schemas.ts'
+import { type AskSchemaOptions, schemaPlan } from './schema/schema-options.ts'
+import { SchemaPublisher } from './schema/schema-publisher.ts'
+import type { SchemaDocument } from './schema/schema-types.ts'
 import { type ServedApi, serveApi } from './serving.ts'
 import { settledWithin } from './settled-within.ts'
 import { TaskTable } from './task-table.ts'
@@ -73,6 +77,7 @@ class ServiceBus {
   readonly #schemas = new Set<ApiSchema>()
   readonly #tasks: TaskTable
   readonly #settings: BusSettings
+  readonly #publisher: SchemaPublisher
   readonly #served: ServedApi[] = []
   /** What the run does that goes on, or the last one did; null if there was none. */
   #features: ReadonlySet<BusFeature> | null = null
@@ -89,6 +94,7 @@ class ServiceBus {
     })
     this.#tasks = new TaskTable(this.#parts)
     this.#settings = new BusSettings(options)
+    this.#publisher = new SchemaPublisher(this.#parts)
   }
 
   get service(): string {
@@ -109,7 +115,10 @@ class ServiceBus {
     options?: ServeOptions,
   ): Served {
     this.#checkOpen('serve')
-    const served = serveApi(this.#parts, api, implementation, options)
+    const parts = this.#parts
+    const plan = schemaPlan('serve', options?.schema, parts.schemaPlan)
+    const admit = () => this.#publisher.add(api, plan)
+    const served = serveApi(parts, api, implementation, admit, options)
     this.#served.push(served)
     if (this.#features?.has('rpcs') === false) served.rest()
     this.#know(api)
@@ -212,6 +221,11 @@ class ServiceBus {
     return this.#tasks.schedule(times, task, options)
   }
 
+  async schema(api?: string, options?: AskSchemaOptions): Promise<readonly SchemaDocument[]> {
+    this.#checkOpen('schema')
+    return askSchemas(this.#parts, api, options)
+  }
+
   hook(hooks: BusHooks): void {
     this.#parts.hooks.add(hooks)
   }
@@ -244,6 +258,7 @@ class ServiceBus {
     // A schema that cannot be used is an error before anything is answered.
     await Promise.all([...this.#schemas].map((schema) => checks.prepare(schema)))
     if (features.has('tasks')) await this.#tasks.prepare()
+    await this.#publisher.approve(signal)
     const begin = async () => {
       if (!this.#hasStarted) {
         this.#tell('the bus runs')
@@ -257,6 +272,7 @@ class ServiceBus {
       }
       scope.start((until) => client.run({ signal: until }))
       scope.start((until) => enterService(this.#parts, until))
+      scope.start((until) => this.#publisher.drive(until))
       if (outbox !== undefined) scope.start((until) => pumpOutbox(this.#parts, outbox, until))
       for (const listener of this.#listeners.values()) {
         if (!features.has('events') || !(listener instanceof HandlerListener)) continue

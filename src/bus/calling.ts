@@ -179,7 +179,12 @@ export function declaredIn(rpc: ApiRpc, error: unknown): RemoteFailure | null {
 }
 
 /** @returns a promise that is rejected after the time-out, also if a hook never ends. */
-function withinTime<T>(bus: BusParts, what: string, whole: Promise<T>, ms: number): Promise<T> {
+export function withinTime<T>(
+  bus: BusParts,
+  what: string,
+  whole: Promise<T>,
+  ms: number,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = bus.clock.setTimer(() => {
       const message = `${what}: there was no result within ${ms} ms`

@@ -10,6 +10,7 @@ import type {
   HandleContext,
   Hook,
   LifeContext,
+  PublishSchemaContext,
   TaskContext,
 } from './hook-types.ts'
 
@@ -21,11 +22,13 @@ interface ContextByKind {
   readonly fire: FireContext
   readonly handle: HandleContext
   readonly task: TaskContext
+  readonly publishSchema: PublishSchemaContext
 }
 type HookKind = keyof ContextByKind
 
 const HOOK_KINDS: readonly HookKind[] = [
   ...(['start', 'stop', 'call', 'execute', 'fire', 'handle', 'task'] as const),
+  'publishSchema',
 ]
 const NO_HOOKS: readonly never[] = []
 

@@ -3,6 +3,8 @@
  * something, lets the inner layers do their work with `next()`, and does something with the result.
  */
 import type { UserProperties } from '../index.ts'
+import type { SchemaComparison } from './schema/compare-schemas.ts'
+import type { SchemaDocument } from './schema/schema-types.ts'
 
 /** What all contexts of hooks have. */
 interface HookedApi {
@@ -78,6 +80,24 @@ export interface TaskContext {
   readonly missed: number
 }
 
+/** A schema document that this process is about to publish. */
+export interface PublishSchemaContext {
+  /** What happens. */
+  readonly kind: 'publishSchema'
+  /** The name of the API. */
+  readonly api: string
+  /** The version of the API. */
+  readonly version: string
+  /** The name of the service. */
+  readonly service: string
+  /** Where it is published. */
+  readonly topic: string
+  /** What is published. */
+  readonly document: SchemaDocument
+  /** The comparison with what lies there; null if nothing does, or it was not looked at. */
+  readonly comparison: SchemaComparison | null
+}
+
 /** The begin of the first `run()`, or the end of the bus. */
 export interface LifeContext {
   /** What happens. */
@@ -112,4 +132,6 @@ export interface BusHooks {
   readonly handle?: Hook<HandleContext> | undefined
   /** Surrounds the runs of tasks. Not with `api`. */
   readonly task?: Hook<TaskContext> | undefined
+  /** Surrounds the publishing of a schema document. Without `next()` nothing is published. */
+  readonly publishSchema?: Hook<PublishSchemaContext> | undefined
 }

@@ -78,6 +78,7 @@ export type {
   HandleContext,
   Hook,
   LifeContext,
+  PublishSchemaContext,
   TaskContext,
 } from './hook-types.ts'
 export type {
@@ -94,6 +95,25 @@ export type {
 export { openTelemetry, type TelemetryApi, type TelemetrySpan } from './open-telemetry.ts'
 export { type MetricsRegistry, prometheus } from './prometheus.ts'
 export type { BusLogger, BusLogWriter, EventReport, RpcReport } from './report-types.ts'
+export {
+  type CompareSchemasOptions,
+  compareSchemas,
+  type SchemaChange,
+  type SchemaComparison,
+  type SchemaVerdict,
+} from './schema/compare-schemas.ts'
+export { type DumpSchemaOptions, dumpSchema, schemaText } from './schema/dump-schema.ts'
+export { fromAsyncApi } from './schema/from-asyncapi.ts'
+export { loadSchema } from './schema/load-schema.ts'
+export type { AskSchemaOptions, SchemaPublishing } from './schema/schema-options.ts'
+export type {
+  DocumentedEvent,
+  DocumentedRpc,
+  DocumentedSchema,
+  SchemaDocument,
+} from './schema/schema-types.ts'
+export type { UndeclaredProperties } from './schema/subset-types.ts'
+export { type AsyncApiDocument, type AsyncApiOptions, toAsyncApi } from './schema/to-asyncapi.ts'
 export type { JsonSchemaCompiler, JsonSchemaValidator } from './schema-check.ts'
 export type {
   BusTask,

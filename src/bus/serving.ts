@@ -18,7 +18,7 @@ import type { ExecuteContext } from './hook-types.ts'
 type AnyRequest = IncomingRequest<unknown, unknown>
 type RpcHandler = (input: unknown, call: ServedCall<never>) => unknown
 
-const SERVE_FIELDS = ['concurrency', 'maxPending', 'answerUnknown']
+const SERVE_FIELDS = ['concurrency', 'maxPending', 'answerUnknown', 'schema']
 const HANDLERS_MAX = 65_535
 /** The longest text of another process that is kept of what it says about itself. */
 const CLAIM_LENGTH_MAX = 400
@@ -51,11 +51,16 @@ export interface ServedApi extends Served {
   rest(): void
 }
 
-/** @throws UsageError if the implementation or an option cannot be used. */
+/**
+ * @param admit is called when the options are checked; if it returns a promise, calls are taken
+ *   when that resolves.
+ * @throws UsageError if the implementation or an option cannot be used.
+ */
 export function serveApi(
   bus: BusParts,
   given: Api,
   implementation: Readonly<Record<string, unknown>>,
+  admit: () => Promise<void> | null,
   options: ServeOptions = {},
 ): ServedApi {
   const api = checkApi('serve', given)
@@ -68,6 +73,7 @@ export function serveApi(
   if (bus.served.has(base)) {
     throw new UsageError(`serve: ${api.name} ${api.major} is served by this bus already`)
   }
+  const admitted = admit()
   const names = Object.keys(api.rpcs)
   const filters = answerUnknown && names.length > 0 ? ['+'] : names
   const handlers = { ...implementation } as Readonly<Record<string, RpcHandler>>
@@ -87,12 +93,34 @@ export function serveApi(
         },
       },
     )
-  let responders = filters.map(respond)
+  const served = servedBy(filters, respond, admitted)
+  bus.served.set(base, { api, served })
+  return served
+}
+
+type ApiResponder = ReturnType<BusParts['client']['respond']>
+
+/** @returns what is served, from when it is admitted. */
+function servedBy(
+  filters: readonly string[],
+  respond: (name: string) => ApiResponder,
+  admitted: Promise<void> | null,
+): ServedApi {
+  let responders: readonly ApiResponder[] = []
+  let isAdmitted = admitted === null
   let isResting = false
-  const served: ServedApi = {
+  const begin = () => {
+    isAdmitted = true
+    if (!isResting) responders = filters.map(respond)
+  }
+  const begun = admitted === null ? begin() : admitted.then(begin)
+  // Whoever awaits `granted` is told as well.
+  begun?.catch(() => {})
+  return {
     answer() {
-      if (isResting) responders = filters.map(respond)
+      if (!isResting) return
       isResting = false
+      if (isAdmitted) begin()
     },
     rest() {
       isResting = true
@@ -100,7 +128,8 @@ export function serveApi(
       for (const one of responders) one.close().catch(() => {})
     },
     get granted() {
-      return Promise.all(responders.map((one) => one.granted)).then(() => {})
+      const granted = () => Promise.all(responders.map((one) => one.granted)).then(() => {})
+      return begun === undefined ? granted() : begun.then(granted)
     },
     get stats() {
       const all = responders.map((one) => one.stats)
@@ -108,8 +137,6 @@ export function serveApi(
       return Object.freeze(Object.fromEntries(sums)) as ResponderStats
     },
   }
-  bus.served.set(base, { api, served })
-  return served
 }
 
 function checkImplementation(api: Api, given: unknown): void {

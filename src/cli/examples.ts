@@ -57,6 +57,9 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { line: 'it-mqtt bus run', about: 'the service of this folder' },
     { line: 'it-mqtt bus run --module shop.js --config shop.yaml', about: '' },
     { line: 'it-mqtt bus dumpconfigschema > bus.schema.json', about: 'for an editor' },
+    { line: 'it-mqtt bus dumpschema -h localhost --api auth', about: 'what a service takes' },
+    { line: 'it-mqtt bus diffschema old.ndjson new.ndjson', about: 'does the new one break it?' },
+    { line: 'it-mqtt bus asyncapi --module ./apis.js -o api.json', about: 'as AsyncAPI' },
   ],
   'bus run': [
     { line: 'it-mqtt bus run', about: 'with bus.ts or bus.js, and bus.yaml, of this folder' },
@@ -145,6 +148,27 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { line: 'it-mqtt bus stats -h localhost --service shop', about: '' },
     { line: 'it-mqtt bus stats -h localhost --follow --interval 10', about: 'every 10 s' },
     { line: 'it-mqtt bus stats -h localhost --json', about: 'with all numbers, as lines of JSON' },
+  ],
+  'bus dumpschema': [
+    { line: 'it-mqtt bus dumpschema -h localhost -o all.ndjson', about: 'all that is published' },
+    { line: 'it-mqtt bus dumpschema -h localhost --api auth', about: 'of one API' },
+    { line: 'it-mqtt bus dumpschema --module ./apis.js --service web', about: 'from code' },
+  ],
+  'bus diffschema': [
+    { line: 'it-mqtt bus diffschema old.ndjson new.ndjson', about: '' },
+    { line: 'it-mqtt bus diffschema old.ndjson new.ndjson && ./deploy', about: 'unless it breaks' },
+    {
+      line: 'it-mqtt bus dumpschema --module ./apis.js | it-mqtt bus diffschema old.ndjson -',
+      about: 'with what is in code',
+    },
+  ],
+  'bus asyncapi': [
+    { line: 'it-mqtt bus asyncapi --module ./apis.js', about: '' },
+    {
+      line: 'it-mqtt bus asyncapi -h localhost --api auth -o auth.json',
+      about: 'of what is served',
+    },
+    { line: 'it-mqtt bus asyncapi --module ./apis.js --server mqtts://plant.example', about: '' },
   ],
   presence: [
     { line: 'it-mqtt presence -h localhost room/42', about: 'who is there, live' },

@@ -97,6 +97,11 @@ const FIRST_WORDS: readonly (readonly [RegExp, string])[] = [
   [/^discover: (api|service)\b/, '--$1'],
   [/^discover: timeoutMs\b/, '--timeout'],
   [/^createBus: prefix\b/, '--prefix'],
+  [/^schema: (?=")/, '--api '],
+  [/^schema: timeout\b/, '--timeout'],
+  [/^toAsyncApi: the server main\b/, '--server'],
+  [/^toAsyncApi: the address of the server main\b/, '--server'],
+  [/^dumpSchema: service\b/, '--service'],
   [/^enter: the data\b/, 'the data of --enter'],
 ]
 

@@ -51,7 +51,9 @@ export class MockedServices {
   ) {
     this.#missing = missing
     this.#stubs = stubMaker()
-    this.#process = new FakeProcess({ ...place, ready: async () => {} }, options)
+    // A mock stands for a service of others, whose schemas are not the point of a test.
+    const own = { ...options, schema: false } as const
+    this.#process = new FakeProcess({ ...place, ready: async () => {} }, own)
     for (const api of apis) {
       this.#answers.set(api, new Map())
       this.#served.set(api, withMissing(api))

@@ -1,0 +1,219 @@
+/**
+ * What lies at the server where the schema document of one API belongs, and may this process put
+ * its own there? (B12, a served API has its schema at the server; B13, what replaces a schema is
+ * compared with it)
+ */
+import { hostOf } from '../../client/index.ts'
+import { MqttError, sha256Hex, UsageError, type WarningCode } from '../../index.ts'
+import type { Api } from '../api-types.ts'
+import { apiTopic, schemaTopic } from '../bus-names.ts'
+import type { BusParts } from '../bus-parts.ts'
+import { runHooks } from '../hook-table.ts'
+import type { PublishSchemaContext } from '../hook-types.ts'
+import { compareSchemas, type SchemaComparison } from './compare-schemas.ts'
+import { dumpSchema, schemaText } from './dump-schema.ts'
+import { schemasWithoutForm } from './json-form.ts'
+import { loadSchema } from './load-schema.ts'
+import { lookAt } from './look-at.ts'
+import type { SchemaPlan } from './schema-options.ts'
+import type { SchemaDocument } from './schema-types.ts'
+
+/** How long a lease is, in seconds. */
+const LEASE_S = 60
+/** After which part of the lease it is refreshed, in ms. */
+export const REFRESH_MS = LEASE_S * 1000 * 0.8
+const CHANGES_SHOWN_MAX = 5
+
+export class PublishedSchema {
+  readonly #bus: BusParts
+  readonly #api: Api
+  readonly #plan: SchemaPlan
+  readonly #topic: string
+  #made: { readonly document: SchemaDocument; readonly text: string } | null = null
+  /** Nothing is published any more: why was reported. */
+  #isGivenUp = false
+  /** The hash of what lay at the server when a warning was given about it. */
+  #reportedHash: string | null = null
+  /** Whether it was reported that what lies at the server cannot be read. */
+  #isUnreadable = false
+  /** Whether the API may be served. */
+  #isApproved: boolean
+  /** Whether what lies at the server has to be looked at. */
+  isDue = true
+  readonly approved: Promise<void> | null
+  #approve: (() => void) | null = null
+
+  constructor(bus: BusParts, api: Api, plan: SchemaPlan) {
+    this.#bus = bus
+    this.#api = api
+    this.#plan = plan
+    this.#topic = schemaTopic(apiTopic(bus.prefix, api), bus.service)
+    this.#isApproved = plan.onBreaking === 'warn'
+    this.approved = this.#isApproved
+      ? null
+      : new Promise((resolve) => {
+          this.#approve = resolve
+        })
+  }
+
+  get isLease(): boolean {
+    return this.#plan.lifetime === 'lease'
+  }
+
+  get isApproved(): boolean {
+    return this.#isApproved
+  }
+
+  /**
+   * Looks at what lies at the server, and replaces it if it differs.
+   * @throws UsageError `SCHEMA_BREAKING`; what the loss of the connection throws.
+   */
+  async settle(): Promise<void> {
+    const own = this.#own()
+    if (own === null || this.#isGivenUp) return this.#open()
+    const there = await this.#look()
+    const comparison = there === null ? null : this.#compared(there, own.document)
+    this.#open()
+    if (there === own.text && !this.isLease) return
+    await this.#publish(comparison)
+  }
+
+  /** Publishes again what is about to expire. */
+  async refresh(): Promise<void> {
+    if (this.#made !== null && !this.#isGivenUp) await this.#publish(null)
+  }
+
+  /**
+   * Looks at what lies at the server, if the API may not be served before.
+   * @throws UsageError `SCHEMA_BREAKING`
+   */
+  async approve(): Promise<void> {
+    if (this.#isApproved) return
+    const own = this.#own()
+    const there = own === null || this.#isGivenUp ? null : await this.#look()
+    if (there !== null) this.#compared(there, own!.document)
+    this.#open()
+  }
+
+  #open(): void {
+    this.#isApproved = true
+    this.#approve?.()
+  }
+
+  /** @returns the document of this process; null if there can be none. */
+  #own() {
+    if (this.#made !== null || this.#isGivenUp) return this.#made
+    const { service, warn } = this.#bus
+    const { name } = this.#api
+    try {
+      const document = dumpSchema(this.#api, { service })
+      this.#made = { document, text: schemaText(document) }
+    } catch (error) {
+      this.#giveUp((error as Error).message)
+      return null
+    }
+    const missing = schemasWithoutForm(this.#api)
+    if (missing.length > 0) {
+      const what = `${name}: the published schema has no JSON Schema of ${listedPlaces(missing)}`
+      warn('SCHEMA_INCOMPLETE', `${what}; values are validated all the same`)
+    }
+    const { limits, protocolVersion } = hostOf(this.#bus.client)
+    if (limits?.retainAvailable === false) this.#giveUp('the server keeps no retained messages')
+    else if (this.isLease && protocolVersion !== 5) {
+      this.#giveUp('a lease needs MQTT 5; set `lifetime` to retained')
+    }
+    return this.#made
+  }
+
+  /** @returns the text that lies at the server; null if there is none, or it cannot be read. */
+  async #look(): Promise<string | null> {
+    const { client, warn } = this.#bus
+    const host = hostOf(client)
+    const { attempt } = host
+    try {
+      const [found] = (await lookAt(host, [this.#topic], 1)).values()
+      if (found === undefined || found.length === 0) return null
+      return new TextDecoder().decode(found)
+    } catch (error) {
+      // After the loss of a connection it is asked again.
+      if (!host.isConnected || host.attempt !== attempt) throw error
+      if (!this.#isUnreadable) {
+        const what = `${this.#topic} cannot be read, so that nothing is compared with it`
+        warn('SCHEMA_UNREADABLE', `${what}: ${(error as Error).message}`)
+      }
+      this.#isUnreadable = true
+      return null
+    }
+  }
+
+  /** @throws UsageError if the API breaks what lies there, and must not. */
+  #compared(there: string, own: SchemaDocument): SchemaComparison | null {
+    let before: SchemaDocument
+    try {
+      before = loadSchema(there)
+      if (before.api !== own.api) throw new UsageError('it is the schema of another API')
+    } catch (error) {
+      const what = `what lies at ${this.#topic} is replaced: ${(error as Error).message}`
+      this.#reportOnce(there, 'SCHEMA_UNREADABLE', what)
+      return null
+    }
+    const comparison = compareSchemas(before, own)
+    if (comparison.result !== 'breaking') return comparison
+    const breaking = comparison.changes.filter(({ kind }) => kind === 'breaking')
+    const places = listedPlaces(breaking.map(({ path, text }) => `${path} (${text})`))
+    const what = `${own.api} ${own.version} breaks ${before.version}, which lies at the server`
+    if (!this.#isApproved) {
+      const remedy = 'give it another major version, or allow it with `onBreaking: "warn"`'
+      throw new UsageError(`${what}: ${places}; ${remedy}`, { code: 'SCHEMA_BREAKING' })
+    }
+    this.#reportOnce(there, 'SCHEMA_REPLACED', `${what}: ${places}`)
+    return comparison
+  }
+
+  /** Reports something about what lies at the server, unless that was reported. */
+  #reportOnce(there: string, code: WarningCode, message: string): void {
+    const hash = sha256Hex(there)
+    if (this.#reportedHash !== hash) this.#bus.warn(code, message)
+    this.#reportedHash = hash
+  }
+
+  async #publish(comparison: SchemaComparison | null): Promise<void> {
+    const { document } = this.#made!
+    const hooks = this.#bus.hooks.of('publishSchema', this.#api.name)
+    const { api, service, version } = document
+    const context: PublishSchemaContext = {
+      ...{ kind: 'publishSchema', api, service, version, topic: this.#topic, document },
+      comparison,
+    }
+    try {
+      await runHooks(hooks, context, () => this.#send())
+    } catch (error) {
+      if (error instanceof MqttError && error.code === 'ENDED') return
+      this.#giveUp((error as Error).message)
+    }
+  }
+
+  async #send(): Promise<void> {
+    const { client } = this.#bus
+    const hasProperties = hostOf(client).protocolVersion === 5
+    const properties = {
+      contentType: 'application/json',
+      payloadFormatIndicator: true,
+      ...(this.isLease ? { messageExpiryInterval: LEASE_S } : {}),
+    }
+    const options = { qos: 1 as const, retain: true, ...(hasProperties ? { properties } : {}) }
+    await client.publish(this.#topic, this.#made!.text, options)
+  }
+
+  #giveUp(why: string): void {
+    this.#isGivenUp = true
+    const what = `${this.#api.name}: the schema is not published, and the API is served without it`
+    this.#bus.warn('SCHEMA_UNPUBLISHED', `${what}: ${why}`)
+  }
+}
+
+function listedPlaces(places: readonly string[]): string {
+  const more = places.length - CHANGES_SHOWN_MAX
+  const list = places.slice(0, CHANGES_SHOWN_MAX).join(', ')
+  return more > 0 ? `${list} and ${more} more` : list
+}

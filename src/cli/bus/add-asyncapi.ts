@@ -1,0 +1,100 @@
+/** `it-mqtt bus asyncapi`: what do services do, in the words of AsyncAPI? */
+import type { Command } from 'commander'
+import type {
+  Api,
+  DocumentedEvent,
+  DocumentedRpc,
+  DocumentedSchema,
+  SchemaDocument,
+} from '../../bus/index.ts'
+import { reportFailure } from '../fail.ts'
+import { isClosedPipe } from '../output.ts'
+import {
+  addSchemaSource,
+  apisOfModule,
+  isFromModule,
+  type SchemaSourceFlags,
+  withPublished,
+  writeResult,
+} from './schema-source.ts'
+
+interface AsyncApiFlags extends SchemaSourceFlags {
+  readonly server?: string
+  readonly title?: string
+}
+
+export function addAsyncApi(bus: Command): void {
+  const command = bus
+    .command('asyncapi')
+    .summary('write an AsyncAPI document of APIs')
+    .description(
+      'Write an AsyncAPI 3.1 document, as JSON: of what services have published, or of the APIs ' +
+        'that a module exports. If nothing is published, the status is 1.',
+    )
+    .option('--server <url>', 'the server that the document names; without its credentials')
+    .option('--title <text>', 'the title of the document (default: the names of the APIs)')
+  addSchemaSource(command).action(async (flags: AsyncApiFlags) => {
+    process.exitCode = await describeApis(flags)
+  })
+}
+
+async function describeApis(flags: AsyncApiFlags): Promise<number> {
+  const { toAsyncApi } = await import('../../bus/index.ts')
+  const { server, title, prefix } = flags
+  const writeAll = async (apis: readonly Api[]) => {
+    const servers = server === undefined ? {} : { main: server }
+    const document = toAsyncApi(apis, { servers, title, prefix })
+    await writeResult(`${JSON.stringify(document, null, 2)}\n`, flags)
+  }
+  if (!isFromModule(flags)) {
+    return withPublished(flags, async (documents) => writeAll(await apisIn(documents)))
+  }
+  try {
+    await writeAll(await apisOfModule(flags))
+    return 0
+  } catch (error) {
+    return isClosedPipe(error) ? 0 : reportFailure(error)
+  }
+}
+
+/**
+ * @returns the APIs of documents. They are only written: nothing validates with schemas of others.
+ *   Of several services with the same API and major version the first is taken.
+ */
+async function apisIn(documents: readonly SchemaDocument[]): Promise<readonly Api[]> {
+  const { defineApi } = await import('../../bus/index.ts')
+  const apis = new Map<string, Api>()
+  for (const { api, version, description = '', rpcs, events } of documents) {
+    const id = `${api} ${Number.parseInt(version, 10)}`
+    if (apis.has(id)) continue
+    const definition = {
+      ...{ name: api, version, description },
+      rpcs: eachOf(rpcs, rpcOfDocument),
+      events: eachOf(events, eventOfDocument),
+    }
+    apis.set(id, defineApi(definition))
+  }
+  return [...apis.values()]
+}
+
+function eachOf<T, R>(table: Readonly<Record<string, T>>, of: (one: T) => R): Record<string, R> {
+  return Object.fromEntries(Object.entries(table).map(([name, one]) => [name, of(one)]))
+}
+
+function rpcOfDocument({ input, output, errors, ...rest }: DocumentedRpc) {
+  return {
+    ...rest,
+    input: anySchema(input),
+    output: anySchema(output),
+    ...(errors === undefined ? {} : { errors: eachOf(errors, (one) => one ?? {}) }),
+  }
+}
+
+function eventOfDocument({ payload, ...rest }: DocumentedEvent) {
+  return { ...rest, payload: anySchema(payload) }
+}
+
+/** A schema without a JSON Schema form is any value. */
+function anySchema(schema: DocumentedSchema | undefined) {
+  return schema === null ? {} : schema
+}
