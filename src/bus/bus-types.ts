@@ -136,6 +136,12 @@ export interface ServeOptions {
    * False subscribes to each rpc alone; `concurrency` then counts for each. Default true.
    */
   readonly answerUnknown?: boolean | undefined
+  /**
+   * Whether the processes of the service share the calls. False is for a server without Shared
+   * Subscriptions: each process executes every call, and the caller takes the first answer, so that
+   * one process should serve the API, or its rpcs should be `idempotent`. Default true.
+   */
+  readonly share?: boolean | undefined
 }
 
 /** An API that this process serves. */
@@ -258,7 +264,8 @@ export interface Bus extends AsyncDisposable {
   /**
    * Does everything that is registered: answers calls, handles events, sends the outbox. It
    * resolves when the signal is aborted or the bus was closed.
-   * @throws what ended a listener (`onError: 'stop'`), or the connection for good.
+   * @throws what ended a listener (`onError: 'stop'`), or the connection for good; what the server
+   *   answers if it does not grant the filters of an API that is served.
    */
   run(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
   /**

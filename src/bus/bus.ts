@@ -28,6 +28,7 @@ import { pumpOutbox } from './outbox-pump.ts'
 import type { EventSource } from './received-event.ts'
 import { RunScope } from './run-scope.ts'
 import { serveApi } from './serving.ts'
+import { whenServed } from './when-served.ts'
 
 const BUS_CLOSE_MS = 10_000
 
@@ -57,6 +58,7 @@ class ServiceBus {
   readonly #callers = new Map<Api, Readonly<Record<string, CallerFunction | Port>>>()
   readonly #sources = new WeakMap<object, EventSource>()
   readonly #listeners = new Map<string, HandlerListener | IteratedListener>()
+  readonly #served: Served[] = []
   /** The schemas of what this process serves or calls. */
   readonly #schemas = new Set<ApiSchema>()
   #scope: RunScope | null = null
@@ -82,6 +84,8 @@ class ServiceBus {
   ): Served {
     this.#checkOpen('serve')
     const served = serveApi(this.#parts, api, implementation, options)
+    this.#served.push(served)
+    this.#scope?.start((signal) => whenServed(this.#parts.client, served, signal))
     this.#know(api)
     return served
   }
@@ -191,6 +195,7 @@ class ServiceBus {
       this.#hasStarted = true
       if (signal.aborted) return
       scope.start((until) => client.run({ signal: until }))
+      for (const one of this.#served) scope.start((until) => whenServed(client, one, until))
       if (outbox !== undefined) scope.start((until) => pumpOutbox(this.#parts, outbox, until))
       for (const listener of this.#listeners.values()) {
         if (listener instanceof HandlerListener) scope.start((until) => listener.drive(until))

@@ -6,6 +6,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
 import { declaredError, defineApi } from '../../src/bus/index.ts'
+import { VERSIONS } from '../client/world.ts'
 import { answers, auth, BusWorld } from './bus-world.ts'
 
 const AT = '2026-11-30T00:00:00.000Z'
@@ -40,6 +41,30 @@ describe('a call', () => {
     expect(counts[0]! + counts[1]!).toBe(10)
     expect(Math.min(...counts)).toBeGreaterThan(0)
   })
+
+  test.each(VERSIONS)(
+    '[B1] comes to each process that does not share, where the server has no shared subscriptions, MQTT %s',
+    async (version) => {
+      const w = new BusWorld(version, { sharedAvailable: false, sharedInMqtt3: false })
+      const counts = [0, 0]
+      for (const index of [0, 1]) {
+        const server = w.bus('server')
+        const length = () => ++counts[index]!
+        server.serve(auth, { ...answers, length } as never, { share: false })
+        await w.run(server)
+      }
+      const api = w.bus('client').api(auth)
+      for (let i = 1; i <= 5; i++) expect(await w.value(api.length('a'), 100)).toBe(i)
+      expect(counts).toEqual([5, 5])
+      // One that shares is told.
+      const other = w.bus('other')
+      other.serve(auth, answers as never)
+      await w.run(other)
+      await w.clock.advance(20_000)
+      const code = version === 5 ? 'SUBSCRIBE_REFUSED' : 'SHARED_UNAVAILABLE'
+      expect(w.failures).toMatchObject([{ code }])
+    },
+  )
 
   test.each([
     ['again if the rpc is idempotent', 'length', 'word', 4],
