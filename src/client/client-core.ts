@@ -394,7 +394,12 @@ export class ClientCore
   }
 }
 
-/** @returns one level of a topic: what it may not have is percent-encoded. */
+/**
+ * @returns one level of a topic: what it may not have is percent-encoded, and dots, which RabbitMQ
+ *   turns into slashes, and for which NATS refuses a filter.
+ */
 function encodeLevel(text: string): string {
-  return text.replace(/[%/+#\u0000-\u001f\u007f]/g, (unit) => encodeURIComponent(unit))
+  return text.replace(/[%/+#.\u0000-\u001f\u007f]/g, (unit) =>
+    unit === '.' ? '%2E' : encodeURIComponent(unit),
+  )
 }

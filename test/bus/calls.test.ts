@@ -28,6 +28,24 @@ describe('a call', () => {
     expect(await w.value(api.reset(), 100)).toBeUndefined()
   })
 
+  test('no topic has a dot, which RabbitMQ turns into a slash', async () => {
+    const w = new BusWorld()
+    const keys: unknown[] = []
+    const server = w.bus('server', { process: 'a.example.org' })
+    server.serve(auth, answers)
+    server.api(auth).cleared.listen('keys', {}, ({ key }) => keys.push(key))
+    await w.run(server)
+    const client = w.bus('client', { process: 'b.example.org' })
+    expect(await w.value(client.api(auth).length('abc'), 100)).toBe(3)
+    await w.value(server.fire(auth, 'cleared', undefined, { key: 'ada.b@example.org/1' }), 100)
+    expect(keys).toEqual(['ada.b@example.org/1'])
+    const topics = w.broker.packets({ cmd: 'publish' }).map(({ topic }) => topic)
+    expect(topics).toEqual(
+      expect.arrayContaining([expect.stringMatching(/^clients\/bus%2Eclient@b%2E/)]),
+    )
+    expect(topics.filter((topic) => topic.includes('.'))).toEqual([])
+  })
+
   test('[B1] comes to one process of the service', async () => {
     const w = new BusWorld()
     const counts = [0, 0]
