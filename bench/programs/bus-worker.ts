@@ -1,0 +1,25 @@
+/**
+ * A process of a service whose handler does nothing but compute. bus-worker PORT NAME ROUNDS
+ */
+import { pbkdf2Sync } from 'node:crypto'
+import { createBus, defineApi } from '../../src/bus/index.ts'
+
+const [port, name, rounds] = process.argv.slice(2)
+const hashing = defineApi({ name: 'hashing', version: '1.0.0', rpcs: { hash: {} } })
+const bus = createBus({
+  service: 'hashing',
+  process: name,
+  client: { url: `mqtt://127.0.0.1:${port}` },
+})
+const served = bus.serve(hashing, {
+  hash: () => {
+    pbkdf2Sync('password', 'salt', Number(rounds), 32, 'sha256')
+  },
+})
+process.on('SIGTERM', () => {
+  process.send?.({ answered: served.stats.answered })
+  void bus.close({ timeout: 1000 }).then(() => process.disconnect?.())
+})
+void bus.run()
+await served.granted
+process.send?.('granted')
