@@ -52,10 +52,10 @@ const CLUSTERS: readonly ClusterKind[] = [
   },
 ]
 
-/** @returns the cells of a column of the page's table, by row. */
+/** @returns the cells of a column of the page's table of two nodes, by row. */
 function columnOf(name: string): Readonly<Record<string, string>> {
-  const table = PAGE.split('\n').filter((line) => line.startsWith('| '))
-  const rows = table.map((line) => line.slice(2, -2).split(' | '))
+  const [table = ''] = /^[|] two nodes [|](?:.|\n[|])*/m.exec(PAGE) ?? []
+  const rows = table.split('\n').map((line) => line.slice(2, -2).split(' | '))
   const index = rows[0]!.indexOf(name)
   return Object.fromEntries(rows.slice(2).map((cells) => [cells[0]!, cells[index]!]))
 }
