@@ -36,6 +36,14 @@ interface Measured {
   /** The smallest and the largest number of calls of one worker. */
   readonly least: number
   readonly most: number
+  /** CPU time of all workers. */
+  readonly cpuMsPerCall: number
+}
+
+/** What a worker says at its end. */
+interface Share {
+  readonly answered: number
+  readonly cpuMs: number
 }
 
 async function started(script: string, port: number, index: number): Promise<ChildProcess> {
@@ -67,14 +75,19 @@ async function measure(script: string, count: number): Promise<Measured> {
     const seconds = (performance.now() - startedAt) / 1000
     const shares = await Promise.all(
       workers.map(async (worker) => {
-        const told = once(worker, 'message') as Promise<[{ readonly answered: number }]>
+        const told = once(worker, 'message') as Promise<[Share]>
         worker.kill('SIGTERM')
-        return (await told)[0].answered
+        return (await told)[0]
       }),
     )
-    const sum = shares.reduce((total, share) => total + share, 0)
+    const counts = shares.map((share) => share.answered)
+    const sum = counts.reduce((total, one) => total + one, 0)
     if (sum !== answered) throw new Error(`${answered} calls were answered, and ${sum} executed`)
-    return { rate: answered / seconds, least: Math.min(...shares), most: Math.max(...shares) }
+    const cpuMs = shares.reduce((total, share) => total + share.cpuMs, 0)
+    return {
+      ...{ rate: answered / seconds, cpuMsPerCall: cpuMs / sum },
+      ...{ least: Math.min(...counts), most: Math.max(...counts) },
+    }
   } finally {
     await bus.close()
     stop()
@@ -104,6 +117,7 @@ try {
       'calls/s': shown(median(rates)),
       spread: `${shown(Math.min(...rates))}–${shown(Math.max(...rates))}`,
       ratio: Number((median(rates) / first).toFixed(2)),
+      'CPU ms per call': Number(median(runs.map((one) => one.cpuMsPerCall)).toFixed(1)),
       'calls of one process': `${runs.at(-1)!.least}–${runs.at(-1)!.most}`,
     }
   })

@@ -17,9 +17,11 @@ const served = bus.serve(hashing, {
   },
 })
 process.on('SIGTERM', () => {
-  process.send?.({ answered: served.stats.answered })
+  const { user, system } = process.cpuUsage(atStart)
+  process.send?.({ answered: served.stats.answered, cpuMs: (user + system) / 1000 })
   void bus.close({ timeout: 1000 }).then(() => process.disconnect?.())
 })
 void bus.run()
 await served.granted
+const atStart = process.cpuUsage()
 process.send?.('granted')

@@ -9,8 +9,9 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { createBus } from '../../src/bus/index.ts'
 import { Cluster, RABBIT } from '../support/cluster.ts'
 import { type BrokerCluster, ClusterFacts } from '../support/cluster-facts.ts'
-import { ClusterFleet, work } from '../support/cluster-fleet.ts'
+import { ClusterFleet, news, work } from '../support/cluster-fleet.ts'
 import { EjabberdCluster } from '../support/ejabberd-cluster.ts'
+import { until } from '../support/process.ts'
 
 const PAGE = readFileSync(new URL('../../docs/SCALING.md', import.meta.url), 'utf8')
 const START_MS = 180_000
@@ -22,6 +23,8 @@ interface ClusterKind {
   readonly withoutShare: string
   /** Whether the sessions of the fleet survive the node of their connection. */
   readonly keepsSessions: boolean
+  /** Whether a session that is at a killed node only is in the way of a new one. */
+  readonly strands: boolean
   /** Whether a killed node starts again while the other one lives. */
   readonly returns: boolean
   start(): Promise<BrokerCluster>
@@ -34,6 +37,7 @@ const CLUSTERS: readonly ClusterKind[] = [
     isInstalled: spawnSync('which', ['ejabberdctl']).status === 0,
     withoutShare: 'SUBSCRIBE_REFUSED',
     keepsSessions: false,
+    strands: false,
     returns: true,
     start: () => EjabberdCluster.start(['a', 'b']),
   },
@@ -43,6 +47,7 @@ const CLUSTERS: readonly ClusterKind[] = [
     isInstalled: RABBIT !== undefined,
     withoutShare: 'SHARED_UNAVAILABLE',
     keepsSessions: true,
+    strands: true,
     returns: false,
     async start() {
       const cluster = await Cluster.start(['a', 'b'])
@@ -67,6 +72,7 @@ for (const kind of CLUSTERS) {
     let cluster: BrokerCluster
     let facts: ClusterFacts
     const said = columnOf(kind.name)
+    const ends: (() => Promise<void>)[] = []
 
     beforeAll(async () => {
       cluster = await kind.start()
@@ -74,6 +80,7 @@ for (const kind of CLUSTERS) {
     }, START_MS)
     afterAll(async () => {
       facts?.end()
+      for (const end of ends) await end()
       await cluster?.[Symbol.asyncDispose]()
     }, START_MS)
 
@@ -90,6 +97,23 @@ for (const kind of CLUSTERS) {
       onTestFinished(() => bus.close())
       bus.serve(work(0), { square: (size) => size * size })
       await expect(bus.run()).rejects.toMatchObject({ code: kind.withoutShare })
+    })
+
+    const warnings: string[] = []
+    test.runIf(kind.strands)('has a listener whose session is at the first node only', async () => {
+      const bus = createBus({
+        ...{ service: 'stranded', process: 's', prefix: 'plain' },
+        client: {
+          url: cluster.nodes.map(({ url }) => url),
+          protocolVersion: kind.version,
+          reconnect: { when: 'always', minMs: 50, maxMs: 500 },
+          onWarning: ({ code }) => warnings.push(code),
+        },
+      })
+      ends.push(() => bus.close({ timeout: 1000 }))
+      const listener = bus.api(news).happened.listen('ledger', { share: false }, () => {})
+      bus.run().catch(({ code }) => warnings.push(code))
+      await listener.granted
     })
 
     test('[B1] [B6] loses one: each call is answered or told, no event is lost at the other one, and the fleet goes on', async () => {
@@ -109,6 +133,11 @@ for (const kind of CLUSTERS) {
       expect(codes).toEqual(codes.filter((code) => /^[A-Z_]+$/.test(code)))
       expect(figures.missedAtLiving).toEqual([])
       if (kind.keepsSessions) expect(figures.missedAtKilled).toBe(0)
+    })
+
+    test.runIf(kind.strands)('[B6] a listener that cannot open its session says so', async () => {
+      await cluster.nodes[0]!.kill()
+      await until(() => warnings.includes('RENEWAL_REFUSED'), 'the renewal is refused')
     })
 
     test('does what the page says after one was killed', async () => {

@@ -25,7 +25,7 @@ export const work = (worker: number) =>
     version: '1.0.0',
     rpcs: { square: { input: z.number(), output: z.number(), idempotent: true } },
   })
-const news = defineApi({
+export const news = defineApi({
   name: 'news',
   version: '1.0.0',
   events: { happened: { payload: z.string() } },
@@ -171,11 +171,15 @@ export class ClusterFleet {
     const missed = (worker: number, events: readonly FiredEvent[]) =>
       events.filter(({ name }) => !this.#handled[worker]!.has(name)).map(({ name }) => name)
     const { begun, answered, told } = this.#calls
+    const names = new Set(this.#lossless().map(({ name }) => name))
     return {
       ...{ calls: begun, answered, told: Object.fromEntries(told) },
       pendingCalls: begun - answered - [...told.values()].reduce((sum, one) => sum + one, 0),
       events: this.#fired.length,
-      missedAtLiving: [...missed(1, this.#lossless()), ...missed(3, this.#lossless())],
+      missedAtLiving: [1, 3].flatMap((worker) =>
+        missed(worker, this.#fired).filter((name) => names.has(name)),
+      ),
+      missedInDoubt: missed(1, this.#fired).filter((name) => !names.has(name)).length,
       missedAtKilled: missed(0, this.#fired).length + missed(2, this.#fired).length,
       failures: this.#failures.map(String),
     }
