@@ -26,14 +26,17 @@ const withoutIndex = {
       const text = await readFile(path, 'utf8')
       const contents = text.replace(
         /^(import(?: type)?) \{([^}]*)\} from '((?:\.\.\/)+)index\.ts'/gm,
-        (_, keyword, list, up) =>
-          namesIn(list)
+        (statement, keyword, list, up) => {
+          // A folder inside of a layer imports the index of the layer, too.
+          if (join(dirname(path), up, 'index.ts') !== join(import.meta.dirname, INDEX)) return statement
+          return namesIn(list)
             .map(([name, local]) => {
               const from = exported.get(name)
               if (from === undefined) throw new Error(`${path}: ${INDEX} does not export ${name}`)
               return `${keyword} { ${from.name} as ${local} } from '${from.isFlavour ? '' : up}${from.file}'`
             })
-            .join(';'),
+            .join(';')
+        },
       )
       return { contents, loader: 'ts' }
     })
@@ -65,6 +68,7 @@ function namesIn(list) {
 const ENTRIES = [
   'index',
   'bus/index',
+  'bus/testing/index',
   'client/index',
   // Entries of their own, so that one who imports `topic` does not get the client with it.
   'client/client',
@@ -81,8 +85,10 @@ const ENTRIES = [
 const FLAVOURS = {
   'node/database': 'disk/node/database',
   'node/files': 'disk/node/files',
+  'node/host': 'bus/node/host',
   'web/database': 'disk/web/database',
   'web/files': 'disk/web/files',
+  'web/host': 'bus/web/host',
   'node/bytes': 'platform/node/bytes',
   'node/runtime': 'platform/node/runtime',
   'node/transport': 'platform/node/transport',

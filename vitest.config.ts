@@ -26,6 +26,7 @@ export const LONG = [
   'test/disk/session.test.ts',
   'test/disk/torn.test.ts',
   'test/docs/guide.test.ts',
+  'test/simulation/bus-faults.test.ts',
   'test/simulation/faults.test.ts',
 ]
 
@@ -37,11 +38,12 @@ export function aliasesOf(flavour: 'node' | 'web'): Readonly<Record<string, stri
   const paths = {
     ...{ '#bytes': `platform/${flavour}/bytes`, '#runtime': `platform/${flavour}/runtime` },
     ...{ '#transport': `platform/${flavour}/transport`, '#database': `disk/${flavour}/database` },
-    '#files': `disk/${flavour}/files`,
+    ...{ '#files': `disk/${flavour}/files`, '#host': `bus/${flavour}/host` },
     ...{ 'it-mqtt/client': 'client/index', 'it-mqtt/testing': 'testing/index' },
     ...{ 'it-mqtt/disk': 'disk/index', 'it-mqtt/event-stream': 'event-stream/index' },
     ...{ 'it-mqtt/doctor': 'doctor/index', 'it-mqtt/presence': 'presence/index' },
-    ...{ 'it-mqtt/bus': 'bus/index', 'it-mqtt': 'index' },
+    ...{ 'it-mqtt/bus/testing': 'bus/testing/index', 'it-mqtt/bus': 'bus/index' },
+    'it-mqtt': 'index',
   }
   const file = (path: string) => fileURLToPath(new URL(`src/${path}.ts`, import.meta.url))
   return Object.fromEntries(Object.entries(paths).map(([name, path]) => [name, file(path)]))
@@ -57,7 +59,7 @@ export default defineConfig({
     exclude: [
       'test/brokers/**',
       // In a real browser, or with what a browser has.
-      ...['test/browser/**', 'test/disk/web/**'],
+      ...['test/browser/**', 'test/disk/web/**', 'test/bus/web/**'],
       'test/package/**',
       ...LONG,
     ],

@@ -34,7 +34,7 @@ export default defineConfig({
       'test/platform/**/*.test.ts',
       'test/disk/spool*.test.ts',
       'test/disk/session.test.ts',
-      'test/disk/web/**/*.test.ts',
+      ...['test/disk/web/**/*.test.ts', 'test/bus/web/**/*.test.ts'],
     ],
     exclude: [
       // TLS settings, TCP and TLS sockets are Node's.

@@ -39,8 +39,9 @@ export interface ErrorCodes {
   /** When the package `ws` or `classic-level` is installed and cannot be loaded.
    *  What to do: see `cause`; install the package again, for this system. */
   PACKAGE_FAILED: 'UsageError'
-  /** When something reads or writes a file in a runtime without files, such as a browser.
-   *  What to do: push to a `spool`, or run this part on Node. */
+  /** When something reads or writes a file, or a configuration names one, in a runtime without
+   *  files, such as a browser.
+   *  What to do: push to a `spool`, give settings as an object, or run this part on Node. */
   NO_FILES: 'UsageError'
   /** When an iterator of `transitions()` has 1,024 transitions that were not taken.
    *  What to do: take them faster, or call `transitions()` again and read `state`. */
@@ -111,6 +112,20 @@ export interface ErrorCodes {
   /** When an API has a JSON Schema and the package `ajv` is not installed, or cannot be loaded.
    *  What to do: `npm install ajv@8`, or use schemas of a library such as zod. */
   NO_VALIDATOR: 'UsageError'
+  /** When `prometheus()` is called and the package `prom-client` is not installed, or cannot be
+   *  loaded.
+   *  What to do: `npm install prom-client@15`. */
+  NO_METRICS: 'UsageError'
+  /** When a configuration is YAML and the package `yaml` is not installed, or cannot be loaded.
+   *  What to do: `npm install yaml@2`, or write JSON. */
+  NO_YAML: 'UsageError'
+  /** When a configuration has faults; the message and `issues` have all of them with their places.
+   *  What to do: correct them; `it-mqtt bus dumpconfigschema` writes a schema for editors. */
+  INVALID_CONFIG: 'UsageError'
+  /** When a task has an expression of cron and the package `croner` is not installed, or cannot be
+   *  loaded.
+   *  What to do: `npm install croner@11`, or use `every()`. */
+  NO_SCHEDULER: 'UsageError'
 
   // The transport and its time limits.
 
@@ -379,6 +394,9 @@ export interface ErrorCodes {
   /** When the handler of a responder threw (status 500).
    *  What to do: look for the id of the message in the log of the responder. */
   RESPONDER_FAILED: 'RefusedError'
+  /** When a call came to the fake bus of `it-mqtt/bus/testing`, and the test has no mock for it.
+   *  What to do: write `fake.mock(api, 'name', …)` before it, or see `stubs` and `requireMocks`. */
+  NOT_MOCKED: 'RefusedError'
   /** When a responder has no room for another request (status 503).
    *  What to do: try again later; see `concurrency`, `maxPending` and `dedupe` of the responder. */
   BUSY: 'RefusedError'
@@ -480,9 +498,9 @@ export interface WarningCodes {
    *  when its `ttl` has passed.
    *  What to do: leave out `will`, or accept it; a smaller `ttl` tells sooner. */
   PRESENCE_LEASES_ONLY: 'Warning'
-  /** When the server refuses a record of presence that no call waits for: one that is renewed, or
-   *  one that a janitor removes.
-   *  What to do: see the permissions of the client at the server. */
+  /** When the server refuses something of presence that no call waits for: a record that is
+   *  renewed, one that a janitor removes, or a subscription by which a space is watched.
+   *  What to do: see the permissions and the quotas of the client at the server. */
   PRESENCE_REFUSED: 'Warning'
   /** When an event of an event stream is not defined, once for each type; such events are skipped.
    *  What to do: define it, or set `onUnknownEvent`. */
@@ -503,6 +521,16 @@ export interface WarningCodes {
    *  becomes of the event (`onError`), and the error.
    *  What to do: correct the handler, or who fires the event. */
   EVENT_FAILED: 'Warning'
+  /** When the server refuses the control topics on which a process of a bus answers `discover()`.
+   *  What to do: allow `{prefix}/_control/#`, or set `control: false`. */
+  CONTROL_REFUSED: 'Warning'
+  /** When an answer to `discover()` was none of a process of a bus: no JSON, or with other fields.
+   *  What to do: find out who may subscribe to `{prefix}/_control/#`. */
+  ANSWER_PASSED_OVER: 'Warning'
+  /** When the function of a task threw, and the task goes on (`onError: 'skip'`); the message has
+   *  the error.
+   *  What to do: correct the function. */
+  TASK_FAILED: 'Warning'
   /** When a process with listeners has no name that it has again after a restart: the sessions of
    *  its listeners, and the events in them, are then left at the server.
    *  What to do: give the option `process` of `createBus()`. */

@@ -3,7 +3,7 @@
  * here.
  */
 
-export { machineName, requestChannel } from '#runtime'
+export { diagnosticsChannel, machineName, requestChannel } from '#runtime'
 export { memoryPair } from '#transport'
 export {
   BugError,

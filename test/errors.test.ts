@@ -33,11 +33,11 @@ const errors = entriesOf('ErrorCodes')
 const warnings = entriesOf('WarningCodes')
 
 /**
- * Words in capitals that are no codes of ours: signals of a process, codes that Node or OpenSSL gives, and files of
- * LevelDB.
+ * Words in capitals that are no codes of ours: signals of a process, codes that Node or OpenSSL gives, files of
+ * LevelDB, kinds of spans, and what the processes of a bus are asked.
  */
 const FOREIGN =
-  /^(?:SIG[A-Z]+|E(?!NDED)[A-Z]+|ERR_.*|LEVEL_.*|CERT_.*|IT_MQTT_URL|UNABLE_TO_.*|UTF|MQTT|TCP|TLS|SUBSCRIBE|UNSUBSCRIBE|CONNACK|DISCONNECT|CURRENT|LOCK)$/
+  /^(?:SIG[A-Z]+|E(?!NDED)[A-Z]+|ERR_.*|LEVEL_.*|CERT_.*|IT_MQTT_URL|UNABLE_TO_.*|UTF|MQTT|TCP|TLS|SUBSCRIBE|UNSUBSCRIBE|CONNACK|DISCONNECT|CURRENT|LOCK|CLIENT|SERVER|PRODUCER|CONSUMER|PING|INFO|STATS)$/
 
 const used = new Set(
   readdirSync(src, { recursive: true, encoding: 'utf8' })

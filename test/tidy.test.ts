@@ -120,6 +120,12 @@ describe('the rules about rooms bite', () => {
     expect(wrong('src/presence/x.ts', '../client/index.ts')).toEqual([])
     expect(wrong('src/presence/x.ts', '../client/topic.ts')).toHaveLength(1)
     expect(wrong('src/bus/x.ts', '../loop/a.ts')).toHaveLength(1)
+    expect(wrong('src/bus/x.ts', './testing/a.ts')).toHaveLength(1)
+    expect(wrong('src/bus/x.ts', '../testing/index.ts')).toHaveLength(1)
+    expect(wrong('src/bus/testing/x.ts', './a.ts')).toEqual([])
+    expect(wrong('src/bus/testing/x.ts', '../index.ts')).toEqual([])
+    expect(wrong('src/bus/testing/x.ts', '../../testing/index.ts')).toEqual([])
+    expect(wrong('src/bus/testing/x.ts', '../bus.ts')).toHaveLength(1)
     expect(wrong('src/attic/x.ts', '../errors.ts')).toHaveLength(1)
   })
 

@@ -2,13 +2,14 @@
  * Which topics, client identifiers and names does a bus use? docs/WIRE.md has them for those who
  * write another side. Every text that stands in a topic is checked or percent-encoded here.
  */
-import { UsageError } from '../index.ts'
+import { UsageError, type UserProperties } from '../index.ts'
 
 /** One level of a topic that is a name: of an API, an rpc, an event, a service, a listener. */
 const LEVEL_NAME = /^[A-Za-z0-9_-]{1,100}$/
 /** A level `v1` stands between the name of an API and what belongs to it. */
 const MAJOR_LEVEL = /^v\d+$/
 const API_NAME_LENGTH_MAX = 200
+const PROCESS_NAME = /^[^\u0000-\u001f\u007f]{1,200}$/
 const VERSION_PART = '(0|[1-9][0-9]{0,8})'
 const VERSION_LABELS = '[0-9A-Za-z.-]{1,64}'
 const SEMANTIC_VERSION = new RegExp(
@@ -26,6 +27,7 @@ export const BUS_PROPERTIES = {
   topic: 'itm-topic',
   code: 'itm-code',
   message: 'itm-message',
+  redrive: 'itm-redrive',
 } as const
 
 /** @returns a text as messages of errors show it. */
@@ -38,15 +40,32 @@ export function inQuotes(text: unknown): string {
 
 /** @returns the name. @throws UsageError if it cannot be one level of a topic. */
 export function checkBusName(what: string, name: unknown): string {
-  if (typeof name === 'string' && LEVEL_NAME.test(name)) return name
+  if (isBusName(name)) return name
   const allowed = '1 to 100 of A-Z, a-z, 0-9, "_" and "-"'
   throw new UsageError(`${what} must be ${allowed}, not ${inQuotes(name)}`)
 }
 
+/** @returns whether a value is a name that can be one level of a topic. */
+export function isBusName(name: unknown): name is string {
+  return typeof name === 'string' && LEVEL_NAME.test(name)
+}
+
+/** @returns whether a value is a name that a process can have. */
+export function isProcessName(name: unknown): name is string {
+  return typeof name === 'string' && PROCESS_NAME.test(name)
+}
+
+/** @returns whether a value is a name that an API can have. */
+export function isApiName(name: unknown): name is string {
+  if (typeof name !== 'string' || name.length > API_NAME_LENGTH_MAX) return false
+  const levels = name.split('/')
+  const isUsable = levels.every((level) => LEVEL_NAME.test(level) && !MAJOR_LEVEL.test(level))
+  return isUsable && !name.startsWith('_')
+}
+
 /** @returns the name of an API, levels joined by `/`. @throws UsageError */
-export function checkApiName(name: unknown): string {
-  const wrong = (why: string) =>
-    new UsageError(`defineApi: the name ${inQuotes(name)} cannot be used: ${why}`)
+export function checkApiName(name: unknown, what = 'defineApi: the name'): string {
+  const wrong = (why: string) => new UsageError(`${what} ${inQuotes(name)} cannot be used: ${why}`)
   if (typeof name !== 'string' || name.length > API_NAME_LENGTH_MAX) {
     throw wrong(`it must be a text of at most ${API_NAME_LENGTH_MAX} characters`)
   }
@@ -107,15 +126,32 @@ export function eventTopic(base: string, event: string, key: string | undefined)
   return key === undefined ? topic : `${topic}/${busLevelOf(key).replaceAll('.', '%2E')}`
 }
 
-/** @returns the topic of the dead letters of one event at one listener. */
-export function deadTopic(
-  prefix: string,
-  service: string,
-  listener: string,
-  api: string,
-  event: string,
-): string {
-  return `${prefix}/_dead/${service}/${listener}/${api}/${event}`
+/** A listener of a service, below a prefix. */
+interface ListenerName {
+  readonly prefix: string
+  readonly service: string
+  readonly listener: string
+}
+
+/** @returns the topic below which the dead letters of a listener lie: `{api}/{event}`. */
+export function deadTopics({ prefix, service, listener }: ListenerName): string {
+  return `${prefix}/_dead/${service}/${listener}`
+}
+
+/** @returns the topic below which dead letters come back to their listener: `{api}/{event}`. */
+export function redriveTopics({ prefix, service, listener }: ListenerName): string {
+  return `${prefix}/_redrive/${service}/${listener}`
+}
+
+/** @returns the client identifier of the session that keeps dead letters. No process has it. */
+export function deadKeeperId({ prefix, service, listener }: ListenerName): string {
+  return `${prefix}._dead.${service}.${listener}`
+}
+
+/** @returns how often an event was put back, as it says. */
+export function redriveCountIn(headers: UserProperties | undefined): number {
+  const text = headers?.[BUS_PROPERTIES.redrive]
+  return typeof text === 'string' && /^\d{1,9}$/.test(text) ? Number(text) : 0
 }
 
 /**

@@ -15,25 +15,37 @@ import {
   type UserProperties,
   type WarningCode,
 } from '../index.ts'
+import type { Presence } from '../presence/index.ts'
+import type { Api } from './api-types.ts'
+import { BusLog } from './bus-log.ts'
 import {
   BUS_PROPERTIES,
   busClientId,
   busLevelOf,
+  checkApiName,
   checkBusName,
   checkBusPrefix,
+  isProcessName,
 } from './bus-names.ts'
-import type { BusOptions, BusValidation, EventOutbox } from './bus-types.ts'
+import { presentClient } from './bus-presence.ts'
+import { BusReports } from './bus-reports.ts'
+import type { BusOptions, BusValidation, EventOutbox, Served } from './bus-types.ts'
 import { checkFieldNames } from './define-api.ts'
 import { HookTable } from './hook-table.ts'
 import { SchemaChecks } from './schema-check.ts'
 
 const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
-  'outbox',
+  ...['outbox', 'logger', 'control', 'presence', 'apis', 'listeners', 'features'],
 ]
-const PROCESS = /^[^\u0000-\u001f\u007f]{1,200}$/
 const TIME_MAX_MS = 86_400_000
 const CALL_TIMEOUT_MS = 5000
+
+/** What holds for an API. */
+interface ApiTerms {
+  readonly timeoutMs: number
+  readonly validate: Required<BusValidation>
+}
 
 export interface BusParts {
   readonly service: string
@@ -45,16 +57,22 @@ export interface BusParts {
   /** The options from which listeners make clients of their own. */
   readonly clientOptions: ClientOptions
   readonly clock: Platform
-  readonly timeoutMs: number
-  readonly validate: Required<BusValidation>
+  /** What holds for an API, by its name. */
+  readonly termsOf: (api: string) => ApiTerms
   readonly codec: Codec<unknown>
   readonly checks: SchemaChecks
   readonly hooks: HookTable
   readonly outbox: EventOutbox | undefined
+  readonly reports: BusReports
+  readonly log: BusLog | null
+  /** Whether it answers who asks what is there. */
+  readonly hasControl: boolean
+  /** Who is there of the service; null if this process does not say that it is. */
+  readonly processes: Presence | null
   /** This process, as it says in what it sends. */
   readonly by: string
   /** The APIs that this process serves, by the topic of each. */
-  readonly served: Set<string>
+  readonly served: Map<string, { readonly api: Api; readonly served: Served }>
   warn(code: WarningCode, message: string): void
 }
 
@@ -63,10 +81,11 @@ export function busParts(options: BusOptions): BusParts {
   checkFieldNames('createBus', options, OPTION_FIELDS)
   const service = checkBusName('createBus: service', options.service)
   const prefix = checkBusPrefix(options.prefix ?? 'bus')
-  const clientOptions = clientOptionsOf(options.client)
+  const log = options.logger === undefined ? null : new BusLog(options.logger)
+  const clientOptions = loggedBy(log, clientOptionsOf(options.client))
   const clock = clientOptions.platform ?? systemPlatform
   const named = options.process ?? machineName()
-  if (named !== null && (typeof named !== 'string' || !PROCESS.test(named))) {
+  if (named !== null && !isProcessName(named)) {
     throw new UsageError('createBus: process must be a text of 1 to 200 characters')
   }
   const process = named ?? uuid(clock)
@@ -74,35 +93,78 @@ export function busParts(options: BusOptions): BusParts {
   for (const one of options.hooks ?? []) hooks.add(one)
   const { codec = json, ajv, outbox } = options
   const timeoutMs = checkTimeMs('createBus: timeout', options.timeout) ?? CALL_TIMEOUT_MS
-  const validate = validationOf(options.validate)
-  const client = createClient({
-    clientId: busClientId(prefix, service, process),
-    ...clientOptions,
-  })
+  const validate = validationOf('createBus: validate', options.validate)
+  const hasControl = flagOf('control', options.control ?? true)
+  const reports = new BusReports(service, process, clock)
+  if (log !== null) reports.add(log)
+  const own = { clientId: busClientId(prefix, service, process), ...clientOptions }
+  const { client, processes } = flagOf('presence', options.presence ?? false)
+    ? presentClient(own, prefix, service)
+    : { client: createClient(own), processes: null }
   return {
     ...{ service, process, hasName: named !== null, prefix, client, clientOptions, clock },
-    ...{ timeoutMs, hooks, outbox, validate },
+    ...{ hooks, outbox, reports, log, hasControl, processes },
+    termsOf: apiTermsOf(options.apis, { timeoutMs, validate }),
     codec: orNothing(codec),
     checks: new SchemaChecks(ajv),
     by: `${service}/${busLevelOf(process)}`,
-    served: new Set(),
+    served: new Map(),
     warn: (code, message) => client.warn({ code, message }),
   }
 }
 
-function clientOptionsOf(given: BusOptions['client']): ClientOptions {
+/** @returns the options of a client. @throws UsageError if they are none. */
+export function clientOptionsOf(given: BusOptions['client']): ClientOptions {
   if (typeof given === 'string' || given instanceof URL) return { url: given }
   if (typeof given === 'object' && given !== null && !('limits' in given)) return given
   const what = 'createBus: client must be a URL or the options of createClient()'
   throw new UsageError(`${what}; listeners have connections of their own`)
 }
 
-function validationOf(given: BusValidation = {}): Required<BusValidation> {
-  checkFieldNames('createBus: validate', given, ['outgoing', 'incoming'])
+function flagOf(name: string, given: unknown): boolean {
+  if (typeof given === 'boolean') return given
+  throw new UsageError(`createBus: ${name} must be true or false`)
+}
+
+/** @returns options with which the warnings of a connection go to the log too. */
+function loggedBy(log: BusLog | null, options: ClientOptions): ClientOptions {
+  if (log === null) return options
+  const { onWarning } = options
+  return {
+    ...options,
+    onWarning: (warning) => {
+      log.warning(warning)
+      onWarning?.(warning)
+    },
+  }
+}
+
+/** @returns what holds for an API by its name. @throws UsageError for a setting that is none. */
+function apiTermsOf(apis: BusOptions['apis'], common: ApiTerms): BusParts['termsOf'] {
+  if (apis === undefined) return () => common
+  if (typeof apis !== 'object' || apis === null) {
+    throw new UsageError('createBus: apis must be an object of settings by the names of APIs')
+  }
+  const terms = new Map<string, ApiTerms>()
+  for (const [api, settings] of Object.entries(apis)) {
+    const what = `createBus: apis: ${checkApiName(api)}`
+    checkFieldNames(what, settings, ['timeout', 'validate'])
+    const { timeout, validate } = settings
+    terms.set(api, {
+      timeoutMs: checkTimeMs(`${what}: timeout`, timeout) ?? common.timeoutMs,
+      validate:
+        validate === undefined ? common.validate : validationOf(`${what}: validate`, validate),
+    })
+  }
+  return (api) => terms.get(api) ?? common
+}
+
+function validationOf(what: string, given: BusValidation = {}): Required<BusValidation> {
+  checkFieldNames(what, given, ['outgoing', 'incoming'])
   const { outgoing = true, incoming = true } = given
   for (const [name, value] of Object.entries({ outgoing, incoming })) {
     if (typeof value === 'boolean') continue
-    throw new UsageError(`createBus: validate.${name} must be true or false`)
+    throw new UsageError(`${what}.${name} must be true or false`)
   }
   return { outgoing, incoming }
 }
@@ -125,6 +187,8 @@ export function checkWholeNumber(what: string, given: number, least: number, mos
  */
 export class BusValue {
   readonly value: unknown
+  /** What the codec made of it, once it was asked. */
+  encoded: string | Uint8Array | null = null
 
   constructor(value: unknown) {
     this.value = value
@@ -137,8 +201,9 @@ function orNothing(codec: Codec<unknown>): Codec<unknown> {
     contentType: codec.contentType,
     payloadFormatIndicator: codec.payloadFormatIndicator,
     encode(given: unknown) {
-      const value = given instanceof BusValue ? given.value : given
-      return value === undefined ? '' : codec.encode(value)
+      if (!(given instanceof BusValue)) return given === undefined ? '' : codec.encode(given)
+      given.encoded = given.value === undefined ? '' : codec.encode(given.value)
+      return given.encoded
     },
     decode: (payload: Uint8Array, message: PayloadContext) =>
       payload.length === 0 ? undefined : codec.decode(payload, message),

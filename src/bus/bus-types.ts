@@ -4,6 +4,7 @@
  */
 import type { ClientOptions, Codec, ResponderStats } from '../client/index.ts'
 import type { Outcome, Request, SentRequest, UserProperties } from '../index.ts'
+import type { Presence } from '../presence/index.ts'
 import type {
   Api,
   ApiEvent,
@@ -19,9 +20,18 @@ import type {
   HandlerResult,
   HeardPayload,
 } from './api-types.ts'
+import type { DiscoveredProcess, DiscoverOptions } from './discover-types.ts'
 import type { BusHooks } from './hook-types.ts'
-import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
+import type {
+  BusEvent,
+  BusListener,
+  EventIterator,
+  ListenerOptions,
+  ListenerSettings,
+} from './listener-types.ts'
+import type { BusLogger } from './report-types.ts'
 import type { JsonSchemaCompiler } from './schema-check.ts'
+import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
 
 /** Which values a bus compares with their schemas. */
 export interface BusValidation {
@@ -32,6 +42,31 @@ export interface BusValidation {
    * values are given as they came: the schemas transform nothing.
    */
   readonly incoming?: boolean | undefined
+}
+
+/** Settings of one API. What is left out is as for the others. */
+export interface ApiSettings {
+  /** Replaces the `timeout` of the bus for calls of the API, in ms. */
+  readonly timeout?: number | undefined
+  /** Replaces `validate` of the bus as a whole. */
+  readonly validate?: BusValidation | undefined
+}
+
+/** What `run()` does: answer calls, handle events, run tasks. The outbox is always sent. */
+export type BusFeature = 'rpcs' | 'events' | 'tasks'
+
+/** Which of the features run. */
+export interface BusFeatures {
+  /** These and no others. Default: all. */
+  readonly only?: readonly BusFeature[] | undefined
+  /** All but these. With `only`: those of `only` that are not here. */
+  readonly skip?: readonly BusFeature[] | undefined
+}
+
+/** The options of `bus.run()`. */
+export interface BusRunOptions extends BusFeatures {
+  /** Ends the run. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Where events wait on disk until the server has them: a `spool()` of `it-mqtt/disk`. */
@@ -60,6 +95,12 @@ export interface BusOptions {
   readonly timeout?: number | undefined
   /** Which values are validated. Default: all. */
   readonly validate?: BusValidation | undefined
+  /** Settings of single APIs, by their names. Default: none. */
+  readonly apis?: Readonly<Record<string, ApiSettings>> | undefined
+  /** Options of listeners, by their names; those that `listen()` is given come first. */
+  readonly listeners?: Readonly<Record<string, ListenerSettings>> | undefined
+  /** What `run()` does if it is given neither `only` nor `skip`. Default: everything. */
+  readonly features?: BusFeatures | undefined
   /** How values become payloads. Default: JSON. */
   readonly codec?: Codec<unknown> | undefined
   /** What surrounds calls, handlers and events. Hooks that come first are outermost. */
@@ -71,6 +112,23 @@ export interface BusOptions {
   readonly ajv?: JsonSchemaCompiler | undefined
   /** Where events with `durable: true` wait until they are sent. Default: there is none. */
   readonly outbox?: EventOutbox | undefined
+  /**
+   * Where the bus writes what it does: names, ids, sizes, durations and codes, and no payloads.
+   * With it, warnings of the bus and its connections go there, and to `onWarning` of the client if
+   * there is one. An error that it throws is an unhandled rejection. Default: nowhere.
+   */
+  readonly logger?: BusLogger | undefined
+  /**
+   * Whether this process answers `discover()` while it runs. It subscribes to three control topics
+   * for that. Default true.
+   */
+  readonly control?: boolean | undefined
+  /**
+   * Whether others see by `it-mqtt/presence` that this process is there, from its first `run()`
+   * until `close()`, and hear of its loss. It costs a will, two retained messages that are renewed,
+   * and a subscription, and the server must keep retained messages. Default false.
+   */
+  readonly presence?: boolean | undefined
 }
 
 /** The options of a call. */
@@ -220,6 +278,12 @@ export interface Bus extends AsyncDisposable {
   /** The name of this process. */
   readonly process: string
   /**
+   * Who is there of the processes of this service that have `presence: true`: each is a member with
+   * the name of the process, and has `since` in its data, a time in ISO 8601. Null without
+   * `presence: true`.
+   */
+  readonly processes: Presence | null
+  /**
    * Makes this process answer the calls of an API, and lets it fire its events. Other processes of
    * the service may do so too: each call comes to one of them.
    * @throws UsageError if a function is missing or surplus, or the API is served already.
@@ -259,18 +323,48 @@ export interface Bus extends AsyncDisposable {
     options: ListenerOptions<ValueOfPort<Ports[number]>>,
     handler: (event: BusEvent<ValueOfPort<Ports[number]>>) => unknown,
   ): BusListener
+  /**
+   * Asks all processes of all services that run now who they are, what they serve and listen to,
+   * and how they fare. It connects, asks when it is iterated, and ends when the time is over. What
+   * answers with something else is passed over, and a warning says so.
+   * @throws UsageError for an option that cannot be used; ConnectionError without a connection; the
+   *   reason of the signal.
+   */
+  discover(options?: DiscoverOptions): AsyncIterableIterator<DiscoveredProcess, undefined>
+  /**
+   * Runs a function again and again while `run()` is awaited, the first time after the interval.
+   * Times that pass without a run, because the one before goes on or the machine slept, make one
+   * run together.
+   * @throws UsageError for an interval or an option that cannot be used.
+   */
+  every(interval: Interval, task: (run: TaskRun) => unknown, options?: TaskOptions): BusTask
+  /**
+   * Runs a function at the times of an expression of cron, as `every()` does. The package `croner`
+   * finds them. A time that the clocks skip in spring comes when they have skipped it, and one that
+   * comes twice in autumn counts once, unless the field of hours is `*`.
+   * @throws UsageError for options that cannot be used. For an expression that is not understood,
+   *   or never due, `run()` rejects before it takes anything.
+   */
+  cron(expression: string, task: (run: TaskRun) => unknown, options?: CronOptions): BusTask
+  /**
+   * Runs a function at the times that an iterable yields, as `every()` does. It is asked for the
+   * next one when the one before has come.
+   * @throws UsageError for what cannot be iterated. `run()` rejects with what the iterable throws.
+   */
+  schedule(times: Times, task: (run: TaskRun) => unknown, options?: TaskOptions): BusTask
   /** Adds hooks, inside of those that are there. */
   hook(hooks: BusHooks): void
   /**
-   * Does everything that is registered: answers calls, handles events, sends the outbox. It
-   * resolves when the signal is aborted or the bus was closed.
-   * @throws what ended a listener (`onError: 'stop'`), or the connection for good; what the server
-   *   answers if it does not grant the filters of an API that is served.
+   * Does everything that is registered: answers calls, handles events, runs tasks, sends the
+   * outbox. It resolves when the signal is aborted or the bus was closed. With `only` and `skip` it
+   * does a part of this, so that some processes of a service answer calls and others run tasks.
+   * @throws what ended a listener or a task (`onError: 'stop'`), or the connection for good; what
+   *   the server answers if it does not grant the filters of an API that is served.
    */
-  run(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
+  run(options?: BusRunOptions): Promise<void>
   /**
    * Ends the bus: it takes nothing more, and waits at most `timeout` ms (default 10,000) for
-   * handlers. To call it twice is to call it once.
+   * handlers and tasks. To call it twice is to call it once.
    */
   close(options?: { readonly timeout?: number | undefined }): Promise<void>
 }

@@ -3,12 +3,18 @@
  * ends in order)
  */
 import { UsageError } from '../index.ts'
+import type { Presence } from '../presence/index.ts'
 import type { Api, ApiEvent, ApiRpc, ApiSchema } from './api-types.ts'
+import { insidesOf, keepInsides } from './bus-insides.ts'
 import { inQuotes } from './bus-names.ts'
 import { type BusParts, busParts, checkTimeMs } from './bus-parts.ts'
+import { enterService } from './bus-presence.ts'
+import { BusSettings } from './bus-settings.ts'
 import type {
   Bus,
+  BusFeature,
   BusOptions,
+  BusRunOptions,
   CallOptions,
   Fired,
   FireOptions,
@@ -16,23 +22,29 @@ import type {
   ServeOptions,
 } from './bus-types.ts'
 import { callerOf } from './calling.ts'
+import { answerControl } from './control-desk.ts'
 import { checkApi } from './define-api.ts'
+import { discoverProcesses } from './discover.ts'
+import type { DiscoveredProcess, DiscoverOptions } from './discover-types.ts'
 import { fireEvent } from './firing.ts'
 import { HandlerListener } from './handler-listener.ts'
 import { runHooks } from './hook-table.ts'
 import type { BusHooks, LifeContext } from './hook-types.ts'
 import { IteratedListener } from './iterated-listener.ts'
-import { listenerPlan } from './listener-plan.ts'
 import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
 import { pumpOutbox } from './outbox-pump.ts'
 import type { EventSource } from './received-event.ts'
 import { RunScope } from './run-scope.ts'
-import { serveApi } from './serving.ts'
+import { type ServedApi, serveApi } from './serving.ts'
+import { settledWithin } from './settled-within.ts'
+import { TaskTable } from './task-table.ts'
+import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
 import { whenServed } from './when-served.ts'
 
 const BUS_CLOSE_MS = 10_000
 
 type EventHandler = (event: BusEvent<never>) => unknown
+type TaskFunction = (run: TaskRun) => unknown
 type CallerFunction = (input?: unknown, options?: CallOptions) => Promise<unknown>
 
 /** What is known of an event of an API at a bus. */
@@ -58,15 +70,26 @@ class ServiceBus {
   readonly #callers = new Map<Api, Readonly<Record<string, CallerFunction | Port>>>()
   readonly #sources = new WeakMap<object, EventSource>()
   readonly #listeners = new Map<string, HandlerListener | IteratedListener>()
-  readonly #served: Served[] = []
   /** The schemas of what this process serves or calls. */
   readonly #schemas = new Set<ApiSchema>()
+  readonly #tasks: TaskTable
+  readonly #settings: BusSettings
+  readonly #served: ServedApi[] = []
+  /** What the run does that goes on, or the last one did; null if there was none. */
+  #features: ReadonlySet<BusFeature> | null = null
   #scope: RunScope | null = null
   #hasStarted = false
   #closed: Promise<void> | null = null
 
   constructor(options: BusOptions) {
     this.#parts = busParts(options)
+    keepInsides(this, {
+      parts: this.#parts,
+      called: () => this.#callers.keys(),
+      listeners: () => this.#listeners.values(),
+    })
+    this.#tasks = new TaskTable(this.#parts)
+    this.#settings = new BusSettings(options)
   }
 
   get service(): string {
@@ -77,6 +100,10 @@ class ServiceBus {
     return this.#parts.process
   }
 
+  get processes(): Presence | null {
+    return this.#parts.processes
+  }
+
   serve(
     api: Api,
     implementation: Readonly<Record<string, unknown>>,
@@ -85,7 +112,8 @@ class ServiceBus {
     this.#checkOpen('serve')
     const served = serveApi(this.#parts, api, implementation, options)
     this.#served.push(served)
-    this.#scope?.start((signal) => whenServed(this.#parts.client, served, signal))
+    if (this.#features?.has('rpcs') === false) served.rest()
+    else this.#scope?.start((until) => whenServed(this.#parts.client, served, until))
     this.#know(api)
     return served
   }
@@ -128,7 +156,7 @@ class ServiceBus {
     handler?: EventHandler,
   ): BusListener | EventIterator {
     this.#checkOpen('listen')
-    const plan = listenerPlan(name, options)
+    const plan = this.#settings.planOf(name, options)
     if (handler !== undefined && typeof handler !== 'function') {
       throw new UsageError(`listen: ${name}: the handler must be a function of an event`)
     }
@@ -147,7 +175,7 @@ class ServiceBus {
     }
     const listener = new HandlerListener(this.#parts, plan, sources, handler, left)
     this.#listeners.set(name, listener)
-    this.#scope?.start((signal) => listener.drive(signal))
+    if (this.#features?.has('events')) this.#scope?.start((signal) => listener.drive(signal))
     return listener
   }
 
@@ -166,20 +194,42 @@ class ServiceBus {
     this.#parts.warn('PROCESS_UNNAMED', message)
   }
 
+  discover(options?: DiscoverOptions): AsyncIterableIterator<DiscoveredProcess, undefined> {
+    this.#checkOpen('discover')
+    return discoverProcesses(this.#parts, options)
+  }
+
+  every(interval: Interval, task: TaskFunction, options?: TaskOptions): BusTask {
+    this.#checkOpen('every')
+    return this.#tasks.every(interval, task, options)
+  }
+
+  cron(expression: string, task: TaskFunction, options?: CronOptions): BusTask {
+    this.#checkOpen('cron')
+    return this.#tasks.cron(expression, task, options)
+  }
+
+  schedule(times: Times, task: TaskFunction, options?: TaskOptions): BusTask {
+    this.#checkOpen('schedule')
+    return this.#tasks.schedule(times, task, options)
+  }
+
   hook(hooks: BusHooks): void {
     this.#parts.hooks.add(hooks)
   }
 
-  async run({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+  async run({ signal, ...features }: BusRunOptions = {}): Promise<void> {
     this.#checkOpen('run')
+    const wanted = this.#settings.featuresOf(features)
     if (this.#scope !== null) throw new UsageError('run: the bus runs already; await it once')
     if (signal?.aborted) return
     const scope = new RunScope()
     this.#scope = scope
+    this.#features = wanted
     const stop = () => scope.stop()
     signal?.addEventListener('abort', stop)
     try {
-      scope.start((until) => this.#start(scope, until))
+      scope.start((until) => this.#start(scope, wanted, until))
       await scope.ended()
     } finally {
       signal?.removeEventListener('abort', stop)
@@ -187,22 +237,45 @@ class ServiceBus {
     }
   }
 
-  async #start(scope: RunScope, signal: AbortSignal): Promise<void> {
+  async #start(
+    scope: RunScope,
+    features: ReadonlySet<BusFeature>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { checks, hooks, client, outbox } = this.#parts
     // A schema that cannot be used is an error before anything is answered.
     await Promise.all([...this.#schemas].map((schema) => checks.prepare(schema)))
+    if (features.has('tasks')) await this.#tasks.prepare()
     const begin = async () => {
+      if (!this.#hasStarted) {
+        this.#tell('the bus runs')
+        if (this.#parts.hasControl) answerControl(insidesOf('run', this))
+      }
       this.#hasStarted = true
       if (signal.aborted) return
+      for (const one of this.#served) {
+        if (features.has('rpcs')) one.answer()
+        else one.rest()
+      }
       scope.start((until) => client.run({ signal: until }))
-      for (const one of this.#served) scope.start((until) => whenServed(client, one, until))
+      scope.start((until) => enterService(this.#parts, until))
+      for (const one of features.has('rpcs') ? this.#served : []) {
+        scope.start((until) => whenServed(client, one, until))
+      }
       if (outbox !== undefined) scope.start((until) => pumpOutbox(this.#parts, outbox, until))
       for (const listener of this.#listeners.values()) {
-        if (listener instanceof HandlerListener) scope.start((until) => listener.drive(until))
+        if (!features.has('events') || !(listener instanceof HandlerListener)) continue
+        scope.start((until) => listener.drive(until))
       }
+      if (features.has('tasks')) this.#tasks.start(scope)
     }
     if (this.#hasStarted) return begin()
     await runHooks(hooks.of('start'), this.#life('start'), begin)
+  }
+
+  #tell(message: string): void {
+    const { service, process, log } = this.#parts
+    log?.life({ service, process }, message)
   }
 
   #life(kind: LifeContext['kind']): LifeContext {
@@ -217,10 +290,16 @@ class ServiceBus {
   }
 
   async #close(timeout: number): Promise<void> {
+    const { clock, client } = this.#parts
     const end = async () => {
-      this.#scope?.stop()
+      const scope = this.#scope
+      scope?.stop()
       const listeners = [...this.#listeners.values()].map((one) => one.close({ timeout }))
-      await Promise.all([...listeners, this.#parts.client.close({ timeout })])
+      const tasks = this.#tasks.close(timeout)
+      await Promise.all([...listeners, tasks, client.close({ timeout })])
+      // The outbox is no longer in use then, and can be closed.
+      if (scope !== null) await settledWithin(clock, scope.ended(), timeout)
+      if (this.#hasStarted) this.#tell('the bus has ended')
     }
     if (!this.#hasStarted) return end()
     let isEnded = false

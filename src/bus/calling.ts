@@ -11,11 +11,11 @@ import {
   RefusedError,
   type RemoteFailure,
   UsageError,
-  type UserProperties,
 } from '../index.ts'
 import type { Api, ApiRpc, ApiSchema } from './api-types.ts'
 import { apiTopic } from './bus-names.ts'
-import { type BusParts, BusValue, checkTimeMs, headersOf } from './bus-parts.ts'
+import { type BusParts, BusValue, checkTimeMs, headersOf, uuid } from './bus-parts.ts'
+import { type RpcFacts, sizeWhenSent } from './bus-reports.ts'
 import type { CallOptions } from './bus-types.ts'
 import { checkFieldNames } from './define-api.ts'
 import { runHooks } from './hook-table.ts'
@@ -44,31 +44,53 @@ export function callerOf(bus: BusParts, api: Api, name: string): Rpc {
   return async (input, options = {}) => {
     checkFieldNames(`${plan.what}: options`, options, CALL_FIELDS)
     checkTimeMs(`${plan.what}: timeout`, options.timeout)
-    const hooks = bus.hooks.of('call', api.name)
-    if (hooks.length === 0) return send(bus, plan, input, options.headers, options)
-    const context: CallContext = {
-      ...{ kind: 'call', api: api.name, name, input },
-      headers: { ...options.headers },
+    if (!bus.reports.hasRpcListeners) return call(bus, plan, input, options, null)
+    // A report has the key, so it is made here and not by the client.
+    const { key = uuid(bus.clock).replaceAll('-', '') } = options
+    const facts: RpcFacts = {
+      ...{ kind: 'call', api: api.name, version: api.version, rpc: name, key, by: bus.by },
+      ...{ inputBytes: 0, answerBytes: null },
     }
-    const startedAt = bus.clock.now()
-    const timeout = options.timeout ?? bus.timeoutMs
-    const whole = runHooks(hooks, context, () => {
-      const left = Math.max(1, timeout - (bus.clock.now() - startedAt))
-      return send(bus, plan, context.input, context.headers, { ...options, timeout: left })
-    })
-    return withinTime(bus, plan.what, whole, timeout)
+    const run = () => call(bus, plan, input, { ...options, key }, facts)
+    return bus.reports.rpc(plan.rpc, facts, run)
   }
+}
+
+function call(
+  bus: BusParts,
+  plan: RpcPlan,
+  input: unknown,
+  options: CallOptions,
+  facts: RpcFacts | null,
+): Promise<unknown> {
+  const { api, name, what } = plan
+  const hooks = bus.hooks.of('call', api.name)
+  if (hooks.length === 0) return send(bus, plan, input, options, facts)
+  const context: CallContext = {
+    ...{ kind: 'call', api: api.name, version: api.version, name, input },
+    headers: { ...options.headers },
+  }
+  const startedAt = bus.clock.now()
+  const timeout = options.timeout ?? bus.termsOf(api.name).timeoutMs
+  const whole = runHooks(hooks, context, () => {
+    // Clocks have fractions of a millisecond, and a request takes whole ones.
+    const left = Math.max(1, Math.ceil(timeout - (bus.clock.now() - startedAt)))
+    const { headers } = context
+    return send(bus, plan, context.input, { ...options, headers, timeout: left }, facts)
+  })
+  return withinTime(bus, what, whole, timeout)
 }
 
 async function send(
   bus: BusParts,
   plan: RpcPlan,
   input: unknown,
-  headers: UserProperties | undefined,
   options: CallOptions,
+  facts: RpcFacts | null,
 ): Promise<unknown> {
   const { api, rpc, topic, what } = plan
-  if (bus.validate.outgoing) {
+  const { validate, timeoutMs } = bus.termsOf(api.name)
+  if (validate.outgoing) {
     const issues = await issuesIn(bus, rpc.input, input)
     if (issues !== undefined) {
       const where = rpc.input === undefined ? 'is not taken' : placeText(issues)
@@ -77,15 +99,23 @@ async function send(
   }
   const { codec } = bus
   // What is sent is the input as it was given: its transformations are made by the other side.
+  const sent = input === undefined ? undefined : new BusValue(input)
   const response = await bus.client
-    .request(topic, input === undefined ? undefined : new BusValue(input), {
-      ...{ codec, timeout: options.timeout ?? bus.timeoutMs, signal: options.signal },
+    .request(topic, sent, {
+      ...{ codec, timeout: options.timeout ?? timeoutMs, signal: options.signal },
       ...{ key: options.key, retry: rpc.idempotent === true ? 'lost' : 'never' },
-      properties: { userProperties: headersOf(bus, api.version, headers) },
+      properties: { userProperties: headersOf(bus, api.version, options.headers) },
     })
-    .catch((error: unknown) => refusal(bus, plan, error))
+    .catch((error: unknown) => {
+      if (facts !== null) facts.inputBytes = sizeWhenSent(sent?.encoded ?? '')
+      return refusal(bus, plan, error)
+    })
+  if (facts !== null) {
+    facts.inputBytes = sizeWhenSent(sent?.encoded ?? '')
+    facts.answerBytes = response.payload.length
+  }
   if (rpc.output === undefined) return undefined
-  if (!bus.validate.incoming) return response.value
+  if (!validate.incoming) return response.value
   const checked = await bus.checks.check(rpc.output, response.value)
   if (checked.issues === undefined) return checked.value
   throw unfitAnswer(what, 'answer', checked.issues)
@@ -123,9 +153,9 @@ function unfitAnswer(
 }
 
 /** Rejects with the error of a call; the data of a declared one are validated before. */
-async function refusal(bus: BusParts, { rpc, what }: RpcPlan, error: unknown): Promise<never> {
+async function refusal(bus: BusParts, { api, rpc, what }: RpcPlan, error: unknown): Promise<never> {
   const remote = declaredIn(rpc, error)
-  if (remote === null || !bus.validate.incoming) throw error
+  if (remote === null || !bus.termsOf(api.name).validate.incoming) throw error
   const { code, message } = remote
   const checked = await bus.checks.check(rpc.errors![code]!, remote.data)
   if (checked.issues !== undefined) {

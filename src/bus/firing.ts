@@ -8,6 +8,7 @@ import { type PublishProperties, UsageError } from '../index.ts'
 import type { Api, ApiEvent } from './api-types.ts'
 import { apiTopic, BUS_PROPERTIES, eventTopic } from './bus-names.ts'
 import { type BusParts, hasProperties, headersOf, uuid } from './bus-parts.ts'
+import { type EventFacts, sizeWhenSent } from './bus-reports.ts'
 import type { Fired, FireOptions } from './bus-types.ts'
 import { issuesIn, placeText } from './calling.ts'
 import { checkFieldNames } from './define-api.ts'
@@ -24,10 +25,13 @@ interface FirePlan {
   readonly event: ApiEvent
   /** Names the event in errors. */
   readonly what: string
+  readonly id: string
+  /** What is reported, if anybody listens. */
+  readonly facts: EventFacts | null
 }
 
-/** Announces an event. @throws as `bus.fire()` */
-export async function fireEvent(
+/** Announces an event. @throws as `bus.fire()`, not always by its promise. */
+export function fireEvent(
   bus: BusParts,
   api: Api,
   name: string,
@@ -41,18 +45,34 @@ export async function fireEvent(
     const remedy = 'an API is fired by who serves it; call bus.serve() first'
     throw new UsageError(`${what}: this bus does not serve ${api.name}: ${remedy}`)
   }
-  const plan = { api, name, event: api.events[name]!, what }
   const { id = uuid(bus.clock) } = options
+  const { reports } = bus
+  const facts: EventFacts | null = reports.hasEventListeners
+    ? {
+        ...{ kind: 'fire', api: api.name, version: api.version, event: name, id, by: bus.by },
+        ...{ listener: null, attempt: 1, payloadBytes: 0 },
+      }
+    : null
+  const plan = { api, name, event: api.events[name]!, what, id, facts }
+  const run = () => fire(bus, plan, payload, options)
+  return facts === null ? run() : reports.fire(facts, run)
+}
+
+async function fire(
+  bus: BusParts,
+  plan: FirePlan,
+  payload: unknown,
+  options: FireOptions,
+): Promise<Fired> {
+  const { api, name, id } = plan
   const hooks = bus.hooks.of('fire', api.name)
-  if (hooks.length === 0) {
-    return { id, unheard: await publishEvent(bus, plan, payload, id, options) }
-  }
+  if (hooks.length === 0) return { id, unheard: await publishEvent(bus, plan, payload, options) }
   const context: FireContext = {
-    ...{ kind: 'fire', api: api.name, name, value: payload, id },
+    ...{ kind: 'fire', api: api.name, version: api.version, name, value: payload, id },
     headers: { ...options.headers },
   }
   const isUnheard = await runHooks(hooks, context, () =>
-    publishEvent(bus, plan, context.value, id, { ...options, headers: context.headers }),
+    publishEvent(bus, plan, context.value, { ...options, headers: context.headers }),
   )
   return { id, unheard: isUnheard === true }
 }
@@ -79,12 +99,11 @@ function checkFireOptions(bus: BusParts, what: string, options: FireOptions): vo
 /** @returns whether the server says that nobody has subscribed. */
 async function publishEvent(
   bus: BusParts,
-  { api, name, event, what }: FirePlan,
+  { api, name, event, what, id, facts }: FirePlan,
   value: unknown,
-  id: string,
   { key, headers, durable, signal }: FireOptions,
 ): Promise<boolean> {
-  if (bus.validate.outgoing) {
+  if (bus.termsOf(api.name).validate.outgoing) {
     const issues = await issuesIn(bus, event.payload, value)
     if (issues !== undefined) {
       const where = event.payload === undefined ? 'is not taken' : placeText(issues)
@@ -106,6 +125,7 @@ async function publishEvent(
   }
   // What is sent is the payload as it was given: listeners make its transformations.
   const payload = bus.codec.encode(value)
+  if (facts !== null) facts.payloadBytes = sizeWhenSent(payload)
   if (durable === true) {
     await bus.outbox!.push({ cmd: 'publish', topic, payload, qos: 1, properties })
     return false

@@ -4,24 +4,25 @@
  * in the way for ever)
  */
 import type { Message } from '../client/index.ts'
+import type { ListenerInsides } from './bus-insides.ts'
 import type { BusParts } from './bus-parts.ts'
 import { runHooks } from './hook-table.ts'
 import type { HandleContext } from './hook-types.ts'
-import { ListenerCore } from './listener-core.ts'
+import { LISTENER_CLOSE_MS, ListenerCore } from './listener-core.ts'
 import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
 import type { BusEvent, BusListener, ListenerStats } from './listener-types.ts'
-import type { EventSource, ReceivedEvent } from './received-event.ts'
-
-const LISTENER_CLOSE_MS = 10_000
+import { type EventSource, firedAtOf, type ReceivedEvent } from './received-event.ts'
 
 /** Why an event was left: the listener closes, and the event stays unacknowledged. */
 const LEFT = Symbol('left')
 
-export class HandlerListener implements BusListener {
+export class HandlerListener implements BusListener, ListenerInsides {
   readonly #core: ListenerCore
   readonly #handler: (event: BusEvent<never>) => unknown
   /** Events whose handlers run, by the name under which they are recognized. */
   readonly #running = new Map<string, Promise<void>>()
+  /** Messages whose handlers run, or are about to. */
+  readonly #inHand = new Set<Message>()
   /** The end of the last event of each text of `orderBy`. */
   readonly #chains = new Map<string, Promise<void>>()
   readonly #closing = new AbortController()
@@ -67,6 +68,19 @@ export class HandlerListener implements BusListener {
     return Object.freeze({ ...this.#core.stats })
   }
 
+  get sources(): readonly EventSource[] {
+    return this.#core.sources
+  }
+
+  get waiting(): number {
+    return this.#core.subscription.state.waiting
+  }
+
+  get oldestFiredAt(): number | null {
+    const times = [...this.#inHand].flatMap((message) => firedAtOf(message) ?? [])
+    return times.length === 0 ? null : Math.min(...times)
+  }
+
   /** Handles events until the signal is aborted. @throws what ended the listener. */
   async drive(signal: AbortSignal): Promise<void> {
     if (this.#closed !== null) return
@@ -101,18 +115,20 @@ export class HandlerListener implements BusListener {
 
   #begin(message: Message): void {
     this.#core.stats.running++
+    this.#inHand.add(message)
     this.#work(message)
       .catch((error: unknown) => {
         if (error !== LEFT) this.#fail(error)
       })
       .finally(() => {
         this.#core.stats.running--
+        this.#inHand.delete(message)
         for (const resolve of this.#waiting.splice(0)) resolve()
       })
   }
 
   async #work(message: Message): Promise<void> {
-    const event = await this.#core.take(message)
+    const event = this.#core.read(message)
     if (event === null) return
     const { dedupeId } = event
     const same = dedupeId === null ? undefined : this.#running.get(dedupeId)
@@ -122,7 +138,8 @@ export class HandlerListener implements BusListener {
       this.#core.stats.repeated++
       return message.ack()
     }
-    const work = this.#inOrder(event)
+    // What a slow store answers about a copy may be older than the end of the handler.
+    const work = this.#unlessKnown(event)
     if (dedupeId === null) return work
     this.#running.set(dedupeId, work)
     try {
@@ -130,6 +147,10 @@ export class HandlerListener implements BusListener {
     } finally {
       this.#running.delete(dedupeId)
     }
+  }
+
+  async #unlessKnown(event: ReceivedEvent): Promise<void> {
+    if (await this.#core.isToBeHandled(event)) await this.#inOrder(event)
   }
 
   async #inOrder(event: ReceivedEvent): Promise<void> {
@@ -151,15 +172,21 @@ export class HandlerListener implements BusListener {
     const { bus, plan, stats } = this.#core
     for (;;) {
       if (this.#failure !== null || this.#closing.signal.aborted) throw LEFT
+      const report = this.#core.reported(event)
       const outcome = await this.#attempt(event)
       if (outcome === null) {
+        report?.(null)
         stats.handled++
         return this.#core.settle(event)
       }
       const { error, isFinal } = outcome
       // It was acknowledged before it failed: nothing can be done.
-      if (event.isSettled) return this.#core.warn(event, error, 'it was acknowledged before')
+      if (event.isSettled) {
+        report?.({ error, action: null })
+        return this.#core.warn(event, error, 'it was acknowledged before')
+      }
       const decision = decideOnEvent(plan, bus.clock, event, error, event.attempt, isFinal)
+      report?.({ error, action: decision.action })
       if (decision.action === 'stop') throw error
       if (decision.action !== 'retry') return this.#core.giveUp(event, error, decision.action)
       if (event.attempt === 1) this.#core.warn(event, error, 'is handled again')
@@ -185,10 +212,10 @@ export class HandlerListener implements BusListener {
       const hooks = bus.hooks.of('handle', event.api)
       if (hooks.length === 0) await run(given)
       else {
-        const { api, id, headers, attempt } = event
+        const { api, id, headers, attempt, source } = event
         const context: HandleContext = {
-          ...{ kind: 'handle', api, name: event.event, value: given, headers, attempt },
-          ...{ id: id ?? '', listener: this.name },
+          ...{ kind: 'handle', api, version: source.api.version, name: event.event },
+          ...{ value: given, headers, attempt, id: id ?? '', listener: this.name },
         }
         await runHooks(hooks, context, () => run(context.value))
       }

@@ -10,6 +10,7 @@ import type {
   HandleContext,
   Hook,
   LifeContext,
+  TaskContext,
 } from './hook-types.ts'
 
 interface ContextByKind {
@@ -19,10 +20,13 @@ interface ContextByKind {
   readonly execute: ExecuteContext
   readonly fire: FireContext
   readonly handle: HandleContext
+  readonly task: TaskContext
 }
 type HookKind = keyof ContextByKind
 
-const HOOK_KINDS: readonly HookKind[] = ['start', 'stop', 'call', 'execute', 'fire', 'handle']
+const HOOK_KINDS: readonly HookKind[] = [
+  ...(['start', 'stop', 'call', 'execute', 'fire', 'handle', 'task'] as const),
+]
 const NO_HOOKS: readonly never[] = []
 
 export class HookTable {
@@ -32,11 +36,11 @@ export class HookTable {
   /** @throws UsageError for what is no hook. */
   add(hooks: BusHooks): void {
     checkFieldNames('hook', hooks, ['api', ...HOOK_KINDS])
-    const { api, start, stop } = hooks
+    const { api, start, stop, task } = hooks
     if (api !== undefined) {
       for (const level of String(api).split('/')) checkBusName('hook: api', level)
-      if (start !== undefined || stop !== undefined) {
-        throw new UsageError('hook: start and stop are of the whole bus; leave out `api`')
+      if (start !== undefined || stop !== undefined || task !== undefined) {
+        throw new UsageError('hook: start, stop and task are of the whole bus; leave out `api`')
       }
     }
     for (const kind of HOOK_KINDS) {

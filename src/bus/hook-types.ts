@@ -8,6 +8,8 @@ import type { UserProperties } from '../index.ts'
 interface HookedApi {
   /** The name of the API. */
   readonly api: string
+  /** The version of the API that this process has. */
+  readonly version: string
   /** The name of the rpc or of the event. */
   readonly name: string
 }
@@ -64,6 +66,18 @@ export interface HandleContext extends HookedApi {
   readonly attempt: number
 }
 
+/** A run of a task of this process. */
+export interface TaskContext {
+  /** What happens. */
+  readonly kind: 'task'
+  /** The name of the task. */
+  readonly name: string
+  /** When it was due, in ms since 1970. */
+  readonly dueAt: number
+  /** How many times have passed since the run before, for which there was no run. */
+  readonly missed: number
+}
+
 /** The begin of the first `run()`, or the end of the bus. */
 export interface LifeContext {
   /** What happens. */
@@ -96,4 +110,6 @@ export interface BusHooks {
   readonly fire?: Hook<FireContext> | undefined
   /** Surrounds handlers of events, with validation: each attempt. Not what is iterated. */
   readonly handle?: Hook<HandleContext> | undefined
+  /** Surrounds the runs of tasks. Not with `api`. */
+  readonly task?: Hook<TaskContext> | undefined
 }

@@ -23,8 +23,12 @@ export type {
 export { createBus } from './bus.ts'
 export type {
   ApiCaller,
+  ApiSettings,
   Bus,
+  BusFeature,
+  BusFeatures,
   BusOptions,
+  BusRunOptions,
   BusValidation,
   CallOptions,
   EventOutbox,
@@ -38,8 +42,34 @@ export type {
   ServeOptions,
   ValueOfPort,
 } from './bus-types.ts'
+export { configSchema } from './config/config-schema.ts'
+export type {
+  ConfigFetch,
+  ConfigResponse,
+  ConfigSource,
+  ConfigText,
+  ConfigValue,
+  LoadConfigOptions,
+} from './config/config-types.ts'
+export { loadConfig } from './config/load-config.ts'
+export {
+  type ForgetOptions,
+  type Forgotten,
+  forgetListener,
+  type ListenerPlace,
+  type Redriven,
+  type RedrivenLetter,
+  type RedriveOptions,
+  redriveDeadLetters,
+} from './dead-letters.ts'
 export { declaredError } from './declared-error.ts'
 export { defineApi } from './define-api.ts'
+export type {
+  DiscoveredApi,
+  DiscoveredListener,
+  DiscoveredProcess,
+  DiscoverOptions,
+} from './discover-types.ts'
 export type {
   BusHooks,
   CallContext,
@@ -48,6 +78,7 @@ export type {
   HandleContext,
   Hook,
   LifeContext,
+  TaskContext,
 } from './hook-types.ts'
 export type {
   BusEvent,
@@ -56,7 +87,21 @@ export type {
   EventDedupe,
   EventIterator,
   ListenerOptions,
+  ListenerSettings,
   ListenerStats,
   RetryOptions,
 } from './listener-types.ts'
+export { openTelemetry, type TelemetryApi, type TelemetrySpan } from './open-telemetry.ts'
+export { type MetricsRegistry, prometheus } from './prometheus.ts'
+export type { BusLogger, BusLogWriter, EventReport, RpcReport } from './report-types.ts'
 export type { JsonSchemaCompiler, JsonSchemaValidator } from './schema-check.ts'
+export type {
+  BusTask,
+  CronOptions,
+  Interval,
+  TaskAction,
+  TaskOptions,
+  TaskRun,
+  TaskStats,
+  Times,
+} from './task-types.ts'

@@ -2,23 +2,28 @@
  * How are events given to one who iterates them? An event is handled when the next one is asked
  * for. (B7, an event is acknowledged when it was handled)
  */
+import type { ListenerInsides } from './bus-insides.ts'
 import type { BusParts } from './bus-parts.ts'
-import { ListenerCore } from './listener-core.ts'
+import { LISTENER_CLOSE_MS, ListenerCore } from './listener-core.ts'
 import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
 import type { BusEvent, EventIterator, ListenerStats } from './listener-types.ts'
 import type { EventSource, ReceivedEvent } from './received-event.ts'
+import { settledWithin } from './settled-within.ts'
 
 type NextResult = IteratorResult<BusEvent<unknown>, undefined>
 type NextEventOptions = Parameters<EventIterator['next']>[0]
 
 const NO_EVENT: NextResult = Object.freeze({ done: true, value: undefined })
 
-export class IteratedListener implements EventIterator {
+export class IteratedListener implements EventIterator, ListenerInsides {
   readonly #core: ListenerCore
   readonly #left: () => void
   /** The event that was given last. */
   #given: ReceivedEvent | null = null
+  #report: ReturnType<ListenerCore['reported']> = null
   #isOver = false
+  /** The last event that was handled is being remembered. */
+  #settling: Promise<void> = Promise.resolve()
   /** Calls are answered one after the other. */
   #last: Promise<unknown> = Promise.resolve()
   #closed: Promise<void> | null = null
@@ -43,6 +48,22 @@ export class IteratedListener implements EventIterator {
     return Object.freeze({ ...this.#core.stats, running })
   }
 
+  get name(): string {
+    return this.#core.plan.name
+  }
+
+  get sources(): readonly EventSource[] {
+    return this.#core.sources
+  }
+
+  get waiting(): number {
+    return this.#core.subscription.state.waiting
+  }
+
+  get oldestFiredAt(): number | null {
+    return this.#given?.firedAt ?? null
+  }
+
   next(options?: NextEventOptions): Promise<NextResult> {
     const result = this.#last.then(() => this.#next(options))
     this.#last = result.catch(() => {})
@@ -51,15 +72,28 @@ export class IteratedListener implements EventIterator {
 
   async #next(options: NextEventOptions): Promise<NextResult> {
     if (this.#isOver) return NO_EVENT
-    await this.#handled()
+    await this.#orEnd(this.#handled())
     for (;;) {
       const { done, value: message } = await this.#core.subscription.next(options)
       if (done) return NO_EVENT
-      const event = await this.#core.take(message)
+      const event = await this.#orEnd(this.#core.take(message))
       if (event !== null && (await this.#isValid(event))) {
+        // It was closed meanwhile: the event stays at the server.
+        if (this.#isOver) return NO_EVENT
         this.#given = event
+        this.#report = this.#core.reported(event)
         return { done: false, value: event }
       }
+    }
+  }
+
+  /** A store that fails ends the listener: its event comes again, and others would wait for it. */
+  async #orEnd<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work
+    } catch (error) {
+      void this.close()
+      throw error
     }
   }
 
@@ -68,8 +102,10 @@ export class IteratedListener implements EventIterator {
     const event = this.#given
     this.#given = null
     if (event === null) return
+    this.#report?.(null)
     this.#core.stats.handled++
-    await this.#core.settle(event)
+    this.#settling = this.#core.settle(event)
+    await this.#settling
   }
 
   /** @throws the error of an event that is not valid, if that ends the listener. */
@@ -80,6 +116,7 @@ export class IteratedListener implements EventIterator {
       return true
     } catch (error) {
       const { action } = decideOnEvent(plan, bus.clock, event, error, 1, true)
+      this.#core.reported(event)?.({ error, action })
       if (action === 'skip' || action === 'deadLetter') {
         await this.#core.giveUp(event, error, action)
         return false
@@ -100,8 +137,11 @@ export class IteratedListener implements EventIterator {
     return this.#closed
   }
 
-  async #close(timeout: number | undefined): Promise<void> {
+  async #close(timeout = LISTENER_CLOSE_MS): Promise<void> {
     this.#isOver = true
+    const { clock } = this.#core.bus
+    // What is handled is acknowledged once it is remembered.
+    await settledWithin(clock, this.#settling, timeout)
     await this.#core.client.close({ timeout })
     this.#left()
   }

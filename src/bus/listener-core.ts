@@ -6,12 +6,15 @@
  */
 import { type Client, createClient, type Message, type Subscription } from '../client/index.ts'
 import { MqttError, type UserProperties } from '../index.ts'
-import { BUS_PROPERTIES, busClientId, deadTopic, listenerShare } from './bus-names.ts'
+import { BUS_PROPERTIES, busClientId, deadTopics, listenerShare } from './bus-names.ts'
 import { type BusParts, hasProperties } from './bus-parts.ts'
+import type { BusReports } from './bus-reports.ts'
 import type { ListenerPlan } from './listener-plan.ts'
 import type { ListenerStats } from './listener-types.ts'
 import { EventReader, type EventSource, type ReceivedEvent } from './received-event.ts'
 
+/** How long a listener that closes waits for what is under way, unless somebody says otherwise. */
+export const LISTENER_CLOSE_MS = 10_000
 /** The longest text of an error that a dead letter has. */
 const REASON_LENGTH_MAX = 4096
 /** How many events the server may send ahead, at least: as many as most servers send at most. */
@@ -27,11 +30,13 @@ export class ListenerCore {
     ...{ received: 0, handled: 0, running: 0, retried: 0 },
     ...{ repeated: 0, skipped: 0, dead: 0, passed: 0 },
   }
+  readonly sources: readonly EventSource[]
   readonly #owner: string
 
   constructor(bus: BusParts, plan: ListenerPlan, sources: readonly EventSource[]) {
     this.bus = bus
     this.plan = plan
+    this.sources = sources
     this.#owner = listenerShare(bus.service, plan.name)
     this.reader = new EventReader(bus, plan, sources, (event) => this.#acknowledge(event))
     this.client = createClient(listenerOptions(bus, plan))
@@ -50,28 +55,40 @@ export class ListenerCore {
    * @throws what the dedupe store throws.
    */
   async take(message: Message): Promise<ReceivedEvent | null> {
+    const event = this.read(message)
+    return event !== null && (await this.isToBeHandled(event)) ? event : null
+  }
+
+  /** @returns the event of a message, or null for one that nobody listens to. */
+  read(message: Message): ReceivedEvent | null {
     this.stats.received++
     const event = this.reader.read(message)
-    if (event === null) {
-      this.stats.passed++
-      message.ack()
-      return null
-    }
+    if (event !== null) return event
+    this.stats.passed++
+    message.ack()
+    return null
+  }
+
+  /**
+   * Looks an event up; one that was handled before is acknowledged.
+   * @throws what the dedupe store throws.
+   */
+  async isToBeHandled(event: ReceivedEvent): Promise<boolean> {
     const { dedupe, maxRedeliveries } = this.plan
-    if (dedupe === null || event.dedupeId === null) return event
+    if (dedupe === null || event.dedupeId === null) return true
     if (await dedupe.seen(event.dedupeId)) {
       this.stats.repeated++
-      message.ack()
-      return null
+      event.message.ack()
+      return false
     }
-    if (maxRedeliveries === undefined) return event
+    if (maxRedeliveries === undefined) return true
     const begun = await dedupe.begin!(event.dedupeId)
-    if (begun <= maxRedeliveries) return event
+    if (begun <= maxRedeliveries) return true
     const reason = new Error(`handlers began with it ${begun - 1} times, and it was not handled`)
     this.warn(event, reason, 'it becomes a dead letter')
     await this.#bury(event, reason)
     await this.settle(event)
-    return null
+    return false
   }
 
   /** Gives an event up. @throws what the server or the store answers. */
@@ -105,33 +122,44 @@ export class ListenerCore {
   }
 
   /** Publishes an event to the dead letters: as it came, and with the reason. */
-  async #bury({ message, api, event }: ReceivedEvent, error: unknown): Promise<void> {
+  async #bury(given: ReceivedEvent, error: unknown): Promise<void> {
+    const { message, api, event, topic } = given
     const { service, prefix } = this.bus
     const { properties } = message
+    const place = { prefix, service, listener: this.plan.name }
     const userProperties: UserProperties = {
       ...properties?.userProperties,
-      [BUS_PROPERTIES.topic]: message.topic,
+      [BUS_PROPERTIES.topic]: topic,
       [BUS_PROPERTIES.code]: error instanceof MqttError ? error.code : errorName(error),
       [BUS_PROPERTIES.message]: errorText(error).slice(0, REASON_LENGTH_MAX),
     }
-    await this.client.publish(
-      deadTopic(prefix, service, this.plan.name, api, event),
+    const { contentType, payloadFormatIndicator } = properties ?? {}
+    const { noMatchingSubscribers } = await this.client.publish(
+      `${deadTopics(place)}/${api}/${event}`,
       message.payload,
       {
-        qos: 1,
-        retain: this.plan.retainDead,
+        ...{ qos: 1, retain: this.plan.retainDead },
         ...((await hasProperties(this.client))
-          ? {
-              properties: {
-                contentType: properties?.contentType,
-                payloadFormatIndicator: properties?.payloadFormatIndicator,
-                userProperties,
-              },
-            }
+          ? { properties: { contentType, payloadFormatIndicator, userProperties } }
           : {}),
       },
     )
     this.stats.dead++
+    if (!noMatchingSubscribers || this.plan.retainDead) return
+    const remedy = '`it-mqtt bus redrive` makes the server keep those that follow'
+    this.warn(given, error, `nobody has subscribed to its dead letter, which is lost; ${remedy}`)
+  }
+
+  /** An attempt to handle an event begins. @returns what reports its end, if anybody listens. */
+  reported(event: ReceivedEvent): ReturnType<BusReports['handle']> | null {
+    const { reports } = this.bus
+    if (!reports.hasEventListeners) return null
+    const { source, id, by, attempt, payload } = event
+    return reports.handle({
+      ...{ kind: 'handle', api: source.api.name, version: source.api.version },
+      ...{ event: source.event, id, by, listener: this.plan.name, attempt },
+      payloadBytes: payload.length,
+    })
   }
 
   warn(event: ReceivedEvent, error: unknown, outcome: string): void {
@@ -162,7 +190,8 @@ function errorName(error: unknown): string {
   return error instanceof Error ? error.name : 'Error'
 }
 
-function errorText(error: unknown): string {
+/** @returns the message of what was thrown, which may be anything. */
+export function errorText(error: unknown): string {
   try {
     return error instanceof Error ? error.message : String(error)
   } catch {

@@ -95,6 +95,21 @@ export interface ListenerOptions<Value = unknown> {
   readonly retainDead?: boolean | undefined
 }
 
+/** The options of a listener that need no code. */
+export interface ListenerSettings
+  extends Omit<ListenerOptions<never>, 'onError' | 'orderBy' | 'dedupe'> {
+  /** What happens if a handler throws. Default `stop`. */
+  readonly onError?: EventAction | undefined
+  /** How events that come again are recognized, or false: they are handled again. */
+  readonly dedupe?:
+    | false
+    | {
+        /** How many of the latest events are known, 1 to 10,000,000. */
+        readonly memory: number
+      }
+    | undefined
+}
+
 /** An event, as a listener gets it. */
 export interface BusEvent<Value = unknown> {
   /** The name of the API. */

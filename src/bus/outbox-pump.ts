@@ -2,7 +2,8 @@
  * How do events leave the outbox? In order, a few at a time; each is removed when the server has it
  * or refuses it for good. (B9, only who serves an API fires its events)
  */
-import type { PublishRequest, Request } from '../index.ts'
+import type { Client } from '../client/index.ts'
+import type { MqttError, Outcome, PublishRequest, Request } from '../index.ts'
 import { type BusParts, hasProperties } from './bus-parts.ts'
 import type { EventOutbox } from './bus-types.ts'
 
@@ -17,38 +18,78 @@ export async function pumpOutbox(
 ): Promise<void> {
   const iterator = outbox[Symbol.asyncIterator]()
   const open = new Set<Promise<void>>()
-  const aborted = new Promise<'aborted'>((resolve) => {
-    signal.addEventListener('abort', () => resolve('aborted'), { once: true })
-    if (signal.aborted) resolve('aborted')
-  })
-  const send = async (request: Request) => {
-    try {
-      const { topic, payload = '', qos, properties } = request as PublishRequest
-      const isKept = await hasProperties(client, { signal })
-      const options = { qos: qos ?? 1, signal, ...(isKept ? { properties } : {}) }
-      await client.publish(topic, payload as Uint8Array, options)
-    } catch (error) {
-      // Without an outcome it stays in the outbox, and the next life sends it.
-      if (!isRefused(error)) return
-      warn('EVENT_FAILED', `fire: an event of the outbox was refused: ${(error as Error).message}`)
-      await outbox.settled(request, { ok: false, error })
-      return
+  // Each event has a signal of its own: Node warns of more than ten listeners to one.
+  const controllers = new Set<AbortController>()
+  let failure: { readonly error: unknown } | null = null
+  let isStopped = false
+  let stop = () => {}
+  const stopped = new Promise<'stopped'>((resolve) => {
+    stop = () => {
+      isStopped = true
+      for (const controller of controllers) controller.abort()
+      resolve('stopped')
     }
-    await outbox.settled(request, { ok: true })
+  })
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
+  const send = async (request: Request) => {
+    const controller = new AbortController()
+    controllers.add(controller)
+    try {
+      const outcome = await outcomeOf(client, request, controller.signal)
+      if (outcome === null) return
+      if (!outcome.ok) {
+        const { message } = outcome.error as Error
+        warn('EVENT_FAILED', `fire: an event of the outbox was refused: ${message}`)
+      }
+      await outbox.settled(request, outcome)
+    } catch (error) {
+      failure ??= { error }
+      stop()
+    } finally {
+      controllers.delete(controller)
+    }
   }
+  let isWaiting = false
   try {
-    while (!signal.aborted) {
-      const batch = await Promise.race([iterator.next(), aborted])
-      if (batch === 'aborted' || batch.done) break
+    while (!isStopped) {
+      isWaiting = true
+      const batch = await Promise.race([iterator.next(), stopped])
+      if (batch === 'stopped') break
+      isWaiting = false
+      if (batch.done) break
       for (const request of batch.value) {
+        if (isStopped) break
         const sending = send(request).finally(() => open.delete(sending))
         open.add(sending)
         if (open.size >= OPEN_MAX) await Promise.race(open)
       }
     }
   } finally {
-    await Promise.allSettled(open)
-    await iterator.return?.()
+    signal.removeEventListener('abort', stop)
+    await Promise.all(open)
+    const returned = Promise.resolve(iterator.return?.())
+    // A generator that waits for an event ends only when one comes.
+    if (isWaiting) returned.catch(() => {})
+    else await returned
+  }
+  if (failure !== null) throw (failure as { readonly error: unknown }).error
+}
+
+/** Sends an event. @returns null if the next life has to send it. */
+async function outcomeOf(
+  client: Client,
+  request: Request,
+  signal: AbortSignal,
+): Promise<Outcome | null> {
+  try {
+    const { topic, payload = '', qos, properties } = request as PublishRequest
+    const isKept = await hasProperties(client, { signal })
+    const options = { qos: qos ?? 1, signal, ...(isKept ? { properties } : {}) }
+    await client.publish(topic, payload as Uint8Array, options)
+    return { ok: true }
+  } catch (error) {
+    return isRefused(error) ? { ok: false, error: error as MqttError } : null
   }
 }
 

@@ -2,12 +2,20 @@
 import type { Message } from '../client/index.ts'
 import { ProtocolError, type UserProperties } from '../index.ts'
 import type { Api } from './api-types.ts'
-import { apiTopic, BUS_PROPERTIES, inQuotes, listenerShare, textOfLevel } from './bus-names.ts'
+import {
+  apiTopic,
+  BUS_PROPERTIES,
+  inQuotes,
+  listenerShare,
+  redriveCountIn,
+  redriveTopics,
+  textOfLevel,
+} from './bus-names.ts'
 import { type BusParts, headerOf } from './bus-parts.ts'
 import { placeText } from './calling.ts'
 import type { ListenerPlan } from './listener-plan.ts'
 import type { BusEvent } from './listener-types.ts'
-import { versionIn } from './serving.ts'
+import { claimedBy, versionIn } from './serving.ts'
 
 /** The longest text of another process that is kept of what it says about an event. */
 const CLAIM_LENGTH_MAX = 400
@@ -21,12 +29,22 @@ export interface EventSource {
   readonly event: string
 }
 
+/** Whence a message comes. */
+interface Origin {
+  readonly source: EventSource
+  /** The topic to which it was fired, which is not its own if it was put back. */
+  readonly topic: string
+  readonly key: string | null
+}
+
 export class ReceivedEvent implements BusEvent {
   readonly message: Message
   readonly source: EventSource
   readonly id: string | null
   readonly dedupeId: string | null
   readonly key: string | null
+  /** The topic to which it was fired. */
+  readonly topic: string
   value: unknown
   attempt = 1
   /** Whether its message was acknowledged, or is about to be. */
@@ -35,18 +53,21 @@ export class ReceivedEvent implements BusEvent {
 
   constructor(
     message: Message,
-    source: EventSource,
-    key: string | null,
+    { source, topic, key }: Origin,
     owner: string,
     ack: (event: ReceivedEvent) => void,
   ) {
     this.message = message
     this.source = source
+    this.topic = topic
     this.key = key
     this.#ack = ack
     const id = headerOf(this.headers, BUS_PROPERTIES.key)
     this.id = id === null || id === '' || id.length > CLAIM_LENGTH_MAX ? null : id
-    this.dedupeId = this.id === null ? null : `${owner}/${this.id}`
+    // An event that was put back is a new one for what recognizes events.
+    const times = topic === message.topic ? 0 : redriveCountIn(this.headers)
+    const by = times === 0 ? owner : `${owner}~${times}`
+    this.dedupeId = this.id === null ? null : `${by}/${this.id}`
   }
 
   get api(): string {
@@ -66,12 +87,11 @@ export class ReceivedEvent implements BusEvent {
   }
 
   get by(): string | null {
-    return headerOf(this.headers, BUS_PROPERTIES.by)?.slice(0, CLAIM_LENGTH_MAX) ?? null
+    return claimedBy(this.headers)
   }
 
   get firedAt(): number | null {
-    const at = Date.parse(headerOf(this.headers, BUS_PROPERTIES.at) ?? '')
-    return Number.isNaN(at) ? null : at
+    return firedAtOf(this.message)
   }
 
   get redelivered(): boolean {
@@ -87,11 +107,19 @@ export class ReceivedEvent implements BusEvent {
   }
 }
 
+/** @returns when the sender claims to have fired the event, in ms since 1970, or null. */
+export function firedAtOf({ properties }: Message): number | null {
+  const at = Date.parse(headerOf(properties?.userProperties, BUS_PROPERTIES.at) ?? '')
+  return Number.isNaN(at) ? null : at
+}
+
 /** Reads the messages of one listener. */
 export class EventReader {
   readonly #bus: BusParts
   readonly #sources: readonly (EventSource & { readonly topic: string })[]
   readonly #owner: string
+  /** Where dead letters come back. */
+  readonly #redriven: string
   readonly #ack: (event: ReceivedEvent) => void
   readonly filters: readonly string[]
 
@@ -111,22 +139,39 @@ export class EventReader {
     const topics = this.#sources.map(({ api, topic }) =>
       plan.isWholeApi ? `${apiTopic(bus.prefix, api)}/event/#` : `${topic}/#`,
     )
-    this.filters = [...new Set(topics)].map((topic) => share + topic)
+    const { prefix, service } = bus
+    this.#redriven = `${redriveTopics({ prefix, service, listener: plan.name })}/`
+    this.filters = [...new Set(topics), `${this.#redriven}#`].map((topic) => share + topic)
   }
 
   /** @returns the event of a message, or null if the listener does not listen to it. */
   read(message: Message): ReceivedEvent | null {
-    const { topic } = message
     // Events happen now: one that the server has kept is none.
     if (message.retain) return null
+    const { topic } = message
+    const origin = topic.startsWith(this.#redriven)
+      ? this.#originOfRedriven(message)
+      : this.#originOf(topic)
+    return origin === null ? null : new ReceivedEvent(message, origin, this.#owner, this.#ack)
+  }
+
+  #originOf(topic: string): Origin | null {
     const source = this.#sources.find(
       (one) => topic === one.topic || topic.startsWith(`${one.topic}/`),
     )
     if (source === undefined) return null
     const level = topic.slice(source.topic.length + 1)
     if (level.includes('/')) return null
-    const key = topic === source.topic ? null : textOfLevel(level)
-    return new ReceivedEvent(message, source, key, this.#owner, this.#ack)
+    return { source, topic, key: topic === source.topic ? null : textOfLevel(level) }
+  }
+
+  /** Without MQTT 5 a dead letter has no topic but its own: then it has no key either. */
+  #originOfRedriven({ topic, properties }: Message): Origin | null {
+    const said = headerOf(properties?.userProperties, BUS_PROPERTIES.topic)
+    if (said !== null) return this.#originOf(said)
+    const name = topic.slice(this.#redriven.length)
+    const source = this.#sources.find(({ api, event }) => name === `${api.name}/${event}`)
+    return source === undefined ? null : { source, topic: source.topic, key: null }
   }
 
   /** @returns the value of the payload. @throws what the codec throws. */
@@ -137,10 +182,11 @@ export class EventReader {
 
   /** @returns what the schema makes of a value. @throws ProtocolError `INVALID_PAYLOAD` */
   async validated({ source, message }: ReceivedEvent, value: unknown): Promise<unknown> {
-    const { payload } = source.api.events[source.event]!
+    const { name, events } = source.api
+    const { payload } = events[source.event]!
     // A later minor version may say more.
     if (payload === undefined) return undefined
-    if (!this.#bus.validate.incoming) return value
+    if (!this.#bus.termsOf(name).validate.incoming) return value
     const checked = await this.#bus.checks.check(payload, value)
     if (checked.issues === undefined) return checked.value
     throw new ProtocolError(

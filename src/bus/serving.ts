@@ -8,6 +8,7 @@ import { RefusedError, UsageError, type UserProperties } from '../index.ts'
 import type { Api, ApiRpc } from './api-types.ts'
 import { apiTopic, BUS_PROPERTIES, inQuotes, majorOf } from './bus-names.ts'
 import { type BusParts, BusValue, checkWholeNumber, headerOf } from './bus-parts.ts'
+import type { RpcFacts } from './bus-reports.ts'
 import type { Served, ServedCall, ServeOptions } from './bus-types.ts'
 import { issuesIn, placeText } from './calling.ts'
 import { checkApi, checkFieldNames } from './define-api.ts'
@@ -42,13 +43,21 @@ function refusing(failure: DeclaredFailure): RefusedError {
   return error
 }
 
+/** What is served, and whether it is. */
+export interface ServedApi extends Served {
+  /** Answers calls again, if that was stopped. */
+  answer(): void
+  /** Takes no more calls. */
+  rest(): void
+}
+
 /** @throws UsageError if the implementation or an option cannot be used. */
 export function serveApi(
   bus: BusParts,
   given: Api,
   implementation: Readonly<Record<string, unknown>>,
   options: ServeOptions = {},
-): Served {
+): ServedApi {
   const api = checkApi('serve', given)
   checkImplementation(api, implementation)
   checkFieldNames('serve: options', options, SERVE_FIELDS)
@@ -60,14 +69,13 @@ export function serveApi(
   if (bus.served.has(base)) {
     throw new UsageError(`serve: ${api.name} ${api.major} is served by this bus already`)
   }
-  bus.served.add(base)
   const names = Object.keys(api.rpcs)
   const filters = answerUnknown && names.length > 0 ? ['+'] : names
   const handlers = { ...implementation } as Readonly<Record<string, RpcHandler>>
-  const responders = filters.map((name) =>
+  const respond = (name: string) =>
     bus.client.respond(
       `${base}/rpc/${name}`,
-      (request) => execute(bus, api, handlers, request.topic.slice(base.length + 5), request),
+      (request) => answer(bus, api, handlers, request.topic.slice(base.length + 5), request),
       {
         ...{ share: share ? bus.service : undefined, qos: 1, codec: bus.codec },
         ...{ concurrency, maxPending },
@@ -80,9 +88,19 @@ export function serveApi(
           return undefined
         },
       },
-    ),
-  )
-  return {
+    )
+  let responders = filters.map(respond)
+  let isResting = false
+  const served: ServedApi = {
+    answer() {
+      if (isResting) responders = filters.map(respond)
+      isResting = false
+    },
+    rest() {
+      isResting = true
+      // What ends the client is reported to those who await it.
+      for (const one of responders) one.close().catch(() => {})
+    },
     get granted() {
       return Promise.all(responders.map((one) => one.granted)).then(() => {})
     },
@@ -92,6 +110,8 @@ export function serveApi(
       return Object.freeze(Object.fromEntries(sums)) as ResponderStats
     },
   }
+  bus.served.set(base, { api, served })
+  return served
 }
 
 function checkImplementation(api: Api, given: unknown): void {
@@ -109,6 +129,24 @@ function checkImplementation(api: Api, given: unknown): void {
   const surplus = Object.keys(table).find((name) => !Object.hasOwn(api.rpcs, name))
   if (surplus === undefined) return
   throw new UsageError(`serve: ${api.name} has no rpc ${inQuotes(surplus)}`)
+}
+
+function answer(
+  bus: BusParts,
+  api: Api,
+  handlers: Readonly<Record<string, RpcHandler>>,
+  name: string,
+  request: AnyRequest,
+): Promise<unknown> {
+  const { reports } = bus
+  if (!reports.hasRpcListeners) return execute(bus, api, handlers, name, request)
+  const rpc = Object.hasOwn(api.rpcs, name) ? api.rpcs[name]! : null
+  const { userProperties, key, payload } = request
+  const facts: RpcFacts = {
+    ...{ kind: 'execute', api: api.name, version: api.version, rpc: rpc && name, key },
+    ...{ by: claimedBy(userProperties), inputBytes: payload.length, answerBytes: null },
+  }
+  return reports.rpc(rpc, facts, () => execute(bus, api, handlers, name, request))
 }
 
 async function execute(
@@ -129,7 +167,8 @@ async function execute(
   if (hooks.length === 0) return run(request.value)
   const { headers, by, key } = call
   const context: ExecuteContext = {
-    ...{ kind: 'execute', api: api.name, name, input: request.value, headers, by, key },
+    ...{ kind: 'execute', api: api.name, version: api.version, name, input: request.value },
+    ...{ headers, by, key },
   }
   const value = await runHooks(hooks, context, () =>
     run(context.input).then((result) => result?.value),
@@ -145,15 +184,16 @@ async function handle(
   given: unknown,
   call: CallOfHandler,
 ): Promise<BusValue | undefined> {
-  const input = bus.validate.incoming ? await validInput(bus, api, rpc, given) : given
+  const { validate } = bus.termsOf(api.name)
+  const input = validate.incoming ? await validInput(bus, api, rpc, given) : given
   let output: unknown
   try {
     output = await handler(input, call as ServedCall<never>)
   } catch (error) {
-    return thrownByHandler(bus, rpc, error)
+    return thrownByHandler(bus, api, rpc, error)
   }
   if (rpc.output === undefined) return undefined
-  if (bus.validate.outgoing) {
+  if (validate.outgoing) {
     const { issues } = await bus.checks.check(rpc.output, output)
     if (issues !== undefined) {
       const text = `the output ${placeText(issues)}`
@@ -199,7 +239,7 @@ class CallOfHandler implements ServedCall<ApiRpc> {
   }
 
   get by(): string | null {
-    return headerOf(this.headers, BUS_PROPERTIES.by)?.slice(0, CLAIM_LENGTH_MAX) ?? null
+    return claimedBy(this.headers)
   }
 
   get key(): string {
@@ -235,10 +275,15 @@ class CallOfHandler implements ServedCall<ApiRpc> {
 const declared = new WeakSet<object>()
 
 /** @throws what the handler threw, or a UsageError if it declared an error with other data. */
-async function thrownByHandler(bus: BusParts, rpc: ApiRpc, error: unknown): Promise<never> {
+async function thrownByHandler(
+  bus: BusParts,
+  api: Api,
+  rpc: ApiRpc,
+  error: unknown,
+): Promise<never> {
   if (!(error instanceof RefusedError) || !declared.has(error)) throw error
   const { code, message, data } = error.remote!
-  if (bus.validate.outgoing) {
+  if (bus.termsOf(api.name).validate.outgoing) {
     const { issues } = await bus.checks.check(rpc.errors![code]!, data)
     if (issues !== undefined) {
       const text = `the data of the error ${code} ${placeText(issues)}`
@@ -247,6 +292,11 @@ async function thrownByHandler(bus: BusParts, rpc: ApiRpc, error: unknown): Prom
   }
   failures.set(error, { status: 422, code, message, data })
   throw error
+}
+
+/** @returns who another process claims to be, or null. */
+export function claimedBy(headers: UserProperties): string | null {
+  return headerOf(headers, BUS_PROPERTIES.by)?.slice(0, CLAIM_LENGTH_MAX) ?? null
 }
 
 /** @returns the version that another process claims, or null if it is none. */

@@ -3,7 +3,7 @@
  * or the whole report as JSON. A server that deviates is no failure of the command.
  */
 import type { Command } from 'commander'
-import type { DoctorOptions, DoctorReport } from '../doctor/index.ts'
+import type { DoctorOptions, DoctorReport, Examination } from '../doctor/index.ts'
 import { UsageError } from '../index.ts'
 import { statusOfCode } from './exit-codes.ts'
 import { oneLine, reportFailure, say } from './fail.ts'
@@ -57,10 +57,14 @@ export function addDoctor(program: Command): void {
 async function diagnose(flags: DoctorFlags): Promise<number> {
   const ending = new AbortController()
   const interrupt = new Interrupt(() => ending.abort(new Error('it was ended')))
+  let left: readonly string[] = []
   try {
-    const report = await examined(flags, ending.signal)
+    const { examine } = await import('../doctor/index.ts')
+    const examination = examine(optionsOf(flags, ending.signal))
+    const report = await examined(examination, flags).finally(() => {
+      left = examination.left
+    })
     await write(flags.json ? `${JSON.stringify(report)}\n` : await tableText(report, flags))
-    for (const what of report.left) say(`not removed: ${what}`)
     if (report.failure === null) return 0
     if (!flags.json) say(oneLine(inWords(report.failure.message)))
     return statusOfCode(report.failure.code)
@@ -69,13 +73,12 @@ async function diagnose(flags: DoctorFlags): Promise<number> {
     return isClosedPipe(error) ? 0 : reportFailure(error)
   } finally {
     showStatus(null)
+    for (const what of left) say(`not removed: ${what}`)
     interrupt.close()
   }
 }
 
-async function examined(flags: DoctorFlags, signal: AbortSignal): Promise<DoctorReport> {
-  const { examine } = await import('../doctor/index.ts')
-  const examination = examine(optionsOf(flags, signal))
+async function examined(examination: Examination, flags: DoctorFlags): Promise<DoctorReport> {
   let count = 0
   for await (const { id } of examination) {
     count++

@@ -45,6 +45,29 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { line: "it-mqtt top -h localhost 'plant/#' -T 'plant/+/debug'", about: 'without some' },
     { line: 'it-mqtt top -h localhost --json --interval 10', about: 'lines of JSON, every 10 s' },
   ],
+  bus: [
+    { line: 'it-mqtt bus list -h localhost', about: 'which services run' },
+    { line: 'it-mqtt bus list -h localhost --api auth', about: 'who serves an API' },
+    { line: 'it-mqtt bus stats -h localhost', about: 'what became of calls and events' },
+    { line: 'it-mqtt bus redrive -h localhost mail.welcome', about: 'put dead letters back' },
+    {
+      line: 'it-mqtt bus forget -h localhost mail.welcome --process web-1',
+      about: 'remove a listener that is no longer needed',
+    },
+    { line: 'it-mqtt bus run', about: 'the service of this folder' },
+    { line: 'it-mqtt bus run --module shop.js --config shop.yaml', about: '' },
+    { line: 'it-mqtt bus dumpconfigschema > bus.schema.json', about: 'for an editor' },
+  ],
+  'bus run': [
+    { line: 'it-mqtt bus run', about: 'with bus.ts or bus.js, and bus.yaml, of this folder' },
+    { line: 'it-mqtt bus run --module shop.js --config shop.yaml --skip tasks', about: '' },
+    { line: 'it-mqtt bus run --only tasks', about: 'a process for the tasks alone' },
+  ],
+  'bus dumpconfigschema': [
+    { line: 'it-mqtt bus dumpconfigschema > bus.schema.json', about: 'for an editor' },
+    { line: 'it-mqtt bus dumpconfigschema | jq .properties.client', about: 'of one setting' },
+    { line: 'it-mqtt bus dumpconfigschema | less', about: '' },
+  ],
   'retained list': [
     { line: "it-mqtt retained list -h localhost 'plant/#'", about: '' },
     { line: "it-mqtt retained list -h localhost '#' '$SYS/#'", about: 'those of the server too' },
@@ -112,6 +135,16 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       line: 'it-mqtt doctor -h localhost --only session,will-takeover --evidence',
       about: 'two questions, with what was sent and what came',
     },
+  ],
+  'bus list': [
+    { line: 'it-mqtt bus list -h localhost', about: 'all processes of all services' },
+    { line: 'it-mqtt bus list -h localhost --service shop --json', about: 'as lines of JSON' },
+    { line: 'it-mqtt bus list -h localhost --api auth || echo nobody', about: 'is it served?' },
+  ],
+  'bus stats': [
+    { line: 'it-mqtt bus stats -h localhost --service shop', about: '' },
+    { line: 'it-mqtt bus stats -h localhost --follow --interval 10', about: 'every 10 s' },
+    { line: 'it-mqtt bus stats -h localhost --json', about: 'with all numbers, as lines of JSON' },
   ],
   presence: [
     { line: 'it-mqtt presence -h localhost room/42', about: 'who is there, live' },

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { addPipe } from './add-pipe.ts'
 import { addBench } from './bench/bench.ts'
+import { addBus } from './bus/add-bus.ts'
 import { addCompletion } from './completion.ts'
 import { addDoctor } from './doctor.ts'
 import { addExamples } from './examples.ts'
@@ -67,7 +68,7 @@ export function buildProgram(): Command {
       if (command.getOptionValue('debug') === true) showPackets()
     })
   for (const add of [
-    ...[addPub, addSub, addRr, addTop, addRetained, addPipe, addPresence],
+    ...[addPub, addSub, addRr, addTop, addRetained, addPipe, addPresence, addBus],
     ...[addBench, addDoctor, addSpool, addReplay, addCompletion, addHelp],
   ]) {
     add(program)

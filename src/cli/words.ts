@@ -94,6 +94,9 @@ const FIRST_WORDS: readonly (readonly [RegExp, string])[] = [
   [/^transport\b/, '--proxy'],
   [/^(?:withPresence|presence): (prefix|ttl)\b/, '--$1'],
   [/^presence: the space\b/, 'the space'],
+  [/^discover: (api|service)\b/, '--$1'],
+  [/^discover: timeoutMs\b/, '--timeout'],
+  [/^createBus: prefix\b/, '--prefix'],
   [/^enter: the data\b/, 'the data of --enter'],
 ]
 

@@ -8,6 +8,7 @@ export const ANNOUNCED_LIMITS: DoctorQuestion = {
   id: 'announced',
   question: 'Which limits does it announce?',
   needs5: true,
+  single: true,
   async run({ first }) {
     const { limits, connack } = first
     const p = connack?.properties ?? {}

@@ -36,11 +36,14 @@ export interface DoctorOptions
   readonly only?: readonly string[] | undefined
   /**
    * How long the questions may take together, in ms, 1,000 to 3,600,000; what has no answer by then
-   * is not known. Removing what was made takes at most 5,000 ms more, and two round trips for each
+   * is not known. Removing what was made takes at most 7,500 ms more, and two round trips for each
    * thing. Default 25,000.
    */
   readonly timeout?: number | undefined
-  /** Ends the examination. What was made is removed, and then its reason rejects. */
+  /**
+   * Ends the examination. What was made is removed, and then its reason rejects; what could not be
+   * removed is in `left` of the examination.
+   */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -70,7 +73,7 @@ export interface Finding {
   readonly evidence: readonly string[]
 }
 
-/** Why there was no connection. */
+/** Why the questions could not be asked. */
 export interface DoctorFailure {
   /** The code of the error, as docs/ERRORS.md lists them, or a code of Node. */
   readonly code: string
@@ -88,7 +91,10 @@ export interface DoctorReport {
   readonly server: string
   /** The version of MQTT that was spoken, or null if there was no connection. */
   readonly protocolVersion: 5 | 4 | 3 | null
-  /** Why there was no connection at the beginning; null if there was one. */
+  /**
+   * Why the questions could not be asked: there was no connection, no answer to a PINGREQ, or no
+   * second connection beside the first. Null if they could.
+   */
   readonly failure: DoctorFailure | null
   /** One for each question, in the order of the table. */
   readonly findings: readonly Finding[]
@@ -111,4 +117,10 @@ export interface Examination extends AsyncIterable<Finding> {
    * rejects nothing: its findings are not known, and `failure` says why.
    */
   report(): Promise<DoctorReport>
+  /**
+   * What was made at the broker and is not removed yet: retained messages by topic, and sessions by
+   * client identifier. When `report()` is settled, also by an abort, that is what could not be
+   * removed.
+   */
+  readonly left: readonly string[]
 }

@@ -1,6 +1,7 @@
 /**
  * How does an examination go? One connection first, which says whether and how the broker speaks;
- * then all questions, a few at the same time; then everything that was made is removed.
+ * then all questions, a few at the same time. What a question made is removed after it, and what
+ * then is left at the end.
  */
 import { type BrokerProfile, MqttError, type Platform } from '../index.ts'
 import { CONNECT_MS, type DoctorPlan, examinationPlan } from './doctor-plan.ts'
@@ -12,16 +13,22 @@ import type {
   Finding,
 } from './doctor-types.ts'
 import { Removal } from './leavings.ts'
-import { Pacer } from './pacer.ts'
+import { type OnlyOne, onlyOneConnection } from './one-connection.ts'
+import { INTERVAL_MS, Pacer } from './pacer.ts'
 import { Peer, type PeerHost, reasonWords } from './peer.ts'
 import type { DoctorQuestion } from './question.ts'
+import { removeAll, Sweeper } from './sweeper.ts'
 import { type FoundOut, NotKnown, type Rounds, Visit } from './visit.ts'
-import { orNullAfter } from './wait.ts'
 
 /** How many questions are asked at the same time. */
 const TOGETHER = 6
-/** How long removing may take, in ms. */
-const REMOVAL_MS = 5000
+/** How long removing between questions may take, in ms; at the end it has its own time. */
+const SWEEPING_MS = 2500
+const NO_CONNACK = 'the broker did not answer CONNECT'
+const NO_PINGRESP =
+  'the broker accepted the connection, but did not answer a PINGREQ within' +
+  ` ${CONNECT_MS / 1000} s; try again when it is less busy, and look at what lies between,` +
+  ' such as a proxy'
 
 /**
  * Asks a broker what an application may rely on there. It sends at most ten requests a second on
@@ -39,6 +46,9 @@ class RunningExamination implements Examination {
   readonly #found: Finding[] = []
   /** Those who wait for the next finding: there may be several iterations. */
   readonly #wakers = new Set<() => void>()
+  readonly #removal = new Removal()
+  /** How many requests removed something between questions. */
+  #swept = 0
   #report: Promise<DoctorReport> | null = null
   #isOver = false
 
@@ -52,6 +62,10 @@ class RunningExamination implements Examination {
       this.#wake()
     })
     return this.#report
+  }
+
+  get left(): readonly string[] {
+    return this.#removal.names
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Finding, undefined> {
@@ -96,7 +110,15 @@ class RunningExamination implements Examination {
     signal?.addEventListener('abort', abort, { once: true })
     const startedAt = clock.now()
     const time = new AbortController()
-    const timer = clock.setTimer(() => time.abort(new NotKnown('the time was up')), timeoutMs)
+    // What is removed between questions takes nothing of their time.
+    let givenMs = 0
+    const look = () => {
+      const moreMs = Math.min(SWEEPING_MS, this.#swept * INTERVAL_MS) - givenMs
+      if (moreMs <= 0) return time.abort(new NotKnown('the time was up'))
+      givenMs += moreMs
+      timer = clock.setTimer(look, moreMs)
+    }
+    let timer = clock.setTimer(look, timeoutMs)
     try {
       const inner = AbortSignal.any([this.#ending.signal, time.signal])
       const examined = await this.#examined(inner)
@@ -111,7 +133,6 @@ class RunningExamination implements Examination {
   async #examined(signal: AbortSignal): Promise<Omit<DoctorReport, 'durationMs'>> {
     const { clock, questions, prefix, clientIdPrefix, target } = this.#plan
     const pacer = new Pacer(clock)
-    const removal = new Removal()
     const random = hexOf(clock, 8)
     let count = 0
     const newId = () => `${clientIdPrefix}${random}${(count++).toString(36).padStart(4, '0')}`
@@ -123,39 +144,62 @@ class RunningExamination implements Examination {
     })
     try {
       const isThere = await first.connected().catch(() => false)
-      const roundTripMs = isThere ? await roundTrip(first, clock, signal) : null
+      const roundTripMs = isThere ? await first.roundTrip().catch(() => null) : null
       const version = first.connack === null ? null : first.version
       const said = { format: 1, server: first.server, protocolVersion: version } as const
       if (version === null || roundTripMs === null) {
-        const why = first.ended ?? new Error('the broker did not answer')
-        for (const one of questions)
-          this.#note(unknown(one, `no connection: ${reasonWords(why)}`, []))
+        const silence = new Error(version === null ? NO_CONNACK : NO_PINGRESP)
+        const why = first.ended ?? (signal.aborted ? signal.reason : silence)
+        const before = version === null ? 'no connection: ' : ''
+        for (const one of questions) this.#note(unknown(one, `${before}${reasonWords(why)}`, []))
         const findings = [...this.#found]
         const failure = failureOf(why)
         return { ...said, failure, findings, profile: {}, requests: pacer.count, left: [] }
       }
       const rounds: Rounds = {
-        ...{ clock, version, first, roundTripMs, removal, newId },
+        ...{ clock, version, first, roundTripMs, removal: this.#removal, newId },
         target: { ...target, protocolVersion: version },
         base: `${prefix}/${random}`,
         turn: (requests, own) => pacer.turn(requests, own),
       }
-      const found = await this.#ask(rounds, signal)
+      const onlyOne = await onlyOneConnection(rounds, signal)
+      const asked = onlyOne === null ? questions : this.#askable(onlyOne)
+      const found = await this.#ask(rounds, asked, signal)
       const isEmpty = Object.keys(found).length === 0
       const profile = isEmpty ? found : { protocolVersion: version, ...found }
-      const left = await removed(rounds, (more) => {
-        pacer.count += more
-      })
+      const requests = pacer.count + (await removeAll(rounds))
+      const { left } = this
+      const failure = onlyOne && {
+        ...failureOf(onlyOne.cause),
+        message: onlyOne.message,
+        retryable: false,
+      }
       const findings = questions.map(({ id }) => this.#found.find((one) => one.id === id)!)
-      return { ...said, failure: null, findings, profile, requests: pacer.count, left }
+      return { ...said, failure, findings, profile, requests, left }
     } finally {
       await first.close()
     }
   }
 
-  /** Asks all questions, those that wait longest first, and those that want to be alone last. */
-  async #ask(rounds: Rounds, signal: AbortSignal): Promise<BrokerProfile> {
+  /** @returns the questions that one connection can answer; the others are not known. */
+  #askable({ ends, message }: OnlyOne): readonly DoctorQuestion[] {
     const { questions } = this.#plan
+    const isAskable = ({ single }: DoctorQuestion) => single === true && ends === 'second'
+    for (const one of questions) if (!isAskable(one)) this.#note(unknown(one, message, []))
+    return questions.filter(isAskable)
+  }
+
+  /** Asks questions, those that wait longest first, and those that want to be alone last. */
+  async #ask(
+    rounds: Rounds,
+    questions: readonly DoctorQuestion[],
+    signal: AbortSignal,
+  ): Promise<BrokerProfile> {
+    const turn: Rounds['turn'] = (requests, own) => {
+      this.#swept += requests
+      return rounds.turn(requests, own)
+    }
+    const sweeper = new Sweeper({ ...rounds, turn }, signal, true)
     const waiting = questions
       .filter(({ alone }) => !alone)
       .sort((a, b) => Number(b.waits ?? false) - Number(a.waits ?? false))
@@ -163,6 +207,7 @@ class RunningExamination implements Examination {
     const worker = async () => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
         const [finding, found] = await answered(next, rounds, signal)
+        await sweeper.sweep(next.id)
         Object.assign(profile, found)
         this.#note(finding)
       }
@@ -170,46 +215,8 @@ class RunningExamination implements Examination {
     await Promise.all(Array.from({ length: TOGETHER }, worker))
     waiting.push(...questions.filter(({ alone }) => alone))
     await worker()
+    await sweeper.end()
     return profile
-  }
-}
-
-/**
- * Removes what was made, also when the time is up or the examination is ended. It has a pace of its
- * own: questions that were ended have turns that they did not use.
- * @returns what could not be removed.
- */
-async function removed(
-  rounds: Rounds,
-  count: (requests: number) => void,
-): Promise<readonly string[]> {
-  const { clock, removal, roundTripMs } = rounds
-  const time = new AbortController()
-  const ms = REMOVAL_MS + removal.size * 2 * roundTripMs
-  const timer = clock.setTimer(() => time.abort(new NotKnown('the time was up')), ms)
-  const pacer = new Pacer(clock)
-  const visit = new Visit(
-    { ...rounds, turn: (requests, own) => pacer.turn(requests, own) },
-    ...(['removal', time.signal] as const),
-  )
-  let sweeper: Promise<Peer> | null = null
-  try {
-    return await removal.run({
-      clear: async (topic) => {
-        sweeper ??= visit.open()
-        const { kind } = await (await sweeper).publish(topic, '', { qos: 1, retain: true })
-        return kind === 'accepted'
-      },
-      forget: async (id) => {
-        const peer = await visit.tryOpen({ id })
-        await peer.close()
-        return peer.connack !== null
-      },
-    })
-  } finally {
-    clock.clearTimer(timer)
-    await visit.end()
-    count(pacer.count)
   }
 }
 
@@ -260,15 +267,6 @@ function peerHostOf(clock: Platform, signal: AbortSignal, pacer: Pacer): PeerHos
     spares: () => {},
     shown: (topic) => topic,
   }
-}
-
-/** @returns the time to the broker and back in ms, or null if a PINGREQ has no answer. */
-async function roundTrip(
-  first: Peer,
-  clock: Platform,
-  signal: AbortSignal,
-): Promise<number | null> {
-  return orNullAfter(clock, CONNECT_MS, signal, first.ping()).catch(() => null)
 }
 
 function failureOf(why: unknown): DoctorFailure {

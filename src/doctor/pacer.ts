@@ -6,7 +6,7 @@ import type { Platform } from '../index.ts'
 import { delayed } from './wait.ts'
 
 /** One request in so many ms, averaged: ten a second. */
-const INTERVAL_MS = 100
+export const INTERVAL_MS = 100
 /** How many requests may go at the same moment after a pause. */
 const BURST = 10
 

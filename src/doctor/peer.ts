@@ -174,8 +174,17 @@ export class Peer {
     return answer!
   }
 
-  async ping(): Promise<number> {
-    return (await this.#loop.ping()).roundTripMs
+  /**
+   * @returns the time to the broker and back in ms; null if a PINGREQ has no answer, or the
+   *   connection has ended.
+   */
+  async roundTrip(): Promise<number | null> {
+    const { clock, signal, patienceMs } = this.#host
+    const ping = this.#loop.ping().then(
+      ({ roundTripMs }) => roundTripMs,
+      () => null,
+    )
+    return orNullAfter(clock, patienceMs, signal, ping)
   }
 
   /** Acknowledges a message. */

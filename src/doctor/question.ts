@@ -6,6 +6,8 @@ export interface DoctorQuestion {
   readonly question: string
   /** Whether MQTT 3.1.1 has nothing of the kind. */
   readonly needs5?: true
+  /** Whether the first connection is enough for it. */
+  readonly single?: true
   /** Whether it waits for seconds, so that it is asked first. */
   readonly waits?: true
   /** Whether it is asked after all others, and while nothing else is. */

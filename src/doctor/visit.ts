@@ -88,6 +88,7 @@ export class Visit implements PeerHost {
   readonly absenceMs: number
   readonly evidence: string[] = []
   readonly #rounds: Rounds
+  readonly #id: string
   readonly #base: string
   readonly #peers: Peer[] = []
   #fences = 0
@@ -100,6 +101,7 @@ export class Visit implements PeerHost {
     this.patienceMs = ANSWER_MS + 8 * rounds.roundTripMs
     this.absenceMs = ABSENCE_MS + 4 * rounds.roundTripMs
     this.#rounds = rounds
+    this.#id = id
     this.#base = `${rounds.base}/${id}`
   }
 
@@ -122,7 +124,7 @@ export class Visit implements PeerHost {
   /** Opens a connection, which the broker may refuse. */
   async tryOpen(choice: PeerChoice = {}): Promise<Peer> {
     const { id = this.newId(), keeps = false, expiry = KEPT_S, holds = false, ...rest } = choice
-    if (keeps) this.#rounds.removal.session(id)
+    if (keeps) this.#rounds.removal.session(this.#id, id)
     await this.turn(1)
     const isNew = this.version === 5
     const session: EventloopOptions = keeps
@@ -155,7 +157,7 @@ export class Visit implements PeerHost {
   }
 
   retains(topic: string): void {
-    this.#rounds.removal.retained(topic)
+    this.#rounds.removal.retained(this.#id, topic)
   }
 
   spares(topic: string): void {

@@ -11,6 +11,8 @@
  * | `it-mqtt:outcome` | `{ clientId, request, outcome }` |
  * | `it-mqtt:stall` | `{ clientId, kind, message }` |
  * | `it-mqtt:request` | `{ clientId, topic, key, attempt, code, ms, via }` |
+ * | `it-mqtt:rpc` | a `RpcReport` of `it-mqtt/bus` |
+ * | `it-mqtt:event` | an `EventReport` of `it-mqtt/bus` |
  *
  * `direction` is `'sent'` or `'received'`, and `packet` comes without passwords and authentication
  * data. `kind` is `'consumer'`, `'acknowledgement'` or `'transport'`.

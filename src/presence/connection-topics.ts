@@ -1,13 +1,15 @@
 /**
  * How are the records of connections read? The topic of each one that has a member here, as long as
  * they are few. With more, one filter for all connections: it brings connections of other spaces
- * too, but costs the server one subscription, and no SUBSCRIBE when somebody comes.
+ * too, but costs the server one subscription, and no SUBSCRIBE when somebody comes. A server that
+ * refuses that filter is asked for the topics one by one after all.
  */
 import type { ClientHost, ClientListener } from '../client/index.ts'
-import type { IncomingPublish } from '../index.ts'
+import { type IncomingPublish, RefusedError } from '../index.ts'
+import { isQuotaExceeded } from './presence-errors.ts'
 import { connectionTopic } from './records.ts'
 
-/** So many topics are subscribed one by one; their filters fit one SUBSCRIBE. */
+/** So many topics are subscribed one by one, and so many filters one SUBSCRIBE has. */
 const SINGLE_MAX = 512
 const OPTIONS = { qos: 1, retained: true } as const
 
@@ -15,10 +17,13 @@ export class ConnectionTopics {
   readonly #host: ClientHost
   readonly #prefix: string
   readonly #take: (packet: IncomingPublish) => void
-  readonly #failed: (error: unknown) => void
+  readonly #refused: (error: unknown) => void
   /** The listener of each topic that is read; null: it is to be subscribed next. */
   readonly #topics = new Map<string, ClientListener | null>()
   #all: ClientListener | null = null
+  /** Why the server has refused the filter for all; null: it has not. */
+  #refusal: RefusedError | null = null
+  #hasTold = false
   /** In a sync: what was subscribed and not asked for by `takeFresh`. */
   #fresh: ClientListener[] = []
   #isSyncing = false
@@ -28,12 +33,12 @@ export class ConnectionTopics {
     host: ClientHost,
     prefix: string,
     take: (packet: IncomingPublish) => void,
-    failed: (error: unknown) => void,
+    refused: (error: unknown) => void,
   ) {
     this.#host = host
     this.#prefix = prefix
     this.#take = take
-    this.#failed = failed
+    this.#refused = refused
   }
 
   watch(connection: string): void {
@@ -41,7 +46,7 @@ export class ConnectionTopics {
     if (this.#topics.has(topic)) return
     this.#topics.set(topic, null)
     if (this.#all !== null) return
-    if (this.#topics.size > SINGLE_MAX) return this.#readAll()
+    if (this.#readsAll) return this.#readAll()
     this.#timer ??= this.#host.platform.setTimer(() => this.#flush(), 0)
   }
 
@@ -55,8 +60,9 @@ export class ConnectionTopics {
   renew(): void {
     this.#isSyncing = true
     this.#fresh = []
+    if (isQuotaExceeded(this.#refusal)) this.#refusal = null
     const before = new Set(this.#topics.values()).add(this.#all)
-    if (this.#topics.size > SINGLE_MAX) this.#readAll()
+    if (this.#readsAll) this.#readAll()
     else {
       this.#all = null
       for (const topic of this.#topics.keys()) this.#topics.set(topic, null)
@@ -89,28 +95,62 @@ export class ConnectionTopics {
     this.#stopTimer()
     if (this.#all !== null) return
     const topics = [...this.#topics].flatMap(([topic, is]) => (is === null ? [topic] : []))
-    if (topics.length === 0) return
-    const listener = this.#listen(topics)
-    for (const topic of topics) this.#topics.set(topic, listener)
+    for (let i = 0; i < topics.length; i += SINGLE_MAX) {
+      const some = topics.slice(i, i + SINGLE_MAX)
+      const listener = this.#host.listen(some, OPTIONS, this.#take)
+      for (const topic of some) this.#topics.set(topic, listener)
+      listener.granted.catch((error: unknown) => {
+        if (some.some((topic) => this.#topics.get(topic) === listener)) this.#refused(error)
+      })
+      if (this.#isSyncing) this.#fresh.push(listener)
+    }
+  }
+
+  get #readsAll(): boolean {
+    return this.#topics.size > SINGLE_MAX && this.#refusal === null
   }
 
   #readAll(): void {
     this.#stopTimer()
     const single = new Set(this.#topics.values())
-    this.#all = this.#listen([connectionTopic(this.#prefix, '+')])
+    const all = this.#host.listen([connectionTopic(this.#prefix, '+')], OPTIONS, this.#take)
+    this.#all = all
+    const granted = all.granted.catch((error: unknown) => this.#allRefused(all, error))
+    // A sync goes on with the topics that are asked for in place of the filter.
+    if (this.#isSyncing) this.#fresh.push(withGrant(all, granted))
     for (const topic of this.#topics.keys()) this.#topics.set(topic, null)
     for (const listener of single) listener?.close()
   }
 
-  #listen(filters: readonly string[]): ClientListener {
-    const listener = this.#host.listen(filters, OPTIONS, this.#take)
-    listener.granted.catch((error: unknown) => this.#failed(error))
-    if (this.#isSyncing) this.#fresh.push(listener)
-    return listener
+  #allRefused(all: ClientListener, error: unknown): void {
+    if (this.#all !== all) return
+    if (!(error instanceof RefusedError)) return this.#refused(error)
+    all.close()
+    this.#all = null
+    this.#refusal = error
+    this.#flush()
+    if (this.#hasTold) return
+    this.#hasTold = true
+    const message = 'presence: connections are read one by one, which takes many subscriptions'
+    this.#host.warn('PRESENCE_REFUSED', `${message}: ${error.message}`)
   }
 
   #stopTimer(): void {
     if (this.#timer !== null) this.#host.platform.clearTimer(this.#timer)
     this.#timer = null
+  }
+}
+
+/** @returns a listener as it is, but for when it counts as granted. */
+function withGrant(listener: ClientListener, granted: Promise<void>): ClientListener {
+  return {
+    granted,
+    get retained() {
+      return listener.retained
+    },
+    get retainedAt() {
+      return listener.retainedAt
+    },
+    close: (filters) => listener.close(filters),
   }
 }

@@ -1,6 +1,7 @@
 /** The public names of `it-mqtt/presence`. Nothing is defined here. */
 export { presence } from './presence.ts'
 export type {
+  CallBounds,
   Certainty,
   ConnectionPresenceOptions,
   GetOptions,

@@ -15,23 +15,36 @@ import {
   UsageError,
   validateTopic,
 } from '../index.ts'
+import { watchBounds } from './call-bounds.ts'
 import { OwnRecords } from './own-records.ts'
-import type { OwnMember, OwnTerms, Write } from './own-steps.ts'
+import type { OwnMember, OwnTerms, OwnWish, Write } from './own-steps.ts'
 import type { ConnectionTerms } from './presence-checks.ts'
 import { endedMeanwhile, keepsNothing } from './presence-errors.ts'
 import { PresenceTimer } from './presence-timer.ts'
+import type { CallBounds } from './presence-types.ts'
 import { connectionTopic, memberTopic, readConnection } from './records.ts'
 
 /** Whose promise waits for a record. */
 interface OwnCall {
   readonly owner: EnteringPresence
-  readonly version: number
+  /** What the member is to be by it. */
+  readonly wish: OwnWish
+  /** The version of the member whose record settles it. */
+  version: number
   resolve(): void
   reject(error: unknown): void
 }
 
 /** A presence, as the owner of those whom it entered. */
 type EnteringPresence = object
+
+/** Who calls, and for how long. */
+interface OwnCaller {
+  readonly owner: EnteringPresence
+  /** The name of the method, for messages. */
+  readonly what: string
+  readonly bounds: CallBounds
+}
 
 export class OwnPresence {
   readonly terms: ConnectionTerms
@@ -107,21 +120,45 @@ export class OwnPresence {
     return this.#records.countIn(space)
   }
 
-  enter(
-    owner: EnteringPresence,
-    space: string,
-    client: string | null,
-    dataText: string | undefined,
-  ) {
+  enter(caller: OwnCaller, space: string, client: string | null, dataText: string | undefined) {
     const host = this.#host!
     if (host.limits?.retainAvailable === false) return Promise.reject(keepsNothing())
     this.#checkTopic(host, space, client)
     const [member, writes] = this.#records.enter(space, client, dataText, host.platform.now())
+    const { owner } = caller
     const owners = this.#owners.get(member) ?? new Set()
+    const isNewOwner = !owners.has(owner)
     this.#owners.set(member, owners.add(owner))
     this.#read(host)
     if (writes.length > 0) this.#tellLeasesOnly(host)
-    return this.#called(owner, member, writes)
+    const wish = { isIn: true, dataText, farewell: undefined }
+    return this.#called(caller, member, wish, writes, (call) => {
+      const isCurrent =
+        call.version === member.version && call === this.#waiting.get(member)?.at(-1)
+      this.#forget(member, call)
+      if (!isCurrent || this.#end !== null) return
+      if (isNewOwner) owners.delete(owner)
+      this.#takeBack(member)
+    })
+  }
+
+  /** The last call about a member was given up: what it wrote is taken back. */
+  #takeBack(member: OwnMember): void {
+    const waiting = this.#waiting.get(member) ?? []
+    const before = waiting.at(-1)?.wish ?? null
+    const writes = this.#records.takenBack(member, before, this.#host!.platform.now())
+    // What the call has written may still have an outcome, which is not theirs.
+    for (const one of waiting) one.version = member.version
+    this.#post(writes)
+    if (!member.isIn) this.#owners.delete(member)
+    this.#readNoMore()
+    this.#arm()
+  }
+
+  #forget(member: OwnMember, call: OwnCall): void {
+    const others = (this.#waiting.get(member) ?? []).filter((one) => one !== call)
+    if (others.length > 0) this.#waiting.set(member, others)
+    else this.#waiting.delete(member)
   }
 
   /** @throws UsageError if the names are too long together. */
@@ -134,7 +171,7 @@ export class OwnPresence {
   }
 
   leave(
-    owner: EnteringPresence,
+    caller: OwnCaller,
     space: string,
     client: string | null,
     farewell: string | undefined,
@@ -145,7 +182,9 @@ export class OwnPresence {
     const [member, writes] = left
     this.#owners.delete(member)
     this.#readNoMore()
-    return this.#called(owner, member, writes)
+    // A leave that was given up stays in the list: the member leaves, whoever waits for it.
+    const wish = { isIn: false, dataText: member.dataText, farewell }
+    return this.#called(caller, member, wish, writes, () => {})
   }
 
   /**
@@ -195,14 +234,29 @@ export class OwnPresence {
   }
 
   /** @returns a promise that is settled with the record that this call has caused. */
-  #called(owner: EnteringPresence, member: OwnMember, writes: readonly Write[]): Promise<void> {
+  #called(
+    { owner, what, bounds }: OwnCaller,
+    member: OwnMember,
+    wish: OwnWish,
+    writes: readonly Write[],
+    givenUp: (call: OwnCall) => void,
+  ): Promise<void> {
     const { version } = member
-    const release = this.#host!.demand()
+    const { platform } = this.#host!
+    const endings = [this.#host!.demand()]
     const done = new Promise<void>((resolve, reject) => {
       const waiting = this.#waiting.get(member) ?? []
-      waiting.push({ owner, version, resolve, reject })
-      this.#waiting.set(member, waiting)
-    }).finally(release)
+      const call: OwnCall = { owner, wish, version, resolve, reject }
+      this.#waiting.set(member, [...waiting, call])
+      const end = watchBounds(platform, what, bounds, (reason) => {
+        if (!this.#waiting.get(member)?.includes(call)) return
+        reject(reason)
+        givenUp(call)
+      })
+      endings.push(end)
+    }).finally(() => {
+      for (const end of endings) end()
+    })
     this.#post(writes)
     this.#arm()
     return done

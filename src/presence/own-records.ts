@@ -8,7 +8,7 @@
  * that what it was about is written once more. (H3, a false loss is taken back; H4, after a
  * reconnection everybody is entered again; H6, disposal leaves)
  */
-import type { OwnMember, OwnTerms, Write } from './own-steps.ts'
+import type { OwnMember, OwnTerms, OwnWish, Write } from './own-steps.ts'
 import {
   type ConnectionRecord,
   connectionTopic,
@@ -143,8 +143,29 @@ export class OwnRecords {
     if (member === undefined || !member.isIn) return null
     this.#setIn(member, false)
     member.farewell = farewell
+    member.accepted = null
     member.version++
     return [member, this.#isOnline ? [...this.#member(member, now), ...this.#down(now)] : []]
+  }
+
+  /**
+   * The last call about a member was given up before the server has answered.
+   * @param wish what an earlier call asks for that still waits; null: what the server has
+   *   acknowledged counts.
+   * @returns what takes back what the call has written.
+   */
+  takenBack(member: OwnMember, wish: OwnWish | null, now: number): Write[] {
+    const { accepted } = member
+    const isIn = wish?.isIn ?? accepted !== null
+    member.version++
+    member.dataText = (wish ?? accepted)?.dataText
+    this.#setIn(member, isIn)
+    // Nothing takes away what was never written.
+    const isNowhere = !isIn && wish === null && member.topic === ''
+    member.farewell = isIn || isNowhere ? null : wish?.farewell
+    if (isNowhere && member.open === 0) this.#drop(member)
+    if (!this.#isOnline) return []
+    return [...this.#member(member, now), ...this.#down(now)]
   }
 
   /** @returns what ends the connection and leaves nothing of it behind, if nobody is there. */
@@ -199,19 +220,21 @@ export class OwnRecords {
    */
   settled(write: Write, now: number): Write[] {
     const { member, epoch, seq } = write
-    if (member !== null) {
-      member.open--
-      if (!member.isIn && member.open === 0 && member.farewell === null) this.#drop(member)
-    }
+    const isLate = epoch !== this.#epoch && seq < (member?.lastSeq ?? this.#upSeq)
+    if (member === null) return this.#connectionSettled(seq, isLate, now)
+    member.open--
+    // Without a connection it is written after the next CONNACK.
+    if (isLate && !member.isIn) member.farewell = undefined
+    if (!member.isIn && member.open === 0 && member.farewell === null) this.#drop(member)
+    return isLate && this.#isOnline ? this.#member(member, now) : []
+  }
+
+  #connectionSettled(seq: number, isLate: boolean, now: number): Write[] {
+    if (isLate) this.#isKept = true
     if (!this.#isOnline) return []
-    if (member === null) {
-      if (seq === this.#upSeq && !this.#isUp) this.#isKept = false
-      if (epoch === this.#epoch || seq >= this.#upSeq) return []
-      return [this.#isUp ? this.#connection('up', now) : this.#empty(now)]
-    }
-    if (epoch === this.#epoch || seq >= member.lastSeq) return []
-    if (!member.isIn) member.farewell = undefined
-    return this.#member(member, now)
+    if (seq === this.#upSeq && !this.#isUp) this.#isKept = false
+    if (!isLate) return []
+    return [this.#isUp ? this.#connection('up', now) : this.#empty(now)]
   }
 
   /** The server has acknowledged a record; `settled` is called after it. */

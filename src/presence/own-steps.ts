@@ -7,6 +7,15 @@ interface Accepted {
   readonly dataText: string | undefined
 }
 
+/** What a call asks for. */
+export interface OwnWish {
+  readonly isIn: boolean
+  /** The data of the member as JSON; undefined: none. */
+  readonly dataText: string | undefined
+  /** The data of its farewell as JSON; undefined: none. */
+  readonly farewell: string | undefined
+}
+
 /** One whom this client has entered. */
 export interface OwnMember {
   readonly space: string

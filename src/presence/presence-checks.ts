@@ -4,7 +4,7 @@
 import { json } from '../client/index.ts'
 import { UsageError, validateTopic } from '../index.ts'
 import type { ConnectionPresenceOptions, PresenceOptions } from './presence-types.ts'
-import { levelOf, TTL_MAX } from './records.ts'
+import { isUnsafe, levelOf, TTL_MAX } from './records.ts'
 
 export const DEFAULT_PREFIX = 'presence'
 const YEAR_S = 31_536_000
@@ -105,6 +105,11 @@ function checkPrefix(what: string, prefix: unknown): string {
   if (prefix.startsWith('$') || prefix.startsWith('/') || prefix.endsWith('/')) {
     const rule = 'must not begin with $ or /, or end with /'
     throw new UsageError(`${what}: prefix ${rule}: ${givenAs(prefix)}`)
+  }
+  if (isUnsafe(prefix)) {
+    const rule = 'must not have control characters, or code points that are no characters'
+    const why = 'since a server may close the connection for them [MQTT-1.5.4]'
+    throw new UsageError(`${what}: prefix ${rule}, ${why}: ${JSON.stringify(prefix)}`)
   }
   return prefix
 }

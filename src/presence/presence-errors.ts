@@ -1,7 +1,7 @@
 /**
  * Which errors does presence make of its own?
  */
-import { ConnectionError, UsageError } from '../index.ts'
+import { ConnectionError, RefusedError, UsageError } from '../index.ts'
 import type { Member } from './presence-types.ts'
 
 /** @returns the error of `get()` without a connection; it has the members as last known. */
@@ -41,4 +41,12 @@ export function notPrepared(): UsageError {
 export function keepsNothing(): UsageError {
   const message = 'presence: the server keeps no retained messages, which presence is made of'
   return new UsageError(message, { code: 'RETAIN_NOT_SUPPORTED' })
+}
+
+/** The reason code that says: the client has too much of something now. */
+const QUOTA_CODE = 0x97
+
+/** Whether the server has refused something that it may take later. */
+export function isQuotaExceeded(error: unknown): boolean {
+  return error instanceof RefusedError && error.reasonCode === QUOTA_CODE
 }

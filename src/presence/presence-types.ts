@@ -37,8 +37,8 @@ export interface PresenceOptions {
    */
   readonly maxMembers?: number | undefined
   /**
-   * How many bytes the data of a member may have as JSON, 1 to 262,144, both ways. Larger data of
-   * others is ignored and counted. Default 16,384.
+   * How many bytes the data of a member may have as JSON without white space, 1 to 262,144, both
+   * ways. A record of others with larger data is ignored and counted. Default 16,384.
    */
   readonly maxData?: number | undefined
   /**
@@ -88,8 +88,16 @@ export interface PresenceSynced {
   readonly certainty: 'ordered' | 'quiet'
 }
 
-/** Which members `get()` returns. */
-export interface GetOptions {
+/** When a call ends although the server has not answered. */
+export interface CallBounds {
+  /** Gives the call up: its reason is thrown. */
+  readonly signal?: AbortSignal | undefined
+  /** Gives the call up after so many ms, at most 86,400,000, with `TIMEOUT`. Default: never. */
+  readonly timeout?: number | undefined
+}
+
+/** Which members `get()` returns, and how long it waits for them. */
+export interface GetOptions extends CallBounds {
   /** Whether to wait until the members are known. Default true. */
   readonly waitForSync?: boolean | undefined
   /** Only members with this name. Default: all. */
@@ -98,8 +106,8 @@ export interface GetOptions {
   readonly connection?: string | undefined
 }
 
-/** Whom `enter()`, `update()` and `leave()` are about. */
-export interface MemberOptions {
+/** Whom `enter()`, `update()` and `leave()` are about, and how long they wait. */
+export interface MemberOptions extends CallBounds {
   /**
    * The name of the member: a gateway enters others so. Default: the identifier of this client.
    */
@@ -137,21 +145,24 @@ export interface Presence extends AsyncDisposable {
    * @param data any JSON value of at most `maxData` bytes; left out: no data.
    * @returns a promise of the server's acknowledgement; without a connection it waits for one.
    * @throws UsageError for data that cannot be sent, or a client without `withPresence()`;
-   *   RefusedError if the server refuses it, and then the member has not entered; `ENDED`.
+   *   RefusedError if the server refuses it, and then the member has not entered; `ENDED`;
+   *   `TIMEOUT` or the reason of the signal, and then the member is what it was before the call:
+   *   what was sent is taken back.
    */
   enter(data?: unknown, options?: MemberOptions): Promise<void>
   /** As `enter()`. */
   update(data: unknown, options?: MemberOptions): Promise<void>
   /**
    * Leaves, also if another presence of this client has entered the same member. Who has not
-   * entered leaves without an error.
+   * entered leaves without an error. Giving this call up ends only the waiting: the member leaves.
    * @param data what is seen with the farewell. Default: the data that the member had.
    */
   leave(data?: unknown, options?: MemberOptions): Promise<void>
   /**
    * Who is there. It makes the client connect, and read what the server had sent before.
    * @throws ConnectionError `NOT_SYNCED` if there was a connection and is none now: the members as
-   *   they were last known are in `error.members`; `SUBSCRIBE_REFUSED`; `ENDED`.
+   *   they were last known are in `error.members`; `SUBSCRIBE_REFUSED`; `ENDED`; `TIMEOUT` or the
+   *   reason of the signal, and then the space is still watched, as after every call.
    */
   get(options?: GetOptions): Promise<readonly Member[]>
   /**

@@ -4,6 +4,7 @@
  */
 import { type Client, type ClientHost, hostOf } from '../client/index.ts'
 import { UsageError } from '../index.ts'
+import { BOUND_NAMES, checkBounds } from './call-bounds.ts'
 import type { OwnPresence } from './own-presence.ts'
 import {
   checkName,
@@ -64,25 +65,28 @@ class SpacePresence implements Presence {
   async enter(data?: unknown, options: MemberOptions = {}): Promise<void> {
     const { own, client } = this.#owner('enter', options)
     const text = dataTextOf('enter', data, this.#maxData)
-    return own.enter(this, this.space, client, text)
+    return own.enter({ owner: this, what: 'enter', bounds: options }, this.space, client, text)
   }
 
   async update(data: unknown, options: MemberOptions = {}): Promise<void> {
     const { own, client } = this.#owner('update', options)
     if (data === undefined) throw new UsageError('update: the data is missing')
-    return own.enter(this, this.space, client, dataTextOf('update', data, this.#maxData))
+    const text = dataTextOf('update', data, this.#maxData)
+    return own.enter({ owner: this, what: 'update', bounds: options }, this.space, client, text)
   }
 
   async leave(data?: unknown, options: MemberOptions = {}): Promise<void> {
     const { own, client } = this.#owner('leave', options)
-    return own.leave(this, this.space, client, dataTextOf('leave', data, this.#maxData))
+    const text = dataTextOf('leave', data, this.#maxData)
+    return own.leave({ owner: this, what: 'leave', bounds: options }, this.space, client, text)
   }
 
   async get(options: GetOptions = {}): Promise<readonly Member[]> {
-    checkPresenceFields('get', options, ['waitForSync', 'client', 'connection'])
+    checkPresenceFields('get', options, ['waitForSync', 'client', 'connection', ...BOUND_NAMES])
     const { waitForSync = true, client, connection } = options
     this.#mustBeOpen('get')
-    if (waitForSync) await this.#watch.synced()
+    checkBounds('get', options)
+    if (waitForSync) await this.#watch.synced(options)
     else this.#watch.begin()
     return this.#watch.list().filter((member) => {
       const isClient = client === undefined || member.client === client
@@ -127,7 +131,8 @@ class SpacePresence implements Presence {
   /** @returns who enters, and under which name; null: that of the client. */
   #owner(what: string, options: MemberOptions) {
     this.#mustBeOpen(what)
-    checkPresenceFields(what, options, ['client'])
+    checkPresenceFields(what, options, ['client', ...BOUND_NAMES])
+    checkBounds(what, options)
     const own = this.#own
     if (own === null) throw notPrepared()
     const { client } = options

@@ -34,11 +34,21 @@ export interface MemberTopic {
 }
 
 const RECORD_VERSION = 1
+const utf8 = new TextEncoder()
 /** The names of connections: 12 bytes. */
 const CONNECTION_PATTERN = /^[0-9a-f]{24}$/
 const CONNECTION_BYTES = 12
+/** The last two code points of each of the 17 planes, which are no characters. */
+const PLANE_ENDS = Array.from({ length: 17 }, (_, plane) =>
+  String.fromCodePoint(plane * 0x10000 + 0xfffe, plane * 0x10000 + 0xffff),
+).join('')
+/**
+ * What MQTT lets a server close the connection for: control characters, and code points that are
+ * no characters. (1.5.4)
+ */
+const UNSAFE = `\\u0000-\\u001f\\u007f-\\u009f\\ufdd0-\\ufdef${PLANE_ENDS}`
 /** What a level may not have as it is, and the mark of what is encoded. */
-const RESERVED = /[%/+#\u0000-\u001f\u007f]/g
+const RESERVED = new RegExp(`[%/+#${UNSAFE}]`, 'gu')
 /** What a record has beside its data, in bytes, at most. */
 const ENVELOPE_BYTES = 4096
 /** How much of a client identifier a connection's record shows. */
@@ -46,20 +56,25 @@ const SHOWN_MAX = 256
 /** The longest `ttl` that is believed, in seconds. */
 export const TTL_MAX = 604_800
 
-/** @returns a name as one level of a topic. */
+/** @returns whether a text has what a server may close the connection for. */
+export function isUnsafe(text: string): boolean {
+  return new RegExp(`[${UNSAFE}]`, 'u').test(text)
+}
+
+/** @returns a name as one level of a topic: what it may not have is percent-encoded UTF-8. */
 export function levelOf(name: string): string {
-  return name.replace(
-    RESERVED,
-    (unit) => `%${unit.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
-  )
+  return name.replace(RESERVED, encodeURIComponent)
 }
 
 /** @returns the name that a level has, or null: each name has one level only. */
 function memberNameOf(level: string): string | null {
-  const name = level.replace(/%([0-9A-F]{2})/g, (_, code: string) =>
-    String.fromCharCode(Number.parseInt(code, 16)),
-  )
-  return name !== '' && levelOf(name) === level ? name : null
+  if (level === '') return null
+  try {
+    const name = decodeURIComponent(level)
+    return levelOf(name) === level ? name : null
+  } catch {
+    return null
+  }
 }
 
 /** @returns a name for a new connection. */
@@ -141,7 +156,15 @@ export function readMember(payload: Uint8Array, maxData: number): MemberRecord |
   if (fields === null) return null
   const { epoch, seq, data, left = false } = fields
   if (!isCount(epoch) || !isCount(seq) || typeof left !== 'boolean') return null
+  // The data of a message is smaller than the message.
+  if (payload.length > maxData && isLarger(data, maxData)) return null
   return { epoch, seq, data, left }
+}
+
+/** Whether data has more bytes as JSON than are allowed: as its sender would write it. */
+function isLarger(data: unknown, maxData: number): boolean {
+  if (data === undefined) return false
+  return utf8.encode(JSON.stringify(data)).length > maxData
 }
 
 /** @returns the fields of a record of the version that is known; long ones are not parsed. */

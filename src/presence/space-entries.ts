@@ -4,6 +4,7 @@
 import { type ConnectionSign, newSign } from './connection-sign.ts'
 import type { Leased } from './lease-heap.ts'
 import type { Member } from './presence-types.ts'
+import type { MemberRecord } from './records.ts'
 
 /** A connection, with those whom it has entered here. */
 export interface SpaceConnection extends Leased {
@@ -46,4 +47,14 @@ export function memberOf(
   certainty: Member['certainty'],
 ): Member {
   return Object.freeze({ client, connection: connection.name, data, since, certainty })
+}
+
+/** Whether a record was written after the last one of its member. */
+export function isNewer(record: MemberRecord, { epoch, seq }: SpaceMember): boolean {
+  return record.epoch > epoch || (record.epoch === epoch && record.seq > seq)
+}
+
+/** Whether two values of JSON are the same. */
+export function isSameData(a: unknown, b: unknown): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b)
 }

@@ -30,7 +30,7 @@ export type ViewInput =
       readonly record: ConnectionRecord | null
       readonly arrival: RecordArrival
     }
-  | { readonly type: 'syncBegins' }
+  | { readonly type: 'syncBegins' | 'syncFails' }
   | { readonly type: 'syncEnds'; readonly certainty: 'ordered' | 'quiet'; readonly at: number }
   | { readonly type: 'time'; readonly at: number }
 

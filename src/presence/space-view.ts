@@ -13,6 +13,8 @@ import { LeaseHeap } from './lease-heap.ts'
 import type { Certainty, Member } from './presence-types.ts'
 import type { ConnectionRecord, MemberRecord, MemberTopic } from './records.ts'
 import {
+  isNewer,
+  isSameData,
   memberOf,
   newSpaceConnection,
   type SpaceConnection,
@@ -108,6 +110,11 @@ export class SpaceView {
       case 'syncBegins':
         this.#round++
         this.#isSyncing = true
+        break
+      case 'syncFails':
+        // Who was not seen in it has the certainty `before`, until the next one ends.
+        this.#round += this.#isSyncing ? 0 : 1
+        this.#isSyncing = false
         break
       case 'syncEnds':
         this.#syncEnds(input.certainty, input.at)
@@ -327,8 +334,8 @@ export class SpaceView {
     this.#effects.push({ type: 'change', change })
   }
 
-  #certaintyOf({ round }: SpaceMember): Certainty {
-    return round === this.#round ? 'seen' : 'before'
+  #certaintyOf({ round, connection }: SpaceMember): Certainty {
+    return round === this.#round && connection.round === round ? 'seen' : 'before'
   }
 
   // --------------------------------------------------------------------------------- sync and time
@@ -388,13 +395,4 @@ export class SpaceView {
     this.#bare.delete(connection)
     connection.dueAt = Number.POSITIVE_INFINITY
   }
-}
-
-function isNewer(record: MemberRecord, { epoch, seq }: SpaceMember): boolean {
-  return record.epoch > epoch || (record.epoch === epoch && record.seq > seq)
-}
-
-/** Whether two values of JSON are the same. */
-function isSameData(a: unknown, b: unknown): boolean {
-  return a === b || JSON.stringify(a) === JSON.stringify(b)
 }

@@ -7,13 +7,14 @@
  * more. (H5, a sync ends; H8, the costs of presence are bounded)
  */
 import type { ClientHost, ClientListener } from '../client/index.ts'
-import type { IncomingPublish, PublishRequest } from '../index.ts'
+import { type IncomingPublish, type PublishRequest, RefusedError } from '../index.ts'
+import { withinBounds } from './call-bounds.ts'
 import { ChangeReader } from './change-readers.ts'
 import { ConnectionTopics } from './connection-topics.ts'
 import type { SpaceTerms } from './presence-checks.ts'
-import { endedMeanwhile, keepsNothing, notSynced } from './presence-errors.ts'
+import { endedMeanwhile, isQuotaExceeded, keepsNothing, notSynced } from './presence-errors.ts'
 import { PresenceTimer } from './presence-timer.ts'
-import type { Member, PresenceState, PresenceSynced } from './presence-types.ts'
+import type { CallBounds, Member, PresenceState, PresenceSynced } from './presence-types.ts'
 import {
   connectionTopic,
   memberTopic,
@@ -25,6 +26,7 @@ import {
 } from './records.ts'
 import type { RecordArrival, ViewEffect, ViewInput } from './space-steps.ts'
 import { SpaceView } from './space-view.ts'
+import { SyncWaiters } from './sync-waiters.ts'
 
 /** After so long without reading the server may have dropped something, in ms. */
 const IDLE_MS = 30_000
@@ -34,11 +36,6 @@ const SYNC_AGAIN_MS_MAX = 30_000
 /** After a shorter time signs may still wait to be read: no lease ends for so long, in ms. */
 const CATCH_UP_MS = 2000
 
-interface SyncWaiter {
-  resolve(synced: PresenceSynced): void
-  reject(error: unknown): void
-}
-
 export class SpaceWatch {
   readonly #host: ClientHost
   readonly #prefix: string
@@ -47,7 +44,7 @@ export class SpaceWatch {
   readonly #view: SpaceView
   readonly #topics: ConnectionTopics
   readonly #readers = new Set<ChangeReader>()
-  #waiters: SyncWaiter[] = []
+  readonly #waiters = new SyncWaiters()
   #unlisten: (() => void)[] = []
   #members: ClientListener | null = null
   #status: PresenceState['status'] = 'idle'
@@ -81,7 +78,7 @@ export class SpaceWatch {
       host,
       prefix,
       (packet) => this.#connectionRecord(packet),
-      (error) => this.#failed(error),
+      (error) => this.#refused(error, error instanceof RefusedError),
     )
   }
 
@@ -98,31 +95,32 @@ export class SpaceWatch {
   // ------------------------------------------------------------------------------- those who wait
 
   /** Resolves when the members are known, and what the server had sent before was read. */
-  async synced(): Promise<PresenceSynced> {
+  async synced(bounds: CallBounds = {}): Promise<PresenceSynced> {
     this.begin()
     if (this.#end !== null) throw this.#end.error ?? endedMeanwhile('presence', null)
     // To demand it ends the time in which nobody read.
     const isIdle = this.#idleSince !== null
     const release = this.#host.demand()
     try {
-      return await this.#whenSynced(isIdle)
+      const { platform } = this.#host
+      return await withinBounds(platform, 'get', bounds, (signal) =>
+        this.#whenSynced(isIdle, signal),
+      )
     } finally {
       release()
     }
   }
 
-  async #whenSynced(isIdle: boolean): Promise<PresenceSynced> {
+  async #whenSynced(isIdle: boolean, signal: AbortSignal): Promise<PresenceSynced> {
     if (this.#status === 'idle' && this.#failures > 0 && this.#host.isConnected) void this.#sync()
-    if (this.#status === 'idle' || this.#status === 'syncing') return this.#wait()
+    if (this.#status === 'idle' || this.#status === 'syncing') return this.#waiters.wait(signal)
     if (!this.#host.isConnected) throw notSynced(this.#space, this.list())
-    if (this.#status === 'lost') return this.#wait()
+    if (this.#status === 'lost') return this.#waiters.wait(signal)
     // It was read up to now, or the messages come before this one's own.
     if (isIdle) await this.#host.roundTrip()
-    return this.#status === 'synced' ? { certainty: this.#certainty } : this.#whenSynced(false)
-  }
-
-  #wait(): Promise<PresenceSynced> {
-    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }))
+    signal.throwIfAborted()
+    if (this.#status === 'synced') return { certainty: this.#certainty }
+    return this.#whenSynced(false, signal)
   }
 
   changes(): ChangeReader {
@@ -178,7 +176,9 @@ export class SpaceWatch {
     const options = { qos: 1, retained: true } as const
     const members = this.#host.listen([filter], options, (packet) => this.#memberRecord(packet))
     this.#members = members
-    members.granted.catch((error: unknown) => this.#failed(error))
+    members.granted.catch((error: unknown) => {
+      if (members === this.#members) this.#refused(error, isQuotaExceeded(error))
+    })
     before?.close()
     this.#step({ type: 'syncBegins' })
     this.#topics.renew()
@@ -190,15 +190,22 @@ export class SpaceWatch {
       this.#certainty = certainty
       this.#step({ type: 'syncEnds', certainty, at: this.#host.platform.now() })
       this.#arm()
-      for (const { resolve } of this.#waiters.splice(0)) resolve({ certainty })
+      this.#waiters.resolve({ certainty })
     } catch (error) {
       if (run !== this.#run || this.#end !== null) return
-      // Whoever asks next tries again, and else it is tried later: who reads changes asks nothing.
-      this.#status = 'idle'
-      this.#failures++
-      this.#retryLater()
-      for (const { reject } of this.#waiters.splice(0)) reject(error)
+      this.#syncFailed(error)
     }
+  }
+
+  /** Whoever asks next tries again, and else it is tried later: who reads changes asks nothing. */
+  #syncFailed(error: unknown): void {
+    this.#run++
+    this.#status = 'idle'
+    this.#failures++
+    this.#timer.stop()
+    this.#step({ type: 'syncFails' })
+    this.#retryLater()
+    this.#waiters.reject(error)
   }
 
   /**
@@ -229,10 +236,7 @@ export class SpaceWatch {
     this.#timer.stop()
     this.#retry.stop()
     this.#step({ type: 'syncBegins' })
-    const waiters = this.#waiters.splice(0)
-    if (waiters.length === 0) return
-    const error = notSynced(this.#space, this.list())
-    for (const { reject } of waiters) reject(error)
+    if (this.#waiters.length > 0) this.#waiters.reject(notSynced(this.#space, this.list()))
   }
 
   #readingChanged(): void {
@@ -344,6 +348,21 @@ export class SpaceWatch {
 
   // --------------------------------------------------------------------------------------- the end
 
+  /**
+   * The server refuses a subscription.
+   * @param isDoubt whether the watch goes on: who is there is uncertain then, until it is granted.
+   */
+  #refused(error: unknown, isDoubt: boolean): void {
+    if (!isDoubt) return this.#failed(error)
+    if (this.#end !== null) return
+    if (this.#failures === 0) {
+      const message = `presence: it is not certain who is in ${this.#space}; it is tried again`
+      this.#host.warn('PRESENCE_REFUSED', `${message}: ${(error as Error).message}`)
+    }
+    // A sync under way fails by itself.
+    if (this.#status === 'synced') this.#syncFailed(error)
+  }
+
   /** The server refuses what the watch needs. */
   #failed(error: unknown): void {
     this.#finish(error)
@@ -366,9 +385,7 @@ export class SpaceWatch {
     this.#members?.close()
     this.#topics.close()
     for (const unlisten of this.#unlisten.splice(0)) unlisten()
-    for (const { reject } of this.#waiters.splice(0)) {
-      reject(error ?? endedMeanwhile('presence', null))
-    }
+    this.#waiters.reject(error ?? endedMeanwhile('presence', null))
     for (const reader of this.#readers) reader.end(error)
     this.#readers.clear()
   }

@@ -19,7 +19,13 @@ import type { ConnectionPresenceOptions } from './presence-types.ts'
 import { connectionTopic, newConnection } from './records.ts'
 
 /** Options can be copied, and their functions go with them. */
-const prepared = new WeakMap<object, OwnPresence>()
+const prepared = new WeakMap<object, Prepared>()
+
+/** What the options had that are a part of presence. */
+interface Prepared {
+  readonly own: OwnPresence
+  readonly will: ClientOptions['will']
+}
 
 /**
  * Prepares the options of a client that is to enter spaces: `createClient(withPresence(options))`.
@@ -28,7 +34,7 @@ const prepared = new WeakMap<object, OwnPresence>()
  * then others see the loss of this client only when its `ttl` has passed, and a warning says so.
  * A new process that resumes the session of another one discards the will of that one: others see
  * the loss of the old process when its `ttl` has passed. Change `will` and `onConnected` before the
- * call, and not in what it returns.
+ * call, and not in what it returns: `presence()` refuses that.
  * @param options the options of the client, or a URL.
  * @returns options for one client.
  * @throws UsageError for an option that cannot be used.
@@ -54,23 +60,33 @@ export function withPresence(
     const [, , , attempt, version] = context
     return { ...given, ...willFor(own, options, given, attempt, version) }
   }
-  prepared.set(connectOptions, own)
-  return {
-    ...options,
-    connectOptions,
-    onConnected: (connack, attempt) => [
-      ...own.births(connack, attempt),
-      ...(options.onConnected?.(connack, attempt) ?? []),
-    ],
-  }
+  const onConnected: NonNullable<ClientOptions['onConnected']> = (connack, attempt) => [
+    ...own.births(connack, attempt),
+    ...(options.onConnected?.(connack, attempt) ?? []),
+  ]
+  for (const one of [connectOptions, onConnected]) prepared.set(one, { own, will: options.will })
+  return { ...options, connectOptions, onConnected }
 }
 
-/** @returns what `withPresence()` has prepared for a client, or null. */
+/**
+ * @returns what `withPresence()` has prepared for a client, or null.
+ * @throws UsageError if a part of it was replaced, so that others would see wrong things.
+ */
 export function preparedFor(target: ClientTarget): OwnPresence | null {
   if (typeof target !== 'object' || target instanceof URL || target instanceof Connected)
     return null
-  const { connectOptions } = target
-  return connectOptions === undefined ? null : (prepared.get(connectOptions) ?? null)
+  const { connectOptions, onConnected, will } = target
+  const before = connectOptions && prepared.get(connectOptions)
+  const after = onConnected && prepared.get(onConnected)
+  const found = before ?? after
+  if (found === undefined) return null
+  const { own } = found
+  const replaced =
+    before?.own !== own ? 'connectOptions' : after?.own !== own ? 'onConnected' : null
+  const name = replaced ?? (will === found.will ? null : 'will')
+  if (name === null) return own
+  const message = `presence: ${name} was replaced after withPresence(), which needs it`
+  throw new UsageError(`${message}; give your ${name} to withPresence(), which keeps it`)
 }
 
 function willFor(

@@ -4,6 +4,8 @@
  */
 import { describe, expect, test } from 'vitest'
 import type { BusHooks } from '../../src/bus/index.ts'
+import { fakeBus } from '../../src/bus/testing/index.ts'
+import type { Platform } from '../../src/index.ts'
 import { answers, auth, BusWorld } from './bus-world.ts'
 
 /** Hooks that note their begin and their end. */
@@ -89,27 +91,20 @@ describe('hooks', () => {
   })
 
   test('see the error of what they surround, and may answer in its place', async () => {
-    const w = new BusWorld()
-    const server = w.bus('server')
-    server.serve(auth, { ...answers, check: (_, call) => call.fail('LOCKED', { until: '3' }) })
-    await w.run(server)
+    await using fake = fakeBus({ apis: [auth] })
+    fake.mock(auth, 'check', (_, call) => call.fail('LOCKED', { until: '3' }))
     const seen: unknown[] = []
-    const client = w.bus('client', {
-      hooks: [
-        {
-          call: async (_, next) => {
-            try {
-              return await next()
-            } catch (error) {
-              seen.push(error)
-              return 'instead'
-            }
-          },
-        },
-      ],
+    fake.bus.hook({
+      call: async (_, next) => {
+        try {
+          return await next()
+        } catch (error) {
+          seen.push(error)
+          return 'instead'
+        }
+      },
     })
-    const input = { name: 'ada', at: '2026' }
-    expect(await w.value(client.api(auth).check(input), 100)).toBe('instead')
+    expect(await fake.bus.api(auth).check({ name: 'ada', at: '2026' })).toBe('instead')
     expect(seen).toMatchObject([{ code: 'LOCKED', remote: { data: { until: 3 } } }])
   })
 
@@ -127,6 +122,21 @@ describe('hooks', () => {
     const client = w.bus('client', { hooks: [{ call }] })
     const calling = client.api(auth).length('a', { timeout: 500 })
     expect(await w.error(calling, 1000)).toMatchObject(error)
+  })
+
+  test('[B1] a call has what is left of its time, on a clock with fractions of a ms', async () => {
+    const w = new BusWorld()
+    await w.pair()
+    let fraction = 0
+    const platform: Platform = {
+      now: () => w.clock.now() + (fraction += 0.0001),
+      setTimer: (callback, ms) => w.clock.setTimer(callback, ms),
+      clearTimer: (timer) => w.clock.clearTimer(timer),
+      random: () => w.clock.random(),
+    }
+    const hooks = [{ call: (_: unknown, next: () => Promise<unknown>) => next() }]
+    const client = w.bus('client', { hooks }, { platform })
+    expect(await w.value(client.api(auth).length('abc'), 200)).toBe(3)
   })
 
   test('one that does not go on answers instead; a handler of events is then not called', async () => {

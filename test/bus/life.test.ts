@@ -190,7 +190,9 @@ describe('the outbox', () => {
     }
     expect(names).toEqual(['aserver/p0', 'bserver/p0', 'cserver/p0'])
     expect(outbox.size).toBe(0)
-    await w.value(server.close(), 3000)
+    const closing = server.close()
+    await w.clock.advance(3000)
+    await closing
   })
 
   /** An outbox in memory. */
@@ -234,6 +236,65 @@ describe('the outbox', () => {
     await w.value(server.fire(auth, 'cleared', undefined, durable), 100)
     await w.value(server.close({ timeout: 500 }), 3000)
     expect(outcomes).toHaveLength(1)
+  })
+
+  test('[B18] is not used after close(), and lets run() end while it waits for events', async () => {
+    const w = new BusWorld()
+    const { outbox, outcomes } = memory()
+    let isClosed = false
+    const uses: string[] = []
+    const slow: EventOutbox = {
+      ...outbox,
+      settled: async (request, outcome) => {
+        await new Promise<void>((resolve) => w.clock.setTimer(resolve, 50))
+        if (isClosed) uses.push('settled')
+        return outbox.settled(request, outcome)
+      },
+    }
+    const server = w.bus('server', { outbox: slow })
+    server.serve(auth, answers)
+    const running = server.run()
+    await w.clock.advance(100)
+    await w.value(server.fire(auth, 'cleared', undefined, { durable: true }), 10)
+    const closing = server.close().then(() => {
+      isClosed = true
+    })
+    await w.value(closing, 3000)
+    expect(await w.after(0, running)).toEqual({ value: undefined })
+    await w.clock.advance(1000)
+    expect(outcomes).toEqual([{ ok: true }])
+    expect(uses).toEqual([])
+  })
+
+  test('[B9] sends many events together, and Node has nothing to warn of', async () => {
+    const w = new BusWorld()
+    const { outbox, outcomes } = memory()
+    const server = w.bus('server', { outbox })
+    server.serve(auth, answers)
+    const warned: Error[] = []
+    const hear = (warning: Error) => warned.push(warning)
+    process.on('warning', hear)
+    onTestFinished(() => {
+      process.off('warning', hear)
+    })
+    for (let i = 0; i < 30; i++) {
+      await server.fire(auth, 'cleared', undefined, { durable: true })
+    }
+    await w.run(server)
+    expect(outcomes).toHaveLength(30)
+    expect(warned).toEqual([])
+  })
+
+  test('[B9] that fails ends run() with its error, and nothing else', async () => {
+    const w = new BusWorld()
+    const failure = new Error('the disk is full')
+    const server = w.bus('server', {
+      outbox: { ...memory().outbox, settled: () => Promise.reject(failure) },
+    })
+    server.serve(auth, answers)
+    await w.run(server)
+    await w.value(server.fire(auth, 'cleared', undefined, { durable: true }), 100)
+    expect(w.failures).toEqual([failure])
   })
 
   test('[B9] is needed for durable events', async () => {

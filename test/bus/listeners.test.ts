@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import type { Bus, BusEvent, EventDedupe, ListenerOptions } from '../../src/bus/index.ts'
+import { fakeBus } from '../../src/bus/testing/index.ts'
 import { answers, auth, BusWorld } from './bus-world.ts'
 
 const ada = { name: 'Ada', age: '36' }
@@ -161,21 +162,57 @@ describe('a listener', () => {
     expect(acks()).toBe(3)
   })
 
-  test('[B6] [B7] whose process is killed gets what it had not handled', async () => {
+  test('[B18] that is iterated gives no event after close(), and leaves it at the server', async () => {
     const w = new BusWorld()
     const { server, mail } = await pair(w)
-    const { events } = hear(mail, {}, () => new Promise(() => {}))
-    await w.run(mail)
-    for (const name of ['a', 'b']) await w.value(fire(server, name), 50)
+    let answer = (_: boolean) => {}
+    const seen = () =>
+      new Promise<boolean>((resolve) => {
+        answer = resolve
+      })
+    const store = { seen, done: () => {} }
+    const iterator = mail.api(auth).registered.listen('welcome', { dedupe: { store } })
+    await w.value(iterator.granted, 50)
+    await w.value(fire(server, 'a'), 50)
+    const next = iterator.next()
+    await w.clock.advance(50)
+    const closing = mail.close()
+    answer(false)
+    expect(await w.value(next, 50)).toEqual({ done: true, value: undefined })
+    await w.value(closing, 3000)
+    expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(1)
+  })
+
+  test('[B18] that is iterated acknowledges what its store is about to remember', async () => {
+    const w = new BusWorld()
+    const { server, mail } = await pair(w)
+    const done = () => new Promise<void>((resolve) => w.clock.setTimer(resolve, 50))
+    const store = { seen: () => false, done }
+    const iterator = mail.api(auth).registered.listen('welcome', { dedupe: { store } })
+    await w.value(iterator.granted, 50)
+    await w.value(fire(server, 'a'), 50)
+    await w.value(iterator.next(), 50)
+    const next = iterator.next()
+    await w.clock.advance(10)
+    await w.value(mail.close(), 3000)
+    expect(await w.value(next, 50)).toEqual({ done: true, value: undefined })
+    expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(0)
+  })
+
+  test('[B6] [B7] whose process is killed gets what it had not handled', async () => {
+    await using fake = fakeBus({ apis: [auth] })
+    const { events } = hear(fake.bus, {}, () => new Promise(() => {}))
+    void fake.bus.run()
+    await fake.fireFrom(auth, 'registered', { ...ada, name: 'a' })
+    await fake.fireFrom(auth, 'registered', { ...ada, name: 'b' })
     expect(events).toHaveLength(1)
     // The session stays, and with it what was not acknowledged and what comes.
-    w.broker.kill('bus.mail.welcome@p1')
-    const reborn = w.bus('mail', { process: 'p1' })
-    const later = hear(reborn)
-    w.run(reborn)
-    await w.value(fire(server, 'c'), 50)
-    await w.clock.advance(500)
-    expect(later.names()).toEqual(['a', 'b', 'c'])
+    await fake.kill()
+    await fake.fireFrom(auth, 'registered', { ...ada, name: 'c' })
+    const { names } = hear(fake.bus)
+    void fake.bus.run()
+    await fake.settle()
+    expect(names()).toEqual(['a', 'b', 'c'])
   })
 
   test('[B8] that waits for its next attempt is named when others wait', async () => {
@@ -267,7 +304,7 @@ describe('a listener', () => {
     expect(connect.clean).toBe(false)
     expect(connect.properties?.sessionExpiryInterval).toBe(604_800)
     expect(Object.keys(w.broker.sessions.get('bus.mail.welcome@p1')!.subscriptions)).toEqual([
-      FILTER,
+      ...[FILTER, '$share/mail.welcome/bus/_redrive/mail/welcome/#'],
     ])
   })
 })
@@ -309,17 +346,16 @@ describe('what fails', () => {
   })
 
   test('retry: again after delays that double, within bounds', async () => {
-    const w = new BusWorld()
-    const { server, mail } = await pair(w)
+    await using fake = fakeBus({ apis: [auth] })
     const at: number[] = []
     const fail = failing(3)
-    const { events, listener } = hear(mail, { onError: 'retry' }, () => {
-      at.push(w.clock.now())
+    const { events, listener } = hear(fake.bus, { onError: 'retry' }, () => {
+      at.push(fake.clock.now())
       fail()
     })
-    await w.run(mail)
-    await w.value(fire(server, 'a'), 50)
-    await w.clock.advance(5000)
+    void fake.bus.run()
+    await fake.fireFrom(auth, 'registered', ada)
+    await fake.advance(5000)
     expect(events).toHaveLength(4)
     const delays = at.slice(1).map((now, index) => now - at[index]!)
     for (const [index, delay] of delays.entries()) {
@@ -458,6 +494,32 @@ describe('an event that comes again', () => {
     expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(0)
   })
 
+  test('[B7] is not handled again when its store answers late', async () => {
+    const w = new BusWorld()
+    const { server, mail } = await pair(w)
+    const answers: ((isSeen: boolean) => void)[] = []
+    const seen = () => new Promise<boolean>((resolve) => answers.push(resolve))
+    let end = () => {}
+    const wait = () =>
+      new Promise<void>((resolve) => {
+        end = resolve
+      })
+    const store = { seen, done: () => {} }
+    const { events } = hear(mail, { concurrency: 2, dedupe: { store } }, wait)
+    await w.run(mail)
+    await w.value(fire(server, 'a', { id: 'a' }), 50)
+    answers[0]!(false)
+    await w.clock.advance(10)
+    await w.value(fire(server, 'a', { id: 'a' }), 50)
+    end()
+    await w.clock.advance(50)
+    // Had the second one been asked for before the end, this were the answer.
+    answers[1]?.(false)
+    await w.clock.advance(50)
+    expect(events).toHaveLength(1)
+    expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(0)
+  })
+
   /** A store that outlives its processes. */
   function store(): EventDedupe & {
     readonly ids: Set<string>
@@ -506,6 +568,24 @@ describe('an event that comes again', () => {
     expect(w.failures).toEqual([failure])
     await w.clock.advance(2000)
     expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(1)
+  })
+
+  test('a store that fails ends a listener that is iterated, and its name is free again', async () => {
+    const w = new BusWorld()
+    const { server, mail } = await pair(w)
+    const failure = new Error('the disk is full')
+    const broken = { seen: () => Promise.reject(failure), done: () => {} }
+    const iterator = mail.api(auth).registered.listen('welcome', { dedupe: { store: broken } })
+    await w.value(iterator.granted, 50)
+    await w.value(fire(server, 'a'), 50)
+    expect(await w.error(iterator.next(), 50)).toBe(failure)
+    await w.clock.advance(2000)
+    expect(w.broker.sessions.get('bus.mail.welcome@p1')).toMatchObject({
+      ...{ connected: false, inflight: 1 },
+    })
+    const again = mail.api(auth).registered.listen('welcome')
+    expect((await w.value(again.next(), 200)).value).toMatchObject({ redelivered: true })
+    await w.value(again.return(), 3000)
   })
 
   test('[B11] too often becomes a dead letter', async () => {

@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { DoctorReport } from '../../src/doctor/index.ts'
+import type { BrokerOptions, PacketRecord } from '../../src/testing/index.ts'
 import { broker, cli, start } from './support.ts'
+
+const BOTH: BrokerOptions = { protocolVersions: [5, 4] }
 
 describe('[CLI] doctor', { timeout: 60_000 }, () => {
   test('[CLI] doctor: a table says what to rely on and what not, with status 0', async () => {
@@ -77,12 +80,27 @@ describe('[CLI] doctor', { timeout: 60_000 }, () => {
   })
 
   test('[CLI] doctor: Ctrl-C ends it, and removes what it made', async () => {
-    const peer = await broker(() => {}, { protocolVersions: [5, 4] })
+    const peer = await broker(() => {}, BOTH)
     const running = start(['doctor', peer.url, '--only', 'retained-expiry,session'])
     await peer.broker.waitFor({ cmd: 'publish', topic: '+/+/+/retained-expiry/mortal' })
     running.process.kill('SIGINT')
     expect(await running.ended).toMatchObject({ status: 130, stdout: '' })
     expect([...peer.broker.retained.keys()]).toEqual([])
     expect([...peer.broker.sessions.keys()]).toEqual([])
+  })
+
+  test('[CLI] doctor: after Ctrl-C it says what it could not remove', async () => {
+    const peer = await broker(({ faults }) => {
+      const isRemoval = ({ packet }: PacketRecord) =>
+        packet.cmd === 'publish' && packet.retain && packet.payload.length === 0
+      faults.refuse(isRemoval, 0x87, { times: Number.POSITIVE_INFINITY })
+    }, BOTH)
+    const running = start(['doctor', peer.url, '--only', 'retained-expiry'])
+    await peer.broker.waitFor({ cmd: 'publish', topic: '+/+/+/retained-expiry/mortal' })
+    running.process.kill('SIGINT')
+    const { status, stderr } = await running.ended
+    expect(status).toBe(130)
+    const [topic] = [...peer.broker.retained.keys()]
+    expect(stderr).toContain(`not removed: the retained message of ${topic}`)
   })
 })

@@ -28,12 +28,21 @@ export interface Running {
 }
 
 /** Starts `it-mqtt`; what is still running when the test ends is killed. */
-export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
-  return run(process.execPath, [...program('cli/main'), ...args], env)
+export function start(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  cwd: string = ROOT,
+): Running {
+  return run(process.execPath, [...program('cli/main'), ...args], env, cwd)
 }
 
-export function run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
-  const child = spawn(file, args, { cwd: ROOT, env: { ...process.env, ...env } })
+export function run(
+  file: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  cwd: string = ROOT,
+): Running {
+  const child = spawn(file, args, { cwd, env: { ...process.env, ...env } })
   onTestFinished(() => void child.kill('SIGKILL'))
   let stdout = ''
   let stderr = ''

@@ -71,6 +71,7 @@ afterAll(async () => {
 const ENTRIES = {
   ...{ index: '', client: 'client/', disk: 'disk/', 'event-stream': 'event-stream/' },
   ...{ doctor: 'doctor/', presence: 'presence/', bus: 'bus/', testing: 'testing/' },
+  'bus/testing': 'bus/testing/',
 }
 
 /** Installs the package into the folder, as the examples import it. */
@@ -94,6 +95,7 @@ async function install(): Promise<void> {
   const exports = {
     '.': './index.js',
     './bus': './bus.js',
+    './bus/testing': './bus/testing.js',
     './client': './client.js',
     './disk': './disk.js',
     './doctor': './doctor.js',

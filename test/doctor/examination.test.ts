@@ -19,6 +19,9 @@ const REQUESTS: ReadonlySet<string> = new Set(['connect', 'publish', 'subscribe'
 
 const isRequest = (one: PacketRecord) => toBroker(one) && REQUESTS.has(one.packet.cmd)
 
+const isRemoval = ({ packet }: PacketRecord) =>
+  packet.cmd === 'publish' && packet.retain && packet.payload.length === 0
+
 /** The most packets of a kind within a second. */
 function busiest(records: readonly PacketRecord[]): number {
   return Math.max(
@@ -219,8 +222,6 @@ test('a question that fails leaves nothing, and fails no other', async () => {
 
 test('what cannot be removed is named', async () => {
   const one = patient()
-  const isRemoval = ({ packet }: PacketRecord) =>
-    packet.cmd === 'publish' && packet.retain && packet.payload.length === 0
   one.broker.faults.refuse(isRemoval, 0x87, ALWAYS)
   const { left } = await reported(one, { only: ['retained-wildcard'] })
   expect(left).toEqual([
@@ -228,6 +229,92 @@ test('what cannot be removed is named', async () => {
       /^the retained message of it-mqtt\/doctor\/\w+\/retained-wildcard\/kept$/,
     ),
   ])
+})
+
+test.each([5, 4] as const)(
+  'MQTT %d: what a question made is removed when its finding is there',
+  async (version) => {
+    const one = patient({}, version)
+    const left: string[] = []
+    let made = 0
+    const reading = (async () => {
+      for await (const { id } of examine(one.target)) {
+        const topics = [...one.broker.retained.keys()].filter((topic) => topic.includes(`/${id}/`))
+        left.push(...topics)
+        made = Math.max(made, one.broker.retained.size)
+        // Six questions at a time have two sessions each at most.
+        const away = [...one.broker.sessions.keys()].filter((own) => !one.broker.clients.has(own))
+        if (away.length > 12) left.push(`${away.length} sessions`)
+      }
+    })()
+    await one.clock.until(reading, 60_000)
+    expect(left).toEqual([])
+    expect(made).toBeGreaterThan(0)
+    expectNothingLeft(one)
+  },
+)
+
+test('what is removed between questions takes nothing of their time', async () => {
+  const unansweredWithin = async (timeout: number) => {
+    const { findings, durationMs } = await reported(patient(), { timeout })
+    return [findings.filter(({ why }) => why === 'the time was up').length, durationMs] as const
+  }
+  const [none, durationMs] = await unansweredWithin(60_000)
+  expect(none).toBe(0)
+  const removedMs = 1500
+  expect(await unansweredWithin(durationMs - removedMs)).toEqual([0, durationMs])
+  const [some, most] = await unansweredWithin(durationMs - 4000)
+  expect(some).toBeGreaterThan(0)
+  expect(most).toBeLessThan(durationMs)
+})
+
+test('what one try does not remove is removed at the end', async () => {
+  const one = patient()
+  one.broker.faults.refuse(isRemoval, 0x97)
+  const { left, findings } = await reported(one, { only: ['retained-wildcard', 'session'] })
+  expect(findings.map(({ why }) => why)).toEqual([null, null])
+  expect(left).toEqual([])
+  expectNothingLeft(one)
+})
+
+test('after an abort `left` has what could not be removed, and nothing else', async () => {
+  for (const isRefused of [false, true]) {
+    const one = patient()
+    if (isRefused) one.broker.faults.refuse(isRemoval, 0x87, ALWAYS)
+    const ending = new AbortController()
+    const only = ['retained-wildcard', 'session', 'no-subscribers-away']
+    const examination = examine({ ...one.target, only, signal: ending.signal })
+    expect(examination.left).toEqual([])
+    const ended = examination.report()
+    ended.catch(() => {})
+    await one.clock.advance(1800)
+    expect(examination.left.some((what) => what.startsWith('the session of doctor-'))).toBe(true)
+    ending.abort(new Error('enough'))
+    await expect(one.clock.until(ended)).rejects.toThrow('enough')
+    const kept = [...one.broker.retained.keys()].map((topic) => `the retained message of ${topic}`)
+    expect(examination.left).toEqual(kept)
+    expect(kept).toHaveLength(isRefused ? 1 : 0)
+    expect([...one.broker.sessions.keys()]).toEqual([])
+  }
+})
+
+test('a broker that does not answer PINGREQ is said to, with what to do', async () => {
+  const one = patient()
+  one.broker.faults.drop('pingresp', ALWAYS)
+  const { failure, findings, protocolVersion } = await reported(one)
+  const text =
+    /^the broker accepted .* not answer a PINGREQ within 10 s; try again .* such as a proxy/
+  expect(failure).toMatchObject({ code: 'TIMEOUT', message: expect.stringMatching(text) })
+  expect(protocolVersion).toBe(5)
+  for (const { why } of findings) expect(why).toMatch(text)
+})
+
+test('a broker whose PINGRESP the time does not suffice for says that', async () => {
+  const one = patient()
+  one.broker.faults.drop('pingresp', ALWAYS)
+  const { failure, durationMs } = await reported(one, { timeout: 2000 })
+  expect(failure).toMatchObject({ message: 'the time was up' })
+  expect(durationMs).toBeLessThan(2100)
 })
 
 test('it stays below its prefix and with its client identifiers', async () => {

@@ -1,12 +1,14 @@
 /**
  * `npm run kill -- [--times 1000] [--seed 1]`: kills the real program with SIGKILL many times;
  * mosquitto is needed. `npm run kill -- --presence [--processes 200] [--seconds 60] [--only mosquitto]`
- * kills, stops and cuts off members of presence, with mosquitto and with ejabberd.
+ * kills, stops and cuts off members of presence, with mosquitto and with ejabberd. `npm run kill --
+ * --bus [--kills 1000] [--seed 1]` kills the processes of services that call each other and listen.
  */
 import { parseArgs } from 'node:util'
 import { isInstalled, KINDS } from '../support/brokers.ts'
 import { Authority } from '../support/certificates.ts'
 import { temporaryFolder } from '../support/process.ts'
+import { killServices } from './bus-kill.ts'
 import { kill } from './kill.ts'
 import { killMembers } from './presence-kill.ts'
 
@@ -15,6 +17,8 @@ const { values } = parseArgs({
     times: { type: 'string', default: '1000' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     presence: { type: 'boolean', default: false },
+    bus: { type: 'boolean', default: false },
+    kills: { type: 'string', default: '1000' },
     processes: { type: 'string', default: '200' },
     seconds: { type: 'string', default: '60' },
     only: { type: 'string', default: 'mosquitto,ejabberd' },
@@ -36,6 +40,14 @@ async function killPrograms(): Promise<void> {
   const plan = { kills: Number(values.times), seed, say: console.log }
   const { problems, ...figures } = await kill(plan)
   report(problems, figures, 'nothing lost, nothing doubled', startedAt)
+}
+
+async function killBus(): Promise<void> {
+  console.log(`${values.kills} kills, seed ${seed}`)
+  const startedAt = performance.now()
+  const plan = { kills: Number(values.kills), seed, say: console.log }
+  const { problems, ...figures } = await killServices(plan)
+  report(problems, figures, 'no event lost, none handled again, every call told', startedAt)
 }
 
 async function killPresence(): Promise<void> {
@@ -64,4 +76,5 @@ async function killPresence(): Promise<void> {
   }
 }
 
-await (values.presence ? killPresence() : killPrograms())
+if (values.bus) await killBus()
+else await (values.presence ? killPresence() : killPrograms())

@@ -92,7 +92,7 @@ try {
     // The build prints before the JSON.
     const [packed] = JSON.parse(output.slice(output.indexOf('[\n')))
     const files = packed.files.map(({ path }: { path: string }) => path) as string[]
-    const names = ['bus', 'client', 'doctor', 'event-stream', 'presence', 'testing']
+    const names = ['bus', 'bus/testing', 'client', 'doctor', 'event-stream', 'presence', 'testing']
     const layers = names.flatMap((name) => [`dist/${name}/index.js`, `dist/${name}/index.d.ts`])
     for (const path of [
       'dist/index.js',

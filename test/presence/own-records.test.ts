@@ -54,6 +54,20 @@ describe('own records', () => {
     expect(shown(records.settled(writes[0]!, 0))).toEqual(['p/s/room/ada/* empty'])
   })
 
+  test('[H6] what arrives late and is told without a connection is removed at the next one', () => {
+    const { records, writes } = entered()
+    records.lost()
+    const [, none] = records.leave('room', null, undefined, 0)!
+    expect(none).toEqual([])
+    const removed = records.connected(2, 'ada', 0)
+    expect(shown(removed)).toEqual(['p/s/room/ada/* empty', 'p/c/* empty'])
+    for (const write of removed) records.settled(write, 0)
+    // The session sends again what was under way; the outcomes are read after the next loss.
+    records.lost()
+    for (const write of writes) expect(records.settled(write, 0)).toEqual([])
+    expect(shown(records.connected(3, 'ada', 0))).toEqual(['p/s/room/ada/* empty', 'p/c/* empty'])
+  })
+
   test('[H3] what was on its way before the last `up` is no news', () => {
     const { records } = entered()
     const old = { state: 'lost', epoch: 1, seq: 0, client: '', ttl: 10 } as const

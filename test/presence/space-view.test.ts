@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { ConnectionRecord } from '../../src/presence/records.ts'
 import type { ViewEffect, ViewInput } from '../../src/presence/space-steps.ts'
 import { SpaceView } from '../../src/presence/space-view.ts'
+import { ViewProbe } from './view-probe.ts'
 
 const A = 'a'.repeat(24)
 const B = 'b'.repeat(24)
@@ -281,4 +282,28 @@ describe('bounds', () => {
     seen.emptied(A, 'bob')
     expect(seen.types()).toEqual(['unwatch', 'change'])
   })
+})
+
+test('[H5] a member is certain when its record and that of its connection were seen again', () => {
+  const probe = new ViewProbe()
+  const certainties = () => probe.view.list().map(({ certainty }) => certainty)
+  probe.member('ada', 1)
+  probe.up(1)
+  expect(certainties()).toEqual(['seen'])
+  for (const isMemberFirst of [true, false]) {
+    const records = [
+      () => probe.member('ada', 1, { retained: true }),
+      () => probe.up(1, { retained: true }),
+    ]
+    if (!isMemberFirst) records.reverse()
+    probe.syncBegins()
+    expect(certainties()).toEqual(['before'])
+    records[0]!()
+    expect(certainties()).toEqual(['before'])
+    records[1]!()
+    expect(certainties()).toEqual(['seen'])
+    probe.syncEnds()
+    expect(certainties()).toEqual(['seen'])
+  }
+  expect(probe.news()).toEqual(['enter ada'])
 })

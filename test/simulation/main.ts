@@ -1,12 +1,13 @@
 /**
  * `npm run simulate -- [--seeds 2000] [--from 1]`, or one scenario again: `--seed n [--only 3,7]
  * [--trace]`. Exits with 1 at the first failure, which is printed with its events shrunk.
- * `--client` takes the scenarios of `it-mqtt/client` in place of those of the engine, and
- * `--presence` those of `it-mqtt/presence`. `--digest` prints what each seed made the reducers
- * decide, as a hash.
+ * `--client` takes the scenarios of `it-mqtt/client` in place of those of the engine, `--presence`
+ * those of `it-mqtt/presence`, and `--bus` those of `it-mqtt/bus`. `--digest` prints what each seed
+ * made the reducers decide, as a hash.
  */
 import { parseArgs } from 'node:util'
 import * as engine from '../../src/index.ts'
+import { BUS_SIMULATION } from './bus/bus-simulation.ts'
 import { CLIENT_SIMULATION } from './client/client-simulation.ts'
 import { digestOf } from './digest.ts'
 import { PRESENCE_SIMULATION } from './presence/presence-simulation.ts'
@@ -28,6 +29,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     client: { type: 'boolean', default: false },
     presence: { type: 'boolean', default: false },
+    bus: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     digest: { type: 'boolean', default: false },
   },
@@ -80,6 +82,7 @@ async function run<S extends Drawn>(simulation: Simulation<S>): Promise<boolean>
 }
 
 async function chosen(): Promise<boolean> {
+  if (values.bus) return run(BUS_SIMULATION)
   if (values.presence) return run(PRESENCE_SIMULATION)
   return values.client ? run(CLIENT_SIMULATION) : run(simulationOf(engine))
 }

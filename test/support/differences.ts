@@ -372,6 +372,14 @@ const nats: Lines = [
     },
   },
   {
+    says: 'It refuses a filter with a dot. Response topics have none: in them dots of the client identifier are `%2E`.',
+    async proof({ broker }) {
+      const client = await opened(broker.url, 4)
+      expect(await client.subscribe('clients/bus.a@b/r/1', 1)).toEqual([0x80])
+      expect(await client.subscribe('clients/bus-a@b/r/1', 1)).toEqual([1])
+    },
+  },
+  {
     says: 'A client that subscribes to `#` is sent messages of the broker itself too, even before the SUBACK.',
     async proof({ broker }) {
       const client = await opened(broker.url, 4)

@@ -13,7 +13,7 @@ const SEGMENTER = new Intl.Segmenter()
 const ASCII = /^[ -~]*$/
 
 /** @returns the text with everything escaped that is not simply drawn. */
-function safeText(text: string): string {
+export function safeText(text: string): string {
   if (ASCII.test(text)) return text
   return text
     .replace(WIDENING, '')

@@ -71,3 +71,8 @@ export const stallChannel: EventChannel = channel('it-mqtt:stall')
 
 /** The channel `it-mqtt:request`, on which a client reports how each request ended. */
 export const requestChannel: EventChannel = channel('it-mqtt:request')
+
+/** @returns the diagnostics channel of a name, for code above a loop that reports what it does. */
+export function diagnosticsChannel(name: string): EventChannel {
+  return channel(name)
+}

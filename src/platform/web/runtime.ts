@@ -118,3 +118,8 @@ export const stallChannel: EventChannel = SILENT
 
 /** The channel `it-mqtt:request`, to which nobody can subscribe here. */
 export const requestChannel: EventChannel = SILENT
+
+/** @returns a channel to which nobody can subscribe here, whatever its name. */
+export function diagnosticsChannel(_name: string): EventChannel {
+  return SILENT
+}

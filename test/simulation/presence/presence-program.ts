@@ -118,6 +118,8 @@ const GONE: Wish = { isThere: false, n: 0 }
 export class Watch {
   /** The members that it has been told of, by `client/connection`. */
   readonly list = new Map<string, number>()
+  /** How sure the last farewell of each member was. */
+  readonly farewells = new Map<string, string>()
   readonly space: number
   /** When it began: before, it knew nothing, whatever the client had been told. */
   readonly beganAt: number
@@ -196,7 +198,9 @@ export class Watch {
     if (n < newest) problem(`${newest} came before`)
     if (action === 'update' && n === this.list.get(key)) problem('it has that data already')
     this.#newest.set(key, n)
-    if (action === 'leave' || action === 'lost') this.list.delete(key)
-    else this.list.set(key, n)
+    if (action === 'leave' || action === 'lost') {
+      this.list.delete(key)
+      this.farewells.set(key, certainty)
+    } else this.list.set(key, n)
   }
 }

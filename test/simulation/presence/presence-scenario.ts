@@ -19,6 +19,8 @@ export interface MemberSetup {
   readonly grace: number
   readonly recordTtl: number
   readonly janitor: boolean
+  /** Whether the server forgets its session when its connection is lost. MQTT 5. */
+  readonly isForgotten?: boolean
   /** The spaces that a process watches from its beginning. */
   readonly watches: readonly number[]
 }

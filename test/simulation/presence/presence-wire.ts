@@ -119,7 +119,8 @@ export class Wire {
     const connection = connectionOf(topic) ?? memberOf(topic)
     const known = this.known.get(connection ?? '')
     if (known === undefined) return
-    known.records++
+    // A janitor clears the records of others, once for each space that it watches.
+    if (payload.length > 0) known.records++
     // What a process left in its session leaves with the next one. Janitors remove records.
     if (known.process !== process || payload.length === 0) return
     const says = parsed(payload)
@@ -152,9 +153,10 @@ export class Wire {
     if (connection !== null) return this.#toldOf(process, connection, says)
     const name = memberOf(topic)
     const before = process.told.get(name ?? '')
-    // A member's record is a sign, too; it takes no loss back but with a newer epoch.
+    // A member's record is a sign, too, also of who was down and enters again before it says `up`;
+    // it takes no loss back but with a newer epoch.
     if (before === undefined || !isAfter(says, before)) return
-    if (before.state !== 'up' && says.epoch === before.epoch) return
+    if (before.state === 'lost' && says.epoch === before.epoch) return
     this.#toldOf(process, name!, { ...says, state: 'up', ttl: before.ttl })
   }
 

@@ -38,6 +38,11 @@ const RECOVERY_MS = 70_000
 const QUIET_MS = 25_000
 const LATE_WILL_MS_MAX = 16_000
 const TTL_MS_MAX = 20_000
+/** How long a client may take to dial again, in ms, once it is let. */
+const REDIALLED_MS = 20_000
+/** On behalf of whom somebody speaks at the end: names that no event has. */
+const GONE_NAME = 8
+const STAYING_NAME = 9
 const PARTY = {
   ...{ receiveMaximum: 100, maxInflight: 1000, maxQueued: 10_000, ackTimeoutMs: 0 },
 } as const
@@ -88,7 +93,9 @@ export class PresenceWorld implements ProgramHost {
       ...subject,
       createClient: (options) => {
         const seat = this.#seats.find(({ party }) => party.who === options.clientId)!
-        return subject.createClient(options, seat.setup)
+        const { isForgotten = false } = seat.setup
+        const expiry = isForgotten ? { sessionExpiryInterval: 0 } : {}
+        return subject.createClient({ ...options, ...expiry }, seat.setup)
       },
     }
     this.#broker = createBroker({ clock: this.clock, ...setup.habits })
@@ -117,9 +124,8 @@ export class PresenceWorld implements ProgramHost {
       this.#happen(what)
       await this.clock.settle()
     }
-    for (const part of [this.#recover, this.#beQuiet, this.#comeLate, this.#end]) {
-      if (this.problems.length === 0) await part.call(this)
-    }
+    const parts = [this.#recover, this.#beQuiet, this.#comeLate, this.#missFarewell, this.#end]
+    for (const part of parts) if (this.problems.length === 0) await part.call(this)
     return this.problems
   }
 
@@ -597,7 +603,12 @@ export class PresenceWorld implements ProgramHost {
   /** Somebody who comes now and has seen nothing knows the truth within 2 x ttl. */
   async #comeLate(): Promise<void> {
     this.#phase = ', seen by one who came late'
-    const setup = { ...this.#scenario.setup.members[0]!, memory: 'none' as const, watches: [0, 1] }
+    const rest = {
+      memory: 'none',
+      isForgotten: this.protocolVersion === 5,
+      watches: [0, 1],
+    } as const
+    const setup = { ...this.#scenario.setup.members[0]!, ...rest }
     const seat = this.#seat('late', setup)
     this.#seats.push(seat)
     this.#revive()
@@ -614,6 +625,44 @@ export class PresenceWorld implements ProgramHost {
     await this.#pass(TTL_MS_MAX)
     const wrong = this.#wrong()
     if (wrong !== null) this.problem(...wrong)
+  }
+
+  /**
+   * A member leaves while a watcher is away whose session ends, and its connection stays: only the
+   * end of the next sync can tell that it has gone. (H5)
+   */
+  async #missFarewell(): Promise<void> {
+    const watcher = this.#seats.find(({ party }) => party.who === 'late')?.process
+    const speaker = this.#running.find((process) => process !== watcher)
+    const watch = [...(watcher?.watches ?? [])].find(({ space }) => space === 0)
+    if (!watcher || !speaker || !watch) return
+    this.#phase = ', after a farewell that was missed'
+    const about = { who: 0, space: 0 } as const
+    const [gone, staying] = [GONE_NAME, STAYING_NAME].map((n) => `other${n}/${speaker.connection}`)
+    this.#act(speaker, { do: 'enter', ...about, other: GONE_NAME })
+    this.#act(speaker, { do: 'enter', ...about, other: STAYING_NAME })
+    await this.#pass(SLACK_MS)
+    const problem = (what: string) => this.problem('H5', `${watcher.name} ${what}`)
+    for (const key of [gone!, staying!]) if (!watch.list.has(key)) problem(`does not see ${key}`)
+    const { network } = watcher.party
+    network.dialling = 'refuse'
+    watcher.calmSince = Number.POSITIVE_INFINITY
+    network.latest?.end('reset')
+    await this.#pass(STEP_MS)
+    this.#act(speaker, { do: 'leave', ...about, other: GONE_NAME })
+    await this.#pass(SLACK_MS)
+    if (!watch.list.has(gone!)) problem(`sees without a connection that ${gone} has left`)
+    network.dialling = 'accept'
+    for (let ms = 0; ms < REDIALLED_MS && watcher.kind !== 'connected'; ms += STEP_MS) {
+      await this.#pass(STEP_MS)
+    }
+    await this.#pass(SLACK_MS)
+    const certainty = watch.farewells.get(gone!)
+    if (watch.list.has(gone!)) problem(`still sees ${gone} after its sync`)
+    else if (certainty !== 'quiet' && certainty !== 'ordered') {
+      problem(`was told that ${gone} has left with the certainty ${certainty}`)
+    }
+    if (!watch.list.has(staying!)) problem(`does not see ${staying} after its sync`)
   }
 
   /** All end in order, and leave nothing that says they are there. (H6) */

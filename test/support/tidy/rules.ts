@@ -5,7 +5,14 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { unmirrored } from './folders.ts'
 import { exportsForTests, repeatedFileNames, repeatedNames, unreadExports } from './names.ts'
-import { cycles, importsOracle, transportKnows, wrongArrows, wrongRooms } from './rooms.ts'
+import {
+  cycles,
+  INNER_ROOMS,
+  importsOracle,
+  transportKnows,
+  wrongArrows,
+  wrongRooms,
+} from './rooms.ts'
 import { longFiles, longFunctions, wideLines } from './sizes.ts'
 import { readSources, root, type Source } from './sources.ts'
 import type { Violation } from './violation.ts'
@@ -30,7 +37,7 @@ export function readRepository(): Repository {
   return {
     sources: readSources('src'),
     others: ['test', 'bench', 'docs'].flatMap(readSources),
-    entriesOfSrc: readdirSync(`${root}/src`),
+    entriesOfSrc: [...readdirSync(`${root}/src`), ...INNER_ROOMS],
     foldersOfSrc: foldersOf('src'),
     foldersOfTest: foldersOf('test'),
     architecture: readFileSync(`${root}/docs/ARCHITECTURE.md`, 'utf8'),

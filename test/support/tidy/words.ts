@@ -7,7 +7,7 @@ import ts from 'typescript'
 import { boundNames, lineOf, type Source, walk } from './sources.ts'
 import type { Violation } from './violation.ts'
 
-const NODE_ROOMS = /^src\/(?:platform\/node|disk\/(?:node|file)|cli)\//
+const NODE_ROOMS = /^src\/(?:platform\/node|disk\/(?:node|file)|bus\/node|cli)\//
 
 /** Here stand the words that every runtime has. */
 const PLATFORM = /^src\/(?:platform|connection\/transport)\//

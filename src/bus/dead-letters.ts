@@ -1,0 +1,313 @@
+/**
+ * What becomes of dead letters, and of a listener that nobody needs any more? Dead letters wait in
+ * a session of their own until they are put back to their listener. (B11, a poison event is not in
+ * the way for ever)
+ */
+import {
+  type Client,
+  type ClientOptions,
+  createClient,
+  type Message,
+  type Subscription,
+} from '../client/index.ts'
+import { MqttError, machineName, UsageError } from '../index.ts'
+import {
+  BUS_PROPERTIES,
+  busClientId,
+  checkBusName,
+  checkBusPrefix,
+  deadKeeperId,
+  deadTopics,
+  redriveCountIn,
+  redriveTopics,
+} from './bus-names.ts'
+import {
+  checkTimeMs,
+  checkWholeNumber,
+  clientOptionsOf,
+  hasProperties,
+  headerOf,
+} from './bus-parts.ts'
+import type { BusOptions } from './bus-types.ts'
+import { checkFieldNames } from './define-api.ts'
+
+const KEPT_SECONDS = 30 * 24 * 3600
+const KEPT_SECONDS_MAX = 4_294_967_295
+const LETTER_IDLE_MS = 1000
+const LETTERS_MAX = 1_000_000_000
+const AHEAD = 20
+const KEEPER_CLOSE_MS = 5000
+const NAME_FIELDS = ['client', 'service', 'listener', 'prefix', 'signal']
+
+/** Whose dead letters, or whose session, is meant. */
+export interface ListenerPlace {
+  /** The server: a URL, or the options of `createClient()`. */
+  readonly client: BusOptions['client']
+  /** The name of the service. */
+  readonly service: string
+  /** The name of the listener. */
+  readonly listener: string
+  /** The levels before all topics. Default `bus`. */
+  readonly prefix?: string | undefined
+  /** Ends the call; it rejects with the reason of the signal. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A dead letter that was put back. */
+export interface RedrivenLetter {
+  /** The name of the API. */
+  readonly api: string
+  /** The name of the event. */
+  readonly event: string
+  /** The name of this very event, or null. */
+  readonly id: string | null
+  /** The code of the error for which it was not handled, or null. */
+  readonly code: string | null
+  /** The text of that error, or null. */
+  readonly message: string | null
+  /** How often it has been put back, this time included. */
+  readonly times: number
+}
+
+/** The options of `redriveDeadLetters()`. */
+export interface RedriveOptions extends ListenerPlace {
+  /** After how many ms without a dead letter it ends, 1 to 86,400,000. Default 1,000. */
+  readonly idle?: number | undefined
+  /** How many dead letters it puts back at most, 0 to 1,000,000,000. Default: all. */
+  readonly max?: number | undefined
+  /**
+   * For how many seconds from now on the server keeps dead letters until the next call, 1 to
+   * 4,294,967,295. Default 2,592,000, thirty days. MQTT 3.1.1 has no such time.
+   */
+  readonly keep?: number | undefined
+  /** Is told of each dead letter that was put back. */
+  readonly onLetter?: ((letter: RedrivenLetter) => unknown) | undefined
+}
+
+/** What `redriveDeadLetters()` resolves with. */
+export interface Redriven {
+  /** How many dead letters were put back. */
+  readonly count: number
+  /**
+   * Whether the server had kept dead letters since an earlier call. It does from now on in any
+   * case.
+   */
+  readonly wasKept: boolean
+  /** Whether the server said that no process of the listener has a session: the letters stay. */
+  readonly isUnheard: boolean
+}
+
+/**
+ * Puts dead letters back: only their listener gets them, and handles them as new events. The first
+ * call makes the server keep dead letters, in a session named after the listener; before that, only
+ * retained ones are found (`retainDead`). A letter is removed when the server has it again, and put
+ * back under the same name if that fails in between.
+ * @throws UsageError for an option that cannot be used; what `client.publish()` rejects with.
+ */
+export async function redriveDeadLetters(options: RedriveOptions): Promise<Redriven> {
+  const what = 'redriveDeadLetters'
+  checkFieldNames(what, options, [...NAME_FIELDS, 'idle', 'max', 'keep', 'onLetter'])
+  const place = listenerPlaceOf(what, options)
+  const {
+    idle = LETTER_IDLE_MS,
+    max = LETTERS_MAX,
+    keep = KEPT_SECONDS,
+    signal,
+    onLetter,
+  } = options
+  checkTimeMs(`${what}: idle`, idle)
+  checkWholeNumber(`${what}: max`, max, 0, LETTERS_MAX)
+  checkWholeNumber(`${what}: keep`, keep, 1, KEPT_SECONDS_MAX)
+  const session = sessionClient(place, deadKeeperId(place), { seconds: keep, isClean: false })
+  const { client } = session
+  try {
+    const letters = client.subscribe(`${deadTopics(place)}/#`, {
+      ...{ qos: 1, acks: 'manual', onLeave: 'keep', signal },
+    }) as Subscription
+    await letters.granted
+    const wasKept = await session.wasThere
+    let count = 0
+    let isUnheard = false
+    /** What was put back, and for which time. */
+    const known = new Map<string, number>()
+    const next = nextOf(letters, idle, signal)
+    while (count < max) {
+      const message = await next()
+      if (message === null) break
+      const letter = letterOf(place, message)
+      const before = letter === null ? 0 : known.get(letterName(letter, message))
+      // It has failed again meanwhile: it stays for the next call, as does all that came behind it.
+      if (letter !== null && before !== undefined && before < letter.times) break
+      // A retained letter may come twice: from the session, and because it is retained.
+      const isNew = letter !== null && before === undefined
+      if (isNew) {
+        isUnheard = !(await putBack(client, place, message, letter))
+        if (isUnheard) break
+        known.set(letterName(letter, message), letter.times)
+        count++
+      }
+      if (message.retain) await client.publish(message.topic, '', { qos: 1, retain: true })
+      message.ack()
+      if (isNew) await onLetter?.(letter)
+    }
+    return { count, wasKept, isUnheard }
+  } finally {
+    await client.close({ timeout: KEEPER_CLOSE_MS })
+  }
+}
+
+/** The options of `forgetListener()`. */
+export interface ForgetOptions extends ListenerPlace {
+  /** The process whose session ends. Default: the name of the machine, as of `createBus()`. */
+  readonly process?: string | undefined
+  /** Whether the dead letters that the server keeps are removed too. Default false. */
+  readonly dead?: boolean | undefined
+}
+
+/** What `forgetListener()` resolves with. */
+export interface Forgotten {
+  /** Whether the server had a session of the listener in that process. */
+  readonly session: boolean
+  /** Whether the server had kept dead letters. False if they were not to be removed. */
+  readonly dead: boolean
+}
+
+/**
+ * Removes a listener of one process from the server: its session with its subscriptions, and all
+ * events that wait in it. A process that runs it still loses its connection, and subscribes again.
+ * @throws UsageError for an option that cannot be used; what `client.ready()` rejects with.
+ */
+export async function forgetListener(options: ForgetOptions): Promise<Forgotten> {
+  const what = 'forgetListener'
+  checkFieldNames(what, options, [...NAME_FIELDS, 'process', 'dead'])
+  const place = listenerPlaceOf(what, options)
+  const { process = machineName(), dead = false, signal } = options
+  if (typeof process !== 'string' || process === '') {
+    throw new UsageError(`${what}: process must be the name that the process gives createBus()`)
+  }
+  const { prefix, service, listener } = place
+  const end = (clientId: string) => endKeptSession(place, clientId, signal)
+  return {
+    session: await end(busClientId(prefix, service, process, listener)),
+    dead: dead && (await end(deadKeeperId(place))),
+  }
+}
+
+/** Ends a session at the server. @returns whether there was one. */
+async function endKeptSession(
+  place: Place,
+  clientId: string,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const look = sessionClient(place, clientId, { seconds: KEPT_SECONDS, isClean: false })
+  try {
+    await look.client.ready({ signal })
+    return await look.wasThere
+  } finally {
+    await look.client.close({ timeout: KEEPER_CLOSE_MS })
+    const { client } = sessionClient(place, clientId, { seconds: 0, isClean: true })
+    try {
+      await client.ready({ signal })
+    } finally {
+      await client.close({ timeout: KEEPER_CLOSE_MS })
+    }
+  }
+}
+
+interface Place {
+  readonly prefix: string
+  readonly service: string
+  readonly listener: string
+  readonly clientOptions: ClientOptions
+}
+
+function listenerPlaceOf(
+  what: string,
+  { client, service, listener, prefix = 'bus' }: ListenerPlace,
+): Place {
+  return {
+    prefix: checkBusPrefix(prefix),
+    service: checkBusName(`${what}: service`, service),
+    listener: checkBusName(`${what}: listener`, listener),
+    clientOptions: clientOptionsOf(client),
+  }
+}
+
+/** @returns a client on a session, and whether the server had that session. */
+function sessionClient(
+  { clientOptions }: Place,
+  clientId: string,
+  { seconds, isClean }: { readonly seconds: number; readonly isClean: boolean },
+): { readonly client: Client; readonly wasThere: Promise<boolean> } {
+  const { session, will, ...rest } = clientOptions
+  const hasExpiry = rest.protocolVersion === undefined || rest.protocolVersion === 5
+  const client = createClient({
+    ...{ ...rest, clientId, cleanStart: isClean },
+    ...(hasExpiry ? { sessionExpiryInterval: seconds, receiveMaximum: AHEAD } : {}),
+  })
+  const transitions = client.transitions()
+  const wasThere = (async () => {
+    for await (const { to, sessionPresent } of transitions) {
+      if (to === 'connected') return sessionPresent === true
+    }
+    return false
+  })()
+  return { client, wasThere }
+}
+
+/** @returns a function that waits for the next message; null if none comes. */
+function nextOf(
+  letters: Subscription,
+  idle: number,
+  signal: AbortSignal | undefined,
+): () => Promise<Message | null> {
+  return async () => {
+    try {
+      const { done, value } = await letters.next({ timeout: idle, signal })
+      return done ? null : value
+    } catch (error) {
+      if (error instanceof MqttError && error.code === 'TIMEOUT') return null
+      throw error
+    }
+  }
+}
+
+/** @returns null for what is no dead letter: its removal, where nothing tells the two apart. */
+function letterOf(place: Place, message: Message): RedrivenLetter | null {
+  const levels = message.topic.slice(deadTopics(place).length + 1).split('/')
+  const event = levels.pop() ?? ''
+  const headers = message.properties?.userProperties
+  const { key, code, message: text, topic } = BUS_PROPERTIES
+  if (levels.length === 0) return null
+  if (message.payload.length === 0 && headerOf(headers, topic) === null) return null
+  return {
+    ...{ api: levels.join('/'), event, id: headerOf(headers, key) },
+    ...{ code: headerOf(headers, code), message: headerOf(headers, text) },
+    times: redriveCountIn(headers) + 1,
+  }
+}
+
+/** @returns what a letter has in common with itself when it comes again. */
+function letterName({ id }: RedrivenLetter, { topic, payload }: Message): string {
+  return id ?? `${topic} ${payload.join()}`
+}
+
+/** Publishes a letter to its listener. @returns false if the server says that nobody gets it. */
+async function putBack(
+  client: Client,
+  place: Place,
+  { payload, properties = {} }: Message,
+  { api, event, times }: RedrivenLetter,
+): Promise<boolean> {
+  const topic = `${redriveTopics(place)}/${api}/${event}`
+  const { code, message, redrive } = BUS_PROPERTIES
+  const { [code]: _, [message]: __, ...kept } = properties.userProperties ?? {}
+  const { contentType, payloadFormatIndicator } = properties
+  const userProperties = { ...kept, [redrive]: String(times) }
+  const hasThem = await hasProperties(client)
+  const { noMatchingSubscribers } = await client.publish(topic, payload, {
+    qos: 1,
+    ...(hasThem ? { properties: { contentType, payloadFormatIndicator, userProperties } } : {}),
+  })
+  return !noMatchingSubscribers
+}

@@ -1,0 +1,43 @@
+/** `it-mqtt bus forget`: removes the session of a listener that is no longer needed. */
+import type { Command } from 'commander'
+import { say } from '../fail.ts'
+import { addConnectionFlags } from '../flags.ts'
+import { write } from '../output.ts'
+import { type BusPlaceFlags, duringSignal, NOT_FOR_LISTENERS, placeFrom } from './bus-place.ts'
+
+interface ForgetFlags extends BusPlaceFlags {
+  readonly process?: string
+  readonly dead?: boolean
+}
+
+export function addForget(bus: Command): void {
+  const command = bus
+    .command('forget')
+    .summary('remove a listener that is no longer needed')
+    .description(
+      'Remove what the server keeps for a listener of one process: its subscriptions and all ' +
+        'events that wait for it. Run it once for each process that has had the listener, after ' +
+        'the processes run without it. It writes what there was as JSON.',
+    )
+    .argument('<listener>', 'the names of the service and the listener, such as mail.welcome')
+    .option('--process <name>', 'the process (default: the name of this machine)')
+    .option('--dead', 'remove the dead letters too that the server keeps')
+    .option('--prefix <topic>', 'the beginning of all topics of the bus (default: bus)')
+  addConnectionFlags(command, { without: NOT_FOR_LISTENERS }).action(
+    async (listener: string, flags: ForgetFlags) => {
+      process.exitCode = await duringSignal((signal) => forgetOne(listener, flags, signal))
+    },
+  )
+}
+
+async function forgetOne(name: string, flags: ForgetFlags, signal: AbortSignal): Promise<number> {
+  const { forgetListener } = await import('../../bus/index.ts')
+  const { process, dead } = flags
+  const place = placeFrom(name, flags, signal)
+  const forgotten = await forgetListener({ ...place, process, dead })
+  await write(`${JSON.stringify(forgotten)}\n`)
+  if (!forgotten.session && !flags.quiet) {
+    say(`the server had no session of ${name} in this process; --process names another one`)
+  }
+  return 0
+}

@@ -1,0 +1,42 @@
+/**
+ * How is a process of a service written for people? Its names come from other processes, so what a
+ * terminal would obey is escaped.
+ */
+import type { DiscoveredProcess } from '../../bus/index.ts'
+import { safeText } from '../top/safe-text.ts'
+
+/** @returns a process as a line: who it is, what it serves, what it listens with. */
+export function processLine(one: DiscoveredProcess): string {
+  const apis = one.apis.map(({ name, version }) => `${name} ${version}`).join(', ')
+  const listeners = one.listeners.map(({ name }) => name).join(', ')
+  const serves = apis === '' ? '' : `serves ${apis}`
+  const hears = listeners === '' ? '' : `listens as ${listeners}`
+  const parts = [serves, hears].filter((part) => part !== '')
+  return line(one, parts.join('; ') || 'serves nothing')
+}
+
+/** @returns a line for each API and each listener of a process. */
+export function statsLines(one: DiscoveredProcess): string {
+  const apis = one.apis.map(({ name, version, stats }) => {
+    const { received, answered, failed, running, pending, busy } = stats
+    return line(
+      one,
+      `${name} ${version}${counts({ received, answered, failed, running, pending, busy })}`,
+    )
+  })
+  const listeners = one.listeners.map(({ name, waiting, stats }) => {
+    const { handled, running, retried, skipped, dead } = stats
+    return line(one, `${name}${counts({ handled, running, waiting, retried, skipped, dead })}`)
+  })
+  return [...apis, ...listeners].join('') || line(one, 'serves nothing')
+}
+
+function line({ service, process }: DiscoveredProcess, rest: string): string {
+  return `${safeText(`${service}/${process}`)}  ${safeText(rest)}\n`
+}
+
+function counts(numbers: Readonly<Record<string, number>>): string {
+  return `: ${Object.entries(numbers)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ')}`
+}

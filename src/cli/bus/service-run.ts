@@ -1,0 +1,145 @@
+/**
+ * How does a service live? A run that a listener or a task ends with an error is followed by the
+ * next one, with a bus of its own and after a delay that grows. (B11, a poison event is not in the
+ * way for ever; B18, a bus ends in order)
+ */
+import { type Bus, type BusFeatures, type BusOptions, createBus } from '../../bus/index.ts'
+import type { ClientOptions } from '../../client/index.ts'
+import { MqttError, type Warning } from '../../index.ts'
+import { statusOf } from '../exit-codes.ts'
+import { ENDING } from '../signals.ts'
+import { inWords } from '../words.ts'
+import { logLine } from './log-line.ts'
+import type { RegisterService } from './service-module.ts'
+
+const DELAY_MS_MIN = 1000
+const DELAY_MS_MAX = 30_000
+/** After a run of this length the delays begin again. */
+const GOOD_RUN_MS = 60_000
+/** The status after a second signal. */
+const INTERRUPTED = 130
+
+interface LifeFailure {
+  readonly error: unknown
+  /** Whether it may be the configuration, the server or the module that is wrong. */
+  readonly isMistake: boolean
+}
+
+export class ServiceRun {
+  readonly #register: RegisterService
+  readonly #options: BusOptions
+  readonly #features: BusFeatures
+  #bus: Bus | null = null
+  #hasConnected = false
+  #signal: string | null = null
+  /** Ends the delay before the next run. */
+  #wake = () => {}
+
+  constructor(register: RegisterService, options: BusOptions, features: BusFeatures) {
+    this.#register = register
+    this.#options = options
+    this.#features = features
+  }
+
+  /** @returns the exit status, when a signal or an error ended the service. */
+  async ended(): Promise<number> {
+    const listener = (signal: NodeJS.Signals) => this.#caught(signal)
+    for (const signal of ENDING) process.on(signal, listener)
+    try {
+      return await this.#lives()
+    } finally {
+      for (const signal of ENDING) process.off(signal, listener)
+    }
+  }
+
+  async #lives(): Promise<number> {
+    let delayMs = DELAY_MS_MIN
+    for (let life = 1; ; life++) {
+      const startedAt = performance.now()
+      const failure = await this.#life(life)
+      if (this.#signal !== null) {
+        logLine('info', { signal: this.#signal }, 'ended in order')
+        return 0
+      }
+      if (failure === null) {
+        logLine('info', { life }, 'the bus was closed by the service itself')
+        return 0
+      }
+      const { error, isMistake } = failure
+      logLine(
+        'error',
+        { life, ...fieldsOfError(error) },
+        `the run has ended: ${failureText(error)}`,
+      )
+      // Nothing has worked yet: to wait would hide what is wrong.
+      if (isMistake && !this.#hasConnected) return statusOf(error)
+      if (performance.now() - startedAt > GOOD_RUN_MS) delayMs = DELAY_MS_MIN
+      logLine('info', { ms: delayMs }, 'the next run begins after a delay')
+      await this.#delay(delayMs)
+      delayMs = Math.min(2 * delayMs, DELAY_MS_MAX)
+      if (this.#signal !== null) return 0
+    }
+  }
+
+  /** @returns why it ended; null if the bus was closed. */
+  async #life(life: number): Promise<LifeFailure | null> {
+    let isRunning = false
+    try {
+      const bus = createBus(this.#busOptions())
+      this.#bus = bus
+      const { service, process: name } = bus
+      logLine('info', { service, process: name, pid: process.pid, life }, 'begins')
+      await this.#register(bus)
+      isRunning = true
+      if (this.#signal === null) await bus.run(this.#features)
+      return null
+    } catch (error) {
+      return { error, isMistake: !isRunning || error instanceof MqttError }
+    } finally {
+      await this.#bus?.close().catch((error: unknown) => {
+        logLine('error', fieldsOfError(error), `the end of the bus failed: ${failureText(error)}`)
+      })
+    }
+  }
+
+  #busOptions(): BusOptions {
+    const client = this.#options.client as ClientOptions
+    const onConnected: ClientOptions['onConnected'] = () => {
+      if (!this.#hasConnected) logLine('info', {}, 'connected')
+      this.#hasConnected = true
+      return []
+    }
+    const onWarning = ({ code, message }: Warning) => logLine('warn', { code }, message)
+    return { ...this.#options, client: { ...client, onConnected, onWarning } }
+  }
+
+  #caught(signal: string): void {
+    if (this.#signal !== null) process.exit(INTERRUPTED)
+    this.#signal = signal
+    logLine('info', { signal }, 'takes nothing more, and lets what runs end')
+    this.#wake()
+    // A failure of this is logged where the life ends.
+    this.#bus?.close().catch(() => {})
+  }
+
+  #delay(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      if (this.#signal !== null) this.#wake()
+    })
+  }
+}
+
+function failureText(error: unknown): string {
+  return inWords(error instanceof Error ? error.message : String(error))
+}
+
+/** @returns what programs look for in an error; the stack only of one that the service made. */
+function fieldsOfError(error: unknown): Readonly<Record<string, unknown>> {
+  if (error instanceof MqttError) return { code: error.code }
+  return error instanceof Error ? { stack: error.stack } : {}
+}

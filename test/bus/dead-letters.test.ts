@@ -1,0 +1,192 @@
+/**
+ * Goal: dead letters are kept, come back to their listener and to nobody else, and a listener that
+ * nobody needs leaves nothing at the server (B11). Method: buses at a broker in memory.
+ */
+import { describe, expect, test } from 'vitest'
+import {
+  type Bus,
+  forgetListener,
+  type RedrivenLetter,
+  type RedriveOptions,
+  redriveDeadLetters,
+} from '../../src/bus/index.ts'
+import { answers, auth, BusWorld } from './bus-world.ts'
+
+const ada = { name: 'Ada', age: '36' }
+
+function place(w: BusWorld, version: 4 | 5 = 5) {
+  const client = {
+    ...{ protocolVersion: version, keepAlive: 0, platform: w.clock },
+    transport: w.broker.transport,
+  }
+  return { service: 'mail', listener: 'welcome', client }
+}
+
+async function redrive(w: BusWorld, version: 4 | 5 = 5, options: Partial<RedriveOptions> = {}) {
+  const letters: RedrivenLetter[] = []
+  const result = await w.value(
+    redriveDeadLetters({
+      ...{ ...place(w, version), idle: 100, onLetter: (letter) => letters.push(letter) },
+      ...options,
+    }),
+    10_000,
+  )
+  return { ...result, letters }
+}
+
+/** A service, a listener that fails as often as it is told, and one that does not. */
+async function story(w: BusWorld, failures: number, retainDead = false) {
+  const server = w.bus('server')
+  server.serve(auth, answers)
+  await w.run(server)
+  const mail = w.bus('mail')
+  const seen: { name: string; key: string | null; dedupeId: string | null }[] = []
+  let left = failures
+  const listener = mail
+    .api(auth)
+    .registered.listen('welcome', { onError: 'deadLetter', retainDead }, (event) => {
+      seen.push({ name: event.value.name, key: event.key, dedupeId: event.dedupeId })
+      if (left-- > 0) throw new Error('no mail today')
+    })
+  await w.run(mail)
+  const other: string[] = []
+  const audit = w.bus('audit')
+  audit.api(auth).registered.listen('log', {}, ({ value }) => other.push(value.name))
+  await w.run(audit)
+  return { server, mail, listener, seen, other }
+}
+
+const fire = (bus: Bus, name: string, options = {}) =>
+  bus.fire(auth, 'registered', { ...ada, name }, { id: name, ...options })
+
+describe('a dead letter', () => {
+  test('[B11] comes back to its listener alone, as often as it is put back', async () => {
+    const w = new BusWorld()
+    const { server, listener, seen, other } = await story(w, 3)
+    expect(await redrive(w)).toMatchObject({ count: 0, wasKept: false, isUnheard: false })
+    await w.value(fire(server, 'a', { key: 'k/1' }), 50)
+    await w.value(fire(server, 'b'), 50)
+    expect(listener.stats).toMatchObject({ dead: 2 })
+    const first = await redrive(w)
+    expect(first).toMatchObject({ count: 2, wasKept: true, isUnheard: false })
+    expect(first.letters).toEqual([
+      {
+        ...{ api: 'auth', event: 'registered', id: 'a', code: 'Error', times: 1 },
+        message: 'no mail today',
+      },
+      expect.objectContaining({ id: 'b', times: 1 }),
+    ])
+    // The first of them fails for the third time.
+    const again = await redrive(w)
+    expect(again.letters).toMatchObject([{ id: 'a', times: 2 }])
+    expect(await redrive(w)).toMatchObject({ count: 0, wasKept: true })
+    expect(seen).toEqual([
+      { name: 'a', key: 'k/1', dedupeId: 'mail.welcome/a' },
+      { name: 'b', key: null, dedupeId: 'mail.welcome/b' },
+      { name: 'a', key: 'k/1', dedupeId: 'mail.welcome~1/a' },
+      { name: 'b', key: null, dedupeId: 'mail.welcome~1/b' },
+      { name: 'a', key: 'k/1', dedupeId: 'mail.welcome~2/a' },
+    ])
+    expect(other).toEqual(['a', 'b'])
+  })
+
+  test('[B11] that nobody keeps is lost, and the warning says so', async () => {
+    const w = new BusWorld()
+    const { server } = await story(w, 1)
+    await w.value(fire(server, 'a'), 50)
+    expect(w.warnings.map(({ message }) => message)).toContainEqual(
+      expect.stringContaining('nobody has subscribed to its dead letter, which is lost'),
+    )
+    expect(await redrive(w)).toMatchObject({ count: 0 })
+  })
+
+  test('[B11] that is retained is found without a session, put back once, and removed', async () => {
+    const w = new BusWorld()
+    const { server, seen } = await story(w, 2, true)
+    await w.value(fire(server, 'a'), 50)
+    expect(w.broker.retained.size).toBe(1)
+    expect(await redrive(w)).toMatchObject({ count: 1, wasKept: false })
+    expect(w.broker.retained.size).toBe(1)
+    // It failed again: now it is retained and in the session.
+    expect(await redrive(w)).toMatchObject({ count: 1, wasKept: true })
+    expect(w.broker.retained.size).toBe(0)
+    expect(seen.map(({ name }) => name)).toEqual(['a', 'a', 'a'])
+    expect(await redrive(w)).toMatchObject({ count: 0 })
+  })
+
+  test('[B11] stays where it is if the listener has no session', async () => {
+    const w = new BusWorld()
+    const { server, mail } = await story(w, 1)
+    await redrive(w)
+    await w.value(fire(server, 'a'), 50)
+    await w.value(mail.close(), 3000)
+    const forgotten = forgetListener({ ...place(w), process: 'p1' })
+    expect(await w.value(forgotten, 5000)).toEqual({ session: true, dead: false })
+    expect(await redrive(w)).toMatchObject({ count: 0, isUnheard: true })
+    const reborn = w.bus('mail', { process: 'p1' })
+    const names: string[] = []
+    reborn.api(auth).registered.listen('welcome', {}, ({ value }) => names.push(value.name))
+    await w.run(reborn)
+    expect(await redrive(w)).toMatchObject({ count: 1, isUnheard: false })
+    expect(names).toEqual(['a'])
+  })
+
+  test('[B11] is put back again under its name if the server is lost in between', async () => {
+    const w = new BusWorld()
+    const { server, seen } = await story(w, 1)
+    await redrive(w)
+    await w.value(fire(server, 'a'), 50)
+    w.broker.faults.kill({
+      cmd: 'puback',
+      clientId: 'bus._dead.mail.welcome',
+      direction: 'toBroker',
+    })
+    await redrive(w)
+    await redrive(w)
+    expect(seen.map(({ name }) => name)).toEqual(['a', 'a'])
+  })
+
+  test('[B11] of MQTT 3.1.1 comes back without its key', async () => {
+    const w = new BusWorld(4)
+    const { server, seen, other } = await story(w, 1)
+    await redrive(w, 4)
+    await w.value(fire(server, 'a', { key: 'k' }), 50)
+    expect(await redrive(w, 4)).toMatchObject({ count: 1, wasKept: true })
+    expect(seen.map(({ name, key }) => [name, key])).toEqual([
+      ['a', 'k'],
+      ['a', null],
+    ])
+    expect(other).toEqual(['a'])
+  })
+})
+
+test('[B11] a listener that is forgotten leaves no session, and dead letters only if asked', async () => {
+  const w = new BusWorld()
+  const { server, mail } = await story(w, 0)
+  await redrive(w)
+  await w.value(mail.close(), 3000)
+  await w.value(fire(server, 'a'), 50)
+  const ids = () => [...w.broker.sessions.keys()].filter((id) => id.includes('welcome'))
+  expect(ids()).toEqual(['bus.mail.welcome@p1', 'bus._dead.mail.welcome'])
+  const forget = (options = {}) =>
+    w.value(forgetListener({ ...place(w), process: 'p1', ...options }), 10_000)
+  expect(await forget()).toEqual({ session: true, dead: false })
+  expect(ids()).toEqual(['bus._dead.mail.welcome'])
+  expect(await forget({ dead: true })).toEqual({ session: false, dead: true })
+  expect(ids()).toEqual([])
+  expect(w.broker.violations).toEqual([])
+})
+
+test.each([
+  ['service', { service: 'a/b' }, 'redriveDeadLetters: service'],
+  ['listener', { listener: '' }, 'redriveDeadLetters: listener'],
+  ['prefix', { prefix: '#' }, 'prefix'],
+  ['idle', { idle: 0 }, 'redriveDeadLetters: idle'],
+  ['max', { max: -1 }, 'redriveDeadLetters: max'],
+  ['keep', { keep: 0 }, 'redriveDeadLetters: keep'],
+  ['an unknown one', { idel: 1 }, 'idel'],
+])('redriveDeadLetters() refuses a wrong option: %s', async (_, options, text) => {
+  const w = new BusWorld()
+  const error = await w.error(redriveDeadLetters({ ...place(w), ...options } as never), 10)
+  expect(error).toMatchObject({ name: 'UsageError', message: expect.stringContaining(text) })
+})

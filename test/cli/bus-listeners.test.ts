@@ -1,0 +1,53 @@
+/**
+ * Goal: `bus redrive` and `bus forget` do what the library does, from a shell. Method: processes at
+ * a broker in this process, with the session of a listener that a test makes.
+ */
+import { expect, test } from 'vitest'
+import { eventloop, subscribe } from '../../src/index.ts'
+import { broker, cli } from './support.ts'
+
+const FIVE = { protocolVersions: [5] } as const
+
+/** A listener that is away: its session is at the server. */
+async function away(url: string): Promise<void> {
+  const options = { url, clientId: 'bus.mail.welcome@p1', sessionExpiryInterval: 1000 }
+  const request = subscribe('$share/mail.welcome/bus/_redrive/mail/welcome/#', { qos: 1 })
+  for await (const packet of eventloop({ ...options, cleanStart: false }, [request])) {
+    if (packet.cmd === 'suback') break
+  }
+}
+
+test('[CLI] bus: dead letters are put back, and a listener is forgotten', {
+  timeout: 60_000,
+}, async () => {
+  const peer = await broker(() => {}, FIVE)
+  const first = await cli(['bus', 'redrive', peer.url, 'mail.welcome', '--idle', '0.2'])
+  expect(first).toMatchObject({ status: 0, stdout: '' })
+  expect(first.stderr).toContain('from now on the server keeps dead letters')
+  const userProperties = { 'itm-key': 'e1', 'itm-code': 'Error', 'itm-message': 'no mail' }
+  peer.broker.publish('bus/_dead/mail/welcome/auth/registered', '{}', {
+    ...{ qos: 1, properties: { userProperties } },
+  })
+  const unheard = await cli(['bus', 'redrive', peer.url, 'mail.welcome', '--idle', '0.2'])
+  expect(unheard).toMatchObject({ status: 1, stdout: '' })
+  expect(unheard.stderr).toContain('what was not put back stays')
+  await away(peer.url)
+  const second = await cli(['bus', 'redrive', peer.url, 'mail.welcome', '--idle', '0.2', '--quiet'])
+  expect(second).toMatchObject({ status: 0, stderr: '' })
+  expect(JSON.parse(second.stdout)).toEqual({
+    ...{ api: 'auth', event: 'registered', id: 'e1', code: 'Error', message: 'no mail', times: 1 },
+  })
+  expect(peer.broker.sessions.get('bus.mail.welcome@p1')?.queued).toBe(1)
+  const forget = ['bus', 'forget', peer.url, 'mail.welcome', '--process', 'p1', '--dead']
+  expect(await cli(forget)).toMatchObject({ status: 0, stdout: '{"session":true,"dead":true}\n' })
+  const again = await cli(forget)
+  expect(again).toMatchObject({ status: 0, stdout: '{"session":false,"dead":false}\n' })
+  expect(again.stderr).toContain('no session of mail.welcome')
+  expect(peer.broker.sessions.size).toBe(0)
+})
+
+test('[CLI] bus: a name without a dot cannot be used', async () => {
+  const { status, stderr } = await cli(['bus', 'redrive', 'mqtt://127.0.0.1:1', 'welcome'])
+  expect(status).toBe(2)
+  expect(stderr).toContain('such as mail.welcome')
+})

@@ -1,0 +1,242 @@
+/**
+ * Goal: `bus run` is the process of a service: it answers, comes back after errors, and ends in
+ * order (B11, B18). Method: processes with modules of a folder, at a broker in this process.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { createBus, defineApi } from '../../src/bus/index.ts'
+import { program } from '../support/built.ts'
+import {
+  broker,
+  cli,
+  type ListeningBroker,
+  type Running,
+  scratch,
+  start,
+  until,
+} from './support.ts'
+
+const FIVE = { protocolVersions: [5, 4] } as const
+const DEFINITION = {
+  name: 'shop',
+  version: '1.0.0',
+  rpcs: { echo: { input: {}, output: {} }, slow: { output: {} } },
+  events: { sold: { payload: {} } },
+} as const
+const shop = defineApi(DEFINITION)
+
+/** The code of a service; `log()` writes to standard output. */
+const MODULE = `
+import { defineApi } from ${JSON.stringify(pathToFileURL(program('bus/index').at(-1)!).href)}
+const shop = defineApi(${JSON.stringify(DEFINITION)})
+const log = (text) => process.stdout.write(text + '\\n')
+let lives = 0
+export function register(bus) {
+  lives++
+  bus.serve(shop, {
+    echo: (value) => value,
+    slow: () => new Promise((resolve) => { log('slow'); setTimeout(() => resolve(1), 300) }),
+  })
+  bus.api(shop).sold.listen('count', {}, ({ value }) => {
+    log('life ' + lives + ' sold ' + value)
+    if (value === 'poison' && lives === 1) throw new Error('cannot sell')
+  })
+  bus.every({ seconds: 0.05 }, () => log('tick'), { name: 'tick' })
+}
+`
+
+interface Service {
+  readonly folder: string
+  readonly words: readonly string[]
+}
+
+/** A folder with a service. */
+async function service(peer: ListeningBroker, config: object = {}): Promise<Service> {
+  const folder = await scratch()
+  const settings = { service: 'shop', process: 'p1', client: { url: peer.url }, ...config }
+  writeFileSync(join(folder, 'service.mjs'), MODULE)
+  writeFileSync(join(folder, 'bus.json'), JSON.stringify(settings))
+  const words = ['--module', join(folder, 'service.mjs'), '--config', join(folder, 'bus.json')]
+  return { folder, words }
+}
+
+const logOf = (text: string): Record<string, unknown>[] =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+
+async function client(peer: ListeningBroker) {
+  return createBus({ service: 'client', process: 'c', client: { url: peer.url } })
+}
+
+const shows = (running: Running, line: string) =>
+  until(() => running.stdout().split('\n').includes(line))
+
+describe('[CLI] bus run', { timeout: 60_000 }, () => {
+  test('[CLI] [B18] bus run: answers, handles, runs tasks; SIGTERM lets what runs end', async () => {
+    const peer = await broker(() => {}, FIVE)
+    const { words } = await service(peer)
+    const running = start(['bus', 'run', ...words])
+    await shows(running, 'tick')
+    // Its calls and its listener.
+    await until(() => peer.broker.packets('subscribe').length >= 2)
+    await using bus = await client(peer)
+    const api = bus.api(shop)
+    expect(await api.echo({ a: 1 })).toEqual({ a: 1 })
+    const slow = api.slow()
+    await shows(running, 'slow')
+    running.process.kill('SIGTERM')
+    // The answer of the call that runs comes, and the process ends without an error.
+    expect(await slow).toBe(1)
+    const { status, stderr } = await running.ended
+    expect(status).toBe(0)
+    expect(logOf(stderr)).toMatchObject([
+      { level: 'info', msg: 'begins', service: 'shop', process: 'p1', life: 1 },
+      { level: 'info', msg: 'connected' },
+      { level: 'info', signal: 'SIGTERM', msg: expect.stringContaining('nothing more') },
+      { level: 'info', msg: 'ended in order' },
+    ])
+    expect(logOf(stderr)[0]!['time']).toMatch(/^\d{4}-\d\d-\d\dT.*Z$/)
+    expect(peer.broker.packets('disconnect').length).toBeGreaterThanOrEqual(2)
+  })
+
+  test('[CLI] bus run: a second signal ends it at once', async () => {
+    const peer = await broker(() => {}, FIVE)
+    const { folder } = await service(peer)
+    const path = join(folder, 'hangs.mjs')
+    writeFileSync(
+      path,
+      `export function register(bus) {
+        bus.every({ seconds: 0.01 }, () => new Promise(() => process.stdout.write('hangs\\n')))
+      }`,
+    )
+    const words = ['--module', path, '--config', join(folder, 'bus.json')]
+    const running = start(['bus', 'run', ...words])
+    await shows(running, 'hangs')
+    running.process.kill('SIGINT')
+    await until(() => running.stderr().includes('nothing more'))
+    running.process.kill('SIGINT')
+    expect((await running.ended).status).toBe(130)
+  })
+
+  test('[CLI] [B11] bus run: begins again, later, after an event that ended a listener', async () => {
+    const peer = await broker(() => {}, FIVE)
+    const { words } = await service(peer)
+    const running = start(['bus', 'run', ...words, '--only', 'events'])
+    await until(() => peer.broker.sessions.has('bus.shop.count@p1'))
+    await until(() => peer.broker.packets('subscribe').length > 0)
+    await using bus = await client(peer)
+    bus.serve(shop, { echo: (value: unknown) => value, slow: () => 1 } as never)
+    await bus.fire(shop, 'sold', 'poison' as never)
+    // The event comes again in the second life.
+    await shows(running, 'life 2 sold poison')
+    running.process.kill('SIGTERM')
+    const { status, stderr } = await running.ended
+    expect(status).toBe(0)
+    // That the session is taken over is a warning.
+    const log = logOf(stderr).filter(({ level }) => level !== 'warn')
+    expect(log.map(({ msg }) => msg)).toEqual([
+      ...['begins', 'connected', 'the run has ended: cannot sell'],
+      ...['the next run begins after a delay', 'begins'],
+      ...['takes nothing more, and lets what runs end', 'ended in order'],
+    ])
+    const [ended, delayed, again] = log.slice(2)
+    expect([ended, delayed, again]).toMatchObject([{ life: 1 }, { ms: 1000 }, { life: 2 }])
+    const times = [delayed, again].map((line) => Date.parse(String(line!['time'])))
+    expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(990)
+  })
+
+  test('[CLI] bus run: a signal ends the delay before the next run', async () => {
+    const peer = await broker(() => {}, FIVE)
+    const { folder } = await service(peer)
+    const path = join(folder, 'fails.mjs')
+    writeFileSync(
+      path,
+      `export const register = (bus) => bus.every({ seconds: 0.01 }, () => { throw new Error('no') })`,
+    )
+    const running = start(['bus', 'run', '--module', path, '--config', join(folder, 'bus.json')])
+    await until(() => running.stderr().includes('after a delay'))
+    running.process.kill('SIGTERM')
+    expect((await running.ended).status).toBe(0)
+  })
+
+  test('[CLI] bus run: --only and --skip choose what it does; the environment comes before the file', async () => {
+    const peer = await broker(() => {}, FIVE)
+    const { words } = await service(peer, { client: { url: 'mqtt://127.0.0.1:1' } })
+    const env = { IT_MQTT_BUS_CLIENT_URL: peer.url, IT_MQTT_BUS_PROCESS: 'other' }
+    const running = start(['bus', 'run', ...words, '--skip', 'rpcs,events'], env)
+    await shows(running, 'tick')
+    await until(() => peer.broker.clients.size > 0)
+    expect([...peer.broker.clients.keys()]).toEqual(['bus.shop@other'])
+    // Who asks which processes run is answered all the same.
+    const filters = peer.broker.packets('subscribe').flatMap((packet) => JSON.stringify(packet))
+    expect(filters.filter((filter) => !filter.includes('bus/_control/'))).toEqual([])
+    running.process.kill('SIGTERM')
+    expect((await running.ended).status).toBe(0)
+  })
+
+  test('[CLI] bus run: without a connection it ends with the status of the reason', async () => {
+    const peer = await broker(() => {}, FIVE)
+    const { words } = await service(peer)
+    peer.broker.refuseConnections(0x86)
+    const ended = await cli(['bus', 'run', ...words])
+    expect(ended.status).toBe(4)
+    expect(logOf(ended.stderr).at(-1)).toMatchObject({ level: 'error', code: 'BAD_CREDENTIALS' })
+  })
+
+  test.each<[string, Readonly<Record<string, string>>, string]>([
+    ['no module', { 'bus.json': '{}' }, 'there is no module'],
+    ['a module that exports nothing', { 'bus.mjs': '' }, 'must export a function register(bus)'],
+    [
+      'a default export',
+      { 'bus.mjs': 'export default () => {}' },
+      'must export a function register',
+    ],
+    ['a package.json that is none', { 'package.json': '{' }, 'package.json is not valid JSON'],
+    [
+      'a package.json with a number',
+      { 'package.json': '{"it-mqtt":{"bus":7}}' },
+      'must be the path',
+    ],
+    [
+      'a module of package.json',
+      { 'package.json': '{"it-mqtt":{"bus":"x.js"}}' },
+      'no module x.js',
+    ],
+    [
+      'a faulty configuration',
+      { 'bus.mjs': 'export const register = () => {}', 'bus.json': '{"servise": 1}' },
+      'bus.json:1:2: servise is no setting; did you mean service?',
+    ],
+    [
+      'no configuration at all',
+      { 'bus.mjs': 'export const register = () => {}' },
+      'service is missing',
+    ],
+  ])('[CLI] bus run: %s is status 2', async (_, files, message) => {
+    const folder = await scratch()
+    mkdirSync(join(folder, 'sub'))
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
+    const running = start(['bus', 'run'], {}, folder)
+    const ended = await running.ended
+    expect(ended).toMatchObject({ status: 2, stdout: '' })
+    expect(ended.stderr).toContain(message)
+  })
+
+  test('[CLI] bus run: a feature that does not exist is status 2', async () => {
+    const ended = await cli(['bus', 'run', '--only', 'cron'])
+    expect(ended).toMatchObject({ status: 2, stdout: '' })
+    expect(ended.stderr).toContain('rpcs, events, tasks')
+  })
+})
+
+describe('[CLI] bus dumpconfigschema', { timeout: 60_000 }, () => {
+  test('[CLI] bus dumpconfigschema: writes a JSON Schema', async () => {
+    const { status, stdout, stderr } = await cli(['bus', 'dumpconfigschema'])
+    expect([status, stderr]).toEqual([0, ''])
+    expect(JSON.parse(stdout)).toMatchObject({ type: 'object', required: ['service', 'client'] })
+  })
+})

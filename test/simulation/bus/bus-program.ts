@@ -1,0 +1,252 @@
+/**
+ * What does the program of a process do? It serves, listens, fires and calls as the scenario says,
+ * as a user would write it; it ends when its bus fails, and whoever watches over it begins it again.
+ */
+import { z } from 'zod'
+import {
+  type Bus,
+  type BusEvent,
+  type BusOptions,
+  defineApi,
+  type EventIterator,
+  type ListenerOptions,
+  type ServedCall,
+} from '../../../src/bus/index.ts'
+import type { CallLedger } from './bus-calls.ts'
+import { type EventLedger, type Name, RETRIES } from './bus-events.ts'
+import type { KeptIds } from './bus-keeping.ts'
+import type { Life } from './bus-process.ts'
+import type { EventOrder, RpcName } from './bus-scenario.ts'
+
+const anything = z.unknown()
+const RPC = { input: anything, output: anything }
+const RPCS = {
+  plain: RPC,
+  again: { ...RPC, idempotent: true },
+  refuse: { ...RPC, errors: { LOCKED: z.object({ n: z.number() }) } },
+  fail: RPC,
+}
+const EVENTS = { sold: { payload: anything }, moved: { payload: anything } }
+
+/** What the service has. */
+export const SHOP = defineApi({ name: 'shop', version: '1.1.0', rpcs: RPCS, events: EVENTS })
+/** What callers have. */
+export const LATER_SHOP = defineApi({
+  ...{ name: 'shop', version: '1.2.0', events: EVENTS },
+  rpcs: { ...RPCS, later: RPC },
+})
+const ABSENT = defineApi({ name: 'absent', version: '1.0.0', rpcs: { absent: RPC } })
+
+export interface ProgramHost {
+  readonly events: EventLedger
+  readonly calls: CallLedger
+  createBus(options: BusOptions): Bus
+  now(): number
+  touch(): void
+  say(line: string): void
+  problem(id: string, what: string): void
+  /** A promise that must settle, unless the process is killed. */
+  track(life: Life, what: string, promise: Promise<unknown>): void
+  /** The program has to end. */
+  failed(life: Life): void
+}
+
+/** More than a write to the outbox takes. */
+const SLOW_DISK_MS = 100
+
+interface Ordered {
+  readonly n: number
+}
+
+export class Program {
+  readonly bus: Bus
+  readonly life: Life
+  readonly #host: ProgramHost
+
+  constructor(life: Life, host: ProgramHost) {
+    this.life = life
+    this.#host = host
+    const { seat } = life
+    const { service } = seat.setup
+    const late = () => {
+      if (life.closeMs < SLOW_DISK_MS) return
+      host.problem('B18', `${life.name} uses its outbox after close()`)
+    }
+    this.bus = host.createBus({
+      ...{ service, process: seat.name, client: life.clientOptions() },
+      ...(seat.setup.serves ? { outbox: seat.outbox.open(life, late) } : {}),
+    })
+    if (seat.setup.serves) this.#serve()
+    for (const name of host.events.names) {
+      if (name.service === service) this.#listen(name)
+    }
+    const running = this.bus.run().catch((error: unknown) => {
+      if (life.isOver) return
+      if (!isOrdered(error)) host.problem('B11', `run() of ${life.name} fails: ${error}`)
+      host.failed(life)
+    })
+    void running.then(() => {
+      host.touch()
+      life.isRunning = false
+      if (life.isOver || life.isEnding) return
+      host.failed(life)
+    })
+  }
+
+  // ----------------------------------------------------------------------------------------- calls
+
+  #serve(): void {
+    const { life } = this
+    const handle = (rpc: string) => async (input: unknown, call: ServedCall<never>) => {
+      if (life.isDead) return new Promise<never>(() => {})
+      const { n, slowMs } = input as { n: number; slowMs: number }
+      this.#host.say(`  ${life.name} executes ${n} (${rpc})`)
+      this.#host.calls.executes(n, rpc, life, call.deadline)
+      life.handlers++
+      if (slowMs > 0) await life.sleep(slowMs)
+      life.handlers--
+      if (rpc === 'refuse')
+        (call as unknown as ServedCall<(typeof RPCS)['refuse']>).fail('LOCKED', { n })
+      if (rpc === 'fail') throw new Error('secret')
+      return n
+    }
+    const { concurrency, answerUnknown } = life.seat.setup
+    const implementation = Object.fromEntries(Object.keys(RPCS).map((rpc) => [rpc, handle(rpc)]))
+    this.bus.serve(SHOP, implementation as never, { concurrency, answerUnknown })
+  }
+
+  call(rpc: RpcName, slowMs: number, timeout: number): void {
+    const { life } = this
+    const host = this.#host
+    const called = host.calls.begin(life, rpc, slowMs, timeout)
+    const api = rpc === 'absent' ? this.bus.api(ABSENT) : this.bus.api(LATER_SHOP)
+    const functions = api as unknown as Record<string, (i: unknown, o: object) => Promise<unknown>>
+    const result = functions[rpc]!({ n: called.n, slowMs }, { timeout }).then(
+      (value) => {
+        if (!life.isDead) host.calls.resolved(called, value)
+      },
+      (error: unknown) => {
+        if (life.isDead) return
+        host.calls.rejected(called, error)
+      },
+    )
+    void result.then(() => {
+      called.isSettled = true
+      host.touch()
+    })
+    host.track(life, `call ${called.n} of ${rpc}`, result)
+  }
+
+  // ---------------------------------------------------------------------------------------- events
+
+  fire(order: EventOrder, durable: boolean): void {
+    const { life } = this
+    const host = this.#host
+    const event = host.events.begin(life.seat, durable, order)
+    const options = { id: `e${event.n}`, durable, ...(order.key === '' ? {} : { key: order.key }) }
+    const fired = this.bus.fire(SHOP, order.event, { n: event.n }, options).then(
+      ({ unheard }) => {
+        if (life.isDead) return
+        if (!durable && event.arrivals === 0) {
+          host.problem('B6', `event ${event.n} is fired, and did not come to the broker`)
+        }
+        if (
+          !durable &&
+          unheard &&
+          host.events.owed().some((one) => one.startsWith(`${event.n} `))
+        ) {
+          host.problem('B6', `event ${event.n} is said to be unheard`)
+        }
+        event.isFired = true
+      },
+      (error: { readonly code?: string }) => {
+        if (life.isDead || life.isEnding || life.isOver) return
+        host.problem('B9', `event ${event.n} of ${life.name} is rejected: ${error}`)
+      },
+    )
+    host.track(life, `fire() of ${event.n}`, fired)
+  }
+
+  #listen(name: Name): void {
+    const { setup } = name
+    const { dedupe, maxRedeliveries, concurrency, isOrdered: inOrder, stream } = setup
+    const { life } = this
+    const ids =
+      dedupe === 'own' ? life.seat.idsOf(setup.name) : dedupe === 'shared' ? name.ids : null
+    const api = this.bus.api(SHOP)
+    const ports = setup.events.map((event) => api[event])
+    const options: ListenerOptions<unknown> = {
+      ...{ concurrency, stream },
+      onError: setup.isFunction ? () => setup.onError : setup.onError,
+      retry: { max: RETRIES, minMs: 50, maxMs: 400, then: setup.then },
+      ...(inOrder ? { orderBy: ({ key }: BusEvent) => key ?? '' } : {}),
+      dedupe: this.#dedupe(name, ids),
+      ...(maxRedeliveries > 0 ? { maxRedeliveries } : {}),
+    }
+    if (setup.how === 'iterated') {
+      void this.#iterate(name, ids, this.bus.listen(setup.name, ports, options))
+      return
+    }
+    this.bus.listen(setup.name, ports, options, (event) => this.#handle(name, ids, event))
+  }
+
+  #dedupe({ setup }: Name, ids: KeptIds | null): ListenerOptions['dedupe'] {
+    if (setup.dedupe === 'none') return false
+    if (ids === null) return { memory: 1000 }
+    const { life } = this
+    const fails = () => {
+      const isFailing = life.storeFails
+      life.storeFails = false
+      life.hasForgotten ||= isFailing
+      return isFailing
+    }
+    return { store: ids.open(life, fails) }
+  }
+
+  async #handle(name: Name, ids: KeptIds | null, event: BusEvent): Promise<void> {
+    const { life } = this
+    if (life.isDead) return new Promise(() => {})
+    const { n } = event.value as Ordered
+    const { events } = this.#host
+    const what = `${n} of ${name.owner}`
+    this.#host.say(`  ${life.name} handles ${what}, attempt ${event.attempt}`)
+    const fails = events.begins(name, life, n, event.attempt, ids)
+    const { slowMs, early } = events.of(n)!.order
+    if (early) {
+      events.handled(name, life, n)
+      event.ack()
+    }
+    // What is iterated, close() does not know of.
+    if (name.setup.how === 'handler') life.handlers++
+    if (slowMs > 0) await life.sleep(slowMs)
+    if (name.setup.how === 'handler') life.handlers--
+    if (fails && !early) {
+      events.failed(name, life, n)
+      throw new Error(`event ${n} fails as ordered`)
+    }
+    this.#host.say(`  ${life.name} has handled ${what}`)
+    events.handled(name, life, n)
+  }
+
+  async #iterate(name: Name, ids: KeptIds | null, iterator: EventIterator<unknown>): Promise<void> {
+    const { life } = this
+    try {
+      for await (const event of iterator) {
+        if (life.isDead) return
+        await this.#handle(name, ids, event)
+      }
+    } catch (error) {
+      if (life.isDead || life.isEnding) return
+      if (!isOrdered(error)) this.#host.problem('B7', `${name.owner} is ended by ${error}`)
+    }
+    if (!life.isOver && !life.isEnding) this.#host.failed(life)
+  }
+
+  async close(timeout: number): Promise<void> {
+    await this.bus.close({ timeout })
+  }
+}
+
+function isOrdered(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('as ordered')
+}
