@@ -119,10 +119,13 @@ export function apiTopic(prefix: string, api: { readonly name: string; readonly 
   return `${prefix}/${api.name}/v${api.major}`
 }
 
-/** @returns the topic to which events are published. */
+/**
+ * @returns the topic to which events are published. RabbitMQ turns the dots of a key into slashes,
+ *   and NATS refuses filters that have any.
+ */
 export function eventTopic(base: string, event: string, key: string | undefined): string {
   const topic = `${base}/event/${event}`
-  return key === undefined ? topic : `${topic}/${busLevelOf(key)}`
+  return key === undefined ? topic : `${topic}/${busLevelOf(key).replaceAll('.', '%2E')}`
 }
 
 /** A listener of a service, below a prefix. */

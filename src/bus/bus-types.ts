@@ -203,6 +203,12 @@ export interface ServeOptions {
   readonly answerUnknown?: boolean | undefined
   /** How the schema of the API is published; false: not at all. Default: as the bus says. */
   readonly schema?: SchemaPublishing | false | undefined
+  /**
+   * Whether the processes of the service share the calls. False is for a server without Shared
+   * Subscriptions: each process executes every call, and the caller takes the first answer, so that
+   * one process should serve the API, or its rpcs should be `idempotent`. Default true.
+   */
+  readonly share?: boolean | undefined
 }
 
 /** An API that this process serves. */
@@ -370,7 +376,8 @@ export interface Bus extends AsyncDisposable {
    * Does everything that is registered: answers calls, handles events, runs tasks, sends the
    * outbox. It resolves when the signal is aborted or the bus was closed. With `only` and `skip` it
    * does a part of this, so that some processes of a service answer calls and others run tasks.
-   * @throws what ended a listener or a task (`onError: 'stop'`), or the connection for good.
+   * @throws what ended a listener or a task (`onError: 'stop'`), or the connection for good; what
+   *   the server answers if it does not grant the filters of an API that is served.
    */
   run(options?: BusRunOptions): Promise<void>
   /**

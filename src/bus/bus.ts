@@ -43,6 +43,7 @@ import { type ServedApi, serveApi } from './serving.ts'
 import { settledWithin } from './settled-within.ts'
 import { TaskTable } from './task-table.ts'
 import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
+import { whenServed } from './when-served.ts'
 
 const BUS_CLOSE_MS = 10_000
 
@@ -121,6 +122,7 @@ class ServiceBus {
     const served = serveApi(parts, api, implementation, admit, options)
     this.#served.push(served)
     if (this.#features?.has('rpcs') === false) served.rest()
+    else this.#scope?.start((until) => whenServed(this.#parts.client, served, until))
     this.#know(api)
     return served
   }
@@ -273,6 +275,9 @@ class ServiceBus {
       scope.start((until) => client.run({ signal: until }))
       scope.start((until) => enterService(this.#parts, until))
       scope.start((until) => this.#publisher.drive(until))
+      for (const one of features.has('rpcs') ? this.#served : []) {
+        scope.start((until) => whenServed(client, one, until))
+      }
       if (outbox !== undefined) scope.start((until) => pumpOutbox(this.#parts, outbox, until))
       for (const listener of this.#listeners.values()) {
         if (!features.has('events') || !(listener instanceof HandlerListener)) continue

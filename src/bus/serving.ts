@@ -18,7 +18,7 @@ import type { ExecuteContext } from './hook-types.ts'
 type AnyRequest = IncomingRequest<unknown, unknown>
 type RpcHandler = (input: unknown, call: ServedCall<never>) => unknown
 
-const SERVE_FIELDS = ['concurrency', 'maxPending', 'answerUnknown', 'schema']
+const SERVE_FIELDS = ['concurrency', 'maxPending', 'answerUnknown', 'share', 'schema']
 const HANDLERS_MAX = 65_535
 /** The longest text of another process that is kept of what it says about itself. */
 const CLAIM_LENGTH_MAX = 400
@@ -66,9 +66,10 @@ export function serveApi(
   const api = checkApi('serve', given)
   checkImplementation(api, implementation)
   checkFieldNames('serve: options', options, SERVE_FIELDS)
-  const { concurrency = 16, maxPending = 1024, answerUnknown = true } = options
+  const { concurrency = 16, maxPending = 1024, answerUnknown = true, share = true } = options
   checkWholeNumber('serve: concurrency', concurrency, 1, HANDLERS_MAX)
   checkWholeNumber('serve: maxPending', maxPending, 0, HANDLERS_MAX)
+  if (typeof share !== 'boolean') throw new UsageError('serve: share must be true or false')
   const base = apiTopic(bus.prefix, api)
   if (bus.served.has(base)) {
     throw new UsageError(`serve: ${api.name} ${api.major} is served by this bus already`)
@@ -82,7 +83,8 @@ export function serveApi(
       `${base}/rpc/${name}`,
       (request) => answer(bus, api, handlers, request.topic.slice(base.length + 5), request),
       {
-        ...{ share: bus.service, qos: 1, codec: bus.codec, concurrency, maxPending },
+        ...{ share: share ? bus.service : undefined, qos: 1, codec: bus.codec },
+        ...{ concurrency, maxPending },
         onError: (error, request, id) => {
           const failure = failures.get(Object(error))
           if (failure !== undefined) return failure

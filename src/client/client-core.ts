@@ -21,6 +21,7 @@ import { blueprintOf, type ClientPlan } from './client-options.ts'
 import type { ClientTarget, Published } from './client-types.ts'
 import type { Listener, OutcomeListener } from './core.ts'
 import { sync } from './fence.ts'
+import { encodeLevel } from './levels.ts'
 import type { Making } from './line.ts'
 import { ListenerList } from './listener-list.ts'
 import { LoopReader, type LoopReaderListener } from './loop-reader.ts'
@@ -392,9 +393,4 @@ export class ClientCore
       this.ended(null)
     }
   }
-}
-
-/** @returns one level of a topic: what it may not have is percent-encoded. */
-function encodeLevel(text: string): string {
-  return text.replace(/[%/+#\u0000-\u001f\u007f]/g, (unit) => encodeURIComponent(unit))
 }

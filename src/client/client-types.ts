@@ -40,7 +40,7 @@ export interface ClientOptions
   /**
    * The topic at which this client is answered; scratch topics for measurements are one level
    * below it. Default: `{responseInformation}/{random}` if the server gives Response Information,
-   * else `clients/{clientId}/r/{random}`.
+   * else `clients/{clientId}/r/{random}`, with dots of the identifier as `%2E`.
    */
   readonly responseTopic?: string | undefined
   /** After how many ms a request is rejected with `TIMEOUT`, 1 to 86,400,000. Default 5,000. */

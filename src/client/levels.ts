@@ -1,5 +1,6 @@
 /**
- * How is a Topic Filter taken apart into levels, and how does a message name a text? (4.7, 4.8.2)
+ * How is a Topic Filter taken apart into levels, what may stand in a level, and how does a message
+ * name a text? (4.7, 4.8.2)
  */
 
 /** The code of `/`, which separates levels. [4.7.1.1] */
@@ -35,4 +36,14 @@ const SHOWN_MAX = 80
 /** @returns a text as messages show it: in quotes, escaped, and not longer than is useful. */
 export function shownText(text: string): string {
   return JSON.stringify(text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text)
+}
+
+/**
+ * @returns one level of a topic: what it may not have is percent-encoded, and dots, which RabbitMQ
+ *   turns into slashes, and for which NATS refuses a filter.
+ */
+export function encodeLevel(text: string): string {
+  return text.replace(/[%/+#.\u0000-\u001f\u007f]/g, (unit) =>
+    unit === '.' ? '%2E' : encodeURIComponent(unit),
+  )
 }

@@ -128,6 +128,7 @@ describe('options', () => {
       (bus) => bus.serve({ ...auth } as never, answers as never),
     ],
     ['no concurrency', (bus) => bus.serve(auth, answers, { concurrency: 0 })],
+    ['a share that is a name', (bus) => bus.serve(auth, answers, { share: 'a' as never })],
   ])('%s: serve refuses', (_, serve) => {
     expect(() => serve(new BusWorld().bus('server'))).toThrow(USAGE)
   })

@@ -6,6 +6,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
 import { declaredError, defineApi } from '../../src/bus/index.ts'
+import { VERSIONS } from '../client/world.ts'
 import { answers, auth, BusWorld } from './bus-world.ts'
 
 const AT = '2026-11-30T00:00:00.000Z'
@@ -27,6 +28,24 @@ describe('a call', () => {
     expect(await w.value(api.reset(), 100)).toBeUndefined()
   })
 
+  test('no topic has a dot, which RabbitMQ turns into a slash', async () => {
+    const w = new BusWorld()
+    const keys: unknown[] = []
+    const server = w.bus('server', { process: 'a.example.org' })
+    server.serve(auth, answers)
+    server.api(auth).cleared.listen('keys', {}, ({ key }) => keys.push(key))
+    await w.run(server)
+    const client = w.bus('client', { process: 'b.example.org' })
+    expect(await w.value(client.api(auth).length('abc'), 100)).toBe(3)
+    await w.value(server.fire(auth, 'cleared', undefined, { key: 'ada.b@example.org/1' }), 100)
+    expect(keys).toEqual(['ada.b@example.org/1'])
+    const topics = w.broker.received.flatMap(({ packet }) =>
+      packet.cmd === 'publish' ? [packet.topic] : [],
+    )
+    expect(topics).toContainEqual(expect.stringMatching(/^clients\/bus%2Eclient@b%2Eexample/))
+    expect(topics.filter((topic) => topic.includes('.'))).toEqual([])
+  })
+
   test('[B1] comes to one process of the service', async () => {
     const w = new BusWorld()
     const counts = [0, 0]
@@ -40,6 +59,30 @@ describe('a call', () => {
     expect(counts[0]! + counts[1]!).toBe(10)
     expect(Math.min(...counts)).toBeGreaterThan(0)
   })
+
+  test.each(VERSIONS)(
+    '[B1] comes to each process that does not share, where the server has no shared subscriptions, MQTT %s',
+    async (version) => {
+      const w = new BusWorld(version, { sharedAvailable: false, sharedInMqtt3: false })
+      const counts = [0, 0]
+      for (const index of [0, 1]) {
+        const server = w.bus('server')
+        const length = () => ++counts[index]!
+        server.serve(auth, { ...answers, length } as never, { share: false })
+        await w.run(server)
+      }
+      const api = w.bus('client').api(auth)
+      for (let i = 1; i <= 5; i++) expect(await w.value(api.length('a'), 100)).toBe(i)
+      expect(counts).toEqual([5, 5])
+      // One that shares is told.
+      const other = w.bus('other')
+      other.serve(auth, answers as never)
+      await w.run(other)
+      await w.clock.advance(20_000)
+      const code = version === 5 ? 'SUBSCRIBE_REFUSED' : 'SHARED_UNAVAILABLE'
+      expect(w.failures).toMatchObject([{ code }])
+    },
+  )
 
   test.each([
     ['again if the rpc is idempotent', 'length', 'word', 4],

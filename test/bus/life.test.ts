@@ -9,6 +9,8 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import type { EventOutbox } from '../../src/bus/index.ts'
 import { spool } from '../../src/disk/index.ts'
 import { machineName, type Outcome, type Request } from '../../src/index.ts'
+import type { TestBroker } from '../../src/testing/index.ts'
+import { VERSIONS } from '../client/world.ts'
 import { answers, auth, BusWorld } from './bus-world.ts'
 
 const ada = { name: 'Ada', age: '36' }
@@ -23,6 +25,37 @@ describe('a bus', () => {
     expect(w.broker.clients.size).toBe(0)
     await w.run(server)
     expect([...w.broker.clients.keys()]).toEqual(['bus.server@p0', 'bus.server.self@p0'])
+  })
+
+  test.each(VERSIONS)(
+    '[B18] says so if the server does not grant what it serves, MQTT %s',
+    async (version) => {
+      const w = new BusWorld(version, { sharedAvailable: false, sharedInMqtt3: false })
+      const early = w.bus('early')
+      early.serve(auth, answers)
+      await w.run(early)
+      const late = w.bus('late')
+      await w.run(late)
+      late.serve(auth, answers)
+      await w.clock.advance(10_000)
+      const code = version === 5 ? 'SUBSCRIBE_REFUSED' : 'SHARED_UNAVAILABLE'
+      expect(w.failures).toMatchObject([{ code }, { code }])
+    },
+  )
+
+  test.each([
+    ['no server is there', (broker: TestBroker) => broker.refuseConnections()],
+    ['its SUBSCRIBE is lost', (broker: TestBroker) => broker.faults.drop({ cmd: 'subscribe' })],
+  ])('[B18] ends with its signal although %s', async (_, break_) => {
+    const w = new BusWorld()
+    break_(w.broker)
+    const server = w.bus('server')
+    server.serve(auth, answers)
+    const stop = new AbortController()
+    const running = server.run({ signal: stop.signal })
+    await w.clock.advance(1000)
+    stop.abort()
+    expect(await w.after(0, running)).toEqual({ value: undefined })
   })
 
   test('[B18] lets handlers end, acknowledges what was handled, and leaves nothing', async () => {

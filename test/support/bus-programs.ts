@@ -351,9 +351,7 @@ class RealStage implements Stage {
     const relay = this.#relays.pop()!
     const url = new URL(this.#spoken.broker.url)
     url.port = String(relay.port)
-    // A filter of NATS has no dot, and the identifiers of the clients of a bus have one.
-    const responseTopic = `${this.#prefix}/${options.process}`
-    const bus = createBus({ ...options, client: { ...this.#client, url, responseTopic } })
+    const bus = createBus({ ...options, client: { ...this.#client, url } })
     this.#lives.set(bus, { relay, options })
     this.#scope.onTestFinished(() => soon(bus.close({ timeout: 100 }), 'the bus closes'))
     return bus

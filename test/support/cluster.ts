@@ -67,6 +67,11 @@ export class Cluster {
     for (const node of others) await node.join(first!)
   }
 
+  /** Has queues with such names on all nodes, as its manual advises for a cluster of two. */
+  async mirrorQueues(pattern: string): Promise<void> {
+    await this.nodes[0]!.control('set_policy', 'mirrored', pattern, '{"ha-mode":"all"}')
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.kill()))
     await endNames(this.#namesPort)
@@ -134,13 +139,13 @@ export class ClusterNode {
 
   /** Makes this node forget what it has and join the other's cluster. */
   async join(other: ClusterNode): Promise<void> {
-    await this.#control('stop_app')
-    await this.#control('join_cluster', other.name)
-    await this.#control('start_app')
+    await this.control('stop_app')
+    await this.control('join_cluster', other.name)
+    await this.control('start_app')
     await until(() => servesClients(this.port), `${this.name} serves clients again`, START_MS)
   }
 
-  async #control(...args: readonly string[]): Promise<void> {
+  async control(...args: readonly string[]): Promise<void> {
     await run(CONTROL, ['-n', this.name, ...args], { env: this.#env, timeout: START_MS })
   }
 
@@ -155,7 +160,7 @@ export class ClusterNode {
   }
 }
 
-function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+export function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null
 }
 
@@ -170,7 +175,7 @@ function killGroup(child: ChildProcess): void {
 }
 
 /** Erlang's name server would outlive its test; it ends once no node needs it. */
-async function endNames(port: number): Promise<void> {
+export async function endNames(port: number): Promise<void> {
   await until(async () => {
     spawnSync('epmd', ['-port', String(port), '-kill'])
     return !(await answers(port))

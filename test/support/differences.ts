@@ -372,7 +372,7 @@ const nats: Lines = [
     },
   },
   {
-    says: 'It refuses a filter with a dot. The responses to a client whose identifier has one, such as each client of `it-mqtt/bus`, need the option `responseTopic`.',
+    says: 'It refuses a filter with a dot. Response topics have none: in them dots of the client identifier are `%2E`.',
     async proof({ broker }) {
       const client = await opened(broker.url, 4)
       expect(await client.subscribe('clients/bus.a@b/r/1', 1)).toEqual([0x80])
