@@ -94,8 +94,8 @@ const INTRODUCTION = `What users meet comes first: a broker, a rate that is offe
   1 means that it-mqtt is better; only the ratios can be compared between machines. The columns
   MQTT.js and floor are their own medians. The floor is the least work that JavaScript can do: bytes
   made and scanned by hand on a raw socket. [bench/README.md](../bench/README.md) describes the
-  programs and the method, [JOURNAL.md](../JOURNAL.md) what was tried and where the rest of the time
-  goes.`
+  programs and the method, \`JOURNAL.md\` of the repository what was tried and where the rest of the
+  time goes.`
 
 /**
  * @param titles all sections of the page, in their order.

@@ -139,6 +139,13 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       about: 'two questions, with what was sent and what came',
     },
   ],
+  'bus redrive': [
+    { line: 'it-mqtt bus redrive -h localhost mail.welcome', about: 'all of one listener' },
+    { line: 'it-mqtt bus redrive -h localhost mail.welcome --max 10', about: 'ten of them' },
+  ],
+  'bus forget': [
+    { line: 'it-mqtt bus forget -h localhost mail.welcome --process web-1', about: '' },
+  ],
   'bus list': [
     { line: 'it-mqtt bus list -h localhost', about: 'all processes of all services' },
     { line: 'it-mqtt bus list -h localhost --service shop --json', about: 'as lines of JSON' },

@@ -4,10 +4,12 @@
 import type { Command, Option } from 'commander'
 import { examplesOf } from './examples.ts'
 import { EXIT_CODES } from './exit-codes.ts'
+import { sharedOptions, splitOptions } from './shared-options.ts'
 
 /** @returns the text of it-mqtt(1). */
 export function manPage(program: Command): string {
   const commands = program.commands.flatMap(leavesOf)
+  const shared = sharedOptions(commands)
   return `${[
     '.TH IT-MQTT 1 "" "it-mqtt" "User Commands"',
     '.SH NAME',
@@ -18,9 +20,11 @@ export function manPage(program: Command): string {
       `${bold(pathOf(command))} ${escaped(usage(command))}`,
     ]),
     '.SH OPTIONS BEFORE THE COMMAND',
-    ...optionsText(program),
+    ...optionsText(program.options),
+    '.SH OPTIONS THAT MANY COMMANDS HAVE',
+    ...optionsText(shared),
     '.SH COMMANDS',
-    ...commands.flatMap(commandText),
+    ...commands.flatMap((command) => commandText(command, shared)),
     '.SH EXIT STATUS',
     ...EXIT_CODES.flatMap(({ status, when }) => ['.TP', bold(String(status)), escaped(when)]),
     '.SH ENVIRONMENT',
@@ -53,19 +57,22 @@ function usage(command: Command): string {
   return ['[options]', ...words].join(' ')
 }
 
-function commandText(command: Command): string[] {
+function commandText(command: Command, common: readonly Option[]): string[] {
+  const { own, shared } = splitOptions(command, common)
+  const names = shared.map(({ short, long }) => bold(short ?? long ?? '')).join(', ')
   return [
     `.SS ${escaped(pathOf(command))}`,
     escaped(command.description()),
-    ...optionsText(command),
+    ...optionsText(own),
+    ...(names === '' ? [] : ['.PP', `Of the options that many commands have: ${names}`]),
     '.PP',
     'Examples:',
     ...examplesOf(command).flatMap(({ line }) => ['.br', escaped(line)]),
   ]
 }
 
-function optionsText(command: Command): string[] {
-  const shown = command.options.filter(({ hidden }) => !hidden)
+function optionsText(options: readonly Option[]): string[] {
+  const shown = options.filter(({ hidden }) => !hidden)
   return shown.flatMap((option) => ['.TP', bold(option.flags), escaped(aboutText(option))])
 }
 

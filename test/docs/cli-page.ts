@@ -4,6 +4,7 @@ import { configText } from '../../src/cli/config-text.ts'
 import { examplesOf } from '../../src/cli/examples.ts'
 import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
 import { HABITS, type Habit, OTHER_DIFFERENCES } from '../../src/cli/habits.ts'
+import { sharedOptions, splitOptions } from '../../src/cli/shared-options.ts'
 import { HELP_LINES } from '../../src/cli/top/screen-help.ts'
 import { wrapped } from './markdown.ts'
 
@@ -85,6 +86,8 @@ const TOP_LIMITS =
   ' connection is read more slowly, and the server decides what it drops.'
 
 export function cliPage(program: Command): string {
+  const commands = program.commands.flatMap(leavesOf)
+  const shared = sharedOptions(commands)
   const exits = EXIT_CODES.map(({ status, when, theirs }) => [String(status), when, theirs])
   return `${[
     '# The command line',
@@ -110,8 +113,11 @@ export function cliPage(program: Command): string {
     ['```text', ...HELP_LINES, '```'].join('\n'),
     wrapped(TOP_LINES),
     wrapped(TOP_LIMITS),
+    '## Options that many commands have',
+    'Each command names those that it has.',
+    table(['option', 'what it does'], shared.map(optionRow)),
     '## Commands',
-    ...program.commands.flatMap(leavesOf).flatMap(commandText),
+    ...commands.flatMap((command) => commandText(command, shared)),
   ].join('\n\n')}\n`
 }
 
@@ -136,25 +142,27 @@ function leavesOf(command: Command): Command[] {
   return command.commands.length === 0 ? [command] : command.commands.flatMap(leavesOf)
 }
 
-function commandText(command: Command): string[] {
+function optionRow({ flags, description, argChoices }: Option): string[] {
+  const parts = [description, ...(argChoices === undefined ? [] : [argChoices.join(', ')])]
+  return [`\`${flags}\``, parts.filter((one) => one !== '').join('; ')]
+}
+
+function commandText(command: Command, common: readonly Option[]): string[] {
   const path = command.parent?.parent ? `${command.parent.name()} ` : ''
   const words = command.registeredArguments.map((one) => [
     `\`${one.name()}\``,
     one.description || (one.argChoices ?? []).join(', '),
   ])
-  const options = command.options
-    .filter(({ hidden }) => !hidden)
-    .map(({ flags, description, argChoices }) => [
-      `\`${flags}\``,
-      [description, ...(argChoices === undefined ? [] : [argChoices.join(', ')])]
-        .filter((one) => one !== '')
-        .join('; '),
-    ])
-  const rows = [...words, ...options]
+  const { own, shared } = splitOptions(command, common)
+  const names = shared.map(({ short, long }) => `\`${short ?? long}\``).join(', ')
+  const rows = [...words, ...own.map(optionRow)]
   return [
     `### it-mqtt ${path}${command.name()}`,
     wrapped(command.description()),
     ...(rows.length === 0 ? [] : [table(['word or option', 'what it does'], rows)]),
+    ...(names === ''
+      ? []
+      : [wrapped(`And [of many commands](#options-that-many-commands-have): ${names}.`)]),
     `\`\`\`sh\n${examplesOf(command)
       .map(({ line }) => line)
       .join('\n')}\n\`\`\``,
