@@ -142,9 +142,18 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   'bus redrive': [
     { line: 'it-mqtt bus redrive -h localhost mail.welcome', about: 'all of one listener' },
     { line: 'it-mqtt bus redrive -h localhost mail.welcome --max 10', about: 'ten of them' },
+    { line: 'it-mqtt bus redrive -h localhost mail.welcome --keep 90', about: 'kept for longer' },
   ],
   'bus forget': [
     { line: 'it-mqtt bus forget -h localhost mail.welcome --process web-1', about: '' },
+    {
+      line: 'it-mqtt bus forget -h broker -V 4 mail.welcome --process web-1',
+      about: 'by MQTT 3.1.1',
+    },
+    {
+      line: 'it-mqtt bus forget -h localhost --prefix shop mail.welcome --process web-1',
+      about: '',
+    },
   ],
   'bus list': [
     { line: 'it-mqtt bus list -h localhost', about: 'all processes of all services' },
