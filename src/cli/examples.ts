@@ -172,7 +172,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   'bus diffschema': [
     { line: 'it-mqtt bus diffschema old.ndjson new.ndjson', about: '' },
-    { line: 'it-mqtt bus diffschema old.ndjson new.ndjson && ./deploy', about: 'unless it breaks' },
+    { line: 'it-mqtt bus diffschema old.ndjson new.ndjson || exit', about: 'in a script' },
     {
       line: 'it-mqtt bus dumpschema --module ./apis.js | it-mqtt bus diffschema old.ndjson -',
       about: 'with what is in code',

@@ -18,20 +18,20 @@ interface SplitOptions {
 export function sharedOptions(commands: readonly Command[]): readonly Option[] {
   const counts = new Map<string, { readonly option: Option; count: number }>()
   for (const option of commands.flatMap(shownOptions)) {
-    const counted = counts.get(identityOf(option)) ?? { option, count: 0 }
+    const counted = counts.get(wordsOfOption(option)) ?? { option, count: 0 }
     counted.count++
-    counts.set(identityOf(option), counted)
+    counts.set(wordsOfOption(option), counted)
   }
   return [...counts.values()].flatMap(({ option, count }) => (count < SHARED_BY ? [] : [option]))
 }
 
 /** Parts the options of a command. */
 export function splitOptions(command: Command, shared: readonly Option[]): SplitOptions {
-  const keys = new Set(shared.map(identityOf))
+  const keys = new Set(shared.map(wordsOfOption))
   const all = shownOptions(command)
   return {
-    own: all.filter((option) => !keys.has(identityOf(option))),
-    shared: all.filter((option) => keys.has(identityOf(option))),
+    own: all.filter((option) => !keys.has(wordsOfOption(option))),
+    shared: all.filter((option) => keys.has(wordsOfOption(option))),
   }
 }
 
@@ -39,6 +39,6 @@ function shownOptions(command: Command): readonly Option[] {
   return command.options.filter(({ hidden }) => !hidden)
 }
 
-function identityOf({ flags, description, argChoices, envVar }: Option): string {
+function wordsOfOption({ flags, description, argChoices, envVar }: Option): string {
   return JSON.stringify([flags, description, argChoices, envVar])
 }
