@@ -39,6 +39,8 @@ export class MemberProcess extends ClientProcess {
   readonly startedAt: number
   /** Since when it runs, connected, and its link is whole, as far as the world knows. */
   calmSince = Number.POSITIVE_INFINITY
+  /** Whether an answer of the broker was lost on its connection. */
+  hasMissed = false
   mood: Mood = 'steady'
   moodSince = 0
   /** The state of its connection. */
