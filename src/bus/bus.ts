@@ -262,6 +262,8 @@ class ServiceBus {
     if (features.has('tasks')) await this.#tasks.prepare()
     await this.#publisher.approve(signal)
     const begin = async () => {
+      // It was closed while schemas were looked at, or by a hook.
+      if (this.#closed !== null) return
       if (!this.#hasStarted) {
         this.#tell('the bus runs')
         if (this.#parts.hasControl) answerControl(insidesOf('run', this))

@@ -16,6 +16,12 @@ import { type EventSource, firedAtOf, type ReceivedEvent } from './received-even
 /** Why an event was left: the listener closes, and the event stays unacknowledged. */
 const LEFT = Symbol('left')
 
+type OrderBy = NonNullable<ListenerPlan['orderBy']>
+
+interface EventTurn {
+  readonly work: Promise<void>
+}
+
 export class HandlerListener implements BusListener, ListenerInsides {
   readonly #core: ListenerCore
   readonly #handler: (event: BusEvent<never>) => unknown
@@ -25,6 +31,8 @@ export class HandlerListener implements BusListener, ListenerInsides {
   readonly #inHand = new Set<Message>()
   /** The end of the last event of each text of `orderBy`. */
   readonly #chains = new Map<string, Promise<void>>()
+  /** With `orderBy`: the latest event that came has its place in a chain. */
+  #lastTurn: Promise<unknown> = Promise.resolve()
   readonly #closing = new AbortController()
   #waiting: (() => void)[] = []
   #interrupt: (() => void) | null = null
@@ -150,22 +158,46 @@ export class HandlerListener implements BusListener, ListenerInsides {
   }
 
   async #unlessKnown(event: ReceivedEvent): Promise<void> {
-    if (await this.#core.isToBeHandled(event)) await this.#inOrder(event)
+    const { orderBy } = this.#core.plan
+    if (orderBy === undefined) {
+      if (await this.#core.isToBeHandled(event)) await this.#handle(event)
+      return
+    }
+    // A store or a schema may answer sooner about a later event, which must not overtake.
+    const turn = this.#lastTurn.then(() => this.#turnOf(event, orderBy))
+    this.#lastTurn = turn.catch(() => {})
+    await (await turn)?.work
   }
 
-  async #inOrder(event: ReceivedEvent): Promise<void> {
-    const { orderBy } = this.#core.plan
-    if (orderBy === undefined) return this.#handle(event)
-    const text = String(orderBy(event))
-    const before = this.#chains.get(text)
-    const work = (before ?? Promise.resolve()).then(() => this.#handle(event))
+  /** @returns the work on an event, which may have begun; null if there is nothing to do. */
+  async #turnOf(event: ReceivedEvent, orderBy: OrderBy): Promise<EventTurn | null> {
+    if (!(await this.#core.isToBeHandled(event))) return null
+    const text = await this.#textOf(event, orderBy)
+    if (text === null) return { work: this.#handle(event) }
+    const before = this.#chains.get(text) ?? Promise.resolve()
     // One that failed has ended the listener, so that nothing follows it.
+    const work = before
+      .then(() => this.#handle(event))
+      .finally(() => {
+        if (this.#chains.get(text) === work) this.#chains.delete(text)
+      })
     this.#chains.set(text, work)
+    return { work }
+  }
+
+  /** @returns null for an event that does not fit its schema, if its text would be of its value. */
+  async #textOf(event: ReceivedEvent, orderBy: OrderBy): Promise<string | null> {
+    const { reader } = this.#core
     try {
-      await work
-    } finally {
-      if (this.#chains.get(text) === work) this.#chains.delete(text)
+      event.value = await reader.validated(event, reader.decode(event))
+    } catch {
+      try {
+        return String(orderBy(event))
+      } catch {
+        return null
+      }
     }
+    return String(orderBy(event))
   }
 
   async #handle(event: ReceivedEvent): Promise<void> {

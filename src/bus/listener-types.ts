@@ -53,7 +53,11 @@ export interface ListenerOptions<Value = unknown> {
   readonly retry?: RetryOptions | undefined
   /** How many handlers may run, 1 to 65,535. Default 1, which keeps the order. */
   readonly concurrency?: number | undefined
-  /** Events with the same text are handled in order, also with more `concurrency`. */
+  /**
+   * Events with the same text are handled in order, also with more `concurrency`. It is given the
+   * value before hooks change it. An event that does not fit its schema has no value then: it has
+   * no place in the order if the function throws.
+   */
   readonly orderBy?: ((event: BusEvent<Value>) => string) | undefined
   /**
    * How events that come again are recognized: the latest in memory, or a store, such as

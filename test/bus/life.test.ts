@@ -111,6 +111,21 @@ describe('a bus', () => {
     expect(w.broker.sessions.get('bus.server.self@p0')!.inflight).toBe(1)
   })
 
+  test.each([true, false])(
+    '[B18] ends without an error if it is closed while it begins, connected: %s',
+    async (isConnected) => {
+      const w = new BusWorld()
+      if (!isConnected) w.broker.refuseConnections()
+      const server = w.bus('server')
+      server.serve(auth, answers)
+      const running = server.run()
+      const closing = server.close({ timeout: 500 })
+      expect(await w.after(1000, running)).toEqual({ value: undefined })
+      expect(await w.after(0, closing)).toEqual({ value: undefined })
+      expect(w.broker.clients.size).toBe(0)
+    },
+  )
+
   test('run() ends with its signal, and another run() goes on', async () => {
     const w = new BusWorld()
     const names: string[] = []

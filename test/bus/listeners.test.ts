@@ -230,14 +230,16 @@ describe('a listener', () => {
     expect(refusals).toEqual([])
   })
 
-  test('with orderBy keeps the order of each text, and handles others meanwhile', async () => {
+  const ORDERS: readonly [string, (event: BusEvent<{ readonly name: string }>) => string][] = [
+    ['key', ({ key }) => key!],
+    ['value', ({ value }) => value.name.slice(0, 1)],
+  ]
+
+  test.each(ORDERS)('[B7] with orderBy a %s keeps the order of each', async (_, orderBy) => {
     const w = new BusWorld()
     const { server, mail } = await pair(w)
     const ends: (() => void)[] = []
-    const options = {
-      concurrency: 3,
-      orderBy: ({ value, key }: BusEvent<unknown>) => key ?? String(value),
-    }
+    const options = { concurrency: 3, orderBy }
     const { names } = hear(mail, options, () => new Promise<void>((resolve) => ends.push(resolve)))
     await w.run(mail)
     for (const [name, key] of [
@@ -253,6 +255,38 @@ describe('a listener', () => {
     expect(names()).toEqual(['a1', 'b1', 'a2'])
     for (const end of ends) end()
     await w.clock.advance(50)
+  })
+
+  test('[B7] with orderBy keeps the order if its store is slow about the first', async () => {
+    const w = new BusWorld()
+    const { server, mail } = await pair(w)
+    let first = true
+    const seen = () => {
+      const isSlow = first
+      first = false
+      return new Promise<boolean>((resolve) =>
+        w.clock.setTimer(() => resolve(false), isSlow ? 500 : 1),
+      )
+    }
+    const dedupe = { store: { seen, done: () => {} } }
+    const { names } = hear(mail, { concurrency: 3, dedupe, orderBy: () => 'all' })
+    await w.run(mail)
+    for (const name of ['a', 'b', 'c']) await w.value(fire(server, name), 50)
+    expect(names()).toEqual([])
+    await w.clock.advance(1000)
+    expect(names()).toEqual(['a', 'b', 'c'])
+  })
+
+  test('[B11] with orderBy skips an event that does not fit its schema', async () => {
+    const w = new BusWorld()
+    const { server, mail } = await pair(w)
+    const orderBy = ({ value }: BusEvent<{ readonly name: string }>) => value.name.slice(0, 1)
+    const { names, listener } = hear(mail, { concurrency: 3, onError: 'skip', orderBy })
+    await w.run(mail)
+    w.broker.publish('bus/auth/v1/event/registered', '7', { qos: 1 })
+    await w.value(fire(server, 'Ada'), 50)
+    expect(names()).toEqual(['Ada'])
+    expect(listener.stats).toMatchObject({ skipped: 1, handled: 1 })
   })
 
   test('of a whole API has one order, and passes over events of later versions', async () => {
