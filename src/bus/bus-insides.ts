@@ -24,6 +24,10 @@ export interface BusInsides {
   /** The APIs that this process calls, or whose events it listens to. */
   called(): Iterable<Api>
   listeners(): Iterable<ListenerInsides>
+  /** Those of them that handle events, as long as `run()` is not told to leave them out. */
+  listening(): readonly ListenerInsides[]
+  /** Whether calls are answered, as long as `run()` is not told to leave them out. */
+  answersCalls(): boolean
 }
 
 const kept = new WeakMap<object, BusInsides>()

@@ -74,7 +74,8 @@ export function apiNameFault(name: unknown): string | null {
   }
   for (const level of name.split('/')) {
     if (!LEVEL_NAME.test(level)) {
-      return 'each level between "/" must be 1 to 100 of A-Z, a-z, 0-9, "_" and "-"'
+      const instead = name.includes('.') ? '; write "/" in place of "."' : ''
+      return `each level between "/" must be 1 to 100 of A-Z, a-z, 0-9, "_" and "-"${instead}`
     }
     if (MAJOR_LEVEL.test(level)) return 'levels such as "v1" stand for versions'
   }

@@ -92,6 +92,8 @@ class ServiceBus {
       parts: this.#parts,
       called: () => this.#callers.keys(),
       listeners: () => this.#listeners.values(),
+      listening: () => this.#listening(),
+      answersCalls: () => this.#does('rpcs'),
     })
     this.#tasks = new TaskTable(this.#parts)
     this.#settings = new BusSettings(options)
@@ -121,7 +123,7 @@ class ServiceBus {
     const admit = () => this.#publisher.add(api, plan)
     const served = serveApi(parts, api, implementation, admit, options)
     this.#served.push(served)
-    if (this.#features?.has('rpcs') === false) served.rest()
+    if (!this.#does('rpcs')) served.rest()
     else this.#scope?.start((until) => whenServed(this.#parts.client, served, until))
     this.#know(api)
     return served
@@ -289,6 +291,17 @@ class ServiceBus {
     }
     if (this.#hasStarted) return begin()
     await runHooks(hooks.of('start'), this.#life('start'), begin)
+  }
+
+  /** Whether the run does it, or the next one may. */
+  #does(feature: BusFeature): boolean {
+    return this.#features?.has(feature) !== false
+  }
+
+  /** What is iterated does without a run. */
+  #listening(): readonly (HandlerListener | IteratedListener)[] {
+    const all = [...this.#listeners.values()]
+    return this.#does('events') ? all : all.filter((one) => one instanceof IteratedListener)
   }
 
   #tell(message: string): void {

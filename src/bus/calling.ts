@@ -42,6 +42,10 @@ export function callerOf(bus: BusParts, api: Api, name: string): Rpc {
   const topic = `${apiTopic(bus.prefix, api)}/rpc/${name}`
   const plan = { api, name, rpc: api.rpcs[name]!, topic, what: `${api.name} ${name}()` }
   return async (input, options = {}) => {
+    if (typeof options !== 'object') {
+      const remedy = 'an rpc takes one input, and then options; put several values into one object'
+      throw new UsageError(`${plan.what}: ${remedy}`)
+    }
     checkFieldNames(`${plan.what}: options`, options, CALL_FIELDS)
     checkTimeMs(`${plan.what}: timeout`, options.timeout)
     if (!bus.reports.hasRpcListeners) return call(bus, plan, input, options, null)
@@ -93,8 +97,8 @@ async function send(
   if (validate.outgoing) {
     const issues = await issuesIn(bus, rpc.input, input)
     if (issues !== undefined) {
-      const where = rpc.input === undefined ? 'is not taken' : placeText(issues)
-      throw new UsageError(`${what}: the input ${where}`, { code: 'INVALID_INPUT', issues })
+      const fault = rpc.input === undefined ? 'it takes no input' : `the input ${placeText(issues)}`
+      throw new UsageError(`${what}: ${fault}`, { code: 'INVALID_INPUT', issues })
     }
   }
   const { codec } = bus

@@ -40,6 +40,8 @@ export function answerControl(bus: BusInsides): void {
   })
   Promise.all(granted).catch((error: unknown) => {
     if (error instanceof MqttError && error.code === 'ENDED') return
+    // Nothing was refused here: the connection has ended for good, and `run()` rejects with why.
+    if (client.state.connection.kind === 'failed') return
     const what = 'The server refuses the control topics of the bus, so that nobody discovers this'
     bus.parts.warn('CONTROL_REFUSED', `${what} process: ${(error as Error).message}`)
   })

@@ -44,12 +44,14 @@ export function controlAnswer(bus: BusInsides, verb: string, uptimeMs: number): 
   if (verb === 'PING') return who
   if (verb !== 'INFO' && verb !== 'STATS') return null
   const isCounted = verb === 'STATS'
-  const apis = [...served.values()].map(({ api, served: { stats } }) => ({
+  // A process that leaves out calls or events, such as a worker for tasks, does not claim them.
+  const answered = bus.answersCalls() ? [...served.values()] : []
+  const apis = answered.map(({ api, served: { stats } }) => ({
     ...{ name: api.name, version: api.version },
     ...{ rpcs: Object.keys(api.rpcs), events: Object.keys(api.events) },
     ...(isCounted ? { stats } : {}),
   }))
-  const listeners = [...bus.listeners()].map(({ name, sources, waiting, stats }) => ({
+  const listeners = bus.listening().map(({ name, sources, waiting, stats }) => ({
     ...{ name, events: sources.map(({ api, event }) => `${api.name}/${event}`) },
     ...(isCounted ? { waiting, stats } : {}),
   }))

@@ -57,8 +57,8 @@ export interface DiscoveredProcess {
   readonly process: string
   /** For how many ms it has run. */
   readonly uptimeMs: number
-  /** The APIs that it serves. */
+  /** The APIs that it serves; none if its run leaves out `rpcs`. */
   readonly apis: readonly DiscoveredApi[]
-  /** Its listeners. */
+  /** Its listeners; if its run leaves out `events`, those alone that are iterated. */
   readonly listeners: readonly DiscoveredListener[]
 }

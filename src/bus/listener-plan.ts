@@ -50,6 +50,9 @@ export interface ListenerPlan {
 export function listenerPlan(name: string, options: ListenerOptions<never> = {}): ListenerPlan {
   checkBusName('listen: the name of the listener', name)
   const what = `listen: ${name}`
+  if (typeof options === 'function') {
+    throw new UsageError(`${what}: the handler comes after the options; write {} for none`)
+  }
   checkFieldNames(`${what}: options`, options, LISTENER_FIELDS)
   const { onError = 'stop', concurrency = 1, orderBy, share = true, stream = 'event' } = options
   const { retainDead = false, sessionExpiryInterval = EXPIRY_S, maxRedeliveries } = options

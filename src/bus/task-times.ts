@@ -36,6 +36,9 @@ export interface TaskTimes {
 
 /** @throws UsageError for an interval that cannot be used. */
 export function intervalTimes(interval: Interval): TaskTimes {
+  if (typeof interval === 'number') {
+    throw new UsageError('every: a number has no unit; write { seconds: 5 }, for example')
+  }
   checkFieldNames('every', interval, Object.keys(INTERVAL_UNITS_MS))
   let ms = 0
   for (const [unit, unitMs] of Object.entries(INTERVAL_UNITS_MS)) {

@@ -297,3 +297,32 @@ describe('what comes from the network', () => {
     expect(seen).toEqual([-1e15])
   })
 })
+
+describe('what people try who come from another bus', () => {
+  test.each<[string, (bus: Bus) => unknown, string]>([
+    [
+      'values one by one',
+      (bus) => bus.api(auth).echo(1, 2 as never),
+      'put several values into one',
+    ],
+    ['an input too many', (bus) => bus.api(auth).reset({} as never), 'reset(): it takes no input'],
+    [
+      'no options before the handler',
+      (bus) => bus.api(auth).cleared.listen('mail', (() => {}) as never),
+      'the handler comes after the options; write {} for none',
+    ],
+    [
+      'dots in the name of an API',
+      () => defineApi({ name: 'shop.auth', version: '1.0.0', rpcs: {} }),
+      'write "/" in place of "."',
+    ],
+    ['a number of seconds', (bus) => bus.every(5 as never, () => {}), 'write { seconds: 5 }'],
+  ])('%s', async (_, attempt, remedy) => {
+    const w = new BusWorld()
+    const bus = w.bus('app')
+    const trying = (async () => attempt(bus))()
+    expect(await w.error(trying, 100)).toMatchObject({
+      ...{ name: 'UsageError', message: expect.stringContaining(remedy) },
+    })
+  })
+})

@@ -163,7 +163,7 @@ describe('validation', () => {
     const surplus = await w.error(api.reset('x' as never), 100)
     expect(surplus).toMatchObject({
       code: 'INVALID_INPUT',
-      message: expect.stringContaining('not taken'),
+      message: expect.stringContaining('takes no input'),
     })
     expect(w.broker.log.length).toBe(before)
   })

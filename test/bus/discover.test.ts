@@ -159,6 +159,32 @@ test('[B20] a server that refuses the control topics is told, and the bus runs',
   expect(w.failures).toEqual([])
 })
 
+test('[B20] a run that ends without a connection does not say that control topics are refused', async () => {
+  const w = new BusWorld()
+  w.broker.refuseConnections(0x86)
+  await w.run(w.bus('a'))
+  expect(w.failures).toMatchObject([{ code: 'BAD_CREDENTIALS' }])
+  expect(w.codes()).toEqual([])
+})
+
+test.each([
+  [['rpcs'], ['auth'], []],
+  [['events'], [], ['mail']],
+  [['tasks'], [], []],
+] as const)(
+  '[B20] a process that only does %j answers with no more than that',
+  async (only, apis, names) => {
+    const w = new BusWorld()
+    const worker = w.bus('worker')
+    worker.serve(auth, answers)
+    worker.api(auth).cleared.listen('mail', {}, () => {})
+    worker.run({ only }).catch((error: unknown) => w.failures.push(error))
+    const [one] = await found(w, w.bus('asks'))
+    expect(one!.apis.map(({ name }) => name)).toEqual(apis)
+    expect(one!.listeners.map(({ name }) => name)).toEqual(names)
+  },
+)
+
 test.each([
   [{ api: '' }, /discover: api/],
   [{ api: 7 }, /discover: api/],

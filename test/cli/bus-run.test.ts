@@ -149,6 +149,20 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
     expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(990)
   })
 
+  test('[CLI] bus run: says that it has connected again', async () => {
+    const peer = await broker(() => {}, FIVE)
+    const { words } = await service(peer)
+    const running = start(['bus', 'run', ...words, '--only', 'rpcs'])
+    await until(() => peer.broker.packets('subscribe').length > 0)
+    for (const socket of peer.sockets) socket.destroy()
+    await until(() => running.stderr().includes('connected again'))
+    running.process.kill('SIGTERM')
+    const { status, stderr } = await running.ended
+    expect(status).toBe(0)
+    const [begins, connected, again] = logOf(stderr).map(({ msg }) => msg)
+    expect([begins, connected, again]).toEqual(['begins', 'connected', 'connected again'])
+  })
+
   test('[CLI] bus run: a signal ends the delay before the next run', async () => {
     const peer = await broker(() => {}, FIVE)
     const { folder } = await service(peer)

@@ -10,6 +10,7 @@ import { statusOf } from '../exit-codes.ts'
 import { ENDING } from '../signals.ts'
 import { inWords } from '../words.ts'
 import { logLine } from './log-line.ts'
+import { ReconnectNews } from './reconnect-news.ts'
 import type { RegisterService } from './service-module.ts'
 
 const DELAY_MS_MIN = 1000
@@ -32,6 +33,7 @@ export class ServiceRun {
   #bus: Bus | null = null
   #hasConnected = false
   #signal: string | null = null
+  #reconnects: ReconnectNews | null = null
   /** Ends the delay before the next run. */
   #wake = () => {}
 
@@ -88,6 +90,7 @@ export class ServiceRun {
       const bus = createBus(this.#busOptions())
       this.#bus = bus
       const { service, process: name } = bus
+      this.#reconnects ??= new ReconnectNews(`${service}/${name}`)
       logLine('info', { service, process: name, pid: process.pid, life }, 'begins')
       await this.#register(bus)
       isRunning = true
@@ -104,13 +107,22 @@ export class ServiceRun {
 
   #busOptions(): BusOptions {
     const client = this.#options.client as ClientOptions
-    const onConnected: ClientOptions['onConnected'] = () => {
+    const onConnected: ClientOptions['onConnected'] = ({ returnCode }, attempt) => {
+      // A server of MQTT 3 may have refused a first attempt with MQTT 5.
+      const isFirst = attempt <= (returnCode === undefined ? 1 : 2)
       if (!this.#hasConnected) logLine('info', {}, 'connected')
+      else if (!isFirst) this.#connectedAgain()
       this.#hasConnected = true
       return []
     }
     const onWarning = ({ code, message }: Warning) => logLine('warn', { code }, message)
     return { ...this.#options, client: { ...client, onConnected, onWarning } }
+  }
+
+  #connectedAgain(): void {
+    logLine('info', {}, 'connected again')
+    const suspicion = this.#reconnects?.again(performance.now()) ?? null
+    if (suspicion !== null) logLine('warn', { code: 'SESSION_TAKEN_OVER_SUSPECTED' }, suspicion)
   }
 
   #caught(signal: string): void {
