@@ -95,6 +95,7 @@ const FIRST_WORDS: readonly (readonly [RegExp, string])[] = [
   [/^(?:withPresence|presence): (prefix|ttl)\b/, '--$1'],
   [/^presence: the space\b/, 'the space'],
   [/^discover: (api|service)\b/, '--$1'],
+  [/^inspectFilters: api\b/, '--api'],
   [/^discover: timeoutMs\b/, '--timeout'],
   [/^createBus: prefix\b/, '--prefix'],
   [/^schema: (?=")/, '--api '],
