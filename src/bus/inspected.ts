@@ -3,6 +3,7 @@
  * a dead letter or a schema document. Nothing that others send is trusted.
  */
 import type { Message } from '../client/index.ts'
+import { UsageError } from '../index.ts'
 import {
   BUS_PROPERTIES,
   checkApiName,
@@ -97,7 +98,7 @@ export interface InspectedSchema {
 
 /**
  * @returns the Topic Filters of what can be looked at. To subscribe to them takes nothing from
- *   anybody, but the server no longer says of an event that nobody has subscribed to it.
+ *   anybody, but the server then no longer says of an event or a dead letter that nobody gets it.
  * @throws UsageError for an option that cannot be used.
  */
 export function inspectFilters(options: InspectOptions = {}): readonly string[] {
@@ -105,6 +106,9 @@ export function inspectFilters(options: InspectOptions = {}): readonly string[] 
   const { api, kinds = KINDS } = options
   const prefix = checkBusPrefix(options.prefix ?? 'bus')
   if (api !== undefined) checkApiName(api, 'inspectFilters: api')
+  if (!Array.isArray(kinds) || kinds.some((kind) => !KINDS.includes(kind))) {
+    throw new UsageError(`inspectFilters: kinds must be an array of ${KINDS.join(', ')}`)
+  }
   const anyName = (_: unknown, more: number) => '+/'.repeat(more).concat('+')
   const names = api === undefined ? Array.from({ length: INSPECTED_LEVELS_MAX }, anyName) : [api]
   const filters: Readonly<Record<InspectedKind, readonly string[]>> = {

@@ -60,15 +60,12 @@ const hasScript = spawnSync('script', ['--version']).error === undefined
 
 describe('[CLI] bus shell', { timeout: 60_000 }, () => {
   test.each([
-    ["await api.auth.checkPassword({ name: 'ada' })", '{"valid":true,"input":{"name":"ada"}}\n'],
     ["api.auth.checkPassword({ name: 'ada' })", '{"valid":true,"input":{"name":"ada"}}\n'],
     [
-      "const name = 'ada'\nconst { valid } = await api.auth.checkPassword({\n  name,\n})\nvalid",
-      'true\n',
+      "const name = 'ada'\nconst { valid } = await api.auth.checkPassword({\n  name,\n})\n" +
+        ";[valid, bus.service, Object.keys(api), await api['auth@0'].before()]",
+      '[true,"it-mqtt",["auth","auth@0"],"old"]\n',
     ],
-    ["await api['auth@0'].before()", '"old"\n'],
-    ['Object.keys(api)', '["auth","auth@0"]\n'],
-    ['bus.service', '"it-mqtt"\n'],
     ['undefined', ''],
   ])('[CLI] bus shell: from standard input: %j', async (code, expected) => {
     const peer = await service()
@@ -81,12 +78,9 @@ describe('[CLI] bus shell', { timeout: 60_000 }, () => {
   test.each([
     ['await api.auth.lock()', 1, LOCKED],
     ['api.auth.lock()', 1, LOCKED],
-    ['await api.auth.checkPassword({}, { timeout: 0 })', 2, 'USAGE: auth checkPassword()'],
     ['await api.auth.moved.fire()', 2, 'USAGE: fire: auth moved: this bus does not serve auth'],
-    ['await api.none.ping()', 1, 'TypeError: '],
     ['throw 7', 1, '7'],
     ['await api.auth.', 1, 'SyntaxError: '],
-    ['const a = 1; a = 2', 1, 'TypeError: '],
     ['1n', 1, 'TypeError: '],
   ])('[CLI] bus shell: an error is one line, and a status: %j', async (code, expected, told) => {
     const peer = await service()
