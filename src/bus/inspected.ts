@@ -23,7 +23,7 @@ const INSPECTED_LEVELS_MAX = 8
 /** The longest text of another process that is shown of what it says about a message. */
 const SAID_LENGTH_MAX = 4096
 const MAJOR_VERSION = /^v(\d{1,9})$/
-const KINDS: readonly InspectedKind[] = ['event', 'dead', 'schema']
+const INSPECTED_KINDS: readonly InspectedKind[] = ['event', 'dead', 'schema']
 
 /** What can be looked at: events, dead letters, schema documents. */
 export type InspectedKind = 'event' | 'dead' | 'schema'
@@ -103,11 +103,11 @@ export interface InspectedSchema {
  */
 export function inspectFilters(options: InspectOptions = {}): readonly string[] {
   checkFieldNames('inspectFilters', options, ['prefix', 'api', 'kinds'])
-  const { api, kinds = KINDS } = options
+  const { api, kinds = INSPECTED_KINDS } = options
   const prefix = checkBusPrefix(options.prefix ?? 'bus')
   if (api !== undefined) checkApiName(api, 'inspectFilters: api')
-  if (!Array.isArray(kinds) || kinds.some((kind) => !KINDS.includes(kind))) {
-    throw new UsageError(`inspectFilters: kinds must be an array of ${KINDS.join(', ')}`)
+  if (!Array.isArray(kinds) || kinds.some((kind) => !INSPECTED_KINDS.includes(kind))) {
+    throw new UsageError(`inspectFilters: kinds must be an array of ${INSPECTED_KINDS.join(', ')}`)
   }
   const anyName = (_: unknown, more: number) => '+/'.repeat(more).concat('+')
   const names = api === undefined ? Array.from({ length: INSPECTED_LEVELS_MAX }, anyName) : [api]
@@ -116,7 +116,7 @@ export function inspectFilters(options: InspectOptions = {}): readonly string[] 
     dead: [`${prefix}/_dead/+/+/${api === undefined ? '#' : `${api}/+`}`],
     schema: names.map((name) => `${prefix}/${name}/+/schema/+`),
   }
-  return KINDS.filter((kind) => kinds.includes(kind)).flatMap((kind) => filters[kind])
+  return INSPECTED_KINDS.filter((kind) => kinds.includes(kind)).flatMap((kind) => filters[kind])
 }
 
 /**

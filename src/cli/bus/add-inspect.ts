@@ -1,28 +1,7 @@
 /** `it-mqtt bus inspect`: which events, dead letters and schema documents are there, and come? */
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { addConnectionFlags, type ConnectionFlags, number } from '../flags.ts'
-
-export interface InspectFlags extends ConnectionFlags {
-  readonly api?: string
-  readonly event?: string
-  readonly id?: string
-  readonly where?: readonly WantedValue[]
-  readonly dead?: boolean
-  readonly follow?: boolean
-  readonly format?: InspectFormat
-  readonly json?: boolean
-  readonly prefix?: string
-  readonly timeout: number
-}
-
-export type InspectFormat = 'human' | 'json' | 'pretty'
-
-/** What the value of an event must have. */
-export interface WantedValue {
-  /** The names that lead to it. */
-  readonly path: readonly string[]
-  readonly text: string
-}
+import { addConnectionFlags, number } from '../flags.ts'
+import type { InspectFlags, WantedValue } from './inspect-flags.ts'
 
 const INSPECT_MS = 5000
 /** Who looks on has no session, so that the server keeps nothing for it. */
@@ -51,7 +30,7 @@ export function addInspect(bus: Command): void {
     .addOption(
       new Option(
         '--where <path=value>',
-        'only events and dead letters with this in their value, such as user.age=3; may be repeated',
+        'only events and dead letters whose value has this, such as user.age=3; may be repeated',
       ).argParser(wantedValue),
     )
     .option('--dead', 'only dead letters')

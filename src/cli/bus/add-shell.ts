@@ -1,14 +1,9 @@
 /** `it-mqtt bus shell`: call services by hand, from a terminal or a script. */
 import { type Command, Option } from 'commander'
-import { addConnectionFlags, type ConnectionFlags, number } from '../flags.ts'
+import { addConnectionFlags, number } from '../flags.ts'
+import type { ShellFlags } from './shell-flags.ts'
 
-export interface ShellFlags extends ConnectionFlags {
-  readonly module?: string
-  readonly prefix?: string
-  readonly timeout: number
-}
-
-const ANSWER_MS = 5000
+const SHELL_CALL_MS = 5000
 /** A shell has no session, and leaves nothing behind. */
 const WITHOUT_TRACE = [
   ...['--session', '--disable-clean-session', '--session-expiry', '--property', '-L'],
@@ -35,7 +30,7 @@ export function addShell(bus: Command): void {
     .addOption(
       new Option('--timeout <ms>', 'how long a call waits for its answer')
         .argParser(number)
-        .default(ANSWER_MS),
+        .default(SHELL_CALL_MS),
     )
   addConnectionFlags(command, { without: WITHOUT_TRACE }).action(async (flags: ShellFlags) => {
     const { runShell } = await import('./shell-run.ts')

@@ -12,8 +12,8 @@ import { counted, oneLine, reportFailure, say } from '../fail.ts'
 import { connectionOptions } from '../flags.ts'
 import { Interrupt } from '../interrupt.ts'
 import { abandonOutput, isClosedPipe, write } from '../output.ts'
-import type { InspectFlags, InspectFormat } from './add-inspect.ts'
-import { inspectedText, inspectSelector, type Shown } from './inspected-text.ts'
+import type { InspectFlags, InspectFormat } from './inspect-flags.ts'
+import { type InspectedMessage, inspectedText, inspectSelector } from './inspected-text.ts'
 
 /** More bytes than this do not wait for who reads standard output. */
 const UNREAD_BYTES_MAX = 67_108_864
@@ -40,7 +40,7 @@ export async function inspect(flags: InspectFlags): Promise<number> {
     const writer = new InspectWriter(flags, (error) => ending.abort(error))
     client = onlooker(flags)
     const { signal } = ending
-    const messages = client.subscribe(filtersOf(flags), { qos: 1, acks: 'receipt', signal })
+    const messages = client.subscribe(wantedFilters(flags), { qos: 1, acks: 'receipt', signal })
     const until = performance.now() + timeout
     if ((await within(messages.granted, until, signal)) === LATE) {
       say(`the server has not answered within ${timeout} ms`)
@@ -64,7 +64,7 @@ export async function inspect(flags: InspectFlags): Promise<number> {
   }
 }
 
-function filtersOf({ prefix, api, dead, event, id, where }: InspectFlags): readonly string[] {
+function wantedFilters({ prefix, api, dead, event, id, where }: InspectFlags): readonly string[] {
   const isOfEvents = [event, id, where].some((one) => one !== undefined)
   const kinds: readonly InspectedKind[] = isOfEvents
     ? ['event', 'dead']
@@ -128,7 +128,7 @@ function causeIn(error: unknown): unknown {
 class InspectWriter {
   readonly #flags: InspectFlags
   readonly #format: InspectFormat
-  readonly #selects: (shown: Shown) => boolean
+  readonly #selects: (shown: InspectedMessage) => boolean
   #shown = 0
   #missed = 0
   #unreadBytes = 0

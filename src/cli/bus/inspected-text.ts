@@ -12,10 +12,10 @@ import {
 import { safeText } from '../top/safe-text.ts'
 import { payloadText } from '../top/value-text.ts'
 import { counted, duration } from '../words.ts'
-import type { InspectFlags, InspectFormat, WantedValue } from './add-inspect.ts'
+import type { InspectFlags, InspectFormat, WantedValue } from './inspect-flags.ts'
 
 /** A message, and what is known of it. */
-export interface Shown {
+export interface InspectedMessage {
   readonly what: InspectedEvent | InspectedLetter | InspectedSchema
   readonly payload: Uint8Array
   readonly isRetained: boolean
@@ -28,7 +28,7 @@ const SHOWN_BYTES_MAX = 4096
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** @returns what says whether a message is to be written. */
-export function inspectSelector(flags: InspectFlags): (shown: Shown) => boolean {
+export function inspectSelector(flags: InspectFlags): (shown: InspectedMessage) => boolean {
   const { event, id, where = [] } = flags
   const name = event === undefined ? null : globOf(event)
   return ({ what, payload }) => {
@@ -55,10 +55,10 @@ function hasValue(whole: unknown, { path, text }: WantedValue): boolean {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return false
     value = (value as Readonly<Record<string, unknown>>)[name]
   }
-  return value === text || isDeepStrictEqual(value, parsed(text))
+  return value === text || isDeepStrictEqual(value, jsonOrNothing(text))
 }
 
-function parsed(text: string): unknown {
+function jsonOrNothing(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -75,17 +75,17 @@ function valueIn(payload: Uint8Array): { value?: unknown; text?: string; base64?
   } catch {
     return { base64: Buffer.from(payload).toString('base64') }
   }
-  const value = parsed(text)
+  const value = jsonOrNothing(text)
   return value === undefined ? { text } : { value }
 }
 
 /** @returns what is written of a message. */
-export function inspectedText(shown: Shown, format: InspectFormat): string {
-  if (format === 'human') return `${safeText(humanParts(shown).join('  '))}\n`
+export function inspectedText(shown: InspectedMessage, format: InspectFormat): string {
+  if (format === 'human') return `${safeText(wordsOf(shown).join('  '))}\n`
   return `${JSON.stringify(inspectedJson(shown), null, format === 'pretty' ? 2 : 0)}\n`
 }
 
-function inspectedJson({ what, payload, isRetained, now }: Shown): object {
+function inspectedJson({ what, payload, isRetained, now }: InspectedMessage): object {
   const common = { retained: isRetained, bytes: payload.length }
   if (what.kind === 'schema') return { ...what, ...common, ...documentIn(payload) }
   const { firedAt } = what
@@ -106,9 +106,9 @@ function documentIn(payload: Uint8Array): { document?: object; fault?: string } 
   }
 }
 
-function humanParts(shown: Shown): readonly string[] {
+function wordsOf(shown: InspectedMessage): readonly string[] {
   const { what, payload, isRetained, now } = shown
-  if (what.kind === 'schema') return schemaParts(what, payload)
+  if (what.kind === 'schema') return schemaWords(what, payload)
   const isEvent = what.kind === 'event'
   const place = isEvent ? [] : [`${what.service}.${what.listener}`]
   const { api, event, version, id, by, firedAt } = what
@@ -123,18 +123,18 @@ function humanParts(shown: Shown): readonly string[] {
     ...age,
     counted(payload.length, 'byte'),
     ...(isRetained ? ['retained'] : []),
-    ...(isEvent ? [] : letterParts(what)),
+    ...(isEvent ? [] : letterWords(what)),
     payloadText(payload.subarray(0, SHOWN_BYTES_MAX), payload.length),
   ]
 }
 
-function letterParts({ code, message, redriven }: InspectedLetter): readonly string[] {
+function letterWords({ code, message, redriven }: InspectedLetter): readonly string[] {
   const reason = [code, message].filter((part) => part !== null).join(': ')
   const times = redriven === 0 ? [] : [`put back ${counted(redriven, 'time')}`]
   return [...times, ...(reason === '' ? [] : [reason])]
 }
 
-function schemaParts({ api, major, service }: InspectedSchema, payload: Uint8Array) {
+function schemaWords({ api, major, service }: InspectedSchema, payload: Uint8Array) {
   const { document, fault } = documentIn(payload)
   const head = ['schema', `${api} v${major} of ${service}`]
   if (document === undefined) return [...head, fault ?? 'removed']

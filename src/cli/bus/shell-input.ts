@@ -73,19 +73,19 @@ function historyPath(env: NodeJS.ProcessEnv = process.env): string {
 /** Runs what standard input has. @returns the exit status. */
 export async function shellScript(names: ShellNames): Promise<number> {
   const code = await textOfStream(process.stdin)
-  const result = await resultOf(code, names)
-  if ('error' in result) return failed(result.error)
+  const result = await shellResultOf(code, names)
+  if ('error' in result) return shellFailure(result.error)
   let json: string
   try {
     json = shellJson(result.value)
   } catch (error) {
-    return failed(error)
+    return shellFailure(error)
   }
   if (json !== '') await write(json)
   return 0
 }
 
-function failed(error: unknown): number {
+function shellFailure(error: unknown): number {
   say(error instanceof Error ? shellErrorText(error) : oneLine(String(error)))
   return statusOf(error)
 }
@@ -93,7 +93,7 @@ function failed(error: unknown): number {
 type ShellResult = { readonly value: unknown } | { readonly error: unknown }
 
 /** Runs a program in a REPL that has no lines of its own. */
-async function resultOf(code: string, names: ShellNames): Promise<ShellResult> {
+async function shellResultOf(code: string, names: ShellNames): Promise<ShellResult> {
   const input = new PassThrough()
   const result = await new Promise<ShellResult>((resolve) => {
     const repl = startRepl({

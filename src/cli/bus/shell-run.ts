@@ -9,10 +9,10 @@ import { oneLine, reportFailure, say } from '../fail.ts'
 import { connectionOptions } from '../flags.ts'
 import { Interrupt } from '../interrupt.ts'
 import { abandonOutput, isClosedPipe } from '../output.ts'
-import type { ShellFlags } from './add-shell.ts'
 import { apisIn } from './documented-apis.ts'
 import { apisOfModule } from './schema-source.ts'
 import { shellApis } from './shell-apis.ts'
+import type { ShellFlags } from './shell-flags.ts'
 import { type ShellNames, shellOnTerminal, shellScript } from './shell-input.ts'
 
 /** @returns the exit status. */
