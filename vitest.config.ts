@@ -27,6 +27,7 @@ export const LONG = [
   'test/disk/torn.test.ts',
   'test/docs/guide.test.ts',
   'test/simulation/bus-faults.test.ts',
+  'test/simulation/presence-faults.test.ts',
   'test/simulation/faults.test.ts',
 ]
 

@@ -144,9 +144,18 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   'bus redrive': [
     { line: 'it-mqtt bus redrive -h localhost mail.welcome', about: 'all of one listener' },
     { line: 'it-mqtt bus redrive -h localhost mail.welcome --max 10', about: 'ten of them' },
+    { line: 'it-mqtt bus redrive -h localhost mail.welcome --keep 90', about: 'kept for longer' },
   ],
   'bus forget': [
     { line: 'it-mqtt bus forget -h localhost mail.welcome --process web-1', about: '' },
+    {
+      line: 'it-mqtt bus forget -h broker -V 4 mail.welcome --process web-1',
+      about: 'by MQTT 3.1.1',
+    },
+    {
+      line: 'it-mqtt bus forget -h localhost --prefix shop mail.welcome --process web-1',
+      about: '',
+    },
   ],
   'bus list': [
     { line: 'it-mqtt bus list -h localhost', about: 'all processes of all services' },
@@ -181,7 +190,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   'bus diffschema': [
     { line: 'it-mqtt bus diffschema old.ndjson new.ndjson', about: '' },
-    { line: 'it-mqtt bus diffschema old.ndjson new.ndjson && ./deploy', about: 'unless it breaks' },
+    { line: 'it-mqtt bus diffschema old.ndjson new.ndjson || exit', about: 'in a script' },
     {
       line: 'it-mqtt bus dumpschema --module ./apis.js | it-mqtt bus diffschema old.ndjson -',
       about: 'with what is in code',

@@ -7,7 +7,7 @@ import type { Command, Option } from 'commander'
 /** What so many commands have is listed once. */
 const SHARED_BY = 8
 
-export interface SplitOptions {
+interface SplitOptions {
   /** What only this command has, or has in words of its own. */
   readonly own: readonly Option[]
   /** What is listed once for all. */
@@ -18,20 +18,20 @@ export interface SplitOptions {
 export function sharedOptions(commands: readonly Command[]): readonly Option[] {
   const counts = new Map<string, { readonly option: Option; count: number }>()
   for (const option of commands.flatMap(shownOptions)) {
-    const counted = counts.get(keyOf(option)) ?? { option, count: 0 }
+    const counted = counts.get(wordsOfOption(option)) ?? { option, count: 0 }
     counted.count++
-    counts.set(keyOf(option), counted)
+    counts.set(wordsOfOption(option), counted)
   }
   return [...counts.values()].flatMap(({ option, count }) => (count < SHARED_BY ? [] : [option]))
 }
 
 /** Parts the options of a command. */
 export function splitOptions(command: Command, shared: readonly Option[]): SplitOptions {
-  const keys = new Set(shared.map(keyOf))
+  const keys = new Set(shared.map(wordsOfOption))
   const all = shownOptions(command)
   return {
-    own: all.filter((option) => !keys.has(keyOf(option))),
-    shared: all.filter((option) => keys.has(keyOf(option))),
+    own: all.filter((option) => !keys.has(wordsOfOption(option))),
+    shared: all.filter((option) => keys.has(wordsOfOption(option))),
   }
 }
 
@@ -39,6 +39,6 @@ function shownOptions(command: Command): readonly Option[] {
   return command.options.filter(({ hidden }) => !hidden)
 }
 
-function keyOf({ flags, description, argChoices, envVar }: Option): string {
+function wordsOfOption({ flags, description, argChoices, envVar }: Option): string {
   return JSON.stringify([flags, description, argChoices, envVar])
 }

@@ -161,8 +161,9 @@ export interface Presence extends AsyncDisposable {
   /**
    * Who is there. It makes the client connect, and read what the server had sent before.
    * @throws ConnectionError `NOT_SYNCED` if there was a connection and is none now: the members as
-   *   they were last known are in `error.members`; `SUBSCRIBE_REFUSED`; `ENDED`; `TIMEOUT` or the
-   *   reason of the signal, and then the space is still watched, as after every call.
+   *   they were last known are in `error.members`; `SUBSCRIBE_REFUSED`; `ENDED`; `TIMEOUT`, also
+   *   without a time-out of its own if the server is silent for 5 s; the reason of the signal.
+   *   The space is still watched then, as after every call.
    */
   get(options?: GetOptions): Promise<readonly Member[]>
   /**

@@ -99,6 +99,23 @@ describe('reconnections', () => {
     expect(seen.names()).toEqual(['ada seen'])
   })
 
+  test('[H1] [H2] who comes after a late will of the epoch before sees the member, for a ttl', () => {
+    const seen = new Seen()
+    seen.member(A, 'bob', 1, 2, true)
+    seen.member(A, 'ada', 2, 7, true)
+    expect(seen.sign(A, 'lost', 1, 0, { retained: true })).toEqual(['present ada seen'])
+    expect(seen.sign(A, 'lost', 1, 0)).toEqual([])
+    expect(seen.time(9_999)).toEqual([])
+    expect(seen.time(10_000)).toEqual(['lost ada lease'])
+  })
+
+  test('[H2] the will of the same epoch ends it at once', () => {
+    const seen = new Seen()
+    seen.member(A, 'ada', 2, 7, true)
+    seen.sign(A, 'lost', 1, 0, { retained: true })
+    expect(seen.sign(A, 'lost', 2, 0)).toEqual(['lost ada seen'])
+  })
+
   test('[H1] a member of a lost connection comes back with a record of its own', () => {
     const seen = new Seen()
     seen.member(A, 'ada', 1, 1)

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { BUS_SIMULATION } from './bus/bus-simulation.ts'
 import { examine, report, shrink } from './shrink.ts'
 
-const SEEDS = 16
+const SEEDS = 8
 
 test(`[B1] [B3] [B4] [B6] [B7] [B9] [B11] [B18] ${SEEDS} seeds keep every promise of the bus`, {
   timeout: 280_000,

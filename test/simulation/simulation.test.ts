@@ -9,7 +9,7 @@ import { scenarioOf } from './scenario.ts'
 import { examine, report, shrink, simulationOf } from './shrink.ts'
 import { simulate } from './world.ts'
 
-const SEEDS = 300
+const SEEDS = 200
 const SIMULATION = simulationOf(engine)
 
 test(`[D1] [D2] [D3] [D4] [D5] [D6] [D7] [R1] [R2] [R3] [R6] [K1] [K2] [N1] [N4] [N5] [E2] [E3] ${SEEDS} seeds keep every promise`, {

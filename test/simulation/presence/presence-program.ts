@@ -7,7 +7,7 @@ import type { Presence, PresenceChange } from '../../../src/presence/index.ts'
 import { ClientProcess, type Party, type ProcessHost } from '../client/client-process.ts'
 import type { MemberSetup, Mood } from './presence-scenario.ts'
 import { SPACES } from './presence-scenario.ts'
-import type { Told } from './presence-wire.ts'
+import type { ParsedRecord, Told } from './presence-wire.ts'
 
 const SLOW_MS = 700
 
@@ -30,6 +30,8 @@ export class MemberProcess extends ClientProcess {
   connection: string | null = null
   /** The newest that it was told of each connection. */
   readonly told = new Map<string, Told>()
+  /** Of each connection, the newest record of a member that came before any of its own. */
+  readonly toldOfMembers = new Map<string, ParsedRecord>()
   readonly watches = new Set<Watch>()
   /** By space: what it wants to be, by the name of the member. */
   readonly wants = SPACES.map(() => new Map<string, Wish>())
@@ -37,6 +39,8 @@ export class MemberProcess extends ClientProcess {
   readonly startedAt: number
   /** Since when it runs, connected, and its link is whole, as far as the world knows. */
   calmSince = Number.POSITIVE_INFINITY
+  /** Whether an answer of the broker was lost on its connection. */
+  hasMissed = false
   mood: Mood = 'steady'
   moodSince = 0
   /** The state of its connection. */

@@ -150,14 +150,22 @@ export class Wire {
       standing.state = 'up'
       standing.signAt = this.#now()
     }
-    if (connection !== null) return this.#toldOf(process, connection, says)
+    if (connection !== null) {
+      return this.#toldOf(process, connection, outdated(process, connection, says) ?? says)
+    }
     const name = memberOf(topic)
-    const before = process.told.get(name ?? '')
+    if (name === null) return
+    const before = process.told.get(name)
+    if (before === undefined) {
+      const shown = process.toldOfMembers.get(name)
+      if (shown === undefined || isAfter(says, shown)) process.toldOfMembers.set(name, says)
+      return
+    }
     // A member's record is a sign, too, also of who was down and enters again before it says `up`;
     // it takes no loss back but with a newer epoch.
-    if (before === undefined || !isAfter(says, before)) return
+    if (!isAfter(says, before)) return
     if (before.state === 'lost' && says.epoch === before.epoch) return
-    this.#toldOf(process, name!, { ...says, state: 'up', ttl: before.ttl })
+    this.#toldOf(process, name, { ...says, state: 'up', ttl: before.ttl })
   }
 
   #toldOf(process: MemberProcess, connection: string, says: ParsedRecord): void {
@@ -174,6 +182,26 @@ export class Wire {
   }
 }
 
-function isAfter(says: ParsedRecord, before: Told): boolean {
+/**
+ * The records of members come before that of their connection. The first one of the connection may
+ * then be older than they are: most often it is the will of an epoch before, published late over
+ * the `up` of now. By H1 it changes nothing, so the connection counts as up, for its `ttl` at most:
+ * if it lives, its client writes `up` again (H3), and else the lease or the right will ends it.
+ * @returns what the members have shown, if it is newer than the record; else null.
+ */
+function outdated(
+  process: MemberProcess,
+  connection: string,
+  says: ParsedRecord,
+): ParsedRecord | null {
+  const shown = process.toldOfMembers.get(connection)
+  const isFirst = !process.told.has(connection)
+  if (!isFirst || shown === undefined || shown.epoch <= says.epoch) return null
+  return { ...shown, state: 'up', ttl: says.ttl }
+}
+
+type Place = Pick<ParsedRecord, 'epoch' | 'seq'>
+
+function isAfter(says: Place, before: Place): boolean {
   return says.epoch > before.epoch || (says.epoch === before.epoch && says.seq > before.seq)
 }

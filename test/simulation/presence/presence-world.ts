@@ -326,6 +326,9 @@ export class PresenceWorld implements ProgramHost {
         (error) => {
           if (process.isDead || process.isEnding || process.hasFailed) return
           if (error?.code === 'ENDED') return
+          // To a link that has gone silent, `get()` does not wait for its end: it says so after 5 s.
+          const isSilent = process.calmSince === Number.POSITIVE_INFINITY || process.hasMissed
+          if (error?.code === 'TIMEOUT' && isSilent) return
           if (error?.code !== 'NOT_SYNCED' || !Array.isArray(error.members)) throw error
         },
       )
@@ -421,7 +424,11 @@ export class PresenceWorld implements ProgramHost {
       return
     }
     if (packet.cmd === 'publish') this.#wire.told(process, record)
-    if (packet.cmd === 'connack' && fault === null) process.calmSince = this.now()
+    if (fault === 'drop') process.hasMissed = true
+    if (packet.cmd === 'connack' && fault === null) {
+      process.calmSince = this.now()
+      process.hasMissed = false
+    }
   }
 
   #check(): void {
