@@ -97,7 +97,7 @@ const FIRST_WORDS: readonly (readonly [RegExp, string])[] = [
   [/^discover: (api|service)\b/, '--$1'],
   [/^inspectFilters: api\b/, '--api'],
   [/^discover: timeoutMs\b/, '--timeout'],
-  [/^createBus: prefix\b/, '--prefix'],
+  [/^createBus: (prefix|timeout)\b/, '--$1'],
   [/^schema: (?=")/, '--api '],
   [/^schema: timeout\b/, '--timeout'],
   [/^toAsyncApi: the server main\b/, '--server'],

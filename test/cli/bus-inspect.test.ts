@@ -81,6 +81,11 @@ describe('[CLI] bus inspect', { timeout: 60_000 }, () => {
       const peer = await broker(() => {}, { protocolVersions })
       const following = start(['bus', 'inspect', peer.url, '--follow', '--json'])
       await until(() => following.stderr().includes('MQTT keeps no history'))
+      const [onlooker, ...none] = peer.broker.sessions.values()
+      expect(none).toEqual([])
+      const filters = Object.keys(onlooker!.subscriptions)
+      expect(filters).toContain('bus/+/+/event/#')
+      expect(filters.filter((filter) => filter.startsWith('$share'))).toEqual([])
       const bus = createBus({ service: 'web', process: 'one', client: peer.url })
       bus.serve(auth, { check: () => {} })
       const heard: unknown[] = []
@@ -149,6 +154,24 @@ describe('[CLI] bus inspect', { timeout: 60_000 }, () => {
     }
     expect(chosen[0]!.stdout()).not.toContain('"schema"')
     expect(linesOf(chosen[1]!.stdout())[0]).toMatchObject({ text: 'no JSON' })
+  })
+
+  test('[CLI] bus inspect: what is no JSON, or too deep, is written as it is', async () => {
+    const peer = await broker(() => {}, FIVE)
+    const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`
+    const payloads = [Buffer.from([0xff, 0]), '\u0000', deep, '7', '']
+    for (const [index, payload] of payloads.entries()) {
+      peer.broker.publish(`bus/a/v1/event/e/${index}`, payload, { qos: 1, retain: true })
+    }
+    const { status, stdout } = await cli(['bus', 'inspect', peer.url, '--json'])
+    const byKey = linesOf(stdout).sort((a, b) => Number(a['key']) - Number(b['key']))
+    expect(byKey).toMatchObject([
+      { base64: '/wA=', retained: true },
+      { text: '\u0000' },
+      { text: deep },
+      { value: 7 },
+    ])
+    expect(status).toBe(0)
   })
 
   test('[CLI] bus inspect: nothing is status 1, and what cannot be used 2', async () => {

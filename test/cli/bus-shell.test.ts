@@ -112,6 +112,9 @@ describe('[CLI] bus shell', { timeout: 60_000 }, () => {
     const none = await cli(['bus', 'shell', '--module', 'none.mjs'], '1')
     expect(none).toMatchObject({ status: 2, stdout: '' })
     expect(none.stderr).toContain('cannot be loaded')
+    const never = await cli(['bus', 'shell', '--timeout', '0'], '1')
+    expect(never).toMatchObject({ status: 2, stdout: '' })
+    expect(never.stderr).toContain('--timeout must be')
   })
 
   test('[CLI] bus shell: at a terminal: completion, history, errors, Ctrl-D', async (context) => {
@@ -137,7 +140,9 @@ describe('[CLI] bus shell', { timeout: 60_000 }, () => {
     await until(() => terminal.stdout().includes('Promise'))
     type("await api.auth.checkPassword({ name: 'bo' })\r")
     await until(() => terminal.stdout().includes("{ valid: true, input: { name: 'bo' } }"))
-    type('await api.auth.lock()\r')
+    type('await api.auth.lo\t')
+    await until(() => terminal.stdout().includes('await api.auth.lock'))
+    type('()\r')
     await until(() => terminal.stdout().includes(LOCKED))
     expect(terminal.stdout()).not.toContain('    at ')
     type('\u0004')

@@ -68,24 +68,37 @@ function jsonOrNothing(text: string): unknown {
 
 /** @returns the value of a payload, or its text, or its bytes. */
 function valueIn(payload: Uint8Array): { value?: unknown; text?: string; base64?: string } {
+  const { text, base64 } = textIn(payload)
+  if (text === undefined) return base64 === undefined ? {} : { base64 }
+  const value = jsonOrNothing(text)
+  return value === undefined ? { text } : { value }
+}
+
+function textIn(payload: Uint8Array): { text?: string; base64?: string } {
   if (payload.length === 0) return {}
-  let text: string
   try {
-    text = UTF8.decode(payload)
+    return { text: UTF8.decode(payload) }
   } catch {
     return { base64: Buffer.from(payload).toString('base64') }
   }
-  const value = jsonOrNothing(text)
-  return value === undefined ? { text } : { value }
 }
 
 /** @returns what is written of a message. */
 export function inspectedText(shown: InspectedMessage, format: InspectFormat): string {
   if (format === 'human') return `${safeText(wordsOf(shown).join('  '))}\n`
-  return `${JSON.stringify(inspectedJson(shown), null, format === 'pretty' ? 2 : 0)}\n`
+  const indent = format === 'pretty' ? 2 : 0
+  try {
+    return `${JSON.stringify(inspectedJson(shown, valueIn), null, indent)}\n`
+  } catch {
+    // A value of very many levels can be read, and not be written.
+    return `${JSON.stringify(inspectedJson(shown, textIn), null, indent)}\n`
+  }
 }
 
-function inspectedJson({ what, payload, isRetained, now }: InspectedMessage): object {
+function inspectedJson(
+  { what, payload, isRetained, now }: InspectedMessage,
+  partsOf: (payload: Uint8Array) => object,
+): object {
   const common = { retained: isRetained, bytes: payload.length }
   if (what.kind === 'schema') return { ...what, ...common, ...documentIn(payload) }
   const { firedAt } = what
@@ -93,7 +106,7 @@ function inspectedJson({ what, payload, isRetained, now }: InspectedMessage): ob
     firedAt === null
       ? { firedAt, ageMs: null }
       : { firedAt: new Date(firedAt).toISOString(), ageMs: now - firedAt }
-  return { ...what, ...time, ...common, ...valueIn(payload) }
+  return { ...what, ...time, ...common, ...partsOf(payload) }
 }
 
 /** @returns the document of a payload, or what is wrong with it; of an empty one neither. */
