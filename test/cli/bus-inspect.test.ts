@@ -4,6 +4,7 @@
  */
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createBus, defineApi, dumpSchema, schemaText } from '../../src/bus/index.ts'
+import type { ConnectPacket } from '../../src/protocol/packets.ts'
 import { broker, cli, type ListeningBroker, start, until } from './support.ts'
 
 const person = { type: 'object', properties: { name: { type: 'string' } } } as const
@@ -83,6 +84,10 @@ describe('[CLI] bus inspect', { timeout: 60_000 }, () => {
       await until(() => following.stderr().includes('MQTT keeps no history'))
       const [onlooker, ...none] = peer.broker.sessions.values()
       expect(none).toEqual([])
+      for (const packet of peer.broker.packets('connect') as ConnectPacket[]) {
+        expect(packet.clean).toBe(true)
+        expect(packet.properties?.sessionExpiryInterval ?? 0).toBe(0)
+      }
       const filters = Object.keys(onlooker!.subscriptions)
       expect(filters).toContain('bus/+/+/event/#')
       expect(filters.filter((filter) => filter.startsWith('$share'))).toEqual([])
