@@ -68,13 +68,13 @@ function jsonOrNothing(text: string): unknown {
 
 /** @returns the value of a payload, or its text, or its bytes. */
 function valueIn(payload: Uint8Array): { value?: unknown; text?: string; base64?: string } {
-  const { text, base64 } = textIn(payload)
+  const { text, base64 } = undecodedIn(payload)
   if (text === undefined) return base64 === undefined ? {} : { base64 }
   const value = jsonOrNothing(text)
   return value === undefined ? { text } : { value }
 }
 
-function textIn(payload: Uint8Array): { text?: string; base64?: string } {
+function undecodedIn(payload: Uint8Array): { text?: string; base64?: string } {
   if (payload.length === 0) return {}
   try {
     return { text: UTF8.decode(payload) }
@@ -91,7 +91,7 @@ export function inspectedText(shown: InspectedMessage, format: InspectFormat): s
     return `${JSON.stringify(inspectedJson(shown, valueIn), null, indent)}\n`
   } catch {
     // A value of very many levels can be read, and not be written.
-    return `${JSON.stringify(inspectedJson(shown, textIn), null, indent)}\n`
+    return `${JSON.stringify(inspectedJson(shown, undecodedIn), null, indent)}\n`
   }
 }
 
