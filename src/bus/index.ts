@@ -81,6 +81,15 @@ export type {
   PublishSchemaContext,
   TaskContext,
 } from './hook-types.ts'
+export {
+  type InspectedEvent,
+  type InspectedKind,
+  type InspectedLetter,
+  type InspectedSchema,
+  type InspectOptions,
+  inspectFilters,
+  inspectMessage,
+} from './inspected.ts'
 export type {
   BusEvent,
   BusListener,

@@ -108,7 +108,7 @@ export class ReceivedEvent implements BusEvent {
 }
 
 /** @returns when the sender claims to have fired the event, in ms since 1970, or null. */
-export function firedAtOf({ properties }: Message): number | null {
+export function firedAtOf({ properties }: Pick<Message, 'properties'>): number | null {
   const at = Date.parse(headerOf(properties?.userProperties, BUS_PROPERTIES.at) ?? '')
   return Number.isNaN(at) ? null : at
 }

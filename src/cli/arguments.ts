@@ -118,7 +118,9 @@ function takeOption(words: string[], command: Command): string[] {
     const taken = words.splice(0, propertyLength(words[1]))
     return ['-D', JSON.stringify(taken)]
   }
-  const name = ALIASES[flag] ?? flag
+  // A command may have an option of its own by that name: `bus inspect --id`.
+  const isOwn = command.options.some(({ long }) => long === flag)
+  const name = isOwn ? flag : (ALIASES[flag] ?? flag)
   if (value !== undefined) return [`${name}${value}`]
   const takesWord =
     takesNext(name, command.options) || (ANYWHERE.includes(name) && connects(command))

@@ -49,6 +49,8 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { line: 'it-mqtt bus list -h localhost', about: 'which services run' },
     { line: 'it-mqtt bus list -h localhost --api auth', about: 'who serves an API' },
     { line: 'it-mqtt bus stats -h localhost', about: 'what became of calls and events' },
+    { line: 'it-mqtt bus inspect -h localhost --follow', about: 'which events come' },
+    { line: 'it-mqtt bus shell -h localhost', about: 'call services by hand' },
     { line: 'it-mqtt bus redrive -h localhost mail.welcome', about: 'put dead letters back' },
     {
       line: 'it-mqtt bus forget -h localhost mail.welcome --process web-1',
@@ -164,6 +166,22 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { line: 'it-mqtt bus stats -h localhost --service shop', about: '' },
     { line: 'it-mqtt bus stats -h localhost --follow --interval 10', about: 'every 10 s' },
     { line: 'it-mqtt bus stats -h localhost --json', about: 'with all numbers, as lines of JSON' },
+  ],
+  'bus inspect': [
+    { line: 'it-mqtt bus inspect -h localhost', about: 'what is retained' },
+    { line: "it-mqtt bus inspect -h localhost --follow --event 'user*'", about: 'some events' },
+    {
+      line: 'it-mqtt bus inspect -h localhost --follow --json --where user.name=Ada',
+      about: 'by their values, as lines of JSON',
+    },
+  ],
+  'bus shell': [
+    { line: 'it-mqtt bus shell -h localhost', about: 'with what services have published' },
+    { line: 'it-mqtt bus shell -h localhost --module ./apis.js', about: 'with APIs in code' },
+    {
+      line: `echo 'await api.auth.ping()' | it-mqtt bus shell -h localhost`,
+      about: 'one call, from a script',
+    },
   ],
   'bus dumpschema': [
     { line: 'it-mqtt bus dumpschema -h localhost -o all.ndjson', about: 'all that is published' },

@@ -1,14 +1,9 @@
 /** `it-mqtt bus asyncapi`: what do services do, in the words of AsyncAPI? */
 import type { Command } from 'commander'
-import type {
-  Api,
-  DocumentedEvent,
-  DocumentedRpc,
-  DocumentedSchema,
-  SchemaDocument,
-} from '../../bus/index.ts'
+import type { Api } from '../../bus/index.ts'
 import { reportFailure } from '../fail.ts'
 import { isClosedPipe } from '../output.ts'
+import { apisIn } from './documented-apis.ts'
 import {
   addSchemaSource,
   apisOfModule,
@@ -55,46 +50,4 @@ async function describeApis(flags: AsyncApiFlags): Promise<number> {
   } catch (error) {
     return isClosedPipe(error) ? 0 : reportFailure(error)
   }
-}
-
-/**
- * @returns the APIs of documents. They are only written: nothing validates with schemas of others.
- *   Of several services with the same API and major version the first is taken.
- */
-async function apisIn(documents: readonly SchemaDocument[]): Promise<readonly Api[]> {
-  const { defineApi } = await import('../../bus/index.ts')
-  const apis = new Map<string, Api>()
-  for (const { api, version, description = '', rpcs, events } of documents) {
-    const id = `${api} ${Number.parseInt(version, 10)}`
-    if (apis.has(id)) continue
-    const definition = {
-      ...{ name: api, version, description },
-      rpcs: eachOf(rpcs, rpcOfDocument),
-      events: eachOf(events, eventOfDocument),
-    }
-    apis.set(id, defineApi(definition))
-  }
-  return [...apis.values()]
-}
-
-function eachOf<T, R>(table: Readonly<Record<string, T>>, of: (one: T) => R): Record<string, R> {
-  return Object.fromEntries(Object.entries(table).map(([name, one]) => [name, of(one)]))
-}
-
-function rpcOfDocument({ input, output, errors, ...rest }: DocumentedRpc) {
-  return {
-    ...rest,
-    input: anySchema(input),
-    output: anySchema(output),
-    ...(errors === undefined ? {} : { errors: eachOf(errors, (one) => one ?? {}) }),
-  }
-}
-
-function eventOfDocument({ payload, ...rest }: DocumentedEvent) {
-  return { ...rest, payload: anySchema(payload) }
-}
-
-/** A schema without a JSON Schema form is any value. */
-function anySchema(schema: DocumentedSchema | undefined) {
-  return schema === null ? {} : schema
 }
