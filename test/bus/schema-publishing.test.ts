@@ -62,6 +62,17 @@ describe('[B12] the schema of a served API', () => {
     expect(await call()).toBe(true)
   })
 
+  test('that is not known yet when the bus ends is no fault', async () => {
+    for (let ms = 0; ms < 400; ms += 20) {
+      const bus = w.bus(`web${ms}`, { schema: {} })
+      bus.serve(first, { buy: () => true })
+      bus.run().catch((error: unknown) => w.failures.push(error))
+      await w.clock.advance(ms)
+      await w.value(bus.close(), 20_000)
+    }
+    expect([w.codes(), w.failures]).toEqual([[], []])
+  })
+
   test('is published again only if something else lies there', async () => {
     const bus = await run(serving())
     w.broker.kill()

@@ -6,6 +6,7 @@
 import { mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import type { AsyncCompleter } from 'node:readline'
 import { type REPLServer, start as startRepl } from 'node:repl'
 import { PassThrough } from 'node:stream'
 import { text as textOfStream } from 'node:stream/consumers'
@@ -33,6 +34,7 @@ export async function shellOnTerminal(names: ShellNames, signal: AbortSignal): P
   })
   give(repl, names)
   repl.on('reset', () => give(repl, names))
+  completeAfterAwait(repl)
   keepHistory(repl)
   const end = () => repl.close()
   signal.addEventListener('abort', end)
@@ -42,6 +44,14 @@ export async function shellOnTerminal(names: ShellNames, signal: AbortSignal): P
   } finally {
     signal.removeEventListener('abort', end)
   }
+}
+
+/** Node 24 completes nothing behind `await`. */
+function completeAfterAwait(repl: REPLServer): void {
+  const completer = repl.completer as AsyncCompleter
+  const complete: AsyncCompleter = (line, done) =>
+    completer.call(repl, line.replace(/^.*\bawait\s+/, ''), done)
+  Object.defineProperty(repl, 'completer', { value: complete, writable: true })
 }
 
 function give({ context }: REPLServer, names: ShellNames): void {
