@@ -66,8 +66,11 @@ describe('[B12] the schema of a served API', () => {
     for (let ms = 0; ms < 400; ms += 20) {
       const bus = w.bus(`web${ms}`, { schema: {} })
       bus.serve(first, { buy: () => true })
-      bus.run().catch((error: unknown) => w.failures.push(error))
+      const stop = new AbortController()
+      bus.run({ signal: stop.signal }).catch((error: unknown) => w.failures.push(error))
       await w.clock.advance(ms)
+      stop.abort()
+      await w.clock.advance(ms % 3)
       await w.value(bus.close(), 20_000)
     }
     expect([w.codes(), w.failures]).toEqual([[], []])

@@ -93,7 +93,9 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
     expect(await slow).toBe(1)
     const { status, stderr } = await running.ended
     expect(status).toBe(0)
-    expect(logOf(stderr)).toMatchObject([
+    // On a busy machine a warning may stand between.
+    const told = logOf(stderr).filter(({ level }) => level !== 'warn')
+    expect(told, stderr).toMatchObject([
       { level: 'info', msg: 'begins', service: 'shop', process: 'p1', life: 1 },
       { level: 'info', msg: 'connected' },
       { level: 'info', signal: 'SIGTERM', msg: expect.stringContaining('nothing more') },
