@@ -2,7 +2,7 @@
  * What does the program of a process do? It serves, listens, fires and calls as the scenario says,
  * as a user would write it; it ends when its bus fails, and whoever watches over it begins it again.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import {
   type Bus,
   type BusEvent,
