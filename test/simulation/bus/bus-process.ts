@@ -65,7 +65,7 @@ export class Life {
   /** A `done` has failed: an event is handled, and not acknowledged. */
   hasForgotten = false
   /** Handlers that run. */
-  handlers = 0
+  readonly handlers = new Set<{ readonly deadline: number }>()
   /** `run()` is pending. */
   isRunning = true
   /** When one of its connections was last begun or lost. */

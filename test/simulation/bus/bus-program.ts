@@ -102,9 +102,10 @@ export class Program {
       const { n, slowMs } = input as { n: number; slowMs: number }
       this.#host.say(`  ${life.name} executes ${n} (${rpc})`)
       this.#host.calls.executes(n, rpc, life, call.deadline)
-      life.handlers++
+      const handler = { deadline: call.deadline }
+      life.handlers.add(handler)
       if (slowMs > 0) await life.sleep(slowMs)
-      life.handlers--
+      life.handlers.delete(handler)
       if (rpc === 'refuse')
         (call as unknown as ServedCall<(typeof RPCS)['refuse']>).fail('LOCKED', { n })
       if (rpc === 'fail') throw new Error('secret')
@@ -217,9 +218,10 @@ export class Program {
       event.ack()
     }
     // What is iterated, close() does not know of.
-    if (name.setup.how === 'handler') life.handlers++
+    const handler = { deadline: Number.POSITIVE_INFINITY }
+    if (name.setup.how === 'handler') life.handlers.add(handler)
     if (slowMs > 0) await life.sleep(slowMs)
-    if (name.setup.how === 'handler') life.handlers--
+    life.handlers.delete(handler)
     if (fails && !early) {
       events.failed(name, life, n)
       throw new Error(`event ${n} fails as ordered`)
