@@ -95,6 +95,8 @@ test('the tutorial of docs/BUS.md does what it says', { timeout: 60_000 }, async
   // Below the root, so that the programs find its node_modules.
   const folder = mkdtempSync(join(root, 'test/docs/run-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
+  // A package of its own: within this one, the name `it-mqtt` means its own dist/.
+  writeFileSync(join(folder, 'package.json'), '{}')
   mkdirSync(join(folder, 'node_modules'))
   const main = program('cli/main').at(-1)!
   symlinkSync(join(dirname(main), '../..'), join(folder, 'node_modules/it-mqtt'))
