@@ -62,20 +62,6 @@ describe('[B12] the schema of a served API', () => {
     expect(await call()).toBe(true)
   })
 
-  test('that is not known yet when the bus ends is no fault', async () => {
-    for (let ms = 0; ms < 400; ms += 20) {
-      const bus = w.bus(`web${ms}`, { schema: {} })
-      bus.serve(first, { buy: () => true })
-      const stop = new AbortController()
-      bus.run({ signal: stop.signal }).catch((error: unknown) => w.failures.push(error))
-      await w.clock.advance(ms)
-      stop.abort()
-      await w.clock.advance(ms % 3)
-      await w.value(bus.close(), 20_000)
-    }
-    expect([w.codes(), w.failures]).toEqual([[], []])
-  })
-
   test('is published again only if something else lies there', async () => {
     const bus = await run(serving())
     w.broker.kill()

@@ -135,8 +135,8 @@ export class PublishedSchema {
       if (found === undefined || found.length === 0) return null
       return new TextDecoder().decode(found)
     } catch (error) {
-      // After the loss of a connection it is asked again; and a bus that ends needs no answer.
-      if (!host.isOpen || !host.isConnected || host.attempt !== attempt) throw error
+      // After the loss of a connection it is asked again.
+      if (!host.isConnected || host.attempt !== attempt) throw error
       if (!this.#isUnreadable) {
         const what = `${this.#topic} cannot be read, so that nothing is compared with it`
         warn('SCHEMA_UNREADABLE', `${what}: ${(error as Error).message}`)
