@@ -3,7 +3,6 @@
  * packet (loop-reader.ts), publishing in which order requests leave, reception whose a message is.
  */
 import {
-  BugError,
   type ConnackPacket,
   Connected,
   type Eventloop,
@@ -21,12 +20,12 @@ import { blueprintOf, type ClientPlan } from './client-options.ts'
 import type { ClientTarget, Published } from './client-types.ts'
 import type { Listener, OutcomeListener } from './core.ts'
 import { sync } from './fence.ts'
-import { encodeLevel } from './levels.ts'
 import type { Making } from './line.ts'
 import { ListenerList } from './listener-list.ts'
 import { LoopReader, type LoopReaderListener } from './loop-reader.ts'
 import type { DeliveredMessage } from './message.ts'
 import { Overlaps } from './overlaps.ts'
+import { OwnTopics } from './own-topics.ts'
 import type { ProbeHost } from './probe-host.ts'
 import { SharedProbe } from './probes.ts'
 import { Publishing } from './publishing.ts'
@@ -66,18 +65,16 @@ export class ClientCore
   readonly #onClose = new ListenerList<[closing: Promise<unknown>[]]>()
   #ended: { readonly error: unknown } | null = null
   #terms = { isMqtt5: true, hasIdentifiers: true }
-  #responseTopic: string | null = null
-  /** How the topics of answers and measurements begin, also those of an earlier process. */
-  #ownTopics: string | null = null
+  readonly #ownTopics: OwnTopics
   /** The CONNACK of a connection that was taken over, which may come once more. */
   #taken: ConnackPacket | null = null
-  #scratches = 0
 
   constructor(target: ClientTarget) {
     const { plan, platform, loop } = blueprintOf(target)
     this.plan = plan
     this.target = target
     this.clock = platform
+    this.#ownTopics = new OwnTopics(plan.responseTopic)
     this.publishing = new Publishing(plan, platform, this)
     this.loop = loop(this.publishing.requests, this.publishing)
     this.reading = new LoopReader(this.loop, plan.unhandledMax, this)
@@ -170,31 +167,24 @@ export class ClientCore
     const available = connack.properties?.subscriptionIdentifiersAvailable !== false
     const isMqtt5 = connection.protocolVersion === 5
     this.#terms = { isMqtt5, hasIdentifiers: isMqtt5 && available }
-    this.#responseTopic ??= this.#chooseResponseTopic(connack, clientId)
+    this.#ownTopics.connected(connack, clientId, () => this.clock.random())
     const resumed = connack.sessionPresent
     if (this.epoch > 1) this.reception.connected(resumed)
     this.publishing.connected()
     this.#onConnected.tell(resumed)
   }
 
-  #chooseResponseTopic({ properties }: ConnackPacket, clientId: string): string {
-    const { responseTopic } = this.plan
-    const given = properties?.responseInformation
-    const id = encodeLevel(properties?.assignedClientIdentifier ?? clientId)
-    const area = given ?? `clients/${id}/r`
-    this.#ownTopics = `${responseTopic ?? area}/`
-    if (responseTopic !== undefined) return responseTopic
-    const random = Math.floor(this.clock.random() * 2 ** 32).toString(36)
-    return `${area}/${random}`
-  }
-
   isOwn(topic: string): boolean {
-    return `${topic}/`.startsWith(this.#ownTopics!)
+    return this.#ownTopics.has(topic)
   }
 
-  /** @returns a topic of its own, for one measurement. */
+  /** Only layers above this client read what is below a topic. */
+  owns(topic: string): void {
+    if (this.#ownTopics.add(topic)) this.reception.disown(topic)
+  }
+
   scratchTopic(): string {
-    return `${this.responseTopic()}/s${++this.#scratches}`
+    return this.#ownTopics.scratchTopic()
   }
 
   /** Calls `action` at the first CONNACK, or now if that has come. */
@@ -207,8 +197,7 @@ export class ClientCore
   }
 
   responseTopic(): string {
-    if (this.#responseTopic === null) throw new BugError('The response topic is not known yet')
-    return this.#responseTopic
+    return this.#ownTopics.responseTopic
   }
 
   terms() {

@@ -88,6 +88,11 @@ export interface ClientHost {
     handler: (packet: IncomingPublish) => void,
   ): ClientListener
   /**
+   * Says that what is below a topic is read by layers only. Messages that an earlier process of the
+   * session has asked for, and nobody reads now, are acknowledged then, and hold nobody back.
+   */
+  owns(topic: string): void
+  /**
    * Resolves when the retained messages of listeners have come, as far as this can be known: as
    * `Subscription.synced`, for all of them at once. It keeps the client reading.
    */

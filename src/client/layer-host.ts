@@ -113,6 +113,10 @@ export class LayerHost implements ClientHost {
     return Object.assign(listener, { granted, close })
   }
 
+  owns(topic: string): void {
+    this.#core.owns(topic)
+  }
+
   synced(listeners: readonly ClientListener[]): Promise<Synced> {
     return sync(this.#core, {
       granted: Promise.all(listeners.map(({ granted }) => granted)),

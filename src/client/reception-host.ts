@@ -27,8 +27,8 @@ export interface ReceptionHost {
   /** Two filters of this client may match the same topic; `isMixed`: at QoS 0 and at another. */
   overlaps(a: string, b: string, isMixed: boolean): void
   /**
-   * Whether a topic is for answers and measurements of clients with this identifier: what an
-   * earlier process asked for is for nobody.
+   * Whether a topic is for answers and measurements of clients with this identifier, or is read
+   * by layers above the client only: what an earlier process asked for is for nobody.
    */
   isOwn(topic: string): boolean
   /** The number of the CONNECT of the present connection. */

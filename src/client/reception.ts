@@ -143,6 +143,11 @@ export class Reception {
     if (packet.qos > 0) this.#host.acknowledge(packet)
   }
 
+  /** What came below a topic before anybody asked for it waits for nobody any more. */
+  disown(topic: string): void {
+    for (const receipt of this.strays.takeUnasked(topic)) this.handled(receipt)
+  }
+
   /** A message is handled by one of the subscriptions that have it. */
   handled(receipt: Receipt): void {
     if (--receipt.open > 0) return
@@ -241,7 +246,8 @@ export class Reception {
     subscription.grantedOn = this.#host.attempt()
     const isGranted = () => subscription.changed('granted', false, levels)
     // MQTT 5 says in the CONNACK whether there are shared subscriptions.
-    if (this.#host.terms().isMqtt5 || !plan.filters.some(hasShareName)) return isGranted()
+    const isShared = plan.filters.some((filter) => filter.startsWith('$share/'))
+    if (this.#host.terms().isMqtt5 || !isShared) return isGranted()
     this.#host.checkShared().then(isGranted, (error) => this.#refused(subscription, error))
   }
 
@@ -391,7 +397,3 @@ export class Reception {
 }
 
 const RETAIN_HANDLING = { all: 0, new: 1, none: 2 } as const
-
-function hasShareName(filter: string): boolean {
-  return filter.startsWith('$share/')
-}

@@ -44,6 +44,15 @@ export class Strays {
     return taken.map(({ receipt }) => receipt)
   }
 
+  /** @returns the messages below a topic that came before anybody subscribed, and removes them. */
+  takeUnasked(topic: string): Receipt[] {
+    const isTaken = ({ filter, receipt }: Stray) =>
+      filter === null && matches(`${topic}/#`, receipt.packet.topic)
+    const taken = this.#strays.filter(isTaken)
+    this.#strays = this.#strays.filter((stray) => !isTaken(stray))
+    return taken.map(({ receipt }) => receipt)
+  }
+
   /** Keeps only the messages for which `stays` is true. */
   filter(stays: (receipt: Receipt) => boolean): void {
     this.#strays = this.#strays.filter(({ receipt }) => stays(receipt))

@@ -66,6 +66,7 @@ export class SpaceWatch {
 
   constructor(host: ClientHost, prefix: string, space: string, terms: SpaceTerms) {
     this.#host = host
+    host.owns(prefix)
     this.#prefix = prefix
     this.#space = space
     this.#maxData = terms.maxData

@@ -69,6 +69,25 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
     expect(JSON.parse(kept(world, topic)[0]!.text)).toMatchObject({ state: 'up', epoch: 2 })
   })
 
+  test.each(['before', 'after'])(
+    '[H3] what only an earlier process of the session read holds nobody back: %s it comes',
+    async (when) => {
+      const world = new PresenceWorld(version)
+      const { client: ada } = await world.entered('ada', 1)
+      const earlier = world.running(world.keeping({ clientId: 'w' }))
+      world.watching(earlier)
+      await world.clock.advance(SYNC_MS)
+      await world.value(earlier.close())
+      await world.value(ada.close())
+      const client = world.running(world.keeping({ clientId: 'w' }))
+      if (when === 'after') await world.clock.advance(100)
+      expect(world.broker.sessions.get('w')!.inflight > 0).toBe(when === 'after')
+      presence(client, 'another room')
+      await world.clock.advance(100)
+      expect(world.broker.sessions.get('w')!.inflight).toBe(0)
+    },
+  )
+
   test('[H4] after a lost session everybody is entered again, before the backlog', async () => {
     const world = new PresenceWorld(version)
     const { client, room } = await world.entered('ada', 1)
