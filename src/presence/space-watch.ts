@@ -33,7 +33,10 @@ const IDLE_MS = 30_000
 /** A sync that failed is tried again after so long, then after twice as long each time, in ms. */
 const SYNC_AGAIN_MS = 1000
 const SYNC_AGAIN_MS_MAX = 30_000
-/** After a shorter time signs may still wait to be read: no lease ends for so long, in ms. */
+/**
+ * After a shorter time signs may still wait to be read: no lease ends for as long as it was, and so
+ * long at most, in ms.
+ */
 const CATCH_UP_MS = 2000
 
 export class SpaceWatch {
@@ -118,7 +121,10 @@ export class SpaceWatch {
     if (!this.#host.isConnected) throw notSynced(this.#space, this.list())
     if (this.#status === 'lost') return this.#waiters.wait(signal)
     // It was read up to now, or the messages come before this one's own.
-    if (isIdle) await this.#host.roundTrip()
+    if (isIdle) {
+      await this.#host.roundTrip()
+      if (this.#status === 'synced') this.#caughtUp()
+    }
     signal.throwIfAborted()
     if (this.#status === 'synced') return { certainty: this.#certainty }
     return this.#whenSynced(false, signal)
@@ -252,8 +258,15 @@ export class SpaceWatch {
     if (this.#status === 'idle') return this.#retryLater()
     if (this.#status !== 'synced') return
     if (idleMs >= IDLE_MS && this.#host.isConnected) return void this.#sync()
-    if (idleMs > 0) this.#leasesHeldUntil = now + CATCH_UP_MS
+    // No longer than it was idle: who reads with short pauses would never see a lease end.
+    if (idleMs > 0) this.#leasesHeldUntil = now + Math.min(idleMs, CATCH_UP_MS)
     this.#arm()
+  }
+
+  /** What the server had sent before was read, so that no sign waits. */
+  #caughtUp(): void {
+    this.#leasesHeldUntil = Number.NEGATIVE_INFINITY
+    this.#look(0)
   }
 
   // --------------------------------------------------------------------------------------- records

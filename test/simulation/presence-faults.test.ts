@@ -13,7 +13,15 @@ import type {
 import { PRESENCE_SIMULATION } from './presence/presence-simulation.ts'
 
 const MEMBER: MemberSetup = {
-  ...{ memory: 'none', keepAlive: 2, ttl: 10, grace: 1, recordTtl: 86_400, janitor: false },
+  ...{
+    memory: 'none',
+    keepAlive: 2,
+    ttl: 10,
+    grace: 1,
+    recordTtl: 86_400,
+    janitor: false,
+    pauses: false,
+  },
   watches: [0],
 }
 

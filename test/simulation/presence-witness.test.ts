@@ -66,7 +66,15 @@ test.each([
 })
 
 const MEMBER: MemberSetup = {
-  ...{ memory: 'none', keepAlive: 30, ttl: 10, grace: 1, recordTtl: 86_400, janitor: false },
+  ...{
+    memory: 'none',
+    keepAlive: 30,
+    ttl: 10,
+    grace: 1,
+    recordTtl: 86_400,
+    janitor: false,
+    pauses: false,
+  },
   watches: [0],
 }
 

@@ -46,6 +46,7 @@ export class MemberProcess extends ClientProcess {
   /** The state of its connection. */
   kind = 'idle'
   readonly #program: ProgramHost
+  #isDriven = false
 
   constructor(party: Party, setup: MemberSetup, life: number, host: ProgramHost) {
     super(party, host)
@@ -53,9 +54,21 @@ export class MemberProcess extends ClientProcess {
     this.setup = setup
     this.startedAt = host.now()
     this.#program = host
-    this.client.run().catch(() => {})
+    if (!this.pauses) this.drive()
     void this.#follow()
     for (const space of setup.watches) this.watch(space)
+  }
+
+  /** Whether only its loops over `changes()` read, which rest for a moment after each change. */
+  get pauses(): boolean {
+    return this.setup.pauses && this.setup.watches.length > 0 && !this.#isDriven
+  }
+
+  /** From now on it is always read. */
+  drive(): void {
+    if (this.#isDriven) return
+    this.#isDriven = true
+    this.client.run().catch(() => {})
   }
 
   override get hasFailed(): boolean {
@@ -116,6 +129,8 @@ interface Wish {
   readonly n: number
 }
 
+/** How long a loop that pauses reads nothing after a change, in ms. */
+const PAUSE_MS = 1
 const GONE: Wish = { isThere: false, n: 0 }
 
 /** A loop over `changes()`. */
@@ -148,6 +163,7 @@ export class Watch {
   leave(): void {
     this.isEnding = true
     this.#process.watches.delete(this)
+    this.#process.drive()
     this.#program.track(this.#process, 'return() of changes()', this.#changes.return!())
     this.wake()
   }
@@ -166,6 +182,8 @@ export class Watch {
         if (process.isDead) return
         if (done) break
         this.#take(value)
+        if (process.mood !== 'steady') process.drive()
+        if (process.pauses) await process.sleep(PAUSE_MS)
         if (process.mood === 'slow') await process.sleep(SLOW_MS)
         while (process.mood === 'stopped' && !this.isEnding) {
           await new Promise<void>((resolve) => {

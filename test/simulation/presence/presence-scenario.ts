@@ -19,6 +19,8 @@ export interface MemberSetup {
   readonly grace: number
   readonly recordTtl: number
   readonly janitor: boolean
+  /** Nobody but its loops over `changes()` reads, and these rest after each change. */
+  readonly pauses: boolean
   /** Whether the server forgets its session when its connection is lost. MQTT 5. */
   readonly isForgotten?: boolean
   /** The spaces that a process watches from its beginning. */
@@ -110,6 +112,7 @@ class Draw extends ScenarioDraw {
       recordTtl: this.oneOf(0, 86_400, 60),
       janitor: this.chance(0.3),
       watches: this.oneOf([], [0], [0], [0, 1]),
+      pauses: this.chance(0.25),
     }
   }
 }
