@@ -1,4 +1,4 @@
-/** What calls of a client come to when others are refused, when rooms close and without a connection. */
+/** What calls come to when others are refused, when rooms close and without a connection. */
 import { expect, test } from 'vitest'
 import { presence } from '../../src/presence/index.ts'
 import { VERSIONS } from '../client/world.ts'
@@ -64,7 +64,7 @@ test('[H7] names that are too long together are told, and nobody has entered', a
 })
 
 test.each(VERSIONS)(
-  '[H6] what is sent again during close() is removed: MQTT %d',
+  '[H6] what is sent again during close() is removed: %d',
   async (version) => {
     const world = new PresenceWorld(version)
     const expiry = version === 5 ? { sessionExpiryInterval: 3600 } : {}
