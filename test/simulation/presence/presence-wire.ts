@@ -146,7 +146,11 @@ export class Wire {
     // What a process left in its session says `up` again after its will. Who had not heard of the
     // will finds only that, and the lease must end it.
     const isLeft = retain === true && says.state === 'up' && standing?.epoch === says.epoch
-    if (isLeft && standing.state === 'lost' && process.setup.memory !== 'none') {
+    // The copy before it may have gone into a link that was dead, so that this one is news.
+    const isRepeat =
+      says.state === 'up' && standing?.epoch === says.epoch && standing.seq === says.seq
+    const isBack = (isLeft && process.setup.memory !== 'none') || isRepeat
+    if (isBack && standing?.state === 'lost') {
       standing.state = 'up'
       standing.signAt = this.#now()
     }
@@ -156,6 +160,11 @@ export class Wire {
     const name = memberOf(topic)
     if (name === null) return
     const before = process.told.get(name)
+    // It may be the first copy that arrives: the one before went into a link that was dead.
+    const { dup } = record.packet as { dup?: boolean }
+    if (dup && before?.state === 'up' && before.epoch === says.epoch && before.seq === says.seq) {
+      before.signAt = this.#now()
+    }
     if (before === undefined) {
       const shown = process.toldOfMembers.get(name)
       if (shown === undefined || isAfter(says, shown)) process.toldOfMembers.set(name, says)
