@@ -154,17 +154,18 @@ export class Wire {
       standing.state = 'up'
       standing.signAt = this.#now()
     }
+    // It may be the first copy that arrives: the one before went into a link that was dead.
+    const { dup } = record.packet as { dup?: boolean }
+    const told = process.told.get(connection ?? memberOf(topic) ?? '')
+    if (dup && told?.state === 'up' && told.epoch === says.epoch && told.seq === says.seq) {
+      told.signAt = this.#now()
+    }
     if (connection !== null) {
       return this.#toldOf(process, connection, outdated(process, connection, says) ?? says)
     }
     const name = memberOf(topic)
     if (name === null) return
     const before = process.told.get(name)
-    // It may be the first copy that arrives: the one before went into a link that was dead.
-    const { dup } = record.packet as { dup?: boolean }
-    if (dup && before?.state === 'up' && before.epoch === says.epoch && before.seq === says.seq) {
-      before.signAt = this.#now()
-    }
     if (before === undefined) {
       const shown = process.toldOfMembers.get(name)
       if (shown === undefined || isAfter(says, shown)) process.toldOfMembers.set(name, says)
