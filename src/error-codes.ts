@@ -524,6 +524,11 @@ export interface WarningCodes {
    *  becomes of the event (`onError`), and the error.
    *  What to do: correct the handler, or who fires the event. */
   EVENT_FAILED: 'Warning'
+  /** When an event came for a listener that does not listen to it any more: an earlier process of its
+   *  name has subscribed to it. It is acknowledged and not handled, and the subscription is removed.
+   *  Each event is reported once; `stats.passed` of the listener counts all.
+   *  What to do: nothing, if the listener has given the event up; else let it listen to it again. */
+  EVENT_DROPPED: 'Warning'
   /** When the server refuses the control topics on which a process of a bus answers `discover()`.
    *  What to do: allow `{prefix}/_control/#`, or set `control: false`. */
   CONTROL_REFUSED: 'Warning'

@@ -57,6 +57,8 @@ export class ClientCore
   /** Whether nothing more is taken. */
   closing = false
   epoch = 0
+  /** What a layer does with a message that an earlier process has asked for. */
+  onUnasked: ((packet: IncomingPublish) => readonly string[]) | null = null
   /** Called when a subscription was left. */
   afterLeaving: (() => void) | null = null
   readonly #onConnected = new ListenerList<[resumed: boolean]>()
@@ -181,6 +183,21 @@ export class ClientCore
   /** Only layers above this client read what is below a topic. */
   owns(topic: string): void {
     if (this.#ownTopics.add(topic)) this.reception.disown(topic)
+  }
+
+  gaveUp(packet: IncomingPublish): boolean {
+    const former = this.onUnasked?.(packet)
+    if (former === undefined) return false
+    const isNeeded = (filter: string) => this.reception.router.find(filter)?.isNeeded === true
+    const make = () => {
+      const unsubscriptions = former.filter((filter) => !isNeeded(filter))
+      return unsubscriptions.length === 0
+        ? null
+        : ({ cmd: 'unsubscribe', unsubscriptions } as const)
+    }
+    // Whoever has subscribed is away: nobody waits for the answer.
+    if (former.length > 0) this.request(make, () => {})
+    return true
   }
 
   scratchTopic(): string {

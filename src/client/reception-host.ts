@@ -31,6 +31,8 @@ export interface ReceptionHost {
    * by layers above the client only: what an earlier process asked for is for nobody.
    */
   isOwn(topic: string): boolean
+  /** Whether a layer knows that nobody will ask for a message of an earlier process. */
+  gaveUp(packet: IncomingPublish): boolean
   /** The number of the CONNECT of the present connection. */
   attempt(): number
   /** The server refused a subscription. */

@@ -135,7 +135,8 @@ export class Reception {
     const isRead = entries.some((entry) => entry.isRead)
     const isKnown = isLate || entries.length > 0 || this.#former?.match(packet.topic) === true
     const isForLater = this.#keeps && !isKnown && !this.#host.isOwn(packet.topic)
-    if (packet.qos > 0 && (kept !== undefined || isForLater)) {
+    const isKept = kept !== undefined || (isForLater && !this.#host.gaveUp(packet))
+    if (packet.qos > 0 && isKept) {
       return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null, null)
     }
     // A retained message that is not for the subscriptions that had it already is no surprise.
