@@ -35,6 +35,7 @@ import type { ReceptionHost } from './reception-host.ts'
 import type { ClientSubscription } from './subscription.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
 import type { NextOptions, Synced } from './subscription-types.ts'
+import { Unasked } from './unasked.ts'
 import { sleep, waitFor } from './waits.ts'
 import { Watchman } from './watchman.ts'
 
@@ -57,8 +58,7 @@ export class ClientCore
   /** Whether nothing more is taken. */
   closing = false
   epoch = 0
-  /** What a layer does with a message that an earlier process has asked for. */
-  onUnasked: ((packet: IncomingPublish) => readonly string[]) | null = null
+  readonly unasked = new Unasked(this)
   /** Called when a subscription was left. */
   afterLeaving: (() => void) | null = null
   readonly #onConnected = new ListenerList<[resumed: boolean]>()
@@ -95,8 +95,10 @@ export class ClientCore
     if (packet.cmd === 'publish') this.reception.receive(packet)
     else if (packet.cmd === 'connack') this.#connected(packet)
     else if (packet.cmd === 'suback') {
-      const filters = packet.request.subscriptions.map(({ topic }) => topic)
-      this.reception.renewed(filters, packet.granted)
+      const { granted, request } = packet
+      for (const [i, { topic }] of request.subscriptions.entries()) {
+        this.reception.renewed(topic, granted[i] ?? 0)
+      }
     }
     if (this.reading.isWanted) this.#watchman.begin()
   }
@@ -171,9 +173,19 @@ export class ClientCore
     this.#terms = { isMqtt5, hasIdentifiers: isMqtt5 && available }
     this.#ownTopics.connected(connack, clientId, () => this.clock.random())
     const resumed = connack.sessionPresent
-    if (this.epoch > 1) this.reception.connected(resumed)
+    if (this.epoch > 1) {
+      this.reception.connected(resumed)
+      this.#endRefused()
+    }
     this.publishing.connected()
     this.#onConnected.tell(resumed)
+  }
+
+  /** The loop gives up some renewals without a SUBACK: those on which connections were lost. */
+  #endRefused(): void {
+    for (const { topic, givenUp, reasonCode } of this.loop.state.subscriptions) {
+      if (givenUp) this.reception.renewed(topic, reasonCode ?? 0x80)
+    }
   }
 
   isOwn(topic: string): boolean {
@@ -183,21 +195,6 @@ export class ClientCore
   /** Only layers above this client read what is below a topic. */
   owns(topic: string): void {
     if (this.#ownTopics.add(topic)) this.reception.disown(topic)
-  }
-
-  gaveUp(packet: IncomingPublish): boolean {
-    const former = this.onUnasked?.(packet)
-    if (former === undefined) return false
-    const isNeeded = (filter: string) => this.reception.router.find(filter)?.isNeeded === true
-    const make = () => {
-      const unsubscriptions = former.filter((filter) => !isNeeded(filter))
-      return unsubscriptions.length === 0
-        ? null
-        : ({ cmd: 'unsubscribe', unsubscriptions } as const)
-    }
-    // Whoever has subscribed is away: nobody waits for the answer.
-    if (former.length > 0) this.request(make, () => {})
-    return true
   }
 
   scratchTopic(): string {

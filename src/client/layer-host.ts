@@ -118,7 +118,7 @@ export class LayerHost implements ClientHost {
   }
 
   onUnasked(listener: (packet: IncomingPublish) => readonly string[]): void {
-    this.#core.onUnasked = listener
+    this.#core.unasked.listener = listener
   }
 
   synced(listeners: readonly ClientListener[]): Promise<Synced> {
