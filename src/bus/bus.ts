@@ -40,7 +40,7 @@ import { type AskSchemaOptions, schemaPlan } from './schema/schema-options.ts'
 import { SchemaPublisher } from './schema/schema-publisher.ts'
 import type { SchemaDocument } from './schema/schema-types.ts'
 import { type ServedApi, serveApi } from './serving.ts'
-import { settledWithin } from './settled-within.ts'
+import { settledWithin, timeBudget } from './settled-within.ts'
 import { TaskTable } from './task-table.ts'
 import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
 import { whenServed } from './when-served.ts'
@@ -324,12 +324,13 @@ class ServiceBus {
     const { clock, client } = this.#parts
     const end = async () => {
       const scope = this.#scope
+      const left = timeBudget(clock, timeout)
       scope?.stop()
       const listeners = [...this.#listeners.values()].map((one) => one.close({ timeout }))
       const tasks = this.#tasks.close(timeout)
       await Promise.all([...listeners, tasks, client.close({ timeout })])
       // The outbox is no longer in use then, and can be closed.
-      if (scope !== null) await settledWithin(clock, scope.ended(), timeout)
+      if (scope !== null) await settledWithin(clock, scope.ended(), left())
       if (this.#hasStarted) this.#tell('the bus has ended')
     }
     if (!this.#hasStarted) return end()

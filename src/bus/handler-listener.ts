@@ -12,6 +12,7 @@ import { LISTENER_CLOSE_MS, ListenerCore } from './listener-core.ts'
 import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
 import type { BusEvent, BusListener, ListenerStats } from './listener-types.ts'
 import { type EventSource, firedAtOf, type ReceivedEvent } from './received-event.ts'
+import { timeBudget } from './settled-within.ts'
 
 /** Why an event was left: the listener closes, and the event stays unacknowledged. */
 const LEFT = Symbol('left')
@@ -311,11 +312,12 @@ export class HandlerListener implements BusListener, ListenerInsides {
   }
 
   async #close(timeout: number): Promise<void> {
+    const left = timeBudget(this.#core.bus.clock, timeout)
     this.#interrupt?.()
     this.#closing.abort()
     for (const resolve of this.#waiting.splice(0)) resolve()
     await this.#idle(timeout)
-    await this.#core.client.close({ timeout })
+    await this.#core.client.close({ timeout: left() })
     this.#left()
     this.#end?.resolve()
   }

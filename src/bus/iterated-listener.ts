@@ -8,7 +8,7 @@ import { LISTENER_CLOSE_MS, ListenerCore } from './listener-core.ts'
 import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
 import type { BusEvent, EventIterator, ListenerStats } from './listener-types.ts'
 import type { EventSource, ReceivedEvent } from './received-event.ts'
-import { settledWithin } from './settled-within.ts'
+import { settledWithin, timeBudget } from './settled-within.ts'
 
 type NextResult = IteratorResult<BusEvent<unknown>, undefined>
 type NextEventOptions = Parameters<EventIterator['next']>[0]
@@ -140,9 +140,10 @@ export class IteratedListener implements EventIterator, ListenerInsides {
   async #close(timeout = LISTENER_CLOSE_MS): Promise<void> {
     this.#isOver = true
     const { clock } = this.#core.bus
+    const left = timeBudget(clock, timeout)
     // What is handled is acknowledged once it is remembered.
     await settledWithin(clock, this.#settling, timeout)
-    await this.#core.client.close({ timeout })
+    await this.#core.client.close({ timeout: left() })
     this.#left()
   }
 

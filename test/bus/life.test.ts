@@ -94,7 +94,24 @@ describe('a bus', () => {
     await w.value(server.fire(auth, 'cleared'), 50)
     const closing = server.close({ timeout: 2000 })
     expect(await w.after(1900, closing)).toBe('pending')
-    expect(await w.after(2200, closing)).toEqual({ value: undefined })
+    expect(await w.after(200, closing)).toEqual({ value: undefined })
+  })
+
+  test('[B18] has one time for a handler and the connection of its listener', async () => {
+    const w = new BusWorld()
+    const server = w.bus('server')
+    server.api(auth).cleared.listen('self', { onError: 'deadLetter' }, () => {
+      throw new Error('not today')
+    })
+    server.serve(auth, answers)
+    await w.run(server)
+    // The event comes, and its dead letter is never acknowledged: both wait for that.
+    const match = { cmd: 'publish', direction: 'toBroker' } as const
+    w.broker.faults.drop(match, { after: 1, times: 99 })
+    await w.value(server.fire(auth, 'cleared'), 50)
+    const closing = server.close({ timeout: 2000 })
+    expect(await w.after(1900, closing)).toBe('pending')
+    expect(await w.after(200, closing)).toEqual({ value: undefined })
   })
 
   test('[B18] does not wait for a next attempt', async () => {
