@@ -263,9 +263,11 @@ class ServiceBus {
     await Promise.all([...this.#schemas].map((schema) => checks.prepare(schema)))
     if (features.has('tasks')) await this.#tasks.prepare()
     await this.#publisher.approve(signal)
+    let isClosed = false
     const begin = async () => {
+      isClosed = this.#closed !== null
       // It was closed while schemas were looked at, or by a hook.
-      if (this.#closed !== null) return
+      if (isClosed) return
       if (!this.#hasStarted) {
         this.#tell('the bus runs')
         if (this.#parts.hasControl) answerControl(insidesOf('run', this))
@@ -291,6 +293,8 @@ class ServiceBus {
     }
     if (this.#hasStarted) return begin()
     await runHooks(hooks.of('start'), this.#life('start'), begin)
+    // What the hooks have begun before it was closed is theirs to end.
+    if (isClosed) await runHooks(hooks.of('stop'), this.#life('stop'), async () => {})
   }
 
   /** Whether the run does it, or the next one may. */
