@@ -554,6 +554,10 @@ export interface WarningCodes {
   /** When the schema of an API replaced one that others may rely on, and breaks it (`onBreaking`).
    *  What to do: give such an API another major version, and serve both for a while. */
   SCHEMA_REPLACED: 'Warning'
+  /** When the comparison does not understand whether an API breaks the schema at the server, with
+   *  `onBreaking: 'refuse'`: the API is served.
+   *  What to do: compare the places that the message names. */
+  SCHEMA_UNPROVEN: 'Warning'
   /** When a schema of an API has no JSON Schema form, so that it is missing from what is published.
    *  What to do: nothing, or use schemas that have a JSON Schema form. */
   SCHEMA_INCOMPLETE: 'Warning'
