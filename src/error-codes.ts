@@ -582,8 +582,9 @@ export interface WarningCodes {
    *  each kind and connection; `state.counters.deviations` counts them by kind.
    *  What to do: update or report the server; see docs/TOLERANCE.md. */
   SERVER_DEVIATION: 'Warning'
-  /** When a server of MQTT 3 closed several connections in a row right after it accepted them.
-   *  What to do: check whether another client uses the same `clientId`. */
+  /** When a server closed several connections in a row soon after it accepted them, or said that
+   *  another client has taken the session over (0x8E) and `retryable` allows another attempt.
+   *  What to do: give each client its own `clientId`; of a bus, each process its own `process`. */
   SESSION_TAKEN_OVER_SUSPECTED: 'Warning'
   /** When the server acknowledged a packet identifier that is not in use, with
    *  `tolerance: 'strict'`; the acknowledgement is ignored.
