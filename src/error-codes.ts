@@ -524,6 +524,11 @@ export interface WarningCodes {
    *  becomes of the event (`onError`), and the error.
    *  What to do: correct the handler, or who fires the event. */
   EVENT_FAILED: 'Warning'
+  /** When an event came for a listener that does not listen to it any more: an earlier process of its
+   *  name has subscribed to it. It is acknowledged and not handled, and the subscription is removed.
+   *  Each event is reported once; `stats.passed` of the listener counts all.
+   *  What to do: nothing, if the listener has given the event up; else let it listen to it again. */
+  EVENT_DROPPED: 'Warning'
   /** When the server refuses the control topics on which a process of a bus answers `discover()`.
    *  What to do: allow `{prefix}/_control/#`, or set `control: false`. */
   CONTROL_REFUSED: 'Warning'
@@ -549,6 +554,10 @@ export interface WarningCodes {
   /** When the schema of an API replaced one that others may rely on, and breaks it (`onBreaking`).
    *  What to do: give such an API another major version, and serve both for a while. */
   SCHEMA_REPLACED: 'Warning'
+  /** When the comparison does not understand whether an API breaks the schema at the server, with
+   *  `onBreaking: 'refuse'`: the API is served.
+   *  What to do: compare the places that the message names. */
+  SCHEMA_UNPROVEN: 'Warning'
   /** When a schema of an API has no JSON Schema form, so that it is missing from what is published.
    *  What to do: nothing, or use schemas that have a JSON Schema form. */
   SCHEMA_INCOMPLETE: 'Warning'
@@ -573,8 +582,9 @@ export interface WarningCodes {
    *  each kind and connection; `state.counters.deviations` counts them by kind.
    *  What to do: update or report the server; see docs/TOLERANCE.md. */
   SERVER_DEVIATION: 'Warning'
-  /** When a server of MQTT 3 closed several connections in a row right after it accepted them.
-   *  What to do: check whether another client uses the same `clientId`. */
+  /** When a server closed several connections in a row soon after it accepted them, or said that
+   *  another client has taken the session over (0x8E) and `retryable` allows another attempt.
+   *  What to do: give each client its own `clientId`; of a bus, each process its own `process`. */
   SESSION_TAKEN_OVER_SUSPECTED: 'Warning'
   /** When the server acknowledged a packet identifier that is not in use, with
    *  `tolerance: 'strict'`; the acknowledgement is ignored.

@@ -5,6 +5,7 @@
 import { UsageError } from '../index.ts'
 import type { Presence } from '../presence/index.ts'
 import type { Api, ApiEvent, ApiRpc, ApiSchema } from './api-types.ts'
+import { takenOver } from './bus-errors.ts'
 import { insidesOf, keepInsides } from './bus-insides.ts'
 import { inQuotes } from './bus-names.ts'
 import { type BusParts, busParts, checkTimeMs } from './bus-parts.ts'
@@ -40,7 +41,7 @@ import { type AskSchemaOptions, schemaPlan } from './schema/schema-options.ts'
 import { SchemaPublisher } from './schema/schema-publisher.ts'
 import type { SchemaDocument } from './schema/schema-types.ts'
 import { type ServedApi, serveApi } from './serving.ts'
-import { settledWithin } from './settled-within.ts'
+import { settledWithin, timeBudget } from './settled-within.ts'
 import { TaskTable } from './task-table.ts'
 import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
 import { whenServed } from './when-served.ts'
@@ -247,6 +248,8 @@ class ServiceBus {
     try {
       scope.start((until) => this.#start(scope, wanted, until))
       await scope.ended()
+    } catch (error) {
+      throw takenOver(this.#parts, error)
     } finally {
       signal?.removeEventListener('abort', stop)
       this.#scope = null
@@ -263,9 +266,11 @@ class ServiceBus {
     await Promise.all([...this.#schemas].map((schema) => checks.prepare(schema)))
     if (features.has('tasks')) await this.#tasks.prepare()
     await this.#publisher.approve(signal)
+    let isClosed = false
     const begin = async () => {
+      isClosed = this.#closed !== null
       // It was closed while schemas were looked at, or by a hook.
-      if (this.#closed !== null) return
+      if (isClosed) return
       if (!this.#hasStarted) {
         this.#tell('the bus runs')
         if (this.#parts.hasControl) answerControl(insidesOf('run', this))
@@ -291,6 +296,8 @@ class ServiceBus {
     }
     if (this.#hasStarted) return begin()
     await runHooks(hooks.of('start'), this.#life('start'), begin)
+    // What the hooks have begun before it was closed is theirs to end.
+    if (isClosed) await runHooks(hooks.of('stop'), this.#life('stop'), async () => {})
   }
 
   /** Whether the run does it, or the next one may. */
@@ -324,12 +331,13 @@ class ServiceBus {
     const { clock, client } = this.#parts
     const end = async () => {
       const scope = this.#scope
+      const left = timeBudget(clock, timeout)
       scope?.stop()
       const listeners = [...this.#listeners.values()].map((one) => one.close({ timeout }))
       const tasks = this.#tasks.close(timeout)
       await Promise.all([...listeners, tasks, client.close({ timeout })])
       // The outbox is no longer in use then, and can be closed.
-      if (scope !== null) await settledWithin(clock, scope.ended(), timeout)
+      if (scope !== null) await settledWithin(clock, scope.ended(), left())
       if (this.#hasStarted) this.#tell('the bus has ended')
     }
     if (!this.#hasStarted) return end()

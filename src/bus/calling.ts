@@ -13,6 +13,7 @@ import {
   UsageError,
 } from '../index.ts'
 import type { Api, ApiRpc, ApiSchema } from './api-types.ts'
+import { unanswered } from './bus-errors.ts'
 import { apiTopic } from './bus-names.ts'
 import { type BusParts, BusValue, checkTimeMs, headersOf, uuid } from './bus-parts.ts'
 import { type RpcFacts, sizeWhenSent } from './bus-reports.ts'
@@ -22,6 +23,9 @@ import { runHooks } from './hook-table.ts'
 import type { CallContext } from './hook-types.ts'
 
 const CALL_FIELDS = ['timeout', 'signal', 'key', 'headers']
+/** So many issues, each with so much of its text, stand in the message of an error. */
+const ISSUES_SHOWN_MAX = 3
+const ISSUE_LENGTH_MAX = 200
 /** Payload format invalid. (2.4) */
 const UNFIT_REASON = 0x99
 
@@ -97,7 +101,7 @@ async function send(
   if (validate.outgoing) {
     const issues = await issuesIn(bus, rpc.input, input)
     if (issues !== undefined) {
-      const fault = rpc.input === undefined ? 'it takes no input' : `the input ${placeText(issues)}`
+      const fault = rpc.input === undefined ? 'it takes no input' : `the input ${faultText(issues)}`
       throw new UsageError(`${what}: ${fault}`, { code: 'INVALID_INPUT', issues })
     }
   }
@@ -140,6 +144,21 @@ export function placeText(issues: readonly PayloadIssue[]): string {
   return `does not fit its schema at ${issuePlaces(issues)}; see \`issues\``
 }
 
+/**
+ * @returns the end of a sentence that says what is wrong with a value, for who has given it. What
+ *   others have sent is not said so: a schema may repeat it.
+ */
+export function faultText(issues: readonly PayloadIssue[]): string {
+  const shown = issues.slice(0, ISSUES_SHOWN_MAX).map(({ path, message }) => {
+    const place = issuePlaces([{ path, message }])
+    const text =
+      message.length > ISSUE_LENGTH_MAX ? `${message.slice(0, ISSUE_LENGTH_MAX)}…` : message
+    return `${place} (${text})`
+  })
+  const more = issues.length > shown.length ? ` and ${issues.length - shown.length} more` : ''
+  return `does not fit its schema at ${shown.join(', ')}${more}; see \`issues\``
+}
+
 function unfitAnswer(
   what: string,
   part: string,
@@ -157,9 +176,11 @@ function unfitAnswer(
 }
 
 /** Rejects with the error of a call; the data of a declared one are validated before. */
-async function refusal(bus: BusParts, { api, rpc, what }: RpcPlan, error: unknown): Promise<never> {
+async function refusal(bus: BusParts, plan: RpcPlan, error: unknown): Promise<never> {
+  const { api, rpc, what, topic } = plan
   const remote = declaredIn(rpc, error)
-  if (remote === null || !bus.termsOf(api.name).validate.incoming) throw error
+  if (remote === null) throw unanswered(what, api, topic, error)
+  if (!bus.termsOf(api.name).validate.incoming) throw error
   const { code, message } = remote
   const checked = await bus.checks.check(rpc.errors![code]!, remote.data)
   if (checked.issues !== undefined) {

@@ -10,7 +10,7 @@ import { apiTopic, BUS_PROPERTIES, eventTopic } from './bus-names.ts'
 import { type BusParts, hasProperties, headersOf, uuid } from './bus-parts.ts'
 import { type EventFacts, sizeWhenSent } from './bus-reports.ts'
 import type { Fired, FireOptions } from './bus-types.ts'
-import { issuesIn, placeText } from './calling.ts'
+import { faultText, issuesIn } from './calling.ts'
 import { checkFieldNames } from './define-api.ts'
 import { runHooks } from './hook-table.ts'
 import type { FireContext } from './hook-types.ts'
@@ -106,7 +106,7 @@ async function publishEvent(
   if (bus.termsOf(api.name).validate.outgoing) {
     const issues = await issuesIn(bus, event.payload, value)
     if (issues !== undefined) {
-      const where = event.payload === undefined ? 'is not taken' : placeText(issues)
+      const where = event.payload === undefined ? 'is not taken' : faultText(issues)
       throw new UsageError(`${what}: the payload ${where}`, { code: 'INVALID_PAYLOAD', issues })
     }
   }

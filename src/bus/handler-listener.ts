@@ -4,6 +4,7 @@
  * in the way for ever)
  */
 import type { Message } from '../client/index.ts'
+import { takenOver } from './bus-errors.ts'
 import type { ListenerInsides } from './bus-insides.ts'
 import type { BusParts } from './bus-parts.ts'
 import { runHooks } from './hook-table.ts'
@@ -12,6 +13,7 @@ import { LISTENER_CLOSE_MS, ListenerCore } from './listener-core.ts'
 import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
 import type { BusEvent, BusListener, ListenerStats } from './listener-types.ts'
 import { type EventSource, firedAtOf, type ReceivedEvent } from './received-event.ts'
+import { timeBudget } from './settled-within.ts'
 
 /** Why an event was left: the listener closes, and the event stays unacknowledged. */
 const LEFT = Symbol('left')
@@ -294,8 +296,9 @@ export class HandlerListener implements BusListener, ListenerInsides {
   }
 
   /** The listener ends with an error; what it has not acknowledged comes again. */
-  #fail(error: unknown): void {
+  #fail(cause: unknown): void {
     if (this.#failure !== null || this.#closed !== null) return
+    const error = takenOver(this.#core.bus, cause)
     this.#failure = { error }
     this.#end?.reject(error)
     void this.close()
@@ -311,11 +314,12 @@ export class HandlerListener implements BusListener, ListenerInsides {
   }
 
   async #close(timeout: number): Promise<void> {
+    const left = timeBudget(this.#core.bus.clock, timeout)
     this.#interrupt?.()
     this.#closing.abort()
     for (const resolve of this.#waiting.splice(0)) resolve()
     await this.#idle(timeout)
-    await this.#core.client.close({ timeout })
+    await this.#core.client.close({ timeout: left() })
     this.#left()
     this.#end?.resolve()
   }

@@ -64,6 +64,7 @@ export {
 } from './dead-letters.ts'
 export { declaredError } from './declared-error.ts'
 export { defineApi } from './define-api.ts'
+export { type BusDescription, describeBus } from './describe-bus.ts'
 export type {
   DiscoveredApi,
   DiscoveredListener,

@@ -2,13 +2,14 @@
  * How are events given to one who iterates them? An event is handled when the next one is asked
  * for. (B7, an event is acknowledged when it was handled)
  */
+import { takenOver } from './bus-errors.ts'
 import type { ListenerInsides } from './bus-insides.ts'
 import type { BusParts } from './bus-parts.ts'
 import { LISTENER_CLOSE_MS, ListenerCore } from './listener-core.ts'
 import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
 import type { BusEvent, EventIterator, ListenerStats } from './listener-types.ts'
 import type { EventSource, ReceivedEvent } from './received-event.ts'
-import { settledWithin } from './settled-within.ts'
+import { settledWithin, timeBudget } from './settled-within.ts'
 
 type NextResult = IteratorResult<BusEvent<unknown>, undefined>
 type NextEventOptions = Parameters<EventIterator['next']>[0]
@@ -74,7 +75,9 @@ export class IteratedListener implements EventIterator, ListenerInsides {
     if (this.#isOver) return NO_EVENT
     await this.#orEnd(this.#handled())
     for (;;) {
-      const { done, value: message } = await this.#core.subscription.next(options)
+      const { done, value: message } = await this.#core.subscription
+        .next(options)
+        .catch((error: unknown) => Promise.reject(takenOver(this.#core.bus, error)))
       if (done) return NO_EVENT
       const event = await this.#orEnd(this.#core.take(message))
       if (event !== null && (await this.#isValid(event))) {
@@ -140,9 +143,10 @@ export class IteratedListener implements EventIterator, ListenerInsides {
   async #close(timeout = LISTENER_CLOSE_MS): Promise<void> {
     this.#isOver = true
     const { clock } = this.#core.bus
+    const left = timeBudget(clock, timeout)
     // What is handled is acknowledged once it is remembered.
     await settledWithin(clock, this.#settling, timeout)
-    await this.#core.client.close({ timeout })
+    await this.#core.client.close({ timeout: left() })
     this.#left()
   }
 

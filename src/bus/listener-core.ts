@@ -4,11 +4,18 @@
  * reaches each listener name at least once; B7, an event is acknowledged when it was handled; B8,
  * no event is refused by its acknowledgement)
  */
-import { type Client, createClient, type Message, type Subscription } from '../client/index.ts'
+import {
+  type Client,
+  createClient,
+  hostOf,
+  type Message,
+  type Subscription,
+} from '../client/index.ts'
 import { MqttError, type UserProperties } from '../index.ts'
 import { BUS_PROPERTIES, busClientId, deadTopics, listenerShare } from './bus-names.ts'
 import { type BusParts, hasProperties } from './bus-parts.ts'
 import type { BusReports } from './bus-reports.ts'
+import { FormerEvents } from './former-events.ts'
 import type { ListenerPlan } from './listener-plan.ts'
 import type { ListenerStats } from './listener-types.ts'
 import { EventReader, type EventSource, type ReceivedEvent } from './received-event.ts'
@@ -40,6 +47,12 @@ export class ListenerCore {
     this.#owner = listenerShare(bus.service, plan.name)
     this.reader = new EventReader(bus, plan, sources, (event) => this.#acknowledge(event))
     this.client = createClient(listenerOptions(bus, plan))
+    const former = new FormerEvents(bus, plan)
+    hostOf(this.client).onUnasked((packet) => {
+      this.stats.received++
+      this.stats.passed++
+      return former.filtersOf(packet)
+    })
     this.subscription = this.client.subscribe(this.reader.filters, {
       ...{ qos: 1, acks: 'manual', retained: 'none', onLeave: 'keep' },
     }) as Subscription

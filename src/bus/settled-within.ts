@@ -14,3 +14,12 @@ export async function settledWithin(
   await Promise.race([promise.catch(() => {}), late])
   clock.clearTimer(timer)
 }
+
+/**
+ * One time for several waits that follow one another.
+ * @returns a function that says how many ms are left of it: at least 1, since nothing takes less.
+ */
+export function timeBudget(clock: Platform, ms: number): () => number {
+  const endsAt = clock.now() + ms
+  return () => Math.max(1, endsAt - clock.now())
+}

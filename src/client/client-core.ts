@@ -35,6 +35,7 @@ import type { ReceptionHost } from './reception-host.ts'
 import type { ClientSubscription } from './subscription.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
 import type { NextOptions, Synced } from './subscription-types.ts'
+import { Unasked } from './unasked.ts'
 import { sleep, waitFor } from './waits.ts'
 import { Watchman } from './watchman.ts'
 
@@ -57,6 +58,7 @@ export class ClientCore
   /** Whether nothing more is taken. */
   closing = false
   epoch = 0
+  readonly unasked = new Unasked(this)
   /** Called when a subscription was left. */
   afterLeaving: (() => void) | null = null
   readonly #onConnected = new ListenerList<[resumed: boolean]>()
@@ -93,8 +95,10 @@ export class ClientCore
     if (packet.cmd === 'publish') this.reception.receive(packet)
     else if (packet.cmd === 'connack') this.#connected(packet)
     else if (packet.cmd === 'suback') {
-      const filters = packet.request.subscriptions.map(({ topic }) => topic)
-      this.reception.renewed(filters, packet.granted)
+      const { granted, request } = packet
+      for (const [i, { topic }] of request.subscriptions.entries()) {
+        this.reception.renewed(topic, granted[i] ?? 0)
+      }
     }
     if (this.reading.isWanted) this.#watchman.begin()
   }
@@ -169,9 +173,19 @@ export class ClientCore
     this.#terms = { isMqtt5, hasIdentifiers: isMqtt5 && available }
     this.#ownTopics.connected(connack, clientId, () => this.clock.random())
     const resumed = connack.sessionPresent
-    if (this.epoch > 1) this.reception.connected(resumed)
+    if (this.epoch > 1) {
+      this.reception.connected(resumed)
+      this.#endRefused()
+    }
     this.publishing.connected()
     this.#onConnected.tell(resumed)
+  }
+
+  /** The loop gives up some renewals without a SUBACK: those on which connections were lost. */
+  #endRefused(): void {
+    for (const { topic, givenUp, reasonCode } of this.loop.state.subscriptions) {
+      if (givenUp) this.reception.renewed(topic, reasonCode ?? 0x80)
+    }
   }
 
   isOwn(topic: string): boolean {

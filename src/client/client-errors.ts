@@ -65,7 +65,8 @@ export function subscribeRefused(cause: unknown, filters: readonly string[]): un
 const SHARED_NOT_SUPPORTED = 0x9e
 
 export function renewalRefused(filter: string, reasonCode: number): RefusedError {
-  return new RefusedError(`The server refused to renew the subscription of "${filter}"`, {
+  const why = 'the server refuses it, or has lost the connection on it again and again'
+  return new RefusedError(`The subscription of "${filter}" could not be renewed: ${why}`, {
     code: 'NEGATIVE_ACKNOWLEDGEMENT',
     reasonCode,
     refused: [{ topic: filter, reasonCode }],

@@ -93,6 +93,12 @@ export interface ClientHost {
    */
   owns(topic: string): void
   /**
+   * Says that all subscriptions of the session are this process's own. A message at QoS > 0 that an
+   * earlier process has asked for, and nobody reads now, is given to `listener` and acknowledged,
+   * and holds nobody back; the filters that it returns are unsubscribed, but for those in use.
+   */
+  onUnasked(listener: (packet: IncomingPublish) => readonly string[]): void
+  /**
    * Resolves when the retained messages of listeners have come, as far as this can be known: as
    * `Subscription.synced`, for all of them at once. It keeps the client reading.
    */

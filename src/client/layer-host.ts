@@ -117,6 +117,10 @@ export class LayerHost implements ClientHost {
     this.#core.owns(topic)
   }
 
+  onUnasked(listener: (packet: IncomingPublish) => readonly string[]): void {
+    this.#core.unasked.listener = listener
+  }
+
   synced(listeners: readonly ClientListener[]): Promise<Synced> {
     return sync(this.#core, {
       granted: Promise.all(listeners.map(({ granted }) => granted)),

@@ -3,6 +3,7 @@
  */
 import type { IncomingPublish, Outcome } from '../index.ts'
 import type { Making } from './line.ts'
+import type { Unasked } from './unasked.ts'
 
 /** What the connection allows. */
 interface Terms {
@@ -31,6 +32,8 @@ export interface ReceptionHost {
    * by layers above the client only: what an earlier process asked for is for nobody.
    */
   isOwn(topic: string): boolean
+  /** Whether a layer knows that nobody will ask for a message of an earlier process. */
+  readonly unasked: Pick<Unasked, 'gaveUp'>
   /** The number of the CONNECT of the present connection. */
   attempt(): number
   /** The server refused a subscription. */

@@ -135,7 +135,8 @@ export class Reception {
     const isRead = entries.some((entry) => entry.isRead)
     const isKnown = isLate || entries.length > 0 || this.#former?.match(packet.topic) === true
     const isForLater = this.#keeps && !isKnown && !this.#host.isOwn(packet.topic)
-    if (packet.qos > 0 && (kept !== undefined || isForLater)) {
+    const isKept = kept !== undefined || (isForLater && !this.#host.unasked.gaveUp(packet))
+    if (packet.qos > 0 && isKept) {
       return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null, null)
     }
     // A retained message that is not for the subscriptions that had it already is no surprise.
@@ -383,14 +384,13 @@ export class Reception {
     }
   }
 
-  /** The server answered the renewal of filters. */
-  renewed(filters: readonly string[], granted: readonly number[]): void {
-    for (const [i, filter] of filters.entries()) {
-      const entry = this.router.find(filter)
-      const code = granted[i] ?? 0
-      for (const subscription of entry?.subscriptions ?? []) {
-        if (code < 0x80) subscription.changed('granted', false)
-        else this.#refused(subscription, renewalRefused(filter, code))
+  /** The server answered the renewal of a filter, or the loop has given it up. */
+  renewed(filter: string, code: number): void {
+    for (const subscription of this.router.find(filter)?.subscriptions ?? []) {
+      if (code < 0x80) subscription.changed('granted', false)
+      // One that is asked for now has an answer of its own.
+      else if (subscription.status !== 'requested') {
+        this.#refused(subscription, renewalRefused(filter, code))
       }
     }
   }

@@ -112,6 +112,11 @@ export interface SubscriptionState {
   readonly granted: QoS | null
   /** The reason code of a refusal. */
   readonly reasonCode?: number
+  /**
+   * True if the loop has given up to renew it without an answer of the server: a limit of the CONNACK
+   * excludes it, or connections were lost on it again and again.
+   */
+  readonly givenUp?: boolean
 }
 
 /**
@@ -190,9 +195,10 @@ function subscriptionStates({ session, outgoing }: State): readonly Subscription
     const { topic, qos } = subscription
     states.set(topic, { topic, qos, status: 'granted', granted })
   }
-  for (const { topic, qos, reasonCode } of outgoing.refused) {
+  for (const { topic, qos, reasonCode, givenUp } of outgoing.refused) {
     const granted = states.get(topic)?.granted ?? null
-    states.set(topic, { topic, qos, status: 'refused', granted, reasonCode })
+    const own = givenUp ? { givenUp } : {}
+    states.set(topic, { topic, qos, status: 'refused', granted, reasonCode, ...own })
   }
   const ask = (facts: RequestFacts, status: 'requested' | 'renewing') => {
     if (facts.kind !== 'subscribe') return

@@ -50,3 +50,37 @@ const QUOTA_CODE = 0x97
 export function isQuotaExceeded(error: unknown): boolean {
   return error instanceof RefusedError && error.reasonCode === QUOTA_CODE
 }
+
+/**
+ * @returns the error of who watches a space and may not read what is needed for it; any other error
+ *   as it is.
+ */
+export function watchRefused(space: string, prefix: string, error: unknown): unknown {
+  if (!(error instanceof RefusedError) || error.refused.length === 0) return error
+  const { reasonCode, refused, granted, packet, retryable } = error
+  const message =
+    `presence of ${space}: nobody knows who is there, since the server refuses this client the` +
+    ` subscription of "${refused[0]!.topic}" (${hexOf(reasonCode)}), which get(), synced and` +
+    ` changes() read; ${remedyOf(error, prefix)}`
+  return new RefusedError(message, {
+    ...{ code: 'SUBSCRIBE_REFUSED', retryable, reasonCode, refused, granted, packet, cause: error },
+  })
+}
+
+/** @returns the warning of a client that cannot read its own record. */
+export function ownUnread(topic: string, prefix: string, error: RefusedError): string {
+  return (
+    `presence: the server refuses this client the subscription of "${topic}"` +
+    ` (${hexOf(error.reasonCode)}), which says what others are told of it: if it is taken for lost` +
+    ` by mistake, it stays so until it connects again; ${remedyOf(error, prefix)}`
+  )
+}
+
+function remedyOf(error: unknown, prefix: string): string {
+  if (isQuotaExceeded(error)) return 'let it have more subscriptions at the server'
+  return `permit it at the server to subscribe to "${prefix}/#"`
+}
+
+function hexOf(code: number): string {
+  return `0x${code.toString(16).toUpperCase().padStart(2, '0')}`
+}

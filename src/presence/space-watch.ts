@@ -12,10 +12,17 @@ import { withinBounds } from './call-bounds.ts'
 import { ChangeReader } from './change-readers.ts'
 import { ConnectionTopics } from './connection-topics.ts'
 import type { SpaceTerms } from './presence-checks.ts'
-import { endedMeanwhile, isQuotaExceeded, keepsNothing, notSynced } from './presence-errors.ts'
+import {
+  endedMeanwhile,
+  isQuotaExceeded,
+  keepsNothing,
+  notSynced,
+  watchRefused,
+} from './presence-errors.ts'
 import { PresenceTimer } from './presence-timer.ts'
 import type { CallBounds, Member, PresenceState, PresenceSynced } from './presence-types.ts'
 import { ReadingPauses } from './reading-pauses.ts'
+import { arrivalOf } from './record-arrival.ts'
 import {
   connectionTopic,
   memberTopic,
@@ -164,7 +171,7 @@ export class SpaceWatch {
 
   #connected(): void {
     this.#wasConnected = true
-    if (this.#host.limits?.retainAvailable === false) return this.#failed(keepsNothing())
+    if (this.#host.limits?.retainAvailable === false) return this.#finish(keepsNothing())
     void this.#sync()
   }
 
@@ -195,7 +202,7 @@ export class SpaceWatch {
       this.#waiters.resolve({ certainty })
     } catch (error) {
       if (run !== this.#run || this.#end !== null) return
-      this.#syncFailed(error)
+      this.#syncFailed(watchRefused(this.#space, this.#prefix, error))
     }
   }
 
@@ -281,18 +288,9 @@ export class SpaceWatch {
     this.#step({ type: 'connection', connection, record, arrival })
   }
 
-  /**
-   * A server that counts says how much of the record's life is left, and so how old it is. With any
-   * other a lease ends with the record at the latest.
-   */
-  #arrivalOf({ retain, properties }: IncomingPublish, ttl: number): RecordArrival {
-    const at = this.#host.platform.now()
-    const retained = retain === true
-    const leftS = properties?.messageExpiryInterval
-    if (ttl === 0 || leftS === undefined) return { at, retained, ageMs: 0 }
-    const isCounted = retained && this.#host.profile.retainedExpires === true
-    const ageS = isCounted ? 2 * ttl - leftS : ttl - leftS
-    return { at, retained, ageMs: Math.max(0, ageS) * 1000 }
+  #arrivalOf(packet: IncomingPublish, ttl: number): RecordArrival {
+    const { platform, profile } = this.#host
+    return arrivalOf(packet, platform.now(), ttl, profile.retainedExpires === true)
   }
 
   #step(input: ViewInput): void {
@@ -352,8 +350,9 @@ export class SpaceWatch {
    * The server refuses a subscription.
    * @param isDoubt whether the watch goes on: who is there is uncertain then, until it is granted.
    */
-  #refused(error: unknown, isDoubt: boolean): void {
-    if (!isDoubt) return this.#failed(error)
+  #refused(cause: unknown, isDoubt: boolean): void {
+    const error = watchRefused(this.#space, this.#prefix, cause)
+    if (!isDoubt) return this.#finish(error)
     if (this.#end !== null) return
     if (this.#failures === 0) {
       const message = `presence: it is not certain who is in ${this.#space}; it is tried again`
@@ -361,11 +360,6 @@ export class SpaceWatch {
     }
     // A sync under way fails by itself.
     if (this.#status === 'synced') this.#syncFailed(error)
-  }
-
-  /** The server refuses what the watch needs. */
-  #failed(error: unknown): void {
-    this.#finish(error)
   }
 
   #clientEnded(error: unknown): void {

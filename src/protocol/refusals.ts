@@ -92,9 +92,10 @@ export function noteRefused(
   { outgoing }: Draft,
   { topic, qos }: SubscriptionFacts,
   reasonCode: number,
+  givenUp = false,
 ): void {
   const others = outgoing.refused.filter((refused) => refused.topic !== topic)
-  outgoing.refused = [...others.slice(1 - REFUSED_MAX), { topic, qos, reasonCode }]
+  outgoing.refused = [...others.slice(1 - REFUSED_MAX), { topic, qos, reasonCode, givenUp }]
 }
 
 /** Forgets that this filter was refused. */

@@ -59,6 +59,7 @@ export function transportLost(d: Draft, input: Extract<Input, { type: 'lost' }>)
     input.retryable === true ? policyAllows(d.reconnect) : mayRetry(d.reconnect, published)
   const allowed = wanted && !forbidden
   connection.reason = published
+  if (allowed && reason.code === 'SESSION_TAKEN_OVER') noteTakeover(d)
   if (!forbidden && goesElsewhere(d, reason, allowed, at, random)) return
   awaitNextRound(d, published, allowed, at, random)
   if (afterClose === 'retryImmediately' && isWaiting(connection.kind)) dialNextRound(d, at)
@@ -101,23 +102,35 @@ function noteUnanswered(d: Draft, at: number): void {
 }
 
 /**
- * MQTT 3 cannot say "session taken over". A server that closes quickly again and again means it,
- * unless there is no progress, and then it is something that was sent. (C33, two clients with one
- * identifier take the session from each other)
+ * MQTT 3 cannot say "session taken over", and some servers do not say it in MQTT 5. A server that
+ * closes quickly again and again means it, unless there is no progress, and then it is something
+ * that was sent. (C33, two clients with one identifier take the session from each other)
  */
 function noteQuickClose(d: Draft, at: number, byPeer: boolean): void {
   const { connection, reconnect } = d
   const quick =
     byPeer &&
-    connection.protocolVersion < 5 &&
     connection.kind === 'connected' &&
     (d.progress.first === null || d.progress.losses <= 1) &&
     at - connection.connackAt < QUICK_CLOSE_MS
   reconnect.quickCloses = quick ? reconnect.quickCloses + 1 : 0
   if (reconnect.quickCloses !== QUICK_CLOSES) return
+  suspectTakeover(
+    d,
+    `The server closed ${QUICK_CLOSES} connections in a row soon after its CONNACK.`,
+  )
+}
+
+/** Notes DISCONNECT 0x8E, although another attempt follows: the loop ends with no error. */
+function noteTakeover(d: Draft): void {
+  if ('SESSION_TAKEN_OVER' in d.counters.reconnections) return
+  suspectTakeover(d, 'The server says that another client has taken the session over (0x8E).')
+}
+
+function suspectTakeover(d: Draft, what: string): void {
   const message =
-    `The server closed ${QUICK_CLOSES} connections in a row right after accepting them.` +
-    ` Is another client using the client identifier "${d.session.clientId}"?`
+    `${what} If another client uses the client identifier "${d.session.clientId}", the two take` +
+    ' the connection from each other: give each client its own `clientId`.'
   d.warn('SESSION_TAKEN_OVER_SUSPECTED', message)
 }
 

@@ -301,6 +301,8 @@ interface RefusedSubscription {
   readonly topic: string
   readonly qos: QoS
   readonly reasonCode: number
+  /** Whether its renewal was given up without an answer of the server. */
+  readonly givenUp: boolean
 }
 
 /**

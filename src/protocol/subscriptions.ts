@@ -48,20 +48,24 @@ export function renewed(d: Draft, facts: SubscribeFacts, granted: readonly numbe
     const code = granted[i]!
     if (code < 0x80) return
     const why = `The server refused it: ${reasonOf(code).description} (${hex(code)}).`
-    notRenewed(d, subscription, code, why)
+    notRenewed(d, subscription, code, why, false)
   })
 }
 
-/** Removes a subscription that could not be renewed, and warns the user. */
+/**
+ * Removes a subscription that could not be renewed, and warns the user.
+ * @param givenUp whether the loop gives it up without an answer of the server.
+ */
 export function notRenewed(
   d: Draft,
   subscription: SubscriptionFacts,
   code: number,
   why: string,
+  givenUp: boolean,
 ): void {
   const { topic } = subscription
   removeSubscription(d, topic)
-  noteRefused(d, subscription, code)
+  noteRefused(d, subscription, code, givenUp)
   const message = `The subscription "${topic}" could not be renewed. ${why}`
   d.effects.push({ type: 'warn', code: 'RENEWAL_REFUSED', message })
 }
@@ -147,7 +151,7 @@ export function makeRenewals(
       const size = FILTER_OVERHEAD_BYTES + utf8Length(subscription.topic)
       const refusal = refusalOf(renewal([subscription], properties, emptyBytes + size), limits, 0)
       if (refusal !== null) {
-        notRenewed(d, subscription, refusal.reasonCode ?? 0x80, refusal.message)
+        notRenewed(d, subscription, refusal.reasonCode ?? 0x80, refusal.message, true)
         continue
       }
       const full = subscriptions.length >= filtersMax

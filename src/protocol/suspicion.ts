@@ -261,8 +261,8 @@ function strikeFilter(d: Draft, subscription: SubscriptionFacts, { code }: Failu
   d.session.cautious = true
   d.progress = { ...d.progress, accused: over ? others : [...others, { filter: topic, strikes }] }
   if (!over) return false
-  const times = d.config.quarantineAfter
-  notRenewed(d, subscription, 0x80, `The connection was lost ${times} times on it alone (${code}).`)
+  const why = `The connection was lost ${d.config.quarantineAfter} times on it alone (${code}).`
+  notRenewed(d, subscription, 0x80, why, true)
   restart(d)
   return true
 }

@@ -157,7 +157,8 @@ describe('validation', () => {
     const error = await w.error(api.check({ name: 4711, at: AT } as never), 100)
     expect(error).toMatchObject({ name: 'UsageError', code: 'INVALID_INPUT' })
     expect(error.message).toBe(
-      'auth check(): the input does not fit its schema at name; see `issues`',
+      'auth check(): the input does not fit its schema at name (Invalid input: expected string, ' +
+        'received number); see `issues`',
     )
     expect(error.issues).toEqual([{ path: ['name'], message: expect.any(String) }])
     const surplus = await w.error(api.reset('x' as never), 100)
@@ -336,6 +337,8 @@ describe('what is not there', () => {
     const w = new BusWorld()
     const error = await w.error(w.bus('client').api(auth).length('a'), 100)
     expect(error).toMatchObject({ code: 'NO_RESPONDERS', retryable: true })
+    // Who calls knows the API, and perhaps no topic.
+    expect(error.message).toMatch(/^auth length\(\): no process serves it now; .* API auth v1 /)
   })
 
   test('[B4] [B5] an rpc that a minor version has not is unknown, and others work', async () => {

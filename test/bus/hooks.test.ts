@@ -161,6 +161,36 @@ describe('hooks', () => {
     expect(await w.error(calling, 3000)).toMatchObject({ code: expect.stringMatching(/TIMEOUT/) })
   })
 
+  test('stop is called for a start that has gone on when the bus was closed', async () => {
+    const w = new BusWorld()
+    const notes: string[] = []
+    let opened = () => {}
+    const start: BusHooks['start'] = async (_, next) => {
+      notes.push('opens')
+      await new Promise<void>((resolve) => {
+        opened = resolve
+      })
+      notes.push('opened')
+      await next()
+    }
+    const stop: BusHooks['stop'] = async (_, next) => {
+      await next()
+      notes.push('stopped')
+    }
+    const server = w.bus('server', { hooks: [{ start, stop }] })
+    server.serve(auth, answers)
+    const running = server.run()
+    await w.clock.advance(10)
+    const closing = server.close({ timeout: 1000 })
+    await w.clock.advance(100)
+    expect(notes).toEqual(['opens'])
+    opened()
+    expect(await w.after(100, closing)).toEqual({ value: undefined })
+    expect(await w.after(0, running)).toEqual({ value: undefined })
+    expect(notes).toEqual(['opens', 'opened', 'stopped'])
+    expect(w.broker.clients.size).toBe(0)
+  })
+
   test('start that throws ends run() before anything is answered', async () => {
     const w = new BusWorld()
     const hooks = [{ start: () => Promise.reject(new Error('no database')) }]

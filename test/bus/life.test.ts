@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { EventOutbox } from '../../src/bus/index.ts'
+import type { Bus, EventOutbox } from '../../src/bus/index.ts'
 import { spool } from '../../src/disk/index.ts'
 import { machineName, type Outcome, type Request } from '../../src/index.ts'
 import type { TestBroker } from '../../src/testing/index.ts'
@@ -94,7 +94,24 @@ describe('a bus', () => {
     await w.value(server.fire(auth, 'cleared'), 50)
     const closing = server.close({ timeout: 2000 })
     expect(await w.after(1900, closing)).toBe('pending')
-    expect(await w.after(2200, closing)).toEqual({ value: undefined })
+    expect(await w.after(200, closing)).toEqual({ value: undefined })
+  })
+
+  test('[B18] has one time for a handler and the connection of its listener', async () => {
+    const w = new BusWorld()
+    const server = w.bus('server')
+    server.api(auth).cleared.listen('self', { onError: 'deadLetter' }, () => {
+      throw new Error('not today')
+    })
+    server.serve(auth, answers)
+    await w.run(server)
+    // The event comes, and its dead letter is never acknowledged: both wait for that.
+    const match = { cmd: 'publish', direction: 'toBroker' } as const
+    w.broker.faults.drop(match, { after: 1, times: 99 })
+    await w.value(server.fire(auth, 'cleared'), 50)
+    const closing = server.close({ timeout: 2000 })
+    expect(await w.after(1900, closing)).toBe('pending')
+    expect(await w.after(200, closing)).toEqual({ value: undefined })
   })
 
   test('[B18] does not wait for a next attempt', async () => {
@@ -161,6 +178,26 @@ describe('a bus', () => {
     await w.value(server.fire(auth, 'cleared'), 100)
     expect(calls).toBe(2)
   })
+
+  test.each([
+    ['the process', (second: Bus) => void second.run().catch(() => {})],
+    ['a listener', (second: Bus) => void second.api(auth).cleared.listen('welcome').granted],
+  ])(
+    '[B18] two of one name, of %s, are told of each other, and what to do',
+    async (what, begin) => {
+      const w = new BusWorld()
+      const first = w.bus('mail', { process: 'one' })
+      const listener = first.api(auth).cleared.listen('welcome', {}, () => {})
+      await w.run(first)
+      begin(w.bus('mail', { process: 'one' }))
+      await w.clock.advance(100)
+      expect(w.failures).toHaveLength(1)
+      expect(w.failures[0]).toMatchObject({ name: 'RefusedError', code: 'SESSION_TAKEN_OVER' })
+      const words = /^Another process runs as mail\/one, .* option `process`/
+      expect((w.failures[0] as Error).message).toMatch(words)
+      if (what === 'a listener') expect(await w.error(listener.done)).toBe(w.failures[0])
+    },
+  )
 
   test('a process without a name is told that nobody finds its sessions', async () => {
     const w = new BusWorld()

@@ -312,6 +312,19 @@ describe('a listener', () => {
     expect(listener.stats).toMatchObject({ received: 4, handled: 2, passed: 2 })
   })
 
+  test('[B6] whose renewal the server answers with a close ends with an error, and is not deaf', async () => {
+    const w = new BusWorld()
+    const { mail } = await pair(w)
+    const { listener } = hear(mail)
+    await w.run(mail)
+    const match = { cmd: 'subscribe', topic: FILTER } as const
+    w.broker.faults.kill(match, { times: Number.POSITIVE_INFINITY })
+    w.broker.restart({ keepSessions: false })
+    const error = await w.error(listener.done, 120_000)
+    expect(error).toMatchObject({ name: 'RefusedError', refused: [{ topic: FILTER }] })
+    expect(w.failures).toEqual([error])
+  })
+
   test('that does not share has an ordinary filter', async () => {
     const w = new BusWorld(5, { sharedAvailable: false })
     const { server, mail } = await pair2(w)

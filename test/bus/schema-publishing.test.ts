@@ -137,6 +137,42 @@ describe('[B12] the schema of a served API', () => {
   })
 })
 
+describe('[B13] what is not proved is served with onBreaking refuse:', () => {
+  const object = (shape: z.ZodRawShape) => z.object({ id: z.string(), ...shape })
+  const [narrow, wide] = [object({ a: z.int().max(5) }), object({ a: z.int().max(6) })]
+  const rows: readonly (readonly [string, z.ZodType, z.ZodType, readonly string[]])[] = [
+    ['a new optional property', object({}), object({ note: z.string().optional() }), []],
+    ['one beside a wider one', narrow, wide.extend({ b: z.int().optional() }), []],
+    ['another pattern', z.string().regex(/^a/), z.string().regex(/^[ab]/), ['SCHEMA_UNPROVEN']],
+  ]
+  test.each(rows)('%s', async (_, before, after, codes) => {
+    const lies = schemaText(dumpSchema(shop('1.0.0', before), { service: 'web' }))
+    w.broker.publish(TOPIC, lies, { retain: true, qos: 1 })
+    const comparisons: unknown[] = []
+    const bus = serving(shop('1.1.0', after), { onBreaking: 'refuse' })
+    bus.hook({
+      publishSchema: (context, next) => {
+        comparisons.push((context as PublishSchemaContext).comparison?.result)
+        return next()
+      },
+    })
+    await run(bus)
+    expect(w.failures).toEqual([])
+    expect(w.codes()).toEqual(codes)
+    for (const { message } of w.warnings) expect(message).toContain('/rpcs/buy/input')
+    // What is no proof is none for who looks, either.
+    expect(comparisons).toEqual(['unknown'])
+    expect(lying()).toContain('1.1.0')
+  })
+
+  test('onBreaking warn says nothing of it', async () => {
+    const lies = schemaText(dumpSchema(shop('1.0.0', z.string().regex(/^a/)), { service: 'web' }))
+    w.broker.publish(TOPIC, lies, { retain: true, qos: 1 })
+    await run(serving(shop('1.1.0', z.string().regex(/^[ab]/))))
+    expect(w.codes()).toEqual([])
+  })
+})
+
 describe('[B12] an API is served also where its schema cannot be published:', () => {
   const worlds: [string, () => BusWorld, BusOptions['schema'], string][] = [
     ['no retained messages', () => new BusWorld(5, { retainAvailable: false }), {}, 'keeps no'],

@@ -97,6 +97,7 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
     const told = logOf(stderr).filter(({ level }) => level !== 'warn')
     expect(told, stderr).toMatchObject([
       { level: 'info', msg: 'begins', service: 'shop', process: 'p1', life: 1 },
+      { level: 'info', msg: 'runs', apis: ['shop 1.0.0'], listeners: ['count: shop/sold'] },
       { level: 'info', msg: 'connected' },
       { level: 'info', signal: 'SIGTERM', msg: expect.stringContaining('nothing more') },
       { level: 'info', msg: 'ended in order' },

@@ -396,7 +396,22 @@ describe('bad input', () => {
     const watching = world.watching(world.running(world.client()))
     await world.clock.advance(SYNC_MS)
     expect(watching.state).toMatchObject({ ended: true, error: { code: 'SUBSCRIBE_REFUSED' } })
-    expect((await world.error(watching.room.get())).code).toBe('SUBSCRIBE_REFUSED')
+    const error = await world.error(watching.room.get())
+    expect(error).toMatchObject({ code: 'SUBSCRIBE_REFUSED', reasonCode: 0x87 })
+    expect(error.message).toMatch(/presence of room: .*get\(\).*permit it .* to "presence\/#"/)
+  })
+
+  test('[H3] a client that may not read its own record is told so', async () => {
+    const world = new PresenceWorld()
+    world.broker.faults.refuse(
+      ({ packet }) =>
+        packet.cmd === 'subscribe' &&
+        packet.subscriptions.some(({ topic }) => /^presence\/c\/[\da-f]{24}$/.test(topic)),
+    )
+    const { client } = await world.entered('ada', 1)
+    expect(world.codes()).toEqual(['PRESENCE_REFUSED'])
+    expect(world.warnings[0]!.message).toMatch(/"presence\/c\/[\da-f]{24}" \(0x87\).*permit it/)
+    expect(client.state.connection.kind).toBe('connected')
   })
 
   test('[M2] everything that waits settles when the client ends', async () => {

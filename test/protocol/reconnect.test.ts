@@ -231,16 +231,33 @@ describe('[C33] somebody else has our client identifier', () => {
     expect(finished?.failure).toMatchObject({ code: 'SESSION_TAKEN_OVER', retryable: false })
   })
 
-  test('3.1.1 has no such code: five closes within seconds of the CONNACK cause one warning', () => {
-    const driver = new Driver({ protocolVersion: 4 })
+  test.each([4, 5] as const)(
+    'without that code five closes within seconds of the CONNACK cause one warning, MQTT %s',
+    (protocolVersion) => {
+      const driver = new Driver({ protocolVersion })
+      const warnings: string[] = []
+      for (let i = 0; i < 9; i++) {
+        driver.connect(protocolVersion === 4 ? plainConnack(i > 0) : connackOf(i > 0))
+        driver.sleep(1000)
+        for (const { code } of only(driver.lose({ byPeer: true }), 'warn'))
+          warnings.push(`${i} ${code}`)
+      }
+      expect(warnings).toEqual(['4 SESSION_TAKEN_OVER_SUSPECTED'])
+    },
+  )
+
+  test('0x8E is reported once by a loop that the user lets go on', () => {
+    const driver = new Driver()
     const warnings: string[] = []
-    for (let i = 0; i < 9; i++) {
-      driver.connect(plainConnack(i > 0))
-      driver.sleep(1000)
-      for (const { code } of only(driver.lose({ byPeer: true }), 'warn'))
-        warnings.push(`${i} ${code}`)
+    for (let i = 0; i < 5; i++) {
+      driver.connect(connackOf(i > 0))
+      driver.receive(byeOf(0x8e))
+      const effects = driver.lose({ byPeer: true, retryable: true })
+      warnings.push(...only(effects, 'warn').map(({ code, message }) => `${i} ${code} ${message}`))
     }
-    expect(warnings).toEqual(['4 SESSION_TAKEN_OVER_SUSPECTED'])
+    expect(warnings).toEqual([
+      expect.stringMatching(/^0 SESSION_TAKEN_OVER_SUSPECTED .*own `clientId`/),
+    ])
   })
 
   test('closes that come later, or by us, or between good connections, are no such sign', () => {

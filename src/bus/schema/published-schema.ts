@@ -10,7 +10,7 @@ import { apiTopic, schemaTopic } from '../bus-names.ts'
 import type { BusParts } from '../bus-parts.ts'
 import { runHooks } from '../hook-table.ts'
 import type { PublishSchemaContext } from '../hook-types.ts'
-import { compareSchemas, type SchemaComparison } from './compare-schemas.ts'
+import { compareSchemas, type SchemaChange, type SchemaComparison } from './compare-schemas.ts'
 import { dumpSchema, schemaText } from './dump-schema.ts'
 import { schemasWithoutForm } from './json-form.ts'
 import { loadSchema } from './load-schema.ts'
@@ -158,9 +158,9 @@ export class PublishedSchema {
       return null
     }
     const comparison = compareSchemas(before, own)
+    if (comparison.result === 'unknown') this.#tellUnproven(there, before, own)
     if (comparison.result !== 'breaking') return comparison
-    const breaking = comparison.changes.filter(({ kind }) => kind === 'breaking')
-    const places = listedPlaces(breaking.map(({ path, text }) => `${path} (${text})`))
+    const places = placesOf(comparison, 'breaking')
     const what = `${own.api} ${own.version} breaks ${before.version}, which lies at the server`
     if (!this.#isApproved) {
       const remedy = 'give it another major version, or allow it with `onBreaking: "warn"`'
@@ -168,6 +168,20 @@ export class PublishedSchema {
     }
     this.#reportOnce(there, 'SCHEMA_REPLACED', `${what}: ${places}`)
     return comparison
+  }
+
+  /**
+   * Who has asked for a refusal is told what nobody has proved. A new optional property is none of
+   * that: only who sends what no schema names could have sent another value under its name.
+   */
+  #tellUnproven(there: string, before: SchemaDocument, own: SchemaDocument): void {
+    if (this.#plan.onBreaking !== 'refuse') return
+    const comparison = compareSchemas(before, own, { undeclared: 'absent' })
+    if (comparison.result !== 'unknown') return
+    const places = placesOf(comparison, 'unknown')
+    const what = `${own.api} ${own.version} is served, and may break ${before.version}`
+    const remedy = 'compare these places yourself'
+    this.#reportOnce(there, 'SCHEMA_UNPROVEN', `${what}: ${places}; ${remedy}`)
   }
 
   /** Reports something about what lies at the server, unless that was reported. */
@@ -216,4 +230,10 @@ function listedPlaces(places: readonly string[]): string {
   const more = places.length - CHANGES_SHOWN_MAX
   const list = places.slice(0, CHANGES_SHOWN_MAX).join(', ')
   return more > 0 ? `${list} and ${more} more` : list
+}
+
+/** @returns the places of the changes of a kind, for people. */
+function placesOf({ changes }: SchemaComparison, wanted: SchemaChange['kind']): string {
+  const found = changes.filter(({ kind }) => kind === wanted)
+  return listedPlaces(found.map(({ path, text }) => `${path} (${text})`))
 }

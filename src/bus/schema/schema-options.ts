@@ -14,6 +14,9 @@ export interface SchemaPublishing {
    * What happens if the document would break those who have the one that lies there. `warn`: it is
    * replaced, with the warning `SCHEMA_REPLACED`. `refuse`: `run()` rejects with `SCHEMA_BREAKING`,
    * and the API is not served before the comparison; `served.granted` then waits for `run()`.
+   * What the comparison does not understand is served, with the warning `SCHEMA_UNPROVEN`; for this
+   * nobody is taken to send what a schema with `properties` does not name, so that a new optional
+   * property of an input is none of it.
    * Default `warn`.
    */
   readonly onBreaking?: 'warn' | 'refuse' | undefined

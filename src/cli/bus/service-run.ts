@@ -3,7 +3,13 @@
  * next one, with a bus of its own and after a delay that grows. (B11, a poison event is not in the
  * way for ever; B18, a bus ends in order)
  */
-import { type Bus, type BusFeatures, type BusOptions, createBus } from '../../bus/index.ts'
+import {
+  type Bus,
+  type BusFeatures,
+  type BusOptions,
+  createBus,
+  describeBus,
+} from '../../bus/index.ts'
 import type { ClientOptions } from '../../client/index.ts'
 import { MqttError, type Warning } from '../../index.ts'
 import { statusOf } from '../exit-codes.ts'
@@ -93,6 +99,12 @@ export class ServiceRun {
       this.#reconnects ??= new ReconnectNews(`${service}/${name}`)
       logLine('info', { service, process: name, pid: process.pid, life }, 'begins')
       await this.#register(bus)
+      bus.hook({
+        start: (_, next) => {
+          logLine('info', contentsOf(bus), 'runs')
+          return next()
+        },
+      })
       isRunning = true
       if (this.#signal === null) await bus.run(this.#features)
       return null
@@ -143,6 +155,15 @@ export class ServiceRun {
       }
       if (this.#signal !== null) this.#wake()
     })
+  }
+}
+
+/** @returns what the service does, for those who read its log. */
+function contentsOf(bus: Bus): { readonly apis: string[]; readonly listeners: string[] } {
+  const { apis, listeners } = describeBus(bus)
+  return {
+    apis: apis.map(({ name, version }) => `${name} ${version}`),
+    listeners: listeners.map(({ name, events }) => `${name}: ${events.join(', ')}`),
   }
 }
 

@@ -89,6 +89,36 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
   })
 })
 
+test.each(VERSIONS)(
+  '[M11] a renewal that the loop gives up ends its subscription (MQTT %s)',
+  async (version) => {
+    const world = new World(version)
+    const client = world.running(world.client({ quarantineAfter: 2 }))
+    const refused = client.subscribe('a')
+    const others = collect(client.subscribe('b'))
+    await world.value(refused.granted)
+    const next = refused.next()
+    // It closes at this SUBSCRIBE, as RabbitMQ does without the permission for it.
+    world.broker.faults.kill({ cmd: 'subscribe', topic: 'a' }, { times: Number.POSITIVE_INFINITY })
+    world.broker.kill()
+    const error = await world.error(next, 60_000)
+    expect(error).toMatchObject({ name: 'RefusedError', refused: [{ topic: 'a' }] })
+    expect(world.codes()).toContain('RENEWAL_REFUSED')
+    expect(refused.state.status).toBe('refused')
+    expect(await world.value(refused.next())).toEqual({ done: true, value: undefined })
+    world.broker.publish('b', '1', { qos: 1 })
+    await world.clock.advance(0)
+    expect(others.texts).toEqual(['1'])
+    // Who asks for it again has an answer of its own.
+    world.broker.faults.clear()
+    const again = client.subscribe('a')
+    await world.value(again.granted, 100)
+    world.broker.kill()
+    await world.clock.advance(1000)
+    expect(again.state.status).toBe('granted')
+  },
+)
+
 test('[M11] a second subscription that is refused leaves what came for the first one', async () => {
   const world = new World(5, { maxInflight: 2 })
   const client = world.running(world.client())

@@ -1,0 +1,40 @@
+/**
+ * Which errors of the client does a bus put into its own words? A person who uses a bus knows
+ * services, processes and rpcs, and has never chosen a client identifier or a topic.
+ */
+import { RefusedError } from '../index.ts'
+import type { Api } from './api-types.ts'
+
+const TAKEN_OVER = 'SESSION_TAKEN_OVER'
+
+interface RunningProcess {
+  readonly service: string
+  readonly process: string
+}
+
+/** @returns the error of a connection that was taken over, in words of the bus; any other as it is. */
+export function takenOver({ service, process }: RunningProcess, error: unknown): unknown {
+  if (!(error instanceof RefusedError) || error.code !== TAKEN_OVER) return error
+  const { cause } = error
+  if (cause instanceof RefusedError && cause.code === TAKEN_OVER) return error
+  const message =
+    `Another process runs as ${service}/${process}, and the two take the connections from each` +
+    ' other: give each a name of its own by the option `process` of createBus().'
+  const { reasonCode, packet } = error
+  return new RefusedError(message, {
+    ...{ code: TAKEN_OVER, reasonCode, packet, cause: error },
+  })
+}
+
+/** @returns the error of a call that nobody answers, in words of the bus; any other as it is. */
+export function unanswered(what: string, { name, major }: Api, topic: string, error: unknown) {
+  const isNobody = error instanceof RefusedError && error.code === 'NO_RESPONDERS'
+  if (!isNobody || error.remote !== undefined) return error
+  const message =
+    `${what}: no process serves it now; start a service with the API ${name} v${major} at this` +
+    ` server, with the same \`prefix\` (nobody has subscribed to ${topic})`
+  const { reasonCode, retryable, packet } = error
+  return new RefusedError(message, {
+    ...{ code: 'NO_RESPONDERS', retryable, reasonCode, packet, cause: error },
+  })
+}
