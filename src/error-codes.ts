@@ -549,6 +549,10 @@ export interface WarningCodes {
   /** When the schema of an API replaced one that others may rely on, and breaks it (`onBreaking`).
    *  What to do: give such an API another major version, and serve both for a while. */
   SCHEMA_REPLACED: 'Warning'
+  /** When a bus with `envelope: 'cloudevents'` has a connection that is not MQTT 5, and fires an
+   *  event: it is sent as a payload alone, and listeners do not recognize one that comes again.
+   *  What to do: use a server with MQTT 5, or leave out `envelope`. */
+  ENVELOPE_LOST: 'Warning'
   /** When a schema of an API has no JSON Schema form, so that it is missing from what is published.
    *  What to do: nothing, or use schemas that have a JSON Schema form. */
   SCHEMA_INCOMPLETE: 'Warning'

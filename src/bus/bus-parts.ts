@@ -38,6 +38,7 @@ import { SchemaChecks } from './schema-check.ts'
 const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
   ...['outbox', 'logger', 'control', 'presence', 'apis', 'listeners', 'features', 'schema'],
+  'envelope',
 ]
 const TIME_MAX_MS = 86_400_000
 const CALL_TIMEOUT_MS = 5000
@@ -65,6 +66,8 @@ export interface BusParts {
   readonly checks: SchemaChecks
   readonly hooks: HookTable
   readonly outbox: EventOutbox | undefined
+  /** How the events of this process say what they are. */
+  readonly envelope: NonNullable<BusOptions['envelope']>
   readonly reports: BusReports
   readonly log: BusLog | null
   /** Whether it answers who asks what is there. */
@@ -111,6 +114,7 @@ export function busParts(options: BusOptions): BusParts {
     schemaPlan: schemaPlan('createBus', options.schema, PUBLISHED),
     termsOf: apiTermsOf(options.apis, { timeoutMs, validate }),
     codec: orNothing(codec),
+    envelope: checkEnvelopeName(options.envelope, clientOptions),
     checks: new SchemaChecks(ajv),
     by: `${service}/${busLevelOf(process)}`,
     served: new Map(),
@@ -124,6 +128,18 @@ export function clientOptionsOf(given: BusOptions['client']): ClientOptions {
   if (typeof given === 'object' && given !== null && !('limits' in given)) return given
   const what = 'createBus: client must be a URL or the options of createClient()'
   throw new UsageError(`${what}; listeners have connections of their own`)
+}
+
+function checkEnvelopeName(
+  envelope: unknown = 'itm',
+  { protocolVersion = 5 }: ClientOptions,
+): BusParts['envelope'] {
+  if (envelope !== 'itm' && envelope !== 'cloudevents') {
+    throw new UsageError('createBus: envelope must be one of itm, cloudevents')
+  }
+  if (envelope === 'itm' || protocolVersion === 5) return envelope
+  const why = 'leave out protocolVersion of the client, or envelope'
+  throw new UsageError(`createBus: envelope: CloudEvents are sent with MQTT 5 only; ${why}`)
 }
 
 function flagOf(name: string, given: unknown): boolean {

@@ -105,6 +105,12 @@ export interface BusOptions {
   readonly features?: BusFeatures | undefined
   /** How values become payloads. Default: JSON. */
   readonly codec?: Codec<unknown> | undefined
+  /**
+   * How the events that this process fires say what they are: `itm` in User Properties of our own,
+   * `cloudevents` as CloudEvents 1.0 in binary mode, which needs MQTT 5. Listeners understand both,
+   * whatever is chosen here. Default `itm`.
+   */
+  readonly envelope?: 'itm' | 'cloudevents' | undefined
   /** What surrounds calls, handlers and events. Hooks that come first are outermost. */
   readonly hooks?: readonly BusHooks[] | undefined
   /**

@@ -4,7 +4,7 @@
  */
 import type { Codec } from '../../client/index.ts'
 import type { PacketRecord, TestBroker } from '../../testing/index.ts'
-import type { Api } from '../index.ts'
+import { type Api, inspectMessage } from '../index.ts'
 import type { CallRecord, FireRecord } from './fake-types.ts'
 
 /** A message on its way to the broker. */
@@ -73,7 +73,7 @@ function publishes(broker: TestBroker) {
 }
 
 function messagesSeen(
-  { broker, codec }: SeenBy,
+  { broker, prefix, codec }: SeenBy,
   isMeant: (topic: string) => boolean,
   except?: string,
 ): readonly SeenMessage[] {
@@ -82,14 +82,20 @@ function messagesSeen(
     const { topic, properties } = packet
     if (!isMeant(topic) || clientId === except) return []
     const headers = properties?.userProperties ?? {}
-    const name = firstText(headers['itm-key'])
+    const event = inspectMessage(
+      { topic, payload: packet.payload as Uint8Array, properties },
+      prefix,
+    )
+    const said = event?.kind === 'event' ? event : null
+    const name = said === null ? firstText(headers['itm-key']) : said.id
     // What is sent again has the name that it had before, and says that it is sent again.
     const isAgain = packet.dup === true || headers['itm-attempt'] !== undefined
     if (isAgain && name !== null && names.has(name)) return []
     if (name !== null) names.add(name)
     const payload = packet.payload as Uint8Array
     const value = payload.length === 0 ? undefined : codec.decode(payload, { topic, properties })
-    return [{ topic, value, name, by: firstText(headers['itm-by']), headers, at, packet }]
+    const by = said === null ? firstText(headers['itm-by']) : said.by
+    return [{ topic, value, name, by, headers, at, packet }]
   })
 }
 
