@@ -39,6 +39,19 @@ interface SentEvent {
   readonly headers: UserProperties | undefined
 }
 
+/** @returns whether a value is the name of an envelope. */
+export function isEnvelopeName(name: unknown): name is 'itm' | 'cloudevents' {
+  return name === 'itm' || name === 'cloudevents'
+}
+
+/** @returns the attribute `type` of an event. */
+export function cloudEventType(
+  api: { readonly name: string; readonly major: number },
+  event: string,
+): string {
+  return `${api.name.replaceAll('/', '.')}.v${api.major}.${event}`
+}
+
 /** @returns whether a text can be an attribute of a CloudEvent. */
 export function isAttributeText(text: string): boolean {
   return text.search(CONTROL_UNITS) < 0
@@ -57,7 +70,7 @@ export function cloudEventHeaders(
   return {
     ...(Object.fromEntries(given) as UserProperties),
     ...{ specversion: SPEC_VERSION, id, source: `/${bus.prefix}/${bus.service}` },
-    type: `${api.name.replaceAll('/', '.')}.v${api.major}.${name}`,
+    type: cloudEventType(api, name),
     // A clock can be beyond the years that a timestamp has; the attribute may be left out.
     ...(TIMESTAMP.test(time) ? { time } : {}),
     [OWN_ATTRIBUTES.version]: api.version,

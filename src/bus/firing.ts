@@ -9,11 +9,11 @@ import type { Api, ApiEvent } from './api-types.ts'
 import { apiTopic, eventTopic } from './bus-names.ts'
 import { type BusParts, uuid } from './bus-parts.ts'
 import { type EventFacts, sizeWhenSent } from './bus-reports.ts'
-import type { Fired, FireOptions } from './bus-types.ts'
 import { issuesIn, placeText } from './calling.ts'
 import { isAttributeText } from './cloud-event.ts'
 import { checkFieldNames } from './define-api.ts'
 import { envelopeHeaders, keepsEnvelope } from './event-envelope.ts'
+import type { Fired, FireOptions } from './fire-types.ts'
 import { runHooks } from './hook-table.ts'
 import type { FireContext } from './hook-types.ts'
 
@@ -108,7 +108,8 @@ async function publishEvent(
   value: unknown,
   { key, headers, durable, signal }: FireOptions,
 ): Promise<boolean> {
-  if (bus.termsOf(api.name).validate.outgoing) {
+  const { validate, codec, qos } = bus.termsOf(api.name)
+  if (validate.outgoing) {
     const issues = await issuesIn(bus, event.payload, value)
     if (issues !== undefined) {
       const where = event.payload === undefined ? 'is not taken' : placeText(issues)
@@ -116,7 +117,7 @@ async function publishEvent(
     }
   }
   const topic = eventTopic(apiTopic(bus.prefix, api), name, key)
-  const { contentType, payloadFormatIndicator } = bus.codec
+  const { contentType, payloadFormatIndicator } = codec
   const hasPayload = value !== undefined
   const properties: PublishProperties = {
     ...(hasPayload && contentType !== undefined ? { contentType } : {}),
@@ -124,16 +125,16 @@ async function publishEvent(
     userProperties: envelopeHeaders(bus, api, name, id, headers),
   }
   // What is sent is the payload as it was given: listeners make its transformations.
-  const payload = bus.codec.encode(value)
+  const payload = codec.encode(value)
   if (facts !== null) facts.payloadBytes = sizeWhenSent(payload)
   if (durable === true) {
     await bus.outbox!.push({ cmd: 'publish', topic, payload, qos: 1, properties })
     return false
   }
   const options: ClientPublishOptions = {
-    ...{ qos: 1, signal },
+    ...{ qos, signal },
     ...((await keepsEnvelope(bus, { signal })) ? { properties } : {}),
   }
   const { noMatchingSubscribers } = await bus.client.publish(topic, payload, options)
-  return noMatchingSubscribers
+  return noMatchingSubscribers === true
 }

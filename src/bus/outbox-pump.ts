@@ -4,8 +4,8 @@
  */
 import type { MqttError, Outcome, PublishRequest, Request } from '../index.ts'
 import type { BusParts } from './bus-parts.ts'
-import type { EventOutbox } from './bus-types.ts'
 import { keepsEnvelope } from './event-envelope.ts'
+import type { EventOutbox } from './fire-types.ts'
 
 /** How many events may be without an outcome. */
 const OPEN_MAX = 1000

@@ -180,9 +180,9 @@ export class EventReader {
   }
 
   /** @returns the value. @throws ProtocolError `INVALID_PAYLOAD`; what the codec throws. */
-  decode({ envelope, message }: ReceivedEvent): unknown {
+  decode({ api, envelope, message }: ReceivedEvent): unknown {
     checkEnvelope(envelope, message.topic)
-    return envelope.decode(this.#bus.codec)
+    return envelope.decode(this.#bus.termsOf(api).codec)
   }
 
   /** @returns what the schema makes of a value. @throws ProtocolError `INVALID_PAYLOAD` */

@@ -25,13 +25,14 @@ interface SeenMessage {
 export interface SeenBy {
   readonly broker: TestBroker
   readonly prefix: string
-  readonly codec: Codec<unknown>
+  /** The codec of an API, by its name. */
+  readonly codecOf: (api: string) => Codec<unknown>
 }
 
 /** @returns the calls of an rpc, oldest first. */
 export function callsSeen(by: SeenBy, api: Api, rpc: string): readonly CallRecord[] {
   const topic = `${apiBase(by, api)}/rpc/${rpc}`
-  return messagesSeen(by, (given) => given === topic).map(({ value, name, ...rest }) => ({
+  return messagesSeen(by, api, (given) => given === topic).map(({ value, name, ...rest }) => ({
     ...{ api: api.name, rpc, input: value as never, key: name },
     ...{ by: rest.by, headers: rest.headers, at: rest.at },
   }))
@@ -45,7 +46,12 @@ export function eventsSeen(
   except: string,
 ): readonly FireRecord[] {
   const base = `${apiBase(by, api)}/event/${event}`
-  const found = messagesSeen(by, (topic) => topic === base || topic.startsWith(`${base}/`), except)
+  const found = messagesSeen(
+    by,
+    api,
+    (topic) => topic === base || topic.startsWith(`${base}/`),
+    except,
+  )
   return found.map(({ topic, value, name, ...rest }) => ({
     ...{ api: api.name, event, value: value as never, id: name },
     key: topic === base ? null : decodeURIComponent(topic.slice(base.length + 1)),
@@ -73,10 +79,12 @@ function publishes(broker: TestBroker) {
 }
 
 function messagesSeen(
-  { broker, prefix, codec }: SeenBy,
+  { broker, prefix, codecOf }: SeenBy,
+  api: Api,
   isMeant: (topic: string) => boolean,
   except?: string,
 ): readonly SeenMessage[] {
+  const codec = codecOf(api.name)
   const names = new Set<string>()
   return publishes(broker).flatMap(({ packet, at, clientId }) => {
     const { topic, properties } = packet

@@ -3,7 +3,13 @@
  * next one, with a bus of its own and after a delay that grows. (B11, a poison event is not in the
  * way for ever; B18, a bus ends in order)
  */
-import { type Bus, type BusFeatures, type BusOptions, createBus } from '../../bus/index.ts'
+import {
+  type Bus,
+  type BusFeatures,
+  type BusLogger,
+  type BusOptions,
+  createBus,
+} from '../../bus/index.ts'
 import type { ClientOptions } from '../../client/index.ts'
 import { MqttError, type Warning } from '../../index.ts'
 import { statusOf } from '../exit-codes.ts'
@@ -19,6 +25,14 @@ const DELAY_MS_MAX = 30_000
 const GOOD_RUN_MS = 60_000
 /** The status after a second signal. */
 const INTERRUPTED = 130
+
+const loggerAt =
+  (level: 'debug' | 'info' | 'warn' | 'error') => (fields: object, message: string) =>
+    logLine(level, { ...fields }, message)
+const LOGGER: BusLogger = {
+  ...{ debug: loggerAt('debug'), info: loggerAt('info') },
+  ...{ warn: loggerAt('warn'), error: loggerAt('error') },
+}
 
 interface LifeFailure {
   readonly error: unknown
@@ -116,7 +130,12 @@ export class ServiceRun {
       return []
     }
     const onWarning = ({ code, message }: Warning) => logLine('warn', { code }, message)
-    return { ...this.#options, client: { ...client, onConnected, onWarning } }
+    if (!asksForLog(this.#options)) {
+      return { ...this.#options, client: { ...client, onConnected, onWarning } }
+    }
+    // Warnings come by the logger then, which knows the APIs that are silent.
+    const { log = 'warn' } = this.#options
+    return { ...this.#options, log, logger: LOGGER, client: { ...client, onConnected } }
   }
 
   #connectedAgain(): void {
@@ -144,6 +163,11 @@ export class ServiceRun {
       if (this.#signal !== null) this.#wake()
     })
   }
+}
+
+/** Whether the configuration wants lines about calls, events and schemas of some API. */
+function asksForLog({ log, apis = {} }: BusOptions): boolean {
+  return log !== undefined || Object.values(apis).some((api) => api.log !== undefined)
 }
 
 function failureText(error: unknown): string {
