@@ -110,7 +110,7 @@ async function story(
     payload: string | Uint8Array = JSON.stringify(ada),
     more: PublishProperties = {},
   ) => {
-    const properties = { ...more, userProperties: userProperties as never }
+    const properties = { ...more, userProperties } as never
     w.broker.publish(TOPIC, payload, { qos: 1, properties })
     await w.clock.advance(20)
   }
