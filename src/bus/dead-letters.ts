@@ -290,8 +290,10 @@ function letterOf(place: Place, message: Message): RedrivenLetter | null {
 
 /** @returns what a letter has in common with itself when it comes again. */
 function letterName({ id }: RedrivenLetter, message: Message): string {
-  if (id === null) return `${message.topic} ${message.payload.join()}`
-  return `${envelopeOf(message).source ?? ''} ${id}`
+  const { source, fault } = envelopeOf(message)
+  // A malformed one has no name that it can be known by.
+  if (id === null || fault !== null) return `${message.topic} ${message.payload.join()}`
+  return `${source ?? ''} ${id}`
 }
 
 /** Publishes a letter to its listener. @returns false if the server says that nobody gets it. */

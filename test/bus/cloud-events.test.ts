@@ -346,6 +346,16 @@ describe('dead letters', () => {
   )
 })
 
+test('[B11] malformed letters with one id are put back each', async () => {
+  const { w, send, listener } = await story(cloud, 'deadLetter')
+  const client = { keepAlive: 0, platform: w.clock, transport: w.broker.transport }
+  const place = { client, service: 'mail', listener: 'welcome', idle: 100 }
+  await w.value(redriveDeadLetters(place), 10_000)
+  for (const payload of ['1', '2']) await send({ specversion: '1.0', id: 'c1' }, payload)
+  expect(await w.value(redriveDeadLetters(place), 10_000)).toMatchObject({ count: 2 })
+  expect(listener.stats).toMatchObject({ dead: 4, handled: 0 })
+})
+
 test('a fake bus knows the events that were fired as CloudEvents', async () => {
   await using fake = fakeBus({ bus: { ...cloud, schema: false } })
   fake.bus.serve(auth, answers)
