@@ -1,7 +1,7 @@
 /**
  * Who is told of calls, events and schemas? The diagnostics channels `it-mqtt:rpc`, `it-mqtt:event`
- * and `it-mqtt:schema`, and what has registered here: a logger, metrics. While nobody listens, nothing is measured and no
- * report is made. (B19, what a bus does can be seen)
+ * and `it-mqtt:schema`, and what has registered here: a logger, metrics. While nobody listens,
+ * nothing is measured and no report is made. (B19, what a bus does can be seen)
  */
 import { diagnosticsChannel, type EventChannel, MqttError, type Platform } from '../index.ts'
 import type { ApiRpc } from './api-types.ts'
@@ -17,7 +17,7 @@ export interface ReportListener {
 /** What is known of a call when it begins; sizes are added while it runs. */
 export type RpcFacts = Filled<Omit<RpcReport, 'service' | 'process' | 'code' | 'ms'>>
 export type EventFacts = Filled<Omit<EventReport, 'service' | 'process' | 'code' | 'ms' | 'action'>>
-export type SchemaFacts = Omit<SchemaReport, 'service' | 'process' | 'ms'>
+type SchemaFacts = Omit<SchemaReport, 'service' | 'process' | 'ms'>
 type Filled<T> = { -readonly [Name in keyof T]: T[Name] }
 
 /** Codes that an answer can have although no API declares them. */
