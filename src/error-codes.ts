@@ -558,6 +558,10 @@ export interface WarningCodes {
    *  `onBreaking: 'refuse'`: the API is served.
    *  What to do: compare the places that the message names. */
   SCHEMA_UNPROVEN: 'Warning'
+  /** When a bus with `envelope: 'cloudevents'` has a connection that is not MQTT 5, and fires an
+   *  event: it is sent as a payload alone, and listeners do not recognize one that comes again.
+   *  What to do: use a server with MQTT 5, or leave out `envelope`. */
+  ENVELOPE_LOST: 'Warning'
   /** When a schema of an API has no JSON Schema form, so that it is missing from what is published.
    *  What to do: nothing, or use schemas that have a JSON Schema form. */
   SCHEMA_INCOMPLETE: 'Warning'

@@ -16,6 +16,7 @@ import {
   type WarningCode,
 } from '../index.ts'
 import type { Presence } from '../presence/index.ts'
+import { type ApiChoices, apiChoices, CHOICE_FIELDS } from './api-settings.ts'
 import type { Api } from './api-types.ts'
 import { BusLog } from './bus-log.ts'
 import {
@@ -29,8 +30,10 @@ import {
 } from './bus-names.ts'
 import { presentClient } from './bus-presence.ts'
 import { BusReports } from './bus-reports.ts'
-import type { BusOptions, BusValidation, EventOutbox, Served } from './bus-types.ts'
+import type { BusOptions, BusValidation, Served } from './bus-types.ts'
+import { isEnvelopeName } from './cloud-event.ts'
 import { checkFieldNames } from './define-api.ts'
+import type { EventOutbox } from './fire-types.ts'
 import { HookTable } from './hook-table.ts'
 import { type SchemaPlan, schemaPlan } from './schema/schema-options.ts'
 import { SchemaChecks } from './schema-check.ts'
@@ -38,13 +41,14 @@ import { SchemaChecks } from './schema-check.ts'
 const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
   ...['outbox', 'logger', 'control', 'presence', 'apis', 'listeners', 'features', 'schema'],
+  ...['envelope', ...CHOICE_FIELDS.filter((field) => field !== 'codec')],
 ]
 const TIME_MAX_MS = 86_400_000
 const CALL_TIMEOUT_MS = 5000
 const PUBLISHED: SchemaPlan = { lifetime: 'retained', onBreaking: 'warn' }
 
 /** What holds for an API. */
-interface ApiTerms {
+interface ApiTerms extends ApiChoices {
   readonly timeoutMs: number
   readonly validate: Required<BusValidation>
 }
@@ -61,10 +65,11 @@ export interface BusParts {
   readonly clock: Platform
   /** What holds for an API, by its name. */
   readonly termsOf: (api: string) => ApiTerms
-  readonly codec: Codec<unknown>
   readonly checks: SchemaChecks
   readonly hooks: HookTable
   readonly outbox: EventOutbox | undefined
+  /** How the events of this process say what they are. */
+  readonly envelope: NonNullable<BusOptions['envelope']>
   readonly reports: BusReports
   readonly log: BusLog | null
   /** Whether it answers who asks what is there. */
@@ -77,7 +82,8 @@ export interface BusParts {
   readonly by: string
   /** The APIs that this process serves, by the topic of each. */
   readonly served: Map<string, { readonly api: Api; readonly served: Served }>
-  warn(code: WarningCode, message: string): void
+  /** @param api the name of the API that it is about, if it is about one. */
+  warn(code: WarningCode, message: string, api?: string): void
 }
 
 /** @throws UsageError for an option that cannot be used. */
@@ -85,7 +91,16 @@ export function busParts(options: BusOptions): BusParts {
   checkFieldNames('createBus', options, OPTION_FIELDS)
   const service = checkBusName('createBus: service', options.service)
   const prefix = checkBusPrefix(options.prefix ?? 'bus')
-  const log = options.logger === undefined ? null : new BusLog(options.logger)
+  const { codec: given = json, ajv, outbox } = options
+  const timeoutMs = checkTimeMs('createBus: timeout', options.timeout) ?? CALL_TIMEOUT_MS
+  const validate = validationOf('createBus: validate', options.validate)
+  const usual: ApiChoices = { log: 'debug', isStrict: false, codec: given, qos: 1 }
+  const { codec, ...choices } = apiChoices('createBus', options, usual)
+  const termsOf = apiTermsOf(options.apis, {
+    ...{ timeoutMs, validate, ...choices, codec: orNothing(codec) },
+  })
+  const levelOf = (api: string) => termsOf(api).log
+  const log = options.logger === undefined ? null : new BusLog(options.logger, levelOf)
   const clientOptions = loggedBy(log, clientOptionsOf(options.client))
   const clock = clientOptions.platform ?? systemPlatform
   const named = options.process ?? machineName()
@@ -95,9 +110,6 @@ export function busParts(options: BusOptions): BusParts {
   const process = named ?? uuid(clock)
   const hooks = new HookTable()
   for (const one of options.hooks ?? []) hooks.add(one)
-  const { codec = json, ajv, outbox } = options
-  const timeoutMs = checkTimeMs('createBus: timeout', options.timeout) ?? CALL_TIMEOUT_MS
-  const validate = validationOf('createBus: validate', options.validate)
   const hasControl = flagOf('control', options.control ?? true)
   const reports = new BusReports(service, process, clock)
   if (log !== null) reports.add(log)
@@ -109,12 +121,16 @@ export function busParts(options: BusOptions): BusParts {
     ...{ service, process, hasName: named !== null, prefix, client, clientOptions, clock },
     ...{ hooks, outbox, reports, log, hasControl, processes },
     schemaPlan: schemaPlan('createBus', options.schema, PUBLISHED),
-    termsOf: apiTermsOf(options.apis, { timeoutMs, validate }),
-    codec: orNothing(codec),
+    termsOf,
+    envelope: checkEnvelopeName(options.envelope, clientOptions),
     checks: new SchemaChecks(ajv),
     by: `${service}/${busLevelOf(process)}`,
     served: new Map(),
-    warn: (code, message) => client.warn({ code, message }),
+    warn: (code, message, api) => {
+      const report = () => client.warn({ code, message })
+      if (log === null || api === undefined) report()
+      else log.about(api, report)
+    },
   }
 }
 
@@ -124,6 +140,18 @@ export function clientOptionsOf(given: BusOptions['client']): ClientOptions {
   if (typeof given === 'object' && given !== null && !('limits' in given)) return given
   const what = 'createBus: client must be a URL or the options of createClient()'
   throw new UsageError(`${what}; listeners have connections of their own`)
+}
+
+function checkEnvelopeName(
+  envelope: unknown = 'itm',
+  { protocolVersion = 5 }: ClientOptions,
+): BusParts['envelope'] {
+  if (!isEnvelopeName(envelope)) {
+    throw new UsageError('createBus: envelope must be one of itm, cloudevents')
+  }
+  if (envelope === 'itm' || protocolVersion === 5) return envelope
+  const why = 'leave out protocolVersion of the client, or envelope'
+  throw new UsageError(`createBus: envelope: CloudEvents are sent with MQTT 5 only; ${why}`)
 }
 
 function flagOf(name: string, given: unknown): boolean {
@@ -153,9 +181,12 @@ function apiTermsOf(apis: BusOptions['apis'], common: ApiTerms): BusParts['terms
   const terms = new Map<string, ApiTerms>()
   for (const [api, settings] of Object.entries(apis)) {
     const what = `createBus: apis: ${checkApiName(api)}`
-    checkFieldNames(what, settings, ['timeout', 'validate'])
-    const { timeout, validate } = settings
+    checkFieldNames(what, settings, ['timeout', 'validate', ...CHOICE_FIELDS])
+    const { timeout, validate, codec } = settings
+    const choices = apiChoices(what, settings, common)
     terms.set(api, {
+      ...choices,
+      codec: codec === undefined ? common.codec : orNothing(choices.codec),
       timeoutMs: checkTimeMs(`${what}: timeout`, timeout) ?? common.timeoutMs,
       validate:
         validate === undefined ? common.validate : validationOf(`${what}: validate`, validate),

@@ -17,8 +17,6 @@ import type {
   BusOptions,
   BusRunOptions,
   CallOptions,
-  Fired,
-  FireOptions,
   Served,
   ServeOptions,
 } from './bus-types.ts'
@@ -27,6 +25,7 @@ import { answerControl } from './control-desk.ts'
 import { checkApi } from './define-api.ts'
 import { discoverProcesses } from './discover.ts'
 import type { DiscoveredProcess, DiscoverOptions } from './discover-types.ts'
+import type { Fired, FireOptions } from './fire-types.ts'
 import { fireEvent } from './firing.ts'
 import { HandlerListener } from './handler-listener.ts'
 import { runHooks } from './hook-table.ts'

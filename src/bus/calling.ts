@@ -97,7 +97,7 @@ async function send(
   facts: RpcFacts | null,
 ): Promise<unknown> {
   const { api, rpc, topic, what } = plan
-  const { validate, timeoutMs } = bus.termsOf(api.name)
+  const { validate, timeoutMs, codec, qos } = bus.termsOf(api.name)
   if (validate.outgoing) {
     const issues = await issuesIn(bus, rpc.input, input)
     if (issues !== undefined) {
@@ -105,12 +105,11 @@ async function send(
       throw new UsageError(`${what}: ${fault}`, { code: 'INVALID_INPUT', issues })
     }
   }
-  const { codec } = bus
   // What is sent is the input as it was given: its transformations are made by the other side.
   const sent = input === undefined ? undefined : new BusValue(input)
   const response = await bus.client
     .request(topic, sent, {
-      ...{ codec, timeout: options.timeout ?? timeoutMs, signal: options.signal },
+      ...{ codec, qos, timeout: options.timeout ?? timeoutMs, signal: options.signal },
       ...{ key: options.key, retry: rpc.idempotent === true ? 'lost' : 'never' },
       properties: { userProperties: headersOf(bus, api.version, options.headers) },
     })

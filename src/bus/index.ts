@@ -31,11 +31,7 @@ export type {
   BusRunOptions,
   BusValidation,
   CallOptions,
-  EventOutbox,
   EventPort,
-  FireArguments,
-  Fired,
-  FireOptions,
   Implementation,
   Served,
   ServedCall,
@@ -71,6 +67,7 @@ export type {
   DiscoveredProcess,
   DiscoverOptions,
 } from './discover-types.ts'
+export type { EventOutbox, FireArguments, Fired, FireOptions } from './fire-types.ts'
 export type {
   BusHooks,
   CallContext,
@@ -104,7 +101,14 @@ export type {
 } from './listener-types.ts'
 export { openTelemetry, type TelemetryApi, type TelemetrySpan } from './open-telemetry.ts'
 export { type MetricsRegistry, prometheus } from './prometheus.ts'
-export type { BusLogger, BusLogWriter, EventReport, RpcReport } from './report-types.ts'
+export type {
+  BusLogger,
+  BusLogLevel,
+  BusLogWriter,
+  EventReport,
+  RpcReport,
+  SchemaReport,
+} from './report-types.ts'
 export {
   type CompareSchemasOptions,
   compareSchemas,
