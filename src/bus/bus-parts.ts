@@ -29,11 +29,12 @@ import {
 } from './bus-names.ts'
 import { presentClient } from './bus-presence.ts'
 import { BusReports } from './bus-reports.ts'
-import type { BusOptions, BusValidation, EventOutbox, Served } from './bus-types.ts'
+import type { BusOptions, EventOutbox, Served } from './bus-types.ts'
 import { checkFieldNames } from './define-api.ts'
 import { HookTable } from './hook-table.ts'
 import { type SchemaPlan, schemaPlan } from './schema/schema-options.ts'
 import { SchemaChecks } from './schema-check.ts'
+import type { BusValidation } from './validation-types.ts'
 
 const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
@@ -43,10 +44,13 @@ const TIME_MAX_MS = 86_400_000
 const CALL_TIMEOUT_MS = 5000
 const PUBLISHED: SchemaPlan = { lifetime: 'retained', onBreaking: 'warn' }
 
+/** What is validated. */
+type BusValidates = { readonly [Name in keyof BusValidation]-?: boolean }
+
 /** What holds for an API. */
 interface ApiTerms {
   readonly timeoutMs: number
-  readonly validate: Required<BusValidation>
+  readonly validate: BusValidates
 }
 
 export interface BusParts {
@@ -164,14 +168,15 @@ function apiTermsOf(apis: BusOptions['apis'], common: ApiTerms): BusParts['terms
   return (api) => terms.get(api) ?? common
 }
 
-function validationOf(what: string, given: BusValidation = {}): Required<BusValidation> {
-  checkFieldNames(what, given, ['outgoing', 'incoming'])
-  const { outgoing = true, incoming = true } = given
-  for (const [name, value] of Object.entries({ outgoing, incoming })) {
+function validationOf(what: string, given: BusValidation = {}): BusValidates {
+  const { outgoing = true, incoming = true, remote = false, trustPatterns = false } = given
+  const validate = { outgoing, incoming, remote, trustPatterns }
+  checkFieldNames(what, given, Object.keys(validate))
+  for (const [name, value] of Object.entries(validate)) {
     if (typeof value === 'boolean') continue
     throw new UsageError(`${what}.${name} must be true or false`)
   }
-  return { outgoing, incoming }
+  return validate
 }
 
 /** @returns the value. @throws UsageError if it is no time in ms. */
