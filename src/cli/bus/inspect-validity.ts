@@ -44,7 +44,7 @@ export class InspectValidity {
     await host.synced([listener])
   }
 
-  #keep(topic: string, payload: Uint8Array): void {
+  #keep(topic: string, payload: Buffer): void {
     this.#documents.delete(topic)
     const what = inspectMessage({ topic, payload, properties: undefined }, this.#flags.prefix)
     if (what?.kind !== 'schema' || this.#documents.size >= DOCUMENTS_KEPT_MAX) return
