@@ -3,13 +3,14 @@
  * with the place and whose schema it is, and what was not checked is reported once. Method: buses
  * at a broker in memory, with documents that were put there by hand.
  */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   type Bus,
   type BusOptions,
   defineApi,
   dumpSchema,
   type JsonSchema,
+  schemaChecker,
   schemaText,
 } from '../../src/bus/index.ts'
 import { BusWorld } from './bus-world.ts'
@@ -34,6 +35,8 @@ const TOPIC = 'bus/shop/v1/schema/web'
 const REMOTE = { outgoing: true, incoming: true, remote: true }
 
 let w: BusWorld
+// Time is virtual, and to load a package takes real time.
+beforeAll(() => schemaChecker())
 beforeEach(() => {
   w = new BusWorld()
 })

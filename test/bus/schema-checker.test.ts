@@ -79,8 +79,8 @@ describe('[B14] a value and a schema of others', () => {
     ...[{ if: a, ['then']: { minLength: 3 }, else: { type: 'null' } }, { items: a }],
     ...[{ contains: a, maxContains: 1 }, { contains: { not: a } }, { propertyNames: a }],
     { patternProperties: { '^a': { type: 'integer' } }, additionalProperties: false },
-    // Of `__proto__` ajv takes for granted that it was evaluated.
-    { allOf: [{ patternProperties: { '^(a|__)': {} } }], unevaluatedProperties: false },
+    // Ajv takes names such as `constructor` for evaluated, so they are here too.
+    { allOf: [{ patternProperties: { '^[ac_]': {} } }], unevaluatedProperties: false },
     { not: { $ref: '#/$defs/a' }, $defs: { a } },
     { oneOf: [{ $ref: '#/$defs/a' }, { type: 'string' }], $defs: { a } },
     { properties: { a: { not: { not: a } } } },
