@@ -111,8 +111,8 @@ export interface ErrorCodes {
   INVALID_INPUT: 'UsageError'
   /** When an API has a JSON Schema and the package `ajv` is not installed, or cannot be loaded;
    *  when values are checked with schemas of others, and `@cfworker/json-schema` is not.
-   *  What to do: `npm install ajv@8`, or use schemas of a library such as zod; for schemas of others
-   *  `npm install @cfworker/json-schema@4`. */
+   *  What to do: `npm install ajv@8`, or use schemas of a library such as zod; for schemas of
+   *  others `npm install @cfworker/json-schema@4`. */
   NO_VALIDATOR: 'UsageError'
   /** When `prometheus()` is called and the package `prom-client` is not installed, or cannot be
    *  loaded.

@@ -234,7 +234,7 @@ export function declaredIn(rpc: ApiRpc, error: unknown): RemoteFailure | null {
   return isDeclared && error.code === code ? error.remote : null
 }
 
-/** @returns what the promise resolves with. @throws what it rejects with; the reason of an abort. */
+/** @returns what the promise resolves with. @throws what it rejects with, or why it was aborted. */
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise
   return new Promise((resolve, reject) => {

@@ -217,7 +217,7 @@ class SchemaCopy {
     }
     const isRule = Object.hasOwn(RULE_FORMS, name)
     if (isRule || (name === 'pattern' && this.#trustPatterns)) {
-      if (!(RULE_FORMS[name] ?? isText)(value)) throw malformed(name)
+      if (!(RULE_FORMS[name] ?? isText)(value)) throw keywordFault(name)
       copy[name] = value
       const units = JSON.stringify(value).length / RULE_LENGTH_PER_UNIT
       if (name === 'required') return units + VISIT_UNITS * (value as unknown[]).length
@@ -228,7 +228,7 @@ class SchemaCopy {
       HOLDS_LIST.includes(name) ||
       (name === 'items' && this.#isDraft07 && Array.isArray(value))
     ) {
-      if (!Array.isArray(value)) throw malformed(name)
+      if (!Array.isArray(value)) throw keywordFault(name)
       const isExact = name !== 'oneOf' || !this.#isInexact || this.#isExact(value)
       if (!isExact) this.#unchecked.add('oneOf')
       // Without the patterns more than one of them may fit, and one must.
@@ -239,7 +239,7 @@ class SchemaCopy {
     }
     if (HOLDS_ONE.includes(name)) copy[name] = this.#copyOf(value)
     if (!HOLDS_TABLE.includes(name)) return 0
-    if (!isPartOfSchema(value)) throw malformed(name)
+    if (!isPartOfSchema(value)) throw keywordFault(name)
     const table: Record<string, unknown> = Object.create(null)
     let units = 0
     for (const [key, one] of Object.entries(value)) {
@@ -279,6 +279,6 @@ function isPartOfSchema(value: unknown): value is SchemaPart {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function malformed(keyword: string): NotChecked {
+function keywordFault(keyword: string): NotChecked {
   return new NotChecked(`the schema has a keyword ${inQuotes(keyword)} of another form`)
 }

@@ -7,7 +7,7 @@ import { lookAt } from './look-at.ts'
 import type { SchemaDocument } from './schema-types.ts'
 
 /** What was read. */
-export interface ReadDocuments {
+interface ReadDocuments {
   /** The documents, by their topics in order. */
   readonly documents: readonly SchemaDocument[]
   /** What is left out, and why. */

@@ -27,7 +27,7 @@ const SERVICES_MAX = 256
 const CANNOT_BE_READ = 'the schema documents cannot be read'
 
 /** Which value it is. */
-export interface RemotePlace {
+interface RemotePlace {
   readonly api: Api
   readonly place: DocumentedPlace
   /** Names the value in a warning. */
@@ -35,14 +35,14 @@ export interface RemotePlace {
 }
 
 /** What is wrong with a value. */
-export interface RemoteRefusal {
+interface RemoteRefusal {
   readonly issues: readonly PayloadIssue[]
   /** Completes "the input …". */
   readonly text: string
 }
 
 /** The documents of an API, from when they were asked for; null: they cannot be read. */
-interface Reading {
+interface DocumentReading {
   readonly at: number
   readonly documents: Promise<readonly SchemaDocument[] | null>
 }
@@ -79,7 +79,7 @@ export function travelled({ codec }: BusParts, topic: string, value: unknown): u
 
 class RemoteSchemas {
   readonly #bus: BusParts
-  readonly #readings = new Map<string, Reading>()
+  readonly #readings = new Map<string, DocumentReading>()
   readonly #checkers = new Map<boolean, Promise<SchemaChecker>>()
   readonly #reported = new Set<string>()
 
@@ -115,7 +115,7 @@ class RemoteSchemas {
     return null
   }
 
-  #read(api: Api, ageMsMax: number): Reading {
+  #read(api: Api, ageMsMax: number): DocumentReading {
     const now = this.#bus.clock.now()
     const base = apiTopic(this.#bus.prefix, api)
     const known = this.#readings.get(base)

@@ -18,7 +18,7 @@ export interface SchemaViolation {
 const VIOLATIONS_MAX = 1000
 const ISSUES_KEPT_MAX = 100
 
-const WORDS: Readonly<Record<string, string>> = {
+const ISSUE_WORDS: Readonly<Record<string, string>> = {
   false: 'is not allowed',
   enum: 'is none of the values that are allowed',
   const: 'is not the only value that is allowed',
@@ -38,9 +38,14 @@ const WORDS: Readonly<Record<string, string>> = {
 }
 
 /** Of these the parts are passed over: that none of several fits is what is wrong. */
-const CLOSED: ReadonlySet<string> = new Set(['anyOf', 'oneOf', 'contains', 'propertyNames'])
+const CLOSED_KEYWORDS: ReadonlySet<string> = new Set([
+  'anyOf',
+  'oneOf',
+  'contains',
+  'propertyNames',
+])
 /** What is wrong with a part stands behind them. */
-const OPEN: ReadonlySet<string> = new Set([
+const OPEN_KEYWORDS: ReadonlySet<string> = new Set([
   ...['$ref', 'allOf', 'properties', 'patternProperties', 'additionalProperties', 'items', 'if'],
   ...['prefixItems', 'additionalItems', 'unevaluatedProperties', 'unevaluatedItems'],
   'dependentSchemas',
@@ -56,10 +61,10 @@ export function schemaIssues(
   for (const violation of violations.slice(0, VIOLATIONS_MAX)) {
     const { keyword, keywordLocation, instanceLocation, error } = violation
     if (closed !== null && keywordLocation.startsWith(closed)) continue
-    closed = CLOSED.has(keyword) ? locationOf(keywordLocation, keyword) : null
-    if (OPEN.has(keyword)) continue
+    closed = CLOSED_KEYWORDS.has(keyword) ? locationOf(keywordLocation, keyword) : null
+    if (OPEN_KEYWORDS.has(keyword)) continue
     // The names of types and properties stand in the texts of the others.
-    issues.push({ path: pathIn(instanceLocation, value), message: WORDS[keyword] ?? error })
+    issues.push({ path: pathIn(instanceLocation, value), message: ISSUE_WORDS[keyword] ?? error })
     if (issues.length === ISSUES_KEPT_MAX) break
   }
   return issues
