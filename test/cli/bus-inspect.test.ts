@@ -76,7 +76,7 @@ describe('[CLI] bus inspect', { timeout: 60_000 }, () => {
     expect(pretty.stdout).toContain('\n    "version": "1.2.0",\n')
   })
 
-  test('[CLI] [B14] bus inspect: --validate says what fits the documents, in each format', async () => {
+  test('[CLI] [B14] bus inspect: --validate says what fits, in each format', async () => {
     const peer = await broker(() => {}, FIVE)
     publishSchema(peer)
     peer.broker.publish('bus/auth/v1/schema/web2', '{}', { qos: 1, retain: true })
