@@ -30,13 +30,14 @@ import {
 } from './bus-names.ts'
 import { presentClient } from './bus-presence.ts'
 import { BusReports } from './bus-reports.ts'
-import type { BusOptions, BusValidation, Served } from './bus-types.ts'
+import type { BusOptions, Served } from './bus-types.ts'
 import { isEnvelopeName } from './cloud-event.ts'
 import { checkFieldNames } from './define-api.ts'
 import type { EventOutbox } from './fire-types.ts'
 import { HookTable } from './hook-table.ts'
 import { type SchemaPlan, schemaPlan } from './schema/schema-options.ts'
 import { SchemaChecks } from './schema-check.ts'
+import type { BusValidation } from './validation-types.ts'
 
 const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
@@ -47,10 +48,13 @@ const TIME_MAX_MS = 86_400_000
 const CALL_TIMEOUT_MS = 5000
 const PUBLISHED: SchemaPlan = { lifetime: 'retained', onBreaking: 'warn' }
 
+/** What is validated. */
+type BusValidates = { readonly [Name in keyof BusValidation]-?: boolean }
+
 /** What holds for an API. */
 interface ApiTerms extends ApiChoices {
   readonly timeoutMs: number
-  readonly validate: Required<BusValidation>
+  readonly validate: BusValidates
 }
 
 export interface BusParts {
@@ -195,14 +199,15 @@ function apiTermsOf(apis: BusOptions['apis'], common: ApiTerms): BusParts['terms
   return (api) => terms.get(api) ?? common
 }
 
-function validationOf(what: string, given: BusValidation = {}): Required<BusValidation> {
-  checkFieldNames(what, given, ['outgoing', 'incoming'])
-  const { outgoing = true, incoming = true } = given
-  for (const [name, value] of Object.entries({ outgoing, incoming })) {
+function validationOf(what: string, given: BusValidation = {}): BusValidates {
+  const { outgoing = true, incoming = true, remote = false, trustPatterns = false } = given
+  const validate = { outgoing, incoming, remote, trustPatterns }
+  checkFieldNames(what, given, Object.keys(validate))
+  for (const [name, value] of Object.entries(validate)) {
     if (typeof value === 'boolean') continue
     throw new UsageError(`${what}.${name} must be true or false`)
   }
-  return { outgoing, incoming }
+  return validate
 }
 
 /** @returns the value. @throws UsageError if it is no time in ms. */

@@ -34,17 +34,7 @@ import type { AskSchemaOptions, SchemaPublishing } from './schema/schema-options
 import type { SchemaDocument } from './schema/schema-types.ts'
 import type { JsonSchemaCompiler } from './schema-check.ts'
 import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
-
-/** Which values a bus compares with their schemas. */
-export interface BusValidation {
-  /** What this process sends: input of calls, output of handlers, events. Default true. */
-  readonly outgoing?: boolean | undefined
-  /**
-   * What this process receives: input for handlers, answers, events. Default true. With false,
-   * values are given as they came: the schemas transform nothing.
-   */
-  readonly incoming?: boolean | undefined
-}
+import type { BusValidation } from './validation-types.ts'
 
 /** Settings of one API. What is left out is as for the others. */
 export interface ApiSettings {

@@ -29,7 +29,6 @@ export type {
   BusFeatures,
   BusOptions,
   BusRunOptions,
-  BusValidation,
   CallOptions,
   EventPort,
   Implementation,
@@ -119,6 +118,13 @@ export {
 export { type DumpSchemaOptions, dumpSchema, schemaText } from './schema/dump-schema.ts'
 export { fromAsyncApi } from './schema/from-asyncapi.ts'
 export { loadSchema } from './schema/load-schema.ts'
+export {
+  type DocumentedPlace,
+  type SchemaCheck,
+  type SchemaChecker,
+  type SchemaCheckerOptions,
+  schemaChecker,
+} from './schema/schema-checker.ts'
 export type { AskSchemaOptions, SchemaPublishing } from './schema/schema-options.ts'
 export type {
   DocumentedEvent,
@@ -139,3 +145,4 @@ export type {
   TaskStats,
   Times,
 } from './task-types.ts'
+export type { BusValidation } from './validation-types.ts'

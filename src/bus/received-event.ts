@@ -1,6 +1,6 @@
 /** Which event is a message, and what does it say? Nothing that others send is trusted. */
 import type { Message } from '../client/index.ts'
-import { ProtocolError, type UserProperties } from '../index.ts'
+import { type PayloadIssue, ProtocolError, type UserProperties } from '../index.ts'
 import type { Api } from './api-types.ts'
 import {
   apiTopic,
@@ -16,6 +16,7 @@ import { placeText } from './calling.ts'
 import { checkEnvelope, type EventEnvelope, envelopeOf } from './event-envelope.ts'
 import type { ListenerPlan } from './listener-plan.ts'
 import type { BusEvent } from './listener-types.ts'
+import { refusedRemotely } from './schema/remote-schemas.ts'
 
 /** The longest text of another process that is kept of what it says about an event. */
 const CLAIM_LENGTH_MAX = 400
@@ -189,20 +190,34 @@ export class EventReader {
   async validated({ source, message }: ReceivedEvent, value: unknown): Promise<unknown> {
     const { name, events } = source.api
     const { payload } = events[source.event]!
+    const { validate } = this.#bus.termsOf(name)
+    if (validate.remote) await this.#refuse(source, message, value)
     // A later minor version may say more.
     if (payload === undefined) return undefined
-    if (!this.#bus.termsOf(name).validate.incoming) return value
+    if (!validate.incoming) return value
     const checked = await this.#bus.checks.check(payload, value)
     if (checked.issues === undefined) return checked.value
-    throw new ProtocolError(
-      `the payload of an event on ${inQuotes(message.topic)} ${placeText(checked.issues)}`,
-      {
-        code: 'INVALID_PAYLOAD',
-        reasonCode: UNFIT_REASON_CODE,
-        clause: 'schema of the API',
-        retryable: false,
-        issues: checked.issues,
-      },
-    )
+    throw invalidEvent(message, placeText(checked.issues), checked.issues)
   }
+
+  /** @throws ProtocolError if who serves the API has published that there is no such event. */
+  async #refuse({ api, event }: EventSource, message: Message, value: unknown): Promise<void> {
+    const what = `the payload of ${api.name} ${event}`
+    const refusal = await refusedRemotely(this.#bus, { api, place: { event }, what }, value)
+    if (refusal !== null) throw invalidEvent(message, refusal.text, refusal.issues)
+  }
+}
+
+function invalidEvent(
+  { topic }: Message,
+  text: string,
+  issues: readonly PayloadIssue[],
+): ProtocolError {
+  return new ProtocolError(`the payload of an event on ${inQuotes(topic)} ${text}`, {
+    code: 'INVALID_PAYLOAD',
+    reasonCode: UNFIT_REASON_CODE,
+    clause: 'schema of the API',
+    retryable: false,
+    issues,
+  })
 }

@@ -61,6 +61,8 @@ const VALIDATE = closedRule(
   {
     outgoing: flagRule('What this process sends. Default true.'),
     incoming: flagRule('What this process receives. Default true.'),
+    remote: flagRule('Also with the schemas that others have at the server. Default false.'),
+    trustPatterns: flagRule('Whether the patterns of these are run. Default false.'),
   },
   { description: 'Which values are compared with their schemas.' },
 )
