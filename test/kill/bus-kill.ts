@@ -22,7 +22,8 @@ const HANG_MS = 120_000
 /** The most lines that a process writes before it is killed, and how long that may take, in ms. */
 const LINES_MAX = 80
 const WORK_MS_MAX = 2000
-/** How long a caller lives at most. */
+/** How long a caller lives. */
+const CALLER_MS_MIN = 10_000
 const CALLER_MS_MAX = 30_000
 /** How many are killed while they open what their predecessors left. */
 const EARLY_SHARE = 0.15
@@ -150,7 +151,8 @@ class Drill {
   async #callerSeat(name: string): Promise<void> {
     for (let life = 0; ; life++) {
       const child = this.start('call', name, String(life))
-      const killAt = machineMs() + this.#random() * CALLER_MS_MAX
+      const lifeMs = CALLER_MS_MIN + this.#random() * (CALLER_MS_MAX - CALLER_MS_MIN)
+      const killAt = machineMs() + lifeMs
       while (!this.#isOver && machineMs() < killAt) await sleep(20)
       if (this.#isOver) {
         // It makes no more calls, and ends when the last one has its result.
