@@ -32,6 +32,7 @@ function everything(protocolVersion: 4 | 5, listener: Partial<ListenerSetup>): B
     seed: 1,
     setup: {
       ...{ protocolVersion, sharedRedistribution: false, noMatchingSubscribers: true },
+      ...{ schema: protocolVersion === 5 ? 'lease' : 'retained', slowTaskMs: 300 },
       services: [
         { ...service, service: 'shop', serves: true, listeners: [] },
         { ...service, service: 'mail', serves: false, listeners: [{ ...LISTENER, ...listener }] },
