@@ -53,6 +53,7 @@ export interface LifeHost {
 export class Life {
   readonly seat: Seat
   readonly number: number
+  readonly beganAt: number
   isDead = false
   /** It was asked to end. */
   isEnding = false
@@ -81,7 +82,8 @@ export class Life {
     this.seat = seat
     this.number = ++seat.lives
     this.#host = host
-    this.disturbedAt = host.clock.now()
+    this.beganAt = host.clock.now()
+    this.disturbedAt = this.beganAt
     const { clock } = host
     this.platform = {
       now: () => clock.now(),
