@@ -10,7 +10,7 @@ const PEERS: readonly Peer[] = [
   { program: 'Moleculer', title: 'Moleculer' },
   { program: 'NestJS', title: 'NestJS' },
 ]
-const IDLE_SECONDS = 10
+const IDLE_SECONDS = 5
 const WIDE = 1000
 
 const CALLS: Metric = { name: 'rate', label: 'calls/s', better: 'more' }
@@ -118,7 +118,7 @@ function start({ installed }: Context): Row {
       { name: 'it-mqtt', script, args: (port) => [port, 'bus'] },
       { name: 'Moleculer', script, args: (port) => [port, 'moleculer'] },
     ],
-    metrics: [less('ms', 'ms')],
+    metrics: [less('ms', 'ms'), less('cpuMs', 'CPU ms')],
   }
 }
 

@@ -125,14 +125,22 @@ async function send(
   throw unfitAnswer(what, 'answer', checked.issues)
 }
 
-/** @returns what is wrong with a value, or undefined. Without a schema there must be none. */
-export async function issuesIn(
+type Issues = readonly PayloadIssue[] | undefined
+
+/**
+ * @returns what is wrong with a value, or undefined; a promise of it if the schema needs time.
+ *   Without a schema there must be no value.
+ */
+export function issuesIn(
   bus: BusParts,
   schema: ApiSchema | undefined,
   value: unknown,
-): Promise<readonly PayloadIssue[] | undefined> {
-  if (schema !== undefined) return (await bus.checks.check(schema, value)).issues
-  return value === undefined ? undefined : [{ path: [], message: 'there must be no value' }]
+): Issues | Promise<Issues> {
+  if (schema === undefined) {
+    return value === undefined ? undefined : [{ path: [], message: 'there must be no value' }]
+  }
+  const checked = bus.checks.check(schema, value)
+  return 'then' in checked ? checked.then(({ issues }) => issues) : checked.issues
 }
 
 /** @returns the end of a sentence that says where a value is wrong. */

@@ -4,10 +4,10 @@
  * events)
  */
 import type { ClientPublishOptions } from '../client/index.ts'
-import { type PublishProperties, UsageError } from '../index.ts'
+import { type PublishProperties, UsageError, type UserProperties } from '../index.ts'
 import type { Api, ApiEvent } from './api-types.ts'
 import { apiTopic, BUS_PROPERTIES, eventTopic } from './bus-names.ts'
-import { type BusParts, hasProperties, headersOf, uuid } from './bus-parts.ts'
+import { type BusParts, hasProperties, uuid } from './bus-parts.ts'
 import { type EventFacts, sizeWhenSent } from './bus-reports.ts'
 import type { Fired, FireOptions } from './bus-types.ts'
 import { issuesIn, placeText } from './calling.ts'
@@ -17,6 +17,7 @@ import type { FireContext } from './hook-types.ts'
 
 const FIRE_FIELDS = ['key', 'id', 'headers', 'durable', 'signal']
 const TEXT_LENGTH_MAX = 200
+const NO_FIRE_OPTIONS: FireOptions = Object.freeze({})
 
 /** What is known of an event before its payload. */
 interface FirePlan {
@@ -36,7 +37,7 @@ export function fireEvent(
   api: Api,
   name: string,
   payload: unknown,
-  options: FireOptions = {},
+  options: FireOptions = NO_FIRE_OPTIONS,
 ): Promise<Fired> {
   const what = `fire: ${api.name} ${name}`
   if (!Object.hasOwn(api.events, name)) throw new UsageError(`${what}: there is no such event`)
@@ -78,6 +79,7 @@ async function fire(
 }
 
 function checkFireOptions(bus: BusParts, what: string, options: FireOptions): void {
+  if (options === NO_FIRE_OPTIONS) return
   checkFieldNames(`${what}: options`, options, FIRE_FIELDS)
   const { key, id, durable = false, signal } = options
   for (const [field, text] of Object.entries({ key, id })) {
@@ -111,18 +113,7 @@ async function publishEvent(
     }
   }
   const topic = eventTopic(apiTopic(bus.prefix, api), name, key)
-  const { contentType, payloadFormatIndicator } = bus.codec
-  const hasPayload = value !== undefined
-  const at = bus.clock.wallNow?.() ?? Date.now()
-  const properties: PublishProperties = {
-    ...(hasPayload && contentType !== undefined ? { contentType } : {}),
-    ...(hasPayload && payloadFormatIndicator !== undefined ? { payloadFormatIndicator } : {}),
-    userProperties: {
-      ...headersOf(bus, api.version, headers),
-      [BUS_PROPERTIES.key]: id,
-      [BUS_PROPERTIES.at]: new Date(at).toISOString(),
-    },
-  }
+  const properties = propertiesOf(bus, api, id, value !== undefined, headers)
   // What is sent is the payload as it was given: listeners make its transformations.
   const payload = bus.codec.encode(value)
   if (facts !== null) facts.payloadBytes = sizeWhenSent(payload)
@@ -136,4 +127,27 @@ async function publishEvent(
   }
   const { noMatchingSubscribers } = await bus.client.publish(topic, payload, options)
   return noMatchingSubscribers
+}
+
+function propertiesOf(
+  bus: BusParts,
+  api: Api,
+  id: string,
+  hasPayload: boolean,
+  headers: UserProperties | undefined,
+): PublishProperties {
+  const { contentType, payloadFormatIndicator } = bus.codec
+  const at = bus.clock.wallNow?.() ?? Date.now()
+  const userProperties: UserProperties = {
+    ...headers,
+    [BUS_PROPERTIES.version]: api.version,
+    [BUS_PROPERTIES.by]: bus.by,
+    [BUS_PROPERTIES.key]: id,
+    [BUS_PROPERTIES.at]: new Date(at).toISOString(),
+  }
+  return {
+    ...(hasPayload && contentType !== undefined ? { contentType } : {}),
+    ...(hasPayload && payloadFormatIndicator !== undefined ? { payloadFormatIndicator } : {}),
+    userProperties,
+  }
 }
