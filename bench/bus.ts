@@ -42,9 +42,10 @@ const NOTES = [
   `**They do not promise the same.** The bus always sends at QoS 1. It validates with zod at both
     ends, an input and an answer twice each; a call is not executed twice by the same process; and an
     event is acknowledged after its handler, remembered, and kept by the server for a listener that is
-    away. Moleculer and NestJS use QoS 0 unless told otherwise, so that what is sent while a connection
-    is lost can be lost: they are measured in both ways. With QoS 1 they acknowledge a message when it
-    has come, before its handler, in a session that ends with the connection. Moleculer validates an
+    away. Moleculer and NestJS use QoS 0 unless asked for another, so that what is sent while a connection
+    is lost can be lost: they are measured in both ways. With QoS 1 they acknowledge a message
+    whether or not its handler has ended, in a session that ends with the connection; the answers of
+    NestJS are always at QoS 0. Moleculer validates an
     input with its own validator, NestJS with a pipe of zod; neither validates an answer. In exchange
     Moleculer knows which nodes live and balances between them, which the bus leaves to the server.`,
   `The floor is the client of it-mqtt/client at the same work without a bus: \`client.request()\`

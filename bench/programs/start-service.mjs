@@ -39,7 +39,7 @@ async function viaBus() {
   const bus = createBus({ service: 'caller', process: 'one', client })
   void bus.run()
   const { ask } = bus.api(bench)
-  // Until there is a service, a call is refused at once.
+  // Until there is a service, a call is refused immediately.
   await ask('x').catch(() => {})
   const main = here('node_modules/it-mqtt/dist/cli/main.js')
   const flags = ['--module', here('service-bus.mjs'), '--config', here('bus.json')]
