@@ -251,22 +251,18 @@ function orNothing(codec: Codec<unknown>): Codec<unknown> {
   }
 }
 
+/** The two digits of each byte: `toString(16)` of more than 31 bits takes several times as long. */
+const BYTE_DIGITS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
 /** @returns 128 random bits in the form of a UUID of version 4. */
 export function uuid(clock: Platform): string {
-  const digits = Array.from({ length: 4 }, () =>
-    Math.floor(clock.random() * 2 ** 32)
-      .toString(16)
-      .padStart(8, '0'),
-  ).join('')
-  const variant = '89ab'.charAt(Number.parseInt(digits.charAt(16), 16) & 3)
-  const parts = [
-    digits.slice(0, 8),
-    digits.slice(8, 12),
-    `4${digits.slice(13, 16)}`,
-    variant + digits.slice(17, 20),
-    digits.slice(20),
-  ]
-  return parts.join('-')
+  const word = () => Math.floor(clock.random() * 2 ** 32) | 0
+  const pair = (bits: number) => BYTE_DIGITS[(bits >>> 8) & 255]! + BYTE_DIGITS[bits & 255]!
+  const [first, second, third, fourth] = [word(), word(), word(), word()]
+  const version = (second & 0x0fff) | 0x4000
+  const variant = ((third >>> 16) & 0x3fff) | 0x8000
+  const head = `${pair(first >>> 16)}${pair(first)}-${pair(second >>> 16)}-${pair(version)}`
+  return `${head}-${pair(variant)}-${pair(third)}${pair(fourth >>> 16)}${pair(fourth)}`
 }
 
 /** @returns the first value of a User Property, or null. */
@@ -285,20 +281,21 @@ export function headersOf(
   return { ...headers, [BUS_PROPERTIES.version]: version, [BUS_PROPERTIES.by]: bus.by }
 }
 
-const knownVersions = new WeakMap<Client, Promise<boolean>>()
+const knownVersions = new WeakMap<Client, boolean>()
 
 /**
- * Waits for the first connection of a client.
+ * Waits for the first connection of a client, if there was none.
  * @returns whether messages may have properties. The version does not change afterwards.
  */
-export async function hasProperties(
+export function hasProperties(
   client: Client,
   options: { readonly signal?: AbortSignal | undefined } = {},
-): Promise<boolean> {
-  if (!knownVersions.has(client)) {
-    await client.ready(options)
-    const isKnown = Promise.resolve(client.state.connection.protocolVersion === 5)
-    if (!knownVersions.has(client)) knownVersions.set(client, isKnown)
-  }
-  return knownVersions.get(client)!
+): boolean | Promise<boolean> {
+  const known = knownVersions.get(client)
+  if (known !== undefined) return known
+  return client.ready(options).then(() => {
+    const isKnown = client.state.connection.protocolVersion === 5
+    knownVersions.set(client, isKnown)
+    return isKnown
+  })
 }

@@ -142,14 +142,22 @@ async function send(
   throw unfitAnswer(`${what}: the answer ${placeText(checked.issues)}`, checked.issues)
 }
 
-/** @returns what is wrong with a value, or undefined. Without a schema there must be none. */
-export async function issuesIn(
+type Issues = readonly PayloadIssue[] | undefined
+
+/**
+ * @returns what is wrong with a value, or undefined; a promise of it if the schema needs time.
+ *   Without a schema there must be no value.
+ */
+export function issuesIn(
   bus: BusParts,
   schema: ApiSchema | undefined,
   value: unknown,
-): Promise<readonly PayloadIssue[] | undefined> {
-  if (schema !== undefined) return (await bus.checks.check(schema, value)).issues
-  return value === undefined ? undefined : [{ path: [], message: 'there must be no value' }]
+): Issues | Promise<Issues> {
+  if (schema === undefined) {
+    return value === undefined ? undefined : [{ path: [], message: 'there must be no value' }]
+  }
+  const checked = bus.checks.check(schema, value)
+  return 'then' in checked ? checked.then(({ issues }) => issues) : checked.issues
 }
 
 /** @returns the end of a sentence that says where a value is wrong. */
@@ -179,7 +187,7 @@ async function refuseInput(bus: BusParts, plan: RpcPlan, input: unknown): Promis
   const given = { api, place, what: `${what}: the input` }
   let sent: unknown
   try {
-    sent = travelled(bus, topic, input)
+    sent = travelled(bus, api, topic, input)
   } catch {
     // The request rejects with what the codec says.
     return

@@ -19,6 +19,7 @@ import type { FireContext } from './hook-types.ts'
 
 const FIRE_FIELDS = ['key', 'id', 'headers', 'durable', 'signal']
 const TEXT_LENGTH_MAX = 200
+const NO_FIRE_OPTIONS: FireOptions = Object.freeze({})
 
 /** What is known of an event before its payload. */
 interface FirePlan {
@@ -38,7 +39,7 @@ export function fireEvent(
   api: Api,
   name: string,
   payload: unknown,
-  options: FireOptions = {},
+  options: FireOptions = NO_FIRE_OPTIONS,
 ): Promise<Fired> {
   const what = `fire: ${api.name} ${name}`
   if (!Object.hasOwn(api.events, name)) throw new UsageError(`${what}: there is no such event`)
@@ -80,6 +81,7 @@ async function fire(
 }
 
 function checkFireOptions(bus: BusParts, what: string, options: FireOptions): void {
+  if (options === NO_FIRE_OPTIONS) return
   checkFieldNames(`${what}: options`, options, FIRE_FIELDS)
   const { key, id, durable = false, signal } = options
   for (const [field, text] of Object.entries({ key, id })) {

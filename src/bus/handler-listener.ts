@@ -260,11 +260,11 @@ export class HandlerListener implements BusListener, ListenerInsides {
     }
   }
 
-  async #traced(event: ReceivedEvent): Promise<unknown> {
+  #traced(event: ReceivedEvent): unknown {
     const { bus, client } = this.#core
     const { trace } = bus.clientOptions
+    if (trace === undefined) return this.#handler(event as unknown as BusEvent<never>)
     const handle = async () => this.#handler(event as unknown as BusEvent<never>)
-    if (trace === undefined) return handle()
     const { topic, payload } = event.message
     const operation = {
       kind: 'process',

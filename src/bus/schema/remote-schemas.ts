@@ -71,7 +71,8 @@ export async function prepareRemote(bus: BusParts, apis: Iterable<Api>): Promise
 }
 
 /** @returns a value as the other side gets it. @throws what the codec throws. */
-export function travelled({ codec }: BusParts, topic: string, value: unknown): unknown {
+export function travelled(bus: BusParts, api: Api, topic: string, value: unknown): unknown {
+  const { codec } = bus.termsOf(api.name)
   const payload = codec.encode(value)
   const bytes = typeof payload === 'string' ? new TextEncoder().encode(payload) : payload
   return codec.decode(bytes, { topic, properties: undefined })
