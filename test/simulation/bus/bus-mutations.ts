@@ -21,8 +21,8 @@ export const BUS_FAULTS: readonly BusFault[] = [
     id: 'B3',
     name: 'what a handler has thrown is told to the caller',
     file: 'bus/serving.ts',
-    find: "bus.warn('HANDLER_FAILED', `${what}: ${why}`)\n          return undefined",
-    replace: "return { code: 'RESPONDER_FAILED', message: why }",
+    find: 'if (failure !== undefined) return failure',
+    replace: "return failure ?? { code: 'RESPONDER_FAILED', message: String(error) }",
   },
   {
     id: 'B4',
@@ -56,8 +56,8 @@ export const BUS_FAULTS: readonly BusFault[] = [
     id: 'B8',
     name: 'an acknowledgement refuses its message',
     file: 'protocol/incoming.ts',
-    find: 'acknowledged: packet.unreadable === true,\n      reasonCode: 0,',
-    replace: 'acknowledged: packet.unreadable === true,\n      reasonCode: 0x80,',
+    find: '{ ...waiting, acknowledged: true, reasonCode }',
+    replace: '{ ...waiting, acknowledged: true, reasonCode: 0x80 }',
   },
   {
     id: 'B9',

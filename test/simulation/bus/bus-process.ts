@@ -67,6 +67,8 @@ export class Life {
   hasForgotten = false
   /** Handlers that run. */
   readonly handlers = new Set<{ readonly deadline: number }>()
+  /** A listener has failed, so that `run()` is about to reject. */
+  isFailing = false
   /** `run()` is pending. */
   isRunning = true
   /** When one of its connections was last begun or lost. */

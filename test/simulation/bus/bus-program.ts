@@ -220,6 +220,9 @@ export class Program {
     }
     // Without a grant there is nothing to say: the listener has ended.
     listener.granted.then(granted, () => {})
+    listener.done.catch(() => {
+      life.isFailing = true
+    })
   }
 
   #dedupe({ setup }: Name, ids: KeptIds | null): ListenerOptions['dedupe'] {

@@ -63,7 +63,7 @@ export class TaskLedger {
   /** Looks whether a run is missing. */
   check(life: Life): void {
     const task = this.#tasks.get(life)
-    if (task === undefined || task.isRunning || !life.isRunning) return
+    if (task === undefined || task.isRunning || !life.isRunning || life.isFailing) return
     if (life.isEnding || life.isOver || this.#now() <= task.nextAt + ROUNDED_MS) return
     this.#problem('B22', `the task of ${life.name} has not run at ${task.nextAt}`)
   }
