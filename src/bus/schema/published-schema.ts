@@ -31,7 +31,8 @@ interface SchemaStep {
   readonly kind: SchemaReport['kind']
   readonly comparison?: SchemaComparison | null
   readonly bytes: number
-  readonly code?: string
+  /** Default: it went well. */
+  readonly code?: string | null
   /** Default: it took no time. */
   readonly startedAt?: number | null
 }
