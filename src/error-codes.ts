@@ -504,7 +504,8 @@ export interface WarningCodes {
    *  What to do: leave out `will`, or accept it; a smaller `ttl` tells sooner. */
   PRESENCE_LEASES_ONLY: 'Warning'
   /** When the server refuses something of presence that no call waits for: a record that is
-   *  renewed, one that a janitor removes, or a subscription by which a space is watched.
+   *  renewed, one that a janitor removes, a subscription by which a space is watched, or that of
+   *  the client's own record.
    *  What to do: see the permissions and the quotas of the client at the server. */
   PRESENCE_REFUSED: 'Warning'
   /** When an event of an event stream is not defined, once for each type; such events are skipped.
@@ -526,10 +527,10 @@ export interface WarningCodes {
    *  becomes of the event (`onError`), and the error.
    *  What to do: correct the handler, or who fires the event. */
   EVENT_FAILED: 'Warning'
-  /** When an event came for a listener that does not listen to it any more: an earlier process of its
-   *  name has subscribed to it. It is acknowledged and not handled, and the subscription is removed.
-   *  Each event is reported once; `stats.passed` of the listener counts all.
-   *  What to do: nothing, if the listener has given the event up; else let it listen to it again. */
+  /** When an event came for a listener that does not listen to it any more: an earlier process of
+   *  its name has subscribed to it. It is acknowledged and not handled, and the subscription is
+   *  removed. Each event is reported once; `stats.passed` of the listener counts all.
+   *  What to do: nothing, if the listener has given it up; else let it listen to it again. */
   EVENT_DROPPED: 'Warning'
   /** When the server refuses the control topics on which a process of a bus answers `discover()`.
    *  What to do: allow `{prefix}/_control/#`, or set `control: false`. */

@@ -12,8 +12,8 @@ interface RunningProcess {
   readonly process: string
 }
 
-/** @returns the error of a connection that was taken over, in words of the bus; any other as it is. */
-export function takenOver({ service, process }: RunningProcess, error: unknown): unknown {
+/** @returns the error of a connection that was taken over, in words of the bus, or any other. */
+export function nameTaken({ service, process }: RunningProcess, error: unknown): unknown {
   if (!(error instanceof RefusedError) || error.code !== TAKEN_OVER) return error
   const { cause } = error
   if (cause instanceof RefusedError && cause.code === TAKEN_OVER) return error
@@ -27,7 +27,7 @@ export function takenOver({ service, process }: RunningProcess, error: unknown):
 }
 
 /** @returns the error of a call that nobody answers, in words of the bus; any other as it is. */
-export function unanswered(what: string, { name, major }: Api, topic: string, error: unknown) {
+export function nobodyServes(what: string, { name, major }: Api, topic: string, error: unknown) {
   const isNobody = error instanceof RefusedError && error.code === 'NO_RESPONDERS'
   if (!isNobody || error.remote !== undefined) return error
   const message =

@@ -5,7 +5,7 @@
 import { UsageError } from '../index.ts'
 import type { Presence } from '../presence/index.ts'
 import type { Api, ApiEvent, ApiRpc, ApiSchema } from './api-types.ts'
-import { takenOver } from './bus-errors.ts'
+import { nameTaken } from './bus-errors.ts'
 import { insidesOf, keepInsides } from './bus-insides.ts'
 import { inQuotes } from './bus-names.ts'
 import { type BusParts, busParts, checkTimeMs } from './bus-parts.ts'
@@ -249,7 +249,7 @@ class ServiceBus {
       scope.start((until) => this.#start(scope, wanted, until))
       await scope.ended()
     } catch (error) {
-      throw takenOver(this.#parts, error)
+      throw nameTaken(this.#parts, error)
     } finally {
       signal?.removeEventListener('abort', stop)
       this.#scope = null

@@ -12,7 +12,7 @@ import {
   UsageError,
 } from '../index.ts'
 import type { Api, ApiRpc, ApiSchema } from './api-types.ts'
-import { unanswered } from './bus-errors.ts'
+import { nobodyServes } from './bus-errors.ts'
 import { apiTopic } from './bus-names.ts'
 import { type BusParts, BusValue, checkTimeMs, headersOf, uuid } from './bus-parts.ts'
 import { type RpcFacts, sizeWhenSent } from './bus-reports.ts'
@@ -26,8 +26,8 @@ import { withinTime } from './within-time.ts'
 
 const CALL_FIELDS = ['timeout', 'signal', 'key', 'headers']
 /** So many issues, each with so much of its text, stand in the message of an error. */
-const ISSUES_SHOWN_MAX = 3
-const ISSUE_LENGTH_MAX = 200
+const FAULTS_SHOWN_MAX = 3
+const FAULT_LENGTH_MAX = 200
 /** Payload format invalid. (2.4) */
 const UNFIT_REASON = 0x99
 
@@ -170,10 +170,10 @@ export function placeText(issues: readonly PayloadIssue[]): string {
  *   others have sent is not said so: a schema may repeat it.
  */
 export function faultText(issues: readonly PayloadIssue[]): string {
-  const shown = issues.slice(0, ISSUES_SHOWN_MAX).map(({ path, message }) => {
+  const shown = issues.slice(0, FAULTS_SHOWN_MAX).map(({ path, message }) => {
     const place = issuePlaces([{ path, message }])
     const text =
-      message.length > ISSUE_LENGTH_MAX ? `${message.slice(0, ISSUE_LENGTH_MAX)}…` : message
+      message.length > FAULT_LENGTH_MAX ? `${message.slice(0, FAULT_LENGTH_MAX)}…` : message
     return `${place} (${text})`
   })
   const more = issues.length > shown.length ? ` and ${issues.length - shown.length} more` : ''
@@ -232,7 +232,7 @@ function unfitAnswer(
 async function refusal(bus: BusParts, plan: RpcPlan, error: unknown): Promise<never> {
   const { api, rpc, what, topic } = plan
   const remote = declaredIn(rpc, error)
-  if (remote === null) throw unanswered(what, api, topic, error)
+  if (remote === null) throw nobodyServes(what, api, topic, error)
   const { code, message } = remote
   const { validate } = bus.termsOf(api.name)
   const part = `data of the error ${code}`

@@ -28,7 +28,7 @@ export class FormerEvents {
     this.#owner = listenerShare(bus.service, plan.name)
   }
 
-  /** @returns the filters that an earlier release may have had for a message, once for each event. */
+  /** @returns the filters by which an earlier release may have had it, once for each event. */
   filtersOf({ topic, properties }: IncomingPublish): readonly string[] {
     const { prefix } = this.#bus
     const [, area, api, major, event] = EVENT_TOPIC.exec(topic.slice(prefix.length + 1)) ?? []

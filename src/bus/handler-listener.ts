@@ -4,7 +4,7 @@
  * in the way for ever)
  */
 import type { Message } from '../client/index.ts'
-import { takenOver } from './bus-errors.ts'
+import { nameTaken } from './bus-errors.ts'
 import type { ListenerInsides } from './bus-insides.ts'
 import type { BusParts } from './bus-parts.ts'
 import { envelopeOf } from './event-envelope.ts'
@@ -299,7 +299,7 @@ export class HandlerListener implements BusListener, ListenerInsides {
   /** The listener ends with an error; what it has not acknowledged comes again. */
   #fail(cause: unknown): void {
     if (this.#failure !== null || this.#closed !== null) return
-    const error = takenOver(this.#core.bus, cause)
+    const error = nameTaken(this.#core.bus, cause)
     this.#failure = { error }
     this.#end?.reject(error)
     void this.close()

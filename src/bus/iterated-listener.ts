@@ -2,7 +2,7 @@
  * How are events given to one who iterates them? An event is handled when the next one is asked
  * for. (B7, an event is acknowledged when it was handled)
  */
-import { takenOver } from './bus-errors.ts'
+import { nameTaken } from './bus-errors.ts'
 import type { ListenerInsides } from './bus-insides.ts'
 import type { BusParts } from './bus-parts.ts'
 import { LISTENER_CLOSE_MS, ListenerCore } from './listener-core.ts'
@@ -77,7 +77,7 @@ export class IteratedListener implements EventIterator, ListenerInsides {
     for (;;) {
       const { done, value: message } = await this.#core.subscription
         .next(options)
-        .catch((error: unknown) => Promise.reject(takenOver(this.#core.bus, error)))
+        .catch((error: unknown) => Promise.reject(nameTaken(this.#core.bus, error)))
       if (done) return NO_EVENT
       const event = await this.#orEnd(this.#core.take(message))
       if (event !== null && (await this.#isValid(event))) {

@@ -8,7 +8,7 @@ import type { Making } from './line.ts'
 import type { Router } from './router.ts'
 
 /** @returns the filters by which the message may have come. */
-export type UnaskedListener = (packet: IncomingPublish) => readonly string[]
+type UnaskedListener = (packet: IncomingPublish) => readonly string[]
 
 interface UnaskedHost {
   readonly reception: { readonly router: Router }

@@ -113,8 +113,8 @@ export interface SubscriptionState {
   /** The reason code of a refusal. */
   readonly reasonCode?: number
   /**
-   * True if the loop has given up to renew it without an answer of the server: a limit of the CONNACK
-   * excludes it, or connections were lost on it again and again.
+   * True if the loop has given up to renew it without an answer of the server: a limit of the
+   * CONNACK excludes it, or connections were lost on it again and again.
    */
   readonly givenUp?: boolean
 }

@@ -60,7 +60,7 @@ export function watchRefused(space: string, prefix: string, error: unknown): unk
   const { reasonCode, refused, granted, packet, retryable } = error
   const message =
     `presence of ${space}: nobody knows who is there, since the server refuses this client the` +
-    ` subscription of "${refused[0]!.topic}" (${hexOf(reasonCode)}), which get(), synced and` +
+    ` subscription of "${refused[0]!.topic}" (${reasonHex(reasonCode)}), which get(), synced and` +
     ` changes() read; ${remedyOf(error, prefix)}`
   return new RefusedError(message, {
     ...{ code: 'SUBSCRIBE_REFUSED', retryable, reasonCode, refused, granted, packet, cause: error },
@@ -71,8 +71,8 @@ export function watchRefused(space: string, prefix: string, error: unknown): unk
 export function ownUnread(topic: string, prefix: string, error: RefusedError): string {
   return (
     `presence: the server refuses this client the subscription of "${topic}"` +
-    ` (${hexOf(error.reasonCode)}), which says what others are told of it: if it is taken for lost` +
-    ` by mistake, it stays so until it connects again; ${remedyOf(error, prefix)}`
+    ` (${reasonHex(error.reasonCode)}), which says what others are told of it: if it is taken for` +
+    ` lost by mistake, it stays so until it connects again; ${remedyOf(error, prefix)}`
   )
 }
 
@@ -81,6 +81,6 @@ function remedyOf(error: unknown, prefix: string): string {
   return `permit it at the server to subscribe to "${prefix}/#"`
 }
 
-function hexOf(code: number): string {
+function reasonHex(code: number): string {
   return `0x${code.toString(16).toUpperCase().padStart(2, '0')}`
 }
