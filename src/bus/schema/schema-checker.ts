@@ -22,14 +22,27 @@ export interface SchemaCheckerOptions {
   readonly trustPatterns?: boolean | undefined
 }
 
-/** Which value of an API is checked. */
+/**
+ * Which value of an API is checked: the payload of an event, what is given to an rpc or what it
+ * returns, or the data of an error that an rpc declares.
+ */
 export type DocumentedPlace =
-  /** The payload of an event. */
-  | { readonly event: string }
-  /** What is given to an rpc, or what it returns. */
-  | { readonly rpc: string; readonly part: 'input' | 'output' }
-  /** The data of an error that an rpc declares. */
-  | { readonly rpc: string; readonly error: string }
+  | {
+      /** The name of the event. */
+      readonly event: string
+    }
+  | {
+      /** The name of the rpc. */
+      readonly rpc: string
+      /** What is given to it, or what it returns. */
+      readonly part: 'input' | 'output'
+    }
+  | {
+      /** The name of the rpc. */
+      readonly rpc: string
+      /** The code of the error. */
+      readonly error: string
+    }
 
 /** The outcome of a check with schema documents. */
 export interface SchemaCheck {
