@@ -3,7 +3,7 @@
  * is older than this process, and may have filters of an earlier release: for more events, or for
  * another version of an API. What they bring would never be acknowledged, and once as much of it
  * waits as the server may send ahead, nothing else comes. (B6, an event reaches each listener name
- * at least once; B10, a listener has what comes after its first use)
+ * at least once; B10, a listener has what comes after it is granted)
  *
  * Nothing is lost silently: each event is reported once. The topic of a message says which filters
  * of this listener may have brought it.

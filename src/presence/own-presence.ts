@@ -190,10 +190,9 @@ export class OwnPresence {
   }
 
   /**
-   * Leaves with all whom the owner has entered. Resolves when the server knows; when there is no
-   * connection at once: then it is written after the next CONNACK, if there is one, and calls of the
+   * Leaves with all whom the owner has entered, or all (null). Resolves when the server knows; if
+   * there is no connection at once: then it is written after the next CONNACK, and calls of the
    * owner that wait are rejected.
-   * @param owner null: everybody leaves, since the client closes. Resolves when nothing is open.
    */
   async leaveAll(owner: EnteringPresence | null): Promise<void> {
     const host = this.#host
@@ -222,10 +221,7 @@ export class OwnPresence {
     const outcome = (write: Write) =>
       new Promise<void>((resolve) => {
         const before = this.#whenWritten.get(write)
-        this.#whenWritten.set(write, () => {
-          before?.()
-          resolve()
-        })
+        this.#whenWritten.set(write, () => [before?.(), resolve()])
       })
     await Promise.all(writes.filter((write) => this.#open.has(write)).map(outcome))
   }
