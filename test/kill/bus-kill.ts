@@ -126,7 +126,7 @@ class Drill {
     }
   }
 
-  // ------------------------------------------------------------------------------------------ seats
+  // ----------------------------------------------------------------------------------------- seats
 
   /** One process after the other; the last one may work until all is done. */
   async #workerSeat(role: 'shop' | 'mail', name: string): Promise<Child> {
@@ -224,7 +224,7 @@ class Drill {
     if (!child.process.killed) this.#serving.add(child)
   }
 
-  // --------------------------------------------------------------------------------------- evidence
+  // -------------------------------------------------------------------------------------- evidence
 
   #hear(who: string, life: string, line: string): void {
     const [what, id = '', ...rest] = line.split(' ')
