@@ -7,11 +7,15 @@ import { defineConfig } from 'vitest/config'
 
 /**
  * Full disks, directories that are cut or spoilt anywhere, files that are rotated in every way,
- * faults that the simulation must find, the command line in terminals and over interruptions, and the
- * programs of the guide.
+ * faults that the simulation must find, the command line in terminals, over interruptions and with
+ * services, the programs of the guide, and examples that are many processes.
  */
 export const LONG = [
   'test/cli/bench-runs.test.ts',
+  'test/cli/bus-inspect.test.ts',
+  'test/cli/bus-list.test.ts',
+  'test/cli/bus-schema.test.ts',
+  'test/cli/bus-shell.test.ts',
   'test/cli/kept.test.ts',
   'test/cli/output.test.ts',
   'test/cli/pipe.test.ts',
@@ -25,7 +29,12 @@ export const LONG = [
   'test/disk/full.test.ts',
   'test/disk/session.test.ts',
   'test/disk/torn.test.ts',
+  'test/docs/bus-tutorial.test.ts',
   'test/docs/guide.test.ts',
+  'test/examples/dashboard.test.ts',
+  'test/examples/programs.test.ts',
+  'test/examples/shop.test.ts',
+  'test/examples/web.test.ts',
   'test/simulation/bus-faults.test.ts',
   'test/simulation/presence-faults.test.ts',
   'test/simulation/faults.test.ts',

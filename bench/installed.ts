@@ -1,6 +1,6 @@
 /**
- * The packages as npm installs them: it-mqtt from its tarball, and beside it MQTT.js of the same
- * version as in node_modules. And how large both are.
+ * The packages as npm installs them: it-mqtt from its tarball, and beside it MQTT.js and
+ * Moleculer of the same versions as in node_modules. And how large both are.
  */
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
@@ -19,12 +19,12 @@ interface Manifest {
 /** A temporary folder in which the packages are installed when they are asked for. */
 export class Installed {
   #home: string | null = null
-  #script: Promise<string> | null = null
+  #ready: Promise<string> | null = null
 
-  /** @returns the path of start.mjs in the folder. The package has to be built. */
-  script(): Promise<string> {
-    this.#script ??= this.#install()
-    return this.#script
+  /** @returns the path of a program in the folder. The package has to be built. */
+  async script(name: string): Promise<string> {
+    this.#ready ??= this.#install()
+    return join(await this.#ready, `${name}.mjs`)
   }
 
   async remove(): Promise<void> {
@@ -41,10 +41,13 @@ export class Installed {
     const [packed] = JSON.parse(npm(root, 'pack', ...flags, '--pack-destination', home))
     await writeFile(join(home, 'package.json'), '{ "private": true, "type": "module" }\n')
     const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--silent']
-    npm(home, 'install', ...quiet, join(home, packed.filename), `mqtt@${versionOf('mqtt')}`)
-    const script = join(home, 'start.mjs')
-    await cp(join(folder, 'programs/start.mjs'), script)
-    return script
+    const peers = ['mqtt', 'moleculer'].map((name) => `${name}@${versionOf(name)}`)
+    npm(home, 'install', ...quiet, join(home, packed.filename), ...peers)
+    const scripts = ['start', 'start-service', 'service-bus', 'service-moleculer']
+    for (const name of scripts) {
+      await cp(join(folder, `programs/${name}.mjs`), join(home, `${name}.mjs`))
+    }
+    return home
   }
 }
 

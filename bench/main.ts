@@ -27,7 +27,11 @@ const SOURCES = [
   ...['client-work-mqttjs', 'client-echo', 'client-idle', 'client-filters', 'filters-server'],
   ...['client-request', 'request-mqttjs', 'request-loop', 'client-open', 'idle-subscribed'],
   ...['event-stream', 'event-stream-smithy', 'chromium', 'presence-sync', 'presence-retained'],
-  ...['presence-update', 'presence-echo', 'presence-signs'],
+  ...['presence-update', 'presence-echo', 'presence-signs', 'bus-call', 'bus-call-client'],
+  ...['bus-call-moleculer', 'bus-call-nestjs', 'bus-events', 'bus-events-moleculer'],
+  ...['bus-events-client'],
+  ...['bus-events-nestjs', 'bus-define', 'bus-idle', 'bus-idle-client', 'bus-idle-moleculer'],
+  ...['bus-idle-nestjs'],
 ].map((name) => `programs/${name}.ts`)
 const INSTALLED = 'Installed'
 const PAGE = join(folder, '../docs/BENCHMARKS.md')
@@ -44,7 +48,7 @@ const { values: options } = parseArgs({
 })
 const runs = Number(options.runs)
 
-async function measureRow(row: Row): Promise<Measured[]> {
+async function measureRow(row: Row, peers: Table['peers']): Promise<Measured[]> {
   let server: Server | null = null
   try {
     server = await row.server()
@@ -54,7 +58,7 @@ async function measureRow(row: Row): Promise<Measured[]> {
       const path = typeof script === 'string' ? script : await script()
       programs.push({ name, script: path, args: args(port) })
     }
-    return judge(row, await inTurn(programs, Math.min(runs, row.runsMax ?? runs)))
+    return judge(row, await inTurn(programs, Math.min(runs, row.runsMax ?? runs)), peers)
   } finally {
     server?.stop()
   }
@@ -67,7 +71,7 @@ async function measure(table: Table): Promise<Measured[]> {
       console.error(`not run: ${row.name}: ${row.lacks}`)
       continue
     }
-    const lines = await measureRow(row)
+    const lines = await measureRow(row, table.peers)
     measured.push(...lines)
     if (!options.json) console.table(lines.map(cells))
   }
@@ -84,7 +88,7 @@ function chosen(context: Context): Table[] {
   const tables = Object.entries(TABLES)
     .filter(([name]) => names.includes(name))
     .map(([, make]) => make(context))
-    .map(({ title, rows }) => ({ title, rows: rows.filter((r) => r.name.includes(options.rows)) }))
+    .map((table) => ({ ...table, rows: table.rows.filter((r) => r.name.includes(options.rows)) }))
     .filter(({ rows }) => rows.length > 0)
   if (tables.length === 0) throw new Error(`no row has '${options.rows}' in its name`)
   return tables
@@ -116,17 +120,20 @@ try {
   const context = {
     scripts,
     scale: Number(options.scale),
-    installed: () => installed.script(),
+    installed: (name: string) => installed.script(name),
   }
-  const results: { title: string; rows: Measured[] }[] = []
+  const results: { title: string; notes: readonly string[]; rows: Measured[] }[] = []
   for (const table of chosen(context)) {
     const rows = await measure(table)
-    if (rows.length > 0) results.push({ title: table.title, rows })
+    if (rows.length > 0) results.push({ title: table.title, notes: table.notes ?? [], rows })
   }
   if (options.json) console.log(JSON.stringify({ results, installed: sizes() }))
   else {
     const sections = [
-      ...results.map(({ title, rows }) => ({ title, text: markdown(rows.map(cells)) })),
+      ...results.map(({ title, notes, rows }) => ({
+        title,
+        text: [...notes.map((note) => `${wrapped(note)}\n\n`), markdown(rows.map(cells))].join(''),
+      })),
       { title: INSTALLED, text: markdown(sizes()) },
     ]
     console.log(sections.map(({ title, text }) => `## ${title}\n\n${text}`).join('\n'))

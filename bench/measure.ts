@@ -118,7 +118,8 @@ export async function compile(
     bundle: true,
     platform: 'node',
     format: 'esm',
-    external: ['classic-level', 'esbuild', 'playwright'],
+    // Moleculer and NestJS load parts of themselves by name.
+    external: ['classic-level', 'esbuild', 'playwright', 'moleculer', '@nestjs/*'],
     // Some of what is bundled was written for `require`.
     banner: {
       js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)",

@@ -102,7 +102,7 @@ function connecting(context: Context, atOnce: number): Row {
 function installedPrograms({ installed }: Context, idleSeconds: number): Row['programs'] {
   const program = (name: string, module: string) => ({
     name,
-    script: installed,
+    script: () => installed('start'),
     args: (port: number) => [port, module, 5, idleSeconds],
   })
   return [program('it-mqtt', 'it-mqtt'), program('floor', 'floor'), program('mqtt.js', 'mqtt')]

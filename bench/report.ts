@@ -3,7 +3,16 @@
  */
 import { wrapped } from '../test/docs/markdown.ts'
 import { type Figures, type Summary, summary } from './measure.ts'
-import type { Metric, Row } from './row.ts'
+import { type Metric, MQTT_JS, type Peer, type Row } from './row.ts'
+
+/** A peer at the same work, and what it has of a metric. */
+export interface Beside {
+  readonly title: string
+  /** Undefined if the peer is not in this row. */
+  readonly figures: Summary | undefined
+  /** How many times better we are. */
+  readonly over: number | undefined
+}
 
 /** One metric of one program of ours, beside the others at the same work. */
 export interface Measured {
@@ -12,23 +21,20 @@ export interface Measured {
   readonly metric: string
   readonly label: string
   readonly figures: Summary
-  /** Undefined if MQTT.js is not in this row. */
-  readonly mqttJs: Summary | undefined
-  /** Undefined if the floor is not in this row. */
-  readonly floor: Summary | undefined
-  /** How many times better than MQTT.js. */
-  readonly overMqttJs: number | undefined
-  /** How many times better than the floor. */
-  readonly overFloor: number | undefined
+  readonly peers: readonly Beside[]
+  readonly floor: Beside
 }
 
 /** @returns a line for each program of ours and each metric of the row. */
 export function judge(
   row: Pick<Row, 'name' | 'metrics'>,
   all: ReadonlyMap<string, readonly Figures[]>,
+  peers: readonly Peer[] = [MQTT_JS],
 ): Measured[] {
   const ours = [...all.keys()].filter((name) => name.startsWith('it-mqtt'))
-  return row.metrics.flatMap((metric) => ours.map((name) => judgeOne(row.name, name, metric, all)))
+  return row.metrics.flatMap((metric) =>
+    ours.map((name) => judgeOne(row.name, name, metric, all, peers)),
+  )
 }
 
 function judgeOne(
@@ -36,20 +42,21 @@ function judgeOne(
   ours: string,
   { name: metric, label, better }: Metric,
   all: ReadonlyMap<string, readonly Figures[]>,
+  peers: readonly Peer[],
 ): Measured {
   const of = (name: string) => {
     const figures = all.get(name)
     return figures === undefined ? undefined : summary(figures, metric)
   }
   const figures = of(ours)!
-  const over = (other: Summary | undefined) => {
-    if (other === undefined) return undefined
+  const beside = ({ program, title }: Peer): Beside => {
+    const other = of(program)
+    if (other === undefined) return { title, figures: undefined, over: undefined }
     const ratio = figures.median / other.median
-    return better === 'more' ? ratio : 1 / ratio
+    return { title, figures: other, over: better === 'more' ? ratio : 1 / ratio }
   }
-  const [mqttJs, floor] = [of('mqtt.js'), of('floor')]
-  const [overMqttJs, overFloor] = [over(mqttJs), over(floor)]
-  return { row, ours, metric, label, figures, mqttJs, floor, overMqttJs, overFloor }
+  const floor = beside({ program: 'floor', title: 'floor' })
+  return { row, ours, metric, label, figures, peers: peers.map(beside), floor }
 }
 
 function shown(value: number | undefined): string {
@@ -60,17 +67,19 @@ function shown(value: number | undefined): string {
 
 /** @returns a line of a table: the column's title and what stands there. */
 export function cells(measured: Measured): Readonly<Record<string, string | number>> {
-  const { row, ours, label, figures, mqttJs, floor, overMqttJs, overFloor } = measured
+  const { row, ours, label, figures, peers, floor } = measured
+  const ratio = (over: number | undefined, digits: number) =>
+    over === undefined ? '' : Number(over.toPrecision(digits))
   return {
     row,
     program: ours,
     metric: label,
-    '× MQTT.js': overMqttJs === undefined ? '' : Number(overMqttJs.toPrecision(3)),
-    '× floor': overFloor === undefined ? '' : Number(overFloor.toPrecision(2)),
+    ...Object.fromEntries(peers.map(({ title, over }) => [`× ${title}`, ratio(over, 3)])),
+    '× floor': ratio(floor.over, 2),
     median: shown(figures.median),
     spread: `${shown(figures.low)}–${shown(figures.high)}`,
-    'MQTT.js': shown(mqttJs?.median),
-    floor: shown(floor?.median),
+    ...Object.fromEntries(peers.map((peer) => [peer.title, shown(peer.figures?.median)])),
+    floor: shown(floor.figures?.median),
   }
 }
 

@@ -31,22 +31,36 @@ export interface Row {
   readonly lacks?: string | undefined
 }
 
+/** Another library, which does the work of a row as ours does. */
+export interface Peer {
+  /** The name of its programs. */
+  readonly program: string
+  /** What the tables call it. */
+  readonly title: string
+}
+
 export interface Table {
   readonly title: string
   readonly rows: readonly Row[]
+  /** Which libraries have a column; MQTT.js if there is nothing here. */
+  readonly peers?: readonly Peer[]
+  /** What the page says before the table, in paragraphs of Markdown. */
+  readonly notes?: readonly string[]
 }
 
 export interface Context {
   /** The compiled programs, by name. */
   readonly scripts: ReadonlyMap<string, string>
   readonly scale: number
-  /** @returns the path of start.mjs beside the packages as npm installed them. */
-  readonly installed: () => Promise<string>
+  /** @returns the path of start.mjs, or another, beside the packages as npm installed them. */
+  readonly installed: (name: 'start' | 'start-service') => Promise<string>
 }
 
 export type QoS = 0 | 1 | 2
 export type Args = (port: number) => readonly (string | number)[]
 type Names = readonly [ours: string, floor: string, mqttJs: string]
+
+export const MQTT_JS: Peer = { program: 'mqtt.js', title: 'MQTT.js' }
 
 export const RATE: Metric = { name: 'rate', label: 'messages/s', better: 'more' }
 

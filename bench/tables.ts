@@ -3,6 +3,7 @@
  * then raw rows, in which the other end does as little as it can.
  */
 import { browser } from './browser.ts'
+import { bus } from './bus.ts'
 import { client } from './client.ts'
 import { eventStream } from './event-stream.ts'
 import { rawServer } from './measure.ts'
@@ -118,6 +119,7 @@ export const TABLES: Readonly<Record<string, (context: Context) => Table>> = {
   client,
   'event-stream': eventStream,
   presence,
+  bus,
   throughput,
   payloads,
   roundTrip,

@@ -109,8 +109,10 @@ export interface ErrorCodes {
   /** When what is given to an rpc does not fit its schema; nothing was sent. `issues` says where.
    *  What to do: correct the value. */
   INVALID_INPUT: 'UsageError'
-  /** When an API has a JSON Schema and the package `ajv` is not installed, or cannot be loaded.
-   *  What to do: `npm install ajv@8`, or use schemas of a library such as zod. */
+  /** When an API has a JSON Schema and the package `ajv` is not installed, or cannot be loaded;
+   *  when values are checked with schemas of others, and `@cfworker/json-schema` is not.
+   *  What to do: `npm install ajv@8`, or use schemas of a library such as zod; for schemas of
+   *  others `npm install @cfworker/json-schema@4`. */
   NO_VALIDATOR: 'UsageError'
   /** When `prometheus()` is called and the package `prom-client` is not installed, or cannot be
    *  loaded.
@@ -559,6 +561,16 @@ export interface WarningCodes {
    *  `onBreaking: 'refuse'`: the API is served.
    *  What to do: compare the places that the message names. */
   SCHEMA_UNPROVEN: 'Warning'
+  /** When a bus with `envelope: 'cloudevents'` has a connection that is not MQTT 5, and fires an
+   *  event: it is sent as a payload alone, and listeners do not recognize one that comes again.
+   *  What to do: use a server with MQTT 5, or leave out `envelope`. */
+  ENVELOPE_LOST: 'Warning'
+  /** When `validate.remote` is true, and a kind of value is not checked with a schema document at
+   *  the server, or not with all of it: none is there, it cannot be read or is not understood, its
+   *  patterns are not trusted, or the check takes too much work. Each reason is reported once.
+   *  What to do: look what the service has published (`it-mqtt bus dumpschema`); if you know its
+   *  authors, set `validate.trustPatterns`. */
+  SCHEMA_UNCHECKED: 'Warning'
   /** When a schema of an API has no JSON Schema form, so that it is missing from what is published.
    *  What to do: nothing, or use schemas that have a JSON Schema form. */
   SCHEMA_INCOMPLETE: 'Warning'

@@ -7,9 +7,11 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { bus } from '../bench/bus.ts'
 import { cells, judge, markdown, page } from '../bench/report.ts'
-import { less, RATE } from '../bench/row.ts'
+import { less, MQTT_JS, RATE } from '../bench/row.ts'
 import { lacks } from '../bench/scale/beside.ts'
+import { TABLES } from '../bench/tables.ts'
 
 const bench = fileURLToPath(new URL('../bench', import.meta.url))
 
@@ -55,8 +57,64 @@ describe('the figures of a row', () => {
     expect(cells(judge(row, alone)[0]!)).toMatchObject({ floor: '', '× floor': '' })
   })
 
+  test('other libraries have the columns of MQTT.js, where a table names them', () => {
+    const peers = ['Moleculer', 'NestJS'].map((title) => ({ program: title, title }))
+    const [rate, ms] = judge(row, new Map([...all, ['Moleculer', figures(500, 10)]]), peers)
+    expect(cells(rate!)).toMatchObject({ '× Moleculer': 4, Moleculer: '500' })
+    expect(cells(ms!)).toMatchObject({ '× Moleculer': 2, '× NestJS': '', NestJS: '' })
+    expect(Object.keys(cells(rate!)).filter((title) => title.includes('MQTT.js'))).toEqual([])
+  })
+
   test('the table in Markdown has all lines', () => {
     expect(markdown(judge(row, all).map(cells)).split('\n')).toHaveLength(2 + 3 + 1)
+  })
+})
+
+describe('the tables', () => {
+  const asked = new Set<string>()
+  const scripts = new Map<string, string>()
+  scripts.get = (name) => {
+    asked.add(name)
+    return `${name}.mjs`
+  }
+  const context = { scripts, scale: 0.1, installed: async (name: string) => `${name}.mjs` }
+  const tables = Object.values(TABLES).map((make) => make(context))
+
+  test('each program is among those that are compiled', () => {
+    const main = readFileSync(join(bench, 'main.ts'), 'utf8')
+    const missing = [...asked].filter((name) => !main.includes(`'${name}'`))
+    expect([missing, asked.size > 30]).toEqual([[], true])
+  })
+
+  test.each(tables)(
+    '$title: rows have names of their own, and programs that have a column',
+    (table) => {
+      const names = table.rows.map(({ name }) => name)
+      expect(new Set(names).size).toBe(names.length)
+      const peers = (table.peers ?? [MQTT_JS]).map(({ program }) => program)
+      for (const { programs, metrics } of table.rows) {
+        const others = programs
+          .map(({ name }) => name)
+          .filter((name) => !name.startsWith('it-mqtt'))
+        expect([...peers, 'floor']).toEqual(expect.arrayContaining(others))
+        expect(programs.length - others.length).toBeGreaterThan(0)
+        expect(metrics.length).toBeGreaterThan(0)
+      }
+    },
+  )
+
+  test('the bus is measured beside Moleculer and NestJS with both qualities of service', () => {
+    const rows = bus(context).rows.filter(({ programs }) =>
+      ['it-mqtt', 'Moleculer', 'NestJS'].every((one) => programs.some(({ name }) => name === one)),
+    )
+    for (const what of ['calls with schemas, 1 at', 'calls with schemas, 100 at', 'events fired']) {
+      for (const qos of [0, 1]) {
+        const own = rows.filter(({ name }) => name.startsWith(what) && name.endsWith(`QoS ${qos}`))
+        expect(own, `${what} QoS ${qos}`).toHaveLength(1)
+        const peer = own[0]!.programs.find(({ name }) => name === 'Moleculer')!
+        expect(peer.args(1883).at(-1)).toBe(qos)
+      }
+    }
   })
 })
 

@@ -16,6 +16,7 @@ import {
   type WarningCode,
 } from '../index.ts'
 import type { Presence } from '../presence/index.ts'
+import { type ApiChoices, apiChoices, CHOICE_FIELDS } from './api-settings.ts'
 import type { Api } from './api-types.ts'
 import { BusLog } from './bus-log.ts'
 import {
@@ -29,24 +30,31 @@ import {
 } from './bus-names.ts'
 import { presentClient } from './bus-presence.ts'
 import { BusReports } from './bus-reports.ts'
-import type { BusOptions, BusValidation, EventOutbox, Served } from './bus-types.ts'
+import type { BusOptions, Served } from './bus-types.ts'
+import { isEnvelopeName } from './cloud-event.ts'
 import { checkFieldNames } from './define-api.ts'
+import type { EventOutbox } from './fire-types.ts'
 import { HookTable } from './hook-table.ts'
 import { type SchemaPlan, schemaPlan } from './schema/schema-options.ts'
 import { SchemaChecks } from './schema-check.ts'
+import type { BusValidation } from './validation-types.ts'
 
 const OPTION_FIELDS = [
   ...['service', 'process', 'prefix', 'client', 'timeout', 'validate', 'codec', 'hooks', 'ajv'],
   ...['outbox', 'logger', 'control', 'presence', 'apis', 'listeners', 'features', 'schema'],
+  ...['envelope', ...CHOICE_FIELDS.filter((field) => field !== 'codec')],
 ]
 const TIME_MAX_MS = 86_400_000
 const CALL_TIMEOUT_MS = 5000
 const PUBLISHED: SchemaPlan = { lifetime: 'retained', onBreaking: 'warn' }
 
+/** What is validated. */
+type BusValidates = { readonly [Name in keyof BusValidation]-?: boolean }
+
 /** What holds for an API. */
-interface ApiTerms {
+interface ApiTerms extends ApiChoices {
   readonly timeoutMs: number
-  readonly validate: Required<BusValidation>
+  readonly validate: BusValidates
 }
 
 export interface BusParts {
@@ -61,10 +69,11 @@ export interface BusParts {
   readonly clock: Platform
   /** What holds for an API, by its name. */
   readonly termsOf: (api: string) => ApiTerms
-  readonly codec: Codec<unknown>
   readonly checks: SchemaChecks
   readonly hooks: HookTable
   readonly outbox: EventOutbox | undefined
+  /** How the events of this process say what they are. */
+  readonly envelope: NonNullable<BusOptions['envelope']>
   readonly reports: BusReports
   readonly log: BusLog | null
   /** Whether it answers who asks what is there. */
@@ -77,7 +86,8 @@ export interface BusParts {
   readonly by: string
   /** The APIs that this process serves, by the topic of each. */
   readonly served: Map<string, { readonly api: Api; readonly served: Served }>
-  warn(code: WarningCode, message: string): void
+  /** @param api the name of the API that it is about, if it is about one. */
+  warn(code: WarningCode, message: string, api?: string): void
 }
 
 /** @throws UsageError for an option that cannot be used. */
@@ -85,7 +95,16 @@ export function busParts(options: BusOptions): BusParts {
   checkFieldNames('createBus', options, OPTION_FIELDS)
   const service = checkBusName('createBus: service', options.service)
   const prefix = checkBusPrefix(options.prefix ?? 'bus')
-  const log = options.logger === undefined ? null : new BusLog(options.logger)
+  const { codec: given = json, ajv, outbox } = options
+  const timeoutMs = checkTimeMs('createBus: timeout', options.timeout) ?? CALL_TIMEOUT_MS
+  const validate = validationOf('createBus: validate', options.validate)
+  const usual: ApiChoices = { log: 'debug', isStrict: false, codec: given, qos: 1 }
+  const { codec, ...choices } = apiChoices('createBus', options, usual)
+  const termsOf = apiTermsOf(options.apis, {
+    ...{ timeoutMs, validate, ...choices, codec: orNothing(codec) },
+  })
+  const levelOf = (api: string) => termsOf(api).log
+  const log = options.logger === undefined ? null : new BusLog(options.logger, levelOf)
   const clientOptions = loggedBy(log, clientOptionsOf(options.client))
   const clock = clientOptions.platform ?? systemPlatform
   const named = options.process ?? machineName()
@@ -95,9 +114,6 @@ export function busParts(options: BusOptions): BusParts {
   const process = named ?? uuid(clock)
   const hooks = new HookTable()
   for (const one of options.hooks ?? []) hooks.add(one)
-  const { codec = json, ajv, outbox } = options
-  const timeoutMs = checkTimeMs('createBus: timeout', options.timeout) ?? CALL_TIMEOUT_MS
-  const validate = validationOf('createBus: validate', options.validate)
   const hasControl = flagOf('control', options.control ?? true)
   const reports = new BusReports(service, process, clock)
   if (log !== null) reports.add(log)
@@ -109,12 +125,16 @@ export function busParts(options: BusOptions): BusParts {
     ...{ service, process, hasName: named !== null, prefix, client, clientOptions, clock },
     ...{ hooks, outbox, reports, log, hasControl, processes },
     schemaPlan: schemaPlan('createBus', options.schema, PUBLISHED),
-    termsOf: apiTermsOf(options.apis, { timeoutMs, validate }),
-    codec: orNothing(codec),
+    termsOf,
+    envelope: checkEnvelopeName(options.envelope, clientOptions),
     checks: new SchemaChecks(ajv),
     by: `${service}/${busLevelOf(process)}`,
     served: new Map(),
-    warn: (code, message) => client.warn({ code, message }),
+    warn: (code, message, api) => {
+      const report = () => client.warn({ code, message })
+      if (log === null || api === undefined) report()
+      else log.about(api, report)
+    },
   }
 }
 
@@ -124,6 +144,18 @@ export function clientOptionsOf(given: BusOptions['client']): ClientOptions {
   if (typeof given === 'object' && given !== null && !('limits' in given)) return given
   const what = 'createBus: client must be a URL or the options of createClient()'
   throw new UsageError(`${what}; listeners have connections of their own`)
+}
+
+function checkEnvelopeName(
+  envelope: unknown = 'itm',
+  { protocolVersion = 5 }: ClientOptions,
+): BusParts['envelope'] {
+  if (!isEnvelopeName(envelope)) {
+    throw new UsageError('createBus: envelope must be one of itm, cloudevents')
+  }
+  if (envelope === 'itm' || protocolVersion === 5) return envelope
+  const why = 'leave out protocolVersion of the client, or envelope'
+  throw new UsageError(`createBus: envelope: CloudEvents are sent with MQTT 5 only; ${why}`)
 }
 
 function flagOf(name: string, given: unknown): boolean {
@@ -153,9 +185,12 @@ function apiTermsOf(apis: BusOptions['apis'], common: ApiTerms): BusParts['terms
   const terms = new Map<string, ApiTerms>()
   for (const [api, settings] of Object.entries(apis)) {
     const what = `createBus: apis: ${checkApiName(api)}`
-    checkFieldNames(what, settings, ['timeout', 'validate'])
-    const { timeout, validate } = settings
+    checkFieldNames(what, settings, ['timeout', 'validate', ...CHOICE_FIELDS])
+    const { timeout, validate, codec } = settings
+    const choices = apiChoices(what, settings, common)
     terms.set(api, {
+      ...choices,
+      codec: codec === undefined ? common.codec : orNothing(choices.codec),
       timeoutMs: checkTimeMs(`${what}: timeout`, timeout) ?? common.timeoutMs,
       validate:
         validate === undefined ? common.validate : validationOf(`${what}: validate`, validate),
@@ -164,14 +199,15 @@ function apiTermsOf(apis: BusOptions['apis'], common: ApiTerms): BusParts['terms
   return (api) => terms.get(api) ?? common
 }
 
-function validationOf(what: string, given: BusValidation = {}): Required<BusValidation> {
-  checkFieldNames(what, given, ['outgoing', 'incoming'])
-  const { outgoing = true, incoming = true } = given
-  for (const [name, value] of Object.entries({ outgoing, incoming })) {
+function validationOf(what: string, given: BusValidation = {}): BusValidates {
+  const { outgoing = true, incoming = true, remote = false, trustPatterns = false } = given
+  const validate = { outgoing, incoming, remote, trustPatterns }
+  checkFieldNames(what, given, Object.keys(validate))
+  for (const [name, value] of Object.entries(validate)) {
     if (typeof value === 'boolean') continue
     throw new UsageError(`${what}.${name} must be true or false`)
   }
-  return { outgoing, incoming }
+  return validate
 }
 
 /** @returns the value. @throws UsageError if it is no time in ms. */
@@ -215,22 +251,18 @@ function orNothing(codec: Codec<unknown>): Codec<unknown> {
   }
 }
 
+/** The two digits of each byte: `toString(16)` of more than 31 bits takes several times as long. */
+const BYTE_DIGITS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
 /** @returns 128 random bits in the form of a UUID of version 4. */
 export function uuid(clock: Platform): string {
-  const digits = Array.from({ length: 4 }, () =>
-    Math.floor(clock.random() * 2 ** 32)
-      .toString(16)
-      .padStart(8, '0'),
-  ).join('')
-  const variant = '89ab'.charAt(Number.parseInt(digits.charAt(16), 16) & 3)
-  const parts = [
-    digits.slice(0, 8),
-    digits.slice(8, 12),
-    `4${digits.slice(13, 16)}`,
-    variant + digits.slice(17, 20),
-    digits.slice(20),
-  ]
-  return parts.join('-')
+  const word = () => Math.floor(clock.random() * 2 ** 32) | 0
+  const pair = (bits: number) => BYTE_DIGITS[(bits >>> 8) & 255]! + BYTE_DIGITS[bits & 255]!
+  const [first, second, third, fourth] = [word(), word(), word(), word()]
+  const version = (second & 0x0fff) | 0x4000
+  const variant = ((third >>> 16) & 0x3fff) | 0x8000
+  const head = `${pair(first >>> 16)}${pair(first)}-${pair(second >>> 16)}-${pair(version)}`
+  return `${head}-${pair(variant)}-${pair(third)}${pair(fourth >>> 16)}${pair(fourth)}`
 }
 
 /** @returns the first value of a User Property, or null. */
@@ -249,20 +281,21 @@ export function headersOf(
   return { ...headers, [BUS_PROPERTIES.version]: version, [BUS_PROPERTIES.by]: bus.by }
 }
 
-const knownVersions = new WeakMap<Client, Promise<boolean>>()
+const knownVersions = new WeakMap<Client, boolean>()
 
 /**
- * Waits for the first connection of a client.
+ * Waits for the first connection of a client, if there was none.
  * @returns whether messages may have properties. The version does not change afterwards.
  */
-export async function hasProperties(
+export function hasProperties(
   client: Client,
   options: { readonly signal?: AbortSignal | undefined } = {},
-): Promise<boolean> {
-  if (!knownVersions.has(client)) {
-    await client.ready(options)
-    const isKnown = Promise.resolve(client.state.connection.protocolVersion === 5)
-    if (!knownVersions.has(client)) knownVersions.set(client, isKnown)
-  }
-  return knownVersions.get(client)!
+): boolean | Promise<boolean> {
+  const known = knownVersions.get(client)
+  if (known !== undefined) return known
+  return client.ready(options).then(() => {
+    const isKnown = client.state.connection.protocolVersion === 5
+    knownVersions.set(client, isKnown)
+    return isKnown
+  })
 }

@@ -1,21 +1,23 @@
 /**
- * Who is told of calls and events? The diagnostics channels `it-mqtt:rpc` and `it-mqtt:event`, and
- * what has registered here: a logger, metrics. While nobody listens, nothing is measured and no
- * report is made. (B19, what a bus does can be seen)
+ * Who is told of calls, events and schemas? The diagnostics channels `it-mqtt:rpc`, `it-mqtt:event`
+ * and `it-mqtt:schema`, and what has registered here: a logger, metrics. While nobody listens,
+ * nothing is measured and no report is made. (B19, what a bus does can be seen)
  */
 import { diagnosticsChannel, type EventChannel, MqttError, type Platform } from '../index.ts'
 import type { ApiRpc } from './api-types.ts'
-import type { EventReport, RpcReport } from './report-types.ts'
+import type { EventReport, RpcReport, SchemaReport } from './report-types.ts'
 
 /** Is told of everything that has ended. */
 export interface ReportListener {
   rpc(report: RpcReport): void
   event(report: EventReport): void
+  schema?(report: SchemaReport): void
 }
 
 /** What is known of a call when it begins; sizes are added while it runs. */
 export type RpcFacts = Filled<Omit<RpcReport, 'service' | 'process' | 'code' | 'ms'>>
 export type EventFacts = Filled<Omit<EventReport, 'service' | 'process' | 'code' | 'ms' | 'action'>>
+type SchemaFacts = Omit<SchemaReport, 'service' | 'process' | 'ms'>
 type Filled<T> = { -readonly [Name in keyof T]: T[Name] }
 
 /** Codes that an answer can have although no API declares them. */
@@ -26,6 +28,7 @@ const OTHER_REFUSAL = 'REFUSED_BY_RESPONDER'
 
 const rpcChannel: EventChannel = diagnosticsChannel('it-mqtt:rpc')
 const eventOfBusChannel: EventChannel = diagnosticsChannel('it-mqtt:event')
+const schemaChannel: EventChannel = diagnosticsChannel('it-mqtt:schema')
 
 export class BusReports {
   readonly #service: string
@@ -47,6 +50,11 @@ export class BusReports {
   /** Whether anybody wants to know of events. */
   get hasEventListeners(): boolean {
     return eventOfBusChannel.hasSubscribers || this.#listeners.size > 0
+  }
+
+  /** Whether anybody wants to know of schemas. */
+  get hasSchemaListeners(): boolean {
+    return schemaChannel.hasSubscribers || this.#listeners.size > 0
   }
 
   /** @returns a function that ends it. */
@@ -84,6 +92,19 @@ export class BusReports {
       if (eventOfBusChannel.hasSubscribers) eventOfBusChannel.publish(whole)
       for (const listener of this.#listeners) listener.event(whole)
     }
+  }
+
+  /**
+   * Reports what became of a schema document.
+   * @param startedAt when it began, on the clock of the client; null: it took no time.
+   * @param facts is called only if somebody listens.
+   */
+  schema(startedAt: number | null, facts: () => SchemaFacts): void {
+    if (!this.hasSchemaListeners) return
+    const { code, ...rest } = facts()
+    const whole = { ...rest, ...this.#ending(code, startedAt ?? this.#clock.now()) }
+    if (schemaChannel.hasSubscribers) schemaChannel.publish(whole)
+    for (const listener of this.#listeners) listener.schema?.(whole)
   }
 
   #ending(code: string | null, startedAt: number) {

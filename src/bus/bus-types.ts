@@ -3,7 +3,7 @@
  * listener-types.ts.
  */
 import type { ClientOptions, Codec, ResponderStats } from '../client/index.ts'
-import type { Outcome, Request, SentRequest, UserProperties } from '../index.ts'
+import type { UserProperties } from '../index.ts'
 import type { Presence } from '../presence/index.ts'
 import type {
   Api,
@@ -15,12 +15,12 @@ import type {
   CallResult,
   ErrorCodesOf,
   ErrorInput,
-  FiredPayload,
   HandlerInput,
   HandlerResult,
   HeardPayload,
 } from './api-types.ts'
 import type { DiscoveredProcess, DiscoverOptions } from './discover-types.ts'
+import type { EventOutbox, FireArguments, Fired } from './fire-types.ts'
 import type { BusHooks } from './hook-types.ts'
 import type {
   BusEvent,
@@ -29,22 +29,12 @@ import type {
   ListenerOptions,
   ListenerSettings,
 } from './listener-types.ts'
-import type { BusLogger } from './report-types.ts'
+import type { BusLogger, BusLogLevel } from './report-types.ts'
 import type { AskSchemaOptions, SchemaPublishing } from './schema/schema-options.ts'
 import type { SchemaDocument } from './schema/schema-types.ts'
 import type { JsonSchemaCompiler } from './schema-check.ts'
 import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
-
-/** Which values a bus compares with their schemas. */
-export interface BusValidation {
-  /** What this process sends: input of calls, output of handlers, events. Default true. */
-  readonly outgoing?: boolean | undefined
-  /**
-   * What this process receives: input for handlers, answers, events. Default true. With false,
-   * values are given as they came: the schemas transform nothing.
-   */
-  readonly incoming?: boolean | undefined
-}
+import type { BusValidation } from './validation-types.ts'
 
 /** Settings of one API. What is left out is as for the others. */
 export interface ApiSettings {
@@ -52,6 +42,14 @@ export interface ApiSettings {
   readonly timeout?: number | undefined
   /** Replaces `validate` of the bus as a whole. */
   readonly validate?: BusValidation | undefined
+  /** Replaces `log` of the bus for lines about the API. */
+  readonly log?: BusLogLevel | undefined
+  /** Replaces `strict` of the bus. */
+  readonly strict?: boolean | undefined
+  /** Replaces the `codec` of the bus for values of the API. Both sides need the same one. */
+  readonly codec?: Codec<unknown> | undefined
+  /** Replaces `qos` of the bus for calls and events of the API. */
+  readonly qos?: 0 | 1 | undefined
 }
 
 /** What `run()` does: answer calls, handle events, run tasks. The outbox is always sent. */
@@ -69,14 +67,6 @@ export interface BusFeatures {
 export interface BusRunOptions extends BusFeatures {
   /** Ends the run. */
   readonly signal?: AbortSignal | undefined
-}
-
-/** Where events wait on disk until the server has them: a `spool()` of `it-mqtt/disk`. */
-export interface EventOutbox extends AsyncIterable<readonly Request[]> {
-  /** Resolves when the request is safe. */
-  push(request: SentRequest): Promise<unknown>
-  /** Is told what became of a request. */
-  settled(request: Request, outcome: Outcome): void | Promise<void>
 }
 
 /** The options of `createBus()`. */
@@ -105,6 +95,12 @@ export interface BusOptions {
   readonly features?: BusFeatures | undefined
   /** How values become payloads. Default: JSON. */
   readonly codec?: Codec<unknown> | undefined
+  /**
+   * How the events that this process fires say what they are: `itm` in User Properties of our own,
+   * `cloudevents` as CloudEvents 1.0 in binary mode, which needs MQTT 5. Listeners understand both,
+   * whatever is chosen here. Default `itm`.
+   */
+  readonly envelope?: 'itm' | 'cloudevents' | undefined
   /** What surrounds calls, handlers and events. Hooks that come first are outermost. */
   readonly hooks?: readonly BusHooks[] | undefined
   /**
@@ -120,6 +116,24 @@ export interface BusOptions {
    * there is one. An error that it throws is an unhandled rejection. Default: nowhere.
    */
   readonly logger?: BusLogger | undefined
+  /**
+   * From which level on lines about APIs go to the `logger`: their calls, events and schemas, and
+   * warnings about them. What is about the bus itself and its connections is always written.
+   * Default `debug`: everything.
+   */
+  readonly log?: BusLogLevel | undefined
+  /**
+   * Whether `serve()` refuses an API that has a schema without a JSON Schema form: it would be
+   * missing from the published document, and could not be compared. Default false: the API is
+   * served, and the warning `SCHEMA_INCOMPLETE` says so.
+   */
+  readonly strict?: boolean | undefined
+  /**
+   * The QoS with which calls and events are sent. 0: the server acknowledges nothing, so that
+   * `fire()` resolves when the event was handed to the connection, and a call or an event may be
+   * lost; events with `durable` are sent with 1 all the same. Default 1.
+   */
+  readonly qos?: 0 | 1 | undefined
   /**
    * Whether this process answers `discover()` while it runs. It subscribes to three control topics
    * for that. Default true.
@@ -218,40 +232,6 @@ export interface Served {
   /** What became of the calls. */
   readonly stats: ResponderStats
 }
-
-/** The options of `fire()`. */
-export interface FireOptions {
-  /** The last level of the topic, which listeners may subscribe to alone. Default: none. */
-  readonly key?: string | undefined
-  /** The name of the event, 1 to 200 characters: listeners drop what they had. Default: a UUID. */
-  readonly id?: string | undefined
-  /** User Properties of the event. */
-  readonly headers?: UserProperties | undefined
-  /**
-   * Whether it resolves when the event is in the outbox, from which `run()` sends it in order.
-   * Default false: it resolves when the server has the event.
-   */
-  readonly durable?: boolean | undefined
-  /** Gives the event up, if it has not left. Not with `durable`. */
-  readonly signal?: AbortSignal | undefined
-}
-
-/** What `fire()` resolves with. */
-export interface Fired {
-  /** The name of the event. */
-  readonly id: string
-  /**
-   * Whether the server says that nobody has subscribed to the event; false if it says nothing, and
-   * for an event in the outbox.
-   */
-  readonly unheard: boolean
-}
-
-/** The arguments of `fire()` behind the event. */
-export type FireArguments<Event> =
-  FiredPayload<Event> extends undefined
-    ? [payload?: undefined, options?: FireOptions]
-    : [payload: FiredPayload<Event>, options?: FireOptions]
 
 /** An event of an API at a bus. */
 export interface EventPort<Event = ApiEvent> {

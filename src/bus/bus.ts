@@ -17,8 +17,6 @@ import type {
   BusOptions,
   BusRunOptions,
   CallOptions,
-  Fired,
-  FireOptions,
   Served,
   ServeOptions,
 } from './bus-types.ts'
@@ -27,6 +25,7 @@ import { answerControl } from './control-desk.ts'
 import { checkApi } from './define-api.ts'
 import { discoverProcesses } from './discover.ts'
 import type { DiscoveredProcess, DiscoverOptions } from './discover-types.ts'
+import type { Fired, FireOptions } from './fire-types.ts'
 import { fireEvent } from './firing.ts'
 import { HandlerListener } from './handler-listener.ts'
 import { runHooks } from './hook-table.ts'
@@ -37,6 +36,7 @@ import { pumpOutbox } from './outbox-pump.ts'
 import type { EventSource } from './received-event.ts'
 import { RunScope } from './run-scope.ts'
 import { askSchemas } from './schema/ask-schemas.ts'
+import { prepareRemote } from './schema/remote-schemas.ts'
 import { type AskSchemaOptions, schemaPlan } from './schema/schema-options.ts'
 import { SchemaPublisher } from './schema/schema-publisher.ts'
 import type { SchemaDocument } from './schema/schema-types.ts'
@@ -264,6 +264,7 @@ class ServiceBus {
     const { checks, hooks, client, outbox } = this.#parts
     // A schema that cannot be used is an error before anything is answered.
     await Promise.all([...this.#schemas].map((schema) => checks.prepare(schema)))
+    await prepareRemote(this.#parts, this.#callers.keys())
     if (features.has('tasks')) await this.#tasks.prepare()
     await this.#publisher.approve(signal)
     let isClosed = false

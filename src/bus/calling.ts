@@ -5,7 +5,6 @@
  */
 import { issuePlaces } from '../client/index.ts'
 import {
-  ConnectionError,
   type PayloadIssue,
   ProtocolError,
   RefusedError,
@@ -21,10 +20,13 @@ import type { CallOptions } from './bus-types.ts'
 import { checkFieldNames } from './define-api.ts'
 import { runHooks } from './hook-table.ts'
 import type { CallContext } from './hook-types.ts'
+import { refusedRemotely, travelled } from './schema/remote-schemas.ts'
+import type { DocumentedPlace } from './schema/schema-checker.ts'
+import { withinTime } from './within-time.ts'
 
 const CALL_FIELDS = ['timeout', 'signal', 'key', 'headers']
 /** So many issues, each with so much of its text, stand in the message of an error. */
-const FAULTS_SHOWN_MAX = 3
+const FAULT_TEXTS_MAX = 3
 const FAULT_LENGTH_MAX = 200
 /** Payload format invalid. (2.4) */
 const UNFIT_REASON = 0x99
@@ -73,20 +75,25 @@ function call(
 ): Promise<unknown> {
   const { api, name, what } = plan
   const hooks = bus.hooks.of('call', api.name)
-  if (hooks.length === 0) return send(bus, plan, input, options, facts)
+  const { validate, timeoutMs } = bus.termsOf(api.name)
+  if (hooks.length === 0 && !validate.remote) return send(bus, plan, input, options, facts)
   const context: CallContext = {
     ...{ kind: 'call', api: api.name, version: api.version, name, input },
     headers: { ...options.headers },
   }
   const startedAt = bus.clock.now()
-  const timeout = options.timeout ?? bus.termsOf(api.name).timeoutMs
+  const timeout = options.timeout ?? timeoutMs
   const whole = runHooks(hooks, context, () => {
-    // Clocks have fractions of a millisecond, and a request takes whole ones.
-    const left = Math.max(1, Math.ceil(timeout - (bus.clock.now() - startedAt)))
+    const left = leftOf(bus, timeout, startedAt)
     const { headers } = context
     return send(bus, plan, context.input, { ...options, headers, timeout: left }, facts)
   })
   return withinTime(bus, what, whole, timeout)
+}
+
+/** Clocks have fractions of a millisecond, and a request takes whole ones. */
+function leftOf({ clock }: BusParts, timeout: number, startedAt: number): number {
+  return Math.max(1, Math.ceil(timeout - (clock.now() - startedAt)))
 }
 
 async function send(
@@ -97,7 +104,7 @@ async function send(
   facts: RpcFacts | null,
 ): Promise<unknown> {
   const { api, rpc, topic, what } = plan
-  const { validate, timeoutMs } = bus.termsOf(api.name)
+  const { validate, timeoutMs, codec, qos } = bus.termsOf(api.name)
   if (validate.outgoing) {
     const issues = await issuesIn(bus, rpc.input, input)
     if (issues !== undefined) {
@@ -105,12 +112,17 @@ async function send(
       throw new UsageError(`${what}: ${fault}`, { code: 'INVALID_INPUT', issues })
     }
   }
-  const { codec } = bus
+  let timeout = options.timeout ?? timeoutMs
+  if (validate.remote) {
+    const startedAt = bus.clock.now()
+    await untilAborted(refuseInput(bus, plan, input), options.signal)
+    timeout = leftOf(bus, timeout, startedAt)
+  }
   // What is sent is the input as it was given: its transformations are made by the other side.
   const sent = input === undefined ? undefined : new BusValue(input)
   const response = await bus.client
     .request(topic, sent, {
-      ...{ codec, timeout: options.timeout ?? timeoutMs, signal: options.signal },
+      ...{ codec, qos, timeout, signal: options.signal },
       ...{ key: options.key, retry: rpc.idempotent === true ? 'lost' : 'never' },
       properties: { userProperties: headersOf(bus, api.version, options.headers) },
     })
@@ -122,21 +134,30 @@ async function send(
     facts.inputBytes = sizeWhenSent(sent?.encoded ?? '')
     facts.answerBytes = response.payload.length
   }
+  if (validate.remote) await refuseAnswer(bus, plan, 'answer', response.value)
   if (rpc.output === undefined) return undefined
   if (!validate.incoming) return response.value
   const checked = await bus.checks.check(rpc.output, response.value)
   if (checked.issues === undefined) return checked.value
-  throw unfitAnswer(what, 'answer', checked.issues)
+  throw unfitAnswer(`${what}: the answer ${placeText(checked.issues)}`, checked.issues)
 }
 
-/** @returns what is wrong with a value, or undefined. Without a schema there must be none. */
-export async function issuesIn(
+type Issues = readonly PayloadIssue[] | undefined
+
+/**
+ * @returns what is wrong with a value, or undefined; a promise of it if the schema needs time.
+ *   Without a schema there must be no value.
+ */
+export function issuesIn(
   bus: BusParts,
   schema: ApiSchema | undefined,
   value: unknown,
-): Promise<readonly PayloadIssue[] | undefined> {
-  if (schema !== undefined) return (await bus.checks.check(schema, value)).issues
-  return value === undefined ? undefined : [{ path: [], message: 'there must be no value' }]
+): Issues | Promise<Issues> {
+  if (schema === undefined) {
+    return value === undefined ? undefined : [{ path: [], message: 'there must be no value' }]
+  }
+  const checked = bus.checks.check(schema, value)
+  return 'then' in checked ? checked.then(({ issues }) => issues) : checked.issues
 }
 
 /** @returns the end of a sentence that says where a value is wrong. */
@@ -149,7 +170,7 @@ export function placeText(issues: readonly PayloadIssue[]): string {
  *   others have sent is not said so: a schema may repeat it.
  */
 export function faultText(issues: readonly PayloadIssue[]): string {
-  const shown = issues.slice(0, FAULTS_SHOWN_MAX).map(({ path, message }) => {
+  const shown = issues.slice(0, FAULT_TEXTS_MAX).map(({ path, message }) => {
     const place = issuePlaces([{ path, message }])
     const text =
       message.length > FAULT_LENGTH_MAX ? `${message.slice(0, FAULT_LENGTH_MAX)}…` : message
@@ -159,13 +180,45 @@ export function faultText(issues: readonly PayloadIssue[]): string {
   return `does not fit its schema at ${shown.join(', ')}${more}; see \`issues\``
 }
 
-function unfitAnswer(
-  what: string,
+/** @throws UsageError if the other side does not take an input. */
+async function refuseInput(bus: BusParts, plan: RpcPlan, input: unknown): Promise<void> {
+  const { api, name, topic, what } = plan
+  const place = { rpc: name, part: 'input' } as const
+  const given = { api, place, what: `${what}: the input` }
+  let sent: unknown
+  try {
+    sent = travelled(bus, api, topic, input)
+  } catch {
+    // The request rejects with what the codec says.
+    return
+  }
+  const refusal = await refusedRemotely(bus, given, sent)
+  if (refusal === null) return
+  const { issues, text } = refusal
+  throw new UsageError(`${what}: the input ${text}`, { code: 'INVALID_INPUT', issues })
+}
+
+/** @throws ProtocolError if the other side has published that it does not make such a value. */
+async function refuseAnswer(
+  bus: BusParts,
+  { api, name, what }: RpcPlan,
   part: string,
+  value: unknown,
+  cause?: unknown,
+): Promise<void> {
+  const place: DocumentedPlace =
+    cause instanceof RefusedError ? { rpc: name, error: cause.code } : { rpc: name, part: 'output' }
+  const refusal = await refusedRemotely(bus, { api, place, what: `${what}: the ${part}` }, value)
+  if (refusal === null) return
+  throw unfitAnswer(`${what}: the ${part} ${refusal.text}`, refusal.issues, cause)
+}
+
+function unfitAnswer(
+  text: string,
   issues: readonly PayloadIssue[],
   cause?: unknown,
 ): ProtocolError {
-  return new ProtocolError(`${what}: the ${part} ${placeText(issues)}`, {
+  return new ProtocolError(text, {
     code: 'INVALID_RESPONSE',
     reasonCode: UNFIT_REASON,
     clause: 'schema of the API',
@@ -180,11 +233,15 @@ async function refusal(bus: BusParts, plan: RpcPlan, error: unknown): Promise<ne
   const { api, rpc, what, topic } = plan
   const remote = declaredIn(rpc, error)
   if (remote === null) throw nobodyServes(what, api, topic, error)
-  if (!bus.termsOf(api.name).validate.incoming) throw error
   const { code, message } = remote
+  const { validate } = bus.termsOf(api.name)
+  const part = `data of the error ${code}`
+  if (validate.remote) await refuseAnswer(bus, plan, part, remote.data, error)
+  if (!validate.incoming) throw error
   const checked = await bus.checks.check(rpc.errors![code]!, remote.data)
   if (checked.issues !== undefined) {
-    throw unfitAnswer(what, `data of the error ${code}`, checked.issues, error)
+    const text = `${what}: the ${part} ${placeText(checked.issues)}`
+    throw unfitAnswer(text, checked.issues, error)
   }
   const said = message === '' ? '' : `: ${message}`
   throw new RefusedError(`${what}: refused with ${code}${said}`, {
@@ -203,18 +260,13 @@ export function declaredIn(rpc: ApiRpc, error: unknown): RemoteFailure | null {
   return isDeclared && error.code === code ? error.remote : null
 }
 
-/** @returns a promise that is rejected after the time-out, also if a hook never ends. */
-export function withinTime<T>(
-  bus: BusParts,
-  what: string,
-  whole: Promise<T>,
-  ms: number,
-): Promise<T> {
+/** @returns what the promise resolves with. @throws what it rejects with, or why it was aborted. */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
   return new Promise((resolve, reject) => {
-    const timer = bus.clock.setTimer(() => {
-      const message = `${what}: there was no result within ${ms} ms`
-      reject(new ConnectionError(message, { code: 'TIMEOUT' }))
-    }, ms)
-    whole.then(resolve, reject).finally(() => bus.clock.clearTimer(timer))
+    const stop = () => reject(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
+    if (signal.aborted) stop()
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
   })
 }

@@ -30,6 +30,7 @@ import {
 } from './bus-parts.ts'
 import type { BusOptions } from './bus-types.ts'
 import { checkFieldNames } from './define-api.ts'
+import { envelopeOf } from './event-envelope.ts'
 
 const KEPT_SECONDS = 30 * 24 * 3600
 const KEPT_SECONDS_MAX = 4_294_967_295
@@ -277,19 +278,22 @@ function letterOf(place: Place, message: Message): RedrivenLetter | null {
   const levels = message.topic.slice(deadTopics(place).length + 1).split('/')
   const event = levels.pop() ?? ''
   const headers = message.properties?.userProperties
-  const { key, code, message: text, topic } = BUS_PROPERTIES
+  const { code, message: text, topic } = BUS_PROPERTIES
   if (levels.length === 0) return null
   if (message.payload.length === 0 && headerOf(headers, topic) === null) return null
   return {
-    ...{ api: levels.join('/'), event, id: headerOf(headers, key) },
+    ...{ api: levels.join('/'), event, id: envelopeOf(message).id },
     ...{ code: headerOf(headers, code), message: headerOf(headers, text) },
     times: redriveCountIn(headers) + 1,
   }
 }
 
 /** @returns what a letter has in common with itself when it comes again. */
-function letterName({ id }: RedrivenLetter, { topic, payload }: Message): string {
-  return id ?? `${topic} ${payload.join()}`
+function letterName({ id }: RedrivenLetter, message: Message): string {
+  const { source, fault } = envelopeOf(message)
+  // A malformed one has no name that it can be known by.
+  if (id === null || fault !== null) return `${message.topic} ${message.payload.join()}`
+  return `${source ?? ''} ${id}`
 }
 
 /** Publishes a letter to its listener. @returns false if the server says that nobody gets it. */

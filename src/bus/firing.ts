@@ -6,17 +6,20 @@
 import type { ClientPublishOptions } from '../client/index.ts'
 import { type PublishProperties, UsageError } from '../index.ts'
 import type { Api, ApiEvent } from './api-types.ts'
-import { apiTopic, BUS_PROPERTIES, eventTopic } from './bus-names.ts'
-import { type BusParts, hasProperties, headersOf, uuid } from './bus-parts.ts'
+import { apiTopic, eventTopic } from './bus-names.ts'
+import { type BusParts, uuid } from './bus-parts.ts'
 import { type EventFacts, sizeWhenSent } from './bus-reports.ts'
-import type { Fired, FireOptions } from './bus-types.ts'
 import { faultText, issuesIn } from './calling.ts'
+import { isAttributeText } from './cloud-event.ts'
 import { checkFieldNames } from './define-api.ts'
+import { envelopeHeaders, keepsEnvelope } from './event-envelope.ts'
+import type { Fired, FireOptions } from './fire-types.ts'
 import { runHooks } from './hook-table.ts'
 import type { FireContext } from './hook-types.ts'
 
 const FIRE_FIELDS = ['key', 'id', 'headers', 'durable', 'signal']
 const TEXT_LENGTH_MAX = 200
+const NO_FIRE_OPTIONS: FireOptions = Object.freeze({})
 
 /** What is known of an event before its payload. */
 interface FirePlan {
@@ -36,7 +39,7 @@ export function fireEvent(
   api: Api,
   name: string,
   payload: unknown,
-  options: FireOptions = {},
+  options: FireOptions = NO_FIRE_OPTIONS,
 ): Promise<Fired> {
   const what = `fire: ${api.name} ${name}`
   if (!Object.hasOwn(api.events, name)) throw new UsageError(`${what}: there is no such event`)
@@ -78,12 +81,16 @@ async function fire(
 }
 
 function checkFireOptions(bus: BusParts, what: string, options: FireOptions): void {
+  if (options === NO_FIRE_OPTIONS) return
   checkFieldNames(`${what}: options`, options, FIRE_FIELDS)
   const { key, id, durable = false, signal } = options
   for (const [field, text] of Object.entries({ key, id })) {
     if (text === undefined) continue
     if (typeof text === 'string' && text !== '' && text.length <= TEXT_LENGTH_MAX) continue
     throw new UsageError(`${what}: ${field} must be a text of 1 to ${TEXT_LENGTH_MAX} characters`)
+  }
+  if (bus.envelope === 'cloudevents' && !isAttributeText(id ?? '')) {
+    throw new UsageError(`${what}: the id of a CloudEvent must not have control characters`)
   }
   if (typeof durable !== 'boolean') throw new UsageError(`${what}: durable must be true or false`)
   if (!durable) return
@@ -103,7 +110,8 @@ async function publishEvent(
   value: unknown,
   { key, headers, durable, signal }: FireOptions,
 ): Promise<boolean> {
-  if (bus.termsOf(api.name).validate.outgoing) {
+  const { validate, codec, qos } = bus.termsOf(api.name)
+  if (validate.outgoing) {
     const issues = await issuesIn(bus, event.payload, value)
     if (issues !== undefined) {
       const where = event.payload === undefined ? 'is not taken' : faultText(issues)
@@ -111,29 +119,24 @@ async function publishEvent(
     }
   }
   const topic = eventTopic(apiTopic(bus.prefix, api), name, key)
-  const { contentType, payloadFormatIndicator } = bus.codec
+  const { contentType, payloadFormatIndicator } = codec
   const hasPayload = value !== undefined
-  const at = bus.clock.wallNow?.() ?? Date.now()
   const properties: PublishProperties = {
     ...(hasPayload && contentType !== undefined ? { contentType } : {}),
     ...(hasPayload && payloadFormatIndicator !== undefined ? { payloadFormatIndicator } : {}),
-    userProperties: {
-      ...headersOf(bus, api.version, headers),
-      [BUS_PROPERTIES.key]: id,
-      [BUS_PROPERTIES.at]: new Date(at).toISOString(),
-    },
+    userProperties: envelopeHeaders(bus, api, name, id, headers),
   }
   // What is sent is the payload as it was given: listeners make its transformations.
-  const payload = bus.codec.encode(value)
+  const payload = codec.encode(value)
   if (facts !== null) facts.payloadBytes = sizeWhenSent(payload)
   if (durable === true) {
     await bus.outbox!.push({ cmd: 'publish', topic, payload, qos: 1, properties })
     return false
   }
   const options: ClientPublishOptions = {
-    ...{ qos: 1, signal },
-    ...((await hasProperties(bus.client, { signal })) ? { properties } : {}),
+    ...{ qos, signal },
+    ...((await keepsEnvelope(bus, { signal })) ? { properties } : {}),
   }
   const { noMatchingSubscribers } = await bus.client.publish(topic, payload, options)
-  return noMatchingSubscribers
+  return noMatchingSubscribers === true
 }

@@ -7,12 +7,13 @@ import type { Message } from '../client/index.ts'
 import { nameTaken } from './bus-errors.ts'
 import type { ListenerInsides } from './bus-insides.ts'
 import type { BusParts } from './bus-parts.ts'
+import { envelopeOf } from './event-envelope.ts'
 import { runHooks } from './hook-table.ts'
 import type { HandleContext } from './hook-types.ts'
 import { LISTENER_CLOSE_MS, ListenerCore } from './listener-core.ts'
 import { decideOnEvent, type ListenerPlan } from './listener-plan.ts'
 import type { BusEvent, BusListener, ListenerStats } from './listener-types.ts'
-import { type EventSource, firedAtOf, type ReceivedEvent } from './received-event.ts'
+import type { EventSource, ReceivedEvent } from './received-event.ts'
 import { timeBudget } from './settled-within.ts'
 
 /** Why an event was left: the listener closes, and the event stays unacknowledged. */
@@ -87,7 +88,7 @@ export class HandlerListener implements BusListener, ListenerInsides {
   }
 
   get oldestFiredAt(): number | null {
-    const times = [...this.#inHand].flatMap((message) => firedAtOf(message) ?? [])
+    const times = [...this.#inHand].flatMap((message) => envelopeOf(message).firedAt ?? [])
     return times.length === 0 ? null : Math.min(...times)
   }
 
@@ -259,11 +260,11 @@ export class HandlerListener implements BusListener, ListenerInsides {
     }
   }
 
-  async #traced(event: ReceivedEvent): Promise<unknown> {
+  #traced(event: ReceivedEvent): unknown {
     const { bus, client } = this.#core
     const { trace } = bus.clientOptions
+    if (trace === undefined) return this.#handler(event as unknown as BusEvent<never>)
     const handle = async () => this.#handler(event as unknown as BusEvent<never>)
-    if (trace === undefined) return handle()
     const { topic, payload } = event.message
     const operation = {
       kind: 'process',

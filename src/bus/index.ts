@@ -29,13 +29,8 @@ export type {
   BusFeatures,
   BusOptions,
   BusRunOptions,
-  BusValidation,
   CallOptions,
-  EventOutbox,
   EventPort,
-  FireArguments,
-  Fired,
-  FireOptions,
   Implementation,
   Served,
   ServedCall,
@@ -71,6 +66,7 @@ export type {
   DiscoveredProcess,
   DiscoverOptions,
 } from './discover-types.ts'
+export type { EventOutbox, FireArguments, Fired, FireOptions } from './fire-types.ts'
 export type {
   BusHooks,
   CallContext,
@@ -104,7 +100,14 @@ export type {
 } from './listener-types.ts'
 export { openTelemetry, type TelemetryApi, type TelemetrySpan } from './open-telemetry.ts'
 export { type MetricsRegistry, prometheus } from './prometheus.ts'
-export type { BusLogger, BusLogWriter, EventReport, RpcReport } from './report-types.ts'
+export type {
+  BusLogger,
+  BusLogLevel,
+  BusLogWriter,
+  EventReport,
+  RpcReport,
+  SchemaReport,
+} from './report-types.ts'
 export {
   type CompareSchemasOptions,
   compareSchemas,
@@ -115,6 +118,13 @@ export {
 export { type DumpSchemaOptions, dumpSchema, schemaText } from './schema/dump-schema.ts'
 export { fromAsyncApi } from './schema/from-asyncapi.ts'
 export { loadSchema } from './schema/load-schema.ts'
+export {
+  type DocumentedPlace,
+  type SchemaCheck,
+  type SchemaChecker,
+  type SchemaCheckerOptions,
+  schemaChecker,
+} from './schema/schema-checker.ts'
 export type { AskSchemaOptions, SchemaPublishing } from './schema/schema-options.ts'
 export type {
   DocumentedEvent,
@@ -135,3 +145,4 @@ export type {
   TaskStats,
   Times,
 } from './task-types.ts'
+export type { BusValidation } from './validation-types.ts'

@@ -15,8 +15,7 @@ import {
 } from './bus-names.ts'
 import { headerOf } from './bus-parts.ts'
 import { checkFieldNames } from './define-api.ts'
-import { firedAtOf } from './received-event.ts'
-import { claimedBy, versionIn } from './serving.ts'
+import { envelopeOf } from './event-envelope.ts'
 
 /** How many levels the names of APIs have that are found without their names. */
 const INSPECTED_LEVELS_MAX = 8
@@ -143,7 +142,7 @@ export function inspectMessage(
 
 function letterAt(
   levels: readonly string[],
-  message: Pick<Message, 'payload' | 'properties'>,
+  message: Pick<Message, 'topic' | 'payload' | 'properties'>,
 ): InspectedLetter | null {
   const [service, listener, ...rest] = levels
   const event = rest.pop()
@@ -162,11 +161,8 @@ function letterAt(
   }
 }
 
-function claimsOf({ properties }: Pick<Message, 'properties'>): InspectedClaims {
-  const headers = properties?.userProperties ?? {}
-  return {
-    id: headerOf(headers, BUS_PROPERTIES.key)?.slice(0, SAID_LENGTH_MAX) ?? null,
-    ...{ version: versionIn(headers), by: claimedBy(headers) },
-    firedAt: firedAtOf({ properties }),
-  }
+function claimsOf(message: Pick<Message, 'topic' | 'payload' | 'properties'>): InspectedClaims {
+  const { id, version, by, firedAt } = envelopeOf(message)
+  const said = (text: string | null) => text?.slice(0, SAID_LENGTH_MAX) ?? null
+  return { id: said(id), version, by: said(by), firedAt }
 }

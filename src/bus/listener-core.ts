@@ -177,7 +177,8 @@ export class ListenerCore {
 
   warn(event: ReceivedEvent, error: unknown, outcome: string): void {
     const what = `listen: ${this.#owner}: the event ${event.api} ${event.event} (${event.id})`
-    this.bus.warn('EVENT_FAILED', `${what} failed, and ${outcome}: ${errorText(error)}`)
+    const message = `${what} failed, and ${outcome}: ${errorText(error)}`
+    this.bus.warn('EVENT_FAILED', message, event.api)
   }
 }
 

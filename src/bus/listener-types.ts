@@ -136,9 +136,12 @@ export interface BusEvent<Value = unknown> {
   readonly redelivered: boolean
   /** When it was fired, in ms since 1970, as the sender says, or null. */
   readonly firedAt: number | null
-  /** Who fired it, as `service/process`: a claim. Null if the sender does not say. */
+  /**
+   * Who fired it, as `service/process`, or the source of a CloudEvent of others: a claim. Null if
+   * the sender does not say.
+   */
   readonly by: string | null
-  /** The User Properties. */
+  /** The User Properties; of a CloudEvent in structured mode its attributes too. */
   readonly headers: UserProperties
   /** The payload as it came. */
   readonly payload: Uint8Array

@@ -2,17 +2,17 @@
  * How do events leave the outbox? In order, a few at a time; each is removed when the server has it
  * or refuses it for good. (B9, only who serves an API fires its events)
  */
-import type { Client } from '../client/index.ts'
 import type { MqttError, Outcome, PublishRequest, Request } from '../index.ts'
-import { type BusParts, hasProperties } from './bus-parts.ts'
-import type { EventOutbox } from './bus-types.ts'
+import type { BusParts } from './bus-parts.ts'
+import { keepsEnvelope } from './event-envelope.ts'
+import type { EventOutbox } from './fire-types.ts'
 
 /** How many events may be without an outcome. */
 const OPEN_MAX = 1000
 
 /** Sends what is in the outbox until the signal is aborted. @throws what the outbox throws. */
 export async function pumpOutbox(
-  { client, warn }: BusParts,
+  bus: BusParts,
   outbox: EventOutbox,
   signal: AbortSignal,
 ): Promise<void> {
@@ -36,11 +36,11 @@ export async function pumpOutbox(
     const controller = new AbortController()
     controllers.add(controller)
     try {
-      const outcome = await outcomeOf(client, request, controller.signal)
+      const outcome = await outcomeOf(bus, request, controller.signal)
       if (outcome === null) return
       if (!outcome.ok) {
         const { message } = outcome.error as Error
-        warn('EVENT_FAILED', `fire: an event of the outbox was refused: ${message}`)
+        bus.warn('EVENT_FAILED', `fire: an event of the outbox was refused: ${message}`)
       }
       await outbox.settled(request, outcome)
     } catch (error) {
@@ -78,15 +78,15 @@ export async function pumpOutbox(
 
 /** Sends an event. @returns null if the next life has to send it. */
 async function outcomeOf(
-  client: Client,
+  bus: BusParts,
   request: Request,
   signal: AbortSignal,
 ): Promise<Outcome | null> {
   try {
     const { topic, payload = '', qos, properties } = request as PublishRequest
-    const isKept = await hasProperties(client, { signal })
+    const isKept = await keepsEnvelope(bus, { signal })
     const options = { qos: qos ?? 1, signal, ...(isKept ? { properties } : {}) }
-    await client.publish(topic, payload as Uint8Array, options)
+    await bus.client.publish(topic, payload as Uint8Array, options)
     return { ok: true }
   } catch (error) {
     return isRefused(error) ? { ok: false, error: error as MqttError } : null

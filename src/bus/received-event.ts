@@ -1,6 +1,6 @@
 /** Which event is a message, and what does it say? Nothing that others send is trusted. */
 import type { Message } from '../client/index.ts'
-import { ProtocolError, type UserProperties } from '../index.ts'
+import { type PayloadIssue, ProtocolError, type UserProperties } from '../index.ts'
 import type { Api } from './api-types.ts'
 import {
   apiTopic,
@@ -13,15 +13,15 @@ import {
 } from './bus-names.ts'
 import { type BusParts, headerOf } from './bus-parts.ts'
 import { placeText } from './calling.ts'
+import { checkEnvelope, type EventEnvelope, envelopeOf } from './event-envelope.ts'
 import type { ListenerPlan } from './listener-plan.ts'
 import type { BusEvent } from './listener-types.ts'
-import { claimedBy, versionIn } from './serving.ts'
+import { refusedRemotely } from './schema/remote-schemas.ts'
 
 /** The longest text of another process that is kept of what it says about an event. */
 const CLAIM_LENGTH_MAX = 400
 /** Payload format invalid. (2.4) */
 const UNFIT_REASON_CODE = 0x99
-const NO_EVENT_HEADERS: UserProperties = Object.freeze({})
 
 /** An event that somebody listens to. */
 export interface EventSource {
@@ -40,6 +40,7 @@ interface Origin {
 export class ReceivedEvent implements BusEvent {
   readonly message: Message
   readonly source: EventSource
+  readonly envelope: EventEnvelope
   readonly id: string | null
   readonly dedupeId: string | null
   readonly key: string | null
@@ -62,12 +63,12 @@ export class ReceivedEvent implements BusEvent {
     this.topic = topic
     this.key = key
     this.#ack = ack
-    const id = headerOf(this.headers, BUS_PROPERTIES.key)
+    this.envelope = envelopeOf(message)
+    const { id } = this.envelope
     this.id = id === null || id === '' || id.length > CLAIM_LENGTH_MAX ? null : id
     // An event that was put back is a new one for what recognizes events.
-    const times = topic === message.topic ? 0 : redriveCountIn(this.headers)
-    const by = times === 0 ? owner : `${owner}~${times}`
-    this.dedupeId = this.id === null ? null : `${by}/${this.id}`
+    const times = topic === message.topic ? 0 : redriveCountIn(message.properties?.userProperties)
+    this.dedupeId = this.#nameAt(times === 0 ? owner : `${owner}~${times}`)
   }
 
   get api(): string {
@@ -78,20 +79,31 @@ export class ReceivedEvent implements BusEvent {
     return this.source.event
   }
 
+  /** @returns what recognizes it at a listener; null if it cannot be recognized. */
+  #nameAt(owner: string): string | null {
+    const { id, envelope } = this
+    const { source, fault } = envelope
+    // What is malformed may be sent again under its name, and be right.
+    if (id === null || fault !== null) return null
+    if (source === null) return `${owner}/${id}`
+    // CloudEvents are the same if source and id are; a source has no spaces.
+    return source.length > CLAIM_LENGTH_MAX ? null : `${owner}+ce/${source} ${id}`
+  }
+
   get headers(): UserProperties {
-    return this.message.properties?.userProperties ?? NO_EVENT_HEADERS
+    return this.envelope.headers
   }
 
   get version(): string | null {
-    return versionIn(this.headers)
+    return this.envelope.version
   }
 
   get by(): string | null {
-    return claimedBy(this.headers)
+    return this.envelope.by?.slice(0, CLAIM_LENGTH_MAX) ?? null
   }
 
   get firedAt(): number | null {
-    return firedAtOf(this.message)
+    return this.envelope.firedAt
   }
 
   get redelivered(): boolean {
@@ -105,12 +117,6 @@ export class ReceivedEvent implements BusEvent {
   ack(): void {
     this.#ack(this)
   }
-}
-
-/** @returns when the sender claims to have fired the event, in ms since 1970, or null. */
-export function firedAtOf({ properties }: Pick<Message, 'properties'>): number | null {
-  const at = Date.parse(headerOf(properties?.userProperties, BUS_PROPERTIES.at) ?? '')
-  return Number.isNaN(at) ? null : at
 }
 
 /** Reads the messages of one listener. */
@@ -174,30 +180,44 @@ export class EventReader {
     return source === undefined ? null : { source, topic: source.topic, key: null }
   }
 
-  /** @returns the value of the payload. @throws what the codec throws. */
-  decode({ message }: ReceivedEvent): unknown {
-    const { topic, properties } = message
-    return this.#bus.codec.decode(message.payload, { topic, properties })
+  /** @returns the value. @throws ProtocolError `INVALID_PAYLOAD`; what the codec throws. */
+  decode({ api, envelope, message }: ReceivedEvent): unknown {
+    checkEnvelope(envelope, message.topic)
+    return envelope.decode(this.#bus.termsOf(api).codec)
   }
 
   /** @returns what the schema makes of a value. @throws ProtocolError `INVALID_PAYLOAD` */
   async validated({ source, message }: ReceivedEvent, value: unknown): Promise<unknown> {
     const { name, events } = source.api
     const { payload } = events[source.event]!
+    const { validate } = this.#bus.termsOf(name)
+    if (validate.remote) await this.#refuse(source, message, value)
     // A later minor version may say more.
     if (payload === undefined) return undefined
-    if (!this.#bus.termsOf(name).validate.incoming) return value
+    if (!validate.incoming) return value
     const checked = await this.#bus.checks.check(payload, value)
     if (checked.issues === undefined) return checked.value
-    throw new ProtocolError(
-      `the payload of an event on ${inQuotes(message.topic)} ${placeText(checked.issues)}`,
-      {
-        code: 'INVALID_PAYLOAD',
-        reasonCode: UNFIT_REASON_CODE,
-        clause: 'schema of the API',
-        retryable: false,
-        issues: checked.issues,
-      },
-    )
+    throw invalidEvent(message, placeText(checked.issues), checked.issues)
   }
+
+  /** @throws ProtocolError if who serves the API has published that there is no such event. */
+  async #refuse({ api, event }: EventSource, message: Message, value: unknown): Promise<void> {
+    const what = `the payload of ${api.name} ${event}`
+    const refusal = await refusedRemotely(this.#bus, { api, place: { event }, what }, value)
+    if (refusal !== null) throw invalidEvent(message, refusal.text, refusal.issues)
+  }
+}
+
+function invalidEvent(
+  { topic }: Message,
+  text: string,
+  issues: readonly PayloadIssue[],
+): ProtocolError {
+  return new ProtocolError(`the payload of an event on ${inQuotes(topic)} ${text}`, {
+    code: 'INVALID_PAYLOAD',
+    reasonCode: UNFIT_REASON_CODE,
+    clause: 'schema of the API',
+    retryable: false,
+    issues,
+  })
 }

@@ -3,8 +3,13 @@ import type { EventDedupe } from './listener-types.ts'
 
 export class RecentIds implements EventDedupe {
   readonly #max: number
-  /** In the order in which they were handled. */
   readonly #ids = new Set<string>()
+  /**
+   * The same in the order in which they were handled, over and over: to ask a Set for its oldest
+   * entry takes the longer, the more were deleted before.
+   */
+  readonly #ring: string[] = []
+  #next = 0
 
   constructor(max: number) {
     this.#max = max
@@ -15,11 +20,11 @@ export class RecentIds implements EventDedupe {
   }
 
   done(id: string): void {
+    if (this.#ids.has(id)) return
+    const oldest = this.#ring[this.#next]
+    if (oldest !== undefined) this.#ids.delete(oldest)
+    this.#ring[this.#next] = id
+    this.#next = (this.#next + 1) % this.#max
     this.#ids.add(id)
-    if (this.#ids.size <= this.#max) return
-    for (const oldest of this.#ids) {
-      this.#ids.delete(oldest)
-      return
-    }
   }
 }

@@ -2,6 +2,7 @@
  * What does a bus say of each call and each event, and to whom? Types only. There are names, ids,
  * sizes, durations and codes in it, and never a payload, an input or an answer.
  */
+import type { SchemaVerdict } from './schema/compare-schemas.ts'
 
 /** What all reports have. */
 interface ReportedOperation {
@@ -59,14 +60,34 @@ export interface EventReport extends ReportedOperation {
   readonly payloadBytes: number
 }
 
+/** What became of the schema document of a served API, as the channel `it-mqtt:schema` gets it. */
+export interface SchemaReport extends ReportedOperation {
+  /**
+   * `publish`: it was to be put at the server. `keep`: the same document lay there already.
+   * `refresh`: a lease was made longer.
+   */
+  readonly kind: 'publish' | 'keep' | 'refresh'
+  /** Where it lies. */
+  readonly topic: string
+  /** The hash of the document; null if there can be none. */
+  readonly hash: string | null
+  /** The size of the document in bytes; 0 if it was not sent. */
+  readonly bytes: number
+  /** What `compareSchemas()` said of it and what lay there; null if nothing was compared. */
+  readonly result: SchemaVerdict | null
+}
+
 /** Writes one entry of a log. @param fields what a program reads. @param message for people. */
 export type BusLogWriter = (fields: object, message: string) => void
+
+/** The least level of the lines that are written; `silent`: none are. */
+export type BusLogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
 /** Where a bus writes what it does: a logger of pino, or any object with these four functions. */
 export interface BusLogger {
   /** Calls and events that went well. */
   readonly debug: BusLogWriter
-  /** The begin and the end of the bus. */
+  /** The begin and the end of the bus; schemas that were published. */
   readonly info: BusLogWriter
   /** Warnings; calls that failed; events that are handled again. */
   readonly warn: BusLogWriter

@@ -5,6 +5,7 @@
  */
 import type { DeclaredFailure, IncomingRequest, ResponderStats } from '../client/index.ts'
 import { RefusedError, UsageError, type UserProperties } from '../index.ts'
+import { checkStrictly } from './api-settings.ts'
 import type { Api, ApiRpc } from './api-types.ts'
 import { apiTopic, BUS_PROPERTIES, inQuotes, majorOf } from './bus-names.ts'
 import { type BusParts, BusValue, checkWholeNumber, headerOf } from './bus-parts.ts'
@@ -64,7 +65,9 @@ export function serveApi(
   options: ServeOptions = {},
 ): ServedApi {
   const api = checkApi('serve', given)
+  const terms = bus.termsOf(api.name)
   checkImplementation(api, implementation)
+  checkStrictly(terms, api)
   checkFieldNames('serve: options', options, SERVE_FIELDS)
   const { concurrency = 16, maxPending = 1024, answerUnknown = true, share = true } = options
   checkWholeNumber('serve: concurrency', concurrency, 1, HANDLERS_MAX)
@@ -83,14 +86,14 @@ export function serveApi(
       `${base}/rpc/${name}`,
       (request) => answer(bus, api, handlers, request.topic.slice(base.length + 5), request),
       {
-        ...{ share: share ? bus.service : undefined, qos: 1, codec: bus.codec },
+        ...{ share: share ? bus.service : undefined, qos: 1, codec: terms.codec },
         ...{ concurrency, maxPending },
         onError: (error, request, id) => {
           const failure = failures.get(Object(error))
           if (failure !== undefined) return failure
           const why = error instanceof Error ? error.message : String(error)
           const what = `${api.name}: the handler of ${inQuotes(request.topic)} failed (${id})`
-          bus.warn('HANDLER_FAILED', `${what}: ${why}`)
+          bus.warn('HANDLER_FAILED', `${what}: ${why}`, api.name)
           return undefined
         },
       },

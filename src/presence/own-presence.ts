@@ -61,6 +61,8 @@ export class OwnPresence {
   readonly #open = new Set<Write>()
   /** Who waits for the outcome of which record. */
   readonly #whenWritten = new Map<Write, () => void>()
+  /** The client closes, and waits for the outcomes of all records. */
+  #whenAllWritten = () => {}
   #hasTold = false
   #end: { readonly error: unknown } | null = null
 
@@ -188,9 +190,10 @@ export class OwnPresence {
   }
 
   /**
-   * Leaves with all whom the owner has entered, or all (null). Resolves when the server knows; when
-   * there is no connection at once: then it is written after the next CONNACK, if there is one, and
-   * calls of the owner that wait are rejected.
+   * Leaves with all whom the owner has entered. Resolves when the server knows; when there is no
+   * connection at once: then it is written after the next CONNACK, if there is one, and calls of the
+   * owner that wait are rejected.
+   * @param owner null: everybody leaves, since the client closes. Resolves when nothing is open.
    */
   async leaveAll(owner: EnteringPresence | null): Promise<void> {
     const host = this.#host
@@ -209,13 +212,13 @@ export class OwnPresence {
     this.#readNoMore()
     this.#arm()
     if (owner !== null) return this.#outcomesOf(written)
-    while (this.#open.size > 0 && this.#records.isOnline) await this.#outcomesOf([...this.#open])
+    // Also over a loss: what the server is sent again after it is taken away again.
+    if (this.#open.size > 0) await new Promise<void>((resolve) => (this.#whenAllWritten = resolve))
   }
 
   /** Resolves when records have their outcomes, or the connection is lost. */
   async #outcomesOf(writes: readonly Write[]): Promise<void> {
     if (!this.#records.isOnline) return
-    const open = writes.filter((write) => this.#open.has(write))
     const outcome = (write: Write) =>
       new Promise<void>((resolve) => {
         const before = this.#whenWritten.get(write)
@@ -224,7 +227,7 @@ export class OwnPresence {
           resolve()
         })
       })
-    await Promise.all(open.map(outcome))
+    await Promise.all(writes.filter((write) => this.#open.has(write)).map(outcome))
   }
 
   #readNoMore(): void {
@@ -295,6 +298,7 @@ export class OwnPresence {
     }
     this.#whenWritten.get(write)?.()
     this.#whenWritten.delete(write)
+    if (this.#open.size === 0) this.#whenAllWritten()
   }
 
   #acknowledged(member: OwnMember, write: Write): void {

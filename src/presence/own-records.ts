@@ -39,6 +39,7 @@ export class OwnRecords {
   #isUp = false
   /** Whether the server may have a record of the connection. */
   #isKept = false
+  #hasWill = false
   /** The seq of the last record of the connection, and when the last `up` was written. */
   #upSeq = 0
   #upAt = 0
@@ -77,6 +78,7 @@ export class OwnRecords {
   /** @returns the payload of the will of an attempt. */
   will(epoch: number, client: string): string {
     const { ttl } = this.terms
+    this.#hasWill = true
     return writeConnection({ state: 'lost', epoch, seq: 0, client, ttl })
   }
 
@@ -95,6 +97,8 @@ export class OwnRecords {
 
   lost(): void {
     this.#isOnline = false
+    // The server may have published the will, also of a connection that had said `down`.
+    if (this.#hasWill) this.#isKept = true
   }
 
   /** @returns the records of all, and of the connection if anybody is there. */

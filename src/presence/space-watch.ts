@@ -21,6 +21,7 @@ import {
 } from './presence-errors.ts'
 import { PresenceTimer } from './presence-timer.ts'
 import type { CallBounds, Member, PresenceState, PresenceSynced } from './presence-types.ts'
+import { ReadingPauses } from './reading-pauses.ts'
 import { arrivalOf } from './record-arrival.ts'
 import {
   connectionTopic,
@@ -40,11 +41,6 @@ const IDLE_MS = 30_000
 /** A sync that failed is tried again after so long, then after twice as long each time, in ms. */
 const SYNC_AGAIN_MS = 1000
 const SYNC_AGAIN_MS_MAX = 30_000
-/**
- * After a shorter time signs may still wait to be read: no lease ends for as long as it was, and so
- * long at most, in ms.
- */
-const CATCH_UP_MS = 2000
 
 export class SpaceWatch {
   readonly #host: ClientHost
@@ -68,9 +64,7 @@ export class SpaceWatch {
   readonly #retry: PresenceTimer
   /** How many syncs have failed since the last good one. */
   #failures = 0
-  /** Since when nobody has read; null: somebody reads. */
-  #idleSince: number | null = null
-  #leasesHeldUntil = 0
+  readonly #pauses = new ReadingPauses()
   #ignored = 0
   #end: { readonly error: unknown } | null = null
 
@@ -110,7 +104,7 @@ export class SpaceWatch {
     this.begin()
     if (this.#end !== null) throw this.#end.error ?? endedMeanwhile('presence', null)
     // To demand it ends the time in which nobody read.
-    const isIdle = this.#idleSince !== null
+    const { isIdle } = this.#pauses
     const release = this.#host.demand()
     try {
       const { platform } = this.#host
@@ -130,7 +124,8 @@ export class SpaceWatch {
     // It was read up to now, or the messages come before this one's own.
     if (isIdle) {
       await this.#host.roundTrip()
-      if (this.#status === 'synced') this.#caughtUp()
+      this.#pauses.caughtUp()
+      if (this.#status === 'synced') this.#look(0)
     }
     signal.throwIfAborted()
     if (this.#status === 'synced') return { certainty: this.#certainty }
@@ -164,7 +159,7 @@ export class SpaceWatch {
   begin(): void {
     if (this.#unlisten.length > 0 || this.#end !== null) return
     const host = this.#host
-    this.#idleSince = host.isRead ? null : host.platform.now()
+    if (!host.isRead) this.#pauses.begin(host.platform.now())
     this.#unlisten = [
       host.onConnected(() => this.#connected()),
       host.onLost(() => this.#lost()),
@@ -256,24 +251,15 @@ export class SpaceWatch {
   #readingChanged(): void {
     const now = this.#host.platform.now()
     if (!this.#host.isRead) {
-      this.#idleSince ??= now
+      this.#pauses.begin(now)
       this.#retry.stop()
       return this.#timer.stop()
     }
-    const idleMs = this.#idleSince === null ? 0 : now - this.#idleSince
-    this.#idleSince = null
+    const idleMs = this.#pauses.end(now)
     if (this.#status === 'idle') return this.#retryLater()
     if (this.#status !== 'synced') return
     if (idleMs >= IDLE_MS && this.#host.isConnected) return void this.#sync()
-    // No longer than it was idle: who reads with short pauses would never see a lease end.
-    if (idleMs > 0) this.#leasesHeldUntil = now + Math.min(idleMs, CATCH_UP_MS)
     this.#arm()
-  }
-
-  /** What the server had sent before was read, so that no sign waits. */
-  #caughtUp(): void {
-    this.#leasesHeldUntil = Number.NEGATIVE_INFINITY
-    this.#look(0)
   }
 
   // --------------------------------------------------------------------------------------- records
@@ -347,14 +333,14 @@ export class SpaceWatch {
 
   #arm(): void {
     if (this.#status !== 'synced' || !this.#host.isRead) return
-    this.#timer.set(Math.max(this.#view.dueAt, this.#leasesHeldUntil))
+    this.#timer.set(Math.max(this.#view.dueAt, this.#pauses.heldUntil))
   }
 
   /** After a time in which this process stood still, signs wait in its sockets: they come first. */
   #look(lateMs: number): void {
     const at = this.#host.platform.now()
-    if (lateMs >= CATCH_UP_MS) this.#leasesHeldUntil = at + CATCH_UP_MS
-    if (at >= this.#leasesHeldUntil) this.#step({ type: 'time', at })
+    this.#pauses.late(at, lateMs)
+    if (at >= this.#pauses.heldUntil) this.#step({ type: 'time', at })
     this.#arm()
   }
 

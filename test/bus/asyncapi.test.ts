@@ -15,6 +15,7 @@ import {
   type JsonSchema,
   toAsyncApi,
 } from '../../src/bus/index.ts'
+import { fakeBus } from '../../src/bus/testing/index.ts'
 
 const node: z.ZodType = z.object({
   name: z.string(),
@@ -70,6 +71,8 @@ const documents = (all: readonly Api[]) => dumpSchema(all, { service: 's' })
 test('the parser of AsyncAPI finds nothing wrong, and finds the operations', async () => {
   const { read, problems } = await problemsOf(toAsyncApi(apis, { servers }))
   expect(problems).toEqual([])
+  const cloud = toAsyncApi([shop], { envelope: 'cloudevents' })
+  expect((await problemsOf(cloud)).problems).toEqual([])
   expect(read!.version()).toBe('3.1.0')
   const operations = read!.operations().all()
   expect(operations.filter((one) => one.isReceive())).toHaveLength(6)
@@ -85,6 +88,33 @@ test('the parser of AsyncAPI finds nothing wrong, and finds the operations', asy
     ['wss', 'example.com'],
   ])
 }, 30_000)
+
+test('the headers of events are those of their envelope', async () => {
+  const headersWith = (options: AsyncApiOptions) => {
+    const { components } = toAsyncApi([shop], options) as never as {
+      components: { messages: Record<string, { headers: { properties: object } }> }
+    }
+    return components.messages['shop.cart.v2.event.paid.payload']!.headers
+  }
+  expect(Object.keys(headersWith({}).properties)).toEqual([
+    ...['itm-key', 'itm-version', 'itm-by', 'itm-at'],
+  ])
+  expect(headersWith({ envelope: 'cloudevents' })).toMatchObject({
+    properties: { specversion: { const: '1.0' }, type: { const: 'shop.cart.v2.paid' } },
+    required: ['specversion', 'id', 'source', 'type'],
+  })
+  // What is sent has these headers and no others.
+  const fake = fakeBus({ bus: { envelope: 'cloudevents', schema: false } })
+  fake.bus.serve(users, {})
+  const fired = fake.bus.fire(users, 'gone', 1 as never)
+  await fake.settle()
+  await fired
+  const [seen] = fake.fired(users, 'gone')
+  await fake.close()
+  const { properties } = headersWith({ envelope: 'cloudevents' })
+  expect(Object.keys(seen!.headers).sort()).toEqual(Object.keys(properties).sort())
+  expect(() => toAsyncApi([shop], { envelope: 'xml' as never })).toThrow('must be one of itm')
+})
 
 test('a document holds no credentials', () => {
   expect(JSON.stringify(toAsyncApi(apis, { servers }))).not.toMatch(/ada|secret|hidden/)

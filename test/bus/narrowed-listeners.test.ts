@@ -13,7 +13,11 @@ const SESSION = 'bus.mail.welcome@one'
 const second = defineApi({ name: 'auth', version: '2.0.0', events: { registered: {} } })
 
 /** What the listener of one life listens to. */
-type Life = (bus: Bus, seen: string[], options?: ListenerOptions<never>) => void
+type Life = (
+  bus: Bus,
+  seen: string[],
+  options?: Pick<ListenerOptions<unknown>, 'stream' | 'share'>,
+) => void
 
 const both: Life = (bus, seen, options = {}) => {
   const api = bus.api(auth)
@@ -31,7 +35,7 @@ const later: Life = (bus, seen, options = {}) => {
 interface Change {
   readonly before: Life
   readonly after: Life
-  readonly options?: ListenerOptions<never>
+  readonly options?: Pick<ListenerOptions<unknown>, 'stream' | 'share'>
   /** Filters of the first life, without those of the dead letters. */
   readonly gone: readonly string[]
   /** What the second life hears of what came between, and of what comes then. */

@@ -5,8 +5,18 @@
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { z } from 'zod'
 import { BusReports } from '../../src/bus/bus-reports.ts'
-import type { BusLogger, EventReport, RpcReport } from '../../src/bus/index.ts'
+import {
+  type BusLogger,
+  type BusOptions,
+  defineApi,
+  dumpSchema,
+  type EventReport,
+  type RpcReport,
+  type SchemaReport,
+  schemaText,
+} from '../../src/bus/index.ts'
 import { answers, auth, BusWorld } from './bus-world.ts'
 
 const SECRET = 'hunter2'
@@ -163,6 +173,72 @@ describe('events', () => {
   })
 })
 
+describe('schemas', () => {
+  const shop = (version: string, input: z.ZodType) =>
+    defineApi({ name: 'shop', version, rpcs: { buy: { input } } })
+  const buy = () => {}
+  const topic = 'bus/shop/v1/schema/web'
+  const facts = { service: 'web', process: 'p1', api: 'shop', topic, ms: expect.any(Number) }
+  const first = shop('1.0.0', z.string())
+  const wider = shop('1.1.0', z.union([z.string(), z.number()]))
+  const narrower = shop('1.2.0', z.null())
+
+  test('[B19] what becomes of the schema of a served API is reported', async () => {
+    const reports = heard<SchemaReport>('it-mqtt:schema')
+    const { lines, logger } = logging()
+    const w = new BusWorld()
+    const serving = async (api: typeof first, schema: BusOptions['schema']) => {
+      const bus = w.bus('web', { schema, process: 'p1', logger })
+      bus.serve(api, { buy })
+      await w.run(bus)
+      await w.clock.advance(1000)
+      await w.value(bus.close(), 5000)
+    }
+    for (const api of [first, first, wider]) await serving(api, {})
+    await serving(narrower, { onBreaking: 'refuse' })
+    await serving(narrower, {})
+    const done = { ...facts, kind: 'publish', code: null }
+    const size = (api: typeof first) => schemaText(dumpSchema(api, { service: 'web' })).length
+    const hashOf = (api: typeof first) => dumpSchema(api, { service: 'web' }).hash
+    const [of1, of2, of3] = [first, wider, narrower].map((api) => ({
+      ...{ version: api.version, hash: hashOf(api) },
+    }))
+    expect(reports).toEqual([
+      { ...done, ...of1, bytes: size(first), result: null },
+      { ...done, ...of1, kind: 'keep', bytes: 0, result: 'same' },
+      { ...done, ...of2, bytes: size(wider), result: 'compatible' },
+      { ...done, ...of3, bytes: 0, result: 'breaking', code: 'SCHEMA_BREAKING' },
+      { ...done, ...of3, bytes: size(narrower), result: 'breaking' },
+    ])
+    const ofSchemas = lines.filter(([, , message]) => / schema shop/.test(message))
+    expect(ofSchemas.map(([level, , message]) => `${level}: ${message}`)).toEqual([
+      ...['info: publish schema shop 1.0.0', 'debug: keep schema shop 1.0.0'],
+      ...['info: publish schema shop 1.1.0', 'info: publish schema shop 1.2.0'],
+    ])
+  })
+
+  test('[B19] a lease that is made longer is reported, and what cannot be published', async () => {
+    const reports = heard<SchemaReport>('it-mqtt:schema')
+    const w = new BusWorld()
+    const lease = w.bus('web', { schema: { lifetime: 'lease' }, process: 'p1' })
+    lease.serve(first, { buy })
+    await w.run(lease)
+    await w.clock.advance(50_000)
+    expect(reports.splice(0).map(({ kind, code }) => [kind, code])).toEqual([
+      ...[
+        ['publish', null],
+        ['refresh', null],
+      ],
+    ])
+    const old = new BusWorld(4)
+    const bus = old.bus('web', { schema: { lifetime: 'lease' }, process: 'p1' })
+    bus.serve(first, { buy })
+    await old.run(bus)
+    await old.clock.advance(1000)
+    expect(reports).toMatchObject([{ kind: 'publish', code: 'SCHEMA_UNPUBLISHED', bytes: 0 }])
+  })
+})
+
 describe('a logger', () => {
   test('[B19] gets the begin, the end, what was done and what failed, each at its level', async () => {
     const { lines, logger } = logging()
@@ -251,6 +327,9 @@ describe('a logger', () => {
 test('[B19] while nobody listens, nothing is asked of the clock for reports', () => {
   const reports = new BusReports('a', 'b', null as never)
   expect([reports.hasRpcListeners, reports.hasEventListeners]).toEqual([false, false])
+  reports.schema(null, () => {
+    throw new Error('nobody asks for facts')
+  })
   const end = reports.add({ rpc() {}, event() {} })
   expect([reports.hasRpcListeners, reports.hasEventListeners]).toEqual([true, true])
   end()

@@ -15,12 +15,13 @@ import { createBroker, virtualClock } from '../../src/testing/index.ts'
 const page = readFileSync(new URL('../../docs/WIRE.md', import.meta.url), 'utf8')
 const section = page.slice(page.indexOf('## The bus'))
 
-/** The bytes of the block `hex`, whose lines have bytes, two spaces or more, and an explanation. */
-const shown = /```hex\n(.*?)```/s
-  .exec(section)![1]!
-  .split('\n')
-  .map((line) => line.split(/ {2,}/)[0]!.replaceAll(' ', ''))
-  .join('')
+/** The bytes of the blocks `hex`, whose lines have bytes, two spaces or more, and an explanation. */
+const blocks = [...section.matchAll(/```hex\n(.*?)```/gs)].map(([, block]) =>
+  block!
+    .split('\n')
+    .map((line) => line.split(/ {2,}/)[0]!.replaceAll(' ', ''))
+    .join(''),
+)
 
 const auth = defineApi({
   name: 'auth',
@@ -35,12 +36,15 @@ const auth = defineApi({
   events: { registered: { payload: z.object({ name: z.string() }) } },
 })
 
-test('docs/WIRE.md has the bytes of an event', async () => {
+test.each([
+  [0, 'itm'],
+  [1, 'cloudevents'],
+] as const)('docs/WIRE.md has the bytes of an event: block %i, %s', async (index, envelope) => {
   const clock = Object.assign(virtualClock(), { wallNow: () => Date.UTC(2026, 10, 30) })
   const broker = createBroker({ clock })
   const written: string[] = []
   const bus = createBus({
-    ...{ service: 'web', process: 'p1' },
+    ...{ service: 'web', process: 'p1', envelope },
     client: {
       ...{ platform: clock, keepAlive: 0 },
       transport: async () => {
@@ -59,7 +63,7 @@ test('docs/WIRE.md has the bytes of an event', async () => {
   const fired = bus.fire(auth, 'registered', { name: 'ada' }, { id: 'e1' })
   await clock.advance(100)
   await fired
-  expect(written.join('')).toContain(shown)
+  expect(written.join('')).toContain(blocks[index])
   const closing = bus.close()
   await clock.advance(5000)
   await closing

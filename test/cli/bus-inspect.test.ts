@@ -76,6 +76,56 @@ describe('[CLI] bus inspect', { timeout: 60_000 }, () => {
     expect(pretty.stdout).toContain('\n    "version": "1.2.0",\n')
   })
 
+  test('[CLI] [B14] bus inspect: --validate says what fits, in each format', async () => {
+    const peer = await broker(() => {}, FIVE)
+    publishSchema(peer)
+    peer.broker.publish('bus/auth/v1/schema/web2', '{}', { qos: 1, retain: true })
+    bury(peer, '{"name":4711}')
+    const payloads = { known: '{"name":"Bo"}', text: 'no JSON' }
+    for (const [key, payload] of Object.entries(payloads)) {
+      const options = { qos: 1, retain: true } as const
+      peer.broker.publish(`bus/auth/v1/event/userLeft/${key}`, payload, options)
+      peer.broker.publish(`bus/auth/v2/event/userLeft/${key}2`, payload, options)
+    }
+    const [json, human, pretty] = await Promise.all(
+      ['json', 'human', 'pretty'].map((format) =>
+        cli(['bus', 'inspect', peer.url, '--validate', '--quiet', '--format', format]),
+      ),
+    )
+    const verdicts = linesOf(json!.stdout).map(({ kind, key, service, validity }) => [
+      [kind, key ?? service].join(' '),
+      (validity as { verdict: string }).verdict,
+    ])
+    expect(Object.fromEntries(verdicts)).toEqual({
+      ...{ 'schema web': 'valid', 'schema web2': 'invalid', 'dead mail': 'invalid' },
+      ...{ 'event known': 'valid', 'event text': 'unknown' },
+      ...{ 'event known2': 'unknown', 'event text2': 'unknown' },
+    })
+    expect(human!.stdout).toMatch(/userLeft {2}key known {2}.* {2}valid {2}\{"name":"Bo"}\n/)
+    expect(human!.stdout).toMatch(/invalid \(name: .*"string"\.\) {2}\{"name":4711}\n/)
+    expect(human!.stdout).toContain('unknown (no schema document is there)')
+    expect(pretty!.stdout).toContain('\n  "validity": {\n    "verdict": "invalid",\n')
+    expect(json!.status).toBe(0)
+  })
+
+  test('[CLI] [B14] bus inspect: --validate follows what services publish', async () => {
+    const peer = await broker(() => {}, FIVE)
+    const words = ['bus', 'inspect', peer.url, '--validate', '--follow', '--event', 'user*']
+    const following = start([...words, '--json'])
+    await until(() => following.stderr().includes('MQTT keeps no history'))
+    const fire = () => peer.broker.publish('bus/auth/v1/event/userLeft', '{"name":1}', { qos: 1 })
+    const verdicts = () =>
+      [...following.stdout().matchAll(/"verdict":"(\w+)"/g)].map(([, verdict]) => verdict)
+    fire()
+    await until(() => verdicts().length === 1)
+    publishSchema(peer)
+    fire()
+    await until(() => verdicts().length === 2)
+    expect(verdicts()).toEqual(['unknown', 'invalid'])
+    following.process.kill('SIGINT')
+    await following.ended
+  })
+
   test.each([[[4]], [[5]]] as const)(
     '[CLI] bus inspect: --follow shows each event, and its listener gets it too (MQTT %j)',
     async (protocolVersions) => {

@@ -106,6 +106,22 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
     expect(peer.broker.packets('disconnect').length).toBeGreaterThanOrEqual(2)
   })
 
+  test('[CLI] [B19] bus run: with `log` there are lines about calls, from the level on', async () => {
+    const peer = await broker(() => {}, FIVE)
+    const { words } = await service(peer, { apis: { shop: { log: 'debug' } } })
+    const running = start(['bus', 'run', ...words, '--only', 'rpcs'])
+    await until(() => peer.broker.packets('subscribe').length > 0)
+    await using bus = await client(peer)
+    await bus.api(shop).echo('hunter2')
+    await until(() => running.stderr().includes('execute shop echo'))
+    running.process.kill('SIGTERM')
+    const { stderr } = await running.ended
+    const line = logOf(stderr).find(({ msg }) => msg === 'execute shop echo')
+    expect(line).toMatchObject({ level: 'debug', api: 'shop', rpc: 'echo', by: 'client/c' })
+    expect(logOf(stderr).map(({ msg }) => msg)).toContain('publish schema shop 1.0.0')
+    expect(stderr).not.toContain('hunter2')
+  })
+
   test('[CLI] bus run: a second signal ends it at once', async () => {
     const peer = await broker(() => {}, FIVE)
     const { folder } = await service(peer)

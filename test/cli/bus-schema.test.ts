@@ -179,6 +179,16 @@ describe('[CLI] bus asyncapi', { timeout: 60_000 }, () => {
     expect(readFileSync(path, 'utf8')).toContain('"p/auth/v1/rpc/check"')
   })
 
+  test('[CLI] bus asyncapi: --envelope says which headers events have', async () => {
+    const door = defineApi({ name: 'door', version: '2.0.0', events: { opened: {} } })
+    const peer = await published(dumpSchema(door, { service: 'web' }))
+    const ended = await cli(['bus', 'asyncapi', peer.url, '--envelope', 'cloudevents'])
+    expect(ended).toMatchObject({ status: 0, stderr: '' })
+    expect(ended.stdout).toContain('"const": "door.v2.opened"')
+    const wrong = await cli(['bus', 'asyncapi', peer.url, '--envelope', 'xml'])
+    expect(wrong.status).toBe(2)
+  })
+
   test('[CLI] bus asyncapi: a server that is none is status 2, and is not repeated', async () => {
     const ended = await cli(['bus', 'asyncapi', '--module', module, '--server', 'x:secret'])
     expect(ended.status).toBe(2)

@@ -1,27 +1,36 @@
 /**
  * Kills the processes of services with SIGKILL at random instants, many times, and checks that no
- * event is lost, that none is handled again which a store knows, and that every call has a result.
- * (B1, B6, B7, B9)
+ * event is lost, that none is handled again which a store knows, and that every call has a result
+ * that is true. (B1, B4, B6, B7, B9)
  *
- * Two processes serve an API and fire durable events, a fleet listens with a store for each
- * process, and two processes call. Each is killed and begins again, all at the same time.
+ * Four processes serve an API and fire durable events, and three listen with a store for each. Each
+ * is killed after at most a few seconds and begins again. Two processes call all the time; they are
+ * killed seldom, so that most calls meet a caller that lives, and mostly a service is left.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Mosquitto } from '../support/mosquitto.ts'
 import { bundle, start, until } from '../support/process.ts'
 import { randomOf } from '../support/random.ts'
+import { CallEvidence, type CalledRpc, type CallFigures, machineMs } from './call-evidence.ts'
 
 /** The compiled program lies here, so that it finds the packages that it needs. */
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache', import.meta.url))
 const HANG_MS = 120_000
 /** The most lines that a process writes before it is killed, and how long that may take, in ms. */
-const LINES_MAX = 50
-const WORK_MS_MAX = 5000
-/** How late a call may have its result: it has a time-out of 2 s, and the machine may be slow. */
-const RESULT_MS = 12_000
+const LINES_MAX = 80
+const WORK_MS_MAX = 2000
+/** How long a caller lives. */
+const CALLER_MS_MIN = 10_000
+const CALLER_MS_MAX = 30_000
+/** How many are killed while they open what their predecessors left. */
+const EARLY_SHARE = 0.15
+/** How many are killed even if no other process of their service is ready. */
+const LAST_SHARE = 0.1
+/** The most lines of problems that are reported. */
+const PROBLEMS_MAX = 20
 
 export interface BusKillPlan {
   readonly kills: number
@@ -31,139 +40,194 @@ export interface BusKillPlan {
 
 export interface BusKillFigures {
   kills: number
+  /** Kills of callers, which are in `kills`. */
+  killsOfCallers: number
   /** Events that the outbox accepted, and how many of them were handled. */
   fired: number
   handled: number
   /** Handlers of events that began again, because their end was not stored yet. */
   begunAgain: number
-  calls: number
-  /** The results of calls, by code. */
-  readonly results: Record<string, number>
-  /** Calls of killed processes. */
-  abandoned: number
-  /** Calls that two processes have executed. */
-  executedTwice: number
-  readonly problems: string[]
+  calls: CallFigures
+  problems: string[]
 }
 
 type Role = 'shop' | 'mail' | 'call'
 
+const SEATS: Readonly<Record<Role, readonly string[]>> = {
+  shop: ['s0', 's1', 's2', 's3'],
+  mail: ['m0', 'm1', 'm2'],
+  call: ['c0', 'c1'],
+}
+
+type Child = ReturnType<Drill['start']>
+
 class Drill {
-  readonly figures: BusKillFigures = {
-    ...{ kills: 0, fired: 0, handled: 0, begunAgain: 0, calls: 0, results: {} },
-    ...{ abandoned: 0, executedTwice: 0, problems: [] },
-  }
+  readonly calls = new CallEvidence()
   readonly #plan: BusKillPlan
   readonly #random: () => number
   readonly #fired = new Set<string>()
   /** Events that are stored as handled, by listener process. */
   readonly #stored = new Map<string, Set<string>>()
   readonly #begun = new Set<string>()
-  /** When each call was made that has no result yet. */
-  readonly #open = new Map<string, number>()
-  /** Which lives of which processes have executed a call. */
-  readonly #executed = new Map<string, Set<string>>()
   readonly #outboxes = new Map<string, number>()
+  /** Processes that serve and have subscribed. */
+  readonly #serving = new Set<Child>()
   readonly #command: (role: Role, name: string, life: string) => readonly string[]
-  #isOver = false
+  readonly #folder: string
+  readonly #problems: string[] = []
+  #kills = 0
+  #killsOfCallers = 0
+  #begunAgain = 0
 
   constructor(plan: BusKillPlan, url: string, program: string, folder: string) {
     this.#plan = plan
+    this.#folder = folder
     this.#random = randomOf(plan.seed)
     this.#command = (role, name, life) => [program, role, url, join(folder, role), name, life]
   }
 
-  async run(seats: readonly (readonly [Role, string])[]): Promise<void> {
+  get #isOver(): boolean {
+    return this.#kills >= this.#plan.kills
+  }
+
+  async run(): Promise<BusKillFigures> {
     // Events count from the time at which every process of the listener has its session.
-    for (const [role, name] of seats) {
-      if (role !== 'mail') continue
-      const first = this.#start(role, name, 'first')
-      await until(first.isReady, () => `${name} is ready: ${first.errors()}`, HANG_MS)
-      first.process.kill('SIGKILL')
-      await first.ended
+    for (const name of SEATS.mail) {
+      const first = this.start('mail', name, 'first')
+      await this.#isReady(first)
+      await this.#kill(first)
     }
-    const ends = seats.map(([role, name]) => this.#seat(role, name))
-    const last = await Promise.all(ends)
+    const callers = SEATS.call.map((name) => this.#callerSeat(name))
+    const workers = (['shop', 'mail'] as const).flatMap((role) =>
+      SEATS[role].map((name) => this.#workerSeat(role, name)),
+    )
+    await Promise.all(callers)
+    const last = await Promise.all(workers)
+    for (const one of last) await this.#isReady(one)
     await until(
-      () => last.every((one) => one.isReady()) && this.#isDone(),
+      () => this.#left() === '',
       () => this.#left(),
       HANG_MS,
     )
-    for (const one of last) one.process.kill('SIGTERM')
-    for (const { ended, errors, name } of last) {
-      const code = await ended
-      if (code !== 0) this.#problem(`${name} ends with ${code}: ${errors()}`)
-    }
-    this.figures.fired = this.#fired.size
+    for (const one of last) await this.#end(one)
+    this.#readJournals()
     const lost = [...this.#fired].filter((event) => !this.#isStored(event))
-    this.figures.handled = this.#fired.size - lost.length
     if (lost.length > 0) this.#problem(`${lost.length} events are lost: ${lost.slice(0, 5)}`)
-    if (this.#open.size > 0) this.#problem(`${this.#open.size} calls have no result`)
+    const problems = [...this.#problems, ...this.calls.problems()]
+    const more = problems.length - PROBLEMS_MAX
+    return {
+      ...{ kills: this.#kills, killsOfCallers: this.#killsOfCallers },
+      ...{ fired: this.#fired.size, handled: this.#fired.size - lost.length },
+      ...{ begunAgain: this.#begunAgain, calls: this.calls.figures() },
+      problems: [
+        ...problems.slice(0, PROBLEMS_MAX),
+        ...(more > 0 ? [`and ${more} problems more`] : []),
+      ],
+    }
   }
+
+  // ------------------------------------------------------------------------------------------ seats
 
   /** One process after the other; the last one may work until all is done. */
-  async #seat(role: Role, name: string) {
+  async #workerSeat(role: 'shop' | 'mail', name: string): Promise<Child> {
     for (let life = 0; !this.#isOver; life++) {
-      const child = this.#start(role, name, String(life))
-      // Some are killed while they open what their predecessor left.
-      if (this.#random() < 0.85) {
-        await until(
-          () => child.isReady(),
-          () => `${role} ${name} is ready: ${child.errors()}`,
-          HANG_MS,
-        )
-      }
+      const child = this.start(role, name, String(life))
+      if (this.#random() >= EARLY_SHARE) await this.#isReady(child)
       const lines = Math.floor(this.#random() * LINES_MAX)
-      const killAt = performance.now() + this.#random() * WORK_MS_MAX
-      while (child.lines() < lines && performance.now() < killAt) await sleep(5)
-      if (child.process.exitCode !== null) {
-        this.#problem(`${role} ${name} ended by itself: ${child.errors()}`)
-      }
-      child.process.kill('SIGKILL')
-      await child.ended
-      for (const call of this.#open.keys()) {
-        if (!call.startsWith(`${name}.${life}.`)) continue
-        this.#checkCall(call)
-        this.#open.delete(call)
-        this.figures.abandoned++
-      }
-      this.figures.kills++
-      if (this.figures.kills >= this.#plan.kills) this.#isOver = true
-      if (this.figures.kills % 100 === 0) this.#plan.say(`${this.figures.kills} kills`)
+      const killAt = machineMs() + this.#random() * WORK_MS_MAX
+      const mayBeLast = role !== 'shop' || this.#random() < LAST_SHARE
+      while (!this.#isOver && child.lines() < lines && machineMs() < killAt) await sleep(5)
+      // Most calls are to meet a service.
+      while (!this.#isOver && !mayBeLast && this.#isLastReady(child)) await sleep(5)
+      await this.#kill(child)
     }
-    return this.#start(role, name, 'end')
+    return this.start(role, name, 'end')
   }
 
-  #start(role: Role, name: string, life: string) {
-    const child = start(process.execPath, this.#command(role, name, life))
+  #isLastReady(child: Child): boolean {
+    return this.#serving.has(child) && this.#serving.size === 1
+  }
+
+  async #callerSeat(name: string): Promise<void> {
+    for (let life = 0; ; life++) {
+      const child = this.start('call', name, String(life))
+      const lifeMs = CALLER_MS_MIN + this.#random() * (CALLER_MS_MAX - CALLER_MS_MIN)
+      const killAt = machineMs() + lifeMs
+      while (!this.#isOver && machineMs() < killAt) await sleep(20)
+      if (this.#isOver) {
+        // It makes no more calls, and ends when the last one has its result.
+        await this.#isReady(child)
+        return this.#end(child)
+      }
+      await this.#kill(child)
+      this.#killsOfCallers++
+      this.calls.callerKilled(`${name}.${life}.`, machineMs())
+    }
+  }
+
+  async #isReady({ isReady, errors, who, life }: Child): Promise<void> {
+    await until(isReady, () => `${who} ${life} is ready: ${errors()}`, HANG_MS)
+  }
+
+  async #kill(child: Child): Promise<void> {
+    const { process, ended, errors, who, life } = child
+    if (process.exitCode !== null) this.#problem(`${who} ends by itself: ${errors()}`)
+    this.#serving.delete(child)
+    this.calls.killed(life, machineMs())
+    process.kill('SIGKILL')
+    await ended
+    if (life.endsWith('.first')) return
+    this.#kills++
+    if (this.#kills % 100 === 0) this.#plan.say(`${this.#kills} kills`)
+  }
+
+  async #end({ process, ended, errors, who }: Child): Promise<void> {
+    process.kill('SIGTERM')
+    const code = await ended
+    if (code !== 0) this.#problem(`${who} ends with ${code}: ${errors()}`)
+  }
+
+  /** Starts a life of a process, which has the name `${name}.${life}`. */
+  start(role: Role, name: string, number: string) {
+    const process = start(globalThis.process.execPath, this.#command(role, name, number))
     let rest = ''
     let errors = ''
     let isReady = false
     let count = 0
-    child.stdout!.on('data', (chunk) => {
-      const lines = `${rest}${chunk}`.split('\n')
-      rest = lines.pop()!
-      count += lines.length
-      for (const line of lines) {
-        if (line === 'ready') isReady = true
-        else this.#hear(`${role}/${name}`, life, line)
-      }
-    })
-    child.stderr!.on('data', (chunk) => {
-      errors += chunk
-    })
-    const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
-    return {
-      ...{ process: child, ended, name: `${role} ${name}` },
+    const ended = new Promise<number | null>((resolve) => process.once('close', resolve))
+    const child = {
+      ...{ process, ended, who: `${role}/${name}`, life: `${name}.${number}` },
       errors: () => errors,
       isReady: () => isReady,
       lines: () => count,
     }
+    process.stdout!.on('data', (chunk) => {
+      const lines = `${rest}${chunk}`.split('\n')
+      rest = lines.pop()!
+      count += lines.length
+      for (const line of lines) {
+        if (line.startsWith('ready ')) {
+          isReady = true
+          if (role === 'shop') this.#isServing(child, Number(line.slice(6)))
+        } else this.#hear(child.who, number, line)
+      }
+    })
+    process.stderr!.on('data', (chunk) => {
+      errors += chunk
+    })
+    return child
   }
 
+  #isServing(child: Child, at: number): void {
+    this.calls.ready(child.life, at)
+    // What a killed process has written may be read after its death.
+    if (!child.process.killed) this.#serving.add(child)
+  }
+
+  // --------------------------------------------------------------------------------------- evidence
+
   #hear(who: string, life: string, line: string): void {
-    const [what, id = '', result = ''] = line.split(' ')
-    const { figures } = this
+    const [what, id = '', ...rest] = line.split(' ')
     switch (what) {
       case '+':
         this.#fired.add(id)
@@ -173,46 +237,36 @@ class Drill {
         return
       case 'b':
         if (this.#stored.get(who)?.has(id)) this.#problem(`${who} handles ${id} again`)
-        if (this.#begun.has(id)) figures.begunAgain++
+        if (this.#begun.has(id)) this.#begunAgain++
         this.#begun.add(id)
         return
       case 'd':
         this.#stored.set(who, (this.#stored.get(who) ?? new Set()).add(id))
         return
       case '?':
-        figures.calls++
-        this.#open.set(id, performance.now())
+        this.calls.called(id, rest[0] as CalledRpc, Number(rest[1]))
         return
       case '!':
-        figures.results[result] = (figures.results[result] ?? 0) + 1
-        if (result === 'wrong') this.#problem(`call ${id} has the result ${line}`)
-        this.#checkCall(id)
-        this.#open.delete(id)
+        this.calls.settled(id, rest[0]!, Number(rest[1]))
         return
-      case 'x': {
-        const lives = this.#executed.get(id) ?? new Set()
-        this.#executed.set(id, lives)
-        if (lives.has(`${who} ${life}`)) this.#problem(`${who} executes call ${id} again`)
-        lives.add(`${who} ${life}`)
-        if (lives.size === 2) figures.executedTwice++
-        return
-      }
       default:
         this.#problem(`${who} says "${line}"`)
     }
   }
 
-  #checkCall(id: string): void {
-    const tookMs = performance.now() - (this.#open.get(id) ?? Number.NaN)
-    if (tookMs > RESULT_MS) this.#problem(`call ${id} is open for ${tookMs.toFixed(0)} ms`)
+  /** What services have executed stands in files, whatever they said before they were killed. */
+  #readJournals(): void {
+    for (const name of SEATS.shop) {
+      const journal = readFileSync(join(this.#folder, 'shop', `${name}.journal`), 'utf8')
+      for (const line of journal.split('\n').filter((one) => one !== '')) {
+        const [life = '', call = '', at] = line.split(' ')
+        this.calls.executed(call, life, Number(at))
+      }
+    }
   }
 
   #isStored(event: string): boolean {
     return [...this.#stored.values()].some((events) => events.has(event))
-  }
-
-  #isDone(): boolean {
-    return this.#left() === ''
   }
 
   /** @returns what is not done. */
@@ -222,20 +276,13 @@ class Drill {
     return [
       ...(waiting.length > 0 ? [`outboxes have events: ${waiting}`] : []),
       ...(lost.length > 0 ? [`${lost.length} events are not handled, ${lost.slice(0, 5)}`] : []),
-      ...(this.#open.size > 0 ? [`${this.#open.size} calls have no result`] : []),
     ].join('; ')
   }
 
   #problem(what: string): void {
-    this.figures.problems.push(what)
+    this.#problems.push(what)
   }
 }
-
-const SEATS = Object.entries({
-  shop: ['s0', 's1'],
-  mail: ['m0', 'm1', 'm2'],
-  call: ['c0', 'c1'],
-}).flatMap(([role, names]) => names.map((name) => [role as Role, name] as const))
 
 /** Runs the drill before a mosquitto. */
 export async function killServices(plan: BusKillPlan): Promise<BusKillFigures> {
@@ -243,11 +290,9 @@ export async function killServices(plan: BusKillPlan): Promise<BusKillFigures> {
   const folder = mkdtempSync(join(CACHE, 'bus-'))
   const broker = await Mosquitto.start(['max_queued_messages 0', 'max_inflight_messages 1000'])
   try {
-    for (const role of ['shop', 'mail', 'call']) mkdirSync(join(folder, role))
+    for (const role of Object.keys(SEATS)) mkdirSync(join(folder, role))
     const program = await bundle(new URL('./bus-program.ts', import.meta.url), folder)
-    const drill = new Drill(plan, broker.url, program, folder)
-    await drill.run(SEATS)
-    return drill.figures
+    return await new Drill(plan, broker.url, program, folder).run()
   } finally {
     await broker[Symbol.asyncDispose]()
     rmSync(folder, { recursive: true, force: true })

@@ -2,26 +2,28 @@
  * The program of the drill of the bus: one process of a service, until it is killed or is told to
  * end by SIGTERM.
  *
- *   program shop URL FOLDER PROCESS LIFE   serves an API and fires durable events: `+ EVENT`
+ *   program shop URL FOLDER PROCESS LIFE   serves an API and fires durable events: `+ EVENT`; its
+ *                                          journal has a line for each call that it executes,
+ *                                          `LIFE CALL TIME`
  *   program mail URL FOLDER PROCESS LIFE   listens with a store: `b EVENT` as a handler begins,
  *                                          `d EVENT` when the store has it
- *   program call URL FOLDER PROCESS LIFE   calls: `? CALL` and `! CALL RESULT`
+ *   program call URL FOLDER PROCESS LIFE   calls: `? CALL RPC TIME` and `! CALL RESULT TIME`
  *
- * With the life `end` nothing new is fired or called. `ready` says that it works, and `x CALL` that
- * the handler of a call begins. A line is written immediately, so that it is there even if the
- * process is killed next.
+ * With the life `end` nothing new is fired. `ready TIME` says that it works. A line is written
+ * immediately, so that it is there even if the process is killed next.
  */
-import { writeSync } from 'node:fs'
+import { fdatasyncSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { type BusOptions, createBus, defineApi, type EventDedupe } from '../../src/bus/index.ts'
+import type { ClientOptions } from '../../src/client/index.ts'
 import { openDedupe, spool } from '../../src/disk/index.ts'
+import { CALL_MS, machineMs } from './call-evidence.ts'
 
 const [role, url = '', folder = '', name = '', life = ''] = process.argv.slice(2)
-const CALL_MS = 2000
 /** How often something is fired or called. */
-const EVERY_MS = 15
+const EVERY_MS = 30
 /** More than this does not wait on the disk, so that all is delivered in the end. */
 const QUEUED_MAX = 200
 
@@ -41,7 +43,12 @@ function print(text: string): void {
 const isLast = life === 'end'
 const options: BusOptions = {
   ...{ service: role!, process: name },
-  client: { url, keepAlive: 5, reconnect: { when: 'always', minMs: 10, maxMs: 200 } },
+  client: { url, keepAlive: 30, reconnect: { when: 'always', minMs: 10, maxMs: 200 } },
+}
+/** mosquitto gives calls also to a process that is away, as long as it has its session. */
+const serving: BusOptions = {
+  ...options,
+  client: { ...(options.client as ClientOptions), sessionExpiryInterval: 0 },
 }
 const ending = new AbortController()
 process.once('SIGTERM', () => ending.abort())
@@ -49,16 +56,18 @@ const isEnding = () => ending.signal.aborted
 
 async function serve(): Promise<void> {
   const outbox = await spool(join(folder, name), { maxMessages: QUEUED_MAX })
-  const bus = createBus({ ...options, outbox })
+  const bus = createBus({ ...serving, outbox })
+  const journal = openSync(join(folder, `${name}.journal`), 'a')
   const answer = async (call: string) => {
-    print(`x ${call}`)
+    writeSync(journal, `${name}.${life} ${call} ${machineMs()}\n`)
+    fdatasyncSync(journal)
     await sleep(Math.random() * 10)
     return call
   }
   const served = bus.serve(shop, { once: answer, again: answer })
   const running = bus.run({ signal: ending.signal })
   await served.granted
-  print('ready')
+  print(`ready ${machineMs()}`)
   for (let i = 0; !isLast && !isEnding(); i++) {
     const event = `${name}.${life}.${i}`
     await bus.fire(shop, 'sold', event, { id: event, durable: true })
@@ -98,7 +107,7 @@ async function listen(): Promise<void> {
   const listener = bus.api(shop).sold.listen('welcome', listening, handle)
   const running = bus.run({ signal: ending.signal })
   await listener.granted
-  print('ready')
+  print(`ready ${machineMs()}`)
   await running
   await bus.close()
   await disk.close()
@@ -109,21 +118,23 @@ async function call(): Promise<void> {
   const api = bus.api(shop)
   const running = bus.run({ signal: ending.signal })
   const open = new Set<Promise<void>>()
-  print('ready')
-  for (let i = 0; !isLast && !isEnding(); i++) {
+  print(`ready ${machineMs()}`)
+  for (let i = 0; !isEnding(); i++) {
     const number = `${name}.${life}.${i}`
     const rpc = i % 2 === 0 ? 'once' : 'again'
-    print(`? ${number}`)
+    print(`? ${number} ${rpc} ${machineMs()}`)
+    const settled = (how: string) => print(`! ${number} ${how} ${machineMs()}`)
     const result = api[rpc](number).then(
-      (value) => print(`! ${number} ${value === number ? 'ok' : `wrong ${value}`}`),
-      (error: { readonly code?: string }) => print(`! ${number} ${error.code ?? error}`),
+      (value) => settled(value === number ? 'ok' : 'WRONG'),
+      (error: { readonly code?: string }) => settled(error.code ?? 'NO_CODE'),
     )
     open.add(result)
     void result.then(() => open.delete(result))
     await sleep(Math.random() * EVERY_MS * 2)
   }
-  await running
+  // A call needs no run().
   await Promise.all(open)
+  await running
   await bus.close()
 }
 

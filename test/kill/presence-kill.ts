@@ -354,7 +354,8 @@ class Drill {
         // Who came later knows nothing of signs before, where records never expire.
         const boundMs = beganAt < gone ? BOUND_MS : 2 * TTL_S * 1000
         const lateMs = now - Math.max(gone, Math.min(beganAt, now)) - boundMs - SLACK_MS
-        if (lateMs > 0) this.problem(
+        if (lateMs > 0)
+          this.problem(
             `${who} still sees ${name} (${lateMs.toFixed(0)} ms late, ${watcher.room.state.status})`,
           )
       }

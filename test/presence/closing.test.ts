@@ -1,6 +1,7 @@
-/** What calls of a client come to when others are refused, when rooms close and without a connection. */
+/** What calls come to when others are refused, when rooms close and without a connection. */
 import { expect, test } from 'vitest'
 import { presence } from '../../src/presence/index.ts'
+import { VERSIONS } from '../client/world.ts'
 import { PresenceWorld, SYNC_MS } from './presence-world.ts'
 
 test('[H4] a refused second call leaves a member that can leave', async () => {
@@ -61,3 +62,21 @@ test('[H7] names that are too long together are told, and nobody has entered', a
   expect(error.name).toBe('UsageError')
   expect(room.state.entered).toBe(0)
 })
+
+test.each(VERSIONS)(
+  '[H6] what is sent again during close() is removed: %d',
+  async (version) => {
+    const world = new PresenceWorld(version)
+    const expiry = version === 5 ? { sessionExpiryInterval: 3600 } : {}
+    const { client, room } = await world.entered('ada', 1, {}, { cleanStart: false, ...expiry })
+    world.broker.faults.drop({ cmd: 'puback', direction: 'toClient' })
+    room.update(2).catch(() => {})
+    await world.clock.advance(10)
+    const closing = client.close()
+    await world.clock.advance(10)
+    expect([...world.broker.retained.keys()]).toEqual([])
+    world.broker.kill('ada')
+    expect(await world.after(5000, closing)).toHaveProperty('value')
+    expect([...world.broker.retained.keys()]).toEqual([])
+  },
+)

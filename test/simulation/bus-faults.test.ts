@@ -1,11 +1,19 @@
 /**
  * Goal: a kill, a cut or an end at any step of a story of two services breaks no promise of
- * `it-mqtt/bus`. Method: one scenario of the simulation with a fault at each of its steps, for
- * several kinds of listeners.
+ * `it-mqtt/bus`, and the simulation finds it if one is broken. Method: one scenario of the
+ * simulation with a fault at each of its steps, for several kinds of listeners; copies of the bus
+ * with one deliberate fault each, of which some seed must find it.
  */
 import { expect, test } from 'vitest'
+import { BUS_FAULTS } from './bus/bus-mutations.ts'
 import type { BusScenario, Happening, ListenerSetup } from './bus/bus-scenario.ts'
-import { BUS_SIMULATION } from './bus/bus-simulation.ts'
+import type { BusSubject } from './bus/bus-services.ts'
+import { BUS_SIMULATION, busSimulationOf } from './bus/bus-simulation.ts'
+import { faultyCopy } from './faults.ts'
+import { examine } from './shrink.ts'
+
+/** Seeds that CI can afford. */
+const SEEDS = 100
 
 const LISTENER: ListenerSetup = {
   ...{ name: 'l0', how: 'handler', events: ['sold'], onError: 'stop', isFunction: false },
@@ -32,6 +40,7 @@ function everything(protocolVersion: 4 | 5, listener: Partial<ListenerSetup>): B
     seed: 1,
     setup: {
       ...{ protocolVersion, sharedRedistribution: false, noMatchingSubscribers: true },
+      ...{ schema: protocolVersion === 5 ? 'lease' : 'retained', slowTaskMs: 300 },
       services: [
         { ...service, service: 'shop', serves: true, listeners: [] },
         { ...service, service: 'mail', serves: false, listeners: [{ ...LISTENER, ...listener }] },
@@ -77,3 +86,19 @@ test.each(
     }
   },
 )
+
+const TITLE = '[B1] [B3] [B4] [B6] [B7] [B8] [B9] [B10] [B11] [B12] [B18] [B22] found: $id, $name'
+
+test.each(BUS_FAULTS)(TITLE, { timeout: 280_000 }, async (fault) => {
+  const broken = busSimulationOf(await faultyCopy<BusSubject>(fault, 'bus/index.ts'))
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const failure = await examine(broken, seed)
+    if (failure === null) continue
+    expect(failure.problems[0]).toContain(`[${fault.id}]`)
+    const whole = await examine(BUS_SIMULATION, seed)
+    expect(whole, 'what fails without the fault proves nothing').toBeNull()
+    console.log(`${fault.name}: seed ${seed}, ${failure.problems[0]}`)
+    return
+  }
+  expect.fail(`${SEEDS} seeds did not find it`)
+})

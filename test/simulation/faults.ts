@@ -215,7 +215,15 @@ export const FAULTS: readonly Fault[] = [
 ]
 
 /** Makes a copy of the engine with one fault. */
-export async function faulty({ name, file, find, replace }: Fault): Promise<Subject> {
+export function faulty(fault: Fault): Promise<Subject> {
+  return faultyCopy(fault, 'index.ts')
+}
+
+/** Makes a copy of an entry and all that it imports, with one fault. */
+export async function faultyCopy<Entry>(
+  { name, file, find, replace }: Fault,
+  entry: string,
+): Promise<Entry> {
   const root = new URL('../../src/', import.meta.url).pathname
   const target = join(root, file)
   let applied = false
@@ -237,7 +245,7 @@ export async function faulty({ name, file, find, replace }: Fault): Promise<Subj
   const outfile = join(folder, 'engine.mjs')
   try {
     await build({
-      entryPoints: [join(root, 'index.ts')],
+      entryPoints: [join(root, entry)],
       outfile,
       bundle: true,
       platform: 'node',
@@ -249,8 +257,8 @@ export async function faulty({ name, file, find, replace }: Fault): Promise<Subj
         js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
       },
     })
-    if (!applied) throw new Error(`"${name}": the engine has no file ${file}`)
-    return (await import(pathToFileURL(outfile).href)) as Subject
+    if (!applied) throw new Error(`"${name}": ${entry} imports no file ${file}`)
+    return (await import(pathToFileURL(outfile).href)) as Entry
   } finally {
     rmSync(outfile, { force: true })
     remove()

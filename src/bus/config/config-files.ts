@@ -3,6 +3,7 @@
  * the rest becomes the options of a bus. Paths count from the folder of the configuration.
  */
 import { importFile, pathBeside, readFileText } from '#host'
+import { bytes, json, text } from '../../client/index.ts'
 import type { BusOptions } from '../bus-types.ts'
 import type { BusHooks } from '../hook-types.ts'
 import type { ConfigCheck, ConfigPath } from './check-config.ts'
@@ -15,6 +16,8 @@ const TLS_FILES = {
   keyFile: 'key',
   passphraseFile: 'passphrase',
 } as const
+
+const CODECS: Readonly<Record<string, unknown>> = { json, text, bytes }
 
 type Table = Readonly<Record<string, unknown>>
 
@@ -37,15 +40,16 @@ export class ConfigFiles {
   async busOptions(settings: Table): Promise<BusOptions> {
     const { client, apis = {}, hooks = [], ...rest } = settings
     const { default: common = {}, ...others } = apis as Readonly<Record<string, Table>>
+    const named = Object.entries(others).map(([name, api]) => [name, withCodec(api)] as const)
     const loaded: BusHooks[] = []
     for (const [i, hook] of (hooks as readonly Table[]).entries()) {
       const made = await this.#hooks(hook, ['hooks', i, 'module'])
       if (made !== null) loaded.push(made)
     }
     const options: Table = {
-      ...{ ...rest, ...common },
+      ...{ ...rest, ...withCodec(common) },
       client: client === undefined ? undefined : await this.#client(client as Table),
-      ...(Object.keys(others).length === 0 ? {} : { apis: others }),
+      ...(named.length === 0 ? {} : { apis: Object.fromEntries(named) }),
       ...(loaded.length === 0 ? {} : { hooks: loaded }),
     }
     return options as unknown as BusOptions
@@ -120,4 +124,10 @@ export class ConfigFiles {
       return null
     }
   }
+}
+
+/** @returns settings with the codec in the place of its name. */
+function withCodec(settings: Table): Table {
+  const { codec } = settings
+  return codec === undefined ? settings : { ...settings, codec: CODECS[codec as string] }
 }

@@ -61,6 +61,8 @@ const VALIDATE = closedRule(
   {
     outgoing: flagRule('What this process sends. Default true.'),
     incoming: flagRule('What this process receives. Default true.'),
+    remote: flagRule('Also with the schemas that others have at the server. Default false.'),
+    trustPatterns: flagRule('Whether the patterns of these are run. Default false.'),
   },
   { description: 'Which values are compared with their schemas.' },
 )
@@ -68,6 +70,16 @@ const VALIDATE = closedRule(
 const API = closedRule({
   timeout: msRule('After how many ms a call is rejected. Default 5000.'),
   validate: VALIDATE,
+  log: {
+    description: 'From which level on lines about it are written. Default debug.',
+    enum: ['debug', 'info', 'warn', 'error', 'silent'],
+  },
+  strict: flagRule('Whether all schemas must have a JSON Schema form. Default false.'),
+  codec: {
+    description: 'How values become payloads, at both sides. Default json.',
+    enum: ['json', 'text', 'bytes'],
+  },
+  qos: { description: 'The QoS of calls and events. Default 1.', enum: [0, 1] },
 })
 
 const LISTENER = closedRule({
@@ -174,6 +186,10 @@ export const CONFIG_RULES: ConfigRule = closedRule(
       ...{ pattern: LEVELS, 'x-expected': LEVEL_WORDS, 'x-placeholders': true },
     },
     client: CLIENT,
+    envelope: {
+      description: 'How events that are fired say what they are. Default itm.',
+      enum: ['itm', 'cloudevents'],
+    },
     apis: {
       type: 'object',
       description: 'Settings of all APIs (default), and of single ones by their names.',

@@ -4,12 +4,11 @@
  */
 import { hostOf } from '../../client/index.ts'
 import { UsageError } from '../../index.ts'
-import { apiNameFault, apiTopic, inQuotes, majorOf, schemaTopic } from '../bus-names.ts'
+import { apiNameFault, inQuotes } from '../bus-names.ts'
 import { type BusParts, checkTimeMs } from '../bus-parts.ts'
-import { withinTime } from '../calling.ts'
 import { checkFieldNames } from '../define-api.ts'
-import { loadSchema } from './load-schema.ts'
-import { lookAt } from './look-at.ts'
+import { withinTime } from '../within-time.ts'
+import { readDocuments } from './read-documents.ts'
 import type { AskSchemaOptions } from './schema-options.ts'
 import type { SchemaDocument } from './schema-types.ts'
 
@@ -35,26 +34,13 @@ export async function askSchemas(
   const names = name === undefined ? levels : [name]
   const filters = names.map((one) => `${bus.prefix}/${one}/+/schema/+`)
   const max = name === undefined ? DOCUMENTS_OF_ALL_MAX : DOCUMENTS_MAX
-  const looking = lookAt(hostOf(bus.client), filters, max)
-  const found = await withinTime(bus, `schema: ${name ?? 'of all APIs'}`, looking, ms)
-  const documents: SchemaDocument[] = []
-  for (const topic of [...found.keys()].sort()) {
-    const payload = found.get(topic)!
-    // An empty message means that there is none any more.
-    if (payload.length === 0) continue
-    try {
-      documents.push(documentAt(bus.prefix, topic, payload))
-    } catch (error) {
-      bus.warn('SCHEMA_UNREADABLE', `${topic} is left out: ${(error as Error).message}`)
-    }
-  }
-  return Object.freeze(documents)
-}
-
-function documentAt(prefix: string, topic: string, payload: Uint8Array): SchemaDocument {
-  const document = loadSchema(payload)
-  const { api, service, version } = document
-  const base = apiTopic(prefix, { name: api, major: majorOf(version)! })
-  if (schemaTopic(base, service) === topic) return document
-  throw new UsageError(`it is the schema of ${api} ${version} of ${service}, and lies elsewhere`)
+  const reading = readDocuments(hostOf(bus.client), bus.prefix, filters, max)
+  const { documents, faults } = await withinTime(
+    bus,
+    `schema: ${name ?? 'of all APIs'}`,
+    reading,
+    ms,
+  )
+  for (const fault of faults) bus.warn('SCHEMA_UNREADABLE', fault)
+  return documents
 }

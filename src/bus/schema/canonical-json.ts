@@ -35,7 +35,8 @@ export function canonicalText(where: string, value: unknown, depth = 0): string 
   return `{${members.join(',')}}`
 }
 
-function isPlainJson(value: object): boolean {
+/** @returns whether an object can be one of JSON: an array, or without a class. */
+export function isPlainJson(value: object): boolean {
   if (Array.isArray(value)) return true
   const prototype: unknown = Object.getPrototypeOf(value)
   // An object of another realm has another Object.prototype, which has no prototype either.

@@ -8,8 +8,10 @@ import { MqttError, sha256Hex, UsageError, type WarningCode } from '../../index.
 import type { Api } from '../api-types.ts'
 import { apiTopic, schemaTopic } from '../bus-names.ts'
 import type { BusParts } from '../bus-parts.ts'
+import { sizeWhenSent } from '../bus-reports.ts'
 import { runHooks } from '../hook-table.ts'
 import type { PublishSchemaContext } from '../hook-types.ts'
+import type { SchemaReport } from '../report-types.ts'
 import { compareSchemas, type SchemaChange, type SchemaComparison } from './compare-schemas.ts'
 import { dumpSchema, schemaText } from './dump-schema.ts'
 import { schemasWithoutForm } from './json-form.ts'
@@ -23,6 +25,17 @@ const LEASE_S = 60
 /** After which part of the lease it is refreshed, in ms. */
 export const REFRESH_MS = LEASE_S * 1000 * 0.8
 const CHANGES_SHOWN_MAX = 5
+
+/** What is reported. */
+interface SchemaStep {
+  readonly kind: SchemaReport['kind']
+  readonly comparison?: SchemaComparison | null
+  readonly bytes: number
+  /** Default: it went well. */
+  readonly code?: string | null
+  /** Default: it took no time. */
+  readonly startedAt?: number | null
+}
 
 export class PublishedSchema {
   readonly #bus: BusParts
@@ -74,13 +87,15 @@ export class PublishedSchema {
     const there = await this.#look()
     const comparison = there === null ? null : this.#compared(there, own.document)
     this.#open()
-    if (there === own.text && !this.isLease) return
-    await this.#publish(comparison)
+    if (there === own.text && !this.isLease) {
+      return this.#report({ kind: 'keep', comparison, bytes: 0 })
+    }
+    await this.#publish('publish', comparison)
   }
 
   /** Publishes again what is about to expire. */
   async refresh(): Promise<void> {
-    if (this.#made !== null && !this.#isGivenUp) await this.#publish(null)
+    if (this.#made !== null && !this.#isGivenUp) await this.#publish('refresh', null)
   }
 
   /**
@@ -115,7 +130,7 @@ export class PublishedSchema {
     const missing = schemasWithoutForm(this.#api)
     if (missing.length > 0) {
       const what = `${name}: the published schema has no JSON Schema of ${listedPlaces(missing)}`
-      warn('SCHEMA_INCOMPLETE', `${what}; values are validated all the same`)
+      warn('SCHEMA_INCOMPLETE', `${what}; values are validated all the same`, name)
     }
     const { limits, protocolVersion } = hostOf(this.#bus.client)
     if (limits?.retainAvailable === false) this.#giveUp('the server keeps no retained messages')
@@ -139,7 +154,7 @@ export class PublishedSchema {
       if (!host.isConnected || host.attempt !== attempt) throw error
       if (!this.#isUnreadable) {
         const what = `${this.#topic} cannot be read, so that nothing is compared with it`
-        warn('SCHEMA_UNREADABLE', `${what}: ${(error as Error).message}`)
+        warn('SCHEMA_UNREADABLE', `${what}: ${(error as Error).message}`, this.#api.name)
       }
       this.#isUnreadable = true
       return null
@@ -163,6 +178,7 @@ export class PublishedSchema {
     const places = placesOf(comparison, 'breaking')
     const what = `${own.api} ${own.version} breaks ${before.version}, which lies at the server`
     if (!this.#isApproved) {
+      this.#report({ kind: 'publish', comparison, bytes: 0, code: 'SCHEMA_BREAKING' })
       const remedy = 'give it another major version, or allow it with `onBreaking: "warn"`'
       throw new UsageError(`${what}: ${places}; ${remedy}`, { code: 'SCHEMA_BREAKING' })
     }
@@ -187,11 +203,11 @@ export class PublishedSchema {
   /** Reports something about what lies at the server, unless that was reported. */
   #reportOnce(there: string, code: WarningCode, message: string): void {
     const hash = sha256Hex(there)
-    if (this.#reportedHash !== hash) this.#bus.warn(code, message)
+    if (this.#reportedHash !== hash) this.#bus.warn(code, message, this.#api.name)
     this.#reportedHash = hash
   }
 
-  async #publish(comparison: SchemaComparison | null): Promise<void> {
+  async #publish(kind: SchemaReport['kind'], comparison: SchemaComparison | null): Promise<void> {
     const { document } = this.#made!
     const hooks = this.#bus.hooks.of('publishSchema', this.#api.name)
     const { api, service, version } = document
@@ -200,15 +216,16 @@ export class PublishedSchema {
       comparison,
     }
     try {
-      await runHooks(hooks, context, () => this.#send())
+      await runHooks(hooks, context, () => this.#send(kind, comparison))
     } catch (error) {
       if (error instanceof MqttError && error.code === 'ENDED') return
       this.#giveUp((error as Error).message)
     }
   }
 
-  async #send(): Promise<void> {
-    const { client } = this.#bus
+  async #send(kind: SchemaReport['kind'], comparison: SchemaComparison | null): Promise<void> {
+    const { client, reports, clock } = this.#bus
+    const startedAt = reports.hasSchemaListeners ? clock.now() : null
     const hasProperties = hostOf(client).protocolVersion === 5
     const properties = {
       contentType: 'application/json',
@@ -216,13 +233,25 @@ export class PublishedSchema {
       ...(this.isLease ? { messageExpiryInterval: LEASE_S } : {}),
     }
     const options = { qos: 1 as const, retain: true, ...(hasProperties ? { properties } : {}) }
-    await client.publish(this.#topic, this.#made!.text, options)
+    const { text } = this.#made!
+    await client.publish(this.#topic, text, options)
+    this.#report({ kind, comparison, bytes: sizeWhenSent(text), startedAt })
   }
 
   #giveUp(why: string): void {
     this.#isGivenUp = true
+    this.#report({ kind: 'publish', bytes: 0, code: 'SCHEMA_UNPUBLISHED' })
     const what = `${this.#api.name}: the schema is not published, and the API is served without it`
-    this.#bus.warn('SCHEMA_UNPUBLISHED', `${what}: ${why}`)
+    this.#bus.warn('SCHEMA_UNPUBLISHED', `${what}: ${why}`, this.#api.name)
+  }
+
+  #report({ kind, comparison, bytes, code = null, startedAt = null }: SchemaStep): void {
+    const { reports } = this.#bus
+    const { name, version } = this.#api
+    reports.schema(startedAt, () => ({
+      ...{ kind, api: name, version, topic: this.#topic, bytes, code },
+      ...{ hash: this.#made?.document.hash ?? null, result: comparison?.result ?? null },
+    }))
   }
 }
 

@@ -6,6 +6,8 @@
 import { UsageError } from '../../index.ts'
 import type { Api, ApiEvent, ApiRpc, ApiSchema } from '../api-types.ts'
 import { apiTopic, checkBusPrefix, eventTopic } from '../bus-names.ts'
+import type { BusOptions } from '../bus-types.ts'
+import { cloudEventType, isEnvelopeName } from '../cloud-event.ts'
 import { checkApi, checkFieldNames } from '../define-api.ts'
 import { componentOf, SCHEMAS_AT } from './asyncapi-refs.ts'
 import { documentedServers } from './asyncapi-servers.ts'
@@ -22,6 +24,8 @@ export interface AsyncApiOptions {
   readonly title?: string | undefined
   /** The version of the document. Default: that of the first API. */
   readonly version?: string | undefined
+  /** The `envelope` of the bus that fires the events: it says which headers they have. */
+  readonly envelope?: BusOptions['envelope']
 }
 
 /** An AsyncAPI document, as plain data. */
@@ -34,7 +38,7 @@ export interface AsyncApiDocument {
 
 type AsyncApiTable = Record<string, unknown>
 
-const ASYNCAPI_OPTIONS = ['servers', 'prefix', 'title', 'version']
+const ASYNCAPI_OPTIONS = ['servers', 'prefix', 'title', 'version', 'envelope']
 const BINDING = { bindingVersion: '0.2.0' }
 const RESPONSE_TOPIC = '$message.header#/responseTopic'
 
@@ -53,7 +57,11 @@ export function toAsyncApi(apis: readonly Api[], options: AsyncApiOptions = {}):
   for (const api of all) checkApi('toAsyncApi', api)
   const prefix = checkBusPrefix(options.prefix ?? 'bus')
   const { title = all.map(({ name }) => name).join(', '), version = all[0]!.version } = options
-  const writer = new AsyncApiWriter(prefix)
+  const { envelope = 'itm' } = options
+  if (!isEnvelopeName(envelope)) {
+    throw new UsageError('toAsyncApi: envelope must be one of itm, cloudevents')
+  }
+  const writer = new AsyncApiWriter(prefix, envelope === 'cloudevents')
   for (const api of all) writer.api(api)
   const { channels, operations, messages, schemas } = writer
   const servers = documentedServers(options.servers ?? {})
@@ -84,6 +92,8 @@ interface MessageParts {
   readonly kind: 'request' | 'reply' | 'event'
   readonly schema: ApiSchema | undefined
   readonly error?: string
+  /** The type of an event that is a CloudEvent. */
+  readonly type?: string | undefined
 }
 
 class AsyncApiWriter {
@@ -92,9 +102,11 @@ class AsyncApiWriter {
   readonly messages: AsyncApiTable = {}
   readonly schemas: AsyncApiTable = {}
   readonly #prefix: string
+  readonly #isCloud: boolean
 
-  constructor(prefix: string) {
+  constructor(prefix: string, isCloud: boolean) {
     this.#prefix = prefix
+    this.#isCloud = isCloud
   }
 
   api(api: Api): void {
@@ -105,7 +117,7 @@ class AsyncApiWriter {
       throw new UsageError(`toAsyncApi: ${api.name} ${api.major} is given twice`)
     }
     for (const name of Object.keys(api.rpcs)) this.#rpc(id, base, name, api.rpcs[name]!, of)
-    for (const name of Object.keys(api.events)) this.#event(id, base, name, api.events[name]!, of)
+    for (const name of Object.keys(api.events)) this.#event(id, api, name, of)
   }
 
   #rpc(api: string, base: string, name: string, rpc: ApiRpc, of: AsyncApiTable): void {
@@ -140,10 +152,12 @@ class AsyncApiWriter {
     }
   }
 
-  #event(api: string, base: string, name: string, event: ApiEvent, of: AsyncApiTable): void {
-    const id = `${api}.event.${name}`
-    const message = this.#message(`${id}.payload`, { kind: 'event', schema: event.payload })
-    this.#channel(id, eventTopic(base, name, undefined), [message])
+  #event(prefix: string, api: Api, name: string, of: AsyncApiTable): void {
+    const id = `${prefix}.event.${name}`
+    const event: ApiEvent = api.events[name]!
+    const type = this.#isCloud ? cloudEventType(api, name) : undefined
+    const message = this.#message(`${id}.payload`, { kind: 'event', schema: event.payload, type })
+    this.#channel(id, eventTopic(apiTopic(this.#prefix, api), name, undefined), [message])
     this.operations[id] = {
       action: 'send',
       channel: { $ref: `#/channels/${id}` },
@@ -165,7 +179,7 @@ class AsyncApiWriter {
   }
 
   /** @returns the name of the message among the components. */
-  #message(name: string, { kind, schema, error }: MessageParts): string {
+  #message(name: string, { kind, schema, error, type }: MessageParts): string {
     const form = schema === undefined ? undefined : jsonFormOf(schema)
     const marks = {
       ...(error === undefined ? {} : { error }),
@@ -175,7 +189,7 @@ class AsyncApiWriter {
     this.messages[name] = {
       name,
       ...(schema === undefined ? {} : { contentType: 'application/json' }),
-      headers: MESSAGE_HEADERS[kind],
+      headers: type === undefined ? MESSAGE_HEADERS[kind] : cloudHeaders(type),
       ...(kind === 'event'
         ? {}
         : { correlationId: { location: '$message.header#/correlationData' } }),
@@ -240,3 +254,18 @@ const MESSAGE_HEADERS = {
     },
   },
 } as const
+
+/** The attributes of a CloudEvent in binary mode: all but the content type are User Properties. */
+const cloudHeaders = (type: string) => ({
+  type: 'object',
+  properties: {
+    specversion: { ...userHeader('Version of CloudEvents'), const: '1.0' },
+    id: userHeader('The event'),
+    source: { ...userHeader('Prefix and service'), format: 'uri-reference' },
+    type: { ...userHeader('API and event'), const: type },
+    time: { ...userHeader('When it was fired'), format: 'date-time' },
+    itmversion: userHeader('Version of the API'),
+    itmby: userHeader('Service and process'),
+  },
+  required: ['specversion', 'id', 'source', 'type'],
+})

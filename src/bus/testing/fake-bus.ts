@@ -66,13 +66,19 @@ export class FakeBus implements AsyncDisposable {
     this.clock = clock ?? virtualClock()
     this.#ownsBroker = !isBroker(broker)
     this.broker = brokerOf(broker, this.clock)
-    const { prefix = 'bus', codec = json as Codec<unknown>, ajv, client } = bus
+    const { prefix = 'bus', codec = json as Codec<unknown>, ajv, client, apis: settings = {} } = bus
+    const ownCodecs = Object.entries(settings).map(([api, one]) => [api, one.codec] as const)
+    const codecs = new Map(ownCodecs)
     const version = (client as ClientOptions | undefined)?.protocolVersion
     this.#mqtt5 = version === undefined || version === 5
-    this.#seenBy = { broker: this.broker, prefix, codec }
+    const codecOf = (api: string) => codecs.get(api) ?? codec
+    this.#seenBy = { broker: this.broker, prefix, codecOf }
     const { clock: time, warnings } = this
     const shared = { clock: time, broker: this.broker, warnings }
-    const others = { ...MOCK_NAMES, prefix, codec, ajv, client: { protocolVersion: version } }
+    const others = {
+      ...{ ...MOCK_NAMES, prefix, codec, ajv, client: { protocolVersion: version } },
+      apis: Object.fromEntries(ownCodecs.map(([api, own]) => [api, { codec: own }])),
+    }
     const missing = { isRequired: requireMocks, stubs: stubs !== undefined }
     this.#mocks = new MockedServices(
       { ...shared, ready: async () => {} },

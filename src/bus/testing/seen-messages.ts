@@ -4,7 +4,7 @@
  */
 import type { Codec } from '../../client/index.ts'
 import type { PacketRecord, TestBroker } from '../../testing/index.ts'
-import type { Api } from '../index.ts'
+import { type Api, inspectMessage } from '../index.ts'
 import type { CallRecord, FireRecord } from './fake-types.ts'
 
 /** A message on its way to the broker. */
@@ -25,13 +25,14 @@ interface SeenMessage {
 export interface SeenBy {
   readonly broker: TestBroker
   readonly prefix: string
-  readonly codec: Codec<unknown>
+  /** The codec of an API, by its name. */
+  readonly codecOf: (api: string) => Codec<unknown>
 }
 
 /** @returns the calls of an rpc, oldest first. */
 export function callsSeen(by: SeenBy, api: Api, rpc: string): readonly CallRecord[] {
   const topic = `${apiBase(by, api)}/rpc/${rpc}`
-  return messagesSeen(by, (given) => given === topic).map(({ value, name, ...rest }) => ({
+  return messagesSeen(by, api, (given) => given === topic).map(({ value, name, ...rest }) => ({
     ...{ api: api.name, rpc, input: value as never, key: name },
     ...{ by: rest.by, headers: rest.headers, at: rest.at },
   }))
@@ -45,7 +46,12 @@ export function eventsSeen(
   except: string,
 ): readonly FireRecord[] {
   const base = `${apiBase(by, api)}/event/${event}`
-  const found = messagesSeen(by, (topic) => topic === base || topic.startsWith(`${base}/`), except)
+  const found = messagesSeen(
+    by,
+    api,
+    (topic) => topic === base || topic.startsWith(`${base}/`),
+    except,
+  )
   return found.map(({ topic, value, name, ...rest }) => ({
     ...{ api: api.name, event, value: value as never, id: name },
     key: topic === base ? null : decodeURIComponent(topic.slice(base.length + 1)),
@@ -73,23 +79,30 @@ function publishes(broker: TestBroker) {
 }
 
 function messagesSeen(
-  { broker, codec }: SeenBy,
+  { broker, prefix, codecOf }: SeenBy,
+  api: Api,
   isMeant: (topic: string) => boolean,
   except?: string,
 ): readonly SeenMessage[] {
+  const codec = codecOf(api.name)
   const names = new Set<string>()
   return publishes(broker).flatMap(({ packet, at, clientId }) => {
     const { topic, properties } = packet
     if (!isMeant(topic) || clientId === except) return []
     const headers = properties?.userProperties ?? {}
-    const name = firstText(headers['itm-key'])
+    // The types of mqtt-packet name fewer kinds of bytes.
+    const message = { topic, payload: packet.payload, properties } as never
+    const event = inspectMessage(message, prefix)
+    const said = event?.kind === 'event' ? event : null
+    const name = said === null ? firstText(headers['itm-key']) : said.id
     // What is sent again has the name that it had before, and says that it is sent again.
     const isAgain = packet.dup === true || headers['itm-attempt'] !== undefined
     if (isAgain && name !== null && names.has(name)) return []
     if (name !== null) names.add(name)
     const payload = packet.payload as Uint8Array
     const value = payload.length === 0 ? undefined : codec.decode(payload, { topic, properties })
-    return [{ topic, value, name, by: firstText(headers['itm-by']), headers, at, packet }]
+    const by = said === null ? firstText(headers['itm-by']) : said.by
+    return [{ topic, value, name, by, headers, at, packet }]
   })
 }
 

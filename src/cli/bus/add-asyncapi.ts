@@ -1,5 +1,5 @@
 /** `it-mqtt bus asyncapi`: what do services do, in the words of AsyncAPI? */
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { Api } from '../../bus/index.ts'
 import { reportFailure } from '../fail.ts'
 import { isClosedPipe } from '../output.ts'
@@ -16,6 +16,7 @@ import {
 interface AsyncApiFlags extends SchemaSourceFlags {
   readonly server?: string
   readonly title?: string
+  readonly envelope?: 'itm' | 'cloudevents'
 }
 
 export function addAsyncApi(bus: Command): void {
@@ -28,6 +29,12 @@ export function addAsyncApi(bus: Command): void {
     )
     .option('--server <url>', 'the server that the document names; without its credentials')
     .option('--title <text>', 'the title of the document (default: the names of the APIs)')
+    .addOption(
+      new Option('--envelope <name>', 'how events say what they are (default: itm)').choices([
+        'itm',
+        'cloudevents',
+      ]),
+    )
   addSchemaSource(command).action(async (flags: AsyncApiFlags) => {
     process.exitCode = await describeApis(flags)
   })
@@ -35,10 +42,10 @@ export function addAsyncApi(bus: Command): void {
 
 async function describeApis(flags: AsyncApiFlags): Promise<number> {
   const { toAsyncApi } = await import('../../bus/index.ts')
-  const { server, title, prefix } = flags
+  const { server, title, prefix, envelope } = flags
   const writeAll = async (apis: readonly Api[]) => {
     const servers = server === undefined ? {} : { main: server }
-    const document = toAsyncApi(apis, { servers, title, prefix })
+    const document = toAsyncApi(apis, { servers, title, prefix, envelope })
     await writeResult(`${JSON.stringify(document, null, 2)}\n`, flags)
   }
   if (!isFromModule(flags)) {

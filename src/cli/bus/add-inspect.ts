@@ -34,6 +34,17 @@ export function addInspect(bus: Command): void {
       ).argParser(wantedValue),
     )
     .option('--dead', 'only dead letters')
+    .option(
+      '--validate',
+      'say of each whether it fits the schema documents at the server; it needs the package ' +
+        '@cfworker/json-schema',
+    )
+    .addOption(
+      new Option(
+        '--trust-patterns',
+        'validate with the patterns of these documents too; others can write some that never end',
+      ).implies({ validate: true }),
+    )
     .option('--follow', 'go on with what comes, until Ctrl-C')
     .addOption(
       new Option('--format <name>', 'a line for people, a line of JSON, or indented JSON')

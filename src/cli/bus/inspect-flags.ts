@@ -12,6 +12,8 @@ export interface InspectFlags extends ConnectionFlags {
   readonly json?: boolean
   readonly prefix?: string
   readonly timeout: number
+  readonly trustPatterns?: boolean
+  readonly validate?: boolean
 }
 
 export type InspectFormat = 'human' | 'json' | 'pretty'

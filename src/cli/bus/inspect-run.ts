@@ -5,7 +5,13 @@
  */
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import { type InspectedKind, inspectFilters, inspectMessage } from '../../bus/index.ts'
-import { type Client, createClient, type Message, type Subscription } from '../../client/index.ts'
+import {
+  type Client,
+  createClient,
+  hostOf,
+  type Message,
+  type Subscription,
+} from '../../client/index.ts'
 import { MqttError, UsageError } from '../../index.ts'
 import { FAILED } from '../exit-codes.ts'
 import { counted, oneLine, reportFailure, say } from '../fail.ts'
@@ -13,6 +19,7 @@ import { connectionOptions } from '../flags.ts'
 import { Interrupt } from '../interrupt.ts'
 import { abandonOutput, isClosedPipe, write } from '../output.ts'
 import type { InspectFlags, InspectFormat } from './inspect-flags.ts'
+import { InspectValidity } from './inspect-validity.ts'
 import { type InspectedMessage, inspectedText, inspectSelector } from './inspected-text.ts'
 
 /** More bytes than this do not wait for who reads standard output. */
@@ -37,11 +44,16 @@ export async function inspect(flags: InspectFlags): Promise<number> {
     if (!(timeout > 0 && timeout <= TIMEOUT_MAX_MS)) {
       throw new UsageError(`--timeout must be more than 0 and at most ${TIMEOUT_MAX_MS} ms`)
     }
-    const writer = new InspectWriter(flags, (error) => ending.abort(error))
+    const validity = flags.validate ? await InspectValidity.open(flags) : null
+    const writer = new InspectWriter(flags, validity, (error) => ending.abort(error))
     client = onlooker(flags)
     const { signal } = ending
-    const messages = client.subscribe(wantedFilters(flags), { qos: 1, acks: 'receipt', signal })
     const until = performance.now() + timeout
+    const read = validity?.listen(hostOf(client))
+    if (read !== undefined && (await within(read, until, signal)) === LATE) {
+      say(`after ${timeout} ms it is not known whether all schema documents have come`)
+    }
+    const messages = client.subscribe(wantedFilters(flags), { qos: 1, acks: 'receipt', signal })
     if ((await within(messages.granted, until, signal)) === LATE) {
       say(`the server has not answered within ${timeout} ms`)
       return FAILED
@@ -127,6 +139,7 @@ function causeIn(error: unknown): unknown {
 
 class InspectWriter {
   readonly #flags: InspectFlags
+  readonly #validity: InspectValidity | null
   readonly #format: InspectFormat
   readonly #selects: (shown: InspectedMessage) => boolean
   #shown = 0
@@ -136,8 +149,13 @@ class InspectWriter {
   #last: Promise<void> | undefined
 
   /** @param failed is called when nothing more can be written. */
-  constructor(flags: InspectFlags, failed: (error: unknown) => void) {
+  constructor(
+    flags: InspectFlags,
+    validity: InspectValidity | null,
+    failed: (error: unknown) => void,
+  ) {
     this.#flags = flags
+    this.#validity = validity
     this.#failed = failed
     this.#format = flags.format ?? (flags.json ? 'json' : 'human')
     this.#selects = inspectSelector(flags)
@@ -166,8 +184,10 @@ class InspectWriter {
   #take(message: Message<object>): void {
     const what = inspectMessage(message, this.#flags.prefix)
     if (what === null) return
-    const shown = { what, payload: message.payload, isRetained: message.retain, now: Date.now() }
-    if (!this.#selects(shown)) return
+    const { payload, retain: isRetained } = message
+    const found = { what, payload, isRetained, now: Date.now(), validity: null }
+    if (!this.#selects(found)) return
+    const shown = { ...found, validity: this.#validity?.of(found) ?? null }
     const text = inspectedText(shown, this.#format)
     if (this.#unreadBytes + text.length > UNREAD_BYTES_MAX) {
       this.#missed++

@@ -8,6 +8,7 @@ import {
   type InspectedLetter,
   type InspectedSchema,
   loadSchema,
+  type SchemaCheck,
 } from '../../bus/index.ts'
 import { safeText } from '../top/safe-text.ts'
 import { payloadText } from '../top/value-text.ts'
@@ -21,6 +22,8 @@ export interface InspectedMessage {
   readonly isRetained: boolean
   /** The time, in ms since 1970. */
   readonly now: number
+  /** Whether it fits the schema documents at the server; null if nobody asks. */
+  readonly validity: SchemaCheck | null
 }
 
 /** More bytes than this of a value are not written for people. */
@@ -67,7 +70,7 @@ function jsonOrNothing(text: string): unknown {
 }
 
 /** @returns the value of a payload, or its text, or its bytes. */
-function valueIn(payload: Uint8Array): { value?: unknown; text?: string; base64?: string } {
+export function valueIn(payload: Uint8Array): { value?: unknown; text?: string; base64?: string } {
   const { text, base64 } = undecodedIn(payload)
   if (text === undefined) return base64 === undefined ? {} : { base64 }
   const value = jsonOrNothing(text)
@@ -96,10 +99,11 @@ export function inspectedText(shown: InspectedMessage, format: InspectFormat): s
 }
 
 function inspectedJson(
-  { what, payload, isRetained, now }: InspectedMessage,
+  { what, payload, isRetained, now, validity }: InspectedMessage,
   partsOf: (payload: Uint8Array) => object,
 ): object {
-  const common = { retained: isRetained, bytes: payload.length }
+  const checked = validity === null ? {} : { validity }
+  const common = { retained: isRetained, bytes: payload.length, ...checked }
   if (what.kind === 'schema') return { ...what, ...common, ...documentIn(payload) }
   const { firedAt } = what
   const time =
@@ -120,8 +124,8 @@ function documentIn(payload: Uint8Array): { document?: object; fault?: string } 
 }
 
 function wordsOf(shown: InspectedMessage): readonly string[] {
-  const { what, payload, isRetained, now } = shown
-  if (what.kind === 'schema') return schemaWords(what, payload)
+  const { what, payload, isRetained, now, validity } = shown
+  if (what.kind === 'schema') return [...schemaWords(what, payload), ...validityWords(validity)]
   const isEvent = what.kind === 'event'
   const place = isEvent ? [] : [`${what.service}.${what.listener}`]
   const { api, event, version, id, by, firedAt } = what
@@ -137,8 +141,23 @@ function wordsOf(shown: InspectedMessage): readonly string[] {
     counted(payload.length, 'byte'),
     ...(isRetained ? ['retained'] : []),
     ...(isEvent ? [] : letterWords(what)),
+    ...validityWords(validity),
     payloadText(payload.subarray(0, SHOWN_BYTES_MAX), payload.length),
   ]
+}
+
+function validityWords(validity: SchemaCheck | null): readonly string[] {
+  if (validity === null) return []
+  const { verdict, issues, unchecked, reason } = validity
+  const places = issues.map(({ path, message }) =>
+    path.length === 0 ? message : `${path.join('.')}: ${message}`,
+  )
+  const more = [
+    ...(reason === null ? [] : [reason]),
+    ...places,
+    ...(unchecked.length === 0 ? [] : [`not checked: ${unchecked.join(', ')}`]),
+  ]
+  return [more.length === 0 ? verdict : `${verdict} (${more.join('; ')})`]
 }
 
 function letterWords({ code, message, redriven }: InspectedLetter): readonly string[] {

@@ -6,6 +6,7 @@
 import {
   type Bus,
   type BusFeatures,
+  type BusLogger,
   type BusOptions,
   createBus,
   describeBus,
@@ -25,6 +26,14 @@ const DELAY_MS_MAX = 30_000
 const GOOD_RUN_MS = 60_000
 /** The status after a second signal. */
 const INTERRUPTED = 130
+
+const loggerAt =
+  (level: 'debug' | 'info' | 'warn' | 'error') => (fields: object, message: string) =>
+    logLine(level, { ...fields }, message)
+const LOGGER: BusLogger = {
+  ...{ debug: loggerAt('debug'), info: loggerAt('info') },
+  ...{ warn: loggerAt('warn'), error: loggerAt('error') },
+}
 
 interface LifeFailure {
   readonly error: unknown
@@ -128,7 +137,12 @@ export class ServiceRun {
       return []
     }
     const onWarning = ({ code, message }: Warning) => logLine('warn', { code }, message)
-    return { ...this.#options, client: { ...client, onConnected, onWarning } }
+    if (!asksForLog(this.#options)) {
+      return { ...this.#options, client: { ...client, onConnected, onWarning } }
+    }
+    // Warnings come by the logger then, which knows the APIs that are silent.
+    const { log = 'warn' } = this.#options
+    return { ...this.#options, log, logger: LOGGER, client: { ...client, onConnected } }
   }
 
   #connectedAgain(): void {
@@ -165,6 +179,11 @@ function contentsOf(bus: Bus): { readonly apis: string[]; readonly listeners: st
     apis: apis.map(({ name, version }) => `${name} ${version}`),
     listeners: listeners.map(({ name, events }) => `${name}: ${events.join(', ')}`),
   }
+}
+
+/** Whether the configuration wants lines about calls, events and schemas of some API. */
+function asksForLog({ log, apis = {} }: BusOptions): boolean {
+  return log !== undefined || Object.values(apis).some((api) => api.log !== undefined)
 }
 
 function failureText(error: unknown): string {

@@ -53,6 +53,7 @@ export interface LifeHost {
 export class Life {
   readonly seat: Seat
   readonly number: number
+  readonly beganAt: number
   isDead = false
   /** It was asked to end. */
   isEnding = false
@@ -66,6 +67,8 @@ export class Life {
   hasForgotten = false
   /** Handlers that run. */
   readonly handlers = new Set<{ readonly deadline: number }>()
+  /** A listener has failed, so that `run()` is about to reject. */
+  isFailing = false
   /** `run()` is pending. */
   isRunning = true
   /** When one of its connections was last begun or lost. */
@@ -81,7 +84,8 @@ export class Life {
     this.seat = seat
     this.number = ++seat.lives
     this.#host = host
-    this.disturbedAt = host.clock.now()
+    this.beganAt = host.clock.now()
+    this.disturbedAt = this.beganAt
     const { clock } = host
     this.platform = {
       now: () => clock.now(),

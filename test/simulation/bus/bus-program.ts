@@ -11,12 +11,14 @@ import {
   type EventIterator,
   type ListenerOptions,
   type ServedCall,
+  type TaskRun,
 } from '../../../src/bus/index.ts'
 import type { CallLedger } from './bus-calls.ts'
 import { type EventLedger, type Name, RETRIES } from './bus-events.ts'
 import type { KeptIds } from './bus-keeping.ts'
 import type { Life } from './bus-process.ts'
-import type { EventOrder, RpcName } from './bus-scenario.ts'
+import type { EventOrder, RpcName, Setup } from './bus-scenario.ts'
+import { TASK_SECONDS, type TaskLedger } from './bus-tasks.ts'
 
 const anything = z.unknown()
 const RPC = { input: anything, output: anything }
@@ -40,6 +42,8 @@ const ABSENT = defineApi({ name: 'absent', version: '1.0.0', rpcs: { absent: RPC
 export interface ProgramHost {
   readonly events: EventLedger
   readonly calls: CallLedger
+  readonly tasks: TaskLedger
+  readonly setup: Setup
   createBus(options: BusOptions): Bus
   now(): number
   touch(): void
@@ -47,6 +51,8 @@ export interface ProgramHost {
   problem(id: string, what: string): void
   /** A promise that must settle, unless the process is killed. */
   track(life: Life, what: string, promise: Promise<unknown>): void
+  /** @returns whether the broker has the subscriptions of a listener. */
+  isSubscribed(clientId: string): boolean
   /** The program has to end. */
   failed(life: Life): void
 }
@@ -77,9 +83,11 @@ export class Program {
       ...(seat.setup.serves ? { outbox: seat.outbox.open(life, late) } : {}),
     })
     if (seat.setup.serves) this.#serve()
+    this.bus.every({ seconds: TASK_SECONDS }, (run) => this.#runTask(run))
     for (const name of host.events.names) {
       if (name.service === service) this.#listen(name)
     }
+    host.tasks.begin(life)
     const running = this.bus.run().catch((error: unknown) => {
       if (life.isOver) return
       if (!isOrdered(error)) host.problem('B11', `run() of ${life.name} fails: ${error}`)
@@ -113,7 +121,23 @@ export class Program {
     }
     const { concurrency, answerUnknown } = life.seat.setup
     const implementation = Object.fromEntries(Object.keys(RPCS).map((rpc) => [rpc, handle(rpc)]))
-    this.bus.serve(SHOP, implementation as never, { concurrency, answerUnknown })
+    this.bus.serve(SHOP, implementation as never, {
+      ...{ concurrency, answerUnknown },
+      schema: { lifetime: this.#host.setup.schema },
+    })
+  }
+
+  /** (B22) */
+  async #runTask({ dueAt, missed }: TaskRun): Promise<void> {
+    const { life } = this
+    if (life.isDead) return new Promise(() => {})
+    const { tasks, setup } = this.#host
+    const count = tasks.runs(life, dueAt, missed)
+    const handler = { deadline: Number.POSITIVE_INFINITY }
+    life.handlers.add(handler)
+    if (count % 3 === 0 && setup.slowTaskMs > 0) await life.sleep(setup.slowTaskMs)
+    life.handlers.delete(handler)
+    tasks.ended(life)
   }
 
   call(rpc: RpcName, slowMs: number, timeout: number): void {
@@ -188,7 +212,17 @@ export class Program {
       void this.#iterate(name, ids, this.bus.listen(setup.name, ports, options))
       return
     }
-    this.bus.listen(setup.name, ports, options, (event) => this.#handle(name, ids, event))
+    const handle = (event: BusEvent) => this.#handle(name, ids, event)
+    const listener = this.bus.listen(setup.name, ports, options, handle)
+    const granted = () => {
+      if (life.isOver || this.#host.isSubscribed(`bus.${name.owner}@${life.seat.name}`)) return
+      this.#host.problem('B10', `${life.name} says that ${name.owner} is granted, and it is not`)
+    }
+    // Without a grant there is nothing to say: the listener has ended.
+    listener.granted.then(granted, () => {})
+    listener.done.catch(() => {
+      life.isFailing = true
+    })
   }
 
   #dedupe({ setup }: Name, ids: KeptIds | null): ListenerOptions['dedupe'] {

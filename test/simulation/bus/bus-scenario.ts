@@ -47,6 +47,10 @@ export interface Setup {
   readonly protocolVersion: 4 | 5
   readonly sharedRedistribution: boolean
   readonly noMatchingSubscribers: boolean
+  /** How long the schema of the API lies at the broker. */
+  readonly schema: 'retained' | 'lease'
+  /** How long every third run of the task of each process takes, in ms. */
+  readonly slowTaskMs: number
   readonly services: readonly ServiceSetup[]
 }
 
@@ -202,10 +206,15 @@ export function busScenarioOf(seed: number): BusScenario {
     draw.service('shop', true, draw.below(2)),
     draw.service('mail', false, 1 + draw.below(2)),
   ]
+  const protocolVersion = draw.oneOf(4, 5, 5, 5)
+  // These have draws of their own, so that the stories of seeds stay what they were.
+  const others = new Draw(seed ^ 0x2545f491)
   const setup: Setup = {
-    protocolVersion: draw.oneOf(4, 5, 5, 5),
+    protocolVersion,
     sharedRedistribution: draw.chance(0.5),
     noMatchingSubscribers: draw.chance(0.7),
+    schema: protocolVersion === 5 && others.chance(0.3) ? 'lease' : 'retained',
+    slowTaskMs: others.oneOf(0, 0, 300, 7000),
     services,
   }
   const firing = services[0]!.processes

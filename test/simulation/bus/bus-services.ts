@@ -13,8 +13,16 @@ import { CallLedger } from './bus-calls.ts'
 import { EventLedger, type Name } from './bus-events.ts'
 import { KeptIds } from './bus-keeping.ts'
 import { Life, type LifeHost, Seat } from './bus-process.ts'
-import { Program, type ProgramHost } from './bus-program.ts'
-import { type BusScenario, type EventOrder, type Happening, RPCS } from './bus-scenario.ts'
+import { Program, type ProgramHost, SHOP } from './bus-program.ts'
+import {
+  type BusScenario,
+  type EventOrder,
+  type Happening,
+  RPCS,
+  type Setup,
+} from './bus-scenario.ts'
+import { LEASE_MS, SCHEMA_TOPIC, SchemaLedger } from './bus-schemas.ts'
+import { TaskLedger } from './bus-tasks.ts'
 
 /** The code under test. */
 export interface BusSubject {
@@ -41,6 +49,9 @@ export class ServicesWorld implements ProgramHost, LifeHost {
   readonly random: () => number
   readonly events: EventLedger
   readonly calls: CallLedger
+  readonly tasks: TaskLedger
+  readonly setup: Setup
+  readonly #schemas: SchemaLedger
   readonly #scenario: BusScenario
   readonly #subject: BusSubject
   readonly #broker: TestBroker
@@ -61,6 +72,7 @@ export class ServicesWorld implements ProgramHost, LifeHost {
   ) {
     const { seed, setup } = scenario
     this.#scenario = scenario
+    this.setup = setup
     this.#subject = subject
     this.#trace = trace
     this.random = randomOf(seed ^ 0x5bd1e995)
@@ -90,7 +102,10 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     ]
     const hasIds = setup.protocolVersion === 5
     this.events = new EventLedger(names, this.#broker, hasIds, idsOf, problem)
-    this.calls = new CallLedger(() => this.now(), problem)
+    const now = () => this.now()
+    this.calls = new CallLedger(now, problem)
+    this.tasks = new TaskLedger(now, problem)
+    this.#schemas = new SchemaLedger(this.#broker, now, setup.schema === 'lease', problem)
     this.#broker.watch(
       () => true,
       (record) => this.#passed(record),
@@ -98,7 +113,7 @@ export class ServicesWorld implements ProgramHost, LifeHost {
   }
 
   get protocolVersion(): 4 | 5 {
-    return this.#scenario.setup.protocolVersion
+    return this.setup.protocolVersion
   }
 
   /** @returns the problems in the order in which they were seen; the run stops at the first. */
@@ -166,6 +181,7 @@ export class ServicesWorld implements ProgramHost, LifeHost {
       await this.clock.advance(Math.min(left, STEP_MS))
       const [late] = this.calls.overdue(SLACK_MS)
       if (late !== undefined) this.problem('B1', `call ${late.n} of ${late.rpc} has no result`)
+      for (const { life } of this.#seats) if (life !== null) this.tasks.check(life)
       this.#revive()
     }
   }
@@ -195,7 +211,10 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     switch (what.do) {
       case 'restart':
         for (const { life } of this.#seats) this.#disturb(life)
-        if (!what.keep) this.events.forgotten()
+        if (!what.keep) {
+          this.events.forgotten()
+          this.#schemas.lost()
+        }
         return this.#broker.restart({ keepSessions: what.keep })
       case 'packets twice': {
         const isRepeatable = ({ packet, direction }: PacketRecord) =>
@@ -340,11 +359,19 @@ export class ServicesWorld implements ProgramHost, LifeHost {
       if (n !== null) this.events.delivered(clientId, connection, packet.messageId!, n)
       return
     }
-    if (packet.cmd === 'puback') this.events.acknowledged(life, connection, packet.messageId!)
-    if (packet.cmd === 'publish') this.#published(packet)
+    if (packet.cmd === 'puback') {
+      const { reasonCode = 0 } = packet
+      if (reasonCode >= 0x80) this.problem('B8', `${clientId} refuses a message: ${reasonCode}`)
+      this.events.acknowledged(life, connection, packet.messageId!)
+    }
+    if (packet.cmd === 'publish') this.#published(life, packet)
   }
 
-  #published(packet: Publish): void {
+  #published(life: Life, packet: Publish): void {
+    if (packet.topic === SCHEMA_TOPIC) {
+      const text = Buffer.from(packet.payload as Uint8Array).toString()
+      return this.#schemas.published(life, text, packet.dup === true)
+    }
     const levels = packet.topic.split('/')
     if (levels[1] === '_dead') {
       return this.events.buried(`${levels[2]}.${levels[3]}`, numberIn(packet)!)
@@ -357,6 +384,11 @@ export class ServicesWorld implements ProgramHost, LifeHost {
       correlationIn(packet),
       !this.#isServed(levels[1]!, levels[4]!),
     )
+  }
+
+  isSubscribed(clientId: string): boolean {
+    const { subscriptions = {} } = this.#broker.sessions.get(clientId) ?? {}
+    return Object.keys(subscriptions).length > 0
   }
 
   #isServed(api: string, rpc: string): boolean {
@@ -407,6 +439,8 @@ export class ServicesWorld implements ProgramHost, LifeHost {
       const left = queued + inflight
       if (left > 0) return ['B7', `${left} messages are left in the session of ${clientId}`]
     }
+    const schema = this.#schemas.wrong(SHOP.version)
+    if (schema !== null) return ['B12', schema]
     const lost = this.events.all.filter(({ isFired, arrivals }) => isFired && arrivals === 0)
     if (lost.length > 0) return ['B9', `event ${lost[0]!.n} was fired, and is lost`]
     return null
@@ -429,6 +463,7 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     })
     for (const { n, rpc } of isLate) this.problem('B1', `call ${n} of ${rpc} is not answered`)
     for (const called of calls.all.slice(from)) this.#checkCalm(called)
+    if (this.setup.schema === 'lease') await this.#pass(LEASE_MS)
     // Of what the broker has forgotten, listeners may have something in hand.
     for (let ms = 0; ms < RECOVERY_MS && this.#wrong() !== null; ms += 5000) await this.#pass(5000)
     const wrong = this.#wrong()

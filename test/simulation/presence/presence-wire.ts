@@ -146,9 +146,19 @@ export class Wire {
     // What a process left in its session says `up` again after its will. Who had not heard of the
     // will finds only that, and the lease must end it.
     const isLeft = retain === true && says.state === 'up' && standing?.epoch === says.epoch
-    if (isLeft && standing.state === 'lost' && process.setup.memory !== 'none') {
+    // The copy before it may have gone into a link that was dead, so that this one is news.
+    const isRepeat =
+      says.state === 'up' && standing?.epoch === says.epoch && standing.seq === says.seq
+    const isBack = (isLeft && process.setup.memory !== 'none') || isRepeat
+    if (isBack && standing?.state === 'lost') {
       standing.state = 'up'
       standing.signAt = this.#now()
+    }
+    // It may be the first copy that arrives: the one before went into a link that was dead.
+    const { dup } = record.packet as { dup?: boolean }
+    const told = process.told.get(connection ?? memberOf(topic) ?? '')
+    if (dup && told?.state === 'up' && told.epoch === says.epoch && told.seq === says.seq) {
+      told.signAt = this.#now()
     }
     if (connection !== null) {
       return this.#toldOf(process, connection, outdated(process, connection, says) ?? says)
