@@ -26,7 +26,7 @@ import { withinTime } from './within-time.ts'
 
 const CALL_FIELDS = ['timeout', 'signal', 'key', 'headers']
 /** So many issues, each with so much of its text, stand in the message of an error. */
-const FAULTS_SHOWN_MAX = 3
+const FAULT_TEXTS_MAX = 3
 const FAULT_LENGTH_MAX = 200
 /** Payload format invalid. (2.4) */
 const UNFIT_REASON = 0x99
@@ -170,7 +170,7 @@ export function placeText(issues: readonly PayloadIssue[]): string {
  *   others have sent is not said so: a schema may repeat it.
  */
 export function faultText(issues: readonly PayloadIssue[]): string {
-  const shown = issues.slice(0, FAULTS_SHOWN_MAX).map(({ path, message }) => {
+  const shown = issues.slice(0, FAULT_TEXTS_MAX).map(({ path, message }) => {
     const place = issuePlaces([{ path, message }])
     const text =
       message.length > FAULT_LENGTH_MAX ? `${message.slice(0, FAULT_LENGTH_MAX)}…` : message
