@@ -51,7 +51,7 @@ export interface SchemaCheck {
    * it was not checked.
    */
   readonly verdict: 'valid' | 'invalid' | 'unknown'
-  /** Whose document it fits, or does not fit; null if the value was not checked. */
+  /** Whose document decided; null if no document has this. */
   readonly service: string | null
   /** What is wrong, at most 100; values do not stand in them. */
   readonly issues: readonly PayloadIssue[]
