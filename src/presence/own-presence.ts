@@ -19,7 +19,7 @@ import { watchBounds } from './call-bounds.ts'
 import { OwnRecords } from './own-records.ts'
 import type { OwnMember, OwnTerms, OwnWish, Write } from './own-steps.ts'
 import type { ConnectionTerms } from './presence-checks.ts'
-import { endedMeanwhile, keepsNothing, ownUnread } from './presence-errors.ts'
+import { endedMeanwhile, keepsNothing, tellUnread } from './presence-errors.ts'
 import { PresenceTimer } from './presence-timer.ts'
 import type { CallBounds } from './presence-types.ts'
 import { connectionTopic, memberTopic, readConnection } from './records.ts'
@@ -351,10 +351,7 @@ export class OwnPresence {
     const topic = connectionTopic(this.terms.prefix, this.connection)
     const options = { qos: 1, retained: true } as const
     this.#listener = host.listen([topic], options, (packet) => this.#received(packet))
-    this.#listener.granted.catch((error: unknown) => {
-      if (this.#end !== null || !(error instanceof RefusedError)) return
-      host.warn('PRESENCE_REFUSED', ownUnread(topic, this.terms.prefix, error))
-    })
+    this.#listener.granted.catch((error) => tellUnread(host, topic, this.terms.prefix, error))
   }
 
   #received({ payload, retain }: IncomingPublish): void {

@@ -1,6 +1,7 @@
 /**
  * Which errors does presence make of its own?
  */
+import type { ClientHost } from '../client/index.ts'
 import { ConnectionError, RefusedError, UsageError } from '../index.ts'
 import type { Member } from './presence-types.ts'
 
@@ -67,13 +68,14 @@ export function watchRefused(space: string, prefix: string, error: unknown): unk
   })
 }
 
-/** @returns the warning of a client that cannot read its own record. */
-export function ownUnread(topic: string, prefix: string, error: RefusedError): string {
-  return (
+/** Reports that a client cannot read its own record, if it is refused. */
+export function tellUnread(host: ClientHost, topic: string, prefix: string, error: unknown): void {
+  if (!host.isOpen || !(error instanceof RefusedError)) return
+  const message =
     `presence: the server refuses this client the subscription of "${topic}"` +
     ` (${reasonHex(error.reasonCode)}), which says what others are told of it: if it is taken for` +
     ` lost by mistake, it stays so until it connects again; ${remedyOf(error, prefix)}`
-  )
+  host.warn('PRESENCE_REFUSED', message)
 }
 
 function remedyOf(error: unknown, prefix: string): string {
