@@ -216,9 +216,10 @@ export class HandlerListener implements BusListener, ListenerInsides {
       }
       const { error, isFinal } = outcome
       // It was acknowledged before it failed: nothing can be done.
-      if (event.isSettled) {
+      if (event.settling !== null) {
         report?.({ error, action: null })
-        return this.#core.warn(event, error, 'it was acknowledged before')
+        this.#core.warn(event, error, 'it was acknowledged before')
+        return event.settling
       }
       const decision = decideOnEvent(plan, bus.clock, event, error, event.attempt, isFinal)
       report?.({ error, action: decision.action })

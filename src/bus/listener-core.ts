@@ -119,10 +119,14 @@ export class ListenerCore {
   /**
    * The event was handled: first it is remembered, then acknowledged. (B7, an event is acknowledged
    * when it was handled)
+   * @returns a promise of both, also if this began before: until then it is in hand.
    */
-  async settle(event: ReceivedEvent): Promise<void> {
-    if (event.isSettled) return
-    event.isSettled = true
+  settle(event: ReceivedEvent): Promise<void> {
+    event.settling ??= this.#settle(event)
+    return event.settling
+  }
+
+  async #settle(event: ReceivedEvent): Promise<void> {
     const { dedupe } = this.plan
     if (dedupe !== null && event.dedupeId !== null) await dedupe.done(event.dedupeId)
     event.message.ack()

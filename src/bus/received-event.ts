@@ -48,8 +48,8 @@ export class ReceivedEvent implements BusEvent {
   readonly topic: string
   value: unknown
   attempt = 1
-  /** Whether its message was acknowledged, or is about to be. */
-  isSettled = false
+  /** Its message was acknowledged, or is about to be: when. Null: it is not. */
+  settling: Promise<void> | null = null
   readonly #ack: (event: ReceivedEvent) => void
 
   constructor(

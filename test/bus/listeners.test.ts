@@ -604,6 +604,25 @@ describe('an event that comes again', () => {
     expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(0)
   })
 
+  test('[B7] what is acknowledged early is in hand until a slow store knows it', async () => {
+    const w = new BusWorld()
+    const { server, mail } = await pair(w)
+    const { ids, seen } = store()
+    const done = async (id: string) => {
+      await new Promise<void>((resolve) => w.clock.setTimer(resolve, 500))
+      ids.add(id)
+    }
+    const names: string[] = []
+    mail.api(auth).registered.listen('welcome', { dedupe: { store: { seen, done } } }, (event) => {
+      names.push(event.value.name)
+      event.ack()
+    })
+    await w.run(mail)
+    for (let copy = 0; copy < 2; copy++) await w.value(fire(server, 'a', { id: 'a' }), 50)
+    await w.clock.advance(2000)
+    expect(names).toEqual(['a'])
+  })
+
   test('a store that fails ends the listener, and the event is not acknowledged', async () => {
     const w = new BusWorld()
     const { server, mail } = await pair(w)
