@@ -139,6 +139,9 @@ export async function redriveDeadLetters(options: RedriveOptions): Promise<Redri
       const before = letter === null ? 0 : known.get(letterName(letter, message))
       // It has failed again meanwhile: it stays for the next call, as does all that came behind it.
       if (letter !== null && before !== undefined && before < letter.times) break
+      // A letter without a name may have failed again, or be another one that is alike.
+      const isRepeat = message.retain || message.redelivered
+      if (letter !== null && before !== undefined && !isRepeat && !hasName(letter, message)) break
       // A retained letter may come twice: from the session, and because it is retained.
       const isNew = letter !== null && before === undefined
       if (isNew) {
@@ -289,11 +292,14 @@ function letterOf(place: Place, message: Message): RedrivenLetter | null {
 }
 
 /** @returns what a letter has in common with itself when it comes again. */
-function letterName({ id }: RedrivenLetter, message: Message): string {
-  const { source, fault } = envelopeOf(message)
-  // A malformed one has no name that it can be known by.
-  if (id === null || fault !== null) return `${message.topic} ${message.payload.join()}`
-  return `${source ?? ''} ${id}`
+function letterName(letter: RedrivenLetter, message: Message): string {
+  if (!hasName(letter, message)) return `${message.topic} ${message.payload.join()}`
+  return `${envelopeOf(message).source ?? ''} ${letter.id}`
+}
+
+/** @returns false for a letter without an id, or a malformed one. */
+function hasName({ id }: RedrivenLetter, message: Message): boolean {
+  return id !== null && envelopeOf(message).fault === null
 }
 
 /** Publishes a letter to its listener. @returns false if the server says that nobody gets it. */

@@ -160,6 +160,19 @@ describe('a dead letter', () => {
   })
 })
 
+test('[B11] letters that are alike and have no id are all put back, one with each call', async () => {
+  const w = new BusWorld(4)
+  const { server, seen } = await story(w, 2)
+  await redrive(w, 4)
+  for (let i = 0; i < 2; i++) await w.value(fire(server, 'a'), 50)
+  expect(seen).toHaveLength(2)
+  for (let i = 1; i <= 2; i++) {
+    expect(await redrive(w, 4)).toMatchObject({ count: 1 })
+    expect(seen).toHaveLength(2 + i)
+  }
+  expect(await redrive(w, 4)).toMatchObject({ count: 0 })
+})
+
 test('[B11] a listener that is forgotten leaves no session, and dead letters only if asked', async () => {
   const w = new BusWorld()
   const { server, mail } = await story(w, 0)
