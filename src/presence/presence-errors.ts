@@ -15,6 +15,12 @@ export function notSynced(space: string, members: readonly Member[]): Connection
   return Object.assign(error, { members })
 }
 
+/** @returns the error of a sync whose SUBSCRIBE the server does not answer. */
+export function syncOverdue(space: string): ConnectionError {
+  const what = `presence of ${space}: the server has not answered a SUBSCRIBE for two minutes`
+  return new ConnectionError(`${what}; it is sent again`, { code: 'TIMEOUT', retryable: true })
+}
+
 /** @returns the error of a call after the end of a presence. */
 export function presenceEnded(what: string): UsageError {
   return new UsageError(`${what}: this presence was closed; make another one`, { code: 'ENDED' })

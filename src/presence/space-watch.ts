@@ -17,6 +17,7 @@ import {
   isQuotaExceeded,
   keepsNothing,
   notSynced,
+  syncOverdue,
   watchRefused,
 } from './presence-errors.ts'
 import { PresenceTimer } from './presence-timer.ts'
@@ -41,6 +42,8 @@ const IDLE_MS = 30_000
 /** A sync that failed is tried again after so long, then after twice as long each time, in ms. */
 const SYNC_AGAIN_MS = 1000
 const SYNC_AGAIN_MS_MAX = 30_000
+/** A sync fails after so long, in ms: a server may leave a SUBSCRIBE without an answer. */
+const SYNC_MS_MAX = 120_000
 
 export class SpaceWatch {
   readonly #host: ClientHost
@@ -59,6 +62,7 @@ export class SpaceWatch {
   #wasConnected = false
   /** The number of the sync under way. */
   #run = 0
+  #syncDueAt = 0
   readonly #timer: PresenceTimer
   /** Begins a sync again that failed, while somebody reads. */
   readonly #retry: PresenceTimer
@@ -178,8 +182,10 @@ export class SpaceWatch {
   async #sync(): Promise<void> {
     const run = ++this.#run
     this.#status = 'syncing'
+    this.#syncDueAt = this.#host.platform.now() + SYNC_MS_MAX
     this.#timer.stop()
     this.#retry.stop()
+    this.#arm()
     const filter = `${spaceTopic(this.#prefix, this.#space)}+/+`
     const before = this.#members
     const options = { qos: 1, retained: true } as const
@@ -257,7 +263,7 @@ export class SpaceWatch {
     }
     const idleMs = this.#pauses.end(now)
     if (this.#status === 'idle') return this.#retryLater()
-    if (this.#status !== 'synced') return
+    if (this.#status !== 'synced') return this.#arm()
     if (idleMs >= IDLE_MS && this.#host.isConnected) return void this.#sync()
     this.#arm()
   }
@@ -332,13 +338,18 @@ export class SpaceWatch {
   // ------------------------------------------------------------------------------------------ time
 
   #arm(): void {
-    if (this.#status !== 'synced' || !this.#host.isRead) return
+    if (!this.#host.isRead) return
+    if (this.#status === 'syncing') this.#timer.set(this.#syncDueAt)
+    if (this.#status !== 'synced') return
     this.#timer.set(Math.max(this.#view.dueAt, this.#pauses.heldUntil))
   }
 
   /** After a time in which this process stood still, signs wait in its sockets: they come first. */
   #look(lateMs: number): void {
     const at = this.#host.platform.now()
+    if (this.#status === 'syncing' && at >= this.#syncDueAt) {
+      return this.#syncFailed(syncOverdue(this.#space))
+    }
     this.#pauses.late(at, lateMs)
     if (at >= this.#pauses.heldUntil) this.#step({ type: 'time', at })
     this.#arm()

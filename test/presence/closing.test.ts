@@ -63,20 +63,17 @@ test('[H7] names that are too long together are told, and nobody has entered', a
   expect(room.state.entered).toBe(0)
 })
 
-test.each(VERSIONS)(
-  '[H6] what is sent again during close() is removed: %d',
-  async (version) => {
-    const world = new PresenceWorld(version)
-    const expiry = version === 5 ? { sessionExpiryInterval: 3600 } : {}
-    const { client, room } = await world.entered('ada', 1, {}, { cleanStart: false, ...expiry })
-    world.broker.faults.drop({ cmd: 'puback', direction: 'toClient' })
-    room.update(2).catch(() => {})
-    await world.clock.advance(10)
-    const closing = client.close()
-    await world.clock.advance(10)
-    expect([...world.broker.retained.keys()]).toEqual([])
-    world.broker.kill('ada')
-    expect(await world.after(5000, closing)).toHaveProperty('value')
-    expect([...world.broker.retained.keys()]).toEqual([])
-  },
-)
+test.each(VERSIONS)('[H6] what is sent again during close() is removed: %d', async (version) => {
+  const world = new PresenceWorld(version)
+  const expiry = version === 5 ? { sessionExpiryInterval: 3600 } : {}
+  const { client, room } = await world.entered('ada', 1, {}, { cleanStart: false, ...expiry })
+  world.broker.faults.drop({ cmd: 'puback', direction: 'toClient' })
+  room.update(2).catch(() => {})
+  await world.clock.advance(10)
+  const closing = client.close()
+  await world.clock.advance(10)
+  expect([...world.broker.retained.keys()]).toEqual([])
+  world.broker.kill('ada')
+  expect(await world.after(5000, closing)).toHaveProperty('value')
+  expect([...world.broker.retained.keys()]).toEqual([])
+})

@@ -1,7 +1,7 @@
 /** A sync that fails, servers that say how long records live, and rooms that were closed. */
 import { expect, test } from 'vitest'
 import { presence } from '../../src/presence/index.ts'
-import { PresenceWorld, SYNC_MS } from './presence-world.ts'
+import { PresenceWorld, SYNC_MS, shown } from './presence-world.ts'
 
 test('[H5] a sync that failed is tried again, for who reads and for who asks', async () => {
   const world = new PresenceWorld()
@@ -19,6 +19,17 @@ test('[H5] a sync that failed is tried again, for who reads and for who asks', a
   expect((await world.error(space.get(), 8000)).code).toBe('TIMEOUT')
   await world.clock.advance(60_000)
   expect(await world.value(space.get(), SYNC_MS)).toEqual([])
+})
+
+test('[H5] a sync whose SUBSCRIBE has no answer fails after two minutes', async () => {
+  const world = new PresenceWorld()
+  await world.entered('ada', 1)
+  const answers = { cmd: 'suback', direction: 'toClient', clientId: 'watcher' } as const
+  world.broker.faults.drop(answers)
+  const room = presence(world.running(world.client({ clientId: 'watcher' })), 'room')
+  const getting = world.error(room.get(), 120_100)
+  expect(await getting).toMatchObject({ code: 'TIMEOUT', retryable: true })
+  expect(shown(await world.value(room.get(), SYNC_MS))).toEqual(['ada 1'])
 })
 
 test('[H2] a latecomer sees a loss within twice the ttl of the last sign', async () => {

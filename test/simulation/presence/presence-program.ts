@@ -41,6 +41,8 @@ export class MemberProcess extends ClientProcess {
   calmSince = Number.POSITIVE_INFINITY
   /** Whether an answer of the broker was lost on its connection. */
   hasMissed = false
+  /** Whether one of these was the answer to a SUBSCRIBE. */
+  hasMissedGrant = false
   mood: Mood = 'steady'
   moodSince = 0
   /** The state of its connection. */

@@ -425,9 +425,11 @@ export class PresenceWorld implements ProgramHost {
     }
     if (packet.cmd === 'publish') this.#wire.told(process, record)
     if (fault === 'drop') process.hasMissed = true
+    if (fault === 'drop' && packet.cmd === 'suback') process.hasMissedGrant = true
     if (packet.cmd === 'connack' && fault === null) {
       process.calmSince = this.now()
       process.hasMissed = false
+      process.hasMissedGrant = false
     }
   }
 
@@ -459,6 +461,8 @@ export class PresenceWorld implements ProgramHost {
         this.problem('H2', `${what}, of which it was told "${told.state}" at ${this.#at(told.at)}`)
       }
       const heldFrom = Math.max(told.signAt, watch.beganAt)
+      // Without an answer to its SUBSCRIBE a sync lasts for two minutes, and no lease ends in it.
+      if (process.hasMissedGrant) return
       if (told.state === 'up' && now > heldFrom + told.ttl * 1000 + SLACK_MS) {
         this.problem('H2', `${what}, the last sign of which came at ${this.#at(told.signAt)}`)
       }
