@@ -24,6 +24,8 @@ const FRESH_MS = 60_000
 const REFUSING_MS = 1000
 /** How many services of one API are read. */
 const SERVICES_MAX = 256
+/** How many warnings are remembered as given; then all are given again. */
+const REMOTE_WARNINGS_MAX = 1000
 const CANNOT_BE_READ = 'the schema documents cannot be read'
 
 /** Which value it is. */
@@ -110,9 +112,7 @@ class RemoteSchemas {
     const why = reason ?? `${unchecked.join(', ')} of the schema are passed over`
     const part = reason === null ? 'in full ' : ''
     const message = `${what} is not checked ${part}with a schema at the server: ${why}`
-    if (this.#reported.has(message)) return null
-    this.#reported.add(message)
-    this.#bus.warn('SCHEMA_UNCHECKED', message)
+    if (this.#isNews(message)) this.#bus.warn('SCHEMA_UNCHECKED', message)
     return null
   }
 
@@ -145,9 +145,15 @@ class RemoteSchemas {
   /** What strangers have published may change often, and is reported once for each API. */
   #warnOnce(message: string): void {
     const topic = message.slice(0, message.indexOf(' '))
-    if (this.#reported.has(topic)) return
-    this.#reported.add(topic)
-    this.#bus.warn('SCHEMA_UNREADABLE', message)
+    if (this.#isNews(topic)) this.#bus.warn('SCHEMA_UNREADABLE', message)
+  }
+
+  #isNews(name: string): boolean {
+    if (this.#reported.has(name)) return false
+    // Strangers choose what is said of their documents.
+    if (this.#reported.size >= REMOTE_WARNINGS_MAX) this.#reported.clear()
+    this.#reported.add(name)
+    return true
   }
 
   #checker(trustPatterns: boolean): Promise<SchemaChecker> {
