@@ -16,6 +16,7 @@ import {
   validateTopic,
 } from '../index.ts'
 import { watchBounds } from './call-bounds.ts'
+import { type EnteringPresence, type OwnCall, OwnCalls } from './own-calls.ts'
 import { OwnRecords } from './own-records.ts'
 import type { OwnMember, OwnTerms, OwnWish, Write } from './own-steps.ts'
 import type { ConnectionTerms } from './presence-checks.ts'
@@ -23,20 +24,6 @@ import { endedMeanwhile, keepsNothing, tellUnread } from './presence-errors.ts'
 import { PresenceTimer } from './presence-timer.ts'
 import type { CallBounds } from './presence-types.ts'
 import { connectionTopic, memberTopic, readConnection } from './records.ts'
-
-/** Whose promise waits for a record. */
-interface OwnCall {
-  readonly owner: EnteringPresence
-  /** What the member is to be by it. */
-  readonly wish: OwnWish
-  /** The version of the member whose record settles it. */
-  version: number
-  resolve(): void
-  reject(error: unknown): void
-}
-
-/** A presence, as the owner of those whom it entered. */
-type EnteringPresence = object
 
 /** Who calls, and for how long. */
 interface OwnCaller {
@@ -53,7 +40,7 @@ export class OwnPresence {
   hasOtherWill = false
   readonly #records: OwnRecords
   #host: ClientHost | null = null
-  readonly #waiting = new Map<OwnMember, OwnCall[]>()
+  readonly #calls = new OwnCalls()
   readonly #owners = new Map<OwnMember, Set<EnteringPresence>>()
   #listener: ClientListener | null = null
   #timer: PresenceTimer | null = null
@@ -61,8 +48,10 @@ export class OwnPresence {
   readonly #open = new Set<Write>()
   /** Who waits for the outcome of which record. */
   readonly #whenWritten = new Map<Write, () => void>()
-  /** The client closes, and waits for the outcomes of all records. */
-  #whenAllWritten = () => {}
+  /** The client closes, and waits for what it owes. */
+  #whenChanged = () => {}
+  /** The attempt whose connection has got its first records, or needs none. */
+  #bornOn = 0
   #hasTold = false
   #end: { readonly error: unknown } | null = null
 
@@ -85,7 +74,10 @@ export class OwnPresence {
     }
     this.#host = host
     this.#timer = new PresenceTimer(host.platform, () => this.#refresh(host))
-    if (host.isConnected) this.#records.connected(host.attempt, host.clientId, host.platform.now())
+    if (host.isConnected) {
+      this.#bornOn = host.attempt
+      this.#records.connected(host.attempt, host.clientId, host.platform.now())
+    }
     host.onLost(() => this.#lost())
     host.onClose(() => this.leaveAll(null))
     host.onEnd((error) => this.#ended(error))
@@ -102,9 +94,11 @@ export class OwnPresence {
   births(connack: ConnackPacket, attempt: number): PublishRequest[] {
     const host = this.#host
     if (host === null) return []
+    this.#bornOn = attempt
+    this.#whenChanged()
     const clientId = connack.properties?.assignedClientIdentifier ?? host.clientId
     if (connack.properties?.retainAvailable === false) {
-      this.#rejectAll(() => keepsNothing())
+      this.#calls.rejectAll(() => keepsNothing(), null)
       return []
     }
     const writes = this.#records.connected(attempt, clientId, host.platform.now())
@@ -135,9 +129,8 @@ export class OwnPresence {
     if (writes.length > 0) this.#tellLeasesOnly(host)
     const wish = { isIn: true, dataText, farewell: undefined }
     return this.#called(caller, member, wish, writes, (call) => {
-      const isCurrent =
-        call.version === member.version && call === this.#waiting.get(member)?.at(-1)
-      this.#forget(member, call)
+      const isCurrent = call.version === member.version && call === this.#calls.of(member).at(-1)
+      this.#calls.take(member, (one) => one === call)
       if (!isCurrent || this.#end !== null) return
       if (isNewOwner) owners.delete(owner)
       this.#takeBack(member)
@@ -146,7 +139,7 @@ export class OwnPresence {
 
   /** The last call about a member was given up: what it wrote is taken back. */
   #takeBack(member: OwnMember): void {
-    const waiting = this.#waiting.get(member) ?? []
+    const waiting = this.#calls.of(member)
     const before = waiting.at(-1)?.wish ?? null
     const writes = this.#records.takenBack(member, before, this.#host!.platform.now())
     // What the call has written may still have an outcome, which is not theirs.
@@ -155,12 +148,6 @@ export class OwnPresence {
     if (!member.isIn) this.#owners.delete(member)
     this.#readNoMore()
     this.#arm()
-  }
-
-  #forget(member: OwnMember, call: OwnCall): void {
-    const others = (this.#waiting.get(member) ?? []).filter((one) => one !== call)
-    if (others.length > 0) this.#waiting.set(member, others)
-    else this.#waiting.delete(member)
   }
 
   /** @throws UsageError if the names are too long together. */
@@ -197,7 +184,8 @@ export class OwnPresence {
   async leaveAll(owner: EnteringPresence | null): Promise<void> {
     const host = this.#host
     if (host === null || this.#end !== null) return
-    if (!this.#records.isOnline) this.#rejectAll(() => endedMeanwhile('presence', null), owner)
+    if (!this.#records.isOnline)
+      this.#calls.rejectAll(() => endedMeanwhile('presence', null), owner)
     const now = host.platform.now()
     const written: Write[] = []
     for (const [member, owners] of this.#owners) {
@@ -212,7 +200,15 @@ export class OwnPresence {
     this.#arm()
     if (owner !== null) return this.#outcomesOf(written)
     // Also over a loss: what the server is sent again after it is taken away again.
-    if (this.#open.size > 0) await new Promise<void>((resolve) => (this.#whenAllWritten = resolve))
+    const release = host.demand()
+    while (this.#owes(host)) await new Promise<void>((resolve) => (this.#whenChanged = resolve))
+    release()
+  }
+
+  /** Whether records have no outcome, or the connection has not got its first ones. */
+  #owes({ isConnected, attempt }: ClientHost): boolean {
+    if (this.#end !== null) return false
+    return this.#open.size > 0 || (isConnected && attempt !== this.#bornOn && this.#records.owes)
   }
 
   /** Resolves when records have their outcomes, or the connection is lost. */
@@ -244,11 +240,10 @@ export class OwnPresence {
     const { platform } = this.#host!
     const endings = [this.#host!.demand()]
     const done = new Promise<void>((resolve, reject) => {
-      const waiting = this.#waiting.get(member) ?? []
       const call: OwnCall = { owner, wish, version, resolve, reject }
-      this.#waiting.set(member, [...waiting, call])
+      this.#calls.add(member, call)
       const end = watchBounds(platform, what, bounds, (reason) => {
-        if (!this.#waiting.get(member)?.includes(call)) return
+        if (!this.#calls.of(member).includes(call)) return
         reject(reason)
         givenUp(call)
       })
@@ -294,17 +289,18 @@ export class OwnPresence {
     }
     this.#whenWritten.get(write)?.()
     this.#whenWritten.delete(write)
-    if (this.#open.size === 0) this.#whenAllWritten()
+    this.#whenChanged()
   }
 
   #acknowledged(member: OwnMember, write: Write): void {
     this.#records.acknowledged(write)
-    for (const { resolve } of this.#takeWaiting(member, write.version)) resolve()
+    for (const { resolve } of this.#calls.take(member, ({ version }) => version <= write.version))
+      resolve()
   }
 
   /** A record will not be there: that of a call, or one that renews another. */
   #failed(member: OwnMember, write: Write, error: unknown): void {
-    const waiting = this.#takeWaiting(member, write.version)
+    const waiting = this.#calls.take(member, ({ version }) => version <= write.version)
     if (waiting.length === 0) return this.#tellRefused(error)
     if (this.#end === null) {
       this.#post(this.#records.refused(write, this.#host!.platform.now()))
@@ -314,18 +310,11 @@ export class OwnPresence {
     for (const { reject } of waiting) reject(error)
   }
 
-  #takeWaiting(member: OwnMember, version: number): OwnCall[] {
-    const all = this.#waiting.get(member) ?? []
-    const later = all.filter((one) => one.version > version)
-    if (later.length === 0) this.#waiting.delete(member)
-    else this.#waiting.set(member, later)
-    return all.filter((one) => one.version <= version)
-  }
-
   #written(): void {
     const all = [...this.#whenWritten.values()]
     this.#whenWritten.clear()
     for (const resolve of all) resolve()
+    this.#whenChanged()
   }
 
   #tellRefused(error: unknown): void {
@@ -381,16 +370,6 @@ export class OwnPresence {
     this.#records.lost()
     this.#arm()
     this.#written()
-    this.#rejectAll(() => endedMeanwhile('presence', error))
-  }
-
-  /** Rejects the calls that wait: those of an owner, or all (null). */
-  #rejectAll(errorOf: () => unknown, owner: EnteringPresence | null = null): void {
-    for (const [member, calls] of [...this.#waiting]) {
-      const others = calls.filter((call) => owner !== null && call.owner !== owner)
-      if (others.length > 0) this.#waiting.set(member, others)
-      else this.#waiting.delete(member)
-      for (const call of calls) if (!others.includes(call)) call.reject(errorOf())
-    }
+    this.#calls.rejectAll(() => endedMeanwhile('presence', error), null)
   }
 }

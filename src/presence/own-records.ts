@@ -66,6 +66,11 @@ export class OwnRecords {
     return this.#counts.size > 0
   }
 
+  /** Whether the server may have a record that has to be written anew, or taken away. */
+  get owes(): boolean {
+    return this.#members.size > 0 || this.#isKept
+  }
+
   /** @returns how many have entered a space. */
   countIn(space: string): number {
     return this.#counts.get(space) ?? 0
