@@ -168,9 +168,8 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { line: 'it-mqtt bus stats -h localhost --json', about: 'with all numbers, as lines of JSON' },
   ],
   'bus inspect': [
-    { line: 'it-mqtt bus inspect -h localhost', about: 'what is retained' },
     { line: "it-mqtt bus inspect -h localhost --follow --event 'user*'", about: 'some events' },
-    { line: 'it-mqtt bus inspect -h localhost --validate', about: 'what fits its schemas' },
+    { line: 'it-mqtt bus inspect -h localhost --validate', about: 'does what is retained fit?' },
     {
       line: 'it-mqtt bus inspect -h localhost --follow --json --where user.name=Ada',
       about: 'by their values, as lines of JSON',

@@ -35,7 +35,6 @@ import type { ReceptionHost } from './reception-host.ts'
 import type { ClientSubscription } from './subscription.ts'
 import type { SubscriptionHost } from './subscription-host.ts'
 import type { NextOptions, Synced } from './subscription-types.ts'
-import { Unasked } from './unasked.ts'
 import { sleep, waitFor } from './waits.ts'
 import { Watchman } from './watchman.ts'
 
@@ -58,7 +57,6 @@ export class ClientCore
   /** Whether nothing more is taken. */
   closing = false
   epoch = 0
-  readonly unasked = new Unasked(this)
   /** Called when a subscription was left. */
   afterLeaving: (() => void) | null = null
   readonly #onConnected = new ListenerList<[resumed: boolean]>()
@@ -184,17 +182,12 @@ export class ClientCore
   /** The loop gives up some renewals without a SUBACK: those on which connections were lost. */
   #endRefused(): void {
     for (const { topic, givenUp, reasonCode } of this.loop.state.subscriptions) {
-      if (givenUp) this.reception.renewed(topic, reasonCode ?? 0x80)
+      if (givenUp) this.reception.renewed(topic, reasonCode!)
     }
   }
 
   isOwn(topic: string): boolean {
     return this.#ownTopics.has(topic)
-  }
-
-  /** Only layers above this client read what is below a topic. */
-  owns(topic: string): void {
-    if (this.#ownTopics.add(topic)) this.reception.disown(topic)
   }
 
   scratchTopic(): string {

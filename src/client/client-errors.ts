@@ -15,9 +15,7 @@ export function calledAfterEnd(what: string): UsageError {
  * @returns the error of a promise that was not settled when the client ended.
  */
 export function endedUnder(what: string, held: boolean, cause: unknown): ConnectionError {
-  const kept = held
-    ? 'the session has it, and a client that goes on with the session sends it'
-    : 'it never left'
+  const kept = held ? 'the session has it, and its next client sends it' : 'it never left'
   const why = cause === null ? '' : `: ${(cause as Error).message ?? cause}`
   const error = new ConnectionError(`${what}: the client ended before (${kept})${why}`, {
     code: 'ENDED',
@@ -65,8 +63,7 @@ export function subscribeRefused(cause: unknown, filters: readonly string[]): un
 const SHARED_NOT_SUPPORTED = 0x9e
 
 export function renewalRefused(filter: string, reasonCode: number): RefusedError {
-  const why = 'the server refuses it, or has lost the connection on it again and again'
-  return new RefusedError(`The subscription of "${filter}" could not be renewed: ${why}`, {
+  return new RefusedError(`"${filter}" was not renewed`, {
     code: 'NEGATIVE_ACKNOWLEDGEMENT',
     reasonCode,
     refused: [{ topic: filter, reasonCode }],

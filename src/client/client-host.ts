@@ -35,6 +35,12 @@ export interface ClientListener {
 }
 
 /**
+ * Looks at a message that nobody of this process has asked for.
+ * @returns the filters by which it may have come, if nobody will ask for it later; else null.
+ */
+export type UnaskedListener = (packet: IncomingPublish) => readonly string[] | null
+
+/**
  * A client as layers above it see it. Nothing of it makes the client read, but for what says so:
  * awaiting is driving, and a layer does not await on behalf of a user who does not.
  */
@@ -88,16 +94,12 @@ export interface ClientHost {
     handler: (packet: IncomingPublish) => void,
   ): ClientListener
   /**
-   * Says that what is below a topic is read by layers only. Messages that an earlier process of the
-   * session has asked for, and nobody reads now, are acknowledged then, and hold nobody back.
+   * Says which messages that an earlier process of the session has asked for are for nobody. Each
+   * one at QoS > 0 that this process has not asked for, and that has come or comes, is given to the
+   * listeners. If one of them returns filters it is acknowledged, and holds nobody back; these
+   * filters are unsubscribed, but for those in use.
    */
-  owns(topic: string): void
-  /**
-   * Says that all subscriptions of the session are this process's own. A message at QoS > 0 that an
-   * earlier process has asked for, and nobody reads now, is given to `listener` and acknowledged,
-   * and holds nobody back; the filters that it returns are unsubscribed, but for those in use.
-   */
-  onUnasked(listener: (packet: IncomingPublish) => readonly string[]): void
+  onUnasked(listener: UnaskedListener): void
   /**
    * Resolves when the retained messages of listeners have come, as far as this can be known: as
    * `Subscription.synced`, for all of them at once. It keeps the client reading.

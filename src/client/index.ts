@@ -1,7 +1,12 @@
 /** The public names of `it-mqtt/client`. Nothing is defined here. */
 export type { BrokerProfile, RefusalForm } from '../index.ts'
 export { createClient, hostOf } from './client.ts'
-export type { ClientHost, ClientListener, PublishListener } from './client-host.ts'
+export type {
+  ClientHost,
+  ClientListener,
+  PublishListener,
+  UnaskedListener,
+} from './client-host.ts'
 export type { Client, ClientState, Closed } from './client-interface.ts'
 export type {
   ClientOptions,

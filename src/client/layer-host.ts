@@ -12,7 +12,7 @@ import type {
   WarningCode,
 } from '../index.ts'
 import type { ClientCore } from './client-core.ts'
-import type { ClientHost, ClientListener, PublishListener } from './client-host.ts'
+import type { ClientHost, ClientListener, PublishListener, UnaskedListener } from './client-host.ts'
 import type { ClientTarget } from './client-types.ts'
 import { sync } from './fence.ts'
 import { ListenerList } from './listener-list.ts'
@@ -113,12 +113,9 @@ export class LayerHost implements ClientHost {
     return Object.assign(listener, { granted, close })
   }
 
-  owns(topic: string): void {
-    this.#core.owns(topic)
-  }
-
-  onUnasked(listener: (packet: IncomingPublish) => readonly string[]): void {
-    this.#core.unasked.listener = listener
+  onUnasked(listener: UnaskedListener): void {
+    const { reception } = this.#core
+    for (const receipt of reception.strays.onUnasked(listener)) reception.handled(receipt)
   }
 
   synced(listeners: readonly ClientListener[]): Promise<Synced> {

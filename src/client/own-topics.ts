@@ -1,15 +1,14 @@
 /**
- * Which topics are the client's own? Those of its answers and measurements, and those that only
- * layers above it read: what an earlier process of the session has asked for below them, and nobody
- * reads now, is for nobody.
+ * Which topics are the client's own? Those of its answers and measurements. What an earlier process
+ * of the session has asked for below them is for nobody.
  */
 import { BugError, type ConnackPacket } from '../index.ts'
 import { encodeLevel } from './levels.ts'
 
 export class OwnTopics {
   readonly #chosen: string | undefined
-  /** How they begin, each with a slash at its end. */
-  readonly #areas = new Set<string>()
+  /** How they begin, with a slash at the end; known once there was a connection. */
+  #area: string | null = null
   #responseTopic: string | null = null
   #scratches = 0
 
@@ -27,23 +26,16 @@ export class OwnTopics {
     const id = encodeLevel(properties?.assignedClientIdentifier ?? clientId)
     const area = properties?.responseInformation ?? `clients/${id}/r`
     // Another process of this client identifier has another random number, and the same area.
-    this.add(this.#chosen ?? area)
+    this.#area = `${this.#chosen ?? area}/`
     this.#responseTopic = this.#chosen ?? `${area}/${Math.floor(random() * 2 ** 32).toString(36)}`
   }
 
-  /** @returns whether an area is a new one. */
-  add(topic: string): boolean {
-    const before = this.#areas.size
-    return this.#areas.add(`${topic}/`).size > before
-  }
-
   has(topic: string): boolean {
-    for (const area of this.#areas) if (`${topic}/`.startsWith(area)) return true
-    return false
+    return `${topic}/`.startsWith(this.#area!)
   }
 
   get responseTopic(): string {
-    if (this.#responseTopic === null) throw new BugError('The response topic is not known yet')
+    if (this.#responseTopic === null) throw new BugError('no response topic yet')
     return this.#responseTopic
   }
 

@@ -3,7 +3,6 @@
  */
 import type { IncomingPublish, Outcome } from '../index.ts'
 import type { Making } from './line.ts'
-import type { Unasked } from './unasked.ts'
 
 /** What the connection allows. */
 interface Terms {
@@ -28,12 +27,10 @@ export interface ReceptionHost {
   /** Two filters of this client may match the same topic; `isMixed`: at QoS 0 and at another. */
   overlaps(a: string, b: string, isMixed: boolean): void
   /**
-   * Whether a topic is for answers and measurements of clients with this identifier, or is read
-   * by layers above the client only: what an earlier process asked for is for nobody.
+   * Whether a topic is for answers and measurements of clients with this identifier: what an
+   * earlier process asked for is for nobody.
    */
   isOwn(topic: string): boolean
-  /** Whether a layer knows that nobody will ask for a message of an earlier process. */
-  readonly unasked: Pick<Unasked, 'gaveUp'>
   /** The number of the CONNECT of the present connection. */
   attempt(): number
   /** The server refused a subscription. */

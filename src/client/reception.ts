@@ -31,7 +31,7 @@ export class Reception {
   readonly receipts = new Receipts()
   readonly router: Router
   readonly subscriptions = new Set<ClientSubscription>()
-  readonly strays = new Strays()
+  readonly strays = new Strays((filters) => this.#giveUp(filters))
   #former: FormerFilters | null = null
   readonly #host: ReceptionHost
   /** Whether messages that nobody asked for are kept: the session may outlive the client. */
@@ -135,18 +135,19 @@ export class Reception {
     const isRead = entries.some((entry) => entry.isRead)
     const isKnown = isLate || entries.length > 0 || this.#former?.match(packet.topic) === true
     const isForLater = this.#keeps && !isKnown && !this.#host.isOwn(packet.topic)
-    const isKept = kept !== undefined || (isForLater && !this.#host.unasked.gaveUp(packet))
-    if (packet.qos > 0 && isKept) {
+    const { qos } = packet
+    if (qos > 0 && (kept !== undefined || (isForLater && !this.strays.isForNobody(packet)))) {
       return this.strays.add(this.#receipt(packet, 1), kept?.filter ?? null, null)
     }
     // A retained message that is not for the subscriptions that had it already is no surprise.
     if (!isRead) this.unmatched++
-    if (packet.qos > 0) this.#host.acknowledge(packet)
+    if (qos > 0) this.#host.acknowledge(packet)
   }
 
-  /** What came below a topic before anybody asked for it waits for nobody any more. */
-  disown(topic: string): void {
-    for (const receipt of this.strays.takeUnasked(topic)) this.handled(receipt)
+  /** Ends filters of an earlier process. Nobody waits for the answer. */
+  #giveUp(filters: readonly string[]): void {
+    const make = () => this.router.unneeded(filters)
+    this.#host.request(make, () => {})
   }
 
   /** A message is handled by one of the subscriptions that have it. */

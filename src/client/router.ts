@@ -2,7 +2,7 @@
  * Whose is a message? By the subscription identifiers that it carries, or by its topic. (M6, a
  * message is given once to each subscription; M10, subscriptions to one filter share it)
  */
-import { type IncomingPublish, matches } from '../index.ts'
+import { type IncomingPublish, matches, type UnsubscribeRequest } from '../index.ts'
 import { FilterEntry } from './filter-entry.ts'
 import { empty, FilterTrie } from './filter-trie.ts'
 import { RetainedTopics } from './retained-topics.ts'
@@ -73,6 +73,12 @@ export class Router {
       for (const one of this.#entries.values()) this.#trie.add(one.filter, one)
     }
     return entry
+  }
+
+  /** @returns what ends filters that nobody needs, or null if all are needed. */
+  unneeded(filters: readonly string[]): UnsubscribeRequest | null {
+    const unsubscriptions = filters.filter((filter) => !this.find(filter)?.isNeeded)
+    return unsubscriptions.length > 0 ? { cmd: 'unsubscribe', unsubscriptions } : null
   }
 
   forget(entry: FilterEntry): void {

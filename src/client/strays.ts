@@ -4,7 +4,8 @@
  * subscription of their filter gets them first, in the order received. (M5, a subscription
  * acknowledges what it has handled)
  */
-import { matches } from '../index.ts'
+import { type IncomingPublish, matches } from '../index.ts'
+import type { UnaskedListener } from './client-host.ts'
 import type { DeliveredMessage } from './message.ts'
 import type { Receipt } from './receipts.ts'
 
@@ -18,6 +19,12 @@ interface Stray {
 
 export class Strays {
   #strays: Stray[] = []
+  readonly #listeners: UnaskedListener[] = []
+  readonly #giveUp: (filters: readonly string[]) => void
+
+  constructor(giveUp: (filters: readonly string[]) => void) {
+    this.#giveUp = giveUp
+  }
 
   get length(): number {
     return this.#strays.length
@@ -44,13 +51,25 @@ export class Strays {
     return taken.map(({ receipt }) => receipt)
   }
 
-  /** @returns the messages below a topic that came before anybody subscribed, and removes them. */
-  takeUnasked(topic: string): Receipt[] {
-    const isTaken = ({ filter, receipt }: Stray) =>
-      filter === null && matches(`${topic}/#`, receipt.packet.topic)
-    const taken = this.#strays.filter(isTaken)
-    this.#strays = this.#strays.filter((stray) => !isTaken(stray))
-    return taken.map(({ receipt }) => receipt)
+  /** @returns what has come, and is for nobody by what a layer says; it is removed. */
+  onUnasked(listener: UnaskedListener): Receipt[] {
+    this.#listeners.push(listener)
+    const taken: Receipt[] = []
+    for (const { filter, receipt } of this.#strays) {
+      if (filter === null && this.isForNobody(receipt.packet)) taken.push(receipt)
+    }
+    this.filter((receipt) => !taken.includes(receipt))
+    return taken
+  }
+
+  /** Whether a layer says that nobody will ask for a message: its filters are given up then. */
+  isForNobody(packet: IncomingPublish): boolean {
+    for (const listener of this.#listeners) {
+      const filters = listener(packet)
+      if (filters?.length) this.#giveUp(filters)
+      if (filters !== null) return true
+    }
+    return false
   }
 
   /** Keeps only the messages for which `stays` is true. */

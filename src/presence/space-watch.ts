@@ -11,6 +11,7 @@ import { type IncomingPublish, type PublishRequest, RefusedError } from '../inde
 import { withinBounds } from './call-bounds.ts'
 import { ChangeReader } from './change-readers.ts'
 import { ConnectionTopics } from './connection-topics.ts'
+import { giveUpFormer } from './former-topics.ts'
 import type { SpaceTerms } from './presence-checks.ts'
 import {
   endedMeanwhile,
@@ -74,7 +75,7 @@ export class SpaceWatch {
 
   constructor(host: ClientHost, prefix: string, space: string, terms: SpaceTerms) {
     this.#host = host
-    host.owns(prefix)
+    giveUpFormer(host, prefix)
     this.#prefix = prefix
     this.#space = space
     this.#maxData = terms.maxData

@@ -115,22 +115,18 @@ function noteQuickClose(d: Draft, at: number, byPeer: boolean): void {
     at - connection.connackAt < QUICK_CLOSE_MS
   reconnect.quickCloses = quick ? reconnect.quickCloses + 1 : 0
   if (reconnect.quickCloses !== QUICK_CLOSES) return
-  suspectTakeover(
-    d,
-    `The server closed ${QUICK_CLOSES} connections in a row soon after its CONNACK.`,
-  )
+  suspectTakeover(d, `The server closed ${QUICK_CLOSES} connections soon after its CONNACK.`)
 }
 
 /** Notes DISCONNECT 0x8E, although another attempt follows: the loop ends with no error. */
 function noteTakeover(d: Draft): void {
   if ('SESSION_TAKEN_OVER' in d.counters.reconnections) return
-  suspectTakeover(d, 'The server says that another client has taken the session over (0x8E).')
+  suspectTakeover(d, 'The server says that the session was taken over (0x8E).')
 }
 
 function suspectTakeover(d: Draft, what: string): void {
-  const message =
-    `${what} If another client uses the client identifier "${d.session.clientId}", the two take` +
-    ' the connection from each other: give each client its own `clientId`.'
+  const id = d.session.clientId
+  const message = `${what} If another client has the client identifier "${id}", give each its own.`
   d.warn('SESSION_TAKEN_OVER_SUSPECTED', message)
 }
 

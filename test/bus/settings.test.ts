@@ -42,7 +42,7 @@ describe('settings of an API', () => {
     ['a name with a dot', { apis: { 'a.b': {} } }],
     ['a timeout in words', { apis: { a: { timeout: '5s' } } }],
     ['a timeout of NaN', { apis: { a: { timeout: Number.NaN } } }],
-    ['an unknown setting', { apis: { a: { qos: 1 } } }],
+    ['an unknown setting', { apis: { a: { quality: 1 } } }],
     ['validate in words', { apis: { a: { validate: { incoming: 'yes' } } } }],
     ['no table of APIs', { apis: 'auth' }],
     ['no settings', { apis: { a: null } }],

@@ -85,6 +85,8 @@ describe.each(VERSIONS)('MQTT %d', (version) => {
       presence(client, 'another room')
       await world.clock.advance(100)
       expect(world.broker.sessions.get('w')!.inflight).toBe(0)
+      // Nor does the server send it any more.
+      expect(world.broker.sessions.get('w')!.subscriptions).toEqual({})
     },
   )
 

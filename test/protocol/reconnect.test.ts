@@ -256,7 +256,7 @@ describe('[C33] somebody else has our client identifier', () => {
       warnings.push(...only(effects, 'warn').map(({ code, message }) => `${i} ${code} ${message}`))
     }
     expect(warnings).toEqual([
-      expect.stringMatching(/^0 SESSION_TAKEN_OVER_SUSPECTED .*own `clientId`/),
+      expect.stringMatching(/^0 SESSION_TAKEN_OVER_SUSPECTED .*give each its own/),
     ])
   })
 
