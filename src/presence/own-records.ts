@@ -43,6 +43,8 @@ export class OwnRecords {
   /** The seq of the last record of the connection, and when the last `up` was written. */
   #upSeq = 0
   #upAt = 0
+  /** The newest record of the connection that has an outcome. */
+  #settledSeq = 0
   /** When to look for records that grow old. */
   #lookAt = Number.POSITIVE_INFINITY
   /** When to answer a wrong record, if the last `up` was not read by then. */
@@ -125,7 +127,14 @@ export class OwnRecords {
     const key = memberKey(space, client)
     let member = this.#members.get(key)
     if (member === undefined) {
-      const rest = { isIn: false, accepted: null, version: 0, lastSeq: 0, writtenAt: 0 }
+      const rest = {
+        isIn: false,
+        accepted: null,
+        version: 0,
+        lastSeq: 0,
+        settledSeq: 0,
+        writtenAt: 0,
+      }
       member = { space, client, dataText, farewell: null, topic: '', open: 0, ...rest }
       this.#members.set(key, member)
     }
@@ -229,8 +238,11 @@ export class OwnRecords {
    */
   settled(write: Write, now: number): Write[] {
     const { member, epoch, seq } = write
-    const isLate = epoch !== this.#epoch && seq < (member?.lastSeq ?? this.#upSeq)
+    const { lastSeq, settledSeq } = member ?? { lastSeq: this.#upSeq, settledSeq: this.#settledSeq }
+    // What was sent again is late, also before it is known that there is another connection.
+    const isLate = seq < settledSeq || (epoch !== this.#epoch && seq < lastSeq)
     if (member === null) return this.#connectionSettled(seq, isLate, now)
+    member.settledSeq = Math.max(seq, settledSeq)
     member.open--
     // Without a connection it is written after the next CONNACK.
     if (isLate && !member.isIn) member.farewell = undefined
@@ -239,6 +251,7 @@ export class OwnRecords {
   }
 
   #connectionSettled(seq: number, isLate: boolean, now: number): Write[] {
+    this.#settledSeq = Math.max(seq, this.#settledSeq)
     if (isLate) this.#isKept = true
     if (!this.#isOnline) return []
     if (seq === this.#upSeq && !this.#isUp) this.#isKept = false

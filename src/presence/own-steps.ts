@@ -33,6 +33,8 @@ export interface OwnMember {
   /** The seq of the last record of it, and when it was written. */
   lastSeq: number
   writtenAt: number
+  /** The seq of the newest record of it that has an outcome. */
+  settledSeq: number
   /** The topic of the last record; empty: there was none. */
   topic: string
   /** Records without an outcome. */

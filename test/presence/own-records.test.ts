@@ -68,6 +68,16 @@ describe('own records', () => {
     expect(shown(records.connected(3, 'ada', 0))).toEqual(['p/s/room/ada/* empty', 'p/c/* empty'])
   })
 
+  test('[H6] what has an outcome after its removal is removed, before the next epoch is known', () => {
+    const { records, writes } = entered()
+    const [, left] = records.leave('room', null, undefined, 0)!
+    for (const write of left) expect(records.settled(write, 0)).toEqual([])
+    records.lost()
+    // The loop sends again what had no PUBACK, and asks what comes first only then.
+    for (const write of writes) expect(records.settled(write, 0)).toEqual([])
+    expect(shown(records.connected(2, 'ada', 0))).toEqual(['p/s/room/ada/* empty', 'p/c/* empty'])
+  })
+
   test('[H3] what was on its way before the last `up` is no news', () => {
     const { records } = entered()
     const old = { state: 'lost', epoch: 1, seq: 0, client: '', ttl: 10 } as const
