@@ -115,8 +115,7 @@ export class SharedProbe {
       await comesBack(this.#core, `$share/it-mqtt/${scratch}`, scratch, 1)
     } catch (cause) {
       const message =
-        'subscribe: the server grants $share/… and delivers nothing through it: it has no shared' +
-        ' subscriptions; leave out `share`'
+        'subscribe: the server grants $share/… and delivers nothing through it; leave out `share`'
       throw new ConnectionError(message, { code: 'SHARED_UNAVAILABLE', retryable: false, cause })
     }
   }

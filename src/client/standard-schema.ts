@@ -121,8 +121,7 @@ export function validateWith<Output>(
     result.then(undefined, () => {})
     throw new UsageError(
       `the schema (${schema['~standard'].vendor}) validates asynchronously, and values are read` +
-        ' without waiting; use a schema without asynchronous checks, and make these where the' +
-        ' value is used',
+        ' without waiting; make such checks where the value is used',
     )
   }
   // Whatever is truthy means refusal.

@@ -68,8 +68,8 @@ export class Watchman {
     this.#registered = clock.setTimer(() => {
       if (this.#host.hasBegun) return
       const message =
-        'This client is to answer requests, and nobody awaits anything of it, so that it has not' +
-        ' connected; await client.run(), or the `done` of a responder.'
+        'A responder answers only while something of its client is awaited: await client.run(), or' +
+        ' the `done` of a responder.'
       this.#host.warn('NOT_DRIVEN', message)
     }, DRIVEN_MS)
     // It keeps no process alive, where the runtime lets a timer do so.
@@ -154,8 +154,7 @@ export class Watchman {
       this.#host,
       'HOLDS_BACK',
       `${who} holds back ${receipts.heldBack} acknowledgements of others: its oldest message, of` +
-        ` topic "${topic}", came ${Math.round(now - this.#since)} ms ago or earlier and is not` +
-        ` acknowledged; ${ways}.`,
+        ` topic "${topic}", has waited for ${Math.round(now - this.#since)} ms; ${ways}.`,
     )
   }
 }
