@@ -80,8 +80,8 @@ export class Overlaps {
     if (this.#overlap !== 'unknown' || !core.isOpen) return
     core.warn(
       'OVERLAP',
-      `The filters "${a}" and "${b}" overlap, and this server does not say which copy of a message` +
-        ' is for which: a subscription may get one twice. Use filters that do not overlap.',
+      `The filters "${a}" and "${b}" overlap, and this server does not say which copy of a` +
+        ' message is for which: a subscription may get one twice. Use filters that do not overlap.',
     )
   }
 

@@ -68,8 +68,8 @@ export class Watchman {
     this.#registered = clock.setTimer(() => {
       if (this.#host.hasBegun) return
       const message =
-        'A responder answers only while something of its client is awaited: await client.run(), or' +
-        ' the `done` of a responder.'
+        'A responder answers only while something of its client is awaited: await client.run(),' +
+        ' or the `done` of a responder.'
       this.#host.warn('NOT_DRIVEN', message)
     }, DRIVEN_MS)
     // It keeps no process alive, where the runtime lets a timer do so.
