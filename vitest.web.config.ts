@@ -42,8 +42,8 @@ export default defineConfig({
       'test/connection/transport/first-contact.test.ts',
       // They dial servers of Node, or give its streams to MQTT.js.
       ...['test/client/retained-newcomers.test.ts', 'test/testing/clients.test.ts'],
-      // It makes engines of its own, of Node's flavour.
-      'test/simulation/faults.test.ts',
+      // They make engines and buses of their own, of Node's flavour.
+      ...['test/simulation/faults.test.ts', 'test/simulation/bus-faults.test.ts'],
       // A rest needs a stream that stops reading immediately, as only Node's sockets do.
       'test/connection/rest.test.ts',
       // What a bundle of Node's flavour holds, and the pool of Node's Buffers.
