@@ -1,5 +1,6 @@
 /** What a service that nobody calls costs. */
 import { setTimeout } from 'node:timers/promises'
+import { heapUsed } from './heap.ts'
 
 /** Opens a service and prints the heap that it holds, and its CPU time in an idle stretch. */
 export async function reportIdle(seconds: number, open: () => Promise<unknown>): Promise<never> {
@@ -16,12 +17,4 @@ export async function reportIdle(seconds: number, open: () => Promise<unknown>):
   const rssMB = process.memoryUsage.rss() / 1e6
   console.log(JSON.stringify({ heapKB, cpuPerMinute, rssMB }))
   process.exit(0)
-}
-
-function heapUsed(): number {
-  const { gc } = globalThis
-  if (gc === undefined) throw new Error('run with --expose-gc')
-  gc()
-  gc()
-  return process.memoryUsage().heapUsed
 }

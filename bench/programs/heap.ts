@@ -23,7 +23,8 @@ export async function measureIdle(
   process.exit(0)
 }
 
-function heapUsed(): number {
+/** @returns the heap in use after a collection, in bytes. */
+export function heapUsed(): number {
   const { gc } = globalThis
   if (gc === undefined) throw new Error('run with --expose-gc')
   gc()
