@@ -65,6 +65,28 @@ test.each([
   expect(problems).toEqual([])
 })
 
+test.each([
+  ['read', true, 5],
+  ['never read', false, 9],
+] as const)('[H2] a repeat of an `up` that was %s', (_, isRead, signAt) => {
+  let now = 5
+  const wire = new Wire(() => now, expect.fail)
+  const process = { told: new Map(), toldOfMembers: new Map(), setup: { memory: 'none' } }
+  const { topic, says } = sign('up', 1, 2)
+  const tell = (connection: number) => {
+    const payload = Buffer.from(JSON.stringify(says))
+    const packet = { topic, payload, retain: true, messageId: 6 }
+    const record = { connection, packet } as unknown as PacketRecord
+    wire.told(process as unknown as MemberProcess, record)
+  }
+  tell(1)
+  const puback = { connection: 1, packet: { cmd: 'puback', messageId: 6 } }
+  if (isRead) wire.acknowledged(puback as unknown as PacketRecord)
+  now = 9
+  tell(2)
+  expect(process.told.get(A).signAt).toBe(signAt)
+})
+
 const MEMBER: MemberSetup = {
   ...{
     memory: 'none',

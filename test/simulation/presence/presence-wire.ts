@@ -57,6 +57,8 @@ export interface Told {
   signAt: number
   /** When the newest record of any kind came. */
   at: number
+  /** Whether the process has acknowledged it. What it has not may have gone into a dead link. */
+  isRead: boolean
 }
 
 /** What is known of one connection object. */
@@ -76,6 +78,8 @@ export interface Known {
 
 export class Wire {
   readonly known = new Map<string, Known>()
+  /** What was sent to anybody and has no PUBACK yet. */
+  readonly #unread = new Map<string, Told>()
   readonly #report: (id: string, what: string) => void
   readonly #now: () => number
 
@@ -147,24 +151,33 @@ export class Wire {
     // will finds only that, and the lease must end it.
     const isLeft = retain === true && says.state === 'up' && standing?.epoch === says.epoch
     // The copy before it may have gone into a link that was dead, so that this one is news.
-    const isRepeat =
-      says.state === 'up' && standing?.epoch === says.epoch && standing.seq === says.seq
+    const isRepeat = says.state === 'up' && standing !== undefined && isSame(says, standing)
     const isBack = (isLeft && process.setup.memory !== 'none') || isRepeat
     if (isBack && standing?.state === 'lost') {
       standing.state = 'up'
       standing.signAt = this.#now()
     }
-    // It may be the first copy that arrives: the one before went into a link that was dead.
-    const { dup } = record.packet as { dup?: boolean }
-    const told = process.told.get(connection ?? memberOf(topic) ?? '')
-    if (dup && told?.state === 'up' && told.epoch === says.epoch && told.seq === says.seq) {
-      told.signAt = this.#now()
-    }
-    if (connection !== null) {
-      return this.#toldOf(process, connection, outdated(process, connection, says) ?? says)
-    }
-    const name = memberOf(topic)
+    const name = connection ?? memberOf(topic)
     if (name === null) return
+    // It may be the first copy that arrives: the one before went into a link that was dead.
+    const told = process.told.get(name)
+    const isUnread = told?.state === 'up' && !told.isRead && isSame(told, says)
+    if (isUnread) told.signAt = this.#now()
+    this.#take(process, name, connection === null, says)
+    const newest = process.told.get(name)
+    const isTaken = newest !== undefined && (isUnread || newest !== told)
+    if (isTaken) this.#unread.set(placeOf(record), newest)
+  }
+
+  /** A process acknowledges what it was sent. */
+  acknowledged(record: PacketRecord): void {
+    const told = this.#unread.get(placeOf(record))
+    if (told !== undefined) told.isRead = true
+    this.#unread.delete(placeOf(record))
+  }
+
+  #take(process: MemberProcess, name: string, isMember: boolean, says: ParsedRecord): void {
+    if (!isMember) return this.#toldOf(process, name, outdated(process, name, says) ?? says)
     const before = process.told.get(name)
     if (before === undefined) {
       const shown = process.toldOfMembers.get(name)
@@ -188,7 +201,8 @@ export class Wire {
     const signAt = state === 'up' ? at : (before?.signAt ?? Number.NEGATIVE_INFINITY)
     // A will has no seq: an `up` of its epoch counts again only if it is newer than all before.
     const count = state === 'lost' && before?.epoch === epoch ? before.seq : seq
-    process.told.set(connection, { epoch, seq: count, state, ttl, willOf, signAt, at })
+    const told = { epoch, seq: count, state, ttl, willOf, signAt, at, isRead: false }
+    process.told.set(connection, told)
   }
 }
 
@@ -211,6 +225,15 @@ function outdated(
 }
 
 type Place = Pick<ParsedRecord, 'epoch' | 'seq'>
+
+function isSame(says: Place, before: Place): boolean {
+  return says.epoch === before.epoch && says.seq === before.seq
+}
+
+/** @returns the connection of the broker and the Packet Identifier. */
+function placeOf({ connection, packet }: PacketRecord): string {
+  return `${connection}/${packet.messageId}`
+}
 
 function isAfter(says: Place, before: Place): boolean {
   return says.epoch > before.epoch || (says.epoch === before.epoch && says.seq > before.seq)

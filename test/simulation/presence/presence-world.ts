@@ -421,6 +421,7 @@ export class PresenceWorld implements ProgramHost {
         if (will !== undefined) this.#wills.push({ who: process.party.who, ...will })
       }
       if (packet.cmd === 'publish') this.#wire.sent(process, record)
+      if (packet.cmd === 'puback') this.#wire.acknowledged(record)
       return
     }
     if (packet.cmd === 'publish') this.#wire.told(process, record)
