@@ -6,13 +6,13 @@ import './signals.ts'
 import { prepareArguments } from './arguments.ts'
 import { reportFailure } from './fail.ts'
 import { guardOutput, isClosedPipe, isOutputPending, printed } from './output.ts'
-import { buildProgram } from './program.ts'
+import { programFor } from './program.ts'
 import { showStatus } from './screen.ts'
 
 const given = process.argv.slice(2)
 // The words may contain a password, which a list of processes must not show.
 process.title = 'it-mqtt'
-const program = buildProgram()
+const program = await programFor(given)
 guardOutput()
 try {
   await program.parseAsync(prepareArguments(given, program), { from: 'user' })

@@ -1,37 +1,68 @@
 /**
  * Which commands are there, and which options has the program itself? The definitions are here and
  * in the file of each command; help, completions, the man page and docs/CLI.md are made from them.
+ * The file of a command is loaded when it is asked for: to load all takes longer than most commands.
  */
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
-import { addPipe } from './add-pipe.ts'
-import { addBench } from './bench/bench.ts'
-import { addBus } from './bus/add-bus.ts'
-import { addCompletion } from './completion.ts'
-import { addDoctor } from './doctor.ts'
 import { addExamples } from './examples.ts'
 import { oneLine } from './fail.ts'
-import { addHelp } from './help.ts'
 import { withHint } from './hints.ts'
-import { addSpool } from './list-spool.ts'
 import { print } from './output.ts'
-import { addPresence } from './presence/add-presence.ts'
-import { addPub } from './pub.ts'
 import { refuseRepeated } from './repeated.ts'
-import { addReplay } from './replay.ts'
-import { addRetained } from './retained.ts'
-import { addRr } from './rr.ts'
 import { settleFlags } from './settle-flags.ts'
 import { showPackets } from './show-packets.ts'
-import { addSub } from './sub.ts'
-import { addTop } from './top.ts'
 
 const { version } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
 ) as { version: string }
 
+type Add = (program: Command) => void
+
+/** Every command, in the order of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
+  pub: async () => (await import('./pub.ts')).addPub,
+  sub: async () => (await import('./sub.ts')).addSub,
+  rr: async () => (await import('./rr.ts')).addRr,
+  top: async () => (await import('./top.ts')).addTop,
+  retained: async () => (await import('./retained.ts')).addRetained,
+  pipe: async () => (await import('./add-pipe.ts')).addPipe,
+  presence: async () => (await import('./presence/add-presence.ts')).addPresence,
+  bus: async () => (await import('./bus/add-bus.ts')).addBus,
+  bench: async () => (await import('./bench/bench.ts')).addBench,
+  doctor: async () => (await import('./doctor.ts')).addDoctor,
+  spool: async () => (await import('./list-spool.ts')).addSpool,
+  replay: async () => (await import('./replay.ts')).addReplay,
+  completion: async () => (await import('./completion.ts')).addCompletion,
+  help: async () => (await import('./help.ts')).addHelp,
+}
+/** They speak of the other commands. */
+const ABOUT_ALL = ['completion', 'help']
+
 /** @returns the parser of the command line, with every command. */
-export function buildProgram(): Command {
+export function buildProgram(): Promise<Command> {
+  return programOf(Object.keys(COMMANDS))
+}
+
+/**
+ * @param words the words behind the name of the program.
+ * @returns the parser of the command line, with every command that these words may need.
+ */
+export function programFor([name = '']: readonly string[]): Promise<Command> {
+  if (name === '--version') return programOf([])
+  const isKnown = Object.hasOwn(COMMANDS, name) && !ABOUT_ALL.includes(name)
+  return isKnown ? programOf([name]) : buildProgram()
+}
+
+async function programOf(names: readonly string[]): Promise<Command> {
+  const program = bareProgram()
+  for (const add of await Promise.all(names.map((name) => COMMANDS[name]!()))) add(program)
+  refuseRepeated(program)
+  addExamples(program)
+  return program
+}
+
+function bareProgram(): Command {
   const program = new Command('it-mqtt')
     .description('An MQTT 3.1.1 and 5.0 client.')
     .version(version, '--version', 'write the version')
@@ -67,13 +98,5 @@ export function buildProgram(): Command {
       await settleFlags(whole, command)
       if (command.getOptionValue('debug') === true) showPackets()
     })
-  for (const add of [
-    ...[addPub, addSub, addRr, addTop, addRetained, addPipe, addPresence, addBus],
-    ...[addBench, addDoctor, addSpool, addReplay, addCompletion, addHelp],
-  ]) {
-    add(program)
-  }
-  refuseRepeated(program)
-  addExamples(program)
   return program
 }

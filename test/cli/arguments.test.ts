@@ -9,16 +9,17 @@ import { examplesOf } from '../../src/cli/examples.ts'
 import { type ConnectionFlags, connectionOptions, topicOfUrl } from '../../src/cli/flags.ts'
 import { HABITS } from '../../src/cli/habits.ts'
 import { type MessageFlags, messageFrom } from '../../src/cli/message-flags.ts'
-import { buildProgram } from '../../src/cli/program.ts'
+import { buildProgram, programFor } from '../../src/cli/program.ts'
 import type { EventloopOptions } from '../../src/index.ts'
 import { optionOf } from '../docs/cli-page.ts'
 
 const FLAGS: ConnectionFlags = { disconnectTimeout: 1 }
-const prepared = (line: string) => prepareArguments(line.split(' '), buildProgram()).join(' ')
+const PROGRAM = await buildProgram()
+const prepared = (line: string) => prepareArguments(line.split(' '), PROGRAM).join(' ')
 
 /** Parses a line; no command runs. */
 async function parsed(line: string | readonly string[]): Promise<void> {
-  const program = buildProgram()
+  const program = await buildProgram()
   const silence = (command: Command) => {
     command.exitOverride().configureOutput({ outputError: () => {} })
     if (command.commands.length === 0) command.action(() => {})
@@ -85,7 +86,7 @@ describe('[CLI] the words', () => {
 
   test('[CLI] every command has three examples that the parser takes', async () => {
     const all = (command: Command): Command[] => [command, ...command.commands.flatMap(all)]
-    for (const command of all(buildProgram())) {
+    for (const command of all(PROGRAM)) {
       const examples = examplesOf(command)
       if (command.commands.length === 0) expect(examples.length, command.name()).toBe(3)
       expect(examples.length, command.name()).toBeGreaterThan(2)
@@ -96,12 +97,25 @@ describe('[CLI] the words', () => {
     }
   })
 
+  test('the command that the first word names is the only one that is loaded', async () => {
+    const commandsFor = async (...words: string[]) =>
+      (await programFor(words)).commands.map((one) => one.name())
+    const all = PROGRAM.commands.map((one) => one.name())
+    for (const name of all) {
+      const isAboutAll = ['completion', 'help'].includes(name)
+      expect(await commandsFor(name, 'x'), name).toEqual(isAboutAll ? all : [name])
+    }
+    expect(await commandsFor('--version')).toEqual([])
+    for (const words of [[], ['--profile', 'a', 'sub'], ['subscribe'], ['toString']]) {
+      expect(await commandsFor(...words)).toEqual(all)
+    }
+  })
+
   test('each option of the mosquitto clients has the option of ours that the table names', () => {
-    const program = buildProgram()
     for (const { theirs, commands, ours } of HABITS) {
       if (ours === null) continue
       for (const command of commands) {
-        const option = optionOf(program, command, ours)
+        const option = optionOf(PROGRAM, command, ours)
         const letter = /^-\w(?=,|$)/.exec(theirs)?.[0]
         if (letter !== undefined) expect(option.short, theirs).toBe(letter)
       }

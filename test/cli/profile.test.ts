@@ -64,7 +64,7 @@ async function flagsOf(
   const folder = await scratch()
   await writeFile(join(folder, 'config.toml'), config)
   await writeFile(join(folder, 'secret'), 'xyzzy\n')
-  const program = buildProgram()
+  const program = await buildProgram()
   // Only the parsing is of interest: no command runs.
   for (const command of program.commands) command.action(() => {})
   const words = [`--config`, join(folder, 'config.toml'), ...line.split(' ')]

@@ -76,10 +76,10 @@ describe('src', () => {
   })
 
   test('docs/CLI.md is made from the definitions of the commands', async () => {
-    await expect(cliPage(buildProgram())).toMatchFileSnapshot(join(root, 'docs/CLI.md'))
+    await expect(cliPage(await buildProgram())).toMatchFileSnapshot(join(root, 'docs/CLI.md'))
   })
 
   test('docs/it-mqtt.1 is made from the definitions of the commands', async () => {
-    await expect(manPage(buildProgram())).toMatchFileSnapshot(join(root, 'docs/it-mqtt.1'))
+    await expect(manPage(await buildProgram())).toMatchFileSnapshot(join(root, 'docs/it-mqtt.1'))
   })
 })
