@@ -278,7 +278,8 @@ export function headersOf(
   version: string,
   headers: UserProperties | undefined,
 ): UserProperties {
-  return { ...headers, [BUS_PROPERTIES.version]: version, [BUS_PROPERTIES.by]: bus.by }
+  const own = { [BUS_PROPERTIES.version]: version, [BUS_PROPERTIES.by]: bus.by }
+  return headers === undefined ? own : { ...headers, ...own }
 }
 
 const knownVersions = new WeakMap<Client, boolean>()

@@ -122,8 +122,12 @@ async function send(
   const sent = input === undefined ? undefined : new BusValue(input)
   const response = await bus.client
     .request(topic, sent, {
-      ...{ codec, qos, timeout, signal: options.signal },
-      ...{ key: options.key, retry: rpc.idempotent === true ? 'lost' : 'never' },
+      codec,
+      qos,
+      timeout,
+      signal: options.signal,
+      key: options.key,
+      retry: rpc.idempotent === true ? 'lost' : undefined,
       properties: { userProperties: headersOf(bus, api.version, options.headers) },
     })
     .catch((error: unknown) => {

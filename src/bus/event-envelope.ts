@@ -98,11 +98,21 @@ export function envelopeHeaders(
 ): UserProperties {
   const at = bus.clock.wallNow?.() ?? Date.now()
   if (bus.envelope === 'cloudevents') return cloudEventHeaders(bus, { id, api, name, at, headers })
-  return {
-    ...headersOf(bus, api.version, headers),
-    [BUS_PROPERTIES.key]: id,
-    [BUS_PROPERTIES.at]: new Date(at).toISOString(),
-  }
+  const sent = headersOf(bus, api.version, headers) as Record<string, string>
+  sent[BUS_PROPERTIES.key] = id
+  sent[BUS_PROPERTIES.at] = isoTime(at)
+  return sent
+}
+
+let latestAt = Number.NaN
+let latestTime = ''
+
+/** @returns the time as ISO 8601 has it. It takes a microsecond, and events come in bursts. */
+function isoTime(at: number): string {
+  if (at === latestAt) return latestTime
+  latestTime = new Date(at).toISOString()
+  latestAt = at
+  return latestTime
 }
 
 const unwrappedTold = new WeakSet<BusParts>()

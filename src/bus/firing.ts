@@ -120,12 +120,12 @@ async function publishEvent(
   }
   const topic = eventTopic(apiTopic(bus.prefix, api), name, key)
   const { contentType, payloadFormatIndicator } = codec
-  const hasPayload = value !== undefined
-  const properties: PublishProperties = {
-    ...(hasPayload && contentType !== undefined ? { contentType } : {}),
-    ...(hasPayload && payloadFormatIndicator !== undefined ? { payloadFormatIndicator } : {}),
-    userProperties: envelopeHeaders(bus, api, name, id, headers),
+  const properties: { -readonly [Name in keyof PublishProperties]: PublishProperties[Name] } = {}
+  if (value !== undefined && contentType !== undefined) properties.contentType = contentType
+  if (value !== undefined && payloadFormatIndicator !== undefined) {
+    properties.payloadFormatIndicator = payloadFormatIndicator
   }
+  properties.userProperties = envelopeHeaders(bus, api, name, id, headers)
   // What is sent is the payload as it was given: listeners make its transformations.
   const payload = codec.encode(value)
   if (facts !== null) facts.payloadBytes = sizeWhenSent(payload)
@@ -133,10 +133,8 @@ async function publishEvent(
     await bus.outbox!.push({ cmd: 'publish', topic, payload, qos: 1, properties })
     return false
   }
-  const options: ClientPublishOptions = {
-    ...{ qos, signal },
-    ...((await keepsEnvelope(bus, { signal })) ? { properties } : {}),
-  }
+  const isKept = await keepsEnvelope(bus, { signal })
+  const options: ClientPublishOptions = { qos, signal, properties: isKept ? properties : undefined }
   const { noMatchingSubscribers } = await bus.client.publish(topic, payload, options)
   return noMatchingSubscribers === true
 }

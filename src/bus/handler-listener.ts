@@ -112,7 +112,7 @@ export class HandlerListener implements BusListener, ListenerInsides {
         }
         const { done, value } = await subscription.next({ signal: stop.signal })
         if (done) break
-        this.#begin(value)
+        void this.#begin(value)
       }
       await reading
     } catch (error) {
@@ -124,18 +124,17 @@ export class HandlerListener implements BusListener, ListenerInsides {
     if (this.#failure !== null) throw this.#failure.error
   }
 
-  #begin(message: Message): void {
+  async #begin(message: Message): Promise<void> {
     this.#core.stats.running++
     this.#inHand.add(message)
-    this.#work(message)
-      .catch((error: unknown) => {
-        if (error !== LEFT) this.#fail(error)
-      })
-      .finally(() => {
-        this.#core.stats.running--
-        this.#inHand.delete(message)
-        for (const resolve of this.#waiting.splice(0)) resolve()
-      })
+    try {
+      await this.#work(message)
+    } catch (error) {
+      if (error !== LEFT) this.#fail(error)
+    }
+    this.#core.stats.running--
+    this.#inHand.delete(message)
+    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
   async #work(message: Message): Promise<void> {

@@ -154,11 +154,11 @@ function askedProperties(
 ): PublishProperties | undefined {
   const { contentType, payloadFormatIndicator } = codec ?? {}
   if (contentType === undefined && payloadFormatIndicator === undefined) return given
-  return {
-    ...(contentType === undefined ? {} : { contentType }),
-    ...(payloadFormatIndicator === undefined ? {} : { payloadFormatIndicator }),
-    ...given,
-  }
+  const said: { -readonly [Name in keyof PublishProperties]: PublishProperties[Name] } = {}
+  if (contentType !== undefined) said.contentType = contentType
+  if (payloadFormatIndicator !== undefined) said.payloadFormatIndicator = payloadFormatIndicator
+  // What the caller gives comes before what the codec says.
+  return Object.assign(said, given)
 }
 
 function topicOf(what: string, given: unknown, options: object): string {
