@@ -35,8 +35,7 @@ async function viaBus() {
   const { createBus } = await import('it-mqtt/bus')
   const { bench } = await import('./service-bus.mjs')
   const client = { url: `mqtt://127.0.0.1:${port}` }
-  // The session ends with the process, which is killed: else calls would wait in it for the next one.
-  const config = { service: 'server', client: { ...client, sessionExpiryInterval: 0 } }
+  const config = { service: 'server', client }
   writeFileSync(here('bus.json'), JSON.stringify(config))
   const bus = createBus({ service: 'caller', process: 'one', client })
   void bus.run()

@@ -117,7 +117,8 @@ export function busParts(options: BusOptions): BusParts {
   const hasControl = flagOf('control', options.control ?? true)
   const reports = new BusReports(service, process, clock)
   if (log !== null) reports.add(log)
-  const own = { clientId: busClientId(prefix, service, process), ...clientOptions }
+  const clientId = busClientId(prefix, service, process)
+  const own = { clientId, ...sessionOfCalls(clientOptions), ...clientOptions }
   const { client, processes } = flagOf('presence', options.presence ?? false)
     ? presentClient(own, prefix, service)
     : { client: createClient(own), processes: null }
@@ -144,6 +145,16 @@ export function clientOptionsOf(given: BusOptions['client']): ClientOptions {
   if (typeof given === 'object' && given !== null && !('limits' in given)) return given
   const what = 'createBus: client must be a URL or the options of createClient()'
   throw new UsageError(`${what}; listeners have connections of their own`)
+}
+
+/**
+ * A server gives calls also to who is away, as long as its session lives, instead of those that are
+ * there. So the session ends with the connection. Listeners, for whom events are to wait, have
+ * sessions of their own.
+ */
+function sessionOfCalls({ protocolVersion = 5, cleanStart = true, session }: ClientOptions) {
+  const hasOwn = protocolVersion !== 5 || cleanStart !== true || session !== undefined
+  return hasOwn ? {} : { sessionExpiryInterval: 0 }
 }
 
 function checkEnvelopeName(

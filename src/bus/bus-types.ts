@@ -81,7 +81,11 @@ export interface BusOptions {
   readonly process?: string | undefined
   /** The levels before all topics. Default `bus`. */
   readonly prefix?: string | undefined
-  /** The server: a URL, or the options of `createClient()`. */
+  /**
+   * The server: a URL, or the options of `createClient()`. `sessionExpiryInterval` is 0 by default,
+   * so that the server gives calls to those that are there: the session of calls and answers ends
+   * with its connection, those of listeners do not.
+   */
   readonly client: string | URL | ClientOptions
   /** After how many ms a call is rejected with `TIMEOUT`, 1 to 86,400,000. Default 5,000. */
   readonly timeout?: number | undefined

@@ -100,7 +100,7 @@ export function envelopeHeaders(
   if (bus.envelope === 'cloudevents') return cloudEventHeaders(bus, { id, api, name, at, headers })
   const sent = headersOf(bus, api.version, headers) as Record<string, string>
   sent[BUS_PROPERTIES.key] = id
-  sent[BUS_PROPERTIES.at] = isoTime(at)
+  sent[BUS_PROPERTIES.at] = firedTime(at)
   return sent
 }
 
@@ -108,7 +108,7 @@ let latestAt = Number.NaN
 let latestTime = ''
 
 /** @returns the time as ISO 8601 has it. It takes a microsecond, and events come in bursts. */
-function isoTime(at: number): string {
+function firedTime(at: number): string {
   if (at === latestAt) return latestTime
   latestTime = new Date(at).toISOString()
   latestAt = at

@@ -1,7 +1,7 @@
 /**
  * Which commands are there, and which options has the program itself? The definitions are here and
  * in the file of each command; help, completions, the man page and docs/CLI.md are made from them.
- * The file of a command is loaded when it is asked for: to load all takes longer than most commands.
+ * The file of a command is loaded when it is asked for: all of them take longer than most commands.
  */
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
@@ -39,19 +39,15 @@ const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
 /** They speak of the other commands. */
 const ABOUT_ALL = ['completion', 'help']
 
-/** @returns the parser of the command line, with every command. */
-export function buildProgram(): Promise<Command> {
-  return programOf(Object.keys(COMMANDS))
-}
-
 /**
  * @param words the words behind the name of the program.
- * @returns the parser of the command line, with every command that these words may need.
+ * @returns the parser of the command line, with every command that these words may need; with all
+ *   commands if there are no words.
  */
 export function programFor([name = '']: readonly string[]): Promise<Command> {
   if (name === '--version') return programOf([])
   const isKnown = Object.hasOwn(COMMANDS, name) && !ABOUT_ALL.includes(name)
-  return isKnown ? programOf([name]) : buildProgram()
+  return programOf(isKnown ? [name] : Object.keys(COMMANDS))
 }
 
 async function programOf(names: readonly string[]): Promise<Command> {

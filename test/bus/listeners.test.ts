@@ -342,7 +342,7 @@ describe('a listener', () => {
     expect(names()).toEqual(['Ada'])
   })
 
-  test('has a session that the server keeps for seven days', async () => {
+  test('has a session that the server keeps for seven days, and calls have none', async () => {
     const w = new BusWorld()
     const { mail } = await pair(w)
     hear(mail)
@@ -353,6 +353,18 @@ describe('a listener', () => {
     expect(Object.keys(w.broker.sessions.get('bus.mail.welcome@p1')!.subscriptions)).toEqual([
       ...[FILTER, '$share/mail.welcome/bus/_redrive/mail/welcome/#'],
     ])
+    const calling = w.broker.clients.get('bus.mail@p1')!.connect
+    expect(calling.properties?.sessionExpiryInterval ?? 0).toBe(0)
+  })
+
+  test.each([
+    ['its session expires', { sessionExpiryInterval: 30 }, 30],
+    ['a session is asked for', { cleanStart: false }, 86_400],
+  ])('[B3] calls have a session where %s by option', async (_, client, seconds) => {
+    const w = new BusWorld()
+    await w.run(w.bus('mail', {}, client))
+    const [connected] = w.broker.clients.values()
+    expect(connected?.connect.properties?.sessionExpiryInterval).toBe(seconds)
   })
 })
 

@@ -9,17 +9,17 @@ import { examplesOf } from '../../src/cli/examples.ts'
 import { type ConnectionFlags, connectionOptions, topicOfUrl } from '../../src/cli/flags.ts'
 import { HABITS } from '../../src/cli/habits.ts'
 import { type MessageFlags, messageFrom } from '../../src/cli/message-flags.ts'
-import { buildProgram, programFor } from '../../src/cli/program.ts'
+import { programFor } from '../../src/cli/program.ts'
 import type { EventloopOptions } from '../../src/index.ts'
 import { optionOf } from '../docs/cli-page.ts'
 
 const FLAGS: ConnectionFlags = { disconnectTimeout: 1 }
-const PROGRAM = await buildProgram()
+const PROGRAM = await programFor([])
 const prepared = (line: string) => prepareArguments(line.split(' '), PROGRAM).join(' ')
 
 /** Parses a line; no command runs. */
 async function parsed(line: string | readonly string[]): Promise<void> {
-  const program = await buildProgram()
+  const program = await programFor([])
   const silence = (command: Command) => {
     command.exitOverride().configureOutput({ outputError: () => {} })
     if (command.commands.length === 0) command.action(() => {})

@@ -11,7 +11,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { prepareArguments } from '../../src/cli/arguments.ts'
 import { configText } from '../../src/cli/config-text.ts'
 import { connectionOptions } from '../../src/cli/flags.ts'
-import { buildProgram } from '../../src/cli/program.ts'
+import { programFor } from '../../src/cli/program.ts'
 import { broker, cli, credentials, run, scratch, until } from './support.ts'
 
 /** The file that the help shows. */
@@ -64,7 +64,7 @@ async function flagsOf(
   const folder = await scratch()
   await writeFile(join(folder, 'config.toml'), config)
   await writeFile(join(folder, 'secret'), 'xyzzy\n')
-  const program = await buildProgram()
+  const program = await programFor([])
   // Only the parsing is of interest: no command runs.
   for (const command of program.commands) command.action(() => {})
   const words = [`--config`, join(folder, 'config.toml'), ...line.split(' ')]

@@ -17,7 +17,6 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { type BusOptions, createBus, defineApi, type EventDedupe } from '../../src/bus/index.ts'
-import type { ClientOptions } from '../../src/client/index.ts'
 import { openDedupe, spool } from '../../src/disk/index.ts'
 import { CALL_MS, machineMs } from './call-evidence.ts'
 
@@ -45,18 +44,13 @@ const options: BusOptions = {
   ...{ service: role!, process: name },
   client: { url, keepAlive: 30, reconnect: { when: 'always', minMs: 10, maxMs: 200 } },
 }
-/** mosquitto gives calls also to a process that is away, as long as it has its session. */
-const serving: BusOptions = {
-  ...options,
-  client: { ...(options.client as ClientOptions), sessionExpiryInterval: 0 },
-}
 const ending = new AbortController()
 process.once('SIGTERM', () => ending.abort())
 const isEnding = () => ending.signal.aborted
 
 async function serve(): Promise<void> {
   const outbox = await spool(join(folder, name), { maxMessages: QUEUED_MAX })
-  const bus = createBus({ ...serving, outbox })
+  const bus = createBus({ ...options, outbox })
   const journal = openSync(join(folder, `${name}.journal`), 'a')
   const answer = async (call: string) => {
     writeSync(journal, `${name}.${life} ${call} ${machineMs()}\n`)
