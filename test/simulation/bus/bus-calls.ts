@@ -25,6 +25,9 @@ export interface Called {
   outcome: string
 }
 
+/** Values of these do not fit somewhere. */
+const UNFIT: readonly RpcName[] = ['unfit', 'strict', 'wrong', 'odd']
+
 interface Execution {
   readonly life: Life
   readonly deadline: number
@@ -56,6 +59,7 @@ export class CallLedger {
   arrived(n: number, correlation: string, isForNobody: boolean): void {
     const called = this.all[n - 1]
     if (called === undefined) return this.#problem('B1', `an unknown call ${n}`)
+    if (called.rpc === 'unfit') this.#problem('B2', `call ${n} with an unfit input is sent`)
     called.arrivals++
     called.attempts.add(correlation)
     // The same attempt may come twice, if its acknowledgement is lost.
@@ -71,6 +75,7 @@ export class CallLedger {
     if (called === undefined || called.rpc !== rpc) {
       return this.#problem('B1', `${life.name} executes an unknown call ${n} of ${rpc}`)
     }
+    if (rpc === 'strict') this.#problem('B2', `${life.name} executes ${n}, whose input is unfit`)
     if (life.isEnding) this.#problem('B18', `${life.name} executes ${n} after close()`)
     const before = this.#executions.get(n) ?? []
     this.#executions.set(n, [...before, { life, deadline, beganAt: this.#now() }])
@@ -102,10 +107,11 @@ export class CallLedger {
     const { n, rpc } = called
     called.outcome = 'ok'
     const isRight = rpc === 'plain' || rpc === 'again' ? value === n : false
-    if (!isRight) this.#problem('B1', `call ${n} of ${rpc} resolves with ${JSON.stringify(value)}`)
+    const id = UNFIT.includes(rpc) ? 'B2' : rpc === 'major' ? 'B5' : 'B1'
+    if (!isRight) this.#problem(id, `call ${n} of ${rpc} resolves with ${JSON.stringify(value)}`)
   }
 
-  /** A call was rejected. (B3, B4) */
+  /** A call was rejected. (B2, B3, B4) */
   rejected(called: Called, error: unknown): void {
     const { n, rpc, life, startedAt, timeout, isForNobody } = called
     const {
@@ -133,15 +139,24 @@ export class CallLedger {
         if (!isForNobody) this.#problem('B4', `${what}, and somebody was there`)
         return
       case 'UNKNOWN':
-        if (rpc !== 'later') this.#problem('B4', what)
+        if (rpc !== 'later') this.#problem(rpc === 'major' ? 'B5' : 'B4', what)
         return
       case 'LOCKED':
         if (rpc !== 'refuse' || (remote?.data as { n?: unknown } | undefined)?.n !== n) {
           this.#problem('B3', `${what} and ${JSON.stringify(remote)}`)
         }
         return
+      case 'INVALID_INPUT':
+        if (rpc !== 'unfit') this.#problem('B2', what)
+        return
+      case 'BAD_REQUEST':
+        if (rpc !== 'strict') this.#problem('B2', what)
+        return
+      case 'INVALID_RESPONSE':
+        if (rpc !== 'odd') this.#problem('B2', what)
+        return
       case 'RESPONDER_FAILED': {
-        if (rpc !== 'fail') return this.#problem('B3', what)
+        if (rpc !== 'fail' && rpc !== 'wrong') return this.#problem('B3', what)
         if (/secret/.test(`${message} ${JSON.stringify(remote)}`)) {
           this.#problem('B3', `${what}, which has the text of the handler`)
         }

@@ -22,21 +22,34 @@ import { TASK_SECONDS, type TaskLedger } from './bus-tasks.ts'
 
 const anything = z.unknown()
 const RPC = { input: anything, output: anything }
+const TEXT = z.string()
 const RPCS = {
   plain: RPC,
   again: { ...RPC, idempotent: true },
   refuse: { ...RPC, errors: { LOCKED: z.object({ n: z.number() }) } },
   fail: RPC,
+  ...{ unfit: RPC, strict: RPC, wrong: RPC, odd: RPC },
 }
 const EVENTS = { sold: { payload: anything }, moved: { payload: anything } }
 
 /** What the service has. */
-export const SHOP = defineApi({ name: 'shop', version: '1.1.0', rpcs: RPCS, events: EVENTS })
+export const SHOP = defineApi({
+  ...{ name: 'shop', version: '1.1.0', events: EVENTS },
+  rpcs: {
+    ...RPCS,
+    strict: { input: TEXT, output: anything },
+    wrong: { input: anything, output: TEXT },
+  },
+})
 /** What callers have. */
 export const LATER_SHOP = defineApi({
   ...{ name: 'shop', version: '1.2.0', events: EVENTS },
-  rpcs: { ...RPCS, later: RPC },
+  rpcs: {
+    ...{ ...RPCS, later: RPC },
+    ...{ unfit: { input: TEXT, output: anything }, odd: { input: anything, output: TEXT } },
+  },
 })
+const NEXT_SHOP = defineApi({ name: 'shop', version: '2.0.0', rpcs: { major: RPC } })
 const ABSENT = defineApi({ name: 'absent', version: '1.0.0', rpcs: { absent: RPC } })
 
 export interface ProgramHost {
@@ -144,8 +157,11 @@ export class Program {
     const { life } = this
     const host = this.#host
     const called = host.calls.begin(life, rpc, slowMs, timeout)
-    const api = rpc === 'absent' ? this.bus.api(ABSENT) : this.bus.api(LATER_SHOP)
-    const functions = api as unknown as Record<string, (i: unknown, o: object) => Promise<unknown>>
+    const api = { absent: ABSENT, major: NEXT_SHOP }[rpc as string] ?? LATER_SHOP
+    const functions = this.bus.api(api as typeof LATER_SHOP) as unknown as Record<
+      string,
+      (i: unknown, o: object) => Promise<unknown>
+    >
     const result = functions[rpc]!({ n: called.n, slowMs }, { timeout }).then(
       (value) => {
         if (!life.isDead) host.calls.resolved(called, value)

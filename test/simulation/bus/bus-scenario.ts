@@ -6,7 +6,12 @@ import type { Dialling, Direction, Ending } from '../network.ts'
 import { ScenarioDraw } from '../scenario-draw.ts'
 
 /** What an API of the simulated services has. */
-export const RPCS = ['plain', 'again', 'refuse', 'fail', 'later', 'absent'] as const
+export const RPCS = [
+  ...(['plain', 'again', 'refuse', 'fail', 'later', 'absent'] as const),
+  // The input does not fit at the caller, or at the service; the output at the service, or at the
+  // caller; the service has another major version.
+  ...(['unfit', 'strict', 'wrong', 'odd', 'major'] as const),
+] as const
 export type RpcName = (typeof RPCS)[number]
 export type EventName = 'sold' | 'moved'
 /** An event with so many failures is never handled. */

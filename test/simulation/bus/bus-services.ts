@@ -382,7 +382,7 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     this.calls.arrived(
       numberIn(packet)!,
       correlationIn(packet),
-      !this.#isServed(levels[1]!, levels[4]!),
+      !this.#isServed(levels[1]!, levels[2]!, levels[4]!),
     )
   }
 
@@ -391,8 +391,8 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     return Object.keys(subscriptions).length > 0
   }
 
-  #isServed(api: string, rpc: string): boolean {
-    const filters = ['+', rpc].map((level) => `$share/shop/bus/${api}/v1/rpc/${level}`)
+  #isServed(api: string, major: string, rpc: string): boolean {
+    const filters = ['+', rpc].map((level) => `$share/shop/bus/${api}/${major}/rpc/${level}`)
     return [...this.#broker.sessions.values()].some(({ subscriptions }) =>
       filters.some((filter) => subscriptions[filter] !== undefined),
     )
@@ -458,7 +458,7 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     for (const durable of [false, true]) first.fire(CALM_ORDER, durable)
     await this.#pass(3000)
     const isLate = calls.all.slice(from).filter(({ isSettled, rpc }) => {
-      const mayWait = rpc === 'absent' || rpc === 'later'
+      const mayWait = rpc === 'absent' || rpc === 'later' || rpc === 'major'
       return !isSettled && !mayWait
     })
     for (const { n, rpc } of isLate) this.problem('B1', `call ${n} of ${rpc} is not answered`)
@@ -470,7 +470,7 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     if (wrong !== null && this.problems.length === 0) this.problem(...wrong)
   }
 
-  /** Without faults it is certain what becomes of a call. (B3, B4) */
+  /** Without faults it is certain what becomes of a call. (B2, B3, B4, B5) */
   #checkCalm({ n, rpc, outcome }: CallLedger['all'][number]): void {
     const { setup } = this.#scenario
     const { answerUnknown } = setup.services[0]!
@@ -478,10 +478,13 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     const unheard = isSaid ? 'NO_RESPONDERS' : ''
     const right = {
       ...{ plain: 'ok', again: 'ok', refuse: 'LOCKED', fail: 'RESPONDER_FAILED' },
-      ...{ later: answerUnknown ? 'UNKNOWN' : unheard, absent: unheard },
+      ...{ later: answerUnknown ? 'UNKNOWN' : unheard, absent: unheard, major: unheard },
+      ...{ unfit: 'INVALID_INPUT', strict: 'BAD_REQUEST' },
+      ...{ wrong: 'RESPONDER_FAILED', odd: 'INVALID_RESPONSE' },
     }[rpc]
     if (outcome !== right) {
-      const id = rpc === 'later' || rpc === 'absent' ? 'B4' : rpc === 'plain' ? 'B1' : 'B3'
+      const ids = { plain: 'B1', again: 'B1', refuse: 'B3', fail: 'B3', later: 'B4', absent: 'B4' }
+      const id = { ...ids, major: 'B5' }[rpc as keyof typeof ids] ?? 'B2'
       this.problem(id, `call ${n} of ${rpc} ends with "${outcome}" in place of "${right}"`)
     }
   }
