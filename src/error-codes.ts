@@ -527,6 +527,10 @@ export interface WarningCodes {
    *  becomes of the event (`onError`), and the error.
    *  What to do: correct the handler, or who fires the event. */
   EVENT_FAILED: 'Warning'
+  /** When a process ends and `run()` of its bus was never called, although something was added that
+   *  only a run does: APIs that are served, listeners with handlers, tasks.
+   *  What to do: `await bus.run()`. */
+  RUN_MISSING: 'Warning'
   /** When an event came for a listener that does not listen to it any more: an earlier process of
    *  its name has subscribed to it. It is acknowledged and not handled, and the subscription is
    *  removed. Each event is reported once; `stats.passed` of the listener counts all.

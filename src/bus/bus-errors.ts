@@ -2,7 +2,8 @@
  * Which errors of the client does a bus put into its own words? A person who uses a bus knows
  * services, processes and rpcs, and has never chosen a client identifier or a topic.
  */
-import { RefusedError } from '../index.ts'
+import type { Client } from '../client/index.ts'
+import { ConnectionError, RefusedError } from '../index.ts'
 import type { Api } from './api-types.ts'
 
 const TAKEN_OVER = 'SESSION_TAKEN_OVER'
@@ -23,6 +24,18 @@ export function nameTaken({ service, process }: RunningProcess, error: unknown):
   const { reasonCode, packet } = error
   return new RefusedError(message, {
     ...{ code: TAKEN_OVER, reasonCode, packet, cause: error },
+  })
+}
+
+/** @returns the error of a call that had no connection when its time was over, or any other. */
+export function unconnectedCall(what: string, client: Client, error: unknown): unknown {
+  const isTimeout = error instanceof ConnectionError && error.code === 'TIMEOUT'
+  if (!isTimeout || client.state.connection.kind === 'connected') return error
+  const { code, retryable, linkLost, message } = error
+  const why = 'there is no connection to the server; is it up, and is this its address?'
+  return new ConnectionError(`${what}: ${why} (${message})`, {
+    ...{ code, retryable, cause: error },
+    ...(linkLost === undefined ? {} : { linkLost }),
   })
 }
 

@@ -63,9 +63,10 @@ export class BusLog implements ReportListener {
     if (code === null) this.#writeOf(api, level, report, `${kind} schema ${api} ${version}`)
   }
 
-  warning({ code, message }: Warning): void {
-    if (this.#subject === null) this.#write('warn', { code }, message)
-    else this.#writeOf(this.#subject, 'warn', { code }, message)
+  warning({ code, message, cause }: Warning): void {
+    const fields = cause instanceof Error ? { code, stack: cause.stack } : { code }
+    if (this.#subject === null) this.#write('warn', fields, message)
+    else this.#writeOf(this.#subject, 'warn', fields, message)
   }
 
   /** Warnings that are reported meanwhile are about an API. */

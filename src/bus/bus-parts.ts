@@ -86,8 +86,11 @@ export interface BusParts {
   readonly by: string
   /** The APIs that this process serves, by the topic of each. */
   readonly served: Map<string, { readonly api: Api; readonly served: Served }>
-  /** @param api the name of the API that it is about, if it is about one. */
-  warn(code: WarningCode, message: string, api?: string): void
+  /**
+   * @param api the name of the API that it is about, if it is about one.
+   * @param cause what a handler has thrown, if it is about that.
+   */
+  warn(code: WarningCode, message: string, api?: string, cause?: unknown): void
 }
 
 /** @throws UsageError for an option that cannot be used. */
@@ -131,8 +134,9 @@ export function busParts(options: BusOptions): BusParts {
     checks: new SchemaChecks(ajv),
     by: `${service}/${busLevelOf(process)}`,
     served: new Map(),
-    warn: (code, message, api) => {
-      const report = () => client.warn({ code, message })
+    warn: (code, message, api, cause) => {
+      const warning = cause === undefined ? { code, message } : { code, message, cause }
+      const report = () => client.warn(warning)
       if (log === null || api === undefined) report()
       else log.about(api, report)
     },

@@ -3,7 +3,7 @@
  * listener-types.ts.
  */
 import type { ClientOptions, Codec, ResponderStats } from '../client/index.ts'
-import type { UserProperties } from '../index.ts'
+import type { Transition, UserProperties } from '../index.ts'
 import type { Presence } from '../presence/index.ts'
 import type {
   Api,
@@ -354,6 +354,11 @@ export interface Bus extends AsyncDisposable {
    *   with.
    */
   schema(api?: string, options?: AskSchemaOptions): Promise<readonly SchemaDocument[]>
+  /**
+   * Watches the connection of calls and answers change, as `client.transitions()`. Listeners have
+   * connections of their own.
+   */
+  transitions(): AsyncIterableIterator<Transition, undefined>
   /** Adds hooks, inside of those that are there. */
   hook(hooks: BusHooks): void
   /**

@@ -2,7 +2,7 @@
  * `createBus()`: the object that users get. It has what is registered, and runs it. (B18, a bus
  * ends in order)
  */
-import { UsageError } from '../index.ts'
+import { type Transition, UsageError } from '../index.ts'
 import type { Presence } from '../presence/index.ts'
 import type { Api, ApiEvent, ApiRpc, ApiSchema } from './api-types.ts'
 import { nameTaken } from './bus-errors.ts'
@@ -34,6 +34,7 @@ import { IteratedListener } from './iterated-listener.ts'
 import type { BusEvent, BusListener, EventIterator, ListenerOptions } from './listener-types.ts'
 import { pumpOutbox } from './outbox-pump.ts'
 import type { EventSource } from './received-event.ts'
+import { RunReminder } from './run-reminder.ts'
 import { RunScope } from './run-scope.ts'
 import { askSchemas } from './schema/ask-schemas.ts'
 import { prepareRemote } from './schema/remote-schemas.ts'
@@ -85,6 +86,7 @@ class ServiceBus {
   #features: ReadonlySet<BusFeature> | null = null
   #scope: RunScope | null = null
   #hasStarted = false
+  readonly #reminder: RunReminder
   #closed: Promise<void> | null = null
 
   constructor(options: BusOptions) {
@@ -96,6 +98,7 @@ class ServiceBus {
       listening: () => this.#listening(),
       answersCalls: () => this.#does('rpcs'),
     })
+    this.#reminder = new RunReminder(this.#parts)
     this.#tasks = new TaskTable(this.#parts)
     this.#settings = new BusSettings(options)
     this.#publisher = new SchemaPublisher(this.#parts)
@@ -124,6 +127,7 @@ class ServiceBus {
     const admit = () => this.#publisher.add(api, plan)
     const served = serveApi(parts, api, implementation, admit, options)
     this.#served.push(served)
+    this.#reminder.added('serve')
     if (!this.#does('rpcs')) served.rest()
     else this.#scope?.start((until) => whenServed(this.#parts.client, served, until))
     this.#know(api)
@@ -187,6 +191,7 @@ class ServiceBus {
     }
     const listener = new HandlerListener(this.#parts, plan, sources, handler, left)
     this.#listeners.set(name, listener)
+    this.#reminder.added('listen')
     if (this.#features?.has('events')) this.#scope?.start((signal) => listener.drive(signal))
     return listener
   }
@@ -213,22 +218,29 @@ class ServiceBus {
 
   every(interval: Interval, task: TaskFunction, options?: TaskOptions): BusTask {
     this.#checkOpen('every')
+    this.#reminder.added('every')
     return this.#tasks.every(interval, task, options)
   }
 
   cron(expression: string, task: TaskFunction, options?: CronOptions): BusTask {
     this.#checkOpen('cron')
+    this.#reminder.added('cron')
     return this.#tasks.cron(expression, task, options)
   }
 
   schedule(times: Times, task: TaskFunction, options?: TaskOptions): BusTask {
     this.#checkOpen('schedule')
+    this.#reminder.added('schedule')
     return this.#tasks.schedule(times, task, options)
   }
 
   async schema(api?: string, options?: AskSchemaOptions): Promise<readonly SchemaDocument[]> {
     this.#checkOpen('schema')
     return askSchemas(this.#parts, api, options)
+  }
+
+  transitions(): AsyncIterableIterator<Transition, undefined> {
+    return this.#parts.client.transitions()
   }
 
   hook(hooks: BusHooks): void {
@@ -238,6 +250,7 @@ class ServiceBus {
   async run({ signal, ...features }: BusRunOptions = {}): Promise<void> {
     this.#checkOpen('run')
     const wanted = this.#settings.featuresOf(features)
+    this.#reminder.end()
     if (this.#scope !== null) throw new UsageError('run: the bus runs already; await it once')
     if (signal?.aborted) return
     const scope = new RunScope()
@@ -324,6 +337,7 @@ class ServiceBus {
 
   async close({ timeout }: { readonly timeout?: number | undefined } = {}): Promise<void> {
     const ms = checkTimeMs('close: timeout', timeout) ?? BUS_CLOSE_MS
+    this.#reminder.end()
     this.#closed ??= this.#close(ms)
     return this.#closed
   }

@@ -12,7 +12,7 @@ import {
   UsageError,
 } from '../index.ts'
 import type { Api, ApiRpc, ApiSchema } from './api-types.ts'
-import { nobodyServes } from './bus-errors.ts'
+import { nobodyServes, unconnectedCall } from './bus-errors.ts'
 import { apiTopic } from './bus-names.ts'
 import { type BusParts, BusValue, checkTimeMs, headersOf, uuid } from './bus-parts.ts'
 import { type RpcFacts, sizeWhenSent } from './bus-reports.ts'
@@ -236,7 +236,9 @@ function unfitAnswer(
 async function refusal(bus: BusParts, plan: RpcPlan, error: unknown): Promise<never> {
   const { api, rpc, what, topic } = plan
   const remote = declaredIn(rpc, error)
-  if (remote === null) throw nobodyServes(what, api, topic, error)
+  if (remote === null) {
+    throw unconnectedCall(what, bus.client, nobodyServes(what, api, topic, error))
+  }
   const { code, message } = remote
   const { validate } = bus.termsOf(api.name)
   const part = `data of the error ${code}`

@@ -42,7 +42,10 @@ export function fireEvent(
   options: FireOptions = NO_FIRE_OPTIONS,
 ): Promise<Fired> {
   const what = `fire: ${api.name} ${name}`
-  if (!Object.hasOwn(api.events, name)) throw new UsageError(`${what}: there is no such event`)
+  if (!Object.hasOwn(api.events, name)) {
+    const names = Object.keys(api.events).join(', ')
+    throw new UsageError(`${what}: there is no such event; ${api.name} has ${names || 'none'}`)
+  }
   checkFireOptions(bus, what, options)
   if (!bus.served.has(apiTopic(bus.prefix, api))) {
     const remedy = 'an API is fired by who serves it; call bus.serve() first'

@@ -222,7 +222,10 @@ export class HandlerListener implements BusListener, ListenerInsides {
       }
       const decision = decideOnEvent(plan, bus.clock, event, error, event.attempt, isFinal)
       report?.({ error, action: decision.action })
-      if (decision.action === 'stop') throw error
+      if (decision.action === 'stop') {
+        this.#core.warn(event, error, 'ends the run; it comes again in the next one')
+        throw error
+      }
       if (decision.action !== 'retry') return this.#core.giveUp(event, error, decision.action)
       if (event.attempt === 1) this.#core.warn(event, error, 'is handled again')
       await this.#delay(decision.delayMs)

@@ -98,9 +98,7 @@ export class ListenerCore {
     const begun = await dedupe.begin!(event.dedupeId)
     if (begun <= maxRedeliveries) return true
     const reason = new Error(`handlers began with it ${begun - 1} times, and it was not handled`)
-    this.warn(event, reason, 'it becomes a dead letter')
-    await this.#bury(event, reason)
-    await this.settle(event)
+    await this.giveUp(event, reason, 'deadLetter')
     return false
   }
 
@@ -108,10 +106,13 @@ export class ListenerCore {
   async giveUp(event: ReceivedEvent, error: unknown, action: 'skip' | 'deadLetter'): Promise<void> {
     if (action === 'skip') {
       this.stats.skipped++
-      this.warn(event, error, 'it is skipped')
+      this.warn(event, error, 'is skipped')
     } else {
-      this.warn(event, error, 'it becomes a dead letter')
-      await this.#bury(event, error)
+      const isKept = await this.#bury(event, error)
+      this.stats.dead++
+      const remedy = `\`it-mqtt bus redrive ${this.#owner}\` makes the server keep later ones`
+      const loss = `is lost, since nobody has subscribed to its dead letters; ${remedy}`
+      this.warn(event, error, isKept ? 'is a dead letter now' : loss)
     }
     await this.settle(event)
   }
@@ -138,8 +139,11 @@ export class ListenerCore {
     })
   }
 
-  /** Publishes an event to the dead letters: as it came, and with the reason. */
-  async #bury(given: ReceivedEvent, error: unknown): Promise<void> {
+  /**
+   * Publishes an event to the dead letters: as it came, and with the reason.
+   * @returns whether the server keeps it, or gives it to somebody, as far as it says.
+   */
+  async #bury(given: ReceivedEvent, error: unknown): Promise<boolean> {
     const { message, api, event, topic } = given
     const { service, prefix } = this.bus
     const { properties } = message
@@ -161,10 +165,7 @@ export class ListenerCore {
           : {}),
       },
     )
-    this.stats.dead++
-    if (!noMatchingSubscribers || this.plan.retainDead) return
-    const remedy = '`it-mqtt bus redrive` makes the server keep those that follow'
-    this.warn(given, error, `nobody has subscribed to its dead letter, which is lost; ${remedy}`)
+    return !noMatchingSubscribers || this.plan.retainDead
   }
 
   /** An attempt to handle an event begins. @returns what reports its end, if anybody listens. */
@@ -182,7 +183,7 @@ export class ListenerCore {
   warn(event: ReceivedEvent, error: unknown, outcome: string): void {
     const what = `listen: ${this.#owner}: the event ${event.api} ${event.event} (${event.id})`
     const message = `${what} failed, and ${outcome}: ${errorText(error)}`
-    this.bus.warn('EVENT_FAILED', message, event.api)
+    this.bus.warn('EVENT_FAILED', message, event.api, error)
   }
 }
 

@@ -93,7 +93,7 @@ export function serveApi(
           if (failure !== undefined) return failure
           const why = error instanceof Error ? error.message : String(error)
           const what = `${api.name}: the handler of ${inQuotes(request.topic)} failed (${id})`
-          bus.warn('HANDLER_FAILED', `${what}: ${why}`, api.name)
+          bus.warn('HANDLER_FAILED', `${what}: ${why}`, api.name, error)
           return undefined
         },
       },
@@ -149,12 +149,17 @@ function checkImplementation(api: Api, given: unknown): void {
     throw new UsageError(`serve: the implementation of ${api.name} must be an object of functions`)
   }
   const table = given as Readonly<Record<string, unknown>>
+  const extra = Object.keys(table).find((name) => !Object.hasOwn(api.rpcs, name))
   const missing = Object.keys(api.rpcs).find(
     (name) => !Object.hasOwn(table, name) || typeof table[name] !== 'function',
   )
   if (missing !== undefined) {
     const what = `serve: the implementation of ${api.name} needs a function ${inQuotes(missing)}`
-    throw new UsageError(`${what} of its own; a method of a class has to be named here`)
+    const why =
+      extra === undefined
+        ? 'of its own; a method of a class has to be named here'
+        : `and has ${inQuotes(extra)}, which is no rpc of it`
+    throw new UsageError(`${what}${extra === undefined ? ' ' : ', '}${why}`)
   }
   const surplus = Object.keys(table).find((name) => !Object.hasOwn(api.rpcs, name))
   if (surplus === undefined) return

@@ -46,10 +46,7 @@ export interface EventloopOptions {
    * Settings that cannot work, such as a key of another certificate, are a `UsageError`.
    */
   readonly tls?: TlsOptions | undefined
-  /**
-   * The version of IP of the connection, 4 or 6. Default: both are tried. For TCP, TLS and
-   * WebSocket.
-   */
+  /** The version of IP, 4 or 6. Default: both are tried. For TCP, TLS and WebSocket. */
   readonly family?: 4 | 6 | undefined
   /**
    * The address of this machine from which the connection is made. Default: the system chooses.
@@ -395,6 +392,8 @@ export interface Warning {
   readonly code: WarningCode
   /** The message says what is wrong, where, and what to do. */
   readonly message: string
-  /** With `SERVER_DEVIATION`: the kind of deviation, as docs/TOLERANCE.md lists them. */
+  /** With `SERVER_DEVIATION`: the kind, as docs/TOLERANCE.md lists them. */
   readonly deviation?: string
+  /** What a handler has thrown, if it is about that. */
+  readonly cause?: unknown
 }

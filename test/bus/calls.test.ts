@@ -28,6 +28,15 @@ describe('a call', () => {
     expect(await w.value(api.reset(), 100)).toBeUndefined()
   })
 
+  test('[B1] without a connection is told so', async () => {
+    const w = new BusWorld()
+    w.broker.refuseConnections()
+    const { length } = w.bus('client').api(auth)
+    const error = await w.error(length('abc', { timeout: 2000 }), 3000)
+    expect(error).toMatchObject({ code: 'TIMEOUT', name: 'ConnectionError' })
+    expect(String(error)).toContain('auth length(): there is no connection to the server; is it up')
+  })
+
   test('no topic has a dot, which RabbitMQ turns into a slash', async () => {
     const w = new BusWorld()
     const keys: unknown[] = []

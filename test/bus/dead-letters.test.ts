@@ -95,7 +95,9 @@ describe('a dead letter', () => {
     const { server } = await story(w, 1)
     await w.value(fire(server, 'a'), 50)
     expect(w.warnings.map(({ message }) => message)).toContainEqual(
-      expect.stringContaining('nobody has subscribed to its dead letter, which is lost'),
+      expect.stringContaining(
+        'is lost, since nobody has subscribed to its dead letters; `it-mqtt bus redrive mail.welcome` makes',
+      ),
     )
     expect(await redrive(w)).toMatchObject({ count: 0 })
   })

@@ -179,10 +179,17 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
     running.process.kill('SIGTERM')
     const { status, stderr } = await running.ended
     expect(status).toBe(0)
-    const [begins, connected, again] = logOf(stderr)
-      .map(({ msg }) => msg)
-      .filter((msg) => msg !== 'runs')
-    expect([begins, connected, again]).toEqual(['begins', 'connected', 'connected again'])
+    const [begins, connected, lost, again] = logOf(stderr).filter(({ msg }) => msg !== 'runs')
+    expect([begins, connected, lost, again]).toMatchObject([
+      { msg: 'begins' },
+      { msg: 'connected' },
+      {
+        level: 'warn',
+        msg: expect.stringMatching(/^the connection is lost: /),
+        nextAttemptMs: expect.any(Number),
+      },
+      { msg: 'connected again' },
+    ])
   })
 
   test('[CLI] bus run: a signal ends the delay before the next run', async () => {

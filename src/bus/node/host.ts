@@ -45,6 +45,24 @@ export function environment(): Readonly<Record<string, string | undefined>> {
   return process.env
 }
 
+const unrun = new Set<() => void>()
+const tellAll = () => {
+  for (const tell of unrun) tell()
+}
+
+/**
+ * Calls a function when this process is about to end because there is nothing left to do.
+ * @returns what takes it back.
+ */
+export function beforeEnd(tell: () => void): () => void {
+  if (unrun.size === 0) process.once('beforeExit', tellAll)
+  unrun.add(tell)
+  return () => {
+    unrun.delete(tell)
+    if (unrun.size === 0) process.off('beforeExit', tellAll)
+  }
+}
+
 /** @returns the number of the process; null where there are none. */
 export function processId(): number | null {
   return process.pid

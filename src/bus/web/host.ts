@@ -31,6 +31,11 @@ export function environment(): Readonly<Record<string, string | undefined>> {
   return {}
 }
 
+/** A page ends without being asked. */
+export function beforeEnd(_tell: () => void): () => void {
+  return () => {}
+}
+
 /** @returns null: a page is no process. */
 export function processId(): number | null {
   return null

@@ -107,6 +107,7 @@ export class ServiceRun {
       const { service, process: name } = bus
       this.#reconnects ??= new ReconnectNews(`${service}/${name}`)
       logLine('info', { service, process: name, pid: process.pid, life }, 'begins')
+      void this.#tellLosses(bus)
       await this.#register(bus)
       bus.hook({
         start: (_, next) => {
@@ -136,7 +137,8 @@ export class ServiceRun {
       this.#hasConnected = true
       return []
     }
-    const onWarning = ({ code, message }: Warning) => logLine('warn', { code }, message)
+    const onWarning = ({ code, message, cause }: Warning) =>
+      logLine('warn', { code, ...fieldsOfError(cause) }, message)
     if (!asksForLog(this.#options)) {
       return { ...this.#options, client: { ...client, onConnected, onWarning } }
     }
@@ -149,6 +151,23 @@ export class ServiceRun {
     logLine('info', {}, 'connected again')
     const suspicion = this.#reconnects?.again(performance.now()) ?? null
     if (suspicion !== null) logLine('warn', { code: 'SESSION_TAKEN_OVER_SUSPECTED' }, suspicion)
+  }
+
+  /** Why is there no connection? The first reason of each outage is told, and each loss. */
+  async #tellLosses(bus: Bus): Promise<void> {
+    let isOut = false
+    try {
+      for await (const { from, to, reason, at, retryAt } of bus.transitions()) {
+        if (to === 'connected') isOut = false
+        if (reason === null || retryAt === null || isOut) continue
+        isOut = true
+        const what = from === 'connected' ? 'the connection is lost' : 'there is no connection'
+        const fields = { code: reason.code, nextAttemptMs: Math.max(0, Math.round(retryAt - at)) }
+        logLine('warn', fields, `${what}: ${inWords(reason.message)}`)
+      }
+    } catch {
+      // The queue of a process that stood still has overflown: later changes are not told.
+    }
   }
 
   #caught(signal: string): void {
