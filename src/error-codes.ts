@@ -542,7 +542,7 @@ export interface WarningCodes {
   /** When an answer to `discover()` was none of a process of a bus: no JSON, or with other fields.
    *  What to do: find out who may subscribe to `{prefix}/_control/#`. */
   ANSWER_PASSED_OVER: 'Warning'
-  /** When the function of a task threw, and the task goes on (`onError: 'skip'`); the message has
+  /** When the function of a task threw; the message has what becomes of it (`onError`), and
    *  the error.
    *  What to do: correct the function. */
   TASK_FAILED: 'Warning'

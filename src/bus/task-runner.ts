@@ -189,17 +189,20 @@ export class TaskRunner implements BusTask {
   }
 
   #failed(error: unknown, run: TaskRun): void {
+    const tell = (outcome: string) => {
+      const what = `the task ${this.#bus.service}.${this.name} failed, and ${outcome}`
+      this.#bus.warn('TASK_FAILED', `${what}: ${errorText(error)}`, undefined, error)
+    }
     try {
-      if (decideOnTask(this.#plan, error, run) === 'stop') return this.#fail(error)
+      if (decideOnTask(this.#plan, error, run) === 'stop') {
+        tell('ends the run')
+        return this.#fail(error)
+      }
     } catch (thrown) {
       return this.#fail(thrown)
     }
     this.#stats.skipped++
-    const { service } = this.#bus
-    this.#bus.warn(
-      'TASK_FAILED',
-      `the task ${service}.${this.name} failed, and goes on: ${errorText(error)}`,
-    )
+    tell('goes on')
   }
 
   /** The task ends with an error. */

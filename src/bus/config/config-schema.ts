@@ -71,7 +71,9 @@ const API = closedRule({
   timeout: msRule('After how many ms a call is rejected. Default 5000.'),
   validate: VALIDATE,
   log: {
-    description: 'From which level on lines about it are written. Default debug.',
+    description:
+      'From which level on lines about it are written. Default: as for the whole bus; there it is ' +
+      'warn in `it-mqtt bus run`, and debug with a logger of your own.',
     enum: ['debug', 'info', 'warn', 'error', 'silent'],
   },
   strict: flagRule('Whether all schemas must have a JSON Schema form. Default false.'),
