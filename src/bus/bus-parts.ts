@@ -121,7 +121,7 @@ export function busParts(options: BusOptions): BusParts {
   const reports = new BusReports(service, process, clock)
   if (log !== null) reports.add(log)
   const clientId = busClientId(prefix, service, process)
-  const own = { clientId, ...sessionOfCalls(clientOptions), ...clientOptions }
+  const own = { clientId, ...clientOptions, ...sessionOfCalls(clientOptions) }
   const { client, processes } = flagOf('presence', options.presence ?? false)
     ? presentClient(own, prefix, service)
     : { client: createClient(own), processes: null }
@@ -156,9 +156,10 @@ export function clientOptionsOf(given: BusOptions['client']): ClientOptions {
  * there. So the session ends with the connection. Listeners, for whom events are to wait, have
  * sessions of their own.
  */
-function sessionOfCalls({ protocolVersion = 5, cleanStart = true, session }: ClientOptions) {
-  const hasOwn = protocolVersion !== 5 || cleanStart !== true || session !== undefined
-  return hasOwn ? {} : { sessionExpiryInterval: 0 }
+function sessionOfCalls({ protocolVersion = 5, cleanStart = true, ...given }: ClientOptions) {
+  const { session, sessionExpiryInterval } = given
+  const isGiven = session !== undefined || sessionExpiryInterval !== undefined
+  return protocolVersion !== 5 || cleanStart !== true || isGiven ? {} : { sessionExpiryInterval: 0 }
 }
 
 function checkEnvelopeName(

@@ -359,6 +359,7 @@ describe('a listener', () => {
 
   test.each([
     ['its session expires', { sessionExpiryInterval: 30 }, 30],
+    ['nothing is said', { sessionExpiryInterval: undefined }, 0],
     ['a session is asked for', { cleanStart: false }, 86_400],
   ])('[B3] calls have a session where %s by option', async (_, client, seconds) => {
     const w = new BusWorld()

@@ -72,8 +72,8 @@ const API = closedRule({
   validate: VALIDATE,
   log: {
     description:
-      'From which level on lines about it are written. Default: as for the whole bus; there it is ' +
-      'warn in `it-mqtt bus run`, and debug with a logger of your own.',
+      'From which level on lines about it are written. Default: as for the whole bus, where it ' +
+      'is warn in `it-mqtt bus run`, and debug with a logger of your own.',
     enum: ['debug', 'info', 'warn', 'error', 'silent'],
   },
   strict: flagRule('Whether all schemas must have a JSON Schema form. Default false.'),
@@ -142,7 +142,7 @@ const CLIENT = closedRule(
     protocolVersion: { description: 'The version of MQTT. Default 5, or 4.', enum: [5, 4, 3] },
     keepAlive: { ...wholeRule('0: none. Default 60.', 0, 65_535), 'x-unit': 's' },
     sessionExpiryInterval: {
-      ...wholeRule('How long the server keeps the session. Default 300.', 0, 4_294_967_295),
+      ...wholeRule('How long the server keeps the session of calls. Default 0.', 0, 4_294_967_295),
       'x-unit': 's',
     },
     connectTimeout: msRule('How long an attempt may take. Default 30000.', 3_600_000),
