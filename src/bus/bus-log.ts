@@ -2,7 +2,7 @@
  * What does a bus write into the log of the user? A line for each call and each event when it has
  * ended, and for each warning, with the names as fields: a report has no payloads in it.
  */
-import { UsageError, type Warning } from '../index.ts'
+import { MqttError, UsageError, type Warning } from '../index.ts'
 import type { ReportListener } from './bus-reports.ts'
 import type {
   BusLogger,
@@ -64,7 +64,8 @@ export class BusLog implements ReportListener {
   }
 
   warning({ code, message, cause }: Warning): void {
-    const fields = cause instanceof Error ? { code, stack: cause.stack } : { code }
+    const hasStack = cause instanceof Error && !(cause instanceof MqttError)
+    const fields = hasStack ? { code, stack: cause.stack } : { code }
     if (this.#subject === null) this.#write('warn', fields, message)
     else this.#writeOf(this.#subject, 'warn', fields, message)
   }

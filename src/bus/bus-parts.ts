@@ -157,9 +157,11 @@ export function clientOptionsOf(given: BusOptions['client']): ClientOptions {
  * sessions of their own.
  */
 function sessionOfCalls({ protocolVersion = 5, cleanStart = true, ...given }: ClientOptions) {
-  const { session, sessionExpiryInterval } = given
+  const { session, sessionExpiryInterval, will } = given
   const isGiven = session !== undefined || sessionExpiryInterval !== undefined
-  return protocolVersion !== 5 || cleanStart !== true || isGiven ? {} : { sessionExpiryInterval: 0 }
+  if (protocolVersion !== 5 || cleanStart !== true || isGiven) return {}
+  // A will is published at the end of the session at the latest.
+  return { sessionExpiryInterval: will?.properties?.willDelayInterval ?? 0 }
 }
 
 function checkEnvelopeName(

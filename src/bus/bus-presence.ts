@@ -12,7 +12,7 @@ export function presentClient(
   prefix: string,
   service: string,
 ): { readonly client: Client; readonly processes: Presence } {
-  const client = createClient(withPresence(options, { prefix: `${prefix}/_presence` }))
+  const client = createClient(withPresence(options, { prefix: `${prefix}/_presence`, grace: 0 }))
   return { client, processes: presence(client, service) }
 }
 

@@ -218,20 +218,23 @@ class ServiceBus {
 
   every(interval: Interval, task: TaskFunction, options?: TaskOptions): BusTask {
     this.#checkOpen('every')
+    const added = this.#tasks.every(interval, task, options)
     this.#reminder.added('every')
-    return this.#tasks.every(interval, task, options)
+    return added
   }
 
   cron(expression: string, task: TaskFunction, options?: CronOptions): BusTask {
     this.#checkOpen('cron')
+    const added = this.#tasks.cron(expression, task, options)
     this.#reminder.added('cron')
-    return this.#tasks.cron(expression, task, options)
+    return added
   }
 
   schedule(times: Times, task: TaskFunction, options?: TaskOptions): BusTask {
     this.#checkOpen('schedule')
+    const added = this.#tasks.schedule(times, task, options)
     this.#reminder.added('schedule')
-    return this.#tasks.schedule(times, task, options)
+    return added
   }
 
   async schema(api?: string, options?: AskSchemaOptions): Promise<readonly SchemaDocument[]> {
@@ -249,8 +252,8 @@ class ServiceBus {
 
   async run({ signal, ...features }: BusRunOptions = {}): Promise<void> {
     this.#checkOpen('run')
-    const wanted = this.#settings.featuresOf(features)
     this.#reminder.end()
+    const wanted = this.#settings.featuresOf(features)
     if (this.#scope !== null) throw new UsageError('run: the bus runs already; await it once')
     if (signal?.aborted) return
     const scope = new RunScope()

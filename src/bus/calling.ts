@@ -88,7 +88,9 @@ function call(
     const { headers } = context
     return send(bus, plan, context.input, { ...options, headers, timeout: left }, facts)
   })
-  return withinTime(bus, what, whole, timeout)
+  return withinTime(bus, what, whole, timeout).catch((error: unknown) => {
+    throw unconnectedCall(what, bus.client, error)
+  })
 }
 
 /** Clocks have fractions of a millisecond, and a request takes whole ones. */

@@ -108,11 +108,14 @@ export class ListenerCore {
       this.stats.skipped++
       this.warn(event, error, 'is skipped')
     } else {
-      const isKept = await this.#bury(event, error)
+      const isKept = await this.#bury(event, error).catch((refusal: unknown) => {
+        this.warn(event, error, `cannot become a dead letter (${errorText(refusal)})`)
+        throw refusal
+      })
       this.stats.dead++
       const remedy = `\`it-mqtt bus redrive ${this.#owner}\` makes the server keep later ones`
       const loss = `is lost, since nobody has subscribed to its dead letters; ${remedy}`
-      this.warn(event, error, isKept ? 'is a dead letter now' : loss)
+      this.warn(event, error, isKept ? 'becomes a dead letter' : loss)
     }
     await this.settle(event)
   }

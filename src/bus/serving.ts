@@ -149,19 +149,18 @@ function checkImplementation(api: Api, given: unknown): void {
     throw new UsageError(`serve: the implementation of ${api.name} must be an object of functions`)
   }
   const table = given as Readonly<Record<string, unknown>>
-  const extra = Object.keys(table).find((name) => !Object.hasOwn(api.rpcs, name))
+  const surplus = Object.keys(table).find((name) => !Object.hasOwn(api.rpcs, name))
   const missing = Object.keys(api.rpcs).find(
     (name) => !Object.hasOwn(table, name) || typeof table[name] !== 'function',
   )
   if (missing !== undefined) {
     const what = `serve: the implementation of ${api.name} needs a function ${inQuotes(missing)}`
-    const why =
-      extra === undefined
-        ? 'of its own; a method of a class has to be named here'
-        : `and has ${inQuotes(extra)}, which is no rpc of it`
-    throw new UsageError(`${what}${extra === undefined ? ' ' : ', '}${why}`)
+    // A method of a class is inherited.
+    const isTypo = surplus !== undefined && table[missing] === undefined
+    const typo = `, and has ${inQuotes(surplus ?? '')}, which is no rpc of it`
+    const remedy = ' of its own; a method of a class has to be named here'
+    throw new UsageError(what + (isTypo ? typo : remedy))
   }
-  const surplus = Object.keys(table).find((name) => !Object.hasOwn(api.rpcs, name))
   if (surplus === undefined) return
   throw new UsageError(`serve: ${api.name} has no rpc ${inQuotes(surplus)}`)
 }

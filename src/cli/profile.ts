@@ -47,11 +47,13 @@ function configPath(env: NodeJS.ProcessEnv = process.env): string {
 /**
  * Gives the options of a profile to a command that was parsed.
  *
+ * @param whole makes the parser of all commands: a profile has options of others too.
  * @throws UsageError if the file, the profile or one of its keys cannot be used.
  */
 export async function applyProfile(
   { profile, config }: ProgramFlags,
   command: Command,
+  whole: () => Promise<Command>,
 ): Promise<void> {
   const path = config ?? configPath()
   if (config === undefined && !existsSync(path)) {
@@ -70,8 +72,23 @@ export async function applyProfile(
   const given = Object.entries(found)
   if (given.some(([key]) => key === 'password' || key === 'pw')) warnOfReaders(path)
   for (const [key, value] of given) {
-    applyOption(command, key, value, { where, folder: dirname(path), isNamed: !!profile })
+    const option = command.options.find(isMeantBy(key))
+    const context = { where, folder: dirname(path), isNamed: !!profile }
+    if (option !== undefined) applyOption(command, option, [key, value], context)
+    else if (!(await whole()).commands.some((one) => hasOption(one, isMeantBy(key)))) {
+      throw new UsageError(`${where} has ${key}, and no command has an option --${key}`)
+    }
   }
+}
+
+/** @returns the name of the option as the command line has it. */
+function flagOf(key: string): string {
+  return key === 'L' ? '-L' : (ALIASES[`--${key}`] ?? `--${key}`)
+}
+
+function isMeantBy(key: string): (option: Option) => boolean {
+  const flag = flagOf(key)
+  return ({ long, short }) => long === flag || short === flag
 }
 
 type Profile = Readonly<Record<string, unknown>>
@@ -112,15 +129,14 @@ interface Context {
   readonly isNamed: boolean
 }
 
-function applyOption(command: Command, key: string, value: unknown, context: Context): void {
+function applyOption(
+  command: Command,
+  option: Option,
+  [key, value]: readonly [string, unknown],
+  context: Context,
+): void {
   const { where, folder, isNamed } = context
-  const flag = key === 'L' ? '-L' : (ALIASES[`--${key}`] ?? `--${key}`)
-  const isThis = ({ long, short }: Option) => long === flag || short === flag
-  const option = command.options.find(isThis)
-  if (option === undefined) {
-    if (rootOf(command).commands.some((one) => hasOption(one, isThis))) return
-    throw new UsageError(`${where} has ${key}, and no command has an option --${key}`)
-  }
+  const flag = flagOf(key)
   const name = option.attributeName()
   if (isDecided(command, name, isNamed)) return
   const isFlag = !option.required && !option.optional
@@ -176,10 +192,6 @@ function parsedValue(option: Option, text: string, before: unknown, where: strin
 function pathFrom(folder: string, path: string): string {
   const whole = path.startsWith('~/') ? join(homedir(), path.slice(2)) : resolve(folder, path)
   return path.endsWith('/') && !whole.endsWith('/') ? `${whole}/` : whole
-}
-
-function rootOf(command: Command): Command {
-  return command.parent === null ? command : rootOf(command.parent)
 }
 
 function hasOption(command: Command, isThis: (option: Option) => boolean): boolean {

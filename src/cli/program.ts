@@ -91,7 +91,7 @@ function bareProgram(): Command {
     .hook('preAction', async (whole, command) => {
       // A command without a server, such as help, must work with a broken configuration file too.
       if (command.options.every(({ long }) => long !== '--url')) return
-      await settleFlags(whole, command)
+      await settleFlags(whole, command, () => programFor([]))
       if (command.getOptionValue('debug') === true) showPackets()
     })
   return program

@@ -15,12 +15,17 @@ import { secretOf } from './tls-flags.ts'
 const NAMES_SERVER = ['L', 'host', 'unix']
 
 /**
+ * @param whole makes the parser of all commands.
  * @throws UsageError if the flags contradict each other, if there is no terminal to ask at, or if
  *   other users could read a password in the list of processes.
  */
-export async function settleFlags(program: Command, command: Command): Promise<void> {
+export async function settleFlags(
+  program: Command,
+  command: Command,
+  whole: () => Promise<Command>,
+): Promise<void> {
   refuseListedSecrets(command)
-  await applyProfile(program.opts<ProgramFlags>(), command)
+  await applyProfile(program.opts<ProgramFlags>(), command, whole)
   settleServer(command)
   await settlePassword(command)
 }

@@ -188,11 +188,11 @@ function mayAcknowledge(loop: Parts, sequence: number, messageId: number): boole
 
 /** Reports a warning of code that is built on the loop. */
 export function warnFor(loop: Parts, warning: Warning): void {
-  const { code, message, deviation } = (warning ?? {}) as Partial<Warning>
+  const { code, message, deviation, cause } = (warning ?? {}) as Partial<Warning>
   if (typeof code !== 'string' || typeof message !== 'string') {
     throw wrong('warn', '{ code, message }, both of them text', warning)
   }
-  loop.warn(code, message, deviation)
+  loop.warn(code, message, deviation, cause)
 }
 
 function notConnected(what: string): ConnectionError {

@@ -308,8 +308,8 @@ export class Loop implements Parts, IntakeListener, LedgerListener, DialListener
     this.push({ type: 'shutdown', at: this.now(), failure })
   }
 
-  warn(code: WarningCode, message: string, deviation?: string): void {
-    warn(this, code, message, deviation)
+  warn(code: WarningCode, message: string, deviation?: string, cause?: unknown): void {
+    warn(this, { code, message, deviation, cause })
   }
 
   end(error: Thrown | null): void {

@@ -65,7 +65,7 @@ interface Inputs {
   /** Ends the loop with an error of the user's. */
   fail(error: unknown): void
   /** Reports a warning. */
-  warn(code: WarningCode, message: string, deviation?: string): void
+  warn(code: WarningCode, message: string, deviation?: string, cause?: unknown): void
 }
 
 /**

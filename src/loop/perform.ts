@@ -285,13 +285,24 @@ const STALLS: Readonly<Record<string, string>> = {
   ACKNOWLEDGEMENT_FORGOTTEN: 'acknowledgement',
 }
 
-export function warn(loop: Parts, code: WarningCode, message: string, deviation?: string): void {
+interface ToldWarning {
+  readonly code: WarningCode
+  readonly message: string
+  readonly deviation: string | undefined
+  readonly cause: unknown
+}
+
+export function warn(loop: Parts, { code, message, deviation, cause }: ToldWarning): void {
   const kind = STALLS[code]
   if (kind !== undefined) reportStall(loop, kind, message)
   const { onWarning } = loop.resolved.options
   if (onWarning === undefined) return emitWarning(loop, code, message, deviation)
   try {
-    onWarning({ code, message, ...(deviation === undefined ? {} : { deviation }) })
+    onWarning({
+      ...{ code, message },
+      ...(deviation === undefined ? {} : { deviation }),
+      ...(cause === undefined ? {} : { cause }),
+    })
   } catch (error) {
     loop.fail(error)
   }

@@ -203,7 +203,7 @@ describe('validation', () => {
     expect(error).toMatchObject({ code: 'RESPONDER_FAILED' })
     expect(error.message).not.toContain('schema')
     const [warning] = w.warnings
-    expect(warning).toMatchObject({ code: 'HANDLER_FAILED' })
+    expect(warning).toMatchObject({ code: 'HANDLER_FAILED', cause: expect.any(Error) })
     expect(warning!.message).toContain('the output does not fit its schema at ok, since')
     expect(warning!.message).not.toContain('4711')
   })

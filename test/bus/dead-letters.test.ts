@@ -10,6 +10,7 @@ import {
   type RedriveOptions,
   redriveDeadLetters,
 } from '../../src/bus/index.ts'
+import type { PacketRecord } from '../../src/testing/index.ts'
 import { answers, auth, BusWorld } from './bus-world.ts'
 
 const ada = { name: 'Ada', age: '36' }
@@ -100,6 +101,18 @@ describe('a dead letter', () => {
       ),
     )
     expect(await redrive(w)).toMatchObject({ count: 0 })
+  })
+
+  test('[B11] that the server refuses is told with the error of its handler', async () => {
+    const w = new BusWorld()
+    const { server } = await story(w, 1)
+    const isDeadLetter = ({ packet }: PacketRecord) =>
+      packet.cmd === 'publish' && packet.topic.startsWith('bus/_dead/')
+    w.broker.faults.refuse(isDeadLetter, 0x87)
+    await w.value(fire(server, 'a'), 50)
+    const [told] = w.warnings.filter(({ code }) => code === 'EVENT_FAILED')
+    expect(told?.message).toMatch(/cannot become a dead letter \(.*\): no mail today/)
+    expect(w.failures).toHaveLength(1)
   })
 
   test('[B11] that is retained is found without a session, put back once, and removed', async () => {

@@ -156,6 +156,12 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
     running.process.kill('SIGTERM')
     const { status, stderr } = await running.ended
     expect(status).toBe(0)
+    expect(logOf(stderr)).toContainEqual(
+      expect.objectContaining({
+        ...{ level: 'warn', code: 'EVENT_FAILED', stack: expect.stringContaining('cannot sell') },
+        msg: expect.stringMatching(/the event shop sold \(.*\) failed, and ends the run;/),
+      }),
+    )
     // That the session is taken over is a warning; `runs` may come before the connection or after.
     const log = logOf(stderr).filter(({ level, msg }) => level !== 'warn' && msg !== 'runs')
     expect(log.map(({ msg }) => msg)).toEqual([
@@ -186,7 +192,6 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
       {
         level: 'warn',
         msg: expect.stringMatching(/^the connection is lost: /),
-        nextAttemptMs: expect.any(Number),
       },
       { msg: 'connected again' },
     ])

@@ -64,10 +64,10 @@ async function flagsOf(
   const folder = await scratch()
   await writeFile(join(folder, 'config.toml'), config)
   await writeFile(join(folder, 'secret'), 'xyzzy\n')
-  const program = await programFor([])
+  const words = [...line.split(' '), '--config', join(folder, 'config.toml')]
+  const program = await programFor(words)
   // Only the parsing is of interest: no command runs.
   for (const command of program.commands) command.action(() => {})
-  const words = [`--config`, join(folder, 'config.toml'), ...line.split(' ')]
   await program.parseAsync(prepareArguments(words, program), { from: 'user' })
   const name = line.split(' ').find((word) => ['pub', 'sub'].includes(word))
   return program.commands.find((one) => one.name() === name)!.opts()
@@ -91,6 +91,12 @@ describe('[CLI] profiles', () => {
   test('without a name it is the default, and without a default nothing', async () => {
     expect(await flagsOf('sub a')).toMatchObject({ host: 'fallback', qos: '2' })
     expect((await flagsOf('sub a', '[plant]\nqos = 1\n'))['qos']).toBeUndefined()
+  })
+
+  test('an option of another command, which is not loaded, does no harm', async () => {
+    const config = '[default]\nretain = true\nqos = 1\n'
+    expect(await flagsOf('sub a', config)).toMatchObject({ qos: '1' })
+    await expect(flagsOf('sub a', '[default]\nretian = true\n')).rejects.toThrow('--retian')
   })
 
   test.each([

@@ -138,7 +138,7 @@ export class ServiceRun {
       return []
     }
     const onWarning = ({ code, message, cause }: Warning) =>
-      logLine('warn', { code, ...fieldsOfError(cause) }, message)
+      logLine('warn', { ...fieldsOfError(cause), code }, message)
     if (!asksForLog(this.#options)) {
       return { ...this.#options, client: { ...client, onConnected, onWarning } }
     }
@@ -157,13 +157,13 @@ export class ServiceRun {
   async #tellLosses(bus: Bus): Promise<void> {
     let isOut = false
     try {
-      for await (const { from, to, reason, at, retryAt } of bus.transitions()) {
+      for await (const { from, to, reason } of bus.transitions()) {
         if (to === 'connected') isOut = false
-        if (reason === null || retryAt === null || isOut) continue
+        // What ends a run is logged by itself.
+        if (reason === null || isOut || to === 'failed') continue
         isOut = true
         const what = from === 'connected' ? 'the connection is lost' : 'there is no connection'
-        const fields = { code: reason.code, nextAttemptMs: Math.max(0, Math.round(retryAt - at)) }
-        logLine('warn', fields, `${what}: ${inWords(reason.message)}`)
+        logLine('warn', { code: reason.code }, `${what}: ${inWords(reason.message)}`)
       }
     } catch {
       // The queue of a process that stood still has overflown: later changes are not told.
