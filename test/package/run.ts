@@ -113,7 +113,7 @@ try {
     await cp(CONSUMER, home, { recursive: true })
     await run(home, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline', tarball)
     const { packages, bytes } = await measure(join(home, 'node_modules'))
-    const size = `${packages} packages, ${(bytes / 1e6).toFixed(1)} MB`
+    const size = `${packages} packages, ${(bytes / 1e6).toFixed(2)} MB`
     assert.ok(packages <= INSTALLED_PACKAGES_MAX && bytes <= INSTALLED_BYTES_MAX, size)
     console.log(`     ${size}`)
   })
