@@ -15,8 +15,8 @@ export class RunReminder {
   added(what: string): void {
     const { service, process, warn } = this.#bus
     const message =
-      `The process ends, and run() of the bus ${service}/${process} was never called, which does` +
-      ` what ${what}() has added; await bus.run().`
+      `The process ends, and what ${what}() has added to the bus ${service}/${process} was never` +
+      ' run; await bus.run().'
     this.#takeBack ??= beforeEnd(() => warn('RUN_MISSING', message))
   }
 

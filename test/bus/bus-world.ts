@@ -11,7 +11,12 @@ import { answers, auth } from './auth-api.ts'
 export { answers, auth }
 
 // Time is virtual, and to load a package takes real time, in which calls would time out.
-await Promise.all([import('ajv'), import('ajv/dist/2020.js'), import('@cfworker/json-schema')])
+await Promise.all([
+  import('ajv'),
+  import('ajv/dist/2020.js'),
+  import('@cfworker/json-schema'),
+  import('croner'),
+])
 
 export class BusWorld extends World {
   readonly fake: FakeBus

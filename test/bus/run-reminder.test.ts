@@ -12,7 +12,7 @@ import { createBus } from './src/bus/index.ts'
 const client = 'mqtt://127.0.0.1:1'
 const bus = createBus({ service: 'shop', process: 'p1', client })
 `
-const TOLD = 'run() of the bus shop/p1 was never called, which does what every()'
+const TOLD = 'what every() has added to the bus shop/p1 was never run; await bus.run()'
 
 describe('a process that ends', () => {
   test.each([
