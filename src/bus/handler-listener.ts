@@ -323,7 +323,7 @@ export class HandlerListener implements BusListener, ListenerInsides {
     this.#closing.abort()
     for (const resolve of this.#waiting.splice(0)) resolve()
     await this.#idle(timeout)
-    await this.#core.client.close({ timeout: left() })
+    await this.#core.close(left)
     this.#left()
     this.#end?.resolve()
   }

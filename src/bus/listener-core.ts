@@ -19,6 +19,7 @@ import { FormerEvents } from './former-events.ts'
 import type { ListenerPlan } from './listener-plan.ts'
 import type { ListenerStats } from './listener-types.ts'
 import { EventReader, type EventSource, type ReceivedEvent } from './received-event.ts'
+import { settledWithin } from './settled-within.ts'
 
 /** How long a listener that closes waits for what is under way, unless somebody says otherwise. */
 export const LISTENER_CLOSE_MS = 10_000
@@ -89,17 +90,40 @@ export class ListenerCore {
   async isToBeHandled(event: ReceivedEvent): Promise<boolean> {
     const { dedupe, maxRedeliveries } = this.plan
     if (dedupe === null || event.dedupeId === null) return true
-    if (await dedupe.seen(event.dedupeId)) {
-      this.stats.repeated++
-      event.message.ack()
-      return false
-    }
+    if (await this.#isKnown(event)) return false
     if (maxRedeliveries === undefined) return true
     const begun = await dedupe.begin!(event.dedupeId)
     if (begun <= maxRedeliveries) return true
     const reason = new Error(`handlers began with it ${begun - 1} times, and it was not handled`)
     await this.giveUp(event, reason, 'deadLetter')
     return false
+  }
+
+  /** @returns whether an event was handled before; then it is acknowledged. */
+  async #isKnown(event: ReceivedEvent): Promise<boolean> {
+    const { dedupe } = this.plan
+    if (dedupe === null || event.dedupeId === null) return false
+    if (!(await dedupe.seen(event.dedupeId))) return false
+    this.stats.repeated++
+    event.message.ack()
+    return true
+  }
+
+  /** Closes the connection, once what was handled is acknowledged. (B18, a bus ends in order) */
+  async close(left: () => number): Promise<void> {
+    await settledWithin(this.bus.clock, this.#acknowledgeCopies(), left())
+    await this.client.close({ timeout: left() })
+  }
+
+  /** After the loss of a connection, events that were handled may have come again, and wait. */
+  async #acknowledgeCopies(): Promise<void> {
+    while (this.subscription.state.waiting > 0) {
+      const { done, value } = await this.subscription.next()
+      if (done) return
+      const event = this.read(value)
+      // Acknowledgements leave in the order of the messages.
+      if (event !== null && !(await this.#isKnown(event))) return
+    }
   }
 
   /** Gives an event up. @throws what the server or the store answers. */

@@ -199,6 +199,24 @@ describe('a listener', () => {
     expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(0)
   })
 
+  test('[B18] acknowledges a copy of what its handler has handled while it ends', async () => {
+    const w = new BusWorld()
+    const { server, mail } = await pair(w)
+    const { events } = hear(
+      mail,
+      {},
+      () => new Promise<void>((resolve) => w.clock.setTimer(resolve, 3000)),
+    )
+    await w.run(mail)
+    await w.value(fire(server, 'a'), 50)
+    w.broker.kill()
+    await w.clock.advance(1500)
+    expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(1)
+    await w.value(mail.close(), 5000)
+    expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(0)
+    expect(events).toHaveLength(1)
+  })
+
   test('[B6] [B7] whose process is killed gets what it had not handled', async () => {
     await using fake = fakeBus({ apis: [auth] })
     const { events } = hear(fake.bus, {}, () => new Promise(() => {}))

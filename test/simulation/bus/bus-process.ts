@@ -8,7 +8,7 @@ import type { VirtualClock } from '../../support/clock.ts'
 import { NO_TAP } from '../client/client-link.ts'
 import type { Connection, Network } from '../network.ts'
 import { KeptIds, KeptOutbox } from './bus-keeping.ts'
-import type { ServiceSetup } from './bus-scenario.ts'
+import type { ReleaseName, ServiceSetup } from './bus-scenario.ts'
 
 const STORED_MS_MAX = 20
 
@@ -20,6 +20,8 @@ export class Seat {
   /** What its own listeners remember, by name. */
   readonly ids = new Map<string, KeptIds>()
   network: Network
+  /** What the next life is a release of. */
+  release: ReleaseName = 'first'
   lives = 0
   /** When the next life begins, if none runs. */
   restartAt = 0
@@ -54,6 +56,7 @@ export class Life {
   readonly seat: Seat
   readonly number: number
   readonly beganAt: number
+  readonly release: ReleaseName
   isDead = false
   /** It was asked to end. */
   isEnding = false
@@ -83,6 +86,7 @@ export class Life {
   constructor(seat: Seat, host: LifeHost) {
     this.seat = seat
     this.number = ++seat.lives
+    this.release = seat.release
     this.#host = host
     this.beganAt = host.clock.now()
     this.disturbedAt = this.beganAt

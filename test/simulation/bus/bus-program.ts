@@ -4,6 +4,7 @@
  */
 import * as z from 'zod'
 import {
+  type Api,
   type Bus,
   type BusEvent,
   type BusOptions,
@@ -17,7 +18,7 @@ import type { CallLedger } from './bus-calls.ts'
 import { type EventLedger, type Name, RETRIES } from './bus-events.ts'
 import type { KeptIds } from './bus-keeping.ts'
 import type { Life } from './bus-process.ts'
-import type { EventOrder, RpcName, Setup } from './bus-scenario.ts'
+import type { EventOrder, ReleaseName, RpcName, Setup } from './bus-scenario.ts'
 import { TASK_SECONDS, type TaskLedger } from './bus-tasks.ts'
 
 const anything = z.unknown()
@@ -32,15 +33,24 @@ const RPCS = {
 }
 const EVENTS = { sold: { payload: anything }, moved: { payload: anything } }
 
+const SHOP_RPCS = {
+  ...RPCS,
+  strict: { input: TEXT, output: anything },
+  wrong: { input: anything, output: TEXT },
+}
+const CALLED = z.object({ n: z.number(), slowMs: z.number() })
 /** What the service has. */
-export const SHOP = defineApi({
-  ...{ name: 'shop', version: '1.1.0', events: EVENTS },
-  rpcs: {
-    ...RPCS,
-    strict: { input: TEXT, output: anything },
-    wrong: { input: anything, output: TEXT },
-  },
-})
+export const SHOPS = {
+  first: defineApi({ name: 'shop', version: '1.1.0', events: EVENTS, rpcs: SHOP_RPCS }),
+  wider: defineApi({
+    ...{ name: 'shop', version: '1.1.1', events: EVENTS },
+    rpcs: { ...SHOP_RPCS, more: RPC },
+  }),
+  narrower: defineApi({
+    ...{ name: 'shop', version: '1.1.2', events: EVENTS },
+    rpcs: { ...SHOP_RPCS, plain: { input: CALLED, output: anything } },
+  }),
+} satisfies Record<ReleaseName, Api>
 /** What callers have. */
 export const LATER_SHOP = defineApi({
   ...{ name: 'shop', version: '1.2.0', events: EVENTS },
@@ -66,6 +76,8 @@ export interface ProgramHost {
   track(life: Life, what: string, promise: Promise<unknown>): void
   /** @returns whether the broker has the subscriptions of a listener. */
   isSubscribed(clientId: string): boolean
+  /** The API of a process breaks what lies at the broker. */
+  refused(life: Life): void
   /** The program has to end. */
   failed(life: Life): void
 }
@@ -81,10 +93,12 @@ export class Program {
   readonly bus: Bus
   readonly life: Life
   readonly #host: ProgramHost
+  readonly #shop: (typeof SHOPS)['first']
 
   constructor(life: Life, host: ProgramHost) {
     this.life = life
     this.#host = host
+    this.#shop = SHOPS[life.release] as (typeof SHOPS)['first']
     const { seat } = life
     const { service } = seat.setup
     const late = () => {
@@ -100,10 +114,17 @@ export class Program {
     for (const name of host.events.names) {
       if (name.service === service) this.#listen(name)
     }
-    host.tasks.begin(life)
+    // With `onBreaking: 'refuse'` it begins when the schemas are compared.
+    this.bus.hook({
+      start: (_, next) => {
+        host.tasks.begin(life)
+        return next()
+      },
+    })
     const running = this.bus.run().catch((error: unknown) => {
       if (life.isOver) return
-      if (!isOrdered(error)) host.problem('B11', `run() of ${life.name} fails: ${error}`)
+      if (Object(error).code === 'SCHEMA_BREAKING') host.refused(life)
+      else if (!isOrdered(error)) host.problem('B11', `run() of ${life.name} fails: ${error}`)
       host.failed(life)
     })
     void running.then(() => {
@@ -133,10 +154,12 @@ export class Program {
       return n
     }
     const { concurrency, answerUnknown } = life.seat.setup
-    const implementation = Object.fromEntries(Object.keys(RPCS).map((rpc) => [rpc, handle(rpc)]))
-    this.bus.serve(SHOP, implementation as never, {
+    const names = Object.keys(this.#shop.rpcs)
+    const implementation = Object.fromEntries(names.map((rpc) => [rpc, handle(rpc)]))
+    const { schema: lifetime, onBreaking } = this.#host.setup
+    this.bus.serve(this.#shop, implementation as never, {
       ...{ concurrency, answerUnknown },
-      schema: { lifetime: this.#host.setup.schema },
+      schema: { lifetime, onBreaking },
     })
   }
 
@@ -185,7 +208,7 @@ export class Program {
     const host = this.#host
     const event = host.events.begin(life.seat, durable, order)
     const options = { id: `e${event.n}`, durable, ...(order.key === '' ? {} : { key: order.key }) }
-    const fired = this.bus.fire(SHOP, order.event, { n: event.n }, options).then(
+    const fired = this.bus.fire(this.#shop, order.event, { n: event.n }, options).then(
       ({ unheard }) => {
         if (life.isDead) return
         if (!durable && event.arrivals === 0) {
@@ -214,7 +237,7 @@ export class Program {
     const { life } = this
     const ids =
       dedupe === 'own' ? life.seat.idsOf(setup.name) : dedupe === 'shared' ? name.ids : null
-    const api = this.bus.api(SHOP)
+    const api = this.bus.api(this.#shop)
     const ports = setup.events.map((event) => api[event])
     const options: ListenerOptions<unknown> = {
       ...{ concurrency, stream },

@@ -14,6 +14,9 @@ export const RPCS = [
 ] as const
 export type RpcName = (typeof RPCS)[number]
 export type EventName = 'sold' | 'moved'
+/** What a process of the service may be a release of; the last two break what came before. */
+export const RELEASES = ['first', 'wider', 'narrower'] as const
+export type ReleaseName = (typeof RELEASES)[number]
 /** An event with so many failures is never handled. */
 export const POISON = 1000
 /** So often the events fail that only a later life can handle. */
@@ -54,6 +57,8 @@ export interface Setup {
   readonly noMatchingSubscribers: boolean
   /** How long the schema of the API lies at the broker. */
   readonly schema: 'retained' | 'lease'
+  /** What becomes of a process whose API breaks the schema that lies there. */
+  readonly onBreaking: 'warn' | 'refuse'
   /** How long every third run of the task of each process takes, in ms. */
   readonly slowTaskMs: number
   readonly services: readonly ServiceSetup[]
@@ -109,6 +114,7 @@ export type Happening =
   | { readonly do: 'dialling'; readonly who: number; readonly dialling: Dialling }
   | { readonly do: 'latency'; readonly who: number; readonly ms: number }
   | { readonly do: 'store fails'; readonly who: number }
+  | { readonly do: 'release'; readonly who: number; readonly name: ReleaseName }
   | { readonly do: 'restart'; readonly keep: boolean }
   | { readonly do: 'packets twice' | 'packets lost'; readonly times: number }
 
@@ -220,6 +226,7 @@ export function busScenarioOf(seed: number): BusScenario {
     noMatchingSubscribers: draw.chance(0.7),
     schema: protocolVersion === 5 && others.chance(0.3) ? 'lease' : 'retained',
     slowTaskMs: others.oneOf(0, 0, 300, 7000),
+    onBreaking: others.oneOf('warn', 'refuse'),
     services,
   }
   const firing = services[0]!.processes
@@ -240,5 +247,11 @@ export function busScenarioOf(seed: number): BusScenario {
     after: draw.chance(0.4) ? draw.upTo(6) : draw.upTo(draw.chance(0.8) ? 500 : 8000),
     what: happening(),
   }))
+  const releases = others.chance(0.5) ? 0 : 1 + others.below(4)
+  for (let i = 0; i < releases; i++) {
+    const what = { do: 'release', who: others.below(firing), name: others.oneOf(...RELEASES) }
+    const at = others.below(events.length + 1)
+    events.splice(at, 0, { after: others.upTo(3000), what: what as Happening })
+  }
   return { seed, setup, events }
 }

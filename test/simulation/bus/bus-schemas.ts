@@ -1,7 +1,9 @@
-/** What must lie at the broker as the schema of the API that is served? (B12) */
+/** What must lie at the broker as the schema of the API that is served? (B12, B13) */
 import { loadSchema } from '../../../src/bus/index.ts'
 import type { TestBroker } from '../../../src/testing/index.ts'
 import type { Life } from './bus-process.ts'
+import { SHOPS } from './bus-program.ts'
+import { RELEASES, type ReleaseName } from './bus-scenario.ts'
 
 type Report = (id: string, what: string) => void
 
@@ -9,14 +11,31 @@ export const SCHEMA_TOPIC = 'bus/shop/v1/schema/shop'
 /** A lease ends after this time, unless somebody refreshes it. */
 export const LEASE_MS = 60_000
 
+/** What each release breaks. */
+const BROKEN: Readonly<Record<ReleaseName, readonly ReleaseName[]>> = {
+  first: ['wider'],
+  wider: [],
+  narrower: ['first', 'wider'],
+}
+
+/** A document that lies there, or has lain there. */
+interface Lying {
+  readonly text: string
+  readonly release: ReleaseName
+  /** Since when it lies there without a pause. */
+  since: number
+  /** When it is gone. */
+  until: number
+}
+
 export class SchemaLedger {
   readonly #broker: TestBroker
   readonly #now: () => number
   readonly #isLease: boolean
   readonly #problem: Report
-  /** Since when the same document lies there. */
-  #since = Number.POSITIVE_INFINITY
-  #text = ''
+  readonly #seen: Lying[] = []
+  /** Who has said that it replaces what it breaks. */
+  readonly #warned = new Set<Life>()
 
   constructor(broker: TestBroker, now: () => number, isLease: boolean, problem: Report) {
     this.#broker = broker
@@ -27,28 +46,85 @@ export class SchemaLedger {
 
   /** A process publishes its document. */
   published(life: Life, text: string, isDup: boolean): void {
-    const isSame = text === this.#text
-    const isNeedless = isSame && this.#since < life.beganAt
+    const now = this.#now()
+    const there = this.#lying()
+    if (there !== null) this.#checkBroken(life, there)
+    const isNeedless = text === there?.text && there.since < life.beganAt
     if (isNeedless && !this.#isLease && !isDup) {
       this.#problem('B12', `${life.name} publishes a schema that lay there before it began`)
     }
-    if (isSame) return
-    this.#since = this.#now()
-    this.#text = text
+    const until = this.#isLease ? now + LEASE_MS : Number.POSITIVE_INFINITY
+    if (text === there?.text) {
+      there.until = until
+      return
+    }
+    if (there !== null) there.until = now
+    this.#seen.push({ text, release: releaseOf(text), since: now, until })
+  }
+
+  /** A process has said that it replaces a document that it breaks. */
+  warned(life: Life): void {
+    this.#warned.add(life)
+    this.#checkReason(life, 'says that it breaks what lies there')
+  }
+
+  /** `run()` of a process has rejected, since it breaks what lies there. */
+  refused(life: Life): void {
+    this.#checkReason(life, 'is refused')
+  }
+
+  /** A process begins to take calls. */
+  serves(life: Life, onBreaking: 'warn' | 'refuse'): void {
+    const there = this.#lying()
+    if (there === null || onBreaking === 'warn' || !this.#isBroken(life, there)) return
+    this.#problem('B13', `${life.name} is served, and breaks what lies there`)
   }
 
   /** The broker loses it. */
   lost(): void {
     this.#broker.publish(SCHEMA_TOPIC, '', { retain: true })
-    this.#since = Number.POSITIVE_INFINITY
-    this.#text = ''
+    const there = this.#lying()
+    if (there !== null) there.until = this.#now()
+  }
+
+  /** @returns the release whose schema lies there, or null. */
+  get release(): ReleaseName | null {
+    return this.#lying()?.release ?? null
   }
 
   /** @returns what is wrong when a process that serves is there, or null. */
-  wrong(version: string): string | null {
+  wrong(release: ReleaseName): string | null {
     const there = this.#broker.retained.get(SCHEMA_TOPIC)
     if (there === undefined) return 'there is no schema'
-    const document = loadSchema(new TextDecoder().decode(there.payload))
-    return document.version === version ? null : `the schema is that of ${document.version}`
+    const is = releaseOf(new TextDecoder().decode(there.payload))
+    return is === release ? null : `the schema is that of release ${is}, not of ${release}`
   }
+
+  #lying(): Lying | null {
+    const last = this.#seen.at(-1)
+    return last !== undefined && last.until > this.#now() ? last : null
+  }
+
+  /** @returns whether a process must have seen a document, and breaks it. */
+  #isBroken(life: Life, there: Lying): boolean {
+    return there.since < life.beganAt && BROKEN[life.release].includes(there.release)
+  }
+
+  #checkBroken(life: Life, there: Lying): void {
+    if (!this.#isBroken(life, there) || this.#warned.has(life)) return
+    this.#problem('B13', `${life.name} replaces a schema that it breaks, and says nothing of it`)
+  }
+
+  #checkReason(life: Life, what: string): void {
+    const isRight = this.#seen.some(
+      ({ release, until }) => until >= life.beganAt && BROKEN[life.release].includes(release),
+    )
+    if (!isRight) this.#problem('B13', `${life.name} ${what}, and it breaks nothing`)
+  }
+}
+
+/** @returns the release whose document a text is. */
+function releaseOf(text: string): ReleaseName {
+  const { version } = loadSchema(text)
+  return RELEASES.find((name) => SHOPS[name].version === version)!
 }

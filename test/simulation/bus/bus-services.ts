@@ -13,11 +13,12 @@ import { CallLedger } from './bus-calls.ts'
 import { EventLedger, type Name } from './bus-events.ts'
 import { KeptIds } from './bus-keeping.ts'
 import { Life, type LifeHost, Seat } from './bus-process.ts'
-import { Program, type ProgramHost, SHOP } from './bus-program.ts'
+import { Program, type ProgramHost } from './bus-program.ts'
 import {
   type BusScenario,
   type EventOrder,
   type Happening,
+  type ReleaseName,
   RPCS,
   type Setup,
 } from './bus-scenario.ts'
@@ -156,6 +157,7 @@ export class ServicesWorld implements ProgramHost, LifeHost {
 
   warned(life: Life, code: string, message: string): void {
     this.say(`  ${life.name} warns ${code}: ${message}`)
+    if (code === 'SCHEMA_REPLACED') this.#schemas.warned(life)
     if (code !== 'HANDLER_FAILED') return
     this.calls.failed(/[(]([\da-f]+)[)]/.exec(message)?.[1] ?? '')
   }
@@ -166,6 +168,12 @@ export class ServicesWorld implements ProgramHost, LifeHost {
       this.clock.touch()
       this.#pending.delete(promise)
     })
+  }
+
+  /** A release that breaks others is taken back; what has replaced it is kept. */
+  refused(life: Life): void {
+    this.#schemas.refused(life)
+    this.#release(life.seat, this.#schemas.release ?? 'first')
   }
 
   failed(life: Life): void {
@@ -232,7 +240,8 @@ export class ServicesWorld implements ProgramHost, LifeHost {
       default: {
         const seat = this.#seats[what.who % this.#seats.length]!
         const { life } = seat
-        if (what.do === 'dialling') seat.network.dialling = what.dialling
+        if (what.do === 'release') this.#release(seat, what.name)
+        else if (what.do === 'dialling') seat.network.dialling = what.dialling
         else if (what.do === 'latency') seat.network.quality = { ...QUALITY, latencyMs: what.ms }
         else if (life !== null && !life.isOver && !life.isEnding) this.#happenTo(seat, life, what)
         else if (life !== null && !life.isOver && what.do === 'kill') this.#kill(life, what.awayMs)
@@ -276,6 +285,24 @@ export class ServicesWorld implements ProgramHost, LifeHost {
       default:
         throw new Error(`${what.do} is not for a process`)
     }
+  }
+
+  get #servers(): readonly Seat[] {
+    return this.#seats.filter(({ setup }) => setup.serves)
+  }
+
+  /** All processes of the service become the release whose schema lies there. */
+  #agree(): void {
+    const name = this.#schemas.release ?? this.#seats[0]!.release
+    for (const seat of this.#servers) this.#release(seat, name)
+  }
+
+  /** The next life of a process is that of a release; one that runs ends for it. */
+  #release(seat: Seat, name: ReleaseName): void {
+    seat.release = name
+    const { life } = seat
+    if (life === null || life.isOver || life.isEnding || life.release === name) return
+    void this.#close(life, BACKOFF_MS, CLOSE_MS)
   }
 
   #disturb(life: Life | null): void {
@@ -365,6 +392,9 @@ export class ServicesWorld implements ProgramHost, LifeHost {
       this.events.acknowledged(life, connection, packet.messageId!)
     }
     if (packet.cmd === 'publish') this.#published(life, packet)
+    if (packet.cmd === 'subscribe' && packet.subscriptions.some(isForCalls)) {
+      this.#schemas.serves(life, this.setup.onBreaking)
+    }
   }
 
   #published(life: Life, packet: Publish): void {
@@ -413,9 +443,11 @@ export class ServicesWorld implements ProgramHost, LifeHost {
       if (seat.life !== null) seat.life.storeFails = false
       this.#disturb(seat.life)
     }
+    this.#agree()
     await this.#pass(SLACK_MS)
     for (let ms = 0; ms < RECOVERY_MS && this.problems.length === 0; ms += 5 * STEP_MS) {
       if (this.#wrong() === null) return
+      if (new Set(this.#servers.map(({ release }) => release)).size > 1) this.#agree()
       await this.#pass(5 * STEP_MS)
     }
     const wrong = this.#wrong()
@@ -439,7 +471,9 @@ export class ServicesWorld implements ProgramHost, LifeHost {
       const left = queued + inflight
       if (left > 0) return ['B7', `${left} messages are left in the session of ${clientId}`]
     }
-    const schema = this.#schemas.wrong(SHOP.version)
+    // With `onBreaking: 'refuse'` this takes longer than the beginning of a process.
+    if (!this.#isServed('shop', 'v1', 'plain')) return ['B13', 'nobody serves the API']
+    const schema = this.#schemas.wrong(this.#seats[0]!.release)
     if (schema !== null) return ['B12', schema]
     const lost = this.events.all.filter(({ isFired, arrivals }) => isFired && arrivals === 0)
     if (lost.length > 0) return ['B9', `event ${lost[0]!.n} was fired, and is lost`]
@@ -471,7 +505,9 @@ export class ServicesWorld implements ProgramHost, LifeHost {
   }
 
   /** Without faults it is certain what becomes of a call. (B2, B3, B4, B5) */
-  #checkCalm({ n, rpc, outcome }: CallLedger['all'][number]): void {
+  #checkCalm({ n, rpc, outcome, life }: CallLedger['all'][number]): void {
+    // What the broker has forgotten may still be in the hands of a listener, and end its program.
+    if (outcome === 'ENDED' && life.isEnding) return
     const { setup } = this.#scenario
     const { answerUnknown } = setup.services[0]!
     const isSaid = setup.protocolVersion === 5 && setup.noMatchingSubscribers
@@ -505,6 +541,11 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     const { pendingTimers } = this.clock
     if (pendingTimers > 0) this.problem('B18', `${pendingTimers} timers left`)
   }
+}
+
+/** @returns whether a subscription is that of who serves the API. */
+function isForCalls({ topic }: { readonly topic: string }): boolean {
+  return topic.includes('/shop/v1/rpc/')
 }
 
 /** @returns the number that an event or a call has in its payload. */
