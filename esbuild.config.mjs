@@ -79,6 +79,8 @@ const ENTRIES = [
   'presence/index',
   'testing/index',
   'cli/main',
+  // It reads package.json, whose place is relative to it.
+  'cli/command-line',
 ]
 
 /** What the names in `imports` of package.json stand for. */

@@ -86,6 +86,7 @@ class ServiceBus {
   #features: ReadonlySet<BusFeature> | null = null
   #scope: RunScope | null = null
   #hasStarted = false
+  #isFound = false
   readonly #reminder: RunReminder
   #closed: Promise<void> | null = null
 
@@ -288,10 +289,7 @@ class ServiceBus {
       isClosed = this.#closed !== null
       // It was closed while schemas were looked at, or by a hook.
       if (isClosed) return
-      if (!this.#hasStarted) {
-        this.#tell('the bus runs')
-        if (this.#parts.hasControl) answerControl(insidesOf('run', this))
-      }
+      if (!this.#hasStarted) this.#tell('the bus runs')
       this.#hasStarted = true
       if (signal.aborted) return
       for (const one of this.#served) {
@@ -299,11 +297,12 @@ class ServiceBus {
         else one.rest()
       }
       scope.start((until) => client.run({ signal: until }))
-      scope.start((until) => enterService(this.#parts, until))
-      scope.start((until) => this.#publisher.drive(until))
-      for (const one of features.has('rpcs') ? this.#served : []) {
-        scope.start((until) => whenServed(client, one, until))
-      }
+      const served = features.has('rpcs') ? [...this.#served] : []
+      scope.start(async (until) => {
+        await Promise.all(served.map((one) => whenServed(client, one, until)))
+        // Only now, so that nothing delays the first calls, and who is found can be called.
+        if (!until.aborted) await this.#appear(until)
+      })
       if (outbox !== undefined) scope.start((until) => pumpOutbox(this.#parts, outbox, until))
       for (const listener of this.#listeners.values()) {
         if (!features.has('events') || !(listener instanceof HandlerListener)) continue
@@ -315,6 +314,13 @@ class ServiceBus {
     await runHooks(hooks.of('start'), this.#life('start'), begin)
     // What the hooks have begun before it was closed is theirs to end.
     if (isClosed) await runHooks(hooks.of('stop'), this.#life('stop'), async () => {})
+  }
+
+  /** Lets others find this process: it answers discovery, is present, publishes its schemas. */
+  async #appear(until: AbortSignal): Promise<void> {
+    if (this.#parts.hasControl && !this.#isFound) answerControl(insidesOf('run', this))
+    this.#isFound = true
+    await Promise.all([enterService(this.#parts, until), this.#publisher.drive(until)])
   }
 
   /** Whether the run does it, or the next one may. */

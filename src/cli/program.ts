@@ -17,7 +17,7 @@ const { version } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
 ) as { version: string }
 
-type Add = (program: Command) => void
+type Add = (program: Command, words: readonly string[]) => void
 
 /** Every command, in the order of the help. */
 const COMMANDS: Readonly<Record<string, () => Promise<Add>>> = {
@@ -44,15 +44,18 @@ const ABOUT_ALL = ['completion', 'help']
  * @returns the parser of the command line, with every command that these words may need; with all
  *   commands if there are no words.
  */
-export function programFor([name = '']: readonly string[]): Promise<Command> {
+export function programFor([name = '', ...words]: readonly string[]): Promise<Command> {
   if (name === '--version') return programOf([])
   const isKnown = Object.hasOwn(COMMANDS, name) && !ABOUT_ALL.includes(name)
-  return programOf(isKnown ? [name] : Object.keys(COMMANDS))
+  return isKnown ? programOf([name], words) : programOf(Object.keys(COMMANDS))
 }
 
-async function programOf(names: readonly string[]): Promise<Command> {
+async function programOf(
+  names: readonly string[],
+  words: readonly string[] = [],
+): Promise<Command> {
   const program = bareProgram()
-  for (const add of await Promise.all(names.map((name) => COMMANDS[name]!()))) add(program)
+  for (const add of await Promise.all(names.map((name) => COMMANDS[name]!()))) add(program, words)
   refuseRepeated(program)
   addExamples(program)
   return program

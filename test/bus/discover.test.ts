@@ -179,6 +179,8 @@ test.each([
     worker.serve(auth, answers)
     worker.api(auth).cleared.listen('mail', {}, () => {})
     worker.run({ only }).catch((error: unknown) => w.failures.push(error))
+    // It can be found when what it serves is granted.
+    await w.clock.advance(100)
     const [one] = await found(w, w.bus('asks'))
     expect(one!.apis.map(({ name }) => name)).toEqual(apis)
     expect(one!.listeners.map(({ name }) => name)).toEqual(names)

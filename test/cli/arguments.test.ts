@@ -111,6 +111,17 @@ describe('[CLI] the words', () => {
     }
   })
 
+  test('of the commands of a bus, the one that the second word names is the only one', async () => {
+    const commandsFor = async (...words: string[]) =>
+      (await programFor(['bus', ...words])).commands[0]!.commands.map((one) => one.name())
+    const all = await commandsFor()
+    expect(all.length).toBeGreaterThan(10)
+    for (const name of all) expect(await commandsFor(name, 'x')).toEqual([name])
+    for (const words of [['--help'], ['runs'], ['toString']]) {
+      expect(await commandsFor(...words)).toEqual(all)
+    }
+  })
+
   test('each option of the mosquitto clients has the option of ours that the table names', () => {
     for (const { theirs, commands, ours } of HABITS) {
       if (ours === null) continue

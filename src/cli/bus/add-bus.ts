@@ -14,9 +14,21 @@ import { addRun } from './add-run.ts'
 import { addShell } from './add-shell.ts'
 import { addBusStats } from './add-stats.ts'
 
-export function addBus(program: Command): void {
+type Add = (bus: Command) => void
+
+/** Every command, in the order of the help. */
+const BUS_COMMANDS: Readonly<Record<string, Add>> = {
+  ...{ run: addRun, list: addBusList, stats: addBusStats, inspect: addInspect },
+  ...{ redrive: addRedrive, forget: addForget, shell: addShell },
+  ...{ dumpschema: addDumpSchema, diffschema: addDiffSchema, asyncapi: addAsyncApi },
+  dumpconfigschema: addDumpConfigSchema,
+}
+
+/** @param words the words of the command line behind `bus`, which may need one command only. */
+export function addBus(program: Command, [name = '']: readonly string[] = []): void {
   const bus = program.command('bus').summary('work with the services of a bus')
-  const running = [addRun, addBusList, addBusStats, addInspect, addRedrive, addForget]
-  const schemas = [addDumpSchema, addDiffSchema, addAsyncApi, addDumpConfigSchema]
-  for (const add of [...running, addShell, ...schemas]) add(bus)
+  const needed = Object.hasOwn(BUS_COMMANDS, name)
+    ? [BUS_COMMANDS[name]!]
+    : Object.values(BUS_COMMANDS)
+  for (const add of needed) add(bus)
 }

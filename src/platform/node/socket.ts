@@ -12,7 +12,8 @@ import {
 import type { Duplex } from 'node:stream'
 import { type ConnectionOptions, checkServerIdentity, connect as connectTls } from 'node:tls'
 import { domainToASCII } from 'node:url'
-import { execute } from 'abort-controller-x'
+// Its index loads a dozen files, each of which a start waits for.
+import { execute } from 'abort-controller-x/lib/execute.js'
 import type { Lookup } from '#runtime'
 import type { Endpoint, OpeningListener } from '../byte-stream.ts'
 import { guardErrors } from '../error-guard.ts'

@@ -7,7 +7,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { execute } from 'abort-controller-x'
+import { execute } from 'abort-controller-x/lib/execute.js'
 import type { Endpoint, OpeningListener } from '../byte-stream.ts'
 import { guardErrors } from '../error-guard.ts'
 import { importFailure } from '../import-failure.ts'

@@ -20,7 +20,14 @@ const BATCH_MAX = 3
 /** Events on a disk, in order. */
 export class KeptOutbox {
   readonly #entries = new Map<number, Request>()
+  /** How many writes of each process are under way. */
+  readonly #writing = new Map<Writer, number>()
   #next = 0
+
+  /** Whether a process that has ended still writes, so that none can follow it. */
+  get isHeld(): boolean {
+    return [...this.#writing].some(([{ isDead }, count]) => !isDead && count > 0)
+  }
 
   get length(): number {
     return this.#entries.size
@@ -34,8 +41,17 @@ export class KeptOutbox {
     const numbers = new Map<Request, number>()
     let woken: (() => void) | null = null
     let last: Promise<void> = Promise.resolve()
+    const count = (by: number) => {
+      this.#writing.set(writer, (this.#writing.get(writer) ?? 0) + by)
+    }
     const commit = (change: () => void) => {
-      last = last.then(() => writer.write()).then(change)
+      count(1)
+      last = last
+        .then(() => writer.write())
+        .then(() => {
+          count(-1)
+          change()
+        })
       return last
     }
     const entries = this.#entries

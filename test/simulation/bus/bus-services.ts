@@ -34,7 +34,7 @@ const STEP_MS = 100
 /** How late something may be: latencies and slow disks are in it. */
 const SLACK_MS = 2000
 /** How long everything may take to become right once all faults are over. */
-const RECOVERY_MS = 240_000
+const RECOVERY_MS = 900_000
 /** How long a program that has failed is away. */
 const BACKOFF_MS = 1000
 const CLOSE_MS = 10_000
@@ -209,6 +209,7 @@ export class ServicesWorld implements ProgramHost, LifeHost {
   #revive(): void {
     for (const seat of this.#seats) {
       if (seat.life?.isOver === false || this.now() < seat.restartAt) continue
+      if (seat.outbox.isHeld) continue
       seat.life = new Life(seat, this)
       this.say(`# ${seat.life.name} begins`)
       this.#programs.set(seat.life, new Program(seat.life, this))
