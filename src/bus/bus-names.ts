@@ -130,7 +130,7 @@ export function eventTopic(base: string, event: string, key: string | undefined)
 }
 
 /** A listener of a service, below a prefix. */
-interface ListenerName {
+export interface ListenerName {
   readonly prefix: string
   readonly service: string
   readonly listener: string

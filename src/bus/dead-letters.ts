@@ -3,13 +3,7 @@
  * a session of their own until they are put back to their listener. (B11, a poison event is not in
  * the way for ever)
  */
-import {
-  type Client,
-  type ClientOptions,
-  createClient,
-  type Message,
-  type Subscription,
-} from '../client/index.ts'
+import type { Client, ClientOptions, Message, Subscription } from '../client/index.ts'
 import { MqttError, machineName, UsageError } from '../index.ts'
 import {
   BUS_PROPERTIES,
@@ -29,15 +23,13 @@ import {
   headerOf,
 } from './bus-parts.ts'
 import type { BusOptions } from './bus-types.ts'
+import { KEEPER_CLOSE_MS, KEPT_SECONDS, sessionClient } from './dead-keeper.ts'
 import { checkFieldNames } from './define-api.ts'
 import { envelopeOf } from './event-envelope.ts'
 
-const KEPT_SECONDS = 30 * 24 * 3600
 const KEPT_SECONDS_MAX = 4_294_967_295
 const LETTER_IDLE_MS = 1000
 const LETTERS_MAX = 1_000_000_000
-const AHEAD = 20
-const KEEPER_CLOSE_MS = 5000
 const NAME_FIELDS = ['client', 'service', 'listener', 'prefix', 'signal']
 
 /** Whose dead letters, or whose session, is meant. */
@@ -90,8 +82,7 @@ export interface Redriven {
   /** How many dead letters were put back. */
   readonly count: number
   /**
-   * Whether the server had kept dead letters since an earlier call. It does from now on in any
-   * case.
+   * Whether the server had kept dead letters before this call. It does from now on in any case.
    */
   readonly wasKept: boolean
   /** Whether the server said that no process of the listener has a session: the letters stay. */
@@ -99,10 +90,11 @@ export interface Redriven {
 }
 
 /**
- * Puts dead letters back: only their listener gets them, and handles them as new events. The first
- * call makes the server keep dead letters, in a session named after the listener; before that, only
- * retained ones are found (`retainDead`). A letter is removed when the server has it again, and put
- * back under the same name if that fails in between.
+ * Puts dead letters back: only their listener gets them, and handles them as new events. The server
+ * keeps dead letters in a session named after the listener. The first call makes it, and so does a
+ * listener that hears from the server that nobody gets its dead letter; not every server says that,
+ * and before the first call only retained ones are found there (`retainDead`). A letter is removed
+ * when the server has it again, and put back under the same name if that fails in between.
  * @throws UsageError for an option that cannot be used; what `client.publish()` rejects with.
  */
 export async function redriveDeadLetters(options: RedriveOptions): Promise<Redriven> {
@@ -119,7 +111,10 @@ export async function redriveDeadLetters(options: RedriveOptions): Promise<Redri
   checkTimeMs(`${what}: idle`, idle)
   checkWholeNumber(`${what}: max`, max, 0, LETTERS_MAX)
   checkWholeNumber(`${what}: keep`, keep, 1, KEPT_SECONDS_MAX)
-  const session = sessionClient(place, deadKeeperId(place), { seconds: keep, isClean: false })
+  const session = sessionClient(place.clientOptions, deadKeeperId(place), {
+    seconds: keep,
+    isClean: false,
+  })
   const { client } = session
   try {
     const letters = client.subscribe(`${deadTopics(place)}/#`, {
@@ -203,13 +198,16 @@ async function endKeptSession(
   clientId: string,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const look = sessionClient(place, clientId, { seconds: KEPT_SECONDS, isClean: false })
+  const look = sessionClient(place.clientOptions, clientId, {
+    seconds: KEPT_SECONDS,
+    isClean: false,
+  })
   try {
     await look.client.ready({ signal })
     return await look.wasThere
   } finally {
     await look.client.close({ timeout: KEEPER_CLOSE_MS })
-    const { client } = sessionClient(place, clientId, { seconds: 0, isClean: true })
+    const { client } = sessionClient(place.clientOptions, clientId, { seconds: 0, isClean: true })
     try {
       await client.ready({ signal })
     } finally {
@@ -235,28 +233,6 @@ function listenerPlaceOf(
     listener: checkBusName(`${what}: listener`, listener),
     clientOptions: clientOptionsOf(client),
   }
-}
-
-/** @returns a client on a session, and whether the server had that session. */
-function sessionClient(
-  { clientOptions }: Place,
-  clientId: string,
-  { seconds, isClean }: { readonly seconds: number; readonly isClean: boolean },
-): { readonly client: Client; readonly wasThere: Promise<boolean> } {
-  const { session, will, ...rest } = clientOptions
-  const hasExpiry = rest.protocolVersion === undefined || rest.protocolVersion === 5
-  const client = createClient({
-    ...{ ...rest, clientId, cleanStart: isClean },
-    ...(hasExpiry ? { sessionExpiryInterval: seconds, receiveMaximum: AHEAD } : {}),
-  })
-  const transitions = client.transitions()
-  const wasThere = (async () => {
-    for await (const { to, sessionPresent } of transitions) {
-      if (to === 'connected') return sessionPresent === true
-    }
-    return false
-  })()
-  return { client, wasThere }
 }
 
 /** @returns a function that waits for the next message; null if none comes. */

@@ -146,7 +146,7 @@ export class IteratedListener implements EventIterator, ListenerInsides {
     const left = timeBudget(clock, timeout)
     // What is handled is acknowledged once it is remembered.
     await settledWithin(clock, this.#settling, timeout)
-    await this.#core.client.close({ timeout: left() })
+    await this.#core.close(left)
     this.#left()
   }
 

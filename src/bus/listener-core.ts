@@ -11,10 +11,17 @@ import {
   type Message,
   type Subscription,
 } from '../client/index.ts'
-import { MqttError, type UserProperties } from '../index.ts'
-import { BUS_PROPERTIES, busClientId, deadTopics, listenerShare } from './bus-names.ts'
+import { MqttError, UsageError, type UserProperties } from '../index.ts'
+import {
+  BUS_PROPERTIES,
+  busClientId,
+  deadKeeperId,
+  deadTopics,
+  listenerShare,
+} from './bus-names.ts'
 import { type BusParts, hasProperties } from './bus-parts.ts'
 import type { BusReports } from './bus-reports.ts'
+import { keepDeadLetters } from './dead-keeper.ts'
 import { FormerEvents } from './former-events.ts'
 import type { ListenerPlan } from './listener-plan.ts'
 import type { ListenerStats } from './listener-types.ts'
@@ -25,6 +32,8 @@ import { settledWithin } from './settled-within.ts'
 export const LISTENER_CLOSE_MS = 10_000
 /** The longest text of an error that a dead letter has. */
 const REASON_LENGTH_MAX = 4096
+/** After which time a server that did not keep dead letters is asked again. */
+const KEEP_AGAIN_MS = 60_000
 /** How many events the server may send ahead, at least: as many as most servers send at most. */
 const AHEAD = 20
 
@@ -40,6 +49,11 @@ export class ListenerCore {
   }
   readonly sources: readonly EventSource[]
   readonly #owner: string
+  readonly #ending = new AbortController()
+  /** Whether the server keeps dead letters, while it is asked to. */
+  #keeping: Promise<boolean> | null = null
+  /** After a refusal it is not asked again before this time. */
+  #keepAgainAt = 0
 
   constructor(bus: BusParts, plan: ListenerPlan, sources: readonly EventSource[]) {
     this.bus = bus
@@ -111,7 +125,10 @@ export class ListenerCore {
 
   /** Closes the connection, once what was handled is acknowledged. (B18, a bus ends in order) */
   async close(left: () => number): Promise<void> {
-    await settledWithin(this.bus.clock, this.#acknowledgeCopies(), left())
+    const { clock } = this.bus
+    this.#ending.abort()
+    await settledWithin(clock, this.#acknowledgeCopies(), left())
+    if (this.#keeping !== null) await settledWithin(clock, this.#keeping, left())
     await this.client.close({ timeout: left() })
   }
 
@@ -137,8 +154,8 @@ export class ListenerCore {
         throw refusal
       })
       this.stats.dead++
-      const remedy = `\`it-mqtt bus redrive ${this.#owner}\` makes the server keep later ones`
-      const loss = `is lost, since nobody has subscribed to its dead letters; ${remedy}`
+      const remedy = `permit the client identifier "${deadKeeperId(this.#place)}"`
+      const loss = `is lost, since the server cannot be made to keep its dead letters; ${remedy}`
       this.warn(event, error, isKept ? 'becomes a dead letter' : loss)
     }
     await this.settle(event)
@@ -167,14 +184,34 @@ export class ListenerCore {
   }
 
   /**
-   * Publishes an event to the dead letters: as it came, and with the reason.
+   * Publishes an event to the dead letters: as it came, and with the reason. If nobody gets it, the
+   * server is asked to keep dead letters, and gets it once more.
    * @returns whether the server keeps it, or gives it to somebody, as far as it says.
    */
-  async #bury(given: ReceivedEvent, error: unknown): Promise<boolean> {
-    const { message, api, event, topic } = given
+  async #bury(event: ReceivedEvent, error: unknown): Promise<boolean> {
+    if (await this.#publishLetter(event, error)) return true
+    const { clock, clientOptions } = this.bus
+    const { signal } = this.#ending
+    if (this.#keeping === null && clock.now() < this.#keepAgainAt) return false
+    this.#keeping ??= keepDeadLetters(clock, clientOptions, this.#place, signal)
+    const isKept = await this.#keeping
+    this.#keeping = null
+    if (isKept) return this.#publishLetter(event, error)
+    // What is not acknowledged comes again.
+    if (signal.aborted) throw new UsageError('the listener is closed', { code: 'ENDED' })
+    this.#keepAgainAt = clock.now() + KEEP_AGAIN_MS
+    return false
+  }
+
+  get #place() {
     const { service, prefix } = this.bus
+    return { prefix, service, listener: this.plan.name }
+  }
+
+  /** @returns false if the server says that nobody gets it. */
+  async #publishLetter(given: ReceivedEvent, error: unknown): Promise<boolean> {
+    const { message, api, event, topic } = given
     const { properties } = message
-    const place = { prefix, service, listener: this.plan.name }
     const userProperties: UserProperties = {
       ...properties?.userProperties,
       [BUS_PROPERTIES.topic]: topic,
@@ -183,7 +220,7 @@ export class ListenerCore {
     }
     const { contentType, payloadFormatIndicator } = properties ?? {}
     const { noMatchingSubscribers } = await this.client.publish(
-      `${deadTopics(place)}/${api}/${event}`,
+      `${deadTopics(this.#place)}/${api}/${event}`,
       message.payload,
       {
         ...{ qos: 1, retain: this.plan.retainDead },

@@ -57,6 +57,8 @@ async function story(w: BusWorld, failures: number, retainDead = false) {
   return { server, mail, listener, seen, other }
 }
 
+const texts = (w: BusWorld) => w.warnings.map(({ message }) => message)
+
 const fire = (bus: Bus, name: string, options = {}) =>
   bus.fire(auth, 'registered', { ...ada, name }, { id: name, ...options })
 
@@ -91,16 +93,81 @@ describe('a dead letter', () => {
     expect(other).toEqual(['a', 'b'])
   })
 
-  test('[B11] that nobody keeps is lost, and the warning says so', async () => {
+  test('[B11] is kept from the first one on, though nobody has asked for it', async () => {
     const w = new BusWorld()
-    const { server } = await story(w, 1)
-    await w.value(fire(server, 'a'), 50)
-    expect(w.warnings.map(({ message }) => message)).toContainEqual(
-      expect.stringContaining(
-        'is lost, since nobody has subscribed to its dead letters; `it-mqtt bus redrive mail.welcome` makes',
+    const { server, listener } = await story(w, 3)
+    await w.value(fire(server, 'a'), 500)
+    await w.value(fire(server, 'b'), 500)
+    expect(listener.stats).toMatchObject({ dead: 2 })
+    expect(texts(w)).toEqual(Array(2).fill(expect.stringContaining('and becomes a dead letter')))
+    const kept = () => w.broker.sessions.get('bus._dead.mail.welcome')?.queued
+    expect(kept()).toBe(2)
+    // Somebody has removed what keeps them: it is made again.
+    await w.value(forgetListener({ ...place(w), process: 'nobody', dead: true }), 9000)
+    expect(kept()).toBeUndefined()
+    await w.value(fire(server, 'c'), 500)
+    expect(kept()).toBe(1)
+    const { letters, wasKept } = await redrive(w)
+    expect([letters.map(({ id }) => id), wasKept]).toEqual([['c'], true])
+  })
+
+  test('[B11] of each of several processes is kept, if they fail at the same time', async () => {
+    const w = new BusWorld()
+    const server = w.bus('server')
+    server.serve(auth, answers)
+    await w.run(server)
+    const fail = () => {
+      throw new Error('no mail today')
+    }
+    for (let i = 0; i < 3; i++) {
+      const mail = w.bus('mail')
+      mail.api(auth).registered.listen('welcome', { onError: 'deadLetter' }, fail)
+      await w.run(mail)
+    }
+    await Promise.all([...'abcdef'].map((name) => w.value(fire(server, name), 3000)))
+    await w.clock.advance(3000)
+    expect(texts(w)).toEqual(Array(6).fill(expect.stringContaining('and becomes a dead letter')))
+    const letters = w.broker.sessions.get('bus._dead.mail.welcome')!
+    expect(letters.queued + letters.inflight).toBe(6)
+  })
+
+  test('[B11] that the server does not keep is lost, and the warning says so', async () => {
+    const w = new BusWorld()
+    const { server } = await story(w, 3)
+    const asked = () =>
+      w.broker.received.filter(
+        ({ packet }) =>
+          packet.cmd === 'subscribe' &&
+          packet.subscriptions[0]!.topic === 'bus/_dead/mail/welcome/#',
+      ).length
+    w.broker.faults.refuse({ cmd: 'subscribe', topic: 'bus/_dead/mail/welcome/#' }, 0x87)
+    await w.value(fire(server, 'a'), 500)
+    await w.value(fire(server, 'b'), 500)
+    expect(texts(w)).toEqual(
+      Array(2).fill(
+        expect.stringContaining(
+          'is lost, since the server cannot be made to keep its dead letters; permit the client' +
+            ' identifier "bus._dead.mail.welcome"',
+        ),
       ),
     )
-    expect(await redrive(w)).toMatchObject({ count: 0 })
+    expect(asked()).toBe(1)
+    await w.clock.advance(60_000)
+    await w.value(fire(server, 'c'), 500)
+    expect(asked()).toBe(2)
+    expect(texts(w).at(-1)).toContain('becomes a dead letter')
+    expect(await redrive(w)).toMatchObject({ count: 1 })
+  })
+
+  test('[B11] [B18] stays with its listener if that ends before the server keeps it', async () => {
+    const w = new BusWorld()
+    const { server, mail, listener } = await story(w, 1)
+    w.broker.faults.drop({ cmd: 'subscribe', topic: 'bus/_dead/mail/welcome/#' })
+    await w.value(fire(server, 'a'), 500)
+    await w.value(mail.close({ timeout: 1000 }), 3000)
+    expect(listener.stats).toMatchObject({ dead: 0 })
+    expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(1)
+    expect(w.broker.sessions.get('bus._dead.mail.welcome')?.connected).toBe(false)
   })
 
   test('[B11] that the server refuses is told with the error of its handler', async () => {

@@ -123,6 +123,19 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
     expect(stderr).not.toContain('hunter2')
   })
 
+  test('[CLI] [B16] bus run: settings for a listener that is not there are told', async () => {
+    const peer = await broker(() => {}, FIVE)
+    const listeners = { count: { concurrency: 2 }, cuont: { concurrency: 3 } }
+    const { words } = await service(peer, { listeners })
+    const running = start(['bus', 'run', ...words])
+    await shows(running, 'tick')
+    running.process.kill('SIGTERM')
+    const { stderr } = await running.ended
+    const told = logOf(stderr).filter(({ unused }) => unused !== undefined)
+    expect(told).toMatchObject([{ level: 'warn', unused: ['cuont'], listeners: ['count'] }])
+    expect(told[0]!['msg']).toContain('listeners that this service does not have')
+  })
+
   test('[CLI] bus run: a second signal ends it at once', async () => {
     const peer = await broker(() => {}, FIVE)
     const { folder } = await service(peer)

@@ -22,9 +22,10 @@ export function addRedrive(bus: Command): void {
     .summary('put dead letters back to their listener')
     .description(
       'Put the dead letters of a listener back: it handles them as new events, and no other ' +
-        'listener gets them. The first run makes the server keep dead letters from then on, in a ' +
-        'session named after the listener, so run it once before they are needed. Letters that ' +
-        'fail again stay for the next run.',
+        'listener gets them. Letters that fail again stay for the next run. The server keeps ' +
+        'dead letters in a session named after the listener, which a run makes if it is not ' +
+        'there. The listener makes it too, if the server says that nobody gets a dead letter; ' +
+        'other servers need one run before the first dead letter.',
     )
     .argument('<listener>', 'the names of the service and the listener, such as mail.welcome')
     .option('--prefix <topic>', 'the beginning of all topics of the bus (default: bus)')

@@ -112,6 +112,7 @@ export class ServiceRun {
       bus.hook({
         start: (_, next) => {
           logLine('info', contentsOf(bus), 'runs')
+          if (life === 1) this.#tellUnused(bus)
           return next()
         },
       })
@@ -145,6 +146,15 @@ export class ServiceRun {
     // Warnings come by the logger then, which knows the APIs that are silent.
     const { log = 'warn' } = this.#options
     return { ...this.#options, log, logger: LOGGER, client: { ...client, onConnected } }
+  }
+
+  /** Settings for a listener that is not there most likely have a typing error in its name. */
+  #tellUnused(bus: Bus): void {
+    const names = describeBus(bus).listeners.map(({ name }) => name)
+    const unused = Object.keys(this.#options.listeners ?? {}).filter((one) => !names.includes(one))
+    if (unused.length === 0) return
+    const what = 'the configuration has settings for listeners that this service does not have'
+    logLine('warn', { unused, listeners: names }, what)
   }
 
   #connectedAgain(): void {
