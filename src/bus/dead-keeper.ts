@@ -5,6 +5,7 @@
 import { type Client, type ClientOptions, createClient } from '../client/index.ts'
 import { MqttError, type Platform } from '../index.ts'
 import { deadKeeperId, deadTopics, type ListenerName } from './bus-names.ts'
+import { settledWithin } from './settled-within.ts'
 
 /** How long the server keeps dead letters, unless somebody says otherwise: thirty days. */
 export const KEPT_SECONDS = 30 * 24 * 3600
@@ -14,6 +15,8 @@ const AHEAD = 20
 const KEEPING_MS = 10_000
 /** How long another process that does the same may take. */
 const OTHER_KEEPS_MS = 300
+/** Only a DISCONNECT is left to be sent, and the session stays without it. */
+const LEAVING_MS = 100
 
 /** @returns a client on a session, and whether the server had that session. */
 export function sessionClient(
@@ -63,12 +66,13 @@ export async function keepDeadLetters(
   } catch (error) {
     if (stop.signal.aborted || !isAnotherKeeping(error)) return false
     // Another process of the listener keeps them, and subscribes about now.
-    await new Promise<void>((resolve) => clock.setTimer(resolve, OTHER_KEEPS_MS))
-    return true
+    const stopped = new Promise((resolve) => stop.signal.addEventListener('abort', resolve))
+    await settledWithin(clock, stopped, OTHER_KEEPS_MS)
+    return !stop.signal.aborted
   } finally {
     clock.clearTimer(late)
     signal.removeEventListener('abort', end)
-    await client.close({ timeout: KEEPER_CLOSE_MS })
+    await client.close({ timeout: LEAVING_MS })
   }
 }
 

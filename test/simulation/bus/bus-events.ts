@@ -52,9 +52,16 @@ interface Fate {
   readonly remembered: Set<Life>
 }
 
+interface DeliveredPacket {
+  readonly messageId?: number | undefined
+  readonly dup?: boolean | undefined
+}
+
 interface Delivered {
   readonly n: number
   readonly name: Name
+  /** It may be a copy, and its listener cannot recognize copies. */
+  readonly isUnknown: boolean
   isAcknowledged: boolean
 }
 
@@ -141,7 +148,8 @@ export class EventLedger {
     for (const fate of this.#fates.values()) fate.isOwed = false
   }
 
-  delivered(clientId: string, connection: number, messageId: number, n: number): void {
+  delivered(clientId: string, connection: number, packet: DeliveredPacket, n: number): void {
+    const { messageId = 0, dup = false } = packet
     const name = this.names.find(({ owner }) => clientId.startsWith(`bus.${owner}@`))
     if (name === undefined) return
     const sent = this.#delivered.get(connection) ?? new Map<number, Delivered>()
@@ -150,7 +158,8 @@ export class EventLedger {
     // A copy of the same packet.
     if (known?.n === n && !known.isAcknowledged) return
     sent.delete(messageId)
-    sent.set(messageId, { n, name, isAcknowledged: false })
+    const isUnknown = dup && (!this.#hasIds || name.setup.dedupe === 'none')
+    sent.set(messageId, { n, name, isUnknown, isAcknowledged: false })
   }
 
   /** A listener acknowledges an event. (B7) */
@@ -175,10 +184,11 @@ export class EventLedger {
   /** @returns what a life was sent on a connection and has handled, and not acknowledged. */
   unacknowledged(life: Life, connection: number): readonly number[] {
     const left: number[] = []
-    for (const { n, name, isAcknowledged } of this.#delivered.get(connection)?.values() ?? []) {
+    for (const one of this.#delivered.get(connection)?.values() ?? []) {
+      const { n, name, isUnknown, isAcknowledged } = one
       if (isAcknowledged) continue
       // From here on acknowledgements are held back.
-      if (!this.#fate(name, n).handledBy.has(life)) break
+      if (isUnknown || !this.#fate(name, n).handledBy.has(life)) break
       left.push(n)
     }
     return left

@@ -72,6 +72,8 @@ export class Life {
   readonly handlers = new Set<{ readonly deadline: number }>()
   /** A listener has failed, so that `run()` is about to reject. */
   isFailing = false
+  /** A connection of an earlier life, whose CONNECT was still under way, has come after its own. */
+  isHaunted = false
   /** `run()` is pending. */
   isRunning = true
   /** When one of its connections was last begun or lost. */

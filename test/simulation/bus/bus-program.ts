@@ -123,8 +123,11 @@ export class Program {
     })
     const running = this.bus.run().catch((error: unknown) => {
       if (life.isOver) return
-      if (Object(error).code === 'SCHEMA_BREAKING') host.refused(life)
-      else if (!isOrdered(error)) host.problem('B11', `run() of ${life.name} fails: ${error}`)
+      const { code } = Object(error) as { readonly code?: string }
+      const isTakenOver = code === 'SESSION_TAKEN_OVER' && life.isHaunted
+      if (code === 'SCHEMA_BREAKING') host.refused(life)
+      else if (!isOrdered(error) && !isTakenOver)
+        host.problem('B11', `run() of ${life.name} fails: ${error}`)
       host.failed(life)
     })
     void running.then(() => {

@@ -381,10 +381,14 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     if (this.#trace !== null) this.say(wordsOf(record))
     const life = this.#owners[connection]?.life ?? null
     if (life === null) return
-    if (packet.cmd === 'connack' && fault === null) life.disturbedAt = this.now()
+    if (packet.cmd === 'connack' && fault === null) {
+      life.disturbedAt = this.now()
+      const { life: now } = life.seat
+      if (now !== null && now !== life) now.isHaunted = true
+    }
     if (direction === 'toClient') {
       const n = packet.cmd === 'publish' ? eventIn(packet) : null
-      if (n !== null) this.events.delivered(clientId, connection, packet.messageId!, n)
+      if (n !== null) this.events.delivered(clientId, connection, packet as Publish, n)
       return
     }
     if (packet.cmd === 'puback') {
@@ -470,7 +474,8 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     }
     for (const { clientId, queued, inflight } of this.#broker.sessions.values()) {
       const left = queued + inflight
-      if (left > 0 && !clientId.startsWith('bus._dead.')) return ['B7', `${left} messages are left in the session of ${clientId}`]
+      if (left > 0 && !clientId.startsWith('bus._dead.'))
+        return ['B7', `${left} messages are left in the session of ${clientId}`]
     }
     // With `onBreaking: 'refuse'` this takes longer than the beginning of a process.
     if (!this.#isServed('shop', 'v1', 'plain')) return ['B13', 'nobody serves the API']
