@@ -89,7 +89,7 @@ test.each(
 )
 
 const TITLE =
-  '[B1] [B2] [B3] [B4] [B5] [B6] [B7] [B8] [B9] [B10] [B11] [B12] [B13] [B18] [B22] found: $id, $name'
+  '[B1] [B2] [B3] [B4] [B5] [B6] [B7] [B8] [B9] [B10] [B11] [B12] [B13] [B14] [B15] [B18] [B20] [B22] found: $id, $name'
 
 test.each(BUS_FAULTS)(TITLE, { timeout: 280_000 }, async (fault) => {
   const broken = busSimulationOf(await faultyCopy<BusSubject>(fault, 'bus/index.ts'))

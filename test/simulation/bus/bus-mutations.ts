@@ -152,6 +152,27 @@ export const BUS_FAULTS: readonly BusFault[] = [
     replace: "if (comparison.result === 'same') return comparison",
   },
   {
+    id: 'B14',
+    name: 'what is no schema ends who finds it',
+    file: 'bus/schema/published-schema.ts',
+    find: "this.#reportOnce(there, 'SCHEMA_UNREADABLE', what)",
+    replace: 'throw error',
+  },
+  {
+    id: 'B15',
+    name: 'a missing schema is told at each connection',
+    file: 'bus/schema/published-schema.ts',
+    find: 'if (this.#made !== null || this.#isGivenUp) return this.#made',
+    replace: '',
+  },
+  {
+    id: 'B20',
+    name: 'a question to all is not heard',
+    file: 'bus/control-desk.ts',
+    find: "    controlTopic(prefix, '+'),\n",
+    replace: '',
+  },
+  {
     id: 'B18',
     name: 'close() does not wait for handlers of events',
     file: 'bus/handler-listener.ts',

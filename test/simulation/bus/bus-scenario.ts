@@ -17,6 +17,9 @@ export type EventName = 'sold' | 'moved'
 /** What a process of the service may be a release of; the last two break what came before. */
 export const RELEASES = ['first', 'wider', 'narrower'] as const
 export type ReleaseName = (typeof RELEASES)[number]
+/** What somebody may leave where a schema belongs, which is no schema of the API. */
+export const FORGERIES = ['no JSON', 'another API', 'another hash', 'a cycle', '1 MB'] as const
+export type ForgeryName = (typeof FORGERIES)[number]
 /** An event with so many failures is never handled. */
 export const POISON = 1000
 /** So often the events fail that only a later life can handle. */
@@ -115,6 +118,7 @@ export type Happening =
   | { readonly do: 'latency'; readonly who: number; readonly ms: number }
   | { readonly do: 'store fails'; readonly who: number }
   | { readonly do: 'release'; readonly who: number; readonly name: ReleaseName }
+  | { readonly do: 'forge'; readonly name: ForgeryName }
   | { readonly do: 'restart'; readonly keep: boolean }
   | { readonly do: 'packets twice' | 'packets lost'; readonly times: number }
 
@@ -252,6 +256,11 @@ export function busScenarioOf(seed: number): BusScenario {
     const what = { do: 'release', who: others.below(firing), name: others.oneOf(...RELEASES) }
     const at = others.below(events.length + 1)
     events.splice(at, 0, { after: others.upTo(3000), what: what as Happening })
+  }
+  const forgeries = others.chance(0.7) ? 0 : 1 + others.below(2)
+  for (let i = 0; i < forgeries; i++) {
+    const what: Happening = { do: 'forge', name: others.oneOf(...FORGERIES) }
+    events.splice(others.below(events.length + 1), 0, { after: others.upTo(3000), what })
   }
   return { seed, setup, events }
 }

@@ -1,9 +1,9 @@
-/** What must lie at the broker as the schema of the API that is served? (B12, B13) */
-import { loadSchema } from '../../../src/bus/index.ts'
+/** What must lie at the broker as the schema of the API that is served? (B12, B13, B14, B15) */
+import { defineApi, dumpSchema, loadSchema, schemaText } from '../../../src/bus/index.ts'
 import type { TestBroker } from '../../../src/testing/index.ts'
 import type { Life } from './bus-process.ts'
 import { SHOPS } from './bus-program.ts'
-import { RELEASES, type ReleaseName } from './bus-scenario.ts'
+import { type ForgeryName, RELEASES, type ReleaseName } from './bus-scenario.ts'
 
 type Report = (id: string, what: string) => void
 
@@ -36,6 +36,8 @@ export class SchemaLedger {
   readonly #seen: Lying[] = []
   /** Who has said that it replaces what it breaks. */
   readonly #warned = new Set<Life>()
+  /** How often each process has said that a schema has no JSON form. */
+  readonly #incomplete = new Map<Life, number>()
 
   constructor(broker: TestBroker, now: () => number, isLease: boolean, problem: Report) {
     this.#broker = broker
@@ -82,7 +84,29 @@ export class SchemaLedger {
 
   /** The broker loses it. */
   lost(): void {
-    this.#broker.publish(SCHEMA_TOPIC, '', { retain: true })
+    this.#replaced('')
+  }
+
+  /** Somebody leaves something else there. (B14) */
+  forged(name: ForgeryName): void {
+    this.#replaced(forgeryOf(name))
+  }
+
+  /** A process says that its document is not complete. (B15) */
+  incomplete(life: Life): void {
+    const count = (this.#incomplete.get(life) ?? 0) + 1
+    this.#incomplete.set(life, count)
+    const isRight = count === 1 && life.release === 'wider'
+    if (!isRight) this.#problem('B15', `${life.name} says ${count} times that a schema is missing`)
+  }
+
+  /** @returns whether a process has told that a schema is missing, if one is. (B15) */
+  isTold(life: Life): boolean {
+    return life.release !== 'wider' || this.#incomplete.has(life)
+  }
+
+  #replaced(text: string): void {
+    this.#broker.publish(SCHEMA_TOPIC, text, { retain: true })
     const there = this.#lying()
     if (there !== null) there.until = this.#now()
   }
@@ -96,7 +120,9 @@ export class SchemaLedger {
   wrong(release: ReleaseName): string | null {
     const there = this.#broker.retained.get(SCHEMA_TOPIC)
     if (there === undefined) return 'there is no schema'
-    const is = releaseOf(new TextDecoder().decode(there.payload))
+    const text = new TextDecoder().decode(there.payload)
+    if (this.#lying()?.text !== text) return 'what lies there is not what was published last'
+    const is = releaseOf(text)
     return is === release ? null : `the schema is that of release ${is}, not of ${release}`
   }
 
@@ -127,4 +153,20 @@ export class SchemaLedger {
 function releaseOf(text: string): ReleaseName {
   const { version } = loadSchema(text)
   return RELEASES.find((name) => SHOPS[name].version === version)!
+}
+
+function forgeryOf(name: ForgeryName): string {
+  const text = schemaText(dumpSchema(SHOPS.first, { service: 'shop' }))
+  switch (name) {
+    case 'no JSON':
+      return text.slice(0, -1)
+    case 'another API':
+      return schemaText(dumpSchema(defineApi({ name: 'x', version: '1.0.0' }), { service: 'shop' }))
+    case 'another hash':
+      return text.replace('"1.1.0"', '"1.1.9"')
+    case 'a cycle':
+      return text.replace('"payload":{}', '"payload":{"$ref":"#"}')
+    case '1 MB':
+      return text + ' '.repeat(1_000_000)
+  }
 }

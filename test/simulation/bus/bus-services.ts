@@ -13,7 +13,7 @@ import { CallLedger } from './bus-calls.ts'
 import { EventLedger, type Name } from './bus-events.ts'
 import { KeptIds } from './bus-keeping.ts'
 import { Life, type LifeHost, Seat } from './bus-process.ts'
-import { Program, type ProgramHost } from './bus-program.ts'
+import { Program, type ProgramHost, SHOPS } from './bus-program.ts'
 import {
   type BusScenario,
   type EventOrder,
@@ -158,6 +158,7 @@ export class ServicesWorld implements ProgramHost, LifeHost {
   warned(life: Life, code: string, message: string): void {
     this.say(`  ${life.name} warns ${code}: ${message}`)
     if (code === 'SCHEMA_REPLACED') this.#schemas.warned(life)
+    if (code === 'SCHEMA_INCOMPLETE') this.#schemas.incomplete(life)
     if (code !== 'HANDLER_FAILED') return
     this.calls.failed(/[(]([\da-f]+)[)]/.exec(message)?.[1] ?? '')
   }
@@ -218,6 +219,8 @@ export class ServicesWorld implements ProgramHost, LifeHost {
 
   #happen(what: Happening): void {
     switch (what.do) {
+      case 'forge':
+        return this.#schemas.forged(what.name)
       case 'restart':
         for (const { life } of this.#seats) this.#disturb(life)
         if (!what.keep) {
@@ -508,6 +511,34 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     for (let ms = 0; ms < RECOVERY_MS && this.#wrong() !== null; ms += 5000) await this.#pass(5000)
     const wrong = this.#wrong()
     if (wrong !== null && this.problems.length === 0) this.problem(...wrong)
+    await this.#discover()
+  }
+
+  /** Everybody who runs is found, with what it has. (B15, B20) */
+  async #discover(): Promise<void> {
+    const lives = this.#seats.map(({ life }) => life!)
+    let found: readonly string[] = []
+    const asking = this.#programs.get(lives.at(-1)!)!.discover()
+    asking.then(
+      (names) => {
+        found = names
+      },
+      () => {},
+    )
+    await this.#pass(3000)
+    const isCalm = lives.every(
+      (life) => life.seat.life === life && !life.isEnding && !life.isFailing,
+    )
+    if (!isCalm) return
+    const expected = lives.map(({ seat: { who, setup }, release }) => {
+      const apis = setup.serves ? [SHOPS[release].version] : []
+      return [who, ...apis, ...setup.listeners.map(({ name }) => name)].join(' ')
+    })
+    if (found.join(', ') !== expected.sort().join(', ')) {
+      this.problem('B20', `found is ${found.join(', ')}, and there is ${expected.join(', ')}`)
+    }
+    const untold = lives.find((life) => life.seat.setup.serves && !this.#schemas.isTold(life))
+    if (untold !== undefined) this.problem('B15', `${untold.name} says nothing of a missing schema`)
   }
 
   /** Without faults it is certain what becomes of a call. (B2, B3, B4, B5) */
