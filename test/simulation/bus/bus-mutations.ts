@@ -173,6 +173,13 @@ export const BUS_FAULTS: readonly BusFault[] = [
     replace: '',
   },
   {
+    id: 'B21',
+    name: 'a process does not enter',
+    file: 'bus/bus-presence.ts',
+    find: 'if (processes === null || processes.state.entered > 0) return',
+    replace: 'if (processes === null || process.length > 0) return',
+  },
+  {
     id: 'B18',
     name: 'close() does not wait for handlers of events',
     file: 'bus/handler-listener.ts',

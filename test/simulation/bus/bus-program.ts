@@ -108,6 +108,7 @@ export class Program {
     }
     this.bus = host.createBus({
       ...{ service, process: seat.name, client: life.clientOptions() },
+      presence: host.setup.presence,
       ...(seat.setup.serves ? { outbox: seat.outbox.open(life, late) } : {}),
     })
     if (seat.setup.serves) this.#serve()
@@ -334,6 +335,12 @@ export class Program {
       found.push([`${service}/${process}`, ...has].join(' '))
     }
     return found.sort()
+  }
+
+  /** @returns the names of the processes of the service that are present. (B21) */
+  async present(): Promise<readonly string[]> {
+    const members = await this.bus.processes!.get()
+    return members.map(({ client }) => client).sort()
   }
 
   async close(timeout: number): Promise<void> {

@@ -60,6 +60,8 @@ export interface Setup {
   readonly noMatchingSubscribers: boolean
   /** How long the schema of the API lies at the broker. */
   readonly schema: 'retained' | 'lease'
+  /** Whether others see by presence that a process is there. */
+  readonly presence: boolean
   /** What becomes of a process whose API breaks the schema that lies there. */
   readonly onBreaking: 'warn' | 'refuse'
   /** How long every third run of the task of each process takes, in ms. */
@@ -231,6 +233,7 @@ export function busScenarioOf(seed: number): BusScenario {
     schema: protocolVersion === 5 && others.chance(0.3) ? 'lease' : 'retained',
     slowTaskMs: others.oneOf(0, 0, 300, 7000),
     onBreaking: others.oneOf('warn', 'refuse'),
+    presence: false,
     services,
   }
   const firing = services[0]!.processes
@@ -262,5 +265,5 @@ export function busScenarioOf(seed: number): BusScenario {
     const what: Happening = { do: 'forge', name: others.oneOf(...FORGERIES) }
     events.splice(others.below(events.length + 1), 0, { after: others.upTo(3000), what })
   }
-  return { seed, setup, events }
+  return { seed, setup: { ...setup, presence: others.chance(0.3) }, events }
 }

@@ -38,6 +38,8 @@ const RECOVERY_MS = 900_000
 /** How long a program that has failed is away. */
 const BACKOFF_MS = 1000
 const CLOSE_MS = 10_000
+/** How long a process that is gone may seem present. */
+const PRESENCE_MS = 400_000
 const QUALITY = { latencyMs: 1, bytesPerMs: Number.POSITIVE_INFINITY, bufferBytes: 65_536 }
 const ANSWERS: ReadonlySet<string> = new Set(['puback', 'suback'])
 const CALM_ORDER: EventOrder = { event: 'sold', slowMs: 0, fails: 0, early: false, key: '' }
@@ -354,7 +356,8 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     seat.restartAt = this.now() + awayMs
     this.say(`# ${life.name} has ended`)
     const isWhole = isCalm && life.disturbedAt < startedAt && !life.hasForgotten
-    if (isWhole) this.#checkAcknowledged(life, open)
+    // Of what ends with the time-out, a store may not have remembered all.
+    if (isWhole && tookMs < timeout) this.#checkAcknowledged(life, open)
     // A write to the outbox may still be under way.
     this.clock.setTimer(() => {
       if (life.isRunning) this.problem('B18', `${what} leaves run()`)
@@ -539,6 +542,26 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     }
     const untold = lives.find((life) => life.seat.setup.serves && !this.#schemas.isTold(life))
     if (untold !== undefined) this.problem('B15', `${untold.name} says nothing of a missing schema`)
+    if (this.setup.presence) for (const life of lives) await this.#checkPresent(life)
+  }
+
+  /** The processes of a service are present, those that are gone are not. (B21) */
+  async #checkPresent(life: Life): Promise<void> {
+    const { setup } = life.seat
+    const expected = Array.from({ length: setup.processes }, (_, i) => `p${i}`).join(' ')
+    let present = 'unknown'
+    for (let ms = 0; ms < PRESENCE_MS && present !== expected; ms += 1000) {
+      const asking = this.#programs.get(life)!.present()
+      asking.then(
+        (names) => {
+          present = names.join(' ')
+        },
+        () => {},
+      )
+      await this.#pass(1000)
+      if (life.isEnding || life.isFailing) return
+    }
+    if (present !== expected) this.problem('B21', `${life.name} sees ${present}, not ${expected}`)
   }
 
   /** Without faults it is certain what becomes of a call. (B2, B3, B4, B5) */
