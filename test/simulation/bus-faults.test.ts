@@ -43,6 +43,7 @@ function everything(protocolVersion: 4 | 5, listener: Partial<ListenerSetup>): B
       ...{ schema: protocolVersion === 5 ? 'lease' : 'retained', slowTaskMs: 300 },
       onBreaking: 'refuse',
       presence: false,
+      isWatched: false,
       services: [
         { ...service, service: 'shop', serves: true, listeners: [] },
         { ...service, service: 'mail', serves: false, listeners: [{ ...LISTENER, ...listener }] },
@@ -90,7 +91,7 @@ test.each(
 )
 
 const TITLE =
-  '[B1] [B2] [B3] [B4] [B5] [B6] [B7] [B8] [B9] [B10] [B11] [B12] [B13] [B14] [B15] [B18] [B20] [B21] [B22] found: $id, $name'
+  '[B1] [B2] [B3] [B4] [B5] [B6] [B7] [B8] [B9] [B10] [B11] [B12] [B13] [B14] [B15] [B18] [B19] [B20] [B21] [B22] found: $id, $name'
 
 test.each(BUS_FAULTS)(TITLE, { timeout: 280_000 }, async (fault) => {
   const broken = busSimulationOf(await faultyCopy<BusSubject>(fault, 'bus/index.ts'))

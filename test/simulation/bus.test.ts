@@ -9,7 +9,7 @@ import { examine, report, shrink } from './shrink.ts'
 
 const SEEDS = 8
 
-test(`[B1] [B2] [B3] [B4] [B5] [B6] [B7] [B8] [B9] [B10] [B11] [B12] [B13] [B14] [B15] [B18] [B20] [B21] [B22] ${SEEDS} seeds keep every promise of the bus`, {
+test(`[B1] [B2] [B3] [B4] [B5] [B6] [B7] [B8] [B9] [B10] [B11] [B12] [B13] [B14] [B15] [B18] [B19] [B20] [B21] [B22] ${SEEDS} seeds keep every promise of the bus`, {
   timeout: 280_000,
 }, async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {

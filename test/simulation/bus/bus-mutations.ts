@@ -166,6 +166,13 @@ export const BUS_FAULTS: readonly BusFault[] = [
     replace: '',
   },
   {
+    id: 'B19',
+    name: 'a call that has failed is not reported',
+    file: 'bus/bus-reports.ts',
+    find: 'return ended(run, (error) => report(reportedCode(error, rpc)), report)',
+    replace: 'return ended(run, () => {}, report)',
+  },
+  {
     id: 'B20',
     name: 'a question to all is not heard',
     file: 'bus/control-desk.ts',

@@ -18,6 +18,7 @@ import type { CallLedger } from './bus-calls.ts'
 import { type EventLedger, type Name, RETRIES } from './bus-events.ts'
 import type { KeptIds } from './bus-keeping.ts'
 import type { Life } from './bus-process.ts'
+import type { ReportLedger } from './bus-reported.ts'
 import type { EventOrder, ReleaseName, RpcName, Setup } from './bus-scenario.ts'
 import { TASK_SECONDS, type TaskLedger } from './bus-tasks.ts'
 
@@ -67,6 +68,7 @@ export interface ProgramHost {
   readonly events: EventLedger
   readonly calls: CallLedger
   readonly tasks: TaskLedger
+  readonly reports: ReportLedger
   readonly setup: Setup
   createBus(options: BusOptions): Bus
   now(): number
@@ -203,6 +205,7 @@ export class Program {
     )
     void result.then(() => {
       called.isSettled = true
+      host.reports.ended('call')
       host.touch()
     })
     host.track(life, `call ${called.n} of ${rpc}`, result)
@@ -235,6 +238,7 @@ export class Program {
         host.problem('B9', `event ${event.n} of ${life.name} is rejected: ${error}`)
       },
     )
+    void fired.then(() => host.reports.ended('fire'))
     host.track(life, `fire() of ${event.n}`, fired)
   }
 
@@ -258,7 +262,13 @@ export class Program {
       void this.#iterate(name, ids, this.bus.listen(setup.name, ports, options))
       return
     }
-    const handle = (event: BusEvent) => this.#handle(name, ids, event)
+    const handle = async (event: BusEvent) => {
+      try {
+        await this.#handle(name, ids, event)
+      } finally {
+        this.#host.reports.ended('handle')
+      }
+    }
     const listener = this.bus.listen(setup.name, ports, options, handle)
     const granted = () => {
       if (life.isOver || this.#host.isSubscribed(`bus.${name.owner}@${life.seat.name}`)) return

@@ -60,6 +60,8 @@ export interface Setup {
   readonly noMatchingSubscribers: boolean
   /** How long the schema of the API lies at the broker. */
   readonly schema: 'retained' | 'lease'
+  /** Whether somebody looks at the reports of calls and events. */
+  readonly isWatched: boolean
   /** Whether others see by presence that a process is there. */
   readonly presence: boolean
   /** What becomes of a process whose API breaks the schema that lies there. */
@@ -233,7 +235,7 @@ export function busScenarioOf(seed: number): BusScenario {
     schema: protocolVersion === 5 && others.chance(0.3) ? 'lease' : 'retained',
     slowTaskMs: others.oneOf(0, 0, 300, 7000),
     onBreaking: others.oneOf('warn', 'refuse'),
-    presence: false,
+    ...{ presence: false, isWatched: false },
     services,
   }
   const firing = services[0]!.processes
@@ -265,5 +267,6 @@ export function busScenarioOf(seed: number): BusScenario {
     const what: Happening = { do: 'forge', name: others.oneOf(...FORGERIES) }
     events.splice(others.below(events.length + 1), 0, { after: others.upTo(3000), what })
   }
-  return { seed, setup: { ...setup, presence: others.chance(0.3) }, events }
+  const seenBy = { presence: others.chance(0.3), isWatched: others.chance(0.3) }
+  return { seed, setup: { ...setup, ...seenBy }, events }
 }

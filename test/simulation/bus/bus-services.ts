@@ -14,6 +14,7 @@ import { EventLedger, type Name } from './bus-events.ts'
 import { KeptIds } from './bus-keeping.ts'
 import { Life, type LifeHost, Seat } from './bus-process.ts'
 import { Program, type ProgramHost, SHOPS } from './bus-program.ts'
+import { ReportLedger } from './bus-reported.ts'
 import {
   type BusScenario,
   type EventOrder,
@@ -53,6 +54,7 @@ export class ServicesWorld implements ProgramHost, LifeHost {
   readonly events: EventLedger
   readonly calls: CallLedger
   readonly tasks: TaskLedger
+  readonly reports: ReportLedger
   readonly setup: Setup
   readonly #schemas: SchemaLedger
   readonly #scenario: BusScenario
@@ -108,6 +110,9 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     const now = () => this.now()
     this.calls = new CallLedger(now, problem)
     this.tasks = new TaskLedger(now, problem)
+    this.reports = new ReportLedger((listener) =>
+      names.some(({ owner, setup: { how } }) => owner === listener && how === 'handler'),
+    )
     this.#schemas = new SchemaLedger(this.#broker, now, setup.schema === 'lease', problem)
     this.#broker.watch(
       () => true,
@@ -121,6 +126,16 @@ export class ServicesWorld implements ProgramHost, LifeHost {
 
   /** @returns the problems in the order in which they were seen; the run stops at the first. */
   async run(): Promise<readonly string[]> {
+    if (!this.setup.isWatched) return this.#run()
+    this.reports.begin()
+    try {
+      return await this.#run()
+    } finally {
+      this.reports.end()
+    }
+  }
+
+  async #run(): Promise<readonly string[]> {
     this.#revive()
     for (const { after, what } of this.#scenario.events) {
       await this.#pass(after)
@@ -542,6 +557,8 @@ export class ServicesWorld implements ProgramHost, LifeHost {
     }
     const untold = lives.find((life) => life.seat.setup.serves && !this.#schemas.isTold(life))
     if (untold !== undefined) this.problem('B15', `${untold.name} says nothing of a missing schema`)
+    const wrong = this.setup.isWatched ? this.reports.wrong : null
+    if (wrong !== null) this.problem('B19', wrong)
     if (this.setup.presence) for (const life of lives) await this.#checkPresent(life)
   }
 
