@@ -144,10 +144,10 @@ export interface BusOptions {
    */
   readonly control?: boolean | undefined
   /**
-   * Whether others see by `it-mqtt/presence` that this process is there, from its first `run()`
-   * until `close()`, and hear of each loss of its connection at once. It costs a will, two retained
-   * messages that are renewed, and a subscription, and the server must keep retained messages.
-   * Default false.
+   * Whether others see by `it-mqtt/presence` that this process is there, from its first `run()`,
+   * when its calls are granted or a second later, until `close()`, and hear of each loss of its
+   * connection at once. It costs a will, two retained messages that are renewed, and a
+   * subscription, and the server must keep retained messages. Default false.
    */
   readonly presence?: boolean | undefined
   /**

@@ -45,7 +45,7 @@ import { type ServedApi, serveApi } from './serving.ts'
 import { settledWithin, timeBudget } from './settled-within.ts'
 import { TaskTable } from './task-table.ts'
 import type { BusTask, CronOptions, Interval, TaskOptions, TaskRun, Times } from './task-types.ts'
-import { whenServed } from './when-served.ts'
+import { whenAllServed, whenServed } from './when-served.ts'
 
 const BUS_CLOSE_MS = 10_000
 
@@ -299,8 +299,8 @@ class ServiceBus {
       scope.start((until) => client.run({ signal: until }))
       const served = features.has('rpcs') ? [...this.#served] : []
       scope.start(async (until) => {
-        await Promise.all(served.map((one) => whenServed(client, one, until)))
-        // Only now, so that nothing delays the first calls, and who is found can be called.
+        // Only then, so that nothing delays the first calls, and who is found can be called.
+        await whenAllServed(this.#parts, scope, served, until)
         if (!until.aborted) await this.#appear(until)
       })
       if (outbox !== undefined) scope.start((until) => pumpOutbox(this.#parts, outbox, until))

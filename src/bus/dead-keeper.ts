@@ -3,18 +3,14 @@
  * server, which no process is connected to. (B11, a poison event is not in the way for ever)
  */
 import { type Client, type ClientOptions, createClient } from '../client/index.ts'
-import { MqttError, type Platform } from '../index.ts'
+import { MqttError, type Platform, RefusedError } from '../index.ts'
 import { deadKeeperId, deadTopics, type ListenerName } from './bus-names.ts'
 import { settledWithin } from './settled-within.ts'
 
-/** How long the server keeps dead letters, unless somebody says otherwise: thirty days. */
+/** How long the session lasts after each connection to it: thirty days, in seconds. */
 export const KEPT_SECONDS = 30 * 24 * 3600
 export const KEEPER_CLOSE_MS = 5000
 const AHEAD = 20
-/** How long a listener waits until the server keeps its dead letters. */
-const KEEPING_MS = 10_000
-/** How long another process that does the same may take. */
-const OTHER_KEEPS_MS = 300
 /** Only a DISCONNECT is left to be sent, and the session stays without it. */
 const LEAVING_MS = 100
 
@@ -42,36 +38,36 @@ export function sessionClient(
 
 /**
  * Makes the server keep the dead letters of a listener from now on.
- * @returns whether it does, as far as is known; false too if the signal ends this.
+ * @param otherMs how long another process that does the same may take.
+ * @returns null if it does, as far as is known, or if the signal has ended this; otherwise why the
+ *   server refuses it.
+ * @throws what else ends the connection.
  */
 export async function keepDeadLetters(
   clock: Platform,
   clientOptions: ClientOptions,
   name: ListenerName,
+  otherMs: number,
   signal: AbortSignal,
-): Promise<boolean> {
-  const stop = new AbortController()
-  const end = () => stop.abort()
-  signal.addEventListener('abort', end)
-  if (signal.aborted) end()
-  const late = clock.setTimer(end, KEEPING_MS)
+): Promise<RefusedError | null> {
+  if (signal.aborted) return null
   const terms = { seconds: KEPT_SECONDS, isClean: false }
   const { client } = sessionClient(clientOptions, deadKeeperId(name), terms)
   try {
     const letters = client.subscribe(`${deadTopics(name)}/#`, {
-      ...{ qos: 1, acks: 'manual', onLeave: 'keep', signal: stop.signal },
+      ...{ qos: 1, acks: 'manual', onLeave: 'keep', signal },
     })
     await letters.granted
-    return true
+    return null
   } catch (error) {
-    if (stop.signal.aborted || !isAnotherKeeping(error)) return false
+    if (signal.aborted) return null
+    if (!(error instanceof RefusedError)) throw error
+    if (!isAnotherKeeping(error)) return error
     // Another process of the listener keeps them, and subscribes about now.
-    const stopped = new Promise((resolve) => stop.signal.addEventListener('abort', resolve))
-    await settledWithin(clock, stopped, OTHER_KEEPS_MS)
-    return !stop.signal.aborted
+    const stopped = new Promise((resolve) => signal.addEventListener('abort', resolve))
+    await settledWithin(clock, stopped, otherMs)
+    return null
   } finally {
-    clock.clearTimer(late)
-    signal.removeEventListener('abort', end)
     await client.close({ timeout: LEAVING_MS })
   }
 }

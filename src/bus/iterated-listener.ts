@@ -2,6 +2,7 @@
  * How are events given to one who iterates them? An event is handled when the next one is asked
  * for. (B7, an event is acknowledged when it was handled)
  */
+import { MqttError } from '../index.ts'
 import { nameTaken } from './bus-errors.ts'
 import type { ListenerInsides } from './bus-insides.ts'
 import type { BusParts } from './bus-parts.ts'
@@ -73,6 +74,17 @@ export class IteratedListener implements EventIterator, ListenerInsides {
 
   async #next(options: NextEventOptions): Promise<NextResult> {
     if (this.#isOver) return NO_EVENT
+    try {
+      return await this.#nextEvent(options)
+    } catch (error) {
+      // An event that was about to be given up stays at the server.
+      const isClosed = this.#isOver && error instanceof MqttError && error.code === 'ENDED'
+      if (isClosed) return NO_EVENT
+      throw error
+    }
+  }
+
+  async #nextEvent(options: NextEventOptions): Promise<NextResult> {
     await this.#orEnd(this.#handled())
     for (;;) {
       const { done, value: message } = await this.#core.subscription

@@ -34,6 +34,11 @@ export const LISTENER_CLOSE_MS = 10_000
 const REASON_LENGTH_MAX = 4096
 /** After which time a server that did not keep dead letters is asked again. */
 const KEEP_AGAIN_MS = 60_000
+/** How often it is asked at once: several processes may take the session from each other. */
+const KEEP_ROUNDS = 4
+const OTHER_KEEPS_MS = 300
+/** How long a listener that closes looks for copies of what was handled. */
+const COPIES_MS = 1000
 /** How many events the server may send ahead, at least: as many as most servers send at most. */
 const AHEAD = 20
 
@@ -51,9 +56,10 @@ export class ListenerCore {
   readonly #owner: string
   readonly #ending = new AbortController()
   /** Whether the server keeps dead letters, while it is asked to. */
-  #keeping: Promise<boolean> | null = null
+  #keeping: Promise<Error | null> | null = null
   /** After a refusal it is not asked again before this time. */
   #keepAgainAt = 0
+  #loss = ''
 
   constructor(bus: BusParts, plan: ListenerPlan, sources: readonly EventSource[]) {
     this.bus = bus
@@ -127,16 +133,19 @@ export class ListenerCore {
   async close(left: () => number): Promise<void> {
     const { clock } = this.bus
     this.#ending.abort()
-    await settledWithin(clock, this.#acknowledgeCopies(), left())
     if (this.#keeping !== null) await settledWithin(clock, this.#keeping, left())
+    const late = new AbortController()
+    const copies = this.#acknowledgeCopies(late.signal)
+    await settledWithin(clock, copies, Math.min(COPIES_MS, left()))
+    late.abort()
     await this.client.close({ timeout: left() })
   }
 
   /** After the loss of a connection, events that were handled may have come again, and wait. */
-  async #acknowledgeCopies(): Promise<void> {
-    while (this.subscription.state.waiting > 0) {
+  async #acknowledgeCopies(signal: AbortSignal): Promise<void> {
+    while (this.subscription.state.waiting > 0 && !signal.aborted) {
       const { done, value } = await this.subscription.next()
-      if (done) return
+      if (done || !value.redelivered) return
       const event = this.read(value)
       // Acknowledgements leave in the order of the messages.
       if (event !== null && !(await this.#isKnown(event))) return
@@ -149,14 +158,14 @@ export class ListenerCore {
       this.stats.skipped++
       this.warn(event, error, 'is skipped')
     } else {
-      const isKept = await this.#bury(event, error).catch((refusal: unknown) => {
-        this.warn(event, error, `cannot become a dead letter (${errorText(refusal)})`)
+      const loss = await this.#bury(event, error).catch((refusal: unknown) => {
+        const isClosed = this.#ending.signal.aborted
+        if (!isClosed)
+          this.warn(event, error, `cannot become a dead letter (${errorText(refusal)})`)
         throw refusal
       })
       this.stats.dead++
-      const remedy = `permit the client identifier "${deadKeeperId(this.#place)}"`
-      const loss = `is lost, since the server cannot be made to keep its dead letters; ${remedy}`
-      this.warn(event, error, isKept ? 'becomes a dead letter' : loss)
+      this.warn(event, error, loss === null ? 'becomes a dead letter' : `is lost, since ${loss}`)
     }
     await this.settle(event)
   }
@@ -186,21 +195,34 @@ export class ListenerCore {
   /**
    * Publishes an event to the dead letters: as it came, and with the reason. If nobody gets it, the
    * server is asked to keep dead letters, and gets it once more.
-   * @returns whether the server keeps it, or gives it to somebody, as far as it says.
+   * @returns why it is lost, as far as the server says; null if it is not.
+   * @throws what the server answers; `ENDED` if the listener closes: then the event comes again.
    */
-  async #bury(event: ReceivedEvent, error: unknown): Promise<boolean> {
-    if (await this.#publishLetter(event, error)) return true
+  async #bury(event: ReceivedEvent, error: unknown): Promise<string | null> {
     const { clock, clientOptions } = this.bus
     const { signal } = this.#ending
-    if (this.#keeping === null && clock.now() < this.#keepAgainAt) return false
-    this.#keeping ??= keepDeadLetters(clock, clientOptions, this.#place, signal)
-    const isKept = await this.#keeping
-    this.#keeping = null
-    if (isKept) return this.#publishLetter(event, error)
-    // What is not acknowledged comes again.
-    if (signal.aborted) throw new UsageError('the listener is closed', { code: 'ENDED' })
-    this.#keepAgainAt = clock.now() + KEEP_AGAIN_MS
-    return false
+    for (let round = 1; !(await this.#publishLetter(event, error)); round++) {
+      if (signal.aborted) throw new UsageError('the listener is closed', { code: 'ENDED' })
+      if (clock.now() < this.#keepAgainAt) return this.#loss
+      const place = this.#place
+      const otherMs = OTHER_KEEPS_MS * round
+      this.#keeping ??= keepDeadLetters(clock, clientOptions, place, otherMs, signal)
+      let refusal: Error | null
+      try {
+        refusal = await this.#keeping
+      } finally {
+        this.#keeping = null
+      }
+      if (refusal === null && round < KEEP_ROUNDS) continue
+      this.#keepAgainAt = clock.now() + KEEP_AGAIN_MS
+      this.#loss =
+        refusal === null
+          ? 'the server does not keep the session that is made for it'
+          : `the server refuses to keep it (${refusal.message}); permit the client identifier ` +
+            `"${deadKeeperId(place)}" to subscribe to ${deadTopics(place)}/#`
+      return this.#loss
+    }
+    return null
   }
 
   get #place() {

@@ -2,7 +2,7 @@
  * Where does the command line keep what the runtime has compiled? Without it, each start compiles a
  * megabyte again, which takes about a quarter of it.
  */
-import { mkdirSync } from 'node:fs'
+import { lstatSync, mkdirSync } from 'node:fs'
 import module from 'node:module'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
@@ -16,17 +16,26 @@ function cacheFolder(): string {
   return join(isAbsolute(base) ? base : join(homedir(), '.cache'), 'it-mqtt')
 }
 
+/** @returns whether nobody but this user can write to a folder. */
+function isOwn(folder: string): boolean {
+  const { uid, mode } = lstatSync(folder)
+  // Windows has neither, and keeps folders of users apart.
+  return process.getuid === undefined || (uid === process.getuid() && (mode & 0o022) === 0)
+}
+
 /**
  * Keeps compiled files for the next start, if the runtime can. Nobody else may write there, since
- * what lies there is run. A folder that cannot be made or written to changes nothing.
+ * what lies there is run. A folder that cannot be used changes nothing.
  */
 export function keepCompiled(): void {
   const enable = (module as { readonly enableCompileCache?: Enable }).enableCompileCache
-  if (enable === undefined) return
+  const { NODE_COMPILE_CACHE: other, NODE_DISABLE_COMPILE_CACHE: isOff } = process.env
+  if (enable === undefined || other !== undefined || isOff !== undefined) return
   try {
     const folder = cacheFolder()
+    if (!isAbsolute(folder)) return
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    enable.call(module, folder)
+    if (isOwn(folder)) enable.call(module, folder)
   } catch {
     // The command does the same without it.
   }

@@ -145,9 +145,8 @@ describe('a dead letter', () => {
     await w.value(fire(server, 'b'), 500)
     expect(texts(w)).toEqual(
       Array(2).fill(
-        expect.stringContaining(
-          'is lost, since the server cannot be made to keep its dead letters; permit the client' +
-            ' identifier "bus._dead.mail.welcome"',
+        expect.stringMatching(
+          /is lost, since the server refuses to keep it \(.* \(0x87\).*\); permit the client identifier "bus._dead.mail.welcome"/,
         ),
       ),
     )
@@ -157,6 +156,45 @@ describe('a dead letter', () => {
     expect(asked()).toBe(2)
     expect(texts(w).at(-1)).toContain('becomes a dead letter')
     expect(await redrive(w)).toMatchObject({ count: 1 })
+  })
+
+  test('[B11] whose session the server ends at once is lost, and the warning says why', async () => {
+    const w = new BusWorld(5, { sessionExpiryMaximum: 0 })
+    const { server } = await story(w, 5)
+    for (const name of 'abc') await w.value(fire(server, name), 3000)
+    await w.clock.advance(2000)
+    const why = 'is lost, since the server does not keep the session that is made for it'
+    expect(texts(w)).toEqual(Array(3).fill(expect.stringContaining(why)))
+    expect(w.broker.packets({ cmd: 'connect', clientId: 'bus._dead.mail.welcome' })).toHaveLength(4)
+  })
+
+  test('[B11] is kept though the connection is lost meanwhile', async () => {
+    const w = new BusWorld()
+    const { server, listener } = await story(w, 1)
+    w.broker.faults.kill({ cmd: 'subscribe', topic: 'bus/_dead/mail/welcome/#' })
+    await w.value(fire(server, 'a'), 500)
+    await w.clock.advance(5000)
+    expect(listener.stats).toMatchObject({ dead: 1 })
+    expect(texts(w).at(-1)).toContain('and becomes a dead letter')
+    expect(await redrive(w)).toMatchObject({ count: 1, wasKept: true })
+  })
+
+  test('[B11] [B18] stays with an iterated listener that ends meanwhile, without an error', async () => {
+    const w = new BusWorld()
+    const server = w.bus('server')
+    server.serve(auth, answers)
+    await w.run(server)
+    const mail = w.bus('mail')
+    const iterator = mail.api(auth).registered.listen('welcome', { onError: 'deadLetter' })
+    await w.value(iterator.granted, 50)
+    w.broker.faults.drop({ cmd: 'subscribe', topic: 'bus/_dead/mail/welcome/#' })
+    const next = iterator.next()
+    w.broker.publish('bus/auth/v1/event/registered', '7', { qos: 1 })
+    await w.clock.advance(500)
+    await w.value(mail.close({ timeout: 1000 }), 3000)
+    expect(await w.value(next, 50)).toEqual({ done: true, value: undefined })
+    expect(w.codes()).toEqual([])
+    expect(w.broker.sessions.get('bus.mail.welcome@p1')?.inflight).toBe(1)
   })
 
   test('[B11] [B18] stays with its listener if that ends before the server keeps it', async () => {

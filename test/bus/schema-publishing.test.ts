@@ -297,6 +297,21 @@ describe('[B13] a schema that breaks what lies there', () => {
     expect(w.failures).toMatchObject([{ code: 'SCHEMA_BREAKING' }])
   })
 
+  test('and one that is served by a hook of the start is compared, and holds up nobody', async () => {
+    const bus = w.bus('web', { schema: {} })
+    bus.serve(shop('2.0.0'), { buy: () => true })
+    bus.hook({
+      start: (_, next) => {
+        bus.serve(wider, { buy: () => true }, { schema: { onBreaking: 'refuse' } })
+        return next()
+      },
+    })
+    await run(bus, 5000)
+    expect(w.failures).toEqual([])
+    expect(await call()).toBe(true)
+    expect(w.codes()).toEqual([])
+  })
+
   test('and one that does not is served, when it was compared', async () => {
     const api = shop('1.2.0', z.union([z.string(), z.number(), z.null()]))
     const bus = w.bus('web', { schema: { onBreaking: 'refuse' } })

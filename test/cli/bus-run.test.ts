@@ -133,7 +133,7 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
     const { stderr } = await running.ended
     const told = logOf(stderr).filter(({ unused }) => unused !== undefined)
     expect(told).toMatchObject([{ level: 'warn', unused: ['cuont'], listeners: ['count'] }])
-    expect(told[0]!['msg']).toContain('listeners that this service does not have')
+    expect(told[0]!['msg']).toContain('listeners that register() has not made')
   })
 
   test('[CLI] bus run: a second signal ends it at once', async () => {

@@ -49,6 +49,7 @@ export class ServiceRun {
   #hasConnected = false
   #signal: string | null = null
   #reconnects: ReconnectNews | null = null
+  #hasTold = false
   /** Ends the delay before the next run. */
   #wake = () => {}
 
@@ -109,10 +110,10 @@ export class ServiceRun {
       logLine('info', { service, process: name, pid: process.pid, life }, 'begins')
       void this.#tellLosses(bus)
       await this.#register(bus)
+      this.#tellUnused(bus)
       bus.hook({
         start: (_, next) => {
           logLine('info', contentsOf(bus), 'runs')
-          if (life === 1) this.#tellUnused(bus)
           return next()
         },
       })
@@ -150,10 +151,12 @@ export class ServiceRun {
 
   /** Settings for a listener that is not there most likely have a typing error in its name. */
   #tellUnused(bus: Bus): void {
+    if (this.#hasTold) return
+    this.#hasTold = true
     const names = describeBus(bus).listeners.map(({ name }) => name)
     const unused = Object.keys(this.#options.listeners ?? {}).filter((one) => !names.includes(one))
     if (unused.length === 0) return
-    const what = 'the configuration has settings for listeners that this service does not have'
+    const what = 'the configuration has settings for listeners that register() has not made'
     logLine('warn', { unused, listeners: names }, what)
   }
 
