@@ -213,7 +213,7 @@ export class ListenerCore {
       } finally {
         this.#keeping = null
       }
-      if (refusal === null && round < KEEP_ROUNDS) continue
+      if (refusal === null && (round < KEEP_ROUNDS || signal.aborted)) continue
       this.#keepAgainAt = clock.now() + KEEP_AGAIN_MS
       this.#loss =
         refusal === null
