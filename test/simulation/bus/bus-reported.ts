@@ -1,8 +1,10 @@
 /**
  * Is everything that ends reported, once? Calls and events are counted where a program sees their
- * end, and where the diagnostics channels report it. (B19)
+ * end, and where the diagnostics channels report it. The files of browsers have no such channels, so
+ * that with them nothing may be reported. (B19)
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { diagnosticsChannel } from '#runtime'
 import type { EventReport, RpcReport } from '../../../src/bus/index.ts'
 
 const KINDS = ['call', 'fire', 'handle'] as const
@@ -12,6 +14,7 @@ export class ReportLedger {
   readonly #seen = { call: 0, fire: 0, handle: 0 }
   readonly #reported = { call: 0, fire: 0, handle: 0 }
   readonly #isCounted: (listener: string) => boolean
+  #hasChannels = false
   readonly #listen = (report: unknown) => this.#report(report as RpcReport | EventReport)
 
   /** @param isCounted of which listeners a program sees the end of each attempt. */
@@ -22,6 +25,7 @@ export class ReportLedger {
   begin(): void {
     subscribe('it-mqtt:rpc', this.#listen)
     subscribe('it-mqtt:event', this.#listen)
+    this.#hasChannels = diagnosticsChannel('it-mqtt:rpc').hasSubscribers
   }
 
   end(): void {
@@ -35,9 +39,13 @@ export class ReportLedger {
 
   /** @returns what is wrong while nothing is under way, or null. */
   get wrong(): string | null {
-    const wrong = KINDS.find((kind) => this.#seen[kind] !== this.#reported[kind])
+    const wrong = KINDS.find((kind) => this.#reported[kind] !== this.#reportable(kind))
     if (wrong === undefined) return null
     return `${this.#seen[wrong]} have ended (${wrong}), and ${this.#reported[wrong]} are reported`
+  }
+
+  #reportable(kind: Kind): number {
+    return this.#hasChannels ? this.#seen[kind] : 0
   }
 
   #report(report: RpcReport | EventReport): void {
