@@ -1,10 +1,11 @@
 /**
- * Which errors of the client does a bus put into its own words? A person who uses a bus knows
+ * How does a bus say what goes wrong, where the client has words of its own for it? A person who uses a bus knows
  * services, processes and rpcs, and has never chosen a client identifier or a topic.
  */
 import type { Client } from '../client/index.ts'
 import { ConnectionError, RefusedError } from '../index.ts'
 import type { Api } from './api-types.ts'
+import type { BusParts } from './bus-parts.ts'
 
 const TAKEN_OVER = 'SESSION_TAKEN_OVER'
 
@@ -25,6 +26,15 @@ export function nameTaken({ service, process }: RunningProcess, error: unknown):
   return new RefusedError(message, {
     ...{ code: TAKEN_OVER, reasonCode, packet, cause: error },
   })
+}
+
+/** Warns of a listener whose process has another name after each restart. */
+export function tellUnnamed({ warn }: Pick<BusParts, 'warn'>, listener: string): void {
+  const message =
+    `The listener "${listener}" has a session at the server, and this process has no name that it` +
+    ' has again after a restart, so that nobody finds the session again; give createBus() the' +
+    ' option `process`.'
+  warn('PROCESS_UNNAMED', message)
 }
 
 /** @returns the error of a call that had no connection when its time was over, or any other. */

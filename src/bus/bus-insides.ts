@@ -7,6 +7,7 @@ import type { Api } from './api-types.ts'
 import type { BusParts } from './bus-parts.ts'
 import type { ListenerStats } from './listener-types.ts'
 import type { EventSource } from './received-event.ts'
+import type { BusTask } from './task-types.ts'
 
 /** A listener of a bus, as metrics see it. */
 export interface ListenerInsides {
@@ -26,6 +27,8 @@ export interface BusInsides {
   listeners(): Iterable<ListenerInsides>
   /** Those of them that handle events, as long as `run()` is not told to leave them out. */
   listening(): readonly ListenerInsides[]
+  /** The tasks, as long as `run()` is not told to leave them out. */
+  tasks(): readonly BusTask[]
   /** Whether calls are answered, as long as `run()` is not told to leave them out. */
   answersCalls(): boolean
 }

@@ -5,7 +5,7 @@
 import { type Transition, UsageError } from '../index.ts'
 import type { Presence } from '../presence/index.ts'
 import type { Api, ApiEvent, ApiRpc, ApiSchema } from './api-types.ts'
-import { nameTaken } from './bus-errors.ts'
+import { nameTaken, tellUnnamed } from './bus-errors.ts'
 import { insidesOf, keepInsides } from './bus-insides.ts'
 import { inQuotes } from './bus-names.ts'
 import { type BusParts, busParts, checkTimeMs } from './bus-parts.ts'
@@ -98,6 +98,7 @@ class ServiceBus {
       listeners: () => this.#listeners.values(),
       listening: () => this.#listening(),
       answersCalls: () => this.#does('rpcs'),
+      tasks: () => (this.#does('tasks') ? this.#tasks.all : []),
     })
     this.#reminder = new RunReminder(this.#parts)
     this.#tasks = new TaskTable(this.#parts)
@@ -183,7 +184,7 @@ class ServiceBus {
       const why = 'its events are one queue; give the other one another name, or close the first'
       throw new UsageError(`listen: this bus has a listener ${inQuotes(name)} already: ${why}`)
     }
-    if (!this.#parts.hasName) this.#tellUnnamed(name)
+    if (!this.#parts.hasName) tellUnnamed(this.#parts, name)
     const left = () => this.#listeners.delete(name)
     if (handler === undefined) {
       const iterated = new IteratedListener(this.#parts, plan, sources, left)
@@ -202,14 +203,6 @@ class ServiceBus {
     if (source !== undefined) return source
     const what = `listen: ${name}: the events must be those of bus.api()`
     throw new UsageError(`${what}, such as bus.api(auth).userRegistered`)
-  }
-
-  #tellUnnamed(name: string): void {
-    const message =
-      `The listener "${name}" has a session at the server, and this process has no name that it` +
-      ' has again after a restart, so that nobody finds the session again; give createBus() the' +
-      ' option `process`.'
-    this.#parts.warn('PROCESS_UNNAMED', message)
   }
 
   discover(options?: DiscoverOptions): AsyncIterableIterator<DiscoveredProcess, undefined> {

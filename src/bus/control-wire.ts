@@ -6,8 +6,14 @@ import type { ResponderStats } from '../client/index.ts'
 import { text } from '../index.ts'
 import type { BusInsides } from './bus-insides.ts'
 import { busLevelOf, isApiName, isBusName, isProcessName, majorOf } from './bus-names.ts'
-import type { DiscoveredApi, DiscoveredListener, DiscoveredProcess } from './discover-types.ts'
+import type {
+  DiscoveredApi,
+  DiscoveredListener,
+  DiscoveredProcess,
+  DiscoveredTask,
+} from './discover-types.ts'
 import type { ListenerStats } from './listener-types.ts'
+import type { TaskStats } from './task-types.ts'
 
 /** `PING`: who is there. `INFO`: also what it does. `STATS`: also with numbers. */
 type ControlVerb = 'PING' | 'INFO' | 'STATS'
@@ -24,6 +30,9 @@ const OF_RESPONDERS: readonly (keyof ResponderStats)[] = [
 const OF_LISTENERS: readonly (keyof ListenerStats)[] = [
   ...(['received', 'handled', 'running', 'retried', 'repeated', 'skipped', 'dead'] as const),
   'passed',
+]
+const OF_TASKS: readonly (keyof TaskStats)[] = [
+  ...(['running', 'handled', 'skipped', 'missed', 'passed'] as const),
 ]
 
 /** @returns the topic of a question to all, to a service, or to one of its processes. */
@@ -55,7 +64,11 @@ export function controlAnswer(bus: BusInsides, verb: string, uptimeMs: number): 
     ...{ name, events: sources.map(({ api, event }) => `${api.name}/${event}`) },
     ...(isCounted ? { waiting, stats } : {}),
   }))
-  return { ...who, uptimeMs: Math.round(uptimeMs), apis, listeners }
+  const tasks = bus.tasks().map(({ name, nextAt, stats }) => ({
+    name,
+    ...(isCounted ? { nextAt: nextAt === null ? null : Math.round(nextAt), stats } : {}),
+  }))
+  return { ...who, uptimeMs: Math.round(uptimeMs), apis, listeners, tasks }
 }
 
 /** Says what is wrong with an answer. */
@@ -91,6 +104,8 @@ function processIn(given: unknown): DiscoveredProcess {
     uptimeMs: countIn('uptimeMs', fields['uptimeMs']),
     apis: listIn('apis', fields['apis']).map(apiIn),
     listeners: listIn('listeners', fields['listeners']).map(listenerIn),
+    // Processes of earlier versions do not name them.
+    tasks: listIn('tasks', fields['tasks'] ?? []).map(taskIn),
   }
 }
 
@@ -120,6 +135,16 @@ function listenerIn(given: unknown): DiscoveredListener {
     ...{ name: name as string, events: heard as readonly string[] },
     waiting: countIn('listeners: waiting', waiting),
     stats: countsIn('listeners: stats', stats, OF_LISTENERS),
+  }
+}
+
+function taskIn(given: unknown): DiscoveredTask {
+  const { name, nextAt, stats } = objectIn('tasks', given)
+  need('tasks: name', isBusName(name))
+  return {
+    name: name as string,
+    nextAt: nextAt === null ? null : countIn('tasks: nextAt', nextAt),
+    stats: countsIn('tasks: stats', stats, OF_TASKS),
   }
 }
 

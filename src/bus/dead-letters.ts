@@ -1,50 +1,25 @@
 /**
- * What becomes of dead letters, and of a listener that nobody needs any more? Dead letters wait in
- * a session of their own until they are put back to their listener. (B11, a poison event is not in
- * the way for ever)
+ * What becomes of dead letters? They wait in a session of their own until they are put back to their
+ * listener. (B11, a poison event is not in the way for ever)
  */
-import type { Client, ClientOptions, Message, Subscription } from '../client/index.ts'
-import { MqttError, machineName, UsageError } from '../index.ts'
+import type { Client, Message, Subscription } from '../client/index.ts'
+import { MqttError } from '../index.ts'
 import {
   BUS_PROPERTIES,
-  busClientId,
-  checkBusName,
-  checkBusPrefix,
   deadKeeperId,
   deadTopics,
   redriveCountIn,
   redriveTopics,
 } from './bus-names.ts'
-import {
-  checkTimeMs,
-  checkWholeNumber,
-  clientOptionsOf,
-  hasProperties,
-  headerOf,
-} from './bus-parts.ts'
-import type { BusOptions } from './bus-types.ts'
+import { checkTimeMs, checkWholeNumber, hasProperties, headerOf } from './bus-parts.ts'
 import { KEEPER_CLOSE_MS, KEPT_SECONDS, sessionClient } from './dead-keeper.ts'
 import { checkFieldNames } from './define-api.ts'
 import { envelopeOf } from './event-envelope.ts'
+import { type ListenerPlace, listenerPlaceOf, PLACE_FIELDS, type Place } from './listener-place.ts'
 
 const KEPT_SECONDS_MAX = 4_294_967_295
 const LETTER_IDLE_MS = 1000
 const LETTERS_MAX = 1_000_000_000
-const NAME_FIELDS = ['client', 'service', 'listener', 'prefix', 'signal']
-
-/** Whose dead letters, or whose session, is meant. */
-export interface ListenerPlace {
-  /** The server: a URL, or the options of `createClient()`. */
-  readonly client: BusOptions['client']
-  /** The name of the service. */
-  readonly service: string
-  /** The name of the listener. */
-  readonly listener: string
-  /** The levels before all topics. Default `bus`. */
-  readonly prefix?: string | undefined
-  /** Ends the call; it rejects with the reason of the signal. */
-  readonly signal?: AbortSignal | undefined
-}
 
 /** A dead letter that was put back. */
 export interface RedrivenLetter {
@@ -99,7 +74,7 @@ export interface Redriven {
  */
 export async function redriveDeadLetters(options: RedriveOptions): Promise<Redriven> {
   const what = 'redriveDeadLetters'
-  checkFieldNames(what, options, [...NAME_FIELDS, 'idle', 'max', 'keep', 'onLetter'])
+  checkFieldNames(what, options, [...PLACE_FIELDS, 'idle', 'max', 'keep', 'onLetter'])
   const place = listenerPlaceOf(what, options)
   const {
     idle = LETTER_IDLE_MS,
@@ -152,86 +127,6 @@ export async function redriveDeadLetters(options: RedriveOptions): Promise<Redri
     return { count, wasKept, isUnheard }
   } finally {
     await client.close({ timeout: KEEPER_CLOSE_MS })
-  }
-}
-
-/** The options of `forgetListener()`. */
-export interface ForgetOptions extends ListenerPlace {
-  /** The process whose session ends. Default: the name of the machine, as of `createBus()`. */
-  readonly process?: string | undefined
-  /** Whether the dead letters that the server keeps are removed too. Default false. */
-  readonly dead?: boolean | undefined
-}
-
-/** What `forgetListener()` resolves with. */
-export interface Forgotten {
-  /** Whether the server had a session of the listener in that process. */
-  readonly session: boolean
-  /** Whether the server had kept dead letters. False if they were not to be removed. */
-  readonly dead: boolean
-}
-
-/**
- * Removes a listener of one process from the server: its session with its subscriptions, and all
- * events that wait in it. A process that runs it still loses its connection, and subscribes again.
- * @throws UsageError for an option that cannot be used; what `client.ready()` rejects with.
- */
-export async function forgetListener(options: ForgetOptions): Promise<Forgotten> {
-  const what = 'forgetListener'
-  checkFieldNames(what, options, [...NAME_FIELDS, 'process', 'dead'])
-  const place = listenerPlaceOf(what, options)
-  const { process = machineName(), dead = false, signal } = options
-  if (typeof process !== 'string' || process === '') {
-    throw new UsageError(`${what}: process must be the name that the process gives createBus()`)
-  }
-  const { prefix, service, listener } = place
-  const end = (clientId: string) => endKeptSession(place, clientId, signal)
-  return {
-    session: await end(busClientId(prefix, service, process, listener)),
-    dead: dead && (await end(deadKeeperId(place))),
-  }
-}
-
-/** Ends a session at the server. @returns whether there was one. */
-async function endKeptSession(
-  place: Place,
-  clientId: string,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  const look = sessionClient(place.clientOptions, clientId, {
-    seconds: KEPT_SECONDS,
-    isClean: false,
-  })
-  try {
-    await look.client.ready({ signal })
-    return await look.wasThere
-  } finally {
-    await look.client.close({ timeout: KEEPER_CLOSE_MS })
-    const { client } = sessionClient(place.clientOptions, clientId, { seconds: 0, isClean: true })
-    try {
-      await client.ready({ signal })
-    } finally {
-      await client.close({ timeout: KEEPER_CLOSE_MS })
-    }
-  }
-}
-
-interface Place {
-  readonly prefix: string
-  readonly service: string
-  readonly listener: string
-  readonly clientOptions: ClientOptions
-}
-
-function listenerPlaceOf(
-  what: string,
-  { client, service, listener, prefix = 'bus' }: ListenerPlace,
-): Place {
-  return {
-    prefix: checkBusPrefix(prefix),
-    service: checkBusName(`${what}: service`, service),
-    listener: checkBusName(`${what}: listener`, listener),
-    clientOptions: clientOptionsOf(client),
   }
 }
 

@@ -3,6 +3,7 @@
  */
 import type { ResponderStats } from '../client/index.ts'
 import type { ListenerStats } from './listener-types.ts'
+import type { TaskStats } from './task-types.ts'
 
 /** The options of `bus.discover()`. */
 export interface DiscoverOptions {
@@ -49,6 +50,16 @@ export interface DiscoveredListener {
   readonly stats: ListenerStats
 }
 
+/** A task of a process. */
+export interface DiscoveredTask {
+  /** Its name. */
+  readonly name: string
+  /** When it is due next, in ms since 1970 on the clock of the process; null if that is not known. */
+  readonly nextAt: number | null
+  /** What became of its runs at this process. */
+  readonly stats: TaskStats
+}
+
 /** A process of a service, as it says itself: all of it is a claim. */
 export interface DiscoveredProcess {
   /** The name of its service. */
@@ -61,4 +72,6 @@ export interface DiscoveredProcess {
   readonly apis: readonly DiscoveredApi[]
   /** Its listeners; if its run leaves out `events`, those alone that are iterated. */
   readonly listeners: readonly DiscoveredListener[]
+  /** Its tasks; none if its run leaves out `tasks`, or it is of a version that does not say. */
+  readonly tasks: readonly DiscoveredTask[]
 }

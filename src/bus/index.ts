@@ -48,10 +48,6 @@ export type {
 } from './config/config-types.ts'
 export { loadConfig } from './config/load-config.ts'
 export {
-  type ForgetOptions,
-  type Forgotten,
-  forgetListener,
-  type ListenerPlace,
   type Redriven,
   type RedrivenLetter,
   type RedriveOptions,
@@ -64,9 +60,11 @@ export type {
   DiscoveredApi,
   DiscoveredListener,
   DiscoveredProcess,
+  DiscoveredTask,
   DiscoverOptions,
 } from './discover-types.ts'
 export type { EventOutbox, FireArguments, Fired, FireOptions } from './fire-types.ts'
+export { type ForgetOptions, type Forgotten, forgetListener } from './forget-listener.ts'
 export type {
   BusHooks,
   CallContext,
@@ -87,6 +85,7 @@ export {
   inspectFilters,
   inspectMessage,
 } from './inspected.ts'
+export type { ListenerPlace } from './listener-place.ts'
 export type {
   BusEvent,
   BusListener,

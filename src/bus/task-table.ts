@@ -24,6 +24,10 @@ export class TaskTable {
     this.#turns = new TaskTurns(bus)
   }
 
+  get all(): readonly BusTask[] {
+    return [...this.#tasks.values()]
+  }
+
   every(interval: Interval, work: Work, options: TaskOptions = {}): BusTask {
     checkTaskFields('every', options)
     return this.#add('every', intervalTimes(interval), work, options)

@@ -66,6 +66,9 @@ hooks:
   - { module: ./audit.mjs, options: { level: 2 } }
   - { module: ./missing.mjs, enabled: false }
 features: { only: [rpcs, tasks] }
+schema: { lifetime: lease, onBreaking: refuse }
+presence: true
+control: false
 `
 
   test('[B16] becomes the options of a bus', async () => {
@@ -98,6 +101,8 @@ features: { only: [rpcs, tasks] }
         },
         hooks: [{ call: expect.any(Function) }],
         features: { only: ['rpcs', 'tasks'] },
+        schema: { lifetime: 'lease', onBreaking: 'refuse' },
+        ...{ presence: true, control: false },
       })
       await createBus({ ...options, client: 'mqtt://localhost' }).close()
     }
@@ -152,6 +157,8 @@ features: { only: [rpcs] }
       IT_MQTT_BUS_APIS_AUTH_QOS: '0',
       IT_MQTT_BUS_APIS_DEFAULT_LOG: 'error',
       IT_MQTT_BUS_ENVELOPE: 'cloudevents',
+      IT_MQTT_BUS_SCHEMA_ON_BREAKING: 'refuse',
+      IT_MQTT_BUS_PRESENCE: 'true',
       IT_MQTT_BUS_LISTENERS_SEND_WELCOME_CONCURRENCY: '2',
       IT_MQTT_BUS_FEATURES_ONLY: 'rpcs, tasks',
       IT_MQTT_BUS_PREFIX: '',
@@ -161,7 +168,8 @@ features: { only: [rpcs] }
     expect(await load({ text }, { env, overrides })).toEqual({
       service: 'code',
       client: { url: 'mqtt://env', keepAlive: 3, password: '12345', protocolVersion: 5 },
-      ...{ timeout: 2, log: 'error', envelope: 'cloudevents' },
+      ...{ timeout: 2, log: 'error', envelope: 'cloudevents', presence: true },
+      schema: { onBreaking: 'refuse' },
       apis: { auth: { validate: { incoming: false }, qos: 0 } },
       listeners: { 'send-welcome': { concurrency: 2 } },
       features: { only: ['rpcs', 'tasks'] },
@@ -282,6 +290,9 @@ describe('faults', () => {
     ['a table as a name', '? [1, 2]\n: a', /is no setting/],
     ['infinity', 'client: { keepAlive: .inf }', /keepAlive must be .* not no finite number/],
     ['true as dedupe', 'listeners: { a: { dedupe: true } }', /must be a table, or false, not true/],
+    ['true as schema', 'schema: true', /schema must be a table, or false, not true/],
+    ['another lifetime', 'schema: { lifetime: ever }', /schema.lifetime must be one of/],
+    ['presence as a text', 'presence: "yes"', /presence must be true or false/],
     ['an empty list', 'client: { url: [] }', /client.url must not be empty/],
     ['brackets', '['.repeat(1_000_000), /nested deeper than 64/],
     ['dashes', '- '.repeat(400_000), /nested deeper than 64/],
@@ -452,6 +463,10 @@ describe('configSchema', () => {
     ['QoS 2', { apis: { default: { qos: 2 } } }],
     ['QoS as a text', { apis: { default: { qos: '1' } } }],
     ['another envelope', { envelope: 'xml' }],
+    ['no schemas', { schema: false }],
+    ['schemas', { schema: { lifetime: 'lease', onBreaking: 'warn' } }],
+    ['true as schema', { schema: true }],
+    ['another way of publishing', { schema: { onBreaking: 'ignore' } }],
     ['no dedupe', { listeners: { a: { dedupe: false } } }],
     ['a hook', { hooks: [{ module: './a.js', options: 1, enabled: false }] }],
     ['an unknown name', { servise: 1 }],

@@ -310,6 +310,41 @@ test('[B11] a listener that is forgotten leaves no session, and dead letters onl
   expect(w.broker.violations).toEqual([])
 })
 
+test('[B10] a listener that runs is not forgotten, unless it is forced', async () => {
+  const w = new BusWorld()
+  const mail = w.bus('mail', { process: 'p1' })
+  mail.api(auth).registered.listen('welcome', {}, () => {})
+  await w.run(mail)
+  const forget = (options = {}) => forgetListener({ ...place(w), process: 'p1', ...options })
+  const connects = () => {
+    const all = w.broker.packets({ cmd: 'connect' })
+    return all.filter((one) => 'clientId' in one && one.clientId === 'bus.mail.welcome@p1').length
+  }
+  expect(await w.error(forget(), 2000)).toMatchObject({
+    code: 'LISTENER_RUNS',
+    message: expect.stringMatching(/the process "p1" of mail runs the listener welcome now/),
+  })
+  expect(connects()).toBe(1)
+  // Other names are not there, and another listener of the process is not this one.
+  const nothing = { session: false, dead: false }
+  expect(await w.value(forget({ listener: 'other' }), 9000)).toEqual(nothing)
+  expect(await w.value(forget({ process: 'p9' }), 9000)).toEqual(nothing)
+  // The connection that asks leaves nothing.
+  expect([...w.broker.sessions.keys()].filter((id) => id.includes('it-mqtt'))).toEqual([])
+  expect(await w.value(forget({ force: true }), 9000)).toEqual({ session: true, dead: false })
+  expect(connects()).toBe(3)
+  expect(w.failures).toMatchObject([{ code: 'SESSION_TAKEN_OVER' }])
+})
+
+test('[B10] a process that answers nobody is not asked for long', async () => {
+  const w = new BusWorld(4)
+  const mail = w.bus('mail', { control: false })
+  mail.api(auth).registered.listen('welcome', {}, () => {})
+  await w.run(mail)
+  const options = { ...place(w, 4), process: mail.process }
+  expect(await w.value(forgetListener(options), 9000)).toEqual({ session: true, dead: false })
+})
+
 test.each([
   ['service', { service: 'a/b' }, 'redriveDeadLetters: service'],
   ['listener', { listener: '' }, 'redriveDeadLetters: listener'],

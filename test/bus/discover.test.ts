@@ -37,6 +37,8 @@ describe.each([5, 4] as const)('discover(), MQTT %i', (version) => {
     server.serve(auth, answers)
     server.serve(plain, { add: () => {} })
     server.api(auth).cleared.listen('mail', {}, () => {})
+    server.every({ seconds: 0.05 }, () => {}, { name: 'tick' })
+    server.every({ days: 1 }, () => {}, { name: 'daily' })
     await w.run(server)
     const other = w.bus('client')
     for (let call = 0; call < 3; call++) await w.value(other.api(auth).length('a'), 100)
@@ -55,7 +57,14 @@ describe.each([5, 4] as const)('discover(), MQTT %i', (version) => {
         { name: 'shop/cart', version: '2.0.1', rpcs: ['add'], events: [] },
       ],
       listeners: [{ name: 'mail', events: ['auth/cleared'], waiting: 0, stats: { handled: 1 } }],
+      tasks: [
+        { name: 'tick', stats: { running: 0, skipped: 0, missed: 0, passed: 0 } },
+        { name: 'daily', stats: { handled: 0 } },
+      ],
     })
+    const [tick, daily] = one!.tasks
+    expect(tick!.stats.handled).toBeGreaterThan(5)
+    expect(daily!.nextAt! - tick!.nextAt!).toBeGreaterThan(86_390_000)
     expect(one!.uptimeMs).toBeGreaterThan(400)
     expect(one!.uptimeMs).toBeLessThan(1000)
   })
@@ -96,7 +105,7 @@ describe.each([5, 4] as const)('discover(), MQTT %i', (version) => {
     expect(await w.value(ask('PING'), 100)).toEqual(who)
     const info = await w.value(ask('INFO'), 100)
     expect(info).toEqual({
-      ...{ ...who, uptimeMs: expect.any(Number), listeners: [] },
+      ...{ ...who, uptimeMs: expect.any(Number), listeners: [], tasks: [] },
       apis: [expect.not.objectContaining({ stats: expect.anything() })],
     })
     expect(await w.error(ask('RESTART'), 100)).toMatchObject({ code: 'UNKNOWN' })
@@ -168,22 +177,24 @@ test('[B20] a run that ends without a connection does not say that control topic
 })
 
 test.each([
-  [['rpcs'], ['auth'], []],
-  [['events'], [], ['mail']],
-  [['tasks'], [], []],
+  [['rpcs'], ['auth'], [], []],
+  [['events'], [], ['mail'], []],
+  [['tasks'], [], [], ['daily']],
 ] as const)(
   '[B20] a process that only does %j answers with no more than that',
-  async (only, apis, names) => {
+  async (only, apis, names, tasks) => {
     const w = new BusWorld()
     const worker = w.bus('worker')
     worker.serve(auth, answers)
     worker.api(auth).cleared.listen('mail', {}, () => {})
+    worker.every({ days: 1 }, () => {}, { name: 'daily' })
     worker.run({ only }).catch((error: unknown) => w.failures.push(error))
     // It can be found when what it serves is granted.
     await w.clock.advance(100)
     const [one] = await found(w, w.bus('asks'))
     expect(one!.apis.map(({ name }) => name)).toEqual(apis)
     expect(one!.listeners.map(({ name }) => name)).toEqual(names)
+    expect(one!.tasks.map(({ name }) => name)).toEqual(tasks)
   },
 )
 
@@ -220,7 +231,14 @@ describe('answers', () => {
     }
     const read = readControlAnswer(bytes(more)) as DiscoveredProcess
     expect(read.apis[0]!.stats).toMatchObject({ received: 1, answered: 0, abandoned: 0 })
-    expect(Object.keys(read)).toEqual(['service', 'process', 'uptimeMs', 'apis', 'listeners'])
+    const names = ['service', 'process', 'uptimeMs', 'apis', 'listeners', 'tasks']
+    expect(Object.keys(read)).toEqual(names)
+    // An earlier version names no tasks.
+    expect(read.tasks).toEqual([])
+    const tasks = [{ name: 't', nextAt: 5, stats: { handled: 2, more: 1 }, future: 1 }]
+    expect(readControlAnswer(bytes({ ...good, tasks }))).toMatchObject({
+      tasks: [{ name: 't', nextAt: 5, stats: { handled: 2, passed: 0 } }],
+    })
     expect(Object.keys(read.apis[0]!.stats)).not.toContain('more')
   })
 
@@ -253,6 +271,10 @@ describe('answers', () => {
     [{ ...good, listeners: [{ ...listener, events: [7] }] }, /listeners: events/],
     [{ ...good, listeners: [{ ...listener, waiting: 0.5 }] }, /listeners: waiting/],
     [{ ...good, listeners: [{ ...listener, stats: { dead: -1 } }] }, /listeners: stats\.dead/],
+    [{ ...good, tasks: {} }, /tasks/],
+    [{ ...good, tasks: [{ name: 't' }] }, /tasks: nextAt/],
+    [{ ...good, tasks: [{ name: 'a b', nextAt: null, stats: {} }] }, /tasks: name/],
+    [{ ...good, tasks: [{ name: 't', nextAt: null, stats: { missed: '1' } }] }, /tasks: stats/],
     [{ ...good, future: 'x'.repeat(262_144) }, /bytes, and at most 262144/],
     ['{"__proto__":{"itm":1}}', /itm/],
   ])('[B20] %j is passed over', (value, why) => {

@@ -10,6 +10,9 @@ const auth = defineApi({
   ...{ name: 'auth', version: '1.2.0', rpcs: { ping: {}, fail: {} }, events: { moved: {} } },
 })
 
+/** Later than any test. */
+const NOON = new Date('2099-01-01T12:00:00Z')
+
 /** A service that runs until the test ends. */
 async function service(peer: ListeningBroker, options: Omit<BusOptions, 'client'>) {
   const bus = createBus({ ...options, client: { url: peer.url, onWarning: () => {} } })
@@ -20,6 +23,7 @@ async function service(peer: ListeningBroker, options: Omit<BusOptions, 'client'
     },
   })
   bus.api(auth).moved.listen('mail', {}, () => {})
+  bus.schedule([NOON], () => {}, { name: 'noon' })
   const running = bus.run()
   onTestFinished(async () => {
     await bus.close()
@@ -48,8 +52,8 @@ describe('[CLI] bus', { timeout: 60_000 }, () => {
       expect(list).toEqual({
         status: 0,
         stdout:
-          'mail/a\\u{202e}b  serves auth 1.2.0; listens as mail\n' +
-          'web/b  serves auth 1.2.0; listens as mail\n',
+          'mail/a\\u{202e}b  serves auth 1.2.0; listens as mail; runs noon\n' +
+          'web/b  serves auth 1.2.0; listens as mail; runs noon\n',
         stderr: '',
       })
       const json = await cli(['bus', 'list', peer.url, ...ask, '--json', '--service', 'web'])
@@ -57,6 +61,7 @@ describe('[CLI] bus', { timeout: 60_000 }, () => {
         ...{ service: 'web', process: 'b' },
         apis: [{ name: 'auth', version: '1.2.0', rpcs: ['ping', 'fail'], events: ['moved'] }],
         listeners: [{ name: 'mail', events: ['auth/moved'] }],
+        tasks: [{ name: 'noon', nextAt: NOON.getTime() }],
       })
     },
   )
@@ -71,7 +76,8 @@ describe('[CLI] bus', { timeout: 60_000 }, () => {
       .catch(() => {})
     const lines =
       'web/a  auth 1.2.0: received 2, answered 1, failed 1, running 0, pending 0, busy 0\n' +
-      'web/a  mail: handled 0, running 0, waiting 0, retried 0, skipped 0, dead 0\n'
+      'web/a  mail: handled 0, running 0, waiting 0, retried 0, skipped 0, dead 0\n' +
+      'web/a  noon: handled 0, running 0, skipped 0, missed 0, passed 0, next 2099-01-01T12:00:00.000Z\n'
     const once = await cli(['bus', 'stats', peer.url, ...ask])
     expect(once).toEqual({ status: 0, stdout: lines, stderr: '' })
     const words = ['bus', 'stats', '--follow', '--interval', '0.1', ...ask, '--url', peer.url]

@@ -3,8 +3,9 @@
  * a broker in this process, with the session of a listener that a test makes.
  */
 import { expect, test } from 'vitest'
+import { createBus, defineApi } from '../../src/bus/index.ts'
 import { eventloop, subscribe } from '../../src/index.ts'
-import { broker, cli } from './support.ts'
+import { broker, cli, until } from './support.ts'
 
 const FIVE = { protocolVersions: [5] } as const
 
@@ -44,6 +45,27 @@ test('[CLI] bus: dead letters are put back, and a listener is forgotten', {
   expect(again).toMatchObject({ status: 0, stdout: '{"session":false,"dead":false}\n' })
   expect(again.stderr).toContain('no session of mail.welcome')
   expect(peer.broker.sessions.size).toBe(0)
+})
+
+test('[CLI] [B10] bus forget: a listener that runs stays, unless --force', {
+  timeout: 60_000,
+}, async () => {
+  const peer = await broker(() => {}, FIVE)
+  const auth = defineApi({ name: 'auth', version: '1.0.0', rpcs: {}, events: { moved: {} } })
+  const client = { url: peer.url, onWarning: () => {} }
+  await using bus = createBus({ service: 'mail', process: 'p1', client, schema: false })
+  bus.api(auth).moved.listen('welcome', {}, () => {})
+  const ended = bus.run().catch((error: unknown) => error)
+  const filters = (id: string) =>
+    Object.keys(peer.broker.sessions.get(id)?.subscriptions ?? {}).length
+  await until(() => filters('bus.mail.welcome@p1') > 0 && filters('bus.mail@p1') >= 3)
+  const words = ['bus', 'forget', peer.url, 'mail.welcome', '--process', 'p1']
+  const refused = await cli(words)
+  expect(refused).toMatchObject({ status: 2, stdout: '' })
+  expect(refused.stderr).toContain('runs the listener welcome now')
+  const forced = await cli([...words, '--force'])
+  expect(forced).toMatchObject({ status: 0, stdout: '{"session":true,"dead":false}\n' })
+  expect(await ended).toMatchObject({ code: 'SESSION_TAKEN_OVER' })
 })
 
 test('[CLI] bus: a name without a dot cannot be used', async () => {

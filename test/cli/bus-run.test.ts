@@ -97,7 +97,13 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
     const told = logOf(stderr).filter(({ level }) => level !== 'warn')
     expect(told, stderr).toMatchObject([
       { level: 'info', msg: 'begins', service: 'shop', process: 'p1', life: 1 },
-      { level: 'info', msg: 'runs', apis: ['shop 1.0.0'], listeners: ['count: shop/sold'] },
+      {
+        level: 'info',
+        msg: 'runs',
+        apis: ['shop 1.0.0'],
+        listeners: ['count: shop/sold'],
+        tasks: ['tick'],
+      },
       { level: 'info', msg: 'connected' },
       { level: 'info', signal: 'SIGTERM', msg: expect.stringContaining('nothing more') },
       { level: 'info', msg: 'ended in order' },
@@ -123,17 +129,22 @@ describe('[CLI] bus run', { timeout: 60_000 }, () => {
     expect(stderr).not.toContain('hunter2')
   })
 
-  test('[CLI] [B16] bus run: settings for a listener that is not there are told', async () => {
+  test('[CLI] [B16] bus run: settings for what is not there are told', async () => {
     const peer = await broker(() => {}, FIVE)
     const listeners = { count: { concurrency: 2 }, cuont: { concurrency: 3 } }
-    const { words } = await service(peer, { listeners })
+    const apis = { default: { timeout: 4000 }, shop: { timeout: 1000 }, shpo: { timeout: 1000 } }
+    const { words } = await service(peer, { listeners, apis })
     const running = start(['bus', 'run', ...words])
     await shows(running, 'tick')
     running.process.kill('SIGTERM')
     const { stderr } = await running.ended
     const told = logOf(stderr).filter(({ unused }) => unused !== undefined)
-    expect(told).toMatchObject([{ level: 'warn', unused: ['cuont'], listeners: ['count'] }])
+    expect(told).toMatchObject([
+      { level: 'warn', unused: ['cuont'], listeners: ['count'] },
+      { level: 'info', unused: ['shpo'], apis: ['shop'] },
+    ])
     expect(told[0]!['msg']).toContain('listeners that register() has not made')
+    expect(told[1]!['msg']).toContain('APIs that are neither served nor called yet')
   })
 
   test('[CLI] bus run: a second signal ends it at once', async () => {

@@ -192,6 +192,25 @@ export const CONFIG_RULES: ConfigRule = closedRule(
       description: 'How events that are fired say what they are. Default itm.',
       enum: ['itm', 'cloudevents'],
     },
+    control: flagRule('Whether this process answers those who ask who is there. Default true.'),
+    presence: flagRule('Whether others see when this process comes and goes. Default false.'),
+    schema: closedRule(
+      {
+        lifetime: {
+          description: 'How long it lies at the server. Default retained.',
+          enum: ['lease', 'retained'],
+        },
+        onBreaking: {
+          description: 'What happens if it would break those who have the last one. Default warn.',
+          enum: ['warn', 'refuse'],
+        },
+      },
+      {
+        type: ['object', 'boolean'],
+        description: 'How the schemas of what is served are published; false: not at all.',
+        not: { const: true },
+      },
+    ),
     apis: {
       type: 'object',
       description: 'Settings of all APIs (default), and of single ones by their names.',

@@ -8,6 +8,7 @@ import { type BusPlaceFlags, duringSignal, NOT_FOR_LISTENERS, placeFrom } from '
 interface ForgetFlags extends BusPlaceFlags {
   readonly process?: string
   readonly dead?: boolean
+  readonly force?: boolean
 }
 
 export function addForget(bus: Command): void {
@@ -17,11 +18,13 @@ export function addForget(bus: Command): void {
     .description(
       'Remove what the server keeps for a listener of one process: its subscriptions and all ' +
         'events that wait for it. Run it once for each process that has had the listener, after ' +
-        'the processes run without it. It writes what there was as JSON.',
+        'the processes run without it: it does nothing if the process says that it runs the ' +
+        'listener. It writes what there was as JSON.',
     )
     .argument('<listener>', 'the names of the service and the listener, such as mail.welcome')
     .option('--process <name>', 'the process (default: the name of this machine)')
     .option('--dead', 'remove the dead letters too that the server keeps')
+    .option('--force', 'do not ask the process whether it runs the listener')
     .option('--prefix <topic>', 'the beginning of all topics of the bus (default: bus)')
   addConnectionFlags(command, { without: NOT_FOR_LISTENERS }).action(
     async (listener: string, flags: ForgetFlags) => {
@@ -32,9 +35,9 @@ export function addForget(bus: Command): void {
 
 async function forgetOne(name: string, flags: ForgetFlags, signal: AbortSignal): Promise<number> {
   const { forgetListener } = await import('../../bus/index.ts')
-  const { process, dead } = flags
+  const { process, dead, force } = flags
   const place = placeFrom(name, flags, signal)
-  const forgotten = await forgetListener({ ...place, process, dead })
+  const forgotten = await forgetListener({ ...place, process, dead, force })
   await write(`${JSON.stringify(forgotten)}\n`)
   if (!forgotten.session && !flags.quiet) {
     say(`the server had no session of ${name} in this process; --process names another one`)

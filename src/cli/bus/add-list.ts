@@ -10,8 +10,9 @@ export function addBusList(bus: Command): void {
     .summary('write which processes of services run')
     .description(
       'Write which processes of services run, and which APIs they serve: a line for each, with ' +
-        'its service, its name, its APIs with their versions, its listeners. All processes are ' +
-        'asked, and who does not answer in time is not there. If nobody answers, the status is 1.',
+        'its service, its name, its APIs with their versions, its listeners and its tasks. All ' +
+        'processes are asked, and who does not answer in time is not there. If nobody answers, ' +
+        'the status is 1.',
     )
   addAskFlags(command).action(async (flags: AskFlags) => {
     const { jsonLine, withProcesses } = await import('./ask-processes.ts')

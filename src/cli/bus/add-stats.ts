@@ -18,8 +18,9 @@ export function addBusStats(bus: Command): void {
     .command('stats')
     .summary('write what became of calls and events')
     .description(
-      'Write what became of the calls and events of each process since it began: a line for each ' +
-        'API that it serves, and for each of its listeners. If nobody answers, the status is 1.',
+      'Write what became of the calls, events and tasks of each process since it began: a line ' +
+        'for each API that it serves, for each of its listeners, and for each of its tasks. If ' +
+        'nobody answers, the status is 1.',
     )
     .option('--follow', 'write it again and again, until Ctrl-C')
     .addOption(

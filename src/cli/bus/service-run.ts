@@ -149,15 +149,23 @@ export class ServiceRun {
     return { ...this.#options, log, logger: LOGGER, client: { ...client, onConnected } }
   }
 
-  /** Settings for a listener that is not there most likely have a typing error in its name. */
+  /** Settings for what is not there most likely have a typing error in its name. */
   #tellUnused(bus: Bus): void {
     if (this.#hasTold) return
     this.#hasTold = true
-    const names = describeBus(bus).listeners.map(({ name }) => name)
-    const unused = Object.keys(this.#options.listeners ?? {}).filter((one) => !names.includes(one))
-    if (unused.length === 0) return
-    const what = 'the configuration has settings for listeners that register() has not made'
-    logLine('warn', { unused, listeners: names }, what)
+    const { apis, called, listeners } = describeBus(bus)
+    const names = listeners.map(({ name }) => name)
+    const unused = unknownIn(this.#options.listeners, names)
+    if (unused.length > 0) {
+      const what = 'the configuration has settings for listeners that register() has not made'
+      logLine('warn', { unused, listeners: names }, what)
+    }
+    const known = [...new Set([...apis.map(({ name }) => name), ...called])]
+    const unusedApis = unknownIn(this.#options.apis, known)
+    if (unusedApis.length === 0) return
+    // No warning, as a handler may ask for an API when it first calls it.
+    const what = 'the configuration has settings for APIs that are neither served nor called yet'
+    logLine('info', { unused: unusedApis, apis: known }, what)
   }
 
   #connectedAgain(): void {
@@ -204,12 +212,18 @@ export class ServiceRun {
   }
 }
 
+/** @returns the settings that are for nobody. */
+function unknownIn(settings: object = {}, names: readonly string[]): readonly string[] {
+  return Object.keys(settings).filter((one) => !names.includes(one))
+}
+
 /** @returns what the service does, for those who read its log. */
-function contentsOf(bus: Bus): { readonly apis: string[]; readonly listeners: string[] } {
-  const { apis, listeners } = describeBus(bus)
+function contentsOf(bus: Bus): Readonly<Record<string, readonly string[]>> {
+  const { apis, listeners, tasks } = describeBus(bus)
   return {
     apis: apis.map(({ name, version }) => `${name} ${version}`),
     listeners: listeners.map(({ name, events }) => `${name}: ${events.join(', ')}`),
+    tasks: tasks.map(({ name }) => name),
   }
 }
 
