@@ -22,6 +22,7 @@ export const LONG = [
   'test/cli/pipe-disk.test.ts',
   'test/cli/pipe-session.test.ts',
   'test/cli/pipe-spool.test.ts',
+  'test/cli/presence.test.ts',
   'test/cli/terminal.test.ts',
   'test/cli/top.test.ts',
   'test/cli/top-terminal.test.ts',
@@ -31,7 +32,11 @@ export const LONG = [
   'test/disk/torn.test.ts',
   'test/docs/bus-tutorial.test.ts',
   'test/docs/guide.test.ts',
+  'test/docs/recipes.test.ts',
+  'test/examples/authentication.test.ts',
+  'test/examples/browser-guide.test.ts',
   'test/examples/dashboard.test.ts',
+  'test/examples/gateway.test.ts',
   'test/examples/programs.test.ts',
   'test/examples/shop.test.ts',
   'test/examples/web.test.ts',
@@ -59,11 +64,38 @@ export function aliasesOf(flavour: 'node' | 'web'): Readonly<Record<string, stri
   return Object.fromEntries(Object.entries(paths).map(([name, path]) => [name, file(path)]))
 }
 
-export default defineConfig({
+/** The tests of decisions and promises, on virtual time: files leave nothing in their process. */
+const TOGETHER = [
+  'test/bus/*.test.ts',
+  'test/client/**/*.test.ts',
+  'test/codec/**/*.test.ts',
+  'test/conformance/**/*.test.ts',
+  'test/doctor/**/*.test.ts',
+  'test/event-stream/**/*.test.ts',
+  'test/loop/**/*.test.ts',
+  'test/options/**/*.test.ts',
+  'test/presence/**/*.test.ts',
+  'test/promises/**/*.test.ts',
+  'test/protocol/**/*.test.ts',
+  'test/requests/**/*.test.ts',
+  'test/simulation/**/*.test.ts',
+]
+/** Those of them that look at their process: its heap, handles, warnings or globals. */
+const ALONE = [
+  'test/bus/life.test.ts',
+  'test/bus/open-telemetry.test.ts',
+  'test/bus/sql-dedupe.test.ts',
+  'test/client/tree-shaking.test.ts',
+  'test/event-stream/ends.test.ts',
+  'test/event-stream/size.test.ts',
+  'test/loop/run.test.ts',
+  'test/promises/public.test.ts',
+]
+
+/** What the configurations of most commands have in common. */
+export const common = defineConfig({
   resolve: { alias: aliasesOf('node') },
   test: {
-    // The tests among the examples are examples of tests.
-    include: ['test/**/*.test.ts', 'docs/examples/**/*.test.ts'],
     globalSetup: ['test/support/built.ts'],
     setupFiles: ['test/support/seed.ts'],
     exclude: [
@@ -81,3 +113,28 @@ export default defineConfig({
     hookTimeout: 60_000,
   },
 })
+
+const { globalSetup = [], maxWorkers = 2, exclude = [], ...each } = common.test!
+
+/** A third of the time of a file of tests is the start of its process, which many can share. */
+export default defineConfig({
+  test: {
+    ...{ globalSetup, maxWorkers },
+    projects: [
+      // The tests among the examples are examples of tests.
+      projectOf('apart', true, ['test/**/*.test.ts', 'docs/examples/**/*.test.ts'], TOGETHER),
+      projectOf('alone', true, ALONE, []),
+      projectOf('together', false, TOGETHER, ALONE),
+    ],
+  },
+})
+
+function projectOf(
+  name: string,
+  isolate: boolean,
+  include: readonly string[],
+  others: readonly string[],
+) {
+  const test = { ...each, name, isolate, include: [...include], exclude: [...exclude, ...others] }
+  return { resolve: common.resolve!, test }
+}

@@ -1,13 +1,13 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
-import config, { aliasesOf } from './vitest.config.ts'
+import { aliasesOf, common } from './vitest.config.ts'
 
 /**
  * The tests that need no Node below them, with the files of browsers instead of Node's: `npm run
  * test:web`. They run on Node, which is the cheapest way to see that both flavours do the same.
  */
 export default defineConfig({
-  ...config,
+  ...common,
   resolve: {
     alias: {
       ...aliasesOf('web'),
@@ -15,7 +15,7 @@ export default defineConfig({
     },
   },
   test: {
-    ...config.test,
+    ...common.test,
     setupFiles: [
       ...['test/support/seed.ts', 'test/support/bytes-as-text.ts', 'test/support/not-on-web.ts'],
       'test/support/indexed-db.ts',

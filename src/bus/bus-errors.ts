@@ -1,6 +1,7 @@
 /**
- * How does a bus say what goes wrong, where the client has words of its own for it? A person who uses a bus knows
- * services, processes and rpcs, and has never chosen a client identifier or a topic.
+ * How does a bus say what goes wrong, where the client has words of its own for it? A person who
+ * uses a bus knows services, processes and rpcs, and has never chosen a client identifier or a
+ * topic.
  */
 import type { Client } from '../client/index.ts'
 import { ConnectionError, RefusedError } from '../index.ts'

@@ -1,6 +1,6 @@
 /**
- * What becomes of dead letters? They wait in a session of their own until they are put back to their
- * listener. (B11, a poison event is not in the way for ever)
+ * What becomes of dead letters? They wait in a session of their own until they are put back to
+ * their listener. (B11, a poison event is not in the way for ever)
  */
 import type { Client, Message, Subscription } from '../client/index.ts'
 import { MqttError } from '../index.ts'

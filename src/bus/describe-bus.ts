@@ -17,8 +17,8 @@ export interface BusDescription {
 }
 
 /**
- * What this process serves, listens to, runs and calls now, without asking the server. What other processes do,
- * `bus.discover()` finds out.
+ * What this process serves, listens to, runs and calls now, without asking the server. What other
+ * processes do, `bus.discover()` finds out.
  * @throws UsageError if it is no bus.
  */
 export function describeBus(bus: Bus): BusDescription {

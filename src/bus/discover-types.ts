@@ -54,7 +54,7 @@ export interface DiscoveredListener {
 export interface DiscoveredTask {
   /** Its name. */
   readonly name: string
-  /** When it is due next, in ms since 1970 on the clock of the process; null if that is not known. */
+  /** When it is due next by the clock of the process, in ms since 1970; null if not known. */
   readonly nextAt: number | null
   /** What became of its runs at this process. */
   readonly stats: TaskStats

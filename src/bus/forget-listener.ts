@@ -1,6 +1,6 @@
 /**
  * How does a server forget a listener that nobody needs any more? Its session is ended. (B10, a
- * listener gets what is fired from its first use on, until it is forgotten)
+ * listener has what comes after it is granted)
  */
 import { machineName, systemPlatform, UsageError } from '../index.ts'
 import { busClientId, deadKeeperId, inQuotes } from './bus-names.ts'
@@ -49,7 +49,7 @@ export async function forgetListener(options: ForgetOptions): Promise<Forgotten>
     throw new UsageError(`${what}: process must be the name that the process gives createBus()`)
   }
   const { prefix, service, listener } = place
-  if (!force && (await isRunning(place, process, signal))) {
+  if (!force && (await isInUse(place, process, signal))) {
     const who = `the process ${inQuotes(process)} of ${service} runs the listener ${listener} now`
     const why = 'the events that wait for it would be lost'
     throw new UsageError(`${what}: ${who}, and ${why}; stop it first, or use force`, {
@@ -64,7 +64,7 @@ export async function forgetListener(options: ForgetOptions): Promise<Forgotten>
 }
 
 /** Asks a process whether it runs the listener. */
-async function isRunning(
+async function isInUse(
   { prefix, service, listener, clientOptions }: Place,
   process: string,
   signal: AbortSignal | undefined,
