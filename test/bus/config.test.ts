@@ -174,6 +174,15 @@ features: { only: [rpcs] }
       listeners: { 'send-welcome': { concurrency: 2 } },
       features: { only: ['rpcs', 'tasks'] },
     })
+    const off = { IT_MQTT_BUS_SCHEMA: 'false', IT_MQTT_BUS_LISTENERS_A_DEDUPE: 'false' }
+    const table = `${MINIMAL}schema: { lifetime: lease }\nlisteners: { a: {} }`
+    expect(await load({ text: table }, { env: off })).toMatchObject({
+      ...{ schema: false, listeners: { a: { dedupe: false } } },
+    })
+    const on = { IT_MQTT_BUS_SCHEMA: 'true' }
+    await expect(load({ text: MINIMAL }, { env: on })).rejects.toThrow(
+      'IT_MQTT_BUS_SCHEMA must be a table, or false',
+    )
     const alone = { IT_MQTT_BUS_SERVICE: 'a', IT_MQTT_BUS_CLIENT_URL: 'mqtt://b' }
     expect(await load({ text: '' }, { env: alone })).toEqual({
       service: 'a',

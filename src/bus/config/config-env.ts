@@ -56,7 +56,7 @@ interface EnvTarget {
   readonly path: ConfigPath
 }
 
-/** @returns the variable of each setting that is no table. */
+/** @returns the variable of each setting that is no table, or may be false in place of one. */
 function variablesOf(
   rule: ConfigRule,
   known: unknown,
@@ -75,6 +75,7 @@ function variablesOf(
     for (const name of Object.keys(table)) names.add(name)
   }
   const found = new Map<string, EnvTarget>()
+  if ([rule.type].flat().includes('boolean')) found.set(variable, { rule, path })
   for (const name of names) {
     const of =
       properties !== undefined && Object.hasOwn(properties, name)
