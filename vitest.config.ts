@@ -86,9 +86,12 @@ const ALONE = [
   'test/bus/open-telemetry.test.ts',
   'test/bus/sql-dedupe.test.ts',
   'test/client/tree-shaking.test.ts',
+  'test/codec/decode.test.ts',
+  'test/event-stream/bad-input.test.ts',
   'test/event-stream/ends.test.ts',
   'test/event-stream/size.test.ts',
   'test/loop/run.test.ts',
+  'test/promises/input.test.ts',
   'test/promises/public.test.ts',
 ]
 
@@ -105,7 +108,7 @@ export const common = defineConfig({
       'test/package/**',
       ...LONG,
     ],
-    // A process for each file: tests look at heaps, handles and unhandled rejections.
+    // A process for each file, unless it is said otherwise: tests look at heaps and handles.
     pool: 'forks',
     maxWorkers: 2,
     // The time-out of a test that hangs; none is meant to come near it.

@@ -128,9 +128,10 @@ export interface ErrorCodes {
    *  loaded.
    *  What to do: `npm install croner@11`, or use `every()`. */
   NO_SCHEDULER: 'UsageError'
-  /** When a listener is to be forgotten, and its process says that it runs it.
+  /** When a listener is to be forgotten, and its process says that it runs it, or what nobody
+   *  understands.
    *  What to do: stop the process, or start it without the listener; or use `force`. */
-  LISTENER_RUNS: 'UsageError'
+  LISTENER_RUNS: 'RefusedError'
   /** When an API breaks the schema that its service has at the server, with `onBreaking: 'refuse'`.
    *  What to do: give the API another major version, or set `onBreaking` to `warn`. */
   SCHEMA_BREAKING: 'UsageError'

@@ -139,8 +139,8 @@ export interface BusOptions {
    */
   readonly qos?: 0 | 1 | undefined
   /**
-   * Whether this process answers `discover()` while it runs. It subscribes to three control topics
-   * for that. Default true.
+   * Whether this process answers `discover()` and `forgetListener()` while it runs. It subscribes
+   * to three control topics for that. Default true.
    */
   readonly control?: boolean | undefined
   /**
@@ -318,9 +318,9 @@ export interface Bus extends AsyncDisposable {
     handler: (event: BusEvent<ValueOfPort<Ports[number]>>) => unknown,
   ): BusListener
   /**
-   * Asks all processes of all services that run now who they are, what they serve and listen to,
-   * and how they fare. It connects, asks when it is iterated, and ends when the time is over. What
-   * answers with something else is passed over, and a warning says so.
+   * Asks all processes of all services that run now who they are, what they serve, listen to and
+   * run, and how they fare. It connects, asks when it is iterated, and ends when the time is over.
+   * What answers with something else is passed over, and a warning says so.
    * @throws UsageError for an option that cannot be used; ConnectionError without a connection; the
    *   reason of the signal.
    */

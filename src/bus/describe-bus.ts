@@ -23,6 +23,7 @@ export interface BusDescription {
  */
 export function describeBus(bus: Bus): BusDescription {
   const insides = insidesOf('describeBus', bus)
+  const names = [...insides.called()].map(({ name }) => name)
   const { apis, listeners, tasks } = controlAnswer(insides, 'INFO', 0) as BusDescription
-  return { apis, listeners, tasks, called: [...insides.called()].map(({ name }) => name) }
+  return { apis, listeners, tasks, called: [...new Set(names)] }
 }

@@ -123,13 +123,13 @@ class Discovery {
 }
 
 /** @returns whether the request says that nobody has answered. */
-function isNobody(error: unknown): boolean {
+export function isNobody(error: unknown): boolean {
   if (error instanceof RefusedError) return error.code === 'NO_RESPONDERS'
   return error instanceof ConnectionError && error.code === 'TIMEOUT' && error.linkLost !== true
 }
 
 /** @returns whether somebody has answered as no process of a bus does. */
-function isOfStranger(error: unknown): error is Error {
+export function isOfStranger(error: unknown): error is Error {
   if (error instanceof RefusedError) return error.remote !== undefined
   if (error instanceof ProtocolError) return error.code === 'INVALID_RESPONSE'
   return error instanceof ConnectionError && error.code === 'STREAM_GAP'

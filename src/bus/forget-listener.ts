@@ -2,13 +2,17 @@
  * How does a server forget a listener that nobody needs any more? Its session is ended. (B10, a
  * listener has what comes after it is granted)
  */
-import { machineName, systemPlatform, UsageError } from '../index.ts'
-import { busClientId, deadKeeperId, inQuotes } from './bus-names.ts'
+import { machineName, RefusedError, systemPlatform, UsageError } from '../index.ts'
+import { busClientId, deadKeeperId, inQuotes, isProcessName } from './bus-names.ts'
 import { busParts, uuid } from './bus-parts.ts'
+import { controlTopic, readControlAnswer } from './control-wire.ts'
 import { KEEPER_CLOSE_MS, KEPT_SECONDS, sessionClient } from './dead-keeper.ts'
 import { checkFieldNames } from './define-api.ts'
-import { discoverProcesses } from './discover.ts'
+import { isNobody, isOfStranger } from './discover.ts'
 import { type ListenerPlace, listenerPlaceOf, PLACE_FIELDS, type Place } from './listener-place.ts'
+
+const IN_USE = 'LISTENER_RUNS'
+const ASK_MS = 1000
 
 /** The options of `forgetListener()`. */
 export interface ForgetOptions extends ListenerPlace {
@@ -35,27 +39,26 @@ export interface Forgotten {
 
 /**
  * Removes a listener of one process from the server: its session with its subscriptions, and all
- * events that wait in it. It asks the process first, and waits at most a second for an answer; a
- * process with `control: false` gives none.
- * @throws UsageError for an option that cannot be used, or `LISTENER_RUNS` if the process runs the
- *   listener; what `bus.discover()` and `client.ready()` reject with.
+ * events that wait in it. It asks the process first, and waits a second for answers, which needs
+ * the right to use the topics of `discover()`. A process does not answer that has `control: false`,
+ * does not run its bus, as one that only iterates, or may not subscribe to these topics.
+ * @throws UsageError for an option that cannot be used; RefusedError `LISTENER_RUNS` if the process
+ *   runs the listener, or answers what cannot be read, and with the code of the server if that
+ *   refuses the question; what `client.ready()` rejects with.
  */
 export async function forgetListener(options: ForgetOptions): Promise<Forgotten> {
   const what = 'forgetListener'
   checkFieldNames(what, options, [...PLACE_FIELDS, 'process', 'dead', 'force'])
   const place = listenerPlaceOf(what, options)
   const { process = machineName(), dead = false, force = false, signal } = options
-  if (typeof process !== 'string' || process === '') {
+  if (!isProcessName(process)) {
     throw new UsageError(`${what}: process must be the name that the process gives createBus()`)
   }
-  const { prefix, service, listener } = place
-  if (!force && (await isInUse(place, process, signal))) {
-    const who = `the process ${inQuotes(process)} of ${service} runs the listener ${listener} now`
-    const why = 'the events that wait for it would be lost'
-    throw new UsageError(`${what}: ${who}, and ${why}; stop it first, or use force`, {
-      code: 'LISTENER_RUNS',
-    })
+  for (const [name, value] of Object.entries({ dead, force })) {
+    if (typeof value !== 'boolean') throw new UsageError(`${what}: ${name} must be true or false`)
   }
+  const { prefix, service, listener } = place
+  if (!force) await checkUnused(place, process, signal)
   const end = (clientId: string) => endKeptSession(place, clientId, signal)
   return {
     session: await end(busClientId(prefix, service, process, listener)),
@@ -63,24 +66,54 @@ export async function forgetListener(options: ForgetOptions): Promise<Forgotten>
   }
 }
 
-/** Asks a process whether it runs the listener. */
-async function isInUse(
+/**
+ * Asks a process whether it runs the listener. Any answer counts that says so: one that says the
+ * opposite may come from somebody else.
+ * @throws RefusedError if it does, or if that is not known though somebody has answered.
+ */
+async function checkUnused(
   { prefix, service, listener, clientOptions }: Place,
   process: string,
   signal: AbortSignal | undefined,
-): Promise<boolean> {
+): Promise<void> {
   // The connection that asks has no session, and nothing of those that are the user's.
-  const { clientId, cleanStart, session, sessionExpiryInterval, will, ...client } = clientOptions
-  const name = `forget-${uuid(client.platform ?? systemPlatform)}`
-  const asker = busParts({ prefix, client, service: 'it-mqtt', process: name })
+  const { clientId, cleanStart, session, sessionExpiryInterval, will, ...rest } = clientOptions
+  const name = `forget-${uuid(rest.platform ?? systemPlatform)}`
+  const { client } = busParts({ prefix, client: rest, service: 'it-mqtt', process: name })
+  const who = `forgetListener: the process ${inQuotes(process)} of ${service}`
+  const topic = controlTopic(prefix, 'STATS', service, process)
   try {
-    for await (const one of discoverProcesses(asker, { service, process, max: 1, signal })) {
-      if (one.listeners.some((heard) => heard.name === listener)) return true
+    // As long as a connection takes: the time-out is that of the answers.
+    await client.ready({ signal })
+    for await (const { payload } of client.requestMany(topic, '', { timeout: ASK_MS, signal })) {
+      const read = readControlAnswer(payload)
+      if (typeof read === 'string') throw misunderstood(who, read)
+      if (!read.listeners.some((heard) => heard.name === listener)) continue
+      const lost = 'the events that wait for it would be lost'
+      throw isInUse(`${who} runs the listener ${listener} now, and ${lost}`)
     }
-    return false
+  } catch (error) {
+    if (isNobody(error)) return
+    if (isOfStranger(error)) throw misunderstood(who, error.message)
+    const isOfServer = error instanceof RefusedError && error.code !== IN_USE
+    if (!isOfServer || client.state.connection.kind !== 'connected') throw error
+    const message =
+      `${who} cannot be asked whether it runs the listener ${listener}; permit ${topic} and` +
+      ` answers at the server, or use force (${error.message})`
+    const { code, reasonCode, packet } = error
+    throw new RefusedError(message, { code, reasonCode, packet, cause: error })
   } finally {
-    await asker.client.close({ timeout: KEEPER_CLOSE_MS })
+    await client.close({ timeout: KEEPER_CLOSE_MS })
   }
+}
+
+function misunderstood(who: string, why: string): RefusedError {
+  return isInUse(`${who} may run the listener: somebody answers, and not as a bus does (${why})`)
+}
+
+function isInUse(what: string): RefusedError {
+  const message = `${what}; stop the process first, or use force`
+  return new RefusedError(message, { code: IN_USE, reasonCode: 0, packet: undefined })
 }
 
 /** Ends a session at the server. @returns whether there was one. */

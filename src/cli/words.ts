@@ -95,6 +95,7 @@ const FIRST_WORDS: readonly (readonly [RegExp, string])[] = [
   [/^(?:withPresence|presence): (prefix|ttl)\b/, '--$1'],
   [/^presence: the space\b/, 'the space'],
   [/^discover: (api|service)\b/, '--$1'],
+  [/^forgetListener: process\b/, '--process'],
   [/^inspectFilters: api\b/, '--api'],
   [/^discover: timeoutMs\b/, '--timeout'],
   [/^createBus: (prefix|timeout)\b/, '--$1'],
@@ -117,6 +118,7 @@ export function inWords(text: string): string {
     .replace(FILE_ERROR, '$2 ($1)')
     .replace(TLS_OPTION, (name) => FLAGS[name] ?? name)
     .replace('--tls-version, --tls-version', '--tls-version')
+    .replace(/^forgetListener: (?=the process)(.*)\bor use force\b/s, '$1or use --force')
   const certificate = CERTIFICATES.find(([raw]) => raw.test(plain))
   return certificate === undefined ? plain : plain.replace(...certificate)
 }

@@ -179,6 +179,13 @@ features: { only: [rpcs] }
     expect(await load({ text: table }, { env: off })).toMatchObject({
       ...{ schema: false, listeners: { a: { dedupe: false } } },
     })
+    const part = { IT_MQTT_BUS_SCHEMA_ON_BREAKING: 'refuse' }
+    for (const env of [
+      { ...off, ...part },
+      { ...part, ...off },
+    ]) {
+      expect(await load({ text: table }, { env })).toMatchObject({ schema: false })
+    }
     const on = { IT_MQTT_BUS_SCHEMA: 'true' }
     await expect(load({ text: MINIMAL }, { env: on })).rejects.toThrow(
       'IT_MQTT_BUS_SCHEMA must be a table, or false',

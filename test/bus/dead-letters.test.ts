@@ -13,6 +13,12 @@ import {
 import type { PacketRecord } from '../../src/testing/index.ts'
 import { answers, auth, BusWorld } from './bus-world.ts'
 
+/** What a process says that does nothing. */
+const idle = {
+  ...{ itm: 1, service: 'mail', process: 'p1', uptimeMs: 5 },
+  ...{ apis: [], listeners: [] },
+}
+
 const ada = { name: 'Ada', age: '36' }
 
 function place(w: BusWorld, version: 4 | 5 = 5) {
@@ -341,8 +347,68 @@ test('[B10] a process that answers nobody is not asked for long', async () => {
   const mail = w.bus('mail', { control: false })
   mail.api(auth).registered.listen('welcome', {}, () => {})
   await w.run(mail)
-  const options = { ...place(w, 4), process: mail.process }
-  expect(await w.value(forgetListener(options), 9000)).toEqual({ session: true, dead: false })
+  const forgotten = forgetListener({ ...place(w, 4), process: mail.process })
+  expect(await w.after(900, forgotten)).toBe('pending')
+  expect(await w.value(forgotten, 200)).toEqual({ session: true, dead: false })
+})
+
+test.each([5, 4] as const)(
+  '[B10] a listener is kept if somebody says that it runs, or what is unreadable (MQTT %i)',
+  async (version) => {
+    for (const [told, reply, why] of [
+      ['nothing of it', JSON.stringify(idle), 'runs the listener welcome now'],
+      ['a later form', JSON.stringify({ ...idle, itm: 2 }), 'itm is not as it must be'],
+      ['too much', 'x'.repeat(262_145), 'at most 262144 are read'],
+      ['an error', null, 'not as a bus does'],
+    ] as const) {
+      const w = new BusWorld(version)
+      const stranger = w.running(w.client())
+      const responder = stranger.respond('bus/_control/STATS/mail/p1', (call) => {
+        return reply ?? call.fail('NO')
+      })
+      await w.value(responder.granted, 100)
+      const mail = w.bus('mail', { process: 'p1', control: told === 'nothing of it' })
+      mail.api(auth).registered.listen('welcome', {}, () => {})
+      await w.run(mail)
+      const forgotten = forgetListener({ ...place(w, version), process: 'p1' })
+      expect(await w.error(forgotten, 3000), told).toMatchObject({
+        code: 'LISTENER_RUNS',
+        message: expect.stringContaining(why),
+      })
+      expect(w.broker.sessions.has('bus.mail.welcome@p1')).toBe(true)
+      expect(w.failures).toEqual([])
+    }
+  },
+)
+
+test('[B10] a server that refuses the question is told, with what to do', async () => {
+  const w = new BusWorld()
+  w.broker.faults.refuse({ cmd: 'publish', topic: 'bus/_control/STATS/mail/p1' }, 0x87)
+  const forgotten = forgetListener({ ...place(w), process: 'p1' })
+  expect(await w.error(forgotten, 3000)).toMatchObject({
+    name: 'RefusedError',
+    message: expect.stringMatching(/permit bus\/_control\/STATS\/mail\/p1 .* or use force/),
+  })
+})
+
+test('[B10] the second for answers does not count while there is no connection', async () => {
+  const w = new BusWorld()
+  w.broker.faults.drop({ cmd: 'connect' })
+  const client = { ...place(w).client, reconnect: 'always', connectTimeout: 2000 } as const
+  const forgotten = forgetListener({ ...place(w), client, process: 'p1' })
+  expect(await w.after(1900, forgotten)).toBe('pending')
+  expect(await w.value(forgotten, 60_000)).toEqual({ session: false, dead: false })
+})
+
+test.each([
+  [{ force: 'false' }, 'forgetListener: force must be true or false'],
+  [{ dead: 1 }, 'forgetListener: dead must be true or false'],
+  [{ process: 'a\nb' }, 'forgetListener: process must be'],
+])('[B10] forgetListener() refuses %j', async (options, message) => {
+  const w = new BusWorld()
+  const forgotten = forgetListener({ ...place(w), process: 'p1', ...options } as never)
+  expect(await w.error(forgotten, 10)).toMatchObject({ name: 'UsageError' })
+  await expect(forgotten).rejects.toThrow(message)
 })
 
 test.each([

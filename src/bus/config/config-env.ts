@@ -48,6 +48,8 @@ export function envSettings(
       for (const { message } of check.faults.splice(before)) unknown.push({ variable, message })
     }
   }
+  // What switches a table off comes after what is in the table.
+  settings.sort((a, b) => b.path.length - a.path.length)
   return { settings, unknown }
 }
 

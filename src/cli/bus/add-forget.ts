@@ -18,8 +18,8 @@ export function addForget(bus: Command): void {
     .description(
       'Remove what the server keeps for a listener of one process: its subscriptions and all ' +
         'events that wait for it. Run it once for each process that has had the listener, after ' +
-        'the processes run without it: it does nothing if the process says that it runs the ' +
-        'listener. It writes what there was as JSON.',
+        'the processes run without it: if the process answers that it runs the listener, nothing ' +
+        'is removed, and the status is 1. It writes what there was as JSON.',
     )
     .argument('<listener>', 'the names of the service and the listener, such as mail.welcome')
     .option('--process <name>', 'the process (default: the name of this machine)')

@@ -4,8 +4,8 @@
  * that with them nothing may be reported. (B19)
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { diagnosticsChannel } from '#runtime'
 import type { EventReport, RpcReport } from '../../../src/bus/index.ts'
+import { hasNodeFlavour } from '../../support/flavour.ts'
 
 const KINDS = ['call', 'fire', 'handle'] as const
 type Kind = (typeof KINDS)[number]
@@ -14,7 +14,6 @@ export class ReportLedger {
   readonly #seen = { call: 0, fire: 0, handle: 0 }
   readonly #reported = { call: 0, fire: 0, handle: 0 }
   readonly #isCounted: (listener: string) => boolean
-  #hasChannels = false
   readonly #listen = (report: unknown) => this.#report(report as RpcReport | EventReport)
 
   /** @param isCounted of which listeners a program sees the end of each attempt. */
@@ -25,7 +24,6 @@ export class ReportLedger {
   begin(): void {
     subscribe('it-mqtt:rpc', this.#listen)
     subscribe('it-mqtt:event', this.#listen)
-    this.#hasChannels = diagnosticsChannel('it-mqtt:rpc').hasSubscribers
   }
 
   end(): void {
@@ -45,7 +43,7 @@ export class ReportLedger {
   }
 
   #reportable(kind: Kind): number {
-    return this.#hasChannels ? this.#seen[kind] : 0
+    return hasNodeFlavour ? this.#seen[kind] : 0
   }
 
   #report(report: RpcReport | EventReport): void {
