@@ -128,8 +128,8 @@ export interface ErrorCodes {
    *  loaded.
    *  What to do: `npm install croner@11`, or use `every()`. */
   NO_SCHEDULER: 'UsageError'
-  /** When a listener is to be forgotten, and its process says that it runs it, or what nobody
-   *  understands.
+  /** When a listener is to be forgotten, and its process runs it, or gives an answer that cannot be
+   *  read.
    *  What to do: stop the process, or start it without the listener; or use `force`. */
   LISTENER_RUNS: 'RefusedError'
   /** When an API breaks the schema that its service has at the server, with `onBreaking: 'refuse'`.
